@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+const MINIMUM = 24;
+
+if (Number(process.versions.node.split(".")[0]) < MINIMUM) {
+  console.error(`latchkey needs Node ${MINIMUM} or newer; this is Node ${process.versions.node}.`);
+  process.exit(1);
+}
+
+// node:sqlite works and says that it is new; in front of every log that would only worry people.
+const { emitWarning } = process;
+process.emitWarning = (warning, ...rest) => {
+  if (rest[0] === "ExperimentalWarning" && String(warning).startsWith("SQLite")) return;
+  emitWarning.call(process, warning, ...rest);
+};
+
+const { existsSync } = await import("node:fs");
+const source = new URL("../src/main.ts", import.meta.url);
+await import(existsSync(source) ? source.href : new URL("../dist/main.js", import.meta.url).href);

@@ -1,0 +1,90 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyRequest } from "fastify";
+import { clientAddress } from "../core/client-address.ts";
+import { presentedCredential } from "../core/credential.ts";
+import type { Caller } from "../core/operator.ts";
+import type { Policy, Role } from "../core/policy.ts";
+import type { KeyVerifier } from "../core/ports.ts";
+import type { Principal } from "../core/principal.ts";
+import { headerLines } from "../core/request.ts";
+import type { RevocationView } from "../core/revocation-view.ts";
+import { grantedScopes } from "../core/scopes.ts";
+import type { ProblemName } from "./problem.ts";
+
+export interface CallerPorts {
+  readonly policy: () => Policy;
+  readonly verifier: KeyVerifier;
+  readonly view: RevocationView;
+  readonly nowMs: () => number;
+  /** Empty when `ADMIN_TOKEN` is `off`. */
+  readonly adminTokens: readonly string[];
+  readonly trustedHops: number;
+}
+
+/** A good key and what it may do now. */
+export interface Holder {
+  readonly principal: Principal;
+  readonly role: Role;
+  readonly scopes: readonly string[];
+}
+
+export type HolderResult =
+  | { readonly ok: true; readonly holder: Holder }
+  /** An expired key whose signature is good still tells whose it was. */
+  | { readonly ok: false; readonly problem: ProblemName; readonly expired?: Principal };
+
+export type CallerResult =
+  | { readonly ok: true; readonly caller: Caller }
+  | { readonly ok: false; readonly problem: ProblemName };
+
+/** Finds out who a token belongs to: the same judgement as a Check's, without route and limits. */
+export async function holderOf(token: string, ports: CallerPorts): Promise<HolderResult> {
+  const nowMs = ports.nowMs();
+  const verified = await ports.verifier.verify(token, nowMs);
+  if (!verified.ok) {
+    const expired = verified.reason === "key_expired" ? { expired: verified.principal } : {};
+    return { ok: false, problem: verified.reason, ...expired };
+  }
+  const { principal } = verified;
+  const ended = ports.view.ended(principal, nowMs);
+  if (ended !== undefined) return { ok: false, problem: ended };
+  const role = ports.policy().roles.get(principal.role);
+  if (role === undefined) return { ok: false, problem: "credential_invalid" };
+  return { ok: true, holder: { principal, role, scopes: grantedScopes(principal.scopes, role.scopes) } };
+}
+
+/** Who calls. A credential that is there must be good: a bad one does not make its sender anonymous. */
+export async function callerOf(request: FastifyRequest, ports: CallerPorts): Promise<CallerResult> {
+  const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
+  if (presented.kind === "ambiguous") return { ok: false, problem: "credential_ambiguous" };
+  if (presented.kind === "none")
+    return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
+  const admin = adminId(presented.token, ports.adminTokens);
+  if (admin !== undefined) return { ok: true, caller: { kind: "admin", id: admin } };
+  const found = await holderOf(presented.token, ports);
+  if (!found.ok) return { ok: false, problem: found.problem };
+  const { principal, role, scopes } = found.holder;
+  return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };
+}
+
+/** The client's address as far as `HTTP_TRUSTED_HOPS` tell. */
+export function addressOf(request: FastifyRequest, ports: Pick<CallerPorts, "trustedHops">): string {
+  const forwarded = headerLines({ headers: headersOf(request) }, "x-forwarded-for");
+  return clientAddress(request.raw.socket.remoteAddress ?? "", forwarded, ports.trustedHops);
+}
+
+/** Every line of every header: Node's own view hides all but the first of some. */
+export function headersOf(request: FastifyRequest): ReadonlyMap<string, readonly string[]> {
+  return new Map(Object.entries(request.raw.headersDistinct).map(([name, lines]) => [name, lines ?? []]));
+}
+
+/** Which admin token it is, by a short digest that may stand in an audit line. Every token is compared, in constant time. */
+function adminId(token: string, adminTokens: readonly string[]): string | undefined {
+  const presented = createHash("sha256").update(token).digest();
+  const matches = adminTokens
+    .map((known) => createHash("sha256").update(known).digest())
+    .filter((known) => timingSafeEqual(known, presented));
+  return (
+    matches[0] && createHash("sha256").update("latchkey admin").update(matches[0]).digest("hex").slice(0, 8)
+  );
+}

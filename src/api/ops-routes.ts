@@ -1,0 +1,46 @@
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+
+export interface OpsPorts {
+  /** The metrics in Prometheus's text form, and its content type. */
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
+  /** What the instance can do, by part; ready when every part is. */
+  readonly readiness: () => Readonly<Record<string, "ready" | "not_ready" | "draining">>;
+}
+
+/** What those who run Latchkey ask: they hold no secret, and never wait for a store. */
+export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
+  const common = { method: "GET", security: "none", problems: [] } as const;
+  return [
+    endpoint({
+      ...common,
+      path: "/metrics",
+      summary: "Metrics for Prometheus",
+      answer: { status: 200, description: "Metrics." },
+      async handle({ reply }) {
+        const { text, contentType } = await ports.metrics();
+        return reply.type(contentType).send(text);
+      },
+    }),
+    endpoint({
+      ...common,
+      path: "/livez",
+      summary: "Whether the process lives",
+      answer: { status: 200, description: "It does." },
+      async handle({ reply }) {
+        return reply.send({ status: "live" });
+      },
+    }),
+    endpoint({
+      ...common,
+      path: "/readyz",
+      summary: "Whether the instance should get requests",
+      answer: { status: 200, description: "It should; 503 otherwise. Both say which part can do its work." },
+      async handle({ reply }) {
+        const parts = ports.readiness();
+        const ready = Object.values(parts).every((state) => state === "ready");
+        return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts });
+      },
+    }),
+  ];
+}

@@ -1,0 +1,95 @@
+import { randomUUID } from "node:crypto";
+import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
+import Fastify from "fastify";
+import type { Endpoint } from "./endpoint.ts";
+import { BodyFault, parseJsonBody } from "./json-body.ts";
+import { sendProblem } from "./problem.ts";
+
+/** No call of the API needs more: the largest is a registration with 512 bytes of metadata. */
+const MAX_BODY_BYTES = 16 * 1024;
+
+/** A client that sends its request slower than this is not waited for. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+export interface HttpServer {
+  /** `host:port`. */
+  readonly address: string;
+  /** Takes no new call and resolves when the open ones are answered. */
+  close(): Promise<void>;
+}
+
+export interface HttpServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly endpoints: readonly Endpoint[];
+  /** Hears of every fault that became an answer. */
+  readonly faulted: (error: unknown, requestId: string) => void;
+}
+
+/** Opens a door for people and programs. Rejects when it cannot listen. */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const server = Fastify({
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: "idle",
+    routerOptions: { ignoreTrailingSlash: true },
+  });
+  acceptJsonOnly(server);
+  server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
+    answerError(error, request.id, reply, options.faulted),
+  );
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, "not_found"));
+  for (const endpoint of options.endpoints) {
+    const url = endpoint.path.replaceAll(/\{(\w+)\}/g, ":$1");
+    server.route({ method: endpoint.method, url, handler: (request, reply) => endpoint.run(request, reply) });
+  }
+  const { host, port } = options.listen;
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    throw new Error(
+      `an HTTP door cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  return { address: addressOf(server), close: () => server.close() };
+}
+
+function acceptJsonOnly(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("application/json", { parseAs: "string" }, (_request, text, done) => {
+    try {
+      done(null, parseJsonBody(String(text)));
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
+
+/** The one catch of this door. */
+function answerError(
+  error: FastifyError | BodyFault,
+  requestId: string,
+  reply: FastifyReply,
+  faulted: HttpServerOptions["faulted"],
+): FastifyReply {
+  if (error instanceof BodyFault) {
+    return sendProblem(reply, "request_invalid", { errors: [{ pointer: "#", detail: error.message }] });
+  }
+  if (error.statusCode === 413) return sendProblem(reply, "body_too_large");
+  if (error.statusCode === 415) return sendProblem(reply, "media_type_unsupported");
+  if (error.statusCode !== undefined && error.statusCode < 500) {
+    return sendProblem(reply, "request_invalid", { detail: error.message });
+  }
+  faulted(error, requestId);
+  return sendProblem(reply, "store_unavailable");
+}
+
+function addressOf(server: FastifyInstance): string {
+  const address = server.addresses()[0];
+  if (address === undefined || typeof address === "string")
+    throw new Error("an HTTP door is open but has no address");
+  return address.family === "IPv6"
+    ? `[${address.address}]:${address.port}`
+    : `${address.address}:${address.port}`;
+}

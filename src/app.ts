@@ -1,0 +1,110 @@
+import { createHash, randomUUID } from "node:crypto";
+import type { Closing } from "./closing.ts";
+import { createAuthorize } from "./core/authorize.ts";
+import { clientAddress } from "./core/client-address.ts";
+import type { Policy } from "./core/policy.ts";
+import type { Registry } from "./core/registry.ts";
+import { headerLines } from "./core/request.ts";
+import { createRevocationView } from "./core/revocation-view.ts";
+import type { RunningDoors } from "./doors.ts";
+import { openDoors } from "./doors.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
+import { openDatabase } from "./embedded/database.ts";
+import { createKeyStore } from "./embedded/key-store.ts";
+import type { Check } from "./envoy/check.ts";
+import { createCheck } from "./envoy/check.ts";
+import { createKeyRing } from "./jwt/key-ring.ts";
+import { createSigner } from "./jwt/signer.ts";
+import type { CachingVerifier } from "./jwt/verifier.ts";
+import { createVerifier } from "./jwt/verifier.ts";
+import { randomText } from "./random.ts";
+import { adminTokens, jwtSecret } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+
+/** Verified tokens kept: some 600 bytes each. */
+const VERIFY_CACHE_SIZE = 100_000;
+/** Buckets kept by the embedded store: some 200 bytes each. */
+const MAX_BUCKETS = 1_000_000;
+const SELF_SERVICE_KEYS_MAX = 100_000;
+
+export interface AppOptions {
+  readonly settings: Settings;
+  readonly policy: Policy;
+  readonly version: string;
+  readonly log: Log;
+  readonly closing: Closing;
+}
+
+/** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
+export async function startApp(options: AppOptions): Promise<RunningDoors> {
+  const { settings, log } = options;
+  const metrics = createMetrics(options.version);
+  metrics.policyInForce(options.policy);
+  const { registry, verifier } = await openRegistry(options, metrics);
+  const admins = adminTokens(settings, log);
+  const check = joinCheck(options, registry, verifier, metrics);
+  return openDoors({
+    ...options,
+    registry,
+    verifier,
+    check,
+    metrics,
+    adminTokens: admins,
+    selfServiceKeysMax: SELF_SERVICE_KEYS_MAX,
+  });
+}
+
+async function openRegistry({ settings, policy, log, closing }: AppOptions, metrics: Metrics) {
+  const database = openDatabase(settings.DATA_DIR);
+  closing.later("the store", database.close);
+  const store = createKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION });
+  const view = createRevocationView();
+  for await (const portion of store.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
+  const ring = await createKeyRing([jwtSecret(settings, log), ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
+  const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
+  const verifier = createVerifier({
+    ...names,
+    ring: () => ring,
+    cacheSize: VERIFY_CACHE_SIZE,
+    observe: metrics.verifyCache,
+  });
+  const registry: Registry = {
+    store,
+    view,
+    signer: createSigner(() => ring, names),
+    policy: () => policy,
+    nowMs: Date.now,
+    newRandom: randomText,
+    digest: (text) => createHash("sha256").update(text).digest("base64url"),
+  };
+  return { registry, verifier };
+}
+
+function joinCheck(
+  { settings, policy, log }: AppOptions,
+  registry: Registry,
+  verifier: CachingVerifier,
+  metrics: Metrics,
+): Check {
+  const authorize = createAuthorize({
+    policy: () => policy,
+    verifier,
+    view: registry.view,
+    buckets: createBucketStore({ maxBuckets: MAX_BUCKETS }),
+    clientAddress: (request) =>
+      clientAddress(request.peerAddress, headerLines(request, "x-forwarded-for"), settings.GRPC_TRUSTED_HOPS),
+  });
+  return createCheck({
+    policy: () => policy,
+    authorize,
+    nowMs: Date.now,
+    monotonicNs: process.hrtime.bigint,
+    newDecisionId: randomUUID,
+    decided: metrics.decided,
+    faulted: (error, decisionId) =>
+      log.error({ err: error, decisionId }, "a Check met a fault and was refused"),
+  });
+}

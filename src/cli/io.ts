@@ -1,0 +1,8 @@
+/** What a command has of the world. */
+export interface Io {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A line for whoever reads the result. */
+  readonly print: (text: string) => void;
+  /** A line for whoever watches. */
+  readonly complain: (text: string) => void;
+}

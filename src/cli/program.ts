@@ -1,0 +1,41 @@
+import { Command, CommanderError } from "commander";
+import { VERSION } from "../version.ts";
+import type { Io } from "./io.ts";
+import { serve } from "./serve.ts";
+
+export interface Program {
+  /** Runs one command; resolves with the exit code: 0 done, 1 failed, 2 called wrongly. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+/** `latchkey <command>`: each command is one file. */
+export function buildProgram(io: Io): Program {
+  let exitCode = 0;
+  const program = new Command("latchkey")
+    .description("API keys and authorization beside Envoy")
+    .version(VERSION)
+    .configureOutput({
+      writeOut: (text) => io.print(text.trimEnd()),
+      writeErr: (text) => io.complain(text.trimEnd()),
+    })
+    .exitOverride()
+    .helpCommand(false)
+    .showHelpAfterError("(--help says how)");
+  program
+    .command("serve")
+    .description("run an instance; settings come from the environment (docs/settings.md)")
+    .action(async () => {
+      exitCode = await serve(io);
+    });
+  return {
+    async run(args) {
+      try {
+        await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
+        return exitCode;
+      } catch (error) {
+        if (!(error instanceof CommanderError)) throw error;
+        return error.exitCode === 0 ? 0 : 2;
+      }
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import { existsSync, readFileSync } from "node:fs";
+import { startApp } from "../app.ts";
+import { createClosing } from "../closing.ts";
+import { readConfig } from "../config.ts";
+import type { Policy } from "../core/policy.ts";
+import { BUILT_IN_POLICY_FILE, parsePolicy } from "../policy/file.ts";
+import type { Settings } from "../settings.ts";
+import type { Log } from "../telemetry/log.ts";
+import { createLog } from "../telemetry/log.ts";
+import { VERSION } from "../version.ts";
+import type { Io } from "./io.ts";
+
+/** Runs an instance until a signal ends it. Resolves with the exit code. */
+export async function serve(io: Io): Promise<number> {
+  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  if (!config.ok) return refuseToStart(io, "settings", config.problems);
+  const policy = readPolicy(config.settings);
+  if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
+  const log = createLog(config.settings.LOG_LEVEL);
+  return run(config.settings, policy.policy, log);
+}
+
+async function run(settings: Settings, policy: Policy, log: Log): Promise<number> {
+  const closing = createClosing();
+  const signals = catchSignals();
+  try {
+    const app = await startApp({ settings, policy, version: VERSION, log, closing });
+    log.info({ ...app.addresses, policy: policy.hash, version: VERSION }, "ready");
+    const signal = await signals.first;
+    log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
+    app.drain();
+    await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second]);
+    return await close();
+  } catch (error) {
+    log.fatal({ err: error }, "cannot start");
+    await close();
+    return 1;
+  } finally {
+    signals.release();
+  }
+
+  async function close(): Promise<number> {
+    const failed = await closing.closeAll();
+    for (const { name, error } of failed) log.error({ err: error }, `${name} did not close`);
+    log.info("stopped");
+    return failed.length === 0 ? 0 : 1;
+  }
+}
+
+function readPolicy(settings: Settings) {
+  const ttls: [string, number | undefined][] = [
+    ["basic", settings.TTL_BASIC],
+    ["contributor", settings.TTL_CONTRIBUTOR],
+    ["node_operator", settings.TTL_NODE_OPERATOR],
+  ];
+  const ttlSeconds = new Map(
+    ttls.flatMap(([role, seconds]) => (seconds === undefined ? [] : [[role, seconds]])),
+  );
+  const own = existsSync(settings.POLICY_FILE);
+  const text = readFileSync(own ? settings.POLICY_FILE : BUILT_IN_POLICY_FILE, "utf8");
+  return parsePolicy({ text, fileName: own ? settings.POLICY_FILE : "the built-in policy", ttlSeconds });
+}
+
+function refuseToStart(io: Io, what: string, problems: readonly string[]): number {
+  const heading = `latchkey does not start: ${problems.length === 1 ? "one thing is" : `${problems.length} things are`} wrong with the ${what}.`;
+  io.complain([heading, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
+  return 1;
+}
+
+/** The first signal begins the end, the second ends it at once. */
+function catchSignals() {
+  const first = Promise.withResolvers<string>();
+  const second = Promise.withResolvers<void>();
+  let caught = 0;
+  const onSignal = (signal: string) => {
+    caught++;
+    if (caught === 1) first.resolve(signal);
+    else second.resolve();
+  };
+  const names = ["SIGTERM", "SIGINT"] as const;
+  for (const name of names) process.on(name, onSignal);
+  return {
+    first: first.promise,
+    second: second.promise,
+    release: () => {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}
+
+function waitSeconds(seconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000).unref();
+  });
+}

@@ -1,0 +1,99 @@
+import type { Listen, SettingName, Settings } from "./settings.ts";
+import { SETTINGS } from "./settings.ts";
+import { weakness } from "./weak-secret.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type ConfigResult =
+  | { readonly ok: true; readonly settings: Settings }
+  /** All that is wrong, a sentence each; never a secret's text. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Reads every setting, or says everything that is wrong with them. */
+export function readConfig(environment: Environment, readFile: (path: string) => string): ConfigResult {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const text =
+      textOf(name, "secret" in setting, environment, readFile, problems) ??
+      ("default" in setting ? setting.default : undefined);
+    if (text === undefined) continue;
+    const parsed = setting.schema.safeParse(text);
+    if (parsed.success) values[name] = parsed.data;
+    else problems.push(`${name} ${parsed.error.issues[0]?.message ?? "is not valid"}`);
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  const settings = withOperatorDoor(values as unknown as Settings); // Built from the very table that the type is made of.
+  const unsafe = settings.ENVIRONMENT === "production" ? productionProblems(settings) : [];
+  return unsafe.length === 0 ? { ok: true, settings } : { ok: false, problems: unsafe };
+}
+
+/** The text of a setting: an empty variable counts as not set; a secret may stand in a file, a list one a line. */
+function textOf(
+  name: string,
+  isSecret: boolean,
+  environment: Environment,
+  readFile: (path: string) => string,
+  problems: string[],
+): string | undefined {
+  const direct = environment[name] || undefined;
+  const path = isSecret ? environment[`${name}_FILE`] || undefined : undefined;
+  if (path === undefined) return direct;
+  if (direct !== undefined) {
+    problems.push(`${name} and ${name}_FILE are both set: give one`);
+    return undefined;
+  }
+  try {
+    return readFile(path).trim().split(/\r?\n/).join(",") || undefined;
+  } catch (error) {
+    problems.push(`${name}_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+function withOperatorDoor(settings: Settings): Settings {
+  if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development") return settings;
+  return { ...settings, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };
+}
+
+function productionProblems(settings: Settings): string[] {
+  const problems = [
+    ...secretProblems("JWT_SECRET", settings.JWT_SECRET === undefined ? [] : [settings.JWT_SECRET], true),
+    ...secretProblems("JWT_SECRET_PREVIOUS", settings.JWT_SECRET_PREVIOUS ?? [], false),
+    ...(settings.ADMIN_TOKEN === "off"
+      ? []
+      : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
+  ];
+  const doors = {
+    grpc: settings.GRPC_LISTEN,
+    http: settings.HTTP_LISTEN,
+    operator: settings.OPERATOR_LISTEN,
+  };
+  for (const [door, listen] of Object.entries(doors)) {
+    const allowed = settings.ALLOW_CLEARTEXT?.some((name) => name === door) ?? false;
+    if (listen !== undefined && !isLocal(listen) && !allowed) {
+      problems.push(
+        `${door.toUpperCase()}_LISTEN would listen in clear text beyond loopback: keep it on 127.0.0.1, or name ${door} in ALLOW_CLEARTEXT where a mesh encrypts`,
+      );
+    }
+  }
+  return problems;
+}
+
+function secretProblems(name: SettingName, secrets: readonly string[], required: boolean): string[] {
+  if (secrets.length === 0)
+    return required ? [`${name} is missing: production makes no secrets of its own`] : [];
+  return secrets.flatMap((secret) => {
+    const weak = weakness(secret);
+    return weak === undefined ? [] : [`${name} ${weak}: make one with \`openssl rand -base64 32\``];
+  });
+}
+
+function isLocal(listen: Listen): boolean {
+  return (
+    listen.kind === "unix" ||
+    listen.host === "localhost" ||
+    listen.host === "::1" ||
+    /^127\.\d+\.\d+\.\d+$/.test(listen.host)
+  );
+}

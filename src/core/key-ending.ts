@@ -1,0 +1,56 @@
+import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
+import type { Principal } from "./principal.ts";
+import type { CallOrigin, Refused, Registry } from "./registry.ts";
+import { auditEvent, commit, nowSeconds, refused, untilDecided } from "./registry.ts";
+
+export interface Done {
+  readonly kind: "done";
+}
+
+const DONE: Done = { kind: "done" };
+
+/** Whoever holds a key may end it: the whole family, since its successors are in the same hands. */
+export async function revokeByHolder(
+  registry: Registry,
+  holder: Principal,
+  origin: CallOrigin,
+): Promise<Done | Refused> {
+  const record = await registry.store.load(holder.keyId);
+  if (record === undefined) return refused("key_unknown");
+  return revokeFamily(registry, record.family, origin);
+}
+
+/** Ends one key alone, its predecessors and successors not. */
+export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin): Promise<Done | Refused> {
+  return untilDecided<Done | Refused>(async () => {
+    const current = await registry.store.load(keyId);
+    if (current === undefined) return refused("key_unknown");
+    const next = revokeKey(current, nowSeconds(registry));
+    if (next === current) return DONE;
+    const audit = [auditEvent(registry, origin, "key_revoked", current)];
+    const outcome = await commit(registry, { put: [next], audit });
+    return outcome.kind === "committed" ? DONE : "conflict";
+  });
+}
+
+/** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
+export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
+  await commit(registry, {
+    put: [],
+    end: { kind: "family", family, until: nowSeconds(registry) + MAX_KEY_LIFE_SECONDS },
+    audit: [auditEvent(registry, origin, "family_revoked", { family })],
+  });
+  return DONE;
+}
+
+/** Ends every key that the owner has now; keys that it gets later are good. */
+export async function revokeOwner(registry: Registry, owner: string, origin: CallOrigin): Promise<Done> {
+  // `iat` is in whole seconds: the whole of this one is cut off, and keys made in the rest of it are dated after it.
+  const before = nowSeconds(registry) + 1;
+  await commit(registry, {
+    put: [],
+    end: { kind: "cutoff", scope: "owner", subject: owner, before, until: before + MAX_KEY_LIFE_SECONDS },
+    audit: [auditEvent(registry, origin, "owner_revoked", { owner })],
+  });
+  return DONE;
+}

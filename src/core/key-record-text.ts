@@ -1,0 +1,144 @@
+import type { KeyRecord, Succession } from "./key-record.ts";
+
+/** A record as stores write it: JSON under one-letter names, since a million of them stand in Redis. */
+interface StoredRecord {
+  readonly v: number;
+  /** family */
+  readonly f: string;
+  /** familyStartedAt */
+  readonly b: number;
+  /** owner */
+  readonly o?: string;
+  /** role */
+  readonly r: string;
+  /** scopes, space-separated */
+  readonly c: string;
+  /** name */
+  readonly n: string;
+  /** metadata */
+  readonly m?: string;
+  /** issuedAt */
+  readonly i: number;
+  /** expiresAt */
+  readonly e: number;
+  /** refreshAfter */
+  readonly a: number;
+  /** selfService */
+  readonly y?: 1;
+  /** ttlSeconds */
+  readonly t?: number;
+  /** disabled */
+  readonly d?: 1;
+  /** revokedAt */
+  readonly x?: number;
+  /** successor: key id, at, notAfter, digest of the Idempotency-Key */
+  readonly u?: readonly [string, number, number, string?];
+}
+
+/** Everything but the key id, which is the name it is stored under. */
+export function encodeRecord(record: KeyRecord): string {
+  const { successor } = record;
+  const stored: StoredRecord = {
+    v: record.version,
+    f: record.family,
+    b: record.familyStartedAt,
+    ...(record.owner === undefined ? {} : { o: record.owner }),
+    r: record.role,
+    c: record.scopes.join(" "),
+    n: record.name,
+    ...(record.metadata === undefined ? {} : { m: record.metadata }),
+    i: record.issuedAt,
+    e: record.expiresAt,
+    a: record.refreshAfter,
+    ...(record.selfService ? { y: 1 } : {}),
+    ...(record.ttlSeconds === undefined ? {} : { t: record.ttlSeconds }),
+    ...(record.disabled ? { d: 1 } : {}),
+    ...(record.revokedAt === undefined ? {} : { x: record.revokedAt }),
+    ...(successor === undefined ? {} : { u: encodeSuccession(successor) }),
+  };
+  return JSON.stringify(stored);
+}
+
+function encodeSuccession({ keyId, at, notAfter, idempotency }: Succession): NonNullable<StoredRecord["u"]> {
+  return idempotency === undefined ? [keyId, at, notAfter] : [keyId, at, notAfter, idempotency];
+}
+
+/** Reads what {@link encodeRecord} wrote. Throws on anything else: a record that cannot be read must not seem absent. */
+export function decodeRecord(keyId: string, text: string): KeyRecord {
+  const stored: unknown = JSON.parse(text);
+  if (!isStoredRecord(stored)) throw new Error(`the record of ${keyId} is damaged`);
+  return {
+    keyId,
+    family: stored.f,
+    familyStartedAt: stored.b,
+    ...(stored.o === undefined ? {} : { owner: stored.o }),
+    role: stored.r,
+    scopes: stored.c === "" ? [] : stored.c.split(" "),
+    name: stored.n,
+    ...(stored.m === undefined ? {} : { metadata: stored.m }),
+    issuedAt: stored.i,
+    expiresAt: stored.e,
+    refreshAfter: stored.a,
+    selfService: stored.y === 1,
+    ...(stored.t === undefined ? {} : { ttlSeconds: stored.t }),
+    disabled: stored.d === 1,
+    ...(stored.x === undefined ? {} : { revokedAt: stored.x }),
+    ...(stored.u === undefined ? {} : { successor: decodeSuccession(stored.u) }),
+    version: stored.v,
+  };
+}
+
+function decodeSuccession([keyId, at, notAfter, idempotency]: NonNullable<StoredRecord["u"]>): Succession {
+  return { keyId, at, notAfter, ...(idempotency === undefined ? {} : { idempotency }) };
+}
+
+const FORM: Readonly<Record<keyof StoredRecord, (value: unknown) => boolean>> = {
+  v: isNumber,
+  f: isText,
+  b: isNumber,
+  o: isOptional(isText),
+  r: isText,
+  c: isText,
+  n: isText,
+  m: isOptional(isText),
+  i: isNumber,
+  e: isNumber,
+  a: isNumber,
+  y: isOptional(isOne),
+  t: isOptional(isNumber),
+  d: isOptional(isOne),
+  x: isOptional(isNumber),
+  u: isOptional(isSuccession),
+};
+
+function isStoredRecord(value: unknown): value is StoredRecord {
+  if (typeof value !== "object" || value === null) return false;
+  const fields = new Map(Object.entries(value));
+  return Object.entries(FORM).every(([name, fits]) => fits(fields.get(name)));
+}
+
+function isNumber(value: unknown): boolean {
+  return Number.isSafeInteger(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isOne(value: unknown): boolean {
+  return value === 1;
+}
+
+function isSuccession(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    isText(value[0]) &&
+    isNumber(value[1]) &&
+    isNumber(value[2]) &&
+    (value[3] === undefined || isText(value[3]))
+  );
+}
+
+function isOptional(fits: (value: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => value === undefined || fits(value);
+}

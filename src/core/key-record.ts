@@ -1,0 +1,92 @@
+/** What a store keeps of one key. Never the key itself: the token is minted from this anew. All times are NumericDates. */
+export interface KeyRecord {
+  readonly keyId: string;
+  /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
+  readonly family: string;
+  /** When the family's first key was issued: `max_family_age` counts from here. */
+  readonly familyStartedAt: number;
+  /** Set by operators only; absent: the family owns itself. */
+  readonly owner?: string;
+  readonly role: string;
+  /** What was granted; never widened by a refresh. */
+  readonly scopes: readonly string[];
+  /** Self-asserted; 1 to 128 characters. */
+  readonly name: string;
+  /** Self-asserted, a JSON object of at most 512 bytes. */
+  readonly metadata?: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  readonly refreshAfter: number;
+  /** Whether it was registered without an operator: such keys are limited in number. */
+  readonly selfService: boolean;
+  /** The life that was asked for, where it is shorter than the role's: a successor gets no more. Seconds. */
+  readonly ttlSeconds?: number;
+  readonly disabled: boolean;
+  readonly revokedAt?: number;
+  readonly successor?: Succession;
+  /** 1 when made; one more with each change. A write states which version it replaces. */
+  readonly version: number;
+}
+
+/** That a key has been refreshed or rotated, and until when it stays good beside its successor. */
+export interface Succession {
+  readonly keyId: string;
+  readonly at: number;
+  /** The old key is refused from here on; at most its own `expiresAt`. */
+  readonly notAfter: number;
+  /** Digest of the `Idempotency-Key` that the refresh came with: the same one gets the same successor again. */
+  readonly idempotency?: string;
+}
+
+export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
+
+/** The claims of a key's token: design of the wire, not of the store. */
+export interface KeyClaims {
+  readonly iss: string;
+  readonly aud: string;
+  readonly sub: string;
+  readonly name: string;
+  readonly own?: string;
+  readonly jti: string;
+  readonly fam: string;
+  readonly role: string;
+  readonly scope: string;
+  readonly iat: number;
+  readonly nbf: number;
+  readonly exp: number;
+  readonly refresh_after: number;
+}
+
+/** The same record always gives the same claims: a lost reply can be given again without keeping the key. */
+export function claimsOf(record: KeyRecord, issuer: string, audience: string): KeyClaims {
+  return {
+    iss: issuer,
+    aud: audience,
+    sub: record.family,
+    name: record.name,
+    ...(record.owner === undefined ? {} : { own: record.owner }),
+    jti: record.keyId,
+    fam: record.family,
+    role: record.role,
+    scope: record.scopes.join(" "),
+    iat: record.issuedAt,
+    nbf: record.issuedAt,
+    exp: record.expiresAt,
+    refresh_after: record.refreshAfter,
+  };
+}
+
+/** What the record alone says; a revoked family, or keys issued before a cut-off, are not in it. */
+export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
+  if (record.revokedAt !== undefined) return "revoked";
+  if (nowSeconds >= record.expiresAt) return "expired";
+  if (record.disabled) return "disabled";
+  return record.successor === undefined ? "active" : "superseded";
+}
+
+// Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.
+const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
+
+export function isKeyId(text: string): boolean {
+  return KEY_ID.test(text);
+}

@@ -1,0 +1,140 @@
+import { firstKey } from "./key-lifecycle.ts";
+import type { KeyRecord } from "./key-record.ts";
+import type { Caller } from "./operator.ts";
+import { mayGrant } from "./operator.ts";
+import type { Role } from "./policy.ts";
+import type { CommitRequirement, RememberedCall } from "./ports.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  issued,
+  issueTimeAfter,
+  newKeyId,
+  nowSeconds,
+  refused,
+  untilDecided,
+} from "./registry.ts";
+
+/** What a caller asks for; parsed, not yet permitted. */
+export interface Registration {
+  readonly role: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly metadata?: string;
+  /** A part of the role's; absent: all of them. */
+  readonly scopes?: readonly string[];
+  /** At most the role's; absent: the role's. */
+  readonly ttlSeconds?: number;
+  /** Operators only. */
+  readonly owner?: string;
+  readonly idempotencyKey?: string;
+}
+
+const REMEMBER_OPERATOR_SECONDS = 86_400;
+const REMEMBER_ANONYMOUS_SECONDS = 600;
+/** An anonymous caller's `Idempotency-Key` is all that keeps others behind its address from its key. */
+const MIN_ANONYMOUS_KEY_LENGTH = 22;
+
+/** Registers a key: a new family. Nothing of role, owner or limits is taken from somebody who may not give it. */
+export async function registerKey(
+  registry: Registry,
+  registration: Registration,
+  origin: CallOrigin,
+  selfServiceKeysMax: number,
+): Promise<Issued | Refused> {
+  const permitted = permit(registry, registration, origin.caller);
+  if ("kind" in permitted) return permitted;
+  const remember = rememberedAs(registry, registration, origin.caller);
+  if (remember === "weak") return refused("idempotency_key_weak");
+  let issuedAt = nowSeconds(registry);
+  return untilDecided(async () => {
+    const earlier = remember && (await recall(registry, remember));
+    if (earlier !== undefined) return earlier;
+    const record = newRecord(registry, registration, permitted, issuedAt);
+    const outcome = await commit(registry, {
+      put: [record],
+      requires: requirements(record, selfServiceKeysMax),
+      ...(remember === undefined ? {} : { remember: { ...remember, keyId: record.keyId } }),
+      audit: [auditEvent(registry, origin, "key_registered", record)],
+    });
+    if (outcome.kind === "committed") return issued(registry, record, false);
+    if (outcome.kind === "full") return refused("too_many_keys");
+    if (outcome.kind === "ended") {
+      const later = issueTimeAfter(outcome.before, issuedAt);
+      if (later === undefined)
+        throw new Error("keys of this role or owner are cut off in the future: clocks differ");
+      issuedAt = later;
+    }
+    return "conflict";
+  });
+}
+
+interface Permitted {
+  readonly role: Role;
+  readonly scopes: readonly string[];
+  readonly selfService: boolean;
+}
+
+function permit(registry: Registry, registration: Registration, caller: Caller): Permitted | Refused {
+  const policy = registry.policy();
+  const role = policy.roles.get(registration.role);
+  if (role === undefined) return refused("role_unknown");
+  const scopes = [...new Set(registration.scopes ?? role.scopes)];
+  if (!scopes.every((scope) => role.scopes.has(scope))) return refused("scope_unknown");
+  if ((registration.ttlSeconds ?? 0) > role.ttlSeconds) return refused("ttl_too_long");
+  if (mayGrant(caller, scopes, role, policy)) return { role, scopes, selfService: false };
+  if (role.selfService && registration.owner === undefined) return { role, scopes, selfService: true };
+  return refused(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
+}
+
+function newRecord(
+  registry: Registry,
+  registration: Registration,
+  permitted: Permitted,
+  issuedAt: number,
+): KeyRecord {
+  const { name, metadata, owner, ttlSeconds } = registration;
+  const grant = {
+    ...permitted,
+    name,
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+  };
+  const ids = { keyId: newKeyId(registry, permitted.role.name), family: `fam_${registry.newRandom()}` };
+  return firstKey(grant, ids, issuedAt);
+}
+
+function requirements(record: KeyRecord, selfServiceKeysMax: number): CommitRequirement {
+  return { living: record, ...(record.selfService ? { selfServiceBelow: selfServiceKeysMax } : {}) };
+}
+
+type Remembered = Omit<RememberedCall, "keyId">;
+
+function rememberedAs(
+  registry: Registry,
+  registration: Registration,
+  caller: Caller,
+): Remembered | "weak" | undefined {
+  const { idempotencyKey, ...asked } = registration;
+  if (idempotencyKey === undefined) return undefined;
+  const anonymous = caller.kind === "anonymous";
+  if (anonymous && idempotencyKey.length < MIN_ANONYMOUS_KEY_LENGTH) return "weak";
+  const who = anonymous ? `address ${caller.address}` : `${caller.kind} ${caller.id}`;
+  const seconds = anonymous ? REMEMBER_ANONYMOUS_SECONDS : REMEMBER_OPERATOR_SECONDS;
+  return {
+    id: registry.digest(JSON.stringify(["register", who, idempotencyKey])),
+    bodyDigest: registry.digest(JSON.stringify(Object.entries(asked).sort())),
+    until: nowSeconds(registry) + seconds,
+  };
+}
+
+/** The answer given before, minted anew from its record: the token itself was never kept. */
+async function recall(registry: Registry, remember: Remembered): Promise<Issued | Refused | undefined> {
+  const known = await registry.store.recall(remember.id, nowSeconds(registry));
+  if (known === undefined) return undefined;
+  if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
+  const record = await registry.store.load(known.keyId);
+  return record === undefined ? refused("key_unknown") : issued(registry, record, true);
+}

@@ -1,0 +1,53 @@
+import type { Policy, Role } from "./policy.ts";
+
+/** Who calls the key API, once it is known. */
+export type Caller =
+  | { readonly kind: "anonymous"; readonly address: string }
+  /** One of `ADMIN_TOKEN`: it may do and grant everything. */
+  | { readonly kind: "admin"; readonly id: string }
+  /** A good key; what it may do is in its scopes. */
+  | { readonly kind: "key"; readonly id: string; readonly role: Role; readonly scopes: readonly string[] };
+
+export type OperatorScope = "keys:read" | "keys:write" | "audit:read" | "system:write";
+
+export const OPERATOR_SCOPES: readonly OperatorScope[] = [
+  "keys:read",
+  "keys:write",
+  "audit:read",
+  "system:write",
+];
+
+/** Whether the caller may do what this operator scope stands for. */
+export function callerHas(caller: Caller, scope: OperatorScope): boolean {
+  return caller.kind === "admin" || (caller.kind === "key" && caller.scopes.includes(scope));
+}
+
+/** Everything that a key with these scopes can do or have others do: its own scopes, and what its role may grant. */
+export function reach(scopes: readonly string[], role: Role, policy: Policy): ReadonlySet<string> {
+  const reached = new Set(scopes);
+  if (!reached.has("keys:write")) return reached;
+  for (const name of role.mayGrant) {
+    for (const scope of policy.roles.get(name)?.scopes ?? []) reached.add(scope);
+  }
+  return reached;
+}
+
+/** Nobody grants more than they hold: all that the new key could reach must be in the caller's own reach. */
+export function mayGrant(caller: Caller, scopes: readonly string[], role: Role, policy: Policy): boolean {
+  if (caller.kind === "admin") return true;
+  if (caller.kind === "anonymous" || !caller.scopes.includes("keys:write")) return false;
+  const held = reach(caller.scopes, caller.role, policy);
+  return [...reach(scopes, role, policy)].every((scope) => held.has(scope));
+}
+
+/** How an audit line names the caller: never by a credential. */
+export function callerName(caller: Caller): string {
+  switch (caller.kind) {
+    case "anonymous":
+      return "anonymous";
+    case "admin":
+      return `admin:${caller.id}`;
+    case "key":
+      return `key:${caller.id}`;
+  }
+}

@@ -1,0 +1,45 @@
+import type { CredentialSource } from "./credential.ts";
+import type { PathParams } from "./path.ts";
+import type { RouteTable } from "./route-table.ts";
+import type { BucketLimit } from "./token-bucket.ts";
+
+/** What a bucket belongs to. `key` is the key's family, so that a refresh does not fill it. */
+export type LimitSubject = "key" | "owner" | "role" | "address";
+
+/** One entry of a role's `rate_limits`. */
+export interface RateLimit extends BucketLimit {
+  readonly name: string;
+  readonly per: LimitSubject;
+}
+
+/** What the policy grants to the keys of one role, now. */
+export interface Role {
+  readonly name: string;
+  readonly scopes: ReadonlySet<string>;
+  readonly ttlSeconds: number;
+  /** How long before its end a key may be refreshed; from half of its life on at the earliest. */
+  readonly refreshWindowSeconds: number;
+  /** How long a refreshed key stays good beside its successor; absent: until its own end. */
+  readonly refreshOverlapSeconds?: number;
+  /** No successor outlives this, counted from the family's first key; absent: no end. */
+  readonly maxFamilyAgeSeconds?: number;
+  /** Whether anyone may register a key of this role. */
+  readonly selfService: boolean;
+  /** Roles that an operator with this role may give to others. */
+  readonly mayGrant: readonly string[];
+  readonly rateLimits: readonly RateLimit[];
+}
+
+/** The policy in force: parsed, consistent, immutable. A change makes a new one. */
+export interface Policy {
+  /** SHA-256 of the file's text, first 12 hex digits. */
+  readonly hash: string;
+  readonly roles: ReadonlyMap<string, Role>;
+  readonly routes: RouteTable;
+  readonly credentialSources: readonly CredentialSource[];
+  readonly stripCredential: boolean;
+  readonly forwardPrefix: string;
+  readonly pathParams: PathParams;
+  /** Route labels that metrics may carry; all others are `other`. */
+  readonly routeLabels: ReadonlySet<string>;
+}

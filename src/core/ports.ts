@@ -1,0 +1,131 @@
+import type { AuditEvent } from "./audit-event.ts";
+import type { RateStatus } from "./decision.ts";
+import type { Eventual } from "./eventual.ts";
+import type { KeyRecord } from "./key-record.ts";
+import type { RateLimit } from "./policy.ts";
+import type { Principal } from "./principal.ts";
+import type { Revocation } from "./revocation-view.ts";
+
+/** What a verifier says of a presented key. A failure is a value; an exception means that it could not tell. */
+export type Verification =
+  | { readonly ok: true; readonly principal: Principal }
+  | { readonly ok: false; readonly reason: "credential_invalid" }
+  /** Everything else about the key is good, so its holder may still revoke it. */
+  | { readonly ok: false; readonly reason: "key_expired"; readonly principal: Principal };
+
+export interface KeyVerifier {
+  /**
+   * Checks signature, issuer, audience, claims and times of one token, whatever it holds.
+   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
+   */
+  verify(token: string, nowMs: number): Eventual<Verification>;
+}
+
+/** What a request wants of one bucket. */
+export interface BucketDemand {
+  /** Names the bucket for all instances: role, limit and whom it counts. */
+  readonly bucketId: string;
+  readonly limit: RateLimit;
+}
+
+export type TakeOutcome =
+  | { readonly ok: true; readonly rates: readonly RateStatus[] }
+  | {
+      readonly ok: false;
+      readonly reason: "rate_limited" | "limits_unavailable";
+      /** Whole seconds, from 1: a lone client that waits so long is admitted. */
+      readonly retryAfterSeconds: number;
+      readonly rates: readonly RateStatus[];
+    };
+
+export interface BucketStore {
+  /**
+   * Takes `cost` tokens (a whole number from 0, at most each capacity) from every bucket, or from none.
+   * A cost of 0 is always admitted.
+   */
+  take(demands: readonly BucketDemand[], cost: number, nowMs: number): Eventual<TakeOutcome>;
+}
+
+/** One change of the registry, with everything that must be written in the same transaction. */
+export interface KeyChange {
+  /** NumericDate at which it was decided. */
+  readonly nowSeconds: number;
+  /** Records written whole. Each replaces `version − 1` of itself; version 1 must not be there yet. */
+  readonly put: readonly KeyRecord[];
+  /** A family that ends, or keys issued before a moment. */
+  readonly end?: Extract<Revocation, { kind: "family" | "cutoff" }>;
+  readonly requires?: CommitRequirement;
+  /** What makes the same `Idempotency-Key` give the same answer; it must not be there yet. */
+  readonly remember?: RememberedCall;
+  readonly audit: readonly AuditEvent[];
+}
+
+/** What must hold at the moment of the write, so that a change that races a revocation loses. */
+export interface CommitRequirement {
+  /** Neither this family has ended, nor keys of this role and owner that were issued at this time. */
+  readonly living?: {
+    readonly family: string;
+    readonly role: string;
+    readonly owner?: string;
+    /** NumericDate. */
+    readonly issuedAt: number;
+  };
+  /** Fewer live self-service keys than this. */
+  readonly selfServiceBelow?: number;
+}
+
+export interface RememberedCall {
+  /** Digest of the caller and its `Idempotency-Key`. */
+  readonly id: string;
+  /** Digest of what was asked. */
+  readonly bodyDigest: string;
+  readonly keyId: string;
+  /** NumericDate from which it is forgotten. */
+  readonly until: number;
+}
+
+export type CommitOutcome =
+  | { readonly kind: "committed" }
+  /** Somebody else was quicker: read again, decide again. Nothing was written. */
+  | { readonly kind: "conflict" }
+  /** The family has ended, or the issue time lies before the cut-off `before` (NumericDate). Nothing was written. */
+  | { readonly kind: "ended"; readonly before?: number }
+  /** As many live self-service keys as there may be. Nothing was written. */
+  | { readonly kind: "full" };
+
+/** A part of the registry in the order of making. Keys made later come on later pages. */
+export interface KeyPage {
+  /** Each with the cursor that goes on after it. */
+  readonly entries: readonly { readonly record: KeyRecord; readonly cursor: string }[];
+  /** Where the next page begins; absent on the last one. Opaque. */
+  readonly nextCursor?: string;
+}
+
+/**
+ * The registry. Every method rejects when the store cannot be asked, and then nothing has been written, or, where
+ * a reply was lost, a repetition of the same change answers `conflict`.
+ */
+export interface KeyStore {
+  load(keyId: string): Promise<KeyRecord | undefined>;
+  /** The whole change or nothing, durable before the answer. */
+  commit(change: KeyChange): Promise<CommitOutcome>;
+  recall(id: string, nowSeconds: number): Promise<RememberedCall | undefined>;
+  /** At most `limit` (1 to 500) records after the cursor, of one owner or of all. An unknown cursor rejects with RangeError. */
+  page(query: {
+    readonly owner?: string;
+    readonly cursor?: string;
+    readonly limit: number;
+  }): Promise<KeyPage>;
+  /** All that a revocation view must know, in portions. */
+  revocations(nowSeconds: number): AsyncIterable<readonly Revocation[]>;
+  /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */
+  noteUse(used: ReadonlyMap<string, number>): Promise<void>;
+  lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Forgets records whose retention is over, and what belongs to them: at most `limit`. Says how many. */
+  sweep(nowSeconds: number, limit: number): Promise<number>;
+}
+
+/** Makes the token of a record. */
+export interface KeySigner {
+  sign(record: KeyRecord): Promise<string>;
+}

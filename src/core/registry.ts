@@ -1,0 +1,130 @@
+import type { AuditEvent, AuditEventName } from "./audit-event.ts";
+import type { RefreshRefusal } from "./key-lifecycle.ts";
+import type { KeyRecord } from "./key-record.ts";
+import type { Caller } from "./operator.ts";
+import { callerName } from "./operator.ts";
+import type { Policy } from "./policy.ts";
+import type { CommitOutcome, KeyChange, KeySigner, KeyStore } from "./ports.ts";
+import type { RevocationView } from "./revocation-view.ts";
+import { standingOf } from "./revocation-view.ts";
+
+/** What every operation of the registry works with. */
+export interface Registry {
+  readonly store: KeyStore;
+  /** Of this instance: a change shows in its Checks at once. */
+  readonly view: RevocationView;
+  readonly signer: KeySigner;
+  readonly policy: () => Policy;
+  readonly nowMs: () => number;
+  /** 22 letters and digits: at least 128 random bits. */
+  readonly newRandom: () => string;
+  /** SHA-256 in hex, for what must be compared but not kept. */
+  readonly digest: (text: string) => string;
+}
+
+/** Where a call came from, for the audit. */
+export interface CallOrigin {
+  readonly caller: Caller;
+  readonly address?: string;
+  readonly requestId?: string;
+}
+
+/** Why the registry does not do what it was asked. */
+export type RegistryRefusal =
+  | RefreshRefusal
+  | "role_unknown"
+  | "scope_unknown"
+  | "ttl_too_long"
+  | "operator_required"
+  | "grant_refused"
+  | "idempotency_key_reused"
+  | "idempotency_key_weak"
+  | "too_many_keys"
+  | "key_unknown";
+
+export interface Refused {
+  readonly kind: "refused";
+  readonly reason: RegistryRefusal;
+  /** With `refresh_too_early`: NumericDate from which it may be done. */
+  readonly refreshAfter?: number;
+}
+
+/** A key that the caller gets to see, this once. */
+export interface Issued {
+  readonly kind: "issued";
+  readonly record: KeyRecord;
+  readonly token: string;
+  /** Whether it is an answer given before. */
+  readonly again: boolean;
+}
+
+export function refused(reason: RegistryRefusal): Refused {
+  return { kind: "refused", reason };
+}
+
+export async function issued(registry: Registry, record: KeyRecord, again: boolean): Promise<Issued> {
+  return { kind: "issued", record, token: await registry.signer.sign(record), again };
+}
+
+/** Writes a change and shows it to this instance's Checks. */
+export async function commit(
+  registry: Registry,
+  change: Omit<KeyChange, "nowSeconds">,
+): Promise<CommitOutcome> {
+  const outcome = await registry.store.commit({ ...change, nowSeconds: nowSeconds(registry) });
+  if (outcome.kind === "committed") {
+    const changed = change.put.filter((record) => record.version > 1).map(standingOf);
+    registry.view.apply(change.end === undefined ? changed : [...changed, change.end]);
+  }
+  return outcome;
+}
+
+/** Repeats read, decide and write until nobody else has written in between. */
+export async function untilDecided<T>(attempt: () => Promise<T | "conflict">): Promise<T> {
+  for (let tries = 0; tries < 8; tries++) {
+    const result = await attempt();
+    if (result !== "conflict") return result;
+  }
+  throw new Error("the registry changed under eight attempts in a row");
+}
+
+/** An audit line about a key, or about what has no key: a family or an owner. */
+export function auditEvent(
+  registry: Registry,
+  origin: CallOrigin,
+  event: AuditEventName,
+  about: Partial<Pick<KeyRecord, "keyId" | "family" | "owner" | "role">>,
+  refusal?: RegistryRefusal,
+): AuditEvent {
+  const { keyId, family, owner, role } = about;
+  return {
+    eventId: registry.newRandom(),
+    atMs: registry.nowMs(),
+    event,
+    outcome: refusal === undefined ? "done" : "refused",
+    ...(refusal === undefined ? {} : { reason: refusal }),
+    actor: callerName(origin.caller),
+    ...(origin.address === undefined ? {} : { address: origin.address }),
+    ...(origin.requestId === undefined ? {} : { requestId: origin.requestId }),
+    ...(keyId === undefined ? {} : { keyId }),
+    ...(family === undefined ? {} : { family }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(role === undefined ? {} : { role }),
+  };
+}
+
+export function newKeyId(registry: Registry, role: string): string {
+  return `${role}_${nowSeconds(registry)}_${registry.newRandom()}`;
+}
+
+export function nowSeconds(registry: Registry): number {
+  return Math.floor(registry.nowMs() / 1000);
+}
+
+/** The issue time that a cut-off of this very second asks for; undefined when it lies too far ahead to be one. */
+export function issueTimeAfter(cutOff: number | undefined, nowSeconds: number): number | undefined {
+  return cutOff !== undefined && cutOff - nowSeconds <= MAX_ISSUE_AHEAD_SECONDS ? cutOff : undefined;
+}
+
+/** Verifiers allow 5 s for clocks that differ; a key dated further ahead would be refused at first. */
+const MAX_ISSUE_AHEAD_SECONDS = 4;

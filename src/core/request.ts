@@ -1,0 +1,34 @@
+import type { NormalPath } from "./path.ts";
+
+/** What Envoy asks about, parsed and normalised: nothing of the wire is left in it. */
+export interface AuthRequest {
+  /** Upper case on HTTP/1; on HTTP/2 as the client sent it. */
+  readonly method: string;
+  /** Lower case, without port and trailing dot. */
+  readonly host: string;
+  readonly path: NormalPath;
+  /** `http` or `https`, as Envoy saw it. */
+  readonly scheme: string;
+  /** Lower-case names. Lines that the wire kept apart stay apart; those that Envoy joined hold a comma. */
+  readonly headers: ReadonlyMap<string, readonly string[]>;
+  /** The TCP peer of Envoy; never taken from a header. Empty when it is not an IP socket. */
+  readonly peerAddress: string;
+  /** From Envoy's own configuration: no client can set these. */
+  readonly extensions: ReadonlyMap<string, string>;
+  /** Whether Envoy will turn a refusal into a `grpc-status` (its content-type says so). */
+  readonly grpc: boolean;
+}
+
+const NO_LINES: readonly string[] = [];
+
+/** All lines of a header; none when it is absent. */
+export function headerLines(request: Pick<AuthRequest, "headers">, name: string): readonly string[] {
+  return request.headers.get(name) ?? NO_LINES;
+}
+
+/** One form for each host name: lower case, no port, no trailing dot. */
+export function normaliseHost(host: string): string {
+  const lower = host.toLowerCase();
+  const withoutPort = lower.replace(/:\d*$/, "");
+  return withoutPort.endsWith(".") ? withoutPort.slice(0, -1) : withoutPort;
+}

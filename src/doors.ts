@@ -1,0 +1,102 @@
+import type { Endpoint } from "./api/endpoint.ts";
+import type { KeyRoutePorts } from "./api/key-routes.ts";
+import { keyRoutes } from "./api/key-routes.ts";
+import { opsRoutes } from "./api/ops-routes.ts";
+import { startHttpServer } from "./api/server.ts";
+import type { Closing } from "./closing.ts";
+import type { Policy } from "./core/policy.ts";
+import type { KeyVerifier } from "./core/ports.ts";
+import type { Registry } from "./core/registry.ts";
+import type { Check } from "./envoy/check.ts";
+import { startEnvoyServer } from "./envoy/server.ts";
+import type { Listen, Settings } from "./settings.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+/** Calls still open when everything else has ended are cut off after this. */
+const CLOSE_GRACE_MS = 5000;
+
+export interface RunningDoors {
+  /** Where each door listens, once its port is known. */
+  readonly addresses: Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+  /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
+  drain(): void;
+}
+
+interface DoorOptions {
+  readonly settings: Settings;
+  readonly policy: Policy;
+  readonly log: Log;
+  readonly closing: Closing;
+  readonly registry: Registry;
+  readonly verifier: KeyVerifier;
+  readonly check: Check;
+  readonly metrics: Metrics;
+  readonly adminTokens: readonly string[];
+  readonly selfServiceKeysMax: number;
+}
+
+/** Opens every door, the one for Envoy first. */
+export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
+  const { settings, closing } = options;
+  const grpc = await startEnvoyServer({ listen: formatListen(settings.GRPC_LISTEN), check: options.check });
+  closing.later("the gRPC door", () => grpc.close(CLOSE_GRACE_MS));
+  const openHttp = async (
+    name: string,
+    listen: Extract<Listen, { kind: "tcp" }>,
+    endpoints: readonly Endpoint[],
+  ) => {
+    const faulted = (error: unknown, requestId: string) =>
+      options.log.error({ err: error, requestId }, `a call at ${name} met a fault`);
+    const door = await startHttpServer({ listen, endpoints, faulted });
+    closing.later(name, door.close);
+    return door;
+  };
+  const endpoints = keyRoutes(keyRoutePorts(options));
+  const http = await openHttp("the HTTP door", settings.HTTP_LISTEN, endpoints);
+  const operator =
+    settings.OPERATOR_LISTEN === undefined
+      ? http
+      : await openHttp("the operator door", settings.OPERATOR_LISTEN, endpoints);
+  let state: "ready" | "draining" = "ready";
+  const readiness = () => ({ instance: state });
+  const ops = await openHttp(
+    "the ops door",
+    settings.OPS_LISTEN,
+    opsRoutes({ metrics: options.metrics.read, readiness }),
+  );
+  grpc.setServing(true);
+  return {
+    addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
+    drain() {
+      state = "draining";
+      grpc.setServing(false);
+    },
+  };
+}
+
+function keyRoutePorts({
+  settings,
+  policy,
+  registry,
+  verifier,
+  metrics,
+  ...options
+}: DoorOptions): KeyRoutePorts {
+  return {
+    policy: () => policy,
+    verifier,
+    view: registry.view,
+    nowMs: registry.nowMs,
+    adminTokens: options.adminTokens,
+    trustedHops: settings.HTTP_TRUSTED_HOPS,
+    registry,
+    selfServiceKeysMax: options.selfServiceKeysMax,
+    issued: metrics.issued,
+  };
+}
+
+function formatListen(listen: Listen): string {
+  if (listen.kind === "unix") return `unix:${listen.path}`;
+  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
+}

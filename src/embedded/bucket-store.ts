@@ -1,0 +1,45 @@
+import type { RateStatus } from "../core/decision.ts";
+import type { BucketDemand, BucketStore } from "../core/ports.ts";
+import type { BucketState } from "../core/token-bucket.ts";
+import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/token-bucket.ts";
+
+/**
+ * Buckets in the memory of one instance; a restart fills them. At most `maxBuckets` are held: the one that was
+ * used longest ago goes first, and would be full again, or nearly, in any load that reaches the bound.
+ */
+export function createBucketStore(options: { readonly maxBuckets: number }): BucketStore {
+  const buckets = new Map<string, BucketState>();
+  const put = (id: string, state: BucketState) => {
+    buckets.delete(id);
+    buckets.set(id, state);
+    if (buckets.size > options.maxBuckets) buckets.delete(buckets.keys().next().value ?? "");
+  };
+  return {
+    take(demands, cost, nowMs) {
+      const found = demands.map((demand) => {
+        const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
+        return { demand, state: refillBucket(state, demand.limit, nowMs) };
+      });
+      const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
+      const retryAfterSeconds = Math.max(0, ...waits);
+      const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
+      const rates = found.map(({ demand, state }) => {
+        const after = { ...state, levelMicro: state.levelMicro - spentMicro };
+        put(demand.bucketId, after);
+        return rateStatus(demand, after);
+      });
+      return retryAfterSeconds === 0
+        ? { ok: true, rates }
+        : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+    },
+  };
+}
+
+function rateStatus({ limit }: BucketDemand, state: BucketState): RateStatus {
+  return {
+    name: limit.name,
+    capacity: limit.capacity,
+    windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
+    remaining: Math.floor(state.levelMicro / MICRO),
+  };
+}

@@ -1,0 +1,76 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** Each entry brings the schema from its index to the next version; what has been released never changes. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE keys (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     key_id TEXT NOT NULL UNIQUE,
+     family TEXT NOT NULL,
+     owner TEXT,
+     role TEXT NOT NULL,
+     issued_at INTEGER NOT NULL,
+     expires_at INTEGER NOT NULL,
+     self_service INTEGER NOT NULL,
+     ended INTEGER NOT NULL,
+     version INTEGER NOT NULL,
+     record TEXT NOT NULL,
+     last_used_at INTEGER
+   ) STRICT;
+   CREATE INDEX keys_by_owner ON keys (owner, seq) WHERE owner IS NOT NULL;
+   CREATE INDEX keys_by_expiry ON keys (expires_at);
+   CREATE INDEX keys_self_service ON keys (expires_at) WHERE self_service = 1;
+   CREATE INDEX keys_ended ON keys (seq) WHERE ended = 1;
+   CREATE TABLE ended_families (family TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE cut_offs (
+     scope TEXT NOT NULL, subject TEXT NOT NULL, before INTEGER NOT NULL, until INTEGER NOT NULL,
+     PRIMARY KEY (scope, subject)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE remembered_calls (
+     id TEXT PRIMARY KEY, body_digest TEXT NOT NULL, key_id TEXT NOT NULL, until INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX remembered_calls_by_until ON remembered_calls (until);
+   CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, event TEXT NOT NULL) STRICT;`,
+];
+
+export interface Database {
+  readonly sqlite: DatabaseSync;
+  close(): void;
+}
+
+/**
+ * Opens the database of `DATA_DIR`, makes the folder when it is missing, and brings the schema up to date.
+ * It is locked for this process: throws when another one has it open, or when a newer Latchkey has written it.
+ */
+export function openDatabase(dataDir: string): Database {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const sqlite = new DatabaseSync(join(dataDir, "latchkey.db"), { timeout: 0 });
+  try {
+    prepare(sqlite, dataDir);
+  } catch (error) {
+    sqlite.close();
+    throw error;
+  }
+  return { sqlite, close: () => sqlite.close() };
+}
+
+function prepare(sqlite: DatabaseSync, dataDir: string): void {
+  try {
+    // The lock is taken by the first write and kept: two processes on one registry would not see each other's views.
+    sqlite.exec(
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT;",
+    );
+  } catch (error) {
+    if (error instanceof Error && /locked|busy/i.test(error.message)) {
+      throw new Error(`another process uses ${dataDir}: one embedded store serves one process`);
+    }
+    throw error;
+  }
+  const version = Number(sqlite.prepare("PRAGMA user_version").get()?.["user_version"]);
+  if (version > MIGRATIONS.length) throw new Error(`${dataDir} was written by a newer Latchkey`);
+  for (const [index, migration] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    sqlite.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${index + 1}; COMMIT;`);
+  }
+}

@@ -1,0 +1,120 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { AuditEvent } from "../core/audit-event.ts";
+import type { KeyRecord } from "../core/key-record.ts";
+import { encodeRecord } from "../core/key-record-text.ts";
+import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
+import { integer } from "./rows.ts";
+import { inTransaction } from "./transaction.ts";
+
+/** Thrown inside a transaction to undo it; never leaves this file. */
+class Undone extends Error {
+  readonly outcome: CommitOutcome;
+  constructor(outcome: CommitOutcome) {
+    super(outcome.kind);
+    this.outcome = outcome;
+  }
+}
+
+/** The registry's one write: checks what the change requires and writes all of it, in one transaction. */
+export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
+  const requireThat = createRequirements(sqlite);
+  const putRecord = createPut(sqlite);
+  const endWrites = createEnd(sqlite);
+  const rememberCall = createRemember(sqlite);
+  const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
+  const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
+  return async (change) => {
+    try {
+      return inTransaction(sqlite, () => {
+        if (change.requires !== undefined) requireThat(change.requires, change.nowSeconds);
+        for (const record of change.put) putRecord(record);
+        if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
+        if (change.end !== undefined) endWrites(change.end);
+        for (const event of change.audit) writeAudit(event);
+        return { kind: "committed" };
+      });
+    } catch (error) {
+      if (error instanceof Undone) return error.outcome;
+      throw error;
+    }
+  };
+}
+
+type Run<T> = (value: T, nowSeconds: number) => void;
+
+function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
+  const familyEnd = sqlite.prepare("SELECT 1 FROM ended_families WHERE family = ?");
+  const cutOff = sqlite.prepare(
+    `SELECT max(before) AS before FROM cut_offs
+     WHERE (scope = 'all' OR (scope = 'role' AND subject = ?) OR (scope = 'owner' AND subject = ?)) AND before > ?`,
+  );
+  const live = sqlite.prepare("SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ?");
+  return ({ living, selfServiceBelow }, nowSeconds) => {
+    if (living !== undefined) {
+      if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
+      const before = cutOff.get(living.role, living.owner ?? null, living.issuedAt)?.["before"];
+      if (typeof before === "number") throw new Undone({ kind: "ended", before });
+    }
+    if (selfServiceBelow === undefined) return;
+    const row = live.get(nowSeconds);
+    if (row === undefined || integer(row, "live") >= selfServiceBelow) throw new Undone({ kind: "full" });
+  };
+}
+
+function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
+  const insert = sqlite.prepare(
+    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record)
+     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?) ON CONFLICT (key_id) DO NOTHING`,
+  );
+  const update = sqlite.prepare(
+    "UPDATE keys SET record = ?, ended = ?, version = ? WHERE key_id = ? AND version = ?",
+  );
+  return (record) => {
+    const { keyId, family, owner, role, issuedAt, expiresAt, version } = record;
+    const text = encodeRecord(record);
+    const written =
+      version === 1
+        ? insert.run(
+            keyId,
+            family,
+            owner ?? null,
+            role,
+            issuedAt,
+            expiresAt,
+            record.selfService ? 1 : 0,
+            text,
+          )
+        : update.run(text, endedFlag(record), version, keyId, version - 1);
+    if (written.changes === 0) throw new Undone({ kind: "conflict" });
+  };
+}
+
+/** Whether a revocation view must know of the record. */
+function endedFlag(record: KeyRecord): 0 | 1 {
+  return record.disabled || record.revokedAt !== undefined || record.successor !== undefined ? 1 : 0;
+}
+
+function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
+  const forget = sqlite.prepare("DELETE FROM remembered_calls WHERE id = ? AND until <= ?");
+  const insert = sqlite.prepare(
+    "INSERT INTO remembered_calls (id, body_digest, key_id, until) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+  );
+  return ({ id, bodyDigest, keyId, until }, nowSeconds) => {
+    forget.run(id, nowSeconds);
+    if (insert.run(id, bodyDigest, keyId, until).changes === 0) throw new Undone({ kind: "conflict" });
+  };
+}
+
+function createEnd(sqlite: DatabaseSync): (end: NonNullable<KeyChange["end"]>) => void {
+  const family = sqlite.prepare(
+    "INSERT INTO ended_families (family, until) VALUES (?, ?) ON CONFLICT (family) DO UPDATE SET until = max(until, excluded.until)",
+  );
+  const cutOff = sqlite.prepare(
+    `INSERT INTO cut_offs (scope, subject, before, until) VALUES (?, ?, ?, ?)
+     ON CONFLICT (scope, subject) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until)`,
+  );
+  return (end) => {
+    if (end.kind === "family") family.run(end.family, end.until);
+    else cutOff.run(end.scope, end.subject, end.before, end.until);
+  };
+}

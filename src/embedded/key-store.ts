@@ -1,0 +1,161 @@
+import type { DatabaseSync } from "node:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { KeyRecord } from "../core/key-record.ts";
+import type { KeyPage, KeyStore } from "../core/ports.ts";
+import type { Revocation } from "../core/revocation-view.ts";
+import { standingOf } from "../core/revocation-view.ts";
+import type { Database } from "./database.ts";
+import { createCommit } from "./key-commit.ts";
+import { integer, recordOf, text } from "./rows.ts";
+import { inTransaction } from "./transaction.ts";
+
+export interface KeyStoreOptions {
+  /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
+  readonly recordRetentionSeconds: number;
+}
+
+const SNAPSHOT_PORTION = 1000;
+
+/**
+ * The registry in SQLite. Its calls are synchronous under the hood and share the thread that answers Checks, so
+ * each one touches a bounded number of rows.
+ */
+export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
+  return {
+    commit: createCommit(sqlite),
+    ...createReads(sqlite),
+    ...createUse(sqlite),
+    revocations: (nowSeconds) => snapshot(sqlite, nowSeconds),
+    async sweep(nowSeconds, limit) {
+      const endedBefore = nowSeconds - options.recordRetentionSeconds;
+      return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+    },
+  };
+}
+
+function createReads(sqlite: DatabaseSync): Pick<KeyStore, "load" | "recall" | "page"> {
+  const byId = sqlite.prepare("SELECT key_id, record FROM keys WHERE key_id = ?");
+  const remembered = sqlite.prepare(
+    "SELECT body_digest, key_id, until FROM remembered_calls WHERE id = ? AND until > ?",
+  );
+  const ofAll = sqlite.prepare("SELECT seq, key_id, record FROM keys WHERE seq > ? ORDER BY seq LIMIT ?");
+  const ofOwner = sqlite.prepare(
+    "SELECT seq, key_id, record FROM keys WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?",
+  );
+  return {
+    async load(keyId) {
+      const row = byId.get(keyId);
+      return row && recordOf(row);
+    },
+    async recall(id, nowSeconds) {
+      const row = remembered.get(id, nowSeconds);
+      if (row === undefined) return undefined;
+      return {
+        id,
+        bodyDigest: text(row, "body_digest"),
+        keyId: text(row, "key_id"),
+        until: integer(row, "until"),
+      };
+    },
+    async page({ owner, cursor, limit }) {
+      const after = cursor === undefined ? 0 : parseCursor(cursor);
+      const rows = owner === undefined ? ofAll.all(after, limit + 1) : ofOwner.all(owner, after, limit + 1);
+      const entries = rows.map((row) => ({
+        record: recordOf(row),
+        cursor: integer(row, "seq").toString(36),
+      }));
+      await nextTurn(); // A listing of many pages must leave room for Checks between them.
+      return toPage(entries, limit);
+    },
+  };
+}
+
+function createUse(sqlite: DatabaseSync): Pick<KeyStore, "noteUse" | "lastUsed"> {
+  const note = sqlite.prepare(
+    "UPDATE keys SET last_used_at = ? WHERE key_id = ? AND coalesce(last_used_at, 0) < ?",
+  );
+  const read = sqlite.prepare(
+    "SELECT key_id, last_used_at FROM keys WHERE key_id = ? AND last_used_at IS NOT NULL",
+  );
+  return {
+    async noteUse(used) {
+      inTransaction(sqlite, () => {
+        for (const [keyId, usedAt] of used) note.run(usedAt, keyId, usedAt);
+      });
+    },
+    async lastUsed(keyIds) {
+      const rows = keyIds.map((keyId) => read.get(keyId)).filter((row) => row !== undefined);
+      return new Map(rows.map((row) => [text(row, "key_id"), integer(row, "last_used_at")]));
+    },
+  };
+}
+
+function parseCursor(cursor: string): number {
+  const seq = /^[0-9a-z]{1,11}$/.test(cursor) ? Number.parseInt(cursor, 36) : Number.NaN;
+  if (!Number.isSafeInteger(seq)) throw new RangeError("unknown cursor");
+  return seq;
+}
+
+function toPage(
+  entries: readonly { readonly record: KeyRecord; readonly cursor: string }[],
+  limit: number,
+): KeyPage {
+  if (entries.length <= limit) return { entries };
+  const kept = entries.slice(0, limit);
+  const nextCursor = kept.at(-1)?.cursor;
+  return { entries: kept, ...(nextCursor === undefined ? {} : { nextCursor }) };
+}
+
+async function* snapshot(sqlite: DatabaseSync, nowSeconds: number): AsyncIterable<readonly Revocation[]> {
+  const families = sqlite.prepare("SELECT family, until FROM ended_families WHERE until > ?").all(nowSeconds);
+  yield families.map((row) => ({
+    kind: "family",
+    family: text(row, "family"),
+    until: integer(row, "until"),
+  }));
+  const cutOffs = sqlite
+    .prepare("SELECT scope, subject, before, until FROM cut_offs WHERE until > ?")
+    .all(nowSeconds);
+  yield cutOffs.map((row) => ({
+    kind: "cutoff",
+    scope: scopeOf(text(row, "scope")),
+    subject: text(row, "subject"),
+    before: integer(row, "before"),
+    until: integer(row, "until"),
+  }));
+  const ended = sqlite.prepare(
+    "SELECT seq, key_id, record FROM keys WHERE ended = 1 AND seq > ? ORDER BY seq LIMIT ?",
+  );
+  for (let after = 0; ; ) {
+    const rows = ended.all(after, SNAPSHOT_PORTION);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = integer(last, "seq");
+    yield rows
+      .map(recordOf)
+      .filter((record) => record.expiresAt > nowSeconds)
+      .map(standingOf);
+    await nextTurn();
+  }
+}
+
+function scopeOf(scope: string): "all" | "role" | "owner" {
+  if (scope === "all" || scope === "role" || scope === "owner") return scope;
+  throw new Error("a cut-off is damaged");
+}
+
+function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, limit: number): number {
+  const swept = sqlite
+    .prepare(
+      "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+    )
+    .run(endedBefore, limit);
+  sqlite
+    .prepare(
+      "DELETE FROM remembered_calls WHERE id IN (SELECT id FROM remembered_calls WHERE until <= ? LIMIT ?)",
+    )
+    .run(nowSeconds, limit);
+  sqlite.prepare("DELETE FROM ended_families WHERE until <= ?").run(nowSeconds);
+  sqlite.prepare("DELETE FROM cut_offs WHERE until <= ?").run(nowSeconds);
+  return Number(swept.changes);
+}

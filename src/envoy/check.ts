@@ -1,0 +1,103 @@
+import type { Authorize } from "../core/authorize.ts";
+import type { Decision } from "../core/decision.ts";
+import { deny } from "../core/decision.ts";
+import type { Eventual } from "../core/eventual.ts";
+import type { Policy } from "../core/policy.ts";
+import { decodeCheckRequest, encodeCheckResponse } from "./messages.ts";
+import { toAuthRequest } from "./request.ts";
+import type { AnswerContext } from "./response.ts";
+import { toCheckResponse } from "./response.ts";
+
+export interface CheckPorts {
+  readonly policy: () => Policy;
+  readonly authorize: Authorize;
+  readonly nowMs: () => number;
+  /** Monotonic nanoseconds. */
+  readonly monotonicNs: () => bigint;
+  readonly newDecisionId: () => string;
+  /** Hears of every decision; what it throws changes nothing. */
+  readonly decided: (decision: Decision, elapsedNs: bigint) => void;
+  /** Hears of every fault that became a denial. */
+  readonly faulted: (error: unknown, decisionId: string) => void;
+}
+
+/** Answers one Check: bytes in, bytes out. It never throws and never rejects, since Envoy may let an error through. */
+export type Check = (message: Uint8Array, timeLeftMs: number) => Eventual<Uint8Array>;
+
+/** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
+const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response: { status: { code: 503 } } });
+
+/** Time kept back from Envoy's deadline, so that our answer is there before it gives up. */
+const ANSWER_MARGIN_MS = 20;
+
+export function createCheck(ports: CheckPorts): Check {
+  return (message, timeLeftMs) => {
+    const state: CheckState = { startedNs: 0n, context: { ...NOTHING_KNOWN } };
+    try {
+      const decision = decide(ports, message, state);
+      if (!(decision instanceof Promise)) return answer(ports, decision, state);
+      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
+        .then((settled) => answer(ports, settled, state))
+        .catch((error: unknown) => answerFault(ports, error, state));
+    } catch (error) {
+      return answerFault(ports, error, state);
+    }
+  };
+}
+
+/** What is known so far of one Check: a fault half-way is answered with what there is. */
+interface CheckState {
+  startedNs: bigint;
+  context: AnswerContext;
+}
+
+const NOTHING_KNOWN: AnswerContext = {
+  decisionId: "",
+  forwardPrefix: "x-latchkey-",
+  credentialHeaders: [],
+  grpc: false,
+};
+
+function decide(ports: CheckPorts, message: Uint8Array, state: CheckState): Eventual<Decision> {
+  state.startedNs = ports.monotonicNs();
+  const policy = ports.policy();
+  const { forwardPrefix, credentialSources: credentialHeaders } = policy;
+  state.context = { decisionId: ports.newDecisionId(), forwardPrefix, credentialHeaders, grpc: false };
+  const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
+  if (!parsed.ok) {
+    state.context = { ...state.context, grpc: parsed.grpc };
+    return deny("request_malformed");
+  }
+  const { request } = parsed;
+  state.context = { ...state.context, request, grpc: request.grpc };
+  return ports.authorize(request, ports.nowMs());
+}
+
+/** The decision, or a refusal when it does not come in time: a late verdict is none. */
+async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): Promise<Decision> {
+  const { promise: late, resolve } = Promise.withResolvers<Decision>();
+  const timer = setTimeout(() => resolve(deny("internal")), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
+  try {
+    return await Promise.race([decision, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
+const MAX_TIMER_MS = 10_000;
+
+function answer(ports: CheckPorts, decision: Decision, state: CheckState): Uint8Array {
+  const bytes = encodeCheckResponse(toCheckResponse(decision, state.context));
+  ports.decided(decision, ports.monotonicNs() - state.startedNs);
+  return bytes;
+}
+
+function answerFault(ports: CheckPorts, error: unknown, state: CheckState): Uint8Array {
+  try {
+    ports.faulted(error, state.context.decisionId);
+    return answer(ports, deny("internal"), state);
+  } catch {
+    return LAST_RESORT;
+  }
+}

@@ -1,0 +1,174 @@
+import type { Allow, Decision, Deny, DenyReason, Refusal } from "../core/decision.ts";
+import { REFUSALS } from "../core/decision.ts";
+import { ownerOf } from "../core/principal.ts";
+import type { AuthRequest } from "../core/request.ts";
+import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
+import { APPEND_ACTION } from "./messages.ts";
+import type { PlainObject } from "./struct.ts";
+import { toStruct } from "./struct.ts";
+
+/** What an answer needs beside the decision. */
+export interface AnswerContext {
+  readonly decisionId: string;
+  /** `headers.forward_prefix` of the policy. */
+  readonly forwardPrefix: string;
+  /** Headers of the policy in which a key may come. */
+  readonly credentialHeaders: readonly string[];
+  /** Absent when the request could not be read. */
+  readonly request?: AuthRequest;
+  readonly grpc: boolean;
+}
+
+/** The names that upstream can trust, less their prefix. */
+const IDENTITY_HEADERS = ["key-id", "family", "owner", "role", "scopes", "name", "decision-id"] as const;
+type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
+
+export function toCheckResponse(decision: Decision, context: AnswerContext): CheckResponse {
+  return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
+}
+
+function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
+  const identity = identityOf(decision, context.decisionId);
+  const headers = [...identity].map(([name, value]) => overwrite(context.forwardPrefix + name, value));
+  return {
+    status: { code: 0 },
+    ok_response: {
+      headers,
+      headers_to_remove: headersToRemove(decision, context, identity),
+      response_headers_to_add: decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : [],
+    },
+    dynamic_metadata: toStruct(metadataOf(decision, context)),
+  };
+}
+
+function identityOf(decision: Allow, decisionId: string): Map<IdentityHeader, string> {
+  const identity = new Map<IdentityHeader, string>();
+  const { principal } = decision;
+  if (principal !== undefined) {
+    identity.set("key-id", principal.keyId);
+    identity.set("family", principal.family);
+    identity.set("owner", ownerOf(principal));
+    identity.set("role", principal.role);
+    identity.set("scopes", decision.scopes.join(" "));
+    identity.set("name", headerSafe(principal.name));
+  }
+  return identity.set("decision-id", decisionId);
+}
+
+/**
+ * Whatever the client sent under our names goes, in every spelling that a server might read as ours (`_` for `-`).
+ * Envoy removes after it sets, so a name that we set must not be among them.
+ */
+function headersToRemove(
+  decision: Allow,
+  context: AnswerContext,
+  identity: ReadonlyMap<IdentityHeader, string>,
+): string[] {
+  const { forwardPrefix, request } = context;
+  const ours = new Set([...identity.keys()].map((name) => forwardPrefix + name));
+  const removed = new Set<string>();
+  for (const name of IDENTITY_HEADERS) {
+    if (!identity.has(name)) removed.add(forwardPrefix + name);
+    removed.add(twin(forwardPrefix + name));
+  }
+  for (const name of request?.headers.keys() ?? []) {
+    if (name.replaceAll("_", "-").startsWith(forwardPrefix) && !ours.has(name)) removed.add(name);
+  }
+  if (decision.route.stripCredential) {
+    for (const name of context.credentialHeaders) removed.add(name).add(twin(name));
+  }
+  return [...removed];
+}
+
+function twin(name: string): string {
+  return name.replaceAll("-", "_");
+}
+
+/** Printable ASCII as it is; all else, and `%`, as percent-encoded UTF-8. */
+function headerSafe(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
+    [...Buffer.from(part, "utf8")]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+      .join(""),
+  );
+}
+
+function metadataOf(decision: Decision, context: AnswerContext): PlainObject {
+  const { principal } = decision;
+  const rates = decision.rates ?? [];
+  return {
+    decision_id: context.decisionId,
+    reason: decision.reason,
+    route: decision.route?.label,
+    ...(principal && { key_id: principal.keyId, family: principal.family, role: principal.role }),
+    ...(decision.verdict === "allow" && principal && { scopes: decision.scopes }),
+    ...(rates.length > 0 && { remaining: Math.min(...rates.map(({ remaining }) => remaining)) }),
+  };
+}
+
+/** google.rpc codes for Envoy's own log, and for gRPC clients, whom Envoy would tell UNAVAILABLE for a 429. */
+const RPC_CODES: Readonly<Record<Refusal["status"], RefusalCode>> = {
+  400: 3,
+  401: 16,
+  403: 7,
+  410: 5,
+  429: 8,
+  503: 14,
+};
+
+function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
+  const refusal: Refusal = REFUSALS[decision.reason];
+  const code = RPC_CODES[refusal.status];
+  const headers = [
+    overwrite("content-type", context.grpc ? "text/plain" : "application/problem+json"),
+    overwrite("cache-control", "no-store"),
+    overwrite("x-latchkey-decision-id", context.decisionId),
+    overwrite("x-latchkey-reason", decision.reason),
+    ...challenge(decision, refusal),
+    ...retryAfter(decision, refusal),
+    ...(context.grpc ? [overwrite("grpc-status", String(code))] : []),
+  ];
+  return {
+    status: { code, message: decision.reason },
+    denied_response: {
+      status: { code: refusal.status },
+      headers,
+      body: context.grpc ? refusal.title : problemBody(decision.reason, refusal, context.decisionId),
+    },
+    dynamic_metadata: toStruct(metadataOf(decision, context)),
+  };
+}
+
+/** RFC 6750 §3: no error code without a credential, the missing scope with `insufficient_scope`. */
+function challenge(decision: Deny, refusal: Refusal): HeaderOption[] {
+  if (refusal.challenge === undefined) return [];
+  const parts = ['realm="latchkey"'];
+  if (refusal.challenge !== "none")
+    parts.push(`error="${refusal.challenge}"`, `error_description="${refusal.title}"`);
+  if (decision.requiredScopes !== undefined) parts.push(`scope="${decision.requiredScopes.join(" ")}"`);
+  return [overwrite("www-authenticate", `Bearer ${parts.join(", ")}`)];
+}
+
+function retryAfter(decision: Deny, refusal: Refusal): HeaderOption[] {
+  const seconds = decision.retryAfterSeconds ?? (refusal.status === 503 ? 1 : undefined);
+  return seconds === undefined ? [] : [overwrite("retry-after", String(seconds))];
+}
+
+/** RFC 9457. */
+function problemBody(reason: DenyReason, refusal: Refusal, decisionId: string): string {
+  return JSON.stringify({
+    type: `/problems/${reason.replaceAll("_", "-")}`,
+    title: refusal.title,
+    status: refusal.status,
+    decision_id: decisionId,
+  });
+}
+
+/** Both forms of "replace": Envoy versions differ in which of the two they heed. */
+function overwrite(key: string, value: string): HeaderOption {
+  return {
+    header: { key, value },
+    append: { value: false },
+    append_action: APPEND_ACTION.OVERWRITE_IF_EXISTS_OR_ADD,
+  };
+}

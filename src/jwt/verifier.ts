@@ -1,0 +1,147 @@
+import { hash } from "node:crypto";
+import type { JWTPayload } from "jose";
+import { errors, jwtVerify } from "jose";
+import { z } from "zod";
+import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
+import { isKeyId } from "../core/key-record.ts";
+import type { KeyVerifier, Verification } from "../core/ports.ts";
+import type { Principal } from "../core/principal.ts";
+import type { KeyRing } from "./key-ring.ts";
+import type { TokenNames } from "./signer.ts";
+import { canonicalSegments } from "./token-form.ts";
+
+/** Clocks of instances may differ by this much for `iat` and `nbf`; `exp` is exact. */
+const CLOCK_TOLERANCE_SECONDS = 5;
+
+const headerSchema = z.strictObject({
+  typ: z.literal("JWT"),
+  alg: z.literal("HS256"),
+  kid: z.string().min(1).max(64),
+});
+
+const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
+const claimsSchema = z.strictObject({
+  iss: z.string(),
+  aud: z.string(),
+  sub: identifier,
+  fam: identifier,
+  jti: z.string().refine(isKeyId),
+  name: z.string().max(128),
+  own: identifier.optional(),
+  role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
+  scope: z.string().max(4200),
+  iat: numericDate,
+  nbf: numericDate,
+  exp: numericDate,
+  refresh_after: numericDate,
+});
+
+const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+
+export interface VerifierOptions extends TokenNames {
+  readonly ring: () => KeyRing;
+  /** Verified tokens kept; the least recently used goes first. */
+  readonly cacheSize: number;
+  readonly observe?: (result: "hit" | "miss") => void;
+}
+
+export interface CachingVerifier extends KeyVerifier {
+  /** For when signing keys change: what they verified is verified again. */
+  clear(): void;
+}
+
+/**
+ * Verifies our own tokens: one canonical spelling, one algorithm for each `kid`, our claim schema.
+ * What it keeps is identity only, under the SHA-256 of the whole token, and no longer than `exp`.
+ */
+export function createVerifier(options: VerifierOptions): CachingVerifier {
+  const cache = new Map<string, Principal>();
+  const keep = (id: string, principal: Principal) => {
+    cache.delete(id);
+    cache.set(id, principal);
+    if (cache.size > options.cacheSize) cache.delete(cache.keys().next().value ?? "");
+  };
+  return {
+    clear: () => cache.clear(),
+    verify(token, nowMs) {
+      const id = hash("sha256", token, "base64url");
+      const known = cache.get(id);
+      options.observe?.(known === undefined ? "miss" : "hit");
+      if (known !== undefined) {
+        if (nowMs < known.expiresAt * 1000) {
+          keep(id, known);
+          return { ok: true, principal: known };
+        }
+        return { ok: false, reason: "key_expired", principal: known };
+      }
+      const ring = options.ring();
+      return verifyToken(token, ring, options, nowMs).then((verified) => {
+        // Keys may have changed while the signature was checked.
+        if (verified.ok && options.ring() === ring) keep(id, verified.principal);
+        return verified;
+      });
+    },
+  };
+}
+
+async function verifyToken(
+  token: string,
+  ring: KeyRing,
+  names: TokenNames,
+  nowMs: number,
+): Promise<Verification> {
+  const segments = canonicalSegments(token);
+  const header = segments && headerSchema.safeParse(parseJson(segments[0]));
+  const key = header?.success ? ring.find(header.data.kid) : undefined;
+  if (key === undefined) return INVALID;
+  try {
+    const { payload } = await jwtVerify(token, key.key, {
+      algorithms: [key.alg],
+      issuer: names.issuer,
+      audience: names.audience,
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      currentDate: new Date(nowMs),
+    });
+    return toVerification(payload, nowMs);
+  } catch (error) {
+    return refusalOf(error, nowMs);
+  }
+}
+
+/** jose checks the signature before it looks at a claim, so an expired token is one that was ours. */
+function refusalOf(error: unknown, nowMs: number): Verification {
+  if (error instanceof errors.JWTExpired) return toVerification(error.payload, nowMs);
+  if (error instanceof errors.JOSEError) return INVALID;
+  throw error;
+}
+
+function toVerification(payload: JWTPayload, nowMs: number): Verification {
+  const parsed = claimsSchema.safeParse(payload);
+  if (!parsed.success) return INVALID;
+  const claims = parsed.data;
+  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return INVALID;
+  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat) return INVALID;
+  const principal: Principal = {
+    keyId: claims.jti,
+    family: claims.fam,
+    ...(claims.own === undefined ? {} : { owner: claims.own }),
+    role: claims.role,
+    scopes: claims.scope === "" ? [] : claims.scope.split(" "),
+    name: claims.name,
+    issuedAt: claims.iat,
+    expiresAt: claims.exp,
+    refreshAfter: claims.refresh_after,
+  };
+  // jose forgives clockTolerance on exp too; here an end is an end.
+  if (nowMs >= claims.exp * 1000) return { ok: false, reason: "key_expired", principal };
+  return { ok: true, principal };
+}
+
+function parseJson(segment: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(segment, "base64url").toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}

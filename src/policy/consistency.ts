@@ -1,0 +1,88 @@
+import { OPERATOR_SCOPES } from "../core/operator.ts";
+import type { RateLimit, Role } from "../core/policy.ts";
+import { routeConflicts } from "../core/route-conflicts.ts";
+import { parsePattern } from "../core/route-pattern.ts";
+import type { Route } from "../core/route-table.ts";
+import { scopesSuffice } from "../core/scopes.ts";
+
+/** What is wrong, and where in the file: keys and positions from its root. */
+export interface Problem {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** What the schema cannot see of the roles. */
+export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Problem> {
+  for (const role of roles.values()) {
+    const at = ["roles", role.name];
+    for (const [index, granted] of role.mayGrant.entries()) {
+      if (!roles.has(granted))
+        yield { path: [...at, "may_grant", index], message: `unknown role "${granted}"` };
+    }
+    const operatorScope = OPERATOR_SCOPES.find((scope) => role.scopes.has(scope));
+    if (role.selfService && (operatorScope !== undefined || role.mayGrant.length > 0)) {
+      yield {
+        path: [...at, "self_service"],
+        message: `anyone could become an operator: this role has ${operatorScope ?? "may_grant"}`,
+      };
+    }
+    const names = role.rateLimits.map((limit) => limit.name);
+    for (const [index, name] of names.entries()) {
+      if (names.indexOf(name) !== index)
+        yield { path: [...at, "rate_limits", index, "name"], message: `a second limit "${name}"` };
+    }
+  }
+}
+
+/** What the schema cannot see of the routes. */
+export function* routeProblems(
+  routes: readonly Route[],
+  roles: ReadonlyMap<string, Role>,
+): Generator<Problem> {
+  const known = new Set([...roles.values()].flatMap((role) => [...role.scopes]));
+  for (const [index, route] of routes.entries()) {
+    const at = ["routes", index];
+    const pattern = parsePattern(route.pattern);
+    if (!pattern.ok) yield { path: [...at, "path"], message: pattern.why };
+    for (const [field, scopes] of [
+      ["scopes", route.scopes],
+      ["any_scope", route.anyScope],
+    ] as const) {
+      for (const [position, scope] of scopes.entries()) {
+        if (!known.has(scope))
+          yield { path: [...at, field, position], message: `unknown scope "${scope}": no role has it` };
+      }
+    }
+    if (route.public && route.scopes.length + route.anyScope.length > 0) {
+      yield { path: [...at, "public"], message: "a public route asks for no scopes" };
+    }
+    for (const { role, limit } of tooCostly(route, roles)) {
+      yield {
+        path: [...at, "cost"],
+        message: `cost ${route.cost} is above the capacity of ${role}'s limit "${limit.name}" (${limit.capacity}): it could never be served`,
+      };
+    }
+  }
+}
+
+function tooCostly(route: Route, roles: ReadonlyMap<string, Role>): { role: string; limit: RateLimit }[] {
+  if (route.public) return [];
+  return [...roles.values()]
+    .filter((role) => scopesSuffice([...role.scopes], route))
+    .flatMap((role) =>
+      role.rateLimits
+        .filter((limit) => limit.capacity < route.cost)
+        .map((limit) => ({ role: role.name, limit })),
+    );
+}
+
+/** Routes of which neither is the closer one. */
+export function* conflictProblems(
+  routes: readonly Route[],
+  lineOf: (index: number) => number,
+): Generator<Problem> {
+  if (routes.some((route) => !parsePattern(route.pattern).ok)) return;
+  for (const { first, second, why } of routeConflicts(routes)) {
+    yield { path: ["routes", second], message: `this route and the one on line ${lineOf(first)} ${why}` };
+  }
+}

@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import type { Policy, RateLimit, Role } from "../core/policy.ts";
+import type { Route } from "../core/route-table.ts";
+import { createRouteTable } from "../core/route-table.ts";
+import type { Problem } from "./consistency.ts";
+import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
+import { lineOfPath } from "./lines.ts";
+import type { PolicyDocument } from "./schema.ts";
+import { policySchema } from "./schema.ts";
+
+/** The policy that holds without a file, and for each part that a file leaves out. */
+export const BUILT_IN_POLICY_FILE = new URL("../../latchkey.yaml", import.meta.url);
+
+/** Endless refreshing of what nobody vouched for ends after 90 days, unless the policy says otherwise. */
+const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
+
+/** Beyond these, a route's metrics are counted under `other`. */
+const MAX_ROUTE_LABELS = 200;
+
+export type PolicyResult =
+  | { readonly ok: true; readonly policy: Policy }
+  /** Each problem is a line `FILE:LINE: PATH: what is wrong`. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+export interface PolicySource {
+  readonly text: string;
+  /** As the user named it: it heads every problem. */
+  readonly fileName: string;
+  /** Settings `TTL_*`: role name → seconds, instead of the file's `ttl`. */
+  readonly ttlSeconds?: ReadonlyMap<string, number>;
+}
+
+/** Parses one policy, whole: either nothing is wrong with it, or all that is wrong is told. */
+export function parsePolicy(source: PolicySource): PolicyResult {
+  const lines = new LineCounter();
+  const yaml = parseDocument(source.text, { lineCounter: lines, uniqueKeys: true });
+  const lineOf = (path: readonly PropertyKey[]) => lineOfPath(yaml.contents, path, lines);
+  const tell = (problem: Problem) =>
+    `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
+  if (yaml.errors.length > 0) {
+    return {
+      ok: false,
+      problems: yaml.errors.map(
+        (error) => `${source.fileName}:${lines.linePos(error.pos[0]).line}: ${firstLine(error.message)}`,
+      ),
+    };
+  }
+  const parsed = policySchema.safeParse(yaml.toJS() ?? {});
+  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(tell) };
+  const roleEntries = parsed.data.roles ?? builtIn().roles;
+  const routeEntries = parsed.data.routes ?? builtIn().routes;
+  const roles = new Map(
+    Object.entries(roleEntries).map(([name, entry]) => [name, toRole(name, entry, source)]),
+  );
+  const routes = routeEntries.map((entry) => toRoute(entry, parsed.data.headers.strip_credential));
+  const problems = [
+    ...roleProblems(roles),
+    ...routeProblems(routes, roles),
+    ...conflictProblems(routes, (index) => lineOf(["routes", index])),
+  ];
+  if (problems.length > 0) return { ok: false, problems: problems.map(tell) };
+  return { ok: true, policy: toPolicy(source.text, parsed.data, roles, routes) };
+}
+
+interface Parts {
+  readonly roles: NonNullable<PolicyDocument["roles"]>;
+  readonly routes: NonNullable<PolicyDocument["routes"]>;
+}
+let builtInParts: Parts | undefined;
+
+/** The built-in roles and routes: what a file that leaves them out gets. */
+function builtIn(): Parts {
+  if (builtInParts === undefined) {
+    const { roles, routes } = policySchema.parse(
+      parseDocument(readFileSync(BUILT_IN_POLICY_FILE, "utf8")).toJS(),
+    );
+    if (roles === undefined || routes === undefined)
+      throw new Error("the built-in policy lacks roles or routes");
+    builtInParts = { roles, routes };
+  }
+  return builtInParts;
+}
+
+function toRole(name: string, entry: Parts["roles"][string], source: PolicySource): Role {
+  const maxFamilyAgeSeconds =
+    entry.max_family_age ?? (entry.self_service ? SELF_SERVICE_FAMILY_AGE_SECONDS : undefined);
+  return {
+    name,
+    scopes: new Set(entry.scopes),
+    ttlSeconds: source.ttlSeconds?.get(name) ?? entry.ttl,
+    refreshWindowSeconds: entry.refresh_window,
+    ...(entry.refresh_overlap === undefined ? {} : { refreshOverlapSeconds: entry.refresh_overlap }),
+    ...(maxFamilyAgeSeconds === undefined ? {} : { maxFamilyAgeSeconds }),
+    selfService: entry.self_service,
+    mayGrant: entry.may_grant,
+    rateLimits: entry.rate_limits.map(
+      ({ refill, ...limit }): RateLimit => ({ ...limit, refillPerSecond: refill }),
+    ),
+  };
+}
+
+function toRoute(entry: Parts["routes"][number], stripCredential: boolean): Route {
+  return {
+    label: entry.name ?? entry.path,
+    pattern: entry.path,
+    methods: entry.methods,
+    hosts: entry.hosts,
+    public: entry.public,
+    scopes: entry.scopes,
+    anyScope: entry.any_scope,
+    cost: entry.cost,
+    stripCredential: entry.strip_credential ?? stripCredential,
+  };
+}
+
+function toPolicy(
+  text: string,
+  document: PolicyDocument,
+  roles: ReadonlyMap<string, Role>,
+  routes: readonly Route[],
+): Policy {
+  return {
+    hash: createHash("sha256").update(text).digest("hex").slice(0, 12),
+    roles,
+    routes: createRouteTable(routes),
+    credentialSources: document.headers.credential,
+    stripCredential: document.headers.strip_credential,
+    forwardPrefix: document.headers.forward_prefix,
+    pathParams: document.requests.path_params,
+    routeLabels: new Set([...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS)),
+  };
+}
+
+/** A zod issue as problems: one for each unknown field, and the key of a record by its own name. */
+function issueProblems(issue: z.core.$ZodIssue): Problem[] {
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({ path: [...issue.path, key], message: "unknown field" }));
+  if (issue.code === "invalid_key")
+    return [{ path: issue.path, message: issue.issues[0]?.message ?? issue.message }];
+  return [{ path: issue.path, message: issue.message }];
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, index) =>
+      typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
+    )
+    .join("");
+}
+
+function firstLine(text: string): string {
+  return text.split("\n")[0] ?? text;
+}

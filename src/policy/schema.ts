@@ -1,0 +1,108 @@
+import { z } from "zod";
+import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
+
+const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+type Unit = keyof typeof SECONDS_IN;
+
+/** Reads `90s`, `5m`, `12h` or `7d` as seconds. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d{1,9})([smhd])$/.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return Number(match[1]) * SECONDS_IN[match[2] as Unit]; // The pattern admits only the units.
+}
+
+/** Reads `10/s`, `600/m`, `5/h` or `1/d` as tokens a second. */
+export function parseRate(text: string): number | undefined {
+  const match = /^(\d{1,9}(?:\.\d{1,6})?)\/([smhd])$/.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return Number(match[1]) / SECONDS_IN[match[2] as Unit]; // The pattern admits only the units.
+}
+
+const duration = z.string().transform((text, context) => {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds > 0) return seconds;
+  context.addIssue(`"${text}" is not a duration such as 30s, 5m, 12h or 7d`);
+  return z.NEVER;
+});
+
+const ttl = duration.refine((seconds) => seconds <= MAX_KEY_LIFE_SECONDS, "must be at most 400d");
+
+const rate = z.string().transform((text, context) => {
+  const perSecond = parseRate(text);
+  if (perSecond !== undefined && perSecond > 0) return perSecond;
+  context.addIssue(`"${text}" is not a rate such as 10/s, 600/m, 5/h or 1/d`);
+  return z.NEVER;
+});
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be letters, digits, _ and -, at most 64");
+// RFC 6749 §3.3 scope-token, less what would need quoting in a header or a log line.
+const scope = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}$/, "must be letters, digits and :._/-, at most 64");
+const method = z.string().regex(/^[A-Z]{1,32}$/, "must be an HTTP method in capitals");
+const host = z
+  .string()
+  .regex(
+    /^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$|^\[[0-9a-f:.]+\]$/,
+    "must be a lower-case host name, or *. and one",
+  );
+
+const rateLimit = z.strictObject({
+  name,
+  per: z.enum(["key", "owner", "role", "address"]),
+  capacity: z.int().min(1).max(1_000_000_000),
+  refill: rate,
+});
+
+const role = z.strictObject({
+  scopes: z.array(scope).max(64),
+  ttl,
+  refresh_window: duration,
+  refresh_overlap: duration.optional(),
+  max_family_age: duration.optional(),
+  self_service: z.boolean().default(false),
+  may_grant: z.array(name).default([]),
+  rate_limits: z.array(rateLimit).max(8).default([]),
+});
+
+const route = z.strictObject({
+  path: z.string(),
+  name: name.optional(),
+  methods: z.array(method).default([]),
+  hosts: z.array(host).default([]),
+  public: z.boolean().default(false),
+  scopes: z.array(scope).default([]),
+  any_scope: z.array(scope).default([]),
+  cost: z.int().min(0).default(1),
+  strip_credential: z.boolean().optional(),
+});
+
+const headers = z.strictObject({
+  credential: z
+    .array(z.enum(["authorization", "x-api-key"]))
+    .min(1)
+    .default(["authorization", "x-api-key"]),
+  forward_prefix: z
+    .string()
+    .regex(/^x-[a-z0-9-]{1,40}-$/, "must begin with x- and end with -, in lower case")
+    .default("x-latchkey-"),
+  strip_credential: z.boolean().default(true),
+});
+
+/** The policy file's form. A field is here once Latchkey acts on it: what it does not know stops the start. */
+export const policySchema = z.strictObject({
+  roles: z.record(name, role).optional(),
+  routes: z.array(route).optional(),
+  defaults: z
+    .strictObject({
+      unmatched: z.literal("deny").default("deny"),
+      mode: z.literal("enforce").default("enforce"),
+    })
+    .prefault({}),
+  headers: headers.prefault({}),
+  requests: z.strictObject({ path_params: z.enum(["reject", "strip"]).default("reject") }).prefault({}),
+});
+
+export type PolicyDocument = z.output<typeof policySchema>;

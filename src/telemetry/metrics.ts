@@ -1,0 +1,86 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Decision } from "../core/decision.ts";
+import type { Policy } from "../core/policy.ts";
+
+/** 50 µs to 50 ms: a warm Check is at the left end, one that waits for a store at the right. */
+const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
+
+export interface Metrics {
+  decided(decision: Decision, elapsedNs: bigint): void;
+  verifyCache(result: "hit" | "miss"): void;
+  issued(role: string, how: "registered" | "refreshed"): void;
+  policyInForce(policy: Policy): void;
+  /** The text form, without asking anybody. */
+  read(): Promise<{ readonly text: string; readonly contentType: string }>;
+}
+
+/** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const { decisions, duration, cache, keysIssued, policyInfo, buildInfo } = createInstruments([registry]);
+  buildInfo.set({ version }, 1);
+  let routeLabels: ReadonlySet<string> = new Set();
+  return {
+    decided(decision, elapsedNs) {
+      const label = decision.route?.label ?? "none";
+      decisions.inc({
+        verdict: decision.verdict,
+        reason: decision.reason,
+        role: decision.principal?.role ?? "none",
+        route: label === "none" || routeLabels.has(label) ? label : "other",
+        mode: "enforce",
+      });
+      duration.observe(Number(elapsedNs) / 1e9);
+    },
+    verifyCache: (result) => cache.inc({ result }),
+    issued: (role, how) => keysIssued.inc({ role, how }),
+    policyInForce(policy) {
+      routeLabels = policy.routeLabels;
+      policyInfo.reset();
+      policyInfo.set({ hash: policy.hash }, 1);
+    },
+    read: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+  };
+}
+
+function createInstruments(registers: Registry[]) {
+  return {
+    decisions: new Counter({
+      name: "latchkey_decisions_total",
+      help: "Checks decided.",
+      labelNames: ["verdict", "reason", "role", "route", "mode"],
+      registers,
+    }),
+    duration: new Histogram({
+      name: "latchkey_decision_duration_seconds",
+      help: "Time from a Check's arrival to its answer.",
+      buckets: DECISION_BUCKETS_SECONDS,
+      registers,
+    }),
+    cache: new Counter({
+      name: "latchkey_verify_cache_total",
+      help: "Presented keys found in the cache of verified ones, or not.",
+      labelNames: ["result"],
+      registers,
+    }),
+    keysIssued: new Counter({
+      name: "latchkey_keys_issued_total",
+      help: "Keys handed out.",
+      labelNames: ["role", "how"],
+      registers,
+    }),
+    policyInfo: new Gauge({
+      name: "latchkey_policy_info",
+      help: "1 for the policy in force.",
+      labelNames: ["hash"],
+      registers,
+    }),
+    buildInfo: new Gauge({
+      name: "latchkey_build_info",
+      help: "1 for the running version.",
+      labelNames: ["version"],
+      registers,
+    }),
+  };
+}

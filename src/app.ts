@@ -28,7 +28,6 @@ import { createMetrics } from "./telemetry/metrics.ts";
 const VERIFY_CACHE_SIZE = 100_000;
 /** Buckets kept by the embedded store: some 200 bytes each. */
 const MAX_BUCKETS = 1_000_000;
-const SELF_SERVICE_KEYS_MAX = 100_000;
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -53,7 +52,6 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     check,
     metrics,
     adminTokens: admins,
-    selfServiceKeysMax: SELF_SERVICE_KEYS_MAX,
   });
 }
 

@@ -1,18 +1,23 @@
+import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
-import type { KeyRoutePorts } from "./api/key-routes.ts";
+import { introspectRoute } from "./api/introspect-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
+import { operatorRoutes } from "./api/operator-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
 import type { Policy } from "./core/policy.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import type { Listen, Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
+/** Addresses whose unauthenticated calls are counted; the one heard of longest ago is forgotten first. */
+const MAX_GUARDED_ADDRESSES = 100_000;
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
 
@@ -33,7 +38,6 @@ interface DoorOptions {
   readonly check: Check;
   readonly metrics: Metrics;
   readonly adminTokens: readonly string[];
-  readonly selfServiceKeysMax: number;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -52,12 +56,19 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
     closing.later(name, door.close);
     return door;
   };
-  const endpoints = keyRoutes(keyRoutePorts(options));
-  const http = await openHttp("the HTTP door", settings.HTTP_LISTEN, endpoints);
+  const ports = apiPorts(options);
+  const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
+  const endpoints = [...keyRoutes(ports), introspectRoute(ports, names)];
+  const withOperators = [...endpoints, ...operatorRoutes(ports)];
+  const http = await openHttp(
+    "the HTTP door",
+    settings.HTTP_LISTEN,
+    settings.OPERATOR_LISTEN === undefined ? withOperators : endpoints,
+  );
   const operator =
     settings.OPERATOR_LISTEN === undefined
       ? http
-      : await openHttp("the operator door", settings.OPERATOR_LISTEN, endpoints);
+      : await openHttp("the operator door", settings.OPERATOR_LISTEN, withOperators);
   let state: "ready" | "draining" = "ready";
   const readiness = () => ({ instance: state });
   const ops = await openHttp(
@@ -75,14 +86,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   };
 }
 
-function keyRoutePorts({
-  settings,
-  policy,
-  registry,
-  verifier,
-  metrics,
-  ...options
-}: DoorOptions): KeyRoutePorts {
+function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: DoorOptions): ApiPorts {
   return {
     policy: () => policy,
     verifier,
@@ -91,7 +95,7 @@ function keyRoutePorts({
     adminTokens: options.adminTokens,
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     registry,
-    selfServiceKeysMax: options.selfServiceKeysMax,
+    guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
     issued: metrics.issued,
   };
 }

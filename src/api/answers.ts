@@ -1,4 +1,5 @@
 import type { FastifyReply } from "fastify";
+import type { KeyView } from "../core/key-administration.ts";
 import type { Issued, Refused, RegistryRefusal } from "../core/registry.ts";
 import type { ProblemDetails, ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
@@ -48,11 +49,53 @@ const TOLD: Readonly<Record<RegistryRefusal, Told>> = {
   family_too_old: { problem: "family_too_old" },
 };
 
-export function sendRefused(reply: FastifyReply, refused: Refused): FastifyReply {
-  const { problem, details } = TOLD[refused.reason];
+/** What an operator is told instead: the key in question is not the caller's own. */
+const TOLD_OPERATOR: Partial<Record<RegistryRefusal, Told>> = {
+  key_unknown: { problem: "not_found" },
+  role_unknown: { problem: "grant_refused" },
+  key_revoked: { problem: "key_ended", details: { detail: "The key has been revoked." } },
+  key_expired: { problem: "key_ended", details: { detail: "The key has expired." } },
+  key_disabled: { problem: "key_ended", details: { detail: "The key is disabled: enable it first." } },
+  key_superseded: {
+    problem: "key_ended",
+    details: { detail: "The key has been replaced by its successor." },
+  },
+};
+
+export function sendRefused(
+  reply: FastifyReply,
+  refused: Refused,
+  to: "holder" | "operator" = "holder",
+): FastifyReply {
+  const { problem, details } = (to === "operator" && TOLD_OPERATOR[refused.reason]) || TOLD[refused.reason];
   const members =
     refused.refreshAfter === undefined
       ? {}
       : { members: { refresh_after: formatTime(refused.refreshAfter) } };
   return sendProblem(reply, problem, { ...details, ...members });
+}
+
+/** A record as operators see it. */
+export function keyBody({ record, status, lastUsedAt }: KeyView) {
+  const time = (numericDate: number | undefined) =>
+    numericDate === undefined ? null : formatTime(numericDate);
+  const metadata: unknown = record.metadata === undefined ? null : JSON.parse(record.metadata);
+  return {
+    key_id: record.keyId,
+    family: record.family,
+    owner: record.owner ?? null,
+    role: record.role,
+    scopes: record.scopes,
+    name: record.name,
+    metadata,
+    status,
+    self_service: record.selfService,
+    issued_at: formatTime(record.issuedAt),
+    expires_at: formatTime(record.expiresAt),
+    refresh_after: formatTime(record.refreshAfter),
+    superseded_by: record.successor?.keyId ?? null,
+    superseded_from: time(record.successor?.notAfter),
+    revoked_at: time(record.revokedAt),
+    last_used_at: time(lastUsedAt),
+  };
 }

@@ -30,8 +30,7 @@ export interface Holder {
 
 export type HolderResult =
   | { readonly ok: true; readonly holder: Holder }
-  /** An expired key whose signature is good still tells whose it was. */
-  | { readonly ok: false; readonly problem: ProblemName; readonly expired?: Principal };
+  | { readonly ok: false; readonly problem: ProblemName };
 
 export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
@@ -41,10 +40,7 @@ export type CallerResult =
 export async function holderOf(token: string, ports: CallerPorts): Promise<HolderResult> {
   const nowMs = ports.nowMs();
   const verified = await ports.verifier.verify(token, nowMs);
-  if (!verified.ok) {
-    const expired = verified.reason === "key_expired" ? { expired: verified.principal } : {};
-    return { ok: false, problem: verified.reason, ...expired };
-  }
+  if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
   const ended = ports.view.ended(principal, nowMs);
   if (ended !== undefined) return { ok: false, problem: ended };

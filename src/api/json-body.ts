@@ -21,3 +21,11 @@ export function parseJsonBody(text: string): unknown {
   if (duplicate) throw new BodyFault("a member stands in the body twice");
   return value;
 }
+
+/** Parses a form. A field that stands twice is refused. Throws {@link BodyFault}. */
+export function parseFormBody(text: string): Record<string, string> {
+  const fields = [...new URLSearchParams(text)];
+  if (new Set(fields.map(([name]) => name)).size !== fields.length)
+    throw new BodyFault("a field stands in the form twice");
+  return Object.fromEntries(fields);
+}

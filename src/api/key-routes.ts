@@ -1,29 +1,34 @@
-import type { FastifyRequest } from "fastify";
 import { presentedCredential } from "../core/credential.ts";
+import { revokeByHolder } from "../core/key-ending.ts";
 import { registerKey } from "../core/key-registration.ts";
-import type { Caller } from "../core/operator.ts";
-import type { CallOrigin, Registry } from "../core/registry.ts";
+import { refreshByHolder } from "../core/key-renewal.ts";
+import type { Principal } from "../core/principal.ts";
 import { sendIssued, sendRefused } from "./answers.ts";
-import type { CallerPorts } from "./caller.ts";
-import { addressOf, callerOf, headersOf, holderOf } from "./caller.ts";
+import { callerOf, headersOf, holderOf } from "./caller.ts";
+import type { ApiPorts } from "./calls.ts";
+import { chargeOpen, idempotencyKeyOf, originOf, originOfHolder, refuseOpen, sendTooMany } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { sendProblem } from "./problem.ts";
-import { formatTime, issuedKey, registerBody, validKey } from "./schemas.ts";
+import type { ProblemName } from "./problem.ts";
+import { formatTime, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
 
-export interface KeyRoutePorts extends CallerPorts {
-  readonly registry: Registry;
-  /** Live keys that may have been registered without an operator. */
-  readonly selfServiceKeysMax: number;
-  readonly issued: (role: string, how: "registered" | "refreshed") => void;
-}
+/** Why a presented key is turned away, wherever one is presented. */
+const KEY_PROBLEMS = [
+  "credential_invalid",
+  "key_expired",
+  "key_revoked",
+  "key_disabled",
+  "key_superseded",
+  "credential_unavailable",
+  "too_many_calls",
+] as const satisfies readonly ProblemName[];
 
 /** The calls that holders of keys, and those who want one, make. */
-export function keyRoutes(ports: KeyRoutePorts): readonly Endpoint[] {
-  return [registerRoute(ports), validateRoute(ports)];
+export function keyRoutes(ports: ApiPorts): readonly Endpoint[] {
+  return [registerRoute(ports), validateRoute(ports), refreshRoute(ports), revokeRoute(ports)];
 }
 
-function registerRoute(ports: KeyRoutePorts): Endpoint {
+function registerRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "POST",
     path: "/api/auth/v2/register",
@@ -34,23 +39,16 @@ function registerRoute(ports: KeyRoutePorts): Endpoint {
     body: registerBody,
     idempotent: true,
     answer: { status: 201, description: "The key.", schema: issuedKey },
-    problems: [
-      "request_invalid",
-      "idempotency_key_weak",
-      "operator_required",
-      "credential_invalid",
-      "grant_refused",
-      "idempotency_key_reused",
-      "too_many_keys",
-      "store_unavailable",
-    ],
+    problems: [...REGISTER_PROBLEMS, "too_many_calls", "store_unavailable"],
     async handle({ request, reply, body }) {
       const found = await callerOf(request, ports);
-      if (!found.ok) return sendProblem(reply, found.problem);
-      const { name, key_type, metadata, scopes, ttl, owner } = body;
+      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
+      const waitSeconds = found.caller.kind === "anonymous" ? await chargeOpen(request, ports) : 0;
+      if (waitSeconds > 0) return sendTooMany(reply, waitSeconds);
+      const { name, key_type: role, metadata, scopes, ttl, owner } = body;
       const idempotencyKey = idempotencyKeyOf(request);
       const registration = {
-        role: key_type,
+        role,
         name,
         ...(metadata && { metadata: JSON.stringify(metadata) }),
         ...(scopes && { scopes }),
@@ -58,8 +56,7 @@ function registerRoute(ports: KeyRoutePorts): Endpoint {
         ...(owner !== undefined && { owner }),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       };
-      const origin = originOf(request, found.caller, ports);
-      const result = await registerKey(ports.registry, registration, origin, ports.selfServiceKeysMax);
+      const result = await registerKey(ports.registry, registration, originOf(request, found.caller, ports));
       if (result.kind === "refused") return sendRefused(reply, result);
       if (!result.again) ports.issued(result.record.role, "registered");
       return sendIssued(reply, result, 201);
@@ -67,7 +64,17 @@ function registerRoute(ports: KeyRoutePorts): Endpoint {
   });
 }
 
-function validateRoute(ports: KeyRoutePorts): Endpoint {
+const REGISTER_PROBLEMS = [
+  "request_invalid",
+  "idempotency_key_weak",
+  "operator_required",
+  "credential_invalid",
+  "grant_refused",
+  "idempotency_key_reused",
+  "too_many_keys",
+] as const satisfies readonly ProblemName[];
+
+function validateRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/auth/v2/validate",
@@ -75,22 +82,13 @@ function validateRoute(ports: KeyRoutePorts): Endpoint {
     description: "Says what the presented key is and may do.",
     security: "key",
     answer: { status: 200, description: "The key is good.", schema: validKey },
-    problems: [
-      "credential_missing",
-      "credential_ambiguous",
-      "credential_invalid",
-      "key_expired",
-      "key_revoked",
-      "key_disabled",
-      "key_superseded",
-      "credential_unavailable",
-    ],
+    problems: ["credential_missing", "credential_ambiguous", ...KEY_PROBLEMS],
     async handle({ request, reply }) {
       const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
-      if (presented.kind !== "one")
-        return sendProblem(reply, presented.kind === "none" ? "credential_missing" : "credential_ambiguous");
+      if (presented.kind === "none") return refuseOpen(request, reply, ports, "credential_missing");
+      if (presented.kind === "ambiguous") return refuseOpen(request, reply, ports, "credential_ambiguous");
       const found = await holderOf(presented.token, ports);
-      if (!found.ok) return sendProblem(reply, found.problem);
+      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
       const { principal, scopes } = found.holder;
       return reply.header("cache-control", "no-store").send({
         valid: true,
@@ -103,12 +101,65 @@ function validateRoute(ports: KeyRoutePorts): Endpoint {
   });
 }
 
-/** The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header), whatever stands in it. */
-function idempotencyKeyOf(request: FastifyRequest): string | undefined {
-  const value = request.headers["idempotency-key"];
-  return typeof value === "string" && value !== "" ? value : undefined;
+function refreshRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/refresh",
+    summary: "Refresh a key",
+    description:
+      "Gives the key its one successor, from `refresh_after` on. Send an `Idempotency-Key`: should the answer be lost, the same one gives the same successor again.",
+    security: "none",
+    body: possessionBody,
+    idempotent: true,
+    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    problems: [
+      "request_invalid",
+      ...KEY_PROBLEMS,
+      "refresh_too_early",
+      "already_refreshed",
+      "family_too_old",
+      "store_unavailable",
+    ],
+    async handle({ request, reply, body }) {
+      const found = await holderOf(body.current_key, ports);
+      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
+      const origin = originOfHolder(request, found.holder, ports);
+      const result = await refreshByHolder(
+        ports.registry,
+        found.holder.principal,
+        idempotencyKeyOf(request),
+        origin,
+      );
+      if (result.kind === "refused") return sendRefused(reply, result);
+      if (!result.again) ports.issued(result.record.role, "refreshed");
+      return sendIssued(reply, result, 200);
+    },
+  });
 }
 
-function originOf(request: FastifyRequest, caller: Caller, ports: CallerPorts): CallOrigin {
-  return { caller, address: addressOf(request, ports), requestId: request.id };
+function revokeRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/revoke",
+    summary: "Revoke a key that one holds",
+    description: "Ends the key, its predecessors and its successors. Doing it again changes nothing.",
+    security: "none",
+    body: possessionBody,
+    answer: { status: 204, description: "It has ended." },
+    problems: ["request_invalid", "credential_invalid", "too_many_calls", "store_unavailable"],
+    async handle({ request, reply, body }) {
+      const holder = await possessorOf(body.current_key, ports);
+      if (holder === undefined) return refuseOpen(request, reply, ports, "credential_invalid");
+      const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
+      const result = await revokeByHolder(ports.registry, holder, origin);
+      if (result.kind === "refused") return refuseOpen(request, reply, ports, "credential_invalid");
+      return reply.code(204).send();
+    },
+  });
+}
+
+/** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
+async function possessorOf(token: string, ports: ApiPorts): Promise<Principal | undefined> {
+  const verified = await ports.verifier.verify(token, ports.nowMs());
+  return verified.ok || verified.reason === "key_expired" ? verified.principal : undefined;
 }

@@ -20,6 +20,10 @@ const API_PROBLEMS = {
   method_not_allowed: { status: 405, title: "This path does not take this method." },
   refresh_too_early: { status: 409, title: "The key may not be refreshed yet." },
   already_refreshed: { status: 409, title: "The key has been refreshed already." },
+  key_ended: {
+    status: 409,
+    title: "The key has ended or is disabled: it can be neither changed nor rotated.",
+  },
   family_too_old: { status: 409, title: "The key's family has reached its age: register a new key." },
   body_too_large: { status: 413, title: "The body is too large." },
   media_type_unsupported: { status: 415, title: "The body must be application/json." },

@@ -43,6 +43,11 @@ export const registerBody = z
   })
   .meta({ id: "Registration" });
 
+/** Longer than any key: what is longer is refused before it is looked at. */
+export const possessionBody = z
+  .strictObject({ current_key: z.string().min(1).max(8192) })
+  .meta({ id: "Possession", description: "Whoever shows the key may act on it." });
+
 const timestamp = z.string().meta({ format: "date-time", examples: ["2027-01-15T12:00:00Z"] });
 
 export const issuedKey = z
@@ -75,6 +80,99 @@ export const problem = z
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   })
   .meta({ id: "Problem", description: "RFC 9457." });
+
+const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
+
+export const listQuery = z
+  .strictObject({
+    role: roleName.optional(),
+    owner: ownerName.optional(),
+    family: z.string().max(128).optional(),
+    status: z.enum(["active", "superseded", "disabled", "revoked", "expired"]).optional(),
+    name_prefix: z.string().max(128).optional(),
+    expiring_before: instant.optional(),
+    cursor: z.string().max(64).optional(),
+    limit: z
+      .string()
+      .regex(/^\d{1,4}$/, "must be a whole number")
+      .transform(Number)
+      .pipe(z.int().min(1).max(500))
+      .optional(),
+  })
+  .meta({ id: "KeyFilter" });
+
+export const patchBody = z
+  .strictObject({
+    name: keyName.optional(),
+    metadata: metadata.nullable().optional(),
+    disabled: z.boolean().optional(),
+  })
+  .meta({ id: "KeyPatch", description: "What is left out stays. `metadata: null` removes it." });
+
+export const rotateBody = z
+  .strictObject({
+    overlap: z
+      .int()
+      .min(0)
+      .max(34_560_000)
+      .optional()
+      .meta({ description: "Seconds that the old key stays good; the role's by default." }),
+  })
+  .meta({ id: "Rotation" });
+
+export const introspectBody = z
+  .strictObject({ token: z.string().min(1).max(8192), token_type_hint: z.string().optional() })
+  .meta({ id: "Introspection" });
+
+export const introspection = z
+  .object({
+    active: z.boolean(),
+    scope: z.string().optional(),
+    username: z.string().optional(),
+    token_type: z.string().optional(),
+    exp: z.int().optional(),
+    iat: z.int().optional(),
+    nbf: z.int().optional(),
+    sub: z.string().optional(),
+    aud: z.string().optional(),
+    iss: z.string().optional(),
+    jti: z.string().optional(),
+    role: z.string().optional(),
+    family: z.string().optional(),
+    owner: z.string().optional(),
+  })
+  .meta({
+    id: "IntrospectionAnswer",
+    description: "RFC 7662: of a key that is not good, only that it is not active.",
+  });
+
+export const keyAnswer = z
+  .object({
+    key_id: z.string(),
+    family: z.string(),
+    owner: z.string().nullable(),
+    role: z.string(),
+    scopes: z.array(z.string()),
+    name: z.string(),
+    metadata: z.record(z.string(), z.json()).nullable(),
+    status: z.enum(["active", "superseded", "disabled", "revoked", "expired"]),
+    self_service: z.boolean(),
+    issued_at: timestamp,
+    expires_at: timestamp,
+    refresh_after: timestamp,
+    superseded_by: z.string().nullable(),
+    superseded_from: timestamp.nullable(),
+    revoked_at: timestamp.nullable(),
+    last_used_at: timestamp.nullable(),
+  })
+  .meta({ id: "Key", description: "A key's record. It never holds the key." });
+
+export const keyListAnswer = z
+  .object({ keys: z.array(keyAnswer), next_cursor: z.string().nullable() })
+  .meta({
+    id: "KeyList",
+    description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
+  });
 
 /** A NumericDate as the API writes times: whole seconds in UTC. */
 export function formatTime(numericDate: number): string {

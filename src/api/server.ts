@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
 import type { Endpoint } from "./endpoint.ts";
-import { BodyFault, parseJsonBody } from "./json-body.ts";
+import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
 import { sendProblem } from "./problem.ts";
 
 /** No call of the API needs more: the largest is a registration with 512 bytes of metadata. */
@@ -10,6 +10,9 @@ const MAX_BODY_BYTES = 16 * 1024;
 
 /** A client that sends its request slower than this is not waited for. */
 const REQUEST_TIMEOUT_MS = 30_000;
+
+/** A key put where its id belongs is told so, rather than that the path is unknown. */
+const MAX_PATH_PARAM = 8192;
 
 export interface HttpServer {
   /** `host:port`. */
@@ -33,17 +36,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
   });
-  acceptJsonOnly(server);
+  acceptBodies(server);
   server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
     answerError(error, request.id, reply, options.faulted),
   );
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, "not_found"));
-  for (const endpoint of options.endpoints) {
-    const url = endpoint.path.replaceAll(/\{(\w+)\}/g, ":$1");
-    server.route({ method: endpoint.method, url, handler: (request, reply) => endpoint.run(request, reply) });
-  }
+  for (const endpoint of options.endpoints) addRoute(server, endpoint);
   const { host, port } = options.listen;
   try {
     await server.listen({ host, port });
@@ -55,15 +55,35 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return { address: addressOf(server), close: () => server.close() };
 }
 
-function acceptJsonOnly(server: FastifyInstance): void {
-  server.removeAllContentTypeParsers();
-  server.addContentTypeParser("application/json", { parseAs: "string" }, (_request, text, done) => {
-    try {
-      done(null, parseJsonBody(String(text)));
-    } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
-    }
+function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
+  const url = endpoint.path.replaceAll(/\{(\w+)\}/g, ":$1");
+  const takes = endpoint.body && (endpoint.bodyType ?? JSON_TYPE);
+  server.route({
+    method: endpoint.method,
+    url,
+    handler(request, reply) {
+      const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+      if (takes !== undefined && given !== undefined && given !== takes)
+        return sendProblem(reply, "media_type_unsupported");
+      return endpoint.run(request, reply);
+    },
   });
+}
+
+const JSON_TYPE = "application/json";
+
+function acceptBodies(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  const parsers = { [JSON_TYPE]: parseJsonBody, "application/x-www-form-urlencoded": parseFormBody };
+  for (const [type, parse] of Object.entries(parsers)) {
+    server.addContentTypeParser(type, { parseAs: "string" }, (_request, text, done) => {
+      try {
+        done(null, parse(String(text)));
+      } catch (error) {
+        done(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  }
 }
 
 /** The one catch of this door. */

@@ -44,7 +44,7 @@ export async function listKeys(
   registry: Registry,
   filter: KeyFilter,
   page: { readonly cursor?: string; readonly limit: number },
-): Promise<KeyViews> {
+): Promise<KeyViews | "cursor_unknown"> {
   const views: KeyView[] = [];
   let cursor = page.cursor;
   for (let portion = 0; portion < PORTIONS_PER_PAGE && views.length < page.limit; portion++) {
@@ -54,6 +54,7 @@ export async function listKeys(
       ...(filter.owner === undefined ? {} : { owner: filter.owner }),
       ...(cursor === undefined ? {} : { cursor }),
     });
+    if (found === "cursor_unknown") return found;
     const room = page.limit - views.length;
     const fitting = found.entries
       .map(({ record, cursor }) => ({ view: viewOf(registry, record), cursor }))

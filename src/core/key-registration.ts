@@ -41,7 +41,6 @@ export async function registerKey(
   registry: Registry,
   registration: Registration,
   origin: CallOrigin,
-  selfServiceKeysMax: number,
 ): Promise<Issued | Refused> {
   const permitted = permit(registry, registration, origin.caller);
   if ("kind" in permitted) return permitted;
@@ -54,7 +53,7 @@ export async function registerKey(
     const record = newRecord(registry, registration, permitted, issuedAt);
     const outcome = await commit(registry, {
       put: [record],
-      requires: requirements(record, selfServiceKeysMax),
+      requires: requirements(record, registry.policy().guards.selfServiceKeysMax),
       ...(remember === undefined ? {} : { remember: { ...remember, keyId: record.keyId } }),
       audit: [auditEvent(registry, origin, "key_registered", record)],
     });

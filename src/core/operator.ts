@@ -5,6 +5,8 @@ export type Caller =
   | { readonly kind: "anonymous"; readonly address: string }
   /** One of `ADMIN_TOKEN`: it may do and grant everything. */
   | { readonly kind: "admin"; readonly id: string }
+  /** Whoever holds a key that is verified but not judged: it may be ended, and nothing else. */
+  | { readonly kind: "holder"; readonly id: string }
   /** A good key; what it may do is in its scopes. */
   | { readonly kind: "key"; readonly id: string; readonly role: Role; readonly scopes: readonly string[] };
 
@@ -35,7 +37,7 @@ export function reach(scopes: readonly string[], role: Role, policy: Policy): Re
 /** Nobody grants more than they hold: all that the new key could reach must be in the caller's own reach. */
 export function mayGrant(caller: Caller, scopes: readonly string[], role: Role, policy: Policy): boolean {
   if (caller.kind === "admin") return true;
-  if (caller.kind === "anonymous" || !caller.scopes.includes("keys:write")) return false;
+  if (caller.kind !== "key" || !caller.scopes.includes("keys:write")) return false;
   const held = reach(caller.scopes, caller.role, policy);
   return [...reach(scopes, role, policy)].every((scope) => held.has(scope));
 }
@@ -47,6 +49,7 @@ export function callerName(caller: Caller): string {
       return "anonymous";
     case "admin":
       return `admin:${caller.id}`;
+    case "holder":
     case "key":
       return `key:${caller.id}`;
   }

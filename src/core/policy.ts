@@ -40,6 +40,12 @@ export interface Policy {
   readonly stripCredential: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
+  readonly guards: {
+    /** Calls of the key API without a good credential, for each client address. */
+    readonly openCalls: BucketLimit;
+    /** Live keys that were registered without an operator, in all. */
+    readonly selfServiceKeysMax: number;
+  };
   /** Route labels that metrics may carry; all others are `other`. */
   readonly routeLabels: ReadonlySet<string>;
 }

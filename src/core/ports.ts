@@ -110,12 +110,12 @@ export interface KeyStore {
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
   recall(id: string, nowSeconds: number): Promise<RememberedCall | undefined>;
-  /** At most `limit` (1 to 500) records after the cursor, of one owner or of all. An unknown cursor rejects with RangeError. */
+  /** At most `limit` (1 to 500) records after the cursor, of one owner or of all. */
   page(query: {
     readonly owner?: string;
     readonly cursor?: string;
     readonly limit: number;
-  }): Promise<KeyPage>;
+  }): Promise<KeyPage | "cursor_unknown">;
   /** All that a revocation view must know, in portions. */
   revocations(nowSeconds: number): AsyncIterable<readonly Revocation[]>;
   /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */

@@ -58,7 +58,8 @@ function createReads(sqlite: DatabaseSync): Pick<KeyStore, "load" | "recall" | "
       };
     },
     async page({ owner, cursor, limit }) {
-      const after = cursor === undefined ? 0 : parseCursor(cursor);
+      const after = parseCursor(cursor);
+      if (after === undefined) return "cursor_unknown";
       const rows = owner === undefined ? ofAll.all(after, limit + 1) : ofOwner.all(owner, after, limit + 1);
       const entries = rows.map((row) => ({
         record: recordOf(row),
@@ -90,10 +91,10 @@ function createUse(sqlite: DatabaseSync): Pick<KeyStore, "noteUse" | "lastUsed">
   };
 }
 
-function parseCursor(cursor: string): number {
-  const seq = /^[0-9a-z]{1,11}$/.test(cursor) ? Number.parseInt(cursor, 36) : Number.NaN;
-  if (!Number.isSafeInteger(seq)) throw new RangeError("unknown cursor");
-  return seq;
+/** The sequence number to go on after; undefined when it is no cursor of ours. */
+function parseCursor(cursor = "0"): number | undefined {
+  const seq = /^[0-9a-z]{1,10}$/.test(cursor) ? Number.parseInt(cursor, 36) : Number.NaN;
+  return Number.isSafeInteger(seq) ? seq : undefined;
 }
 
 function toPage(

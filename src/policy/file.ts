@@ -129,6 +129,7 @@ function toPolicy(
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,
     forwardPrefix: document.headers.forward_prefix,
+    guards: { openCalls: document.guards.open_calls, selfServiceKeysMax: document.guards.self_service_keys },
     pathParams: document.requests.path_params,
     routeLabels: new Set([...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS)),
   };

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
+import type { BucketLimit } from "../core/token-bucket.ts";
 
 const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 type Unit = keyof typeof SECONDS_IN;
@@ -31,6 +32,15 @@ const rate = z.string().transform((text, context) => {
   const perSecond = parseRate(text);
   if (perSecond !== undefined && perSecond > 0) return perSecond;
   context.addIssue(`"${text}" is not a rate such as 10/s, 600/m, 5/h or 1/d`);
+  return z.NEVER;
+});
+
+/** `60/m`: at most 60 at once, and 60 a minute. */
+const guard = z.string().transform((text, context): BucketLimit => {
+  const refillPerSecond = parseRate(text);
+  const capacity = Math.floor(Number(text.split("/")[0]));
+  if (refillPerSecond !== undefined && capacity >= 1) return { capacity, refillPerSecond };
+  context.addIssue(`"${text}" is not a rate such as 60/m, of at least 1`);
   return z.NEVER;
 });
 
@@ -102,6 +112,12 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
   headers: headers.prefault({}),
+  guards: z
+    .strictObject({
+      open_calls: guard.prefault("60/m"),
+      self_service_keys: z.int().min(0).max(100_000_000).default(100_000),
+    })
+    .prefault({}),
   requests: z.strictObject({ path_params: z.enum(["reject", "strip"]).default("reject") }).prefault({}),
 });
 

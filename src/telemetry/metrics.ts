@@ -8,7 +8,7 @@ const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002,
 export interface Metrics {
   decided(decision: Decision, elapsedNs: bigint): void;
   verifyCache(result: "hit" | "miss"): void;
-  issued(role: string, how: "registered" | "refreshed"): void;
+  issued(role: string, how: "registered" | "refreshed" | "rotated"): void;
   policyInForce(policy: Policy): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;

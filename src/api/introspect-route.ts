@@ -1,0 +1,53 @@
+import type { Principal } from "../core/principal.ts";
+import { holderOf } from "./caller.ts";
+import type { ApiPorts } from "./calls.ts";
+import { operatorOf } from "./calls.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import { introspectBody, introspection } from "./schemas.ts";
+
+/** RFC 7662, for an operator: of a key that is not good, whatever the reason, only that it is not active. */
+export function introspectRoute(
+  ports: ApiPorts,
+  names: { readonly issuer: string; readonly audience: string },
+): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/introspect",
+    summary: "Introspect a key (RFC 7662)",
+    security: "operator",
+    bodyType: "application/x-www-form-urlencoded",
+    body: introspectBody,
+    answer: { status: 200, description: "What the key is.", schema: introspection },
+    problems: ["operator_required", "operator_scope_missing", "request_invalid"],
+    async handle({ request, reply, body }) {
+      const operator = await operatorOf(request, reply, ports, "keys:read");
+      if (operator === undefined) return reply;
+      void reply.header("cache-control", "no-store");
+      const found = await holderOf(body.token, ports);
+      if (!found.ok) return reply.send({ active: false });
+      return reply.send({
+        ...activeBody(found.holder.principal, found.holder.scopes),
+        iss: names.issuer,
+        aud: names.audience,
+      });
+    },
+  });
+}
+
+function activeBody(principal: Principal, scopes: readonly string[]) {
+  return {
+    active: true,
+    scope: scopes.join(" "),
+    username: principal.name,
+    token_type: "Bearer",
+    exp: principal.expiresAt,
+    iat: principal.issuedAt,
+    nbf: principal.issuedAt,
+    sub: principal.family,
+    jti: principal.keyId,
+    role: principal.role,
+    family: principal.family,
+    ...(principal.owner !== undefined && { owner: principal.owner }),
+  };
+}

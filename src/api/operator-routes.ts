@@ -1,0 +1,227 @@
+import { changeKey, listKeys, showKey } from "../core/key-administration.ts";
+import { revokeFamily, revokeOne, revokeOwner } from "../core/key-ending.ts";
+import { isKeyId } from "../core/key-record.ts";
+import { rotateByOperator } from "../core/key-renewal.ts";
+import type { OperatorScope } from "../core/operator.ts";
+import type { CallOrigin } from "../core/registry.ts";
+import { keyBody, sendIssued, sendRefused } from "./answers.ts";
+import type { ApiPorts } from "./calls.ts";
+import { operatorOf, originOf } from "./calls.ts";
+import type { Call, Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import type { ProblemName } from "./problem.ts";
+import { sendProblem } from "./problem.ts";
+import { issuedKey, keyAnswer, keyListAnswer, listQuery, patchBody, rotateBody } from "./schemas.ts";
+
+const PROBLEMS = [
+  "operator_required",
+  "operator_scope_missing",
+  "credential_invalid",
+  "request_invalid",
+  "store_unavailable",
+] as const satisfies readonly ProblemName[];
+
+const DEFAULT_PAGE = 100;
+
+/** The calls of those who may manage other people's keys. */
+export function operatorRoutes(ports: ApiPorts): readonly Endpoint[] {
+  return [
+    listRoute(ports),
+    showRoute(ports),
+    changeRoute(ports),
+    revokeRoute(ports),
+    rotateRoute(ports),
+    revokeFamilyRoute(ports),
+    revokeOwnerRoute(ports),
+  ];
+}
+
+/** Runs the rest only for an operator with the scope; the refusal has been sent otherwise. */
+async function asOperator<B, Q>(
+  call: Call<B, Q>,
+  ports: ApiPorts,
+  scope: OperatorScope,
+  next: (origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
+): Promise<Call<B, Q>["reply"]> {
+  const operator = await operatorOf(call.request, call.reply, ports, scope);
+  return operator === undefined ? call.reply : next(originOf(call.request, operator, ports));
+}
+
+/** The same for a call about one key, whose id must have the form of one: a key itself must not pass for its id. */
+function aboutKey<B, Q>(
+  call: Call<B, Q>,
+  ports: ApiPorts,
+  scope: OperatorScope,
+  next: (keyId: string, origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
+): Promise<Call<B, Q>["reply"]> {
+  return asOperator(call, ports, scope, async (origin) => {
+    const keyId = call.param("key_id");
+    if (isKeyId(keyId)) return next(keyId, origin);
+    return sendPathProblem(
+      call,
+      "key_id",
+      "is not a key id: those look like basic_1700000000_…, and are no keys",
+    );
+  });
+}
+
+function sendPathProblem<B, Q>(call: Call<B, Q>, name: string, detail: string): Call<B, Q>["reply"] {
+  return sendProblem(call.reply, "request_invalid", { errors: [{ pointer: `#/path/${name}`, detail }] });
+}
+
+function listRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/keys",
+    summary: "List keys",
+    description: "Oldest first. Every filter that is given must fit.",
+    security: "operator",
+    query: listQuery,
+    answer: { status: 200, description: "A page.", schema: keyListAnswer },
+    problems: PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:read", async () => {
+        const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
+        const filter = {
+          ...(role !== undefined && { role }),
+          ...(owner !== undefined && { owner }),
+          ...(family !== undefined && { family }),
+          ...(status !== undefined && { status }),
+          ...(name_prefix !== undefined && { namePrefix: name_prefix }),
+          ...(expiring_before !== undefined && { expiringBefore: expiring_before }),
+        };
+        const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
+        const found = await listKeys(ports.registry, filter, page);
+        if (found === "cursor_unknown") {
+          return sendProblem(call.reply, "request_invalid", {
+            errors: [{ pointer: "#/query/cursor", detail: "no such cursor" }],
+          });
+        }
+        return call.reply.send({ keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null });
+      }),
+  });
+}
+
+function showRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/keys/{key_id}",
+    summary: "Show a key's record",
+    security: "operator",
+    answer: { status: 200, description: "The record.", schema: keyAnswer },
+    problems: [...PROBLEMS, "not_found"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:read", async (keyId) => {
+        const view = await showKey(ports.registry, keyId);
+        return view === undefined ? sendProblem(call.reply, "not_found") : call.reply.send(keyBody(view));
+      }),
+  });
+}
+
+function changeRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "PATCH",
+    path: "/api/admin/keys/{key_id}",
+    summary: "Rename, annotate, disable or enable a key",
+    security: "operator",
+    body: patchBody,
+    answer: { status: 200, description: "The record as it is now.", schema: keyAnswer },
+    problems: [...PROBLEMS, "not_found", "grant_refused", "key_ended"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
+        const { name, disabled, metadata } = call.body;
+        const patch = {
+          ...(name !== undefined && { name }),
+          ...(disabled !== undefined && { disabled }),
+          ...(metadata !== undefined && { metadata: metadata && JSON.stringify(metadata) }),
+        };
+        const result = await changeKey(ports.registry, keyId, patch, origin);
+        return "kind" in result
+          ? sendRefused(call.reply, result, "operator")
+          : call.reply.send(keyBody(result));
+      }),
+  });
+}
+
+function revokeRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "DELETE",
+    path: "/api/admin/keys/{key_id}",
+    summary: "Revoke one key",
+    description:
+      "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing.",
+    security: "operator",
+    answer: { status: 204, description: "It has ended." },
+    problems: [...PROBLEMS, "not_found"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
+        const result = await revokeOne(ports.registry, keyId, origin);
+        return result.kind === "refused"
+          ? sendRefused(call.reply, result, "operator")
+          : call.reply.code(204).send();
+      }),
+  });
+}
+
+function rotateRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/admin/keys/{key_id}/rotate",
+    summary: "Give a key its successor now",
+    security: "operator",
+    body: rotateBody,
+    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    problems: [...PROBLEMS, "not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
+        const result = await rotateByOperator(ports.registry, keyId, call.body.overlap, origin);
+        if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
+        ports.issued(result.record.role, "rotated");
+        return sendIssued(call.reply, result, 200);
+      }),
+  });
+}
+
+function revokeFamilyRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "DELETE",
+    path: "/api/admin/families/{family}",
+    summary: "Revoke a family",
+    description:
+      "Every key that came of one registration, those too that a refresh makes at this moment. Unknown families end as well.",
+    security: "operator",
+    answer: { status: 204, description: "It has ended." },
+    problems: PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:write", async (origin) => {
+        const family = call.param("family");
+        if (!/^fam_[A-Za-z0-9]{16,32}$/.test(family))
+          return sendPathProblem(call, "family", "is not the id of a family: those look like fam_…");
+        await revokeFamily(ports.registry, family, origin);
+        return call.reply.code(204).send();
+      }),
+  });
+}
+
+function revokeOwnerRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "DELETE",
+    path: "/api/admin/owners/{owner}",
+    summary: "Revoke all keys of an owner",
+    description: "Those that exist now; keys that the owner gets later are good.",
+    security: "operator",
+    answer: { status: 204, description: "They have ended." },
+    problems: PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:write", async (origin) => {
+        const owner = call.param("owner");
+        if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
+        await revokeOwner(ports.registry, owner, origin);
+        return call.reply.code(204).send();
+      }),
+  });
+}
+
+function isOwnerName(text: string): boolean {
+  return /^[A-Za-z0-9_.@/-]{1,128}$/.test(text);
+}

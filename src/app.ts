@@ -23,6 +23,8 @@ import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import type { Upkeep } from "./upkeep.ts";
+import { createUpkeep } from "./upkeep.ts";
 
 /** Verified tokens kept: some 600 bytes each. */
 const VERIFY_CACHE_SIZE = 100_000;
@@ -43,8 +45,13 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const metrics = createMetrics(options.version);
   metrics.policyInForce(options.policy);
   const { registry, verifier } = await openRegistry(options, metrics);
+  const upkeep = createUpkeep({
+    ...registry,
+    faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
+  });
+  options.closing.later("the upkeep", upkeep.close);
   const admins = adminTokens(settings, log);
-  const check = joinCheck(options, registry, verifier, metrics);
+  const check = joinCheck(options, { registry, verifier, metrics, upkeep });
   return openDoors({
     ...options,
     registry,
@@ -81,11 +88,16 @@ async function openRegistry({ settings, policy, log, closing }: AppOptions, metr
   return { registry, verifier };
 }
 
+interface CheckParts {
+  readonly registry: Registry;
+  readonly verifier: CachingVerifier;
+  readonly metrics: Metrics;
+  readonly upkeep: Upkeep;
+}
+
 function joinCheck(
   { settings, policy, log }: AppOptions,
-  registry: Registry,
-  verifier: CachingVerifier,
-  metrics: Metrics,
+  { registry, verifier, metrics, upkeep }: CheckParts,
 ): Check {
   const authorize = createAuthorize({
     policy: () => policy,
@@ -101,7 +113,10 @@ function joinCheck(
     nowMs: Date.now,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
-    decided: metrics.decided,
+    decided(decision, elapsedNs) {
+      metrics.decided(decision, elapsedNs);
+      if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
+    },
     faulted: (error, decisionId) =>
       log.error({ err: error, decisionId }, "a Check met a fault and was refused"),
   });

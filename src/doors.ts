@@ -4,6 +4,7 @@ import { introspectRoute } from "./api/introspect-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
 import { operatorRoutes } from "./api/operator-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
+import { pageRoutes } from "./api/page-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
 import type { Policy } from "./core/policy.ts";
@@ -30,6 +31,7 @@ export interface RunningDoors {
 
 interface DoorOptions {
   readonly settings: Settings;
+  readonly version: string;
   readonly policy: Policy;
   readonly log: Log;
   readonly closing: Closing;
@@ -56,19 +58,16 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
     closing.later(name, door.close);
     return door;
   };
-  const ports = apiPorts(options);
-  const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-  const endpoints = [...keyRoutes(ports), introspectRoute(ports, names)];
-  const withOperators = [...endpoints, ...operatorRoutes(ports)];
+  const { open, all } = endpointsOf(options);
   const http = await openHttp(
     "the HTTP door",
     settings.HTTP_LISTEN,
-    settings.OPERATOR_LISTEN === undefined ? withOperators : endpoints,
+    settings.OPERATOR_LISTEN === undefined ? all : open,
   );
   const operator =
     settings.OPERATOR_LISTEN === undefined
       ? http
-      : await openHttp("the operator door", settings.OPERATOR_LISTEN, withOperators);
+      : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
   let state: "ready" | "draining" = "ready";
   const readiness = () => ({ instance: state });
   const ops = await openHttp(
@@ -83,6 +82,18 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
       state = "draining";
       grpc.setServing(false);
     },
+  };
+}
+
+/** What each door serves: the operators' calls are not there at an HTTP door that has an operator door beside it. */
+function endpointsOf(options: DoorOptions) {
+  const ports = apiPorts(options);
+  const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
+  const open = [...keyRoutes(ports), introspectRoute(ports, names)];
+  const all = [...open, ...operatorRoutes(ports)];
+  return {
+    open: [...open, ...pageRoutes(open, options.version)],
+    all: [...all, ...pageRoutes(all, options.version)],
   };
 }
 

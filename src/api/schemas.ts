@@ -167,12 +167,10 @@ export const keyAnswer = z
   })
   .meta({ id: "Key", description: "A key's record. It never holds the key." });
 
-export const keyListAnswer = z
-  .object({ keys: z.array(keyAnswer), next_cursor: z.string().nullable() })
-  .meta({
-    id: "KeyList",
-    description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
-  });
+export const keyListAnswer = z.object({ keys: z.array(keyAnswer), next_cursor: z.string().nullable() }).meta({
+  id: "KeyList",
+  description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
+});
 
 /** A NumericDate as the API writes times: whole seconds in UTC. */
 export function formatTime(numericDate: number): string {

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import type { Io } from "./io.ts";
+import { addKeysCommand } from "./keys.ts";
 import { serve } from "./serve.ts";
 
 export interface Program {
@@ -27,6 +28,9 @@ export function buildProgram(io: Io): Program {
     .action(async () => {
       exitCode = await serve(io);
     });
+  addKeysCommand(program, io, (code) => {
+    exitCode = code;
+  });
   return {
     async run(args) {
       try {

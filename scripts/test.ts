@@ -1,0 +1,39 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { z } from "zod";
+
+/** `npm test` runs what is quick; `--all` adds what is slow: browsers, failovers, second versions, long properties. */
+const all = process.argv.includes("--all");
+const RESULTS = ".test-results/vitest.json";
+const counts = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
+
+const projects = ["unit", "contract", "e2e", ...(all ? ["slow"] : [])];
+mkdirSync(".test-results", { recursive: true });
+rmSync(RESULTS, { force: true });
+
+const ok = [
+  run("lint", "biome", ["ci", "--error-on-warnings", "."]),
+  run("types", "tsc", ["--noEmit"]),
+  run("tests", "vitest", [
+    "run",
+    ...projects.flatMap((project) => ["--project", project]),
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${RESULTS}`,
+  ]),
+].every(Boolean);
+
+const { numPassedTests, numFailedTests, numPendingTests } = counts.parse(
+  JSON.parse(readFileSync(RESULTS, "utf8")),
+);
+const skipped = numPendingTests === 0 ? "" : `, ${numPendingTests} skipped`;
+console.log(`\n${numPassedTests} passed, ${numFailedTests} failed${skipped}`);
+process.exitCode = ok ? 0 : 1;
+
+/** npm puts node_modules/.bin on the path, where these and Node 24 lie. */
+function run(name: string, command: string, args: readonly string[]): boolean {
+  const { status, error } = spawnSync(command, args, { stdio: "inherit" });
+  if (error !== undefined) console.error(`${name}: ${error.message}`);
+  if (status !== 0) console.error(`${name} failed`);
+  return status === 0;
+}

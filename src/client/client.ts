@@ -1,0 +1,79 @@
+import { createTransport } from "./transport.ts";
+import type {
+  Introspection,
+  IssuedKey,
+  Key,
+  KeyFilter,
+  KeyList,
+  KeyPatch,
+  Registration,
+  ValidKey,
+} from "./types.ts";
+
+export interface ClientOptions {
+  /** Where the key API answers, such as `http://127.0.0.1:8000`. */
+  readonly url: string;
+  /** An operator's credential, for the calls that need one. */
+  readonly token?: string;
+  /** Milliseconds for one call; 10,000 by default. */
+  readonly timeoutMs?: number;
+}
+
+/** How a call that makes a key is repeated safely: the same `Idempotency-Key` gives the same key. */
+export interface Repeatable {
+  /** At least 22 characters that nobody can guess. */
+  readonly idempotencyKey?: string;
+}
+
+export type LatchkeyClient = ReturnType<typeof createClient>;
+
+/**
+ * The key API, typed. Every call rejects with `LatchkeyProblem` when it is refused, and with `LatchkeyUnreachable`
+ * when no answer came: then it may have been done all the same.
+ */
+export function createClient(options: ClientOptions) {
+  const { call, json } = createTransport(options);
+  const keyPath = (keyId: string) => `/api/admin/keys/${encodeURIComponent(keyId)}`;
+  return {
+    register: (registration: Registration, { idempotencyKey }: Repeatable = {}) =>
+      json<IssuedKey>({ method: "POST", path: "/api/auth/v2/register", body: registration, idempotencyKey }),
+    validate: (key: string) => json<ValidKey>({ method: "GET", path: "/api/auth/v2/validate", token: key }),
+    refresh: (key: string, { idempotencyKey }: Repeatable = {}) =>
+      json<IssuedKey>({
+        method: "POST",
+        path: "/api/auth/v2/refresh",
+        body: { current_key: key },
+        idempotencyKey,
+      }),
+    revoke: (key: string) =>
+      call({ method: "POST", path: "/api/auth/v2/revoke", body: { current_key: key } }),
+    introspect: (key: string) =>
+      json<Introspection>({ method: "POST", path: "/api/auth/v2/introspect", form: { token: key } }),
+    keys: {
+      list: (filter: KeyFilter = {}) =>
+        json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
+      /** Every key that fits, page after page. */
+      async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
+        let cursor: string | undefined;
+        do {
+          const query: KeyFilter = cursor === undefined ? filter : { ...filter, cursor };
+          const page = await json<KeyList>({ method: "GET", path: "/api/admin/keys", query });
+          yield* page.keys;
+          cursor = page.next_cursor ?? undefined;
+        } while (cursor !== undefined);
+      },
+      show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
+      change: (keyId: string, patch: KeyPatch) =>
+        json<Key>({ method: "PATCH", path: keyPath(keyId), body: patch }),
+      /** This key alone. */
+      revoke: (keyId: string) => call({ method: "DELETE", path: keyPath(keyId) }),
+      /** A successor now. `overlap`: seconds that the old key stays good. */
+      rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
+        json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
+      revokeFamily: (family: string) =>
+        call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
+      revokeOwner: (owner: string) =>
+        call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** A refusal of the key API (RFC 9457). It never holds a key or a token. */
+export class LatchkeyProblem extends Error {
+  override readonly name = "LatchkeyProblem";
+  readonly status: number;
+  /** The last part of the problem's type, such as `refresh-too-early`. */
+  readonly reason: string;
+  readonly detail?: string;
+  /** What is wrong with which field, by JSON Pointer. */
+  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
+  /** Seconds to wait before another try, where the answer says so. */
+  readonly retryAfterSeconds?: number;
+  /** Further members, such as `refresh_after`. */
+  readonly members: Readonly<Record<string, unknown>>;
+
+  constructor(status: number, body: Readonly<Record<string, unknown>>, retryAfter: string | null) {
+    const { type, title, detail, errors, status: _, ...members } = body;
+    super(typeof title === "string" ? title : `HTTP status ${status}`);
+    this.status = status;
+    this.reason = typeof type === "string" ? (type.split("/").at(-1) ?? type) : `http-${status}`;
+    if (typeof detail === "string") this.detail = detail;
+    this.errors = Array.isArray(errors) ? errors.filter(isFieldError) : [];
+    const seconds = Number(retryAfter ?? Number.NaN);
+    if (Number.isFinite(seconds)) this.retryAfterSeconds = seconds;
+    this.members = members;
+  }
+}
+
+/** No answer came: the call may have been done, or not. */
+export class LatchkeyUnreachable extends Error {
+  override readonly name = "LatchkeyUnreachable";
+}
+
+function isFieldError(value: unknown): value is { readonly pointer: string; readonly detail: string } {
+  return typeof value === "object" && value !== null && "pointer" in value && "detail" in value;
+}

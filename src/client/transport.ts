@@ -1,0 +1,78 @@
+import { LatchkeyProblem, LatchkeyUnreachable } from "./problem.ts";
+
+export interface TransportOptions {
+  readonly url: string;
+  readonly token?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface Request {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: object;
+  readonly body?: object;
+  readonly form?: Readonly<Record<string, string>>;
+  /** Instead of the client's own token. */
+  readonly token?: string;
+  readonly idempotencyKey?: string | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+export function createTransport(options: TransportOptions) {
+  const call = async (request: Request): Promise<string> => {
+    const response = await send(options, request);
+    const text = await response.text();
+    if (!response.ok)
+      throw new LatchkeyProblem(response.status, parseProblem(text), response.headers.get("retry-after"));
+    return text;
+  };
+  return {
+    /** A call without an answer to read. */
+    call: async (request: Request): Promise<void> => void (await call(request)),
+    /** A call whose answer the server's own schemas describe; a test compares them with the types here. */
+    json: async <T>(request: Request): Promise<T> => JSON.parse(await call(request)),
+  };
+}
+
+async function send(options: TransportOptions, request: Request): Promise<Response> {
+  const url = new URL(options.url.replace(/\/+$/, "") + request.path);
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  try {
+    return await fetch(url, {
+      method: request.method,
+      headers: headersOf(options, request),
+      body: request.form
+        ? new URLSearchParams(request.form)
+        : request.body
+          ? JSON.stringify(request.body)
+          : null,
+      redirect: "error",
+      signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new LatchkeyUnreachable(`${url.origin} does not answer`, { cause: error });
+  }
+}
+
+function headersOf(options: TransportOptions, request: Request): Record<string, string> {
+  const token = request.token ?? options.token;
+  return {
+    accept: "application/json",
+    ...(request.body && { "content-type": "application/json" }),
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...(request.idempotencyKey !== undefined && { "idempotency-key": request.idempotencyKey }),
+  };
+}
+
+/** An answer that is no problem document comes from something between us and Latchkey. */
+function parseProblem(text: string): Record<string, unknown> {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === "object" && body !== null ? { ...body } : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,98 @@
+/** What the key API takes and gives. `/openapi.json` says the same; a test compares the two. Times are RFC 3339. */
+export interface Registration {
+  readonly name: string;
+  /** The role. */
+  readonly key_type: string;
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+  /** A part of the role's. */
+  readonly scopes?: readonly string[];
+  /** Seconds; at most the role's. */
+  readonly ttl?: number;
+  /** Operators only. */
+  readonly owner?: string;
+}
+
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+export interface IssuedKey {
+  readonly api_key: string;
+  readonly key_id: string;
+  readonly role: string;
+  readonly scopes: readonly string[];
+  readonly expires_at: string;
+  readonly refresh_after: string;
+}
+
+export interface ValidKey {
+  readonly valid: true;
+  readonly key_id: string;
+  readonly role: string;
+  readonly scopes: readonly string[];
+  readonly expires_at: string;
+}
+
+export interface Introspection {
+  readonly active: boolean;
+  readonly scope?: string;
+  readonly username?: string;
+  readonly token_type?: string;
+  readonly exp?: number;
+  readonly iat?: number;
+  readonly nbf?: number;
+  readonly sub?: string;
+  readonly aud?: string;
+  readonly iss?: string;
+  readonly jti?: string;
+  readonly role?: string;
+  readonly family?: string;
+  readonly owner?: string;
+}
+
+export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
+
+export interface Key {
+  readonly key_id: string;
+  readonly family: string;
+  readonly owner: string | null;
+  readonly role: string;
+  readonly scopes: readonly string[];
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, JsonValue>> | null;
+  readonly status: KeyStatus;
+  readonly self_service: boolean;
+  readonly issued_at: string;
+  readonly expires_at: string;
+  readonly refresh_after: string;
+  readonly superseded_by: string | null;
+  readonly superseded_from: string | null;
+  readonly revoked_at: string | null;
+  readonly last_used_at: string | null;
+}
+
+export interface KeyList {
+  readonly keys: readonly Key[];
+  readonly next_cursor: string | null;
+}
+
+export interface KeyFilter {
+  readonly role?: string;
+  readonly owner?: string;
+  readonly family?: string;
+  readonly status?: KeyStatus;
+  readonly name_prefix?: string;
+  readonly expiring_before?: string;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
+export interface KeyPatch {
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, JsonValue>> | null;
+  readonly disabled?: boolean;
+}

@@ -1,0 +1,78 @@
+import type { KeyStore } from "./core/ports.ts";
+import type { RevocationView } from "./core/revocation-view.ts";
+
+export interface UpkeepOptions {
+  readonly store: Pick<KeyStore, "noteUse" | "sweep">;
+  readonly view: Pick<RevocationView, "sweep">;
+  readonly nowMs: () => number;
+  /** Hears of work that failed; it is tried again at its next turn. */
+  readonly faulted: (error: unknown, work: string) => void;
+}
+
+export interface Upkeep {
+  /** Notes that a key has just been let through. Costs one entry in memory; no Check waits for the store. */
+  used(keyId: string): void;
+  /** Ends the turns and writes what is noted. */
+  close(): Promise<void>;
+}
+
+const NOTE_EVERY_MS = 2000;
+const SWEEP_EVERY_MS = 30_000;
+/** Rows a turn: the embedded store writes on the thread that answers Checks. */
+const PORTION = 500;
+/** Beyond this many keys waiting to be noted, further ones wait for a later use. */
+const MAX_NOTED = 200_000;
+
+/** What an instance does beside its requests, a little at a time: notes last uses, forgets what is over. */
+export function createUpkeep(options: UpkeepOptions): Upkeep {
+  const { store, view, nowMs, faulted } = options;
+  const pending = new Map<string, number>();
+  const nowSeconds = () => Math.floor(nowMs() / 1000);
+
+  const notePortion = async () => {
+    const portion = new Map([...pending.entries().take(PORTION)]);
+    for (const keyId of portion.keys()) pending.delete(keyId);
+    if (portion.size > 0) await store.noteUse(portion);
+  };
+  const sweep = async () => {
+    view.sweep(nowMs());
+    await store.sweep(nowSeconds(), PORTION);
+  };
+  const turns = [
+    everyTurn(NOTE_EVERY_MS, notePortion, (error) => faulted(error, "noting when keys were used")),
+    everyTurn(SWEEP_EVERY_MS, sweep, (error) => faulted(error, "forgetting keys whose retention is over")),
+  ];
+  return {
+    used(keyId) {
+      if (pending.size < MAX_NOTED) pending.set(keyId, nowSeconds());
+    },
+    async close() {
+      await Promise.all(turns.map((end) => end()));
+      while (pending.size > 0) await notePortion();
+    },
+  };
+}
+
+/** Repeats the work, one turn after the other. Gives what ends it, once the turn under way is over. */
+function everyTurn(
+  intervalMs: number,
+  work: () => Promise<void>,
+  failed: (error: unknown) => void,
+): () => Promise<void> {
+  let running = Promise.resolve();
+  let idle = true;
+  const timer = setInterval(() => {
+    if (!idle) return;
+    idle = false;
+    running = work()
+      .catch(failed)
+      .finally(() => {
+        idle = true;
+      });
+  }, intervalMs);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+    return running;
+  };
+}

@@ -77,7 +77,12 @@ function parsePart<T>(schema: z.ZodType<T> | undefined, value: unknown, root: st
   if (schema === undefined) return { ok: true, value: undefined };
   const parsed = schema.safeParse(value ?? {});
   if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, errors: parsed.error.issues.flatMap((issue) => fieldProblems(issue, root)) };
+  const errors = parsed.error.issues.flatMap((issue) => fieldProblems(issue, root));
+  // One number can be wrong in several ways; one of them is enough to mend it.
+  return {
+    ok: false,
+    errors: [...new Map(errors.reverse().map((error) => [error.pointer, error])).values()].reverse(),
+  };
 }
 
 function fieldProblems(issue: z.core.$ZodIssue, root: string): FieldProblem[] {

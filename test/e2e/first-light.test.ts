@@ -1,0 +1,238 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import { forgeToken, newSecret, readToken, registerKey } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import type { SeenRequest, Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const JWT_SECRET = newSecret();
+const ADMIN_TOKEN = newSecret();
+
+let latchkey: TestedLatchkey;
+let upstream: Upstream;
+let envoy: EnvoyProcess;
+
+beforeAll(async () => {
+  [latchkey, upstream] = await Promise.all([
+    startLatchkey({ JWT_SECRET, ADMIN_TOKEN, DRAIN_SECONDS: "0" }),
+    startUpstream(),
+  ]);
+  envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+});
+
+afterAll(async () => {
+  await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
+});
+
+function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(`http://127.0.0.1:${envoy.port}${path}`, init);
+}
+
+function bearer(token: string): RequestInit {
+  return { headers: { authorization: `Bearer ${token}` } };
+}
+
+/** What upstream saw of the newest request, by header name. */
+function seen(): { readonly request: SeenRequest; readonly headers: ReadonlyMap<string, readonly string[]> } {
+  const request = upstream.requests.at(-1);
+  if (request === undefined) throw new Error("upstream saw nothing");
+  const headers = new Map<string, string[]>();
+  for (const [name, value] of request.headers) {
+    headers.set(name.toLowerCase(), [...(headers.get(name.toLowerCase()) ?? []), value]);
+  }
+  return { request, headers };
+}
+
+/** The claims of a good key with some changed, signed as given. */
+function altered(token: string, changes: Readonly<Record<string, unknown>>, secret = JWT_SECRET): string {
+  const { header, claims } = readToken(token);
+  return forgeToken(header, { ...claims, ...changes }, secret);
+}
+
+describe("a good key", () => {
+  test("opens its routes, and upstream learns whose it is, but never sees the key", async () => {
+    const key = await registerKey(latchkey.http);
+    const response = await ask("/v1/chat/hello?x=1", bearer(key.api_key));
+    expect(response.status).toBe(200);
+    const { request, headers } = seen();
+    expect(request.url).toBe("/v1/chat/hello?x=1");
+    const { claims } = readToken(key.api_key);
+    expect(headers.get("x-latchkey-key-id")).toEqual([key.key_id]);
+    expect(headers.get("x-latchkey-family")).toEqual([claims["fam"]]);
+    expect(headers.get("x-latchkey-owner")).toEqual([claims["fam"]]);
+    expect(headers.get("x-latchkey-role")).toEqual(["basic"]);
+    expect(headers.get("x-latchkey-scopes")).toEqual(["chat:read chat:write"]);
+    expect(headers.get("x-latchkey-name")).toEqual(["test"]);
+    expect(headers.get("x-latchkey-decision-id")).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/)]);
+    expect(headers.has("authorization")).toBe(false);
+    expect(JSON.stringify(request)).not.toContain(key.api_key);
+  });
+
+  test("opens them in X-API-Key as well, which upstream does not see either", async () => {
+    const key = await registerKey(latchkey.http);
+    const response = await ask("/v1/chat/hello", { headers: { "x-api-key": key.api_key } });
+    expect(response.status).toBe(200);
+    expect(seen().headers.has("x-api-key")).toBe(false);
+  });
+
+  test("a name that no header can hold arrives percent-encoded", async () => {
+    const key = await registerKey(latchkey.http, "basic", { body: { name: "Zoë 100%" } });
+    await ask("/v1/chat/hello", bearer(key.api_key));
+    expect(seen().headers.get("x-latchkey-name")).toEqual(["Zo%C3%AB 100%25"]);
+  });
+
+  test("a client's own identity headers never arrive upstream, on public routes neither", async () => {
+    const spoofed = {
+      "x-latchkey-role": "admin",
+      "x-latchkey-key-id": "admin_1_x",
+      "x-latchkey-owner": "acme",
+    };
+    const key = await registerKey(latchkey.http);
+    await ask("/v1/chat/hello", { headers: { ...spoofed, authorization: `Bearer ${key.api_key}` } });
+    expect(seen().headers.get("x-latchkey-role")).toEqual(["basic"]);
+    expect(seen().headers.get("x-latchkey-key-id")).toEqual([key.key_id]);
+    const response = await ask("/public/page", { headers: spoofed });
+    expect(response.status).toBe(200);
+    const names = [...seen().headers.keys()].filter((name) => name.startsWith("x-latchkey-"));
+    expect(names).toEqual(["x-latchkey-decision-id"]);
+  });
+});
+
+describe("a request without a good key is refused, and upstream does not see it", () => {
+  const refusals: readonly (readonly [what: string, init: (good: string) => RequestInit, reason: string])[] =
+    [
+      ["no key", () => ({}), "credential_missing"],
+      ["another secret's signature", (good) => bearer(altered(good, {}, newSecret())), "credential_invalid"],
+      ["alg none", (good) => bearer(`${unsigned(good)}.`), "credential_invalid"],
+      [
+        "alg none with a signature's place filled",
+        (good) => bearer(`${unsigned(good)}.AAAA`),
+        "credential_invalid",
+      ],
+      [
+        "expired",
+        (good) => bearer(altered(good, { iat: 1, nbf: 1, exp: 1000, refresh_after: 500 })),
+        "key_expired",
+      ],
+      ["another issuer", (good) => bearer(altered(good, { iss: "somebody" })), "credential_invalid"],
+      ["another audience", (good) => bearer(altered(good, { aud: "somebody" })), "credential_invalid"],
+      ["a role that is none", (good) => bearer(altered(good, { role: "emperor" })), "credential_invalid"],
+      ["no JWT at all", () => bearer("garbage"), "credential_invalid"],
+    ];
+
+  test.each(refusals)("%s", async (_what, init, reason) => {
+    const { api_key } = await registerKey(latchkey.http);
+    const before = upstream.requests.length;
+    const response = await ask("/v1/chat/hello", init(api_key));
+    expect(response.headers.get("x-latchkey-reason")).toBe(reason);
+    expect(response.status).toBe(401);
+    expect(response.headers.get("www-authenticate")).toMatch(/^Bearer realm="latchkey"/);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+    expect(response.headers.get("x-latchkey-decision-id")).toMatch(/^[0-9a-f-]{36}$/);
+    expect(upstream.requests.length).toBe(before);
+    expect(await response.text()).not.toContain(api_key);
+  });
+
+  test("without a key, the challenge names no error (RFC 6750 §3)", async () => {
+    const response = await ask("/v1/chat/hello");
+    expect(response.headers.get("www-authenticate")).toBe('Bearer realm="latchkey"');
+  });
+
+  test("two keys are one too many", async () => {
+    const { api_key } = await registerKey(latchkey.http);
+    const response = await ask("/v1/chat/hello", {
+      headers: { authorization: `Bearer ${api_key}`, "x-api-key": api_key },
+    });
+    expect(response.status).toBe(400);
+    expect(response.headers.get("x-latchkey-reason")).toBe("credential_ambiguous");
+  });
+});
+
+describe("what a key may", () => {
+  test("a missing scope is a 403 that says which one", async () => {
+    const { api_key } = await registerKey(latchkey.http);
+    const response = await ask("/v1/models/list", bearer(api_key));
+    expect(response.status).toBe(403);
+    expect(response.headers.get("www-authenticate")).toContain('error="insufficient_scope"');
+    expect(response.headers.get("www-authenticate")).toContain('scope="model:read"');
+  });
+
+  test("a route that no policy names is a 403 with a good key, and a 401 without: strangers learn no routes", async () => {
+    const { api_key } = await registerKey(latchkey.http);
+    const known = await ask("/nowhere", bearer(api_key));
+    expect([known.status, known.headers.get("x-latchkey-reason")]).toEqual([403, "route_unknown"]);
+    expect((await ask("/nowhere")).status).toBe(401);
+  });
+
+  test("a path that two readers could take for two is refused", async () => {
+    const { api_key } = await registerKey(latchkey.http);
+    for (const path of ["/v1/chat/x;y=1", "/v1/chat/%ff", "/v1/chat/%252e"]) {
+      const response = await ask(path, bearer(api_key));
+      expect([path, response.status, response.headers.get("x-latchkey-reason")]).toEqual([
+        path,
+        400,
+        "request_malformed",
+      ]);
+    }
+  });
+
+  test("an operator registers what anyone may not", async () => {
+    await expect(registerKey(latchkey.http, "contributor")).rejects.toThrow("401");
+    const key = await registerKey(latchkey.http, "contributor", { token: ADMIN_TOKEN });
+    expect((await ask("/v1/models/list", bearer(key.api_key))).status).toBe(200);
+  });
+});
+
+test("a spent bucket is a 429 that says when to come back, for that key alone", async () => {
+  const spent = await registerKey(latchkey.http);
+  const other = await registerKey(latchkey.http);
+  const statuses: number[] = [];
+  for (let sent = 0; sent < 70; sent++) {
+    const response = await ask("/v1/chat/hello", bearer(spent.api_key));
+    statuses.push(response.status);
+    if (response.status === 429) {
+      expect(Number(response.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+      expect(response.headers.get("x-latchkey-reason")).toBe("rate_limited");
+    }
+  }
+  expect(statuses.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 200));
+  expect(statuses).toContain(429);
+  expect((await ask("/v1/chat/hello", bearer(other.api_key))).status).toBe(200);
+});
+
+test("the metrics count each decision by its reason", async () => {
+  await ask("/v1/chat/hello");
+  const text = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
+  expect(text).toMatch(
+    /latchkey_decisions_total\{verdict="deny",reason="credential_missing",role="none",route="none",mode="enforce"\} [1-9]/,
+  );
+  expect(text).toMatch(
+    /latchkey_decisions_total\{verdict="allow",reason="allowed",role="basic",route="\/v1\/chat\/\*\*",mode="enforce"\} [1-9]/,
+  );
+  expect(text).toMatch(/latchkey_decision_duration_seconds_count [1-9]/);
+});
+
+test("without Latchkey Envoy lets nothing through, and goes on by itself when it is back; keys survive", async () => {
+  const { api_key } = await registerKey(latchkey.http);
+  const before = upstream.requests.length;
+  expect(await latchkey.stop()).toBe(0);
+  const closed = await ask("/v1/chat/hello", bearer(api_key));
+  expect(closed.status).toBe(503);
+  expect(upstream.requests.length).toBe(before);
+  const { dataDir: DATA_DIR, grpc: GRPC_LISTEN } = latchkey;
+  latchkey = await startLatchkey({ JWT_SECRET, ADMIN_TOKEN, DATA_DIR, GRPC_LISTEN, DRAIN_SECONDS: "0" });
+  await expect
+    .poll(async () => (await ask("/v1/chat/hello", bearer(api_key))).status, { timeout: 5000 })
+    .toBe(200);
+});
+
+/** A token whose header says that nobody signed it. */
+function unsigned(token: string): string {
+  const { header, claims } = readToken(token);
+  return forgeToken({ ...header, alg: "none" }, claims, JWT_SECRET)
+    .split(".")
+    .slice(0, 2)
+    .join(".");
+}

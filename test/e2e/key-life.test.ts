@@ -1,0 +1,248 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import type { LatchkeyClient } from "../../src/client/client.ts";
+import { createClient } from "../../src/client/client.ts";
+import { LatchkeyProblem } from "../../src/client/problem.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const ENV = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret(), DRAIN_SECONDS: "0", TTL_NODE_OPERATOR: "4" };
+
+let latchkey: TestedLatchkey;
+let upstream: Upstream;
+let envoy: EnvoyProcess;
+let admin: LatchkeyClient;
+
+beforeAll(async () => {
+  [latchkey, upstream] = await Promise.all([startLatchkey(ENV), startUpstream()]);
+  envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+  admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
+});
+
+afterAll(async () => {
+  await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
+});
+
+/** What a Check says of a key: the reason of its refusal, or "allowed". */
+async function verdict(key: string): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
+  return (
+    response.headers.get("x-latchkey-reason") ??
+    (response.status === 200 ? "allowed" : `status ${response.status}`)
+  );
+}
+
+/** The reason why a call is refused. */
+async function refusal(call: Promise<unknown>): Promise<string> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return error instanceof LatchkeyProblem ? error.reason : `no problem: ${String(error)}`;
+}
+
+const contributor = { name: "life", key_type: "contributor" } as const;
+
+describe("what ends a key shows in the next Check", () => {
+  test("disabled, enabled again, and revoked for good", async () => {
+    const key = await admin.register(contributor);
+    expect(await verdict(key.api_key)).toBe("allowed");
+    expect(await admin.keys.change(key.key_id, { disabled: true })).toMatchObject({ status: "disabled" });
+    expect(await verdict(key.api_key)).toBe("key_disabled");
+    await admin.keys.change(key.key_id, { disabled: false });
+    expect(await verdict(key.api_key)).toBe("allowed");
+    await admin.keys.revoke(key.key_id);
+    await admin.keys.revoke(key.key_id);
+    expect(await verdict(key.api_key)).toBe("key_revoked");
+    expect(await refusal(admin.keys.change(key.key_id, { disabled: false }))).toBe("key-ended");
+    expect(await admin.keys.show(key.key_id)).toMatchObject({ status: "revoked" });
+  });
+
+  test("whoever holds a key ends its whole family with it, also twice", async () => {
+    const key = await admin.register(contributor);
+    const successor = await admin.keys.rotate(key.key_id);
+    await createClient({ url: `http://${latchkey.http}` }).revoke(key.api_key);
+    await admin.revoke(key.api_key);
+    expect(await verdict(key.api_key)).toBe("key_revoked");
+    expect(await verdict(successor.api_key)).toBe("key_revoked");
+    expect(await refusal(admin.refresh(successor.api_key))).toBe("key-revoked");
+    expect(await refusal(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
+  });
+
+  test("an owner's keys end together, and the next one is good at once", async () => {
+    const keys = await Promise.all([1, 2].map(() => admin.register({ ...contributor, owner: "acme" })));
+    const other = await admin.register({ ...contributor, owner: "acme2" });
+    await admin.keys.revokeOwner("acme");
+    const next = await admin.register({ ...contributor, owner: "acme" });
+    expect(await Promise.all(keys.map((key) => verdict(key.api_key)))).toEqual([
+      "key_revoked",
+      "key_revoked",
+    ]);
+    expect(await verdict(other.api_key)).toBe("allowed");
+    expect(await verdict(next.api_key)).toBe("allowed");
+  });
+
+  test("an overlap of 0 seconds supersedes the old key at once", async () => {
+    const key = await admin.register(contributor);
+    const next = await admin.keys.rotate(key.key_id, { overlap: 0 });
+    expect(await verdict(key.api_key)).toBe("key_superseded");
+    expect(await verdict(next.api_key)).toBe("allowed");
+    expect(await admin.validate(next.api_key)).toMatchObject({ valid: true, key_id: next.key_id });
+    expect(await refusal(admin.validate(key.api_key))).toBe("key-superseded");
+  });
+
+  test("all of it survives a restart", async () => {
+    const [disabled, revoked, family] = await Promise.all([1, 2, 3].map(() => admin.register(contributor)));
+    if (!disabled || !revoked || !family) throw new Error("three keys");
+    await admin.keys.change(disabled.key_id, { disabled: true });
+    await admin.keys.revoke(revoked.key_id);
+    await admin.revoke(family.api_key);
+    const { dataDir: DATA_DIR, grpc: GRPC_LISTEN, http: HTTP_LISTEN } = latchkey;
+    await latchkey.stop();
+    latchkey = await startLatchkey({ ...ENV, DATA_DIR, GRPC_LISTEN, HTTP_LISTEN });
+    await expect.poll(() => verdict(disabled.api_key), { timeout: 5000 }).toBe("key_disabled");
+    expect(await verdict(revoked.api_key)).toBe("key_revoked");
+    expect(await verdict(family.api_key)).toBe("key_revoked");
+  });
+});
+
+describe("refresh", () => {
+  test("is refused before refresh_after, which the answer names", async () => {
+    const key = await admin.register(contributor);
+    const error = await admin.refresh(key.api_key).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(LatchkeyProblem);
+    expect(error).toMatchObject({
+      status: 409,
+      reason: "refresh-too-early",
+      members: { refresh_after: key.refresh_after },
+    });
+  });
+
+  test("gives one successor: the same again for the same Idempotency-Key, nothing for anybody else", async () => {
+    const key = await admin.register({ name: "short", key_type: "node_operator", owner: "acme3" });
+    await admin.validate(key.api_key);
+    await expect
+      .poll(() => Date.now() / 1000, { timeout: 5000, interval: 50 })
+      .toBeGreaterThanOrEqual(Date.parse(key.refresh_after) / 1000);
+    const idempotencyKey = randomUUID();
+    const results = await Promise.all([1, 2, 3, 4].map(() => admin.refresh(key.api_key, { idempotencyKey })));
+    expect(new Set(results.map((result) => result.api_key)).size).toBe(1);
+    expect(await refusal(admin.refresh(key.api_key, { idempotencyKey: randomUUID() }))).toBe(
+      "already-refreshed",
+    );
+    expect(await refusal(admin.refresh(key.api_key))).toBe("already-refreshed");
+    const [next] = results;
+    if (next === undefined) throw new Error("no successor");
+    expect(await verdict(next.api_key)).toBe("allowed");
+    expect(await verdict(key.api_key)).toBe("allowed");
+    const [before, after] = await Promise.all([admin.keys.show(key.key_id), admin.keys.show(next.key_id)]);
+    expect(before).toMatchObject({ status: "superseded", superseded_by: next.key_id });
+    expect(after).toMatchObject({
+      family: before.family,
+      owner: "acme3",
+      scopes: before.scopes,
+      name: "short",
+    });
+  });
+
+  test("a key past its end is refused everywhere, and may still be revoked", async () => {
+    const key = await admin.register({ name: "brief", key_type: "contributor", ttl: 1 });
+    await expect.poll(() => verdict(key.api_key), { timeout: 5000 }).toBe("key_expired");
+    expect(await refusal(admin.validate(key.api_key))).toBe("key-expired");
+    expect(await refusal(admin.refresh(key.api_key))).toBe("key-expired");
+    await admin.revoke(key.api_key);
+    expect(await admin.introspect(key.api_key)).toEqual({ active: false });
+  });
+});
+
+describe("who may", () => {
+  test("a key with operator scopes manages keys, but grants no more than it holds", async () => {
+    const reader = await admin.register({ name: "reader", key_type: "admin", scopes: ["keys:read"] });
+    const writer = await admin.register({ name: "writer", key_type: "admin", scopes: ["keys:write"] });
+    const url = `http://${latchkey.operator}`;
+    const asReader = createClient({ url, token: reader.api_key });
+    const asWriter = createClient({ url, token: writer.api_key });
+    expect((await asReader.keys.list({ limit: 1 })).keys).toHaveLength(1);
+    expect(await refusal(asReader.keys.revoke(reader.key_id))).toBe("operator-scope-missing");
+    expect(await refusal(asWriter.keys.list())).toBe("operator-scope-missing");
+    const granted = await asWriter.register({ name: "granted", key_type: "contributor" });
+    expect(granted.role).toBe("contributor");
+    expect(await refusal(asWriter.register({ name: "more", key_type: "admin" }))).toBe("grant-refused");
+    expect(await refusal(asWriter.keys.rotate(reader.key_id))).toBe("grant-refused");
+    expect(await refusal(asWriter.keys.change(reader.key_id, { disabled: true }))).toBe("grant-refused");
+    await admin.keys.revoke(writer.key_id);
+    expect(await refusal(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
+  });
+
+  test("nobody anonymous sets a role, an owner or an operator's call", async () => {
+    const anonymous = createClient({ url: `http://${latchkey.http}` });
+    expect(await refusal(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
+      "operator-required",
+    );
+    expect(await refusal(anonymous.register({ name: "a", key_type: "basic", owner: "acme" }))).toBe(
+      "operator-required",
+    );
+    expect(await refusal(anonymous.keys.list())).toBe("operator-required");
+    expect(
+      await refusal(createClient({ url: `http://${latchkey.http}`, token: newSecret() }).keys.list()),
+    ).toBe("credential-invalid");
+  });
+
+  test("introspection tells an operator what a key is (RFC 7662)", async () => {
+    const key = await admin.register({ ...contributor, owner: "acme4" });
+    expect(await admin.introspect(key.api_key)).toMatchObject({
+      active: true,
+      jti: key.key_id,
+      owner: "acme4",
+      iss: "blyan-api",
+      aud: "latchkey",
+    });
+    expect(await admin.introspect("garbage")).toEqual({ active: false });
+    expect(
+      await refusal(
+        createClient({ url: `http://${latchkey.http}`, token: key.api_key }).introspect(key.api_key),
+      ),
+    ).toBe("operator-scope-missing");
+  });
+});
+
+test("Idempotency-Key on register: the same key again, 422 for another body, too short for strangers", async () => {
+  const idempotencyKey = randomUUID();
+  const body = { ...contributor, metadata: { app: "x" } };
+  const first = await admin.register(body, { idempotencyKey });
+  expect(await admin.register(body, { idempotencyKey })).toEqual(first);
+  expect(await refusal(admin.register({ ...body, name: "other" }, { idempotencyKey }))).toBe(
+    "idempotency-key-reused",
+  );
+  const anonymous = createClient({ url: `http://${latchkey.http}` });
+  const basic = { name: "a", key_type: "basic" };
+  expect(await refusal(anonymous.register(basic, { idempotencyKey: "short" }))).toBe("idempotency-key-weak");
+  const own = await anonymous.register(basic, { idempotencyKey });
+  expect(own.key_id).not.toBe(first.key_id);
+  expect(await anonymous.register(basic, { idempotencyKey })).toEqual(own);
+});
+
+test("a listing gives every key once, with its last use", async () => {
+  const key = await admin.register({ ...contributor, name: "listed" });
+  await verdict(key.api_key);
+  const all: string[] = [];
+  for await (const { key_id } of admin.keys.all({ limit: 2, role: "contributor" })) all.push(key_id);
+  expect(new Set(all).size).toBe(all.length);
+  expect(all).toContain(key.key_id);
+  await expect
+    .poll(async () => (await admin.keys.show(key.key_id)).last_used_at, { timeout: 6000 })
+    .not.toBeNull();
+  const named = await admin.keys.list({
+    name_prefix: "liste",
+    status: "active",
+    expiring_before: "2100-01-01T00:00:00Z",
+  });
+  expect(named.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
+});

@@ -1,0 +1,103 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Document } from "yaml";
+import { isMap, isSeq, parseDocument } from "yaml";
+import { z } from "zod";
+import type { Child } from "./child.ts";
+import { startChild } from "./child.ts";
+
+/** Where things stand in envoy/sidecar.yaml, for `setIn` and `deleteIn` of its document. */
+export const ADMIN = ["admin", "address", "socket_address"];
+export const LISTENER = ["static_resources", "listeners", 0];
+export const HTTP_MANAGER = [...LISTENER, "filter_chains", 0, "filters", 0, "typed_config"];
+export const EXT_AUTHZ = [...HTTP_MANAGER, "http_filters", 0, "typed_config"];
+
+const CLUSTERS = ["static_resources", "clusters"];
+const READY_WITHIN_MS = 20_000;
+
+export interface EnvoyProcess extends Child {
+  /** Of its one listener. */
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+/** The shipped example, to be adapted in memory. */
+export async function readSidecar(): Promise<Document> {
+  return parseDocument(await readFile(new URL("../envoy/sidecar.yaml", import.meta.url), "utf8"));
+}
+
+export function setListenerPort(bootstrap: Document, port: number): void {
+  bootstrap.setIn([...LISTENER, "address", "socket_address", "port_value"], port);
+}
+
+/** `target` is `host:port` or `unix:/path`, as Latchkey names its doors. */
+export function setClusterTarget(bootstrap: Document, cluster: string, target: string): void {
+  const clusters = bootstrap.getIn(CLUSTERS);
+  const items = isSeq(clusters) ? clusters.items : [];
+  const index = items.findIndex((item) => isMap(item) && item.get("name") === cluster);
+  if (index < 0) throw new Error(`envoy/sidecar.yaml has no cluster ${cluster}.`);
+  const endpoint = ["load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", "address"];
+  bootstrap.setIn([...CLUSTERS, index, ...endpoint], bootstrap.createNode(addressOf(target)));
+}
+
+function addressOf(target: string): object {
+  if (target.startsWith("unix:")) return { pipe: { path: target.slice("unix:".length) } };
+  const colon = target.lastIndexOf(":");
+  const address = target.slice(0, colon).replace(/^\[|\]$/g, "");
+  return { socket_address: { address, port_value: Number(target.slice(colon + 1)) } };
+}
+
+/** Starts Envoy with its admin door on a free port of loopback, and waits until it serves. */
+export async function startEnvoyProcess(
+  binary: string,
+  bootstrap: Document,
+  options: { readonly ownGroup?: boolean } = {},
+): Promise<EnvoyProcess> {
+  bootstrap.setIn([...ADMIN, "port_value"], 0);
+  const folder = await mkdtemp(join(tmpdir(), "latchkey-envoy-"));
+  try {
+    const addressFile = join(folder, "admin");
+    const config = ["--config-yaml", JSON.stringify(bootstrap), "--admin-address-path", addressFile];
+    const child = await startChild(binary, [...config, "--concurrency", "1", "--disable-hot-restart"], {
+      env: { PATH: process.env["PATH"] },
+      ...options,
+    });
+    const admin = await Promise.race([untilLive(addressFile), child.exited.then(() => undefined)]);
+    if (admin === undefined) {
+      await child.stop("SIGKILL");
+      throw new Error(`Envoy did not start:\n${child.output()}`);
+    }
+    return { ...child, port: await listenerPort(admin), adminPort: Number(admin.split(":").at(-1)) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The address of the admin door once Envoy says LIVE, or undefined when it has not in time. */
+async function untilLive(addressFile: string): Promise<string | undefined> {
+  const end = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < end) {
+    try {
+      const admin = (await readFile(addressFile, "utf8")).trim();
+      if (admin !== "" && (await (await fetch(`http://${admin}/ready`)).text()).startsWith("LIVE"))
+        return admin;
+    } catch {
+      // Neither the file nor the door is there from the first moment on.
+    }
+    await pause(20);
+  }
+  return undefined;
+}
+
+const listeners = z.object({
+  listener_statuses: z.tuple([
+    z.object({ local_address: z.object({ socket_address: z.object({ port_value: z.number() }) }) }),
+  ]),
+});
+
+async function listenerPort(admin: string): Promise<number> {
+  const answer = await fetch(`http://${admin}/listeners?format=json`);
+  return listeners.parse(await answer.json()).listener_statuses[0].local_address.socket_address.port_value;
+}

@@ -1,0 +1,29 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LatchkeyProcess } from "../../scripts/latchkey-process.ts";
+import { startLatchkeyProcess } from "../../scripts/latchkey-process.ts";
+import { removeAtEnd } from "./at-end.ts";
+
+export interface TestedLatchkey extends LatchkeyProcess {
+  /** Outlives `stop`, so that another one can go on with it; removed when the tests end. */
+  readonly dataDir: string;
+  /** Its working folder: `logs/api.log` is in it. */
+  readonly cwd: string;
+}
+
+/** The real process on free ports of loopback, with nothing of our environment but the PATH. */
+export async function startLatchkey(env: Readonly<Record<string, string>> = {}): Promise<TestedLatchkey> {
+  const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  removeAtEnd(cwd);
+  const dataDir = env["DATA_DIR"] ?? join(cwd, "data");
+  const anyPort = "127.0.0.1:0";
+  const doors = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
+  // No load balancer has to notice that it goes.
+  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...doors };
+  const latchkey = await startLatchkeyProcess({
+    cwd,
+    env: { ...own, ...env, DATA_DIR: dataDir },
+  });
+  return { ...latchkey, dataDir, cwd };
+}

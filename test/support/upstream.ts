@@ -1,0 +1,2 @@
+export type { SeenRequest, Upstream } from "../../scripts/upstream.ts";
+export { startUpstream } from "../../scripts/upstream.ts";

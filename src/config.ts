@@ -1,4 +1,5 @@
-import type { Listen, SettingName, Settings } from "./settings.ts";
+import type { Listen } from "./setting-forms.ts";
+import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
@@ -23,9 +24,10 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
     else problems.push(`${name} ${parsed.error.issues[0]?.message ?? "is not valid"}`);
   }
   if (problems.length > 0) return { ok: false, problems };
-  const settings = withOperatorDoor(values as unknown as Settings); // Built from the very table that the type is made of.
-  const unsafe = settings.ENVIRONMENT === "production" ? productionProblems(settings) : [];
-  return unsafe.length === 0 ? { ok: true, settings } : { ok: false, problems: unsafe };
+  const settings = withOtherDefaults(values as unknown as Settings); // Built from the very table that the type is made of.
+  problems.push(...contradictions(settings));
+  if (settings.ENVIRONMENT === "production") problems.push(...productionProblems(settings));
+  return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }
 
 /** The text of a setting: an empty variable counts as not set; a secret may stand in a file, a list one a line. */
@@ -51,9 +53,28 @@ function textOf(
   }
 }
 
-function withOperatorDoor(settings: Settings): Settings {
-  if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development") return settings;
-  return { ...settings, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };
+/** Defaults that depend on other settings. */
+function withOtherDefaults(settings: Settings): Settings {
+  const namesRedis = settings.REDIS_URL !== undefined || settings.REDIS_HOST !== undefined;
+  const STORE = settings.STORE ?? (namesRedis ? "redis" : "embedded");
+  if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development")
+    return { ...settings, STORE };
+  return { ...settings, STORE, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };
+}
+
+/** Settings that contradict each other, whatever the environment. */
+function contradictions(settings: Settings): string[] {
+  const { STORE, REDIS_URL, REDIS_HOST, JWT_SECRET, ENVIRONMENT } = settings;
+  const problems: string[] = [];
+  if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
+    problems.push("REDIS_URL and REDIS_HOST are both set: give one");
+  if (STORE !== "redis") return problems;
+  if (REDIS_URL === undefined && REDIS_HOST === undefined)
+    problems.push("STORE is redis: REDIS_URL or REDIS_HOST must say which");
+  // Each instance would make its own, and refuse the keys of the others.
+  if (JWT_SECRET === undefined && ENVIRONMENT === "development")
+    problems.push("JWT_SECRET is missing: instances that share a Redis must share it");
+  return problems;
 }
 
 function productionProblems(settings: Settings): string[] {
@@ -64,6 +85,9 @@ function productionProblems(settings: Settings): string[] {
       ? []
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
   ];
+  if (settings.STORE === "redis" && !hasRedisPassword(settings)) {
+    problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");
+  }
   const doors = {
     grpc: settings.GRPC_LISTEN,
     http: settings.HTTP_LISTEN,
@@ -78,6 +102,10 @@ function productionProblems(settings: Settings): string[] {
     }
   }
   return problems;
+}
+
+function hasRedisPassword({ REDIS_URL, REDIS_PASSWORD }: Settings): boolean {
+  return REDIS_PASSWORD !== undefined || (REDIS_URL !== undefined && new URL(REDIS_URL).password !== "");
 }
 
 function secretProblems(name: SettingName, secrets: readonly string[], required: boolean): string[] {

@@ -13,7 +13,8 @@ import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
-import type { Listen, Settings } from "./settings.ts";
+import type { Listen } from "./setting-forms.ts";
+import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 

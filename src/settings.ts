@@ -1,79 +1,17 @@
-import { isIP } from "node:net";
 import { z } from "zod";
-import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
-import { parseDuration } from "./policy/schema.ts";
-
-/** Where a door listens. Port 0 takes a free one. */
-export type Listen =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-/** RFC 7518 §3.2, and enough that nobody guesses the others either. */
-const MIN_SECRET_BYTES = 32;
-
-const tcp = z.string().transform((text, context): Listen & { kind: "tcp" } => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/\s]+)):(\d{1,5})$/.exec(text);
-  const [, v6, name, port] = match ?? [];
-  const host = v6 ?? name;
-  if (host === undefined || Number(port) > 65_535 || (v6 !== undefined && isIP(v6) !== 6)) {
-    context.addIssue("must be HOST:PORT, such as 127.0.0.1:9191 or [::1]:9191");
-    return z.NEVER;
-  }
-  return { kind: "tcp", host, port: Number(port) };
-});
-
-const listen = z.union(
-  [
-    z
-      .string()
-      .regex(/^unix:\/.{1,100}$/)
-      .transform((text): Listen => ({ kind: "unix", path: text.slice("unix:".length) })),
-    tcp,
-  ],
-  "must be HOST:PORT or unix:/PATH",
-);
-
-const secret = z
-  .string()
-  .refine(
-    (text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES,
-    `must have at least ${MIN_SECRET_BYTES} bytes`,
-  );
-const secrets = z
-  .string()
-  .transform((text) =>
-    text
-      .split(",")
-      .map((part) => part.trim())
-      .filter((part) => part !== ""),
-  )
-  .pipe(z.array(secret));
-
-const ttl = z.string().transform((text, context) => {
-  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : parseDuration(text);
-  if (seconds !== undefined && seconds > 0 && seconds <= MAX_KEY_LIFE_SECONDS) return seconds;
-  context.addIssue("must be seconds, or a duration such as 30d, at most 400d");
-  return z.NEVER;
-});
-
-const duration = z.string().transform((text, context) => {
-  const seconds = parseDuration(text);
-  if (seconds !== undefined && seconds > 0) return seconds;
-  context.addIssue("must be a duration such as 12h or 7d");
-  return z.NEVER;
-});
-
-const count = (max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,7}$/, "must be a whole number")
-    .transform(Number)
-    .pipe(z.int().max(max));
-const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
-const doors = z
-  .string()
-  .transform((text) => text.split(",").map((part) => part.trim()))
-  .pipe(z.array(z.enum(["grpc", "http", "operator"])));
+import {
+  count,
+  doors,
+  duration,
+  flag,
+  listen,
+  redisUrl,
+  secret,
+  secrets,
+  tcp,
+  ttl,
+  word,
+} from "./setting-forms.ts";
 
 /** One setting: what it means, and how its text becomes a value. Without a default it may be left out. */
 interface Setting {
@@ -115,6 +53,27 @@ export const SETTINGS = {
       "operators' first credentials, comma-separated, at least 32 bytes each; `off` once keys with operator scopes exist",
     secret: true,
     schema: z.union([z.literal("off"), secrets]),
+  },
+  STORE: {
+    meaning:
+      "where keys live: `embedded` (SQLite in DATA_DIR) or `redis`; `redis` as soon as a Redis is named",
+    schema: z.enum(["embedded", "redis"]),
+  },
+  REDIS_URL: {
+    meaning: "the Redis, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS",
+    secret: true,
+    schema: redisUrl,
+  },
+  REDIS_HOST: { meaning: "the Redis, where no REDIS_URL is given", schema: word },
+  REDIS_PORT: { meaning: "its port", default: "6379", schema: count(65_535) },
+  REDIS_DB: { meaning: "its database", default: "0", schema: count(1_000_000) },
+  REDIS_USERNAME: { meaning: "its ACL user", schema: word },
+  REDIS_PASSWORD: { meaning: "its password", secret: true, schema: z.string() },
+  REDIS_TLS: { meaning: "`true` for TLS", default: "false", schema: flag },
+  REDIS_COMMAND_TIMEOUT_MS: {
+    meaning: "how long a command to Redis may take, in milliseconds",
+    default: "50",
+    schema: count(60_000),
   },
   DATA_DIR: {
     meaning: "where the embedded store and secrets made in development live; one process at a time",

@@ -3,8 +3,10 @@ import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
 import { readConfig } from "../config.ts";
 import type { Policy } from "../core/policy.ts";
+import type { PolicyResult } from "../policy/file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "../policy/file.ts";
 import type { Settings } from "../settings.ts";
+import { SETTINGS } from "../settings.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -47,7 +49,7 @@ async function run(settings: Settings, policy: Policy, log: Log): Promise<number
   }
 }
 
-function readPolicy(settings: Settings) {
+function readPolicy(settings: Settings): PolicyResult {
   const ttls: [string, number | undefined][] = [
     ["basic", settings.TTL_BASIC],
     ["contributor", settings.TTL_CONTRIBUTOR],
@@ -56,9 +58,17 @@ function readPolicy(settings: Settings) {
   const ttlSeconds = new Map(
     ttls.flatMap(([role, seconds]) => (seconds === undefined ? [] : [[role, seconds]])),
   );
-  const own = existsSync(settings.POLICY_FILE);
-  const text = readFileSync(own ? settings.POLICY_FILE : BUILT_IN_POLICY_FILE, "utf8");
-  return parsePolicy({ text, fileName: own ? settings.POLICY_FILE : "the built-in policy", ttlSeconds });
+  const { POLICY_FILE: fileName } = settings;
+  if (existsSync(fileName))
+    return parsePolicy({ text: readFileSync(fileName, "utf8"), fileName, ttlSeconds });
+  // A policy that was asked for and is not there must not turn into another one.
+  if (fileName !== SETTINGS.POLICY_FILE.default)
+    return { ok: false, problems: [`${fileName}: there is no such file`] };
+  return parsePolicy({
+    text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"),
+    fileName: "the built-in policy",
+    ttlSeconds,
+  });
 }
 
 function refuseToStart(io: Io, what: string, problems: readonly string[]): number {

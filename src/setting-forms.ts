@@ -1,0 +1,92 @@
+import { isIP } from "node:net";
+import { z } from "zod";
+import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
+import { parseDuration } from "./policy/schema.ts";
+
+/** Where a door listens. Port 0 takes a free one. */
+export type Listen =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** RFC 7518 §3.2, and enough that nobody guesses the others either. */
+const MIN_SECRET_BYTES = 32;
+
+/** `HOST:PORT`. */
+export const tcp = z.string().transform((text, context): Listen & { kind: "tcp" } => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/\s]+)):(\d{1,5})$/.exec(text);
+  const [, v6, name, port] = match ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || Number(port) > 65_535 || (v6 !== undefined && isIP(v6) !== 6)) {
+    context.addIssue("must be HOST:PORT, such as 127.0.0.1:9191 or [::1]:9191");
+    return z.NEVER;
+  }
+  return { kind: "tcp", host, port: Number(port) };
+});
+
+/** `HOST:PORT` or `unix:/PATH`. */
+export const listen = z.union(
+  [
+    z
+      .string()
+      .regex(/^unix:\/.{1,100}$/)
+      .transform((text): Listen => ({ kind: "unix", path: text.slice("unix:".length) })),
+    tcp,
+  ],
+  "must be HOST:PORT or unix:/PATH",
+);
+
+export const secret = z
+  .string()
+  .refine(
+    (text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES,
+    `must have at least ${MIN_SECRET_BYTES} bytes`,
+  );
+/** Secrets with commas between. */
+export const secrets = z
+  .string()
+  .transform((text) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  )
+  .pipe(z.array(secret));
+
+/** Seconds, or a duration, in seconds; at most 400 days. */
+export const ttl = z.string().transform((text, context) => {
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : parseDuration(text);
+  if (seconds !== undefined && seconds > 0 && seconds <= MAX_KEY_LIFE_SECONDS) return seconds;
+  context.addIssue("must be seconds, or a duration such as 30d, at most 400d");
+  return z.NEVER;
+});
+
+/** A duration such as `7d`, in seconds. */
+export const duration = z.string().transform((text, context) => {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds > 0) return seconds;
+  context.addIssue("must be a duration such as 12h or 7d");
+  return z.NEVER;
+});
+
+/** A whole number from 0. */
+export const count = (max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,7}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.int().max(max));
+export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
+/** Names of doors with commas between. */
+export const doors = z
+  .string()
+  .transform((text) => text.split(",").map((part) => part.trim()))
+  .pipe(z.array(z.enum(["grpc", "http", "operator"])));
+
+/** `true` or `false`. */
+export const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+
+/** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. */
+export const redisUrl = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
+}, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS");

@@ -125,13 +125,13 @@ function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Reco
   );
 }
 
-/** A schema with an id is written once, under components, and referred to. */
+/** A schema with a title is written once, under components, and referred to. */
 function refer(schema: z.ZodType, io: "input" | "output", schemas: Record<string, Json>): Json {
-  const id = schema.meta()?.id;
+  const title = schema.meta()?.title;
   const inline = toJson(toJsonSchema(schema, io));
-  if (id === undefined) return inline;
-  schemas[id] = inline;
-  return { $ref: `#/components/schemas/${id}` };
+  if (title === undefined) return inline;
+  schemas[title] = inline;
+  return { $ref: `#/components/schemas/${title}` };
 }
 
 function toJsonSchema(schema: z.ZodType, io: "input" | "output") {

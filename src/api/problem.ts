@@ -17,7 +17,6 @@ const API_PROBLEMS = {
   grant_refused: { status: 403, title: "Nobody grants more than they hold." },
   operator_scope_missing: { status: 403, title: "The credential lacks the scope that this call needs." },
   not_found: { status: 404, title: "There is nothing here." },
-  method_not_allowed: { status: 405, title: "This path does not take this method." },
   refresh_too_early: { status: 409, title: "The key may not be refreshed yet." },
   already_refreshed: { status: 409, title: "The key has been refreshed already." },
   key_ended: {

@@ -41,12 +41,12 @@ export const registerBody = z
     ttl: ttlSeconds.optional(),
     owner: ownerName.optional(),
   })
-  .meta({ id: "Registration" });
+  .meta({ title: "Registration" });
 
 /** Longer than any key: what is longer is refused before it is looked at. */
 export const possessionBody = z
   .strictObject({ current_key: z.string().min(1).max(8192) })
-  .meta({ id: "Possession", description: "Whoever shows the key may act on it." });
+  .meta({ title: "Possession", description: "Whoever shows the key may act on it." });
 
 const timestamp = z.string().meta({ format: "date-time", examples: ["2027-01-15T12:00:00Z"] });
 
@@ -59,7 +59,7 @@ export const issuedKey = z
     expires_at: timestamp,
     refresh_after: timestamp,
   })
-  .meta({ id: "IssuedKey" });
+  .meta({ title: "IssuedKey" });
 
 export const validKey = z
   .object({
@@ -69,7 +69,7 @@ export const validKey = z
     scopes: z.array(z.string()),
     expires_at: timestamp,
   })
-  .meta({ id: "ValidKey" });
+  .meta({ title: "ValidKey" });
 
 export const problem = z
   .looseObject({
@@ -79,7 +79,7 @@ export const problem = z
     detail: z.string().optional(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   })
-  .meta({ id: "Problem", description: "RFC 9457." });
+  .meta({ title: "Problem", description: "RFC 9457." });
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
 
@@ -99,7 +99,7 @@ export const listQuery = z
       .pipe(z.int().min(1).max(500))
       .optional(),
   })
-  .meta({ id: "KeyFilter" });
+  .meta({ title: "KeyFilter" });
 
 export const patchBody = z
   .strictObject({
@@ -107,7 +107,7 @@ export const patchBody = z
     metadata: metadata.nullable().optional(),
     disabled: z.boolean().optional(),
   })
-  .meta({ id: "KeyPatch", description: "What is left out stays. `metadata: null` removes it." });
+  .meta({ title: "KeyPatch", description: "What is left out stays. `metadata: null` removes it." });
 
 export const rotateBody = z
   .strictObject({
@@ -118,11 +118,11 @@ export const rotateBody = z
       .optional()
       .meta({ description: "Seconds that the old key stays good; the role's by default." }),
   })
-  .meta({ id: "Rotation" });
+  .meta({ title: "Rotation" });
 
 export const introspectBody = z
   .strictObject({ token: z.string().min(1).max(8192), token_type_hint: z.string().optional() })
-  .meta({ id: "Introspection" });
+  .meta({ title: "Introspection" });
 
 export const introspection = z
   .object({
@@ -142,7 +142,7 @@ export const introspection = z
     owner: z.string().optional(),
   })
   .meta({
-    id: "IntrospectionAnswer",
+    title: "IntrospectionAnswer",
     description: "RFC 7662: of a key that is not good, only that it is not active.",
   });
 
@@ -165,10 +165,10 @@ export const keyAnswer = z
     revoked_at: timestamp.nullable(),
     last_used_at: timestamp.nullable(),
   })
-  .meta({ id: "Key", description: "A key's record. It never holds the key." });
+  .meta({ title: "Key", description: "A key's record. It never holds the key." });
 
 export const keyListAnswer = z.object({ keys: z.array(keyAnswer), next_cursor: z.string().nullable() }).meta({
-  id: "KeyList",
+  title: "KeyList",
   description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
 });
 

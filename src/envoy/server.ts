@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Check } from "./check.ts";
 import { createHealth } from "./health.ts";
 import { AUTHORIZATION_SERVICE, HEALTH_SERVICE } from "./proto.ts";
+import { removeStaleSocket } from "./stale-socket.ts";
 
 export interface EnvoyServer {
   /** `host:port`, or `unix:/path`. */
@@ -32,12 +33,12 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
   const health = createHealth();
   server.addService(AUTHORIZATION_SERVICE, { Check: toGrpcHandler(options.check) });
   server.addService(HEALTH_SERVICE, health.handlers);
+  const socketPath = options.listen.startsWith("unix:") ? options.listen.slice("unix:".length) : undefined;
+  if (socketPath !== undefined) await removeStaleSocket(socketPath);
   const port = await bind(server, options.listen);
-  if (options.listen.startsWith("unix:")) chmodSync(options.listen.slice("unix:".length), 0o660);
+  if (socketPath !== undefined) chmodSync(socketPath, 0o660);
   return {
-    address: options.listen.startsWith("unix:")
-      ? options.listen
-      : options.listen.replace(/\d+$/, String(port)),
+    address: socketPath === undefined ? options.listen.replace(/\d+$/, String(port)) : options.listen,
     setServing: health.setServing,
     close: (graceMs) => {
       health.close();

@@ -1,0 +1,185 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
+import { z } from "zod";
+import type {
+  introspection,
+  issuedKey,
+  keyAnswer,
+  keyListAnswer,
+  listQuery,
+  patchBody,
+  registerBody,
+  validKey,
+} from "../../src/api/schemas.ts";
+import { createClient } from "../../src/client/client.ts";
+import { createLiveKey } from "../../src/client/live-key.ts";
+import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
+import type {
+  Introspection,
+  IssuedKey,
+  Key,
+  KeyFilter,
+  KeyList,
+  KeyPatch,
+  Registration,
+  ValidKey,
+} from "../../src/client/types.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+
+const ENV = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+let latchkey: TestedLatchkey;
+
+beforeAll(async () => {
+  latchkey = await startLatchkey(ENV);
+});
+afterAll(async () => {
+  await latchkey?.stop();
+});
+
+const openApi = z.looseObject({
+  openapi: z.string(),
+  paths: z.record(z.string(), z.record(z.string(), z.looseObject({ operationId: z.string() }))),
+});
+
+async function readOpenApi() {
+  return openApi.parse(await (await fetch(`http://${latchkey.http}/openapi.json`)).json());
+}
+
+test("the document is valid OpenAPI 3.1", async () => {
+  const { valid, errors } = await new Validator().validate(await readOpenApi());
+  expect({ valid, errors }).toEqual({ valid: true, errors: undefined });
+});
+
+test("the client has every call of the document, and no other", async () => {
+  const sent: string[] = [];
+  const anything = new Proxy({}, { get: () => undefined });
+  const stub = createClient({ url: "http://127.0.0.1:9", timeoutMs: 1 });
+  const original = globalThis.fetch;
+  globalThis.fetch = async (input, init) => {
+    sent.push(`${init?.method ?? "GET"} ${new URL(String(input)).pathname}`);
+    return Response.json(anything);
+  };
+  try {
+    const { keys, ...calls } = stub;
+    await calls.register({ name: "n", key_type: "r" });
+    await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
+    await Promise.all([
+      keys.list(),
+      keys.show("ID"),
+      keys.change("ID", {}),
+      keys.revoke("ID"),
+      keys.rotate("ID"),
+    ]);
+    await Promise.all([keys.revokeFamily("ID"), keys.revokeOwner("ID")]);
+  } finally {
+    globalThis.fetch = original;
+  }
+  const { paths } = await readOpenApi();
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/, "ID")}`),
+  );
+  expect([...new Set(sent)].sort()).toEqual(described.sort());
+});
+
+test("the client's types are those of the schemas", () => {
+  type Frozen<T> = T extends readonly (infer U)[]
+    ? readonly Frozen<U>[]
+    : T extends object
+      ? { readonly [K in keyof T]: Frozen<T[K]> }
+      : T;
+  expectTypeOf<Frozen<z.output<typeof issuedKey>>>().toEqualTypeOf<IssuedKey>();
+  expectTypeOf<Frozen<z.output<typeof validKey>>>().toEqualTypeOf<ValidKey>();
+  expectTypeOf<Introspection>().toExtend<z.output<typeof introspection>>();
+  expectTypeOf<keyof z.output<typeof introspection>>().toEqualTypeOf<keyof Introspection>();
+  expectTypeOf<keyof z.output<typeof keyAnswer>>().toEqualTypeOf<keyof Key>();
+  expectTypeOf<keyof z.output<typeof keyListAnswer>>().toEqualTypeOf<keyof KeyList>();
+  expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
+  expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
+  expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();
+});
+
+describe("a key that refreshes itself", () => {
+  const at = (seconds: number) => new Date(seconds * 1000).toISOString();
+  const kept = { api_key: "old", refresh_after: at(100), expires_at: at(200) };
+  const successor: IssuedKey = {
+    api_key: "new",
+    key_id: "i",
+    role: "r",
+    scopes: [],
+    refresh_after: at(250),
+    expires_at: at(300),
+  };
+
+  test("refreshes once, however many ask, and not before its time", async () => {
+    let nowMs = 99_000;
+    const asked: (string | undefined)[] = [];
+    const refresh = async (_key: string, { idempotencyKey }: { idempotencyKey?: string } = {}) => {
+      asked.push(idempotencyKey);
+      return successor;
+    };
+    const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => nowMs });
+    expect(await live.current()).toBe("old");
+    nowMs = 100_000;
+    expect(await Promise.all([live.current(), live.current(), live.current()])).toEqual([
+      "new",
+      "new",
+      "new",
+    ]);
+    expect(asked).toHaveLength(1);
+  });
+
+  test("repeats a refresh whose answer was lost with the same Idempotency-Key, after a restart too", async () => {
+    let nowMs = 100_000;
+    const asked: (string | undefined)[] = [];
+    const stored: {
+      pendingIdempotencyKey?: string;
+      api_key: string;
+      refresh_after: string;
+      expires_at: string;
+    }[] = [];
+    let lost = 2;
+    const refresh = async (_key: string, { idempotencyKey }: { idempotencyKey?: string } = {}) => {
+      asked.push(idempotencyKey);
+      if (lost-- > 0) throw new LatchkeyUnreachable("lost");
+      return successor;
+    };
+    const keep = (key: (typeof stored)[number]) => void stored.push(key);
+    const live = createLiveKey({ client: { refresh }, key: kept, keep, nowMs: () => nowMs });
+    expect(await live.current()).toBe("old");
+    expect(await live.current()).toBe("old");
+    expect(asked).toHaveLength(1);
+    nowMs += 31_000;
+    expect(await live.current()).toBe("old");
+    const restarted = createLiveKey({
+      client: { refresh },
+      key: stored.at(-1) ?? kept,
+      keep,
+      nowMs: () => nowMs,
+    });
+    expect(await restarted.current()).toBe("new");
+    expect(new Set(asked).size).toBe(1);
+    expect(asked[0]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test("rejects once the key is over and no successor came", async () => {
+    const refresh = async () => {
+      throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, null);
+    };
+    const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => 200_000 });
+    await expect(live.current()).rejects.toMatchObject({ reason: "family-too-old" });
+  });
+});
+
+test("a refusal is a LatchkeyProblem with its reason, a missing server a LatchkeyUnreachable", async () => {
+  const client = createClient({ url: `http://${latchkey.http}` });
+  await expect(client.validate("garbage")).rejects.toMatchObject({
+    name: "LatchkeyProblem",
+    status: 401,
+    reason: "credential-invalid",
+  });
+  await expect(createClient({ url: "http://127.0.0.1:1" }).validate("x")).rejects.toBeInstanceOf(
+    LatchkeyUnreachable,
+  );
+});

@@ -1,0 +1,91 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/problem.ts";
+import { DENY_REASONS, REFUSALS } from "../../src/core/decision.ts";
+import { policySchema } from "../../src/policy/schema.ts";
+import { SETTINGS } from "../../src/settings.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const documents = [
+  ...readdirSync(root),
+  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
+].filter((name) => name.endsWith(".md"));
+
+test("docs/settings.md has every setting, with the default and meaning of the code, and no other", () => {
+  const rows = read("docs/settings.md")
+    .split("\n")
+    .filter((line) => /^\| `[A-Z_]+`/.test(line));
+  const wanted = Object.entries(SETTINGS).map(([name, setting]) => {
+    const secret = "secret" in setting ? " *secret*" : "";
+    return `| \`${name}\`${secret} | ${"default" in setting ? `\`${setting.default}\`` : ""} | ${setting.meaning} |`;
+  });
+  expect(rows).toEqual(wanted);
+});
+
+test("docs/failure-modes.md has an entry for every reason, with its status, and no other", () => {
+  const headings = [...read("docs/failure-modes.md").matchAll(/^### `(\w+)` \((\d+)\)$/gm)].map(
+    ([, name, status]) => `${name} ${status}`,
+  );
+  const wanted = DENY_REASONS.map((reason) => `${reason} ${REFUSALS[reason].status}`);
+  expect(headings.sort()).toEqual(wanted.sort());
+});
+
+test("docs/key-api.md has an entry for every problem that only the key API has", () => {
+  const rows = [...read("docs/key-api.md").matchAll(/^\| `([\w-]+)` \| (\d+) \|/gm)].map(
+    ([, name, status]) => `${name} ${status}`,
+  );
+  const own = PROBLEM_NAMES.filter((name) => !Object.hasOwn(REFUSALS, name));
+  expect(rows.sort()).toEqual(
+    own.map((name) => `${name.replaceAll("_", "-")} ${PROBLEMS[name].status}`).sort(),
+  );
+});
+
+test("docs/policy.md names every field of the policy file", () => {
+  const text = read("docs/policy.md");
+  const fields = fieldNames(policySchema);
+  expect(fields.length).toBeGreaterThan(25);
+  expect(fields.filter((name) => !text.includes(name))).toEqual([]);
+});
+
+test("every link between the documents leads somewhere, and every file that SECURITY.md names is there", () => {
+  const missing: string[] = [];
+  for (const document of documents) {
+    for (const [, target = ""] of read(document).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
+      if (!/^https?:/.test(target) && !existsSync(join(root, dirname(document), target)))
+        missing.push(`${document}: ${target}`);
+    }
+  }
+  for (const [, path = ""] of read("SECURITY.md").matchAll(/`((?:src|test|envoy)\/[\w./-]+)`/g)) {
+    if (!existsSync(join(root, path))) missing.push(`SECURITY.md: ${path}`);
+  }
+  expect(missing).toEqual([]);
+});
+
+test("ARCHITECTURE.md names every room, and README.md keeps to 150 lines", () => {
+  const rooms = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  );
+  const text = read("ARCHITECTURE.md");
+  expect(rooms.map(({ name }) => `src/${name}/`).filter((room) => !text.includes(room))).toEqual([]);
+  expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
+});
+
+/** The names of all members, at every depth. */
+function fieldNames(schema: unknown): string[] {
+  const names = new Set<string>();
+  const visit = (value: unknown) => {
+    if (typeof value !== "object" || value === null) return;
+    if ("shape" in value && typeof value.shape === "object" && value.shape !== null) {
+      for (const [name, member] of Object.entries(value.shape)) {
+        names.add(name);
+        visit(member);
+      }
+    }
+    for (const inner of ["def", "innerType", "element", "valueType", "in"]) visit(Reflect.get(value, inner));
+  };
+  visit(schema);
+  return [...names];
+}

@@ -154,7 +154,7 @@ export const keyAnswer = z
     role: z.string(),
     scopes: z.array(z.string()),
     name: z.string(),
-    metadata: z.record(z.string(), z.json()).nullable(),
+    metadata: z.record(z.string(), z.unknown()).nullable(),
     status: z.enum(["active", "superseded", "disabled", "revoked", "expired"]),
     self_service: z.boolean(),
     issued_at: timestamp,

@@ -18,7 +18,7 @@ const ownerName = z
 
 /** Metadata is kept as text and given back; it is never acted on. */
 const metadata = z
-  .record(z.string(), z.json())
+  .record(z.string(), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= 512, "must have at most 512 bytes as JSON")
   .meta({ description: "Kept with the key, at most 512 bytes as JSON." });
 

@@ -34,7 +34,12 @@ export function sendTooMany(reply: FastifyReply, retryAfterSeconds: number): Fas
 
 /** Counts one call without a good credential; whole seconds to wait when there were too many, else 0. */
 export async function chargeOpen(request: FastifyRequest, ports: ApiPorts): Promise<number> {
-  const limit = { name: "open-calls", per: "address", ...ports.policy().guards.openCalls } as const;
+  const limit = {
+    name: "open-calls",
+    per: "address",
+    leased: false,
+    ...ports.policy().guards.openCalls,
+  } as const;
   const demand = { bucketId: `open:${addressGroup(addressOf(request, ports))}`, limit };
   const taken = await ports.guard.take([demand], 1, ports.nowMs());
   return taken.ok ? 0 : taken.retryAfterSeconds;

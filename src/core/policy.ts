@@ -10,6 +10,8 @@ export type LimitSubject = "key" | "owner" | "role" | "address";
 export interface RateLimit extends BucketLimit {
   readonly name: string;
   readonly per: LimitSubject;
+  /** Whether instances may take tokens ahead of need; `lease: off` makes each request ask the shared store. */
+  readonly leased: boolean;
 }
 
 /** What the policy grants to the keys of one role, now. */

@@ -97,7 +97,7 @@ function toRole(name: string, entry: Parts["roles"][string], source: PolicySourc
     selfService: entry.self_service,
     mayGrant: entry.may_grant,
     rateLimits: entry.rate_limits.map(
-      ({ refill, ...limit }): RateLimit => ({ ...limit, refillPerSecond: refill }),
+      ({ refill, lease, ...limit }): RateLimit => ({ ...limit, refillPerSecond: refill, leased: lease }),
     ),
   };
 }

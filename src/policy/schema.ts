@@ -64,6 +64,9 @@ const rateLimit = z.strictObject({
   per: z.enum(["key", "owner", "role", "address"]),
   capacity: z.int().min(1).max(1_000_000_000),
   refill: rate,
+  lease: z
+    .union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], "must be on or off")
+    .default(true),
 });
 
 const role = z.strictObject({

@@ -1,0 +1,26 @@
+import { defineConfig } from "vitest/config";
+
+const SECOND_MS = 1000;
+
+/** Real processes need a while to start on a busy machine; nothing waits for a timeout when it works. */
+const e2e = { testTimeout: 20 * SECOND_MS, hookTimeout: 120 * SECOND_MS };
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...e2e } },
+      { extends: true, test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...e2e } },
+      {
+        extends: true,
+        test: {
+          name: "slow",
+          include: ["test/slow/**/*.test.ts"],
+          testTimeout: 300 * SECOND_MS,
+          hookTimeout: 120 * SECOND_MS,
+        },
+      },
+    ],
+  },
+});

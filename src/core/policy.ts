@@ -42,6 +42,14 @@ export interface Policy {
   readonly stripCredential: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
+  readonly faults: {
+    /** What becomes of requests while the shared buckets cannot be asked. */
+    readonly limits: "local" | "deny" | "allow";
+    /** How long an instance that hears nothing uses its share, and a silent one is counted. */
+    readonly localMaxMs: number;
+  };
+  /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
+  readonly legacyRateLimit: boolean;
   readonly guards: {
     /** Calls of the key API without a good credential, for each client address. */
     readonly openCalls: BucketLimit;

@@ -55,14 +55,16 @@ const NOTHING_KNOWN: AnswerContext = {
   decisionId: "",
   forwardPrefix: "x-latchkey-",
   credentialHeaders: [],
+  legacyRateLimit: false,
   grpc: false,
 };
 
 function decide(ports: CheckPorts, message: Uint8Array, state: CheckState): Eventual<Decision> {
   state.startedNs = ports.monotonicNs();
   const policy = ports.policy();
-  const { forwardPrefix, credentialSources: credentialHeaders } = policy;
-  state.context = { decisionId: ports.newDecisionId(), forwardPrefix, credentialHeaders, grpc: false };
+  const { forwardPrefix, legacyRateLimit, credentialSources: credentialHeaders } = policy;
+  const decisionId = ports.newDecisionId();
+  state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialHeaders, grpc: false };
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
     state.context = { ...state.context, grpc: parsed.grpc };

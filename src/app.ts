@@ -3,14 +3,12 @@ import type { Closing } from "./closing.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import type { Policy } from "./core/policy.ts";
+import type { BucketStore } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import type { RunningDoors } from "./doors.ts";
 import { openDoors } from "./doors.ts";
-import { createBucketStore } from "./embedded/bucket-store.ts";
-import { openDatabase } from "./embedded/database.ts";
-import { createKeyStore } from "./embedded/key-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { createKeyRing } from "./jwt/key-ring.ts";
@@ -20,6 +18,8 @@ import { createVerifier } from "./jwt/verifier.ts";
 import { randomText } from "./random.ts";
 import { adminTokens, jwtSecret } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import type { Stores } from "./stores.ts";
+import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -28,8 +28,6 @@ import { createUpkeep } from "./upkeep.ts";
 
 /** Verified tokens kept: some 600 bytes each. */
 const VERIFY_CACHE_SIZE = 100_000;
-/** Buckets kept by the embedded store: some 200 bytes each. */
-const MAX_BUCKETS = 1_000_000;
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -44,14 +42,15 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const { settings, log } = options;
   const metrics = createMetrics(options.version);
   metrics.policyInForce(options.policy);
-  const { registry, verifier } = await openRegistry(options, metrics);
+  const stores = await openStores({ ...options, policy: () => options.policy });
+  const { registry, verifier } = await openRegistry(options, stores, metrics);
   const upkeep = createUpkeep({
     ...registry,
     faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
   });
   options.closing.later("the upkeep", upkeep.close);
-  const admins = adminTokens(settings, log);
-  const check = joinCheck(options, { registry, verifier, metrics, upkeep });
+  const admins = await adminTokens(settings, stores.secrets, log);
+  const check = joinCheck(options, { registry, verifier, metrics, upkeep, buckets: stores.buckets });
   return openDoors({
     ...options,
     registry,
@@ -62,13 +61,17 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   });
 }
 
-async function openRegistry({ settings, policy, log, closing }: AppOptions, metrics: Metrics) {
-  const database = openDatabase(settings.DATA_DIR);
-  closing.later("the store", database.close);
-  const store = createKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION });
+async function openRegistry(
+  { settings, policy, log }: AppOptions,
+  { keys: store, secrets }: Stores,
+  metrics: Metrics,
+) {
   const view = createRevocationView();
   for await (const portion of store.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
-  const ring = await createKeyRing([jwtSecret(settings, log), ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
+  const ring = await createKeyRing([
+    await jwtSecret(settings, secrets, log),
+    ...(settings.JWT_SECRET_PREVIOUS ?? []),
+  ]);
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
   const verifier = createVerifier({
     ...names,
@@ -93,17 +96,18 @@ interface CheckParts {
   readonly verifier: CachingVerifier;
   readonly metrics: Metrics;
   readonly upkeep: Upkeep;
+  readonly buckets: BucketStore;
 }
 
 function joinCheck(
   { settings, policy, log }: AppOptions,
-  { registry, verifier, metrics, upkeep }: CheckParts,
+  { registry, verifier, metrics, upkeep, buckets }: CheckParts,
 ): Check {
   const authorize = createAuthorize({
     policy: () => policy,
     verifier,
     view: registry.view,
-    buckets: createBucketStore({ maxBuckets: MAX_BUCKETS }),
+    buckets,
     clientAddress: (request) =>
       clientAddress(request.peerAddress, headerLines(request, "x-forwarded-for"), settings.GRPC_TRUSTED_HOPS),
   });

@@ -4,45 +4,47 @@ import { join } from "node:path";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 
-/** A secret, and whether this start has made it. */
-interface MadeSecret {
-  readonly value: string;
-  readonly file: string;
-  readonly made: boolean;
+/** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
+export interface SecretKeeper {
+  keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
 }
 
-/** In development a missing secret is made once and kept in `DATA_DIR` (mode 0600), so that keys survive a restart. */
-function developmentSecret(dataDir: string, name: string): MadeSecret {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const file = join(dataDir, name);
-  try {
-    const value = randomBytes(32).toString("base64url");
-    writeFileSync(file, `${value}\n`, { mode: 0o600, flag: "wx" });
-    return { value, file, made: true };
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-    return { value: readFileSync(file, "utf8").trim(), file, made: false };
-  }
+/** In files of `DATA_DIR`, readable by their owner alone. */
+export function createFileKeeper(dataDir: string): SecretKeeper {
+  return {
+    async keep(name, fresh) {
+      mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+      const place = join(dataDir, name);
+      try {
+        writeFileSync(place, `${fresh}\n`, { mode: 0o600, flag: "wx" });
+        return { value: fresh, place };
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+        return { value: readFileSync(place, "utf8").trim(), place };
+      }
+    },
+  };
 }
 
-/** The secret that signs. Production has checked that it is there. */
-export function jwtSecret(settings: Settings, log: Log): string {
-  return settings.JWT_SECRET ?? madeSecret(settings, "JWT_SECRET", log);
+/** The secret that signs. Production, and every fleet, has been checked to have it. */
+export async function jwtSecret(settings: Settings, keeper: SecretKeeper, log: Log): Promise<string> {
+  return settings.JWT_SECRET ?? (await madeSecret("JWT_SECRET", keeper, log));
 }
 
 /** Operators' first credentials; none when they are switched off. */
-export function adminTokens(settings: Settings, log: Log): readonly string[] {
+export async function adminTokens(
+  settings: Settings,
+  keeper: SecretKeeper,
+  log: Log,
+): Promise<readonly string[]> {
   if (settings.ADMIN_TOKEN === "off") return [];
-  return settings.ADMIN_TOKEN ?? [madeSecret(settings, "ADMIN_TOKEN", log)];
+  return settings.ADMIN_TOKEN ?? [await madeSecret("ADMIN_TOKEN", keeper, log)];
 }
 
-function madeSecret(settings: Settings, name: string, log: Log): string {
-  const { value, file, made } = developmentSecret(settings.DATA_DIR, name.toLowerCase());
-  log.warn(
-    { file },
-    made
-      ? `${name} is not set: one was made and is kept in a file`
-      : `${name} is not set: the one in the file is used`,
-  );
+async function madeSecret(name: string, keeper: SecretKeeper, log: Log): Promise<string> {
+  const fresh = randomBytes(32).toString("base64url");
+  const { value, place } = await keeper.keep(name.toLowerCase(), fresh);
+  const how = value === fresh ? "one was made and is kept there" : "the one that is kept there is used";
+  log.warn({ place }, `${name} is not set: ${how}`);
   return value;
 }

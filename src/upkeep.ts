@@ -1,5 +1,6 @@
 import type { KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
+import { everyTurn } from "./every-turn.ts";
 
 export interface UpkeepOptions {
   readonly store: Pick<KeyStore, "noteUse" | "sweep">;
@@ -50,29 +51,5 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       await Promise.all(turns.map((end) => end()));
       while (pending.size > 0) await notePortion();
     },
-  };
-}
-
-/** Repeats the work, one turn after the other. Gives what ends it, once the turn under way is over. */
-function everyTurn(
-  intervalMs: number,
-  work: () => Promise<void>,
-  failed: (error: unknown) => void,
-): () => Promise<void> {
-  let running = Promise.resolve();
-  let idle = true;
-  const timer = setInterval(() => {
-    if (!idle) return;
-    idle = false;
-    running = work()
-      .catch(failed)
-      .finally(() => {
-        idle = true;
-      });
-  }, intervalMs);
-  timer.unref();
-  return () => {
-    clearInterval(timer);
-    return running;
   };
 }

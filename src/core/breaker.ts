@@ -4,7 +4,8 @@ export interface Breaker {
   admits(nowMs: number): boolean;
   succeeded(): void;
   failed(nowMs: number): void;
-  readonly isOpen: () => boolean;
+  /** When the failures began, milliseconds; undefined while it goes well. */
+  failingSinceMs(): number | undefined;
 }
 
 export interface BreakerOptions {
@@ -17,8 +18,9 @@ export interface BreakerOptions {
 export function createBreaker({ threshold, probeEveryMs }: BreakerOptions): Breaker {
   let failures = 0;
   let nextProbeMs = 0;
+  let sinceMs: number | undefined;
   return {
-    isOpen: () => failures >= threshold,
+    failingSinceMs: () => sinceMs,
     admits(nowMs) {
       if (failures < threshold) return true;
       if (nowMs < nextProbeMs) return false;
@@ -27,9 +29,11 @@ export function createBreaker({ threshold, probeEveryMs }: BreakerOptions): Brea
     },
     succeeded() {
       failures = 0;
+      sinceMs = undefined;
     },
     failed(nowMs) {
       failures++;
+      sinceMs ??= nowMs;
       if (failures === threshold) nextProbeMs = nowMs + probeEveryMs;
     },
   };

@@ -62,6 +62,8 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
     forget: known.forget,
     async close() {
       const buckets = [...known.active()];
+      // What is under way may still bring tokens.
+      await Promise.all(buckets.map(({ asking }) => asking));
       for (const { holder } of buckets) giveBackAll(holder);
       await Promise.all(buckets.map(traffic.sendBack));
     },

@@ -1,0 +1,32 @@
+import { access, constants, rename, stat } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Where programs are kept that the scripts have fetched; git ignores it. */
+export const TOOLS = fileURLToPath(new URL("../.tools/", import.meta.url));
+
+export async function findOnPath(name: string): Promise<string | undefined> {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    const path = join(folder, name);
+    if (folder !== "" && (await isExecutable(path))) return path;
+  }
+  return undefined;
+}
+
+export async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Another process may have put the same there meanwhile: then that one serves. */
+export async function moveIntoPlace(from: string, to: string, binary: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!(await isExecutable(join(to, binary)))) throw error;
+  }
+}

@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { Redis } from "ioredis";
+import { toRedisUnavailable } from "./redis-error.ts";
+
+/** Which Redis, and how long to wait for it. */
+export interface RedisOptions {
+  /** Instead of host, port and db. */
+  readonly url?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly db?: number;
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: boolean;
+  /** Milliseconds; a command that takes longer rejects, though it may have been carried out. */
+  readonly commandTimeoutMs: number;
+}
+
+export type RedisArgument = string | number;
+
+/** A Lua script, run in one step on the server. */
+export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
+
+/** What the rest of the room knows of Redis. Every call rejects with `RedisUnavailable`, and nothing is ever sent twice. */
+export interface RedisClient {
+  command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
+  /** Several commands in one round trip, each with its own answer; not a transaction. */
+  commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
+  script(source: string): RedisScript;
+  isReady(): boolean;
+  close(): Promise<void>;
+}
+
+/** A connection is tried again after this at the latest, so that healing is noticed within a second. */
+const RECONNECT_MAX_MS = 250;
+const CONNECT_TIMEOUT_MS = 2000;
+/** A connection that has said nothing for so long while it was asked is given up: it may lead into a black hole. */
+const SILENCE_MS = 1000;
+
+/** Connects, or rejects with what is wrong. From then on it reconnects by itself. */
+export async function connectRedis(options: RedisOptions): Promise<RedisClient> {
+  const redis = new Redis({
+    ...placeOf(options),
+    lazyConnect: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: options.commandTimeoutMs,
+    socketTimeout: Math.max(SILENCE_MS, 4 * options.commandTimeoutMs),
+    // A script whose answer was lost may have run: whoever asked must decide, nothing is sent again behind its back.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    retryStrategy: (tries) => Math.min(tries * 50, RECONNECT_MAX_MS),
+    reconnectOnError: null,
+    protocol: 2,
+  });
+  redis.on("error", () => undefined); // Each command tells its own; this event would end the process.
+  try {
+    await redis.connect();
+  } catch (error) {
+    redis.disconnect();
+    throw toRedisUnavailable(error);
+  }
+  return wrap(redis);
+}
+
+function placeOf({ url, host, port, db, username, password, tls }: RedisOptions) {
+  const from = url === undefined ? undefined : new URL(url);
+  const secure = from === undefined ? tls : from.protocol === "rediss:";
+  const user = username ?? decode(from?.username);
+  const secret = password ?? decode(from?.password);
+  return {
+    host: from?.hostname.replace(/^\[|\]$/g, "") ?? host ?? "127.0.0.1",
+    port: Number(from?.port || port || 6379),
+    db: Number(from?.pathname.slice(1) || db || 0),
+    ...(user !== undefined && { username: user }),
+    ...(secret !== undefined && { password: secret }),
+    ...(secure && { tls: {} }),
+  };
+}
+
+function decode(part: string | undefined): string | undefined {
+  return part ? decodeURIComponent(part) : undefined;
+}
+
+function wrap(redis: Redis): RedisClient {
+  const command: RedisClient["command"] = async (name, ...args) => {
+    try {
+      return await redis.call(name, ...args);
+    } catch (error) {
+      throw toRedisUnavailable(error);
+    }
+  };
+  return {
+    command,
+    commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
+    script(source) {
+      const sha = createHash("sha1").update(source).digest("hex");
+      return async (keys, args) => {
+        try {
+          return await redis.call("EVALSHA", sha, keys.length, ...keys, ...args);
+        } catch (error) {
+          // Nothing has run yet: the server has been restarted or its scripts flushed.
+          if (error instanceof Error && error.message.startsWith("NOSCRIPT"))
+            return command("EVAL", source, keys.length, ...keys, ...args);
+          throw toRedisUnavailable(error);
+        }
+      };
+    },
+    isReady: () => redis.status === "ready",
+    async close() {
+      redis.disconnect();
+    },
+  };
+}

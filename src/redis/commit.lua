@@ -1,0 +1,68 @@
+-- The registry's one write: checks what a change requires, then writes all of it.
+-- KEYS[1..8]  names of the indexes, in the order below; then, for each record: its own name and its owner's index ("" without one);
+--             last, where there is a call to remember: its name
+-- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
+--             put [{id, version, text, expiresAt, forgetAt, selfService, ended}], call {text, until}, endFamily, cutOff, audit [text]
+-- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
+local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
+local FIRST_RECORD = 9
+
+local change = cjson.decode(ARGV[1])
+-- Whole numbers up to 2^53: tostring would write large ones as 1.79e+15.
+local function whole(number) return string.format('%.0f', number) end
+local function record_name(i) return KEYS[FIRST_RECORD + 2 * (i - 1)] end
+local function owner_index(i) return KEYS[FIRST_RECORD + 2 * (i - 1) + 1] end
+local call_name = KEYS[FIRST_RECORD + 2 * #change.put]
+
+local living = change.living
+if living then
+  if redis.call('ZSCORE', FAMILIES, living.family) then return { 'ended' } end
+  local before = 0
+  for _, field in ipairs(living.cutOffs) do
+    local cut = redis.call('HGET', CUT_OFFS, field)
+    if cut then before = math.max(before, tonumber(string.match(cut, '^%d+'))) end
+  end
+  if before > living.issuedAt then return { 'ended', whole(before) } end
+end
+if change.selfServiceBelow then
+  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), '+inf') >= change.selfServiceBelow then
+    return { 'full' }
+  end
+end
+for i, put in ipairs(change.put) do
+  local stored = redis.call('GET', record_name(i))
+  -- A record without a version is damaged: nobody replaces it.
+  local version = stored and (tonumber(cjson.decode(stored).v) or -1) or 0
+  if version ~= put.version - 1 then return { 'conflict' } end
+end
+if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
+
+for i, put in ipairs(change.put) do
+  redis.call('SET', record_name(i), put.text, 'EXAT', whole(put.forgetAt))
+  if put.version == 1 then
+    local sequence = redis.call('INCR', SEQUENCE)
+    redis.call('ZADD', BY_AGE, sequence, put.id)
+    redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
+    if owner_index(i) ~= '' then redis.call('ZADD', owner_index(i), sequence, put.id) end
+    if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
+  end
+  if put.ended then
+    redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
+  else
+    redis.call('ZREM', ENDED, put.id)
+  end
+end
+if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
+if change.endFamily then
+  redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family)
+end
+if change.cutOff then
+  local cut = redis.call('HGET', CUT_OFFS, change.cutOff.field)
+  local before = cut and tonumber(string.match(cut, '^%d+')) or 0
+  if change.cutOff.before > before then
+    redis.call('HSET', CUT_OFFS, change.cutOff.field, whole(change.cutOff.before) .. ' ' .. whole(change.cutOff['until']))
+  end
+end
+for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end
+return { 'committed' }

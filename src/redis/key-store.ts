@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import type { KeyRecord } from "../core/key-record.ts";
+import { decodeRecord } from "../core/key-record-text.ts";
+import type { KeyStore } from "../core/ports.ts";
+import type { Revocation } from "../core/revocation-view.ts";
+import { standingOf } from "../core/revocation-view.ts";
+import type { RedisClient } from "./client.ts";
+import { createCommit } from "./key-commit.ts";
+import { names } from "./names.ts";
+import { pairs, texts } from "./replies.ts";
+
+const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
+const SWEPT_INDEXES = [
+  names.byAge,
+  names.byEnd,
+  names.ended,
+  names.endedFamilies,
+  names.cutOffs,
+  names.selfService,
+  names.lastUsed,
+];
+const SCAN_COUNT = 500;
+
+export interface KeyStoreOptions {
+  /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
+  readonly recordRetentionSeconds: number;
+}
+
+/** The registry in Redis. Its names and their forms are in `names.ts`. */
+export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
+  const runSweep = client.script(SWEEP_SOURCE);
+  return {
+    commit: createCommit(client, options.recordRetentionSeconds),
+    ...createReads(client),
+    ...createUse(client),
+    revocations: (nowSeconds) => snapshot(client, nowSeconds),
+    async sweep(nowSeconds, limit) {
+      const endedBefore = nowSeconds - options.recordRetentionSeconds;
+      return Number(
+        await runSweep(SWEPT_INDEXES, [nowSeconds, endedBefore, limit, names.key(""), names.byOwner("")]),
+      );
+    },
+  };
+}
+
+function createReads(client: RedisClient): Pick<KeyStore, "load" | "recall" | "page"> {
+  return {
+    load: async (keyId) => (await loadAll(client, [keyId]))[0],
+    async recall(id, nowSeconds) {
+      const reply = await client.command("GET", names.call(id));
+      if (reply === null) return undefined;
+      const call: unknown = JSON.parse(String(reply));
+      const [bodyDigest, keyId, until] = Array.isArray(call) ? call : [];
+      if (typeof bodyDigest !== "string" || typeof keyId !== "string")
+        throw new Error("a remembered call is damaged");
+      return Number(until) > nowSeconds ? { id, bodyDigest, keyId, until: Number(until) } : undefined;
+    },
+    async page({ owner, cursor, limit }) {
+      if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) return "cursor_unknown";
+      const index = owner === undefined ? names.byAge : names.byOwner(owner);
+      const range = [
+        "ZRANGEBYSCORE",
+        index,
+        `(${cursor ?? 0}`,
+        "+inf",
+        "WITHSCORES",
+        "LIMIT",
+        0,
+        limit + 1,
+      ] as const;
+      const found = pairs(await client.command(...range));
+      const kept = found.slice(0, limit);
+      const records = await loadAll(
+        client,
+        kept.map(([keyId]) => keyId),
+      );
+      // A member without its record is a key that is being forgotten at this moment.
+      const entries = kept.flatMap(([, sequence], at) => {
+        const record = records[at];
+        return record === undefined ? [] : [{ record, cursor: sequence }];
+      });
+      const last = kept.at(-1);
+      return { entries, ...(found.length > limit && last !== undefined && { nextCursor: last[1] }) };
+    },
+  };
+}
+
+async function loadAll(client: RedisClient, keyIds: readonly string[]): Promise<(KeyRecord | undefined)[]> {
+  if (keyIds.length === 0) return [];
+  // GET tells a name that holds something else; MGET would say that there is nothing.
+  const stored = await client.commands(keyIds.map((keyId) => ["GET", names.key(keyId)] as const));
+  return stored.map((text, at) => (text === null ? undefined : decodeRecord(keyIds[at] ?? "", String(text))));
+}
+
+function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> {
+  return {
+    async noteUse(used) {
+      const scored = [...used].flatMap(([keyId, usedAt]) => [usedAt, keyId]);
+      if (scored.length > 0) await client.command("ZADD", names.lastUsed, "GT", ...scored);
+    },
+    async lastUsed(keyIds) {
+      if (keyIds.length === 0) return new Map();
+      const reply = await client.command("ZMSCORE", names.lastUsed, ...keyIds);
+      const scores: unknown[] = Array.isArray(reply) ? reply : [];
+      return new Map(
+        keyIds.flatMap((keyId, at) => (scores[at] === null ? [] : [[keyId, Number(scores[at])]])),
+      );
+    },
+  };
+}
+
+async function* snapshot(client: RedisClient, nowSeconds: number): AsyncIterable<readonly Revocation[]> {
+  for await (const families of scan(client, "ZSCAN", names.endedFamilies)) {
+    yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
+  }
+  for await (const cutOffs of scan(client, "HSCAN", names.cutOffs)) yield cutOffs.map(toCutOff);
+  for await (const ended of scan(client, "ZSCAN", names.ended)) {
+    const keyIds = ended.filter(([, expiresAt]) => Number(expiresAt) > nowSeconds).map(([keyId]) => keyId);
+    const records = await loadAll(client, keyIds);
+    yield records.filter((record) => record !== undefined).map(standingOf);
+  }
+}
+
+/** SCAN gives every member that is there all the while at least once; a view takes in what comes twice. */
+async function* scan(
+  client: RedisClient,
+  command: "ZSCAN" | "HSCAN",
+  name: string,
+): AsyncIterable<[string, string][]> {
+  let cursor = "0";
+  do {
+    const reply = await client.command(command, name, cursor, "COUNT", SCAN_COUNT);
+    const [next, members] = Array.isArray(reply) ? reply : [];
+    cursor = texts([next])[0] ?? "0";
+    yield pairs(members);
+  } while (cursor !== "0");
+}
+
+function toCutOff([field, value]: readonly [string, string]): Revocation {
+  const colon = field.indexOf(":");
+  const scope = field.slice(0, colon);
+  const [before, until] = value.split(" ").map(Number);
+  const known = scope === "all" || scope === "role" || scope === "owner";
+  if (!known || before === undefined || until === undefined) throw new Error("a cut-off is damaged");
+  return { kind: "cutoff", scope, subject: field.slice(colon + 1), before, until };
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import type { Membership } from "../core/local-share.ts";
+import type { RedisClient } from "./client.ts";
+import { names } from "./names.ts";
+
+const BEAT_SCRIPT = readFileSync(new URL("./beat.lua", import.meta.url), "utf8");
+
+export interface MembershipOptions {
+  /** Unique among instances and restarts. */
+  readonly instanceId: string;
+  readonly monotonicMs: () => number;
+  /** After this much silence a member is forgotten, and no share is used in a store younger than this. */
+  readonly localMaxMs: () => number;
+  readonly newRandom: () => string;
+}
+
+/** This instance's place in the fleet. */
+export interface FleetMembership {
+  current(): Membership | undefined;
+  /** Beats once; to be called each second. Rejects when Redis does not answer. */
+  beat(): Promise<void>;
+  /** An instance that ends in order no longer counts. */
+  leave(): Promise<void>;
+}
+
+export function createMembership(client: RedisClient, options: MembershipOptions): FleetMembership {
+  const run = client.script(BEAT_SCRIPT);
+  let membership: Membership | undefined;
+  let joinedMs = 0;
+  return {
+    current: () => membership,
+    async beat() {
+      const sentMs = options.monotonicMs();
+      const reply = await run(
+        [names.members, names.epoch],
+        [options.instanceId, options.localMaxMs(), options.newRandom()],
+      );
+      const [anew = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
+      // Both are judged from their unfavourable end: the script ran some time between sending and now.
+      if (anew === 1) joinedMs = options.monotonicMs();
+      const countedByAll = oldestMs === -1 || sentMs - oldestMs >= joinedMs;
+      membership = { members, contactMs: sentMs, counted: countedByAll && epochAgeMs > options.localMaxMs() };
+    },
+    async leave() {
+      await client.command("ZREM", names.members, options.instanceId);
+    },
+  };
+}
+
+function numbers(reply: unknown): number[] {
+  if (!Array.isArray(reply) || !reply.every(Number.isSafeInteger))
+    throw new Error("beat.lua answered something else");
+  return reply.map(Number);
+}

@@ -1,0 +1,31 @@
+/**
+ * Every name in Redis is made here. `api_key:*` are the records of keys and nothing else, so that a scan for them
+ * lists the keys. A Cluster would have one hash tag in all names but the buckets'.
+ */
+export const names = {
+  key: (keyId: string) => `api_key:${keyId}`,
+  /** Sorted set, key id → sequence number of its making. */
+  byAge: "latchkey:keys:by_age",
+  /** The same, of one owner. */
+  byOwner: (owner: string) => `latchkey:keys:by_owner:${owner}`,
+  /** Sorted set, key id → `exp`. */
+  byEnd: "latchkey:keys:by_end",
+  /** Sorted set, key id → `exp`: keys that a revocation view must know. */
+  ended: "latchkey:keys:ended",
+  /** Sorted set, key id → `exp`: keys registered without an operator. */
+  selfService: "latchkey:keys:self_service",
+  /** Sorted set, key id → NumericDate. */
+  lastUsed: "latchkey:keys:last_used",
+  sequence: "latchkey:sequence",
+  /** Sorted set, family → when no token of it can live any more. */
+  endedFamilies: "latchkey:ended_families",
+  /** Hash, `scope:subject` → "<before> <until>". */
+  cutOffs: "latchkey:cut_offs",
+  call: (id: string) => `latchkey:call:${id}`,
+  /** Stream of audit events. */
+  audit: "latchkey:audit",
+  bucket: (bucketId: string) => `latchkey:bucket:${bucketId}`,
+  members: "latchkey:members",
+  epoch: "latchkey:epoch",
+  secret: (name: string) => `latchkey:secret:${name}`,
+} as const;

@@ -1,0 +1,15 @@
+import type { RedisClient } from "./client.ts";
+import { names } from "./names.ts";
+
+/** Keeps a secret that an instance has made, so that its fleet shares it: the first one stays. */
+export function createRedisKeeper(client: RedisClient) {
+  return {
+    async keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }> {
+      const place = names.secret(name);
+      await client.command("SET", place, fresh, "NX");
+      const value = await client.command("GET", place);
+      if (typeof value !== "string") throw new Error(`${place} is no text`);
+      return { value, place: `Redis ${place}` };
+    },
+  };
+}

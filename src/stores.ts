@@ -1,0 +1,133 @@
+import type { Closing } from "./closing.ts";
+import { createBreaker } from "./core/breaker.ts";
+import { createLeasePool } from "./core/lease-pool.ts";
+import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
+import type { Policy } from "./core/policy.ts";
+import type { BucketStore, KeyStore } from "./core/ports.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
+import { openDatabase } from "./embedded/database.ts";
+import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
+import { everyTurn } from "./every-turn.ts";
+import { randomText } from "./random.ts";
+import type { RedisClient } from "./redis/client.ts";
+import { connectRedis } from "./redis/client.ts";
+import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
+import { createLeaseStore } from "./redis/lease-store.ts";
+import { createMembership } from "./redis/membership.ts";
+import { createRedisKeeper } from "./redis/secret-keeper.ts";
+import type { SecretKeeper } from "./secrets.ts";
+import { createFileKeeper } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
+import type { Log } from "./telemetry/log.ts";
+
+/** Buckets that an instance knows at a time: some 300 bytes each. */
+const MAX_BUCKETS = 1_000_000;
+
+/** Three failures in a row are an outage; after that one request in a while finds out whether it is over. */
+const BREAKER = { threshold: 3, probeEveryMs: 200 };
+const BEAT_EVERY_MS = 1000;
+const GIVE_BACK_EVERY_MS = 50;
+
+/** Where an instance keeps keys, tokens and the secrets that it makes. */
+export interface Stores {
+  readonly keys: KeyStore;
+  readonly buckets: BucketStore;
+  readonly secrets: SecretKeeper;
+}
+
+export interface StoresOptions {
+  readonly settings: Settings;
+  readonly policy: () => Policy;
+  readonly log: Log;
+  readonly closing: Closing;
+}
+
+/** Opens the stores that `STORE` names. Rejects when they cannot be had. */
+export function openStores(options: StoresOptions): Promise<Stores> {
+  return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
+}
+
+async function openEmbedded({ settings, closing }: StoresOptions): Promise<Stores> {
+  const database = openDatabase(settings.DATA_DIR);
+  closing.later("the store", database.close);
+  return {
+    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION }),
+    buckets: createBucketStore({ maxBuckets: MAX_BUCKETS }),
+    secrets: createFileKeeper(settings.DATA_DIR),
+  };
+}
+
+async function openRedis(options: StoresOptions): Promise<Stores> {
+  const { settings, closing } = options;
+  const client = await connectRedis({
+    ...(settings.REDIS_URL !== undefined && { url: settings.REDIS_URL }),
+    ...(settings.REDIS_HOST !== undefined && { host: settings.REDIS_HOST }),
+    ...(settings.REDIS_USERNAME !== undefined && { username: settings.REDIS_USERNAME }),
+    ...(settings.REDIS_PASSWORD !== undefined && { password: settings.REDIS_PASSWORD }),
+    port: settings.REDIS_PORT,
+    db: settings.REDIS_DB,
+    tls: settings.REDIS_TLS,
+    commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
+  });
+  closing.later("the connection to Redis", client.close);
+  return {
+    keys: createRedisKeyStore(client, { recordRetentionSeconds: settings.RECORD_RETENTION }),
+    buckets: await openSharedBuckets(client, options),
+    secrets: createRedisKeeper(client),
+  };
+}
+
+/** Buckets that all instances share, with the fleet's heartbeat, by which each knows its part should Redis be gone. */
+async function openSharedBuckets(
+  client: RedisClient,
+  { policy, log, closing }: StoresOptions,
+): Promise<BucketStore> {
+  const monotonicMs = () => performance.now();
+  const instanceId = randomText();
+  const breaker = createBreaker(BREAKER);
+  const localMaxMs = () => policy().faults.localMaxMs;
+  const fleet = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom: randomText });
+  await fleet.beat();
+  closing.later("the membership", fleet.leave);
+  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(fleet.beat, log)));
+  const local = createLocalShares({
+    membership: fleet.current,
+    outageSinceMs: breaker.failingSinceMs,
+    monotonicMs,
+    localMaxMs,
+    maxBuckets: MAX_BUCKETS,
+  });
+  const pool = createLeasePool({
+    store: createLeaseStore(client, { breaker, monotonicMs }),
+    monotonicMs,
+    instanceId,
+    maxBuckets: MAX_BUCKETS,
+    withoutStore: createFaultPolicy(() => policy().faults.limits, local),
+  });
+  closing.later("the leases", pool.close);
+  closing.later(
+    "giving back",
+    everyTurn(GIVE_BACK_EVERY_MS, pool.sweep, () => undefined),
+  );
+  return pool;
+}
+
+/** The work, and what hears of its failures: an outage is told when it begins and when it is over. */
+function sayingOnce(beat: () => Promise<void>, log: Log): [() => Promise<void>, (error: unknown) => void] {
+  let heard = true;
+  return [
+    async () => {
+      await beat();
+      if (!heard) log.info("Redis answers again");
+      heard = true;
+    },
+    (error) => {
+      if (heard)
+        log.warn(
+          { err: error },
+          "Redis does not answer: limits go on as faults.limits says, keys are as they were",
+        );
+      heard = false;
+    },
+  ];
+}

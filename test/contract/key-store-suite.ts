@@ -1,0 +1,320 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { changeKey, listKeys, showKey } from "../../src/core/key-administration.ts";
+import { revokeByHolder, revokeFamily, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import type { Registration } from "../../src/core/key-registration.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
+import type { KeyChange, KeyStore } from "../../src/core/ports.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
+
+/** What a store's own test file gives the suite. */
+export interface StoreUnderTest {
+  /** The same, empty store each time it is asked within one test. */
+  readonly open: () => Promise<KeyStore>;
+  /** Every audit event in the order of writing. */
+  readonly auditTrail: () => Promise<readonly unknown[]>;
+  /** Everything that the store holds of a key, by raw access. */
+  readonly traces: (keyId: string) => Promise<readonly string[]>;
+}
+
+const START = 1_800_000_000;
+const DAY = 86_400;
+const RETENTION = 7 * DAY;
+const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
+const stranger: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" } };
+
+/** An instance: its own view and clock, on a store that others may share. */
+function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
+  const policy = parsePolicy({ text: "guards: { self_service_keys: 3 }", fileName: "test" });
+  if (!policy.ok) throw new Error(policy.problems.join("\n"));
+  return {
+    store,
+    view: createRevocationView(),
+    signer: { sign: async (record) => `token of ${record.keyId}` },
+    policy: () => policy.policy,
+    nowMs: () => clock.nowSeconds * 1000,
+    newRandom: () => `${process.pid}x${(counter++).toString(36)}`.padStart(22, "0"),
+    digest: (text) => `digest of ${text}`,
+  };
+}
+let counter = 0;
+
+function mustIssue(result: Issued | Refused): KeyRecord {
+  if (result.kind === "refused") throw new Error(result.reason);
+  return result.record;
+}
+
+const contributor: Registration = { role: "contributor", name: "test" };
+
+/** What every key store guarantees. */
+export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
+  const begin = async () => {
+    const under = await setUp();
+    const store = await under.open();
+    const clock = { nowSeconds: START };
+    return { under, store, clock, registry: instanceOn(store, clock) };
+  };
+  const register = async (registry: Registry, more: Partial<Registration> = {}) =>
+    mustIssue(await registerKey(registry, { ...contributor, ...more }, admin));
+
+  describe("a change", () => {
+    test("gives the record back as it was written, with an audit line", async () => {
+      const { registry, store, under } = await begin();
+      const record = await register(registry, {
+        owner: "acme",
+        metadata: '{"a":"ü"}',
+        ttlSeconds: 3600,
+        name: "Zoë",
+      });
+      expect(await store.load(record.keyId)).toEqual(record);
+      expect(await under.auditTrail()).toEqual([
+        expect.objectContaining({
+          event: "key_registered",
+          outcome: "done",
+          keyId: record.keyId,
+          actor: "admin:test",
+        }),
+      ]);
+    });
+
+    test("is whole or not at all, whichever of its requirements fails", async () => {
+      const { registry, store, clock, under } = await begin();
+      const taken = await register(registry, { owner: "acme", idempotencyKey: "k" });
+      await revokeOwner(registry, "acme", admin);
+      await revokeFamily(registry, "fam_ended00000000000000", admin);
+      const fresh: KeyRecord = {
+        ...taken,
+        keyId: "contributor_1_fresh0000000000000000",
+        family: "fam_fresh00000000000000",
+      };
+      const rememberedId = registry.digest(JSON.stringify(["register", "admin test", "k"]));
+      const failing: readonly (readonly [Partial<KeyChange>, string])[] = [
+        [{ put: [fresh, taken] }, "conflict"],
+        [{ put: [fresh, { ...taken, version: 3 }] }, "conflict"],
+        [{ put: [fresh, { ...fresh, keyId: "contributor_1_none0000000000000000", version: 2 }] }, "conflict"],
+        [{ put: [fresh], requires: { living: { ...fresh, family: "fam_ended00000000000000" } } }, "ended"],
+        [{ put: [fresh], requires: { living: { ...fresh, owner: "acme" } } }, "ended"],
+        [{ put: [fresh], requires: { selfServiceBelow: 0 } }, "full"],
+        [
+          {
+            put: [fresh],
+            remember: { id: rememberedId, bodyDigest: "b", keyId: fresh.keyId, until: START + 10 },
+          },
+          "conflict",
+        ],
+      ];
+      const trail = (await under.auditTrail()).length;
+      for (const [change, kind] of failing) {
+        const event = {
+          eventId: "e",
+          atMs: 1,
+          event: "key_registered",
+          outcome: "done",
+          actor: "x",
+        } as const;
+        const outcome = await store.commit({
+          nowSeconds: clock.nowSeconds,
+          put: [],
+          audit: [event],
+          ...change,
+        });
+        expect([change, outcome.kind]).toEqual([change, kind]);
+        expect(await store.load(fresh.keyId)).toBeUndefined();
+        expect(await under.traces(fresh.keyId)).toEqual([]);
+      }
+      expect(await store.load(taken.keyId)).toEqual(taken);
+      expect((await under.auditTrail()).length).toBe(trail);
+    });
+
+    test("that meets a cut-off says from when on keys are good", async () => {
+      const { store, registry } = await begin();
+      await revokeOwner(registry, "acme", admin);
+      const record = await register(registry, { owner: "acme" });
+      expect(record.issuedAt).toBe(START + 1);
+      const living = { family: "f", role: "r", owner: "acme", issuedAt: START };
+      const outcome = await store.commit({ nowSeconds: START, put: [], audit: [], requires: { living } });
+      expect(outcome).toEqual({ kind: "ended", before: START + 1 });
+    });
+  });
+
+  describe("refreshing", () => {
+    test("of one key by many at once: exactly one wins, the others are told, and it is audited", async () => {
+      const { registry, store, clock, under } = await begin();
+      const old = await register(registry);
+      clock.nowSeconds = old.refreshAfter;
+      const instances = [registry, instanceOn(store, clock), instanceOn(store, clock)];
+      const results = await Promise.all(
+        Array.from({ length: 12 }, (_, at) =>
+          refreshByHolder(instances[at % 3] ?? registry, old, `try ${at}`, admin),
+        ),
+      );
+      const won = results.filter(({ kind }) => kind === "issued");
+      expect(won).toHaveLength(1);
+      expect(
+        results.filter((result) => result.kind === "refused" && result.reason === "already_refreshed"),
+      ).toHaveLength(11);
+      const refusals = (await under.auditTrail()).filter((event) =>
+        JSON.stringify(event).includes('"already_refreshed"'),
+      );
+      expect(refusals).toHaveLength(11);
+    });
+
+    test("with the same Idempotency-Key gives the same successor, from any instance", async () => {
+      const { registry, store, clock } = await begin();
+      const old = await register(registry);
+      clock.nowSeconds = old.refreshAfter;
+      const other = instanceOn(store, clock);
+      const results = await Promise.all(
+        [registry, other, registry, other].map((instance) => refreshByHolder(instance, old, "same", admin)),
+      );
+      expect(new Set(results.map((result) => mustIssue(result).keyId)).size).toBe(1);
+    });
+  });
+
+  test("remembered calls are told until they run out, and then may be made anew", async () => {
+    const { registry, store, clock } = await begin();
+    const first = await register(registry, { idempotencyKey: "same" });
+    expect((await register(registry, { idempotencyKey: "same" })).keyId).toBe(first.keyId);
+    clock.nowSeconds += DAY + 1;
+    const id = registry.digest(JSON.stringify(["register", "admin test", "same"]));
+    expect(await store.recall(id, clock.nowSeconds)).toBeUndefined();
+  });
+
+  test("of strangers who register at once, no more get a key than there may be", async () => {
+    const { registry, store, clock } = await begin();
+    const instances = [registry, instanceOn(store, clock)];
+    const results = await Promise.all(
+      Array.from({ length: 10 }, (_, at) =>
+        registerKey(instances[at % 2] ?? registry, { role: "basic", name: "s" }, stranger),
+      ),
+    );
+    expect(results.filter(({ kind }) => kind === "issued")).toHaveLength(3);
+    expect(
+      results.filter((result) => result.kind === "refused" && result.reason === "too_many_keys"),
+    ).toHaveLength(7);
+    clock.nowSeconds += 8 * DAY;
+    expect((await registerKey(registry, { role: "basic", name: "s" }, stranger)).kind).toBe("issued");
+  });
+
+  test("a listing gives every key that is there all the while exactly once, though others come and go", async () => {
+    const { registry, store, clock } = await begin();
+    const steady: string[] = [];
+    for (let made = 0; made < 25; made++)
+      steady.push((await register(registry, { owner: made % 2 === 0 ? "even" : "odd" })).keyId);
+    for (const owner of [undefined, "even"]) {
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await store.page({ limit: 4, ...(owner && { owner }), ...(cursor && { cursor }) });
+        if (page === "cursor_unknown") throw new Error(page);
+        seen.push(...page.entries.map(({ record }) => record.keyId));
+        cursor = page.nextCursor;
+        await register(registry, { ttlSeconds: 1, owner: "even" });
+        await revokeOne(registry, steady[seen.length % 25] ?? "", admin);
+      } while (cursor !== undefined && seen.length < 500 && seen.length < 60);
+      const wanted = owner === undefined ? steady : steady.filter((_, at) => at % 2 === 0);
+      expect(seen.filter((keyId) => wanted.includes(keyId))).toEqual(wanted);
+      expect(new Set(seen).size).toBe(seen.length);
+    }
+    expect(await store.page({ limit: 4, cursor: "no such" })).toBe("cursor_unknown");
+    const filtered = await listKeys(instanceOn(store, clock), { status: "revoked" }, { limit: 100 });
+    expect(filtered !== "cursor_unknown" && filtered.views.every(({ status }) => status === "revoked")).toBe(
+      true,
+    );
+  });
+
+  test("a later use is never replaced by an earlier one", async () => {
+    const { registry, store } = await begin();
+    const { keyId } = await register(registry);
+    expect(await store.lastUsed([keyId, "none"])).toEqual(new Map());
+    await store.noteUse(new Map([[keyId, START + 5]]));
+    await store.noteUse(new Map([[keyId, START + 3]]));
+    expect(await store.lastUsed([keyId])).toEqual(new Map([[keyId, START + 5]]));
+    expect(await showKey(registry, keyId)).toMatchObject({ lastUsedAt: START + 5 });
+  });
+
+  test("the sweep forgets a key once its retention is over, with every trace, and no other", async () => {
+    const { registry, store, under, clock } = await begin();
+    const gone = await register(registry, { ttlSeconds: 60, owner: "acme", name: "gone" });
+    await store.noteUse(new Map([[gone.keyId, START]]));
+    await changeKey(registry, gone.keyId, { disabled: true }, admin);
+    const kept = await register(registry);
+    expect(await store.sweep(START + 60 + RETENTION, 100)).toBe(0);
+    expect(await store.load(gone.keyId)).toMatchObject({ name: "gone" });
+    clock.nowSeconds = START + 61 + RETENTION;
+    expect(await store.sweep(clock.nowSeconds, 100)).toBe(1);
+    expect(await store.load(gone.keyId)).toBeUndefined();
+    expect(await under.traces(gone.keyId)).toEqual([]);
+    expect(await store.load(kept.keyId)).toEqual(kept);
+  });
+
+  test("whatever races a revocation, no revoked key is good afterwards", async () => {
+    const { store, clock, registry } = await begin();
+    const operation = fc.constantFrom(
+      "refresh",
+      "rotate",
+      "disable",
+      "enable",
+      "revoke",
+      "family",
+      "owner",
+      "possession",
+    );
+    let round = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(operation, fc.nat({ max: 1 })), { minLength: 2, maxLength: 10 }),
+        async (operations) => {
+          clock.nowSeconds += 100;
+          const instances = [registry, instanceOn(store, clock)];
+          const owner = `owner${round++}`;
+          const first = await register(registry, { owner, ttlSeconds: 600 });
+          clock.nowSeconds = first.refreshAfter;
+          await Promise.all(
+            operations.map(([name, at]) => run(instances[at] ?? registry, name, first, owner)),
+          );
+          const fresh = createRevocationView();
+          for await (const portion of store.revocations(clock.nowSeconds)) fresh.apply(portion);
+          const names = operations.map(([name]) => name);
+          const familyEnded = names.includes("family") || names.includes("possession");
+          const page = await store.page({ owner, limit: 100 });
+          if (page === "cursor_unknown") throw new Error(page);
+          for (const { record } of page.entries) {
+            // A successor is issued in the same second or later: an owner's cut-off takes those that came before it.
+            const mustBeRevoked =
+              familyEnded ||
+              (record.keyId === first.keyId && (names.includes("revoke") || names.includes("owner")));
+            if (mustBeRevoked)
+              expect([names, fresh.ended(record, clock.nowSeconds * 1000)]).toEqual([names, "key_revoked"]);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+}
+
+async function run(registry: Registry, name: string, key: KeyRecord, owner: string): Promise<unknown> {
+  switch (name) {
+    case "refresh":
+      return refreshByHolder(registry, key, undefined, admin);
+    case "rotate":
+      return rotateByOperator(registry, key.keyId, undefined, admin);
+    case "disable":
+      return changeKey(registry, key.keyId, { disabled: true }, admin);
+    case "enable":
+      return changeKey(registry, key.keyId, { disabled: false }, admin);
+    case "revoke":
+      return revokeOne(registry, key.keyId, admin);
+    case "family":
+      return revokeFamily(registry, key.family, admin);
+    case "owner":
+      return revokeOwner(registry, owner, admin);
+    default:
+      return revokeByHolder(registry, key, admin);
+  }
+}

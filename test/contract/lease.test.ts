@@ -1,0 +1,275 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createBreaker } from "../../src/core/breaker.ts";
+import type { LeasePool } from "../../src/core/lease-pool.ts";
+import { createLeasePool } from "../../src/core/lease-pool.ts";
+import type { LeasedBucket, LeaseReply } from "../../src/core/leased-bucket.ts";
+import { fullLeasedBucket, LEASE_LIFE_US, leaseStep } from "../../src/core/leased-bucket.ts";
+import type { RateLimit } from "../../src/core/policy.ts";
+import type { BucketStore, TakeOutcome } from "../../src/core/ports.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+
+let redis: TestedRedis;
+const clients: RedisClient[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  for (let made = 0; made < 4; made++)
+    clients.push(await connectRedis({ url: redis.url, commandTimeoutMs: 1000 }));
+});
+
+afterAll(async () => {
+  await Promise.all(clients.map((client) => client.close()));
+  await redis?.stop();
+});
+
+function limitOf(capacity: number, refillPerSecond: number, leased = true): RateLimit {
+  return { name: "test", per: "key", capacity, refillPerSecond, leased };
+}
+
+const never: BucketStore = {
+  take: () => {
+    throw new Error("the store should have answered");
+  },
+};
+
+let pools = 0;
+
+/** An instance's buckets on the shared Redis, and how many commands it has sent. */
+function newPool(
+  client: RedisClient | undefined,
+  withoutStore = never,
+): LeasePool & { commands: () => number } {
+  if (client === undefined) throw new Error("no client");
+  let commands = 0;
+  const monotonicMs = () => performance.now();
+  const store = createLeaseStore(client, {
+    breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
+    monotonicMs,
+  });
+  const counting: typeof store = {
+    step: (...args) => {
+      commands++;
+      return store.step(...args);
+    },
+  };
+  const instanceId = `pool${pools++}`;
+  const pool = createLeasePool({ store: counting, monotonicMs, instanceId, maxBuckets: 1000, withoutStore });
+  return { ...pool, commands: () => commands };
+}
+
+async function fleet(): Promise<ReturnType<typeof newPool>[]> {
+  await clients[0]?.command("FLUSHALL");
+  return clients.map((client) => newPool(client));
+}
+
+async function admitted(outcomes: readonly (TakeOutcome | Promise<TakeOutcome>)[]): Promise<number> {
+  return (await Promise.all(outcomes)).filter(({ ok }) => ok).length;
+}
+
+describe("the script", () => {
+  /** The script itself, with a clock that the test sets: only the call for the time is replaced. */
+  const withClock = LEASE_SCRIPT.replace("redis.call('TIME')", "cjson.decode(KEYS[2])");
+  const step = fc.record({
+    advanceUs: fc.oneof(
+      fc.integer({ min: 0, max: 2_000_000 }),
+      fc.integer({ min: -3_000_000, max: 0 }),
+      fc.constant(1),
+    ),
+    ask: fc.boolean(),
+    cost: fc.integer({ min: 1, max: 4 }),
+    waiting: fc.integer({ min: 0, max: 9 }),
+    ahead: fc.integer({ min: 0, max: 9 }),
+    settle: fc.array(fc.tuple(fc.nat({ max: 12 }), fc.integer({ min: 0, max: 6 })), { maxLength: 3 }),
+  });
+  const limits = fc.tuple(fc.integer({ min: 4, max: 50 }), fc.constantFrom(1 / 3600, 0.3, 1, 7, 1000));
+
+  test("does what core/leased-bucket does, on whatever history", async () => {
+    const [client] = clients;
+    if (client === undefined) throw new Error("no client");
+    const run = client.script(withClock);
+    await fc.assert(
+      fc.asyncProperty(
+        limits,
+        fc.array(step, { minLength: 1, maxLength: 25 }),
+        async ([capacity, refill], steps) => {
+          const limit = limitOf(capacity, refill);
+          let nowUs = 1_800_000_000_000_000;
+          const bucket: LeasedBucket = fullLeasedBucket(limit, nowUs);
+          await client.command("DEL", "bucket");
+          for (const [at, { advanceUs, ask, cost, waiting, ahead, settle }] of steps.entries()) {
+            nowUs += advanceUs;
+            const settlements = settle.map(([lease, unspentTokens]) => ({
+              leaseId: `l${lease}`,
+              unspentTokens,
+            }));
+            const asked = ask
+              ? { leaseId: `l${at}`, cost: Math.min(cost, capacity), waiting, ahead }
+              : undefined;
+            const wanted: LeaseReply = leaseStep(bucket, limit, settlements, asked, nowUs);
+            const clock = JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)]);
+            const reply = await run(
+              ["bucket", clock],
+              [
+                capacity,
+                refill,
+                LEASE_LIFE_US,
+                asked?.leaseId ?? "",
+                asked?.cost ?? 0,
+                asked?.waiting ?? 0,
+                asked?.ahead ?? 0,
+                ...settlements.flatMap((one) => [one.leaseId, one.unspentTokens]),
+              ],
+            );
+            expect(reply).toEqual([wanted.grantedTokens, wanted.waitUs, wanted.othersOut ? 1 : 0]);
+            expect(await client.command("HMGET", "bucket", "level", "stamp")).toEqual([
+              String(bucket.levelMicro),
+              String(bucket.stampUs),
+            ]);
+            expect(await client.command("HLEN", "bucket")).toBe(2 + bucket.leases.size);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test.each([
+    ["a text", ["SET", "latchkey:bucket:b", "x"]],
+    ["a list", ["LPUSH", "latchkey:bucket:b", "x"]],
+    ["a foreign hash", ["HSET", "latchkey:bucket:b", "name", "x"]],
+    ["a level that is no number", ["HSET", "latchkey:bucket:b", "level", "nan", "stamp", "1"]],
+    ["a level without bound", ["HSET", "latchkey:bucket:b", "level", "inf", "stamp", "1"]],
+    ["a negative level", ["HSET", "latchkey:bucket:b", "level", "-5", "stamp", "1"]],
+  ] as const)(
+    "%s in a bucket's place is begun anew, with one capacity at most",
+    async (_what, [name, ...args]) => {
+      const [pool] = await fleet();
+      if (pool === undefined) throw new Error("no pool");
+      await clients[0]?.command(name, ...args);
+      const demand = { bucketId: "b", limit: limitOf(5, 0.001) };
+      expect(await admitted(Array.from({ length: 12 }, () => pool.take([demand], 1, 0)))).toBe(5);
+    },
+  );
+});
+
+describe("four instances on one Redis", () => {
+  test("1,000 checks at once on a bucket of 10 that refills one an hour: exactly 10", async () => {
+    const instances = await fleet();
+    const demand = { bucketId: "b", limit: limitOf(10, 1 / 3600) };
+    const outcomes = Array.from({ length: 1000 }, (_, at) => instances[at % 4]?.take([demand], 1, 0)).filter(
+      (outcome) => outcome !== undefined,
+    );
+    expect(await admitted(outcomes)).toBe(10);
+  });
+
+  test("a flood against an empty bucket needs under 0.01 commands a check", async () => {
+    const instances = await fleet();
+    const demand = { bucketId: "b", limit: limitOf(10, 1 / 3600) };
+    let asked = 0;
+    for (let round = 0; round < 1000; round++) {
+      for (const pool of instances) {
+        asked++;
+        await pool.take([demand], 1, 0);
+      }
+    }
+    const commands = instances.reduce((sum, pool) => sum + pool.commands(), 0);
+    expect(commands / asked).toBeLessThan(0.01);
+  });
+
+  test("a hot key with a large bucket needs under 0.05 commands a check", async () => {
+    const instances = await fleet();
+    const demand = { bucketId: "b", limit: limitOf(100_000, 10_000) };
+    const taken = await Promise.all(
+      instances.map(async (pool) => {
+        let ok = 0;
+        const end = performance.now() + 600;
+        while (performance.now() < end) {
+          ok += await admitted(Array.from({ length: 20 }, () => pool.take([demand], 1, 0)));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        return ok;
+      }),
+    );
+    const commands = instances.reduce((sum, pool) => sum + pool.commands(), 0);
+    expect(commands / taken.reduce((sum, ok) => sum + ok, 0)).toBeLessThan(0.05);
+  });
+
+  test("a refused request costs no token of any bucket", async () => {
+    const [pool] = await fleet();
+    if (pool === undefined) throw new Error("no pool");
+    const wide = { bucketId: "wide", limit: limitOf(5, 1 / 3600) };
+    const narrow = { bucketId: "narrow", limit: limitOf(1, 1 / 3600) };
+    expect(await admitted([pool.take([wide, narrow], 1, 0)])).toBe(1);
+    for (let refused = 0; refused < 20; refused++)
+      expect(await admitted([pool.take([wide, narrow], 1, 0)])).toBe(0);
+    expect(await admitted(Array.from({ length: 9 }, () => pool.take([wide], 1, 0)))).toBe(4);
+  });
+
+  test("what one instance gives back, another may spend", async () => {
+    const [first, second] = await fleet();
+    if (first === undefined || second === undefined) throw new Error("two pools");
+    const demand = { bucketId: "b", limit: limitOf(40, 1 / 3600) };
+    for (let sent = 0; sent < 8; sent++) await first.take([demand], 1, 0);
+    await first.close();
+    expect(await admitted(Array.from({ length: 60 }, () => second.take([demand], 1, 0)))).toBe(32);
+  });
+
+  test("a lone client that waits Retry-After is admitted", async () => {
+    const [pool] = await fleet();
+    if (pool === undefined) throw new Error("no pool");
+    const demand = { bucketId: "b", limit: limitOf(2, 2) };
+    await admitted(Array.from({ length: 3 }, () => pool.take([demand], 1, 0)));
+    const refused = await pool.take([demand], 2, 0);
+    if (refused.ok) throw new Error("the bucket was empty");
+    await new Promise((resolve) => setTimeout(resolve, refused.retryAfterSeconds * 1000));
+    expect(await admitted([pool.take([demand], 2, 0)])).toBe(1);
+  });
+});
+
+describe("without Redis", () => {
+  const unavailable: TakeOutcome = {
+    ok: false,
+    reason: "limits_unavailable",
+    retryAfterSeconds: 1,
+    rates: [],
+  };
+  const denying: BucketStore = { take: () => unavailable };
+
+  test("an outage is decided by the fault policy, without waiting once it is known, and healing is noticed", async () => {
+    const own = await startRedis();
+    const client = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
+    let sent = 0;
+    const counted: RedisClient = {
+      ...client,
+      script(source) {
+        const run = client.script(source);
+        return (keys, args) => {
+          sent++;
+          return run(keys, args);
+        };
+      },
+    };
+    const pool = newPool(counted, denying);
+    const demand = { bucketId: "b", limit: limitOf(10, 1000, false) };
+    try {
+      expect((await pool.take([demand], 10, 0)).ok).toBe(true);
+      process.kill(own.pid, "SIGSTOP");
+      for (let failed = 0; failed < 4; failed++)
+        expect(await pool.take([demand], 10, 0)).toEqual(unavailable);
+      sent = 0;
+      for (let failed = 0; failed < 1000; failed++) await pool.take([demand], 10, 0);
+      expect(sent).toBeLessThan(20);
+      process.kill(own.pid, "SIGCONT");
+      const again = async () => (await pool.take([demand], 1, 0)).ok;
+      await expect.poll(again, { timeout: 3000, interval: 20 }).toBe(true);
+    } finally {
+      await client.close();
+      await own.stop("SIGKILL");
+    }
+  });
+});

@@ -1,0 +1,80 @@
+import { mkdtemp } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Child } from "../../scripts/child.ts";
+import { startChild } from "../../scripts/child.ts";
+import { redisBinaries } from "../../scripts/redis-binary.ts";
+import { removeAtEnd } from "./at-end.ts";
+
+export interface TestedRedis extends Child {
+  readonly port: number;
+  readonly url: string;
+  /** What redis-cli prints for a command; rejects when it fails. */
+  cli(...args: readonly string[]): Promise<string>;
+}
+
+export interface RedisOptions {
+  /** Takes the place of a Redis that has ended. */
+  readonly port?: number;
+  readonly password?: string;
+  /** Further arguments of redis-server. */
+  readonly args?: readonly string[];
+}
+
+/** A real redis-server on loopback, in memory only unless its arguments say otherwise. */
+export async function startRedis(options: RedisOptions = {}): Promise<TestedRedis> {
+  const { server, cli, env } = await redisBinaries();
+  const port = options.port ?? (await freePort());
+  const dir = await mkdtemp(join(tmpdir(), "latchkey-redis-"));
+  removeAtEnd(dir);
+  const auth = options.password === undefined ? [] : ["--requirepass", options.password];
+  const ready = Promise.withResolvers<void>();
+  const child = await startChild(
+    server,
+    [
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      dir,
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      ...auth,
+      ...(options.args ?? []),
+    ],
+    {
+      env: { ...process.env, ...env },
+      onStdoutLine: (line) => line.includes("Ready to accept connections") && ready.resolve(),
+    },
+  );
+  await Promise.race([
+    ready.promise,
+    child.exited.then((code) =>
+      Promise.reject(new Error(`redis-server ended (${code}):\n${child.output()}`)),
+    ),
+  ]);
+  const ask = async (...args: readonly string[]) => {
+    const secret = options.password === undefined ? {} : { REDISCLI_AUTH: options.password };
+    const asked = await startChild(cli, ["-p", String(port), ...args], {
+      env: { ...process.env, ...env, ...secret },
+    });
+    const code = await asked.exited;
+    if (code !== 0) throw new Error(`redis-cli ${args.join(" ")}: ${asked.output()}`);
+    return asked.output().trimEnd();
+  };
+  const userInfo = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
+  return { ...child, port, url: `redis://${userInfo}127.0.0.1:${port}`, cli: ask };
+}
+
+/** A port that was free a moment ago: redis-server cannot say which one it took. */
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === "object" && address !== null ? address.port : 0;
+}

@@ -24,12 +24,18 @@ export function callerHas(caller: Caller, scope: OperatorScope): boolean {
   return caller.kind === "admin" || (caller.kind === "key" && caller.scopes.includes(scope));
 }
 
-/** Everything that a key with these scopes can do or have others do: its own scopes, and what its role may grant. */
+/** Everything that a key with these scopes can do or have others do: what it may grant, and what those may grant. */
 export function reach(scopes: readonly string[], role: Role, policy: Policy): ReadonlySet<string> {
   const reached = new Set(scopes);
-  if (!reached.has("keys:write")) return reached;
-  for (const name of role.mayGrant) {
-    for (const scope of policy.roles.get(name)?.scopes ?? []) reached.add(scope);
+  const granters = scopes.includes("keys:write") ? [role] : [];
+  const seen = new Set<Role>();
+  for (let granter = granters.pop(); granter !== undefined; granter = granters.pop()) {
+    if (seen.has(granter)) continue;
+    seen.add(granter);
+    for (const granted of granter.mayGrant.map((name) => policy.roles.get(name))) {
+      for (const scope of granted?.scopes ?? []) reached.add(scope);
+      if (granted?.scopes.has("keys:write")) granters.push(granted);
+    }
   }
   return reached;
 }

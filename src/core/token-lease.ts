@@ -66,6 +66,8 @@ const LAST_CALL_MS = 100;
 const DEMAND_WINDOW_MS = 100;
 /** While others hold tokens they may bring some back: a refusal is not remembered for longer. */
 const EMPTY_WHILE_OTHERS_OUT_MS = 1000;
+/** Nor for less, however fast the bucket refills: what comes in meanwhile is fetched at once, and nothing is lost. */
+const EMPTY_AT_LEAST_MS = 10;
 
 export function createLeaseHolder(limit: LeaseLimit, nowMs: number): LeaseHolder {
   return {
@@ -159,7 +161,10 @@ export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number)
     return;
   }
   const waitMs = reply.waitUs / 1000;
-  const rememberedMs = reply.othersOut ? Math.min(waitMs, EMPTY_WHILE_OTHERS_OUT_MS) : waitMs;
+  const rememberedMs = Math.max(
+    EMPTY_AT_LEAST_MS,
+    reply.othersOut ? Math.min(waitMs, EMPTY_WHILE_OTHERS_OUT_MS) : waitMs,
+  );
   holder.empty = { cost: inFlight.cost, untilMs: nowMs + rememberedMs, dueMs: nowMs + waitMs };
 }
 

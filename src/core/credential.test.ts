@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { presentedCredential } from "./credential.ts";
+
+const SOURCES = ["authorization", "x-api-key"] as const;
+
+function presented(headers: Readonly<Record<string, readonly string[]>>): string {
+  const found = presentedCredential({ headers: new Map(Object.entries(headers)) }, SOURCES);
+  return found.kind === "one" ? `${found.token} in ${found.source}` : found.kind;
+}
+
+test.each([
+  ["nothing", {}, "none"],
+  ["Bearer", { authorization: ["Bearer abc.d-e_f"] }, "abc.d-e_f in authorization"],
+  ["bearer in lower case, more spaces", { authorization: ["bearer   abc"] }, "abc in authorization"],
+  ["X-API-Key", { "x-api-key": ["abc"] }, "abc in x-api-key"],
+  ["an empty Bearer", { authorization: ["Bearer"] }, "none"],
+  ["an empty X-API-Key", { "x-api-key": [""] }, "none"],
+  ["another scheme", { authorization: ["Basic dXNlcjpwYXNz"] }, "none"],
+  ["both", { authorization: ["Bearer abc"], "x-api-key": ["abc"] }, "ambiguous"],
+  ["another scheme beside X-API-Key", { authorization: ["Basic x"], "x-api-key": ["abc"] }, "ambiguous"],
+  ["one twice", { "x-api-key": ["abc", "abc"] }, "ambiguous"],
+  ["two lines joined by Envoy", { authorization: ["Bearer abc,Bearer def"] }, "ambiguous"],
+  ["another scheme joined to Bearer", { authorization: ["Basic x,Bearer def"] }, "ambiguous"],
+  ["two keys joined", { "x-api-key": ["k1,k2"] }, "ambiguous"],
+  ["white space inside", { authorization: ["Bearer abc def"] }, "ambiguous"],
+  ["a tab inside", { "x-api-key": ["abc\tdef"] }, "ambiguous"],
+  ["letters beyond ASCII", { "x-api-key": ["abcé"] }, "ambiguous"],
+  ["Bearer without a space", { authorization: ["Bearerabc"] }, "none"],
+])("%s", (_what, headers, wanted) => {
+  expect(presented(headers)).toBe(wanted);
+});
+
+test("a header that the policy does not name is not looked at", () => {
+  const headers = new Map([["authorization", ["Bearer abc"]]]);
+  expect(presentedCredential({ headers }, ["x-api-key"])).toEqual({ kind: "none" });
+});

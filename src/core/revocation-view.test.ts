@@ -1,0 +1,118 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Principal } from "./principal.ts";
+import type { Revocation } from "./revocation-view.ts";
+import { createRevocationView } from "./revocation-view.ts";
+
+const NOW = 1_800_000_000;
+
+function principalOf(more: Partial<Principal> = {}): Principal {
+  const times = { issuedAt: NOW - 10, expiresAt: NOW + 1000, refreshAfter: NOW };
+  return { keyId: "k1", family: "f1", role: "basic", scopes: [], name: "x", ...times, ...more };
+}
+
+function viewOf(...revocations: readonly Revocation[]) {
+  const view = createRevocationView();
+  view.apply(revocations);
+  return view;
+}
+
+const standing = {
+  kind: "key",
+  keyId: "k1",
+  expiresAt: NOW + 1000,
+  revoked: false,
+  disabled: false,
+} as const;
+
+test("a key stands until something ends it", () => {
+  const ended = (...revocations: readonly Revocation[]) =>
+    viewOf(...revocations).ended(principalOf({ owner: "acme" }), NOW * 1000);
+  expect(ended()).toBeUndefined();
+  expect(ended({ ...standing, version: 2, revoked: true })).toBe("key_revoked");
+  expect(ended({ ...standing, version: 2, disabled: true })).toBe("key_disabled");
+  expect(ended({ ...standing, version: 2, notAfter: NOW })).toBe("key_superseded");
+  expect(ended({ ...standing, version: 2, notAfter: NOW + 1 })).toBeUndefined();
+  expect(ended({ kind: "family", family: "f1", until: NOW + 5 })).toBe("key_revoked");
+  expect(ended({ kind: "family", family: "f2", until: NOW + 5 })).toBeUndefined();
+  for (const [scope, subject] of [
+    ["all", ""],
+    ["role", "basic"],
+    ["owner", "acme"],
+  ] as const) {
+    const cut = { kind: "cutoff", scope, subject, until: NOW + 5 } as const;
+    expect(ended({ ...cut, before: NOW - 9 })).toBe("key_revoked");
+    expect(ended({ ...cut, before: NOW - 10 })).toBeUndefined();
+    expect(ended({ ...cut, subject: "other", before: NOW })).toBeUndefined();
+  }
+});
+
+test("an older word never beats a newer one", () => {
+  const disabled = { ...standing, version: 2, disabled: true };
+  const enabled = { ...standing, version: 3 };
+  expect(viewOf(disabled, enabled).ended(principalOf(), NOW * 1000)).toBeUndefined();
+  expect(viewOf(enabled, disabled).ended(principalOf(), NOW * 1000)).toBeUndefined();
+});
+
+test("any order and any repetition of the same words give the same view", () => {
+  const word: fc.Arbitrary<Revocation> = fc.oneof(
+    // One version of a key is one word: its content follows from its number.
+    fc
+      .integer({ min: 2, max: 6 })
+      .map((version) => ({
+        ...standing,
+        version,
+        disabled: version % 2 === 0,
+        revoked: version === 6,
+        ...(version > 3 && { notAfter: NOW - 1 }),
+      })),
+    fc
+      .integer({ min: 1, max: 9 })
+      .map((until) => ({ kind: "family" as const, family: "f2", until: NOW + until })),
+    fc
+      .integer({ min: -20, max: 0 })
+      .map((before) => ({
+        kind: "cutoff" as const,
+        scope: "owner" as const,
+        subject: "acme",
+        before: NOW + before,
+        until: NOW + 5,
+      })),
+  );
+  fc.assert(
+    fc.property(
+      fc
+        .array(word, { maxLength: 8 })
+        .chain((words) =>
+          fc.tuple(
+            fc.constant(words),
+            fc.shuffledSubarray([...words, ...words], { minLength: words.length * 2 }),
+          ),
+        ),
+      ([words, shuffled]) => {
+        const principals = [
+          principalOf(),
+          principalOf({ owner: "acme" }),
+          principalOf({ keyId: "k2", family: "f2" }),
+        ];
+        const told = (list: readonly Revocation[]) =>
+          principals.map((principal) => viewOf(...list).ended(principal, NOW * 1000));
+        expect(told(shuffled)).toEqual(told(words));
+      },
+    ),
+  );
+});
+
+test("the sweep forgets what no living token needs, and nothing else", () => {
+  const view = viewOf(
+    { ...standing, version: 2, revoked: true },
+    { kind: "family", family: "f1", until: NOW + 5 },
+    { kind: "cutoff", scope: "all", subject: "", before: NOW, until: NOW + 7 },
+  );
+  view.sweep((NOW + 4) * 1000);
+  expect(view.size()).toBe(3);
+  view.sweep((NOW + 5) * 1000);
+  expect(view.size()).toBe(2);
+  view.sweep((NOW + 1000) * 1000);
+  expect(view.size()).toBe(0);
+});

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { createClient } from "../../src/client/client.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const PASSWORD = newSecret();
+let redis: TestedRedis;
+let upstream: Upstream;
+let instances: TestedLatchkey[];
+let envoys: EnvoyProcess[];
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  [redis, upstream] = await Promise.all([startRedis({ password: PASSWORD }), startUpstream()]);
+  env = {
+    JWT_SECRET: newSecret(),
+    ADMIN_TOKEN: newSecret(),
+    REDIS_URL: redis.url,
+    REDIS_COMMAND_TIMEOUT_MS: "200",
+  };
+  instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
+  envoys = await Promise.all(
+    instances.map(({ grpc }) => startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port })),
+  );
+});
+
+afterAll(async () => {
+  await Promise.all([...(envoys ?? []), ...(instances ?? [])].map((process) => process.stop()));
+  await Promise.all([redis?.stop(), upstream?.stop()]);
+});
+
+function operatorOf(instance: TestedLatchkey | undefined) {
+  return createClient({ url: `http://${instance?.operator}`, token: env["ADMIN_TOKEN"] ?? "" });
+}
+
+async function statusThrough(envoy: EnvoyProcess | undefined, key: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${envoy?.port}/v1/chat/x`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
+  return response.status;
+}
+
+describe("two instances on one Redis", () => {
+  test("know the same keys, and share their tokens to the last one", async () => {
+    const key = await operatorOf(instances[0]).register({ name: "shared", key_type: "basic" });
+    expect(await operatorOf(instances[1]).keys.show(key.key_id)).toMatchObject({
+      name: "shared",
+      status: "active",
+    });
+    const began = performance.now();
+    const statuses = await Promise.all(
+      Array.from({ length: 160 }, (_, at) => statusThrough(envoys[at % 2], key.api_key)),
+    );
+    const refilled = (performance.now() - began) / 1000;
+    const admitted = statuses.filter((status) => status === 200).length;
+    expect(statuses.filter((status) => status === 429).length).toBe(160 - admitted);
+    expect(admitted).toBeGreaterThanOrEqual(60);
+    expect(admitted).toBeLessThanOrEqual(60 + Math.ceil(refilled));
+  });
+
+  test("a refresh does not fill the bucket", async () => {
+    const operator = operatorOf(instances[0]);
+    const key = await operator.register({ name: "spent", key_type: "basic" });
+    await Promise.all(Array.from({ length: 70 }, () => statusThrough(envoys[0], key.api_key)));
+    const next = await operator.keys.rotate(key.key_id);
+    const statuses = await Promise.all(
+      Array.from({ length: 10 }, () => statusThrough(envoys[1], next.api_key)),
+    );
+    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
+  });
+
+  test("list the keys where the guide looks for them, and hold no key", async () => {
+    const key = await operatorOf(instances[0]).register({ name: "looked for", key_type: "contributor" });
+    const names = (await redis.cli("--scan", "--pattern", "api_key:*")).split("\n");
+    expect(names).toContain(`api_key:${key.key_id}`);
+    for (const name of names) expect(await redis.cli("GET", name)).not.toContain("eyJ");
+  });
+});
+
+test("a made ADMIN_TOKEN is shared by the fleet through Redis", async () => {
+  const { ADMIN_TOKEN: _, ...without } = env;
+  const [first, second] = await Promise.all([startLatchkey(without), startLatchkey(without)]);
+  const token = await redis.cli("GET", "latchkey:secret:admin_token");
+  for (const instance of [first, second]) {
+    const { keys } = await createClient({ url: `http://${instance.operator}`, token }).keys.list({
+      limit: 1,
+    });
+    expect(keys.length).toBe(1);
+    expect(instance.output()).not.toContain(token);
+    await instance.stop();
+  }
+});
+
+test("without Redis a registration is a 503 with Retry-After, and leaves nothing behind; Checks of known keys are answered", async () => {
+  const own = await startRedis();
+  const latchkey = await startLatchkey({ ...env, REDIS_URL: own.url, REDIS_COMMAND_TIMEOUT_MS: "50" });
+  const envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+  const operator = operatorOf(latchkey);
+  const key = await operator.register({ name: "before", key_type: "contributor" });
+  expect(await statusThrough(envoy, key.api_key)).toBe(200);
+  process.kill(own.pid, "SIGSTOP");
+  await expect(operator.register({ name: "during", key_type: "contributor" })).rejects.toMatchObject({
+    status: 503,
+    reason: "store-unavailable",
+    retryAfterSeconds: 1,
+  });
+  expect(await operator.validate(key.api_key)).toMatchObject({ valid: true });
+  // This store is younger than local_max: nobody may use a share of it yet.
+  expect([200, 503]).toContain(await statusThrough(envoy, key.api_key));
+  process.kill(own.pid, "SIGCONT");
+  await expect.poll(() => statusThrough(envoy, key.api_key), { timeout: 5000 }).toBe(200);
+  const names: string[] = [];
+  for await (const { name } of operator.keys.all()) names.push(name);
+  // What timed out may have been carried out once Redis went on: then it is whole, and listed; never half.
+  expect(names.filter((name) => name !== "during")).toEqual(["before"]);
+  await Promise.all([envoy.stop(), latchkey.stop()]);
+  await own.stop();
+});
+
+test("production does not start on a Redis without password", async () => {
+  const secrets = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+  const started = startLatchkey({
+    ...secrets,
+    ENVIRONMENT: "production",
+    REDIS_HOST: "127.0.0.1",
+    OPERATOR_LISTEN: "127.0.0.1:0",
+  });
+  await expect(started).rejects.toThrow("Redis has no password");
+});

@@ -57,27 +57,23 @@ test("an older word never beats a newer one", () => {
 test("any order and any repetition of the same words give the same view", () => {
   const word: fc.Arbitrary<Revocation> = fc.oneof(
     // One version of a key is one word: its content follows from its number.
-    fc
-      .integer({ min: 2, max: 6 })
-      .map((version) => ({
-        ...standing,
-        version,
-        disabled: version % 2 === 0,
-        revoked: version === 6,
-        ...(version > 3 && { notAfter: NOW - 1 }),
-      })),
+    fc.integer({ min: 2, max: 6 }).map((version) => ({
+      ...standing,
+      version,
+      disabled: version % 2 === 0,
+      revoked: version === 6,
+      ...(version > 3 && { notAfter: NOW - 1 }),
+    })),
     fc
       .integer({ min: 1, max: 9 })
       .map((until) => ({ kind: "family" as const, family: "f2", until: NOW + until })),
-    fc
-      .integer({ min: -20, max: 0 })
-      .map((before) => ({
-        kind: "cutoff" as const,
-        scope: "owner" as const,
-        subject: "acme",
-        before: NOW + before,
-        until: NOW + 5,
-      })),
+    fc.integer({ min: -20, max: 0 }).map((before) => ({
+      kind: "cutoff" as const,
+      scope: "owner" as const,
+      subject: "acme",
+      before: NOW + before,
+      until: NOW + 5,
+    })),
   );
   fc.assert(
     fc.property(

@@ -1,0 +1,264 @@
+import { createHmac, randomBytes } from "node:crypto";
+import fc from "fast-check";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { KeyRecord } from "../core/key-record.ts";
+import { claimsOf } from "../core/key-record.ts";
+import type { Verification } from "../core/ports.ts";
+import type { KeyRing } from "./key-ring.ts";
+import { createKeyRing } from "./key-ring.ts";
+import { createSigner } from "./signer.ts";
+import { createVerifier } from "./verifier.ts";
+
+const NOW = 1_800_000_000;
+const SECRET = randomBytes(32).toString("base64url");
+const OTHER = randomBytes(32).toString("base64url");
+const names = { issuer: "blyan-api", audience: "latchkey" };
+const record: KeyRecord = {
+  keyId: "basic_1800000000_abcdefghijklmnopqrstuv",
+  family: "fam_abcdefghijklmnopqrstuv",
+  familyStartedAt: NOW,
+  owner: "acme",
+  role: "basic",
+  scopes: ["chat:read", "chat:write"],
+  name: "Zoë",
+  issuedAt: NOW,
+  expiresAt: NOW + 1000,
+  refreshAfter: NOW + 500,
+  selfService: false,
+  disabled: false,
+  version: 1,
+};
+let ring: KeyRing;
+let token: string;
+
+beforeAll(async () => {
+  ring = await createKeyRing([SECRET]);
+  token = await createSigner(() => ring, names).sign(record);
+});
+
+type Members = Readonly<Record<string, unknown>>;
+
+function encode(value: unknown): string {
+  return Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+}
+
+/** Signs whatever it is given with the real secret: what is wrong is then not the signature. */
+function forge(header: unknown, claims: unknown, secret = SECRET): string {
+  const signed = `${encode(header)}.${encode(claims)}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
+}
+
+const goodHeader = () => ({ typ: "JWT", alg: "HS256", kid: ring.signing.kid });
+const goodClaims = () => ({ ...claimsOf(record, names.issuer, names.audience) });
+
+async function verify(text: string, nowSeconds = NOW, keys = ring): Promise<string> {
+  const verifier = createVerifier({ ...names, ring: () => keys, cacheSize: 10 });
+  const result: Verification = await verifier.verify(text, nowSeconds * 1000);
+  return result.ok ? "good" : result.reason;
+}
+
+test("our own token is good, and says who it is", async () => {
+  const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+  const { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter } = record;
+  const principal = { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter };
+  expect(await verifier.verify(token, NOW * 1000)).toEqual({ ok: true, principal });
+  expect(await verify(forge(goodHeader(), goodClaims()))).toBe("good");
+});
+
+describe("one token has one spelling", () => {
+  const spellings: readonly (readonly [what: string, alter: (text: string) => string])[] = [
+    ["padding", (text) => `${text}=`],
+    ["a trailing space", (text) => `${text} `],
+    ["a trailing newline", (text) => `${text}\n`],
+    ["a space inside", (text) => text.replace(".", ". ")],
+    ["the other base64 alphabet", (text) => text.replace(/[-_]/, "+")],
+    ["a fourth part", (text) => `${text}.x`],
+    ["two parts", (text) => text.split(".").slice(0, 2).join(".")],
+    ["an empty signature", (text) => `${text.split(".").slice(0, 2).join(".")}.`],
+    [
+      "an unused bit of the signature",
+      (text) => text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1),
+    ],
+  ];
+  test.each(spellings)("%s: refused", async (_what, alter) => {
+    // 32 bytes end in a character of which two bits are unused.
+    const last = "AEIMQUYcgkosw048".includes(token.at(-1) ?? "");
+    expect(last).toBe(true);
+    expect(await verify(alter(token))).toBe("credential_invalid");
+  });
+});
+
+describe("a header that is not ours is refused", () => {
+  const headers: readonly (readonly [what: string, header: () => unknown])[] = [
+    ["alg none", () => ({ ...goodHeader(), alg: "none" })],
+    ["alg in lower case", () => ({ ...goodHeader(), alg: "hs256" })],
+    ["another alg", () => ({ ...goodHeader(), alg: "HS512" })],
+    ["no alg", () => ({ typ: "JWT", kid: ring.signing.kid })],
+    ["no typ", () => ({ alg: "HS256", kid: ring.signing.kid })],
+    ["another typ", () => ({ ...goodHeader(), typ: "at+jwt" })],
+    ["no kid", () => ({ typ: "JWT", alg: "HS256" })],
+    ["an unknown kid", () => ({ ...goodHeader(), kid: "x" })],
+    ["a kid that is no text", () => ({ ...goodHeader(), kid: 1 })],
+    ["a long kid", () => ({ ...goodHeader(), kid: "k".repeat(100) })],
+    ["a jwk", () => ({ ...goodHeader(), jwk: {} })],
+    ["crit", () => ({ ...goodHeader(), crit: ["b64"], b64: true })],
+    ["cty", () => ({ ...goodHeader(), cty: "JWT" })],
+    ["a BOM", () => `\ufeff${JSON.stringify(goodHeader())}`],
+    ["no JSON", () => "x"],
+    ["null", () => null],
+  ];
+  test.each(headers)("%s", async (_what, header) => {
+    expect(await verify(forge(header(), goodClaims()))).toBe("credential_invalid");
+  });
+});
+
+describe("claims that are not ours are refused", () => {
+  const changes: readonly (readonly [what: string, change: Members])[] = [
+    ["another issuer", { iss: "x" }],
+    ["another audience", { aud: "x" }],
+    ["two audiences", { aud: ["latchkey", "x"] }],
+    ["a subject that is a number", { sub: 5 }],
+    ["an empty subject", { sub: "" }],
+    ["a key id of another form", { jti: "basic_x" }],
+    ["a key id with a glob", { jti: "basic_1_abcdefghijklmnop*" }],
+    ["a key id that is an object", { jti: {} }],
+    ["a scope list", { scope: ["chat:read"] }],
+    ["exp as a float", { exp: NOW + 0.5 }],
+    ["exp in milliseconds", { exp: (NOW + 1000) * 1000 }],
+    ["exp without end", { exp: 1e308 }],
+    ["exp as text", { exp: String(NOW + 1000) }],
+    ["exp before iat", { exp: NOW - 1, iat: NOW }],
+    ["more than 400 days", { exp: NOW + 400 * 86_400 + 1 }],
+    ["iat in the future", { iat: NOW + 6 }],
+    ["nbf in the future", { nbf: NOW + 6 }],
+    ["a claim that we do not know", { admin: true }],
+    ["an owner with a separator", { own: "a:b" }],
+    ["a name that is an object", { name: {} }],
+  ];
+  test.each(changes)("%s", async (_what, change) => {
+    const verdict = await verify(forge(goodHeader(), { ...goodClaims(), ...change }));
+    expect(["credential_invalid", "key_expired"]).toContain(verdict);
+    if (!("exp" in change)) expect(verdict).toBe("credential_invalid");
+  });
+
+  test.each([
+    "iss",
+    "aud",
+    "sub",
+    "fam",
+    "jti",
+    "name",
+    "role",
+    "scope",
+    "iat",
+    "nbf",
+    "exp",
+    "refresh_after",
+  ])("without %s", async (claim) => {
+    const left = Object.fromEntries(Object.entries(goodClaims()).filter(([name]) => name !== claim));
+    expect(await verify(forge(goodHeader(), left))).toBe("credential_invalid");
+  });
+
+  test("clocks may differ by 5 seconds for iat and nbf, and by none for exp", async () => {
+    expect(await verify(forge(goodHeader(), { ...goodClaims(), iat: NOW + 5, nbf: NOW + 5 }))).toBe("good");
+    expect(await verify(token, NOW + 999)).toBe("good");
+    expect(await verify(token, NOW + 1000)).toBe("key_expired");
+  });
+
+  test("Infinity, a BOM, __proto__ and no JSON", async () => {
+    const text = JSON.stringify(goodClaims());
+    for (const odd of [
+      text.replace(String(NOW + 1000), "1e999"),
+      `\ufeff${text}`,
+      text.replace("{", '{"__proto__":{},'),
+      "x",
+      "[]",
+      "null",
+    ]) {
+      expect(await verify(forge(goodHeader(), odd))).toBe("credential_invalid");
+    }
+  });
+});
+
+test("that a key has expired is told only to whom its signature is good", async () => {
+  const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+  expect(await verifier.verify(token, (NOW + 2000) * 1000)).toMatchObject({
+    ok: false,
+    reason: "key_expired",
+    principal: { keyId: record.keyId },
+  });
+  expect(await verify(forge(goodHeader(), goodClaims(), OTHER), NOW + 2000)).toBe("credential_invalid");
+});
+
+test("a longer token than any of ours is refused before it is decoded", async () => {
+  expect(await verify(forge(goodHeader(), { ...goodClaims(), name: "x".repeat(9000) }))).toBe(
+    "credential_invalid",
+  );
+});
+
+test("every secret of the ring verifies, the first signs, and a short one makes no ring", async () => {
+  const both = await createKeyRing([OTHER, SECRET]);
+  expect(await verify(token, NOW, both)).toBe("good");
+  const signed = await createSigner(() => both, names).sign(record);
+  expect(await verify(signed, NOW, both)).toBe("good");
+  expect(await verify(signed, NOW, ring)).toBe("credential_invalid");
+  await expect(createKeyRing(["x".repeat(31)])).rejects.toThrow(RangeError);
+  expect(ring.kids[0]).not.toContain(SECRET.slice(0, 6));
+});
+
+describe("the cache", () => {
+  test("answers at once, as long as the key lives, and not after the keys have changed", async () => {
+    const results: string[] = [];
+    let keys = ring;
+    const verifier = createVerifier({
+      ...names,
+      ring: () => keys,
+      cacheSize: 10,
+      observe: (result) => results.push(result),
+    });
+    await verifier.verify(token, NOW * 1000);
+    expect(verifier.verify(token, NOW * 1000)).toMatchObject({ ok: true });
+    expect(verifier.verify(token, (NOW + 1000) * 1000)).toMatchObject({ ok: false, reason: "key_expired" });
+    expect(results).toEqual(["miss", "hit", "hit"]);
+    keys = await createKeyRing([OTHER]);
+    verifier.clear();
+    expect(await verifier.verify(token, NOW * 1000)).toEqual({ ok: false, reason: "credential_invalid" });
+  });
+
+  test("is bounded, and keeps what is used", async () => {
+    const results: string[] = [];
+    const verifier = createVerifier({
+      ...names,
+      ring: () => ring,
+      cacheSize: 2,
+      observe: (result) => results.push(result),
+    });
+    const [first = "", second = "", third = ""] = ["a", "b", "c"].map((name) =>
+      forge(goodHeader(), { ...goodClaims(), name }),
+    );
+    for (const text of [first, second, first, third, first, second]) await verifier.verify(text, NOW * 1000);
+    expect(results).toEqual(["miss", "miss", "hit", "miss", "hit", "miss"]);
+  });
+
+  test("never keeps what was refused", async () => {
+    const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+    const bad = forge(goodHeader(), goodClaims(), OTHER);
+    await verifier.verify(bad, NOW * 1000);
+    expect(await verifier.verify(bad, NOW * 1000)).toEqual({ ok: false, reason: "credential_invalid" });
+  });
+});
+
+test("whatever it is given, it neither throws nor lets it pass", async () => {
+  const part = fc.oneof(fc.string(), fc.stringMatching(/^[A-Za-z0-9_-]*$/), fc.json().map(encode));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        fc.string({ unit: "binary" }),
+        fc.tuple(part, part, part).map((parts) => parts.join(".")),
+      ),
+      async (text) => {
+        expect(await verify(text)).toBe("credential_invalid");
+      },
+    ),
+  );
+});

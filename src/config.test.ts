@@ -1,0 +1,194 @@
+import { randomBytes } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Environment } from "./config.ts";
+import { readConfig } from "./config.ts";
+import { weakness } from "./weak-secret.ts";
+
+const strong = () => randomBytes(32).toString("base64");
+const noFiles = (path: string): string => {
+  throw new Error(`ENOENT: ${path}`);
+};
+
+function problemsOf(environment: Environment, files = noFiles): readonly string[] {
+  const result = readConfig(environment, files);
+  return result.ok ? [] : result.problems;
+}
+
+function settingsOf(environment: Environment, files = noFiles) {
+  const result = readConfig(environment, files);
+  if (!result.ok) throw new Error(result.problems.join("\n"));
+  return result.settings;
+}
+
+test("without anything, everything has its default", () => {
+  expect(settingsOf({})).toMatchObject({
+    GRPC_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 9191 },
+    HTTP_LISTEN: { host: "127.0.0.1", port: 8000 },
+    OPS_LISTEN: { host: "127.0.0.1", port: 9464 },
+    STORE: "embedded",
+    JWT_ISSUER: "blyan-api",
+    ENVIRONMENT: "development",
+    DRAIN_SECONDS: 5,
+    RECORD_RETENTION: 604_800,
+  });
+  expect(settingsOf({}).OPERATOR_LISTEN).toBeUndefined();
+});
+
+test("an empty variable counts as not set", () => {
+  expect(settingsOf({ JWT_SECRET: "", HTTP_LISTEN: "", ADMIN_TOKEN: "" })).toMatchObject({
+    HTTP_LISTEN: { port: 8000 },
+  });
+});
+
+test("forms: addresses, sockets, durations and lists", () => {
+  const [first, second] = [strong(), strong()];
+  expect(
+    settingsOf({
+      GRPC_LISTEN: "unix:/run/l.sock",
+      HTTP_LISTEN: "[::1]:80",
+      TTL_BASIC: "30d",
+      TTL_CONTRIBUTOR: "60",
+      ADMIN_TOKEN: `${first}, ${second}`,
+    }),
+  ).toMatchObject({
+    GRPC_LISTEN: { kind: "unix", path: "/run/l.sock" },
+    HTTP_LISTEN: { host: "::1", port: 80 },
+    TTL_BASIC: 2_592_000,
+    TTL_CONTRIBUTOR: 60,
+    ADMIN_TOKEN: [first, second],
+  });
+  expect(settingsOf({ ADMIN_TOKEN: "off" }).ADMIN_TOKEN).toBe("off");
+  expect(settingsOf({ REDIS_HOST: "r", JWT_SECRET: strong() }).STORE).toBe("redis");
+});
+
+test("every problem is told at once, and no secret with it", () => {
+  const secret = "short-secret-of-mine";
+  const problems = problemsOf({
+    GRPC_LISTEN: "nowhere",
+    DRAIN_SECONDS: "-1",
+    JWT_SECRET: secret,
+    LOG_LEVEL: "loud",
+    TTL_BASIC: "soon",
+    REDIS_URL: "http://x",
+  });
+  expect(problems.map((problem) => problem.split(" ")[0]).sort()).toEqual([
+    "DRAIN_SECONDS",
+    "GRPC_LISTEN",
+    "JWT_SECRET",
+    "LOG_LEVEL",
+    "REDIS_URL",
+    "TTL_BASIC",
+  ]);
+  expect(problems.join("\n")).not.toContain(secret);
+});
+
+describe("a secret from a file", () => {
+  test("is read, a list one a line", () => {
+    const [first, second] = [strong(), strong()];
+    const files = (path: string) => (path === "/s" ? `${first}\n` : `${first}\n${second}\n`);
+    expect(settingsOf({ JWT_SECRET_FILE: "/s", ADMIN_TOKEN_FILE: "/t" }, files)).toMatchObject({
+      JWT_SECRET: first,
+      ADMIN_TOKEN: [first, second],
+    });
+  });
+
+  test("beside the variable is one too many; a missing file is told; other settings have no file", () => {
+    expect(problemsOf({ JWT_SECRET: strong(), JWT_SECRET_FILE: "/s" })).toEqual([
+      "JWT_SECRET and JWT_SECRET_FILE are both set: give one",
+    ]);
+    expect(problemsOf({ JWT_SECRET_FILE: "/s" })[0]).toMatch(/^JWT_SECRET_FILE cannot be read: ENOENT/);
+    expect(settingsOf({ HTTP_LISTEN_FILE: "/s" })).toMatchObject({ HTTP_LISTEN: { port: 8000 } });
+  });
+});
+
+describe("production", () => {
+  const good = () => ({ ENVIRONMENT: "production", JWT_SECRET: strong(), ADMIN_TOKEN: strong() });
+
+  test("starts with strong secrets, its operator door apart", () => {
+    expect(settingsOf(good()).OPERATOR_LISTEN).toEqual({ kind: "tcp", host: "127.0.0.1", port: 8001 });
+    expect(settingsOf({ ...good(), ADMIN_TOKEN: "off" }).ADMIN_TOKEN).toBe("off");
+  });
+
+  test.each([
+    ["no JWT_SECRET", { JWT_SECRET: undefined }, "JWT_SECRET is missing"],
+    ["no ADMIN_TOKEN", { ADMIN_TOKEN: undefined }, "ADMIN_TOKEN is missing"],
+    ["a short secret", { JWT_SECRET: "x7Jq" }, "JWT_SECRET must have at least 32 bytes"],
+    ["a blank secret", { JWT_SECRET: " ".repeat(40) }, "JWT_SECRET is blank"],
+    [
+      "a well-known word",
+      { JWT_SECRET: "your-super-secret-jwt-key-change-me" },
+      "JWT_SECRET is made of well-known words",
+    ],
+    ["a word again and again", { JWT_SECRET: "changeme".repeat(5) }, "JWT_SECRET repeats itself"],
+    ["one letter", { JWT_SECRET: "a".repeat(64) }, "JWT_SECRET repeats itself"],
+    ["a sequence", { JWT_SECRET: "0123456789012345678901234567890123456789" }, "JWT_SECRET"],
+    ["the alphabet", { JWT_SECRET: "abcdefghijklmnopqrstuvwxyzabcdefgh" }, "JWT_SECRET is a sequence"],
+    [
+      "the alphabet backwards",
+      { JWT_SECRET: "zyxwvutsrqponmlkjihgfedcbazyxwvutsrq" },
+      "JWT_SECRET is a sequence",
+    ],
+    [
+      "one weak among several",
+      { ADMIN_TOKEN: `${strong()},${"ab".repeat(20)}` },
+      "ADMIN_TOKEN repeats itself",
+    ],
+    ["a weak old secret", { JWT_SECRET_PREVIOUS: "secret".repeat(8) }, "JWT_SECRET_PREVIOUS repeats itself"],
+    ["gRPC beyond loopback", { GRPC_LISTEN: "0.0.0.0:9191" }, "GRPC_LISTEN would listen in clear text"],
+    ["HTTP beyond loopback", { HTTP_LISTEN: "10.0.0.1:8000" }, "HTTP_LISTEN would listen in clear text"],
+    [
+      "operators beyond loopback",
+      { OPERATOR_LISTEN: "[::]:8001" },
+      "OPERATOR_LISTEN would listen in clear text",
+    ],
+    ["Redis without a password", { REDIS_URL: "redis://r:6379" }, "Redis has no password"],
+    [
+      "Redis named twice",
+      { REDIS_URL: "redis://:p@r", REDIS_HOST: "r" },
+      "REDIS_URL and REDIS_HOST are both set",
+    ],
+    [
+      "redis without a Redis",
+      { STORE: "redis", REDIS_PASSWORD: "p" },
+      "STORE is redis: REDIS_URL or REDIS_HOST must say which",
+    ],
+  ] as const)("does not start with %s", (_what, change, problem) => {
+    const problems = problemsOf({ ...good(), ...change });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(problem);
+  });
+
+  test("may listen anywhere where a mesh encrypts", () => {
+    const anywhere = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+    expect(problemsOf({ ...good(), ...anywhere, ALLOW_CLEARTEXT: "grpc, http" })).toHaveLength(1);
+    expect(problemsOf({ ...good(), ...anywhere, ALLOW_CLEARTEXT: "grpc,http,operator" })).toEqual([]);
+    expect(problemsOf({ ...good(), GRPC_LISTEN: "unix:/run/x" })).toEqual([]);
+  });
+});
+
+test("a fleet in development must share its signing secret", () => {
+  expect(problemsOf({ REDIS_HOST: "r" })).toEqual([
+    "JWT_SECRET is missing: instances that share a Redis must share it",
+  ]);
+});
+
+test("what a generator gives is never called weak", () => {
+  const encodings = ["base64", "base64url", "hex"] as const;
+  fc.assert(
+    fc.property(fc.constantFrom(...encodings), fc.integer({ min: 32, max: 64 }), (encoding, bytes) => {
+      expect(weakness(randomBytes(bytes).toString(encoding))).toBeUndefined();
+    }),
+  );
+  fc.assert(
+    fc.property(
+      fc
+        .array(fc.nat({ max: 9 }), { minLength: 40, maxLength: 60 })
+        .filter((digits) => new Set(digits).size > 6),
+      (digits) => {
+        const text = digits.join("");
+        expect([undefined, "is a sequence", "repeats itself"]).toContain(weakness(text));
+      },
+    ),
+  );
+});

@@ -95,10 +95,10 @@ function fieldProblems(issue: z.core.$ZodIssue, root: string): FieldProblem[] {
   return [{ pointer: pointerTo(root, issue.path), detail: issue.message }];
 }
 
-/** RFC 6901 §6: a JSON Pointer as a URI fragment. */
+/** RFC 6901 §6: a JSON Pointer as a URI fragment. Half a character, which a URI cannot hold, is shown as U+FFFD. */
 export function pointerTo(root: string, path: readonly PropertyKey[]): string {
   const tokens = path.map((part) =>
-    encodeURIComponent(String(part).replaceAll("~", "~0").replaceAll("/", "~1")),
+    encodeURIComponent(String(part).toWellFormed().replaceAll("~", "~0").replaceAll("/", "~1")),
   );
   return `#${root}${tokens.map((token) => `/${token}`).join("")}`;
 }

@@ -246,3 +246,10 @@ test("a listing gives every key once, with its last use", async () => {
   });
   expect(named.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
 });
+
+test("no listing and no line of the log holds a key", async () => {
+  const { keys } = await admin.keys.list({ limit: 500 });
+  expect(JSON.stringify(keys)).not.toMatch(/eyJ[A-Za-z0-9_-]{20}/);
+  expect(latchkey.output()).not.toMatch(/eyJ[A-Za-z0-9_-]{20}/);
+  expect(latchkey.output()).not.toContain(ENV.ADMIN_TOKEN);
+});

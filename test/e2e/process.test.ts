@@ -1,0 +1,162 @@
+import { spawnSync } from "node:child_process";
+import { connect } from "node:net";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/client.ts";
+import { newSecret, registerKey } from "../support/keys.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
+const production = () => ({
+  ENVIRONMENT: "production",
+  JWT_SECRET: newSecret(),
+  ADMIN_TOKEN: newSecret(),
+  OPERATOR_LISTEN: "127.0.0.1:0",
+});
+
+function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const { PATH } = process.env;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
+    encoding: "utf8",
+    env: { PATH, ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+describe("latchkey serve", () => {
+  test("with wrong settings does not start, and says all that is wrong in one message", () => {
+    const { status, stderr } = run(["serve"], { GRPC_LISTEN: "x", LOG_LEVEL: "y", JWT_SECRET: "short" });
+    expect(status).toBe(1);
+    expect(stderr.split("\n").filter((line) => line.startsWith("  - "))).toHaveLength(3);
+  });
+
+  test("does not take a policy file that is not there for the built-in one", () => {
+    const { status, stderr } = run(["serve"], { POLICY_FILE: "/nowhere/policy.yaml" });
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining("/nowhere/policy.yaml: there is no such file"),
+    ]);
+  });
+
+  test("in production keeps the operator API off the HTTP door", async () => {
+    const env = production();
+    const latchkey = await startLatchkey(env);
+    expect(latchkey.operator).not.toBe(latchkey.http);
+    const list = (address: string) =>
+      createClient({ url: `http://${address}`, token: env.ADMIN_TOKEN }).keys.list();
+    await expect(list(latchkey.http)).rejects.toMatchObject({ status: 404 });
+    expect(await list(latchkey.operator)).toEqual({ keys: [], next_cursor: null });
+    expect(await (await fetch(`http://${latchkey.http}/openapi.json`)).text()).not.toContain("/api/admin");
+    await latchkey.stop();
+  });
+
+  test("says that it drains while it goes on serving, and ends at once at the second signal", async () => {
+    const latchkey = await startLatchkey({ DRAIN_SECONDS: "60" });
+    expect((await fetch(`http://${latchkey.ops}/readyz`)).status).toBe(200);
+    process.kill(latchkey.pid, "SIGTERM");
+    await expect
+      .poll(async () => (await fetch(`http://${latchkey.ops}/readyz`)).status, { timeout: 5000 })
+      .toBe(503);
+    expect(await (await fetch(`http://${latchkey.ops}/readyz`)).json()).toEqual({
+      status: "not_ready",
+      parts: { instance: "draining" },
+    });
+    expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
+    await registerKey(latchkey.http);
+    expect(await latchkey.stop("SIGTERM")).toBe(0);
+  });
+
+  test("says in one sentence that a door is taken, or a store", async () => {
+    const latchkey = await startLatchkey();
+    const taken = startLatchkey({ HTTP_LISTEN: latchkey.http });
+    await expect(taken).rejects.toThrow(`an HTTP door cannot listen on ${latchkey.http}`);
+    await expect(startLatchkey({ DATA_DIR: latchkey.dataDir })).rejects.toThrow("another process uses");
+    await latchkey.stop();
+  });
+
+  test("lives through garbage at every door", async () => {
+    const latchkey = await startLatchkey();
+    for (const address of [latchkey.grpc, latchkey.http, latchkey.ops]) {
+      const port = Number(address.split(":").at(-1));
+      await new Promise<void>((resolve) => {
+        const socket = connect(port, "127.0.0.1", () =>
+          socket.end(Buffer.from("\u0000\u0001garbage\r\n\r\n".repeat(50))),
+        );
+        socket.on("close", () => resolve()).on("error", () => resolve());
+        socket.resume();
+      });
+    }
+    await registerKey(latchkey.http);
+    await latchkey.stop();
+  });
+});
+
+describe("the command line", () => {
+  test.each([
+    ["--help"],
+    ["serve", "--help"],
+    ["keys", "--help"],
+    ["keys", "register", "--help"],
+    ["keys", "list", "--help"],
+  ])("%s %s helps", (...args) => {
+    const { status, stdout } = run(args);
+    expect(status).toBe(0);
+    expect(stdout).toContain("Usage: latchkey");
+  });
+
+  test.each([
+    [["nonsense"]],
+    [["keys", "revoke"]],
+    [["keys", "register", "--name", "x"]],
+    [["keys", "list", "--status", "dead"]],
+    [["keys", "rotate", "x", "--overlap", "soon"]],
+  ])("%j is called wrongly: exit code 2", (args) => {
+    const { status, stderr } = run(args);
+    expect([status, stderr]).toEqual([2, expect.stringContaining("error:")]);
+  });
+
+  test("registers, lists, shows, disables, rotates and revokes keys; the key alone is on stdout", async () => {
+    const ADMIN_TOKEN = newSecret();
+    const latchkey = await startLatchkey({ ADMIN_TOKEN });
+    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    const made = run(["keys", "register", "--name", "evil\u001b[2Jname", "--role", "contributor"], env);
+    expect(made.status).toBe(1);
+    expect(made.stderr).toContain("#/name");
+    const registered = run(
+      [
+        "keys",
+        "register",
+        "--name",
+        "cli",
+        "--role",
+        "contributor",
+        "--owner",
+        "acme",
+        "--ttl",
+        "12h",
+        "--scopes",
+        "chat:read",
+      ],
+      env,
+    );
+    expect(registered.stdout).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    const [line = ""] = run(["keys", "list", "--owner", "acme", "--json"], env).stdout.split("\n");
+    const { key_id: keyId } = JSON.parse(line);
+    expect(run(["keys", "show", keyId], env).stdout).toMatch(/scopes +\["chat:read"\]/);
+    expect(run(["keys", "disable", keyId], env).stdout).toBe(`${keyId}: disabled\n`);
+    expect(run(["keys", "enable", keyId], env).stdout).toBe(`${keyId}: active\n`);
+    expect(run(["keys", "rotate", keyId, "--overlap", "0s", "--json"], env).stdout).toContain(
+      '"api_key":"eyJ',
+    );
+    expect(run(["keys", "revoke", "--owner", "acme"], env)).toMatchObject({
+      status: 0,
+      stdout: "revoked: acme\n",
+    });
+    expect(run(["keys", "list", "--status", "revoked"], env).stdout.match(/revoked/g)).toHaveLength(2);
+    expect(run(["keys", "export"], env).stdout).not.toContain("eyJ");
+    const refused = run(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
+    await latchkey.stop();
+    expect(run(["keys", "list"], env).stderr).toContain("does not answer");
+  });
+});

@@ -42,7 +42,7 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const { settings, log } = options;
   const metrics = createMetrics(options.version);
   metrics.policyInForce(options.policy);
-  const stores = await openStores({ ...options, policy: () => options.policy });
+  const stores = await openStores({ ...options, policy: () => options.policy, leases: metrics.leases });
   const { registry, verifier } = await openRegistry(options, stores, metrics);
   const upkeep = createUpkeep({
     ...registry,
@@ -58,6 +58,7 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     check,
     metrics,
     adminTokens: admins,
+    bucketAdmin: stores.bucketAdmin,
   });
 }
 

@@ -2,13 +2,14 @@ import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
 import { introspectRoute } from "./api/introspect-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
+import { limitRoutes } from "./api/limit-routes.ts";
 import { operatorRoutes } from "./api/operator-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { pageRoutes } from "./api/page-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
 import type { Policy } from "./core/policy.ts";
-import type { KeyVerifier } from "./core/ports.ts";
+import type { BucketAdmin, KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
@@ -41,6 +42,7 @@ interface DoorOptions {
   readonly check: Check;
   readonly metrics: Metrics;
   readonly adminTokens: readonly string[];
+  readonly bucketAdmin: BucketAdmin;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -91,7 +93,7 @@ function endpointsOf(options: DoorOptions) {
   const ports = apiPorts(options);
   const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
   const open = [...keyRoutes(ports), introspectRoute(ports, names)];
-  const all = [...open, ...operatorRoutes(ports)];
+  const all = [...open, ...operatorRoutes(ports), ...limitRoutes(ports, options.bucketAdmin)];
   return {
     open: [...open, ...pageRoutes(open, options.version)],
     all: [...all, ...pageRoutes(all, options.version)],

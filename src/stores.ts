@@ -1,14 +1,16 @@
 import type { Closing } from "./closing.ts";
 import { createBreaker } from "./core/breaker.ts";
+import type { LeasePool } from "./core/lease-pool.ts";
 import { createLeasePool } from "./core/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
 import type { Policy } from "./core/policy.ts";
-import type { BucketStore, KeyStore } from "./core/ports.ts";
+import type { BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
 import { everyTurn } from "./every-turn.ts";
 import { randomText } from "./random.ts";
+import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
@@ -32,6 +34,7 @@ const GIVE_BACK_EVERY_MS = 50;
 export interface Stores {
   readonly keys: KeyStore;
   readonly buckets: BucketStore;
+  readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
 }
 
@@ -40,6 +43,8 @@ export interface StoresOptions {
   readonly policy: () => Policy;
   readonly log: Log;
   readonly closing: Closing;
+  /** Hears of every exchange of tokens with the shared store. */
+  readonly leases: (what: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
 }
 
 /** Opens the stores that `STORE` names. Rejects when they cannot be had. */
@@ -50,9 +55,11 @@ export function openStores(options: StoresOptions): Promise<Stores> {
 async function openEmbedded({ settings, closing }: StoresOptions): Promise<Stores> {
   const database = openDatabase(settings.DATA_DIR);
   closing.later("the store", database.close);
+  const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   return {
     keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION }),
-    buckets: createBucketStore({ maxBuckets: MAX_BUCKETS }),
+    buckets,
+    bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
   };
 }
@@ -70,18 +77,18 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
   });
   closing.later("the connection to Redis", client.close);
+  const buckets = await openSharedBuckets(client, options);
   return {
     keys: createRedisKeyStore(client, { recordRetentionSeconds: settings.RECORD_RETENTION }),
-    buckets: await openSharedBuckets(client, options),
+    buckets,
+    bucketAdmin: createBucketAdmin(client, buckets.forget),
     secrets: createRedisKeeper(client),
   };
 }
 
 /** Buckets that all instances share, with the fleet's heartbeat, by which each knows its part should Redis be gone. */
-async function openSharedBuckets(
-  client: RedisClient,
-  { policy, log, closing }: StoresOptions,
-): Promise<BucketStore> {
+async function openSharedBuckets(client: RedisClient, options: StoresOptions): Promise<LeasePool> {
+  const { policy, log, closing } = options;
   const monotonicMs = () => performance.now();
   const instanceId = randomText();
   const breaker = createBreaker(BREAKER);
@@ -102,6 +109,7 @@ async function openSharedBuckets(
     monotonicMs,
     instanceId,
     maxBuckets: MAX_BUCKETS,
+    observe: options.leases,
     withoutStore: createFaultPolicy(() => policy().faults.limits, local),
   });
   closing.later("the leases", pool.close);

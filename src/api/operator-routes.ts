@@ -1,25 +1,13 @@
 import { changeKey, listKeys, showKey } from "../core/key-administration.ts";
 import { revokeFamily, revokeOne, revokeOwner } from "../core/key-ending.ts";
-import { isKeyId } from "../core/key-record.ts";
 import { rotateByOperator } from "../core/key-renewal.ts";
-import type { OperatorScope } from "../core/operator.ts";
-import type { CallOrigin } from "../core/registry.ts";
 import { keyBody, sendIssued, sendRefused } from "./answers.ts";
 import type { ApiPorts } from "./calls.ts";
-import { operatorOf, originOf } from "./calls.ts";
-import type { Call, Endpoint } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import type { ProblemName } from "./problem.ts";
+import { aboutKey, asOperator, OPERATOR_PROBLEMS, sendPathProblem } from "./operator-call.ts";
 import { sendProblem } from "./problem.ts";
 import { issuedKey, keyAnswer, keyListAnswer, listQuery, patchBody, rotateBody } from "./schemas.ts";
-
-const PROBLEMS = [
-  "operator_required",
-  "operator_scope_missing",
-  "credential_invalid",
-  "request_invalid",
-  "store_unavailable",
-] as const satisfies readonly ProblemName[];
 
 const DEFAULT_PAGE = 100;
 
@@ -36,39 +24,6 @@ export function operatorRoutes(ports: ApiPorts): readonly Endpoint[] {
   ];
 }
 
-/** Runs the rest only for an operator with the scope; the refusal has been sent otherwise. */
-async function asOperator<B, Q>(
-  call: Call<B, Q>,
-  ports: ApiPorts,
-  scope: OperatorScope,
-  next: (origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
-): Promise<Call<B, Q>["reply"]> {
-  const operator = await operatorOf(call.request, call.reply, ports, scope);
-  return operator === undefined ? call.reply : next(originOf(call.request, operator, ports));
-}
-
-/** The same for a call about one key, whose id must have the form of one: a key itself must not pass for its id. */
-function aboutKey<B, Q>(
-  call: Call<B, Q>,
-  ports: ApiPorts,
-  scope: OperatorScope,
-  next: (keyId: string, origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
-): Promise<Call<B, Q>["reply"]> {
-  return asOperator(call, ports, scope, async (origin) => {
-    const keyId = call.param("key_id");
-    if (isKeyId(keyId)) return next(keyId, origin);
-    return sendPathProblem(
-      call,
-      "key_id",
-      "is not a key id: those look like basic_1700000000_…, and are no keys",
-    );
-  });
-}
-
-function sendPathProblem<B, Q>(call: Call<B, Q>, name: string, detail: string): Call<B, Q>["reply"] {
-  return sendProblem(call.reply, "request_invalid", { errors: [{ pointer: `#/path/${name}`, detail }] });
-}
-
 function listRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "GET",
@@ -78,7 +33,7 @@ function listRoute(ports: ApiPorts): Endpoint {
     security: "operator",
     query: listQuery,
     answer: { status: 200, description: "A page.", schema: keyListAnswer },
-    problems: PROBLEMS,
+    problems: OPERATOR_PROBLEMS,
     handle: (call) =>
       asOperator(call, ports, "keys:read", async () => {
         const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
@@ -109,7 +64,7 @@ function showRoute(ports: ApiPorts): Endpoint {
     summary: "Show a key's record",
     security: "operator",
     answer: { status: 200, description: "The record.", schema: keyAnswer },
-    problems: [...PROBLEMS, "not_found"],
+    problems: [...OPERATOR_PROBLEMS, "not_found"],
     handle: (call) =>
       aboutKey(call, ports, "keys:read", async (keyId) => {
         const view = await showKey(ports.registry, keyId);
@@ -126,7 +81,7 @@ function changeRoute(ports: ApiPorts): Endpoint {
     security: "operator",
     body: patchBody,
     answer: { status: 200, description: "The record as it is now.", schema: keyAnswer },
-    problems: [...PROBLEMS, "not_found", "grant_refused", "key_ended"],
+    problems: [...OPERATOR_PROBLEMS, "not_found", "grant_refused", "key_ended"],
     handle: (call) =>
       aboutKey(call, ports, "keys:write", async (keyId, origin) => {
         const { name, disabled, metadata } = call.body;
@@ -152,7 +107,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing.",
     security: "operator",
     answer: { status: 204, description: "It has ended." },
-    problems: [...PROBLEMS, "not_found"],
+    problems: [...OPERATOR_PROBLEMS, "not_found"],
     handle: (call) =>
       aboutKey(call, ports, "keys:write", async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin);
@@ -171,7 +126,14 @@ function rotateRoute(ports: ApiPorts): Endpoint {
     security: "operator",
     body: rotateBody,
     answer: { status: 200, description: "The successor.", schema: issuedKey },
-    problems: [...PROBLEMS, "not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
+    problems: [
+      ...OPERATOR_PROBLEMS,
+      "not_found",
+      "grant_refused",
+      "key_ended",
+      "already_refreshed",
+      "family_too_old",
+    ],
     handle: (call) =>
       aboutKey(call, ports, "keys:write", async (keyId, origin) => {
         const result = await rotateByOperator(ports.registry, keyId, call.body.overlap, origin);
@@ -191,7 +153,7 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
       "Every key that came of one registration, those too that a refresh makes at this moment. Unknown families end as well.",
     security: "operator",
     answer: { status: 204, description: "It has ended." },
-    problems: PROBLEMS,
+    problems: OPERATOR_PROBLEMS,
     handle: (call) =>
       asOperator(call, ports, "keys:write", async (origin) => {
         const family = call.param("family");
@@ -211,7 +173,7 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
     description: "Those that exist now; keys that the owner gets later are good.",
     security: "operator",
     answer: { status: 204, description: "They have ended." },
-    problems: PROBLEMS,
+    problems: OPERATOR_PROBLEMS,
     handle: (call) =>
       asOperator(call, ports, "keys:write", async (origin) => {
         const owner = call.param("owner");

@@ -172,6 +172,22 @@ export const keyListAnswer = z.object({ keys: z.array(keyAnswer), next_cursor: z
   description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
 });
 
+export const limitsAnswer = z
+  .object({
+    key_id: z.string(),
+    limits: z.array(
+      z.object({
+        name: z.string(),
+        per: z.enum(["key", "owner", "role"]),
+        capacity: z.int(),
+        refill_per_second: z.number(),
+        tokens: z.number().meta({ description: "What nobody has taken." }),
+        leased_tokens: z.int().meta({ description: "What instances hold ahead of need." }),
+      }),
+    ),
+  })
+  .meta({ title: "Limits" });
+
 /** A NumericDate as the API writes times: whole seconds in UTC. */
 export function formatTime(numericDate: number): string {
   return new Date(numericDate * 1000).toISOString().replace(".000Z", "Z");

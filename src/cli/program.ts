@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import type { Io } from "./io.ts";
 import { addKeysCommand } from "./keys.ts";
+import { addLimitsCommand } from "./limits.ts";
 import { serve } from "./serve.ts";
 
 export interface Program {
@@ -28,9 +29,11 @@ export function buildProgram(io: Io): Program {
     .action(async () => {
       exitCode = await serve(io);
     });
-  addKeysCommand(program, io, (code) => {
+  const finish = (code: number) => {
     exitCode = code;
-  });
+  };
+  addKeysCommand(program, io, finish);
+  addLimitsCommand(program, io, finish);
   return {
     async run(args) {
       try {

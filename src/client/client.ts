@@ -6,6 +6,7 @@ import type {
   KeyFilter,
   KeyList,
   KeyPatch,
+  Limits,
   Registration,
   ValidKey,
 } from "./types.ts";
@@ -34,6 +35,7 @@ export type LatchkeyClient = ReturnType<typeof createClient>;
 export function createClient(options: ClientOptions) {
   const { call, json } = createTransport(options);
   const keyPath = (keyId: string) => `/api/admin/keys/${encodeURIComponent(keyId)}`;
+  const limitsPath = (keyId: string) => `/api/admin/limits/${encodeURIComponent(keyId)}`;
   return {
     register: (registration: Registration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: "/api/auth/v2/register", body: registration, idempotencyKey }),
@@ -74,6 +76,11 @@ export function createClient(options: ClientOptions) {
         call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
       revokeOwner: (owner: string) =>
         call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
+    },
+    limits: {
+      show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),
+      /** Fills the buckets of the key's family and owner. */
+      reset: (keyId: string) => call({ method: "DELETE", path: limitsPath(keyId) }),
     },
   };
 }

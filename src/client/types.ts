@@ -96,3 +96,17 @@ export interface KeyPatch {
   readonly metadata?: Readonly<Record<string, JsonValue>> | null;
   readonly disabled?: boolean;
 }
+
+export interface Limits {
+  readonly key_id: string;
+  readonly limits: readonly {
+    readonly name: string;
+    readonly per: "key" | "owner" | "role";
+    readonly capacity: number;
+    readonly refill_per_second: number;
+    /** What nobody has taken. */
+    readonly tokens: number;
+    /** What instances hold ahead of need. */
+    readonly leased_tokens: number;
+  }[];
+}

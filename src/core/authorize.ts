@@ -75,7 +75,8 @@ function decideFor(
   });
 }
 
-function bucketDemands(role: Role, principal: Principal, address: () => string): BucketDemand[] {
+/** The buckets that a request of this key takes from, `per: address` by the address that is given. */
+export function bucketDemands(role: Role, principal: Principal, address: () => string): BucketDemand[] {
   return role.rateLimits.map((limit) => {
     const subject = subjectOf(limit.per, role, principal, address);
     return { limit, bucketId: `${role.name}:${limit.name}:${subject}` };

@@ -46,6 +46,22 @@ export interface BucketStore {
   take(demands: readonly BucketDemand[], cost: number, nowMs: number): Eventual<TakeOutcome>;
 }
 
+/** What a bucket holds at this moment. */
+export interface BucketLevel {
+  readonly limit: RateLimit;
+  /** Tokens that nobody has taken; not necessarily whole. */
+  readonly tokens: number;
+  /** Whole tokens that instances hold in leases. */
+  readonly leasedTokens: number;
+}
+
+/** What operators may do with buckets. */
+export interface BucketAdmin {
+  levels(demands: readonly BucketDemand[], nowMs: number): Promise<readonly BucketLevel[]>;
+  /** Fills the buckets. Leases that are out end within their second. */
+  reset(demands: readonly BucketDemand[]): Promise<void>;
+}
+
 /** One change of the registry, with everything that must be written in the same transaction. */
 export interface KeyChange {
   /** NumericDate at which it was decided. */

@@ -1,5 +1,5 @@
 import type { RateStatus } from "../core/decision.ts";
-import type { BucketDemand, BucketStore } from "../core/ports.ts";
+import type { BucketAdmin, BucketDemand, BucketStore } from "../core/ports.ts";
 import type { BucketState } from "../core/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/token-bucket.ts";
 
@@ -7,7 +7,7 @@ import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/token-buc
  * Buckets in the memory of one instance; a restart fills them. At most `maxBuckets` are held: the one that was
  * used longest ago goes first, and would be full again, or nearly, in any load that reaches the bound.
  */
-export function createBucketStore(options: { readonly maxBuckets: number }): BucketStore {
+export function createBucketStore(options: { readonly maxBuckets: number }): BucketStore & BucketAdmin {
   const buckets = new Map<string, BucketState>();
   const put = (id: string, state: BucketState) => {
     buckets.delete(id);
@@ -15,6 +15,15 @@ export function createBucketStore(options: { readonly maxBuckets: number }): Buc
     if (buckets.size > options.maxBuckets) buckets.delete(buckets.keys().next().value ?? "");
   };
   return {
+    async levels(demands, nowMs) {
+      return demands.map(({ bucketId, limit }) => {
+        const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
+        return { limit, tokens: refillBucket(state, limit, nowMs).levelMicro / MICRO, leasedTokens: 0 };
+      });
+    },
+    async reset(demands) {
+      for (const { bucketId } of demands) buckets.delete(bucketId);
+    },
     take(demands, cost, nowMs) {
       const found = demands.map((demand) => {
         const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);

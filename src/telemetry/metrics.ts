@@ -9,6 +9,7 @@ export interface Metrics {
   decided(decision: Decision, elapsedNs: bigint): void;
   verifyCache(result: "hit" | "miss"): void;
   issued(role: string, how: "registered" | "refreshed" | "rotated"): void;
+  leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
   policyInForce(policy: Policy): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
@@ -18,7 +19,8 @@ export interface Metrics {
 export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const { decisions, duration, cache, keysIssued, policyInfo, buildInfo } = createInstruments([registry]);
+  const { decisions, duration, cache, keysIssued, leases, leaseTokens, policyInfo, buildInfo } =
+    createInstruments([registry]);
   buildInfo.set({ version }, 1);
   let routeLabels: ReadonlySet<string> = new Set();
   return {
@@ -35,6 +37,10 @@ export function createMetrics(version: string): Metrics {
     },
     verifyCache: (result) => cache.inc({ result }),
     issued: (role, how) => keysIssued.inc({ role, how }),
+    leases(what, tokens) {
+      leases.inc({ result: what });
+      if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
+    },
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
       policyInfo.reset();
@@ -45,42 +51,25 @@ export function createMetrics(version: string): Metrics {
 }
 
 function createInstruments(registers: Registry[]) {
+  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
+    new Counter({ name: `latchkey_${name}`, help, labelNames, registers });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
+    new Gauge({ name: `latchkey_${name}`, help, labelNames, registers });
   return {
-    decisions: new Counter({
-      name: "latchkey_decisions_total",
-      help: "Checks decided.",
-      labelNames: ["verdict", "reason", "role", "route", "mode"],
-      registers,
-    }),
+    decisions: counter("decisions_total", "Checks decided.", ["verdict", "reason", "role", "route", "mode"]),
     duration: new Histogram({
       name: "latchkey_decision_duration_seconds",
       help: "Time from a Check's arrival to its answer.",
       buckets: DECISION_BUCKETS_SECONDS,
       registers,
     }),
-    cache: new Counter({
-      name: "latchkey_verify_cache_total",
-      help: "Presented keys found in the cache of verified ones, or not.",
-      labelNames: ["result"],
-      registers,
-    }),
-    keysIssued: new Counter({
-      name: "latchkey_keys_issued_total",
-      help: "Keys handed out.",
-      labelNames: ["role", "how"],
-      registers,
-    }),
-    policyInfo: new Gauge({
-      name: "latchkey_policy_info",
-      help: "1 for the policy in force.",
-      labelNames: ["hash"],
-      registers,
-    }),
-    buildInfo: new Gauge({
-      name: "latchkey_build_info",
-      help: "1 for the running version.",
-      labelNames: ["version"],
-      registers,
-    }),
+    cache: counter("verify_cache_total", "Presented keys found in the cache of verified ones, or not.", [
+      "result",
+    ]),
+    keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
+    leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
+    leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),
+    policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
+    buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };
 }

@@ -6,6 +6,7 @@ import type {
   issuedKey,
   keyAnswer,
   keyListAnswer,
+  limitsAnswer,
   listQuery,
   patchBody,
   registerBody,
@@ -21,6 +22,7 @@ import type {
   KeyFilter,
   KeyList,
   KeyPatch,
+  Limits,
   Registration,
   ValidKey,
 } from "../../src/client/types.ts";
@@ -62,7 +64,7 @@ test("the client has every call of the document, and no other", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, ...calls } = stub;
+    const { keys, limits, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
     await Promise.all([
@@ -72,7 +74,12 @@ test("the client has every call of the document, and no other", async () => {
       keys.revoke("ID"),
       keys.rotate("ID"),
     ]);
-    await Promise.all([keys.revokeFamily("ID"), keys.revokeOwner("ID")]);
+    await Promise.all([
+      keys.revokeFamily("ID"),
+      keys.revokeOwner("ID"),
+      limits.show("ID"),
+      limits.reset("ID"),
+    ]);
   } finally {
     globalThis.fetch = original;
   }
@@ -95,6 +102,7 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<keyof z.output<typeof introspection>>().toEqualTypeOf<keyof Introspection>();
   expectTypeOf<keyof z.output<typeof keyAnswer>>().toEqualTypeOf<keyof Key>();
   expectTypeOf<keyof z.output<typeof keyListAnswer>>().toEqualTypeOf<keyof KeyList>();
+  expectTypeOf<Frozen<z.output<typeof limitsAnswer>>>().toEqualTypeOf<Limits>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();

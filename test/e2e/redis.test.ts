@@ -76,6 +76,21 @@ describe("two instances on one Redis", () => {
     expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
   });
 
+  test("show operators what is left, and fill a bucket again", async () => {
+    const operator = operatorOf(instances[0]);
+    const key = await operator.register({ name: "reset", key_type: "basic" });
+    const [before] = (await operator.limits.show(key.key_id)).limits;
+    expect(before).toMatchObject({ name: "per-key", per: "key", capacity: 60, tokens: 60, leased_tokens: 0 });
+    while ((await statusThrough(envoys[0], key.api_key)) === 200);
+    const [spent] = (await operatorOf(instances[1]).limits.show(key.key_id)).limits;
+    expect(spent?.tokens).toBeLessThan(5);
+    await operator.limits.reset(key.key_id);
+    expect(await statusThrough(envoys[0], key.api_key)).toBe(200);
+    await expect(operator.limits.show("basic_1_abcdefghijklmnopqrstuv")).rejects.toMatchObject({
+      status: 404,
+    });
+  });
+
   test("list the keys where the guide looks for them, and hold no key", async () => {
     const key = await operatorOf(instances[0]).register({ name: "looked for", key_type: "contributor" });
     const names = (await redis.cli("--scan", "--pattern", "api_key:*")).split("\n");

@@ -1,0 +1,70 @@
+import { bucketDemands } from "../core/authorize.ts";
+import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
+import type { ApiPorts } from "./calls.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import { aboutKey, OPERATOR_PROBLEMS } from "./operator-call.ts";
+import { sendProblem } from "./problem.ts";
+import { limitsAnswer } from "./schemas.ts";
+
+/** What operators see and do of a key's buckets. Those per address belong to no key, and are not among them. */
+export function limitRoutes(ports: ApiPorts, buckets: BucketAdmin): readonly Endpoint[] {
+  return [showRoute(ports, buckets), resetRoute(ports, buckets)];
+}
+
+function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/limits/{key_id}",
+    summary: "Show what is left in a key's buckets",
+    security: "operator",
+    answer: { status: 200, description: "The buckets.", schema: limitsAnswer },
+    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:read", async (keyId) => {
+        const demands = await demandsOf(ports, keyId);
+        if (demands === undefined) return sendProblem(call.reply, "not_found");
+        const levels = await buckets.levels(demands, ports.nowMs());
+        return call.reply.send({ key_id: keyId, limits: levels.map(levelBody) });
+      }),
+  });
+}
+
+function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
+  return endpoint({
+    method: "DELETE",
+    path: "/api/admin/limits/{key_id}",
+    summary: "Fill a key's buckets",
+    description: "Those of its family and its owner. A bucket that a whole role shares stays as it is.",
+    security: "operator",
+    answer: { status: 204, description: "They are full." },
+    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    handle: (call) =>
+      aboutKey(call, ports, "keys:write", async (keyId) => {
+        const demands = await demandsOf(ports, keyId);
+        if (demands === undefined) return sendProblem(call.reply, "not_found");
+        await buckets.reset(demands.filter(({ limit }) => limit.per !== "role"));
+        return call.reply.code(204).send();
+      }),
+  });
+}
+
+async function demandsOf(
+  { registry, policy }: ApiPorts,
+  keyId: string,
+): Promise<readonly BucketDemand[] | undefined> {
+  const record = await registry.store.load(keyId);
+  const role = record && policy().roles.get(record.role);
+  return role && bucketDemands(role, record, () => "").filter(({ limit }) => limit.per !== "address");
+}
+
+function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {
+  return {
+    name: limit.name,
+    per: limit.per,
+    capacity: limit.capacity,
+    refill_per_second: limit.refillPerSecond,
+    tokens,
+    leased_tokens: leasedTokens,
+  };
+}

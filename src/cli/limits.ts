@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import type { Io } from "./io.ts";
+import { remotely } from "./remote.ts";
+import { formatTable } from "./table.ts";
+
+/** `latchkey limits …`: the buckets of a live instance, or of its fleet. */
+export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  const limits = program.command("limits").description("look into a key's token buckets, or fill them");
+  limits
+    .command("show <key_id>")
+    .description("what is left in the buckets of a key")
+    .option("--json", "as JSON")
+    .action(async (keyId: string, { json }: { readonly json?: true }) => {
+      const exitCode = await remotely(io, async (client) => {
+        const found = await client.limits.show(keyId);
+        if (json) return io.print(JSON.stringify(found));
+        if (found.limits.length === 0) return io.print("No limits.");
+        const rows = found.limits.map((limit) => [
+          limit.name,
+          limit.per,
+          `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
+          String(limit.leased_tokens),
+          `${limit.refill_per_second}/s`,
+        ]);
+        io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
+      });
+      finish(exitCode);
+    });
+  limits
+    .command("reset <key_id>")
+    .description("fill the buckets of the key's family and owner")
+    .action(async (keyId: string) => {
+      finish(
+        await remotely(io, async (client) => {
+          await client.limits.reset(keyId);
+          io.print(`full: ${keyId}`);
+        }),
+      );
+    });
+}

@@ -1,0 +1,44 @@
+import type { LeasedBucket } from "../core/leased-bucket.ts";
+import { fullLeasedBucket, leaseStep } from "../core/leased-bucket.ts";
+import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
+import { MICRO } from "../core/token-bucket.ts";
+import type { RedisClient } from "./client.ts";
+import { names } from "./names.ts";
+import { pairs, texts } from "./replies.ts";
+
+/** Looks into the shared buckets, and fills them. `forget` drops what this instance holds of one. */
+export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {
+  const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
+    const [seconds = "0", micros = "0"] = texts(await client.command("TIME"));
+    const nowUs = Number(seconds) * MICRO + Number(micros);
+    const bucket =
+      bucketFrom(pairs(await client.command("HGETALL", names.bucket(bucketId)))) ??
+      fullLeasedBucket(limit, nowUs);
+    leaseStep(bucket, limit, [], undefined, nowUs);
+    const leasedTokens = [...bucket.leases.values()].reduce((sum, { tokens }) => sum + tokens, 0);
+    return { limit, tokens: bucket.levelMicro / MICRO, leasedTokens };
+  };
+  return {
+    levels: (demands) => Promise.all(demands.map(level)),
+    async reset(demands) {
+      for (const { bucketId } of demands) {
+        await client.command("DEL", names.bucket(bucketId));
+        forget(bucketId);
+      }
+    },
+  };
+}
+
+/** The bucket as lease.lua has written it; undefined where there is none, which is a full one. */
+function bucketFrom(fields: readonly (readonly [string, string])[]): LeasedBucket | undefined {
+  const byName = new Map(fields);
+  const levelMicro = Number(byName.get("level") ?? Number.NaN);
+  const stampUs = Number(byName.get("stamp") ?? Number.NaN);
+  if (!Number.isSafeInteger(levelMicro) || !Number.isSafeInteger(stampUs)) return undefined;
+  const leases = fields.flatMap(([name, value]) => {
+    const [tokens, deadlineUs] = value.split(" ").map(Number);
+    if (!name.startsWith("l:") || tokens === undefined || deadlineUs === undefined) return [];
+    return [[name.slice(2), { tokens, deadlineUs }] as const];
+  });
+  return { levelMicro, stampUs, leases: new Map(leases) };
+}

@@ -1,0 +1,158 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createBreaker } from "../../src/core/breaker.ts";
+import { createLeasePool } from "../../src/core/lease-pool.ts";
+import { createFaultPolicy, createLocalShares } from "../../src/core/local-share.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { createLeaseStore } from "../../src/redis/lease-store.ts";
+import { createMembership } from "../../src/redis/membership.ts";
+import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
+import { startFaultRelay } from "../support/fault-relay.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+
+const INSTANCES = 4;
+const LOCAL_MAX_MS = 5000;
+const limit = { name: "n", per: "key", capacity: 40, refillPerSecond: 20, leased: true } as const;
+const endings: (() => Promise<unknown> | unknown)[] = [];
+
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+/** One instance as the process joins it, behind a relay of its own; its heart is beaten by hand. */
+async function startInstance(redis: TestedRedis, number: number) {
+  const relay: FaultRelay = await startFaultRelay(redis.port);
+  endings.push(relay.close);
+  const client = await connectRedis({ url: `redis://127.0.0.1:${relay.port}`, commandTimeoutMs: 50 });
+  endings.push(client.close);
+  const monotonicMs = () => performance.now();
+  const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
+  // The store's memory is as old as it has to be: the test sets the epoch's begin.
+  const membership = createMembership(client, {
+    instanceId: `i${number}`,
+    monotonicMs,
+    localMaxMs: () => LOCAL_MAX_MS,
+    newRandom: () => "r",
+  });
+  const local = createLocalShares({
+    membership: membership.current,
+    outageSinceMs: breaker.failingSinceMs,
+    monotonicMs,
+    localMaxMs: () => LOCAL_MAX_MS,
+    maxBuckets: 100,
+  });
+  const pool = createLeasePool({
+    store: createLeaseStore(client, { breaker, monotonicMs }),
+    monotonicMs,
+    instanceId: `i${number}`,
+    maxBuckets: 100,
+    withoutStore: createFaultPolicy(() => "local", local),
+  });
+  const sweeping = setInterval(() => void pool.sweep(), 50);
+  endings.push(() => clearInterval(sweeping));
+  return { relay, membership, pool };
+}
+
+async function startFleet(redis: TestedRedis) {
+  await redis.cli("SET", "latchkey:epoch", "old 1");
+  const fleet = await Promise.all(Array.from({ length: INSTANCES }, (_, at) => startInstance(redis, at)));
+  // In the first round the members join, in the second each has beaten since the last one joined, the third tells all.
+  for (let round = 0; round < 3; round++) for (const { membership } of fleet) await membership.beat();
+  return fleet;
+}
+
+/** Asks all instances without pause for a while; every request is answered. */
+async function flood(fleet: Awaited<ReturnType<typeof startFleet>>, seconds: number) {
+  const admitted: number[] = [];
+  let asked = 0;
+  let answered = 0;
+  const endMs = performance.now() + seconds * 1000;
+  await Promise.all(
+    fleet.map(async ({ pool }) => {
+      while (performance.now() < endMs) {
+        asked++;
+        const outcome = await pool.take([{ bucketId: "b", limit }], 1, 0);
+        answered++;
+        if (outcome.ok) admitted.push(performance.now());
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    }),
+  );
+  expect(answered).toBe(asked);
+  return admitted;
+}
+
+/** C + r·(T + outage), and what further losses allow, over every span: a bucket of that size never runs below zero. */
+function expectBound(admitted: readonly number[], outageSeconds: number, lost = 0): void {
+  const full = limit.capacity + lost + limit.refillPerSecond * outageSeconds + 1;
+  let level = full;
+  let lowest = full;
+  let beforeMs = Number.NEGATIVE_INFINITY;
+  for (const atMs of [...admitted].sort((a, b) => a - b)) {
+    level = Math.min(full, level + (limit.refillPerSecond * (atMs - beforeMs)) / 1000) - 1;
+    lowest = Math.min(lowest, level);
+    beforeMs = atMs;
+  }
+  expect(lowest).toBeGreaterThanOrEqual(0);
+}
+
+describe("the bound holds, and every request is answered", () => {
+  const faults: readonly (readonly [what: string, fault: RelayFault])[] = [
+    ["a black hole", { kind: "black-hole" }],
+    ["refused connections", { kind: "refuse" }],
+    ["5 s of delay", { kind: "delay", ms: 5000 }],
+    ["a cut in the middle of a command", { kind: "cut", afterBytes: 40 }],
+    ["a reply without its end", { kind: "truncate", afterBytes: 5 }],
+  ];
+
+  test.each(faults)("with all instances cut off by %s, each serving its share", async (_what, fault) => {
+    const redis = await startRedis();
+    endings.push(redis.stop);
+    const fleet = await startFleet(redis);
+    const before = await flood(fleet, 0.5);
+    for (const { relay } of fleet) relay.set(fault);
+    const during = await flood(fleet, 3);
+    for (const { relay } of fleet) {
+      relay.set({ kind: "pass" });
+      relay.reset();
+    }
+    const after = await flood(fleet, 1.5);
+    expectBound([...before, ...during, ...after], 3);
+    if (fault.kind === "black-hole" || fault.kind === "refuse") {
+      expect(during.length).toBeLessThanOrEqual(limit.refillPerSecond * 3 + limit.capacity);
+      expect(during.length).toBeGreaterThan(limit.refillPerSecond);
+    }
+    expect(after.length).toBeGreaterThan(limit.refillPerSecond);
+  });
+
+  test("with one of four cut off", async () => {
+    const redis = await startRedis();
+    endings.push(redis.stop);
+    const fleet = await startFleet(redis);
+    fleet[0]?.relay.set({ kind: "black-hole" });
+    const during = await flood(fleet, 3);
+    fleet[0]?.relay.set({ kind: "pass" });
+    fleet[0]?.relay.reset();
+    const after = await flood(fleet, 1);
+    expectBound([...during, ...after], 3);
+  });
+
+  test("with Redis killed and back without its memory: one capacity more at most, and no share in a young store", async () => {
+    const redis = await startRedis();
+    const fleet = await startFleet(redis);
+    const before = await flood(fleet, 0.5);
+    await redis.stop("SIGKILL");
+    const during = await flood(fleet, 1.5);
+    const again = await startRedis({ port: redis.port });
+    endings.push(again.stop);
+    const after = await flood(fleet, 1.5);
+    expectBound([...before, ...during, ...after], 1.5, limit.capacity);
+    for (const { membership } of fleet) await membership.beat();
+    expect(fleet.map(({ membership }) => membership.current()?.counted)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+});

@@ -1,20 +1,23 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { Closing } from "./closing.ts";
+import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
-import type { Policy } from "./core/policy.ts";
+import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
 import type { BucketStore } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import type { RunningDoors } from "./doors.ts";
 import { openDoors } from "./doors.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { createKeyRing } from "./jwt/key-ring.ts";
 import { createSigner } from "./jwt/signer.ts";
 import type { CachingVerifier } from "./jwt/verifier.ts";
 import { createVerifier } from "./jwt/verifier.ts";
+import type { PolicyInForce } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
 import { adminTokens, jwtSecret } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
@@ -26,12 +29,15 @@ import { createMetrics } from "./telemetry/metrics.ts";
 import type { Upkeep } from "./upkeep.ts";
 import { createUpkeep } from "./upkeep.ts";
 
+/** Addresses whose bad keys are counted; the one heard of longest ago is forgotten first. */
+const MAX_GUARDED_ADDRESSES = 100_000;
+
 /** Verified tokens kept: some 600 bytes each. */
 const VERIFY_CACHE_SIZE = 100_000;
 
 export interface AppOptions {
   readonly settings: Settings;
-  readonly policy: Policy;
+  readonly policy: PolicyInForce;
   readonly version: string;
   readonly log: Log;
   readonly closing: Closing;
@@ -41,8 +47,9 @@ export interface AppOptions {
 export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const { settings, log } = options;
   const metrics = createMetrics(options.version);
-  metrics.policyInForce(options.policy);
-  const stores = await openStores({ ...options, policy: () => options.policy, leases: metrics.leases });
+  keepPolicyFresh(options, metrics);
+  const policy = options.policy.current;
+  const stores = await openStores({ ...options, policy, leases: metrics.leases });
   const { registry, verifier } = await openRegistry(options, stores, metrics);
   const upkeep = createUpkeep({
     ...registry,
@@ -50,9 +57,12 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   });
   options.closing.later("the upkeep", upkeep.close);
   const admins = await adminTokens(settings, stores.secrets, log);
-  const check = joinCheck(options, { registry, verifier, metrics, upkeep, buckets: stores.buckets });
+  const deciding = decidingParts(options, { registry, verifier, buckets: stores.buckets });
+  const check = joinCheck(options, { deciding, metrics, upkeep });
+  const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   return openDoors({
     ...options,
+    explain: createExplain({ authorize: createAuthorize(looking), policy, nowMs: Date.now }),
     registry,
     verifier,
     check,
@@ -84,7 +94,7 @@ async function openRegistry(
     store,
     view,
     signer: createSigner(() => ring, names),
-    policy: () => policy,
+    policy: policy.current,
     nowMs: Date.now,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
@@ -92,34 +102,60 @@ async function openRegistry(
   return { registry, verifier };
 }
 
-interface CheckParts {
+/** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
+function keepPolicyFresh({ policy, log, closing }: AppOptions, metrics: Metrics): void {
+  metrics.policyInForce(policy.current());
+  policy.onReload((reload) => {
+    metrics.policyReload(reload.kind);
+    if (reload.kind === "taken") {
+      metrics.policyInForce(reload.policy);
+      log.info({ policy: reload.policy.hash }, "a new policy is in force");
+    } else {
+      const { problems } = reload;
+      log.error({ problems }, "the changed policy is not taken up, the old one stays; mend what is listed");
+    }
+  });
+  policy.watch();
+  closing.later("the watch on the policy", policy.close);
+}
+
+interface DecidingParts {
   readonly registry: Registry;
   readonly verifier: CachingVerifier;
-  readonly metrics: Metrics;
-  readonly upkeep: Upkeep;
   readonly buckets: BucketStore;
 }
 
-function joinCheck(
-  { settings, policy, log }: AppOptions,
-  { registry, verifier, metrics, upkeep, buckets }: CheckParts,
-): Check {
-  const authorize = createAuthorize({
-    policy: () => policy,
+/** What a decision is made of; an explanation looks at the same. */
+function decidingParts(
+  { settings, policy }: AppOptions,
+  { registry, verifier, buckets }: DecidingParts,
+): AuthorizePorts {
+  return {
+    policy: policy.current,
     verifier,
     view: registry.view,
     buckets,
+    failures: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
     clientAddress: (request) =>
       clientAddress(request.peerAddress, headerLines(request, "x-forwarded-for"), settings.GRPC_TRUSTED_HOPS),
-  });
+  };
+}
+
+interface CheckParts {
+  readonly deciding: AuthorizePorts;
+  readonly metrics: Metrics;
+  readonly upkeep: Upkeep;
+}
+
+function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep }: CheckParts): Check {
   return createCheck({
-    policy: () => policy,
-    authorize,
+    policy: policy.current,
+    authorize: createAuthorize(deciding),
     nowMs: Date.now,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
-    decided(decision, elapsedNs) {
-      metrics.decided(decision, elapsedNs);
+    decided(decision, about) {
+      metrics.decided(decision, about);
       if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
     },
     faulted: (error, decisionId) =>

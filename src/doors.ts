@@ -1,19 +1,22 @@
 import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
+import { explainRoute } from "./api/explain-route.ts";
 import { introspectRoute } from "./api/introspect-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
 import { limitRoutes } from "./api/limit-routes.ts";
 import { operatorRoutes } from "./api/operator-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { pageRoutes } from "./api/page-routes.ts";
+import { policyRoutes } from "./api/policy-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
-import type { Policy } from "./core/policy.ts";
+import type { Explain } from "./core/explain.ts";
 import type { BucketAdmin, KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
+import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -34,7 +37,7 @@ export interface RunningDoors {
 interface DoorOptions {
   readonly settings: Settings;
   readonly version: string;
-  readonly policy: Policy;
+  readonly policy: PolicyInForce;
   readonly log: Log;
   readonly closing: Closing;
   readonly registry: Registry;
@@ -43,6 +46,7 @@ interface DoorOptions {
   readonly metrics: Metrics;
   readonly adminTokens: readonly string[];
   readonly bucketAdmin: BucketAdmin;
+  readonly explain: Explain;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -93,7 +97,13 @@ function endpointsOf(options: DoorOptions) {
   const ports = apiPorts(options);
   const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
   const open = [...keyRoutes(ports), introspectRoute(ports, names)];
-  const all = [...open, ...operatorRoutes(ports), ...limitRoutes(ports, options.bucketAdmin)];
+  const all = [
+    ...open,
+    ...operatorRoutes(ports),
+    ...limitRoutes(ports, options.bucketAdmin),
+    ...policyRoutes(ports, options.policy),
+    explainRoute(ports, options.explain),
+  ];
   return {
     open: [...open, ...pageRoutes(open, options.version)],
     all: [...all, ...pageRoutes(all, options.version)],
@@ -102,7 +112,7 @@ function endpointsOf(options: DoorOptions) {
 
 function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: DoorOptions): ApiPorts {
   return {
-    policy: () => policy,
+    policy: policy.current,
     verifier,
     view: registry.view,
     nowMs: registry.nowMs,

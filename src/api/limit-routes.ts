@@ -1,4 +1,4 @@
-import { bucketDemands } from "../core/authorize.ts";
+import { bucketDemands } from "../core/bucket-demands.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";

@@ -27,6 +27,7 @@ const API_PROBLEMS = {
   body_too_large: { status: 413, title: "The body is too large." },
   media_type_unsupported: { status: 415, title: "The body must be application/json." },
   idempotency_key_reused: { status: 422, title: "The Idempotency-Key came with another body before." },
+  policy_refused: { status: 422, title: "The policy file has problems; the old policy stays in force." },
   too_many_calls: { status: 429, title: "Too many calls from this address." },
   too_many_keys: { status: 503, title: "No more keys are given without an operator at the moment." },
   store_unavailable: { status: 503, title: "The store of keys cannot be reached at the moment." },

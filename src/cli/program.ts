@@ -1,8 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
+import { addExplainCommand } from "./explain.ts";
 import type { Io } from "./io.ts";
 import { addKeysCommand } from "./keys.ts";
 import { addLimitsCommand } from "./limits.ts";
+import { addPolicyCommand } from "./policy.ts";
 import { serve } from "./serve.ts";
 
 export interface Program {
@@ -34,6 +36,8 @@ export function buildProgram(io: Io): Program {
   };
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
+  addExplainCommand(program, io, finish);
+  addPolicyCommand(program, io, finish);
   return {
     async run(args) {
       try {

@@ -1,12 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
 import { readConfig } from "../config.ts";
-import type { Policy } from "../core/policy.ts";
-import type { PolicyResult } from "../policy/file.ts";
-import { BUILT_IN_POLICY_FILE, parsePolicy } from "../policy/file.ts";
+import type { PolicyInForce } from "../policy-in-force.ts";
+import { openPolicy } from "../policy-in-force.ts";
 import type { Settings } from "../settings.ts";
-import { SETTINGS } from "../settings.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -16,18 +14,20 @@ import type { Io } from "./io.ts";
 export async function serve(io: Io): Promise<number> {
   const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
-  const policy = readPolicy(config.settings);
+  const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
   const log = createLog(config.settings.LOG_LEVEL);
   return run(config.settings, policy.policy, log);
 }
 
-async function run(settings: Settings, policy: Policy, log: Log): Promise<number> {
+async function run(settings: Settings, policy: PolicyInForce, log: Log): Promise<number> {
   const closing = createClosing();
   const signals = catchSignals();
+  const onHangUp = () => void policy.reload();
+  process.on("SIGHUP", onHangUp);
   try {
     const app = await startApp({ settings, policy, version: VERSION, log, closing });
-    log.info({ ...app.addresses, policy: policy.hash, version: VERSION }, "ready");
+    log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, "ready");
     const signal = await signals.first;
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
@@ -39,6 +39,7 @@ async function run(settings: Settings, policy: Policy, log: Log): Promise<number
     return 1;
   } finally {
     signals.release();
+    process.off("SIGHUP", onHangUp);
   }
 
   async function close(): Promise<number> {
@@ -47,28 +48,6 @@ async function run(settings: Settings, policy: Policy, log: Log): Promise<number
     log.info("stopped");
     return failed.length === 0 ? 0 : 1;
   }
-}
-
-function readPolicy(settings: Settings): PolicyResult {
-  const ttls: [string, number | undefined][] = [
-    ["basic", settings.TTL_BASIC],
-    ["contributor", settings.TTL_CONTRIBUTOR],
-    ["node_operator", settings.TTL_NODE_OPERATOR],
-  ];
-  const ttlSeconds = new Map(
-    ttls.flatMap(([role, seconds]) => (seconds === undefined ? [] : [[role, seconds]])),
-  );
-  const { POLICY_FILE: fileName } = settings;
-  if (existsSync(fileName))
-    return parsePolicy({ text: readFileSync(fileName, "utf8"), fileName, ttlSeconds });
-  // A policy that was asked for and is not there must not turn into another one.
-  if (fileName !== SETTINGS.POLICY_FILE.default)
-    return { ok: false, problems: [`${fileName}: there is no such file`] };
-  return parsePolicy({
-    text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"),
-    fileName: "the built-in policy",
-    ttlSeconds,
-  });
 }
 
 function refuseToStart(io: Io, what: string, problems: readonly string[]): number {

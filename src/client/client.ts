@@ -1,5 +1,7 @@
 import { createTransport } from "./transport.ts";
 import type {
+  DescribedRequest,
+  Explanation,
   Introspection,
   IssuedKey,
   Key,
@@ -7,7 +9,10 @@ import type {
   KeyList,
   KeyPatch,
   Limits,
+  PolicyInForce,
   Registration,
+  Reload,
+  Roles,
   ValidKey,
 } from "./types.ts";
 
@@ -33,9 +38,8 @@ export type LatchkeyClient = ReturnType<typeof createClient>;
  * when no answer came: then it may have been done all the same.
  */
 export function createClient(options: ClientOptions) {
-  const { call, json } = createTransport(options);
-  const keyPath = (keyId: string) => `/api/admin/keys/${encodeURIComponent(keyId)}`;
-  const limitsPath = (keyId: string) => `/api/admin/limits/${encodeURIComponent(keyId)}`;
+  const transport = createTransport(options);
+  const { call, json } = transport;
   return {
     register: (registration: Registration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: "/api/auth/v2/register", body: registration, idempotencyKey }),
@@ -51,31 +55,54 @@ export function createClient(options: ClientOptions) {
       call({ method: "POST", path: "/api/auth/v2/revoke", body: { current_key: key } }),
     introspect: (key: string) =>
       json<Introspection>({ method: "POST", path: "/api/auth/v2/introspect", form: { token: key } }),
-    keys: {
-      list: (filter: KeyFilter = {}) =>
-        json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
-      /** Every key that fits, page after page. */
-      async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
-        let cursor: string | undefined;
-        do {
-          const query: KeyFilter = cursor === undefined ? filter : { ...filter, cursor };
-          const page = await json<KeyList>({ method: "GET", path: "/api/admin/keys", query });
-          yield* page.keys;
-          cursor = page.next_cursor ?? undefined;
-        } while (cursor !== undefined);
-      },
-      show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
-      change: (keyId: string, patch: KeyPatch) =>
-        json<Key>({ method: "PATCH", path: keyPath(keyId), body: patch }),
-      /** This key alone. */
-      revoke: (keyId: string) => call({ method: "DELETE", path: keyPath(keyId) }),
-      /** A successor now. `overlap`: seconds that the old key stays good. */
-      rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
-        json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
-      revokeFamily: (family: string) =>
-        call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
-      revokeOwner: (owner: string) =>
-        call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
+    keys: keyCalls(transport),
+    ...operatorCalls(transport),
+  };
+}
+
+type Transport = ReturnType<typeof createTransport>;
+
+function keyCalls({ call, json }: Transport) {
+  const keyPath = (keyId: string) => `/api/admin/keys/${encodeURIComponent(keyId)}`;
+  return {
+    list: (filter: KeyFilter = {}) =>
+      json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
+    /** Every key that fits, page after page. */
+    async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
+      let cursor: string | undefined;
+      do {
+        const query: KeyFilter = cursor === undefined ? filter : { ...filter, cursor };
+        const page = await json<KeyList>({ method: "GET", path: "/api/admin/keys", query });
+        yield* page.keys;
+        cursor = page.next_cursor ?? undefined;
+      } while (cursor !== undefined);
+    },
+    show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
+    change: (keyId: string, patch: KeyPatch) =>
+      json<Key>({ method: "PATCH", path: keyPath(keyId), body: patch }),
+    /** This key alone. */
+    revoke: (keyId: string) => call({ method: "DELETE", path: keyPath(keyId) }),
+    /** A successor now. `overlap`: seconds that the old key stays good. */
+    rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
+      json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
+    revokeFamily: (family: string) =>
+      call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
+    revokeOwner: (owner: string) =>
+      call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
+  };
+}
+
+function operatorCalls({ call, json }: Transport) {
+  const limitsPath = (keyId: string) => `/api/admin/limits/${encodeURIComponent(keyId)}`;
+  return {
+    /** Why a request would get its decision; nothing is spent. */
+    explain: (request: DescribedRequest) =>
+      json<Explanation>({ method: "POST", path: "/api/admin/explain", body: request }),
+    policy: {
+      show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
+      roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
+      /** Has one instance look at its file now. */
+      reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     limits: {
       show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),

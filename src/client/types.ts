@@ -110,3 +110,59 @@ export interface Limits {
     readonly leased_tokens: number;
   }[];
 }
+
+/** A request whose decision is to be explained. What is left out has a harmless value. */
+export interface DescribedRequest {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly host?: string;
+  readonly scheme?: "http" | "https";
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Envoy's peer. */
+  readonly address?: string;
+  /** `context_extensions` of Envoy's configuration. */
+  readonly extensions?: Readonly<Record<string, string>>;
+  readonly key?: string;
+  /** `authorization`, `x-api-key`, `cookie:NAME` or `query:NAME`. */
+  readonly in?: string;
+}
+
+export interface Explanation {
+  readonly verdict: "allow" | "deny";
+  readonly reason: string;
+  /** 200 stands for whatever upstream says. */
+  readonly status: number;
+  readonly mode: "enforce" | "shadow";
+  readonly route: string | null;
+  readonly steps: readonly { readonly step: string; readonly saw: string; readonly outcome: string }[];
+}
+
+export interface PolicyInForce {
+  readonly hash: string;
+  readonly file: string;
+  readonly mode: "enforce" | "shadow";
+  readonly text: string;
+}
+
+export interface Roles {
+  readonly roles: readonly {
+    readonly name: string;
+    readonly scopes: readonly string[];
+    readonly ttl_seconds: number;
+    readonly refresh_window_seconds: number;
+    readonly self_service: boolean;
+    readonly may_grant: readonly string[];
+    readonly rate_limits: readonly {
+      readonly name: string;
+      readonly per: "key" | "owner" | "role" | "address";
+      readonly capacity: number;
+      readonly refill_per_second: number;
+    }[];
+  }[];
+}
+
+export interface Reload {
+  readonly result: "taken" | "unchanged";
+  readonly hash: string;
+}

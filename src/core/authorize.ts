@@ -1,14 +1,18 @@
+import { bucketDemands } from "./bucket-demands.ts";
 import { addressGroup } from "./client-address.ts";
 import { presentedCredential } from "./credential.ts";
-import type { Allow, Decision } from "./decision.ts";
+import type { Allow, Decision, Deny } from "./decision.ts";
 import { deny } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
 import { chain } from "./eventual.ts";
-import type { LimitSubject, Policy, Role } from "./policy.ts";
-import type { BucketDemand, BucketStore, KeyVerifier } from "./ports.ts";
+import type { Trace } from "./explanation.ts";
+import { seenKey, seenLimits, seenRequest, seenRoute, seenScopes } from "./explanation.ts";
+import { narrowedRoute } from "./narrowed-route.ts";
+import type { Mode, Policy, RateLimit } from "./policy.ts";
+import type { BucketStore, KeyVerifier } from "./ports.ts";
 import type { Principal } from "./principal.ts";
-import { ownerOf } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
+import { headerLines } from "./request.ts";
 import type { RevocationView } from "./revocation-view.ts";
 import type { Route } from "./route-table.ts";
 import { grantedScopes, scopesSuffice, scopesToAskFor } from "./scopes.ts";
@@ -18,80 +22,144 @@ export interface AuthorizePorts {
   readonly verifier: KeyVerifier;
   readonly view: Pick<RevocationView, "ended">;
   readonly buckets: BucketStore;
-  /** The client's address, for limits per address. */
+  /** Counts keys that are none for each client address, in this instance's memory. */
+  readonly failures: BucketStore;
+  /** The client's address, for what is counted per address. */
   readonly clientAddress: (request: AuthRequest) => string;
 }
 
-export type Authorize = (request: AuthRequest, nowMs: number) => Eventual<Decision>;
+/** Whoever wants to know why passes a trace, which hears of each step; it changes none. */
+export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => Eventual<Decision>;
+
+/** One request on its way through the steps. */
+interface Asked {
+  readonly ports: AuthorizePorts;
+  readonly policy: Policy;
+  readonly request: AuthRequest;
+  readonly nowMs: number;
+  readonly trace: Trace | undefined;
+  /** Undefined: no route is for it, which a stranger is not told. */
+  readonly route: Route | undefined;
+}
 
 /**
  * Decides one request. The order is the promise: who it is comes whole before what it may, so that a stranger
  * does not learn which routes exist, and tokens come last, so that a refusal costs none.
  */
 export function createAuthorize(ports: AuthorizePorts): Authorize {
-  return (request, nowMs) => {
+  return (request, nowMs, trace) => {
     const policy = ports.policy();
-    const route = policy.routes.find(request);
-    if (route?.public) return allowPublic(route);
-    const presented = presentedCredential(request, policy.credentialSources);
-    if (presented.kind === "none") return deny("credential_missing");
-    if (presented.kind === "ambiguous") return deny("credential_ambiguous");
-    return chain(ports.verifier.verify(presented.token, nowMs), (verified) => {
-      if (!verified.ok) return deny(verified.reason);
-      const ended = ports.view.ended(verified.principal, nowMs);
-      if (ended !== undefined) return deny(ended, { principal: verified.principal });
-      const role = policy.roles.get(verified.principal.role);
-      if (role === undefined) return deny("credential_invalid");
-      return decideFor(ports, request, verified.principal, role, route, nowMs);
-    });
+    trace?.("request", seenRequest(request), "has one reading");
+    if (policy.preflightRoute !== undefined && isPreflight(request)) {
+      trace?.("route", "a CORS preflight", "passes without a key, as requests.preflights says");
+      return allowWithoutKey(policy.preflightRoute);
+    }
+    const found = policy.routes.find(request);
+    const route = found && narrowedRoute(found, request.extensions);
+    if (found !== undefined && route === undefined) {
+      trace?.("route", "context_extensions of a wrong form", "request_malformed");
+      return deny("request_malformed", { route: found });
+    }
+    trace?.("route", seenRoute(route), route?.public ? "public: no key is needed" : "a key is needed");
+    if (route?.public) return allowWithoutKey(route);
+    return authenticate({ ports, policy, request, nowMs, trace, route });
   };
 }
 
-function allowPublic(route: Route): Allow {
+/** Whatever is sent to find out what a browser may send (Fetch, CORS-preflight request). */
+function isPreflight(request: AuthRequest): boolean {
+  return (
+    request.method === "OPTIONS" &&
+    headerLines(request, "origin").length > 0 &&
+    headerLines(request, "access-control-request-method").length > 0
+  );
+}
+
+function allowWithoutKey(route: Route): Allow {
   return { verdict: "allow", reason: "allowed", route, scopes: [], rates: [], refreshDue: false };
 }
 
-function decideFor(
-  ports: AuthorizePorts,
-  request: AuthRequest,
-  principal: Principal,
-  role: Role,
-  route: Route | undefined,
-  nowMs: number,
-): Eventual<Decision> {
-  if (route === undefined) return deny("route_unknown", { principal });
+/** Who it is: one key, over a channel that the policy takes it from, verified, and still standing. */
+function authenticate(asked: Asked): Eventual<Decision> {
+  const { ports, policy, request, nowMs, trace } = asked;
+  const presented = presentedCredential(request, policy.credentialSources);
+  if (presented.kind === "none") return refuse(asked, "credential", "no key", "credential_missing");
+  if (presented.kind === "ambiguous") {
+    return refuse(asked, "credential", "more than one key, or one in a wrong form", "credential_ambiguous");
+  }
+  trace?.("credential", `one key, in ${presented.source}`, "goes on");
+  if (policy.requireHttps && request.scheme !== "https") {
+    return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
+  }
+  return chain(ports.verifier.verify(presented.token, nowMs), (verified) => {
+    if (!verified.ok) return refuseKey(asked, verified.reason);
+    const { principal } = verified;
+    trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
+    const ended = ports.view.ended(principal, nowMs);
+    if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
+    trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
+    return admit(asked, principal);
+  });
+}
+
+/** What it may: its role's scopes of today, the route, and tokens last. */
+function admit(asked: Asked, principal: Principal): Eventual<Decision> {
+  const { ports, policy, request, nowMs, trace, route } = asked;
+  const role = policy.roles.get(principal.role);
+  if (role === undefined) {
+    return refuse(asked, "role", `${principal.role}, which the policy has not`, "credential_invalid", {
+      principal,
+    });
+  }
+  if (route === undefined) return refuse(asked, "route", "no route", "route_unknown", { principal });
   const scopes = grantedScopes(principal.scopes, role.scopes);
   if (!scopesSuffice(scopes, route)) {
-    return deny("scope_missing", { principal, route, requiredScopes: scopesToAskFor(route) });
+    const requiredScopes = scopesToAskFor(route);
+    return refuse(asked, "scopes", seenScopes(scopes), "scope_missing", { principal, requiredScopes });
   }
-  const demands = bucketDemands(role, principal, () => ports.clientAddress(request));
+  trace?.("scopes", seenScopes(scopes), "enough");
+  if (role.rateLimits.some(({ capacity }) => capacity < route.cost)) {
+    // Only context_extensions can bring such a cost: the policy file is checked.
+    return refuse(asked, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", {
+      principal,
+    });
+  }
+  const demands = bucketDemands(role, principal, () => ports.clientAddress(request), route.mode);
   return chain(ports.buckets.take(demands, route.cost, nowMs), (taken) => {
     if (!taken.ok) {
       const { reason, retryAfterSeconds, rates } = taken;
-      return deny(reason, { principal, route, retryAfterSeconds, rates });
+      return refuse(asked, "limits", seenLimits(rates), reason, { principal, retryAfterSeconds, rates });
     }
+    trace?.("limits", seenLimits(taken.rates), `cost ${route.cost}`);
     const refreshDue = nowMs >= principal.refreshAfter * 1000;
     return { verdict: "allow", reason: "allowed", route, principal, scopes, rates: taken.rates, refreshDue };
   });
 }
 
-/** The buckets that a request of this key takes from, `per: address` by the address that is given. */
-export function bucketDemands(role: Role, principal: Principal, address: () => string): BucketDemand[] {
-  return role.rateLimits.map((limit) => {
-    const subject = subjectOf(limit.per, role, principal, address);
-    return { limit, bucketId: `${role.name}:${limit.name}:${subject}` };
-  });
+function refuse(
+  { route, trace }: Asked,
+  step: Parameters<Trace>[0],
+  saw: string,
+  reason: Deny["reason"],
+  details: Omit<Deny, "verdict" | "reason" | "route"> = {},
+): Deny {
+  trace?.(step, saw, reason);
+  return deny(reason, route === undefined ? details : { ...details, route });
 }
 
-function subjectOf(per: LimitSubject, role: Role, principal: Principal, address: () => string): string {
-  switch (per) {
-    case "key":
-      return principal.family;
-    case "owner":
-      return ownerOf(principal);
-    case "role":
-      return role.name;
-    case "address":
-      return addressGroup(address());
-  }
+/**
+ * A key that is none. Too many of those from one address are turned away as such: whoever guesses learns nothing
+ * more, while good keys from there are served, for they never come here. Only what was not signed by us is counted.
+ */
+function refuseKey(asked: Asked, reason: Deny["reason"]): Eventual<Deny> {
+  const { ports, policy, request, nowMs, route } = asked;
+  if (reason !== "credential_invalid") return refuse(asked, "key", "a key", reason);
+  const mode: Mode = route?.mode ?? policy.mode;
+  const limit: RateLimit = { name: "failures", per: "address", leased: false, ...policy.guards.failures };
+  const demand = { bucketId: `${mode}:${addressGroup(ports.clientAddress(request))}`, limit };
+  return chain(ports.failures.take([demand], 1, nowMs), (taken) => {
+    if (taken.ok) return refuse(asked, "key", "no key of ours", reason);
+    const { retryAfterSeconds } = taken;
+    return refuse(asked, "key", "no key of ours, one of many", "too_many_failures", { retryAfterSeconds });
+  });
 }

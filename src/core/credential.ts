@@ -1,8 +1,13 @@
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
-/** Where a policy lets a key be presented. */
-export type CredentialSource = "authorization" | "x-api-key";
+/** Where a policy lets a key be presented, as `headers.credential` names it. */
+export type CredentialSource = "authorization" | "x-api-key" | `cookie:${string}` | `query:${string}`;
+
+/** What a key can stand in. */
+export interface Presentable extends Pick<AuthRequest, "headers"> {
+  readonly path?: Pick<AuthRequest["path"], "query">;
+}
 
 /** What a request presents: nothing, one key, or something that two readers could take for two keys. */
 export type Presented =
@@ -20,22 +25,84 @@ const JOINED_BEARER = /,\s*bearer\b/i;
 
 /**
  * Finds the one key of a request. Two, or one in a wrong form, are refused rather than chosen from
- * (RFC 6750 §2, §3.1): an `Authorization` of whatever scheme beside an `X-API-Key` is two.
+ * (RFC 6750 §2, §3.1): an `Authorization` of whatever scheme beside another key is two.
  */
-export function presentedCredential(
-  request: Pick<AuthRequest, "headers">,
-  sources: readonly CredentialSource[],
-): Presented {
+export function presentedCredential(request: Presentable, sources: readonly CredentialSource[]): Presented {
   let found: Presented = NONE;
   let lines = 0;
   for (const source of sources) {
-    for (const line of headerLines(request, source)) {
+    for (const line of linesOf(request, source)) {
       if (line.trim() === "") continue;
       lines++;
       found = source === "authorization" ? fromAuthorization(line) : fromToken(line, source);
     }
   }
   return lines > 1 ? AMBIGUOUS : found;
+}
+
+/** The name of a cookie or query parameter in which the policy lets a key come; undefined for a header. */
+export function cookieName(source: CredentialSource): string | undefined {
+  return source.startsWith("cookie:") ? source.slice("cookie:".length) : undefined;
+}
+
+export function queryName(source: CredentialSource): string | undefined {
+  return source.startsWith("query:") ? source.slice("query:".length) : undefined;
+}
+
+/** What stands at one source, each time that it stands there. */
+function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
+  const cookie = cookieName(source);
+  if (cookie !== undefined) {
+    return cookiesOf(request).flatMap((pair) => (pair.name === cookie ? [pair.value] : []));
+  }
+  const query = queryName(source);
+  return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
+}
+
+/** One `name=value` of a Cookie header (RFC 6265 §4.2), and how it was written. */
+export interface Cookie {
+  readonly name: string;
+  readonly value: string;
+  readonly text: string;
+}
+
+/** All cookies of a request. Envoy joins the lines of HTTP/1 by a comma, which no cookie's value may hold. */
+export function cookiesOf(request: Pick<AuthRequest, "headers">): readonly Cookie[] {
+  return headerLines(request, "cookie").flatMap((line) =>
+    line.split(/[;,]/).flatMap((part) => {
+      const text = part.trim();
+      const equals = text.indexOf("=");
+      if (equals < 1) return text === "" ? [] : [{ name: "", value: "", text }];
+      const value = text.slice(equals + 1).trim();
+      return [{ name: text.slice(0, equals).trim(), value: value.replace(/^"(.*)"$/, "$1"), text }];
+    }),
+  );
+}
+
+/**
+ * The values of one query parameter. Envoy takes it off by its plain name: a name that only decodes to it would
+ * stay and reach upstream, so that one counts as a key in a wrong form.
+ */
+function parametersOf(query: string, name: string): readonly string[] {
+  if (query === "") return [];
+  return query.split("&").flatMap((part) => {
+    const equals = part.indexOf("=");
+    const key = equals === -1 ? part : part.slice(0, equals);
+    if (key === name) return [decoded(equals === -1 ? "" : part.slice(equals + 1))];
+    return decoded(key) === name ? [UNREADABLE] : [];
+  });
+}
+
+/** Fits no form of a key. */
+const UNREADABLE = "%";
+
+function decoded(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 /** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */

@@ -28,6 +28,7 @@ export const REFUSALS = {
     title: "The API key has been replaced by its successor.",
     challenge: "invalid_token",
   },
+  https_required: { status: 403, title: "An API key is only taken over HTTPS." },
   route_unknown: { status: 403, title: "No route allows this request." },
   scope_missing: {
     status: 403,
@@ -35,6 +36,7 @@ export const REFUSALS = {
     challenge: "insufficient_scope",
   },
   rate_limited: { status: 429, title: "The rate limit is used up." },
+  too_many_failures: { status: 429, title: "Too many API keys that are not valid came from here." },
   limits_unavailable: { status: 503, title: "The rate limits cannot be checked at the moment." },
   credential_unavailable: { status: 503, title: "The API key cannot be checked at the moment." },
   internal: { status: 503, title: "The request could not be decided." },

@@ -1,6 +1,6 @@
 import type { CredentialSource } from "./credential.ts";
 import type { PathParams } from "./path.ts";
-import type { RouteTable } from "./route-table.ts";
+import type { Route, RouteTable } from "./route-table.ts";
 import type { BucketLimit } from "./token-bucket.ts";
 
 /** What a bucket belongs to. `key` is the key's family, so that a refresh does not fill it. */
@@ -32,16 +32,25 @@ export interface Role {
   readonly rateLimits: readonly RateLimit[];
 }
 
+/** `shadow` decides and records, and lets through: for a trial beside what protects an upstream so far. */
+export type Mode = "enforce" | "shadow";
+
 /** The policy in force: parsed, consistent, immutable. A change makes a new one. */
 export interface Policy {
   /** SHA-256 of the file's text, first 12 hex digits. */
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly routes: RouteTable;
+  /** For requests of no route; each route has its own. */
+  readonly mode: Mode;
   readonly credentialSources: readonly CredentialSource[];
   readonly stripCredential: boolean;
+  /** Whether a key over `http`, as Envoy sees it, is refused. */
+  readonly requireHttps: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
+  /** What lets CORS preflights pass without a key; absent where they need what every request needs. */
+  readonly preflightRoute?: Route;
   readonly faults: {
     /** What becomes of requests while the shared buckets cannot be asked. */
     readonly limits: "local" | "deny" | "allow";
@@ -51,6 +60,8 @@ export interface Policy {
   /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
   readonly legacyRateLimit: boolean;
   readonly guards: {
+    /** Keys that are none, for each client address: beyond it they are turned away unjudged to the client. */
+    readonly failures: BucketLimit;
     /** Calls of the key API without a good credential, for each client address. */
     readonly openCalls: BucketLimit;
     /** Live keys that were registered without an operator, in all. */

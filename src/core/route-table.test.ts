@@ -14,8 +14,9 @@ function route(pattern: string, more: Partial<Route> = {}): Route {
     scopes: [],
     anyScope: [],
     cost: 1,
+    mode: "enforce",
     stripCredential: true,
-  };
+  } as const;
   return {
     ...defaults,
     pattern,

@@ -1,3 +1,4 @@
+import type { Mode } from "./policy.ts";
 import type { AuthRequest } from "./request.ts";
 import { parsePattern } from "./route-pattern.ts";
 import type { ScopeRequirement } from "./scopes.ts";
@@ -15,6 +16,7 @@ export interface Route extends ScopeRequirement {
   readonly public: boolean;
   /** Tokens that a request takes from each bucket; 0 takes none. */
   readonly cost: number;
+  readonly mode: Mode;
   readonly stripCredential: boolean;
 }
 

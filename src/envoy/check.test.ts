@@ -20,8 +20,9 @@ const route = {
   scopes: [],
   anyScope: [],
   cost: 1,
+  mode: "enforce",
   stripCredential: true,
-};
+} as const;
 const allowed: Allow = {
   verdict: "allow",
   reason: "allowed",

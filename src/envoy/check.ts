@@ -2,7 +2,8 @@ import type { Authorize } from "../core/authorize.ts";
 import type { Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import type { Eventual } from "../core/eventual.ts";
-import type { Policy } from "../core/policy.ts";
+import type { Mode, Policy } from "../core/policy.ts";
+import type { AuthRequest } from "../core/request.ts";
 import { decodeCheckRequest, encodeCheckResponse } from "./messages.ts";
 import { toAuthRequest } from "./request.ts";
 import type { AnswerContext } from "./response.ts";
@@ -16,9 +17,19 @@ export interface CheckPorts {
   readonly monotonicNs: () => bigint;
   readonly newDecisionId: () => string;
   /** Hears of every decision; what it throws changes nothing. */
-  readonly decided: (decision: Decision, elapsedNs: bigint) => void;
+  readonly decided: (decision: Decision, about: CheckFacts) => void;
   /** Hears of every fault that became a denial. */
   readonly faulted: (error: unknown, decisionId: string) => void;
+}
+
+/** What else is known of a Check once it is decided. */
+export interface CheckFacts {
+  readonly decisionId: string;
+  readonly elapsedNs: bigint;
+  /** With `shadow` the request went through, whatever was decided. */
+  readonly mode: Mode;
+  /** Absent when the request could not be read. */
+  readonly request?: AuthRequest;
 }
 
 /** Answers one Check: bytes in, bytes out. It never throws and never rejects, since Envoy may let an error through. */
@@ -32,7 +43,7 @@ const ANSWER_MARGIN_MS = 20;
 
 export function createCheck(ports: CheckPorts): Check {
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, context: { ...NOTHING_KNOWN } };
+    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN };
     try {
       const decision = decide(ports, message, state);
       if (!(decision instanceof Promise)) return answer(ports, decision, state);
@@ -48,13 +59,15 @@ export function createCheck(ports: CheckPorts): Check {
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
 interface CheckState {
   startedNs: bigint;
+  /** The policy's; a route that is found may have another. */
+  mode: Mode;
   context: AnswerContext;
 }
 
 const NOTHING_KNOWN: AnswerContext = {
   decisionId: "",
   forwardPrefix: "x-latchkey-",
-  credentialHeaders: [],
+  credentialSources: [],
   legacyRateLimit: false,
   grpc: false,
 };
@@ -62,9 +75,10 @@ const NOTHING_KNOWN: AnswerContext = {
 function decide(ports: CheckPorts, message: Uint8Array, state: CheckState): Eventual<Decision> {
   state.startedNs = ports.monotonicNs();
   const policy = ports.policy();
-  const { forwardPrefix, legacyRateLimit, credentialSources: credentialHeaders } = policy;
+  const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
   const decisionId = ports.newDecisionId();
-  state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialHeaders, grpc: false };
+  state.mode = policy.mode;
+  state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialSources, grpc: false };
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
     state.context = { ...state.context, grpc: parsed.grpc };
@@ -90,8 +104,11 @@ async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): 
 const MAX_TIMER_MS = 10_000;
 
 function answer(ports: CheckPorts, decision: Decision, state: CheckState): Uint8Array {
-  const bytes = encodeCheckResponse(toCheckResponse(decision, state.context));
-  ports.decided(decision, ports.monotonicNs() - state.startedNs);
+  const mode = decision.route?.mode ?? state.mode;
+  const bytes = encodeCheckResponse(toCheckResponse(decision, state.context, mode));
+  const { decisionId, request } = state.context;
+  const elapsedNs = ports.monotonicNs() - state.startedNs;
+  ports.decided(decision, { decisionId, elapsedNs, mode, ...(request && { request }) });
   return bytes;
 }
 

@@ -16,8 +16,9 @@ const route = {
   scopes: [],
   anyScope: [],
   cost: 1,
+  mode: "enforce",
   stripCredential: true,
-};
+} as const;
 const principal = {
   keyId: "basic_1_x",
   family: "fam_x",
@@ -56,7 +57,7 @@ function contextWith(
     decisionId: "d",
     forwardPrefix: "x-latchkey-",
     legacyRateLimit: false,
-    credentialHeaders: ["authorization", "x-api-key"],
+    credentialSources: ["authorization", "x-api-key"],
     request,
     grpc: false,
     ...more,

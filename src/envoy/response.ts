@@ -1,10 +1,14 @@
+import type { CredentialSource } from "../core/credential.ts";
 import type { Allow, Decision, Deny, DenyReason, Refusal } from "../core/decision.ts";
 import { REFUSALS } from "../core/decision.ts";
+import type { Mode } from "../core/policy.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { AuthRequest } from "../core/request.ts";
 import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
 import { rateLimitFields } from "./rate-limit-headers.ts";
+import type { Stripping } from "./stripped-credential.ts";
+import { NOTHING_STRIPPED, strippedCredential, twin } from "./stripped-credential.ts";
 import type { PlainObject } from "./struct.ts";
 import { toStruct } from "./struct.ts";
 
@@ -15,8 +19,8 @@ export interface AnswerContext {
   readonly forwardPrefix: string;
   /** `headers.legacy_ratelimit` of the policy. */
   readonly legacyRateLimit: boolean;
-  /** Headers of the policy in which a key may come. */
-  readonly credentialHeaders: readonly string[];
+  /** Where a key may come. */
+  readonly credentialSources: readonly CredentialSource[];
   /** Absent when the request could not be read. */
   readonly request?: AuthRequest;
   readonly grpc: boolean;
@@ -26,24 +30,51 @@ export interface AnswerContext {
 const IDENTITY_HEADERS = ["key-id", "family", "owner", "role", "scopes", "name", "decision-id"] as const;
 type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
 
-export function toCheckResponse(decision: Decision, context: AnswerContext): CheckResponse {
+/** In shadow mode whatever was decided lets through. */
+export function toCheckResponse(
+  decision: Decision,
+  context: AnswerContext,
+  mode: Mode = "enforce",
+): CheckResponse {
+  if (mode === "shadow") return shadowResponse(decision, context);
   return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
 }
 
 function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
   const identity = identityOf(decision, context.decisionId);
+  const { request, credentialSources } = context;
+  const stripped =
+    decision.route.stripCredential && request !== undefined
+      ? strippedCredential(request, credentialSources)
+      : NOTHING_STRIPPED;
   const headers = [...identity].map(([name, value]) => overwrite(context.forwardPrefix + name, value));
   return {
     status: { code: 0 },
     ok_response: {
-      headers,
-      headers_to_remove: headersToRemove(decision, context, identity),
-      response_headers_to_add: [
-        ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
-        ...rateLimitHeaders(decision, context),
-      ],
+      headers: stripped.cookies ? [...headers, overwrite("cookie", stripped.cookies)] : headers,
+      headers_to_remove: [...headersToRemove(context, identity), ...stripped.headers],
+      response_headers_to_add: answerHeaders(decision, context, stripped),
+      ...(stripped.parameters.length > 0 && { query_parameters_to_remove: stripped.parameters }),
     },
     dynamic_metadata: toStruct(metadataOf(decision, context)),
+  };
+}
+
+function answerHeaders(decision: Allow, context: AnswerContext, stripped: Stripping): HeaderOption[] {
+  return [
+    ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
+    ...rateLimitHeaders(decision, context),
+    // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
+    ...(stripped.parameters.length > 0 ? [appended("cache-control", "private")] : []),
+  ];
+}
+
+/** The credential stays, for whatever judges it so far; of our names none is set, and none comes from a client. */
+function shadowResponse(decision: Decision, context: AnswerContext): AllowResponse {
+  return {
+    status: { code: 0 },
+    ok_response: { headers_to_remove: headersToRemove(context, new Map()) },
+    dynamic_metadata: toStruct({ ...metadataOf(decision, context), mode: "shadow" }),
   };
 }
 
@@ -66,11 +97,9 @@ function identityOf(decision: Allow, decisionId: string): Map<IdentityHeader, st
  * Envoy removes after it sets, so a name that we set must not be among them.
  */
 function headersToRemove(
-  decision: Allow,
-  context: AnswerContext,
+  { forwardPrefix, request }: AnswerContext,
   identity: ReadonlyMap<IdentityHeader, string>,
 ): string[] {
-  const { forwardPrefix, request } = context;
   const ours = new Set([...identity.keys()].map((name) => forwardPrefix + name));
   const removed = new Set<string>();
   for (const name of IDENTITY_HEADERS) {
@@ -80,14 +109,7 @@ function headersToRemove(
   for (const name of request?.headers.keys() ?? []) {
     if (name.replaceAll("_", "-").startsWith(forwardPrefix) && !ours.has(name)) removed.add(name);
   }
-  if (decision.route.stripCredential) {
-    for (const name of context.credentialHeaders) removed.add(name).add(twin(name));
-  }
   return [...removed];
-}
-
-function twin(name: string): string {
-  return name.replaceAll("-", "_");
 }
 
 /** Printable ASCII as it is; all else, and `%`, as percent-encoded UTF-8. */
@@ -183,5 +205,14 @@ function overwrite(key: string, value: string): HeaderOption {
     header: { key, value },
     append: { value: false },
     append_action: APPEND_ACTION.OVERWRITE_IF_EXISTS_OR_ADD,
+  };
+}
+
+/** Beside what upstream says of the same. */
+function appended(key: string, value: string): HeaderOption {
+  return {
+    header: { key, value },
+    append: { value: true },
+    append_action: APPEND_ACTION.APPEND_IF_EXISTS_OR_ADD,
   };
 }

@@ -4,6 +4,7 @@ import { routeConflicts } from "../core/route-conflicts.ts";
 import { parsePattern } from "../core/route-pattern.ts";
 import type { Route } from "../core/route-table.ts";
 import { scopesSuffice } from "../core/scopes.ts";
+import { didYouMean } from "./suggestion.ts";
 
 /** What is wrong, and where in the file: keys and positions from its root. */
 export interface Problem {
@@ -17,7 +18,10 @@ export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Probl
     const at = ["roles", role.name];
     for (const [index, granted] of role.mayGrant.entries()) {
       if (!roles.has(granted))
-        yield { path: [...at, "may_grant", index], message: `unknown role "${granted}"` };
+        yield {
+          path: [...at, "may_grant", index],
+          message: `unknown role "${granted}"${didYouMean(granted, roles.keys())}`,
+        };
     }
     const operatorScope = OPERATOR_SCOPES.find((scope) => role.scopes.has(scope));
     if (role.selfService && (operatorScope !== undefined || role.mayGrant.length > 0)) {
@@ -50,7 +54,10 @@ export function* routeProblems(
     ] as const) {
       for (const [position, scope] of scopes.entries()) {
         if (!known.has(scope))
-          yield { path: [...at, field, position], message: `unknown scope "${scope}": no role has it` };
+          yield {
+            path: [...at, field, position],
+            message: `unknown scope "${scope}": no role has it${didYouMean(scope, known)}`,
+          };
       }
     }
     if (route.public && route.scopes.length + route.anyScope.length > 0) {

@@ -2,14 +2,15 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
-import type { Policy, RateLimit, Role } from "../core/policy.ts";
+import type { Mode, Policy, RateLimit, Role } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
 import { createRouteTable } from "../core/route-table.ts";
 import type { Problem } from "./consistency.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
 import { lineOfPath } from "./lines.ts";
 import type { PolicyDocument } from "./schema.ts";
-import { policySchema } from "./schema.ts";
+import { fieldNames, policySchema } from "./schema.ts";
+import { didYouMean } from "./suggestion.ts";
 
 /** The policy that holds without a file, and for each part that a file leaves out. */
 export const BUILT_IN_POLICY_FILE = new URL("../../latchkey.yaml", import.meta.url);
@@ -19,6 +20,8 @@ const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
 
 /** Beyond these, a route's metrics are counted under `other`. */
 const MAX_ROUTE_LABELS = 200;
+/** No path and no name of a route has a blank. */
+const PREFLIGHT_LABEL = "CORS preflight";
 
 export type PolicyResult =
   | { readonly ok: true; readonly policy: Policy }
@@ -55,7 +58,7 @@ export function parsePolicy(source: PolicySource): PolicyResult {
   const roles = new Map(
     Object.entries(roleEntries).map(([name, entry]) => [name, toRole(name, entry, source)]),
   );
-  const routes = routeEntries.map((entry) => toRoute(entry, parsed.data.headers.strip_credential));
+  const routes = routeEntries.map((entry) => toRoute(entry, parsed.data));
   const problems = [
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
@@ -102,7 +105,7 @@ function toRole(name: string, entry: Parts["roles"][string], source: PolicySourc
   };
 }
 
-function toRoute(entry: Parts["routes"][number], stripCredential: boolean): Route {
+function toRoute(entry: Parts["routes"][number], { headers, defaults }: PolicyDocument): Route {
   return {
     label: entry.name ?? entry.path,
     pattern: entry.path,
@@ -112,7 +115,24 @@ function toRoute(entry: Parts["routes"][number], stripCredential: boolean): Rout
     scopes: entry.scopes,
     anyScope: entry.any_scope,
     cost: entry.cost,
-    stripCredential: entry.strip_credential ?? stripCredential,
+    mode: entry.mode ?? defaults.mode,
+    stripCredential: entry.strip_credential ?? headers.strip_credential,
+  };
+}
+
+/** What lets preflights through: no key is looked for, and none may come along. */
+function preflightRoute(mode: Mode): Route {
+  return {
+    label: PREFLIGHT_LABEL,
+    pattern: "/**",
+    methods: ["OPTIONS"],
+    hosts: [],
+    public: true,
+    scopes: [],
+    anyScope: [],
+    cost: 0,
+    mode,
+    stripCredential: true,
   };
 }
 
@@ -126,21 +146,36 @@ function toPolicy(
     hash: createHash("sha256").update(text).digest("hex").slice(0, 12),
     roles,
     routes: createRouteTable(routes),
+    mode: document.defaults.mode,
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,
+    requireHttps: document.headers.require_https,
     forwardPrefix: document.headers.forward_prefix,
-    guards: { openCalls: document.guards.open_calls, selfServiceKeysMax: document.guards.self_service_keys },
+    guards: {
+      failures: document.guards.failures,
+      openCalls: document.guards.open_calls,
+      selfServiceKeysMax: document.guards.self_service_keys,
+    },
     faults: { limits: document.faults.limits, localMaxMs: document.faults.local_max * 1000 },
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
-    routeLabels: new Set([...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS)),
+    ...(document.requests.preflights === "allow" && {
+      preflightRoute: preflightRoute(document.defaults.mode),
+    }),
+    routeLabels: new Set([
+      ...[...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS),
+      PREFLIGHT_LABEL,
+    ]),
   };
 }
 
 /** A zod issue as problems: one for each unknown field, and the key of a record by its own name. */
 function issueProblems(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => ({ path: [...issue.path, key], message: "unknown field" }));
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      message: `unknown field${didYouMean(key, fieldNames())}`,
+    }));
   if (issue.code === "invalid_key")
     return [{ path: issue.path, message: issue.issues[0]?.message ?? issue.message }];
   return [{ path: issue.path, message: issue.message }];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { CredentialSource } from "../core/credential.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import type { BucketLimit } from "../core/token-bucket.ts";
 
@@ -80,6 +81,8 @@ const role = z.strictObject({
   rate_limits: z.array(rateLimit).max(8).default([]),
 });
 
+const mode = z.enum(["enforce", "shadow"]);
+
 const route = z.strictObject({
   path: z.string(),
   name: name.optional(),
@@ -89,19 +92,32 @@ const route = z.strictObject({
   scopes: z.array(scope).default([]),
   any_scope: z.array(scope).default([]),
   cost: z.int().min(0).default(1),
+  mode: mode.optional(),
   strip_credential: z.boolean().optional(),
+});
+
+// What cookies and query parameters may be called without a second spelling (RFC 6265 token, RFC 3986 unreserved).
+const PLACED_CREDENTIAL = /^(?:cookie|query):[A-Za-z0-9_.-]{1,64}$/;
+
+const credentialSource = z.string().transform((text, context): CredentialSource => {
+  if (text === "authorization" || text === "x-api-key") return text;
+  if (PLACED_CREDENTIAL.test(text)) return text as CredentialSource; // The pattern is the type.
+  context.addIssue(`"${text}" is none of authorization, x-api-key, cookie:NAME and query:NAME`);
+  return z.NEVER;
 });
 
 const headers = z.strictObject({
   credential: z
-    .array(z.enum(["authorization", "x-api-key"]))
+    .array(credentialSource)
     .min(1)
+    .refine((sources) => new Set(sources).size === sources.length, "names one place twice")
     .default(["authorization", "x-api-key"]),
   forward_prefix: z
     .string()
     .regex(/^x-[a-z0-9-]{1,40}-$/, "must begin with x- and end with -, in lower case")
     .default("x-latchkey-"),
   strip_credential: z.boolean().default(true),
+  require_https: z.boolean().default(false),
   legacy_ratelimit: z.boolean().default(false),
 });
 
@@ -112,7 +128,7 @@ export const policySchema = z.strictObject({
   defaults: z
     .strictObject({
       unmatched: z.literal("deny").default("deny"),
-      mode: z.literal("enforce").default("enforce"),
+      mode: mode.default("enforce"),
     })
     .prefault({}),
   headers: headers.prefault({}),
@@ -124,11 +140,27 @@ export const policySchema = z.strictObject({
     .prefault({}),
   guards: z
     .strictObject({
+      failures: guard.prefault("60/m"),
       open_calls: guard.prefault("60/m"),
       self_service_keys: z.int().min(0).max(100_000_000).default(100_000),
     })
     .prefault({}),
-  requests: z.strictObject({ path_params: z.enum(["reject", "strip"]).default("reject") }).prefault({}),
+  requests: z
+    .strictObject({
+      path_params: z.enum(["reject", "strip"]).default("reject"),
+      preflights: z.enum(["check", "allow"]).default("check"),
+    })
+    .prefault({}),
 });
+
+/** Every name that a field may have anywhere, to find the one that was meant. */
+export function fieldNames(): ReadonlySet<string> {
+  const names = new Set<string>();
+  JSON.stringify(z.toJSONSchema(policySchema, { io: "input", unrepresentable: "any" }), (key, value) => {
+    if (key === "properties") for (const name of Object.keys(value)) names.add(name);
+    return value;
+  });
+  return names;
+}
 
 export type PolicyDocument = z.output<typeof policySchema>;

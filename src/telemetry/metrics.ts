@@ -1,16 +1,17 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Decision } from "../core/decision.ts";
-import type { Policy } from "../core/policy.ts";
+import type { Mode, Policy } from "../core/policy.ts";
 
 /** 50 µs to 50 ms: a warm Check is at the left end, one that waits for a store at the right. */
 const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
 
 export interface Metrics {
-  decided(decision: Decision, elapsedNs: bigint): void;
+  decided(decision: Decision, about: { readonly elapsedNs: bigint; readonly mode: Mode }): void;
   verifyCache(result: "hit" | "miss"): void;
   issued(role: string, how: "registered" | "refreshed" | "rotated"): void;
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
   policyInForce(policy: Policy): void;
+  policyReload(result: "taken" | "refused"): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
 }
@@ -19,19 +20,28 @@ export interface Metrics {
 export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const { decisions, duration, cache, keysIssued, leases, leaseTokens, policyInfo, buildInfo } =
-    createInstruments([registry]);
+  const {
+    decisions,
+    duration,
+    cache,
+    keysIssued,
+    leases,
+    leaseTokens,
+    policyReloads,
+    policyInfo,
+    buildInfo,
+  } = createInstruments([registry]);
   buildInfo.set({ version }, 1);
   let routeLabels: ReadonlySet<string> = new Set();
   return {
-    decided(decision, elapsedNs) {
+    decided(decision, { elapsedNs, mode }) {
       const label = decision.route?.label ?? "none";
       decisions.inc({
         verdict: decision.verdict,
         reason: decision.reason,
         role: decision.principal?.role ?? "none",
         route: label === "none" || routeLabels.has(label) ? label : "other",
-        mode: "enforce",
+        mode,
       });
       duration.observe(Number(elapsedNs) / 1e9);
     },
@@ -41,6 +51,7 @@ export function createMetrics(version: string): Metrics {
       leases.inc({ result: what });
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
     },
+    policyReload: (result) => policyReloads.inc({ result }),
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
       policyInfo.reset();
@@ -69,6 +80,7 @@ function createInstruments(registers: Registry[]) {
     keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
     leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),
+    policyReloads: counter("policy_reloads_total", "Changed policies, taken up or refused.", ["result"]),
     policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };

@@ -1,6 +1,8 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
+import type { explainBody, explanation } from "../../src/api/explain-schemas.ts";
+import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/policy-schemas.ts";
 import type {
   introspection,
   issuedKey,
@@ -16,6 +18,8 @@ import { createClient } from "../../src/client/client.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type {
+  DescribedRequest,
+  Explanation,
   Introspection,
   IssuedKey,
   Key,
@@ -23,7 +27,10 @@ import type {
   KeyList,
   KeyPatch,
   Limits,
+  PolicyInForce,
   Registration,
+  Reload,
+  Roles,
   ValidKey,
 } from "../../src/client/types.ts";
 import { newSecret } from "../support/keys.ts";
@@ -64,7 +71,7 @@ test("the client has every call of the document, and no other", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, ...calls } = stub;
+    const { keys, limits, policy, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
     await Promise.all([
@@ -79,6 +86,12 @@ test("the client has every call of the document, and no other", async () => {
       keys.revokeOwner("ID"),
       limits.show("ID"),
       limits.reset("ID"),
+    ]);
+    await Promise.all([
+      calls.explain({ method: "GET", path: "/" }),
+      policy.show(),
+      policy.roles(),
+      policy.reload(),
     ]);
   } finally {
     globalThis.fetch = original;
@@ -103,6 +116,11 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<keyof z.output<typeof keyAnswer>>().toEqualTypeOf<keyof Key>();
   expectTypeOf<keyof z.output<typeof keyListAnswer>>().toEqualTypeOf<keyof KeyList>();
   expectTypeOf<Frozen<z.output<typeof limitsAnswer>>>().toEqualTypeOf<Limits>();
+  expectTypeOf<keyof z.input<typeof explainBody>>().toEqualTypeOf<keyof DescribedRequest>();
+  expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
+  expectTypeOf<Frozen<z.output<typeof policyAnswer>>>().toEqualTypeOf<PolicyInForce>();
+  expectTypeOf<Frozen<z.output<typeof rolesAnswer>>>().toEqualTypeOf<Roles>();
+  expectTypeOf<Frozen<z.output<typeof reloadAnswer>>>().toEqualTypeOf<Reload>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();

@@ -1,12 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { connect } from "node:net";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
 const production = () => ({
   ENVIRONMENT: "production",
   JWT_SECRET: newSecret(),
@@ -14,24 +12,19 @@ const production = () => ({
   OPERATOR_LISTEN: "127.0.0.1:0",
 });
 
-function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const { PATH } = process.env;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
-    encoding: "utf8",
-    env: { PATH, ...env },
-  });
-  return { status, stdout, stderr };
-}
-
 describe("latchkey serve", () => {
   test("with wrong settings does not start, and says all that is wrong in one message", () => {
-    const { status, stderr } = run(["serve"], { GRPC_LISTEN: "x", LOG_LEVEL: "y", JWT_SECRET: "short" });
+    const { status, stderr } = runLatchkey(["serve"], {
+      GRPC_LISTEN: "x",
+      LOG_LEVEL: "y",
+      JWT_SECRET: "short",
+    });
     expect(status).toBe(1);
     expect(stderr.split("\n").filter((line) => line.startsWith("  - "))).toHaveLength(3);
   });
 
   test("does not take a policy file that is not there for the built-in one", () => {
-    const { status, stderr } = run(["serve"], { POLICY_FILE: "/nowhere/policy.yaml" });
+    const { status, stderr } = runLatchkey(["serve"], { POLICY_FILE: "/nowhere/policy.yaml" });
     expect([status, stderr]).toEqual([
       1,
       expect.stringContaining("/nowhere/policy.yaml: there is no such file"),
@@ -99,7 +92,7 @@ describe("the command line", () => {
     ["keys", "register", "--help"],
     ["keys", "list", "--help"],
   ])("%s %s helps", (...args) => {
-    const { status, stdout } = run(args);
+    const { status, stdout } = runLatchkey(args);
     expect(status).toBe(0);
     expect(stdout).toContain("Usage: latchkey");
   });
@@ -111,7 +104,7 @@ describe("the command line", () => {
     [["keys", "list", "--status", "dead"]],
     [["keys", "rotate", "x", "--overlap", "soon"]],
   ])("%j is called wrongly: exit code 2", (args) => {
-    const { status, stderr } = run(args);
+    const { status, stderr } = runLatchkey(args);
     expect([status, stderr]).toEqual([2, expect.stringContaining("error:")]);
   });
 
@@ -119,10 +112,13 @@ describe("the command line", () => {
     const ADMIN_TOKEN = newSecret();
     const latchkey = await startLatchkey({ ADMIN_TOKEN });
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
-    const made = run(["keys", "register", "--name", "evil\u001b[2Jname", "--role", "contributor"], env);
+    const made = runLatchkey(
+      ["keys", "register", "--name", "evil\u001b[2Jname", "--role", "contributor"],
+      env,
+    );
     expect(made.status).toBe(1);
     expect(made.stderr).toContain("#/name");
-    const registered = run(
+    const registered = runLatchkey(
       [
         "keys",
         "register",
@@ -140,23 +136,25 @@ describe("the command line", () => {
       env,
     );
     expect(registered.stdout).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/);
-    const [line = ""] = run(["keys", "list", "--owner", "acme", "--json"], env).stdout.split("\n");
+    const [line = ""] = runLatchkey(["keys", "list", "--owner", "acme", "--json"], env).stdout.split("\n");
     const { key_id: keyId } = JSON.parse(line);
-    expect(run(["keys", "show", keyId], env).stdout).toMatch(/scopes +\["chat:read"\]/);
-    expect(run(["keys", "disable", keyId], env).stdout).toBe(`${keyId}: disabled\n`);
-    expect(run(["keys", "enable", keyId], env).stdout).toBe(`${keyId}: active\n`);
-    expect(run(["keys", "rotate", keyId, "--overlap", "0s", "--json"], env).stdout).toContain(
+    expect(runLatchkey(["keys", "show", keyId], env).stdout).toMatch(/scopes +\["chat:read"\]/);
+    expect(runLatchkey(["keys", "disable", keyId], env).stdout).toBe(`${keyId}: disabled\n`);
+    expect(runLatchkey(["keys", "enable", keyId], env).stdout).toBe(`${keyId}: active\n`);
+    expect(runLatchkey(["keys", "rotate", keyId, "--overlap", "0s", "--json"], env).stdout).toContain(
       '"api_key":"eyJ',
     );
-    expect(run(["keys", "revoke", "--owner", "acme"], env)).toMatchObject({
+    expect(runLatchkey(["keys", "revoke", "--owner", "acme"], env)).toMatchObject({
       status: 0,
       stdout: "revoked: acme\n",
     });
-    expect(run(["keys", "list", "--status", "revoked"], env).stdout.match(/revoked/g)).toHaveLength(2);
-    expect(run(["keys", "export"], env).stdout).not.toContain("eyJ");
-    const refused = run(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
+    expect(runLatchkey(["keys", "list", "--status", "revoked"], env).stdout.match(/revoked/g)).toHaveLength(
+      2,
+    );
+    expect(runLatchkey(["keys", "export"], env).stdout).not.toContain("eyJ");
+    const refused = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
     await latchkey.stop();
-    expect(run(["keys", "list"], env).stderr).toContain("does not answer");
+    expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not answer");
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LatchkeyProcess } from "../../scripts/latchkey-process.ts";
@@ -13,9 +13,13 @@ export interface TestedLatchkey extends LatchkeyProcess {
 }
 
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */
-export async function startLatchkey(env: Readonly<Record<string, string>> = {}): Promise<TestedLatchkey> {
+export async function startLatchkey(
+  env: Readonly<Record<string, string>> = {},
+  options: { readonly policy?: string } = {},
+): Promise<TestedLatchkey> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   removeAtEnd(cwd);
+  if (options.policy !== undefined) await writeFile(join(cwd, "latchkey.yaml"), options.policy);
   const dataDir = env["DATA_DIR"] ?? join(cwd, "data");
   const anyPort = "127.0.0.1:0";
   const doors = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };

@@ -1,0 +1,90 @@
+import type { Policy, Role } from "../core/policy.ts";
+import type { ApiPorts } from "./calls.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
+import { policyAnswer, reloadAnswer, rolesAnswer } from "./policy-schemas.ts";
+import { sendProblem } from "./problem.ts";
+
+/** What the API needs of the policy beside its use. */
+export interface PolicyPort {
+  current(): Policy;
+  source(): { readonly fileName: string; readonly text: string };
+  reload():
+    | { readonly kind: "taken" | "unchanged" }
+    | { readonly kind: "refused"; readonly problems: readonly string[] };
+}
+
+/** What is in force, and having the file looked at now. */
+export function policyRoutes(ports: ApiPorts, policy: PolicyPort): readonly Endpoint[] {
+  return [showRoute(ports, policy), rolesRoute(ports, policy), reloadRoute(ports, policy)];
+}
+
+function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/policy",
+    summary: "Show the policy in force",
+    security: "operator",
+    answer: { status: 200, description: "The policy.", schema: policyAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:read", async () => {
+        const { fileName, text } = policy.source();
+        const { hash, mode } = policy.current();
+        return call.reply.send({ hash, file: fileName, mode, text });
+      }),
+  });
+}
+
+function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/roles",
+    summary: "List the roles in force",
+    security: "operator",
+    answer: { status: 200, description: "The roles.", schema: rolesAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:read", async () =>
+        call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
+      ),
+  });
+}
+
+function roleBody(role: Role) {
+  return {
+    name: role.name,
+    scopes: [...role.scopes],
+    ttl_seconds: role.ttlSeconds,
+    refresh_window_seconds: role.refreshWindowSeconds,
+    self_service: role.selfService,
+    may_grant: role.mayGrant,
+    rate_limits: role.rateLimits.map(({ name, per, capacity, refillPerSecond }) => ({
+      name,
+      per,
+      capacity,
+      refill_per_second: refillPerSecond,
+    })),
+  };
+}
+
+function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/admin/policy/reload",
+    summary: "Take up the policy file now",
+    description: "On this instance. A changed file is taken up by itself within a second or so, too.",
+    security: "operator",
+    answer: { status: 200, description: "It is in force.", schema: reloadAnswer },
+    problems: [...OPERATOR_PROBLEMS, "policy_refused"],
+    handle: (call) =>
+      asOperator(call, ports, "system:write", async () => {
+        const reload = policy.reload();
+        if (reload.kind !== "refused") {
+          return call.reply.send({ result: reload.kind, hash: policy.current().hash });
+        }
+        return sendProblem(call.reply, "policy_refused", { detail: reload.problems.join("\n") });
+      }),
+  });
+}

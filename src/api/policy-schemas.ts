@@ -1,0 +1,37 @@
+import { z } from "zod";
+
+export const policyAnswer = z
+  .object({
+    hash: z.string().meta({ description: "The label of the metric `latchkey_policy_info`." }),
+    file: z.string(),
+    mode: z.enum(["enforce", "shadow"]),
+    text: z.string().meta({ description: "As it was taken up." }),
+  })
+  .meta({ title: "Policy" });
+
+export const rolesAnswer = z
+  .object({
+    roles: z.array(
+      z.object({
+        name: z.string(),
+        scopes: z.array(z.string()),
+        ttl_seconds: z.int(),
+        refresh_window_seconds: z.int(),
+        self_service: z.boolean(),
+        may_grant: z.array(z.string()),
+        rate_limits: z.array(
+          z.object({
+            name: z.string(),
+            per: z.enum(["key", "owner", "role", "address"]),
+            capacity: z.int(),
+            refill_per_second: z.number(),
+          }),
+        ),
+      }),
+    ),
+  })
+  .meta({ title: "Roles" });
+
+export const reloadAnswer = z
+  .object({ result: z.enum(["taken", "unchanged"]), hash: z.string() })
+  .meta({ title: "Reload" });

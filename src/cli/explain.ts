@@ -1,0 +1,81 @@
+import { text } from "node:stream/consumers";
+import type { Command } from "commander";
+import type { Explanation } from "../client/types.ts";
+import type { Io } from "./io.ts";
+import { remotely } from "./remote.ts";
+import { formatTable } from "./table.ts";
+
+interface ExplainOptions {
+  readonly method: string;
+  readonly path: string;
+  readonly host?: string;
+  readonly scheme?: "http" | "https";
+  readonly header: readonly string[];
+  readonly address?: string;
+  readonly key?: string;
+  readonly in?: string;
+  readonly json?: true;
+}
+
+/** `latchkey explain`: what a live instance would decide of a request, and why. */
+export function addExplainCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  program
+    .command("explain")
+    .description("why a request would get its decision, step by step; nothing is spent")
+    .requiredOption("--path <path>", "with its query")
+    .option("--method <method>", "the HTTP method", "GET")
+    .option("--host <host>", "the Host header")
+    .option("--scheme <scheme>", "http or https")
+    .option("--header <line>", "`name: value`; may be repeated", collect, [])
+    .option("--address <ip>", "the client's address, as Envoy sees it")
+    .option("--key <->", "`-`: read the key from the standard input")
+    .option("--in <place>", "where the key comes: authorization, x-api-key, cookie:NAME, query:NAME")
+    .option("--json", "as JSON")
+    .action(async (options: ExplainOptions) => {
+      if (options.key !== undefined && options.key !== "-") {
+        io.complain("latchkey: a key does not belong on the command line: --key - reads it from the input");
+        return finish(2);
+      }
+      const key = options.key === undefined ? undefined : (await text(process.stdin)).trim();
+      finish(
+        await remotely(io, async (client) => {
+          const { method, path, host, scheme, address } = options;
+          const explained = await client.explain({
+            method,
+            path,
+            headers: headersOf(options.header),
+            ...(host !== undefined && { host }),
+            ...(scheme !== undefined && { scheme }),
+            ...(address !== undefined && { address }),
+            ...(key !== undefined && { key }),
+            ...(options.in !== undefined && { in: options.in }),
+          });
+          io.print(options.json ? JSON.stringify(explained) : inWords(explained));
+        }),
+      );
+    });
+}
+
+function collect(line: string, lines: readonly string[]): readonly string[] {
+  return [...lines, line];
+}
+
+function headersOf(lines: readonly string[]): Record<string, string[]> {
+  const headers: [string, string[]][] = [];
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    const known = headers.find(([other]) => other === name);
+    if (known) known[1].push(value);
+    else headers.push([name, [value]]);
+  }
+  return Object.fromEntries(headers);
+}
+
+function inWords({ steps, verdict, reason, status, mode }: Explanation): string {
+  const rows = steps.map(({ step, saw, outcome }) => [step, saw, outcome]);
+  const through = mode === "shadow" ? ", and in shadow mode it is let through all the same" : "";
+  const end = verdict === "allow" ? "allowed" : `refused: ${reason} (${status})`;
+  return `${formatTable(["step", "saw", "outcome"], rows)}\n${end}${through}`;
+}

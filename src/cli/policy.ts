@@ -1,0 +1,78 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { CaseResult } from "../case-runner.ts";
+import { runCases } from "../case-runner.ts";
+import type { Policy } from "../core/policy.ts";
+import type { CaseFileResult } from "../policy/cases.ts";
+import { parseCases } from "../policy/cases.ts";
+import { parsePolicy } from "../policy/file.ts";
+import type { Io } from "./io.ts";
+
+/** `latchkey policy …`: works on files, without an instance. */
+export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  const policy = program.command("policy").description("check and test policy files");
+  policy
+    .command("check <file>")
+    .description("whether the file would be taken up; every problem with its line")
+    .action((file: string) => {
+      const found = readPolicy(io, file);
+      if (found !== undefined) io.print(`${file}: good, ${summary(found)}`);
+      finish(found === undefined ? 1 : 0);
+    });
+  policy
+    .command("test <file>")
+    .description("runs the cases that are written beside the policy (docs/policy.md)")
+    .option("--cases <file>", "the cases; NAME.cases.yaml beside NAME.yaml by default")
+    .action(async (file: string, { cases }: { readonly cases?: string }) => {
+      finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml")));
+    });
+}
+
+function summary(policy: Policy): string {
+  const mode = policy.mode === "shadow" ? ", in shadow mode" : "";
+  return `policy ${policy.hash} with ${policy.roles.size} roles${mode}`;
+}
+
+/** Undefined once the problems have been told. */
+function readPolicy(io: Io, file: string): Policy | undefined {
+  const text = readText(io, file);
+  if (text === undefined) return undefined;
+  const parsed = parsePolicy({ text, fileName: file });
+  if (parsed.ok) return parsed.policy;
+  io.complain(parsed.problems.join("\n"));
+  return undefined;
+}
+
+function readText(io: Io, file: string): string | undefined {
+  if (existsSync(file)) return readFileSync(file, "utf8");
+  io.complain(`${file}: there is no such file`);
+  return undefined;
+}
+
+async function testPolicy(io: Io, file: string, caseFile: string): Promise<number> {
+  const policy = readPolicy(io, file);
+  const text = readText(io, caseFile);
+  if (policy === undefined || text === undefined) return 1;
+  const cases = parseCases(text, caseFile);
+  if (!cases.ok) {
+    io.complain(cases.problems.join("\n"));
+    return 1;
+  }
+  const results = await runCases(cases.file, policy);
+  const failed = results.filter(({ problems }) => problems.length > 0);
+  for (const result of failed) io.complain(inWords(result, cases, results.indexOf(result), caseFile));
+  io.print(`${results.length - failed.length} passed, ${failed.length} failed`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+function inWords(
+  { decisionCase, explanation, problems }: CaseResult,
+  cases: Extract<CaseFileResult, { ok: true }>,
+  index: number,
+  caseFile: string,
+): string {
+  const steps = explanation.steps.map(({ step, saw, outcome }) => `    ${step}: ${saw}: ${outcome}`);
+  return [`${caseFile}:${cases.lineOf(index)}: ${decisionCase.name}: ${problems.join("; ")}`, ...steps].join(
+    "\n",
+  );
+}

@@ -1,0 +1,35 @@
+import { addressGroup } from "./client-address.ts";
+import type { LimitSubject, Mode, Role } from "./policy.ts";
+import type { BucketDemand } from "./ports.ts";
+import type { Principal } from "./principal.ts";
+import { ownerOf } from "./principal.ts";
+
+/**
+ * The buckets that a request of this key takes from, `per: address` by the address that is given. A shadow has its
+ * own, so that trying a policy takes nothing from those who are served.
+ */
+export function bucketDemands(
+  role: Role,
+  principal: Principal,
+  address: () => string,
+  mode: Mode = "enforce",
+): BucketDemand[] {
+  const prefix = mode === "shadow" ? "shadow:" : "";
+  return role.rateLimits.map((limit) => {
+    const subject = subjectOf(limit.per, role, principal, address);
+    return { limit, bucketId: `${prefix}${role.name}:${limit.name}:${subject}` };
+  });
+}
+
+function subjectOf(per: LimitSubject, role: Role, principal: Principal, address: () => string): string {
+  switch (per) {
+    case "key":
+      return principal.family;
+    case "owner":
+      return ownerOf(principal);
+    case "role":
+      return role.name;
+    case "address":
+      return addressGroup(address());
+  }
+}

@@ -1,0 +1,121 @@
+import { existsSync, readFileSync, unwatchFile, watchFile } from "node:fs";
+import type { Policy } from "./core/policy.ts";
+import type { PolicySource } from "./policy/file.ts";
+import { BUILT_IN_POLICY_FILE, parsePolicy } from "./policy/file.ts";
+import type { Settings } from "./settings.ts";
+import { SETTINGS } from "./settings.ts";
+
+/** A changed file is noticed within this. */
+const LOOK_EVERY_MS = 500;
+/** A file that somebody is still writing is left alone until it has not changed for this long. */
+const SETTLED_AFTER_MS = 250;
+
+/** What came of looking at the file again. */
+export type Reload =
+  | { readonly kind: "taken"; readonly policy: Policy }
+  | { readonly kind: "unchanged" }
+  /** The old policy stays. */
+  | { readonly kind: "refused"; readonly problems: readonly string[] };
+
+/** The one policy that every part asks for at each use. */
+export interface PolicyInForce {
+  current(): Policy;
+  /** The text of the policy in force. */
+  source(): { readonly fileName: string; readonly text: string };
+  /** Looks at the file now, and takes it up if nothing is wrong with it. */
+  reload(): Reload;
+  /** Looks for changes from now on, until `close`. */
+  watch(): void;
+  /** Hears of every look that found something new. */
+  onReload(listener: (reload: Exclude<Reload, { kind: "unchanged" }>) => void): void;
+  close(): void;
+}
+
+export type OpenedPolicy =
+  | { readonly ok: true; readonly policy: PolicyInForce }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Reads the policy that the settings name; without a file the built-in one holds. */
+export function openPolicy(settings: Settings): OpenedPolicy {
+  const source = readSource(settings);
+  if (typeof source === "string") return { ok: false, problems: [source] };
+  const parsed = parsePolicy(source);
+  return parsed.ok ? { ok: true, policy: keepPolicy(settings, source, parsed.policy) } : parsed;
+}
+
+function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy): PolicyInForce {
+  const { POLICY_FILE: fileName } = settings;
+  let source = firstSource;
+  let policy = first;
+  let settling: NodeJS.Timeout | undefined;
+  const listeners: Parameters<PolicyInForce["onReload"]>[0][] = [];
+  const take = (found: PolicySource): Reload => {
+    const parsed = parsePolicy(found);
+    if (!parsed.ok) return { kind: "refused", problems: parsed.problems };
+    [source, policy] = [found, parsed.policy];
+    return { kind: "taken", policy };
+  };
+  const reload = (): Reload => {
+    // A file that has vanished leaves everything as it is: it does not turn into the built-in policy.
+    const found =
+      existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
+    if (typeof found !== "string" && found.text === source.text) return { kind: "unchanged" };
+    const told: Reload = typeof found === "string" ? { kind: "refused", problems: [found] } : take(found);
+    if (told.kind !== "unchanged") for (const listener of listeners) listener(told);
+    return told;
+  };
+  const settle = (seen: string | undefined) => {
+    clearTimeout(settling);
+    settling = setTimeout(() => {
+      const now = textOf(fileName);
+      if (now === seen) reload();
+      else settle(now);
+    }, SETTLED_AFTER_MS);
+  };
+  const onStat = () => settle(textOf(fileName));
+  return {
+    current: () => policy,
+    source: () => ({ fileName: source.fileName, text: source.text }),
+    reload,
+    watch: () => void watchFile(fileName, { interval: LOOK_EVERY_MS }, onStat),
+    onReload: (listener) => void listeners.push(listener),
+    close() {
+      unwatchFile(fileName, onStat);
+      clearTimeout(settling);
+    },
+  };
+}
+
+const BUILT_IN = "the built-in policy";
+
+/** The policy's text and where it stands, or what is wrong with that. */
+function readSource(settings: Settings): PolicySource | string {
+  const { POLICY_FILE: fileName } = settings;
+  const ttlSeconds = ttlsOf(settings);
+  const text = textOf(fileName);
+  if (text !== undefined) return { text, fileName, ttlSeconds };
+  // A policy that was asked for and is not there must not turn into another one.
+  if (existsSync(fileName) || fileName !== SETTINGS.POLICY_FILE.default) return missing(fileName);
+  return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ttlSeconds };
+}
+
+function missing(fileName: string): string {
+  return `${fileName}: ${existsSync(fileName) ? "it cannot be read" : "there is no such file"}`;
+}
+
+function textOf(fileName: string): string | undefined {
+  try {
+    return readFileSync(fileName, "utf8");
+  } catch {
+    return undefined; // Why does not matter: whoever asks says that it cannot be read.
+  }
+}
+
+function ttlsOf(settings: Settings): ReadonlyMap<string, number> {
+  const ttls: [string, number | undefined][] = [
+    ["basic", settings.TTL_BASIC],
+    ["contributor", settings.TTL_CONTRIBUTOR],
+    ["node_operator", settings.TTL_NODE_OPERATOR],
+  ];
+  return new Map(ttls.flatMap(([role, seconds]) => (seconds === undefined ? [] : [[role, seconds]])));
+}

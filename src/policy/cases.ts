@@ -1,0 +1,87 @@
+import { LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { lineOfPath } from "./lines.ts";
+
+const caseKey = z.strictObject({
+  role: z.string(),
+  /** All that the role has, by default. */
+  scopes: z.array(z.string()).optional(),
+  owner: z.string().optional(),
+  state: z
+    .enum(["good", "refreshable", "expired", "revoked", "disabled", "superseded", "forged"])
+    .default("good"),
+});
+
+const requestLine = z.string().regex(/^[A-Z]+ \//, "must be a method and a path, such as GET /v1/chat");
+
+const caseRequest = z.strictObject({
+  method: z.string(),
+  path: z.string(),
+  host: z.string().optional(),
+  scheme: z.enum(["http", "https"]).optional(),
+  headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
+  address: z.string().optional(),
+  extensions: z.record(z.string(), z.string()).optional(),
+});
+
+const decisionCase = z.strictObject({
+  name: z.string(),
+  request: z.union([requestLine, caseRequest]),
+  /** A name of `keys`. */
+  key: z.string().optional(),
+  in: z
+    .string()
+    .regex(/^(authorization|x-api-key|(cookie|query):.+)$/, "must be a place of headers.credential")
+    .optional(),
+  /** Sent so often before; what is expected is of the last. */
+  after: z.int().min(1).max(100_000).optional(),
+  /** What cannot be asked meanwhile. */
+  down: z.literal("limits").optional(),
+  /** `allowed`, or the reason of the refusal. */
+  expect: z.string(),
+  /** The label of the route that is found. */
+  route: z.string().optional(),
+  mode: z.enum(["enforce", "shadow"]).optional(),
+});
+
+const caseFile = z.strictObject({
+  keys: z.record(z.string(), caseKey).default({}),
+  cases: z.array(decisionCase).min(1),
+});
+
+/** Keys by name, and what is to become of requests: written beside a policy, and run against it. */
+export type CaseFile = z.output<typeof caseFile>;
+export type CaseKey = CaseFile["keys"][string];
+export type DecisionCase = CaseFile["cases"][number];
+
+export type CaseFileResult =
+  | { readonly ok: true; readonly file: CaseFile; lineOf(index: number): number }
+  /** Each problem is a line `FILE:LINE: what is wrong`. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Parses one file of cases, whole. */
+export function parseCases(text: string, fileName: string): CaseFileResult {
+  const lines = new LineCounter();
+  const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const broken = yaml.errors.map(
+    ({ pos, message }) => `${fileName}:${lines.linePos(pos[0]).line}: ${message.split("\n")[0] ?? ""}`,
+  );
+  if (broken.length > 0) return { ok: false, problems: broken };
+  const at = (path: readonly PropertyKey[]) => lineOfPath(yaml.contents, path, lines);
+  const parsed = caseFile.safeParse(yaml.toJS());
+  const problems = parsed.success
+    ? unknownKeys(parsed.data).map(({ path, message }) => `${fileName}:${at(path)}: ${message}`)
+    : parsed.error.issues.map(
+        ({ path, message }) => `${fileName}:${at(path)}: ${path.join(".")}: ${message}`,
+      );
+  if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  return { ok: true, file: parsed.data, lineOf: (index) => at(["cases", index]) };
+}
+
+function unknownKeys({ keys, cases }: CaseFile) {
+  return cases.flatMap(({ key }, index) =>
+    key === undefined || Object.hasOwn(keys, key)
+      ? []
+      : [{ path: ["cases", index, "key"], message: `there is no key "${key}"` }],
+  );
+}

@@ -1,0 +1,25 @@
+/** `, did you mean "x"?` for the known word that is nearest to what was written; empty when none is near. */
+export function didYouMean(written: string, known: Iterable<string>): string {
+  let nearest: string | undefined;
+  // A third of the letters may be wrong: more would be another word.
+  let least = Math.floor((written.length + 1) / 3) + 1;
+  for (const word of known) {
+    const distance = editDistance(written, word);
+    if (distance < least) [nearest, least] = [word, distance];
+  }
+  return nearest === undefined ? "" : `, did you mean "${nearest}"?`;
+}
+
+/** Insertions, deletions and replacements that turn one word into the other (Levenshtein). */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
+  for (const [i, letter] of [...from].entries()) {
+    const next = [i + 1];
+    for (const [j, other] of [...to].entries()) {
+      const replaced = (row[j] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

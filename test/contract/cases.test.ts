@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { runCases } from "../../src/case-runner.ts";
+import { DENY_REASONS } from "../../src/core/decision.ts";
+import { parseCases } from "../../src/policy/cases.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
+
+const folder = new URL("../cases/", import.meta.url);
+const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"));
+
+/** Reasons that no policy and key bring about by themselves, and the test that shows each. */
+const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
+  internal: "src/envoy/check.test.ts",
+  credential_unavailable: "src/jwt/verifier.test.ts",
+};
+
+function policy() {
+  const text = readFileSync(new URL("policy.yaml", folder), "utf8");
+  const parsed = parsePolicy({ text, fileName: "policy.yaml" });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return parsed.policy;
+}
+
+function casesOf(name: string) {
+  const parsed = parseCases(readFileSync(new URL(name, folder), "utf8"), name);
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return parsed.file;
+}
+
+describe.each(files)("test/cases/%s", async (name) => {
+  const results = await runCases(casesOf(name), policy());
+  test.each(results.map((result) => [result.decisionCase.name, result] as const))("%s", (_name, result) => {
+    expect(result.problems, JSON.stringify(result.explanation, null, 2)).toEqual([]);
+  });
+});
+
+test("the cases beside the built-in policy hold", async () => {
+  const root = new URL("../../", import.meta.url);
+  const built = parsePolicy({
+    text: readFileSync(new URL("latchkey.yaml", root), "utf8"),
+    fileName: "latchkey.yaml",
+  });
+  const cases = parseCases(readFileSync(new URL("latchkey.cases.yaml", root), "utf8"), "latchkey.cases.yaml");
+  if (!built.ok || !cases.ok) throw new Error("the built-in policy and its cases");
+  const results = await runCases(cases.file, built.policy);
+  expect(results.filter(({ problems }) => problems.length > 0)).toEqual([]);
+});
+
+test("every reason has a case, or a test of its own", () => {
+  const shown = new Set(files.flatMap((name) => casesOf(name).cases.map(({ expect: wanted }) => wanted)));
+  expect(
+    DENY_REASONS.filter((reason) => !shown.has(reason) && !Object.hasOwn(SHOWN_ELSEWHERE, reason)),
+  ).toEqual([]);
+});
+
+test("no explanation holds a key", async () => {
+  const file = casesOf("keys.cases.yaml");
+  const text = JSON.stringify((await runCases(file, policy())).map(({ explanation }) => explanation));
+  expect(text).not.toMatch(/eyJ[A-Za-z0-9_-]{10}/);
+  expect(text).not.toContain("garbage");
+});

@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createAuthorize } from "../../src/core/authorize.ts";
+import { normalisePath } from "../../src/core/path.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { createBucketStore } from "../../src/embedded/bucket-store.ts";
+import { createCheck } from "../../src/envoy/check.ts";
+import { decodeCheckResponse, encodeCheckRequest } from "../../src/envoy/messages.ts";
+import { createKeyRing } from "../../src/jwt/key-ring.ts";
+import { createVerifier } from "../../src/jwt/verifier.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
+
+const NOW_MS = 1_800_000_000_000;
+
+async function realCheck() {
+  const text = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8");
+  // Without the two ways through that need no key, but for the public route.
+  const parsed = parsePolicy({
+    text: text.replace("mode: shadow", "mode: enforce").replace("preflights: allow", "preflights: check"),
+    fileName: "policy.yaml",
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const ring = await createKeyRing(["0123456789abcdef0123456789abcdef"]);
+  const names = { issuer: "i", audience: "a" };
+  const authorize = createAuthorize({
+    policy: () => parsed.policy,
+    verifier: createVerifier({ ...names, ring: () => ring, cacheSize: 10 }),
+    view: createRevocationView(),
+    buckets: createBucketStore({ maxBuckets: 10 }),
+    failures: createBucketStore({ maxBuckets: 10 }),
+    clientAddress: ({ peerAddress }) => peerAddress,
+  });
+  const faults: unknown[] = [];
+  const check = createCheck({
+    policy: () => parsed.policy,
+    authorize,
+    nowMs: () => NOW_MS,
+    monotonicNs: () => 0n,
+    newDecisionId: () => "d",
+    decided: () => undefined,
+    faulted: (error) => faults.push(error),
+  });
+  return { check, faults, find: parsed.policy.routes.find };
+}
+
+const odd = fc.constantFrom(
+  "constructor",
+  "__proto__",
+  "authorization",
+  "x-api-key",
+  "cookie",
+  "Content-Type",
+  "",
+);
+const value = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 60 }),
+  fc.constantFrom("Bearer a.b.c", "Bearer ", "sid=x; sid=y", "application/grpc", ",", "Bearer a,Bearer b"),
+);
+const headers = fc.dictionary(fc.oneof(odd, fc.string({ maxLength: 12 })), value, { maxKeys: 6 });
+const path = fc.oneof(
+  fc.webPath(),
+  fc.string({ unit: "binary", maxLength: 40 }),
+  fc
+    .array(fc.constantFrom("public", "notes", "..", "%2e%2e", "%2f", "", ";x", "*", "?", "#", "hosted"), {
+      maxLength: 5,
+    })
+    .map((parts) => `/${parts.join("/")}`),
+);
+const http = fc.record({
+  method: fc.constantFrom("GET", "POST", "get", "OPTIONS", "CONNECT", ""),
+  path,
+  host: fc.oneof(fc.constantFrom("a.example.com", "A.EXAMPLE.COM:1", "", "."), fc.string({ maxLength: 20 })),
+  scheme: fc.constantFrom("http", "https", ""),
+  headers,
+  header_map: fc.option(
+    fc.record({
+      headers: fc.array(
+        fc.record({
+          key: fc.oneof(odd, fc.string({ maxLength: 12 })),
+          raw_value: fc.uint8Array({ maxLength: 60 }),
+        }),
+        { maxLength: 6 },
+      ),
+    }),
+  ),
+});
+const checkRequest = fc.record({
+  attributes: fc.option(
+    fc.record({
+      source: fc.option(
+        fc.record({ address: fc.option(fc.record({ socket_address: fc.record({ address: fc.string() }) })) }),
+      ),
+      request: fc.option(fc.record({ http: fc.option(http) })),
+      context_extensions: fc.dictionary(
+        fc.constantFrom("scopes", "cost", "__proto__", "x"),
+        fc.string({ maxLength: 8 }),
+      ),
+    }),
+  ),
+});
+
+test("without a key nothing but a public path in normal form is allowed, and no CheckRequest is a fault", async () => {
+  const { check, faults, find } = await realCheck();
+  await fc.assert(
+    fc.asyncProperty(checkRequest, async (request) => {
+      const { status } = decodeCheckResponse(await check(encodeCheckRequest(request), 1000));
+      if (status.code !== 0) return;
+      const asked = request.attributes?.request?.http;
+      const normal = normalisePath(asked?.path ?? "", "reject");
+      expect(normal.ok && find({ path: normal.value, host: "", method: asked?.method ?? "" })?.public).toBe(
+        true,
+      );
+    }),
+    { numRuns: 2000 },
+  );
+  expect(faults).toEqual([]);
+});
+
+test("bytes that are no CheckRequest are refused", async () => {
+  const { check } = await realCheck();
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
+      expect(decodeCheckResponse(await check(bytes, 1000)).status.code).not.toBe(0);
+    }),
+    { numRuns: 1000 },
+  );
+});

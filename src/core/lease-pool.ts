@@ -133,7 +133,8 @@ function attempt(take: Attempt, round: number): Eventual<TakeOutcome> {
 function spendAll({ traffic, buckets, cost }: Attempt, nowMs: number): TakeOutcome {
   for (const { holder } of buckets) spendTokens(holder, cost, nowMs);
   for (const bucket of buckets) {
-    if (bucket.asking === undefined && shouldAskAhead(bucket.holder, nowMs)) void traffic.ask(bucket, cost);
+    if (bucket.asking === undefined && shouldAskAhead(bucket.holder, cost, nowMs))
+      void traffic.ask(bucket, cost);
   }
   return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };
 }

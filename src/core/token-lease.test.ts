@@ -107,7 +107,7 @@ function runFleet(
     if (availableTokens(holder, seenMs) >= cost) {
       spendTokens(holder, cost, nowMs);
       fleet.admitted.push({ atMs: nowMs, cost });
-      if (shouldAskAhead(holder, nowMs)) ask(instance, cost);
+      if (shouldAskAhead(holder, cost, nowMs)) ask(instance, cost);
     } else if (holder.inFlight === undefined && emptyForMs(holder, cost, nowMs) === 0) {
       ask(instance, cost);
     }

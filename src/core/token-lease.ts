@@ -124,11 +124,11 @@ export function spendTokens(holder: LeaseHolder, cost: number, nowMs: number): v
   while (holder.leases[0]?.tokens === 0) giveUp(holder, 0);
 }
 
-/** Whether to ask the store before anybody has to wait. */
-export function shouldAskAhead(holder: LeaseHolder, nowMs: number): boolean {
-  if (holder.inFlight !== undefined || aheadTokens(holder, nowMs) === 0) return false;
+/** Whether to ask the store before anybody has to wait, when a request of this cost has just been served. */
+export function shouldAskAhead(holder: LeaseHolder, cost: number, nowMs: number): boolean {
+  if (holder.inFlight !== undefined || aheadTokens(holder, cost, nowMs) === 0) return false;
   if (emptyForMs(holder, 1, nowMs) > 0) return false;
-  return availableTokens(holder, nowMs) < demandTokens(holder, nowMs) / 2;
+  return availableTokens(holder, nowMs) < (demandTokens(holder, nowMs) - cost) / 2;
 }
 
 /** What to send: settlements, and an ask. It is under way from now on; only one may be. */
@@ -142,8 +142,8 @@ export function startAsk(
   dropOverdue(holder, nowMs);
   const settlements = takeSettlements(holder);
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling: settlements };
-  const ask = { leaseId, cost, waiting: Math.max(cost, holder.waiting), ahead: aheadTokens(holder, nowMs) };
-  return { settlements, ask };
+  const waiting = Math.max(cost, holder.waiting);
+  return { settlements, ask: { leaseId, cost, waiting, ahead: aheadTokens(holder, waiting, nowMs) } };
 }
 
 /** Takes in the answer. The deadline counts from when the ask was sent: the store cannot have granted before. */
@@ -232,10 +232,14 @@ function dropOverdue(holder: LeaseHolder, nowMs: number): void {
   }
 }
 
-/** Twice the demand of the last 100 ms, at most a tenth of the capacity; none for small buckets. */
-function aheadTokens(holder: LeaseHolder, nowMs: number): number {
+/**
+ * Twice the demand of the last 100 ms but for the requests at hand, at most a tenth of the capacity; none for small
+ * buckets. A request that comes alone thus leases what it costs, and nothing has to be sent back.
+ */
+function aheadTokens(holder: LeaseHolder, atHand: number, nowMs: number): number {
   const { capacity, leased } = holder.limit;
-  return leased ? Math.min(Math.ceil(2 * demandTokens(holder, nowMs)), Math.floor(capacity / 10)) : 0;
+  const further = Math.max(0, demandTokens(holder, nowMs) - atHand);
+  return leased ? Math.min(Math.ceil(2 * further), Math.floor(capacity / 10)) : 0;
 }
 
 function demandTokens({ demand }: LeaseHolder, nowMs: number): number {

@@ -1,0 +1,66 @@
+import { Command } from "commander";
+import type { RateLimit } from "../src/core/policy.ts";
+import type { FleetOptions, FleetResult } from "./fleet-run.ts";
+import { runFleet } from "./fleet-run.ts";
+
+/** One bucket's form: the built-in contributor's. */
+const LIMIT: RateLimit = { name: "per-key", per: "key", capacity: 600, refillPerSecond: 10, leased: true };
+
+interface Scenario {
+  readonly name: string;
+  readonly change: Partial<FleetOptions>;
+}
+
+function scenarios({ instances, seconds }: FleetOptions): readonly Scenario[] {
+  const middle = { from: seconds * 0.4, to: seconds * 0.7 };
+  return [
+    { name: "calm", change: {} },
+    { name: "every instance sees every key", change: { spread: instances } },
+    {
+      name: "small buckets, over their rate",
+      change: { limit: { ...LIMIT, capacity: 10, refillPerSecond: 1 } },
+    },
+    {
+      name: "the same, lease: off",
+      change: { limit: { ...LIMIT, capacity: 10, refillPerSecond: 1, leased: false } },
+    },
+    { name: "2% of instances crash each second", change: { crashes: 0.02 } },
+    { name: "the store away for 30% of the time", change: { outage: middle } },
+    { name: "the store loses everything once", change: { lossAt: seconds / 2 } },
+  ];
+}
+
+const program = new Command("fleet")
+  .description("the real lease machines of a fleet, in virtual time")
+  .option("--instances <n>", "", Number, 1000)
+  .option("--keys <n>", "", Number, 10_000)
+  .option("--seconds <n>", "virtual", Number, 20)
+  .option("--rate <n>", "requests a second, of the whole fleet", Number, 20_000)
+  .option("--spread <n>", "instances that the requests of one key reach", Number, 4)
+  .option("--seed <n>", "", Number, 1)
+  .option("--json", "one line of JSON for each scenario")
+  .parse();
+
+const { json, ...given } = program.opts<Omit<FleetOptions, "limit"> & { readonly json?: true }>();
+const options: FleetOptions = { ...given, limit: LIMIT };
+if (!json) {
+  console.log(
+    `${options.instances} instances, ${options.keys} keys, ${options.rate} requests/s for ${options.seconds} s\n`,
+  );
+  console.log("scenario                             admitted  of ideal  overshoot  stranded  commands");
+}
+for (const { name, change } of scenarios(options)) {
+  const result = await runFleet({ ...options, ...change });
+  console.log(json ? JSON.stringify({ name, ...result }) : row(name, result));
+}
+
+function row(name: string, result: FleetResult): string {
+  return [
+    name.padEnd(36),
+    String(result.admitted).padStart(9),
+    result.admittedOverIdeal.toFixed(3).padStart(9),
+    result.overshoot.toFixed(2).padStart(10),
+    result.strandedPerRequest.toFixed(4).padStart(9),
+    result.commandsPerRequest.toFixed(3).padStart(9),
+  ].join(" ");
+}

@@ -1,0 +1,68 @@
+import { createBreaker } from "../src/core/breaker.ts";
+import type { LeasePool } from "../src/core/lease-pool.ts";
+import { createLeasePool } from "../src/core/lease-pool.ts";
+import type { Membership } from "../src/core/local-share.ts";
+import { createFaultPolicy, createLocalShares } from "../src/core/local-share.ts";
+import type { SimulatedStore } from "./simulated-store.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+const BREAKER = { threshold: 3, probeEveryMs: 200 };
+
+/** One instance, joined as src/stores.ts joins it. */
+export interface SimulatedInstance {
+  readonly pool: LeasePool;
+  beat(): void;
+}
+
+export interface InstanceOptions {
+  readonly store: SimulatedStore;
+  readonly time: VirtualTime;
+  /** Unique among instances and their lives. */
+  readonly instanceId: string;
+  readonly localMaxMs: number;
+  readonly maxBuckets: number;
+}
+
+export function createSimulatedInstance({ store, time, ...options }: InstanceOptions): SimulatedInstance {
+  const breaker = createBreaker(BREAKER);
+  let membership: Membership | undefined;
+  let joinedMs = 0;
+  const local = createLocalShares({
+    membership: () => membership,
+    outageSinceMs: breaker.failingSinceMs,
+    monotonicMs: time.nowMs,
+    localMaxMs: () => options.localMaxMs,
+    maxBuckets: options.maxBuckets,
+  });
+  const pool = createLeasePool({
+    store: {
+      async step(...args) {
+        if (!breaker.admits(time.nowMs())) throw new Error("the breaker is open");
+        try {
+          const reply = await store.step(...args);
+          breaker.succeeded();
+          return reply;
+        } catch (error) {
+          breaker.failed(time.nowMs());
+          throw error;
+        }
+      },
+    },
+    monotonicMs: time.nowMs,
+    instanceId: options.instanceId,
+    maxBuckets: options.maxBuckets,
+    withoutStore: createFaultPolicy(() => "local", local),
+  });
+  return {
+    pool,
+    beat() {
+      const answer = store.beat(options.instanceId);
+      if (answer === undefined) return;
+      if (answer.anew) joinedMs = time.nowMs();
+      const counted =
+        (answer.oldestMs === -1 || time.nowMs() - answer.oldestMs >= joinedMs) &&
+        answer.epochAgeMs > options.localMaxMs;
+      membership = { members: answer.members, contactMs: time.nowMs(), counted };
+    },
+  };
+}

@@ -4,9 +4,9 @@ import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
-import type { BucketStore } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
+import type { RevocationView } from "./core/revocation-view.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import type { RunningDoors } from "./doors.ts";
 import { openDoors } from "./doors.ts";
@@ -49,15 +49,18 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const metrics = createMetrics(options.version);
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
-  const stores = await openStores({ ...options, policy, leases: metrics.leases });
-  const { registry, verifier } = await openRegistry(options, stores, metrics);
+  const view = createRevocationView();
+  const stores = await openStores({ ...options, policy, view, leases: metrics.leases });
+  const { fleet } = stores;
+  metrics.revocationStaleness(() => fleet.stalenessMs() / 1000);
+  const { registry, verifier } = await openRegistry(options, stores, { view, metrics });
   const upkeep = createUpkeep({
     ...registry,
     faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
   });
   options.closing.later("the upkeep", upkeep.close);
   const admins = await adminTokens(settings, stores.secrets, log);
-  const deciding = decidingParts(options, { registry, verifier, buckets: stores.buckets });
+  const deciding = decidingParts(options, { registry, verifier, stores });
   const check = joinCheck(options, { deciding, metrics, upkeep });
   const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   return openDoors({
@@ -69,20 +72,20 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     metrics,
     adminTokens: admins,
     bucketAdmin: stores.bucketAdmin,
+    fleet,
   });
 }
 
 async function openRegistry(
   { settings, policy, log }: AppOptions,
-  { keys: store, secrets }: Stores,
-  metrics: Metrics,
+  { keys: store, secrets, fleet }: Stores,
+  { view, metrics }: { readonly view: RevocationView; readonly metrics: Metrics },
 ) {
-  const view = createRevocationView();
-  for await (const portion of store.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   const ring = await createKeyRing([
     await jwtSecret(settings, secrets, log),
     ...(settings.JWT_SECRET_PREVIOUS ?? []),
   ]);
+  await fleet.compareKids(() => ring.kids);
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
   const verifier = createVerifier({
     ...names,
@@ -122,19 +125,20 @@ function keepPolicyFresh({ policy, log, closing }: AppOptions, metrics: Metrics)
 interface DecidingParts {
   readonly registry: Registry;
   readonly verifier: CachingVerifier;
-  readonly buckets: BucketStore;
+  readonly stores: Stores;
 }
 
 /** What a decision is made of; an explanation looks at the same. */
 function decidingParts(
   { settings, policy }: AppOptions,
-  { registry, verifier, buckets }: DecidingParts,
+  { registry, verifier, stores }: DecidingParts,
 ): AuthorizePorts {
   return {
     policy: policy.current,
     verifier,
     view: registry.view,
-    buckets,
+    stalenessMs: stores.fleet.stalenessMs,
+    buckets: stores.buckets,
     failures: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
     clientAddress: (request) =>
       clientAddress(request.peerAddress, headerLines(request, "x-forwarded-for"), settings.GRPC_TRUSTED_HOPS),

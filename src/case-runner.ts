@@ -45,6 +45,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       policy: () => policy,
       verifier,
       view,
+      stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshBuckets(decisionCase),
       clientAddress: ({ peerAddress }) => peerAddress,
     };

@@ -10,6 +10,7 @@ import { pageRoutes } from "./api/page-routes.ts";
 import { policyRoutes } from "./api/policy-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
+import { revocationsAreStale } from "./core/authorize.ts";
 import type { Explain } from "./core/explain.ts";
 import type { BucketAdmin, KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
@@ -19,6 +20,7 @@ import { startEnvoyServer } from "./envoy/server.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
+import type { Fleet } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -47,6 +49,7 @@ interface DoorOptions {
   readonly adminTokens: readonly string[];
   readonly bucketAdmin: BucketAdmin;
   readonly explain: Explain;
+  readonly fleet: Fleet;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -76,7 +79,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
       ? http
       : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
   let state: "ready" | "draining" = "ready";
-  const readiness = () => ({ instance: state });
+  const readiness = () => ({ instance: state, ...fleetReadiness(options) });
   const ops = await openHttp(
     "the ops door",
     settings.OPS_LISTEN,
@@ -110,8 +113,18 @@ function endpointsOf(options: DoorOptions) {
   };
 }
 
+/** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
+function fleetReadiness({ fleet, policy }: DoorOptions) {
+  const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
+  return {
+    revocations: stale ? "not_ready" : "ready",
+    secrets: fleet.strange() === undefined ? "ready" : "not_ready",
+  } as const;
+}
+
 function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: DoorOptions): ApiPorts {
   return {
+    stale: () => revocationsAreStale(policy.current(), options.fleet.stalenessMs()),
     policy: policy.current,
     verifier,
     view: registry.view,

@@ -88,5 +88,6 @@ export const flag = z.enum(["true", "false"]).transform((text) => text === "true
 /** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. */
 export const redisUrl = z.string().refine((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "unix:") return url.pathname.length > 1;
   return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
-}, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS");
+}, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH");

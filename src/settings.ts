@@ -60,7 +60,7 @@ export const SETTINGS = {
     schema: z.enum(["embedded", "redis"]),
   },
   REDIS_URL: {
-    meaning: "the Redis, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS",
+    meaning: "the Redis, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH",
     secret: true,
     schema: redisUrl,
   },
@@ -70,6 +70,12 @@ export const SETTINGS = {
   REDIS_USERNAME: { meaning: "its ACL user", schema: word },
   REDIS_PASSWORD: { meaning: "its password", secret: true, schema: z.string() },
   REDIS_TLS: { meaning: "`true` for TLS", default: "false", schema: flag },
+  REDIS_WAIT_REPLICAS: {
+    meaning:
+      "replicas that must have a change of the registry before it is acknowledged; 0 does not wait, and a failover may then lose the last changes",
+    default: "0",
+    schema: count(16),
+  },
   REDIS_COMMAND_TIMEOUT_MS: {
     meaning: "how long a command to Redis may take, in milliseconds",
     default: "50",

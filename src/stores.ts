@@ -5,10 +5,12 @@ import { createLeasePool } from "./core/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
 import type { Policy } from "./core/policy.ts";
 import type { BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
+import type { RevocationView } from "./core/revocation-view.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
-import { everyTurn } from "./every-turn.ts";
+import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { joinFleet } from "./fleet.ts";
 import { randomText } from "./random.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient } from "./redis/client.ts";
@@ -17,6 +19,7 @@ import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
 import { createLeaseStore } from "./redis/lease-store.ts";
 import { createMembership } from "./redis/membership.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
+import { redisWarnings } from "./redis/warnings.ts";
 import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
@@ -29,6 +32,14 @@ const MAX_BUCKETS = 1_000_000;
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 const BEAT_EVERY_MS = 1000;
 const GIVE_BACK_EVERY_MS = 50;
+/** Time kept back from the command deadline for Redis's own answer. */
+const REPLY_MARGIN_MS = 10;
+
+const BEAT_WORDS = {
+  failed: "Redis does not answer: limits go on as faults.limits says, keys are as they were",
+  healed: "Redis answers again",
+};
+const monotonicMs = () => performance.now();
 
 /** Where an instance keeps keys, tokens and the secrets that it makes. */
 export interface Stores {
@@ -36,13 +47,29 @@ export interface Stores {
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
+  /** What other instances tell. */
+  readonly fleet: Fleet;
 }
+
+/** What an instance knows of the others. */
+export interface Fleet {
+  /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
+  stalenessMs(): number;
+  /** Begins to compare secrets with the others. */
+  compareKids(kids: () => readonly string[]): Promise<void>;
+  /** Why its secret cannot be the fleet's; undefined while all is well. */
+  strange(): string | undefined;
+}
+
+const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, strange: () => undefined };
 
 export interface StoresOptions {
   readonly settings: Settings;
   readonly policy: () => Policy;
   readonly log: Log;
   readonly closing: Closing;
+  /** Is filled with all that ends keys, and kept up. */
+  readonly view: RevocationView;
   /** Hears of every exchange of tokens with the shared store. */
   readonly leases: (what: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
 }
@@ -52,12 +79,15 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing }: StoresOptions): Promise<Stores> {
+async function openEmbedded({ settings, closing, view }: StoresOptions): Promise<Stores> {
   const database = openDatabase(settings.DATA_DIR);
   closing.later("the store", database.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
+  const keys = createEmbeddedKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION });
+  for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   return {
-    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION }),
+    keys,
+    fleet: ALONE,
     buckets,
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
@@ -65,8 +95,31 @@ async function openEmbedded({ settings, closing }: StoresOptions): Promise<Store
 }
 
 async function openRedis(options: StoresOptions): Promise<Stores> {
-  const { settings, closing } = options;
-  const client = await connectRedis({
+  const { settings, closing, log } = options;
+  const place = redisPlace(settings);
+  const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
+  closing.later("the connection to Redis", client.close);
+  for (const warning of await redisWarnings(client)) log.warn(warning);
+  const instanceId = randomText();
+  const buckets = await openSharedBuckets(client, instanceId, options);
+  const fleet = await joinFleet({ client, place, instanceId, forget: buckets.forget }, options);
+  client.started();
+  return {
+    keys: createRedisKeyStore(client, {
+      recordRetentionSeconds: settings.RECORD_RETENTION,
+      waitReplicas: settings.REDIS_WAIT_REPLICAS,
+      replicaTimeoutMs: Math.max(1, settings.REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
+      newRandom: randomText,
+    }),
+    fleet,
+    buckets,
+    bucketAdmin: createBucketAdmin(client, buckets.forget),
+    secrets: createRedisKeeper(client),
+  };
+}
+
+function redisPlace(settings: Settings) {
+  return {
     ...(settings.REDIS_URL !== undefined && { url: settings.REDIS_URL }),
     ...(settings.REDIS_HOST !== undefined && { host: settings.REDIS_HOST }),
     ...(settings.REDIS_USERNAME !== undefined && { username: settings.REDIS_USERNAME }),
@@ -74,29 +127,22 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     port: settings.REDIS_PORT,
     db: settings.REDIS_DB,
     tls: settings.REDIS_TLS,
-    commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
-  });
-  closing.later("the connection to Redis", client.close);
-  const buckets = await openSharedBuckets(client, options);
-  return {
-    keys: createRedisKeyStore(client, { recordRetentionSeconds: settings.RECORD_RETENTION }),
-    buckets,
-    bucketAdmin: createBucketAdmin(client, buckets.forget),
-    secrets: createRedisKeeper(client),
   };
 }
 
 /** Buckets that all instances share, with the fleet's heartbeat, by which each knows its part should Redis be gone. */
-async function openSharedBuckets(client: RedisClient, options: StoresOptions): Promise<LeasePool> {
+async function openSharedBuckets(
+  client: RedisClient,
+  instanceId: string,
+  options: StoresOptions,
+): Promise<LeasePool> {
   const { policy, log, closing } = options;
-  const monotonicMs = () => performance.now();
-  const instanceId = randomText();
   const breaker = createBreaker(BREAKER);
   const localMaxMs = () => policy().faults.localMaxMs;
   const fleet = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom: randomText });
   await fleet.beat();
   closing.later("the membership", fleet.leave);
-  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(fleet.beat, log)));
+  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(fleet.beat, log, BEAT_WORDS)));
   const local = createLocalShares({
     membership: fleet.current,
     outageSinceMs: breaker.failingSinceMs,
@@ -118,24 +164,4 @@ async function openSharedBuckets(client: RedisClient, options: StoresOptions): P
     everyTurn(GIVE_BACK_EVERY_MS, pool.sweep, () => undefined),
   );
   return pool;
-}
-
-/** The work, and what hears of its failures: an outage is told when it begins and when it is over. */
-function sayingOnce(beat: () => Promise<void>, log: Log): [() => Promise<void>, (error: unknown) => void] {
-  let heard = true;
-  return [
-    async () => {
-      await beat();
-      if (!heard) log.info("Redis answers again");
-      heard = true;
-    },
-    (error) => {
-      if (heard)
-        log.warn(
-          { err: error },
-          "Redis does not answer: limits go on as faults.limits says, keys are as they were",
-        );
-      heard = false;
-    },
-  ];
 }

@@ -15,6 +15,8 @@ export interface CallerPorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
   readonly view: RevocationView;
+  /** Whether so little is known of revocations that no key is taken. */
+  readonly stale: () => boolean;
   readonly nowMs: () => number;
   /** Empty when `ADMIN_TOKEN` is `off`. */
   readonly adminTokens: readonly string[];
@@ -42,6 +44,7 @@ export async function holderOf(token: string, ports: CallerPorts): Promise<Holde
   const verified = await ports.verifier.verify(token, nowMs);
   if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
+  if (ports.stale()) return { ok: false, problem: "revocations_stale" };
   const ended = ports.view.ended(principal, nowMs);
   if (ended !== undefined) return { ok: false, problem: ended };
   const role = ports.policy().roles.get(principal.role);

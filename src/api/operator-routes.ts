@@ -1,5 +1,5 @@
 import { changeKey, listKeys, showKey } from "../core/key-administration.ts";
-import { revokeFamily, revokeOne, revokeOwner } from "../core/key-ending.ts";
+import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../core/key-ending.ts";
 import { rotateByOperator } from "../core/key-renewal.ts";
 import { keyBody, sendIssued, sendRefused } from "./answers.ts";
 import type { ApiPorts } from "./calls.ts";
@@ -7,7 +7,15 @@ import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 import { aboutKey, asOperator, OPERATOR_PROBLEMS, sendPathProblem } from "./operator-call.ts";
 import { sendProblem } from "./problem.ts";
-import { issuedKey, keyAnswer, keyListAnswer, listQuery, patchBody, rotateBody } from "./schemas.ts";
+import {
+  cutOffBody,
+  issuedKey,
+  keyAnswer,
+  keyListAnswer,
+  listQuery,
+  patchBody,
+  rotateBody,
+} from "./schemas.ts";
 
 const DEFAULT_PAGE = 100;
 
@@ -21,6 +29,7 @@ export function operatorRoutes(ports: ApiPorts): readonly Endpoint[] {
     rotateRoute(ports),
     revokeFamilyRoute(ports),
     revokeOwnerRoute(ports),
+    cutOffRoute(ports),
   ];
 }
 
@@ -179,6 +188,28 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
         const owner = call.param("owner");
         if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
         await revokeOwner(ports.registry, owner, origin);
+        return call.reply.code(204).send();
+      }),
+  });
+}
+
+function cutOffRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/admin/revoke-issued-before",
+    summary: "End every key that was issued before a moment",
+    description:
+      "The incident switch: for all keys, those of a role or those of an owner. Keys issued later are good.",
+    security: "operator",
+    body: cutOffBody,
+    answer: { status: 204, description: "They have ended." },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "system:write", async (origin) => {
+        const { before, role, owner } = call.body;
+        if (before * 1000 > ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
+        const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
+        await revokeIssuedBefore(ports.registry, before, subject, origin);
         return call.reply.code(204).send();
       }),
   });

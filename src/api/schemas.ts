@@ -109,6 +109,21 @@ export const patchBody = z
   })
   .meta({ title: "KeyPatch", description: "What is left out stays. `metadata: null` removes it." });
 
+export const cutOffBody = z
+  .strictObject({
+    before: instant.meta({ description: "Keys issued before this moment end; at most now." }),
+    role: z.string().max(64).optional(),
+    owner: z
+      .string()
+      .regex(/^[A-Za-z0-9_.@/-]{1,128}$/, "is not the name of an owner")
+      .optional(),
+  })
+  .refine(({ role, owner }) => role === undefined || owner === undefined, {
+    message: "give a role or an owner, not both",
+    path: ["owner"],
+  })
+  .meta({ title: "CutOff", description: "Without role and owner: every key." });
+
 export const rotateBody = z
   .strictObject({
     overlap: z

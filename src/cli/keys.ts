@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
-import type { IssuedKey, Key, KeyFilter, KeyStatus, Registration } from "../client/types.ts";
+import type { CutOff, IssuedKey, Key, KeyFilter, KeyStatus, Registration } from "../client/types.ts";
 import { parseDuration } from "../policy/schema.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
@@ -186,25 +186,44 @@ function addSwitch(keys: Command, io: Io, finish: Finish): void {
 interface RevokeOptions {
   readonly family?: string;
   readonly owner?: string;
+  readonly issuedBefore?: string;
+  readonly role?: string;
 }
 
 function addRevoke(keys: Command, io: Io, finish: Finish): void {
   keys
     .command("revoke [key_id]")
-    .description("end one key, a family, or all keys of an owner; for good")
+    .description("end one key, a family, all keys of an owner, or all issued before a moment; for good")
     .option("--family <family>", "every key of one registration")
     .option("--owner <owner>", "every key that the owner has now")
-    .action(async (keyId: string | undefined, { family, owner }: RevokeOptions, command: Command) => {
+    .option(
+      "--issued-before <time>",
+      "every key issued before (RFC 3339), with --owner or --role only theirs",
+    )
+    .option("--role <role>", "with --issued-before")
+    .action(async (keyId: string | undefined, options: RevokeOptions, command: Command) => {
+      const { family, owner, issuedBefore, role } = options;
       const given = [keyId, family, owner].filter((value) => value !== undefined);
-      if (given.length !== 1) command.error("error: give one of a key id, --family and --owner");
+      const wrong =
+        issuedBefore === undefined
+          ? given.length !== 1 || role !== undefined
+          : keyId !== undefined || family !== undefined;
+      if (wrong) command.error("error: give one of a key id, --family, --owner and --issued-before");
       const exitCode = await remotely(io, async (client) => {
-        if (keyId !== undefined) await client.keys.revoke(keyId);
-        if (family !== undefined) await client.keys.revokeFamily(family);
-        if (owner !== undefined) await client.keys.revokeOwner(owner);
-        io.print(`revoked: ${given.join("")}`);
+        if (issuedBefore !== undefined) await client.keys.revokeIssuedBefore(cutOffOf(issuedBefore, options));
+        else if (keyId !== undefined) await client.keys.revoke(keyId);
+        else if (family !== undefined) await client.keys.revokeFamily(family);
+        else if (owner !== undefined) await client.keys.revokeOwner(owner);
+        io.print(
+          `revoked: ${issuedBefore === undefined ? given[0] : `what was issued before ${issuedBefore}`}`,
+        );
       });
       finish(exitCode);
     });
+}
+
+function cutOffOf(before: string, { role, owner }: RevokeOptions): CutOff {
+  return { before, ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
 }
 
 function addRotate(keys: Command, io: Io, finish: Finish): void {

@@ -1,5 +1,6 @@
 import { createTransport } from "./transport.ts";
 import type {
+  CutOff,
   DescribedRequest,
   Explanation,
   Introspection,
@@ -87,6 +88,9 @@ function keyCalls({ call, json }: Transport) {
       json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
     revokeFamily: (family: string) =>
       call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
+    /** The incident switch: `before` is RFC 3339; without role and owner it ends every key. */
+    revokeIssuedBefore: (cutOff: CutOff) =>
+      call({ method: "POST", path: "/api/admin/revoke-issued-before", body: cutOff }),
     revokeOwner: (owner: string) =>
       call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
   };

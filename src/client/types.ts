@@ -97,6 +97,12 @@ export interface KeyPatch {
   readonly disabled?: boolean;
 }
 
+export interface CutOff {
+  readonly before: string;
+  readonly role?: string;
+  readonly owner?: string;
+}
+
 export interface Limits {
   readonly key_id: string;
   readonly limits: readonly {

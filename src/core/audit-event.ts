@@ -28,4 +28,5 @@ export type AuditEventName =
   | "key_enabled"
   | "key_revoked"
   | "family_revoked"
-  | "owner_revoked";
+  | "owner_revoked"
+  | "keys_cut_off";

@@ -21,6 +21,8 @@ export interface AuthorizePorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
   readonly view: Pick<RevocationView, "ended">;
+  /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
+  readonly stalenessMs: () => number;
   readonly buckets: BucketStore;
   /** Counts keys that are none for each client address, in this instance's memory. */
   readonly failures: BucketStore;
@@ -95,11 +97,19 @@ function authenticate(asked: Asked): Eventual<Decision> {
     if (!verified.ok) return refuseKey(asked, verified.reason);
     const { principal } = verified;
     trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
+    if (revocationsAreStale(policy, ports.stalenessMs())) {
+      return refuse(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
+    }
     const ended = ports.view.ended(principal, nowMs);
     if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
     trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
     return admit(asked, principal);
   });
+}
+
+/** Whether so little is known of revocations that the policy lets no key through. */
+export function revocationsAreStale({ faults }: Policy, stalenessMs: number): boolean {
+  return stalenessMs > faults.revocations.maxStalenessMs && faults.revocations.stale === "deny";
 }
 
 /** What it may: its role's scopes of today, the route, and tokens last. */

@@ -38,6 +38,10 @@ export const REFUSALS = {
   rate_limited: { status: 429, title: "The rate limit is used up." },
   too_many_failures: { status: 429, title: "Too many API keys that are not valid came from here." },
   limits_unavailable: { status: 503, title: "The rate limits cannot be checked at the moment." },
+  revocations_stale: {
+    status: 503,
+    title: "Whether the API key has been revoked cannot be told at the moment.",
+  },
   credential_unavailable: { status: 503, title: "The API key cannot be checked at the moment." },
   internal: { status: 503, title: "The request could not be decided." },
 } as const satisfies Record<string, Refusal>;

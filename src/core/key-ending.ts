@@ -54,3 +54,27 @@ export async function revokeOwner(registry: Registry, owner: string, origin: Cal
   });
   return DONE;
 }
+
+/** Whose keys an incident concerns; neither: everybody's. */
+export interface CutOffSubject {
+  readonly role?: string;
+  readonly owner?: string;
+}
+
+/** The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later ones are good. */
+export async function revokeIssuedBefore(
+  registry: Registry,
+  before: number,
+  { role, owner }: CutOffSubject,
+  origin: CallOrigin,
+): Promise<Done> {
+  const about = role === undefined ? (owner === undefined ? {} : { owner }) : { role };
+  const scope = role === undefined ? (owner === undefined ? "all" : "owner") : "role";
+  const subject = role ?? owner ?? "";
+  await commit(registry, {
+    put: [],
+    end: { kind: "cutoff", scope, subject, before, until: before + MAX_KEY_LIFE_SECONDS },
+    audit: [auditEvent(registry, origin, "keys_cut_off", about)],
+  });
+  return DONE;
+}

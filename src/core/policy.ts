@@ -56,6 +56,8 @@ export interface Policy {
     readonly limits: "local" | "deny" | "allow";
     /** How long an instance that hears nothing uses its share, and a silent one is counted. */
     readonly localMaxMs: number;
+    /** What becomes of keys when nothing has been heard of revocations for longer than this. */
+    readonly revocations: { readonly maxStalenessMs: number; readonly stale: "deny" | "serve" };
   };
   /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
   readonly legacyRateLimit: boolean;

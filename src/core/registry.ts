@@ -74,9 +74,19 @@ export async function commit(
   const outcome = await registry.store.commit({ ...change, nowSeconds: nowSeconds(registry) });
   if (outcome.kind === "committed") {
     const changed = change.put.filter((record) => record.version > 1).map(standingOf);
-    registry.view.apply(change.end === undefined ? changed : [...changed, change.end]);
+    registry.view.apply(change.end === undefined ? changed : [...changed, change.end], outcome.position);
+    if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
+}
+
+/** The change is made, and holds here; whether it would survive a failover is not sure. Asking again is safe. */
+export class NotReplicated extends Error {
+  override readonly name = "NotReplicated";
+
+  constructor() {
+    super("too few replicas have the change");
+  }
 }
 
 /** Repeats read, decide and write until nobody else has written in between. */

@@ -1,5 +1,6 @@
 import type { KeyRecord } from "./key-record.ts";
 import type { Principal } from "./principal.ts";
+import { createShelf } from "./revocation-shelf.ts";
 
 /** Why a key with a good signature is refused all the same. */
 export type Ended = "key_revoked" | "key_disabled" | "key_superseded";
@@ -40,12 +41,23 @@ export type Revocation =
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
 
-/** What ends keys, in memory: a Check reads no record. */
+/** What ends keys, in memory: a Check reads no record. Positions are sequence numbers of the feed. */
 export interface RevocationView {
-  /** Takes in what has happened, in any order and any number of times. */
-  apply(revocations: Iterable<Revocation>): void;
+  /** Takes in what has happened, in any order and any number of times, as heard at this position. */
+  apply(revocations: Iterable<Revocation>, position?: number): void;
   /** Why a key is refused; undefined while it stands. */
   ended(principal: Principal, nowMs: number): Ended | undefined;
+  /**
+   * Takes in a whole snapshot that was begun at this position: what it does not hold and was heard until then is no
+   * longer so. Only for a store that has lost nothing; after a loss, apply what it has instead.
+   */
+  replace(snapshot: AsyncIterable<readonly Revocation[]>, position: number): Promise<void>;
+  /** All that is known, to be written back to a store that has lost it. */
+  entries(): Iterable<Revocation>;
+  /** From now on everything counts as heard at this position: the store counts anew. */
+  restamp(position: number): void;
+  /** Drops a key of which the store knows something newer than its end. */
+  drop(keyId: string, version: number): void;
   /** Forgets what no living token can need. */
   sweep(nowMs: number): void;
   /** Entries held. */
@@ -66,53 +78,126 @@ export function standingOf(record: KeyRecord): Revocation {
 }
 
 export function createRevocationView(): RevocationView {
-  const keys = new Map<string, KeyStanding>();
-  const families = new Map<string, FamilyEnd>();
-  const cutOffs = new Map<string, CutOff>();
+  const keys = createShelf(PACKED_KEYS);
+  const families = createShelf(PACKED_FAMILIES);
+  const cutOffs = createShelf(PACKED_CUT_OFFS);
+  const shelves = [keys, families, cutOffs] as const;
 
-  const applyOne = (revocation: Revocation): void => {
-    if (revocation.kind === "key") {
-      const known = keys.get(revocation.keyId);
-      if (known === undefined || known.version < revocation.version) keys.set(revocation.keyId, revocation);
-    } else if (revocation.kind === "family") {
-      const known = families.get(revocation.family);
-      if (known === undefined || known.until < revocation.until) families.set(revocation.family, revocation);
-    } else {
-      const id = cutOffId(revocation.scope, revocation.subject);
-      const known = cutOffs.get(id);
-      if (known === undefined || known.before < revocation.before) cutOffs.set(id, revocation);
-    }
+  const applyOne = (revocation: Revocation, position: number): string => {
+    const id = idOf(revocation);
+    if (revocation.kind === "key") keys.put(id, revocation, position);
+    else if (revocation.kind === "family") families.put(id, revocation, position);
+    else cutOffs.put(id, revocation, position);
+    return id;
   };
-
-  const cut = (id: string, issuedAt: number): boolean => issuedAt < (cutOffs.get(id)?.before ?? 0);
-
   return {
-    apply(revocations) {
-      for (const revocation of revocations) applyOne(revocation);
+    apply(revocations, position = 0) {
+      for (const revocation of revocations) applyOne(revocation, position);
     },
     ended(principal, nowMs) {
       const standing = keys.get(principal.keyId);
-      if (standing?.revoked || families.has(principal.family)) return "key_revoked";
-      if (cutOffs.size > 0) {
-        const { issuedAt, role, owner } = principal;
-        if (cut(cutOffId("all", ""), issuedAt) || cut(cutOffId("role", role), issuedAt)) return "key_revoked";
-        if (owner !== undefined && cut(cutOffId("owner", owner), issuedAt)) return "key_revoked";
+      const flags = standing?.flags ?? 0;
+      if (flags & REVOKED || families.get(principal.family) !== undefined) return "key_revoked";
+      if (cutOffs.size() > 0 && isCutOff(principal, cutOffs.get)) return "key_revoked";
+      if (flags & DISABLED) return "key_disabled";
+      return standing?.notAfter && nowMs >= standing.notAfter * 1000 ? "key_superseded" : undefined;
+    },
+    async replace(snapshot, position) {
+      const there = new Set<string>();
+      for await (const portion of snapshot) {
+        for (const revocation of portion) there.add(applyOne(revocation, position));
       }
-      if (standing?.disabled) return "key_disabled";
-      return standing?.notAfter !== undefined && nowMs >= standing.notAfter * 1000
-        ? "key_superseded"
-        : undefined;
+      for (const shelf of shelves) shelf.dropWhere((held, id) => held.position <= position && !there.has(id));
+    },
+    *entries() {
+      for (const shelf of shelves) yield* shelf.entries();
+    },
+    restamp: (position) => shelves.forEach((shelf) => void shelf.restamp(position)),
+    drop(keyId, version) {
+      if ((keys.get(keyId)?.version ?? version + 1) <= version) keys.delete(keyId);
     },
     sweep(nowMs) {
       const nowSeconds = nowMs / 1000;
-      for (const [keyId, standing] of keys) if (standing.expiresAt <= nowSeconds) keys.delete(keyId);
-      for (const [family, end] of families) if (end.until <= nowSeconds) families.delete(family);
-      for (const [id, cutOff] of cutOffs) if (cutOff.until <= nowSeconds) cutOffs.delete(id);
+      keys.dropWhere(({ expiresAt }) => expiresAt <= nowSeconds);
+      families.dropWhere(({ until }) => until <= nowSeconds);
+      cutOffs.dropWhere(({ until }) => until <= nowSeconds);
     },
-    size: () => keys.size + families.size + cutOffs.size,
+    size: () => shelves.reduce((sum, shelf) => sum + shelf.size(), 0),
   };
 }
 
-function cutOffId(scope: CutOff["scope"], subject: string): string {
-  return `${scope}:${subject}`;
+function isCutOff(
+  { issuedAt, role, owner }: Principal,
+  cutOffOf: (id: string) => { readonly before: number } | undefined,
+): boolean {
+  const ids = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
+  return ids.some((id) => issuedAt < (cutOffOf(id)?.before ?? 0));
+}
+
+const REVOKED = 1;
+const DISABLED = 2;
+
+/** What is kept of each: five numbers a key, for there may be a hundred thousand of them. */
+const PACKED_KEYS = {
+  pack: (entry: KeyStanding, position: number): PackedKey => ({
+    version: entry.version,
+    expiresAt: entry.expiresAt,
+    flags: (entry.revoked ? REVOKED : 0) + (entry.disabled ? DISABLED : 0),
+    notAfter: entry.notAfter ?? 0,
+    position,
+  }),
+  unpack: (keyId: string, packed: PackedKey): Revocation => ({
+    kind: "key",
+    keyId,
+    version: packed.version,
+    expiresAt: packed.expiresAt,
+    revoked: (packed.flags & REVOKED) !== 0,
+    disabled: (packed.flags & DISABLED) !== 0,
+    ...(packed.notAfter === 0 ? {} : { notAfter: packed.notAfter }),
+  }),
+  stronger: (a: PackedKey, b: PackedKey) => a.version > b.version,
+};
+
+interface PackedKey {
+  readonly version: number;
+  readonly expiresAt: number;
+  readonly flags: number;
+  /** 0: never. */
+  readonly notAfter: number;
+  position: number;
+}
+
+interface PackedFamily {
+  readonly until: number;
+  position: number;
+}
+
+const PACKED_FAMILIES = {
+  pack: ({ until }: FamilyEnd, position: number): PackedFamily => ({ until, position }),
+  unpack: (family: string, { until }: PackedFamily): Revocation => ({ kind: "family", family, until }),
+  stronger: (a: PackedFamily, b: PackedFamily) => a.until > b.until,
+};
+
+interface PackedCutOff extends CutOff {
+  position: number;
+}
+
+const PACKED_CUT_OFFS = {
+  pack: (cutOff: CutOff, position: number): PackedCutOff => ({ ...cutOff, position }),
+  unpack: (_: string, { scope, subject, before, until }: PackedCutOff): Revocation => {
+    return { kind: "cutoff", scope, subject, before, until };
+  },
+  stronger: (a: PackedCutOff, b: PackedCutOff) => a.before > b.before,
+};
+
+/** Unique among all kinds. */
+function idOf(revocation: Revocation): string {
+  switch (revocation.kind) {
+    case "key":
+      return revocation.keyId;
+    case "family":
+      return revocation.family;
+    case "cutoff":
+      return `${revocation.scope}:${revocation.subject}`;
+  }
 }

@@ -36,7 +36,7 @@ const decisionCase = z.strictObject({
   /** Sent so often before; what is expected is of the last. */
   after: z.int().min(1).max(100_000).optional(),
   /** What cannot be asked meanwhile. */
-  down: z.literal("limits").optional(),
+  down: z.enum(["limits", "revocations"]).optional(),
   /** `allowed`, or the reason of the refusal. */
   expect: z.string(),
   /** The label of the route that is found. */

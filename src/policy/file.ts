@@ -156,7 +156,14 @@ function toPolicy(
       openCalls: document.guards.open_calls,
       selfServiceKeysMax: document.guards.self_service_keys,
     },
-    faults: { limits: document.faults.limits, localMaxMs: document.faults.local_max * 1000 },
+    faults: {
+      limits: document.faults.limits,
+      localMaxMs: document.faults.local_max * 1000,
+      revocations: {
+        maxStalenessMs: document.faults.revocations.max_staleness * 1000,
+        stale: document.faults.revocations.then,
+      },
+    },
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {

@@ -136,6 +136,13 @@ export const policySchema = z.strictObject({
     .strictObject({
       limits: z.enum(["local", "deny", "allow"]).default("local"),
       local_max: duration.prefault("10m"),
+      revocations: z
+        .strictObject({
+          max_staleness: duration.prefault("5m"),
+          // biome-ignore lint/suspicious/noThenProperty: the policy file's word; nothing awaits a policy.
+          then: z.enum(["deny", "serve"]).default("deny"),
+        })
+        .prefault({}),
     })
     .prefault({}),
   guards: z

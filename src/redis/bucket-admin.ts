@@ -1,13 +1,19 @@
+import { readFileSync } from "node:fs";
+import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { LeasedBucket } from "../core/leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "../core/leased-bucket.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
 import { MICRO } from "../core/token-bucket.ts";
 import type { RedisClient } from "./client.ts";
+import { FEED_LENGTH } from "./key-commit.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
+const RESET_SCRIPT = readFileSync(new URL("./reset.lua", import.meta.url), "utf8");
+
 /** Looks into the shared buckets, and fills them. `forget` drops what this instance holds of one. */
 export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {
+  const runReset = client.script(RESET_SCRIPT);
   const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
     const [seconds = "0", micros = "0"] = texts(await client.command("TIME"));
     const nowUs = Number(seconds) * MICRO + Number(micros);
@@ -21,10 +27,13 @@ export function createBucketAdmin(client: RedisClient, forget: (bucketId: string
   return {
     levels: (demands) => Promise.all(demands.map(level)),
     async reset(demands) {
-      for (const { bucketId } of demands) {
-        await client.command("DEL", names.bucket(bucketId));
-        forget(bucketId);
-      }
+      const bucketIds = demands.map(({ bucketId }) => bucketId);
+      if (bucketIds.length === 0) return;
+      await runReset(
+        [names.feedSequence, names.feed, ...bucketIds.map(names.bucket)],
+        [FEED_LENGTH, encodeFeedEntry({ kind: "buckets", bucketIds })],
+      );
+      for (const bucketId of bucketIds) forget(bucketId);
     },
   };
 }

@@ -12,7 +12,7 @@ export interface RedisOptions {
   readonly username?: string;
   readonly password?: string;
   readonly tls?: boolean;
-  /** Milliseconds; a command that takes longer rejects, though it may have been carried out. */
+  /** Milliseconds; a command that takes longer rejects, though it may have been carried out. While starting there is more time. */
   readonly commandTimeoutMs: number;
 }
 
@@ -27,13 +27,20 @@ export interface RedisClient {
   /** Several commands in one round trip, each with its own answer; not a transaction. */
   commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
   script(source: string): RedisScript;
-  isReady(): boolean;
+  /** From now on the deadline of a command is the one that was asked for. */
+  started(): void;
+  /** How often it has connected: another number means that it may be another server. */
+  connections(): number;
+  /** Gives up this connection and makes another one. */
+  reconnect(): void;
   close(): Promise<void>;
 }
 
 /** A connection is tried again after this at the latest, so that healing is noticed within a second. */
 const RECONNECT_MAX_MS = 250;
 const CONNECT_TIMEOUT_MS = 2000;
+/** While an instance starts nobody waits for it but whoever started it. */
+const START_TIMEOUT_MS = 2000;
 /** A connection that has said nothing for so long while it was asked is given up: it may lead into a black hole. */
 const SILENCE_MS = 1000;
 
@@ -43,7 +50,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     ...placeOf(options),
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: options.commandTimeoutMs,
+    commandTimeout: Math.max(START_TIMEOUT_MS, options.commandTimeoutMs),
     socketTimeout: Math.max(SILENCE_MS, 4 * options.commandTimeoutMs),
     // A script whose answer was lost may have run: whoever asked must decide, nothing is sent again behind its back.
     autoResendUnfulfilledCommands: false,
@@ -53,25 +60,35 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     reconnectOnError: null,
     protocol: 2,
   });
-  redis.on("error", () => undefined); // Each command tells its own; this event would end the process.
+  let lastError: unknown;
+  // Each command tells its own; without a listener this event would end the process.
+  redis.on("error", (error) => {
+    lastError = error;
+  });
   try {
     await redis.connect();
   } catch (error) {
     redis.disconnect();
-    throw toRedisUnavailable(error);
+    // What connect rejects with says only that the connection is closed.
+    throw toRedisUnavailable(lastError ?? error);
   }
-  return wrap(redis);
+  return wrap(redis, options.commandTimeoutMs);
 }
 
 function placeOf({ url, host, port, db, username, password, tls }: RedisOptions) {
   const from = url === undefined ? undefined : new URL(url);
+  const socket = from?.protocol === "unix:" ? decodeURIComponent(from.pathname) : undefined;
   const secure = from === undefined ? tls : from.protocol === "rediss:";
   const user = username ?? decode(from?.username);
   const secret = password ?? decode(from?.password);
   return {
-    host: from?.hostname.replace(/^\[|\]$/g, "") ?? host ?? "127.0.0.1",
-    port: Number(from?.port || port || 6379),
-    db: Number(from?.pathname.slice(1) || db || 0),
+    ...(socket === undefined
+      ? {
+          host: from?.hostname.replace(/^\[|\]$/g, "") ?? host ?? "127.0.0.1",
+          port: Number(from?.port || port || 6379),
+          db: Number(from?.pathname.slice(1) || db || 0),
+        }
+      : { path: socket, db: db ?? 0 }),
     ...(user !== undefined && { username: user }),
     ...(secret !== undefined && { password: secret }),
     ...(secure && { tls: {} }),
@@ -82,7 +99,11 @@ function decode(part: string | undefined): string | undefined {
   return part ? decodeURIComponent(part) : undefined;
 }
 
-function wrap(redis: Redis): RedisClient {
+function wrap(redis: Redis, commandTimeoutMs: number): RedisClient {
+  let connections = 1;
+  redis.on("ready", () => {
+    connections++;
+  });
   const command: RedisClient["command"] = async (name, ...args) => {
     try {
       return await redis.call(name, ...args);
@@ -106,7 +127,11 @@ function wrap(redis: Redis): RedisClient {
         }
       };
     },
-    isReady: () => redis.status === "ready",
+    started() {
+      redis.options.commandTimeout = commandTimeoutMs;
+    },
+    connections: () => connections,
+    reconnect: () => redis.disconnect(true),
     async close() {
       redis.disconnect();
     },

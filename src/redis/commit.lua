@@ -1,12 +1,14 @@
 -- The registry's one write: checks what a change requires, then writes all of it.
--- KEYS[1..8]  names of the indexes, in the order below; then, for each record: its own name and its owner's index ("" without one);
+-- KEYS[1..12] names of the indexes, in the order below; then, for each record: its own name and its owner's index (any name without one);
 --             last, where there is a call to remember: its name
 -- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
---             put [{id, version, text, expiresAt, forgetAt, selfService, ended}], call {text, until}, endFamily, cutOff, audit [text]
--- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
+--             put [{id, version, text, expiresAt, forgetAt, selfService, owned, ended, entry}], call {text, until}, endFamily, cutOff,
+--             endEntry, audit [text], feedLength, newEpoch; entries are texts for the feed
+-- Returns     {"committed", position in the feed}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
-local FIRST_RECORD = 9
+local STANDINGS, FEED, FEED_SEQUENCE, EPOCH = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local FIRST_RECORD = 13
 
 local change = cjson.decode(ARGV[1])
 -- Whole numbers up to 2^53: tostring would write large ones as 1.79e+15.
@@ -38,21 +40,36 @@ for i, put in ipairs(change.put) do
 end
 if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
 
+-- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
+if redis.call('EXISTS', EPOCH) == 0 then
+  local time = redis.call('TIME')
+  redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
+end
+local position = tonumber(redis.call('GET', FEED_SEQUENCE) or 0)
+local function tell(entry)
+  position = redis.call('INCR', FEED_SEQUENCE)
+  redis.call('XADD', FEED, 'MAXLEN', '~', change.feedLength, '*', 's', whole(position), 'e', entry)
+end
+
 for i, put in ipairs(change.put) do
   redis.call('SET', record_name(i), put.text, 'EXAT', whole(put.forgetAt))
   if put.version == 1 then
     local sequence = redis.call('INCR', SEQUENCE)
     redis.call('ZADD', BY_AGE, sequence, put.id)
     redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
-    if owner_index(i) ~= '' then redis.call('ZADD', owner_index(i), sequence, put.id) end
+    if put.owned then redis.call('ZADD', owner_index(i), sequence, put.id) end
     if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
   end
   if put.ended then
     redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
+    redis.call('HSET', STANDINGS, put.id, put.entry)
   else
     redis.call('ZREM', ENDED, put.id)
+    redis.call('HDEL', STANDINGS, put.id)
   end
+  if put.version > 1 then tell(put.entry) end
 end
+if change.endEntry then tell(change.endEntry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
 if change.endFamily then
   redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family)
@@ -65,4 +82,4 @@ if change.cutOff then
   end
 end
 for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end
-return { 'committed' }
+return { 'committed', position }

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
+import { standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
@@ -16,25 +18,52 @@ const INDEXES = [
   names.cutOffs,
   names.selfService,
   names.audit,
+  names.standings,
+  names.feed,
+  names.feedSequence,
+  names.epoch,
 ];
+
+/** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
+export const FEED_LENGTH = 10_000;
 
 /** A record outlives its retention by this, so that the sweep still learns from it which owner's index it stands in. */
 const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The registry's one write: checks what the change requires and writes all of it, in one script. */
-export function createCommit(client: RedisClient, recordRetentionSeconds: number): KeyStore["commit"] {
+export function createCommit(client: RedisClient, options: CommitOptions): KeyStore["commit"] {
   const run = client.script(SOURCE);
   return async (change) => {
     const records = change.put.flatMap(({ keyId, owner }) => [
       names.key(keyId),
-      owner === undefined ? "" : names.byOwner(owner),
+      owner === undefined ? names.nothing : names.byOwner(owner),
     ]);
     const call = change.remember === undefined ? [] : [names.call(change.remember.id)];
-    const forgetAfter = recordRetentionSeconds + SWEEP_GRACE_SECONDS;
-    return toOutcome(
-      await run([...INDEXES, ...records, ...call], [JSON.stringify(toWire(change, forgetAfter))]),
-    );
+    const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
+    const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
+    const outcome = toOutcome(await run([...INDEXES, ...records, ...call], [JSON.stringify(body)]));
+    if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
+    return (await isReplicated(client, options)) ? outcome : { ...outcome, durable: false };
   };
+}
+
+export interface CommitOptions {
+  readonly recordRetentionSeconds: number;
+  /** Replicas that must have a change before it is answered; 0 does not wait. */
+  readonly waitReplicas: number;
+  /** Milliseconds to wait for them. */
+  readonly replicaTimeoutMs: number;
+  /** Names the epoch of a store that has none. */
+  readonly newRandom: () => string;
+}
+
+/** Redis replicates after it has answered: without waiting a failover can lose what was acknowledged. */
+async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutMs }: CommitOptions) {
+  try {
+    return Number(await client.command("WAIT", waitReplicas, replicaTimeoutMs)) >= waitReplicas;
+  } catch {
+    return false; // The change is made; that nobody knows more is what the answer says.
+  }
 }
 
 function toWire({ nowSeconds, put, end, requires, remember, audit }: KeyChange, forgetAfterSeconds: number) {
@@ -49,6 +78,7 @@ function toWire({ nowSeconds, put, end, requires, remember, audit }: KeyChange, 
         until: remember.until,
       },
     }),
+    ...(end && { endEntry: encodeFeedEntry(end) }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
       cutOff: { field: `${end.scope}:${end.subject}`, before: end.before, until: end.until },
@@ -75,13 +105,16 @@ function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
     selfService: record.selfService,
+    owned: record.owner !== undefined,
+    entry: encodeFeedEntry(standingOf(record)),
     ended: record.disabled || record.revokedAt !== undefined || record.successor !== undefined,
   };
 }
 
 function toOutcome(reply: unknown): CommitOutcome {
-  const [kind, before] = Array.isArray(reply) ? reply : [];
-  if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
+  const [kind, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  if (kind === "committed") return { kind, position: Number(before) };
+  if (kind === "conflict" || kind === "full") return { kind };
   if (kind === "ended") return before === undefined ? { kind } : { kind, before: Number(before) };
   throw new Error("commit.lua answered something else");
 }

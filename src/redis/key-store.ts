@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import { decodeRecord } from "../core/key-record-text.ts";
 import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
-import { standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
+import type { CommitOptions } from "./key-commit.ts";
 import { createCommit } from "./key-commit.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
@@ -18,19 +19,18 @@ const SWEPT_INDEXES = [
   names.cutOffs,
   names.selfService,
   names.lastUsed,
+  names.standings,
 ];
 const SCAN_COUNT = 500;
 
-export interface KeyStoreOptions {
-  /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
-  readonly recordRetentionSeconds: number;
-}
+/** Beside what a commit needs: a record stays so long after its key's end, so that "expired" can be told from "unknown". */
+export type KeyStoreOptions = CommitOptions;
 
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
   const runSweep = client.script(SWEEP_SOURCE);
   return {
-    commit: createCommit(client, options.recordRetentionSeconds),
+    commit: createCommit(client, options),
     ...createReads(client),
     ...createUse(client),
     revocations: (nowSeconds) => snapshot(client, nowSeconds),
@@ -109,15 +109,20 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   };
 }
 
-async function* snapshot(client: RedisClient, nowSeconds: number): AsyncIterable<readonly Revocation[]> {
+/** Everything that ends keys, as it stands. */
+export async function* snapshot(
+  client: RedisClient,
+  nowSeconds: number,
+): AsyncIterable<readonly Revocation[]> {
   for await (const families of scan(client, "ZSCAN", names.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
   for await (const cutOffs of scan(client, "HSCAN", names.cutOffs)) yield cutOffs.map(toCutOff);
-  for await (const ended of scan(client, "ZSCAN", names.ended)) {
-    const keyIds = ended.filter(([, expiresAt]) => Number(expiresAt) > nowSeconds).map(([keyId]) => keyId);
-    const records = await loadAll(client, keyIds);
-    yield records.filter((record) => record !== undefined).map(standingOf);
+  for await (const standings of scan(client, "HSCAN", names.standings)) {
+    yield standings.flatMap(([, text]) => {
+      const entry = decodeFeedEntry(text);
+      return entry?.kind === "key" && entry.expiresAt > nowSeconds ? [entry] : [];
+    });
   }
 }
 

@@ -16,11 +16,20 @@ export const names = {
   selfService: "latchkey:keys:self_service",
   /** Sorted set, key id → NumericDate. */
   lastUsed: "latchkey:keys:last_used",
+  /** Stands where a script takes a name and there is none: users may only be let at our names. */
+  nothing: "latchkey:nothing",
   sequence: "latchkey:sequence",
   /** Sorted set, family → when no token of it can live any more. */
   endedFamilies: "latchkey:ended_families",
   /** Hash, `scope:subject` → "<before> <until>". */
   cutOffs: "latchkey:cut_offs",
+  /** Hash, key id → feed entry: what ends or limits it. Its members are those of `ended`. */
+  standings: "latchkey:keys:standings",
+  /** Stream of what instances tell each other; its entries are numbered without gaps by `feedSequence`. */
+  feed: "latchkey:feed",
+  feedSequence: "latchkey:feed:sequence",
+  /** Hash, instance id → "<started ms> <last beat ms> <digests of the kids it accepts>". */
+  kids: "latchkey:kids",
   call: (id: string) => `latchkey:call:${id}`,
   /** Stream of audit events. */
   audit: "latchkey:audit",

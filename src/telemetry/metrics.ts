@@ -11,6 +11,8 @@ export interface Metrics {
   issued(role: string, how: "registered" | "refreshed" | "rotated"): void;
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
   policyInForce(policy: Policy): void;
+  /** Asked at each scrape. */
+  revocationStaleness(seconds: () => number): void;
   policyReload(result: "taken" | "refused"): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
@@ -51,6 +53,7 @@ export function createMetrics(version: string): Metrics {
       leases.inc({ result: what });
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
     },
+    revocationStaleness: (seconds) => addStaleness(registry, seconds),
     policyReload: (result) => policyReloads.inc({ result }),
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
@@ -59,6 +62,17 @@ export function createMetrics(version: string): Metrics {
     },
     read: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
   };
+}
+
+function addStaleness(registry: Registry, seconds: () => number): void {
+  new Gauge({
+    name: "latchkey_revocation_staleness_seconds",
+    help: "Time since revocations of other instances were last heard of.",
+    registers: [registry],
+    collect() {
+      this.set(seconds());
+    },
+  });
 }
 
 function createInstruments(registers: Registry[]) {

@@ -27,6 +27,7 @@ async function realCheck() {
     policy: () => parsed.policy,
     verifier: createVerifier({ ...names, ring: () => ring, cacheSize: 10 }),
     view: createRevocationView(),
+    stalenessMs: () => 0,
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),
     clientAddress: ({ peerAddress }) => peerAddress,

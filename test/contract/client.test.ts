@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { explainBody, explanation } from "../../src/api/explain-schemas.ts";
 import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/policy-schemas.ts";
 import type {
+  cutOffBody,
   introspection,
   issuedKey,
   keyAnswer,
@@ -18,6 +19,7 @@ import { createClient } from "../../src/client/client.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type {
+  CutOff,
   DescribedRequest,
   Explanation,
   Introspection,
@@ -84,6 +86,7 @@ test("the client has every call of the document, and no other", async () => {
     await Promise.all([
       keys.revokeFamily("ID"),
       keys.revokeOwner("ID"),
+      keys.revokeIssuedBefore({ before: "2026-01-01T00:00:00Z" }),
       limits.show("ID"),
       limits.reset("ID"),
     ]);
@@ -122,6 +125,7 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<Frozen<z.output<typeof rolesAnswer>>>().toEqualTypeOf<Roles>();
   expectTypeOf<Frozen<z.output<typeof reloadAnswer>>>().toEqualTypeOf<Reload>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
+  expectTypeOf<keyof z.input<typeof cutOffBody>>().toEqualTypeOf<keyof CutOff>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();
 });

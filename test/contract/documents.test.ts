@@ -89,3 +89,14 @@ function fieldNames(schema: unknown): string[] {
   visit(schema);
   return [...names];
 }
+
+test("docs/failure-modes.md answers the deployment guide's four issues by their own words", () => {
+  const text = read("docs/failure-modes.md");
+  const issues = [
+    "V2 endpoints return 404",
+    "500 errors on V2 registration",
+    "JWT decode errors",
+    "Keys expire too quickly",
+  ];
+  expect(issues.filter((issue) => !text.includes(`### Issue: ${issue}`))).toEqual([]);
+});

@@ -243,6 +243,7 @@ describe("without Redis", () => {
   test("an outage is decided by the fault policy, without waiting once it is known, and healing is noticed", async () => {
     const own = await startRedis();
     const client = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
+    client.started();
     let sent = 0;
     const counted: RedisClient = {
       ...client,

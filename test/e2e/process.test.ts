@@ -50,7 +50,7 @@ describe("latchkey serve", () => {
     await expect
       .poll(async () => (await fetch(`http://${latchkey.ops}/readyz`)).status, { timeout: 5000 })
       .toBe(503);
-    expect(await (await fetch(`http://${latchkey.ops}/readyz`)).json()).toEqual({
+    expect(await (await fetch(`http://${latchkey.ops}/readyz`)).json()).toMatchObject({
       status: "not_ready",
       parts: { instance: "draining" },
     });

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
-import { startEnvoy } from "../support/envoy.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { addLatchkeyUser } from "../support/redis-user.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -19,15 +20,18 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   [redis, upstream] = await Promise.all([startRedis({ password: PASSWORD }), startUpstream()]);
+  await addLatchkeyUser(redis, PASSWORD);
   env = {
     JWT_SECRET: newSecret(),
     ADMIN_TOKEN: newSecret(),
-    REDIS_URL: redis.url,
-    REDIS_COMMAND_TIMEOUT_MS: "200",
+    REDIS_URL: redis.url.replace("://:", "://latchkey:"),
+    REDIS_COMMAND_TIMEOUT_MS: "2000",
   };
   instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
   envoys = await Promise.all(
-    instances.map(({ grpc }) => startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port })),
+    instances.map(({ grpc }) =>
+      startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port, edit: patient }),
+    ),
   );
 });
 
@@ -35,6 +39,11 @@ afterAll(async () => {
   await Promise.all([...(envoys ?? []), ...(instances ?? [])].map((process) => process.stop()));
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
+
+/** Hundreds of requests at once on a machine that tests keep busy: nobody gives up early here. */
+function patient(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
+  bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s");
+}
 
 function operatorOf(instance: TestedLatchkey | undefined) {
   return createClient({ url: `http://${instance?.operator}`, token: env["ADMIN_TOKEN"] ?? "" });
@@ -84,11 +93,59 @@ describe("two instances on one Redis", () => {
     while ((await statusThrough(envoys[0], key.api_key)) === 200);
     const [spent] = (await operatorOf(instances[1]).limits.show(key.key_id)).limits;
     expect(spent?.tokens).toBeLessThan(5);
+    while ((await statusThrough(envoys[1], key.api_key)) === 200);
     await operator.limits.reset(key.key_id);
     expect(await statusThrough(envoys[0], key.api_key)).toBe(200);
+    // The other instance remembers that the bucket is empty, until it hears of it.
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 900, interval: 20 }).toBe(200);
     await expect(operator.limits.show("basic_1_abcdefghijklmnopqrstuv")).rejects.toMatchObject({
       status: 404,
     });
+  });
+
+  test("hear of each other's revocations, and of the incident switch", async () => {
+    const [one, two] = [operatorOf(instances[0]), operatorOf(instances[1])];
+    const key = await one.register({ name: "to be revoked", key_type: "basic" });
+    expect(await statusThrough(envoys[1], key.api_key)).toBe(200);
+    await one.keys.revoke(key.key_id);
+    await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 5000, interval: 20 }).toBe(401);
+    const other = await two.register({ name: "cut off", key_type: "basic" });
+    await two.keys.revokeIssuedBefore({ before: new Date().toISOString(), role: "contributor" });
+    expect(await statusThrough(envoys[1], other.api_key)).toBe(200);
+    await expect
+      .poll(
+        () =>
+          two.keys
+            .revokeIssuedBefore({ before: new Date().toISOString() })
+            .then(() => statusThrough(envoys[0], other.api_key)),
+        { timeout: 5000 },
+      )
+      .toBe(401);
+    const later = await one.register({ name: "after the incident", key_type: "basic" });
+    await expect.poll(() => statusThrough(envoys[1], later.api_key), { timeout: 5000 }).toBe(200);
+    await expect(one.keys.revokeIssuedBefore({ before: "2999-01-01T00:00:00Z" })).rejects.toMatchObject({
+      status: 400,
+    });
+  });
+
+  test("say how fresh what they know of revocations is", async () => {
+    for (const { ops } of instances) {
+      const metrics = await (await fetch(`http://${ops}/metrics`)).text();
+      expect(Number(/^latchkey_revocation_staleness_seconds (\S+)$/m.exec(metrics)?.[1])).toBeLessThan(60);
+      expect(await (await fetch(`http://${ops}/readyz`)).json()).toEqual({
+        status: "ready",
+        parts: { instance: "ready", revocations: "ready", secrets: "ready" },
+      });
+    }
+  });
+
+  test("an instance with another secret says so, and is not ready; the others stay so", async () => {
+    const stranger = await startLatchkey({ ...env, JWT_SECRET: newSecret() });
+    const parts = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
+    expect(await parts(stranger)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
+    expect(stranger.output()).toContain("JWT_SECRET differs");
+    for (const instance of instances) expect(await parts(instance)).toMatchObject({ status: "ready" });
+    await stranger.stop();
   });
 
   test("list the keys where the guide looks for them, and hold no key", async () => {

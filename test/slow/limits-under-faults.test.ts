@@ -24,6 +24,7 @@ async function startInstance(redis: TestedRedis, number: number) {
   const relay: FaultRelay = await startFaultRelay(redis.port);
   endings.push(relay.close);
   const client = await connectRedis({ url: `redis://127.0.0.1:${relay.port}`, commandTimeoutMs: 50 });
+  client.started();
   endings.push(client.close);
   const monotonicMs = () => performance.now();
   const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });

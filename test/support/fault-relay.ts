@@ -18,13 +18,16 @@ export type RelayFault =
 export interface FaultRelay {
   readonly port: number;
   set(fault: RelayFault): void;
+  /** Leads elsewhere from now on, and resets what is open: a failover. */
+  leadTo(port: number): void;
   /** Resets what is open, once; new connections pass. */
   reset(): void;
   close(): Promise<void>;
 }
 
 /** A TCP relay on loopback that breaks what goes through it, on command. */
-export async function startFaultRelay(targetPort: number): Promise<FaultRelay> {
+export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> {
+  let targetPort = firstTarget;
   let fault: RelayFault = { kind: "pass" };
   let left = Number.POSITIVE_INFINITY;
   const sockets = new Set<Socket>();
@@ -72,6 +75,10 @@ export async function startFaultRelay(targetPort: number): Promise<FaultRelay> {
       fault = next;
       left = next.kind === "cut" || next.kind === "truncate" ? next.afterBytes : Number.POSITIVE_INFINITY;
       if (next.kind === "refuse") resetAll();
+    },
+    leadTo(port) {
+      targetPort = port;
+      resetAll();
     },
     reset: resetAll,
     close: async () => {

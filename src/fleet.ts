@@ -1,0 +1,103 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { randomText } from "./random.ts";
+import type { RedisClient, RedisOptions } from "./redis/client.ts";
+import { connectRedis } from "./redis/client.ts";
+import { createKidExchange } from "./redis/kid-exchange.ts";
+import { BLOCK_MS, createRevocationFeed } from "./redis/revocation-feed.ts";
+import type { Fleet, StoresOptions } from "./stores.ts";
+
+/** A read that has not answered by then is given up, and its connection with it. */
+const READ_DEADLINE_MS = BLOCK_MS + 500;
+/** After a failed read. */
+const RETRY_MS = 100;
+const COMPARE_EVERY_MS = 1000;
+
+const FEED_WORDS = {
+  failed:
+    "revocations of other instances are not heard: Redis does not answer; beyond faults.revocations.max_staleness keys are refused",
+  healed: "revocations of other instances are heard again",
+};
+const COMPARE_WORDS = {
+  failed: "secrets are not compared with the other instances: Redis does not answer",
+  healed: "secrets are compared again",
+};
+
+interface FleetParts {
+  readonly client: RedisClient;
+  readonly place: Omit<RedisOptions, "commandTimeoutMs">;
+  readonly instanceId: string;
+  /** Voids what is leased of a bucket. */
+  readonly forget: (bucketId: string) => void;
+}
+
+/** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
+export async function joinFleet(
+  { client, place, instanceId, forget }: FleetParts,
+  { closing, log, view }: StoresOptions,
+): Promise<Fleet> {
+  const reading = await connectRedis({ ...place, commandTimeoutMs: READ_DEADLINE_MS });
+  const feed = createRevocationFeed({
+    reading,
+    view,
+    monotonicMs: () => performance.now(),
+    nowMs: Date.now,
+    newRandom: randomText,
+    heard: ({ bucketIds }) => bucketIds.forEach(forget),
+    lost: () =>
+      log.warn("Redis may have lost writes: what this instance knows of revocations is written back to it"),
+  });
+  reading.started();
+  await feed.read();
+  const loop = readOn(...sayingOnce(feed.read, log, FEED_WORDS));
+  closing.later("the feed", async () => {
+    loop.stop();
+    await reading.close();
+    await loop.ended;
+  });
+  let exchange: ReturnType<typeof createKidExchange> | undefined;
+  return {
+    stalenessMs: feed.stalenessMs,
+    strange: () => inWords(exchange?.strangers()),
+    async compareKids(kids) {
+      exchange = createKidExchange(client, { instanceId, kids, nowMs: Date.now });
+      closing.later("the secrets' digests", exchange.leave);
+      await exchange.beat();
+      const problem = inWords(exchange.strangers());
+      if (problem !== undefined) log.error(problem);
+      closing.later(
+        "comparing secrets",
+        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(exchange.beat, log, COMPARE_WORDS)),
+      );
+    },
+  };
+}
+
+function inWords(strangers: number | undefined): string | undefined {
+  if (strangers === undefined) return undefined;
+  const others = strangers === 1 ? "the other instance" : `the ${strangers} other instances`;
+  return `this instance accepts no key that ${others} sign: JWT_SECRET differs; give all the same, and a former one in JWT_SECRET_PREVIOUS`;
+}
+
+/** Reads without end, one read after the other. */
+function readOn(read: () => Promise<void>, failed: (error: unknown) => void) {
+  let going = true;
+  const loop = async () => {
+    while (going) {
+      try {
+        await read();
+      } catch (error) {
+        if (!going) return;
+        failed(error);
+        await pause(RETRY_MS);
+      }
+    }
+  };
+  const ended = loop();
+  return {
+    ended,
+    stop() {
+      going = false;
+    },
+  };
+}

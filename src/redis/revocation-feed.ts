@@ -1,0 +1,126 @@
+import type { FeedEntry } from "../core/feed-entry.ts";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
+import type { RevocationView } from "../core/revocation-view.ts";
+import type { RedisClient } from "./client.ts";
+import type { FeedPosition } from "./feed-position.ts";
+import { createFeedPositions } from "./feed-position.ts";
+import { names } from "./names.ts";
+import { RedisUnavailable } from "./redis-error.ts";
+import { texts } from "./replies.ts";
+
+/** An idle stream answers after this, so that silence is never taken for an idle stream. */
+export const BLOCK_MS = 400;
+const READ_COUNT = 1000;
+
+export interface FeedOptions {
+  /** A connection of its own, for it waits: its command deadline is longer than {@link BLOCK_MS}. All goes by it, so that all is of one server. */
+  readonly reading: RedisClient;
+  readonly view: RevocationView;
+  readonly monotonicMs: () => number;
+  readonly nowMs: () => number;
+  readonly newRandom: () => string;
+  /** Hears of entries that end no key. */
+  readonly heard: (entry: OtherEntry) => void;
+  /** Hears that the store has lost what it knew, or may have lost a part of it. */
+  readonly lost: () => void;
+}
+
+type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
+
+/** What one instance hears of all others. */
+export interface RevocationFeed {
+  /** Reads once, for up to half a second; rejects when Redis does not answer. The first read loads a snapshot. */
+  read(): Promise<void>;
+  /** Milliseconds since the last answered read was sent; infinite before the first. */
+  stalenessMs(): number;
+}
+
+/**
+ * Reads the stream entry by entry. Entries are numbered without gaps: a gap (the stream was trimmed) means a snapshot,
+ * which replaces; a step back, another epoch or another server mean that writes may be lost, and then nothing that is
+ * known here is forgotten.
+ */
+export function createRevocationFeed(options: FeedOptions): RevocationFeed {
+  const { reading, monotonicMs } = options;
+  const positions = createFeedPositions(options);
+  let at: FeedPosition | undefined;
+  let heardMs = Number.NEGATIVE_INFINITY;
+  /** The connection by which the position is known: on another one the server may be another one. */
+  let by: number | undefined;
+
+  const readFrom = async (position: FeedPosition, block: readonly (string | number)[]) =>
+    entriesOf(
+      await reading.command("XREAD", "COUNT", READ_COUNT, ...block, "STREAMS", names.feed, position.streamId),
+    );
+  const readOn = async (position: FeedPosition): Promise<FeedPosition> => {
+    const entries = await readFrom(position, ["BLOCK", BLOCK_MS]);
+    if (!take(position, entries, options)) return positions.find(position, "gap");
+    const [epoch, sequence] = texts(await reading.command("MGET", names.epoch, names.feedSequence));
+    if (
+      epoch !== position.epoch ||
+      Number(sequence) < position.sequence ||
+      !Number.isSafeInteger(Number(sequence))
+    )
+      return positions.find(position, "gap");
+    if (entries.length > 0 || Number(sequence) === position.sequence) return position;
+    // Something was told between the read and the look at the number; what cannot be read now either is gone.
+    const late = await readFrom(position, []);
+    return late.length > 0 && take(position, late, options) ? position : positions.find(position, "gap");
+  };
+
+  return {
+    stalenessMs: () => monotonicMs() - heardMs,
+    async read() {
+      const sentMs = monotonicMs();
+      const connection = reading.connections();
+      try {
+        if (at === undefined || by !== connection) at = await positions.find(at);
+        by = undefined;
+        at = await readOn(at);
+        if (reading.connections() === connection) by = connection;
+        heardMs = sentMs;
+      } catch (error) {
+        // Whatever this connection leads to, it does not answer: a new one may.
+        if (error instanceof RedisUnavailable && error.kind === "timeout") reading.reconnect();
+        throw error;
+      }
+    },
+  };
+}
+
+interface StreamEntry {
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly text: string;
+}
+
+/** Takes in what follows the position, which moves along; false at a gap. */
+function take(
+  position: FeedPosition,
+  entries: readonly StreamEntry[],
+  { view, heard }: FeedOptions,
+): boolean {
+  for (const { streamId, sequence, text } of entries) {
+    if (sequence > position.sequence + 1) return false;
+    position.streamId = streamId;
+    if (sequence <= position.sequence) continue;
+    const entry = decodeFeedEntry(text);
+    if (entry?.kind === "buckets") heard(entry);
+    else if (entry !== undefined) view.apply([entry], sequence);
+    position.sequence = sequence;
+  }
+  return true;
+}
+
+/** The reply of XREAD on one stream: null, or `[[name, [[id, [field, value, …]], …]]]`. */
+function entriesOf(reply: unknown): readonly StreamEntry[] {
+  if (reply === null) return [];
+  const [stream] = Array.isArray(reply) ? reply : [];
+  const [, entries] = Array.isArray(stream) ? stream : [];
+  if (!Array.isArray(entries)) throw new Error("XREAD answered something else");
+  return entries.map((entry) => {
+    const [streamId, fields] = Array.isArray(entry) ? entry : [];
+    const [, sequence, , text] = texts(fields);
+    return { streamId: String(streamId), sequence: Number(sequence), text: text ?? "" };
+  });
+}

@@ -1,0 +1,285 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { encodeFeedEntry } from "../../src/core/feed-entry.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import type { RevocationView } from "../../src/core/revocation-view.ts";
+import { createRevocationView, standingOf } from "../../src/core/revocation-view.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
+import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
+import type { FaultRelay } from "../support/fault-relay.ts";
+import { startFaultRelay } from "../support/fault-relay.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+
+const NOW = Math.floor(Date.now() / 1000);
+const endings: (() => Promise<unknown>)[] = [];
+let redis: TestedRedis;
+let made = 0;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  await redis?.stop();
+});
+beforeEach(() => redis.cli("FLUSHALL"));
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+/** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
+async function startInstance(port = redis.port) {
+  const place = { url: `redis://127.0.0.1:${port}` };
+  const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
+  const reading = await connectRedis({ ...place, commandTimeoutMs: 1500 });
+  for (const one of [client, reading]) one.started();
+  endings.push(client.close, reading.close);
+  const view = createRevocationView();
+  const lost: number[] = [];
+  const filled: string[] = [];
+  const feed = createRevocationFeed({
+    reading,
+    view,
+    monotonicMs: () => performance.now(),
+    nowMs: Date.now,
+    newRandom: () => `epoch${made++}`,
+    heard: ({ bucketIds }) => void filled.push(...bucketIds),
+    lost: () => void lost.push(1),
+  });
+  const store = createKeyStore(client, {
+    recordRetentionSeconds: 86_400,
+    waitReplicas: 0,
+    replicaTimeoutMs: 100,
+    newRandom: () => `epoch${made++}`,
+  });
+  await feed.read();
+  return { client, view, feed, store, lost, filled };
+}
+
+type Instance = Awaited<ReturnType<typeof startInstance>>;
+
+function newRecord(): KeyRecord {
+  const id = String(made++).padStart(22, "x");
+  return {
+    keyId: `basic_${NOW}_${id}`,
+    family: `fam_${id}`,
+    familyStartedAt: NOW,
+    role: "basic",
+    scopes: [],
+    name: "n",
+    issuedAt: NOW,
+    expiresAt: NOW + 3600,
+    refreshAfter: NOW + 1800,
+    selfService: false,
+    disabled: false,
+    version: 1,
+  };
+}
+
+async function put({ store }: Instance, record: KeyRecord): Promise<KeyRecord> {
+  const outcome = await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
+  expect(outcome.kind).toBe("committed");
+  return record;
+}
+
+async function revoked(instance: Instance): Promise<KeyRecord> {
+  const record = await put(instance, newRecord());
+  return put(instance, { ...record, version: 2, revokedAt: NOW });
+}
+
+function endedIn(view: RevocationView, record: KeyRecord) {
+  return view.ended(record, NOW * 1000);
+}
+
+/** Reads until nothing more is to come: an outage may take a few tries to be over. */
+async function readUntilWell({ feed }: Instance): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    try {
+      await feed.read();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error("the feed did not heal");
+}
+
+describe("what one instance does, all hear", () => {
+  test("revoked, disabled, enabled, superseded; a family and a cut-off; buckets", async () => {
+    const [one, two] = [await startInstance(), await startInstance()];
+    const gone = await revoked(one);
+    const other = await put(one, newRecord());
+    await put(one, { ...other, version: 2, disabled: true });
+    const replaced = await put(one, newRecord());
+    const successor = { keyId: "basic_1_y", at: NOW, notAfter: NOW };
+    await put(one, { ...replaced, version: 2, successor });
+    const family = newRecord();
+    const until = NOW + 99;
+    await one.store.commit({
+      nowSeconds: NOW,
+      put: [],
+      end: { kind: "family", family: family.family, until },
+      audit: [],
+    });
+    await two.feed.read();
+    expect([gone, other, replaced, family].map((record) => endedIn(two.view, record))).toEqual([
+      "key_revoked",
+      "key_disabled",
+      "key_superseded",
+      "key_revoked",
+    ]);
+    await put(one, { ...other, version: 3, disabled: false });
+    await one.store.commit({
+      nowSeconds: NOW,
+      put: [],
+      end: { kind: "cutoff", scope: "role", subject: "basic", before: NOW + 1, until },
+      audit: [],
+    });
+    await two.feed.read();
+    expect(endedIn(two.view, { ...other, role: "another" })).toBeUndefined();
+    expect(endedIn(two.view, newRecord())).toBe("key_revoked");
+    expect([one.lost, two.lost]).toEqual([[], []]);
+  });
+
+  test("whoever starts later knows what was told before, from the snapshot", async () => {
+    const record = await revoked(await startInstance());
+    const later = await startInstance();
+    expect(endedIn(later.view, record)).toBe("key_revoked");
+  });
+
+  test("staleness counts from when the last answered read was sent, an idle stream answers too", async () => {
+    const { feed } = await startInstance();
+    await feed.read();
+    expect(feed.stalenessMs()).toBeLessThan(5000);
+    await redis.cli("CLIENT", "PAUSE", "2500", "ALL");
+    const before = feed.stalenessMs();
+    await expect(feed.read()).rejects.toThrow("in time");
+    expect(feed.stalenessMs()).toBeGreaterThan(before + 1000);
+    await readUntilWell({ feed } as Instance);
+  });
+});
+
+describe("a stream that was trimmed", () => {
+  test("is noticed by the gap in its numbers, and the snapshot replaces what is no longer so", async () => {
+    const [one, two] = [await startInstance(), await startInstance()];
+    const disabled = await put(one, newRecord());
+    await put(one, { ...disabled, version: 2, disabled: true });
+    await two.feed.read();
+    expect(endedIn(two.view, disabled)).toBe("key_disabled");
+    await put(one, { ...disabled, version: 3, disabled: false });
+    const gone = await revoked(one);
+    await redis.cli("XTRIM", "latchkey:feed", "MAXLEN", "0");
+    await two.feed.read();
+    expect([endedIn(two.view, disabled), endedIn(two.view, gone)]).toEqual([undefined, "key_revoked"]);
+    expect(two.lost).toEqual([]);
+    // Without the numbers: XREAD alone would have said that there is nothing.
+    const unread = await two.client.command("XREAD", "COUNT", 10, "STREAMS", "latchkey:feed", "0-0");
+    expect(unread).toBeNull();
+  });
+});
+
+describe("a store that has lost its writes brings no key back", () => {
+  test("FLUSHALL: what is known stays known, is written back, and reaches whoever starts later", async () => {
+    const one = await startInstance();
+    const record = await revoked(one);
+    await one.feed.read();
+    await redis.cli("FLUSHALL");
+    // Without the write back, a new instance knows nothing of it.
+    const ignorant = await startInstance();
+    expect(endedIn(ignorant.view, record)).toBeUndefined();
+    await one.feed.read();
+    expect(one.lost).toEqual([1]);
+    expect(endedIn(one.view, record)).toBe("key_revoked");
+    await ignorant.feed.read();
+    expect(endedIn(ignorant.view, record)).toBe("key_revoked");
+    expect(endedIn((await startInstance()).view, record)).toBe("key_revoked");
+    // Without the merge: a snapshot that replaces would have forgotten it.
+    await redis.cli("FLUSHALL");
+    await one.view.replace(snapshot(one.client, NOW), Number.MAX_SAFE_INTEGER);
+    expect(endedIn(one.view, record)).toBeUndefined();
+  });
+
+  test("a restart without its data: the same", async () => {
+    const own = await startRedis();
+    const one = await startInstance(own.port);
+    const record = await revoked(one);
+    await one.feed.read();
+    await own.stop("SIGKILL");
+    await expect(one.feed.read()).rejects.toThrow();
+    const again = await startRedis({ port: own.port });
+    endings.push(() => again.stop());
+    await readUntilWell(one);
+    expect(one.lost.length).toBeGreaterThan(0);
+    expect(endedIn(one.view, record)).toBe("key_revoked");
+    expect(endedIn((await startInstance(own.port)).view, record)).toBe("key_revoked");
+  });
+
+  test("a replica that is promoted behind its primary: what it never heard is written back, what is newer there stays", async () => {
+    const { relay, replica } = await startReplicated();
+    const one = await startInstance(relay.port);
+    const early = await put(one, newRecord());
+    const reenabled = await put(one, { ...(await put(one, newRecord())), version: 2, disabled: true });
+    await one.feed.read();
+    await expect.poll(() => replica.cli("XLEN", "latchkey:feed")).toBe("1");
+    await replica.cli("REPLICAOF", "NO", "ONE");
+    const late = await put(one, { ...early, version: 2, revokedAt: NOW });
+    await one.feed.read();
+    relay.leadTo(replica.port);
+    // Somebody on the promoted replica is quicker, and gives the very numbers anew that were lost.
+    const elsewhere = await startInstance(replica.port);
+    await put(elsewhere, { ...reenabled, version: 3, disabled: false });
+    await revoked(elsewhere);
+    expect(endedIn(elsewhere.view, late)).toBeUndefined();
+    await readUntilWell(one);
+    expect(one.lost.length).toBeGreaterThan(0);
+    expect(endedIn(one.view, late)).toBe("key_revoked");
+    expect(endedIn(one.view, reenabled)).toBeUndefined();
+    await elsewhere.feed.read();
+    expect(endedIn(elsewhere.view, late)).toBe("key_revoked");
+  });
+});
+
+/** A primary with a replica, behind a relay that leads to the primary at first. */
+async function startReplicated(): Promise<{ readonly relay: FaultRelay; readonly replica: TestedRedis }> {
+  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+  const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
+  const relay = await startFaultRelay(primary.port);
+  endings.push(
+    () => primary.stop(),
+    () => replica.stop(),
+    () => relay.close(),
+  );
+  await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
+  return { relay, replica };
+}
+
+test("an entry that a later version wrote is passed over, not taken for the end of the feed", async () => {
+  const one = await startInstance();
+  const record = newRecord();
+  const standing = encodeFeedEntry(standingOf({ ...record, version: 2, revokedAt: NOW }));
+  for (const text of ['["z","?"]', "no list", standing]) {
+    const number = await redis.cli("INCR", "latchkey:feed:sequence");
+    await redis.cli("XADD", "latchkey:feed", "*", "s", number, "e", text);
+  }
+  await one.feed.read();
+  expect(endedIn(one.view, record)).toBe("key_revoked");
+  expect(one.lost).toEqual([]);
+});
+
+test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said not to be durable", async () => {
+  const { client } = await startInstance();
+  const store = (waitReplicas: number, of: RedisClient) =>
+    createKeyStore(of, {
+      recordRetentionSeconds: 1,
+      waitReplicas,
+      replicaTimeoutMs: 500,
+      newRandom: () => "e",
+    });
+  const change = () => ({ nowSeconds: NOW, put: [newRecord()], audit: [] });
+  expect(await store(1, client).commit(change())).toMatchObject({ kind: "committed", durable: false });
+  const { relay } = await startReplicated();
+  const replicated = await startInstance(relay.port);
+  expect(await store(1, replicated.client).commit(change())).not.toHaveProperty("durable");
+  expect(await store(2, replicated.client).commit(change())).toMatchObject({ durable: false });
+});

@@ -4,7 +4,8 @@ import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
-import type { Registry } from "./core/registry.ts";
+import type { KeyVerifier } from "./core/ports.ts";
+import type { LegacyForm, Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
@@ -15,11 +16,13 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { createKeyRing } from "./jwt/key-ring.ts";
 import { createSigner } from "./jwt/signer.ts";
-import type { CachingVerifier } from "./jwt/verifier.ts";
 import { createVerifier } from "./jwt/verifier.ts";
+import { createLegacyForm } from "./legacy/hasher.ts";
+import type { LegacyParts } from "./legacy-parts.ts";
+import { createLegacyParts } from "./legacy-parts.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
-import { adminTokens, jwtSecret } from "./secrets.ts";
+import { adminTokens, jwtSecret, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
@@ -46,14 +49,25 @@ export interface AppOptions {
 /** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
 export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const { settings, log } = options;
-  const metrics = createMetrics(options.version);
+  let legacy: LegacyParts | undefined;
+  const metrics = createMetrics(options.version, () => legacy?.migration.state().phase ?? "silent");
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
   const view = createRevocationView();
-  const stores = await openStores({ ...options, policy, view, leases: metrics.leases });
+  const stores = await openStores({
+    ...options,
+    policy,
+    view,
+    leases: metrics.leases,
+    // What is heard before the V1 parts are there is read with them.
+    heard: (entry) => legacy?.hear(entry),
+  });
   const { fleet } = stores;
   metrics.revocationStaleness(() => fleet.stalenessMs() / 1000);
-  const { registry, verifier } = await openRegistry(options, stores, { view, metrics });
+  const legacyForm = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
+  legacy = createLegacyParts(legacyForm, () => stores.keys, log);
+  await followPhases(options, legacy);
+  const { registry, verifier } = await openRegistry(options, stores, { view, metrics, legacy, legacyForm });
   const upkeep = createUpkeep({
     ...registry,
     faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
@@ -79,7 +93,7 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
 async function openRegistry(
   { settings, policy, log }: AppOptions,
   { keys: store, secrets, fleet }: Stores,
-  { view, metrics }: { readonly view: RevocationView; readonly metrics: Metrics },
+  { view, metrics, legacy, legacyForm }: RegistryParts,
 ) {
   const ring = await createKeyRing([
     await jwtSecret(settings, secrets, log),
@@ -87,7 +101,7 @@ async function openRegistry(
   ]);
   await fleet.compareKids(() => ring.kids);
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-  const verifier = createVerifier({
+  const jwt = createVerifier({
     ...names,
     ring: () => ring,
     cacheSize: VERIFY_CACHE_SIZE,
@@ -95,6 +109,11 @@ async function openRegistry(
   });
   const registry: Registry = {
     store,
+    migration: legacy.migration,
+    legacy: legacyForm,
+    told: (entry) => {
+      if (entry.kind === "legacy" || entry.kind === "phase") legacy.hear(entry);
+    },
     view,
     signer: createSigner(() => ring, names),
     policy: policy.current,
@@ -102,7 +121,32 @@ async function openRegistry(
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
   };
+  // A JWT has three parts, and no V1 key that is taken does.
+  const verifier: KeyVerifier = {
+    verify: (token, nowMs) => (token.split(".").length === 3 ? jwt : legacy.verifier).verify(token, nowMs),
+  };
   return { registry, verifier };
+}
+
+interface RegistryParts {
+  readonly view: RevocationView;
+  readonly metrics: Metrics;
+  readonly legacy: LegacyParts;
+  readonly legacyForm: LegacyForm;
+}
+
+/** The phase of V1 keys: as it is stored, or as the policy has it, now and after each change of the policy. */
+async function followPhases({ policy, log }: AppOptions, legacy: LegacyParts): Promise<void> {
+  await legacy.followPolicy(policy.current());
+  policy.onReload((reload) => {
+    if (reload.kind !== "taken") return;
+    legacy.followPolicy(reload.policy).catch((error: unknown) => {
+      log.warn(
+        { err: error },
+        "the policy's migration phase is not taken up: the store does not answer; reload it",
+      );
+    });
+  });
 }
 
 /** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
@@ -124,7 +168,7 @@ function keepPolicyFresh({ policy, log, closing }: AppOptions, metrics: Metrics)
 
 interface DecidingParts {
   readonly registry: Registry;
-  readonly verifier: CachingVerifier;
+  readonly verifier: KeyVerifier;
   readonly stores: Stores;
 }
 
@@ -137,6 +181,7 @@ function decidingParts(
     policy: policy.current,
     verifier,
     view: registry.view,
+    migration: registry.migration,
     stalenessMs: stores.fleet.stalenessMs,
     buckets: stores.buckets,
     failures: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),

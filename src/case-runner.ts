@@ -7,6 +7,7 @@ import type { Explanation } from "./core/explain.ts";
 import { createExplain } from "./core/explain.ts";
 import type { KeyRecord } from "./core/key-record.ts";
 import { createFaultPolicy } from "./core/local-share.ts";
+import { createMigration, initialState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { BucketStore } from "./core/ports.ts";
 import { createRevocationView, standingOf } from "./core/revocation-view.ts";
@@ -45,6 +46,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       policy: () => policy,
       verifier,
       view,
+      migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshBuckets(decisionCase),
       clientAddress: ({ peerAddress }) => peerAddress,

@@ -103,7 +103,12 @@ describe("a secret from a file", () => {
 });
 
 describe("production", () => {
-  const good = () => ({ ENVIRONMENT: "production", JWT_SECRET: strong(), ADMIN_TOKEN: strong() });
+  const good = () => ({
+    ENVIRONMENT: "production",
+    JWT_SECRET: strong(),
+    KEY_HASH_SECRET: strong(),
+    ADMIN_TOKEN: strong(),
+  });
 
   test("starts with strong secrets, its operator door apart", () => {
     expect(settingsOf(good()).OPERATOR_LISTEN).toEqual({ kind: "tcp", host: "127.0.0.1", port: 8001 });

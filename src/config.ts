@@ -81,6 +81,12 @@ function productionProblems(settings: Settings): string[] {
   const problems = [
     ...secretProblems("JWT_SECRET", settings.JWT_SECRET === undefined ? [] : [settings.JWT_SECRET], true),
     ...secretProblems("JWT_SECRET_PREVIOUS", settings.JWT_SECRET_PREVIOUS ?? [], false),
+    ...secretProblems(
+      "KEY_HASH_SECRET",
+      settings.KEY_HASH_SECRET === undefined ? [] : [settings.KEY_HASH_SECRET],
+      true,
+    ),
+    ...secretProblems("KEY_HASH_SECRET_PREVIOUS", settings.KEY_HASH_SECRET_PREVIOUS ?? [], false),
     ...(settings.ADMIN_TOKEN === "off"
       ? []
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),

@@ -3,7 +3,9 @@ import type { Endpoint } from "./api/endpoint.ts";
 import { explainRoute } from "./api/explain-route.ts";
 import { introspectRoute } from "./api/introspect-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
+import { legacyRoutes } from "./api/legacy-routes.ts";
 import { limitRoutes } from "./api/limit-routes.ts";
+import { migrationRoutes } from "./api/migration-routes.ts";
 import { operatorRoutes } from "./api/operator-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { pageRoutes } from "./api/page-routes.ts";
@@ -99,12 +101,13 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
 function endpointsOf(options: DoorOptions) {
   const ports = apiPorts(options);
   const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
-  const open = [...keyRoutes(ports), introspectRoute(ports, names)];
+  const open = [...keyRoutes(ports), ...legacyRoutes(ports), introspectRoute(ports, names)];
   const all = [
     ...open,
     ...operatorRoutes(ports),
     ...limitRoutes(ports, options.bucketAdmin),
     ...policyRoutes(ports, options.policy),
+    ...migrationRoutes(ports),
     explainRoute(ports, options.explain),
   ];
   return {
@@ -128,6 +131,7 @@ function apiPorts({ settings, policy, registry, verifier, metrics, ...options }:
     policy: policy.current,
     verifier,
     view: registry.view,
+    migration: registry.migration,
     nowMs: registry.nowMs,
     adminTokens: options.adminTokens,
     trustedHops: settings.HTTP_TRUSTED_HOPS,

@@ -4,6 +4,7 @@ import { randomText } from "./random.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKidExchange } from "./redis/kid-exchange.ts";
+import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { BLOCK_MS, createRevocationFeed } from "./redis/revocation-feed.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
 
@@ -27,13 +28,13 @@ interface FleetParts {
   readonly client: RedisClient;
   readonly place: Omit<RedisOptions, "commandTimeoutMs">;
   readonly instanceId: string;
-  /** Voids what is leased of a bucket. */
-  readonly forget: (bucketId: string) => void;
+  /** Hears of what ends no key. */
+  readonly heard: FeedOptions["heard"];
 }
 
 /** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, forget }: FleetParts,
+  { client, place, instanceId, heard }: FleetParts,
   { closing, log, view }: StoresOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({ ...place, commandTimeoutMs: READ_DEADLINE_MS });
@@ -43,7 +44,7 @@ export async function joinFleet(
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
     newRandom: randomText,
-    heard: ({ bucketIds }) => bucketIds.forEach(forget),
+    heard,
     lost: () =>
       log.warn("Redis may have lost writes: what this instance knows of revocations is written back to it"),
   });

@@ -31,6 +31,16 @@ export async function jwtSecret(settings: Settings, keeper: SecretKeeper, log: L
   return settings.JWT_SECRET ?? (await madeSecret("JWT_SECRET", keeper, log));
 }
 
+/** The secrets under which V1 keys are hashed, the current one first. */
+export async function keyHashSecrets(
+  settings: Settings,
+  keeper: SecretKeeper,
+  log: Log,
+): Promise<[string, ...string[]]> {
+  const current = settings.KEY_HASH_SECRET ?? (await madeSecret("KEY_HASH_SECRET", keeper, log));
+  return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
+}
+
 /** Operators' first credentials; none when they are switched off. */
 export async function adminTokens(
   settings: Settings,

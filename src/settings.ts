@@ -46,6 +46,16 @@ export const SETTINGS = {
     secret: true,
     schema: secrets,
   },
+  KEY_HASH_SECRET: {
+    meaning: "keys the hash under which V1 keys are stored; at least 32 bytes, and no JWT secret",
+    secret: true,
+    schema: secret,
+  },
+  KEY_HASH_SECRET_PREVIOUS: {
+    meaning: "former ones, comma-separated: keys found under them are re-hashed on use",
+    secret: true,
+    schema: secrets,
+  },
   JWT_ISSUER: { meaning: "the `iss` of every key", default: "blyan-api", schema: word },
   JWT_AUDIENCE: { meaning: "the `aud` of every key", default: "latchkey", schema: word },
   ADMIN_TOKEN: {

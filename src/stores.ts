@@ -1,5 +1,6 @@
 import type { Closing } from "./closing.ts";
 import { createBreaker } from "./core/breaker.ts";
+import type { FeedEntry } from "./core/feed-entry.ts";
 import type { LeasePool } from "./core/lease-pool.ts";
 import { createLeasePool } from "./core/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
@@ -18,6 +19,7 @@ import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
 import { createLeaseStore } from "./redis/lease-store.ts";
 import { createMembership } from "./redis/membership.ts";
+import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
 import { redisWarnings } from "./redis/warnings.ts";
 import type { SecretKeeper } from "./secrets.ts";
@@ -63,11 +65,15 @@ export interface Fleet {
 
 const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, strange: () => undefined };
 
+export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
+
 export interface StoresOptions {
   readonly settings: Settings;
   readonly policy: () => Policy;
   readonly log: Log;
   readonly closing: Closing;
+  /** Hears what other instances tell of V1 keys. */
+  readonly heard: (entry: LegacyEntry) => void;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
   /** Hears of every exchange of tokens with the shared store. */
@@ -102,7 +108,11 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   for (const warning of await redisWarnings(client)) log.warn(warning);
   const instanceId = randomText();
   const buckets = await openSharedBuckets(client, instanceId, options);
-  const fleet = await joinFleet({ client, place, instanceId, forget: buckets.forget }, options);
+  const heard: FeedOptions["heard"] = (entry) => {
+    if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
+    else options.heard(entry);
+  };
+  const fleet = await joinFleet({ client, place, instanceId, heard }, options);
   client.started();
   return {
     keys: createRedisKeyStore(client, {

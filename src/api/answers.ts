@@ -3,7 +3,7 @@ import type { KeyView } from "../core/key-administration.ts";
 import type { Issued, Refused, RegistryRefusal } from "../core/registry.ts";
 import type { ProblemDetails, ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
-import { formatTime } from "./schemas.ts";
+import { formatEnd, formatTime } from "./schemas.ts";
 
 /** The key that was made, or made again: the only answer that ever holds one. */
 export function sendIssued(reply: FastifyReply, { record, token }: Issued, status: 200 | 201): FastifyReply {
@@ -47,6 +47,7 @@ const TOLD: Readonly<Record<RegistryRefusal, Told>> = {
   refresh_too_early: { problem: "refresh_too_early" },
   already_refreshed: { problem: "already_refreshed" },
   family_too_old: { problem: "family_too_old" },
+  legacy_removed: { problem: "legacy_removed" },
 };
 
 /** What an operator is told instead: the key in question is not the caller's own. */
@@ -90,9 +91,11 @@ export function keyBody({ record, status, lastUsedAt }: KeyView) {
     metadata,
     status,
     self_service: record.selfService,
+    legacy: record.legacy !== undefined,
+    migrated_at: time(record.legacy?.migratedAt),
     issued_at: formatTime(record.issuedAt),
-    expires_at: formatTime(record.expiresAt),
-    refresh_after: formatTime(record.refreshAfter),
+    expires_at: formatEnd(record.expiresAt),
+    refresh_after: formatEnd(record.refreshAfter),
     superseded_by: record.successor?.keyId ?? null,
     superseded_from: time(record.successor?.notAfter),
     revoked_at: time(record.revokedAt),

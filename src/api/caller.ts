@@ -2,6 +2,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { clientAddress } from "../core/client-address.ts";
 import { presentedCredential } from "../core/credential.ts";
+import type { Migration } from "../core/migration.ts";
+import { endedByPhase } from "../core/migration.ts";
 import type { Caller } from "../core/operator.ts";
 import type { Policy, Role } from "../core/policy.ts";
 import type { KeyVerifier } from "../core/ports.ts";
@@ -17,6 +19,7 @@ export interface CallerPorts {
   readonly view: RevocationView;
   /** Whether so little is known of revocations that no key is taken. */
   readonly stale: () => boolean;
+  readonly migration: Migration;
   readonly nowMs: () => number;
   /** Empty when `ADMIN_TOKEN` is `off`. */
   readonly adminTokens: readonly string[];
@@ -45,7 +48,8 @@ export async function holderOf(token: string, ports: CallerPorts): Promise<Holde
   if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
   if (ports.stale()) return { ok: false, problem: "revocations_stale" };
-  const ended = ports.view.ended(principal, nowMs);
+  const phase = endedByPhase(principal, ports.migration.state(), ports.policy().migration, nowMs);
+  const ended = ports.view.ended(principal, nowMs) ?? phase;
   if (ended !== undefined) return { ok: false, problem: ended };
   const role = ports.policy().roles.get(principal.role);
   if (role === undefined) return { ok: false, problem: "credential_invalid" };

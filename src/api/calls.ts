@@ -14,7 +14,7 @@ export interface ApiPorts extends CallerPorts {
   readonly registry: Registry;
   /** Counts calls without a good credential, in this instance's memory. */
   readonly guard: BucketStore;
-  readonly issued: (role: string, how: "registered" | "refreshed" | "rotated") => void;
+  readonly issued: (role: string, how: "registered" | "refreshed" | "rotated" | "migrated") => void;
 }
 
 /** Refuses a call for which no credential vouches; too many of those from one address are told so instead. */

@@ -5,7 +5,7 @@ import { sendProblem } from "./problem.ts";
 
 /** One call of the API: what serves it and what describes it in OpenAPI come from the same lines. */
 export interface Endpoint {
-  readonly method: HTTPMethods & ("GET" | "POST" | "PATCH" | "DELETE");
+  readonly method: HTTPMethods & ("GET" | "POST" | "PUT" | "PATCH" | "DELETE");
   /** With `{name}` for what varies, as OpenAPI writes it. */
   readonly path: string;
   readonly summary: string;
@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly security: "none" | "key" | "operator" | "optional";
   readonly body?: z.ZodType;
   /** How the body comes; JSON unless it says otherwise. */
-  readonly bodyType?: "application/x-www-form-urlencoded";
+  readonly bodyType?: "application/x-www-form-urlencoded" | "application/x-ndjson";
   readonly query?: z.ZodType;
   /** Whether the call takes an `Idempotency-Key`. */
   readonly idempotent?: true;

@@ -1,3 +1,4 @@
+import { NEVER } from "../core/key-record.ts";
 import type { Principal } from "../core/principal.ts";
 import { holderOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
@@ -41,7 +42,7 @@ function activeBody(principal: Principal, scopes: readonly string[]) {
     scope: scopes.join(" "),
     username: principal.name,
     token_type: "Bearer",
-    exp: principal.expiresAt,
+    ...(principal.expiresAt < NEVER && { exp: principal.expiresAt }),
     iat: principal.issuedAt,
     nbf: principal.issuedAt,
     sub: principal.family,

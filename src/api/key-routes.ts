@@ -1,5 +1,7 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { presentedCredential } from "../core/credential.ts";
 import { revokeByHolder } from "../core/key-ending.ts";
+import type { Registration } from "../core/key-registration.ts";
 import { registerKey } from "../core/key-registration.ts";
 import { refreshByHolder } from "../core/key-renewal.ts";
 import type { Principal } from "../core/principal.ts";
@@ -9,8 +11,10 @@ import type { ApiPorts } from "./calls.ts";
 import { chargeOpen, idempotencyKeyOf, originOf, originOfHolder, refuseOpen, sendTooMany } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
+import { addNotice } from "./legacy-notice.ts";
 import type { ProblemName } from "./problem.ts";
-import { formatTime, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
+import { sendProblem } from "./problem.ts";
+import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
 
 /** Why a presented key is turned away, wherever one is presented. */
 const KEY_PROBLEMS = [
@@ -19,6 +23,7 @@ const KEY_PROBLEMS = [
   "key_revoked",
   "key_disabled",
   "key_superseded",
+  "legacy_key_removed",
   "credential_unavailable",
   "too_many_calls",
 ] as const satisfies readonly ProblemName[];
@@ -40,14 +45,10 @@ function registerRoute(ports: ApiPorts): Endpoint {
     idempotent: true,
     answer: { status: 201, description: "The key.", schema: issuedKey },
     problems: [...REGISTER_PROBLEMS, "too_many_calls", "store_unavailable"],
-    async handle({ request, reply, body }) {
-      const found = await callerOf(request, ports);
-      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
-      const waitSeconds = found.caller.kind === "anonymous" ? await chargeOpen(request, ports) : 0;
-      if (waitSeconds > 0) return sendTooMany(reply, waitSeconds);
+    handle({ request, reply, body }) {
       const { name, key_type: role, metadata, scopes, ttl, owner } = body;
       const idempotencyKey = idempotencyKeyOf(request);
-      const registration = {
+      return registerAs(ports, request, reply, {
         role,
         name,
         ...(metadata && { metadata: JSON.stringify(metadata) }),
@@ -55,13 +56,26 @@ function registerRoute(ports: ApiPorts): Endpoint {
         ...(ttl !== undefined && { ttlSeconds: ttl }),
         ...(owner !== undefined && { owner }),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
-      };
-      const result = await registerKey(ports.registry, registration, originOf(request, found.caller, ports));
-      if (result.kind === "refused") return sendRefused(reply, result);
-      if (!result.again) ports.issued(result.record.role, "registered");
-      return sendIssued(reply, result, 201);
+      });
     },
   });
+}
+
+/** Registers a V2 key for whoever calls. */
+export async function registerAs(
+  ports: ApiPorts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  registration: Registration,
+): Promise<FastifyReply> {
+  const found = await callerOf(request, ports);
+  if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
+  const waitSeconds = found.caller.kind === "anonymous" ? await chargeOpen(request, ports) : 0;
+  if (waitSeconds > 0) return sendTooMany(reply, waitSeconds);
+  const result = await registerKey(ports.registry, registration, originOf(request, found.caller, ports));
+  if (result.kind === "refused") return sendRefused(reply, result);
+  if (!result.again) ports.issued(result.record.role, "registered");
+  return sendIssued(reply, result, 201);
 }
 
 const REGISTER_PROBLEMS = [
@@ -90,12 +104,12 @@ function validateRoute(ports: ApiPorts): Endpoint {
       const found = await holderOf(presented.token, ports);
       if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
       const { principal, scopes } = found.holder;
-      return reply.header("cache-control", "no-store").send({
+      return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
         valid: true,
         key_id: principal.keyId,
         role: principal.role,
         scopes,
-        expires_at: formatTime(principal.expiresAt),
+        expires_at: formatEnd(principal.expiresAt),
       });
     },
   });
@@ -123,6 +137,12 @@ function refreshRoute(ports: ApiPorts): Endpoint {
     async handle({ request, reply, body }) {
       const found = await holderOf(body.current_key, ports);
       if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
+      if (found.holder.principal.legacy !== undefined) {
+        const errors = [
+          { pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" },
+        ];
+        return sendProblem(reply, "request_invalid", { errors });
+      }
       const origin = originOfHolder(request, found.holder, ports);
       const result = await refreshByHolder(
         ports.registry,

@@ -24,6 +24,7 @@ const API_PROBLEMS = {
     title: "The key has ended or is disabled: it can be neither changed nor rotated.",
   },
   family_too_old: { status: 409, title: "The key's family has reached its age: register a new key." },
+  legacy_removed: { status: 410, title: "Keys of the first version are no longer given or exchanged." },
   body_too_large: { status: 413, title: "The body is too large." },
   media_type_unsupported: { status: 415, title: "The body must be application/json." },
   idempotency_key_reused: { status: 422, title: "The Idempotency-Key came with another body before." },

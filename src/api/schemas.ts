@@ -1,15 +1,16 @@
 import { z } from "zod";
+import { NEVER } from "../core/key-record.ts";
 
 /** Names stand in tables, headers and log lines: no control characters, no line separators, no halves of a character. */
 const NAME_FORBIDDEN = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 
-const keyName = z
+export const keyName = z
   .string()
   .refine((text) => [...text].length >= 1 && [...text].length <= 128, "must have 1 to 128 characters")
   .refine((text) => !NAME_FORBIDDEN.test(text), "must not hold control characters")
   .meta({ description: "For people to read; self-asserted.", examples: ["my-app"] });
 
-const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
+export const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
 const scopeName = z.string().max(64);
 const ownerName = z
   .string()
@@ -67,7 +68,7 @@ export const validKey = z
     key_id: z.string(),
     role: z.string(),
     scopes: z.array(z.string()),
-    expires_at: timestamp,
+    expires_at: timestamp.nullable().meta({ description: "Null for a V1 key without an end." }),
   })
   .meta({ title: "ValidKey" });
 
@@ -172,9 +173,13 @@ export const keyAnswer = z
     metadata: z.record(z.string(), z.unknown()).nullable(),
     status: z.enum(["active", "superseded", "disabled", "revoked", "expired"]),
     self_service: z.boolean(),
+    legacy: z.boolean().meta({ description: "An opaque (V1) key." }),
+    migrated_at: timestamp
+      .nullable()
+      .meta({ description: "When a V1 key was first exchanged for a V2 key." }),
     issued_at: timestamp,
-    expires_at: timestamp,
-    refresh_after: timestamp,
+    expires_at: timestamp.nullable(),
+    refresh_after: timestamp.nullable(),
     superseded_by: z.string().nullable(),
     superseded_from: timestamp.nullable(),
     revoked_at: timestamp.nullable(),
@@ -206,4 +211,9 @@ export const limitsAnswer = z
 /** A NumericDate as the API writes times: whole seconds in UTC. */
 export function formatTime(numericDate: number): string {
   return new Date(numericDate * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** The same for a moment that may never come: null then. */
+export function formatEnd(numericDate: number): string | null {
+  return numericDate >= NEVER ? null : formatTime(numericDate);
 }

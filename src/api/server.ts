@@ -56,11 +56,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 }
 
 function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
-  const url = endpoint.path.replaceAll(/\{(\w+)\}/g, ":$1");
+  // A colon of the path itself is written twice for the router.
+  const url = endpoint.path.replaceAll(":", "::").replaceAll(/\{(\w+)\}/g, ":$1");
   const takes = endpoint.body && (endpoint.bodyType ?? JSON_TYPE);
   server.route({
     method: endpoint.method,
     url,
+    ...(endpoint.bodyType === LINES_TYPE && { bodyLimit: MAX_LINES_BYTES }),
     handler(request, reply) {
       const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
       if (takes !== undefined && given !== undefined && given !== takes)
@@ -71,10 +73,17 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
 }
 
 const JSON_TYPE = "application/json";
+const LINES_TYPE = "application/x-ndjson";
+/** Lines are sent in portions. */
+const MAX_LINES_BYTES = 8 * 1024 * 1024;
 
 function acceptBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
-  const parsers = { [JSON_TYPE]: parseJsonBody, "application/x-www-form-urlencoded": parseFormBody };
+  const parsers = {
+    [JSON_TYPE]: parseJsonBody,
+    "application/x-www-form-urlencoded": parseFormBody,
+    [LINES_TYPE]: (text: string) => text,
+  };
   for (const [type, parse] of Object.entries(parsers)) {
     server.addContentTypeParser(type, { parseAs: "string" }, (_request, text, done) => {
       try {

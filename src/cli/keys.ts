@@ -136,7 +136,7 @@ function keyTable(keys: readonly Key[]): string {
     key.name,
     key.owner ?? "-",
     key.status,
-    key.expires_at,
+    key.expires_at ?? "never",
     key.last_used_at ?? "never",
   ]);
   return formatTable(["key id", "name", "owner", "status", "expires", "last used"], rows);

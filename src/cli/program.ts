@@ -1,9 +1,11 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { addExplainCommand } from "./explain.ts";
+import { addImportCommand } from "./import.ts";
 import type { Io } from "./io.ts";
 import { addKeysCommand } from "./keys.ts";
 import { addLimitsCommand } from "./limits.ts";
+import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy.ts";
 import { serve } from "./serve.ts";
 
@@ -36,6 +38,8 @@ export function buildProgram(io: Io): Program {
   };
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
+  addImportCommand(program, io, finish);
+  addMigrationCommand(program, io, finish);
   addExplainCommand(program, io, finish);
   addPolicyCommand(program, io, finish);
   return {

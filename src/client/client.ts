@@ -3,13 +3,18 @@ import type {
   CutOff,
   DescribedRequest,
   Explanation,
+  ImportOptions,
+  ImportReport,
   Introspection,
   IssuedKey,
   Key,
   KeyFilter,
   KeyList,
   KeyPatch,
+  LegacyIssuedKey,
   Limits,
+  MigrationStatus,
+  Phase,
   PolicyInForce,
   Registration,
   Reload,
@@ -56,6 +61,12 @@ export function createClient(options: ClientOptions) {
       call({ method: "POST", path: "/api/auth/v2/revoke", body: { current_key: key } }),
     introspect: (key: string) =>
       json<Introspection>({ method: "POST", path: "/api/auth/v2/introspect", form: { token: key } }),
+    /** An opaque (V1) key. */
+    registerLegacy: (registration: { readonly name: string; readonly key_type: string }) =>
+      json<LegacyIssuedKey>({ method: "POST", path: "/api/auth/register_api_key", body: registration }),
+    /** A V2 key for a V1 key. */
+    migrate: (legacyKey: string) =>
+      json<IssuedKey>({ method: "POST", path: "/api/auth/v2/migrate", body: { legacy_key: legacyKey } }),
     keys: keyCalls(transport),
     ...operatorCalls(transport),
   };
@@ -91,6 +102,9 @@ function keyCalls({ call, json }: Transport) {
     /** The incident switch: `before` is RFC 3339; without role and owner it ends every key. */
     revokeIssuedBefore: (cutOff: CutOff) =>
       call({ method: "POST", path: "/api/admin/revoke-issued-before", body: cutOff }),
+    /** Lines of NDJSON with V1 keys, up to 8 MB; again what is there changes nothing. */
+    import: (lines: string, options: ImportOptions = {}) =>
+      json<ImportReport>({ method: "POST", path: "/api/admin/keys:import", query: options, lines }),
     revokeOwner: (owner: string) =>
       call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
   };
@@ -107,6 +121,12 @@ function operatorCalls({ call, json }: Transport) {
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
       /** Has one instance look at its file now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
+    },
+    migration: {
+      show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
+      /** For all instances; `from-policy` gives the phase back to the policy file. */
+      set: (phase: Phase | "from-policy") =>
+        json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
     },
     limits: {
       show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),

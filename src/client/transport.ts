@@ -7,10 +7,12 @@ export interface TransportOptions {
 }
 
 export interface Request {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly query?: object;
   readonly body?: object;
+  /** NDJSON. */
+  readonly lines?: string;
   readonly form?: Readonly<Record<string, string>>;
   /** Instead of the client's own token. */
   readonly token?: string;
@@ -48,7 +50,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
         ? new URLSearchParams(request.form)
         : request.body
           ? JSON.stringify(request.body)
-          : null,
+          : (request.lines ?? null),
       redirect: "error",
       signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     });
@@ -61,6 +63,7 @@ function headersOf(options: TransportOptions, request: Request): Record<string, 
   const token = request.token ?? options.token;
   return {
     accept: "application/json",
+    ...(request.lines !== undefined && { "content-type": "application/x-ndjson" }),
     ...(request.body && { "content-type": "application/json" }),
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
     ...(request.idempotencyKey !== undefined && { "idempotency-key": request.idempotencyKey }),

@@ -34,7 +34,8 @@ export interface ValidKey {
   readonly key_id: string;
   readonly role: string;
   readonly scopes: readonly string[];
-  readonly expires_at: string;
+  /** Null for a V1 key without an end. */
+  readonly expires_at: string | null;
 }
 
 export interface Introspection {
@@ -66,9 +67,12 @@ export interface Key {
   readonly metadata: Readonly<Record<string, JsonValue>> | null;
   readonly status: KeyStatus;
   readonly self_service: boolean;
+  /** An opaque (V1) key. */
+  readonly legacy: boolean;
+  readonly migrated_at: string | null;
   readonly issued_at: string;
-  readonly expires_at: string;
-  readonly refresh_after: string;
+  readonly expires_at: string | null;
+  readonly refresh_after: string | null;
   readonly superseded_by: string | null;
   readonly superseded_from: string | null;
   readonly revoked_at: string | null;
@@ -171,4 +175,42 @@ export interface Roles {
 export interface Reload {
   readonly result: "taken" | "unchanged";
   readonly hash: string;
+}
+
+/** What `register_api_key` gives: an opaque key. */
+export interface LegacyIssuedKey {
+  readonly api_key: string;
+  readonly key_id: string;
+  readonly role: string;
+}
+
+export type Phase = "silent" | "gradual" | "active" | "deprecated" | "removed";
+
+export interface MigrationStatus {
+  readonly phase: Phase;
+  readonly chosen_by: "policy" | "operator";
+  readonly policy_phase: Phase;
+  readonly deprecated_at: string | null;
+  readonly sunset: string;
+  readonly migrate_until: string;
+  readonly roles: readonly {
+    readonly role: string;
+    readonly keys: number;
+    readonly used_last_day: number;
+    readonly used_last_week: number;
+    readonly used_last_month: number;
+  }[];
+}
+
+export interface ImportReport {
+  readonly imported: number;
+  /** They were there already. */
+  readonly known: number;
+  readonly refused: readonly { readonly line: number; readonly detail: string }[];
+}
+
+export interface ImportOptions {
+  readonly dry_run?: boolean;
+  /** The number of the first of these lines, for the report. */
+  readonly first_line?: number;
 }

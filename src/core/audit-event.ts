@@ -29,4 +29,8 @@ export type AuditEventName =
   | "key_revoked"
   | "family_revoked"
   | "owner_revoked"
-  | "keys_cut_off";
+  | "keys_cut_off"
+  | "legacy_key_registered"
+  | "legacy_key_migrated"
+  | "legacy_keys_imported"
+  | "migration_phase_set";

@@ -7,6 +7,8 @@ import type { Eventual } from "./eventual.ts";
 import { chain } from "./eventual.ts";
 import type { Trace } from "./explanation.ts";
 import { seenKey, seenLimits, seenRequest, seenRoute, seenScopes } from "./explanation.ts";
+import type { Migration } from "./migration.ts";
+import { endedByPhase, legacyNotice } from "./migration.ts";
 import { narrowedRoute } from "./narrowed-route.ts";
 import type { Mode, Policy, RateLimit } from "./policy.ts";
 import type { BucketStore, KeyVerifier } from "./ports.ts";
@@ -21,6 +23,7 @@ export interface AuthorizePorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
   readonly view: Pick<RevocationView, "ended">;
+  readonly migration: Migration;
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   readonly stalenessMs: () => number;
   readonly buckets: BucketStore;
@@ -100,7 +103,9 @@ function authenticate(asked: Asked): Eventual<Decision> {
     if (revocationsAreStale(policy, ports.stalenessMs())) {
       return refuse(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
     }
-    const ended = ports.view.ended(principal, nowMs);
+    const ended =
+      ports.view.ended(principal, nowMs) ??
+      endedByPhase(principal, ports.migration.state(), policy.migration, nowMs);
     if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
     trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
     return admit(asked, principal);
@@ -142,7 +147,10 @@ function admit(asked: Asked, principal: Principal): Eventual<Decision> {
     }
     trace?.("limits", seenLimits(taken.rates), `cost ${route.cost}`);
     const refreshDue = nowMs >= principal.refreshAfter * 1000;
-    return { verdict: "allow", reason: "allowed", route, principal, scopes, rates: taken.rates, refreshDue };
+    const { rates } = taken;
+    const allow: Allow = { verdict: "allow", reason: "allowed", route, principal, scopes, rates, refreshDue };
+    const notice = legacyNotice(principal, ports.migration.state(), policy.migration);
+    return notice === undefined ? allow : { ...allow, notice };
   });
 }
 

@@ -1,3 +1,4 @@
+import type { LegacyNotice } from "./migration.ts";
 import type { Principal } from "./principal.ts";
 import type { Route } from "./route-table.ts";
 
@@ -26,6 +27,11 @@ export const REFUSALS = {
   key_superseded: {
     status: 401,
     title: "The API key has been replaced by its successor.",
+    challenge: "invalid_token",
+  },
+  legacy_key_removed: {
+    status: 401,
+    title: "Keys of this kind are no longer accepted: exchange it for a new one.",
     challenge: "invalid_token",
   },
   https_required: { status: 403, title: "An API key is only taken over HTTPS." },
@@ -76,6 +82,8 @@ export interface Allow {
   readonly rates: readonly RateStatus[];
   /** Whether the key may be refreshed already. */
   readonly refreshDue: boolean;
+  /** What its holder is to be told of a V1 key. */
+  readonly notice?: LegacyNotice;
 }
 
 export interface Deny {

@@ -1,10 +1,16 @@
+import type { MigrationState } from "./migration.ts";
+import { isPhase } from "./migration.ts";
 import type { CutOff, Revocation } from "./revocation-view.ts";
 
 /** What instances tell each other. */
 export type FeedEntry =
   | Revocation
   /** Buckets that an operator has filled: leases on them are void. */
-  | { readonly kind: "buckets"; readonly bucketIds: readonly string[] };
+  | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
+  /** The phase of V1 keys. */
+  | { readonly kind: "phase"; readonly state: MigrationState }
+  /** V1 keys of which something has changed, by their hashes; none: new ones are there. */
+  | { readonly kind: "legacy"; readonly hashes: readonly string[] };
 
 const REVOKED = 1;
 const DISABLED = 2;
@@ -22,6 +28,12 @@ export function encodeFeedEntry(entry: FeedEntry): string {
       return JSON.stringify(["c", entry.scope, entry.subject, entry.before, entry.until]);
     case "buckets":
       return JSON.stringify(["b", ...entry.bucketIds]);
+    case "phase": {
+      const { phase, chosen, deprecatedAt } = entry.state;
+      return JSON.stringify(["p", phase, chosen ? 1 : 0, deprecatedAt ?? 0]);
+    }
+    case "legacy":
+      return JSON.stringify(["l", ...entry.hashes]);
   }
 }
 
@@ -40,11 +52,25 @@ export function decodeFeedEntry(text: string): FeedEntry | undefined {
         : undefined;
     case "c":
       return cutOffEntry(texts, numbers);
+    case "p": {
+      const state = phaseState(texts, numbers);
+      return state && { kind: "phase", state };
+    }
+    case "l":
+      return texts.length === rest.length ? { kind: "legacy", hashes: texts } : undefined;
     case "b":
       return texts.length === rest.length ? { kind: "buckets", bucketIds: texts } : undefined;
     default:
       return undefined;
   }
+}
+
+function phaseState(
+  [phase]: readonly string[],
+  [chosen, deprecatedAt]: readonly number[],
+): MigrationState | undefined {
+  if (phase === undefined || !isPhase(phase)) return undefined;
+  return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}) };
 }
 
 function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEntry | undefined {

@@ -1,4 +1,5 @@
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
+import { isLegacyId, NEVER } from "./key-record.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
 import { auditEvent, commit, nowSeconds, refused, untilDecided } from "./registry.ts";
@@ -37,10 +38,15 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
 export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
   await commit(registry, {
     put: [],
-    end: { kind: "family", family, until: nowSeconds(registry) + MAX_KEY_LIFE_SECONDS },
+    end: { kind: "family", family, until: lastOf(registry, isLegacyId(family)) },
     audit: [auditEvent(registry, origin, "family_revoked", { family })],
   });
   return DONE;
+}
+
+/** When no token that is concerned can live any more. V1 keys may live for ever; so may cut-offs, which are few. */
+function lastOf(registry: Registry, legacy: boolean): number {
+  return legacy ? NEVER : nowSeconds(registry) + MAX_KEY_LIFE_SECONDS;
 }
 
 /** Ends every key that the owner has now; keys that it gets later are good. */
@@ -49,7 +55,7 @@ export async function revokeOwner(registry: Registry, owner: string, origin: Cal
   const before = nowSeconds(registry) + 1;
   await commit(registry, {
     put: [],
-    end: { kind: "cutoff", scope: "owner", subject: owner, before, until: before + MAX_KEY_LIFE_SECONDS },
+    end: { kind: "cutoff", scope: "owner", subject: owner, before, until: NEVER },
     audit: [auditEvent(registry, origin, "owner_revoked", { owner })],
   });
   return DONE;
@@ -73,7 +79,7 @@ export async function revokeIssuedBefore(
   const subject = role ?? owner ?? "";
   await commit(registry, {
     put: [],
-    end: { kind: "cutoff", scope, subject, before, until: before + MAX_KEY_LIFE_SECONDS },
+    end: { kind: "cutoff", scope, subject, before, until: NEVER },
     audit: [auditEvent(registry, origin, "keys_cut_off", about)],
   });
   return DONE;

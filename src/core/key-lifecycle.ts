@@ -98,7 +98,7 @@ export function refreshKey(current: KeyRecord, request: RefreshRequest): Refresh
   if (life.expiresAt <= life.issuedAt || (rotation === undefined && life.expiresAt <= current.expiresAt)) {
     return { kind: "refused", reason: "family_too_old" };
   }
-  const { successor: _, revokedAt: __, ...kept } = current;
+  const { successor: _, revokedAt: __, legacy: ___, ...kept } = current;
   const next: KeyRecord = { ...kept, ...life, keyId: request.nextKeyId, disabled: false, version: 1 };
   return { kind: "minted", old: superseded(current, request), next };
 }

@@ -1,4 +1,4 @@
-import type { KeyRecord, Succession } from "./key-record.ts";
+import type { KeyRecord, LegacyPart, Succession } from "./key-record.ts";
 
 /** A record as stores write it: JSON under one-letter names, since a million of them stand in Redis. */
 interface StoredRecord {
@@ -33,6 +33,8 @@ interface StoredRecord {
   readonly x?: number;
   /** successor: key id, at, notAfter, digest of the Idempotency-Key */
   readonly u?: readonly [string, number, number, string?];
+  /** legacy: hash, alias, migratedAt, successorId; 0 and "" where there is none */
+  readonly l?: readonly [string, string, number, string];
 }
 
 /** Everything but the key id, which is the name it is stored under. */
@@ -55,8 +57,22 @@ export function encodeRecord(record: KeyRecord): string {
     ...(record.disabled ? { d: 1 } : {}),
     ...(record.revokedAt === undefined ? {} : { x: record.revokedAt }),
     ...(successor === undefined ? {} : { u: encodeSuccession(successor) }),
+    ...(record.legacy === undefined ? {} : { l: encodeLegacy(record.legacy) }),
   };
   return JSON.stringify(stored);
+}
+
+function encodeLegacy({ hash, alias = "", migratedAt = 0, successorId = "" }: LegacyPart) {
+  return [hash, alias, migratedAt, successorId] as const;
+}
+
+function decodeLegacy([hash, alias, migratedAt, successorId]: NonNullable<StoredRecord["l"]>): LegacyPart {
+  return {
+    hash,
+    ...(alias !== "" && { alias }),
+    ...(migratedAt !== 0 && { migratedAt }),
+    ...(successorId !== "" && { successorId }),
+  };
 }
 
 function encodeSuccession({ keyId, at, notAfter, idempotency }: Succession): NonNullable<StoredRecord["u"]> {
@@ -84,6 +100,7 @@ export function decodeRecord(keyId: string, text: string): KeyRecord {
     disabled: stored.d === 1,
     ...(stored.x === undefined ? {} : { revokedAt: stored.x }),
     ...(stored.u === undefined ? {} : { successor: decodeSuccession(stored.u) }),
+    ...(stored.l === undefined ? {} : { legacy: decodeLegacy(stored.l) }),
     version: stored.v,
   };
 }
@@ -109,6 +126,7 @@ const FORM: Readonly<Record<keyof StoredRecord, (value: unknown) => boolean>> = 
   d: isOptional(isOne),
   x: isOptional(isNumber),
   u: isOptional(isSuccession),
+  l: isOptional(isLegacy),
 };
 
 function isStoredRecord(value: unknown): value is StoredRecord {
@@ -127,6 +145,12 @@ function isText(value: unknown): boolean {
 
 function isOne(value: unknown): boolean {
   return value === 1;
+}
+
+function isLegacy(value: unknown): boolean {
+  return (
+    Array.isArray(value) && isText(value[0]) && isText(value[1]) && isNumber(value[2]) && isText(value[3])
+  );
 }
 
 function isSuccession(value: unknown): boolean {

@@ -24,9 +24,25 @@ export interface KeyRecord {
   readonly disabled: boolean;
   readonly revokedAt?: number;
   readonly successor?: Succession;
+  /** An opaque (V1) key: found by its hash, for it says nothing itself. */
+  readonly legacy?: LegacyPart;
   /** 1 when made; one more with each change. A write states which version it replaces. */
   readonly version: number;
 }
+
+/** What a record of a V1 key has beside. */
+export interface LegacyPart {
+  /** Keyed digest of the key; never the key, nor a hash that others could make. */
+  readonly hash: string;
+  /** The same of its SHA-256, which an import may name instead: so that it is known as this key. */
+  readonly alias?: string;
+  /** When it was first exchanged for a V2 key, and for which. It stays good beside it: others may share it. */
+  readonly migratedAt?: number;
+  readonly successorId?: string;
+}
+
+/** The end of a key that has none: 9999-12-31T23:59:59Z. */
+export const NEVER = 253_402_300_799;
 
 /** That a key has been refreshed or rotated, and until when it stays good beside its successor. */
 export interface Succession {
@@ -82,6 +98,13 @@ export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
   if (nowSeconds >= record.expiresAt) return "expired";
   if (record.disabled) return "disabled";
   return record.successor === undefined ? "active" : "superseded";
+}
+
+const LEGACY = /_v1[A-Za-z0-9]{22}$/;
+
+/** Ids and families of V1 keys show it: longer than those of V2 keys by two letters. */
+export function isLegacyId(idOrFamily: string): boolean {
+  return LEGACY.test(idOrFamily);
 }
 
 // Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.

@@ -75,7 +75,8 @@ interface Permitted {
   readonly selfService: boolean;
 }
 
-function permit(registry: Registry, registration: Registration, caller: Caller): Permitted | Refused {
+/** What the caller may have of what it asks for, or why not. */
+export function permit(registry: Registry, registration: Registration, caller: Caller): Permitted | Refused {
   const policy = registry.policy();
   const role = policy.roles.get(registration.role);
   if (role === undefined) return refused("role_unknown");

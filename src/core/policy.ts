@@ -1,4 +1,5 @@
 import type { CredentialSource } from "./credential.ts";
+import type { MigrationPlan } from "./migration.ts";
 import type { PathParams } from "./path.ts";
 import type { Route, RouteTable } from "./route-table.ts";
 import type { BucketLimit } from "./token-bucket.ts";
@@ -61,6 +62,7 @@ export interface Policy {
   };
   /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
   readonly legacyRateLimit: boolean;
+  readonly migration: MigrationPlan;
   readonly guards: {
     /** Keys that are none, for each client address: beyond it they are turned away unjudged to the client. */
     readonly failures: BucketLimit;

@@ -1,7 +1,9 @@
 import type { AuditEvent } from "./audit-event.ts";
 import type { RateStatus } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
+import type { FeedEntry } from "./feed-entry.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { MigrationState } from "./migration.ts";
 import type { RateLimit } from "./policy.ts";
 import type { Principal } from "./principal.ts";
 import type { Revocation } from "./revocation-view.ts";
@@ -9,7 +11,7 @@ import type { Revocation } from "./revocation-view.ts";
 /** What a verifier says of a presented key. A failure is a value; an exception means that it could not tell. */
 export type Verification =
   | { readonly ok: true; readonly principal: Principal }
-  | { readonly ok: false; readonly reason: "credential_invalid" }
+  | { readonly ok: false; readonly reason: "credential_invalid" | "credential_unavailable" }
   /** Everything else about the key is good, so its holder may still revoke it. */
   | { readonly ok: false; readonly reason: "key_expired"; readonly principal: Principal };
 
@@ -74,6 +76,18 @@ export interface KeyChange {
   /** What makes the same `Idempotency-Key` give the same answer; it must not be there yet. */
   readonly remember?: RememberedCall;
   readonly audit: readonly AuditEvent[];
+  /** Hashes by which a V1 key of `put` is found no longer. */
+  readonly forgetHashes?: readonly string[];
+  /** The phase, for all instances. */
+  readonly migration?: MigrationState;
+  /** What other instances hear beside what ends keys. */
+  readonly tell?: readonly FeedEntry[];
+}
+
+/** How many V1 keys of a role there are, and how many were used since each of the moments that were asked for. */
+export interface LegacyUse {
+  readonly keys: number;
+  readonly used: readonly number[];
 }
 
 /** What must hold at the moment of the write, so that a change that races a revocation loses. */
@@ -126,6 +140,12 @@ export interface KeyStore {
   load(keyId: string): Promise<KeyRecord | undefined>;
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
+  /** The V1 key that is found by one of these hashes; the first one that fits. */
+  findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
+  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all. */
+  importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
+  legacyUse(role: string, since: readonly number[]): Promise<LegacyUse>;
+  migration(): Promise<MigrationState | undefined>;
   recall(id: string, nowSeconds: number): Promise<RememberedCall | undefined>;
   /** At most `limit` (1 to 500) records after the cursor, of one owner or of all. */
   page(query: {

@@ -1,6 +1,8 @@
 import type { AuditEvent, AuditEventName } from "./audit-event.ts";
+import type { FeedEntry } from "./feed-entry.ts";
 import type { RefreshRefusal } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { Migration } from "./migration.ts";
 import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
 import type { Policy } from "./policy.ts";
@@ -11,6 +13,10 @@ import { standingOf } from "./revocation-view.ts";
 /** What every operation of the registry works with. */
 export interface Registry {
   readonly store: KeyStore;
+  readonly migration: Migration;
+  readonly legacy: LegacyForm;
+  /** Hears on this instance what a commit tells the others. */
+  readonly told: (entry: FeedEntry) => void;
   /** Of this instance: a change shows in its Checks at once. */
   readonly view: RevocationView;
   readonly signer: KeySigner;
@@ -20,6 +26,17 @@ export interface Registry {
   readonly newRandom: () => string;
   /** SHA-256 in hex, for what must be compared but not kept. */
   readonly digest: (text: string) => string;
+}
+
+/** What a V1 key looks like, and what is kept of one. */
+export interface LegacyForm {
+  newKey(): string;
+  /** How the key is kept. */
+  kept(key: string): { readonly hash: string; readonly alias: string };
+  /** All hashes under which it may be kept, those of {@link kept} first. */
+  hashes(key: string): readonly string[];
+  /** The hash for a key of which only its SHA-256 (hex) is known. */
+  hashOfDigest(sha256Hex: string): string;
 }
 
 /** Where a call came from, for the audit. */
@@ -40,6 +57,7 @@ export type RegistryRefusal =
   | "idempotency_key_reused"
   | "idempotency_key_weak"
   | "too_many_keys"
+  | "legacy_removed"
   | "key_unknown";
 
 export interface Refused {
@@ -75,6 +93,8 @@ export async function commit(
   if (outcome.kind === "committed") {
     const changed = change.put.filter((record) => record.version > 1).map(standingOf);
     registry.view.apply(change.end === undefined ? changed : [...changed, change.end], outcome.position);
+    if (change.migration !== undefined) registry.migration.heard(change.migration);
+    for (const entry of change.tell ?? []) registry.told(entry);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;

@@ -1,4 +1,5 @@
 import type { KeyRecord } from "./key-record.ts";
+import { NEVER } from "./key-record.ts";
 import type { Principal } from "./principal.ts";
 import { createShelf } from "./revocation-shelf.ts";
 
@@ -85,8 +86,12 @@ export function createRevocationView(): RevocationView {
 
   const applyOne = (revocation: Revocation, position: number): string => {
     const id = idOf(revocation);
-    if (revocation.kind === "key") keys.put(id, revocation, position);
-    else if (revocation.kind === "family") families.put(id, revocation, position);
+    if (revocation.kind === "key") {
+      const newer = revocation.version > (keys.get(id)?.version ?? 0);
+      keys.put(id, revocation, position);
+      // A V1 key lives for ever: that nothing is wrong with it need not be known as long.
+      if (newer && revocation.expiresAt === NEVER && isClean(revocation)) keys.delete(id);
+    } else if (revocation.kind === "family") families.put(id, revocation, position);
     else cutOffs.put(id, revocation, position);
     return id;
   };
@@ -124,6 +129,10 @@ export function createRevocationView(): RevocationView {
     },
     size: () => shelves.reduce((sum, shelf) => sum + shelf.size(), 0),
   };
+}
+
+function isClean({ revoked, disabled, notAfter }: KeyStanding): boolean {
+  return !revoked && !disabled && notAfter === undefined;
 }
 
 function isCutOff(

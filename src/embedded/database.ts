@@ -32,6 +32,12 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX remembered_calls_by_until ON remembered_calls (until);
    CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, event TEXT NOT NULL) STRICT;`,
+  `ALTER TABLE keys ADD COLUMN legacy_hash TEXT;
+   ALTER TABLE keys ADD COLUMN legacy_alias TEXT;
+   CREATE UNIQUE INDEX keys_by_legacy_hash ON keys (legacy_hash) WHERE legacy_hash IS NOT NULL;
+   CREATE UNIQUE INDEX keys_by_legacy_alias ON keys (legacy_alias) WHERE legacy_alias IS NOT NULL;
+   CREATE INDEX keys_legacy_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL;
+   CREATE TABLE shared_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];
 
 export interface Database {

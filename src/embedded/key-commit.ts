@@ -1,13 +1,14 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { AuditEvent } from "../core/audit-event.ts";
+import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
-/** Thrown inside a transaction to undo it; never leaves this file. */
-class Undone extends Error {
+/** Thrown inside a transaction to undo it; never leaves the room. */
+export class Undone extends Error {
   readonly outcome: CommitOutcome;
   constructor(outcome: CommitOutcome) {
     super(outcome.kind);
@@ -22,6 +23,9 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
   const endWrites = createEnd(sqlite);
   const rememberCall = createRemember(sqlite);
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
+  const setState = sqlite.prepare(
+    "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+  );
   const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
   return async (change) => {
     try {
@@ -30,6 +34,9 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
         for (const record of change.put) putRecord(record);
         if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
         if (change.end !== undefined) endWrites(change.end);
+        if (change.migration !== undefined) {
+          setState.run("migration", encodeFeedEntry({ kind: "phase", state: change.migration }));
+        }
         for (const event of change.audit) writeAudit(event);
         return { kind: "committed" };
       });
@@ -61,13 +68,14 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
   };
 }
 
-function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
+/** Writes a record, or throws {@link Undone}. */
+export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const insert = sqlite.prepare(
-    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?) ON CONFLICT (key_id) DO NOTHING`,
+    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record, legacy_hash, legacy_alias)
+     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
   );
   const update = sqlite.prepare(
-    "UPDATE keys SET record = ?, ended = ?, version = ? WHERE key_id = ? AND version = ?",
+    "UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ? WHERE key_id = ? AND version = ?",
   );
   return (record) => {
     const { keyId, family, owner, role, issuedAt, expiresAt, version } = record;
@@ -83,10 +91,25 @@ function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             expiresAt,
             record.selfService ? 1 : 0,
             text,
+            record.legacy?.hash ?? null,
+            aliasOf(record),
           )
-        : update.run(text, endedFlag(record), version, keyId, version - 1);
+        : update.run(
+            text,
+            endedFlag(record),
+            version,
+            record.legacy?.hash ?? null,
+            aliasOf(record),
+            keyId,
+            version - 1,
+          );
     if (written.changes === 0) throw new Undone({ kind: "conflict" });
   };
+}
+
+/** Where only a SHA-256 was imported, its hash is both: it must not pass where another key has it as its alias. */
+function aliasOf({ legacy }: KeyRecord): string | null {
+  return legacy?.alias ?? legacy?.hash ?? null;
 }
 
 /** Whether a revocation view must know of the record. */

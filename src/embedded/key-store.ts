@@ -6,6 +6,7 @@ import type { Revocation } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { Database } from "./database.ts";
 import { createCommit } from "./key-commit.ts";
+import { createLegacy } from "./legacy.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -25,6 +26,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     commit: createCommit(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
+    ...createLegacy(sqlite),
     revocations: (nowSeconds) => snapshot(sqlite, nowSeconds),
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;

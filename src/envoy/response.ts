@@ -1,6 +1,7 @@
 import type { CredentialSource } from "../core/credential.ts";
 import type { Allow, Decision, Deny, DenyReason, Refusal } from "../core/decision.ts";
 import { REFUSALS } from "../core/decision.ts";
+import type { LegacyNotice } from "../core/migration.ts";
 import type { Mode } from "../core/policy.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { AuthRequest } from "../core/request.ts";
@@ -64,8 +65,24 @@ function answerHeaders(decision: Allow, context: AnswerContext, stripped: Stripp
   return [
     ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
     ...rateLimitHeaders(decision, context),
+    ...noticeHeaders(decision.notice),
     // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
     ...(stripped.parameters.length > 0 ? [appended("cache-control", "private")] : []),
+  ];
+}
+
+/** Where a V1 key is exchanged. */
+const MIGRATE_LINK = '</api/auth/v2/migrate>; rel="successor-version"';
+
+/** What the holder of a V1 key is told: that there is something new, and later when the old ends (RFC 9745, RFC 8594). */
+function noticeHeaders(notice: LegacyNotice | undefined): HeaderOption[] {
+  if (notice === undefined) return [];
+  const { deprecatedAt, sunset } = notice;
+  return [
+    overwrite("x-latchkey-upgrade", "v2"),
+    appended("link", MIGRATE_LINK),
+    ...(deprecatedAt === undefined ? [] : [overwrite("deprecation", `@${deprecatedAt}`)]),
+    ...(sunset === undefined ? [] : [overwrite("sunset", new Date(sunset * 1000).toUTCString())]),
   ];
 }
 
@@ -153,6 +170,7 @@ function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
     overwrite("x-latchkey-decision-id", context.decisionId),
     overwrite("x-latchkey-reason", decision.reason),
     ...challenge(decision, refusal),
+    ...(decision.reason === "legacy_key_removed" ? [overwrite("link", MIGRATE_LINK)] : []),
     ...retryAfter(decision, refusal),
     ...rateLimitHeaders(decision, context),
     ...(context.grpc ? [overwrite("grpc-status", String(code))] : []),

@@ -18,6 +18,9 @@ export const BUILT_IN_POLICY_FILE = new URL("../../latchkey.yaml", import.meta.u
 /** Endless refreshing of what nobody vouched for ends after 90 days, unless the policy says otherwise. */
 const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
 
+/** A key that was forgotten can still be exchanged for so long. */
+const MIGRATE_AFTER_SUNSET_SECONDS = 90 * 86_400;
+
 /** Beyond these, a route's metrics are counted under `other`. */
 const MAX_ROUTE_LABELS = 200;
 /** No path and no name of a route has a blank. */
@@ -163,6 +166,13 @@ function toPolicy(
         maxStalenessMs: document.faults.revocations.max_staleness * 1000,
         stale: document.faults.revocations.then,
       },
+    },
+    migration: {
+      phase: document.migration.phase,
+      overlapSeconds: document.migration.overlap,
+      sunset: document.migration.sunset,
+      migrateUntil:
+        document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
     },
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { CredentialSource } from "../core/credential.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
+import { PHASES } from "../core/migration.ts";
 import type { BucketLimit } from "../core/token-bucket.ts";
 
 const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
@@ -121,6 +122,15 @@ const headers = z.strictObject({
   legacy_ratelimit: z.boolean().default(false),
 });
 
+const date = z.iso.date("must be a date such as 2027-03-01").transform((text) => Date.parse(text) / 1000);
+
+const migration = z.strictObject({
+  phase: z.enum(PHASES).default("silent"),
+  overlap: duration.prefault("30d"),
+  sunset: date.prefault("2027-03-01"),
+  migrate_until: date.optional(),
+});
+
 /** The policy file's form. A field is here once Latchkey acts on it: what it does not know stops the start. */
 export const policySchema = z.strictObject({
   roles: z.record(name, role).optional(),
@@ -152,6 +162,7 @@ export const policySchema = z.strictObject({
       self_service_keys: z.int().min(0).max(100_000_000).default(100_000),
     })
     .prefault({}),
+  migration: migration.prefault({}),
   requests: z
     .strictObject({
       path_params: z.enum(["reject", "strip"]).default("reject"),

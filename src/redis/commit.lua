@@ -1,21 +1,23 @@
 -- The registry's one write: checks what a change requires, then writes all of it.
--- KEYS[1..12] names of the indexes, in the order below; then, for each record: its own name and its owner's index (any name without one);
---             last, where there is a call to remember: its name
+-- KEYS[1..13] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
+--             the uses of its role and the name of its alias (any names where there are none); the name of the call to remember; names of hashes to forget
 -- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
---             put [{id, version, text, expiresAt, forgetAt, selfService, owned, ended, entry}], call {text, until}, endFamily, cutOff,
---             endEntry, audit [text], feedLength, newEpoch; entries are texts for the feed
+--             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, ended, entry}], call {text, until}, endFamily, cutOff,
+--             endEntry, migration, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
 -- Returns     {"committed", position in the feed}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
-local STANDINGS, FEED, FEED_SEQUENCE, EPOCH = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local FIRST_RECORD = 13
+local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local FIRST_RECORD, NAMES = 14, 5
 
 local change = cjson.decode(ARGV[1])
 -- Whole numbers up to 2^53: tostring would write large ones as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
-local function record_name(i) return KEYS[FIRST_RECORD + 2 * (i - 1)] end
-local function owner_index(i) return KEYS[FIRST_RECORD + 2 * (i - 1) + 1] end
-local call_name = KEYS[FIRST_RECORD + 2 * #change.put]
+local function name_of(i, which) return KEYS[FIRST_RECORD + NAMES * (i - 1) + which] end
+local function record_name(i) return name_of(i, 0) end
+local function owner_index(i) return name_of(i, 1) end
+local function hash_name(i) return name_of(i, 2) end
+local call_name = KEYS[FIRST_RECORD + NAMES * #change.put]
 
 local living = change.living
 if living then
@@ -37,6 +39,7 @@ for i, put in ipairs(change.put) do
   -- A record without a version is damaged: nobody replaces it.
   local version = stored and (tonumber(cjson.decode(stored).v) or -1) or 0
   if version ~= put.version - 1 then return { 'conflict' } end
+  if put.hashed and put.version == 1 and redis.call('EXISTS', hash_name(i), name_of(i, 4)) > 0 then return { 'conflict' } end
 end
 if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
 
@@ -53,6 +56,11 @@ end
 
 for i, put in ipairs(change.put) do
   redis.call('SET', record_name(i), put.text, 'EXAT', whole(put.forgetAt))
+  if put.hashed then
+    redis.call('SET', hash_name(i), put.id, 'EXAT', whole(put.forgetAt))
+    redis.call('SET', name_of(i, 4), put.id, 'EXAT', whole(put.forgetAt))
+    redis.call('ZADD', name_of(i, 3), 'NX', 0, put.id)
+  end
   if put.version == 1 then
     local sequence = redis.call('INCR', SEQUENCE)
     redis.call('ZADD', BY_AGE, sequence, put.id)
@@ -69,7 +77,13 @@ for i, put in ipairs(change.put) do
   end
   if put.version > 1 then tell(put.entry) end
 end
+for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
 if change.endEntry then tell(change.endEntry) end
+if change.migration then
+  redis.call('SET', MIGRATION, change.migration)
+  tell(change.migration)
+end
+for _, entry in ipairs(change.tell) do tell(entry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
 if change.endFamily then
   redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family)

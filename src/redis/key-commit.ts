@@ -22,26 +22,27 @@ const INDEXES = [
   names.feed,
   names.feedSequence,
   names.epoch,
+  names.migration,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
 export const FEED_LENGTH = 10_000;
 
 /** A record outlives its retention by this, so that the sweep still learns from it which owner's index it stands in. */
-const SWEEP_GRACE_SECONDS = 86_400;
+export const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The registry's one write: checks what the change requires and writes all of it, in one script. */
 export function createCommit(client: RedisClient, options: CommitOptions): KeyStore["commit"] {
   const run = client.script(SOURCE);
   return async (change) => {
-    const records = change.put.flatMap(({ keyId, owner }) => [
-      names.key(keyId),
-      owner === undefined ? names.nothing : names.byOwner(owner),
-    ]);
-    const call = change.remember === undefined ? [] : [names.call(change.remember.id)];
+    const records = change.put.flatMap(namesOf);
+    const call = change.remember === undefined ? names.nothing : names.call(change.remember.id);
+    const forgotten = (change.forgetHashes ?? []).map(names.legacyHash);
     const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
     const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
-    const outcome = toOutcome(await run([...INDEXES, ...records, ...call], [JSON.stringify(body)]));
+    const outcome = toOutcome(
+      await run([...INDEXES, ...records, call, ...forgotten], [JSON.stringify(body)]),
+    );
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
     return (await isReplicated(client, options)) ? outcome : { ...outcome, durable: false };
   };
@@ -66,8 +67,22 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
   }
 }
 
-function toWire({ nowSeconds, put, end, requires, remember, audit }: KeyChange, forgetAfterSeconds: number) {
+/** The names that the script takes for one record. */
+export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly string[] {
+  return [
+    names.key(keyId),
+    owner === undefined ? names.nothing : names.byOwner(owner),
+    legacy === undefined ? names.nothing : names.legacyHash(legacy.hash),
+    legacy === undefined ? names.nothing : names.legacyUse(role),
+    legacy === undefined ? names.nothing : names.legacyHash(legacy.alias ?? legacy.hash),
+  ];
+}
+
+function toWire(change: KeyChange, forgetAfterSeconds: number) {
+  const { nowSeconds, put, end, requires, remember, audit, migration, tell = [] } = change;
   return {
+    tell: tell.map(encodeFeedEntry),
+    ...(migration && { migration: encodeFeedEntry({ kind: "phase", state: migration }) }),
     now: nowSeconds,
     ...(requires?.living && { living: livingToWire(requires.living) }),
     ...(requires?.selfServiceBelow !== undefined && { selfServiceBelow: requires.selfServiceBelow }),
@@ -97,7 +112,7 @@ function livingToWire({
   return { family, issuedAt, cutOffs };
 }
 
-function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
+export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
   return {
     id: record.keyId,
     version: record.version,
@@ -106,6 +121,7 @@ function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     forgetAt: record.expiresAt + forgetAfterSeconds,
     selfService: record.selfService,
     owned: record.owner !== undefined,
+    hashed: record.legacy !== undefined,
     entry: encodeFeedEntry(standingOf(record)),
     ended: record.disabled || record.revokedAt !== undefined || record.successor !== undefined,
   };

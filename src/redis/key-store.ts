@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
+import { isLegacyId } from "../core/key-record.ts";
 import { decodeRecord } from "../core/key-record-text.ts";
 import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createCommit } from "./key-commit.ts";
+import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
@@ -33,11 +35,20 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     commit: createCommit(client, options),
     ...createReads(client),
     ...createUse(client),
+    ...createLegacy(client, options.recordRetentionSeconds),
     revocations: (nowSeconds) => snapshot(client, nowSeconds),
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
       return Number(
-        await runSweep(SWEPT_INDEXES, [nowSeconds, endedBefore, limit, names.key(""), names.byOwner("")]),
+        await runSweep(SWEPT_INDEXES, [
+          nowSeconds,
+          endedBefore,
+          limit,
+          names.key(""),
+          names.byOwner(""),
+          names.legacyHash(""),
+          names.legacyUse(""),
+        ]),
       );
     },
   };
@@ -97,6 +108,12 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
     async noteUse(used) {
       const scored = [...used].flatMap(([keyId, usedAt]) => [usedAt, keyId]);
       if (scored.length > 0) await client.command("ZADD", names.lastUsed, "GT", ...scored);
+      const legacy = [...used].filter(([keyId]) => isLegacyId(keyId));
+      await client.commands(
+        legacy.map(([keyId, usedAt]) => {
+          return ["ZADD", names.legacyUse(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const;
+        }),
+      );
     },
     async lastUsed(keyIds) {
       if (keyIds.length === 0) return new Map();
@@ -107,6 +124,11 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       );
     },
   };
+}
+
+/** `<role>_<unix seconds>_<random>`: the role may hold a `_` itself. */
+function roleOf(keyId: string): string {
+  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }
 
 /** Everything that ends keys, as it stands. */

@@ -30,6 +30,12 @@ export const names = {
   feedSequence: "latchkey:feed:sequence",
   /** Hash, instance id → "<started ms> <last beat ms> <digests of the kids it accepts>". */
   kids: "latchkey:kids",
+  /** The id of the V1 key that is found by this hash. */
+  legacyHash: (hash: string) => `latchkey:legacy:hash:${hash}`,
+  /** Sorted set, id of a V1 key of this role → NumericDate of its last use; 0 before the first. */
+  legacyUse: (role: string) => `latchkey:legacy:use:${role}`,
+  /** The phase of V1 keys: the feed entry that told it. */
+  migration: "latchkey:migration",
   call: (id: string) => `latchkey:call:${id}`,
   /** Stream of audit events. */
   audit: "latchkey:audit",

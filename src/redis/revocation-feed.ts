@@ -105,8 +105,11 @@ function take(
     position.streamId = streamId;
     if (sequence <= position.sequence) continue;
     const entry = decodeFeedEntry(text);
-    if (entry?.kind === "buckets") heard(entry);
-    else if (entry !== undefined) view.apply([entry], sequence);
+    if (entry !== undefined) {
+      if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff")
+        view.apply([entry], sequence);
+      else heard(entry);
+    }
     position.sequence = sequence;
   }
   return true;

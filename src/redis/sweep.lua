@@ -1,6 +1,6 @@
 -- Forgets keys whose retention is over, with all their traces, and what has run out beside them.
 -- KEYS     names of the indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings
--- ARGV     now, end before which keys are forgotten, how many at most, prefix of records, prefix of owner indexes
+-- ARGV     now, end before which keys are forgotten, how many at most, prefixes: of records, owner indexes, hashes, uses by role
 -- Returns  how many keys
 local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS = unpack(KEYS)
 local now, ended_before, limit = ARGV[1], ARGV[2], ARGV[3]
@@ -8,8 +8,12 @@ local now, ended_before, limit = ARGV[1], ARGV[2], ARGV[3]
 local ids = redis.call('ZRANGEBYSCORE', BY_END, '-inf', '(' .. ended_before, 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
   local stored = redis.call('GET', ARGV[4] .. id)
-  local owner = stored and cjson.decode(stored).o
-  if owner then redis.call('ZREM', ARGV[5] .. owner, id) end
+  local record = stored and cjson.decode(stored) or {}
+  if record.o then redis.call('ZREM', ARGV[5] .. record.o, id) end
+  if record.l then
+    redis.call('DEL', ARGV[6] .. record.l[1], ARGV[6] .. record.l[2])
+    redis.call('ZREM', ARGV[7] .. record.r, id)
+  end
   redis.call('DEL', ARGV[4] .. id)
   redis.call('HDEL', STANDINGS, id)
   for _, index in ipairs({ BY_AGE, BY_END, ENDED, SELF_SERVICE, LAST_USED }) do redis.call('ZREM', index, id) end

@@ -8,7 +8,7 @@ const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002,
 export interface Metrics {
   decided(decision: Decision, about: { readonly elapsedNs: bigint; readonly mode: Mode }): void;
   verifyCache(result: "hit" | "miss"): void;
-  issued(role: string, how: "registered" | "refreshed" | "rotated"): void;
+  issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
   policyInForce(policy: Policy): void;
   /** Asked at each scrape. */
@@ -19,21 +19,12 @@ export interface Metrics {
 }
 
 /** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
-export function createMetrics(version: string): Metrics {
+export function createMetrics(version: string, phase: () => string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const {
-    decisions,
-    duration,
-    cache,
-    keysIssued,
-    leases,
-    leaseTokens,
-    policyReloads,
-    policyInfo,
-    buildInfo,
-  } = createInstruments([registry]);
-  buildInfo.set({ version }, 1);
+  const instruments = createInstruments([registry]);
+  const { decisions, duration, cache, keysIssued, leases, leaseTokens, policyInfo } = instruments;
+  instruments.buildInfo.set({ version }, 1);
   let routeLabels: ReadonlySet<string> = new Set();
   return {
     decided(decision, { elapsedNs, mode }) {
@@ -45,6 +36,8 @@ export function createMetrics(version: string): Metrics {
         route: label === "none" || routeLabels.has(label) ? label : "other",
         mode,
       });
+      if (decision.principal?.legacy !== undefined)
+        instruments.legacyRequests.inc({ phase: phase(), verdict: decision.verdict });
       duration.observe(Number(elapsedNs) / 1e9);
     },
     verifyCache: (result) => cache.inc({ result }),
@@ -54,7 +47,7 @@ export function createMetrics(version: string): Metrics {
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
     },
     revocationStaleness: (seconds) => addStaleness(registry, seconds),
-    policyReload: (result) => policyReloads.inc({ result }),
+    policyReload: (result) => instruments.policyReloads.inc({ result }),
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
       policyInfo.reset();
@@ -91,6 +84,7 @@ function createInstruments(registers: Registry[]) {
     cache: counter("verify_cache_total", "Presented keys found in the cache of verified ones, or not.", [
       "result",
     ]),
+    legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
     keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
     leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),

@@ -11,7 +11,8 @@ const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"))
 /** Reasons that no policy and key bring about by themselves, and the test that shows each. */
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   internal: "src/envoy/check.test.ts",
-  credential_unavailable: "src/jwt/verifier.test.ts",
+  credential_unavailable: "src/legacy/verifier.test.ts",
+  legacy_key_removed: "test/e2e/legacy.test.ts",
 };
 
 function policy() {

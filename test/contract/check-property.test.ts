@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createAuthorize } from "../../src/core/authorize.ts";
+import { createMigration } from "../../src/core/migration.ts";
 import { normalisePath } from "../../src/core/path.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
 import { createBucketStore } from "../../src/embedded/bucket-store.ts";
@@ -27,6 +28,7 @@ async function realCheck() {
     policy: () => parsed.policy,
     verifier: createVerifier({ ...names, ring: () => ring, cacheSize: 10 }),
     view: createRevocationView(),
+    migration: createMigration({ phase: "silent", chosen: false }),
     stalenessMs: () => 0,
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),

@@ -2,6 +2,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import type { explainBody, explanation } from "../../src/api/explain-schemas.ts";
+import type { importAnswer, legacyIssued, migrationAnswer } from "../../src/api/legacy-schemas.ts";
 import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/policy-schemas.ts";
 import type {
   cutOffBody,
@@ -22,13 +23,16 @@ import type {
   CutOff,
   DescribedRequest,
   Explanation,
+  ImportReport,
   Introspection,
   IssuedKey,
   Key,
   KeyFilter,
   KeyList,
   KeyPatch,
+  LegacyIssuedKey,
   Limits,
+  MigrationStatus,
   PolicyInForce,
   Registration,
   Reload,
@@ -73,7 +77,7 @@ test("the client has every call of the document, and no other", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, policy, ...calls } = stub;
+    const { keys, limits, migration, policy, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
     await Promise.all([
@@ -95,6 +99,11 @@ test("the client has every call of the document, and no other", async () => {
       policy.show(),
       policy.roles(),
       policy.reload(),
+      calls.registerLegacy({ name: "n", key_type: "r" }),
+      calls.migrate("k"),
+      keys.import("{}"),
+      migration.show(),
+      migration.set("silent"),
     ]);
   } finally {
     globalThis.fetch = original;
@@ -124,6 +133,9 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<Frozen<z.output<typeof policyAnswer>>>().toEqualTypeOf<PolicyInForce>();
   expectTypeOf<Frozen<z.output<typeof rolesAnswer>>>().toEqualTypeOf<Roles>();
   expectTypeOf<Frozen<z.output<typeof reloadAnswer>>>().toEqualTypeOf<Reload>();
+  expectTypeOf<Frozen<z.output<typeof migrationAnswer>>>().toEqualTypeOf<MigrationStatus>();
+  expectTypeOf<Frozen<z.output<typeof importAnswer>>>().toEqualTypeOf<ImportReport>();
+  expectTypeOf<Frozen<z.output<typeof legacyIssued>>>().toEqualTypeOf<LegacyIssuedKey>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
   expectTypeOf<keyof z.input<typeof cutOffBody>>().toEqualTypeOf<keyof CutOff>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();

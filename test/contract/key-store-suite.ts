@@ -6,6 +6,7 @@ import type { KeyRecord } from "../../src/core/key-record.ts";
 import type { Registration } from "../../src/core/key-registration.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
 import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
+import { createMigration } from "../../src/core/migration.ts";
 import type { KeyChange, KeyStore } from "../../src/core/ports.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
@@ -33,6 +34,14 @@ function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
   if (!policy.ok) throw new Error(policy.problems.join("\n"));
   return {
     store,
+    migration: createMigration({ phase: "silent", chosen: false }),
+    legacy: {
+      newKey: () => "k",
+      kept: (key) => ({ hash: key, alias: `of ${key}` }),
+      hashes: (key) => [key, `of ${key}`],
+      hashOfDigest: (hex) => `of ${hex}`,
+    },
+    told: () => undefined,
     view: createRevocationView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,

@@ -44,7 +44,7 @@ async function startInstance(port = redis.port) {
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
     newRandom: () => `epoch${made++}`,
-    heard: ({ bucketIds }) => void filled.push(...bucketIds),
+    heard: (entry) => void filled.push(entry.kind),
     lost: () => void lost.push(1),
   });
   const store = createKeyStore(client, {

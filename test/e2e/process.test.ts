@@ -8,6 +8,7 @@ import { runLatchkey } from "../support/program.ts";
 const production = () => ({
   ENVIRONMENT: "production",
   JWT_SECRET: newSecret(),
+  KEY_HASH_SECRET: newSecret(),
   ADMIN_TOKEN: newSecret(),
   OPERATOR_LISTEN: "127.0.0.1:0",
 });

@@ -1,0 +1,72 @@
+import { z } from "zod";
+import type { LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
+import { keyName, roleName } from "./schemas.ts";
+
+const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
+
+const importLine = z
+  .strictObject({
+    api_key: z
+      .string()
+      .regex(/^[A-Za-z0-9\-._~+/]{8,512}=*$/, "is not of a form that a request can carry")
+      .refine((key) => key.split(".").length !== 3, "looks like a JWT")
+      .optional(),
+    api_key_hash: z
+      .string()
+      .regex(/^[0-9A-Fa-f]{64}$/, "is not a SHA-256 in hex")
+      .optional(),
+    name: keyName.default("imported"),
+    role: roleName,
+    owner: z
+      .string()
+      .regex(/^[A-Za-z0-9_.@/-]{1,128}$/, "is not the name of an owner")
+      .optional(),
+    created_at: instant.optional(),
+    expires_at: instant.optional(),
+  })
+  .refine((line) => (line.api_key === undefined) !== (line.api_key_hash === undefined), {
+    message: "needs api_key or api_key_hash, one of them",
+  });
+
+/** Lines of NDJSON as entries; what is wrong with a line is told by its number, and never with the key in it. */
+export function parseImportLines(
+  text: string,
+  firstLine: number,
+): { readonly entries: readonly LegacyEntry[]; readonly refused: readonly RefusedLine[] } {
+  const entries: LegacyEntry[] = [];
+  const refused: RefusedLine[] = [];
+  for (const [index, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const number = firstLine + index;
+    const parsed = parseLine(line, number);
+    if (typeof parsed === "string") refused.push({ line: number, detail: parsed });
+    else entries.push(parsed);
+  }
+  return { entries, refused };
+}
+
+function parseLine(text: string, line: number): LegacyEntry | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "is not JSON";
+  }
+  const parsed = importLine.safeParse(value);
+  if (!parsed.success) {
+    return parsed.error.issues
+      .map(({ path, message }) => [path.join("."), message].filter((part) => part !== "").join(": "))
+      .join("; ");
+  }
+  const { api_key, api_key_hash, name, role, owner, created_at, expires_at } = parsed.data;
+  return {
+    line,
+    name,
+    role,
+    ...(api_key !== undefined && { key: api_key }),
+    ...(api_key_hash !== undefined && { sha256Hex: api_key_hash }),
+    ...(owner !== undefined && { owner }),
+    ...(created_at !== undefined && { createdAt: created_at }),
+    ...(expires_at !== undefined && { expiresAt: expires_at }),
+  };
+}

@@ -1,0 +1,98 @@
+import { importLegacyKeys } from "../core/legacy-import.ts";
+import { setPhase } from "../core/migration-switch.ts";
+import type { ApiPorts } from "./calls.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import { parseImportLines } from "./import-lines.ts";
+import { importAnswer, importBody, importQuery, migrationAnswer, phaseBody } from "./legacy-schemas.ts";
+import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
+import { formatTime } from "./schemas.ts";
+
+const DAY_SECONDS = 86_400;
+
+/** What operators do with V1 keys: take them over, see how many are left, move on, and back. */
+export function migrationRoutes(ports: ApiPorts): readonly Endpoint[] {
+  return [statusRoute(ports), switchRoute(ports), importRoute(ports)];
+}
+
+function statusRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/migration",
+    summary: "Show how far the migration is",
+    security: "operator",
+    answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:read", async () => call.reply.send(await statusBody(ports))),
+  });
+}
+
+function switchRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "PUT",
+    path: "/api/admin/migration",
+    summary: "Switch the phase, for all instances",
+    description: "Every step can be taken back. The stored phase wins over the policy's until `from-policy`.",
+    security: "operator",
+    body: phaseBody,
+    answer: { status: 200, description: "As it is now.", schema: migrationAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "system:write", async (origin) => {
+        await setPhase(ports.registry, call.body.phase, origin);
+        return call.reply.send(await statusBody(ports));
+      }),
+  });
+}
+
+async function statusBody({ registry, policy, nowMs }: ApiPorts) {
+  const state = registry.migration.state();
+  const { migration, roles } = policy();
+  const now = Math.floor(nowMs() / 1000);
+  const since = [now - DAY_SECONDS, now - 7 * DAY_SECONDS, now - 30 * DAY_SECONDS];
+  const uses = await Promise.all(
+    [...roles.keys()].map(async (role) => ({ role, ...(await registry.store.legacyUse(role, since)) })),
+  );
+  return {
+    phase: state.phase,
+    chosen_by: state.chosen ? "operator" : "policy",
+    policy_phase: migration.phase,
+    deprecated_at: state.deprecatedAt === undefined ? null : formatTime(state.deprecatedAt),
+    sunset: formatTime(migration.sunset),
+    migrate_until: formatTime(migration.migrateUntil),
+    roles: uses
+      .filter(({ keys }) => keys > 0)
+      .map(({ role, keys, used }) => ({
+        role,
+        keys,
+        used_last_day: used[0] ?? 0,
+        used_last_week: used[1] ?? 0,
+        used_last_month: used[2] ?? 0,
+      })),
+  };
+}
+
+function importRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/admin/keys:import",
+    summary: "Import V1 keys",
+    description:
+      "Up to 8 MB of lines a call. Importing again what is there changes nothing: send it again when in doubt.",
+    security: "operator",
+    bodyType: "application/x-ndjson",
+    body: importBody,
+    query: importQuery,
+    answer: { status: 200, description: "What was done, line by line.", schema: importAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "keys:write", async (origin) => {
+        const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
+        const { entries, refused } = parseImportLines(call.body, firstLine);
+        const report = await importLegacyKeys(ports.registry, entries, origin, dryRun);
+        const all = [...refused, ...report.refused].sort((a, b) => a.line - b.line);
+        return call.reply.send({ ...report, refused: all });
+      }),
+  });
+}

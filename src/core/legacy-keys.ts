@@ -1,0 +1,156 @@
+import { firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
+import type { KeyRecord, LegacyPart } from "./key-record.ts";
+import { NEVER, statusOf } from "./key-record.ts";
+import type { Registration } from "./key-registration.ts";
+import { permit } from "./key-registration.ts";
+import { endedByPhase, mayMigrate } from "./migration.ts";
+import type { Role } from "./policy.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
+import { auditEvent, commit, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
+
+/** A V1 key that the caller gets to see, this once. */
+export interface IssuedLegacy {
+  readonly kind: "issued_legacy";
+  readonly record: KeyRecord;
+  readonly key: string;
+}
+
+/** Registers an opaque key, as the API that Latchkey carries on did. */
+export async function registerLegacyKey(
+  registry: Registry,
+  registration: Pick<Registration, "name" | "role">,
+  origin: CallOrigin,
+): Promise<IssuedLegacy | Refused> {
+  if (registry.migration.state().phase === "removed") return refused("legacy_removed");
+  const permitted = permit(registry, registration, origin.caller);
+  if ("kind" in permitted) return permitted;
+  const key = registry.legacy.newKey();
+  const { role, scopes, selfService } = permitted;
+  const record = legacyRecord(registry, {
+    role,
+    scopes,
+    name: registration.name,
+    kept: registry.legacy.kept(key),
+    selfService,
+  });
+  const { selfServiceKeysMax } = registry.policy().guards;
+  const outcome = await commit(registry, {
+    put: [record],
+    requires: { living: record, ...(selfService && { selfServiceBelow: selfServiceKeysMax }) },
+    audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
+  });
+  if (outcome.kind === "full") return refused("too_many_keys");
+  if (outcome.kind !== "committed") throw new Error("a new V1 key met a conflict");
+  return { kind: "issued_legacy", record, key };
+}
+
+export interface LegacyGrant {
+  readonly role: Role;
+  readonly scopes: readonly string[];
+  readonly name: string;
+  readonly kept: LegacyPart;
+  readonly selfService: boolean;
+  readonly owner?: string;
+  /** NumericDates. */
+  readonly issuedAt?: number;
+  readonly expiresAt?: number;
+}
+
+/** The record of a V1 key: its id and its family show what it is, and it ends only when it is told to. */
+export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord {
+  // One second ahead of a cut-off of this very second there is nothing that could be dated: a V1 key has no date to show.
+  const issuedAt = grant.issuedAt ?? nowSeconds(registry) + 1;
+  const family = `fam_v1${registry.newRandom()}`;
+  return {
+    keyId: `${grant.role.name}_${Math.max(0, issuedAt)}_v1${registry.newRandom()}`,
+    family,
+    familyStartedAt: issuedAt,
+    ...(grant.owner !== undefined && { owner: grant.owner }),
+    role: grant.role.name,
+    scopes: grant.scopes,
+    name: grant.name,
+    issuedAt,
+    expiresAt: grant.expiresAt ?? NEVER,
+    refreshAfter: NEVER,
+    selfService: grant.selfService,
+    disabled: false,
+    legacy: grant.kept,
+    version: 1,
+  };
+}
+
+/**
+ * Exchanges a V1 key for a V2 key of the same family: same role, same buckets. Again: the same key while it lives
+ * unrefreshed, then another of the family, for many machines may share the old one.
+ */
+export function migrateLegacyKey(
+  registry: Registry,
+  legacyKey: string,
+  origin: CallOrigin,
+): Promise<Issued | Refused> {
+  return untilDecided<Issued | Refused>(async () => {
+    const state = registry.migration.state();
+    const { migration } = registry.policy();
+    if (!mayMigrate(state, migration, registry.nowMs())) return refused("legacy_removed");
+    const current = await registry.store.findLegacy(registry.legacy.hashes(legacyKey));
+    if (current?.legacy === undefined) return refused("key_unknown");
+    const ended = whyEnded(registry, current);
+    if (ended !== undefined) return refused(ended);
+    const { legacy } = current;
+    const earlier = legacy.successorId && (await registry.store.load(legacy.successorId));
+    if (earlier && isFresh(registry, earlier)) return issued(registry, earlier, true);
+    return exchange(registry, current, origin);
+  });
+}
+
+function whyEnded(registry: Registry, record: KeyRecord) {
+  const nowMs = registry.nowMs();
+  if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
+  const status = statusOf(record, Math.floor(nowMs / 1000));
+  if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
+  const { legacy } = record;
+  const principal = { ...record, ...(legacy && { legacy }) };
+  const phase = endedByPhase(principal, registry.migration.state(), registry.policy().migration, nowMs);
+  return phase === "key_superseded" ? phase : undefined;
+}
+
+function isFresh(registry: Registry, successor: KeyRecord): boolean {
+  return (
+    successor.successor === undefined && statusOf(successor, Math.floor(registry.nowMs() / 1000)) === "active"
+  );
+}
+
+async function exchange(
+  registry: Registry,
+  current: KeyRecord,
+  origin: CallOrigin,
+): Promise<Issued | Refused | "conflict"> {
+  const role = registry.policy().roles.get(current.role);
+  if (role === undefined || current.legacy === undefined) return refused("role_unknown");
+  const now = nowSeconds(registry);
+  const { scopes, name, metadata, owner, selfService, family, legacy } = current;
+  const grant = {
+    role,
+    scopes: scopes.filter((scope) => role.scopes.has(scope)),
+    name,
+    ...(metadata !== undefined && { metadata }),
+    ...(owner !== undefined && { owner }),
+    selfService,
+  };
+  const next = firstKey(grant, { keyId: `${role.name}_${now}_${registry.newRandom()}`, family }, now);
+  const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
+  const old: KeyRecord = {
+    ...current,
+    legacy: { ...legacy, migratedAt: legacy.migratedAt ?? now, successorId: next.keyId },
+    version: current.version + 1,
+  };
+  const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };
+  const outcome = await commit(registry, {
+    put: [old, made],
+    requires: { living: made },
+    tell: [{ kind: "legacy", hashes: [legacy.hash] }],
+    audit: [auditEvent(registry, origin, "legacy_key_migrated", current)],
+  });
+  if (outcome.kind === "ended") return refused("key_revoked");
+  return outcome.kind === "committed" ? issued(registry, made, false) : "conflict";
+}

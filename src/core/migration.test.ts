@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import type { MigrationState } from "./migration.ts";
+import { endedByPhase, enterPhase, mayMigrate } from "./migration.ts";
+
+const plan = { phase: "silent", overlapSeconds: 100, sunset: 5000, migrateUntil: 6000 } as const;
+const principal = {
+  keyId: "k",
+  family: "f",
+  role: "r",
+  scopes: [],
+  name: "n",
+  issuedAt: 0,
+  expiresAt: 9,
+  refreshAfter: 9,
+};
+const untouched = { ...principal, legacy: {} };
+const migratedAt = (seconds: number) => ({ ...principal, legacy: { migratedAt: seconds } });
+const ended = (key: typeof untouched, state: MigrationState, seconds: number) =>
+  endedByPhase(key, state, plan, seconds * 1000);
+
+describe("a migrated V1 key", () => {
+  test("stays good without end before `deprecated`", () => {
+    for (const phase of ["silent", "gradual", "active"] as const)
+      expect(ended(migratedAt(1), { phase, chosen: true }, 9999)).toBeUndefined();
+  });
+
+  test("has its overlap from the later of its migration and the entry into `deprecated`, in `removed` too", () => {
+    for (const phase of ["deprecated", "removed"] as const) {
+      const state = { phase, chosen: true, deprecatedAt: 1000 };
+      expect(ended(migratedAt(1), state, 1099)).toBeUndefined();
+      expect(ended(migratedAt(1), state, 1100)).toBe("key_superseded");
+      expect(ended(migratedAt(1050), state, 1149)).toBeUndefined();
+      expect(ended(migratedAt(1050), state, 1150)).toBe("key_superseded");
+    }
+  });
+
+  test("is good again when the phase goes back, and its overlap begins anew with the next entry", () => {
+    const first = enterPhase(undefined, "deprecated", true, 1000);
+    const removed = enterPhase(first, "removed", true, 1050);
+    expect([first.deprecatedAt, removed.deprecatedAt]).toEqual([1000, 1000]);
+    const back = enterPhase(removed, "active", true, 2000);
+    expect(ended(migratedAt(1), back, 9999)).toBeUndefined();
+    expect(enterPhase(back, "deprecated", true, 3000).deprecatedAt).toBe(3000);
+  });
+});
+
+test("another V1 key is good until `removed`", () => {
+  for (const phase of ["silent", "gradual", "active", "deprecated"] as const)
+    expect(ended(untouched, { phase, chosen: true, deprecatedAt: 1 }, 9999)).toBeUndefined();
+  expect(ended(untouched, { phase: "removed", chosen: true, deprecatedAt: 1 }, 2)).toBe("legacy_key_removed");
+});
+
+test("a V2 key knows no phase", () => {
+  expect(
+    endedByPhase(principal, { phase: "removed", chosen: true, deprecatedAt: 1 }, plan, 9e9),
+  ).toBeUndefined();
+});
+
+test("keys can be exchanged in every phase, in `removed` until migrate_until", () => {
+  expect(mayMigrate({ phase: "deprecated", chosen: true }, plan, 9e9)).toBe(true);
+  expect(mayMigrate({ phase: "removed", chosen: true }, plan, 5_999_999)).toBe(true);
+  expect(mayMigrate({ phase: "removed", chosen: true }, plan, 6_000_000)).toBe(false);
+});
+
+test("entering the phase that it is in is no step", () => {
+  const state = enterPhase(undefined, "active", false, 1);
+  expect(enterPhase(state, "active", false, 2)).toBe(state);
+  expect(enterPhase(state, "active", true, 2)).not.toBe(state);
+});

@@ -1,0 +1,107 @@
+import type { Policy } from "./policy.ts";
+import type { Principal } from "./principal.ts";
+
+/** How far V1 keys are on their way out. Every step can be taken back. */
+export const PHASES = ["silent", "gradual", "active", "deprecated", "removed"] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** The policy's `migration`. */
+export interface MigrationPlan {
+  readonly phase: Phase;
+  /** How long a migrated V1 key stays good, from its migration or the entry into `deprecated`, whichever is later. */
+  readonly overlapSeconds: number;
+  /** NumericDate of RFC 8594: when V1 keys are planned to end. */
+  readonly sunset: number;
+  /** NumericDate until which a V1 key can be exchanged, in `removed` too. */
+  readonly migrateUntil: number;
+}
+
+/** What all instances share of it. */
+export interface MigrationState {
+  readonly phase: Phase;
+  /** An operator has chosen the phase: the policy's counts no more. */
+  readonly chosen: boolean;
+  /** NumericDate of the latest entry into `deprecated`, while that or `removed` lasts. */
+  readonly deprecatedAt?: number;
+}
+
+export function isPhase(text: string): text is Phase {
+  return PHASES.some((phase) => phase === text);
+}
+
+/** The state after a step into a phase; the very same one when it is no step. */
+export function enterPhase(
+  current: MigrationState | undefined,
+  phase: Phase,
+  chosen: boolean,
+  nowSeconds: number,
+): MigrationState {
+  if (current?.phase === phase && current.chosen === chosen) return current;
+  const deprecated = phase === "deprecated" || phase === "removed";
+  return {
+    phase,
+    chosen,
+    ...(deprecated && { deprecatedAt: current?.deprecatedAt ?? nowSeconds }),
+  };
+}
+
+/** Why a V1 key is refused in this phase; undefined while it is good. */
+export function endedByPhase(
+  { legacy }: Principal,
+  state: MigrationState,
+  plan: MigrationPlan,
+  nowMs: number,
+): "legacy_key_removed" | "key_superseded" | undefined {
+  if (legacy === undefined) return undefined;
+  const { phase, deprecatedAt } = state;
+  if (legacy.migratedAt !== undefined && deprecatedAt !== undefined) {
+    const from = Math.max(legacy.migratedAt, deprecatedAt) + plan.overlapSeconds;
+    if (nowMs >= from * 1000) return "key_superseded";
+  }
+  return phase === "removed" && legacy.migratedAt === undefined ? "legacy_key_removed" : undefined;
+}
+
+/** Whether a V1 key can still be exchanged for a V2 key. */
+export function mayMigrate(state: MigrationState, plan: MigrationPlan, nowMs: number): boolean {
+  return state.phase !== "removed" || nowMs < plan.migrateUntil * 1000;
+}
+
+/** What the answer to a V1 key tells its holder. */
+export interface LegacyNotice {
+  /** RFC 9745, NumericDate. */
+  readonly deprecatedAt?: number;
+  /** RFC 8594, NumericDate. */
+  readonly sunset?: number;
+}
+
+/** Undefined while nothing is to be told. */
+export function legacyNotice(
+  principal: Principal | undefined,
+  { phase, deprecatedAt }: MigrationState,
+  plan: MigrationPlan,
+): LegacyNotice | undefined {
+  if (principal?.legacy === undefined || phase === "silent" || phase === "gradual") return undefined;
+  return deprecatedAt === undefined ? {} : { deprecatedAt, sunset: plan.sunset };
+}
+
+/** Where an instance looks at each use. */
+export interface Migration {
+  state(): MigrationState;
+  /** Another instance, or this one, has set it. */
+  heard(state: MigrationState): void;
+}
+
+export function createMigration(first: MigrationState): Migration {
+  let current = first;
+  return {
+    state: () => current,
+    heard(state) {
+      current = state;
+    },
+  };
+}
+
+/** The policy's phase, as it is before anybody has stored one. */
+export function initialState({ migration }: Policy, nowSeconds: number): MigrationState {
+  return enterPhase(undefined, migration.phase, false, nowSeconds);
+}

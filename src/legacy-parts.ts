@@ -1,0 +1,86 @@
+import type { AuditEvent } from "./core/audit-event.ts";
+import type { KeyRecord, LegacyPart } from "./core/key-record.ts";
+import type { Migration } from "./core/migration.ts";
+import { createMigration, enterPhase } from "./core/migration.ts";
+import type { Policy } from "./core/policy.ts";
+import type { KeyStore, KeyVerifier } from "./core/ports.ts";
+import type { LegacyForm } from "./core/registry.ts";
+import { createLegacyVerifier } from "./legacy/verifier.ts";
+import { randomText } from "./random.ts";
+import type { LegacyEntry } from "./stores.ts";
+import type { Log } from "./telemetry/log.ts";
+
+/** V1 keys that are kept verified: some 500 bytes each. */
+const CACHE_SIZE = 100_000;
+
+/** What an instance has for V1 keys. */
+export interface LegacyParts {
+  readonly migration: Migration;
+  readonly verifier: KeyVerifier;
+  /** Takes in what other instances tell. */
+  hear(entry: LegacyEntry): void;
+  /** Takes up the stored phase, and the policy's where nobody has chosen another one; repeats at each new policy. */
+  followPolicy(policy: Policy): Promise<void>;
+}
+
+/** Verifies V1 keys and knows how far they are on their way out. The store is there later than those who tell. */
+export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: Log): LegacyParts {
+  const migration = createMigration({ phase: "silent", chosen: false });
+  const verifier = createLegacyVerifier({
+    form,
+    find: (hashes) => store().findLegacy(hashes),
+    outdated: (record, kept) => {
+      rehash(store(), record, kept).catch((error: unknown) =>
+        log.warn(
+          { err: error },
+          "a V1 key is still kept under a former KEY_HASH_SECRET; its next use tries again",
+        ),
+      );
+    },
+    monotonicMs: () => performance.now(),
+    cacheSize: CACHE_SIZE,
+  });
+  return {
+    migration,
+    verifier,
+    hear(entry) {
+      if (entry.kind === "phase") migration.heard(entry.state);
+      else verifier.forget(entry.hashes);
+    },
+    async followPolicy(policy) {
+      const stored = await store().migration();
+      if (stored !== undefined) migration.heard(stored);
+      const { phase } = policy.migration;
+      if (stored?.chosen || stored?.phase === phase) return;
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      const next = enterPhase(stored, phase, false, nowSeconds);
+      const audit = phase === "silent" && stored === undefined ? [] : [phaseEvent(phase)];
+      await store().commit({ nowSeconds, put: [], migration: next, audit });
+      migration.heard(next);
+    },
+  };
+}
+
+function phaseEvent(phase: string): AuditEvent {
+  return {
+    eventId: randomText(),
+    atMs: Date.now(),
+    event: "migration_phase_set",
+    outcome: "done",
+    reason: phase,
+    actor: "policy",
+  };
+}
+
+/** Another instance may have done so already: then there is nothing to do. */
+async function rehash(store: KeyStore, record: KeyRecord, kept: LegacyPart): Promise<void> {
+  const current = await store.load(record.keyId);
+  if (current?.legacy === undefined || current.legacy.hash === kept.hash) return;
+  const former = [current.legacy.hash, current.legacy.alias].filter((hash) => hash !== undefined);
+  await store.commit({
+    nowSeconds: Math.floor(Date.now() / 1000),
+    put: [{ ...current, legacy: { ...current.legacy, ...kept }, version: current.version + 1 }],
+    forgetHashes: former.filter((hash) => hash !== kept.hash && hash !== kept.alias),
+    audit: [],
+  });
+}

@@ -1,0 +1,28 @@
+import { createHash, createHmac } from "node:crypto";
+import type { LegacyForm } from "../core/registry.ts";
+import { makeLegacyKey } from "./key-form.ts";
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** How V1 keys are kept: HMAC-SHA-256 under a secret of its own, so that neither a dump nor a guess finds one. */
+export function createLegacyForm(
+  secrets: readonly [string, ...string[]],
+  newRandom: () => string,
+): LegacyForm {
+  const [current] = secrets;
+  const hmac = (secret: string, text: string) =>
+    createHmac("sha256", secret).update(text).digest("base64url");
+  // Nobody can present a text with a line break in it: the two forms never meet.
+  const ofDigest = (secret: string, sha256Hex: string) => hmac(secret, `sha256\n${sha256Hex.toLowerCase()}`);
+  return {
+    newKey: () => makeLegacyKey(newRandom),
+    kept: (key) => ({ hash: hmac(current, key), alias: ofDigest(current, sha256(key)) }),
+    hashes(key) {
+      const sha256Hex = sha256(key);
+      return secrets.flatMap((secret) => [hmac(secret, key), ofDigest(secret, sha256Hex)]);
+    },
+    hashOfDigest: (sha256Hex) => ofDigest(current, sha256Hex),
+  };
+}

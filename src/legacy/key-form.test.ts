@@ -1,0 +1,25 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { randomText } from "../random.ts";
+import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
+
+test("a key that was made has its form, and any one letter that is changed in it is noticed", () => {
+  fc.assert(
+    fc.property(fc.nat({ max: 41 }), fc.constantFrom(..."0Az9"), (at, letter) => {
+      const key = makeLegacyKey(randomText);
+      expect(couldBeLegacyKey(key)).toBe(true);
+      const changed = key.slice(0, at) + letter + key.slice(at + 1);
+      // Another prefix makes it a key of another system.
+      if (changed !== key && changed.startsWith("lk1_")) expect(couldBeLegacyKey(changed)).toBe(false);
+    }),
+  );
+});
+
+test.each([
+  ["another system's key", "sk-live-0123456789", true],
+  ["a JWT", "aaaaaaaa.bbbbbbbb.cccccccc", false],
+  ["too short", "abc", false],
+  ["too long", "a".repeat(513), false],
+])("%s", (_what, key, wanted) => {
+  expect(couldBeLegacyKey(key)).toBe(wanted);
+});

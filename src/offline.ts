@@ -1,0 +1,60 @@
+import { readFileSync } from "node:fs";
+import { createClosing } from "./closing.ts";
+import { readConfig } from "./config.ts";
+import type { Registry } from "./core/registry.ts";
+import { createRevocationView } from "./core/revocation-view.ts";
+import { createLegacyForm } from "./legacy/hasher.ts";
+import { createLegacyParts } from "./legacy-parts.ts";
+import { openPolicy } from "./policy-in-force.ts";
+import { randomText } from "./random.ts";
+import { keyHashSecrets } from "./secrets.ts";
+import { openStores } from "./stores.ts";
+import { createLog } from "./telemetry/log.ts";
+
+/** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
+export type Offline =
+  | { readonly ok: true; readonly registry: Registry; close(): Promise<void> }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+export async function openOffline(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Offline> {
+  const config = readConfig(environment, (path) => readFileSync(path, "utf8"));
+  if (!config.ok) return config;
+  const { settings } = config;
+  const opened = openPolicy(settings);
+  if (!opened.ok) return opened;
+  const log = createLog("error");
+  const closing = createClosing();
+  const policy = opened.policy.current;
+  const view = createRevocationView();
+  try {
+    const stores = await openStores({
+      settings,
+      policy,
+      log,
+      closing,
+      view,
+      heard: () => undefined,
+      leases: () => undefined,
+    });
+    const form = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
+    const { migration } = createLegacyParts(form, () => stores.keys, log);
+    const registry: Registry = {
+      store: stores.keys,
+      view,
+      migration,
+      legacy: form,
+      told: () => undefined,
+      signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
+      policy,
+      nowMs: Date.now,
+      newRandom: randomText,
+      digest: (text) => text,
+    };
+    return { ok: true, registry, close: async () => void (await closing.closeAll()) };
+  } catch (error) {
+    await closing.closeAll();
+    return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
+  }
+}

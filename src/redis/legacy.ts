@@ -1,0 +1,59 @@
+import { readFileSync } from "node:fs";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
+import type { KeyRecord } from "../core/key-record.ts";
+import { decodeRecord } from "../core/key-record-text.ts";
+import type { KeyStore } from "../core/ports.ts";
+import type { RedisClient } from "./client.ts";
+import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./key-commit.ts";
+import { names } from "./names.ts";
+import { texts } from "./replies.ts";
+
+const IMPORT_SCRIPT = readFileSync(new URL("./import.lua", import.meta.url), "utf8");
+const INDEXES = [names.sequence, names.byAge, names.byEnd, names.selfService, names.audit];
+/** So few that no Check waits for long. */
+const PORTION = 50;
+
+/** What the registry knows of V1 keys. */
+export function createLegacy(
+  client: RedisClient,
+  recordRetentionSeconds: number,
+): Pick<KeyStore, "findLegacy" | "importLegacy" | "legacyUse" | "migration"> {
+  const runImport = client.script(IMPORT_SCRIPT);
+  const importPortion = async (records: readonly KeyRecord[], audit: string) => {
+    const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
+    const reply = await runImport([...INDEXES, ...records.flatMap(namesOf)], [JSON.stringify(puts), audit]);
+    return texts(reply).map((written) => written === "1");
+  };
+  return {
+    async findLegacy(hashes) {
+      if (hashes.length === 0) return undefined;
+      const found = await client.command("MGET", ...hashes.map(names.legacyHash));
+      const keyId = (Array.isArray(found) ? found : []).find((id) => typeof id === "string");
+      if (typeof keyId !== "string") return undefined;
+      const text = await client.command("GET", names.key(keyId));
+      return text === null ? undefined : decodeRecord(keyId, String(text));
+    },
+    async importLegacy(records, audit) {
+      const written: boolean[] = [];
+      for (let begin = 0; begin < records.length; begin += PORTION) {
+        const portion = records.slice(begin, begin + PORTION);
+        // Each portion has a line of its own, for each is a transaction of its own.
+        const event = { ...audit, eventId: `${audit.eventId}.${begin / PORTION}` };
+        written.push(...(await importPortion(portion, JSON.stringify(event))));
+      }
+      return written;
+    },
+    async legacyUse(role, since) {
+      const [keys, ...used] = await client.commands([
+        ["ZCARD", names.legacyUse(role)],
+        ...since.map((moment) => ["ZCOUNT", names.legacyUse(role), moment, "+inf"] as const),
+      ]);
+      return { keys: Number(keys), used: used.map(Number) };
+    },
+    async migration() {
+      const text = await client.command("GET", names.migration);
+      const entry = text === null ? undefined : decodeFeedEntry(String(text));
+      return entry?.kind === "phase" ? entry.state : undefined;
+    },
+  };
+}

@@ -1,13 +1,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
-import { randomText } from "./random.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKidExchange } from "./redis/kid-exchange.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
-import { BLOCK_MS, createRevocationFeed } from "./redis/revocation-feed.ts";
+import { createRevocationFeed } from "./redis/revocation-feed.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
 
+/** An idle feed answers after this. */
+const BLOCK_MS = 400;
 /** A read that has not answered by then is given up, and its connection with it. */
 const READ_DEADLINE_MS = BLOCK_MS + 500;
 /** After a failed read. */
@@ -40,10 +41,10 @@ export async function joinFleet(
   const reading = await connectRedis({ ...place, commandTimeoutMs: READ_DEADLINE_MS });
   const feed = createRevocationFeed({
     reading,
+    blockMs: BLOCK_MS,
     view,
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
-    newRandom: randomText,
     heard,
     lost: () =>
       log.warn("Redis may have lost writes: what this instance knows of revocations is written back to it"),

@@ -108,6 +108,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   for (const warning of await redisWarnings(client)) log.warn(warning);
   const instanceId = randomText();
   const buckets = await openSharedBuckets(client, instanceId, options);
+  const registryClient = await openRegistryClient(client, place, options);
   const heard: FeedOptions["heard"] = (entry) => {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
@@ -115,7 +116,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   const fleet = await joinFleet({ client, place, instanceId, heard }, options);
   client.started();
   return {
-    keys: createRedisKeyStore(client, {
+    keys: createRedisKeyStore(registryClient, {
       recordRetentionSeconds: settings.RECORD_RETENTION,
       waitReplicas: settings.REDIS_WAIT_REPLICAS,
       replicaTimeoutMs: Math.max(1, settings.REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
@@ -126,6 +127,19 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     bucketAdmin: createBucketAdmin(client, buckets.forget),
     secrets: createRedisKeeper(client),
   };
+}
+
+/** WAIT holds up all that comes after it: with it the registry has a connection of its own. */
+async function openRegistryClient(
+  client: RedisClient,
+  place: ReturnType<typeof redisPlace>,
+  { settings, closing }: StoresOptions,
+): Promise<RedisClient> {
+  if (settings.REDIS_WAIT_REPLICAS === 0) return client;
+  const own = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
+  closing.later("the registry's connection to Redis", own.close);
+  own.started();
+  return own;
 }
 
 function redisPlace(settings: Settings) {

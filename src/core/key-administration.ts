@@ -5,7 +5,7 @@ import type { KeyRecord, KeyStatus } from "./key-record.ts";
 import { statusOf } from "./key-record.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, refused, untilDecided } from "./registry.ts";
+import { auditEvent, commit, confirm, refused, untilDecided } from "./registry.ts";
 
 /** A key as operators see it: never the key itself. */
 export interface KeyView {
@@ -94,7 +94,10 @@ export function changeKey(
     if (!permitted) return refused("grant_refused");
     if (viewOf(registry, current).status === "revoked") return refused("key_revoked");
     const next = patchKey(current, patch);
-    if (next === current) return viewOf(registry, current);
+    if (next === current) {
+      await confirm(registry);
+      return viewOf(registry, current);
+    }
     const audit = [auditEvent(registry, origin, eventOf(current, next), current)];
     const outcome = await commit(registry, { put: [next], audit });
     return outcome.kind === "committed" ? viewOf(registry, next) : "conflict";

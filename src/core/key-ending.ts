@@ -2,7 +2,7 @@ import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, nowSeconds, refused, untilDecided } from "./registry.ts";
+import { auditEvent, commit, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
 
 export interface Done {
   readonly kind: "done";
@@ -27,7 +27,10 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
     const current = await registry.store.load(keyId);
     if (current === undefined) return refused("key_unknown");
     const next = revokeKey(current, nowSeconds(registry));
-    if (next === current) return DONE;
+    if (next === current) {
+      await confirm(registry);
+      return DONE;
+    }
     const audit = [auditEvent(registry, origin, "key_revoked", current)];
     const outcome = await commit(registry, { put: [next], audit });
     return outcome.kind === "committed" ? DONE : "conflict";

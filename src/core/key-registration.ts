@@ -8,6 +8,7 @@ import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
+  confirm,
   issued,
   issueTimeAfter,
   newKeyId,
@@ -136,5 +137,7 @@ async function recall(registry: Registry, remember: Remembered): Promise<Issued 
   if (known === undefined) return undefined;
   if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
   const record = await registry.store.load(known.keyId);
-  return record === undefined ? refused("key_unknown") : issued(registry, record, true);
+  if (record === undefined) return refused("key_unknown");
+  await confirm(registry);
+  return issued(registry, record, true);
 }

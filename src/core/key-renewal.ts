@@ -5,7 +5,16 @@ import type { KeyRecord } from "./key-record.ts";
 import { mayGrant } from "./operator.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, issued, newKeyId, nowSeconds, refused, untilDecided } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  confirm,
+  issued,
+  newKeyId,
+  nowSeconds,
+  refused,
+  untilDecided,
+} from "./registry.ts";
 
 /** Refreshes the key that its holder presented: verified, perhaps ended since. */
 export function refreshByHolder(
@@ -81,7 +90,9 @@ async function notMinted(
 ): Promise<Issued | Refused> {
   if (result.kind === "again") {
     const successor = await registry.store.load(result.keyId);
-    return successor === undefined ? refused("key_unknown") : issued(registry, successor, true);
+    if (successor === undefined) return refused("key_unknown");
+    await confirm(registry);
+    return issued(registry, successor, true);
   }
   const { reason } = result;
   // A second refresh may be a thief's: it leaves a line although nothing changes.

@@ -6,7 +6,7 @@ import { permit } from "./key-registration.ts";
 import { endedByPhase, mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
+import { auditEvent, commit, confirm, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
 
 /** A V1 key that the caller gets to see, this once. */
 export interface IssuedLegacy {
@@ -98,7 +98,10 @@ export function migrateLegacyKey(
     if (ended !== undefined) return refused(ended);
     const { legacy } = current;
     const earlier = legacy.successorId && (await registry.store.load(legacy.successorId));
-    if (earlier && isFresh(registry, earlier)) return issued(registry, earlier, true);
+    if (earlier && isFresh(registry, earlier)) {
+      await confirm(registry);
+      return issued(registry, earlier, true);
+    }
     return exchange(registry, current, origin);
   });
 }

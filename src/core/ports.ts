@@ -115,8 +115,8 @@ export interface RememberedCall {
 }
 
 export type CommitOutcome =
-  /** At this position of the feed. Not `durable`: too few replicas have it yet, so it may be lost in a failover. */
-  | { readonly kind: "committed"; readonly position?: number; readonly durable?: false }
+  /** Not `durable`: too few replicas have it yet, so it may be lost in a failover. */
+  | { readonly kind: "committed"; readonly durable?: false }
   /** Somebody else was quicker: read again, decide again. Nothing was written. */
   | { readonly kind: "conflict" }
   /** The family has ended, or the issue time lies before the cut-off `before` (NumericDate). Nothing was written. */

@@ -92,7 +92,7 @@ export async function commit(
   const outcome = await registry.store.commit({ ...change, nowSeconds: nowSeconds(registry) });
   if (outcome.kind === "committed") {
     const changed = change.put.filter((record) => record.version > 1).map(standingOf);
-    registry.view.apply(change.end === undefined ? changed : [...changed, change.end], outcome.position);
+    registry.view.apply(change.end === undefined ? changed : [...changed, change.end]);
     if (change.migration !== undefined) registry.migration.heard(change.migration);
     for (const entry of change.tell ?? []) registry.told(entry);
     if (outcome.durable === false) throw new NotReplicated();
@@ -107,6 +107,11 @@ export class NotReplicated extends Error {
   constructor() {
     super("too few replicas have the change");
   }
+}
+
+/** Nothing is to be changed; but what was changed before must be as durable as a change that is acknowledged. */
+export async function confirm(registry: Registry): Promise<void> {
+  await commit(registry, { put: [], audit: [] });
 }
 
 /** Repeats read, decide and write until nobody else has written in between. */

@@ -1,7 +1,6 @@
 import type { KeyRecord } from "./key-record.ts";
 import { NEVER } from "./key-record.ts";
 import type { Principal } from "./principal.ts";
-import { createShelf } from "./revocation-shelf.ts";
 
 /** Why a key with a good signature is refused all the same. */
 export type Ended = "key_revoked" | "key_disabled" | "key_superseded";
@@ -42,23 +41,24 @@ export type Revocation =
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
 
-/** What ends keys, in memory: a Check reads no record. Positions are sequence numbers of the feed. */
+/** What ends keys, in memory: a Check reads no record. */
 export interface RevocationView {
-  /** Takes in what has happened, in any order and any number of times, as heard at this position. */
-  apply(revocations: Iterable<Revocation>, position?: number): void;
+  /**
+   * Takes in what has happened, in any order and any number of times. Words about one key are joined: a revocation and
+   * the end of an overlap stay for good, and whether it is disabled goes by the newest word, on a tie by the stricter.
+   */
+  apply(revocations: Iterable<Revocation>): void;
   /** Why a key is refused; undefined while it stands. */
   ended(principal: Principal, nowMs: number): Ended | undefined;
-  /**
-   * Takes in a whole snapshot that was begun at this position: what it does not hold and was heard until then is no
-   * longer so. Only for a store that has lost nothing; after a loss, apply what it has instead.
-   */
-  replace(snapshot: AsyncIterable<readonly Revocation[]>, position: number): Promise<void>;
+  /** Whether taking this in would change nothing. */
+  covers(revocation: Revocation): boolean;
   /** All that is known, to be written back to a store that has lost it. */
   entries(): Iterable<Revocation>;
-  /** From now on everything counts as heard at this position: the store counts anew. */
-  restamp(position: number): void;
-  /** Drops a key of which the store knows something newer than its end. */
-  drop(keyId: string, version: number): void;
+  /**
+   * Forgets which keys are good again. A store that has lost its last writes counts versions anew below those that are
+   * known: such a word must not shield a key from being disabled.
+   */
+  forgetEnabled(): void;
   /** Forgets what no living token can need. */
   sweep(nowMs: number): void;
   /** Entries held. */
@@ -66,7 +66,7 @@ export interface RevocationView {
 }
 
 /** What other instances must hear of a record: everything that a token does not say itself. */
-export function standingOf(record: KeyRecord): Revocation {
+export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeyStanding {
   return {
     kind: "key",
     keyId: record.keyId,
@@ -74,139 +74,140 @@ export function standingOf(record: KeyRecord): Revocation {
     expiresAt: record.expiresAt,
     revoked: record.revokedAt !== undefined,
     disabled: record.disabled,
-    ...(record.successor === undefined ? {} : { notAfter: record.successor.notAfter }),
+    // An overlap that lasts until the key's own end limits nothing.
+    ...(record.successor === undefined || record.successor.notAfter >= record.expiresAt
+      ? {}
+      : { notAfter: record.successor.notAfter }),
   };
 }
 
 export function createRevocationView(): RevocationView {
-  const keys = createShelf(PACKED_KEYS);
-  const families = createShelf(PACKED_FAMILIES);
-  const cutOffs = createShelf(PACKED_CUT_OFFS);
-  const shelves = [keys, families, cutOffs] as const;
-
-  const applyOne = (revocation: Revocation, position: number): string => {
-    const id = idOf(revocation);
-    if (revocation.kind === "key") {
-      const newer = revocation.version > (keys.get(id)?.version ?? 0);
-      keys.put(id, revocation, position);
-      // A V1 key lives for ever: that nothing is wrong with it need not be known as long.
-      if (newer && revocation.expiresAt === NEVER && isClean(revocation)) keys.delete(id);
-    } else if (revocation.kind === "family") families.put(id, revocation, position);
-    else cutOffs.put(id, revocation, position);
-    return id;
-  };
+  const keys = new Map<string, PackedKey>();
+  const families = new Map<string, number>();
+  const cutOffs = new Map<string, CutOff>();
   return {
-    apply(revocations, position = 0) {
-      for (const revocation of revocations) applyOne(revocation, position);
-    },
-    ended(principal, nowMs) {
-      const standing = keys.get(principal.keyId);
-      const flags = standing?.flags ?? 0;
-      if (flags & REVOKED || families.get(principal.family) !== undefined) return "key_revoked";
-      if (cutOffs.size() > 0 && isCutOff(principal, cutOffs.get)) return "key_revoked";
-      if (flags & DISABLED) return "key_disabled";
-      return standing?.notAfter && nowMs >= standing.notAfter * 1000 ? "key_superseded" : undefined;
-    },
-    async replace(snapshot, position) {
-      const there = new Set<string>();
-      for await (const portion of snapshot) {
-        for (const revocation of portion) there.add(applyOne(revocation, position));
+    apply(revocations) {
+      for (const revocation of revocations) {
+        if (revocation.kind === "key") applyKey(keys, revocation);
+        else if (revocation.kind === "family")
+          families.set(revocation.family, Math.max(families.get(revocation.family) ?? 0, revocation.until));
+        else if (before(cutOffs, revocation) < revocation.before)
+          cutOffs.set(cutOffId(revocation), revocation);
       }
-      for (const shelf of shelves) shelf.dropWhere((held, id) => held.position <= position && !there.has(id));
+    },
+    ended: (principal, nowMs) => endedBy({ keys, families, cutOffs }, principal, nowMs),
+    covers(revocation) {
+      if (revocation.kind === "key") {
+        const known = keys.get(revocation.keyId);
+        return known !== undefined && samePacked(known, join(known, pack(revocation)));
+      }
+      return revocation.kind === "family"
+        ? (families.get(revocation.family) ?? 0) >= revocation.until
+        : before(cutOffs, revocation) >= revocation.before;
     },
     *entries() {
-      for (const shelf of shelves) yield* shelf.entries();
+      for (const [keyId, packed] of keys) yield unpack(keyId, packed);
+      for (const [family, until] of families) yield { kind: "family", family, until };
+      for (const cutOff of cutOffs.values()) yield { ...cutOff, kind: "cutoff" };
     },
-    restamp: (position) => shelves.forEach((shelf) => void shelf.restamp(position)),
-    drop(keyId, version) {
-      if ((keys.get(keyId)?.version ?? version + 1) <= version) keys.delete(keyId);
+    forgetEnabled() {
+      for (const [keyId, packed] of keys) {
+        if (isClean(packed)) keys.delete(keyId);
+        else if ((packed.flags & DISABLED) === 0) keys.set(keyId, { ...packed, version: 0 });
+      }
     },
     sweep(nowMs) {
       const nowSeconds = nowMs / 1000;
-      keys.dropWhere(({ expiresAt }) => expiresAt <= nowSeconds);
-      families.dropWhere(({ until }) => until <= nowSeconds);
-      cutOffs.dropWhere(({ until }) => until <= nowSeconds);
+      for (const [keyId, { expiresAt }] of keys) if (expiresAt <= nowSeconds) keys.delete(keyId);
+      for (const [family, until] of families) if (until <= nowSeconds) families.delete(family);
+      for (const [id, { until }] of cutOffs) if (until <= nowSeconds) cutOffs.delete(id);
     },
-    size: () => shelves.reduce((sum, shelf) => sum + shelf.size(), 0),
+    size: () => keys.size + families.size + cutOffs.size,
   };
 }
 
-function isClean({ revoked, disabled, notAfter }: KeyStanding): boolean {
-  return !revoked && !disabled && notAfter === undefined;
+interface Known {
+  readonly keys: ReadonlyMap<string, PackedKey>;
+  readonly families: ReadonlyMap<string, number>;
+  readonly cutOffs: ReadonlyMap<string, CutOff>;
 }
 
-function isCutOff(
-  { issuedAt, role, owner }: Principal,
-  cutOffOf: (id: string) => { readonly before: number } | undefined,
-): boolean {
+function endedBy({ keys, families, cutOffs }: Known, principal: Principal, nowMs: number): Ended | undefined {
+  const { flags = 0, notAfter = 0 } = keys.get(principal.keyId) ?? {};
+  if (flags & REVOKED || families.has(principal.family)) return "key_revoked";
+  if (cutOffs.size > 0 && isCutOff(principal, cutOffs)) return "key_revoked";
+  if (flags & DISABLED) return "key_disabled";
+  return notAfter !== 0 && nowMs >= notAfter * 1000 ? "key_superseded" : undefined;
+}
+
+function isCutOff({ issuedAt, role, owner }: Principal, cutOffs: Known["cutOffs"]): boolean {
   const ids = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return ids.some((id) => issuedAt < (cutOffOf(id)?.before ?? 0));
+  return ids.some((id) => issuedAt < (cutOffs.get(id)?.before ?? 0));
+}
+
+function cutOffId({ scope, subject }: CutOff): string {
+  return `${scope}:${subject}`;
+}
+
+function before(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
+  return cutOffs.get(cutOffId(cutOff))?.before ?? 0;
 }
 
 const REVOKED = 1;
 const DISABLED = 2;
 
-/** What is kept of each: five numbers a key, for there may be a hundred thousand of them. */
-const PACKED_KEYS = {
-  pack: (entry: KeyStanding, position: number): PackedKey => ({
-    version: entry.version,
-    expiresAt: entry.expiresAt,
-    flags: (entry.revoked ? REVOKED : 0) + (entry.disabled ? DISABLED : 0),
-    notAfter: entry.notAfter ?? 0,
-    position,
-  }),
-  unpack: (keyId: string, packed: PackedKey): Revocation => ({
-    kind: "key",
-    keyId,
-    version: packed.version,
-    expiresAt: packed.expiresAt,
-    revoked: (packed.flags & REVOKED) !== 0,
-    disabled: (packed.flags & DISABLED) !== 0,
-    ...(packed.notAfter === 0 ? {} : { notAfter: packed.notAfter }),
-  }),
-  stronger: (a: PackedKey, b: PackedKey) => a.version > b.version,
-};
-
+/** What is kept of a key: four numbers, for there may be a hundred thousand of them. */
 interface PackedKey {
   readonly version: number;
   readonly expiresAt: number;
   readonly flags: number;
   /** 0: never. */
   readonly notAfter: number;
-  position: number;
 }
 
-interface PackedFamily {
-  readonly until: number;
-  position: number;
+function applyKey(keys: Map<string, PackedKey>, standing: KeyStanding): void {
+  const known = keys.get(standing.keyId);
+  const packed = known === undefined ? pack(standing) : join(known, pack(standing));
+  // A V1 key lives for ever: that nothing is wrong with it need not be known as long.
+  if (packed.expiresAt === NEVER && isClean(packed)) keys.delete(standing.keyId);
+  else keys.set(standing.keyId, packed);
 }
 
-const PACKED_FAMILIES = {
-  pack: ({ until }: FamilyEnd, position: number): PackedFamily => ({ until, position }),
-  unpack: (family: string, { until }: PackedFamily): Revocation => ({ kind: "family", family, until }),
-  stronger: (a: PackedFamily, b: PackedFamily) => a.until > b.until,
-};
-
-interface PackedCutOff extends CutOff {
-  position: number;
+function join(a: PackedKey, b: PackedKey): PackedKey {
+  const disabled =
+    a.version === b.version
+      ? (a.flags | b.flags) & DISABLED
+      : (a.version > b.version ? a : b).flags & DISABLED;
+  return {
+    version: Math.max(a.version, b.version),
+    expiresAt: Math.max(a.expiresAt, b.expiresAt),
+    flags: ((a.flags | b.flags) & REVOKED) | disabled,
+    notAfter:
+      a.notAfter === 0 || b.notAfter === 0 ? a.notAfter + b.notAfter : Math.min(a.notAfter, b.notAfter),
+  };
 }
 
-const PACKED_CUT_OFFS = {
-  pack: (cutOff: CutOff, position: number): PackedCutOff => ({ ...cutOff, position }),
-  unpack: (_: string, { scope, subject, before, until }: PackedCutOff): Revocation => {
-    return { kind: "cutoff", scope, subject, before, until };
-  },
-  stronger: (a: PackedCutOff, b: PackedCutOff) => a.before > b.before,
-};
+function samePacked(a: PackedKey, b: PackedKey): boolean {
+  return a.version === b.version && a.flags === b.flags && a.notAfter === b.notAfter;
+}
 
-/** Unique among all kinds. */
-function idOf(revocation: Revocation): string {
-  switch (revocation.kind) {
-    case "key":
-      return revocation.keyId;
-    case "family":
-      return revocation.family;
-    case "cutoff":
-      return `${revocation.scope}:${revocation.subject}`;
-  }
+function isClean({ flags, notAfter }: PackedKey): boolean {
+  return flags === 0 && notAfter === 0;
+}
+
+function pack({ version, expiresAt, revoked, disabled, notAfter = 0 }: KeyStanding): PackedKey {
+  const flags = (revoked ? REVOKED : 0) + (disabled ? DISABLED : 0);
+  return { version, expiresAt, flags, notAfter };
+}
+
+function unpack(keyId: string, { version, expiresAt, flags, notAfter }: PackedKey): Revocation {
+  return {
+    kind: "key",
+    keyId,
+    version,
+    expiresAt,
+    revoked: (flags & REVOKED) !== 0,
+    disabled: (flags & DISABLED) !== 0,
+    ...(notAfter === 0 ? {} : { notAfter }),
+  };
 }

@@ -4,11 +4,19 @@
 -- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
 --             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, ended, entry}], call {text, until}, endFamily, cutOff,
 --             endEntry, migration, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
--- Returns     {"committed", position in the feed}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
+-- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local FIRST_RECORD, NAMES = 14, 5
+
+-- A script is not undone: what would fail half-way is looked at first.
+for kind, list in pairs({ stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
+  for _, key in ipairs(list) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
+  end
+end
 
 local change = cjson.decode(ARGV[1])
 -- Whole numbers up to 2^53: tostring would write large ones as 1.79e+15.
@@ -48,9 +56,8 @@ if redis.call('EXISTS', EPOCH) == 0 then
   local time = redis.call('TIME')
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 end
-local position = tonumber(redis.call('GET', FEED_SEQUENCE) or 0)
 local function tell(entry)
-  position = redis.call('INCR', FEED_SEQUENCE)
+  local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', change.feedLength, '*', 's', whole(position), 'e', entry)
 end
 
@@ -68,14 +75,12 @@ for i, put in ipairs(change.put) do
     if put.owned then redis.call('ZADD', owner_index(i), sequence, put.id) end
     if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
   end
-  if put.ended then
+  -- That nothing ends a key is news only where something did; there it stays, so that no older word counts again.
+  if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
     redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
     redis.call('HSET', STANDINGS, put.id, put.entry)
-  else
-    redis.call('ZREM', ENDED, put.id)
-    redis.call('HDEL', STANDINGS, put.id)
+    tell(put.entry)
   end
-  if put.version > 1 then tell(put.entry) end
 end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
 if change.endEntry then tell(change.endEntry) end
@@ -96,4 +101,4 @@ if change.cutOff then
   end
 end
 for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end
-return { 'committed', position }
+return { 'committed' }

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { createRevocationView } from "../core/revocation-view.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
+import { RedisUnavailable } from "./redis-error.ts";
 import type { FeedOptions } from "./revocation-feed.ts";
 import { createWriteBack } from "./write-back.ts";
 
@@ -8,6 +10,7 @@ const HEAD_SCRIPT = readFileSync(new URL("./head.lua", import.meta.url), "utf8")
 
 /** Where an instance stands in the feed. */
 export interface FeedPosition {
+  /** Empty before the store's first write. */
   readonly epoch: string;
   /** Another one when the server is another one, or the same one started anew. */
   readonly replicationId: string;
@@ -17,46 +20,79 @@ export interface FeedPosition {
 
 export interface FeedPositions {
   /**
-   * Where to read on: where it was when nothing is lost, else the head, with a snapshot taken in. The head is noted
+   * Where to read on: where it was when nothing is missing, else the head, with a snapshot taken in. The head is noted
    * before the snapshot: the other order would lose what falls between.
    */
   find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
+  /** The server's name in the history of replication. */
+  replicationId(): Promise<string>;
+  /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
+  settle(): Promise<void>;
 }
 
 export function createFeedPositions(options: FeedOptions): FeedPositions {
   const { reading: client, view, nowMs } = options;
   const runHead = client.script(HEAD_SCRIPT);
   const writeBack = createWriteBack(client);
-  const load = () => snapshot(client, Math.floor(nowMs() / 1000));
+  let owing = false;
 
+  const replicationId = async () =>
+    /^master_replid:(\w+)/m.exec(String(await client.command("INFO", "replication")))?.[1] ?? "";
   const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([names.epoch, names.feedSequence, names.feed], [options.newRandom()]);
+    const reply = await runHead([names.epoch, names.feedSequence, names.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-    const info = String(await client.command("INFO", "replication"));
-    const replicationId = /^master_replid:(\w+)/m.exec(info)?.[1] ?? "";
-    return { epoch: String(epoch), replicationId, sequence: Number(sequence), streamId: String(streamId) };
+    return {
+      epoch: String(epoch),
+      replicationId: await replicationId(),
+      sequence: Number(sequence),
+      streamId: String(streamId),
+    };
+  };
+  const takeSnapshot = async () => {
+    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) view.apply(portion);
+  };
+  /** What a fresh view of the store alone would not know. */
+  const lacking = async () => {
+    const stored = createRevocationView();
+    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) {
+      stored.apply(portion);
+      view.apply(portion);
+    }
+    view.sweep(nowMs());
+    return [...view.entries()].filter((entry) => !stored.covers(entry));
   };
 
   return {
+    replicationId,
     async find(known, why) {
       const head = await headNow();
-      if (known === undefined) {
-        for await (const portion of load()) view.apply(portion, head.sequence);
-        return head;
+      if (known !== undefined && why === undefined && follows(head, known)) return known;
+      if (known !== undefined && !follows(head, known)) {
+        options.lost();
+        view.forgetEnabled();
       }
-      const sameStore = head.epoch === known.epoch && head.replicationId === known.replicationId;
-      if (sameStore && head.sequence >= known.sequence) {
-        if (why === undefined) return known;
-        await view.replace(load(), head.sequence);
-        return head;
-      }
-      // Writes may be lost. A fresh snapshot of a store that forgot must never bring a key back: it is only added.
-      options.lost();
-      for await (const portion of load()) view.apply(portion, head.sequence);
-      view.sweep(nowMs());
-      await writeBack(view);
-      view.restamp(head.sequence);
+      await takeSnapshot();
+      owing = known !== undefined;
       return head;
     },
+    async settle() {
+      if (!owing) return;
+      try {
+        await writeBack(await lacking());
+        owing = false;
+      } catch (error) {
+        // It answers, and does not take it: what is known here goes on to count, and reading goes on.
+        if (!(error instanceof RedisUnavailable && error.kind === "reply")) throw error;
+      }
+    },
   };
+}
+
+/** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */
+function follows(head: FeedPosition, known: FeedPosition): boolean {
+  return (
+    (head.epoch === known.epoch || known.epoch === "") &&
+    head.replicationId === known.replicationId &&
+    head.sequence >= known.sequence
+  );
 }

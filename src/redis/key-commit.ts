@@ -113,6 +113,7 @@ function livingToWire({
 }
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
+  const standing = standingOf(record);
   return {
     id: record.keyId,
     version: record.version,
@@ -122,15 +123,14 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     selfService: record.selfService,
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,
-    entry: encodeFeedEntry(standingOf(record)),
-    ended: record.disabled || record.revokedAt !== undefined || record.successor !== undefined,
+    entry: encodeFeedEntry(standing),
+    ended: standing.revoked || standing.disabled || standing.notAfter !== undefined,
   };
 }
 
 function toOutcome(reply: unknown): CommitOutcome {
   const [kind, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-  if (kind === "committed") return { kind, position: Number(before) };
-  if (kind === "conflict" || kind === "full") return { kind };
+  if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
   if (kind === "ended") return before === undefined ? { kind } : { kind, before: Number(before) };
   throw new Error("commit.lua answered something else");
 }

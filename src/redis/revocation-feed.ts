@@ -8,17 +8,16 @@ import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
-/** An idle stream answers after this, so that silence is never taken for an idle stream. */
-export const BLOCK_MS = 400;
 const READ_COUNT = 1000;
 
 export interface FeedOptions {
-  /** A connection of its own, for it waits: its command deadline is longer than {@link BLOCK_MS}. All goes by it, so that all is of one server. */
+  /** A connection of its own, for it waits: its command deadline is longer than `blockMs`. All goes by it, so that all is of one server. */
   readonly reading: RedisClient;
   readonly view: RevocationView;
+  /** Milliseconds after which an idle stream answers, so that silence is never taken for an idle stream. */
+  readonly blockMs: number;
   readonly monotonicMs: () => number;
   readonly nowMs: () => number;
-  readonly newRandom: () => string;
   /** Hears of entries that end no key. */
   readonly heard: (entry: OtherEntry) => void;
   /** Hears that the store has lost what it knew, or may have lost a part of it. */
@@ -36,9 +35,9 @@ export interface RevocationFeed {
 }
 
 /**
- * Reads the stream entry by entry. Entries are numbered without gaps: a gap (the stream was trimmed) means a snapshot,
- * which replaces; a step back, another epoch or another server mean that writes may be lost, and then nothing that is
- * known here is forgotten.
+ * Reads the stream entry by entry. Entries are numbered without gaps: a gap (the stream was trimmed), a step back,
+ * another epoch or another server mean a snapshot. It is only ever added to what is known: no store that has lost
+ * writes, in whatever way, brings a key back, and what it lacks is written back to it.
  */
 export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   const { reading, monotonicMs } = options;
@@ -53,16 +52,18 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
       await reading.command("XREAD", "COUNT", READ_COUNT, ...block, "STREAMS", names.feed, position.streamId),
     );
   const readOn = async (position: FeedPosition): Promise<FeedPosition> => {
-    const entries = await readFrom(position, ["BLOCK", BLOCK_MS]);
-    if (!take(position, entries, options)) return positions.find(position, "gap");
-    const [epoch, sequence] = texts(await reading.command("MGET", names.epoch, names.feedSequence));
-    if (
-      epoch !== position.epoch ||
-      Number(sequence) < position.sequence ||
-      !Number.isSafeInteger(Number(sequence))
-    )
-      return positions.find(position, "gap");
-    if (entries.length > 0 || Number(sequence) === position.sequence) return position;
+    const entries = await readFrom(position, ["BLOCK", options.blockMs]);
+    const contiguous = take(position, entries, options);
+    const [head, replicationId] = await Promise.all([
+      reading.command("MGET", names.epoch, names.feedSequence),
+      positions.replicationId(),
+    ]);
+    const [epoch, told]: readonly unknown[] = Array.isArray(head) ? head : [];
+    const sequence = Number(told ?? 0);
+    const sameEpoch = (epoch ?? "") === position.epoch;
+    const samePast = sameEpoch && replicationId === position.replicationId && sequence >= position.sequence;
+    if (!contiguous || !samePast) return positions.find(position, "gap");
+    if (entries.length > 0 || sequence === position.sequence) return position;
     // Something was told between the read and the look at the number; what cannot be read now either is gone.
     const late = await readFrom(position, []);
     return late.length > 0 && take(position, late, options) ? position : positions.find(position, "gap");
@@ -79,6 +80,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
         at = await readOn(at);
         if (reading.connections() === connection) by = connection;
         heardMs = sentMs;
+        await positions.settle();
       } catch (error) {
         // Whatever this connection leads to, it does not answer: a new one may.
         if (error instanceof RedisUnavailable && error.kind === "timeout") reading.reconnect();
@@ -106,8 +108,7 @@ function take(
     if (sequence <= position.sequence) continue;
     const entry = decodeFeedEntry(text);
     if (entry !== undefined) {
-      if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff")
-        view.apply([entry], sequence);
+      if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff") view.apply([entry]);
       else heard(entry);
     }
     position.sequence = sequence;

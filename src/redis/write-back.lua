@@ -1,43 +1,73 @@
--- Gives a store that has lost writes back what an instance knows, where it does not know it, or something newer, itself.
+-- Gives a store that has lost writes back what an instance knows and it does not. Words about one key are joined as in
+-- core/revocation-view; its record is mended too, under a new version, so that whoever read it before has to read it again.
 -- KEYS     standings, ended, families, cut-offs, feed, sequence; then, for each entry, its record's name (any, where it is no key)
--- ARGV     feed length; then, for each entry, its text for the feed and its parts as JSON:
---          {k: key id, v: version, x: expires}, {f: family, u: until} or {c: field, b: before, u: until}
--- Returns  for each key of which the store knows something newer: its place in the list
+-- ARGV     feed length; then, for each entry, its text for the feed, which is JSON:
+--          ["k", key id, version, expires, flags, superseded from], ["f", family, until] or ["c", scope, subject, before, until]
+-- Returns  how many entries the store did not know
 local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE = unpack(KEYS, 1, 6)
+local REVOKED, DISABLED = 1, 2
 local function whole(number) return string.format('%.0f', number) end
-local function tell(entry)
-  redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(redis.call('INCR', SEQUENCE)), 'e', entry)
+local function tell(text)
+  redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(redis.call('INCR', SEQUENCE)), 'e', text)
+end
+local function revoked(flags) return flags % 2 >= REVOKED end
+local function disabled(flags) return flags >= DISABLED end
+
+local function write_key(entry, record_name)
+  local id, version, expires, flags, not_after = entry[2], entry[3], entry[4], entry[5], entry[6]
+  local text = redis.call('HGET', STANDINGS, id)
+  local known = text and cjson.decode(text) or { 'k', id, 0, expires, 0, 0 }
+  local stored = redis.call('GET', record_name)
+  local record = stored and cjson.decode(stored)
+  local store_version, store_disabled = known[3], disabled(known[5])
+  if record and record.v >= store_version then store_version, store_disabled = record.v, record.d == 1 end
+
+  local is_revoked = revoked(flags) or revoked(known[5]) or (record and record.x ~= nil)
+  local is_disabled = store_disabled
+  if version > store_version then is_disabled = disabled(flags)
+  elseif version == store_version then is_disabled = store_disabled or disabled(flags) end
+  local ends = { not_after, known[6] }
+  table.sort(ends)
+  local end_of_overlap = ends[1] > 0 and ends[1] or ends[2]
+  local new_version = math.max(version, store_version)
+
+  if record and ((is_revoked and record.x == nil) or is_disabled ~= (record.d == 1)) then
+    new_version = new_version + 1
+    record.v = new_version
+    if is_revoked and record.x == nil then record.x = tonumber(redis.call('TIME')[1]) end
+    record.d = is_disabled and 1 or nil
+    redis.call('SET', record_name, cjson.encode(record), 'KEEPTTL')
+  end
+  local joined = (is_revoked and REVOKED or 0) + (is_disabled and DISABLED or 0)
+  if text and known[3] == new_version and known[5] == joined and known[6] == end_of_overlap then return 0 end
+  local parts = { whole(new_version), whole(expires), whole(joined), whole(end_of_overlap) }
+  local new_text = '["k",' .. cjson.encode(id) .. ',' .. table.concat(parts, ',') .. ']'
+  redis.call('HSET', STANDINGS, id, new_text)
+  redis.call('ZADD', ENDED, whole(expires), id)
+  tell(new_text)
+  return 1
 end
 
-local newer = {}
-for i = 2, #ARGV, 2 do
-  local text, entry = ARGV[i], cjson.decode(ARGV[i + 1])
-  local place = i / 2
-  if entry.k then
-    local known = redis.call('HGET', STANDINGS, entry.k)
-    local known_version = known and tonumber(cjson.decode(known)[3]) or 0
-    local record = redis.call('GET', KEYS[6 + place])
-    local record_version = record and tonumber(cjson.decode(record).v) or 0
-    if record_version > entry.v then
-      newer[#newer + 1] = place
-    elseif known_version < entry.v then
-      redis.call('HSET', STANDINGS, entry.k, text)
-      redis.call('ZADD', ENDED, whole(entry.x), entry.k)
-      tell(text)
-    end
-  elseif entry.f then
-    local known = redis.call('ZSCORE', FAMILIES, entry.f)
-    if not known or tonumber(known) < entry.u then
-      redis.call('ZADD', FAMILIES, whole(entry.u), entry.f)
-      tell(text)
+local written = 0
+for i = 2, #ARGV do
+  local entry = cjson.decode(ARGV[i])
+  if entry[1] == 'k' then
+    written = written + write_key(entry, KEYS[6 + i - 1])
+  elseif entry[1] == 'f' then
+    local known = redis.call('ZSCORE', FAMILIES, entry[2])
+    if not known or tonumber(known) < entry[3] then
+      redis.call('ZADD', FAMILIES, whole(entry[3]), entry[2])
+      tell(ARGV[i])
+      written = written + 1
     end
   else
-    local known = redis.call('HGET', CUT_OFFS, entry.c)
-    local before = known and tonumber(string.match(known, '^%d+')) or 0
-    if before < entry.b then
-      redis.call('HSET', CUT_OFFS, entry.c, whole(entry.b) .. ' ' .. whole(entry.u))
-      tell(text)
+    local field = entry[2] .. ':' .. entry[3]
+    local known = redis.call('HGET', CUT_OFFS, field)
+    if (known and tonumber(string.match(known, '^%d+')) or 0) < entry[4] then
+      redis.call('HSET', CUT_OFFS, field, whole(entry[4]) .. ' ' .. whole(entry[5]))
+      tell(ARGV[i])
+      written = written + 1
     end
   end
 end
-return newer
+return written

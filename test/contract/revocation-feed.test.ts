@@ -40,10 +40,10 @@ async function startInstance(port = redis.port) {
   const filled: string[] = [];
   const feed = createRevocationFeed({
     reading,
+    blockMs: 50,
     view,
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
-    newRandom: () => `epoch${made++}`,
     heard: (entry) => void filled.push(entry.kind),
     lost: () => void lost.push(1),
   });
@@ -161,7 +161,7 @@ describe("what one instance does, all hear", () => {
 });
 
 describe("a stream that was trimmed", () => {
-  test("is noticed by the gap in its numbers, and the snapshot replaces what is no longer so", async () => {
+  test("is noticed by the gap in its numbers, and the snapshot tells what is no longer so", async () => {
     const [one, two] = [await startInstance(), await startInstance()];
     const disabled = await put(one, newRecord());
     await put(one, { ...disabled, version: 2, disabled: true });
@@ -194,10 +194,11 @@ describe("a store that has lost its writes brings no key back", () => {
     await ignorant.feed.read();
     expect(endedIn(ignorant.view, record)).toBe("key_revoked");
     expect(endedIn((await startInstance()).view, record)).toBe("key_revoked");
-    // Without the merge: a snapshot that replaces would have forgotten it.
+    // Without the merge: what the snapshot alone tells would have forgotten it.
     await redis.cli("FLUSHALL");
-    await one.view.replace(snapshot(one.client, NOW), Number.MAX_SAFE_INTEGER);
-    expect(endedIn(one.view, record)).toBeUndefined();
+    const alone = createRevocationView();
+    for await (const portion of snapshot(one.client, NOW)) alone.apply(portion);
+    expect(endedIn(alone, record)).toBeUndefined();
   });
 
   test("a restart without its data: the same", async () => {
@@ -282,4 +283,132 @@ test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said
   const replicated = await startInstance(relay.port);
   expect(await store(1, replicated.client).commit(change())).not.toHaveProperty("durable");
   expect(await store(2, replicated.client).commit(change())).toMatchObject({ durable: false });
+});
+
+/** The primary goes with the last writes; meanwhile somebody was on the replica already. */
+async function failover(
+  early: (elsewhere: Instance, record: KeyRecord) => Promise<void>,
+  last: (one: Instance, record: KeyRecord) => Promise<void>,
+) {
+  const { relay, replica } = await startReplicated();
+  const one = await startInstance(relay.port);
+  const record = await put(one, newRecord());
+  await one.feed.read();
+  await expect.poll(() => replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
+  await replica.cli("REPLICAOF", "NO", "ONE");
+  await last(one, record);
+  await one.feed.read();
+  relay.leadTo(replica.port);
+  const elsewhere = await startInstance(replica.port);
+  await early(elsewhere, record);
+  await readUntilWell(one);
+  await readUntilWell(one);
+  await readUntilWell(elsewhere);
+  return { one, elsewhere, record, replica };
+}
+
+describe("whatever is lost, and whatever was written meanwhile", () => {
+  test("lost standings in one epoch, then a gap: stays revoked", async () => {
+    const [one, two] = [await startInstance(), await startInstance()];
+    const gone = await revoked(one);
+    await two.feed.read();
+    expect(endedIn(two.view, gone)).toBe("key_revoked");
+    await redis.cli("DEL", "latchkey:keys:standings");
+    await revoked(one);
+    await redis.cli("XTRIM", "latchkey:feed", "MAXLEN", "0");
+    await two.feed.read();
+    expect(endedIn(two.view, gone)).toBe("key_revoked");
+  });
+
+  test("revoked there, renamed twice here: stays revoked", async () => {
+    const { one, elsewhere, record } = await failover(
+      async (elsewhere, record) => {
+        await put(elsewhere, { ...record, version: 2, name: "a" });
+        await put(elsewhere, { ...record, version: 3, name: "b" });
+      },
+      async (one, record) => void (await put(one, { ...record, version: 2, revokedAt: NOW })),
+    );
+    expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
+      "key_revoked",
+      "key_revoked",
+    ]);
+  });
+
+  test("revoked there, disabled here under the same version: is known as revoked by all, later too", async () => {
+    const { one, elsewhere, record, replica } = await failover(
+      async (elsewhere, record) => void (await put(elsewhere, { ...record, version: 2, disabled: true })),
+      async (one, record) => void (await put(one, { ...record, version: 2, revokedAt: NOW })),
+    );
+    expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
+      "key_revoked",
+      "key_revoked",
+    ]);
+    expect(endedIn((await startInstance(replica.port)).view, record)).toBe("key_revoked");
+  });
+
+  test("disabled and enabled there (lost), disabled here: is refused everywhere", async () => {
+    const { one, elsewhere, record } = await failover(
+      async (elsewhere, record) => void (await put(elsewhere, { ...record, version: 2, disabled: true })),
+      async (one, record) => {
+        await put(one, { ...record, version: 2, disabled: true });
+        await put(one, { ...record, version: 3, disabled: false });
+      },
+    );
+    expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
+      "key_disabled",
+      "key_disabled",
+    ]);
+  });
+
+  test("disabled here after the failover is heard: is refused everywhere", async () => {
+    const { one, elsewhere, record } = await failover(
+      async () => undefined,
+      async (one, record) => {
+        await put(one, { ...record, version: 2, disabled: true });
+        await put(one, { ...record, version: 3, disabled: false });
+      },
+    );
+    await elsewhere.store.commit({
+      nowSeconds: NOW,
+      put: [{ ...record, version: 2, disabled: true }],
+      audit: [],
+    });
+    await readUntilWell(one);
+    await readUntilWell(elsewhere);
+    expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
+      "key_disabled",
+      "key_disabled",
+    ]);
+  });
+
+  test("a store that takes no writes is still read", async () => {
+    const one = await startInstance();
+    const gone = await revoked(one);
+    await one.feed.read();
+    await redis.cli("FLUSHALL");
+    await redis.cli("CONFIG", "SET", "maxmemory", "1");
+    try {
+      await one.feed.read();
+    } finally {
+      await redis.cli("CONFIG", "SET", "maxmemory", "0");
+    }
+    expect(endedIn(one.view, gone)).toBe("key_revoked");
+  });
+
+  test("a revocation repeated while too few replicas have it is not acknowledged", async () => {
+    const { client, view } = await startInstance();
+    const store = createKeyStore(client, {
+      recordRetentionSeconds: 1,
+      waitReplicas: 1,
+      replicaTimeoutMs: 100,
+      newRandom: () => "e",
+    });
+    const record = newRecord();
+    await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
+    const registry = { store, view, nowMs: Date.now, newRandom: () => `r${made++}`, digest: String } as never;
+    const origin = { caller: { kind: "admin", id: "t" } } as const;
+    const { revokeOne } = await import("../../src/core/key-ending.ts");
+    await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");
+    await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");
+  });
 });

@@ -252,6 +252,10 @@ async function startReplicated(): Promise<{ readonly relay: FaultRelay; readonly
     () => relay.close(),
   );
   await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
+  // What it was sent it may still be loading.
+  await expect
+    .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
+    .toContain("master_link_status:up");
   return { relay, replica };
 }
 

@@ -1,3 +1,4 @@
+import { browserRoutes } from "./api/browser-routes.ts";
 import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
 import { explainRoute } from "./api/explain-route.ts";
@@ -66,7 +67,8 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   ) => {
     const faulted = (error: unknown, requestId: string) =>
       options.log.error({ err: error, requestId }, `a call at ${name} met a fault`);
-    const door = await startHttpServer({ listen, endpoints, faulted });
+    const corsOrigins = settings.HTTP_CORS_ORIGINS ?? [];
+    const door = await startHttpServer({ listen, endpoints, faulted, corsOrigins });
     closing.later(name, door.close);
     return door;
   };
@@ -111,8 +113,8 @@ function endpointsOf(options: DoorOptions) {
     explainRoute(ports, options.explain),
   ];
   return {
-    open: [...open, ...pageRoutes(open, options.version)],
-    all: [...all, ...pageRoutes(all, options.version)],
+    open: [...open, ...browserRoutes(), ...pageRoutes(open, options.version)],
+    all: [...all, ...browserRoutes(), ...pageRoutes(all, options.version)],
   };
 }
 

@@ -91,3 +91,16 @@ export const redisUrl = z.string().refine((text) => {
   if (url?.protocol === "unix:") return url.pathname.length > 1;
   return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
 }, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH");
+
+/** Origins as browsers send them: scheme and host, no path. */
+export const origins = z.string().transform((text, context) => {
+  const list = text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+  for (const origin of list) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      context.addIssue(`"${origin}" is not an origin such as https://app.example.com`);
+  }
+  return list;
+});

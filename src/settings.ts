@@ -5,6 +5,7 @@ import {
   duration,
   flag,
   listen,
+  origins,
   redisUrl,
   secret,
   secrets,
@@ -121,6 +122,11 @@ export const SETTINGS = {
     meaning: "the same for calls of the key API; 0: the peer",
     default: "0",
     schema: count(32),
+  },
+  HTTP_CORS_ORIGINS: {
+    meaning:
+      "origins from which pages may call the key API, comma-separated, such as https://app.example.com",
+    schema: origins,
   },
   ENVIRONMENT: {
     meaning: "`production` refuses to start with anything unsafe",

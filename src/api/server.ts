@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
 import type { Endpoint } from "./endpoint.ts";
@@ -24,6 +25,8 @@ export interface HttpServer {
 export interface HttpServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly endpoints: readonly Endpoint[];
+  /** Pages of these origins may call. */
+  readonly corsOrigins?: readonly string[];
   /** Hears of every fault that became an answer. */
   readonly faulted: (error: unknown, requestId: string) => void;
 }
@@ -39,6 +42,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
   });
   acceptBodies(server);
+  if (options.corsOrigins?.length) await allowOrigins(server, options.corsOrigins);
   server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
     answerError(error, request.id, reply, options.faulted),
   );
@@ -93,6 +97,24 @@ function acceptBodies(server: FastifyInstance): void {
       }
     });
   }
+}
+
+/** What a page of another origin may send, and what it may read. No cookies: a key is in a header. */
+async function allowOrigins(server: FastifyInstance, origins: readonly string[]): Promise<void> {
+  await server.register(cors, {
+    origin: [...origins],
+    methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    allowedHeaders: ["authorization", "x-api-key", "content-type", "idempotency-key", "accept-key-version"],
+    exposedHeaders: [
+      "retry-after",
+      "link",
+      "deprecation",
+      "sunset",
+      "x-latchkey-upgrade",
+      "x-latchkey-reason",
+    ],
+    maxAge: 600,
+  });
 }
 
 /** The one catch of this door. */

@@ -1,0 +1,29 @@
+import { readFileSync } from "node:fs";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+
+const SCRIPT = readFileSync(new URL("../browser/api-auth-migration.js", import.meta.url), "utf8");
+const MODULE = `${SCRIPT}\nexport const { create, ApiAuth } = globalThis.ApiAuthMigration;\n`;
+
+/** The client for browsers, as a classic script and as an ES module. */
+export function browserRoutes(): readonly Endpoint[] {
+  return [script("/api-auth-migration.js", SCRIPT), script("/api-auth-migration.mjs", MODULE)];
+}
+
+function script(path: string, text: string): Endpoint {
+  return endpoint({
+    method: "GET",
+    path,
+    summary: path.endsWith(".mjs") ? "The browser client, as an ES module" : "The browser client",
+    security: "none",
+    answer: { status: 200, description: "A script." },
+    problems: [],
+    handle: async ({ reply }) =>
+      reply
+        .type("text/javascript; charset=utf-8")
+        .header("cache-control", "public, max-age=300")
+        .header("access-control-allow-origin", "*")
+        .header("cross-origin-resource-policy", "cross-origin")
+        .send(text),
+  });
+}

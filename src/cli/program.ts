@@ -8,6 +8,7 @@ import { addLimitsCommand } from "./limits.ts";
 import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy.ts";
 import { serve } from "./serve.ts";
+import { addSmokeCommand } from "./smoke.ts";
 
 export interface Program {
   /** Runs one command; resolves with the exit code: 0 done, 1 failed, 2 called wrongly. */
@@ -42,6 +43,7 @@ export function buildProgram(io: Io): Program {
   addMigrationCommand(program, io, finish);
   addExplainCommand(program, io, finish);
   addPolicyCommand(program, io, finish);
+  addSmokeCommand(program, io, finish);
   return {
     async run(args) {
       try {

@@ -1,0 +1,221 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { buildProgram } from "../../src/cli/program.ts";
+import { SMOKE_SECTIONS } from "../../src/cli/smoke-checks.ts";
+import { createClient } from "../../src/client/client.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const ADMIN_TOKEN = newSecret();
+const OPEN_ROLES = "guards: { open_calls: 100000/s }";
+
+/** One call on its way through a server that is made wrong on purpose. */
+interface Passing {
+  readonly path: string;
+  readonly token: string;
+  /** How often this path was called before. */
+  readonly before: number;
+  status: number;
+  text: string;
+}
+type Wrong = (call: Passing) => void;
+
+let latchkey: TestedLatchkey;
+let upstream: Upstream;
+let envoy: EnvoyProcess;
+let wrongServer: Server;
+let wrongUrl: string;
+let wrong: Wrong = () => undefined;
+let calls: Map<string, number>;
+
+beforeAll(async () => {
+  [latchkey, upstream] = await Promise.all([
+    startLatchkey({ JWT_SECRET: newSecret(), ADMIN_TOKEN }, { policy: OPEN_ROLES }),
+    startUpstream(),
+  ]);
+  envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+  wrongServer = createServer((request, response) => void passOn(request, response));
+  await new Promise<void>((resolve) => wrongServer.listen(0, "127.0.0.1", resolve));
+  const address = wrongServer.address();
+  wrongUrl = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+});
+afterAll(async () => {
+  wrongServer?.closeAllConnections();
+  wrongServer?.close();
+  await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
+});
+
+/** To Latchkey, or to Envoy for paths that are no API; then whatever is to go wrong. */
+async function passOn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(Buffer.from(part));
+  const path = request.url ?? "/";
+  const target = path.startsWith("/api/") ? `http://${latchkey.http}` : `http://127.0.0.1:${envoy.port}`;
+  const { authorization, "content-type": type } = request.headers;
+  const answer = await fetch(target + path, {
+    method: request.method ?? "GET",
+    headers: { ...(authorization && { authorization }), ...(type && { "content-type": type }) },
+    body: parts.length > 0 ? Buffer.concat(parts) : null,
+  });
+  const before = calls.get(path) ?? 0;
+  calls.set(path, before + 1);
+  const reason = answer.headers.get("x-latchkey-reason");
+  const call = { path, token: authorization ?? "", before, status: answer.status, text: await answer.text() };
+  wrong(call);
+  response
+    .writeHead(call.status, {
+      "content-type": answer.headers.get("content-type") ?? "text/plain",
+      ...(reason !== null && call.status === answer.status && { "x-latchkey-reason": reason }),
+    })
+    .end(call.status === 204 ? undefined : call.text);
+}
+
+async function smoke(args: readonly string[], token?: string) {
+  const printed: string[] = [];
+  calls = new Map();
+  const program = buildProgram({
+    environment: token === undefined ? {} : { LATCHKEY_TOKEN: token },
+    print: (text) => void printed.push(text),
+    complain: (text) => void printed.push(text),
+  });
+  const exitCode = await program.run(["smoke", ...args]);
+  return { exitCode, output: printed.join("\n") };
+}
+
+test("a working deployment passes, in the form that the guide shows, and nothing is left behind", async () => {
+  const args = [`http://${latchkey.http}`, "--envoy", `http://127.0.0.1:${envoy.port}`];
+  const { exitCode, output } = await smoke(args, ADMIN_TOKEN);
+  expect(output).not.toContain("✗");
+  expect(exitCode).toBe(0);
+  for (const line of [
+    `API Key System Integration Test\n${"=".repeat(50)}`,
+    "Testing V2 Endpoints (JWT-based System)",
+    "  ✓ PASS V2 Basic Registration\n  ✓ PASS V2 Validation",
+    "Testing V2 Refresh Flow\n  ✓ PASS Early Refresh Rejection",
+    "Testing Role-Based Permissions\n  ✓ PASS Basic Role\n  ✓ PASS Contributor Role\n  ✓ PASS Node_Operator Role",
+    `Test Summary\n${"=".repeat(50)}\nTotal Tests: 17\nPassed: 17\nFailed: 0\n\n✨ All tests passed! The integration is working correctly.`,
+  ])
+    expect(output).toContain(line);
+  const left: string[] = [];
+  for await (const key of createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN }).keys.all())
+    if (key.status !== "revoked") left.push(key.key_id);
+  expect(left).toEqual([]);
+  expect(output).not.toMatch(/eyJ|lk1_/);
+});
+
+test("without an operator's token what needs one is skipped, which is no success unless it is allowed", async () => {
+  const url = `http://${latchkey.http}`;
+  const { exitCode, output } = await smoke([url]);
+  expect(output).toContain("– SKIP Contributor Role: the role contributor is an operator's to give");
+  expect(output).toContain("What was tested passed; what was skipped was not tested.");
+  expect([exitCode, (await smoke([url, "--allow-skips"])).exitCode]).toEqual([1, 0]);
+});
+
+test("as JSON it says the same", async () => {
+  const { output } = await smoke([`http://${latchkey.http}`, "--json"], ADMIN_TOKEN);
+  expect(JSON.parse(output)).toMatchObject({ passed: 14, failed: 0, skipped: 0 });
+});
+
+test("a server that is not there fails every line, and ends", async () => {
+  const { exitCode, output } = await smoke(["http://127.0.0.1:1"], ADMIN_TOKEN);
+  expect(exitCode).toBe(1);
+  expect(output).toContain("✗ FAIL V2 Basic Registration");
+});
+
+const json = (call: Passing, change: (body: Record<string, unknown>) => void) => {
+  const body = JSON.parse(call.text);
+  change(body);
+  call.text = JSON.stringify(body);
+};
+const ofRole =
+  (role: string): Wrong =>
+  (call) => {
+    if (call.path.endsWith("/validate") && call.text.includes(`"role":"${role}"`))
+      json(call, (body) => {
+        body["role"] = "another";
+      });
+  };
+/** Everything that is revoked or forged passes for good. */
+const everythingIsGood: Wrong = (call) => {
+  if (call.path.endsWith("/validate") && call.status === 401 && call.token !== "") {
+    call.status = 200;
+    call.text = JSON.stringify({ valid: true, key_id: "k", role: "basic", scopes: ["a"], expires_at: null });
+  }
+};
+
+describe("each line can fail", () => {
+  const servers: Readonly<Record<string, Wrong>> = {
+    "V2 Endpoints Available": (call) => {
+      if (call.path.endsWith("/validate") && call.token === "") call.status = 404;
+    },
+    "V2 Basic Registration": (call) => {
+      if (call.path.endsWith("/v2/register"))
+        json(call, (body) => {
+          body["api_key"] = "opaque";
+        });
+    },
+    "V2 Validation": (call) => {
+      if (call.path.endsWith("/validate") && call.status === 200)
+        json(call, (body) => {
+          body["key_id"] = "another";
+        });
+    },
+    "V2 Forged Key Rejection": everythingIsGood,
+    "Early Refresh Rejection": (call) => {
+      if (call.path.endsWith("/refresh")) call.status = 200;
+    },
+    "Rotation by an Operator": (call) => {
+      if (call.path.endsWith("/rotate")) call.status = 500;
+    },
+    "Basic Role": ofRole("basic"),
+    "Contributor Role": ofRole("contributor"),
+    "Node_Operator Role": ofRole("node_operator"),
+    "V1 Registration": (call) => {
+      if (call.path.endsWith("/register_api_key")) call.status = 500;
+    },
+    "V1 Validation": (call) => {
+      // Its expiry is null: it is the V1 key that is asked about.
+      if (call.path.endsWith("/validate") && call.text.includes('"expires_at":null')) call.status = 401;
+    },
+    "V1 to V2 Migration": (call) => {
+      if (call.path.endsWith("/migrate"))
+        json(call, (body) => {
+          body["key_id"] = `basic_${call.before}`;
+        });
+    },
+    "V1 Key Stays Valid": (call) => {
+      const migrated = calls.get("/api/auth/v2/migrate") ?? 0;
+      if (migrated > 0 && call.path.endsWith("/validate") && call.text.includes('"expires_at":null'))
+        call.status = 401;
+    },
+    Revocation: everythingIsGood,
+    "Envoy Refuses a Request Without a Key": (call) => {
+      if (!call.path.startsWith("/api/") && call.status === 401) call.status = 200;
+    },
+    "Envoy Lets a Good Key Through": (call) => {
+      if (!call.path.startsWith("/api/") && call.status === 200) call.status = 403;
+    },
+    "Envoy Refuses a Revoked Key": (call) => {
+      if (!call.path.startsWith("/api/") && call.status === 401) call.status = 200;
+    },
+  };
+
+  test("there is a wrong server for every line", () => {
+    const names = SMOKE_SECTIONS.flatMap(({ checks }) => checks.map(({ name }) => name));
+    expect(Object.keys(servers).sort()).toEqual([...names].sort());
+  });
+
+  test.each(Object.entries(servers))("%s", async (name, server) => {
+    wrong = server;
+    const { exitCode, output } = await smoke([wrongUrl, "--envoy", wrongUrl], ADMIN_TOKEN);
+    wrong = () => undefined;
+    expect(output).toContain(`✗ FAIL ${name}: `);
+    expect(exitCode).toBe(1);
+  });
+});

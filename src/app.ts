@@ -1,4 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
+import type { Audit } from "./audit.ts";
+import { openAudit } from "./audit.ts";
 import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
@@ -22,7 +24,7 @@ import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
-import { adminTokens, jwtSecret, keyHashSecrets } from "./secrets.ts";
+import { adminTokens, auditKey, jwtSecret, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
@@ -46,8 +48,13 @@ export interface AppOptions {
   readonly closing: Closing;
 }
 
+export interface RunningApp extends RunningDoors {
+  /** Somebody has put the log files aside. */
+  reopenLogs(): void;
+}
+
 /** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
-export async function startApp(options: AppOptions): Promise<RunningDoors> {
+export async function startApp(options: AppOptions): Promise<RunningApp> {
   const { settings, log } = options;
   let legacy: LegacyParts | undefined;
   const metrics = createMetrics(options.version, () => legacy?.migration.state().phase ?? "silent");
@@ -68,16 +75,18 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   legacy = createLegacyParts(legacyForm, () => stores.keys, log);
   await followPhases(options, legacy);
   const { registry, verifier } = await openRegistry(options, stores, { view, metrics, legacy, legacyForm });
-  const upkeep = createUpkeep({
-    ...registry,
-    faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
-  });
-  options.closing.later("the upkeep", upkeep.close);
+  const upkeep = startUpkeep(options, registry);
   const admins = await adminTokens(settings, stores.secrets, log);
   const deciding = decidingParts(options, { registry, verifier, stores });
-  const check = joinCheck(options, { deciding, metrics, upkeep });
+  const audit = openAudit({
+    ...options,
+    key: await auditKey(settings, stores.secrets, log),
+    store: stores.audit,
+    metrics,
+  });
+  const check = joinCheck(options, { deciding, metrics, upkeep, audit });
   const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
-  return openDoors({
+  const doors = await openDoors({
     ...options,
     explain: createExplain({ authorize: createAuthorize(looking), policy, nowMs: Date.now }),
     registry,
@@ -86,8 +95,19 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     metrics,
     adminTokens: admins,
     bucketAdmin: stores.bucketAdmin,
+    audit: stores.audit,
     fleet,
   });
+  return { ...doors, reopenLogs: audit.reopen };
+}
+
+function startUpkeep({ log, closing }: AppOptions, registry: Registry): Upkeep {
+  const upkeep = createUpkeep({
+    ...registry,
+    faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
+  });
+  closing.later("the upkeep", upkeep.close);
+  return upkeep;
 }
 
 async function openRegistry(
@@ -194,9 +214,10 @@ interface CheckParts {
   readonly deciding: AuthorizePorts;
   readonly metrics: Metrics;
   readonly upkeep: Upkeep;
+  readonly audit: Audit;
 }
 
-function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep }: CheckParts): Check {
+function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep, audit }: CheckParts): Check {
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
@@ -205,6 +226,10 @@ function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep }: C
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
+      const { request } = about;
+      audit.decided(decision, about, policy.current(), () =>
+        request ? deciding.clientAddress(request) : "",
+      );
       if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
     },
     faulted: (error, decisionId) =>

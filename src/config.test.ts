@@ -107,6 +107,7 @@ describe("production", () => {
     ENVIRONMENT: "production",
     JWT_SECRET: strong(),
     KEY_HASH_SECRET: strong(),
+    AUDIT_KEY: strong(),
     ADMIN_TOKEN: strong(),
   });
 

@@ -86,6 +86,7 @@ function productionProblems(settings: Settings): string[] {
       settings.KEY_HASH_SECRET === undefined ? [] : [settings.KEY_HASH_SECRET],
       true,
     ),
+    ...secretProblems("AUDIT_KEY", settings.AUDIT_KEY === undefined ? [] : [settings.AUDIT_KEY], true),
     ...secretProblems("KEY_HASH_SECRET_PREVIOUS", settings.KEY_HASH_SECRET_PREVIOUS ?? [], false),
     ...(settings.ADMIN_TOKEN === "off"
       ? []

@@ -1,3 +1,4 @@
+import { auditRoute } from "./api/audit-route.ts";
 import { browserRoutes } from "./api/browser-routes.ts";
 import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
@@ -15,7 +16,7 @@ import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
 import { revocationsAreStale } from "./core/authorize.ts";
 import type { Explain } from "./core/explain.ts";
-import type { BucketAdmin, KeyVerifier } from "./core/ports.ts";
+import type { AuditStore, BucketAdmin, KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
@@ -53,6 +54,7 @@ interface DoorOptions {
   readonly bucketAdmin: BucketAdmin;
   readonly explain: Explain;
   readonly fleet: Fleet;
+  readonly audit: AuditStore;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -110,6 +112,7 @@ function endpointsOf(options: DoorOptions) {
     ...limitRoutes(ports, options.bucketAdmin),
     ...policyRoutes(ports, options.policy),
     ...migrationRoutes(ports),
+    auditRoute(ports, options.audit),
     explainRoute(ports, options.explain),
   ];
   return {

@@ -41,6 +41,11 @@ export async function keyHashSecrets(
   return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
 }
 
+/** What seals the audit chain. */
+export async function auditKey(settings: Settings, keeper: SecretKeeper, log: Log): Promise<string> {
+  return settings.AUDIT_KEY ?? (await madeSecret("AUDIT_KEY", keeper, log));
+}
+
 /** Operators' first credentials; none when they are switched off. */
 export async function adminTokens(
   settings: Settings,

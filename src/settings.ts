@@ -57,6 +57,21 @@ export const SETTINGS = {
     secret: true,
     schema: secrets,
   },
+  AUDIT_KEY: {
+    meaning: "seals the audit chain; at least 32 bytes, and known to nobody who could want to change a line",
+    secret: true,
+    schema: secret,
+  },
+  AUDIT_FILE: {
+    meaning: "where audit lines are written beside stdout, or `off`",
+    default: "logs/api.log",
+    schema: word,
+  },
+  AUDIT_RETENTION: {
+    meaning: "how long the store keeps audit events",
+    default: "90d",
+    schema: duration,
+  },
   JWT_ISSUER: { meaning: "the `iss` of every key", default: "blyan-api", schema: word },
   JWT_AUDIENCE: { meaning: "the `aud` of every key", default: "latchkey", schema: word },
   ADMIN_TOKEN: {

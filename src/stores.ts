@@ -5,14 +5,16 @@ import type { LeasePool } from "./core/lease-pool.ts";
 import { createLeasePool } from "./core/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
 import type { Policy } from "./core/policy.ts";
-import type { BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
+import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
+import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-store.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { joinFleet } from "./fleet.ts";
 import { randomText } from "./random.ts";
+import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
@@ -49,6 +51,7 @@ export interface Stores {
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
+  readonly audit: AuditStore;
   /** What other instances tell. */
   readonly fleet: Fleet;
 }
@@ -94,6 +97,7 @@ async function openEmbedded({ settings, closing, view }: StoresOptions): Promise
   return {
     keys,
     fleet: ALONE,
+    audit: createEmbeddedAuditStore(database),
     buckets,
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
@@ -123,6 +127,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
       newRandom: randomText,
     }),
     fleet,
+    audit: createRedisAuditStore(client, instanceId),
     buckets,
     bucketAdmin: createBucketAdmin(client, buckets.forget),
     secrets: createRedisKeeper(client),

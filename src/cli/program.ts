@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
+import { addAuditCommand } from "./audit.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addImportCommand } from "./import.ts";
 import type { Io } from "./io.ts";
@@ -44,6 +45,7 @@ export function buildProgram(io: Io): Program {
   addExplainCommand(program, io, finish);
   addPolicyCommand(program, io, finish);
   addSmokeCommand(program, io, finish);
+  addAuditCommand(program, io, finish);
   return {
     async run(args) {
       try {

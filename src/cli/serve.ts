@@ -23,10 +23,15 @@ export async function serve(io: Io): Promise<number> {
 async function run(settings: Settings, policy: PolicyInForce, log: Log): Promise<number> {
   const closing = createClosing();
   const signals = catchSignals();
-  const onHangUp = () => void policy.reload();
+  let reopenLogs = () => {};
+  const onHangUp = () => {
+    policy.reload();
+    reopenLogs();
+  };
   process.on("SIGHUP", onHangUp);
   try {
     const app = await startApp({ settings, policy, version: VERSION, log, closing });
+    reopenLogs = app.reopenLogs;
     log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, "ready");
     const signal = await signals.first;
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");

@@ -1,5 +1,7 @@
 import { createTransport } from "./transport.ts";
 import type {
+  AuditEvents,
+  AuditQuery,
   CutOff,
   DescribedRequest,
   Explanation,
@@ -122,6 +124,7 @@ function operatorCalls({ call, json }: Transport) {
       /** Has one instance look at its file now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
+    audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
       /** For all instances; `from-policy` gives the phase back to the policy file. */

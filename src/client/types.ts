@@ -214,3 +214,27 @@ export interface ImportOptions {
   /** The number of the first of these lines, for the report. */
   readonly first_line?: number;
 }
+
+export interface AuditQuery {
+  /** Events after this cursor; the newest ones without. */
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+export interface AuditEvents {
+  readonly events: readonly {
+    readonly cursor: string;
+    readonly event_id: string;
+    readonly time: string;
+    readonly event: string;
+    readonly outcome: "done" | "refused";
+    readonly reason: string | null;
+    readonly actor: string;
+    readonly address: string | null;
+    readonly request_id: string | null;
+    readonly key_id: string | null;
+    readonly family: string | null;
+    readonly owner: string | null;
+    readonly role: string | null;
+  }[];
+}

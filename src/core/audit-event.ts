@@ -33,4 +33,6 @@ export type AuditEventName =
   | "legacy_key_registered"
   | "legacy_key_migrated"
   | "legacy_keys_imported"
-  | "migration_phase_set";
+  | "migration_phase_set"
+  /** What a store has kept cannot be read. */
+  | "damaged";

@@ -63,6 +63,12 @@ export interface Policy {
   /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
   readonly legacyRateLimit: boolean;
   readonly migration: MigrationPlan;
+  readonly audit: {
+    /** Which Checks leave a line. */
+    readonly requests: "refusals" | "all" | "off";
+    /** The share of those, from above 0 to 1. */
+    readonly sample: number;
+  };
   readonly guards: {
     /** Keys that are none, for each client address: beyond it they are turned away unjudged to the client. */
     readonly failures: BucketLimit;

@@ -162,6 +162,24 @@ export interface KeyStore {
   sweep(nowSeconds: number, limit: number): Promise<number>;
 }
 
+/** An event of the registry, as the store keeps it. */
+export interface StoredEvent {
+  /** Its place; opaque. */
+  readonly cursor: string;
+  readonly event: AuditEvent;
+}
+
+/** The events of the registry: the store's copy is the truth, the log's is written from it. */
+export interface AuditStore {
+  /** Events that are in no log yet, for this instance to write; they are given again until they are done. */
+  claim(limit: number): Promise<readonly StoredEvent[]>;
+  done(cursors: readonly string[]): Promise<void>;
+  /** The newest ones, or those after a place; oldest first. Throws RangeError on a place that is none. */
+  read(query: { readonly after?: string; readonly limit: number }): Promise<readonly StoredEvent[]>;
+  /** Forgets what was before that time, milliseconds. */
+  sweep(beforeMs: number): Promise<void>;
+}
+
 /** Makes the token of a record. */
 export interface KeySigner {
   sign(record: KeyRecord): Promise<string>;

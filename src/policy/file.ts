@@ -174,6 +174,7 @@ function toPolicy(
       migrateUntil:
         document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
     },
+    audit: document.audit,
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {

@@ -163,6 +163,12 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
   migration: migration.prefault({}),
+  audit: z
+    .strictObject({
+      requests: z.enum(["refusals", "all", "off"]).default("refusals"),
+      sample: z.number().gt(0).max(1).default(1),
+    })
+    .prefault({}),
   requests: z
     .strictObject({
       path_params: z.enum(["reject", "strip"]).default("reject"),

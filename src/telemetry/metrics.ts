@@ -11,6 +11,8 @@ export interface Metrics {
   issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
   policyInForce(policy: Policy): void;
+  auditLines(kind: "lifecycle" | "request" | "gap", lines: number): void;
+  auditDropped(): void;
   /** Asked at each scrape. */
   revocationStaleness(seconds: () => number): void;
   policyReload(result: "taken" | "refused"): void;
@@ -47,6 +49,8 @@ export function createMetrics(version: string, phase: () => string): Metrics {
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
     },
     revocationStaleness: (seconds) => addStaleness(registry, seconds),
+    auditLines: (kind, lines) => instruments.auditLines.inc({ kind }, lines),
+    auditDropped: () => instruments.auditDropped.inc(),
     policyReload: (result) => instruments.policyReloads.inc({ result }),
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
@@ -85,6 +89,8 @@ function createInstruments(registers: Registry[]) {
       "result",
     ]),
     legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
+    auditLines: counter("audit_lines_total", "Lines of the audit log.", ["kind"]),
+    auditDropped: counter("audit_dropped_total", "Lines about requests that found no room.", []),
     keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
     leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),

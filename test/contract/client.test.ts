@@ -1,6 +1,7 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
+import type { auditAnswer, auditQuery } from "../../src/api/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/explain-schemas.ts";
 import type { importAnswer, legacyIssued, migrationAnswer } from "../../src/api/legacy-schemas.ts";
 import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/policy-schemas.ts";
@@ -20,6 +21,8 @@ import { createClient } from "../../src/client/client.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type {
+  AuditEvents,
+  AuditQuery,
   CutOff,
   DescribedRequest,
   Explanation,
@@ -99,6 +102,7 @@ test("the client has every call of the document, and no other", async () => {
       policy.show(),
       policy.roles(),
       policy.reload(),
+      calls.audit(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
       calls.migrate("k"),
       keys.import("{}"),
@@ -133,6 +137,8 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<Frozen<z.output<typeof policyAnswer>>>().toEqualTypeOf<PolicyInForce>();
   expectTypeOf<Frozen<z.output<typeof rolesAnswer>>>().toEqualTypeOf<Roles>();
   expectTypeOf<Frozen<z.output<typeof reloadAnswer>>>().toEqualTypeOf<Reload>();
+  expectTypeOf<Frozen<z.output<typeof auditAnswer>>>().toEqualTypeOf<AuditEvents>();
+  expectTypeOf<keyof z.input<typeof auditQuery>>().toEqualTypeOf<keyof AuditQuery>();
   expectTypeOf<Frozen<z.output<typeof migrationAnswer>>>().toEqualTypeOf<MigrationStatus>();
   expectTypeOf<Frozen<z.output<typeof importAnswer>>>().toEqualTypeOf<ImportReport>();
   expectTypeOf<Frozen<z.output<typeof legacyIssued>>>().toEqualTypeOf<LegacyIssuedKey>();

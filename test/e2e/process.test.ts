@@ -9,6 +9,7 @@ const production = () => ({
   ENVIRONMENT: "production",
   JWT_SECRET: newSecret(),
   KEY_HASH_SECRET: newSecret(),
+  AUDIT_KEY: newSecret(),
   ADMIN_TOKEN: newSecret(),
   OPERATOR_LISTEN: "127.0.0.1:0",
 });

@@ -197,7 +197,12 @@ test("without Redis a registration is a 503 with Retry-After, and leaves nothing
 });
 
 test("production does not start on a Redis without password", async () => {
-  const secrets = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+  const secrets = {
+    JWT_SECRET: newSecret(),
+    KEY_HASH_SECRET: newSecret(),
+    AUDIT_KEY: newSecret(),
+    ADMIN_TOKEN: newSecret(),
+  };
   const started = startLatchkey({
     ...secrets,
     ENVIRONMENT: "production",

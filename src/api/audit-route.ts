@@ -1,0 +1,92 @@
+import { z } from "zod";
+import type { AuditStore } from "../core/ports.ts";
+import type { ApiPorts } from "./calls.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endpoint } from "./endpoint.ts";
+import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
+import { sendProblem } from "./problem.ts";
+
+const DEFAULT_LIMIT = 100;
+
+export const auditQuery = z
+  .strictObject({
+    after: z
+      .string()
+      .max(64)
+      .optional()
+      .meta({ description: "Events after this cursor; the newest ones without." }),
+    limit: z
+      .string()
+      .regex(/^\d{1,4}$/, "must be a whole number")
+      .transform(Number)
+      .pipe(z.int().min(1).max(500))
+      .optional(),
+  })
+  .meta({ title: "AuditQuery" });
+
+export const auditAnswer = z
+  .object({
+    events: z.array(
+      z.object({
+        cursor: z.string(),
+        event_id: z.string(),
+        time: z.string(),
+        event: z.string(),
+        outcome: z.enum(["done", "refused"]),
+        reason: z.string().nullable(),
+        actor: z.string(),
+        address: z.string().nullable(),
+        request_id: z.string().nullable(),
+        key_id: z.string().nullable(),
+        family: z.string().nullable(),
+        owner: z.string().nullable(),
+        role: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ title: "AuditEvents" });
+
+/** What happened to keys: who did it, to which, with what outcome. */
+export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/audit",
+    summary: "Read the audit events",
+    description: "Oldest first. What happened to keys; lines about requests are in the log alone.",
+    security: "operator",
+    query: auditQuery,
+    answer: { status: 200, description: "Events.", schema: auditAnswer },
+    problems: OPERATOR_PROBLEMS,
+    handle: (call) =>
+      asOperator(call, ports, "audit:read", async () => {
+        const { after, limit = DEFAULT_LIMIT } = call.query;
+        try {
+          const events = await store.read({ limit, ...(after !== undefined && { after }) });
+          return call.reply.send({ events: events.map(eventBody) });
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error;
+          return sendProblem(call.reply, "request_invalid", {
+            errors: [{ pointer: "#/query/after", detail: "no such cursor" }],
+          });
+        }
+      }),
+  });
+}
+
+function eventBody({ cursor, event }: Awaited<ReturnType<AuditStore["read"]>>[number]) {
+  return {
+    cursor,
+    event_id: event.eventId,
+    time: new Date(event.atMs).toISOString(),
+    event: event.event,
+    outcome: event.outcome,
+    reason: event.reason ?? null,
+    actor: event.actor,
+    address: event.address ?? null,
+    request_id: event.requestId ?? null,
+    key_id: event.keyId ?? null,
+    family: event.family ?? null,
+    owner: event.owner ?? null,
+    role: event.role ?? null,
+  };
+}

@@ -1,0 +1,118 @@
+import type { Closing } from "./closing.ts";
+import type { Decision } from "./core/decision.ts";
+import type { Policy } from "./core/policy.ts";
+import type { AuditStore } from "./core/ports.ts";
+import { headerLines } from "./core/request.ts";
+import type { CheckFacts } from "./envoy/check.ts";
+import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { randomText } from "./random.ts";
+import type { Settings } from "./settings.ts";
+import { openAuditFile } from "./telemetry/audit-file.ts";
+import type { AuditLog } from "./telemetry/audit-log.ts";
+import { createAuditLog } from "./telemetry/audit-log.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+const WRITE_EVERY_MS = 200;
+const CHECKPOINT_EVERY_MS = 60_000;
+const SWEEP_EVERY_MS = 600_000;
+const PORTION = 200;
+
+const WORDS = {
+  failed:
+    "the audit log is not written; what waits is written when that is mended, and nothing of the registry is lost",
+  healed: "the audit log is written again",
+};
+
+export interface AuditParts {
+  readonly settings: Settings;
+  readonly key: string;
+  readonly store: AuditStore;
+  readonly log: Log;
+  readonly closing: Closing;
+  readonly metrics: Metrics;
+}
+
+/** What an instance writes down for those who must account for it. */
+export interface Audit {
+  /** Notes a decision, as the policy says; costs it next to nothing. */
+  decided(decision: Decision, facts: CheckFacts, policy: Policy, address: () => string): void;
+  /** The file has been put aside. */
+  reopen(): void;
+}
+
+/** Opens the audit log, and brings the store's events into it from now on. */
+export function openAudit({ settings, key, store, log, closing, metrics }: AuditParts): Audit {
+  const path = settings.AUDIT_FILE;
+  const file = path === "off" ? undefined : openAuditFile(path, key, Date.now);
+  if (file !== undefined) closing.later("the audit file", file.close);
+  const lines = createAuditLog({
+    key,
+    file,
+    print: (line) => process.stdout.write(`${line}\n`),
+    newRandom: randomText,
+    nowMs: Date.now,
+    observe: metrics.auditLines,
+    dropped: metrics.auditDropped,
+  });
+  const write = async () => {
+    lines.flush();
+    await writeEvents(lines, store);
+  };
+  closing.later("what waits for the audit log", write);
+  closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, WORDS)));
+  const checkpoint = async () => log.info({ checkpoint: lines.state() }, "audit checkpoint");
+  closing.later(
+    "audit checkpoints",
+    everyTurn(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
+  );
+  const sweep = () => store.sweep(Date.now() - settings.AUDIT_RETENTION * 1000);
+  closing.later(
+    "forgetting old audit events",
+    everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
+  );
+  return {
+    reopen: () => file?.reopen(),
+    decided(decision, facts, policy, address) {
+      const { requests, sample } = policy.audit;
+      if (requests === "off" || (requests === "refusals" && decision.verdict === "allow")) return;
+      if (sample < 1 && Math.random() >= sample) return;
+      const from = address();
+      lines.request(() => requestFields(decision, facts, from));
+    },
+  };
+}
+
+/** Events are done when they are in the log: a crash in between writes them twice, under one event id. */
+async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
+  for (;;) {
+    const events = await store.claim(PORTION);
+    lines.events(events.map(({ event }) => event));
+    await store.done(events.map(({ cursor }) => cursor));
+    if (events.length < PORTION) return;
+  }
+}
+
+/** Enough to decide the request anew under another policy; never a key, and no query. */
+function requestFields(decision: Decision, { decisionId, mode, request }: CheckFacts, address: string) {
+  const { principal, route } = decision;
+  return {
+    decision_id: decisionId,
+    verdict: decision.verdict,
+    reason: decision.reason,
+    mode,
+    route: route?.label,
+    cost: route?.cost,
+    key_id: principal?.keyId,
+    family: principal?.family,
+    owner: principal?.owner,
+    role: principal?.role,
+    scopes: principal?.scopes,
+    method: request?.method,
+    host: request?.host,
+    path: request?.path.path,
+    scheme: request?.scheme,
+    address,
+    request_id: request && headerLines(request, "x-request-id")[0]?.slice(0, 128),
+  };
+}

@@ -1,0 +1,62 @@
+import { createHmac } from "node:crypto";
+
+/** Members of an audit line, besides those of the chain. */
+export type AuditFields = Readonly<Record<string, unknown>>;
+
+/** Where a chain stands. */
+export interface ChainState {
+  /** Names the chain: one an instance, across its restarts where it finds its state again. */
+  readonly instance: string;
+  /** Number of the last line; 0 before the first. */
+  readonly n: number;
+  /** HMAC of the last line. */
+  readonly hmac: string;
+}
+
+/** By which the lines are found among others: the deployment guide greps for it. */
+export const AUDIT_MARK = "API_AUDIT";
+
+// What terminals act on and what some readers take for the end of a line. JSON escapes the rest.
+const UNSAFE = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** Makes lines, each sealed over itself and its predecessor under a key that whoever forges a line does not have. */
+export function createAuditChain(key: string, first: ChainState) {
+  let state = first;
+  return {
+    state: () => state,
+    /** One line, without its end. */
+    seal(fields: AuditFields): string {
+      const n = state.n + 1;
+      const sealed = { audit: AUDIT_MARK, instance: state.instance, n, ...fields, prev: state.hmac };
+      const body = JSON.stringify(sealed).replace(UNSAFE, escaped);
+      const hmac = hmacOf(key, body);
+      state = { instance: state.instance, n, hmac };
+      return `${body.slice(0, -1)},"hmac":"${hmac}"}`;
+    },
+  };
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+export function hmacOf(key: string, body: string): string {
+  return createHmac("sha256", key).update(body).digest("base64url");
+}
+
+const SEALED = /^(\{.*),"hmac":"([A-Za-z0-9_-]{43})"\}$/s;
+
+export interface SealedLine extends ChainState {
+  readonly prev: string;
+}
+
+/** A line that was sealed under this key; undefined for one that was not, or was changed. */
+export function openSealed(key: string, line: string): SealedLine | undefined {
+  const [, body, hmac] = SEALED.exec(line) ?? [];
+  if (body === undefined || hmac === undefined || hmacOf(key, `${body}}`) !== hmac) return undefined;
+  const value: unknown = JSON.parse(`${body}}`);
+  if (typeof value !== "object" || value === null) return undefined;
+  const { instance, n, prev } = { instance: "", n: 0, prev: "", ...value };
+  if (typeof instance !== "string" || !Number.isSafeInteger(n) || typeof prev !== "string") return undefined;
+  return { instance, n, prev, hmac };
+}

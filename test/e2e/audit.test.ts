@@ -1,0 +1,147 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/client.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import { newSecret } from "../support/keys.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
+import { startRedis } from "../support/redis.ts";
+import { addLatchkeyUser } from "../support/redis-user.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const ADMIN_TOKEN = newSecret();
+const AUDIT_KEY = newSecret();
+
+describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (store) => {
+  test("tells what happened to keys and which requests were refused, unbroken over a restart, and holds no secret", async () => {
+    const redis = store === "redis" ? await startRedis() : undefined;
+    const PASSWORD = newSecret();
+    if (redis) await addLatchkeyUser(redis, PASSWORD);
+    const env = {
+      JWT_SECRET: newSecret(),
+      KEY_HASH_SECRET: newSecret(),
+      ADMIN_TOKEN,
+      AUDIT_KEY,
+      ...(redis && {
+        REDIS_URL: `redis://latchkey:${PASSWORD}@127.0.0.1:${redis.port}`,
+        REDIS_COMMAND_TIMEOUT_MS: "1000",
+      }),
+    };
+    const [first, upstream] = await Promise.all([startLatchkey(env), startUpstream()]);
+    const envoy = await startEnvoy({ authzTarget: first.grpc, upstreamPort: upstream.port });
+    const client = createClient({ url: `http://${first.operator}`, token: ADMIN_TOKEN });
+    const { api_key, key_id } = await client
+      .register({ name: "evil\u0085name", key_type: "contributor" })
+      .catch(() => client.register({ name: "a name", key_type: "contributor" }));
+    const v1 = (await client.registerLegacy({ name: "v1", key_type: "basic" })).api_key;
+    const asked = await fetch(`http://127.0.0.1:${envoy.port}/v1/nodes/x?token=in-the-query`, {
+      headers: { authorization: `Bearer ${api_key}` },
+    });
+    expect(asked.status).toBe(403);
+    await client.keys.revoke(key_id);
+    const file = join(first.cwd, "logs/api.log");
+    const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
+    const told = () => lines().map((line) => JSON.parse(line));
+    await expect.poll(() => told().map(({ event }) => event), { timeout: 5000 }).toContain("key_revoked");
+    expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
+    expect(told()).toContainEqual(
+      expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
+    );
+    expect(told()).toContainEqual(
+      expect.objectContaining({
+        kind: "request",
+        reason: "route_unknown",
+        key_id,
+        path: "/v1/nodes/x",
+        request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      }),
+    );
+    renameSync(file, `${file}.1`);
+    process.kill(first.pid, "SIGHUP");
+    await client.keys.list();
+    await envoy.stop();
+    await first.stop();
+    const second = await startLatchkey({ ...env, DATA_DIR: first.dataDir, AUDIT_FILE: file });
+    const again = createClient({ url: `http://${second.operator}`, token: ADMIN_TOKEN });
+    await again.register({ name: "later", key_type: "basic" });
+    await expect.poll(() => told().length, { timeout: 5000 }).toBeGreaterThan(0);
+    const { events } = await again.audit();
+    expect(events.map(({ event }) => event)).toEqual([
+      "key_registered",
+      "legacy_key_registered",
+      "key_revoked",
+      "key_registered",
+    ]);
+    const env2 = { LATCHKEY_URL: `http://${second.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    expect(runLatchkey(["audit", "tail", "-n", "1"], env2).stdout).toMatch(
+      /key_registered {2}basic_\S+ {2}by admin:/,
+    );
+    await second.stop();
+    const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
+    expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
+    expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY: newSecret() }).status).toBe(1);
+    expect(runLatchkey(["audit", "verify", file]).status).toBe(2);
+    const everything = `${first.output()}${second.output()}${readFileSync(file, "utf8")}${readFileSync(`${file}.1`, "utf8")}`;
+    const secrets = [
+      ...Object.values(env).filter((value) => value.length > 30 && !value.startsWith("redis:")),
+      PASSWORD,
+    ];
+    for (const secret of [...secrets, api_key, v1, "in-the-query"]) expect(everything).not.toContain(secret);
+    await upstream.stop();
+    await redis?.stop();
+  });
+});
+
+test("each event of a fleet is in exactly one log", async () => {
+  const redis = await startRedis();
+  const env = {
+    JWT_SECRET: newSecret(),
+    KEY_HASH_SECRET: newSecret(),
+    ADMIN_TOKEN,
+    AUDIT_KEY,
+    REDIS_URL: redis.url,
+  };
+  const instances = await Promise.all([startLatchkey(env), startLatchkey(env)]);
+  const names = Array.from({ length: 10 }, (_, at) => `key ${at}`);
+  for (const [at, name] of names.entries()) {
+    const { operator } = instances[at % 2] ?? instances[0];
+    await createClient({ url: `http://${operator}`, token: ADMIN_TOKEN }).register({
+      name,
+      key_type: "basic",
+    });
+  }
+  const written = () =>
+    instances.flatMap(({ cwd }) =>
+      readFileSync(join(cwd, "logs/api.log"), "utf8")
+        .trimEnd()
+        .split("\n")
+        .filter((line) => line.includes("key_registered"))
+        .map((line) => JSON.parse(line).event_id),
+    );
+  await expect.poll(() => written().length, { timeout: 10_000 }).toBe(10);
+  expect(new Set(written()).size).toBe(10);
+  await Promise.all(instances.map((instance) => instance.stop()));
+  await redis.stop();
+});
+
+test("the deployment guide's own monitoring lines work", async () => {
+  const redis = await startRedis();
+  const latchkey = await startLatchkey({ JWT_SECRET: newSecret(), ADMIN_TOKEN, REDIS_URL: redis.url });
+  // curl -I http://localhost:8000/api/auth/v2/validate
+  const head = await fetch(`http://${latchkey.http}/api/auth/v2/validate`, { method: "HEAD" });
+  expect(head.status).toBe(401);
+  const { key_id } = await createClient({ url: `http://${latchkey.http}` }).register({
+    name: "n",
+    key_type: "basic",
+  });
+  // redis-cli --scan --pattern "api_key:*"
+  expect((await redis.cli("--scan", "--pattern", "api_key:*")).split("\n")).toEqual([`api_key:${key_id}`]);
+  // tail -f logs/api.log | grep API_AUDIT
+  const tail = () =>
+    spawnSync("sh", ["-c", "tail -n 5 logs/api.log | grep API_AUDIT"], { cwd: latchkey.cwd });
+  await expect.poll(() => tail().stdout.toString("utf8"), { timeout: 5000 }).toContain(key_id);
+  await latchkey.stop();
+  await redis.stop();
+});

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const SECOND_MS = 1000;
 
 /** Real processes need a while to start on a busy machine; nothing waits for a timeout when it works. */
-const e2e = { testTimeout: 20 * SECOND_MS, hookTimeout: 120 * SECOND_MS };
+const e2e = { testTimeout: 90 * SECOND_MS, hookTimeout: 120 * SECOND_MS };
 
 export default defineConfig({
   test: {

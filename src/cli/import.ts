@@ -6,7 +6,6 @@ import type { LatchkeyClient } from "../client/client.ts";
 import type { ImportReport } from "../client/types.ts";
 import type { RefusedLine } from "../core/legacy-import.ts";
 import { importLegacyKeys } from "../core/legacy-import.ts";
-import { openOffline } from "../offline.ts";
 import { csvReader } from "./csv.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
@@ -52,6 +51,7 @@ type Sending = LatchkeyClient["keys"]["import"];
 
 /** Into the store that the settings name; an embedded one must not be in use. */
 async function offline(io: Io, run: (sending: Sending) => Promise<void>): Promise<number> {
+  const { openOffline } = await import("../offline.ts");
   const opened = await openOffline(io.environment);
   if (!opened.ok) {
     io.complain(opened.problems.join("\n"));

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { CaseResult } from "../case-runner.ts";
-import { runCases } from "../case-runner.ts";
 import type { Policy } from "../core/policy.ts";
 import type { CaseFileResult } from "../policy/cases.ts";
 import { parseCases } from "../policy/cases.ts";
@@ -58,6 +57,7 @@ async function testPolicy(io: Io, file: string, caseFile: string): Promise<numbe
     io.complain(cases.problems.join("\n"));
     return 1;
   }
+  const { runCases } = await import("../case-runner.ts");
   const results = await runCases(cases.file, policy);
   const failed = results.filter(({ problems }) => problems.length > 0);
   for (const result of failed) io.complain(inWords(result, cases, results.indexOf(result), caseFile));

@@ -8,7 +8,6 @@ import { addKeysCommand } from "./keys.ts";
 import { addLimitsCommand } from "./limits.ts";
 import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy.ts";
-import { serve } from "./serve.ts";
 import { addSmokeCommand } from "./smoke.ts";
 
 export interface Program {
@@ -33,6 +32,8 @@ export function buildProgram(io: Io): Program {
     .command("serve")
     .description("run an instance; settings come from the environment (docs/settings.md)")
     .action(async () => {
+      // Only whoever serves waits for everything that serving needs.
+      const { serve } = await import("./serve.ts");
       exitCode = await serve(io);
     });
   const finish = (code: number) => {

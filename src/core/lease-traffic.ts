@@ -1,7 +1,7 @@
 import type { LeaseAsk, LeaseReply, Settlement } from "./leased-bucket.ts";
 import type { RateLimit } from "./policy.ts";
 import type { LeaseHolder } from "./token-lease.ts";
-import { failAsk, finishAsk, keepSettlements, startAsk, takeSettlements } from "./token-lease.ts";
+import { failAsk, finishAsk, keepEnded, settlementOf, startAsk, takeEnded } from "./token-lease.ts";
 
 /** Where the buckets are that instances share. */
 export interface LeaseStore {
@@ -68,8 +68,10 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
       return bucket.asking;
     },
     async sendBack({ bucketId, limit, holder }) {
-      const settlements = takeSettlements(holder);
-      if (settlements.length === 0) return;
+      const ended = takeEnded(holder);
+      if (ended.length === 0) return;
+      const nowMs = monotonicMs();
+      const settlements = ended.map((lease) => settlementOf(lease, nowMs));
       try {
         await store.step(bucketId, limit, settlements, undefined);
         ports.observe?.(
@@ -77,7 +79,7 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
           settlements.reduce((sum, { unspentTokens }) => sum + unspentTokens, 0),
         );
       } catch {
-        keepSettlements(holder, settlements);
+        keepEnded(holder, ended);
       }
     },
   };

@@ -27,6 +27,8 @@ export interface Settlement {
   readonly leaseId: string;
   /** Whole tokens that were not spent. */
   readonly unspentTokens: number;
+  /** Microseconds that have passed on the holder's clock since it spent the last of the others. */
+  readonly spentAgoUs: number;
 }
 
 /** What an instance asks for. All are whole tokens. */
@@ -57,7 +59,7 @@ export function fullLeasedBucket(limit: BucketLimit, nowUs: number): LeasedBucke
   return { levelMicro: limit.capacity * MICRO, stampUs: nowUs, leases: new Map() };
 }
 
-/** Settles, refills and grants, in this order. Changes the bucket; without an ask it only settles. */
+/** Refills, settles and grants, in this order. Changes the bucket; without an ask it only settles. */
 export function leaseStep(
   bucket: LeasedBucket,
   limit: BucketLimit,
@@ -65,9 +67,8 @@ export function leaseStep(
   ask: LeaseAsk | undefined,
   nowUs: number,
 ): LeaseReply {
-  expireLeases(bucket, nowUs);
-  for (const settlement of settlements) settle(bucket, settlement);
-  refill(bucket, limit, nowUs);
+  catchUp(bucket, limit, settlements, nowUs);
+  for (const { leaseId } of settlements) settle(bucket, leaseId);
   const grantedTokens = ask === undefined ? 0 : grant(bucket, ask, nowUs);
   const refused = ask !== undefined && grantedTokens === 0;
   return {
@@ -87,16 +88,53 @@ function waitForUs(bucket: LeasedBucket, limit: BucketLimit, cost: number, nowUs
   return overUs + refillUs;
 }
 
-/** Whoever held it may have spent it: the level stays, and only refill makes up for it. */
-function expireLeases(bucket: LeasedBucket, nowUs: number): void {
-  for (const [id, lease] of bucket.leases) if (lease.deadlineUs <= nowUs) bucket.leases.delete(id);
+/** From `atUs` on, no more than `tokens` of a lease are out. */
+interface Release {
+  readonly atUs: number;
+  readonly leaseId: string;
+  readonly tokens: number;
 }
 
-function settle(bucket: LeasedBucket, { leaseId, unspentTokens }: Settlement): void {
+/**
+ * Brings the bucket up to now. What leaves the books makes room for refill from then on, not from the last step on:
+ * a token that was spent from when its holder spent it; a lease that was not settled from its deadline, for whoever
+ * held it may have spent it until then.
+ */
+function catchUp(
+  bucket: LeasedBucket,
+  limit: BucketLimit,
+  settlements: readonly Settlement[],
+  nowUs: number,
+): void {
+  const { leases } = bucket;
+  const releases: Release[] = [];
+  for (const [leaseId, { tokens, deadlineUs }] of leases) {
+    if (deadlineUs <= nowUs) releases.push({ atUs: deadlineUs, leaseId, tokens: 0 });
+    // The clock has stepped back: what is left of a lease is its whole life at most.
+    const latestUs = nowUs + LEASE_LIFE_US;
+    if (deadlineUs > latestUs) leases.set(leaseId, { tokens, deadlineUs: latestUs });
+  }
+  for (const { leaseId, unspentTokens, spentAgoUs } of settlements) {
+    const atUs = nowUs - Math.max(0, spentAgoUs);
+    releases.push({ atUs, leaseId, tokens: Math.max(0, unspentTokens) });
+  }
+  releases.sort((a, b) => a.atUs - b.atUs);
+  for (const { atUs, leaseId, tokens } of releases) {
+    const lease = leases.get(leaseId);
+    if (lease === undefined) continue;
+    if (atUs > bucket.stampUs) refill(bucket, limit, atUs);
+    leases.set(leaseId, { ...lease, tokens: Math.min(lease.tokens, tokens) });
+  }
+  refill(bucket, limit, nowUs);
+  for (const [leaseId, { deadlineUs }] of leases) if (deadlineUs <= nowUs) leases.delete(leaseId);
+}
+
+/** What is left of the lease goes back; past its deadline there is no lease any more. */
+function settle(bucket: LeasedBucket, leaseId: string): void {
   const lease = bucket.leases.get(leaseId);
   if (lease === undefined) return;
   bucket.leases.delete(leaseId);
-  bucket.levelMicro += Math.max(0, Math.min(unspentTokens, lease.tokens)) * MICRO;
+  bucket.levelMicro += lease.tokens * MICRO;
 }
 
 /**
@@ -126,6 +164,9 @@ function outstandingMicro(bucket: LeasedBucket): number {
 }
 
 function grant(bucket: LeasedBucket, ask: LeaseAsk, nowUs: number): number {
+  // It has been carried out before: nothing is granted twice for it.
+  const before = bucket.leases.get(ask.leaseId);
+  if (before !== undefined) return before.tokens;
   const level = Math.floor(bucket.levelMicro / MICRO);
   if (level < ask.cost || ask.cost < 1) return 0;
   const tokens = Math.max(ask.cost, Math.min(ask.waiting, level), Math.min(ask.ahead, Math.floor(level / 2)));

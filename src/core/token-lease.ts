@@ -11,7 +11,7 @@ export interface LeaseHolder {
   /** Earliest deadline first. */
   readonly leases: HeldLease[];
   /** Leases that are done with, until the store has heard of it. */
-  settlements: PendingSettlement[];
+  ended: EndedLease[];
   /** The one request that is under way. */
   inFlight: InFlight | undefined;
   /** What requests wait for, in tokens. */
@@ -33,9 +33,14 @@ export interface HeldLease {
   tokens: number;
   /** The instance stops spending here, before the store counts the lease as spent. */
   readonly deadlineMs: number;
+  /** When a token of it was spent last, or it was granted. */
+  spentMs: number;
 }
 
-interface PendingSettlement extends Settlement {
+interface EndedLease {
+  readonly leaseId: string;
+  readonly unspentTokens: number;
+  readonly spentMs: number;
   /** The store has forgotten the lease by now, as spent: there is nothing left to tell it. */
   readonly voidMs: number;
 }
@@ -54,7 +59,7 @@ interface InFlight {
   readonly cost: number;
   readonly sentMs: number;
   /** Settlements that went with it: kept until it is answered, for it may not have been carried out. */
-  readonly settling: readonly PendingSettlement[];
+  readonly settling: readonly EndedLease[];
 }
 
 /** Clocks run at slightly different speeds, and a pause may fall between looking at the clock and spending. */
@@ -73,7 +78,7 @@ export function createLeaseHolder(limit: LeaseLimit, nowMs: number): LeaseHolder
   return {
     limit,
     leases: [],
-    settlements: [],
+    ended: [],
     inFlight: undefined,
     waiting: 0,
     empty: undefined,
@@ -117,6 +122,7 @@ export function spendTokens(holder: LeaseHolder, cost: number, nowMs: number): v
   for (const lease of holder.leases) {
     const spent = Math.min(left, lease.tokens);
     lease.tokens -= spent;
+    lease.spentMs = nowMs;
     left -= spent;
     if (left === 0) break;
   }
@@ -140,8 +146,9 @@ export function startAsk(
 ): { readonly settlements: readonly Settlement[]; readonly ask: LeaseAsk } {
   if (holder.inFlight !== undefined) throw new RangeError("an ask is under way already");
   dropOverdue(holder, nowMs);
-  const settlements = takeSettlements(holder);
-  holder.inFlight = { leaseId, cost, sentMs: nowMs, settling: settlements };
+  const settling = takeEnded(holder);
+  const settlements = settling.map((ended) => settlementOf(ended, nowMs));
+  holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
   const waiting = Math.max(cost, holder.waiting);
   return { settlements, ask: { leaseId, cost, waiting, ahead: aheadTokens(holder, waiting, nowMs) } };
 }
@@ -157,6 +164,7 @@ export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number)
       id: inFlight.leaseId,
       tokens: reply.grantedTokens,
       deadlineMs: inFlight.sentMs + LEASE_LIFE_MS - DEADLINE_MARGIN_MS,
+      spentMs: nowMs,
     });
     return;
   }
@@ -176,7 +184,7 @@ export function failAsk(holder: LeaseHolder): void {
   const { inFlight } = holder;
   if (inFlight === undefined) return;
   holder.inFlight = undefined;
-  keepSettlements(holder, inFlight.settling);
+  keepEnded(holder, inFlight.settling);
 }
 
 /** Gives up leases that nobody uses, or that are nearly over; whether there is something to send back. */
@@ -186,19 +194,24 @@ export function giveBackIdle(holder: LeaseHolder, nowMs: number): boolean {
     const lease = holder.leases[index];
     if (lease !== undefined && (idle || lease.deadlineMs - nowMs <= LAST_CALL_MS)) giveUp(holder, index);
   }
-  holder.settlements = holder.settlements.filter(({ voidMs }) => voidMs > nowMs);
-  return holder.settlements.some(({ unspentTokens }) => unspentTokens > 0);
+  holder.ended = holder.ended.filter(({ voidMs }) => voidMs > nowMs);
+  return holder.ended.some(({ unspentTokens }) => unspentTokens > 0);
 }
 
-/** What to send back without asking for more. Should it fail, {@link keepSettlements} has it sent again. */
-export function takeSettlements(holder: LeaseHolder): readonly PendingSettlement[] {
-  const { settlements } = holder;
-  holder.settlements = [];
-  return settlements;
+/** Leases to tell the store of. Should that fail, {@link keepEnded} has it told again. */
+export function takeEnded(holder: LeaseHolder): readonly EndedLease[] {
+  const ended = holder.ended;
+  holder.ended = [];
+  return ended;
 }
 
-export function keepSettlements(holder: LeaseHolder, settlements: readonly PendingSettlement[]): void {
-  holder.settlements.push(...settlements);
+export function keepEnded(holder: LeaseHolder, ended: readonly EndedLease[]): void {
+  holder.ended.push(...ended);
+}
+
+/** What is told of it now. On its way it only grows older, and the store credits less than it might. */
+export function settlementOf({ leaseId, unspentTokens, spentMs }: EndedLease, nowMs: number): Settlement {
+  return { leaseId, unspentTokens, spentAgoUs: Math.floor(Math.max(0, nowMs - spentMs) * 1000) };
 }
 
 /** Gives up everything: on shutdown, or when the bucket was reset. */
@@ -210,7 +223,7 @@ export function giveBackAll(holder: LeaseHolder): void {
 export function isDormant(holder: LeaseHolder, nowMs: number): boolean {
   return (
     holder.leases.length === 0 &&
-    holder.settlements.length === 0 &&
+    holder.ended.length === 0 &&
     holder.inFlight === undefined &&
     holder.waiting === 0 &&
     emptyForMs(holder, Number.POSITIVE_INFINITY, nowMs) === 0
@@ -221,7 +234,8 @@ function giveUp(holder: LeaseHolder, index: number): void {
   const [lease] = holder.leases.splice(index, 1);
   if (lease === undefined) return;
   const voidMs = lease.deadlineMs + 2 * DEADLINE_MARGIN_MS;
-  holder.settlements.push({ leaseId: lease.id, unspentTokens: lease.tokens, voidMs });
+  const { id, tokens, spentMs } = lease;
+  holder.ended.push({ leaseId: id, unspentTokens: tokens, spentMs, voidMs });
 }
 
 /** Past its deadline a lease may no longer be spent; what is left of it may still come back in time. */

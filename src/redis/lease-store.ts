@@ -35,7 +35,11 @@ export function createLeaseStore(
             ask?.cost ?? 0,
             ask?.waiting ?? 0,
             ask?.ahead ?? 0,
-            ...settlements.flatMap(({ leaseId, unspentTokens }) => [leaseId, unspentTokens]),
+            ...settlements.flatMap(({ leaseId, unspentTokens, spentAgoUs }) => [
+              leaseId,
+              unspentTokens,
+              spentAgoUs,
+            ]),
           ],
         );
         breaker.succeeded();

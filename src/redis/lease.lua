@@ -3,7 +3,7 @@
 --          `l:<lease id>` = "<tokens> <deadline in microseconds>"
 -- ARGV     capacity, refill per second, lease life in microseconds,
 --          lease id ("" only settles), cost, waiting, ahead,
---          then any number of pairs: lease id, unspent tokens
+--          then any number of triples: lease id, unspent tokens, microseconds since the last of the others was spent
 -- Returns  granted tokens, wait in microseconds, 1 when others hold tokens that may come back
 local MICRO = 1000000
 
@@ -30,7 +30,9 @@ if kind == 'hash' then
     elseif name == 'stamp' then stamp = tonumber(value)
     elseif string.sub(name, 1, 2) == 'l:' then
       local tokens, deadline = string.match(value, '^(%d+) (%d+)$')
-      if tokens then leases[string.sub(name, 3)] = { tonumber(tokens), tonumber(deadline) } end
+      local lease = { tonumber(tokens), tonumber(deadline) }
+      if tokens and lease[1] < 2 ^ 33 and lease[2] < 2 ^ 53 then leases[string.sub(name, 3)] = lease
+      else redis.call('HDEL', KEYS[1], name) end
     end
   end
 end
@@ -41,50 +43,82 @@ if not sane then
   level, stamp, leases = capacity * MICRO, now, {}
 end
 
+local function refill(till)
+  local room = capacity * MICRO - out
+  local elapsed = till - stamp
+  if elapsed <= 0 then
+    stamp = till
+  else
+    local credit = math.floor(elapsed * refill_per_second)
+    level = level + credit
+    stamp = stamp + math.min(elapsed, math.ceil(credit / refill_per_second))
+  end
+  if level >= room then
+    level = math.max(0, room)
+    stamp = till
+  end
+end
+
+-- What leaves the books makes room for refill from then on, not from the last step on.
+local releases = {}
+for id, lease in pairs(leases) do
+  out = out + lease[1] * MICRO
+  if lease[2] <= now then
+    releases[#releases + 1] = { lease[2], id, 0 }
+  elseif lease[2] > now + life then
+    lease[2] = now + life
+    redis.call('HSET', KEYS[1], 'l:' .. id, whole(lease[1]) .. ' ' .. whole(lease[2]))
+  end
+end
+for i = 8, #ARGV, 3 do
+  local ago = math.max(0, tonumber(ARGV[i + 2]))
+  releases[#releases + 1] = { now - ago, ARGV[i], math.max(0, tonumber(ARGV[i + 1])) }
+end
+table.sort(releases, function(a, b) return a[1] < b[1] end)
+for _, release in ipairs(releases) do
+  local lease = leases[release[2]]
+  if lease then
+    if release[1] > stamp then refill(release[1]) end
+    local left = math.min(lease[1], release[3])
+    out = out - (lease[1] - left) * MICRO
+    lease[1] = left
+  end
+end
+refill(now)
 for id, lease in pairs(leases) do
   if lease[2] <= now then
+    out = out - lease[1] * MICRO
     leases[id] = nil
     redis.call('HDEL', KEYS[1], 'l:' .. id)
   end
 end
-for i = 8, #ARGV, 2 do
+for i = 8, #ARGV, 3 do
   local lease = leases[ARGV[i]]
   if lease then
     leases[ARGV[i]] = nil
     redis.call('HDEL', KEYS[1], 'l:' .. ARGV[i])
-    level = level + math.max(0, math.min(tonumber(ARGV[i + 1]), lease[1])) * MICRO
+    out = out - lease[1] * MICRO
+    level = level + lease[1] * MICRO
   end
-end
-
-local longest = 0
-for _, lease in pairs(leases) do
-  out = out + lease[1] * MICRO
-  longest = math.max(longest, lease[2] - now)
-end
-local room = capacity * MICRO - out
-local elapsed = now - stamp
-if elapsed <= 0 then
-  stamp = now
-else
-  local credit = math.floor(elapsed * refill_per_second)
-  level = level + credit
-  stamp = stamp + math.min(elapsed, math.ceil(credit / refill_per_second))
-end
-if level >= room then
-  level = math.max(0, room)
-  stamp = now
 end
 
 local granted, wait, others_out = 0, 0, 0
 if lease_id ~= '' then
   local tokens = math.floor(level / MICRO)
-  if tokens >= cost and cost >= 1 then
+  if leases[lease_id] then
+    -- It has been carried out before: nothing is granted twice for it.
+    granted = leases[lease_id][1]
+  elseif tokens >= cost and cost >= 1 then
     granted = math.max(cost, math.min(waiting, tokens), math.min(ahead, math.floor(tokens / 2)))
     level = level - granted * MICRO
     redis.call('HSET', KEYS[1], 'l:' .. lease_id, whole(granted) .. ' ' .. whole(now + life))
   else
     wait = math.ceil(math.max(0, cost * MICRO - level) / refill_per_second)
-    if room < cost * MICRO then wait = wait + longest end
+    if capacity * MICRO - out < cost * MICRO then
+      local longest = 0
+      for _, lease in pairs(leases) do longest = math.max(longest, lease[2] - now) end
+      wait = wait + longest
+    end
     if next(leases) then others_out = 1 end
   end
 end

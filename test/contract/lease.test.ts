@@ -10,6 +10,7 @@ import type { BucketStore, TakeOutcome } from "../../src/core/ports.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
+import { pairs } from "../../src/redis/replies.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -84,7 +85,16 @@ describe("the script", () => {
     cost: fc.integer({ min: 1, max: 4 }),
     waiting: fc.integer({ min: 0, max: 9 }),
     ahead: fc.integer({ min: 0, max: 9 }),
-    settle: fc.array(fc.tuple(fc.nat({ max: 12 }), fc.integer({ min: 0, max: 6 })), { maxLength: 3 }),
+    settle: fc.array(
+      fc.tuple(
+        fc.nat({ max: 24 }),
+        fc.integer({ min: 0, max: 6 }),
+        fc.oneof(fc.integer({ min: 0, max: 900_000 }), fc.constant(0)),
+      ),
+      { maxLength: 3 },
+    ),
+    /** Whether the ask is carried out for the second time. */
+    again: fc.integer({ min: 0, max: 7 }).map((drawn) => drawn === 0),
   });
   const limits = fc.tuple(fc.integer({ min: 4, max: 50 }), fc.constantFrom(1 / 3600, 0.3, 1, 7, 1000));
 
@@ -101,14 +111,15 @@ describe("the script", () => {
           let nowUs = 1_800_000_000_000_000;
           const bucket: LeasedBucket = fullLeasedBucket(limit, nowUs);
           await client.command("DEL", "bucket");
-          for (const [at, { advanceUs, ask, cost, waiting, ahead, settle }] of steps.entries()) {
+          for (const [at, { advanceUs, ask, cost, waiting, ahead, settle, again }] of steps.entries()) {
             nowUs += advanceUs;
-            const settlements = settle.map(([lease, unspentTokens]) => ({
+            const settlements = settle.map(([lease, unspentTokens, spentAgoUs]) => ({
               leaseId: `l${lease}`,
               unspentTokens,
+              spentAgoUs,
             }));
             const asked = ask
-              ? { leaseId: `l${at}`, cost: Math.min(cost, capacity), waiting, ahead }
+              ? { leaseId: `l${again ? at - 1 : at}`, cost: Math.min(cost, capacity), waiting, ahead }
               : undefined;
             const wanted: LeaseReply = leaseStep(bucket, limit, settlements, asked, nowUs);
             const clock = JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)]);
@@ -122,15 +133,20 @@ describe("the script", () => {
                 asked?.cost ?? 0,
                 asked?.waiting ?? 0,
                 asked?.ahead ?? 0,
-                ...settlements.flatMap((one) => [one.leaseId, one.unspentTokens]),
+                ...settlements.flatMap((one) => [one.leaseId, one.unspentTokens, one.spentAgoUs]),
               ],
             );
             expect(reply).toEqual([wanted.grantedTokens, wanted.waitUs, wanted.othersOut ? 1 : 0]);
-            expect(await client.command("HMGET", "bucket", "level", "stamp")).toEqual([
-              String(bucket.levelMicro),
-              String(bucket.stampUs),
-            ]);
-            expect(await client.command("HLEN", "bucket")).toBe(2 + bucket.leases.size);
+            expect(Object.fromEntries(pairs(await client.command("HGETALL", "bucket")))).toEqual({
+              level: String(bucket.levelMicro),
+              stamp: String(bucket.stampUs),
+              ...Object.fromEntries(
+                [...bucket.leases].map(([id, { tokens, deadlineUs }]) => [
+                  `l:${id}`,
+                  `${tokens} ${deadlineUs}`,
+                ]),
+              ),
+            });
           }
         },
       ),

@@ -1,9 +1,6 @@
 import type { Closing } from "./closing.ts";
-import { createBreaker } from "./core/breaker.ts";
 import type { FeedEntry } from "./core/feed-entry.ts";
 import type { LeasePool } from "./core/lease-pool.ts";
-import { createLeasePool } from "./core/lease-pool.ts";
-import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -19,21 +16,18 @@ import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
-import { createLeaseStore } from "./redis/lease-store.ts";
-import { createMembership } from "./redis/membership.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
 import { redisWarnings } from "./redis/warnings.ts";
 import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import { createSharedBuckets } from "./shared-buckets.ts";
 import type { Log } from "./telemetry/log.ts";
 
 /** Buckets that an instance knows at a time: some 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
 
-/** Three failures in a row are an outage; after that one request in a while finds out whether it is over. */
-const BREAKER = { threshold: 3, probeEveryMs: 200 };
 const BEAT_EVERY_MS = 1000;
 const GIVE_BACK_EVERY_MS = 50;
 /** Time kept back from the command deadline for Redis's own answer. */
@@ -159,34 +153,23 @@ function redisPlace(settings: Settings) {
   };
 }
 
-/** Buckets that all instances share, with the fleet's heartbeat, by which each knows its part should Redis be gone. */
 async function openSharedBuckets(
   client: RedisClient,
   instanceId: string,
-  options: StoresOptions,
+  { policy, log, closing, leases }: StoresOptions,
 ): Promise<LeasePool> {
-  const { policy, log, closing } = options;
-  const breaker = createBreaker(BREAKER);
-  const localMaxMs = () => policy().faults.localMaxMs;
-  const fleet = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom: randomText });
-  await fleet.beat();
-  closing.later("the membership", fleet.leave);
-  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(fleet.beat, log, BEAT_WORDS)));
-  const local = createLocalShares({
-    membership: fleet.current,
-    outageSinceMs: breaker.failingSinceMs,
-    monotonicMs,
-    localMaxMs,
-    maxBuckets: MAX_BUCKETS,
-  });
-  const pool = createLeasePool({
-    store: createLeaseStore(client, { breaker, monotonicMs }),
-    monotonicMs,
+  const { pool, membership } = createSharedBuckets({
+    client,
     instanceId,
+    monotonicMs,
+    faults: () => policy().faults,
+    newRandom: randomText,
     maxBuckets: MAX_BUCKETS,
-    observe: options.leases,
-    withoutStore: createFaultPolicy(() => policy().faults.limits, local),
+    observe: leases,
   });
+  await membership.beat();
+  closing.later("the membership", membership.leave);
+  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(membership.beat, log, BEAT_WORDS)));
   closing.later("the leases", pool.close);
   closing.later(
     "giving back",

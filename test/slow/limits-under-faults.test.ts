@@ -1,10 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { createBreaker } from "../../src/core/breaker.ts";
-import { createLeasePool } from "../../src/core/lease-pool.ts";
-import { createFaultPolicy, createLocalShares } from "../../src/core/local-share.ts";
 import { connectRedis } from "../../src/redis/client.ts";
-import { createLeaseStore } from "../../src/redis/lease-store.ts";
-import { createMembership } from "../../src/redis/membership.ts";
+import { createSharedBuckets } from "../../src/shared-buckets.ts";
 import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import type { TestedRedis } from "../support/redis.ts";
@@ -26,28 +22,14 @@ async function startInstance(redis: TestedRedis, number: number) {
   const client = await connectRedis({ url: `redis://127.0.0.1:${relay.port}`, commandTimeoutMs: 50 });
   client.started();
   endings.push(client.close);
-  const monotonicMs = () => performance.now();
-  const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
   // The store's memory is as old as it has to be: the test sets the epoch's begin.
-  const membership = createMembership(client, {
+  const { pool, membership } = createSharedBuckets({
+    client,
     instanceId: `i${number}`,
-    monotonicMs,
-    localMaxMs: () => LOCAL_MAX_MS,
+    monotonicMs: () => performance.now(),
+    faults: () => ({ limits: "local", localMaxMs: LOCAL_MAX_MS }),
     newRandom: () => "r",
-  });
-  const local = createLocalShares({
-    membership: membership.current,
-    outageSinceMs: breaker.failingSinceMs,
-    monotonicMs,
-    localMaxMs: () => LOCAL_MAX_MS,
     maxBuckets: 100,
-  });
-  const pool = createLeasePool({
-    store: createLeaseStore(client, { breaker, monotonicMs }),
-    monotonicMs,
-    instanceId: `i${number}`,
-    maxBuckets: 100,
-    withoutStore: createFaultPolicy(() => "local", local),
   });
   const sweeping = setInterval(() => void pool.sweep(), 50);
   endings.push(() => clearInterval(sweeping));

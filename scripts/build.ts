@@ -1,0 +1,22 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** What the compiler leaves behind, although the program reads it at run time. */
+const READ_AT_RUN_TIME = /\.(?:lua|html|css|js|svg)$/;
+
+const folder = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+// What a deleted source left behind would be shipped for ever.
+rmSync(folder("dist"), { recursive: true, force: true });
+const { status, error } = spawnSync("tsc", ["--project", folder("tsconfig.build.json")], {
+  stdio: "inherit",
+});
+if (error !== undefined) console.error(`tsc: ${error.message}`);
+if (status === 0) {
+  cpSync(folder("src"), folder("dist"), {
+    recursive: true,
+    filter: (path) => !/\.[a-z]+$/.test(path) || READ_AT_RUN_TIME.test(path),
+  });
+}
+process.exitCode = status === 0 ? 0 : 1;

@@ -1,0 +1,44 @@
+# Latchkey in a container: `docker build -t latchkey .` in this folder. What it needs is in docs/operations.md.
+
+FROM node:24-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json latchkey.yaml ./
+COPY scripts/build.ts scripts/
+COPY bin bin/
+COPY proto proto/
+COPY src src/
+RUN npm run build
+RUN npm ci --omit=dev
+RUN mkdir data
+
+FROM node:24-slim
+WORKDIR /app
+COPY --from=build /build/package.json /build/latchkey.yaml ./
+COPY --from=build /build/node_modules node_modules/
+COPY --from=build /build/bin bin/
+COPY --from=build /build/proto proto/
+COPY --from=build /build/dist dist/
+COPY deploy/container/healthy.js ./
+# The built-in policy, until another one is mounted over it.
+COPY latchkey.yaml /etc/latchkey/
+# The only place that is written to: the root may be read-only.
+COPY --from=build --chown=10001:10001 /build/data /data/
+WORKDIR /data
+# Production: without secrets, or with a door in clear text that nobody has allowed, it does not start.
+ENV NODE_ENV=production \
+    ENVIRONMENT=production \
+    DATA_DIR=/data \
+    POLICY_FILE=/etc/latchkey/latchkey.yaml \
+    GRPC_LISTEN=0.0.0.0:9191 \
+    HTTP_LISTEN=0.0.0.0:8000 \
+    OPERATOR_LISTEN=127.0.0.1:8001 \
+    OPS_LISTEN=0.0.0.0:9464
+EXPOSE 9191 8000 9464
+VOLUME /data
+USER 10001:10001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 CMD ["node", "/app/healthy.js"]
+ENTRYPOINT ["node", "/app/bin/latchkey.js"]
+CMD ["serve"]

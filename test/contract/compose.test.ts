@@ -1,0 +1,64 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { readConfig } from "../../src/config.ts";
+import { SETTINGS } from "../../src/settings.ts";
+import { COMPOSE_FOLDER, readCompose } from "../support/compose.ts";
+import { readDockerfile } from "../support/dockerfile.ts";
+import { newSecret } from "../support/keys.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const compose = readCompose();
+const latchkey = compose.services["latchkey"];
+
+/** What the image sets, and the service over it. */
+function environment(): Record<string, string> {
+  const instructions = readDockerfile(join(ROOT, "Dockerfile")).filter(({ name }) => name === "ENV");
+  const ofImage = instructions.flatMap(({ text }) =>
+    [...text.matchAll(/(\w+)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value] as const),
+  );
+  return { ...Object.fromEntries(ofImage), ...latchkey?.environment };
+}
+
+test("Latchkey would start in production with just what the image and the service give it", () => {
+  const config = readConfig(environment(), (path) => {
+    expect(path).toMatch(/^\/run\/secrets\//);
+    return newSecret();
+  });
+  expect(config).toMatchObject({ ok: true, settings: { STORE: "redis", ENVIRONMENT: "production" } });
+});
+
+test("each name in its environment is a setting, and each file of a secret is mounted", () => {
+  const names = Object.keys(latchkey?.environment ?? {}).map((name) => name.replace(/_FILE$/, ""));
+  expect(names.filter((name) => !Object.hasOwn(SETTINGS, name))).toEqual([]);
+  for (const service of Object.values(compose.services)) {
+    const files = Object.values(service.environment).flatMap(
+      (value) => /^\/run\/secrets\/(.*)$/.exec(value)?.[1] ?? [],
+    );
+    expect(files.filter((name) => !service.secrets.includes(name))).toEqual([]);
+    expect(service.secrets.filter((name) => !Object.hasOwn(compose.secrets, name))).toEqual([]);
+  }
+});
+
+test("every file that is mounted is there, and no port is open beyond this host", () => {
+  for (const { volumes, ports, build } of Object.values(compose.services)) {
+    const sources = volumes
+      .map((volume) => volume.split(":")[0] ?? "")
+      .filter((source) => source.startsWith("."));
+    expect(sources.filter((source) => !existsSync(resolve(COMPOSE_FOLDER, source)))).toEqual([]);
+    expect(ports.filter((port) => !port.startsWith("127.0.0.1:"))).toEqual([]);
+    if (build) expect(existsSync(resolve(COMPOSE_FOLDER, build.context, "Dockerfile"))).toBe(true);
+  }
+});
+
+test("its Envoy is the sidecar example: it differs in three addresses and in how they are found", () => {
+  const text = readFileSync(join(COMPOSE_FOLDER, "envoy.yaml"), "utf8");
+  const back = text
+    .replace("address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: 10000")
+    .replace("address: latchkey, port_value", "address: 127.0.0.1, port_value")
+    .replace("address: upstream, port_value", "address: 127.0.0.1, port_value")
+    .replaceAll("type: STRICT_DNS", "type: STATIC");
+  expect(parse(back)).toEqual(parse(readFileSync(join(ROOT, "envoy/sidecar.yaml"), "utf8")));
+});

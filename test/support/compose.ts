@@ -1,0 +1,28 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parse } from "yaml";
+import { z } from "zod";
+
+export const COMPOSE_FOLDER = fileURLToPath(new URL("../../deploy/compose", import.meta.url));
+
+const service = z.object({
+  image: z.string(),
+  build: z.object({ context: z.string() }).optional(),
+  command: z.array(z.string()).optional(),
+  environment: z.record(z.string(), z.string()).default({}),
+  volumes: z.array(z.string()).default([]),
+  ports: z.array(z.string()).default([]),
+  secrets: z.array(z.string()).default([]),
+  read_only: z.boolean().default(false),
+});
+const file = z.object({
+  services: z.record(z.string(), service),
+  secrets: z.record(z.string(), z.object({ file: z.string() })),
+});
+
+export type ComposeFile = z.infer<typeof file>;
+
+/** deploy/compose/compose.yaml, as far as tests look at it. */
+export function readCompose(): ComposeFile {
+  return file.parse(parse(readFileSync(`${COMPOSE_FOLDER}/compose.yaml`, "utf8")));
+}

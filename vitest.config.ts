@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: e2e.testTimeout } },
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...e2e } },
       { extends: true, test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...e2e } },
       {

@@ -241,6 +241,12 @@ describe("a store that has lost its writes brings no key back", () => {
   });
 });
 
+/** Bytes that the primary has written and its replica has not acknowledged. */
+function unacknowledged(info: string): number {
+  const written = Number(/master_repl_offset:(\d+)/.exec(info)?.[1]);
+  return written - Number(/slave0:.*offset=(\d+)/.exec(info)?.[1]);
+}
+
 /** A primary with a replica, behind a relay that leads to the primary at first. */
 async function startReplicated(): Promise<{ readonly relay: FaultRelay; readonly replica: TestedRedis }> {
   const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
@@ -256,6 +262,11 @@ async function startReplicated(): Promise<{ readonly relay: FaultRelay; readonly
   await expect
     .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
     .toContain("master_link_status:up");
+  // And the primary counts it only from its first acknowledgement on, which it repeats but once a second.
+  await primary.cli("SET", "acknowledged", "1");
+  await expect
+    .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
+    .toBe(0);
   return { relay, replica };
 }
 

@@ -69,8 +69,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     // What is heard before the V1 parts are there is read with them.
     heard: (entry) => legacy?.hear(entry),
   });
-  const { fleet } = stores;
-  metrics.revocationStaleness(() => fleet.stalenessMs() / 1000);
+  metrics.revocationStaleness(() => stores.fleet.stalenessMs() / 1000);
   const legacyForm = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
   legacy = createLegacyParts(legacyForm, () => stores.keys, log);
   await followPhases(options, legacy);
@@ -96,8 +95,9 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     adminTokens: admins,
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
-    fleet,
+    fleet: stores.fleet,
   });
+  stores.started();
   return { ...doors, reopenLogs: audit.reopen };
 }
 

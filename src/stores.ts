@@ -45,6 +45,8 @@ export interface Stores {
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
+  /** Nobody waits for the start any more: from now on each command has its own deadline. */
+  started(): void;
   readonly audit: AuditStore;
   /** What other instances tell. */
   readonly fleet: Fleet;
@@ -90,6 +92,7 @@ async function openEmbedded({ settings, closing, view }: StoresOptions): Promise
   for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   return {
     keys,
+    started: () => undefined,
     fleet: ALONE,
     audit: createEmbeddedAuditStore(database),
     buckets,
@@ -112,8 +115,11 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     else options.heard(entry);
   };
   const fleet = await joinFleet({ client, place, instanceId, heard }, options);
-  client.started();
   return {
+    started() {
+      client.started();
+      registryClient.started();
+    },
     keys: createRedisKeyStore(registryClient, {
       recordRetentionSeconds: settings.RECORD_RETENTION,
       waitReplicas: settings.REDIS_WAIT_REPLICAS,
@@ -137,7 +143,6 @@ async function openRegistryClient(
   if (settings.REDIS_WAIT_REPLICAS === 0) return client;
   const own = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the registry's connection to Redis", own.close);
-  own.started();
   return own;
 }
 

@@ -3,7 +3,7 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { forgeToken, newSecret, readToken, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import { newSocket, startLatchkey } from "../support/latchkey.ts";
 import type { SeenRequest, Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -16,7 +16,7 @@ let envoy: EnvoyProcess;
 
 beforeAll(async () => {
   [latchkey, upstream] = await Promise.all([
-    startLatchkey({ JWT_SECRET, ADMIN_TOKEN, DRAIN_SECONDS: "0" }),
+    startLatchkey({ JWT_SECRET, ADMIN_TOKEN, GRPC_LISTEN: await newSocket() }),
     startUpstream(),
   ]);
   envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
@@ -222,7 +222,7 @@ test("without Latchkey Envoy lets nothing through, and goes on by itself when it
   expect(closed.status).toBe(503);
   expect(upstream.requests.length).toBe(before);
   const { dataDir: DATA_DIR, grpc: GRPC_LISTEN } = latchkey;
-  latchkey = await startLatchkey({ JWT_SECRET, ADMIN_TOKEN, DATA_DIR, GRPC_LISTEN, DRAIN_SECONDS: "0" });
+  latchkey = await startLatchkey({ JWT_SECRET, ADMIN_TOKEN, DATA_DIR, GRPC_LISTEN });
   await expect
     .poll(async () => (await ask("/v1/chat/hello", bearer(api_key))).status, { timeout: 5000 })
     .toBe(200);

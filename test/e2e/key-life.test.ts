@@ -7,7 +7,7 @@ import { LatchkeyProblem } from "../../src/client/problem.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import { newSocket, startLatchkey } from "../support/latchkey.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -19,7 +19,10 @@ let envoy: EnvoyProcess;
 let admin: LatchkeyClient;
 
 beforeAll(async () => {
-  [latchkey, upstream] = await Promise.all([startLatchkey(ENV), startUpstream()]);
+  [latchkey, upstream] = await Promise.all([
+    startLatchkey({ ...ENV, GRPC_LISTEN: await newSocket() }),
+    startUpstream(),
+  ]);
   envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
   admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
 });
@@ -104,9 +107,10 @@ describe("what ends a key shows in the next Check", () => {
     await admin.keys.change(disabled.key_id, { disabled: true });
     await admin.keys.revoke(revoked.key_id);
     await admin.revoke(family.api_key);
-    const { dataDir: DATA_DIR, grpc: GRPC_LISTEN, http: HTTP_LISTEN } = latchkey;
+    const { dataDir: DATA_DIR, grpc: GRPC_LISTEN } = latchkey;
     await latchkey.stop();
-    latchkey = await startLatchkey({ ...ENV, DATA_DIR, GRPC_LISTEN, HTTP_LISTEN });
+    latchkey = await startLatchkey({ ...ENV, DATA_DIR, GRPC_LISTEN });
+    admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     await expect.poll(() => verdict(disabled.api_key), { timeout: 5000 }).toBe("key_disabled");
     expect(await verdict(revoked.api_key)).toBe("key_revoked");
     expect(await verdict(family.api_key)).toBe("key_revoked");

@@ -9,7 +9,7 @@ import type { Phase } from "../../src/client/types.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import { newSocket, startLatchkey } from "../support/latchkey.ts";
 import { runLatchkey } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
@@ -41,6 +41,7 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
       JWT_SECRET: newSecret(),
       KEY_HASH_SECRET: newSecret(),
       ADMIN_TOKEN,
+      GRPC_LISTEN: await newSocket(),
       ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "1000" }),
     };
     latchkey = await startLatchkey(env, { policy: POLICY });
@@ -292,8 +293,8 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
       KEY_HASH_SECRET: newSecret(),
       KEY_HASH_SECRET_PREVIOUS: env["KEY_HASH_SECRET"] ?? "",
     };
-    const { dataDir: DATA_DIR, grpc: GRPC_LISTEN } = latchkey;
-    latchkey = await startLatchkey({ ...rotated, DATA_DIR, GRPC_LISTEN }, { policy: POLICY });
+    const { dataDir: DATA_DIR } = latchkey;
+    latchkey = await startLatchkey({ ...rotated, DATA_DIR }, { policy: POLICY });
     client = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     await expect.poll(() => reasonOf(key), { timeout: 5000 }).toBe("allowed");
     const { key_id } = await client.validate(key);

@@ -12,6 +12,13 @@ export interface TestedLatchkey extends LatchkeyProcess {
   readonly cwd: string;
 }
 
+/** A socket for a gRPC door that is to be found again: a port that was free before a restart may be another's after it. */
+export async function newSocket(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "latchkey-socket-"));
+  removeAtEnd(folder);
+  return `unix:${join(folder, "grpc.sock")}`;
+}
+
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */
 export async function startLatchkey(
   env: Readonly<Record<string, string>> = {},

@@ -52,6 +52,8 @@ interface Emptiness {
   readonly untilMs: number;
   /** Here the level has the cost, if nothing comes back before. */
   readonly dueMs: number;
+  /** Leases were out: the level cannot grow beyond what they leave before they are over. */
+  readonly othersOut: boolean;
 }
 
 interface InFlight {
@@ -105,7 +107,10 @@ export function emptyForMs(holder: LeaseHolder, cost: number, nowMs: number): nu
 export function dueInMs(holder: LeaseHolder, cost: number, nowMs: number): number {
   const { empty, limit } = holder;
   if (empty === undefined || cost < empty.cost) return 0;
-  return Math.max(0, empty.dueMs - nowMs) + ((cost - empty.cost) / limit.refillPerSecond) * 1000;
+  const dueMs = Math.max(0, empty.dueMs - nowMs);
+  if (cost === empty.cost) return dueMs;
+  const leasesMs = empty.othersOut ? LEASE_LIFE_MS : 0;
+  return dueMs + leasesMs + ((cost - empty.cost) / limit.refillPerSecond) * 1000;
 }
 
 /** Counts what a request wants, whether or not it gets it. */
@@ -173,7 +178,12 @@ export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number)
     EMPTY_AT_LEAST_MS,
     reply.othersOut ? Math.min(waitMs, EMPTY_WHILE_OTHERS_OUT_MS) : waitMs,
   );
-  holder.empty = { cost: inFlight.cost, untilMs: nowMs + rememberedMs, dueMs: nowMs + waitMs };
+  holder.empty = {
+    cost: inFlight.cost,
+    untilMs: nowMs + rememberedMs,
+    dueMs: nowMs + waitMs,
+    othersOut: reply.othersOut,
+  };
 }
 
 /**

@@ -45,9 +45,9 @@ function bucketFrom(fields: readonly (readonly [string, string])[]): LeasedBucke
   const stampUs = Number(byName.get("stamp") ?? Number.NaN);
   if (!Number.isSafeInteger(levelMicro) || !Number.isSafeInteger(stampUs)) return undefined;
   const leases = fields.flatMap(([name, value]) => {
-    const [tokens, deadlineUs] = value.split(" ").map(Number);
-    if (!name.startsWith("l:") || tokens === undefined || deadlineUs === undefined) return [];
-    return [[name.slice(2), { tokens, deadlineUs }] as const];
+    const [, tokens, deadlineUs] = /^(\d{1,9}) (\d{1,15}|[1-8]\d{15})$/.exec(value) ?? [];
+    if (!name.startsWith("l:") || tokens === undefined) return [];
+    return [[name.slice(2), { tokens: Number(tokens), deadlineUs: Number(deadlineUs) }] as const];
   });
   return { levelMicro, stampUs, leases: new Map(leases) };
 }

@@ -173,6 +173,30 @@ describe("the script", () => {
   );
 });
 
+describe("a damaged lease", () => {
+  const demand = { bucketId: "b", limit: limitOf(5, 1000) };
+  const damage = (lease: string) =>
+    clients[0]?.command("HSET", "latchkey:bucket:b", "level", "0", "stamp", "1", "l:x", lease);
+
+  test.each(["", "x", "5", "-5 1", "5 1e300", "99999999999999999999 9000000000000000"])(
+    "that reads “%s” is dropped",
+    async (lease) => {
+      const [pool] = await fleet();
+      await damage(lease);
+      expect(await admitted([pool?.take([demand], 5, 0)].filter((outcome) => outcome !== undefined))).toBe(1);
+      expect(await clients[0]?.command("HEXISTS", "latchkey:bucket:b", "l:x")).toBe(0);
+    },
+  );
+
+  test("without end holds refill back for as long as a lease lives, no longer", async () => {
+    const [pool] = await fleet();
+    await damage("5 9000000000000000");
+    const take = async () => (await pool?.take([demand], 5, 0))?.ok;
+    expect(await take()).toBe(false);
+    await expect.poll(take, { timeout: 5000, interval: 50 }).toBe(true);
+  });
+});
+
 describe("four instances on one Redis", () => {
   test("1,000 checks at once on a bucket of 10 that refills one an hour: exactly 10", async () => {
     const instances = await fleet();
@@ -181,6 +205,18 @@ describe("four instances on one Redis", () => {
       (outcome) => outcome !== undefined,
     );
     expect(await admitted(outcomes)).toBe(10);
+  });
+
+  test("a Redis that forgets its scripts again and again: nobody notices", async () => {
+    const instances = await fleet();
+    const demand = { bucketId: "b", limit: limitOf(100, 1 / 3600, false) };
+    let ok = 0;
+    for (let round = 0; round < 20; round++) {
+      const takes = instances.flatMap((pool) => [pool.take([demand], 1, 0), pool.take([demand], 1, 0)]);
+      await clients[round % 4]?.command("SCRIPT", "FLUSH");
+      ok += await admitted(takes);
+    }
+    expect(ok).toBe(100);
   });
 
   test("a flood against an empty bucket needs under 0.01 commands a check", async () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startChild } from "../../scripts/child.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
@@ -10,7 +11,7 @@ import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
-import { runLatchkey } from "../support/program.ts";
+import { PROGRAM, runLatchkey } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import type { Upstream } from "../support/upstream.ts";
@@ -283,6 +284,31 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     expect(shown.stdout).toMatch(/basic +\d+/);
     expect(runLatchkey(["migration", "set", "nowhere"], cli).status).toBe(2);
     expect(runLatchkey(["migration", "set", "--from-policy"], cli).stdout).toContain("as the policy says");
+  });
+
+  test("an import that was killed half-way is begun anew, and every key is there once; half a line and odd bytes are told", async () => {
+    const file = join(latchkey.cwd, "many.jsonl");
+    const line = (at: number) => JSON.stringify({ api_key: `many-keys-number-${at}`, role: "tight" });
+    const good = Array.from({ length: 6000 }, (_, at) => line(at)).join("\n");
+    const odd = Buffer.from([0x7b, 0xff, 0xfe, 0x7d]);
+    await writeFile(
+      file,
+      Buffer.concat([Buffer.from(`${good}\n`), odd, Buffer.from(`\n${line(1).slice(0, 20)}`)]),
+    );
+    const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    const keysOf = async () =>
+      (await client.migration.show()).roles.find(({ role }) => role === "tight")?.keys ?? 0;
+    const before = await keysOf();
+    const { PATH } = process.env;
+    const killed = await startChild(process.execPath, [PROGRAM, "import", file], { env: { PATH, ...cli } });
+    await expect.poll(keysOf, { timeout: 20_000, interval: 10 }).toBeGreaterThan(before);
+    await killed.stop("SIGKILL");
+    const { stdout, stderr, status } = runLatchkey(["import", file], cli);
+    expect(await keysOf()).toBe(before + 6000);
+    const [, imported = 0, known = 0] = /: (\d+) imported, (\d+) known/.exec(stdout)?.map(Number) ?? [];
+    expect([imported + known, known > 0, status]).toEqual([6000, true, 1]);
+    expect(stderr).toContain(":6001: is not JSON");
+    expect(stderr).toContain(":6002: is not JSON");
   });
 
   test("after a change of KEY_HASH_SECRET keys found under the old one are good, and kept under the new", async () => {

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
+export const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
 
 /** What came of a command line. */
 export interface Ran {

@@ -16,6 +16,7 @@ import { openDoors } from "./doors.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
+import { FAULTS, upkeepFailed } from "./fault-words.ts";
 import { createKeyRing } from "./jwt/key-ring.ts";
 import { createSigner } from "./jwt/signer.ts";
 import { createVerifier } from "./jwt/verifier.ts";
@@ -104,7 +105,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
 function startUpkeep({ log, closing }: AppOptions, registry: Registry): Upkeep {
   const upkeep = createUpkeep({
     ...registry,
-    faulted: (error, work) => log.warn({ err: error }, `${work} failed; it is tried again`),
+    faulted: (error, work) => log.warn({ err: error }, upkeepFailed(work)),
   });
   closing.later("the upkeep", upkeep.close);
   return upkeep;
@@ -161,10 +162,7 @@ async function followPhases({ policy, log }: AppOptions, legacy: LegacyParts): P
   policy.onReload((reload) => {
     if (reload.kind !== "taken") return;
     legacy.followPolicy(reload.policy).catch((error: unknown) => {
-      log.warn(
-        { err: error },
-        "the policy's migration phase is not taken up: the store does not answer; reload it",
-      );
+      log.warn({ err: error }, FAULTS.phaseNotTaken);
     });
   });
 }
@@ -178,8 +176,7 @@ function keepPolicyFresh({ policy, log, closing }: AppOptions, metrics: Metrics)
       metrics.policyInForce(reload.policy);
       log.info({ policy: reload.policy.hash }, "a new policy is in force");
     } else {
-      const { problems } = reload;
-      log.error({ problems }, "the changed policy is not taken up, the old one stays; mend what is listed");
+      log.error({ problems: reload.problems }, FAULTS.policyRefused);
     }
   });
   policy.watch();
@@ -232,7 +229,6 @@ function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep, aud
       );
       if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
     },
-    faulted: (error, decisionId) =>
-      log.error({ err: error, decisionId }, "a Check met a fault and was refused"),
+    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });
 }

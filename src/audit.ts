@@ -5,6 +5,7 @@ import type { AuditStore } from "./core/ports.ts";
 import { headerLines } from "./core/request.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { OUTAGES } from "./fault-words.ts";
 import { randomText } from "./random.ts";
 import type { Settings } from "./settings.ts";
 import { openAuditFile } from "./telemetry/audit-file.ts";
@@ -17,12 +18,6 @@ const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
 const SWEEP_EVERY_MS = 600_000;
 const PORTION = 200;
-
-const WORDS = {
-  failed:
-    "the audit log is not written; what waits is written when that is mended, and nothing of the registry is lost",
-  healed: "the audit log is written again",
-};
 
 export interface AuditParts {
   readonly settings: Settings;
@@ -60,7 +55,7 @@ export function openAudit({ settings, key, store, log, closing, metrics }: Audit
     await writeEvents(lines, store);
   };
   closing.later("what waits for the audit log", write);
-  closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, WORDS)));
+  closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
   const checkpoint = async () => log.info({ checkpoint: lines.state() }, "audit checkpoint");
   closing.later(
     "audit checkpoints",

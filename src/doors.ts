@@ -21,6 +21,7 @@ import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
+import { callFaulted } from "./fault-words.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
@@ -68,7 +69,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
     endpoints: readonly Endpoint[],
   ) => {
     const faulted = (error: unknown, requestId: string) =>
-      options.log.error({ err: error, requestId }, `a call at ${name} met a fault`);
+      options.log.error({ err: error, requestId }, callFaulted(name));
     const corsOrigins = settings.HTTP_CORS_ORIGINS ?? [];
     const door = await startHttpServer({ listen, endpoints, faulted, corsOrigins });
     closing.later(name, door.close);
@@ -126,7 +127,7 @@ function fleetReadiness({ fleet, policy }: DoorOptions) {
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
   return {
     revocations: stale ? "not_ready" : "ready",
-    secrets: fleet.strange() === undefined ? "ready" : "not_ready",
+    secrets: fleet.isStrange() ? "not_ready" : "ready",
   } as const;
 }
 

@@ -1,3 +1,4 @@
+import type { OutageWords } from "./fault-words.ts";
 import type { Log } from "./telemetry/log.ts";
 
 /** Repeats the work, one turn after the other. Gives what ends it, once the turn under way is over. */
@@ -24,23 +25,17 @@ export function everyTurn(
   };
 }
 
-/** What is said when something begins to fail, and when it works again. */
-export interface FailureWords {
-  readonly failed: string;
-  readonly healed: string;
-}
-
 /** The work, and what hears of its failures: an outage is told when it begins and when it is over. */
 export function sayingOnce(
   work: () => Promise<void>,
   log: Pick<Log, "info" | "warn">,
-  words: FailureWords,
+  words: OutageWords,
 ): [work: () => Promise<void>, failed: (error: unknown) => void] {
   let well = true;
   return [
     async () => {
       await work();
-      if (!well) log.info(words.healed);
+      if (!well) log.info({}, words.healed);
       well = true;
     },
     (error) => {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { FAULTS, OUTAGES } from "./fault-words.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKidExchange } from "./redis/kid-exchange.ts";
@@ -14,16 +15,6 @@ const READ_DEADLINE_MS = BLOCK_MS + 500;
 /** After a failed read. */
 const RETRY_MS = 100;
 const COMPARE_EVERY_MS = 1000;
-
-const FEED_WORDS = {
-  failed:
-    "revocations of other instances are not heard: Redis does not answer; beyond faults.revocations.max_staleness keys are refused",
-  healed: "revocations of other instances are heard again",
-};
-const COMPARE_WORDS = {
-  failed: "secrets are not compared with the other instances: Redis does not answer",
-  healed: "secrets are compared again",
-};
 
 interface FleetParts {
   readonly client: RedisClient;
@@ -46,12 +37,11 @@ export async function joinFleet(
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
     heard,
-    lost: () =>
-      log.warn("Redis may have lost writes: what this instance knows of revocations is written back to it"),
+    lost: () => log.warn({}, FAULTS.writesLost),
   });
   reading.started();
   await feed.read();
-  const loop = readOn(...sayingOnce(feed.read, log, FEED_WORDS));
+  const loop = readOn(...sayingOnce(feed.read, log, OUTAGES.feed));
   closing.later("the feed", async () => {
     loop.stop();
     await reading.close();
@@ -60,25 +50,19 @@ export async function joinFleet(
   let exchange: ReturnType<typeof createKidExchange> | undefined;
   return {
     stalenessMs: feed.stalenessMs,
-    strange: () => inWords(exchange?.strangers()),
+    isStrange: () => exchange?.strangers() !== undefined,
     async compareKids(kids) {
       exchange = createKidExchange(client, { instanceId, kids, nowMs: Date.now });
       closing.later("the secrets' digests", exchange.leave);
       await exchange.beat();
-      const problem = inWords(exchange.strangers());
-      if (problem !== undefined) log.error(problem);
+      const strangers = exchange.strangers();
+      if (strangers !== undefined) log.error({ others: strangers }, FAULTS.secretDiffers);
       closing.later(
         "comparing secrets",
-        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(exchange.beat, log, COMPARE_WORDS)),
+        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(exchange.beat, log, OUTAGES.secrets)),
       );
     },
   };
-}
-
-function inWords(strangers: number | undefined): string | undefined {
-  if (strangers === undefined) return undefined;
-  const others = strangers === 1 ? "the other instance" : `the ${strangers} other instances`;
-  return `this instance accepts no key that ${others} sign: JWT_SECRET differs; give all the same, and a former one in JWT_SECRET_PREVIOUS`;
 }
 
 /** Reads without end, one read after the other. */

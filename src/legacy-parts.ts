@@ -5,6 +5,7 @@ import { createMigration, enterPhase } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { KeyStore, KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm } from "./core/registry.ts";
+import { FAULTS } from "./fault-words.ts";
 import { createLegacyVerifier } from "./legacy/verifier.ts";
 import { randomText } from "./random.ts";
 import type { LegacyEntry } from "./stores.ts";
@@ -30,12 +31,7 @@ export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: 
     form,
     find: (hashes) => store().findLegacy(hashes),
     outdated: (record, kept) => {
-      rehash(store(), record, kept).catch((error: unknown) =>
-        log.warn(
-          { err: error },
-          "a V1 key is still kept under a former KEY_HASH_SECRET; its next use tries again",
-        ),
-      );
+      rehash(store(), record, kept).catch((error: unknown) => log.warn({ err: error }, FAULTS.notRehashed));
     },
     monotonicMs: () => performance.now(),
     cacheSize: CACHE_SIZE,

@@ -8,6 +8,7 @@ import { createLegacyParts } from "./legacy-parts.ts";
 import { openPolicy } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
 import { keyHashSecrets } from "./secrets.ts";
+import { secretTexts } from "./settings.ts";
 import { openStores } from "./stores.ts";
 import { createLog } from "./telemetry/log.ts";
 
@@ -24,7 +25,12 @@ export async function openOffline(
   const { settings } = config;
   const opened = openPolicy(settings);
   if (!opened.ok) return opened;
-  const log = createLog("error");
+  const log = createLog({
+    level: "error",
+    terminal: process.stderr.isTTY,
+    secrets: secretTexts(settings),
+    write: (text) => process.stderr.write(text),
+  });
   const closing = createClosing();
   const policy = opened.policy.current;
   const view = createRevocationView();

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { secretNotSet } from "./fault-words.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 
@@ -59,7 +60,7 @@ export async function adminTokens(
 async function madeSecret(name: string, keeper: SecretKeeper, log: Log): Promise<string> {
   const fresh = randomBytes(32).toString("base64url");
   const { value, place } = await keeper.keep(name.toLowerCase(), fresh);
-  const how = value === fresh ? "one was made and is kept there" : "the one that is kept there is used";
-  log.warn({ place }, `${name} is not set: ${how}`);
+  const does = value === fresh ? "one was made and is kept there" : "the one that is kept there is used";
+  log.warn({ place }, secretNotSet(name, does));
   return value;
 }

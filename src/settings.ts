@@ -172,3 +172,13 @@ export type Settings = {
     ? z.output<(typeof SETTINGS)[Name]["schema"]>
     : z.output<(typeof SETTINGS)[Name]["schema"]> | undefined;
 };
+
+/** The text of every secret that was set: what must never be seen. */
+export function secretTexts(settings: Settings): readonly string[] {
+  const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
+    const value = "secret" in setting ? Object.getOwnPropertyDescriptor(settings, name)?.value : undefined;
+    return [value ?? []].flat().map(String);
+  });
+  const { REDIS_URL } = settings;
+  return REDIS_URL === undefined ? texts : [...texts, decodeURIComponent(new URL(REDIS_URL).password)];
+}

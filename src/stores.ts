@@ -9,6 +9,7 @@ import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
+import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
@@ -33,10 +34,6 @@ const GIVE_BACK_EVERY_MS = 50;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
 
-const BEAT_WORDS = {
-  failed: "Redis does not answer: limits go on as faults.limits says, keys are as they were",
-  healed: "Redis answers again",
-};
 const monotonicMs = () => performance.now();
 
 /** Where an instance keeps keys, tokens and the secrets that it makes. */
@@ -58,11 +55,11 @@ export interface Fleet {
   stalenessMs(): number;
   /** Begins to compare secrets with the others. */
   compareKids(kids: () => readonly string[]): Promise<void>;
-  /** Why its secret cannot be the fleet's; undefined while all is well. */
-  strange(): string | undefined;
+  /** Whether its secret cannot be the fleet's. */
+  isStrange(): boolean;
 }
 
-const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, strange: () => undefined };
+const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, isStrange: () => false };
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
 
@@ -106,7 +103,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   const place = redisPlace(settings);
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the connection to Redis", client.close);
-  for (const warning of await redisWarnings(client)) log.warn(warning);
+  for (const warning of await redisWarnings(client)) log.warn({}, warning);
   const instanceId = randomText();
   const buckets = await openSharedBuckets(client, instanceId, options);
   const registryClient = await openRegistryClient(client, place, options);
@@ -174,7 +171,10 @@ async function openSharedBuckets(
   });
   await membership.beat();
   closing.later("the membership", membership.leave);
-  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(membership.beat, log, BEAT_WORDS)));
+  closing.later(
+    "the heartbeat",
+    everyTurn(BEAT_EVERY_MS, ...sayingOnce(membership.beat, log, OUTAGES.redis)),
+  );
   closing.later("the leases", pool.close);
   closing.later(
     "giving back",

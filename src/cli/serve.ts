@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
 import { readConfig } from "../config.ts";
+import { FAULTS, notClosed } from "../fault-words.ts";
 import type { PolicyInForce } from "../policy-in-force.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import type { Settings } from "../settings.ts";
+import { secretTexts } from "../settings.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -16,7 +18,12 @@ export async function serve(io: Io): Promise<number> {
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
-  const log = createLog(config.settings.LOG_LEVEL);
+  const log = createLog({
+    level: config.settings.LOG_LEVEL,
+    terminal: process.stdout.isTTY,
+    secrets: secretTexts(config.settings),
+    write: (text) => process.stdout.write(text),
+  });
   return run(config.settings, policy.policy, log);
 }
 
@@ -39,7 +46,7 @@ async function run(settings: Settings, policy: PolicyInForce, log: Log): Promise
     await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second]);
     return await close();
   } catch (error) {
-    log.fatal({ err: error }, "cannot start");
+    log.fatal({ err: error }, FAULTS.cannotStart);
     await close();
     return 1;
   } finally {
@@ -49,8 +56,8 @@ async function run(settings: Settings, policy: PolicyInForce, log: Log): Promise
 
   async function close(): Promise<number> {
     const failed = await closing.closeAll();
-    for (const { name, error } of failed) log.error({ err: error }, `${name} did not close`);
-    log.info("stopped");
+    for (const { name, error } of failed) log.error({ err: error }, notClosed(name));
+    log.info({}, "stopped");
     return failed.length === 0 ? 0 : 1;
   }
 }

@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { escapeUnsafe } from "./unsafe-text.ts";
 
 /** Members of an audit line, besides those of the chain. */
 export type AuditFields = Readonly<Record<string, unknown>>;
@@ -16,9 +17,6 @@ export interface ChainState {
 /** By which the lines are found among others: the deployment guide greps for it. */
 export const AUDIT_MARK = "API_AUDIT";
 
-// What terminals act on and what some readers take for the end of a line. JSON escapes the rest.
-const UNSAFE = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
 /** Makes lines, each sealed over itself and its predecessor under a key that whoever forges a line does not have. */
 export function createAuditChain(key: string, first: ChainState) {
   let state = first;
@@ -28,16 +26,12 @@ export function createAuditChain(key: string, first: ChainState) {
     seal(fields: AuditFields): string {
       const n = state.n + 1;
       const sealed = { audit: AUDIT_MARK, instance: state.instance, n, ...fields, prev: state.hmac };
-      const body = JSON.stringify(sealed).replace(UNSAFE, escaped);
+      const body = escapeUnsafe(JSON.stringify(sealed));
       const hmac = hmacOf(key, body);
       state = { instance: state.instance, n, hmac };
       return `${body.slice(0, -1)},"hmac":"${hmac}"}`;
     },
   };
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 export function hmacOf(key: string, body: string): string {

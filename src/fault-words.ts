@@ -1,0 +1,113 @@
+import type { FaultWords } from "./telemetry/log.ts";
+
+/** What is said when something begins to fail, and when it works again. */
+export interface OutageWords {
+  readonly failed: FaultWords;
+  readonly healed: string;
+}
+
+/** What an instance says of its faults: what happened, what it does about it, what to check. */
+export const FAULTS = {
+  cannotStart: {
+    happened: "Latchkey cannot start",
+    does: "the process ends with exit code 1",
+    check: "the error",
+  },
+  check: {
+    happened: "a Check met a fault",
+    does: "it was refused with the reason internal",
+    check: "the error: a store that is away does not come here, so it is a defect, please report it",
+  },
+  policyRefused: {
+    happened: "the changed policy has mistakes and is not taken up",
+    does: "the old one stays",
+    check: "what is listed; `latchkey policy check FILE` says the same before a change",
+  },
+  phaseNotTaken: {
+    happened: "the policy's migration phase is not taken up, for the store does not answer",
+    does: "the stored phase goes on to hold",
+    check: "the store; then reload the policy (SIGHUP)",
+  },
+  notRehashed: {
+    happened: "a V1 key is still kept under a former KEY_HASH_SECRET",
+    does: "it stays good, and its next use tries again",
+    check: "the store; keep KEY_HASH_SECRET_PREVIOUS while this is said",
+  },
+  writesLost: {
+    happened: "Redis may have lost writes",
+    does: "what this instance knows of revocations is written back to it; registrations may be gone, their keys stay good",
+    check: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
+  },
+  secretDiffers: {
+    happened: "JWT_SECRET differs: this instance accepts no key that the others sign",
+    does: "it answers, and is not ready (/readyz)",
+    check: "that all were given the same JWT_SECRET, and a former one in JWT_SECRET_PREVIOUS",
+  },
+} as const satisfies Record<string, FaultWords>;
+
+export const OUTAGES = {
+  redis: {
+    failed: {
+      happened: "Redis does not answer, or takes no writes",
+      does: "Checks go on with what is in memory, limits as faults.limits says; the key API answers 503",
+      check: "Redis and the way to it: the error says how it failed",
+    },
+    healed: "Redis answers again",
+  },
+  feed: {
+    failed: {
+      happened: "revocations of other instances are not heard, for Redis does not answer",
+      does: "what is known so far holds, and it goes on asking; beyond faults.revocations.max_staleness keys are refused",
+      check: "Redis and the way to it; latchkey_revocation_staleness_seconds",
+    },
+    healed: "revocations of other instances are heard again",
+  },
+  secrets: {
+    failed: {
+      happened: "secrets are not compared with the other instances, for Redis does not answer",
+      does: "what was found last holds, and it goes on asking",
+      check: "Redis and the way to it",
+    },
+    healed: "secrets are compared again",
+  },
+  audit: {
+    failed: {
+      happened: "the audit log is not written",
+      does: "events of keys wait in the store and are written later; lines about requests are dropped, and counted, once too many wait",
+      check: "the error: the store, and the folder and disk of AUDIT_FILE",
+    },
+    healed: "the audit log is written again",
+  },
+} as const satisfies Record<string, OutageWords>;
+
+/** @param door as in "the HTTP door" */
+export function callFaulted(door: string): FaultWords {
+  return {
+    happened: `a call at ${door} met a fault`,
+    does: "it was answered 503 store-unavailable; what it asked for may have been done",
+    check: "the error; the store, and disk space in DATA_DIR where it is embedded",
+  };
+}
+
+/** @param work as in "noting when keys were used" */
+export function upkeepFailed(work: string): FaultWords {
+  return {
+    happened: `${work} failed`,
+    does: "it is tried again at its next turn; Checks do not wait for it",
+    check: "the store: Redis, or disk space in DATA_DIR",
+  };
+}
+
+/** @param part as in "the HTTP door" */
+export function notClosed(part: string): FaultWords {
+  return {
+    happened: `${part} did not close`,
+    does: "everything else is closed, and the exit code is 1",
+    check: "the error; leases and the like that it held run out by themselves",
+  };
+}
+
+/** @param does whether a secret was made or found */
+export function secretNotSet(name: string, does: string): FaultWords {
+  return { happened: `${name} is not set`, does, check: "that it is set before this becomes production" };
+}

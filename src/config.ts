@@ -1,3 +1,5 @@
+import type { CertificateFiles } from "./certificates.ts";
+import { certificateProblem } from "./certificates.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
@@ -25,7 +27,11 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
   }
   if (problems.length > 0) return { ok: false, problems };
   const settings = withOtherDefaults(values as unknown as Settings); // Built from the very table that the type is made of.
-  problems.push(...contradictions(settings));
+  problems.push(
+    ...contradictions(settings),
+    ...tlsProblems("GRPC", settings),
+    ...tlsProblems("HTTP", settings),
+  );
   if (settings.ENVIRONMENT === "production") problems.push(...productionProblems(settings));
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }
@@ -60,6 +66,31 @@ function withOtherDefaults(settings: Settings): Settings {
   if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development")
     return { ...settings, STORE };
   return { ...settings, STORE, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };
+}
+
+/** The doors that have a certificate of their own: the HTTP one is the operator door's as well. */
+export type TlsDoor = "GRPC" | "HTTP";
+
+/** Where a door's certificate lies; undefined: it speaks clear text. */
+export function certificateFiles(door: TlsDoor, settings: Settings): CertificateFiles | undefined {
+  const [cert, key] = [settings[`${door}_TLS_CERT`], settings[`${door}_TLS_KEY`]];
+  const clientCa = settings[`${door}_TLS_CLIENT_CA`];
+  if (cert === undefined || key === undefined) return undefined;
+  return { cert, key, ...(clientCa !== undefined && { clientCa }) };
+}
+
+/** Half a pair must not turn into clear text. */
+function tlsProblems(door: TlsDoor, settings: Settings): string[] {
+  const given = (["CERT", "KEY", "CLIENT_CA"] as const).filter(
+    (part) => settings[`${door}_TLS_${part}`] !== undefined,
+  );
+  const files = certificateFiles(door, settings);
+  if (files === undefined) {
+    const names = given.map((part) => `${door}_TLS_${part}`).join(" and ");
+    return given.length === 0 ? [] : [`${names} alone: give ${door}_TLS_CERT and ${door}_TLS_KEY`];
+  }
+  const problem = certificateProblem(files);
+  return problem === undefined ? [] : [`${door}_TLS_*: ${problem}`];
 }
 
 /** Settings that contradict each other, whatever the environment. */
@@ -102,9 +133,11 @@ function productionProblems(settings: Settings): string[] {
   };
   for (const [door, listen] of Object.entries(doors)) {
     const allowed = settings.ALLOW_CLEARTEXT?.some((name) => name === door) ?? false;
-    if (listen !== undefined && !isLocal(listen) && !allowed) {
+    const tls = door === "grpc" ? "GRPC" : "HTTP";
+    const encrypted = certificateFiles(tls, settings) !== undefined;
+    if (listen !== undefined && !isLocal(listen) && !encrypted && !allowed) {
       problems.push(
-        `${door.toUpperCase()}_LISTEN would listen in clear text beyond loopback: keep it on 127.0.0.1, or name ${door} in ALLOW_CLEARTEXT where a mesh encrypts`,
+        `${door.toUpperCase()}_LISTEN would listen in clear text beyond loopback: keep it on 127.0.0.1, give ${tls}_TLS_CERT and ${tls}_TLS_KEY, or name ${door} in ALLOW_CLEARTEXT where a mesh encrypts`,
       );
     }
   }

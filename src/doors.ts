@@ -13,15 +13,18 @@ import { opsRoutes } from "./api/ops-routes.ts";
 import { pageRoutes } from "./api/page-routes.ts";
 import { policyRoutes } from "./api/policy-routes.ts";
 import { startHttpServer } from "./api/server.ts";
+import { watchCertificate } from "./certificates.ts";
 import type { Closing } from "./closing.ts";
+import type { TlsDoor } from "./config.ts";
+import { certificateFiles } from "./config.ts";
 import { revocationsAreStale } from "./core/authorize.ts";
 import type { Explain } from "./core/explain.ts";
-import type { AuditStore, BucketAdmin, KeyVerifier } from "./core/ports.ts";
+import type { AuditStore, BucketAdmin, DoorTls, KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
-import { callFaulted } from "./fault-words.ts";
+import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
@@ -61,18 +64,21 @@ interface DoorOptions {
 /** Opens every door, the one for Envoy first. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   const { settings, closing } = options;
-  const grpc = await startEnvoyServer({ listen: formatListen(settings.GRPC_LISTEN), check: options.check });
+  const listen = formatListen(settings.GRPC_LISTEN);
+  const grpc = await startEnvoyServer({ listen, check: options.check, ...openTls("GRPC", options) });
   closing.later("the gRPC door", () => grpc.close(CLOSE_GRACE_MS));
+  const httpTls = openTls("HTTP", options);
   const openHttp = async (
     name: string,
     listen: Extract<Listen, { kind: "tcp" }>,
     endpoints: readonly Endpoint[],
+    tls: { readonly tls?: DoorTls } = httpTls,
   ) => {
     const faulted = (error: unknown, requestId: string) =>
       options.log.error({ err: error, requestId }, callFaulted(name));
     const corsOrigins = settings.HTTP_CORS_ORIGINS ?? [];
-    const door = await startHttpServer({ listen, endpoints, faulted, corsOrigins });
-    closing.later(name, door.close);
+    const door = await startHttpServer({ listen, endpoints, faulted, corsOrigins, ...tls });
+    closing.later(name, () => door.close(CLOSE_GRACE_MS));
     return door;
   };
   const { open, all } = endpointsOf(options);
@@ -91,6 +97,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
     "the ops door",
     settings.OPS_LISTEN,
     opsRoutes({ metrics: options.metrics.read, readiness }),
+    {},
   );
   grpc.setServing(true);
   return {
@@ -100,6 +107,18 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
       grpc.setServing(false);
     },
   };
+}
+
+/** The certificate of a door that has one; a bad one that comes later is said, and the old one stays. */
+function openTls(door: TlsDoor, { settings, log, closing }: DoorOptions): { readonly tls?: DoorTls } {
+  const files = certificateFiles(door, settings);
+  if (files === undefined) return {};
+  const tls = watchCertificate(files, (problem) => {
+    if (problem === undefined) log.info({ door, file: files.cert }, "a new certificate is shown from now on");
+    else log.error({ door, problem }, FAULTS.certificateRefused);
+  });
+  closing.later(`the watch on the ${door} certificate`, tls.close);
+  return { tls };
 }
 
 /** What each door serves: the operators' calls are not there at an HTTP door that has an operator door beside it. */

@@ -23,6 +23,11 @@ export const FAULTS = {
     does: "the old one stays",
     check: "what is listed; `latchkey policy check FILE` says the same before a change",
   },
+  certificateRefused: {
+    happened: "the door's changed certificate is not taken up",
+    does: "the old one stays",
+    check: "the problem; that certificate and key are replaced together",
+  },
   phaseNotTaken: {
     happened: "the policy's migration phase is not taken up, for the store does not answer",
     does: "the stored phase goes on to hold",

@@ -1,14 +1,10 @@
-import { existsSync, readFileSync, unwatchFile, watchFile } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Policy } from "./core/policy.ts";
+import { textOf, watchFiles } from "./file-watch.ts";
 import type { PolicySource } from "./policy/file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./policy/file.ts";
 import type { Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
-
-/** A changed file is noticed within this. */
-const LOOK_EVERY_MS = 500;
-/** A file that somebody is still writing is left alone until it has not changed for this long. */
-const SETTLED_AFTER_MS = 250;
 
 /** What came of looking at the file again. */
 export type Reload =
@@ -47,7 +43,7 @@ function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy
   const { POLICY_FILE: fileName } = settings;
   let source = firstSource;
   let policy = first;
-  let settling: NodeJS.Timeout | undefined;
+  let stopWatching = () => {};
   const listeners: Parameters<PolicyInForce["onReload"]>[0][] = [];
   const take = (found: PolicySource): Reload => {
     const parsed = parsePolicy(found);
@@ -64,25 +60,15 @@ function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy
     if (told.kind !== "unchanged") for (const listener of listeners) listener(told);
     return told;
   };
-  const settle = (seen: string | undefined) => {
-    clearTimeout(settling);
-    settling = setTimeout(() => {
-      const now = textOf(fileName);
-      if (now === seen) reload();
-      else settle(now);
-    }, SETTLED_AFTER_MS);
-  };
-  const onStat = () => settle(textOf(fileName));
   return {
     current: () => policy,
     source: () => ({ fileName: source.fileName, text: source.text }),
     reload,
-    watch: () => void watchFile(fileName, { interval: LOOK_EVERY_MS }, onStat),
-    onReload: (listener) => void listeners.push(listener),
-    close() {
-      unwatchFile(fileName, onStat);
-      clearTimeout(settling);
+    watch() {
+      stopWatching = watchFiles([fileName], reload);
     },
+    onReload: (listener) => void listeners.push(listener),
+    close: () => stopWatching(),
   };
 }
 
@@ -101,14 +87,6 @@ function readSource(settings: Settings): PolicySource | string {
 
 function missing(fileName: string): string {
   return `${fileName}: ${existsSync(fileName) ? "it cannot be read" : "there is no such file"}`;
-}
-
-function textOf(fileName: string): string | undefined {
-  try {
-    return readFileSync(fileName, "utf8");
-  } catch {
-    return undefined; // Why does not matter: whoever asks says that it cannot be read.
-  }
 }
 
 function ttlsOf(settings: Settings): ReadonlyMap<string, number> {

@@ -76,6 +76,8 @@ export const count = (max: number) =>
     .transform(Number)
     .pipe(z.int().max(max));
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
+/** A file's name. */
+export const path = z.string().min(1);
 /** Names of doors with commas between. */
 export const doors = z
   .string()

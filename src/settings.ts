@@ -6,6 +6,7 @@ import {
   flag,
   listen,
   origins,
+  path,
   redisUrl,
   secret,
   secrets,
@@ -40,6 +41,22 @@ export const SETTINGS = {
     meaning: "where /metrics, /livez and /readyz answer; it holds no secret",
     default: "127.0.0.1:9464",
     schema: tcp,
+  },
+  GRPC_TLS_CERT: {
+    meaning: "the gRPC door's certificate, with its chain: a PEM file, taken up again when it changes",
+    schema: path,
+  },
+  GRPC_TLS_KEY: { meaning: "its private key: a PEM file", schema: path },
+  GRPC_TLS_CLIENT_CA: {
+    meaning: "the CA of Envoy's client certificate: a PEM file; without a certificate of it nobody may ask",
+    schema: path,
+  },
+  HTTP_TLS_CERT: { meaning: "the same for the HTTP and operator doors", schema: path },
+  HTTP_TLS_KEY: { meaning: "its private key", schema: path },
+  HTTP_TLS_CLIENT_CA: {
+    meaning:
+      "the CA of clients' certificates: without a certificate of it nobody may call; keys that are bound to a certificate are validated and refreshed with it",
+    schema: path,
   },
   JWT_SECRET: { meaning: "signs keys (HS256); at least 32 bytes", secret: true, schema: secret },
   JWT_SECRET_PREVIOUS: {

@@ -2,15 +2,15 @@ import { randomUUID } from "node:crypto";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
+import type { DoorTls } from "../core/ports.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
+import type { Patience } from "./listener.ts";
+import { createListener } from "./listener.ts";
 import { sendProblem } from "./problem.ts";
 
 /** No call of the API needs more: the largest is a registration with 512 bytes of metadata. */
 const MAX_BODY_BYTES = 16 * 1024;
-
-/** A client that sends its request slower than this is not waited for. */
-const REQUEST_TIMEOUT_MS = 30_000;
 
 /** A key put where its id belongs is told so, rather than that the path is unknown. */
 const MAX_PATH_PARAM = 8192;
@@ -18,8 +18,8 @@ const MAX_PATH_PARAM = 8192;
 export interface HttpServer {
   /** `host:port`. */
   readonly address: string;
-  /** Takes no new call and resolves when the open ones are answered. */
-  close(): Promise<void>;
+  /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
+  close(graceMs: number): Promise<void>;
 }
 
 export interface HttpServerOptions {
@@ -27,6 +27,9 @@ export interface HttpServerOptions {
   readonly endpoints: readonly Endpoint[];
   /** Pages of these origins may call. */
   readonly corsOrigins?: readonly string[];
+  /** Absent: the door speaks clear text. */
+  readonly tls?: DoorTls;
+  readonly patience?: Patience;
   /** Hears of every fault that became an answer. */
   readonly faulted: (error: unknown, requestId: string) => void;
 }
@@ -36,9 +39,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = Fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    serverFactory: (answer) => createListener(answer, options.tls, options.patience),
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
+    // What comes on an open connection while the door closes is still answered: it is the last on that connection.
+    return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
   });
   acceptBodies(server);
@@ -56,7 +61,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       `an HTTP door cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : error}`,
     );
   }
-  return { address: addressOf(server), close: () => server.close() };
+  return { address: addressOf(server), close: (graceMs) => shutDown(server, graceMs) };
+}
+
+async function shutDown(server: FastifyInstance, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => server.server.closeAllConnections(), graceMs);
+  await server.close();
+  clearTimeout(timer);
 }
 
 function addRoute(server: FastifyInstance, endpoint: Endpoint): void {

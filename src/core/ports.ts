@@ -184,3 +184,11 @@ export interface AuditStore {
 export interface KeySigner {
   sign(record: KeyRecord): Promise<string>;
 }
+
+/** The certificate that a door shows, and whose clients it takes; it may change while the door is open. */
+export interface DoorTls {
+  /** PEM texts; with `clientCa` only clients with a certificate of it are taken. That there is one does not change. */
+  readonly current: () => { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** Called after each change. Returns the way to stop listening. */
+  readonly onChange: (changed: () => void) => () => void;
+}

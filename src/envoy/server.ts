@@ -1,7 +1,9 @@
 import { chmodSync } from "node:fs";
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
+import type { DoorTls } from "../core/ports.ts";
 import type { Check } from "./check.ts";
+import { serverCredentials } from "./credentials.ts";
 import { createHealth } from "./health.ts";
 import { AUTHORIZATION_SERVICE, HEALTH_SERVICE } from "./proto.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
@@ -19,6 +21,8 @@ export interface EnvoyServerOptions {
   /** `host:port` (port 0 takes a free one), or `unix:/path` (made with mode 0660). */
   readonly listen: string;
   readonly check: Check;
+  /** Absent: the door speaks clear text. */
+  readonly tls?: DoorTls;
 }
 
 /** Envoy's request headers end at 60 KiB by default; a CheckRequest of twice that is not one. */
@@ -35,7 +39,7 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
   server.addService(HEALTH_SERVICE, health.handlers);
   const socketPath = options.listen.startsWith("unix:") ? options.listen.slice("unix:".length) : undefined;
   if (socketPath !== undefined) await removeStaleSocket(socketPath);
-  const port = await bind(server, options.listen);
+  const port = await bind(server, options);
   if (socketPath !== undefined) chmodSync(socketPath, 0o660);
   return {
     address: socketPath === undefined ? options.listen.replace(/\d+$/, String(port)) : options.listen,
@@ -61,9 +65,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function bind(server: Server, listen: string): Promise<number> {
+function bind(server: Server, { listen, tls }: EnvoyServerOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(listen, serverCredentials(tls), (error, port) => {
       if (error === null) resolve(port);
       else reject(new Error(`the gRPC door cannot listen on ${listen}: ${error.message}`));
     });

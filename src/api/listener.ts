@@ -1,0 +1,69 @@
+import type { RequestListener, ServerOptions } from "node:http";
+import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { DoorTls } from "../core/ports.ts";
+
+/** How long a client may take over each part of what it sends. */
+export interface Patience {
+  /** Until the last header has come, from the first byte. */
+  readonly headersMs: number;
+  /** Until the last byte of the body has come. */
+  readonly requestMs: number;
+  /** Between two requests on one connection; longer than the idle timeout of most proxies that would reuse it. */
+  readonly idleMs: number;
+  readonly handshakeMs: number;
+}
+
+export const PATIENCE: Patience = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  idleMs: 75_000,
+  handshakeMs: 10_000,
+};
+
+/** All headers of a request; a key has at most 8 KiB. More is answered with 431. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Connections of one door; a further one is closed at once. */
+const MAX_CONNECTIONS = 8192;
+
+/** The server below a door, which bounds what a client can hold of it, and whose certificate may change. */
+export function createListener(
+  answer: RequestListener,
+  tls: DoorTls | undefined,
+  patience: Patience = PATIENCE,
+): Server {
+  const options: ServerOptions = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: patience.headersMs,
+    requestTimeout: patience.requestMs,
+    keepAliveTimeout: patience.idleMs,
+    // How often Node looks for those who are too slow.
+    connectionsCheckingInterval: Math.min(1000, patience.headersMs),
+  };
+  const server =
+    tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, patience);
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
+}
+
+function listenWithTls(
+  options: ServerOptions,
+  answer: RequestListener,
+  tls: DoorTls,
+  { handshakeMs: handshakeTimeout }: Patience,
+): Server {
+  const context = () => {
+    const { cert, key, clientCa } = tls.current();
+    return { cert, key, ...(clientCa !== undefined && { ca: clientCa }) };
+  };
+  const mutual = tls.current().clientCa !== undefined;
+  const server = createTlsServer(
+    { ...options, ...context(), handshakeTimeout, requestCert: mutual, rejectUnauthorized: mutual },
+    answer,
+  );
+  server.on(
+    "close",
+    tls.onChange(() => server.setSecureContext(context())),
+  );
+  return server;
+}

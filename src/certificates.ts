@@ -1,0 +1,90 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import type { DoorTls } from "./core/ports.ts";
+import { textOf, watchFiles } from "./file-watch.ts";
+
+/** Where a door's certificate lies: PEM files. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+type Certificate = ReturnType<DoorTls["current"]>;
+
+export type CertificateResult =
+  | { readonly ok: true; readonly certificate: Certificate }
+  /** What is wrong, in a sentence that holds nothing of the files. */
+  | { readonly ok: false; readonly problem: string };
+
+/** Reads a door's certificate, and sees that a door can be opened with it. */
+export function readCertificate(files: CertificateFiles, nowMs: number): CertificateResult {
+  const refused = (problem: string) => ({ ok: false, problem }) as const;
+  const [cert, key] = [textOf(files.cert), textOf(files.key)];
+  const clientCa = files.clientCa === undefined ? undefined : textOf(files.clientCa);
+  if (cert === undefined) return refused(`${files.cert} cannot be read`);
+  if (key === undefined) return refused(`${files.key} cannot be read`);
+  const known = parsed(() => new X509Certificate(cert));
+  if (known === undefined) return refused(`${files.cert} is no certificate in PEM`);
+  const privateKey = parsed(() => createPrivateKey(key));
+  if (privateKey === undefined) return refused(`${files.key} is no private key in PEM without a passphrase`);
+  if (!known.checkPrivateKey(privateKey)) return refused(`${files.key} is not the key of ${files.cert}`);
+  if (known.validToDate.getTime() <= nowMs) return refused(`${files.cert} has expired`);
+  if (files.clientCa !== undefined && parsed(() => new X509Certificate(clientCa ?? "")) === undefined) {
+    return refused(`${files.clientCa} is no certificate in PEM`);
+  }
+  const certificate = { cert, key, ...(clientCa !== undefined && { clientCa }) };
+  const usable = parsed(() => createSecureContext({ cert, key, ca: clientCa })) !== undefined;
+  return usable ? { ok: true, certificate } : refused(`${files.cert} cannot be used`);
+}
+
+/** Why a door cannot be opened with these files, or undefined. */
+export function certificateProblem(files: CertificateFiles): string | undefined {
+  const read = readCertificate(files, Date.now());
+  return read.ok ? undefined : read.problem;
+}
+
+/** What a parser makes of a text, or undefined where it throws: its words might quote what a secret file holds. */
+function parsed<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch {
+    return undefined;
+  }
+}
+
+export interface WatchedCertificate extends DoorTls {
+  close(): void;
+}
+
+/**
+ * Keeps a door's certificate as its files have it. A changed one is taken up while the door is open; one that is not
+ * good is refused, and the old one stays. Throws when there is no good one to begin with.
+ */
+export function watchCertificate(
+  files: CertificateFiles,
+  told: (problem: string | undefined) => void,
+): WatchedCertificate {
+  const first = readCertificate(files, Date.now());
+  if (!first.ok) throw new Error(first.problem);
+  let certificate = first.certificate;
+  const listeners = new Set<() => void>();
+  const { cert, key, clientCa } = files;
+  const stop = watchFiles([cert, key, ...(clientCa === undefined ? [] : [clientCa])], () => {
+    const found = readCertificate(files, Date.now());
+    if (found.ok && JSON.stringify(found.certificate) === JSON.stringify(certificate)) return;
+    if (found.ok) {
+      certificate = found.certificate;
+      for (const changed of listeners) changed();
+    }
+    told(found.ok ? undefined : found.problem);
+  });
+  return {
+    current: () => certificate,
+    onChange(changed) {
+      listeners.add(changed);
+      return () => listeners.delete(changed);
+    },
+    close: stop,
+  };
+}

@@ -1,0 +1,151 @@
+import { copyFile, mkdir, mkdtemp, rename, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { CertificateFiles, WatchedCertificate } from "../../src/certificates.ts";
+import { readCertificate, watchCertificate } from "../../src/certificates.ts";
+import { readConfig } from "../../src/config.ts";
+import { removeAtEnd } from "../support/at-end.ts";
+import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
+import { createCa, replaceCertificate } from "../support/certificates.ts";
+
+let ca: TestedCa;
+let one: TestedCertificate;
+let two: TestedCertificate;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "latchkey-certificates-"));
+  removeAtEnd(folder);
+  ca = await createCa();
+  [one, two] = await Promise.all([ca.issue("one"), ca.issue("two")]);
+});
+
+const filesOf = ({ certFile: cert, keyFile: key }: TestedCertificate): CertificateFiles => ({ cert, key });
+
+describe("what no door is opened with", () => {
+  const problem = (files: CertificateFiles, nowMs = Date.now()) => {
+    const read = readCertificate(files, nowMs);
+    return read.ok ? "good" : read.problem;
+  };
+
+  test("a file that is not there, or is something else, or belongs to another", async () => {
+    const files = filesOf(one);
+    const odd = join(folder, "odd.pem");
+    await writeFile(odd, "-----BEGIN SECRET-----\nhunter2\n");
+    expect(problem(files)).toBe("good");
+    expect(problem({ ...files, clientCa: ca.certFile })).toBe("good");
+    expect(problem({ ...files, cert: "/nowhere" })).toBe("/nowhere cannot be read");
+    expect(problem({ ...files, key: "/nowhere" })).toBe("/nowhere cannot be read");
+    expect(problem({ ...files, cert: odd })).toBe(`${odd} is no certificate in PEM`);
+    expect(problem({ ...files, key: odd })).toBe(`${odd} is no private key in PEM without a passphrase`);
+    expect(problem({ ...files, key: two.keyFile })).toBe(`${two.keyFile} is not the key of ${one.certFile}`);
+    expect(problem({ ...files, clientCa: odd })).toBe(`${odd} is no certificate in PEM`);
+    expect(problem({ ...files, clientCa: "/nowhere" })).toBe("/nowhere is no certificate in PEM");
+  });
+
+  test("a certificate that has expired", () => {
+    expect(problem(filesOf(one), Date.now() + 2 * 86_400_000)).toBe(`${one.certFile} has expired`);
+  });
+});
+
+describe("the settings", () => {
+  const problems = (environment: Record<string, string>) => {
+    const config = readConfig(environment, () => "");
+    return config.ok ? [] : config.problems;
+  };
+
+  test("half a pair is no clear text, and a bad pair stops the start", () => {
+    expect(problems({ GRPC_TLS_CERT: one.certFile })).toEqual([
+      "GRPC_TLS_CERT alone: give GRPC_TLS_CERT and GRPC_TLS_KEY",
+    ]);
+    expect(problems({ HTTP_TLS_CLIENT_CA: ca.certFile, HTTP_TLS_KEY: one.keyFile })).toEqual([
+      "HTTP_TLS_KEY and HTTP_TLS_CLIENT_CA alone: give HTTP_TLS_CERT and HTTP_TLS_KEY",
+    ]);
+    expect(problems({ GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: two.keyFile })).toEqual([
+      `GRPC_TLS_*: ${two.keyFile} is not the key of ${one.certFile}`,
+    ]);
+  });
+
+  test("in production a door beyond loopback needs a certificate, or a mesh that encrypts", () => {
+    const doors = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+    const clear = (more: Record<string, string>) =>
+      problems({ ENVIRONMENT: "production", ...doors, ...more })
+        .filter((problem) => problem.includes("clear text"))
+        .map((problem) => problem.split(" ")[0]);
+    const grpc = { GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: one.keyFile };
+    const http = { HTTP_TLS_CERT: one.certFile, HTTP_TLS_KEY: one.keyFile };
+    expect(clear({})).toEqual(["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN"]);
+    expect(clear(grpc)).toEqual(["HTTP_LISTEN", "OPERATOR_LISTEN"]);
+    expect(clear({ ...grpc, ...http })).toEqual([]);
+    expect(clear({ ...http, ALLOW_CLEARTEXT: "grpc" })).toEqual([]);
+  });
+});
+
+describe("while the door is open", () => {
+  /** Resolves at the next word: a problem, or undefined for a certificate that was taken up. */
+  function watched(files: CertificateFiles) {
+    const waiting: ((problem: string | undefined) => void)[] = [];
+    const tls = watchCertificate(files, (problem) => waiting.splice(0).forEach((told) => void told(problem)));
+    const next = () => new Promise<string | undefined>((resolve) => waiting.push(resolve));
+    return { tls, next };
+  }
+
+  async function pairIn(name: string): Promise<CertificateFiles> {
+    const place = join(folder, name);
+    await mkdir(place);
+    const files = { cert: join(place, "tls.crt"), key: join(place, "tls.key") };
+    await copyFile(one.certFile, files.cert);
+    await copyFile(one.keyFile, files.key);
+    return files;
+  }
+
+  const shown = (tls: WatchedCertificate) => tls.current().cert;
+
+  test("a new pair is taken up; half of one, or a bad one, leaves the old", async () => {
+    const files = await pairIn("plain");
+    const { tls, next } = watched(files);
+    let heard = 0;
+    const deaf = tls.onChange(() => heard++);
+    let told = next();
+    await copyFile(two.keyFile, files.key);
+    expect(await told).toBe(`${files.key} is not the key of ${files.cert}`);
+    expect([shown(tls), heard]).toEqual([one.cert, 0]);
+    told = next();
+    await copyFile(two.certFile, files.cert);
+    expect(await told).toBeUndefined();
+    expect([shown(tls), heard]).toEqual([two.cert, 1]);
+    deaf();
+    told = next();
+    await replaceCertificate({ certFile: files.cert, keyFile: files.key }, one);
+    expect(await told).toBeUndefined();
+    expect([shown(tls), heard]).toEqual([one.cert, 1]);
+    tls.close();
+  });
+
+  test("a link that leads elsewhere is a change, as Kubernetes makes them", async () => {
+    const root = join(folder, "mounted");
+    await mkdir(root);
+    const version = async (name: string, { certFile, keyFile }: TestedCertificate) => {
+      await mkdir(join(root, name));
+      await copyFile(certFile, join(root, name, "tls.crt"));
+      await copyFile(keyFile, join(root, name, "tls.key"));
+      await symlink(name, join(root, "..data.new"));
+      await rename(join(root, "..data.new"), join(root, "..data"));
+    };
+    await version("..1", one);
+    for (const name of ["tls.crt", "tls.key"]) await symlink(join("..data", name), join(root, name));
+    const { tls, next } = watched({ cert: join(root, "tls.crt"), key: join(root, "tls.key") });
+    const told = next();
+    await version("..2", two);
+    expect(await told).toBeUndefined();
+    expect(shown(tls)).toBe(two.cert);
+    tls.close();
+  });
+
+  test("there must be a good one to begin with", () => {
+    expect(() => watchCertificate({ cert: "/nowhere", key: one.keyFile }, () => undefined)).toThrow(
+      "/nowhere cannot be read",
+    );
+  });
+});

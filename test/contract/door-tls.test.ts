@@ -1,0 +1,176 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import { Agent, request as httpsRequest } from "node:https";
+import type { ConnectionOptions } from "node:tls";
+import { connect as connectTls } from "node:tls";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { endpoint } from "../../src/api/endpoint.ts";
+import { startHttpServer } from "../../src/api/server.ts";
+import type { DoorTls } from "../../src/core/ports.ts";
+import { startEnvoyServer } from "../../src/envoy/server.ts";
+import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
+import { createCa } from "../support/certificates.ts";
+
+/** A certificate that a test changes. */
+interface Shown extends DoorTls {
+  show(certificate: TestedCertificate): void;
+}
+
+interface OpenDoor {
+  readonly port: number;
+  /** One call on a connection of its own; what the door answered, in a word. */
+  ask(options: ConnectionOptions): Promise<string>;
+  /** The same again and again on one connection. */
+  keepAsking(options: ConnectionOptions): Promise<{ ask(): Promise<string>; end(): void }>;
+}
+
+let ca: TestedCa;
+let stranger: TestedCertificate;
+let [first, second, client]: TestedCertificate[] = [];
+const closes: (() => Promise<void>)[] = [];
+
+beforeAll(async () => {
+  const other = await createCa("another authority");
+  ca = await createCa();
+  [first, second, client, stranger] = await Promise.all([
+    ca.issue("first"),
+    ca.issue("second"),
+    ca.issue("client"),
+    other.issue("client"),
+  ]);
+});
+
+afterEach(async () => {
+  await Promise.all(closes.splice(0).map((close) => close()));
+});
+
+function shown(certificate: TestedCertificate | undefined, clientCa?: string): Shown {
+  const listeners = new Set<() => void>();
+  if (certificate === undefined) throw new Error("made by beforeAll");
+  let { cert, key } = certificate;
+  return {
+    current: () => ({ cert, key, ...(clientCa !== undefined && { clientCa }) }),
+    onChange(changed) {
+      listeners.add(changed);
+      return () => listeners.delete(changed);
+    },
+    show(next) {
+      ({ cert, key } = next);
+      for (const changed of listeners) changed();
+    },
+  };
+}
+
+const portOf = (address: string) => Number(address.split(":").at(-1));
+
+async function openGrpc(tls: DoorTls): Promise<OpenDoor> {
+  const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
+  closes.push(() => server.close(1000));
+  const port = portOf(server.address);
+  const keepAsking = async (options: ConnectionOptions) => {
+    const session = connectHttp2(`https://localhost:${port}`, options);
+    await once(session, "connect");
+    // With TLS 1.3 a client is connected before it hears that its certificate is not taken.
+    session.on("error", () => undefined);
+    const ask = async () => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/envoy.service.auth.v3.Authorization/Check",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.end(Buffer.alloc(5));
+      stream.resume();
+      let status: unknown = "refused";
+      stream.on("trailers", (trailers) => {
+        status = trailers["grpc-status"] === "0" ? "answered" : "failed";
+      });
+      await once(stream, "close");
+      return String(status);
+    };
+    return { ask, end: () => session.destroy() };
+  };
+  return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
+}
+
+async function openHttp(tls: DoorTls): Promise<OpenDoor> {
+  const hello = endpoint({
+    method: "GET",
+    path: "/hello",
+    summary: "",
+    security: "none",
+    answer: { status: 204, description: "" },
+    problems: [],
+    handle: async ({ reply }) => reply.code(204).send(),
+  });
+  const listen = { host: "127.0.0.1", port: 0 };
+  const server = await startHttpServer({ listen, endpoints: [hello], faulted: () => undefined, tls });
+  closes.push(() => server.close(1000));
+  const port = portOf(server.address);
+  const keepAsking = async (options: ConnectionOptions) => {
+    const agent = new Agent({ ...options, keepAlive: true, maxSockets: 1 });
+    const ask = async () => {
+      const request = httpsRequest({ host: "localhost", port, path: "/hello", agent }).end();
+      const [response]: unknown[] = await once(request, "response");
+      const { statusCode, resume } = z
+        .object({ statusCode: z.number(), resume: z.unknown() })
+        .parse(response);
+      if (typeof resume === "function") resume.call(response);
+      return statusCode === 204 ? "answered" : "failed";
+    };
+    return { ask, end: () => agent.destroy() };
+  };
+  return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
+}
+
+async function askOnce(client: ReturnType<OpenDoor["keepAsking"]>): Promise<string> {
+  try {
+    const { ask, end } = await client;
+    return await ask().finally(end);
+  } catch {
+    return "refused";
+  }
+}
+
+/** The name on the certificate that a new connection is shown. */
+async function nameShown(port: number): Promise<string> {
+  const socket = connectTls({ port, host: "localhost", ca: ca.cert });
+  await once(socket, "secureConnect");
+  const { CN } = socket.getPeerCertificate().subject;
+  socket.destroy();
+  return String(CN);
+}
+
+const doors = [
+  ["gRPC", openGrpc],
+  ["HTTP", openHttp],
+] as const;
+
+test.each(doors)(
+  "the %s door shows its certificate, and a changed one to new connections while old ones go on",
+  async (_name, open) => {
+    const tls = shown(first);
+    const door = await open(tls);
+    expect(await door.ask({ ca: ca.cert })).toBe("answered");
+    expect(await door.ask({})).toBe("refused");
+    const old = await door.keepAsking({ ca: ca.cert });
+    expect(await old.ask()).toBe("answered");
+    expect(await nameShown(door.port)).toBe("first");
+    if (second) tls.show(second);
+    expect(await nameShown(door.port)).toBe("second");
+    expect(await old.ask()).toBe("answered");
+    old.end();
+  },
+);
+
+test.each(doors)(
+  "the %s door takes clients with a certificate of its CA, and no others",
+  async (_name, open) => {
+    const door = await open(shown(first, ca.cert));
+    const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
+    expect(await door.ask(known)).toBe("answered");
+    expect(await door.ask({ ca: ca.cert })).toBe("refused");
+    expect(await door.ask({ ca: ca.cert, cert: stranger.cert, key: stranger.key })).toBe("refused");
+  },
+);

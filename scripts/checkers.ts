@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { startChild } from "./child.ts";
 import { isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
-/** What checks deployment files: programs of other projects, fetched once into `.tools/` by their registries' clients. */
+/** What checks our files and doors: programs of other projects, fetched once into `.tools/` by their registries' clients. */
 const GO_PROGRAMS = {
   helm: { module: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", built: "helm" },
   /** The loader that `docker compose` reads its files by. */
   compose: { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", built: "cmd" },
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
+const GRPCIO = "1.85.1";
 
 /** The path of a program, built from Go's module proxy where it is not there yet. */
 export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string> {
@@ -26,13 +27,22 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
 }
 
 /** The folder for PYTHONPATH in which `kubernetes_validate` lies, with the schemas of every Kubernetes version. */
-export async function kubernetesValidate(): Promise<string> {
-  const kept = join(TOOLS, `kubernetes-validate-${KUBERNETES_VALIDATE}`);
+export function kubernetesValidate(): Promise<string> {
+  return pythonPackage("kubernetes-validate", KUBERNETES_VALIDATE);
+}
+
+/** The folder for PYTHONPATH with Google's gRPC for Python, which has an HTTP/2 of its own. */
+export function grpcForPython(): Promise<string> {
+  return pythonPackage("grpcio", GRPCIO);
+}
+
+async function pythonPackage(name: string, version: string): Promise<string> {
+  const kept = join(TOOLS, `${name}-${version}`);
   if (await isThere(kept)) return kept;
-  process.stderr.write(`Fetching kubernetes-validate ${KUBERNETES_VALIDATE} from PyPI, once.\n`);
+  process.stderr.write(`Fetching ${name} ${version} from PyPI, once.\n`);
   await beside(async (folder) => {
     const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--target", folder];
-    await run("python3", [...pip, `kubernetes-validate==${KUBERNETES_VALIDATE}`], {});
+    await run("python3", [...pip, `${name}==${version}`], {});
     await rename(folder, kept).catch(async (error: unknown) => {
       if (!(await isThere(kept))) throw error;
     });
@@ -53,7 +63,7 @@ async function beside(work: (folder: string) => Promise<void>): Promise<void> {
 async function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
   const child = await startChild(command, args, { env: { ...process.env, ...env } }).catch(
     (error: unknown) => {
-      throw new Error(`${command} is not installed: it fetches what checks deployment files`, {
+      throw new Error(`${command} is not installed: it fetches what the tests check with`, {
         cause: error,
       });
     },

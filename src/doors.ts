@@ -23,6 +23,7 @@ import type { AuditStore, BucketAdmin, DoorTls, KeyVerifier } from "./core/ports
 import type { Registry } from "./core/registry.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
+import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
@@ -64,9 +65,7 @@ interface DoorOptions {
 /** Opens every door, the one for Envoy first. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   const { settings, closing } = options;
-  const listen = formatListen(settings.GRPC_LISTEN);
-  const grpc = await startEnvoyServer({ listen, check: options.check, ...openTls("GRPC", options) });
-  closing.later("the gRPC door", () => grpc.close(CLOSE_GRACE_MS));
+  const grpc = await openGrpc(options);
   const httpTls = openTls("HTTP", options);
   const openHttp = async (
     name: string,
@@ -107,6 +106,15 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
       grpc.setServing(false);
     },
   };
+}
+
+async function openGrpc(options: DoorOptions): Promise<EnvoyServer> {
+  const { settings, check, closing } = options;
+  const listen = formatListen(settings.GRPC_LISTEN);
+  const transport = settings.GRPC_SERVER;
+  const door = await startEnvoyServer({ listen, check, transport, ...openTls("GRPC", options) });
+  closing.later("the gRPC door", () => door.close(CLOSE_GRACE_MS));
+  return door;
 }
 
 /** The certificate of a door that has one; a bad one that comes later is said, and the old one stays. */

@@ -31,6 +31,11 @@ export const SETTINGS = {
     default: "127.0.0.1:9191",
     schema: listen,
   },
+  GRPC_SERVER: {
+    meaning: "what serves gRPC: Latchkey's own on Node's HTTP/2 (`http2`), or `grpc-js`, at half its speed",
+    default: "http2",
+    schema: z.enum(["http2", "grpc-js"]),
+  },
   HTTP_LISTEN: { meaning: "where the key API answers", default: "127.0.0.1:8000", schema: tcp },
   OPERATOR_LISTEN: {
     meaning:

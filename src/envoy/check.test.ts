@@ -96,7 +96,7 @@ const goodRequest = encodeCheckRequest({
   },
 });
 
-async function statusCode(script: Script, message: Uint8Array, timeLeftMs = 50): Promise<number> {
+async function statusCode(script: Script, message: Uint8Array | undefined, timeLeftMs = 50): Promise<number> {
   const bytes = await createCheck(portsOf(script))(message, timeLeftMs);
   const response = decodeCheckResponse(bytes);
   if (response.status.code !== 0)
@@ -112,6 +112,7 @@ describe("every exit of the handler is an answer that was meant", () => {
   });
 
   test.each([
+    ["a message that could not be taken in", undefined],
     ["an empty message", new Uint8Array()],
     ["no http", encodeCheckRequest({ attributes: {} })],
     ["no method", encodeCheckRequest({ attributes: { request: { http: { path: "/a" } } } })],

@@ -32,8 +32,11 @@ export interface CheckFacts {
   readonly request?: AuthRequest;
 }
 
-/** Answers one Check: bytes in, bytes out. It never throws and never rejects, since Envoy may let an error through. */
-export type Check = (message: Uint8Array, timeLeftMs: number) => Eventual<Uint8Array>;
+/**
+ * Answers one Check: bytes in, bytes out; undefined stands for a message that could not be taken in. It never throws
+ * and never rejects, since Envoy may let an error through.
+ */
+export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => Eventual<Uint8Array>;
 
 /** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
 const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response: { status: { code: 503 } } });
@@ -72,13 +75,14 @@ const NOTHING_KNOWN: AnswerContext = {
   grpc: false,
 };
 
-function decide(ports: CheckPorts, message: Uint8Array, state: CheckState): Eventual<Decision> {
+function decide(ports: CheckPorts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
   state.startedNs = ports.monotonicNs();
   const policy = ports.policy();
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
   const decisionId = ports.newDecisionId();
   state.mode = policy.mode;
   state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialSources, grpc: false };
+  if (message === undefined) return deny("request_malformed");
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
     state.context = { ...state.context, grpc: parsed.grpc };

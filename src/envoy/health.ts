@@ -1,49 +1,49 @@
-import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
-import { status } from "@grpc/grpc-js";
-import type { HealthCheckRequest, HealthCheckResponse } from "./proto.ts";
-
-const SERVING = 1;
-const NOT_SERVING = 2;
-const SERVICE_UNKNOWN = 3;
+/** What the health service says: HealthCheckResponse.ServingStatus. */
+export const SERVING_STATUS = { SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
+export type ServingStatus = (typeof SERVING_STATUS)[keyof typeof SERVING_STATUS];
 
 /** Services that the health service answers for; the empty name is the server as a whole. */
 const SERVICES = ["", "envoy.service.auth.v3.Authorization"];
 
-type WatchCall = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>;
+/** What the standard gRPC health service knows, however it is asked. */
+export interface Health {
+  current(service: string): ServingStatus;
+  /** Tells the status now and after each change. Gives what ends that. */
+  watch(service: string, watcher: HealthWatcher): () => void;
+  setServing(serving: boolean): void;
+  /** Ends every watch: an open one would hold the server's shutdown up. */
+  close(): void;
+}
 
-/** The standard gRPC health service. It says NOT_SERVING until it is told otherwise. */
-export function createHealth() {
-  const watchers = new Set<WatchCall>();
+export interface HealthWatcher {
+  tell(status: ServingStatus): void;
+  end(): void;
+}
+
+/** It says NOT_SERVING until it is told otherwise. */
+export function createHealth(): Health {
+  const watches = new Set<{ readonly service: string; readonly watcher: HealthWatcher }>();
   let serving = false;
-  const current = (service: string): HealthCheckResponse["status"] => {
-    if (!SERVICES.includes(service)) return SERVICE_UNKNOWN;
-    return serving ? SERVING : NOT_SERVING;
+  const current = (service: string): ServingStatus => {
+    if (!SERVICES.includes(service)) return SERVING_STATUS.SERVICE_UNKNOWN;
+    return serving ? SERVING_STATUS.SERVING : SERVING_STATUS.NOT_SERVING;
   };
   return {
-    handlers: {
-      Check(
-        call: ServerUnaryCall<HealthCheckRequest, HealthCheckResponse>,
-        reply: sendUnaryData<HealthCheckResponse>,
-      ) {
-        const answer = current(call.request.service);
-        if (answer === SERVICE_UNKNOWN) reply({ code: status.NOT_FOUND, details: "unknown service" });
-        else reply(null, { status: answer });
-      },
-      Watch(call: WatchCall) {
-        watchers.add(call);
-        call.on("cancelled", () => watchers.delete(call));
-        call.write({ status: current(call.request.service) });
-      },
+    current,
+    watch(service, watcher) {
+      const watch = { service, watcher };
+      watches.add(watch);
+      watcher.tell(current(service));
+      return () => void watches.delete(watch);
     },
-    setServing(value: boolean) {
+    setServing(value) {
       if (value === serving) return;
       serving = value;
-      for (const call of watchers) call.write({ status: current(call.request.service) });
+      for (const { service, watcher } of watches) watcher.tell(current(service));
     },
-    /** Ends every watch: an open one would hold the server's shutdown up. */
     close() {
-      for (const call of watchers) call.end();
-      watchers.clear();
+      for (const { watcher } of watches) watcher.end();
+      watches.clear();
     },
   };
 }

@@ -1,0 +1,266 @@
+import { once } from "node:events";
+import type { ClientHttp2Session } from "node:http2";
+import { constants } from "node:http2";
+import { connect as connectSocket } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { answerOf, call, connectRaw, frame, openCall } from "../../test/support/grpc-client.ts";
+import type { EnvoyServer } from "./server.ts";
+import { startEnvoyServer } from "./server.ts";
+
+const HEALTH_PATH = "/grpc.health.v1.Health/Check";
+const DENIAL = Buffer.from("denial");
+
+let server: EnvoyServer;
+let session: ClientHttp2Session;
+let seen: (Uint8Array | undefined)[];
+const sessions: ClientHttp2Session[] = [];
+
+beforeEach(async () => {
+  seen = [];
+  server = await startEnvoyServer({
+    listen: "127.0.0.1:0",
+    check(message) {
+      seen.push(message);
+      return message ?? DENIAL;
+    },
+  });
+  session = await connected();
+});
+
+afterEach(async () => {
+  for (const open of sessions.splice(0)) open.destroy();
+  await server.close(0);
+});
+
+async function connected(options: object = {}): Promise<ClientHttp2Session> {
+  const made = await connectRaw(server.address, options);
+  sessions.push(made);
+  return made;
+}
+
+/** A message and what it says on its way are as they should be. */
+async function expectServed(by: ClientHttp2Session): Promise<void> {
+  const { headers, trailers, body } = await call(by, frame(Buffer.from("hello")));
+  expect(headers).toMatchObject({ ":status": 200, "content-type": "application/grpc" });
+  expect(trailers).toMatchObject({ "grpc-status": "0" });
+  expect(body).toEqual(frame(Buffer.from("hello")));
+}
+
+test.each(["application/grpc", "application/grpc+proto", "application/grpc; charset=x"])(
+  "a call of content-type %s is answered",
+  async (type) => {
+    expect((await call(session, frame(Buffer.from("m")), { "content-type": type })).body).toEqual(
+      frame(Buffer.from("m")),
+    );
+  },
+);
+
+test.each([
+  undefined,
+  "application/json",
+  "application/grpc-web",
+  "application/grpc+json",
+  "text/application/grpc",
+])("what comes as %s is no gRPC, and HTTP says so", async (type) => {
+  const { headers } = await call(session, frame(Buffer.from("m")), { "content-type": type });
+  expect(headers).toMatchObject({ ":status": 415 });
+  expect(seen).toEqual([]);
+});
+
+test("another method than POST is refused", async () => {
+  expect((await call(session, frame(Buffer.alloc(0)), { ":method": "PUT" })).headers[":status"]).toBe(405);
+  expect(seen).toEqual([]);
+});
+
+test.each([
+  ["a path that there is not", { ":path": "/envoy.service.auth.v3.Authorization/check" }, "12"],
+  ["compression, and says what it takes instead", { "grpc-encoding": "gzip" }, "12"],
+  ["a timeout without a unit", { "grpc-timeout": "100" }, "13"],
+  ["a timeout of nine digits", { "grpc-timeout": "123456789m" }, "13"],
+  ["a timeout below zero", { "grpc-timeout": "-1S" }, "13"],
+])("it refuses %s, by trailers alone", async (_what, headers, code) => {
+  const answer = await call(session, frame(Buffer.from("m")), headers);
+  expect(answer.headers).toMatchObject({
+    ":status": 200,
+    "content-type": "application/grpc",
+    "grpc-status": code,
+    "grpc-accept-encoding": "identity",
+  });
+  expect(answer.trailers).toBeUndefined();
+  expect(answer.body).toHaveLength(0);
+  expect(seen).toEqual([]);
+  await expectServed(session);
+});
+
+const UNREADABLE: [string, Buffer][] = [
+  ["nothing", Buffer.alloc(0)],
+  ["half a head", Buffer.from([0, 0, 0])],
+  ["a message that ends before its length", frame(Buffer.from("half"), 0, 100)],
+  ["more than its length", Buffer.concat([frame(Buffer.from("one")), Buffer.from("x")])],
+  ["two messages", Buffer.concat([frame(Buffer.from("one")), frame(Buffer.from("two"))])],
+  ["a compressed message", frame(Buffer.from("gz"), 1)],
+  ["a flag that there is not", frame(Buffer.from("m"), 2)],
+  ["a length of 4 GiB", frame(Buffer.from("m"), 0, 0xffffffff)],
+  ["a message over 256 KiB", frame(Buffer.alloc(256 * 1024 + 1))],
+];
+
+test.each(UNREADABLE)(
+  "a Check that sends %s is denied by a CheckResponse, not by an error",
+  async (_what, bytes) => {
+    const { trailers, body } = await call(session, bytes);
+    expect(trailers).toMatchObject({ "grpc-status": "0" });
+    expect(body).toEqual(frame(DENIAL));
+    expect(seen).toEqual([undefined]);
+    await expectServed(session);
+  },
+);
+
+test.each(UNREADABLE)("a health check that sends %s gets a status of gRPC", async (_what, bytes) => {
+  const { headers, body } = await call(session, bytes, { ":path": HEALTH_PATH });
+  expect(headers["grpc-status"]).toMatch(/^(?:8|13)$/);
+  expect(body).toHaveLength(0);
+});
+
+test("a health check whose message does not decode is refused", async () => {
+  const { headers } = await call(session, frame(Buffer.from([0xff])), { ":path": HEALTH_PATH });
+  expect(headers).toMatchObject({ "grpc-status": "13" });
+});
+
+test("a message may come byte by byte", async () => {
+  const stream = openCall(session);
+  const answer = answerOf(stream);
+  for (const byte of frame(Buffer.from("drop")))
+    await new Promise((sent) => stream.write(Buffer.of(byte), sent));
+  stream.end();
+  expect((await answer).body).toEqual(frame(Buffer.from("drop")));
+});
+
+test("a message of exactly 256 KiB is taken", async () => {
+  expect((await call(session, frame(Buffer.alloc(256 * 1024, "m")))).body).toHaveLength(256 * 1024 + 5);
+});
+
+test("a call that never comes whole is cut off when its time is over", async () => {
+  const stream = openCall(session, { "grpc-timeout": "1m" });
+  stream.write(frame(Buffer.from("the first half"), 0, 1000));
+  await expect(answerOf(stream)).rejects.toThrow("no answer");
+  expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
+  expect(seen).toEqual([]);
+  await expectServed(session);
+});
+
+test("a call that its caller resets half-way asks nothing", async () => {
+  const stream = openCall(session);
+  stream.write(frame(Buffer.from("whole, and not ended")));
+  stream.close(constants.NGHTTP2_CANCEL);
+  await once(stream, "close");
+  await expectServed(session);
+  expect(seen).toEqual([Buffer.from("hello")]);
+});
+
+test("a sender without end hears of its denial, and its call is cut off", async () => {
+  const stream = openCall(session, { "grpc-timeout": "1m" });
+  const answer = answerOf(stream);
+  const pour = () => {
+    while (!stream.destroyed && stream.write(Buffer.alloc(64 * 1024))) {
+      // As much as it takes.
+    }
+  };
+  stream.on("drain", pour);
+  stream.write(frame(Buffer.alloc(0), 0, 0xffffffff));
+  pour();
+  expect((await answer).body).toEqual(frame(DENIAL));
+  await expectServed(session);
+});
+
+test("thousands of calls that are reset at once end that connection, and no other", async () => {
+  const other = await connected();
+  const flooding = await connected();
+  const ended = new Promise((resolve) => flooding.once("close", resolve));
+  const flood = () => {
+    for (let i = 0; i < 500 && !flooding.destroyed && !flooding.closed; i++) {
+      openCall(flooding).close(constants.NGHTTP2_CANCEL);
+    }
+    if (!flooding.destroyed) setImmediate(flood);
+  };
+  flood();
+  await ended;
+  await expectServed(other);
+});
+
+test("more headers than any Check has are refused before they are kept", async () => {
+  const long = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`x-long-${i}`, "h".repeat(1000)]));
+  const many = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`x-many-${i}`, "h"]));
+  for (const headers of [long, many]) {
+    const flooding = await connected();
+    // What it announced holds from the moment that the caller has agreed.
+    await expectServed(flooding);
+    seen = [];
+    await expect(call(flooding, frame(Buffer.from("m")), headers)).rejects.toThrow(/ENHANCE_YOUR_CALM/);
+  }
+  expect(seen).toEqual([]);
+  await expectServed(session);
+});
+
+test("a caller that takes no answer holds nobody up", async () => {
+  const slow = await connected({ settings: { initialWindowSize: 0 } });
+  const waiting = Array.from({ length: 200 }, () => openCall(slow, { "grpc-timeout": "1m" }));
+  const ended = waiting.map((stream) => once(stream, "close"));
+  for (const stream of waiting) stream.end(frame(Buffer.from("m")));
+  await expectServed(session);
+  await Promise.all(ended);
+  expect(waiting.every(({ rstCode }) => rstCode === constants.NGHTTP2_CANCEL)).toBe(true);
+});
+
+test.each([
+  ["HTTP/1", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"],
+  ["bytes that are no HTTP/2", "\0".repeat(100)],
+])("%s ends its connection", async (_what, text) => {
+  const port = Number(server.address.split(":").at(-1));
+  const socket = connectSocket(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.resume();
+  socket.write(text);
+  await once(socket, "close");
+  await expectServed(session);
+});
+
+test("a frame of a wrong form ends its connection", async () => {
+  const port = Number(server.address.split(":").at(-1));
+  const socket = connectSocket(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.resume();
+  // A preface, empty SETTINGS, then DATA on stream 0, which there cannot be (RFC 9113 §6.1).
+  const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+  const data = Buffer.from([0, 0, 1, 0, 0, 0, 0, 0, 0, 0xff]);
+  socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings, data]));
+  await once(socket, "close");
+  await expectServed(session);
+});
+
+test("a busy caller is told that the door closes: each of its calls is answered, or was never taken", async () => {
+  let goingOn = true;
+  session.once("goaway", () => {
+    goingOn = false;
+  });
+  let answered = 0;
+  const first = Promise.withResolvers<void>();
+  const sendOn = async () => {
+    while (goingOn) {
+      const stream = openCall(session);
+      stream.end(frame(Buffer.from("m")));
+      try {
+        await answerOf(stream);
+        answered++;
+        first.resolve();
+      } catch {
+        // Such a call may be sent again elsewhere (RFC 9113 §8.7).
+        expect(stream.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
+      }
+    }
+  };
+  const senders = Promise.all(Array.from({ length: 20 }, sendOn));
+  await first.promise;
+  await server.close(10_000);
+  await senders;
+  expect(answered).toBe(seen.length);
+});

@@ -1,0 +1,38 @@
+import type { IncomingHttpHeaders } from "node:http2";
+import type { HttpRefusal, RpcRefusal } from "./rpc-status.ts";
+import { RPC_STATUS } from "./rpc-status.ts";
+
+const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:\s*;|$)/i;
+
+const COMPRESSION: RpcRefusal = {
+  status: RPC_STATUS.UNIMPLEMENTED,
+  message: "compressed messages are not taken",
+};
+const TIMEOUT_FORM: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "grpc-timeout has a wrong form" };
+
+const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const UNIT_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+
+/**
+ * Milliseconds that the caller gives the call (Infinity where it does not say), or why it is none that we take
+ * (grpc, PROTOCOL-HTTP2.md, Requests).
+ */
+export function readCall(headers: IncomingHttpHeaders): number | RpcRefusal | HttpRefusal {
+  if (headers[":method"] !== "POST") return { httpStatus: 405 };
+  const contentType = headers["content-type"];
+  if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return { httpStatus: 415 };
+  const encoding = headers["grpc-encoding"];
+  if (encoding !== undefined && encoding !== "identity") return COMPRESSION;
+  const timeout = headers["grpc-timeout"];
+  if (timeout === undefined) return Number.POSITIVE_INFINITY;
+  const [, amount = "", unit = ""] = (typeof timeout === "string" && TIMEOUT.exec(timeout)) || [];
+  const unitMs = UNIT_MS[unit];
+  return unitMs === undefined ? TIMEOUT_FORM : Number(amount) * unitMs;
+}

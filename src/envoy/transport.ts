@@ -1,0 +1,23 @@
+import type { DoorTls } from "../core/ports.ts";
+import type { Check } from "./check.ts";
+import type { Health } from "./health.ts";
+
+/** What carries gRPC: there are two of these, and one contract suite. */
+export interface TransportOptions {
+  /** `host:port` (port 0 takes a free one), or `unix:/path`. */
+  readonly listen: string;
+  readonly check: Check;
+  readonly health: Health;
+  readonly tls?: DoorTls;
+}
+
+export interface Transport {
+  /** The port that it listens on; 0 on a socket. */
+  readonly port: number;
+  /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Envoy's request headers end at 60 KiB by default; a CheckRequest of four times that is not one. */
+export const MAX_MESSAGE_BYTES = 256 * 1024;
+export const MAX_CONCURRENT_CALLS = 1024;

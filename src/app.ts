@@ -32,6 +32,8 @@ import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
+import { openTraces } from "./traces.ts";
 import type { Upkeep } from "./upkeep.ts";
 import { createUpkeep } from "./upkeep.ts";
 
@@ -59,6 +61,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const { settings, log } = options;
   let legacy: LegacyParts | undefined;
   const metrics = createMetrics(options.version, () => legacy?.migration.state().phase ?? "silent");
+  const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
   const view = createRevocationView();
@@ -78,13 +81,8 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const upkeep = startUpkeep(options, registry);
   const admins = await adminTokens(settings, stores.secrets, log);
   const deciding = decidingParts(options, { registry, verifier, stores });
-  const audit = openAudit({
-    ...options,
-    key: await auditKey(settings, stores.secrets, log),
-    store: stores.audit,
-    metrics,
-  });
-  const check = joinCheck(options, { deciding, metrics, upkeep, audit });
+  const audit = await openAuditOf(options, { deciding, stores, metrics });
+  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
   const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   const doors = await openDoors({
     ...options,
@@ -96,10 +94,20 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     adminTokens: admins,
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
+    traces,
     fleet: stores.fleet,
   });
   stores.started();
   return { ...doors, reopenLogs: audit.reopen };
+}
+
+async function openAuditOf(
+  options: AppOptions,
+  { deciding, stores, metrics }: Pick<CheckParts, "deciding" | "metrics"> & { readonly stores: Stores },
+): Promise<Audit> {
+  const { clientAddress } = deciding;
+  const key = await auditKey(options.settings, stores.secrets, options.log);
+  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics });
 }
 
 function startUpkeep({ log, closing }: AppOptions, registry: Registry): Upkeep {
@@ -212,9 +220,13 @@ interface CheckParts {
   readonly metrics: Metrics;
   readonly upkeep: Upkeep;
   readonly audit: Audit;
+  readonly traces: Tracing | undefined;
 }
 
-function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep, audit }: CheckParts): Check {
+function joinCheck(
+  { policy, log }: AppOptions,
+  { deciding, metrics, upkeep, audit, traces }: CheckParts,
+): Check {
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
@@ -223,10 +235,8 @@ function joinCheck({ policy, log }: AppOptions, { deciding, metrics, upkeep, aud
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
-      const { request } = about;
-      audit.decided(decision, about, policy.current(), () =>
-        request ? deciding.clientAddress(request) : "",
-      );
+      traces?.check(decision, about);
+      audit.decided(decision, about, policy.current());
       if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
     },
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),

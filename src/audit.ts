@@ -2,6 +2,7 @@ import type { Closing } from "./closing.ts";
 import type { Decision } from "./core/decision.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
+import type { AuthRequest } from "./core/request.ts";
 import { headerLines } from "./core/request.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
@@ -26,18 +27,21 @@ export interface AuditParts {
   readonly log: Log;
   readonly closing: Closing;
   readonly metrics: Metrics;
+  /** As far as trusted hops tell. */
+  readonly clientAddress: (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
 }
 
 /** What an instance writes down for those who must account for it. */
 export interface Audit {
   /** Notes a decision, as the policy says; costs it next to nothing. */
-  decided(decision: Decision, facts: CheckFacts, policy: Policy, address: () => string): void;
+  decided(decision: Decision, facts: CheckFacts, policy: Policy): void;
   /** The file has been put aside. */
   reopen(): void;
 }
 
 /** Opens the audit log, and brings the store's events into it from now on. */
-export function openAudit({ settings, key, store, log, closing, metrics }: AuditParts): Audit {
+export function openAudit(parts: AuditParts): Audit {
+  const { settings, key, store, log, closing, metrics, clientAddress } = parts;
   const path = settings.AUDIT_FILE;
   const file = path === "off" ? undefined : openAuditFile(path, key, Date.now);
   if (file !== undefined) closing.later("the audit file", file.close);
@@ -68,12 +72,11 @@ export function openAudit({ settings, key, store, log, closing, metrics }: Audit
   );
   return {
     reopen: () => file?.reopen(),
-    decided(decision, facts, policy, address) {
+    decided(decision, facts, policy) {
       const { requests, sample } = policy.audit;
       if (requests === "off" || (requests === "refusals" && decision.verdict === "allow")) return;
       if (sample < 1 && Math.random() >= sample) return;
-      const from = address();
-      lines.request(() => requestFields(decision, facts, from));
+      lines.request(() => requestFields(decision, facts, clientAddress));
     },
   };
 }
@@ -89,8 +92,13 @@ async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
 }
 
 /** Enough to decide the request anew under another policy; never a key, and no query. */
-function requestFields(decision: Decision, { decisionId, mode, request }: CheckFacts, address: string) {
+function requestFields(
+  decision: Decision,
+  { decisionId, mode, request, unread }: CheckFacts,
+  clientAddress: AuditParts["clientAddress"],
+) {
   const { principal, route } = decision;
+  const seen = request ?? unread;
   return {
     decision_id: decisionId,
     verdict: decision.verdict,
@@ -103,11 +111,21 @@ function requestFields(decision: Decision, { decisionId, mode, request }: CheckF
     owner: principal?.owner,
     role: principal?.role,
     scopes: principal?.scopes,
-    method: request?.method,
-    host: request?.host,
-    path: request?.path.path,
-    scheme: request?.scheme,
-    address,
-    request_id: request && headerLines(request, "x-request-id")[0]?.slice(0, 128),
+    ...(request && { path: clientsWord(request.path.path) }),
+    ...(unread && { raw_path: clientsWord(unread.rawPath) }),
+    ...(seen && {
+      method: clientsWord(seen.method, 64),
+      host: clientsWord(seen.host, 256),
+      scheme: seen.scheme,
+      address: clientAddress(seen),
+      request_id: clientsWord(headerLines(seen, "x-request-id")[0] ?? "", 128),
+    }),
   };
+}
+
+const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
+
+/** What a client chose: it cannot fill the log, and a key that it put where none belongs is none any more. */
+function clientsWord(text: string, maxLength = 2048): string {
+  return text.slice(0, maxLength).replace(KEY, "[a key]");
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Environment } from "./config.ts";
 import { readConfig } from "./config.ts";
+import { secretTexts } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
 const strong = () => randomBytes(32).toString("base64");
@@ -39,6 +40,28 @@ test("an empty variable counts as not set", () => {
   expect(settingsOf({ JWT_SECRET: "", HTTP_LISTEN: "", ADMIN_TOKEN: "" })).toMatchObject({
     HTTP_LISTEN: { port: 8000 },
   });
+});
+
+test("forms: what traces need", () => {
+  const endpoint = "https://collector.example.com:4318/otlp";
+  const read = settingsOf({
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20abc==, x-tenant=1",
+    OTEL_TRACES_SAMPLER_ARG: "0.05",
+  });
+  expect(read).toMatchObject({
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_HEADERS: { authorization: "Basic abc==", "x-tenant": "1" },
+    OTEL_TRACES_SAMPLER_ARG: 0.05,
+  });
+  expect(secretTexts(read)).toEqual(["Basic abc==", "1"]);
+  const bad = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: ["collector:4318", "grpc://c", "http://user:pw@c", "http://c/?key=1"],
+    OTEL_EXPORTER_OTLP_HEADERS: ["bare", "a=1,,b=2", "a=%zz", "a b=1", "a=\r\nb"],
+    OTEL_TRACES_SAMPLER_ARG: ["2", "1.5", "-1", "half", "1e-3"],
+  };
+  for (const [name, texts] of Object.entries(bad))
+    for (const text of texts) expect(problemsOf({ [name]: text })).toEqual([expect.stringContaining(name)]);
 });
 
 test("forms: addresses, sockets, durations and lists", () => {

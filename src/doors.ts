@@ -32,6 +32,7 @@ import type { Settings } from "./settings.ts";
 import type { Fleet } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
 
 /** Addresses whose unauthenticated calls are counted; the one heard of longest ago is forgotten first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
@@ -60,26 +61,15 @@ interface DoorOptions {
   readonly explain: Explain;
   readonly fleet: Fleet;
   readonly audit: AuditStore;
+  /** Undefined where nobody wants traces. */
+  readonly traces: Tracing | undefined;
 }
 
 /** Opens every door, the one for Envoy first. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   const { settings, closing } = options;
   const grpc = await openGrpc(options);
-  const httpTls = openTls("HTTP", options);
-  const openHttp = async (
-    name: string,
-    listen: Extract<Listen, { kind: "tcp" }>,
-    endpoints: readonly Endpoint[],
-    tls: { readonly tls?: DoorTls } = httpTls,
-  ) => {
-    const faulted = (error: unknown, requestId: string) =>
-      options.log.error({ err: error, requestId }, callFaulted(name));
-    const corsOrigins = settings.HTTP_CORS_ORIGINS ?? [];
-    const door = await startHttpServer({ listen, endpoints, faulted, corsOrigins, ...tls });
-    closing.later(name, () => door.close(CLOSE_GRACE_MS));
-    return door;
-  };
+  const openHttp = httpOpener(options);
   const { open, all } = endpointsOf(options);
   const http = await openHttp(
     "the HTTP door",
@@ -115,6 +105,24 @@ async function openGrpc(options: DoorOptions): Promise<EnvoyServer> {
   const door = await startEnvoyServer({ listen, check, transport, ...openTls("GRPC", options) });
   closing.later("the gRPC door", () => door.close(CLOSE_GRACE_MS));
   return door;
+}
+
+function httpOpener(options: DoorOptions) {
+  const { settings, closing, log } = options;
+  const httpTls = openTls("HTTP", options);
+  const common = { corsOrigins: settings.HTTP_CORS_ORIGINS ?? [], answered: options.traces?.call };
+  return async (
+    name: string,
+    listen: Extract<Listen, { kind: "tcp" }>,
+    endpoints: readonly Endpoint[],
+    tls: { readonly tls?: DoorTls } = httpTls,
+  ) => {
+    const faulted = (error: unknown, requestId: string) =>
+      log.error({ err: error, requestId }, callFaulted(name));
+    const door = await startHttpServer({ ...common, listen, endpoints, faulted, ...tls });
+    closing.later(name, () => door.close(CLOSE_GRACE_MS));
+    return door;
+  };
 }
 
 /** The certificate of a door that has one; a bad one that comes later is said, and the old one stays. */

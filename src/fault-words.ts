@@ -83,6 +83,14 @@ export const OUTAGES = {
     },
     healed: "the audit log is written again",
   },
+  traces: {
+    failed: {
+      happened: "traces do not reach the collector",
+      does: "decisions go on; spans that find no room are dropped",
+      check: "OTEL_EXPORTER_OTLP_ENDPOINT and the collector there",
+    },
+    healed: "traces reach the collector again",
+  },
 } as const satisfies Record<string, OutageWords>;
 
 /** @param door as in "the HTTP door" */

@@ -94,6 +94,38 @@ export const redisUrl = z.string().refine((text) => {
   return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
 }, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH");
 
+/** `http://` or `https://`; what proves who we are goes elsewhere, not into a URL. */
+export const httpUrl = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const plain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  return plain && (url.protocol === "http:" || url.protocol === "https:");
+}, "must be http://HOST[:PORT][/PATH] or https://, without user, query and fragment");
+
+/** Headers as OpenTelemetry writes them: `name=value`, percent-encoded, with commas between. */
+export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
+  const pairs = text.split(",").map(headerPair);
+  if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
+  context.addIssue("must be NAME=VALUE, percent-encoded, with commas between");
+  return z.NEVER;
+});
+
+function headerPair(text: string): readonly [name: string, value: string] | undefined {
+  const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)\s*$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  try {
+    return [name, decodeURIComponent(value)];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A number from 0 to 1. */
+export const share = z
+  .string()
+  .regex(/^(?:0|1|[01]?\.\d{1,9})$/, "must be a number from 0 to 1, such as 0.05")
+  .transform(Number)
+  .pipe(z.number().max(1));
+
 /** Origins as browsers send them: scheme and host, no path. */
 export const origins = z.string().transform((text, context) => {
   const list = text

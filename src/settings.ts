@@ -4,12 +4,15 @@ import {
   doors,
   duration,
   flag,
+  headers,
+  httpUrl,
   listen,
   origins,
   path,
   redisUrl,
   secret,
   secrets,
+  share,
   tcp,
   ttl,
   word,
@@ -185,6 +188,22 @@ export const SETTINGS = {
     default: "info",
     schema: z.enum(["debug", "info", "warn", "error", "silent"]),
   },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    meaning:
+      "the OpenTelemetry collector (OTLP over HTTP, protobuf) that gets a span for each Check and each call, at /v1/traces below this URL; without it there are no traces",
+    schema: httpUrl,
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded",
+    secret: true,
+    schema: headers,
+  },
+  OTEL_TRACES_SAMPLER_ARG: {
+    meaning:
+      "the share of requests without a `traceparent` that begin a trace, from 0 to 1; the others follow its sampled flag",
+    default: "1",
+    schema: share,
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof SETTINGS;
@@ -199,7 +218,8 @@ export type Settings = {
 export function secretTexts(settings: Settings): readonly string[] {
   const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
     const value = "secret" in setting ? Object.getOwnPropertyDescriptor(settings, name)?.value : undefined;
-    return [value ?? []].flat().map(String);
+    const one = typeof value === "object" ? Object.values(value) : (value ?? []);
+    return [one].flat().map(String);
   });
   const { REDIS_URL } = settings;
   return REDIS_URL === undefined ? texts : [...texts, decodeURIComponent(new URL(REDIS_URL).password)];

@@ -32,6 +32,27 @@ export interface HttpServerOptions {
   readonly patience?: Patience;
   /** Hears of every fault that became an answer. */
   readonly faulted: (error: unknown, requestId: string) => void;
+  /** Hears of every call once it is answered. */
+  readonly answered?: ((call: AnsweredCall) => void) | undefined;
+}
+
+/** One call of this door. */
+export interface AnsweredCall {
+  readonly method: string;
+  /** The path of its endpoint, with `{name}` for what varies; absent where there is none. */
+  readonly route?: string;
+  readonly status: number;
+  readonly elapsedMs: number;
+  readonly requestId: string;
+  /** The lines of its `traceparent`. */
+  readonly traceparent: readonly string[];
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The path of the endpoint. */
+    readonly path?: string;
+  }
 }
 
 /** Opens a door for people and programs. Rejects when it cannot listen. */
@@ -51,6 +72,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
     answerError(error, request.id, reply, options.faulted),
   );
+  if (options.answered !== undefined) observe(server, options.answered);
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, "not_found"));
   for (const endpoint of options.endpoints) addRoute(server, endpoint);
   const { host, port } = options.listen;
@@ -77,6 +99,7 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
   server.route({
     method: endpoint.method,
     url,
+    config: { path: endpoint.path },
     ...(endpoint.bodyType === LINES_TYPE && { bodyLimit: MAX_LINES_BYTES }),
     handler(request, reply) {
       const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
@@ -84,6 +107,20 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
         return sendProblem(reply, "media_type_unsupported");
       return endpoint.run(request, reply);
     },
+  });
+}
+
+function observe(server: FastifyInstance, answered: (call: AnsweredCall) => void): void {
+  server.addHook("onResponse", async (request, reply) => {
+    const { path } = request.routeOptions.config;
+    answered({
+      method: request.method,
+      ...(path !== undefined && { route: path }),
+      status: reply.statusCode,
+      elapsedMs: reply.elapsedTime,
+      requestId: request.id,
+      traceparent: request.raw.headersDistinct["traceparent"] ?? [],
+    });
   });
 }
 

@@ -30,7 +30,7 @@ export interface AuthorizePorts {
   /** Counts keys that are none for each client address, in this instance's memory. */
   readonly failures: BucketStore;
   /** The client's address, for what is counted per address. */
-  readonly clientAddress: (request: AuthRequest) => string;
+  readonly clientAddress: (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
 }
 
 /** Whoever wants to know why passes a trace, which hears of each step; it changes none. */

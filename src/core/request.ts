@@ -19,6 +19,13 @@ export interface AuthRequest {
   readonly grpc: boolean;
 }
 
+/** What can be told of a request that has no one reading: for whoever accounts for it, never to decide by. */
+export interface UnreadRequest
+  extends Pick<AuthRequest, "method" | "host" | "scheme" | "headers" | "peerAddress"> {
+  /** As it was sent, without the query. */
+  readonly rawPath: string;
+}
+
 const NO_LINES: readonly string[] = [];
 
 /** All lines of a header; none when it is absent. */

@@ -3,7 +3,7 @@ import type { Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import type { Eventual } from "../core/eventual.ts";
 import type { Mode, Policy } from "../core/policy.ts";
-import type { AuthRequest } from "../core/request.ts";
+import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import { decodeCheckRequest, encodeCheckResponse } from "./messages.ts";
 import { toAuthRequest } from "./request.ts";
 import type { AnswerContext } from "./response.ts";
@@ -30,6 +30,8 @@ export interface CheckFacts {
   readonly mode: Mode;
   /** Absent when the request could not be read. */
   readonly request?: AuthRequest;
+  /** Then this is what there is of it. */
+  readonly unread?: UnreadRequest;
 }
 
 /**
@@ -65,6 +67,7 @@ interface CheckState {
   /** The policy's; a route that is found may have another. */
   mode: Mode;
   context: AnswerContext;
+  unread?: UnreadRequest;
 }
 
 const NOTHING_KNOWN: AnswerContext = {
@@ -86,6 +89,7 @@ function decide(ports: CheckPorts, message: Uint8Array | undefined, state: Check
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
     state.context = { ...state.context, grpc: parsed.grpc };
+    if (parsed.unread !== undefined) state.unread = parsed.unread;
     return deny("request_malformed");
   }
   const { request } = parsed;
@@ -111,8 +115,15 @@ function answer(ports: CheckPorts, decision: Decision, state: CheckState): Uint8
   const mode = decision.route?.mode ?? state.mode;
   const bytes = encodeCheckResponse(toCheckResponse(decision, state.context, mode));
   const { decisionId, request } = state.context;
+  const { unread } = state;
   const elapsedNs = ports.monotonicNs() - state.startedNs;
-  ports.decided(decision, { decisionId, elapsedNs, mode, ...(request && { request }) });
+  ports.decided(decision, {
+    decisionId,
+    elapsedNs,
+    mode,
+    ...(request && { request }),
+    ...(unread && { unread }),
+  });
   return bytes;
 }
 

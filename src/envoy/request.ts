@@ -1,13 +1,20 @@
 import type { PathFault, PathParams } from "../core/path.ts";
 import { normalisePath } from "../core/path.ts";
-import type { AuthRequest } from "../core/request.ts";
+import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import { headerLines, normaliseHost } from "../core/request.ts";
 import type { CheckRequest, HttpRequest } from "./messages.ts";
 
 /** What a CheckRequest turns out to be. Even a malformed one says whether its refusal must be worded for gRPC. */
 export type ParsedRequest =
   | { readonly ok: true; readonly request: AuthRequest }
-  | { readonly ok: false; readonly fault: PathFault | "no_http" | "no_method"; readonly grpc: boolean };
+  | {
+      readonly ok: false;
+      readonly fault: PathFault | "no_http" | "no_method";
+      readonly grpc: boolean;
+      readonly unread?: UnreadRequest;
+    };
+
+const NO_METHOD = { ok: false, fault: "no_method" } as const;
 
 /**
  * Reads what Envoy sent. Path, method and host come from their own fields: Envoy fills those whatever headers it
@@ -18,18 +25,28 @@ export function toAuthRequest(message: CheckRequest, pathParams: PathParams): Pa
   if (http === null) return { ok: false, fault: "no_http", grpc: false };
   const headers = readHeaders(http);
   const grpc = isGrpc(headers);
-  if (http.method === "") return { ok: false, fault: "no_method", grpc };
-  const path = normalisePath(http.path, pathParams);
-  if (!path.ok) return { ok: false, fault: path.fault, grpc };
+  const { method, scheme } = http;
+  const host = normaliseHost(http.host);
+  const peerAddress = message.attributes?.source?.address?.socket_address?.address ?? "";
+  const path = method === "" ? NO_METHOD : normalisePath(http.path, pathParams);
+  if (!path.ok) {
+    const [rawPath = ""] = http.path.split("?", 1);
+    return {
+      ok: false,
+      fault: path.fault,
+      grpc,
+      unread: { method, host, scheme, headers, peerAddress, rawPath },
+    };
+  }
   return {
     ok: true,
     request: {
-      method: http.method,
-      host: normaliseHost(http.host),
+      method,
+      host,
       path: path.value,
-      scheme: http.scheme,
+      scheme,
       headers,
-      peerAddress: message.attributes?.source?.address?.socket_address?.address ?? "",
+      peerAddress,
       extensions: new Map(Object.entries(message.attributes?.context_extensions ?? {})),
       grpc,
     },

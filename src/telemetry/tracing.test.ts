@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { startReceiver } from "../../test/support/otlp.ts";
+import { deny } from "../core/decision.ts";
+import { openTracing } from "./tracing.ts";
+
+const CHECK = { decisionId: "d", elapsedNs: 1_500_000n, mode: "enforce" } as const;
+
+async function opened(endpoint: string, sample = 1) {
+  const told: (string | undefined)[] = [];
+  const tracing = await openTracing({
+    endpoint,
+    headers: {},
+    sample,
+    version: "1",
+    nowMs: Date.now,
+    sent: (failure) => void told.push(failure),
+  });
+  return { tracing, told };
+}
+
+test("what waits for a collector that does not answer is bounded: the rest is dropped, not kept", async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const receiver = await startReceiver({ status: () => promise });
+  const { tracing } = await opened(receiver.url);
+  for (let at = 0; at < 50_000; at++) tracing.check(deny("route_unknown"), CHECK);
+  resolve(200);
+  await tracing.close();
+  expect(receiver.spans.length).toBeGreaterThan(1000);
+  // What waited, and the one batch that was on its way.
+  expect(receiver.spans.length).toBeLessThanOrEqual(2048 + 512);
+  await receiver.stop();
+});
+
+test("a Check without anything readable is a span too; only faults are failures; the times are those of the Check", async () => {
+  const receiver = await startReceiver();
+  const { tracing, told } = await opened(`${receiver.url}/`);
+  tracing.check(deny("request_malformed"), CHECK);
+  tracing.check(deny("internal"), CHECK);
+  await tracing.close();
+  expect(told).toEqual([undefined]);
+  expect(receiver.spans.map(({ status }) => status?.code ?? 0)).toEqual([0, 2]);
+  for (const { startTimeUnixNano, endTimeUnixNano } of receiver.spans)
+    expect(Number(endTimeUnixNano - startTimeUnixNano) / 1e6).toBeCloseTo(1.5, 1);
+  await receiver.stop();
+});
+
+test("requests that are not sampled leave no span, unless their trace is", async () => {
+  const receiver = await startReceiver();
+  const { tracing } = await opened(receiver.url, 0);
+  const sampled = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const headers = (lines: readonly string[]) => ({ request: { headers: new Map([["traceparent", lines]]) } });
+  tracing.check(deny("internal"), CHECK);
+  tracing.check(deny("internal"), { ...CHECK, ...headers([sampled]) });
+  tracing.check(deny("internal"), { ...CHECK, ...headers([sampled, sampled]) });
+  await tracing.close();
+  expect(receiver.spans.map(({ traceId }) => traceId)).toEqual(["a".repeat(32)]);
+  await receiver.stop();
+});
+
+test("a stop does not wait for a collector that is not there", async () => {
+  const receiver = await startReceiver();
+  await receiver.stop();
+  const { tracing } = await opened(receiver.url);
+  tracing.check(deny("internal"), CHECK);
+  const begun = Date.now();
+  await tracing.close();
+  expect(Date.now() - begun).toBeLessThan(10_000);
+});

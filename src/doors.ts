@@ -67,7 +67,7 @@ interface DoorOptions {
 
 /** Opens every door, the one for Envoy first. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
-  const { settings, closing } = options;
+  const { settings } = options;
   const grpc = await openGrpc(options);
   const openHttp = httpOpener(options);
   const { open, all } = endpointsOf(options);

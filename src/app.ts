@@ -17,16 +17,15 @@ import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { FAULTS, upkeepFailed } from "./fault-words.ts";
-import { createKeyRing } from "./jwt/key-ring.ts";
-import { createSigner } from "./jwt/signer.ts";
-import { createVerifier } from "./jwt/verifier.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
-import { adminTokens, auditKey, jwtSecret, keyHashSecrets } from "./secrets.ts";
+import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import type { SigningKeys } from "./signing-keys.ts";
+import { openSigning } from "./signing-parts.ts";
 import type { Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -40,12 +39,11 @@ import { createUpkeep } from "./upkeep.ts";
 /** Addresses whose bad keys are counted; the one heard of longest ago is forgotten first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
 
-/** Verified tokens kept: some 600 bytes each. */
-const VERIFY_CACHE_SIZE = 100_000;
-
 export interface AppOptions {
   readonly settings: Settings;
   readonly policy: PolicyInForce;
+  /** Undefined: the settings name none, and one is made. */
+  readonly signingKeys: SigningKeys | undefined;
   readonly version: string;
   readonly log: Log;
   readonly closing: Closing;
@@ -77,11 +75,11 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const legacyForm = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
   legacy = createLegacyParts(legacyForm, () => stores.keys, log);
   await followPhases(options, legacy);
-  const { registry, verifier } = await openRegistry(options, stores, { view, metrics, legacy, legacyForm });
-  const upkeep = startUpkeep(options, registry);
-  const admins = await adminTokens(settings, stores.secrets, log);
+  const parts = { view, metrics, legacy, legacyForm };
+  const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
   const deciding = decidingParts(options, { registry, verifier, stores });
   const audit = await openAuditOf(options, { deciding, stores, metrics });
+  const upkeep = startUpkeep(options, registry);
   const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
   const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   const doors = await openDoors({
@@ -91,11 +89,12 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     verifier,
     check,
     metrics,
-    adminTokens: admins,
+    adminTokens: await adminTokens(settings, stores.secrets, log),
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
     traces,
     fleet: stores.fleet,
+    signingKeys,
   });
   stores.started();
   return { ...doors, reopenLogs: audit.reopen };
@@ -120,22 +119,12 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry): Upkeep {
 }
 
 async function openRegistry(
-  { settings, policy, log }: AppOptions,
+  options: AppOptions,
   { keys: store, secrets, fleet }: Stores,
   { view, metrics, legacy, legacyForm }: RegistryParts,
 ) {
-  const ring = await createKeyRing([
-    await jwtSecret(settings, secrets, log),
-    ...(settings.JWT_SECRET_PREVIOUS ?? []),
-  ]);
-  await fleet.compareKids(() => ring.kids);
-  const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-  const jwt = createVerifier({
-    ...names,
-    ring: () => ring,
-    cacheSize: VERIFY_CACHE_SIZE,
-    observe: metrics.verifyCache,
-  });
+  const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
+  await fleet.compareKids(() => signingKeys.ring().kids);
   const registry: Registry = {
     store,
     migration: legacy.migration,
@@ -144,8 +133,8 @@ async function openRegistry(
       if (entry.kind === "legacy" || entry.kind === "phase") legacy.hear(entry);
     },
     view,
-    signer: createSigner(() => ring, names),
-    policy: policy.current,
+    signer,
+    policy: options.policy.current,
     nowMs: Date.now,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
@@ -154,7 +143,7 @@ async function openRegistry(
   const verifier: KeyVerifier = {
     verify: (token, nowMs) => (token.split(".").length === 3 ? jwt : legacy.verifier).verify(token, nowMs),
   };
-  return { registry, verifier };
+  return { registry, verifier, signingKeys };
 }
 
 interface RegistryParts {

@@ -198,7 +198,7 @@ describe("production", () => {
 
 test("a fleet in development must share its signing secret", () => {
   expect(problemsOf({ REDIS_HOST: "r" })).toEqual([
-    "JWT_SECRET is missing: instances that share a Redis must share it",
+    "JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it",
   ]);
 });
 

@@ -95,7 +95,7 @@ function tlsProblems(door: TlsDoor, settings: Settings): string[] {
 
 /** Settings that contradict each other, whatever the environment. */
 function contradictions(settings: Settings): string[] {
-  const { STORE, REDIS_URL, REDIS_HOST, JWT_SECRET, ENVIRONMENT } = settings;
+  const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
   const problems: string[] = [];
   if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
     problems.push("REDIS_URL and REDIS_HOST are both set: give one");
@@ -103,14 +103,18 @@ function contradictions(settings: Settings): string[] {
   if (REDIS_URL === undefined && REDIS_HOST === undefined)
     problems.push("STORE is redis: REDIS_URL or REDIS_HOST must say which");
   // Each instance would make its own, and refuse the keys of the others.
-  if (JWT_SECRET === undefined && ENVIRONMENT === "development")
-    problems.push("JWT_SECRET is missing: instances that share a Redis must share it");
+  if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
+    problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");
   return problems;
 }
 
 function productionProblems(settings: Settings): string[] {
   const problems = [
-    ...secretProblems("JWT_SECRET", settings.JWT_SECRET === undefined ? [] : [settings.JWT_SECRET], true),
+    ...secretProblems(
+      "JWT_SECRET",
+      settings.JWT_SECRET === undefined ? [] : [settings.JWT_SECRET],
+      !namesSigningKeys(settings),
+    ),
     ...secretProblems("JWT_SECRET_PREVIOUS", settings.JWT_SECRET_PREVIOUS ?? [], false),
     ...secretProblems(
       "KEY_HASH_SECRET",
@@ -142,6 +146,10 @@ function productionProblems(settings: Settings): string[] {
     }
   }
   return problems;
+}
+
+function namesSigningKeys({ JWT_SECRET, JWT_KEYS_FILE }: Settings): boolean {
+  return JWT_SECRET !== undefined || JWT_KEYS_FILE !== undefined;
 }
 
 function hasRedisPassword({ REDIS_URL, REDIS_PASSWORD }: Settings): boolean {

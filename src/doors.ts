@@ -4,6 +4,7 @@ import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
 import { explainRoute } from "./api/explain-route.ts";
 import { introspectRoute } from "./api/introspect-route.ts";
+import { jwksRoute } from "./api/jwks-route.ts";
 import { keyRoutes } from "./api/key-routes.ts";
 import { legacyRoutes } from "./api/legacy-routes.ts";
 import { limitRoutes } from "./api/limit-routes.ts";
@@ -29,6 +30,7 @@ import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
+import type { SigningKeys } from "./signing-keys.ts";
 import type { Fleet } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -63,6 +65,7 @@ interface DoorOptions {
   readonly audit: AuditStore;
   /** Undefined where nobody wants traces. */
   readonly traces: Tracing | undefined;
+  readonly signingKeys: SigningKeys;
 }
 
 /** Opens every door, the one for Envoy first. */
@@ -141,7 +144,13 @@ function openTls(door: TlsDoor, { settings, log, closing }: DoorOptions): { read
 function endpointsOf(options: DoorOptions) {
   const ports = apiPorts(options);
   const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
-  const open = [...keyRoutes(ports), ...legacyRoutes(ports), introspectRoute(ports, names)];
+  const publicJwks = () => options.signingKeys.ring().publicJwks;
+  const open = [
+    ...keyRoutes(ports),
+    ...legacyRoutes(ports),
+    introspectRoute(ports, names),
+    jwksRoute(publicJwks),
+  ];
   const all = [
     ...open,
     ...operatorRoutes(ports),

@@ -43,10 +43,15 @@ export const FAULTS = {
     does: "what this instance knows of revocations is written back to it; registrations may be gone, their keys stay good",
     check: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
   },
+  keysRefused: {
+    happened: "the changed JWT_KEYS_FILE has mistakes and is not taken up",
+    does: "the old keys stay",
+    check: "what is listed; `latchkey secrets list` says the same before a change",
+  },
   secretDiffers: {
-    happened: "JWT_SECRET differs: this instance accepts no key that the others sign",
+    happened: "JWT_SECRET differs, or JWT_KEYS_FILE: this instance accepts no key that the others sign",
     does: "it answers, and is not ready (/readyz)",
-    check: "that all were given the same JWT_SECRET, and a former one in JWT_SECRET_PREVIOUS",
+    check: "that all were given the same keys, and a former secret in JWT_SECRET_PREVIOUS",
   },
 } as const satisfies Record<string, FaultWords>;
 

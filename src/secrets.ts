@@ -27,9 +27,9 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
   };
 }
 
-/** The secret that signs. Production, and every fleet, has been checked to have it. */
-export async function jwtSecret(settings: Settings, keeper: SecretKeeper, log: Log): Promise<string> {
-  return settings.JWT_SECRET ?? (await madeSecret("JWT_SECRET", keeper, log));
+/** A secret that signs, where the settings name none. Production, and every fleet, has been checked to name one. */
+export function madeJwtSecret(keeper: SecretKeeper, log: Log): Promise<string> {
+  return madeSecret("JWT_SECRET", keeper, log);
 }
 
 /** The secrets under which V1 keys are hashed, the current one first. */

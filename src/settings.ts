@@ -72,6 +72,11 @@ export const SETTINGS = {
     secret: true,
     schema: secrets,
   },
+  JWT_KEYS_FILE: {
+    meaning:
+      "a JWK Set whose keys verify, each under its own `kid`, and of which the first signs unless JWT_SECRET is set; taken up again when it changes",
+    schema: z.string().min(1),
+  },
   KEY_HASH_SECRET: {
     meaning: "keys the hash under which V1 keys are stored; at least 32 bytes, and no JWT secret",
     secret: true,

@@ -208,6 +208,10 @@ export const limitsAnswer = z
   })
   .meta({ title: "Limits" });
 
+export const jwkSetAnswer = z
+  .object({ keys: z.array(z.record(z.string(), z.string())) })
+  .meta({ title: "JwkSet", description: "RFC 7517, public members only." });
+
 /** A NumericDate as the API writes times: whole seconds in UTC. */
 export function formatTime(numericDate: number): string {
   return new Date(numericDate * 1000).toISOString().replace(".000Z", "Z");

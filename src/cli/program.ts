@@ -8,6 +8,7 @@ import { addKeysCommand } from "./keys.ts";
 import { addLimitsCommand } from "./limits.ts";
 import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy.ts";
+import { addSecretsCommand } from "./secrets.ts";
 import { addSmokeCommand } from "./smoke.ts";
 
 export interface Program {
@@ -47,6 +48,7 @@ export function buildProgram(io: Io): Program {
   addPolicyCommand(program, io, finish);
   addSmokeCommand(program, io, finish);
   addAuditCommand(program, io, finish);
+  addSecretsCommand(program, io, finish);
   return {
     async run(args) {
       try {

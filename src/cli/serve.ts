@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
+import type { AppOptions } from "../app.ts";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
 import { readConfig } from "../config.ts";
 import { FAULTS, notClosed } from "../fault-words.ts";
-import type { PolicyInForce } from "../policy-in-force.ts";
 import { openPolicy } from "../policy-in-force.ts";
-import type { Settings } from "../settings.ts";
 import { secretTexts } from "../settings.ts";
-import type { Log } from "../telemetry/log.ts";
+import { openSigningKeys } from "../signing-keys.ts";
 import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import type { Io } from "./io.ts";
@@ -18,26 +17,30 @@ export async function serve(io: Io): Promise<number> {
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
+  const signing = await openSigningKeys(config.settings);
+  if (!signing.ok) return refuseToStart(io, "signing keys", signing.problems);
   const log = createLog({
     level: config.settings.LOG_LEVEL,
     terminal: process.stdout.isTTY,
     secrets: secretTexts(config.settings),
     write: (text) => process.stdout.write(text),
   });
-  return run(config.settings, policy.policy, log);
+  return run({ settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log });
 }
 
-async function run(settings: Settings, policy: PolicyInForce, log: Log): Promise<number> {
+async function run(given: Omit<AppOptions, "version" | "closing">): Promise<number> {
+  const { settings, policy, signingKeys, log } = given;
   const closing = createClosing();
   const signals = catchSignals();
   let reopenLogs = () => {};
   const onHangUp = () => {
     policy.reload();
+    void signingKeys?.reload();
     reopenLogs();
   };
   process.on("SIGHUP", onHangUp);
   try {
-    const app = await startApp({ settings, policy, version: VERSION, log, closing });
+    const app = await startApp({ ...given, version: VERSION, closing });
     reopenLogs = app.reopenLogs;
     log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, "ready");
     const signal = await signals.first;

@@ -9,6 +9,7 @@ import type {
   ImportReport,
   Introspection,
   IssuedKey,
+  JwkSet,
   Key,
   KeyFilter,
   KeyList,
@@ -69,6 +70,8 @@ export function createClient(options: ClientOptions) {
     /** A V2 key for a V1 key. */
     migrate: (legacyKey: string) =>
       json<IssuedKey>({ method: "POST", path: "/api/auth/v2/migrate", body: { legacy_key: legacyKey } }),
+    /** The public keys that verify keys; none where a secret signs. */
+    jwks: () => json<JwkSet>({ method: "GET", path: "/.well-known/jwks.json" }),
     keys: keyCalls(transport),
     ...operatorCalls(transport),
   };

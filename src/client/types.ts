@@ -177,6 +177,11 @@ export interface Reload {
   readonly hash: string;
 }
 
+/** RFC 7517, public members only. */
+export interface JwkSet {
+  readonly keys: readonly Readonly<Record<string, string>>[];
+}
+
 /** What `register_api_key` gives: an opaque key. */
 export interface LegacyIssuedKey {
   readonly api_key: string;

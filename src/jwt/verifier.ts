@@ -5,6 +5,7 @@ import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { isKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
+import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
 import { canonicalSegments } from "./token-form.ts";
@@ -14,7 +15,7 @@ const CLOCK_TOLERANCE_SECONDS = 5;
 
 const headerSchema = z.strictObject({
   typ: z.literal("JWT"),
-  alg: z.literal("HS256"),
+  alg: z.enum(SIGNING_ALGORITHMS),
   kid: z.string().min(1).max(64),
 });
 

@@ -16,6 +16,9 @@ export interface Metrics {
   /** Asked at each scrape. */
   revocationStaleness(seconds: () => number): void;
   policyReload(result: "taken" | "refused"): void;
+  /** The keys in force; the first kid signs. */
+  signingKeys(ring: { readonly kids: readonly string[] }): void;
+  keysReload(result: "taken" | "refused"): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
 }
@@ -52,6 +55,12 @@ export function createMetrics(version: string, phase: () => string): Metrics {
     auditLines: (kind, lines) => instruments.auditLines.inc({ kind }, lines),
     auditDropped: () => instruments.auditDropped.inc(),
     policyReload: (result) => instruments.policyReloads.inc({ result }),
+    keysReload: (result) => instruments.keysReloads.inc({ result }),
+    signingKeys({ kids }) {
+      instruments.signingKeyInfo.reset();
+      for (const [at, kid] of kids.entries())
+        instruments.signingKeyInfo.set({ kid, use: at === 0 ? "signs" : "verifies" }, 1);
+    },
     policyInForce(policy) {
       routeLabels = policy.routeLabels;
       policyInfo.reset();
@@ -95,6 +104,10 @@ function createInstruments(registers: Registry[]) {
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
     leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),
     policyReloads: counter("policy_reloads_total", "Changed policies, taken up or refused.", ["result"]),
+    keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
+      "result",
+    ]),
+    signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
     policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };

@@ -9,6 +9,7 @@ import type {
   cutOffBody,
   introspection,
   issuedKey,
+  jwkSetAnswer,
   keyAnswer,
   keyListAnswer,
   limitsAnswer,
@@ -29,6 +30,7 @@ import type {
   ImportReport,
   Introspection,
   IssuedKey,
+  JwkSet,
   Key,
   KeyFilter,
   KeyList,
@@ -82,6 +84,7 @@ test("the client has every call of the document, and no other", async () => {
   try {
     const { keys, limits, migration, policy, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
+    await calls.jwks();
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
     await Promise.all([
       keys.list(),
@@ -126,6 +129,7 @@ test("the client's types are those of the schemas", () => {
       ? { readonly [K in keyof T]: Frozen<T[K]> }
       : T;
   expectTypeOf<Frozen<z.output<typeof issuedKey>>>().toEqualTypeOf<IssuedKey>();
+  expectTypeOf<Frozen<z.output<typeof jwkSetAnswer>>>().toEqualTypeOf<JwkSet>();
   expectTypeOf<Frozen<z.output<typeof validKey>>>().toEqualTypeOf<ValidKey>();
   expectTypeOf<Introspection>().toExtend<z.output<typeof introspection>>();
   expectTypeOf<keyof z.output<typeof introspection>>().toEqualTypeOf<keyof Introspection>();

@@ -1,0 +1,125 @@
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { readConfig } from "../config.ts";
+import { secretKid } from "../jwt/key-ring.ts";
+import { openPolicy } from "../policy-in-force.ts";
+import type { Settings } from "../settings.ts";
+import type { Io } from "./io.ts";
+import { editKeyFile, readKeyFile } from "./key-file.ts";
+import type { KeyEntry, Keys, Move } from "./key-moves.ts";
+import { stateOf } from "./key-moves.ts";
+import type { SecretMove, Secrets } from "./secret-moves.ts";
+import { asVariables, shellLine } from "./secret-moves.ts";
+import { formatTable } from "./table.ts";
+
+/** What came of a move, and which variables are to be set beside it. */
+export type Moved = (Move | SecretMove) & { readonly variables?: Readonly<Record<string, string>> };
+
+/** Where what signs is kept. */
+export interface World {
+  /** `JWT_KEYS_FILE`. */
+  readonly file: string | undefined;
+  readonly secrets: Secrets;
+  readonly longestTtlSeconds: () => number;
+  edit(move: (known: Keys) => Move): Promise<Move>;
+}
+
+/** A move that the program cannot make itself. */
+export function asked(move: SecretMove): Moved {
+  return move.kind === "changed" ? { ...move, variables: asVariables(move.set) } : move;
+}
+
+/** Makes one move, and says what came of it: the exit code. */
+export async function moving(
+  io: Io,
+  { json }: { readonly json?: true },
+  move: (world: World) => Promise<Moved>,
+): Promise<number> {
+  const settings = settingsOf(io);
+  if (settings === undefined) return 2;
+  const policy = openPolicy(settings);
+  if (!policy.ok) {
+    io.complain(policy.problems.join("\n"));
+    return 2;
+  }
+  const roles = [...policy.policy.current().roles.values()];
+  const { JWT_SECRET, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: file } = settings;
+  const moved = await move({
+    file,
+    secrets: { ...(JWT_SECRET !== undefined && { signing: JWT_SECRET }), previous: JWT_SECRET_PREVIOUS },
+    longestTtlSeconds: () => Math.max(...roles.map(({ ttlSeconds }) => ttlSeconds)),
+    edit: (change) =>
+      editKeyFile(file ?? "", (keys) =>
+        change({ keys, secretSigns: JWT_SECRET !== undefined, nowMs: Date.now() }),
+      ),
+  });
+  tell(io, moved, json);
+  return moved.kind === "refused" ? 1 : 0;
+}
+
+export function addList(secrets: Command, io: Io, finish: (exitCode: number) => void): void {
+  secrets
+    .command("list")
+    .description("what signs and what verifies, by name; never a secret")
+    .option("--json", "one JSON a line")
+    .action(async ({ json }: { readonly json?: true }) => {
+      const settings = settingsOf(io);
+      const file = settings?.JWT_KEYS_FILE;
+      const read = file === undefined ? undefined : await readKeyFile(file);
+      if (read?.ok === false) io.complain(read.problems.join("\n"));
+      if (settings === undefined || read?.ok === false) return finish(settings === undefined ? 2 : 1);
+      const rows = rowsOf(settings, read?.set.keys ?? []);
+      if (json) for (const row of rows) io.print(JSON.stringify(row));
+      else if (rows.length === 0) io.print("No keys.");
+      else
+        io.print(
+          formatTable(
+            ["kid", "alg", "where", "state", "since"],
+            rows.map(({ kid, alg, where, state, since }) => [kid, alg, where, state, since ?? "-"]),
+          ),
+        );
+      return finish(0);
+    });
+}
+
+function rowsOf({ JWT_SECRET, JWT_SECRET_PREVIOUS = [] }: Settings, keys: readonly KeyEntry[]) {
+  const known = { keys, secretSigns: JWT_SECRET !== undefined, nowMs: Date.now() };
+  const row = (secret: string, where: string, state: string) => ({
+    kid: secretKid(secret),
+    alg: "HS256",
+    where,
+    state,
+    since: undefined,
+  });
+  return [
+    ...(JWT_SECRET === undefined ? [] : [row(JWT_SECRET, "JWT_SECRET", "signs")]),
+    ...JWT_SECRET_PREVIOUS.map((secret) => row(secret, "JWT_SECRET_PREVIOUS", "verifies")),
+    ...keys.map((key) => {
+      const { kid, alg, added_at, signs_from, signed_until } = key;
+      const since = signed_until ?? signs_from ?? added_at;
+      return { kid, alg, where: "JWT_KEYS_FILE", state: stateOf(key, known), since };
+    }),
+  ];
+}
+
+/** The variables alone go to stdout: they hold secrets, and whoever keeps them should not have to pick them out. */
+function tell(io: Io, moved: Moved, json: true | undefined): void {
+  const { kind, told, variables } = moved;
+  if (json) {
+    const kid = "kid" in moved ? moved.kid : undefined;
+    const retireAt = "retireAt" in moved ? moved.retireAt : undefined;
+    io.print(JSON.stringify({ result: kind, kid, told, variables, retire_at: retireAt }));
+  } else if (variables !== undefined) {
+    io.complain(`${told}. Set these for every instance, and restart one after the other; they hold secrets:`);
+    for (const variable of Object.entries(variables)) io.print(shellLine(variable));
+  } else if (kind === "refused") io.complain(`latchkey: ${told}`);
+  else io.print(told);
+}
+
+/** Undefined once it has been told what is wrong with them. */
+function settingsOf(io: Io): Settings | undefined {
+  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  if (config.ok) return config.settings;
+  io.complain(config.problems.join("\n"));
+  return undefined;
+}

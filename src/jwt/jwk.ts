@@ -1,0 +1,72 @@
+import { z } from "zod";
+import type { SigningAlgorithm } from "./key-ring.ts";
+
+/** The kind of key that each algorithm takes (RFC 7518 §6, RFC 8037 §2). */
+const KINDS: Readonly<Record<SigningAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
+  HS256: { kty: "oct" },
+  ES256: { kty: "EC", crv: "P-256" },
+  EdDSA: { kty: "OKP", crv: "Ed25519" },
+  RS256: { kty: "RSA" },
+};
+export const SIGNING_ALGORITHMS = ["HS256", "ES256", "EdDSA", "RS256"] as const satisfies SigningAlgorithm[];
+
+/** The members that say what a public key is, by `kty`; every other member is private or not ours. */
+const PUBLIC_MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  EC: ["kty", "crv", "x", "y"],
+  OKP: ["kty", "crv", "x"],
+  RSA: ["kty", "n", "e"],
+};
+
+const MIN_RSA_BITS = 2048;
+/** Larger ones make every verification slow, and nobody has them. */
+const MAX_RSA_BITS = 8192;
+const MIN_RSA_EXPONENT = 65_537n;
+
+/** A JSON Web Key as far as it is looked at here; further members are allowed (RFC 7517 §4). */
+export const jwkSchema = z.looseObject({
+  kty: z.string(),
+  kid: z.string().optional(),
+  alg: z.string().optional(),
+  use: z.string().optional(),
+  key_ops: z.array(z.string()).optional(),
+});
+export type Jwk = z.output<typeof jwkSchema>;
+
+/** Why a key must not be used under this algorithm; undefined when it may. */
+export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm): string | undefined {
+  const { kty, crv } = KINDS[alg];
+  if (jwk.kty !== kty || (crv !== undefined && jwk["crv"] !== crv))
+    return `${alg} takes a key of kty ${kty}${crv === undefined ? "" : ` and crv ${crv}`}`;
+  if (jwk.use !== undefined && jwk.use !== "sig") return `use must be sig, not ${JSON.stringify(jwk.use)}`;
+  if (jwk.key_ops?.some((operation) => operation !== "sign" && operation !== "verify") === true)
+    return "key_ops must be sign and verify only";
+  return kty === "RSA" ? rsaProblem(jwk) : undefined;
+}
+
+function rsaProblem(jwk: Jwk): string | undefined {
+  const [modulus, exponent] = [numberOf(jwk["n"]), numberOf(jwk["e"])];
+  const bits = modulus.toString(2).length;
+  if (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS)
+    return `an RSA key has ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits, not ${bits}`;
+  if (exponent < MIN_RSA_EXPONENT || exponent % 2n === 0n)
+    return `an RSA exponent is odd and at least ${MIN_RSA_EXPONENT}`;
+  return undefined;
+}
+
+function numberOf(member: unknown): bigint {
+  const hex = typeof member === "string" ? Buffer.from(member, "base64url").toString("hex") : "";
+  return BigInt(`0x0${hex}`);
+}
+
+/** Its public members alone. */
+export function publicMembers(jwk: Jwk): Record<string, string> {
+  const names = PUBLIC_MEMBERS[jwk.kty] ?? [];
+  return Object.fromEntries(Object.entries(textMembers(jwk)).filter(([name]) => names.includes(name)));
+}
+
+/** What is text of it: all that a key is made of, less `use` and the like, which have been looked at. */
+export function textMembers({ use: _, ...jwk }: Jwk): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(jwk).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}

@@ -1,0 +1,129 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
+import type { KeyRecord } from "../core/key-record.ts";
+import { createKeyRing, joinKeys } from "./key-ring.ts";
+import { parseKeySet } from "./key-set.ts";
+import { createSigner } from "./signer.ts";
+import { createVerifier } from "./verifier.ts";
+
+const ALGORITHMS = ["HS256", "ES256", "EdDSA", "RS256"] as const;
+const PUBLIC_MEMBERS = ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"];
+const NOW = 1_800_000_000;
+const names = { issuer: "blyan-api", audience: "latchkey" };
+const record: KeyRecord = {
+  keyId: "basic_1800000000_abcdefghijklmnopqrstuv",
+  family: "fam_abcdefghijklmnopqrstuv",
+  familyStartedAt: NOW,
+  role: "basic",
+  scopes: ["chat:read"],
+  name: "n",
+  issuedAt: NOW,
+  expiresAt: NOW + 1000,
+  refreshAfter: NOW + 500,
+  selfService: false,
+  disabled: false,
+  version: 1,
+};
+const anyWillDo = () => undefined;
+
+async function keysOf(text: string) {
+  const parsed = await parseKeySet(text, anyWillDo);
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return parsed.keys;
+}
+
+async function problemsOf(...keys: readonly object[]): Promise<readonly string[]> {
+  const parsed = await parseKeySet(JSON.stringify({ keys }), anyWillDo);
+  return parsed.ok ? [] : parsed.problems;
+}
+
+describe.each(ALGORITHMS)("a key for %s", (alg) => {
+  const [jwk, other] = [newJwk(alg, "one"), newJwk(alg, "two")];
+
+  test("signs what it, and nobody else, verifies", async () => {
+    const ring = joinKeys(await keysOf(jwkSet(jwk, other)));
+    expect([ring.signing.kid, ring.signing.alg, ring.kids]).toEqual(["one", alg, ["one", "two"]]);
+    const token = await createSigner(() => ring, names).sign(record);
+    const verify = async (keys: typeof ring) =>
+      (await createVerifier({ ...names, ring: () => keys, cacheSize: 1 }).verify(token, NOW * 1000)).ok;
+    expect(await verify(ring)).toBe(true);
+    const renamed = joinKeys(await keysOf(jwkSet({ ...other, kid: "one" })));
+    expect(await verify(renamed)).toBe(false);
+    const second = joinKeys(await keysOf(jwkSet(other)));
+    expect(await verify(second)).toBe(false);
+  });
+
+  test("publishes its public members alone, and nothing of a secret", async () => {
+    const [key] = await keysOf(jwkSet({ ...jwk, use: "sig", promoted_at: "2026-01-01T00:00:00Z" }));
+    if (alg === "HS256") expect(key?.publicJwk).toBeUndefined();
+    else {
+      expect(Object.keys(key?.publicJwk ?? {}).filter((name) => !PUBLIC_MEMBERS.includes(name))).toEqual([]);
+      expect(key?.publicJwk).toMatchObject({ kid: "one", alg, use: "sig", kty: jwk["kty"] });
+    }
+  });
+});
+
+test("a public key verifies only: it cannot be the first", async () => {
+  const [first, second] = [newJwk("ES256", "one"), newJwk("ES256", "two")];
+  const keys = await keysOf(jwkSet(first, publicPart(second)));
+  expect(joinKeys(keys).publicJwks.map(({ kid }) => kid)).toEqual(["one", "two"]);
+  expect(() => joinKeys([...keys].reverse())).toThrow(RangeError);
+});
+
+test("a token cannot choose the algorithm: that of its kid holds", async () => {
+  const [pair, secret] = [newJwk("RS256", "pair"), randomBytes(32).toString("base64url")];
+  const ring = joinKeys([...(await keysOf(jwkSet(pair)))]);
+  const secretRing = await createKeyRing([secret]);
+  const named = { ...secretRing, signing: { ...secretRing.signing, kid: "pair" } };
+  const confused = await createSigner(() => named, names).sign(record);
+  const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 1 });
+  expect(await verifier.verify(confused, NOW * 1000)).toEqual({ ok: false, reason: "credential_invalid" });
+});
+
+describe("a set is refused, whole and in words that hold nothing of a key,", () => {
+  const es = newJwk("ES256", "es");
+  const rsa = newJwk("RS256", "rsa");
+  const weakRsa = newJwk("RS256", "weak", 1024);
+  test.each<readonly [string, readonly object[], string]>([
+    ["with no key", [], "is no JWK Set: keys: "],
+    ["without kid", [{ ...es, kid: undefined }], "keys[0]: needs a kid"],
+    ["with a kid with a blank", [{ ...es, kid: "a b" }], "needs a kid"],
+    ["with a kid twice", [es, newJwk("ES256", "es")], 'keys[1] ("es"): a second key with this kid'],
+    ["without alg", [{ ...es, alg: undefined }], 'keys[0] ("es"): needs an alg'],
+    ["with another alg", [{ ...es, alg: "ES512" }], "needs an alg"],
+    ["with alg none", [{ ...es, alg: "none" }], "needs an alg"],
+    ["with the alg of another kind of key", [{ ...es, alg: "RS256" }], "RS256 takes a key of kty RSA"],
+    ["with another curve", [{ ...es, crv: "P-384" }], "and crv P-256"],
+    ["for encryption", [{ ...es, use: "enc" }], 'use must be sig, not "enc"'],
+    ["for other operations", [{ ...es, key_ops: ["deriveKey"] }], "key_ops must be"],
+    ["with a small RSA key", [weakRsa], "an RSA key has 2048 to 8192 bits, not 1024"],
+    ["with an exponent of 1", [{ ...rsa, e: "AQ" }], "an RSA exponent is odd and at least 65537"],
+    ["with an even exponent", [{ ...rsa, e: "AQAC" }], "an RSA exponent is odd"],
+    ["with halves of two keys", [{ ...es, d: newJwk("ES256", "x")["d"] }], "cannot be used"],
+    [
+      "with halves of two keys (EdDSA)",
+      [{ ...newJwk("EdDSA", "ed"), d: newJwk("EdDSA", "x")["d"] }],
+      'keys[0] ("ed")',
+    ],
+    ["with garbage for a key", [{ ...es, x: "AAAA" }], "cannot be used"],
+    ["with a short secret", [{ kty: "oct", k: "AAAA", kid: "k", alg: "HS256" }], "at least 32 bytes"],
+    ["with secrets beside pairs", [es, newJwk("HS256", "hs")], "never stand in one set"],
+    ["with a key that is none", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
+    ["with too many keys", Array.from({ length: 65 }, () => es), "is no JWK Set: keys"],
+  ])("%s", async (_what, keys, problem) => {
+    const problems = (await problemsOf(...keys)).join("\n");
+    expect(problems).toContain(problem);
+    for (const secret of [es["d"], rsa["d"], weakRsa["d"]]) expect(problems).not.toContain(secret);
+  });
+
+  test.each(["", "[]", "null", "{}", '{"keys":{}}', "no JSON"])("as the text %j", async (text) => {
+    expect(await parseKeySet(text, anyWillDo)).toMatchObject({ ok: false });
+  });
+
+  test("with a secret of which the weakness is known", async () => {
+    const weak = { kty: "oct", k: Buffer.from("x".repeat(40)).toString("base64url"), kid: "k", alg: "HS256" };
+    const parsed = await parseKeySet(JSON.stringify({ keys: [weak] }), () => "repeats itself");
+    expect(parsed).toEqual({ ok: false, problems: ['keys[0] ("k"): its secret repeats itself'] });
+  });
+});

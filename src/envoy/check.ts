@@ -4,10 +4,12 @@ import { deny } from "../core/decision.ts";
 import type { Eventual } from "../core/eventual.ts";
 import type { Mode, Policy } from "../core/policy.ts";
 import type { AuthRequest, UnreadRequest } from "../core/request.ts";
-import { decodeCheckRequest, encodeCheckResponse } from "./messages.ts";
+import type { EncodeAnswer } from "./answers.ts";
+import { createAnswers } from "./answers.ts";
+import { decodeCheckRequest } from "./check-request.ts";
+import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
 import type { AnswerContext } from "./response.ts";
-import { toCheckResponse } from "./response.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;
@@ -47,18 +49,23 @@ const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response:
 const ANSWER_MARGIN_MS = 20;
 
 export function createCheck(ports: CheckPorts): Check {
+  const parts: CheckParts = { ...ports, encode: createAnswers() };
   return (message, timeLeftMs) => {
     const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN };
     try {
-      const decision = decide(ports, message, state);
-      if (!(decision instanceof Promise)) return answer(ports, decision, state);
+      const decision = decide(parts, message, state);
+      if (!(decision instanceof Promise)) return answer(parts, decision, state);
       return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
-        .then((settled) => answer(ports, settled, state))
-        .catch((error: unknown) => answerFault(ports, error, state));
+        .then((settled) => answer(parts, settled, state))
+        .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {
-      return answerFault(ports, error, state);
+      return answerFault(parts, error, state);
     }
   };
+}
+
+interface CheckParts extends CheckPorts {
+  readonly encode: EncodeAnswer;
 }
 
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
@@ -66,7 +73,7 @@ interface CheckState {
   startedNs: bigint;
   /** The policy's; a route that is found may have another. */
   mode: Mode;
-  context: AnswerContext;
+  context: { -readonly [Member in keyof AnswerContext]: AnswerContext[Member] };
   unread?: UnreadRequest;
 }
 
@@ -78,23 +85,24 @@ const NOTHING_KNOWN: AnswerContext = {
   grpc: false,
 };
 
-function decide(ports: CheckPorts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
-  state.startedNs = ports.monotonicNs();
-  const policy = ports.policy();
+function decide(parts: CheckParts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
+  state.startedNs = parts.monotonicNs();
+  const policy = parts.policy();
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
-  const decisionId = ports.newDecisionId();
+  const decisionId = parts.newDecisionId();
   state.mode = policy.mode;
   state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialSources, grpc: false };
   if (message === undefined) return deny("request_malformed");
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
-    state.context = { ...state.context, grpc: parsed.grpc };
+    state.context.grpc = parsed.grpc;
     if (parsed.unread !== undefined) state.unread = parsed.unread;
     return deny("request_malformed");
   }
   const { request } = parsed;
-  state.context = { ...state.context, request, grpc: request.grpc };
-  return ports.authorize(request, ports.nowMs());
+  state.context.request = request;
+  state.context.grpc = request.grpc;
+  return parts.authorize(request, parts.nowMs());
 }
 
 /** The decision, or a refusal when it does not come in time: a late verdict is none. */
@@ -111,13 +119,13 @@ async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): 
 /** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
 const MAX_TIMER_MS = 10_000;
 
-function answer(ports: CheckPorts, decision: Decision, state: CheckState): Uint8Array {
+function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8Array {
   const mode = decision.route?.mode ?? state.mode;
-  const bytes = encodeCheckResponse(toCheckResponse(decision, state.context, mode));
+  const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const { unread } = state;
-  const elapsedNs = ports.monotonicNs() - state.startedNs;
-  ports.decided(decision, {
+  const elapsedNs = parts.monotonicNs() - state.startedNs;
+  parts.decided(decision, {
     decisionId,
     elapsedNs,
     mode,
@@ -127,10 +135,10 @@ function answer(ports: CheckPorts, decision: Decision, state: CheckState): Uint8
   return bytes;
 }
 
-function answerFault(ports: CheckPorts, error: unknown, state: CheckState): Uint8Array {
+function answerFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
   try {
-    ports.faulted(error, state.context.decisionId);
-    return answer(ports, deny("internal"), state);
+    parts.faulted(error, state.context.decisionId);
+    return answer(parts, deny("internal"), state);
   } catch {
     return LAST_RESORT;
   }

@@ -1,7 +1,8 @@
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { Client, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { decodeCheckResponse, encodeCheckResponse } from "./messages.ts";
+import { encodeCheckResponse } from "./check-response.ts";
+import { decodeCheckResponse } from "./messages.ts";
 import { AUTHORIZATION_SERVICE, CHECK_METHOD, CHECK_PATH, HEALTH_SERVICE } from "./proto.ts";
 
 test("the paths are those that Envoy and health probes call", () => {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import { loadSync } from "@grpc/proto-loader";
-import type { CheckRequest, CheckResponse } from "./messages.ts";
+import type { CheckResponse } from "./messages.ts";
 
 /** The wire path of the one call that Envoy makes. */
 export const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
@@ -18,7 +18,7 @@ export interface HealthCheckResponse {
 
 interface Services {
   readonly "envoy.service.auth.v3.Authorization": {
-    readonly Check: MethodDefinition<object, CheckResponse, CheckRequest, CheckResponse>;
+    readonly Check: MethodDefinition<object, CheckResponse, object>;
   };
   readonly "grpc.health.v1.Health": {
     readonly Check: MethodDefinition<HealthCheckRequest, HealthCheckResponse>;

@@ -1,15 +1,21 @@
 import type { CredentialSource } from "../core/credential.ts";
-import type { Allow, Decision, Deny, DenyReason, Refusal } from "../core/decision.ts";
+import type { Allow, Decision, Deny, DenyReason, RateStatus, Refusal } from "../core/decision.ts";
 import { REFUSALS } from "../core/decision.ts";
 import type { LegacyNotice } from "../core/migration.ts";
 import type { Mode } from "../core/policy.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { AuthRequest } from "../core/request.ts";
-import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
+import type {
+  AllowResponse,
+  CheckResponse,
+  DenyResponse,
+  HeaderOption,
+  OkHttpResponse,
+  RefusalCode,
+} from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
 import { rateLimitFields } from "./rate-limit-headers.ts";
-import type { Stripping } from "./stripped-credential.ts";
-import { NOTHING_STRIPPED, strippedCredential, twin } from "./stripped-credential.ts";
+import { credentialHeaders, strippedCredential, twin } from "./stripped-credential.ts";
 import type { PlainObject } from "./struct.ts";
 import { toStruct } from "./struct.ts";
 
@@ -41,34 +47,104 @@ export function toCheckResponse(
   return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
 }
 
+/** Some of what an allow says. Everything in it is a list, so that parts of it can be put together. */
+export interface AllowPart {
+  readonly ok: OkHttpResponse;
+  readonly metadata: PlainObject;
+}
+
 function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
-  const identity = identityOf(decision, context.decisionId);
-  const { request, credentialSources } = context;
-  const stripped =
-    decision.route.stripCredential && request !== undefined
-      ? strippedCredential(request, credentialSources)
-      : NOTHING_STRIPPED;
-  const headers = [...identity].map(([name, value]) => overwrite(context.forwardPrefix + name, value));
+  const parts = [
+    keyPart(decision, context),
+    routePart(decision.route, context),
+    requestPart(decision, context),
+    answerPart(decision, context),
+  ];
+  const parameters = parts.flatMap(({ ok }) => ok.query_parameters_to_remove ?? []);
   return {
     status: { code: 0 },
     ok_response: {
-      headers: stripped.cookies ? [...headers, overwrite("cookie", stripped.cookies)] : headers,
-      headers_to_remove: [...headersToRemove(context, identity), ...stripped.headers],
-      response_headers_to_add: answerHeaders(decision, context, stripped),
-      ...(stripped.parameters.length > 0 && { query_parameters_to_remove: stripped.parameters }),
+      headers: parts.flatMap(({ ok }) => ok.headers ?? []),
+      headers_to_remove: parts.flatMap(({ ok }) => ok.headers_to_remove ?? []),
+      response_headers_to_add: parts.flatMap(({ ok }) => ok.response_headers_to_add ?? []),
+      ...(parameters.length > 0 && { query_parameters_to_remove: parameters }),
     },
-    dynamic_metadata: toStruct(metadataOf(decision, context)),
+    dynamic_metadata: toStruct(Object.assign({}, ...parts.map(({ metadata }) => metadata))),
   };
 }
 
-function answerHeaders(decision: Allow, context: AnswerContext, stripped: Stripping): HeaderOption[] {
-  return [
-    ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
-    ...rateLimitHeaders(decision, context),
-    ...noticeHeaders(decision.notice),
-    // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
-    ...(stripped.parameters.length > 0 ? [appended("cache-control", "private")] : []),
+/** Whose key it is: the same in every answer to this key with these scopes. */
+export function keyPart(
+  { principal, scopes }: Pick<Allow, "principal" | "scopes">,
+  { forwardPrefix }: Pick<AnswerContext, "forwardPrefix">,
+): AllowPart {
+  const name = (identity: IdentityHeader) => forwardPrefix + identity;
+  if (principal === undefined) {
+    const unset = IDENTITY_HEADERS.filter((identity) => identity !== "decision-id");
+    return { ok: { headers_to_remove: unset.map(name) }, metadata: {} };
+  }
+  const { keyId, family, role } = principal;
+  const headers = [
+    overwrite(name("key-id"), keyId),
+    overwrite(name("family"), family),
+    overwrite(name("owner"), ownerOf(principal)),
+    overwrite(name("role"), role),
+    overwrite(name("scopes"), scopes.join(" ")),
+    overwrite(name("name"), headerSafe(principal.name)),
   ];
+  return { ok: { headers }, metadata: { key_id: keyId, family, role, scopes } };
+}
+
+/** The same in every answer to this route, under one policy. */
+export function routePart(
+  { label, stripCredential }: Allow["route"],
+  { forwardPrefix, credentialSources }: Pick<AnswerContext, "forwardPrefix" | "credentialSources">,
+): AllowPart {
+  const twins = IDENTITY_HEADERS.map((name) => twin(forwardPrefix + name));
+  const credential = stripCredential ? credentialHeaders(credentialSources) : [];
+  return {
+    ok: { headers_to_remove: [...twins, ...credential] },
+    metadata: { reason: "allowed", route: label },
+  };
+}
+
+/** What must be taken off this very request; usually nothing. */
+export function requestPart({ route }: Allow, context: AnswerContext): AllowPart {
+  const { request, credentialSources } = context;
+  const spoofed = spoofedHeaders(context);
+  if (request === undefined || !route.stripCredential)
+    return spoofed.length === 0 ? NOTHING : { ok: { headers_to_remove: spoofed }, metadata: {} };
+  const { cookieHeader, cookies, parameters } = strippedCredential(request, credentialSources);
+  if (spoofed.length === 0 && !cookieHeader && cookies === "" && parameters.length === 0) return NOTHING;
+  return {
+    ok: {
+      headers: cookies === "" ? [] : [overwrite("cookie", cookies)],
+      headers_to_remove: cookieHeader ? [...spoofed, "cookie"] : spoofed,
+      // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
+      response_headers_to_add: parameters.length === 0 ? [] : [appended("cache-control", "private")],
+      query_parameters_to_remove: parameters,
+    },
+    metadata: {},
+  };
+}
+
+export const NOTHING: AllowPart = { ok: {}, metadata: {} };
+
+/** What changes from one answer to the next. */
+export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
+  const { decisionId, forwardPrefix } = context;
+  const { rates } = decision;
+  return {
+    ok: {
+      headers: [overwrite(`${forwardPrefix}decision-id`, decisionId)],
+      response_headers_to_add: [
+        ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
+        ...rateLimitHeaders(decision, context),
+        ...noticeHeaders(decision.notice),
+      ],
+    },
+    metadata: { decision_id: decisionId, ...(rates.length > 0 && { remaining: remainingOf(rates) }) },
+  };
 }
 
 /** Where a V1 key is exchanged. */
@@ -88,45 +164,36 @@ function noticeHeaders(notice: LegacyNotice | undefined): HeaderOption[] {
 
 /** The credential stays, for whatever judges it so far; of our names none is set, and none comes from a client. */
 function shadowResponse(decision: Decision, context: AnswerContext): AllowResponse {
+  const { forwardPrefix } = context;
   return {
     status: { code: 0 },
-    ok_response: { headers_to_remove: headersToRemove(context, new Map()) },
+    ok_response: {
+      headers_to_remove: [
+        ...IDENTITY_HEADERS.flatMap((name) => [forwardPrefix + name, twin(forwardPrefix + name)]),
+        ...spoofedHeaders(context),
+      ],
+    },
     dynamic_metadata: toStruct({ ...metadataOf(decision, context), mode: "shadow" }),
   };
 }
 
-function identityOf(decision: Allow, decisionId: string): Map<IdentityHeader, string> {
-  const identity = new Map<IdentityHeader, string>();
-  const { principal } = decision;
-  if (principal !== undefined) {
-    identity.set("key-id", principal.keyId);
-    identity.set("family", principal.family);
-    identity.set("owner", ownerOf(principal));
-    identity.set("role", principal.role);
-    identity.set("scopes", decision.scopes.join(" "));
-    identity.set("name", headerSafe(principal.name));
+/** What the client sent under our names, in every spelling that a server might read as ours (`_` for `-`). */
+function spoofedHeaders({ forwardPrefix, request }: AnswerContext): readonly string[] {
+  let spoofed: string[] | undefined;
+  for (const name of request?.headers.keys() ?? []) {
+    const spelt = name.includes("_") ? name.replaceAll("_", "-") : name;
+    if (!spelt.startsWith(forwardPrefix)) continue;
+    spoofed ??= [];
+    // Envoy removes after it sets, so a name that we set, or remove in any case, must not be among them.
+    if (!isOurs(name, forwardPrefix)) spoofed.push(name);
   }
-  return identity.set("decision-id", decisionId);
+  return spoofed ?? NO_NAMES;
 }
 
-/**
- * Whatever the client sent under our names goes, in every spelling that a server might read as ours (`_` for `-`).
- * Envoy removes after it sets, so a name that we set must not be among them.
- */
-function headersToRemove(
-  { forwardPrefix, request }: AnswerContext,
-  identity: ReadonlyMap<IdentityHeader, string>,
-): string[] {
-  const ours = new Set([...identity.keys()].map((name) => forwardPrefix + name));
-  const removed = new Set<string>();
-  for (const name of IDENTITY_HEADERS) {
-    if (!identity.has(name)) removed.add(forwardPrefix + name);
-    removed.add(twin(forwardPrefix + name));
-  }
-  for (const name of request?.headers.keys() ?? []) {
-    if (name.replaceAll("_", "-").startsWith(forwardPrefix) && !ours.has(name)) removed.add(name);
-  }
-  return [...removed];
+const NO_NAMES: readonly string[] = [];
+
+function isOurs(name: string, prefix: string): boolean {
+  return IDENTITY_HEADERS.some((identity) => name === prefix + identity || name === twin(prefix + identity));
 }
 
 /** Printable ASCII as it is; all else, and `%`, as percent-encoded UTF-8. */
@@ -147,8 +214,13 @@ function metadataOf(decision: Decision, context: AnswerContext): PlainObject {
     route: decision.route?.label,
     ...(principal && { key_id: principal.keyId, family: principal.family, role: principal.role }),
     ...(decision.verdict === "allow" && principal && { scopes: decision.scopes }),
-    ...(rates.length > 0 && { remaining: Math.min(...rates.map(({ remaining }) => remaining)) }),
+    ...(rates.length > 0 && { remaining: remainingOf(rates) }),
   };
+}
+
+/** Of the bucket with the least left. */
+function remainingOf(rates: readonly RateStatus[]): number {
+  return Math.min(...rates.map(({ remaining }) => remaining));
 }
 
 /** google.rpc codes for Envoy's own log, and for gRPC clients, whom Envoy would tell UNAVAILABLE for a 429. */

@@ -3,33 +3,40 @@ import { cookieName, cookiesOf, queryName } from "../core/credential.ts";
 import type { AuthRequest } from "../core/request.ts";
 import { headerLines } from "../core/request.ts";
 
-/** What takes a key off a request before upstream sees it. */
+/** What takes a key off one request before upstream sees it, beside the headers that always go. */
 export interface Stripping {
-  /** Headers to remove. */
-  readonly headers: readonly string[];
-  /** What the Cookie header becomes; empty when it is removed, or stays as it is. */
+  /** Whether the Cookie header goes, since nothing would be left of it. */
+  readonly cookieHeader: boolean;
+  /** What the Cookie header becomes; empty when it goes, or stays as it is. */
   readonly cookies: string;
   /** Query parameters to remove: only those that are there, for Envoy writes the whole query anew. */
   readonly parameters: readonly string[];
 }
 
-export const NOTHING_STRIPPED: Stripping = { headers: [], cookies: "", parameters: [] };
+const NOTHING_STRIPPED: Stripping = { cookieHeader: false, cookies: "", parameters: [] };
 
-/** Takes away whatever stands where the policy lets a key come, whether or not it was one. */
+/** The headers in which the policy lets a key come: they go, whether or not there was a key in them. */
+export function credentialHeaders(sources: readonly CredentialSource[]): readonly string[] {
+  const headers = sources.filter(
+    (source) => cookieName(source) === undefined && queryName(source) === undefined,
+  );
+  return headers.flatMap((name) => [...new Set([name, twin(name)])]);
+}
+
+/** What else stands where the policy lets a key come. */
 export function strippedCredential(request: AuthRequest, sources: readonly CredentialSource[]): Stripping {
-  const headers: string[] = [];
   const cookies = new Set<string>();
   const parameters: string[] = [];
   for (const source of sources) {
     const cookie = cookieName(source);
     const parameter = queryName(source);
     if (cookie !== undefined) cookies.add(cookie);
-    else if (parameter === undefined) headers.push(...new Set([source, twin(source)]));
-    else if (hasParameter(request.path.query, parameter)) parameters.push(parameter);
+    else if (parameter !== undefined && hasParameter(request.path.query, parameter))
+      parameters.push(parameter);
   }
+  if (cookies.size === 0 && parameters.length === 0) return NOTHING_STRIPPED;
   const kept = cookies.size === 0 ? undefined : keptCookies(request, cookies);
-  if (kept === "") headers.push("cookie");
-  return { headers, cookies: kept ?? "", parameters };
+  return { cookieHeader: kept === "", cookies: kept ?? "", parameters };
 }
 
 /** The cookies without those named; undefined when none of them is there. */

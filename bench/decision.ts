@@ -1,0 +1,108 @@
+import { createAuthorize } from "../src/core/authorize.ts";
+import type { KeyRecord } from "../src/core/key-record.ts";
+import { createMigration } from "../src/core/migration.ts";
+import type { Policy } from "../src/core/policy.ts";
+import { createRevocationView } from "../src/core/revocation-view.ts";
+import { createBucketStore } from "../src/embedded/bucket-store.ts";
+import { createKeyRing } from "../src/jwt/key-ring.ts";
+import { createSigner } from "../src/jwt/signer.ts";
+import { createVerifier } from "../src/jwt/verifier.ts";
+import { parsePolicy } from "../src/policy/file.ts";
+
+const NAMES = { issuer: "blyan-api", audience: "latchkey" };
+const SECRET = "a secret for measuring, and for nothing else";
+
+/** A policy whose one limit is never reached, with so many routes. */
+export function benchPolicy(routes = 10): string {
+  const others = Array.from(
+    { length: routes - 1 },
+    (_, i) => `  - { path: /v${i % 7}/service-${i}/**, methods: [GET], scopes: [chat:read] }`,
+  );
+  return `roles:
+  bench:
+    scopes: [chat:read, chat:write]
+    ttl: 7d
+    refresh_window: 1d
+    self_service: true
+    rate_limits: [{ name: per-key, per: key, capacity: 100000000, refill: 1000000/s }]
+  admin: { scopes: [keys:read, keys:write, audit:read, system:write], may_grant: [bench], ttl: 1d, refresh_window: 6h }
+routes:
+  - { path: /v1/chat/**, methods: [GET], scopes: [chat:read] }
+${others.join("\n")}
+guards: { failures: 100000000/s, open_calls: 100000000/s, self_service_keys: 100000000 }
+`;
+}
+
+/** The parts of a decision as `serve` joins them, without a process around them. */
+export async function decidingParts(policyText = benchPolicy(), cacheSize = 100_000) {
+  const parsed = parsePolicy({ text: policyText, fileName: "bench" });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const policy: Policy = parsed.policy;
+  const ring = await createKeyRing([SECRET]);
+  const signer = createSigner(() => ring, NAMES);
+  const verifier = createVerifier({ ...NAMES, ring: () => ring, cacheSize });
+  const buckets = createBucketStore({ maxBuckets: 1_000_000 });
+  const authorize = createAuthorize({
+    policy: () => policy,
+    verifier,
+    view: createRevocationView(),
+    migration: createMigration({ phase: "silent", chosen: false }),
+    stalenessMs: () => 0,
+    buckets,
+    failures: createBucketStore({ maxBuckets: 1000 }),
+    clientAddress: ({ peerAddress }) => peerAddress,
+  });
+  return { policy, signer, verifier, buckets, authorize };
+}
+
+/** A record like those that registration makes. */
+export function benchRecord(number: number, nowMs = Date.now()): KeyRecord {
+  const now = Math.floor(nowMs / 1000);
+  const random = String(number).padStart(22, "K");
+  return {
+    keyId: `bench_${now}_${random}`,
+    family: `bench_${now}_${random}`,
+    familyStartedAt: now,
+    role: "bench",
+    scopes: ["chat:read", "chat:write"],
+    name: "measured",
+    issuedAt: now,
+    expiresAt: now + 7 * 86_400,
+    refreshAfter: now + 6 * 86_400,
+    selfService: true,
+    disabled: false,
+    version: 1,
+  };
+}
+
+/** The attributes that Envoy sends with envoy/sidecar.yaml. */
+export function benchAttributes(token: string): object {
+  const address = (port_value: number) => ({
+    address: { socket_address: { address: "127.0.0.1", port_value } },
+  });
+  const headers = {
+    authorization: `Bearer ${token}`,
+    "x-request-id": "3f1c9f4e-8b5b-4e5a-9d3c-0d8a2f6b7c11",
+    "x-forwarded-for": "127.0.0.1",
+  };
+  return {
+    source: address(43_210),
+    destination: address(10_000),
+    request: {
+      time: { seconds: "1780000000", nanos: 123_456_789 },
+      http: {
+        id: "7989526076807374258",
+        method: "GET",
+        path: "/v1/chat/completions?stream=true",
+        host: "api.example.com",
+        scheme: "http",
+        protocol: "HTTP/1.1",
+        header_map: {
+          headers: Object.entries(headers).map(([key, value]) => ({ key, raw_value: Buffer.from(value) })),
+        },
+      },
+    },
+    metadata_context: {},
+    route_metadata_context: {},
+  };
+}

@@ -9,7 +9,7 @@ import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 
-const NAMES = { issuer: "blyan-api", audience: "latchkey" };
+export const NAMES = { issuer: "blyan-api", audience: "latchkey" };
 const SECRET = "a secret for measuring, and for nothing else";
 
 /** A policy whose one limit is never reached, with so many routes. */

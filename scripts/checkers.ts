@@ -8,6 +8,12 @@ const GO_PROGRAMS = {
   helm: { module: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", built: "helm" },
   /** The loader that `docker compose` reads its files by. */
   compose: { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", built: "cmd" },
+  /** Envoy's rate limit service, which bench/ measures Latchkey beside. */
+  ratelimit: {
+    module: "github.com/envoyproxy/ratelimit/src/service_cmd",
+    version: "v1.4.1-0.20260122083618-3fb702589d36",
+    built: "service_cmd",
+  },
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
 const GRPCIO = "1.85.1";

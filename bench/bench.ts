@@ -1,0 +1,31 @@
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { startRedis } from "../test/support/redis.ts";
+import { direct } from "./direct.ts";
+import type { Section } from "./report.ts";
+import { machine, printed } from "./report.ts";
+import { FULL, QUICK } from "./scale.ts";
+import { throughEnvoy } from "./through-envoy.ts";
+
+const { values } = parseArgs({
+  options: { quick: { type: "boolean" }, only: { type: "string" }, json: { type: "string" } },
+});
+const scale = values.quick ? QUICK : FULL;
+const SECTIONS = { direct, envoy: throughEnvoy };
+
+const where = machine();
+console.log(JSON.stringify(where));
+const redis = await startRedis();
+const sections: Section[] = [];
+try {
+  for (const [name, measure] of Object.entries(SECTIONS)) {
+    if (values.only !== undefined && !values.only.split(",").includes(name)) continue;
+    const measured = await measure(redis, scale);
+    sections.push(measured);
+    console.log(printed(measured));
+  }
+} finally {
+  await redis.stop();
+}
+if (values.json !== undefined)
+  await writeFile(values.json, JSON.stringify({ where, scale, sections }, null, 2));

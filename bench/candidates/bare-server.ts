@@ -1,0 +1,38 @@
+import { createServer } from "node:http2";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { encodeCheckResponse } from "../../src/envoy/check-response.ts";
+import { AUTHORIZATION_SERVICE } from "../../src/envoy/proto.ts";
+
+/** A server that decides nothing: `node bare-server.ts http2|grpc-js`. The same small allow for whatever is asked. */
+const ALLOW = encodeCheckResponse({ status: { code: 0 }, ok_response: {} });
+
+const told = (port: number) => console.log(JSON.stringify({ port }));
+
+if (process.argv[2] === "grpc-js") {
+  const server = new Server();
+  server.addService(AUTHORIZATION_SERVICE, {
+    Check: (_call: unknown, reply: (error: null, answer: Buffer) => void) => reply(null, ALLOW),
+  });
+  server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+    if (error !== null) throw error;
+    told(port);
+  });
+} else {
+  const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, ALLOW.length]), ALLOW]);
+  const server = createServer();
+  server.on("stream", (stream) => {
+    stream.resume();
+    stream.on("error", () => undefined);
+    stream.on("end", () => {
+      // Whoever asked may have gone.
+      if (stream.destroyed || stream.closed) return;
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(frame);
+    });
+  });
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address();
+    if (typeof address === "object" && address !== null) told(address.port);
+  });
+}

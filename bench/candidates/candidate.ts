@@ -1,0 +1,61 @@
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { startChild } from "../../scripts/child.ts";
+import { parseJson } from "../../scripts/latchkey-process.ts";
+import { newSecret } from "../../test/support/keys.ts";
+import { startLatchkey } from "../../test/support/latchkey.ts";
+import type { TestedRedis } from "../../test/support/redis.ts";
+import { benchPolicy } from "../decision.ts";
+import { SERVER_CORE } from "../load.ts";
+import { pin } from "../processes.ts";
+
+/** Something that answers Checks. */
+export interface Answering {
+  readonly name: string;
+  /** `host:port`. */
+  readonly grpc: string;
+  readonly pid: number;
+  readonly http?: string;
+  stop(): Promise<unknown>;
+}
+
+/** All that is measured signs and verifies under this. */
+export const SECRET = newSecret();
+
+const listening = z.object({ port: z.number() });
+
+/** A server that decides nothing. */
+export async function startBare(transport: "http2" | "grpc-js"): Promise<Answering> {
+  const script = fileURLToPath(new URL("bare-server.ts", import.meta.url));
+  const ready = Promise.withResolvers<number>();
+  const child = await startChild(process.execPath, [script, transport], {
+    env: process.env,
+    onStdoutLine: (line) => ready.resolve(listening.parse(parseJson(line)).port),
+  });
+  child.exited.then(() => ready.reject(new Error(child.output())));
+  const grpc = `127.0.0.1:${await ready.promise}`;
+  await pin(child.pid, SERVER_CORE);
+  return { ...child, name: `bare ${transport}`, grpc };
+}
+
+export interface LatchkeyVariant {
+  readonly name: string;
+  readonly redis?: TestedRedis;
+  readonly policy?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The real process with everything on: with a Redis, its buckets are leased and its revocations are the fleet's. */
+export async function startVariant({ name, redis, policy, env }: LatchkeyVariant): Promise<Answering> {
+  const latchkey = await startLatchkey(
+    {
+      JWT_SECRET: SECRET,
+      ADMIN_TOKEN: SECRET.split("").reverse().join(""),
+      ...(redis && { REDIS_URL: redis.url }),
+      ...env,
+    },
+    { policy: policy ?? benchPolicy() },
+  );
+  await pin(latchkey.pid, SERVER_CORE);
+  return { ...latchkey, name };
+}

@@ -1,0 +1,21 @@
+import { encodeCheckRequest } from "../src/envoy/messages.ts";
+import { framed } from "../src/envoy/rpc-frame.ts";
+import { createKeyRing } from "../src/jwt/key-ring.ts";
+import { createSigner } from "../src/jwt/signer.ts";
+import { SECRET } from "./candidates/candidate.ts";
+import { benchAttributes, benchRecord, NAMES } from "./decision.ts";
+
+const ring = await createKeyRing([SECRET]);
+const signer = createSigner(() => ring, NAMES);
+
+/** Tokens of different keys, from that number on. No record need be there: a Check reads none. */
+export async function signTokens(count: number, from = 0): Promise<string[]> {
+  const tokens: string[] = [];
+  for (let i = 0; i < count; i++) tokens.push(await signer.sign(benchRecord(from + i)));
+  return tokens;
+}
+
+/** The Check that Envoy makes of a request with this token, in its gRPC frame. */
+export function checkOf(token: string): Buffer {
+  return framed(encodeCheckRequest({ attributes: benchAttributes(token) }));
+}

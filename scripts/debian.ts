@@ -1,0 +1,60 @@
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { startChild } from "./child.ts";
+import { isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
+
+/** What is wanted of Debian. */
+export interface DebianTool {
+  /** Its folder in `.tools/`. */
+  readonly name: string;
+  /** The package and those libraries of its that a bare Debian lacks. */
+  readonly packages: readonly string[];
+  /** The program by which we see that it is there, as `usr/bin/…`. */
+  readonly program: string;
+}
+
+/**
+ * Debian's packages, unpacked once into `.tools/`: nothing is installed, no service is started. Gives the folder that
+ * stands for their root. Its errors are sentences for a person.
+ */
+export async function debianTool({ name, packages, program }: DebianTool): Promise<string> {
+  const kept = join(TOOLS, name);
+  if (await isExecutable(join(kept, program))) return kept;
+  await mkdir(TOOLS, { recursive: true });
+  const beside = await mkdtemp(join(TOOLS, `.${name}-`));
+  try {
+    process.stderr.write(`Unpacking Debian's ${packages[0]}, once.\n`);
+    await download(packages, beside);
+    const out = join(beside, "out");
+    for (const file of (await readdir(beside)).filter((entry) => entry.endsWith(".deb"))) {
+      if (!(await run("dpkg", ["-x", join(beside, file), out], beside)))
+        throw new Error(`${file} could not be unpacked.`);
+    }
+    await moveIntoPlace(out, kept, program);
+  } finally {
+    await rm(beside, { recursive: true, force: true });
+  }
+  return kept;
+}
+
+async function download(packages: readonly string[], folder: string): Promise<void> {
+  if (await run("apt-get", ["download", ...packages], folder)) return;
+  // A machine that has never asked Debian for its list of packages knows none.
+  await run("apt-get", ["update"], folder);
+  if (await run("apt-get", ["download", ...packages], folder)) return;
+  throw new Error(
+    `${packages[0]} could not be had from Debian: install it (apt-get install ${packages[0]}).`,
+  );
+}
+
+async function run(command: string, args: readonly string[], cwd: string): Promise<boolean> {
+  try {
+    const child = await startChild(command, args, {
+      cwd,
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    });
+    return (await child.exited) === 0;
+  } catch {
+    return false; // No such program: not a Debian.
+  }
+}

@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { startChild } from "./child.ts";
-import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
+import { debianTool } from "./debian.ts";
+import { findOnPath } from "./tools.ts";
 
 /** A Redis that can be started, and the one that asks it. */
 export interface RedisBinaries {
@@ -13,55 +12,14 @@ export interface RedisBinaries {
 
 /** The server, its tools (which hold the program itself), and the libraries that a bare Debian lacks. */
 const PACKAGES = ["redis-server", "redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
-const KEPT = join(TOOLS, "redis");
 
-/**
- * The `redis-server` and `redis-cli` on the PATH, else Debian's, unpacked once into `.tools/`: nothing is installed,
- * no service is started. Its errors are sentences for a person.
- */
+/** The `redis-server` and `redis-cli` on the PATH, else Debian's. Its errors are sentences for a person. */
 export async function redisBinaries(): Promise<RedisBinaries> {
   const [server, cli] = await Promise.all([findOnPath("redis-server"), findOnPath("redis-cli")]);
   if (server !== undefined && cli !== undefined) return { server, cli, env: {} };
-  const kept = join(KEPT, "usr/bin/redis-server");
-  if (!(await isExecutable(kept))) await unpack();
+  const root = await debianTool({ name: "redis", packages: PACKAGES, program: "usr/bin/redis-server" });
   const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
-  const libraries = [join(KEPT, "usr/lib", triplet), join(KEPT, "lib", triplet)].join(":");
-  return { server: kept, cli: join(KEPT, "usr/bin/redis-cli"), env: { LD_LIBRARY_PATH: libraries } };
-}
-
-async function unpack(): Promise<void> {
-  await mkdir(TOOLS, { recursive: true });
-  const beside = await mkdtemp(join(TOOLS, ".redis-"));
-  try {
-    process.stderr.write("Unpacking Debian's redis-server, once.\n");
-    if (!(await run("apt-get", ["download", ...PACKAGES], beside))) {
-      // A machine that has never asked Debian for its list of packages knows none.
-      await run("apt-get", ["update"], beside);
-      if (!(await run("apt-get", ["download", ...PACKAGES], beside))) {
-        throw new Error(
-          "redis-server could not be had from Debian: install it (apt-get install redis-server).",
-        );
-      }
-    }
-    const out = join(beside, "out");
-    for (const file of (await readdir(beside)).filter((name) => name.endsWith(".deb"))) {
-      if (!(await run("dpkg", ["-x", join(beside, file), out], beside)))
-        throw new Error(`${file} could not be unpacked.`);
-    }
-    await moveIntoPlace(out, KEPT, "usr/bin/redis-server");
-  } finally {
-    await rm(beside, { recursive: true, force: true });
-  }
-}
-
-async function run(command: string, args: readonly string[], cwd: string): Promise<boolean> {
-  try {
-    const child = await startChild(command, args, {
-      cwd,
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-    });
-    return (await child.exited) === 0;
-  } catch {
-    return false; // No such program: not a Debian.
-  }
+  const libraries = [join(root, "usr/lib", triplet), join(root, "lib", triplet)].join(":");
+  const [keptServer, keptCli] = [join(root, "usr/bin/redis-server"), join(root, "usr/bin/redis-cli")];
+  return { server: keptServer, cli: keptCli, env: { LD_LIBRARY_PATH: libraries } };
 }

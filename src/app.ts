@@ -21,12 +21,13 @@ import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
+import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
 import { randomText } from "./random.ts";
 import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import { openSigning } from "./signing-parts.ts";
-import type { Stores } from "./stores.ts";
+import type { Fleet, Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -57,8 +58,8 @@ export interface RunningApp extends RunningDoors {
 /** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
 export async function startApp(options: AppOptions): Promise<RunningApp> {
   const { settings, log } = options;
-  let legacy: LegacyParts | undefined;
-  const metrics = createMetrics(options.version, () => legacy?.migration.state().phase ?? "silent");
+  const later: Later = {};
+  const metrics = openMetrics(options, later);
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
@@ -67,19 +68,20 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     ...options,
     policy,
     view,
-    leases: metrics.leases,
+    meter: metrics.store,
     // What is heard before the V1 parts are there is read with them.
-    heard: (entry) => legacy?.hear(entry),
+    heard: (entry) => later.legacy?.hear(entry),
   });
-  metrics.revocationStaleness(() => stores.fleet.stalenessMs() / 1000);
+  later.fleet = stores.fleet;
   const legacyForm = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
-  legacy = createLegacyParts(legacyForm, () => stores.keys, log);
+  const legacy = createLegacyParts(legacyForm, () => stores.keys, log);
+  later.legacy = legacy;
   await followPhases(options, legacy);
   const parts = { view, metrics, legacy, legacyForm };
   const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
   const deciding = decidingParts(options, { registry, verifier, stores });
   const audit = await openAuditOf(options, { deciding, stores, metrics });
-  const upkeep = startUpkeep(options, registry);
+  const upkeep = startUpkeep(options, registry, metrics);
   const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
   const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   const doors = await openDoors({
@@ -109,9 +111,25 @@ async function openAuditOf(
   return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics });
 }
 
-function startUpkeep({ log, closing }: AppOptions, registry: Registry): Upkeep {
+/** What is asked for before it is there. */
+interface Later {
+  legacy?: LegacyParts;
+  fleet?: Fleet;
+}
+
+function openMetrics({ version }: AppOptions, later: Later): Metrics {
+  return createMetrics({
+    version,
+    phase: () => later.legacy?.migration.state().phase ?? "silent",
+    nowMs: Date.now,
+    stalenessMs: () => later.fleet?.stalenessMs() ?? 0,
+  });
+}
+
+function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
   const upkeep = createUpkeep({
     ...registry,
+    counted: metrics.keys.counted,
     faulted: (error, work) => log.warn({ err: error }, upkeepFailed(work)),
   });
   closing.later("the upkeep", upkeep.close);
@@ -151,33 +169,6 @@ interface RegistryParts {
   readonly metrics: Metrics;
   readonly legacy: LegacyParts;
   readonly legacyForm: LegacyForm;
-}
-
-/** The phase of V1 keys: as it is stored, or as the policy has it, now and after each change of the policy. */
-async function followPhases({ policy, log }: AppOptions, legacy: LegacyParts): Promise<void> {
-  await legacy.followPolicy(policy.current());
-  policy.onReload((reload) => {
-    if (reload.kind !== "taken") return;
-    legacy.followPolicy(reload.policy).catch((error: unknown) => {
-      log.warn({ err: error }, FAULTS.phaseNotTaken);
-    });
-  });
-}
-
-/** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
-function keepPolicyFresh({ policy, log, closing }: AppOptions, metrics: Metrics): void {
-  metrics.policyInForce(policy.current());
-  policy.onReload((reload) => {
-    metrics.policyReload(reload.kind);
-    if (reload.kind === "taken") {
-      metrics.policyInForce(reload.policy);
-      log.info({ policy: reload.policy.hash }, "a new policy is in force");
-    } else {
-      log.error({ problems: reload.problems }, FAULTS.policyRefused);
-    }
-  });
-  policy.watch();
-  closing.later("the watch on the policy", policy.close);
 }
 
 interface DecidingParts {

@@ -187,7 +187,7 @@ function apiPorts({ settings, policy, registry, verifier, metrics, ...options }:
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     registry,
     guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
-    issued: metrics.issued,
+    counters: metrics.keys,
   };
 }
 

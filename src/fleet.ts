@@ -29,7 +29,12 @@ export async function joinFleet(
   { client, place, instanceId, heard }: FleetParts,
   { closing, log, view }: StoresOptions,
 ): Promise<Fleet> {
-  const reading = await connectRedis({ ...place, commandTimeoutMs: READ_DEADLINE_MS });
+  const reading = await connectRedis({
+    ...place,
+    commandTimeoutMs: READ_DEADLINE_MS,
+    // It waits for news: how long it took says nothing, only that it failed.
+    observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
+  });
   const feed = createRevocationFeed({
     reading,
     blockMs: BLOCK_MS,

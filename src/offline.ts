@@ -42,7 +42,7 @@ export async function openOffline(
       closing,
       view,
       heard: () => undefined,
-      leases: () => undefined,
+      meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
     });
     const form = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
     const { migration } = createLegacyParts(form, () => stores.keys, log);

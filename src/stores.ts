@@ -8,13 +8,14 @@ import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-s
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
+import { observed } from "./embedded/observed.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
-import type { RedisClient } from "./redis/client.ts";
+import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
@@ -25,6 +26,7 @@ import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { StoreMeter } from "./telemetry/store-meter.ts";
 
 /** Buckets that an instance knows at a time: some 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
@@ -33,6 +35,14 @@ const BEAT_EVERY_MS = 1000;
 const GIVE_BACK_EVERY_MS = 50;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
+
+/** Calls of the embedded key store that show whether it can be written. */
+const EMBEDDED_WRITES: ReadonlySet<string> = new Set<keyof KeyStore>([
+  "commit",
+  "importLegacy",
+  "noteUse",
+  "sweep",
+]);
 
 const monotonicMs = () => performance.now();
 
@@ -72,8 +82,8 @@ export interface StoresOptions {
   readonly heard: (entry: LegacyEntry) => void;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
-  /** Hears of every exchange of tokens with the shared store. */
-  readonly leases: (what: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
+  /** Hears how the store does. */
+  readonly meter: StoreMeter;
 }
 
 /** Opens the stores that `STORE` names. Rejects when they cannot be had. */
@@ -81,17 +91,23 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing, view }: StoresOptions): Promise<Stores> {
+async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
   const database = openDatabase(settings.DATA_DIR);
   closing.later("the store", database.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
-  const keys = createEmbeddedKeyStore(database, { recordRetentionSeconds: settings.RECORD_RETENTION });
+  const observe = (call: string, elapsedMs: number, failed: boolean) => {
+    meter.command(call, elapsedMs, failed ? "fault" : undefined);
+    if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
+  };
+  const retention = { recordRetentionSeconds: settings.RECORD_RETENTION };
+  const keys = observed(createEmbeddedKeyStore(database, retention), observe);
+  meter.up(true);
   for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   return {
     keys,
     started: () => undefined,
     fleet: ALONE,
-    audit: createEmbeddedAuditStore(database),
+    audit: observed(createEmbeddedAuditStore(database), observe),
     buckets,
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
@@ -100,7 +116,7 @@ async function openEmbedded({ settings, closing, view }: StoresOptions): Promise
 
 async function openRedis(options: StoresOptions): Promise<Stores> {
   const { settings, closing, log } = options;
-  const place = redisPlace(settings);
+  const place = { ...redisPlace(settings), observe: options.meter.command };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
@@ -134,7 +150,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */
 async function openRegistryClient(
   client: RedisClient,
-  place: ReturnType<typeof redisPlace>,
+  place: Omit<RedisOptions, "commandTimeoutMs">,
   { settings, closing }: StoresOptions,
 ): Promise<RedisClient> {
   if (settings.REDIS_WAIT_REPLICAS === 0) return client;
@@ -158,7 +174,7 @@ function redisPlace(settings: Settings) {
 async function openSharedBuckets(
   client: RedisClient,
   instanceId: string,
-  { policy, log, closing, leases }: StoresOptions,
+  { policy, log, closing, meter }: StoresOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
@@ -167,14 +183,20 @@ async function openSharedBuckets(
     faults: () => policy().faults,
     newRandom: randomText,
     maxBuckets: MAX_BUCKETS,
-    observe: leases,
+    observe: meter.leases,
   });
-  await membership.beat();
+  const beat = async () => {
+    try {
+      await membership.beat();
+      meter.up(true);
+    } catch (error) {
+      meter.up(false);
+      throw error;
+    }
+  };
+  await beat();
   closing.later("the membership", membership.leave);
-  closing.later(
-    "the heartbeat",
-    everyTurn(BEAT_EVERY_MS, ...sayingOnce(membership.beat, log, OUTAGES.redis)),
-  );
+  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(beat, log, OUTAGES.redis)));
   closing.later("the leases", pool.close);
   closing.later(
     "giving back",

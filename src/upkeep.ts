@@ -1,11 +1,13 @@
-import type { KeyStore } from "./core/ports.ts";
+import type { KeyCount, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { everyTurn } from "./every-turn.ts";
 
 export interface UpkeepOptions {
-  readonly store: Pick<KeyStore, "noteUse" | "sweep">;
+  readonly store: Pick<KeyStore, "noteUse" | "sweep" | "count">;
   readonly view: Pick<RevocationView, "sweep">;
   readonly nowMs: () => number;
+  /** Hears how many keys there are. */
+  readonly counted: (count: KeyCount) => void;
   /** Hears of work that failed; it is tried again at its next turn. */
   readonly faulted: (error: unknown, work: string) => void;
 }
@@ -19,6 +21,7 @@ export interface Upkeep {
 
 const NOTE_EVERY_MS = 2000;
 const SWEEP_EVERY_MS = 30_000;
+const COUNT_EVERY_MS = 15_000;
 /** Rows a turn: the embedded store writes on the thread that answers Checks. */
 const PORTION = 500;
 /** Beyond this many keys waiting to be noted, further ones wait for a later use. */
@@ -39,7 +42,9 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     view.sweep(nowMs());
     await store.sweep(nowSeconds(), PORTION);
   };
+  const count = async () => options.counted(await store.count(nowSeconds()));
   const turns = [
+    everyTurn(COUNT_EVERY_MS, count, (error) => faulted(error, "counting keys")),
     everyTurn(NOTE_EVERY_MS, notePortion, (error) => faulted(error, "noting when keys were used")),
     everyTurn(SWEEP_EVERY_MS, sweep, (error) => faulted(error, "forgetting keys whose retention is over")),
   ];

@@ -3,7 +3,7 @@ import { addressGroup } from "../core/client-address.ts";
 import type { Caller, OperatorScope } from "../core/operator.ts";
 import { callerHas } from "../core/operator.ts";
 import type { BucketStore } from "../core/ports.ts";
-import type { CallOrigin, Registry } from "../core/registry.ts";
+import type { CallOrigin, Registry, RegistryRefusal } from "../core/registry.ts";
 import type { CallerPorts, Holder } from "./caller.ts";
 import { addressOf, callerOf } from "./caller.ts";
 import type { ProblemName } from "./problem.ts";
@@ -14,7 +14,15 @@ export interface ApiPorts extends CallerPorts {
   readonly registry: Registry;
   /** Counts calls without a good credential, in this instance's memory. */
   readonly guard: BucketStore;
-  readonly issued: (role: string, how: "registered" | "refreshed" | "rotated" | "migrated") => void;
+  readonly counters: CallCounters;
+}
+
+/** Hears what calls have done to keys. */
+export interface CallCounters {
+  issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
+  /** A role where the presented key was good. */
+  refreshed(role: string | undefined, result: "refreshed" | "again" | ProblemName | RegistryRefusal): void;
+  revoked(by: "holder" | "operator" | "cut_off"): void;
 }
 
 /** Refuses a call for which no credential vouches; too many of those from one address are told so instead. */

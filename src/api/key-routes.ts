@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { z } from "zod";
 import { presentedCredential } from "../core/credential.ts";
 import { revokeByHolder } from "../core/key-ending.ts";
 import type { Registration } from "../core/key-registration.ts";
@@ -9,7 +10,7 @@ import { sendIssued, sendRefused } from "./answers.ts";
 import { callerOf, headersOf, holderOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
 import { chargeOpen, idempotencyKeyOf, originOf, originOfHolder, refuseOpen, sendTooMany } from "./calls.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { Call, Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 import { addNotice } from "./legacy-notice.ts";
 import type { ProblemName } from "./problem.ts";
@@ -74,7 +75,7 @@ export async function registerAs(
   if (waitSeconds > 0) return sendTooMany(reply, waitSeconds);
   const result = await registerKey(ports.registry, registration, originOf(request, found.caller, ports));
   if (result.kind === "refused") return sendRefused(reply, result);
-  if (!result.again) ports.issued(result.record.role, "registered");
+  if (!result.again) ports.counters.issued(result.record.role, "registered");
   return sendIssued(reply, result, 201);
 }
 
@@ -134,28 +135,38 @@ function refreshRoute(ports: ApiPorts): Endpoint {
       "family_too_old",
       "store_unavailable",
     ],
-    async handle({ request, reply, body }) {
-      const found = await holderOf(body.current_key, ports);
-      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
-      if (found.holder.principal.legacy !== undefined) {
-        const errors = [
-          { pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" },
-        ];
-        return sendProblem(reply, "request_invalid", { errors });
-      }
-      const origin = originOfHolder(request, found.holder, ports);
-      const result = await refreshByHolder(
-        ports.registry,
-        found.holder.principal,
-        idempotencyKeyOf(request),
-        origin,
-      );
-      if (result.kind === "refused") return sendRefused(reply, result);
-      if (!result.again) ports.issued(result.record.role, "refreshed");
-      return sendIssued(reply, result, 200);
-    },
+    handle: (call) => refresh(ports, call),
   });
 }
+
+async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall): Promise<FastifyReply> {
+  const found = await holderOf(body.current_key, ports);
+  if (!found.ok) {
+    ports.counters.refreshed(undefined, found.problem);
+    return refuseOpen(request, reply, ports, found.problem);
+  }
+  if (found.holder.principal.legacy !== undefined) {
+    const errors = [{ pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" }];
+    return sendProblem(reply, "request_invalid", { errors });
+  }
+  const origin = originOfHolder(request, found.holder, ports);
+  const result = await refreshByHolder(
+    ports.registry,
+    found.holder.principal,
+    idempotencyKeyOf(request),
+    origin,
+  );
+  const { role } = found.holder.principal;
+  if (result.kind === "refused") {
+    ports.counters.refreshed(role, result.reason);
+    return sendRefused(reply, result);
+  }
+  ports.counters.refreshed(role, result.again ? "again" : "refreshed");
+  if (!result.again) ports.counters.issued(role, "refreshed");
+  return sendIssued(reply, result, 200);
+}
+
+type PossessionCall = Call<z.output<typeof possessionBody>, unknown>;
 
 function revokeRoute(ports: ApiPorts): Endpoint {
   return endpoint({
@@ -173,6 +184,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
       if (result.kind === "refused") return refuseOpen(request, reply, ports, "credential_invalid");
+      ports.counters.revoked("holder");
       return reply.code(204).send();
     },
   });

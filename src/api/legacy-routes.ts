@@ -48,7 +48,7 @@ function registerRoute(ports: ApiPorts): Endpoint {
       const origin = originOf(request, found.caller, ports);
       const result = await registerLegacyKey(ports.registry, registration, origin);
       if (result.kind === "refused") return sendRefused(reply, result);
-      ports.issued(result.record.role, "registered");
+      ports.counters.issued(result.record.role, "registered");
       const { keyId, role } = result.record;
       return reply
         .code(201)
@@ -85,7 +85,7 @@ function migrateRoute(ports: ApiPorts): Endpoint {
       if (result.kind === "refused" && result.reason === "key_unknown")
         return refuseOpen(request, reply, ports, "credential_invalid");
       if (result.kind === "refused") return sendRefused(reply, result);
-      if (!result.again) ports.issued(result.record.role, "migrated");
+      if (!result.again) ports.counters.issued(result.record.role, "migrated");
       return sendIssued(reply, result, 201);
     },
   });

@@ -120,9 +120,9 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     handle: (call) =>
       aboutKey(call, ports, "keys:write", async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin);
-        return result.kind === "refused"
-          ? sendRefused(call.reply, result, "operator")
-          : call.reply.code(204).send();
+        if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
+        ports.counters.revoked("operator");
+        return call.reply.code(204).send();
       }),
   });
 }
@@ -147,7 +147,7 @@ function rotateRoute(ports: ApiPorts): Endpoint {
       aboutKey(call, ports, "keys:write", async (keyId, origin) => {
         const result = await rotateByOperator(ports.registry, keyId, call.body.overlap, origin);
         if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
-        ports.issued(result.record.role, "rotated");
+        ports.counters.issued(result.record.role, "rotated");
         return sendIssued(call.reply, result, 200);
       }),
   });
@@ -169,6 +169,7 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
         if (!/^fam_[A-Za-z0-9]{16,32}$/.test(family))
           return sendPathProblem(call, "family", "is not the id of a family: those look like fam_…");
         await revokeFamily(ports.registry, family, origin);
+        ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -188,6 +189,7 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
         const owner = call.param("owner");
         if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
         await revokeOwner(ports.registry, owner, origin);
+        ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -210,6 +212,7 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
         if (before * 1000 > ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
         const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
         await revokeIssuedBefore(ports.registry, before, subject, origin);
+        ports.counters.revoked("cut_off");
         return call.reply.code(204).send();
       }),
   });

@@ -158,8 +158,15 @@ export interface KeyStore {
   /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */
   noteUse(used: ReadonlyMap<string, number>): Promise<void>;
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Keys that have not expired, revoked ones among them, and how many of those were registered without an operator. */
+  count(nowSeconds: number): Promise<KeyCount>;
   /** Forgets records whose retention is over, and what belongs to them: at most `limit`. Says how many. */
   sweep(nowSeconds: number, limit: number): Promise<number>;
+}
+
+export interface KeyCount {
+  readonly unexpired: number;
+  readonly selfService: number;
 }
 
 /** An event of the registry, as the store keeps it. */

@@ -13,7 +13,7 @@ const RESET_SCRIPT = readFileSync(new URL("./reset.lua", import.meta.url), "utf8
 
 /** Looks into the shared buckets, and fills them. `forget` drops what this instance holds of one. */
 export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {
-  const runReset = client.script(RESET_SCRIPT);
+  const runReset = client.script(RESET_SCRIPT, "reset");
   const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
     const [seconds = "0", micros = "0"] = texts(await client.command("TIME"));
     const nowUs = Number(seconds) * MICRO + Number(micros);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
+import type { RedisFaultKind } from "./redis-error.ts";
 import { toRedisUnavailable } from "./redis-error.ts";
 
 /** Which Redis, and how long to wait for it. */
@@ -14,9 +15,13 @@ export interface RedisOptions {
   readonly tls?: boolean;
   /** Milliseconds; a command that takes longer rejects, though it may have been carried out. While starting there is more time. */
   readonly commandTimeoutMs: number;
+  readonly observe?: CommandObserver;
 }
 
 export type RedisArgument = string | number;
+
+/** Hears of each command's end: its name, or that of the script, and how it failed if it did. */
+export type CommandObserver = (command: string, elapsedMs: number, fault?: RedisFaultKind) => void;
 
 /** A Lua script, run in one step on the server. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
@@ -26,7 +31,8 @@ export interface RedisClient {
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
   /** Several commands in one round trip, each with its own answer; not a transaction. */
   commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
-  script(source: string): RedisScript;
+  /** The name is for whoever observes. */
+  script(source: string, name?: string): RedisScript;
   /** From now on the deadline of a command is the one that was asked for. */
   started(): void;
   /** How often it has connected: another number means that it may be another server. */
@@ -72,7 +78,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     // What connect rejects with says only that the connection is closed.
     throw toRedisUnavailable(lastError ?? error);
   }
-  return wrap(redis, options.commandTimeoutMs);
+  return wrap(redis, options);
 }
 
 function placeOf({ url, host, port, db, username, password, tls }: RedisOptions) {
@@ -99,33 +105,40 @@ function decode(part: string | undefined): string | undefined {
   return part ? decodeURIComponent(part) : undefined;
 }
 
-function wrap(redis: Redis, commandTimeoutMs: number): RedisClient {
+function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisClient {
   let connections = 1;
   redis.on("ready", () => {
     connections++;
   });
-  const command: RedisClient["command"] = async (name, ...args) => {
+  const observed = async (name: string, call: () => Promise<unknown>): Promise<unknown> => {
+    const beganMs = performance.now();
     try {
-      return await redis.call(name, ...args);
+      const reply = await call();
+      observe?.(name, performance.now() - beganMs);
+      return reply;
     } catch (error) {
-      throw toRedisUnavailable(error);
+      const unavailable = toRedisUnavailable(error);
+      observe?.(name, performance.now() - beganMs, unavailable.kind);
+      throw unavailable;
     }
   };
+  const command: RedisClient["command"] = (name, ...args) => observed(name, () => redis.call(name, ...args));
   return {
     command,
     commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
-    script(source) {
+    script(source, name = "script") {
       const sha = createHash("sha1").update(source).digest("hex");
-      return async (keys, args) => {
+      const run: RedisScript = async (keys, args) => {
         try {
           return await redis.call("EVALSHA", sha, keys.length, ...keys, ...args);
         } catch (error) {
           // Nothing has run yet: the server has been restarted or its scripts flushed.
           if (error instanceof Error && error.message.startsWith("NOSCRIPT"))
-            return command("EVAL", source, keys.length, ...keys, ...args);
-          throw toRedisUnavailable(error);
+            return redis.call("EVAL", source, keys.length, ...keys, ...args);
+          throw error;
         }
       };
+      return (keys, args) => observed(name, () => run(keys, args));
     },
     started() {
       redis.options.commandTimeout = commandTimeoutMs;

@@ -32,7 +32,7 @@ export interface FeedPositions {
 
 export function createFeedPositions(options: FeedOptions): FeedPositions {
   const { reading: client, view, nowMs } = options;
-  const runHead = client.script(HEAD_SCRIPT);
+  const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
   let owing = false;
 

@@ -33,7 +33,7 @@ export const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The registry's one write: checks what the change requires and writes all of it, in one script. */
 export function createCommit(client: RedisClient, options: CommitOptions): KeyStore["commit"] {
-  const run = client.script(SOURCE);
+  const run = client.script(SOURCE, "commit");
   return async (change) => {
     const records = change.put.flatMap(namesOf);
     const call = change.remember === undefined ? names.nothing : names.call(change.remember.id);

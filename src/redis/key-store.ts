@@ -30,13 +30,19 @@ export type KeyStoreOptions = CommitOptions;
 
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
-  const runSweep = client.script(SWEEP_SOURCE);
+  const runSweep = client.script(SWEEP_SOURCE, "sweep");
   return {
     commit: createCommit(client, options),
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
     revocations: (nowSeconds) => snapshot(client, nowSeconds),
+    async count(nowSeconds) {
+      const [unexpired, selfService] = await client.commands(
+        [names.byEnd, names.selfService].map((index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const),
+      );
+      return { unexpired: Number(unexpired), selfService: Number(selfService) };
+    },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
       return Number(

@@ -19,7 +19,7 @@ export function createLeaseStore(
   client: RedisClient,
   { breaker, monotonicMs }: LeaseStoreOptions,
 ): LeaseStore {
-  const run = client.script(LEASE_SCRIPT);
+  const run = client.script(LEASE_SCRIPT, "lease");
   return {
     async step(bucketId, limit, settlements, ask) {
       if (!breaker.admits(monotonicMs()))

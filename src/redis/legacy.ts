@@ -18,7 +18,7 @@ export function createLegacy(
   client: RedisClient,
   recordRetentionSeconds: number,
 ): Pick<KeyStore, "findLegacy" | "importLegacy" | "legacyUse" | "migration"> {
-  const runImport = client.script(IMPORT_SCRIPT);
+  const runImport = client.script(IMPORT_SCRIPT, "import");
   const importPortion = async (records: readonly KeyRecord[], audit: string) => {
     const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
     const reply = await runImport([...INDEXES, ...records.flatMap(namesOf)], [JSON.stringify(puts), audit]);

@@ -19,7 +19,7 @@ const PORTION = 100;
 
 /** Gives the store what this instance knows and it does not; all instances hear of it. Rejects when it is not taken. */
 export function createWriteBack(client: RedisClient): (entries: readonly Revocation[]) => Promise<void> {
-  const run = client.script(SOURCE);
+  const run = client.script(SOURCE, "write-back");
   return async (entries) => {
     for (let begin = 0; begin < entries.length; begin += PORTION) {
       const portion = entries.slice(begin, begin + PORTION);

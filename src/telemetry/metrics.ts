@@ -1,114 +1,93 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Decision } from "../core/decision.ts";
 import type { Mode, Policy } from "../core/policy.ts";
+import type { DecisionCounts } from "./decision-counts.ts";
+import { createDecisionCounts } from "./decision-counts.ts";
+import { createEndingKeys } from "./ending-keys.ts";
+import type { InstanceMeter } from "./instance-meter.ts";
+import { createInstanceMeter } from "./instance-meter.ts";
+import type { Instruments } from "./instruments.ts";
+import { createInstruments } from "./instruments.ts";
+import type { KeyCounters } from "./key-counters.ts";
+import { createKeyCounters } from "./key-counters.ts";
+import type { LegacyCounts } from "./legacy-counts.ts";
+import { createLegacyCounts } from "./legacy-counts.ts";
+import type { StoreMeter } from "./store-meter.ts";
+import { createStoreMeter } from "./store-meter.ts";
 
-/** 50 µs to 50 ms: a warm Check is at the left end, one that waits for a store at the right. */
-const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
-
-export interface Metrics {
+export interface Metrics extends InstanceMeter {
   decided(decision: Decision, about: { readonly elapsedNs: bigint; readonly mode: Mode }): void;
   verifyCache(result: "hit" | "miss"): void;
-  issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
-  leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
+  readonly keys: KeyCounters;
+  readonly store: StoreMeter;
   policyInForce(policy: Policy): void;
-  auditLines(kind: "lifecycle" | "request" | "gap", lines: number): void;
-  auditDropped(): void;
-  /** Asked at each scrape. */
-  revocationStaleness(seconds: () => number): void;
-  policyReload(result: "taken" | "refused"): void;
-  /** The keys in force; the first kid signs. */
-  signingKeys(ring: { readonly kids: readonly string[] }): void;
-  keysReload(result: "taken" | "refused"): void;
   /** The text form, without asking anybody. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
 }
 
+export interface MetricsOptions {
+  readonly version: string;
+  /** The phase of V1 keys. */
+  readonly phase: () => string;
+  readonly nowMs: () => number;
+  /** Since revocations were last heard of; looked at when somebody reads. */
+  readonly stalenessMs: () => number;
+}
+
 /** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
-export function createMetrics(version: string, phase: () => string): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { nowMs } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const instruments = createInstruments([registry]);
-  const { decisions, duration, cache, keysIssued, leases, leaseTokens, policyInfo } = instruments;
-  instruments.buildInfo.set({ version }, 1);
-  let routeLabels: ReadonlySet<string> = new Set();
+  const instruments = createInstruments(registry);
+  const decisions = createDecisionCounts();
+  const legacy = createLegacyCounts(options.phase);
+  const ending = createEndingKeys();
+  const duration = instruments.decisionDuration.labels({});
+  const cache = { hit: 0, miss: 0 };
+  let roles: Policy["roles"] = new Map();
+  instruments.buildInfo.set({ version: options.version }, 1);
   return {
     decided(decision, { elapsedNs, mode }) {
-      const label = decision.route?.label ?? "none";
-      decisions.inc({
-        verdict: decision.verdict,
-        reason: decision.reason,
-        role: decision.principal?.role ?? "none",
-        route: label === "none" || routeLabels.has(label) ? label : "other",
-        mode,
-      });
-      if (decision.principal?.legacy !== undefined)
-        instruments.legacyRequests.inc({ phase: phase(), verdict: decision.verdict });
+      const { principal, verdict } = decision;
+      decisions.count(decision, mode);
+      if (principal?.legacy !== undefined) legacy.count(verdict);
+      if (principal !== undefined && verdict === "allow") ending.used(principal, nowMs());
       duration.observe(Number(elapsedNs) / 1e9);
     },
-    verifyCache: (result) => cache.inc({ result }),
-    issued: (role, how) => keysIssued.inc({ role, how }),
-    leases(what, tokens) {
-      leases.inc({ result: what });
-      if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
-    },
-    revocationStaleness: (seconds) => addStaleness(registry, seconds),
-    auditLines: (kind, lines) => instruments.auditLines.inc({ kind }, lines),
-    auditDropped: () => instruments.auditDropped.inc(),
-    policyReload: (result) => instruments.policyReloads.inc({ result }),
-    keysReload: (result) => instruments.keysReloads.inc({ result }),
-    signingKeys({ kids }) {
-      instruments.signingKeyInfo.reset();
-      for (const [at, kid] of kids.entries())
-        instruments.signingKeyInfo.set({ kid, use: at === 0 ? "signs" : "verifies" }, 1);
-    },
+    verifyCache: (result) => void cache[result]++,
+    keys: createKeyCounters(instruments, () => roles),
+    store: createStoreMeter(instruments),
+    ...createInstanceMeter(instruments),
     policyInForce(policy) {
-      routeLabels = policy.routeLabels;
-      policyInfo.reset();
-      policyInfo.set({ hash: policy.hash }, 1);
+      roles = policy.roles;
+      decisions.policyInForce(policy);
+      instruments.selfServiceLimit.set(policy.guards.selfServiceKeysMax);
+      instruments.policyInfo.reset();
+      instruments.policyInfo.set({ hash: policy.hash }, 1);
     },
-    read: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+    async read() {
+      takeOver(instruments, { decisions, legacy, cache });
+      const soon = ending.byRole(nowMs());
+      instruments.keysEnding.reset();
+      for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
+      instruments.staleness.set(options.stalenessMs() / 1000);
+      return { text: await registry.metrics(), contentType: registry.contentType };
+    },
   };
 }
 
-function addStaleness(registry: Registry, seconds: () => number): void {
-  new Gauge({
-    name: "latchkey_revocation_staleness_seconds",
-    help: "Time since revocations of other instances were last heard of.",
-    registers: [registry],
-    collect() {
-      this.set(seconds());
-    },
-  });
+interface OwnCounts {
+  readonly decisions: DecisionCounts;
+  readonly legacy: LegacyCounts;
+  readonly cache: Readonly<Record<"hit" | "miss", number>>;
 }
 
-function createInstruments(registers: Registry[]) {
-  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
-    new Counter({ name: `latchkey_${name}`, help, labelNames, registers });
-  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
-    new Gauge({ name: `latchkey_${name}`, help, labelNames, registers });
-  return {
-    decisions: counter("decisions_total", "Checks decided.", ["verdict", "reason", "role", "route", "mode"]),
-    duration: new Histogram({
-      name: "latchkey_decision_duration_seconds",
-      help: "Time from a Check's arrival to its answer.",
-      buckets: DECISION_BUCKETS_SECONDS,
-      registers,
-    }),
-    cache: counter("verify_cache_total", "Presented keys found in the cache of verified ones, or not.", [
-      "result",
-    ]),
-    legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
-    auditLines: counter("audit_lines_total", "Lines of the audit log.", ["kind"]),
-    auditDropped: counter("audit_dropped_total", "Lines about requests that found no room.", []),
-    keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
-    leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
-    leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),
-    policyReloads: counter("policy_reloads_total", "Changed policies, taken up or refused.", ["result"]),
-    keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
-      "result",
-    ]),
-    signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
-    policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
-    buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
-  };
+/** What each Check counts is kept beside prom-client, which makes strings at each count, and brought in when somebody reads. */
+function takeOver(instruments: Instruments, { decisions, legacy, cache }: OwnCounts): void {
+  const { verifyCache, decisions: decided, legacyRequests } = instruments;
+  for (const counter of [verifyCache, decided, legacyRequests]) counter.reset();
+  for (const result of ["hit", "miss"] as const) verifyCache.inc({ result }, cache[result]);
+  for (const { labels, value } of decisions.all()) decided.inc(labels, value);
+  for (const { labels, value } of legacy.all()) legacyRequests.inc(labels, value);
 }

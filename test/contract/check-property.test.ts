@@ -1,51 +1,8 @@
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createAuthorize } from "../../src/core/authorize.ts";
-import { createMigration } from "../../src/core/migration.ts";
 import { normalisePath } from "../../src/core/path.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
-import { createBucketStore } from "../../src/embedded/bucket-store.ts";
-import { createCheck } from "../../src/envoy/check.ts";
 import { decodeCheckResponse, encodeCheckRequest } from "../../src/envoy/messages.ts";
-import { createKeyRing } from "../../src/jwt/key-ring.ts";
-import { createVerifier } from "../../src/jwt/verifier.ts";
-import { parsePolicy } from "../../src/policy/file.ts";
-
-const NOW_MS = 1_800_000_000_000;
-
-async function realCheck() {
-  const text = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8");
-  // Without the two ways through that need no key, but for the public route.
-  const parsed = parsePolicy({
-    text: text.replace("mode: shadow", "mode: enforce").replace("preflights: allow", "preflights: check"),
-    fileName: "policy.yaml",
-  });
-  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const ring = await createKeyRing(["0123456789abcdef0123456789abcdef"]);
-  const names = { issuer: "i", audience: "a" };
-  const authorize = createAuthorize({
-    policy: () => parsed.policy,
-    verifier: createVerifier({ ...names, ring: () => ring, cacheSize: 10 }),
-    view: createRevocationView(),
-    migration: createMigration({ phase: "silent", chosen: false }),
-    stalenessMs: () => 0,
-    buckets: createBucketStore({ maxBuckets: 10 }),
-    failures: createBucketStore({ maxBuckets: 10 }),
-    clientAddress: ({ peerAddress }) => peerAddress,
-  });
-  const faults: unknown[] = [];
-  const check = createCheck({
-    policy: () => parsed.policy,
-    authorize,
-    nowMs: () => NOW_MS,
-    monotonicNs: () => 0n,
-    newDecisionId: () => "d",
-    decided: () => undefined,
-    faulted: (error) => faults.push(error),
-  });
-  return { check, faults, find: parsed.policy.routes.find };
-}
+import { realCheck } from "../support/real-check.ts";
 
 const odd = fc.constantFrom(
   "constructor",
@@ -104,16 +61,17 @@ const checkRequest = fc.record({
 });
 
 test("without a key nothing but a public path in normal form is allowed, and no CheckRequest is a fault", async () => {
-  const { check, faults, find } = await realCheck();
+  const { check, faults, policy } = await realCheck();
   await fc.assert(
     fc.asyncProperty(checkRequest, async (request) => {
       const { status } = decodeCheckResponse(await check(encodeCheckRequest(request), 1000));
       if (status.code !== 0) return;
       const asked = request.attributes?.request?.http;
       const normal = normalisePath(asked?.path ?? "", "reject");
-      expect(normal.ok && find({ path: normal.value, host: "", method: asked?.method ?? "" })?.public).toBe(
-        true,
-      );
+      expect(
+        normal.ok &&
+          policy.routes.find({ path: normal.value, host: "", method: asked?.method ?? "" })?.public,
+      ).toBe(true);
     }),
     { numRuns: 2000 },
   );

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/problem.ts";
 import { DENY_REASONS, REFUSALS } from "../../src/core/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { SETTINGS } from "../../src/settings.ts";
+import { createInstruments } from "../../src/telemetry/instruments.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -41,6 +43,22 @@ test("docs/key-api.md has an entry for every problem that only the key API has",
   expect(rows.sort()).toEqual(
     own.map((name) => `${name.replaceAll("_", "-")} ${PROBLEMS[name].status}`).sort(),
   );
+});
+
+test("docs/metrics.md has every metric of ours, with its type and labels, and no other", () => {
+  const rows = [...read("docs/metrics.md").matchAll(/^\| `(latchkey_\w+)` \| (\w+) \| ([^|]*)\|/gm)].map(
+    ([, name, type, labels = ""]) => [
+      name,
+      type,
+      ...[...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
+    ],
+  );
+  const metrics = Object.values(createInstruments(new Registry())).map((metric) => {
+    // What prom-client's types keep to themselves.
+    const { name, labelNames }: { name: string; labelNames: readonly string[] } = Object(metric);
+    return [name, metric.constructor.name.toLowerCase(), ...labelNames];
+  });
+  expect(rows).toEqual(metrics);
 });
 
 test("docs/policy.md names every field of the policy file", () => {

@@ -261,6 +261,19 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await store.load(kept.keyId)).toEqual(kept);
   });
 
+  test("the count knows keys until their end, and which of them nobody vouched for", async () => {
+    const { registry, store } = await begin();
+    const base = await store.count(START);
+    const short = await register(registry, { ttlSeconds: 60 });
+    await revokeOne(registry, (await register(registry)).keyId, admin);
+    mustIssue(await registerKey(registry, { role: "basic", name: "own" }, stranger));
+    expect(await store.count(short.expiresAt - 1)).toEqual({
+      unexpired: base.unexpired + 3,
+      selfService: base.selfService + 1,
+    });
+    expect((await store.count(short.expiresAt)).unexpired).toBe(base.unexpired + 2);
+  });
+
   test("whatever races a revocation, no revoked key is good afterwards", async () => {
     const { store, clock, registry } = await begin();
     const operation = fc.constantFrom(

@@ -1,0 +1,39 @@
+import type { Closing } from "./closing.ts";
+import { FAULTS } from "./fault-words.ts";
+import type { LegacyParts } from "./legacy-parts.ts";
+import type { PolicyInForce } from "./policy-in-force.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export interface ReloadParts {
+  readonly policy: PolicyInForce;
+  readonly log: Log;
+  readonly closing: Closing;
+}
+
+/** The phase of V1 keys: as it is stored, or as the policy has it, now and after each change of the policy. */
+export async function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): Promise<void> {
+  await legacy.followPolicy(policy.current());
+  policy.onReload((reload) => {
+    if (reload.kind !== "taken") return;
+    legacy.followPolicy(reload.policy).catch((error: unknown) => {
+      log.warn({ err: error }, FAULTS.phaseNotTaken);
+    });
+  });
+}
+
+/** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
+export function keepPolicyFresh({ policy, log, closing }: ReloadParts, metrics: Metrics): void {
+  metrics.policyInForce(policy.current());
+  policy.onReload((reload) => {
+    metrics.policyReload(reload.kind);
+    if (reload.kind === "taken") {
+      metrics.policyInForce(reload.policy);
+      log.info({ policy: reload.policy.hash }, "a new policy is in force");
+    } else {
+      log.error({ problems: reload.problems }, FAULTS.policyRefused);
+    }
+  });
+  policy.watch();
+  closing.later("the watch on the policy", policy.close);
+}

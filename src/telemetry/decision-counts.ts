@@ -1,0 +1,65 @@
+import type { Decision, Reason } from "../core/decision.ts";
+import type { Mode, Policy } from "../core/policy.ts";
+
+/** How many decisions bore one combination of labels. */
+export interface DecisionCount {
+  readonly labels: Readonly<Record<"verdict" | "reason" | "role" | "route" | "mode", string>>;
+  value: number;
+}
+
+/** Decisions by labels from closed sets: reasons, and the roles and routes of the policy in force. */
+export interface DecisionCounts {
+  count(decision: Decision, mode: Mode): void;
+  /** Closes the sets anew: what only a former policy named is forgotten. */
+  policyInForce(policy: Pick<Policy, "roles" | "routeLabels">): void;
+  all(): Iterable<DecisionCount>;
+}
+
+type ByReason = Map<Reason, Partial<Record<Mode, DecisionCount>>>;
+type ByRole = Map<string, ByReason>;
+
+/** Counts on the path of every Check, so it makes neither a string nor an object once a combination is known. */
+export function createDecisionCounts(): DecisionCounts {
+  let roles: ReadonlyMap<string, unknown> = new Map();
+  let routes: ReadonlySet<string> = new Set();
+  const byRoute = new Map<string, ByRole>();
+
+  const find = (route: string, role: string, { reason, verdict }: Decision, mode: Mode): DecisionCount => {
+    const byRole = at(byRoute, route, () => new Map());
+    const byReason: ByReason = at(byRole, role, () => new Map());
+    const byMode: Partial<Record<Mode, DecisionCount>> = at(byReason, reason, () => ({}));
+    byMode[mode] ??= { labels: { verdict, reason, role, route, mode }, value: 0 };
+    return byMode[mode];
+  };
+  return {
+    count(decision, mode) {
+      const route = decision.route?.label ?? "none";
+      const role = decision.principal?.role ?? "none";
+      const knownRoute = route === "none" || routes.has(route) ? route : "other";
+      const knownRole = role === "none" || roles.has(role) ? role : "other";
+      const known = byRoute.get(knownRoute)?.get(knownRole)?.get(decision.reason)?.[mode];
+      (known ?? find(knownRoute, knownRole, decision, mode)).value++;
+    },
+    policyInForce(policy) {
+      roles = policy.roles;
+      routes = policy.routeLabels;
+      for (const [route, byRole] of byRoute) {
+        if (!ALWAYS.has(route) && !routes.has(route)) byRoute.delete(route);
+        for (const role of byRole.keys()) if (!ALWAYS.has(role) && !roles.has(role)) byRole.delete(role);
+      }
+    },
+    *all() {
+      for (const byRole of byRoute.values())
+        for (const byReason of byRole.values())
+          for (const byMode of byReason.values()) yield* Object.values(byMode);
+    },
+  };
+}
+
+const ALWAYS: ReadonlySet<string> = new Set(["none", "other"]);
+
+function at<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const found = map.get(key) ?? make();
+  map.set(key, found);
+  return found;
+}

@@ -1,0 +1,29 @@
+import type { Instruments } from "./instruments.ts";
+
+/** What an instance tells of its audit log and of what it was given: policy and signing keys. */
+export interface InstanceMeter {
+  auditLines(kind: "lifecycle" | "request" | "gap", lines: number): void;
+  auditDropped(): void;
+  policyReload(result: "taken" | "refused"): void;
+  keysReload(result: "taken" | "refused"): void;
+  /** The keys in force; the first kid signs. */
+  signingKeys(ring: { readonly kids: readonly string[] }): void;
+}
+
+export function createInstanceMeter(instruments: Instruments): InstanceMeter {
+  const { auditLines, auditDropped, policyReloads, keysReloads, signingKeyInfo } = instruments;
+  for (const reloads of [policyReloads, keysReloads])
+    for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
+  for (const kind of ["lifecycle", "request", "gap"]) auditLines.inc({ kind }, 0);
+  return {
+    auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
+    auditDropped: () => auditDropped.inc(),
+    policyReload: (result) => policyReloads.inc({ result }),
+    keysReload: (result) => keysReloads.inc({ result }),
+    signingKeys({ kids }) {
+      signingKeyInfo.reset();
+      for (const [at, kid] of kids.entries())
+        signingKeyInfo.set({ kid, use: at === 0 ? "signs" : "verifies" }, 1);
+    },
+  };
+}

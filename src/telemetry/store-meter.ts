@@ -1,0 +1,41 @@
+import type { Instruments } from "./instruments.ts";
+
+/** How a command failed: there was no connection, no answer in time, an answer that is an error, or a fault of the embedded store. */
+export type StoreFault = "connection" | "timeout" | "reply" | "fault";
+
+const FAULTS: readonly StoreFault[] = ["connection", "timeout", "reply", "fault"];
+
+/** What an instance measures of its store. */
+export interface StoreMeter {
+  /** A command (its name is from our code) has come to its end; `fault` where it failed. */
+  command(name: string, elapsedMs: number, fault?: StoreFault): void;
+  /** Whether the store takes writes. */
+  up(isUp: boolean): void;
+  /** An exchange with the shared buckets. */
+  leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
+}
+
+export function createStoreMeter(instruments: Instruments): StoreMeter {
+  const { storeUp, storeCommands, storeErrors, leases, leaseTokens } = instruments;
+  const durations = new Map<string, { observe(seconds: number): void }>();
+  /** A command's errors are there, as zeros, from its first use on. */
+  const meet = (command: string) => {
+    const duration = storeCommands.labels({ command });
+    durations.set(command, duration);
+    for (const kind of FAULTS) storeErrors.inc({ command, kind }, 0);
+    return duration;
+  };
+  for (const result of ["granted", "refused", "failed", "returned"]) leases.inc({ result }, 0);
+  for (const outcome of ["granted", "returned"]) leaseTokens.inc({ outcome }, 0);
+  return {
+    command(name, elapsedMs, fault) {
+      (durations.get(name) ?? meet(name)).observe(elapsedMs / 1000);
+      if (fault !== undefined) storeErrors.inc({ command: name, kind: fault });
+    },
+    up: (isUp) => storeUp.set(isUp ? 1 : 0),
+    leases(what, tokens) {
+      leases.inc({ result: what });
+      if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);
+    },
+  };
+}

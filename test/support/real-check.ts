@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { createAuthorize } from "../../src/core/authorize.ts";
+import { createMigration } from "../../src/core/migration.ts";
+import type { Policy } from "../../src/core/policy.ts";
+import type { KeySigner } from "../../src/core/ports.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { createBucketStore } from "../../src/embedded/bucket-store.ts";
+import type { Check, CheckPorts } from "../../src/envoy/check.ts";
+import { createCheck } from "../../src/envoy/check.ts";
+import { createKeyRing } from "../../src/jwt/key-ring.ts";
+import { createSigner } from "../../src/jwt/signer.ts";
+import { createVerifier } from "../../src/jwt/verifier.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
+
+const SECRET = "0123456789abcdef0123456789abcdef";
+const NAMES = { issuer: "i", audience: "a" };
+
+/** When {@link realCheck} takes place. */
+export const CHECKED_AT_SECONDS = 1_800_000_000;
+
+export interface RealCheck {
+  readonly check: Check;
+  readonly faults: readonly unknown[];
+  readonly policy: Policy;
+  readonly signer: KeySigner;
+}
+
+/** A Check as an instance makes it, of test/cases/policy.yaml, without the two ways through that need no key, but for the public route. */
+export async function realCheck(decided: CheckPorts["decided"] = () => undefined): Promise<RealCheck> {
+  const text = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8");
+  const parsed = parsePolicy({
+    text: text.replace("mode: shadow", "mode: enforce").replace("preflights: allow", "preflights: check"),
+    fileName: "policy.yaml",
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const ring = await createKeyRing([SECRET]);
+  const authorize = createAuthorize({
+    policy: () => parsed.policy,
+    verifier: createVerifier({ ...NAMES, ring: () => ring, cacheSize: 10 }),
+    view: createRevocationView(),
+    migration: createMigration({ phase: "silent", chosen: false }),
+    stalenessMs: () => 0,
+    buckets: createBucketStore({ maxBuckets: 10 }),
+    failures: createBucketStore({ maxBuckets: 10 }),
+    clientAddress: ({ peerAddress }) => peerAddress,
+  });
+  const faults: unknown[] = [];
+  const check = createCheck({
+    policy: () => parsed.policy,
+    authorize,
+    nowMs: () => CHECKED_AT_SECONDS * 1000,
+    monotonicNs: () => 0n,
+    newDecisionId: () => "d",
+    decided,
+    faulted: (error) => faults.push(error),
+  });
+  return { check, faults, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
+}

@@ -1,4 +1,5 @@
 import type { Decision, Reason } from "../core/decision.ts";
+import { DENY_REASONS, deny } from "../core/decision.ts";
 import type { Mode, Policy } from "../core/policy.ts";
 
 /** How many decisions bore one combination of labels. */
@@ -31,6 +32,8 @@ export function createDecisionCounts(): DecisionCounts {
     byMode[mode] ??= { labels: { verdict, reason, role, route, mode }, value: 0 };
     return byMode[mode];
   };
+  // What has not happened yet has happened 0 times: a share of the refusals is then a number from the start.
+  for (const reason of DENY_REASONS) find("none", "none", deny(reason), "enforce");
   return {
     count(decision, mode) {
       const route = decision.route?.label ?? "none";

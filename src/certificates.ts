@@ -13,7 +13,7 @@ export interface CertificateFiles {
 type Certificate = ReturnType<DoorTls["current"]>;
 
 export type CertificateResult =
-  | { readonly ok: true; readonly certificate: Certificate }
+  | { readonly ok: true; readonly certificate: Certificate; readonly endsAtMs: number }
   /** What is wrong, in a sentence that holds nothing of the files. */
   | { readonly ok: false; readonly problem: string };
 
@@ -29,13 +29,14 @@ export function readCertificate(files: CertificateFiles, nowMs: number): Certifi
   const privateKey = parsed(() => createPrivateKey(key));
   if (privateKey === undefined) return refused(`${files.key} is no private key in PEM without a passphrase`);
   if (!known.checkPrivateKey(privateKey)) return refused(`${files.key} is not the key of ${files.cert}`);
-  if (known.validToDate.getTime() <= nowMs) return refused(`${files.cert} has expired`);
+  const endsAtMs = known.validToDate.getTime();
+  if (endsAtMs <= nowMs) return refused(`${files.cert} has expired`);
   if (files.clientCa !== undefined && parsed(() => new X509Certificate(clientCa ?? "")) === undefined) {
     return refused(`${files.clientCa} is no certificate in PEM`);
   }
   const certificate = { cert, key, ...(clientCa !== undefined && { clientCa }) };
   const usable = parsed(() => createSecureContext({ cert, key, ca: clientCa })) !== undefined;
-  return usable ? { ok: true, certificate } : refused(`${files.cert} cannot be used`);
+  return usable ? { ok: true, certificate, endsAtMs } : refused(`${files.cert} cannot be used`);
 }
 
 /** Why a door cannot be opened with these files, or undefined. */
@@ -54,6 +55,8 @@ function parsed<T>(parse: () => T): T | undefined {
 }
 
 export interface WatchedCertificate extends DoorTls {
+  /** When the one that is shown ends. */
+  endsAtMs(): number;
   close(): void;
 }
 
@@ -67,20 +70,21 @@ export function watchCertificate(
 ): WatchedCertificate {
   const first = readCertificate(files, Date.now());
   if (!first.ok) throw new Error(first.problem);
-  let certificate = first.certificate;
+  let { certificate, endsAtMs } = first;
   const listeners = new Set<() => void>();
   const { cert, key, clientCa } = files;
   const stop = watchFiles([cert, key, ...(clientCa === undefined ? [] : [clientCa])], () => {
     const found = readCertificate(files, Date.now());
     if (found.ok && JSON.stringify(found.certificate) === JSON.stringify(certificate)) return;
     if (found.ok) {
-      certificate = found.certificate;
+      ({ certificate, endsAtMs } = found);
       for (const changed of listeners) changed();
     }
     told(found.ok ? undefined : found.problem);
   });
   return {
     current: () => certificate,
+    endsAtMs: () => endsAtMs,
     onChange(changed) {
       listeners.add(changed);
       return () => listeners.delete(changed);

@@ -129,13 +129,18 @@ function httpOpener(options: DoorOptions) {
 }
 
 /** The certificate of a door that has one; a bad one that comes later is said, and the old one stays. */
-function openTls(door: TlsDoor, { settings, log, closing }: DoorOptions): { readonly tls?: DoorTls } {
+function openTls(
+  door: TlsDoor,
+  { settings, log, closing, metrics }: DoorOptions,
+): { readonly tls?: DoorTls } {
   const files = certificateFiles(door, settings);
   if (files === undefined) return {};
   const tls = watchCertificate(files, (problem) => {
+    metrics.certificate(door, tls.endsAtMs());
     if (problem === undefined) log.info({ door, file: files.cert }, "a new certificate is shown from now on");
     else log.error({ door, problem }, FAULTS.certificateRefused);
   });
+  metrics.certificate(door, tls.endsAtMs());
   closing.later(`the watch on the ${door} certificate`, tls.close);
   return { tls };
 }

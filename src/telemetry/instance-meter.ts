@@ -6,6 +6,8 @@ export interface InstanceMeter {
   auditDropped(): void;
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
+  /** The certificate that a door shows. */
+  certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
   signingKeys(ring: { readonly kids: readonly string[] }): void;
 }
@@ -20,6 +22,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     auditDropped: () => auditDropped.inc(),
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
+    certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
     signingKeys({ kids }) {
       signingKeyInfo.reset();
       for (const [at, kid] of kids.entries())

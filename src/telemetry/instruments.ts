@@ -80,6 +80,7 @@ function ofTheInstance({ counter, gauge }: Makers) {
       "result",
     ]),
     signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
+    certificateEnd: gauge("certificate_end_timestamp_seconds", "When a door's certificate ends.", ["door"]),
     policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };

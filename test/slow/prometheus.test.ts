@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
+import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
+import { createCa, replaceCertificate } from "../support/certificates.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import type { FaultRelay } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
@@ -40,6 +42,9 @@ let redis: TestedRedis;
 let relay: FaultRelay;
 let upstream: Upstream;
 let instances: readonly [TestedLatchkey, TestedLatchkey];
+let ca: TestedCa;
+/** Of the second instance. */
+let certificate: TestedCertificate;
 let envoy: EnvoyProcess;
 let prometheus: TestedPrometheus;
 let operator: LatchkeyClient;
@@ -48,13 +53,15 @@ const keys = { basic: "", tight: "", asking: "", legacy: "" };
 let traffic: { stop(): Promise<void> };
 
 beforeAll(async () => {
-  [redis, upstream] = await Promise.all([startRedis(), startUpstream()]);
+  [redis, upstream, ca] = await Promise.all([startRedis(), startUpstream(), createCa()]);
+  certificate = await ca.issue("second", { days: 90 });
   relay = await startFaultRelay(redis.port);
   // So long that a busy machine is not taken for a Redis that does not answer.
   const common = { ...env, REDIS_COMMAND_TIMEOUT_MS: "2000" };
-  const start = (port: number) =>
-    startLatchkey({ ...common, REDIS_URL: `redis://127.0.0.1:${port}` }, { policy: POLICY });
-  instances = await Promise.all([start(relay.port), start(redis.port)]);
+  const start = (port: number, more = {}) =>
+    startLatchkey({ ...common, ...more, REDIS_URL: `redis://127.0.0.1:${port}` }, { policy: POLICY });
+  const tls = { HTTP_TLS_CERT: certificate.certFile, HTTP_TLS_KEY: certificate.keyFile };
+  instances = await Promise.all([start(relay.port), start(redis.port, tls)]);
   [envoy, prometheus] = await Promise.all([
     startEnvoy({ authzTarget: instances[0].grpc, upstreamPort: upstream.port }),
     startPrometheus(instances.map(({ ops }) => ops)),
@@ -172,6 +179,13 @@ test("slow decisions are noticed", async () => {
   await expectFiring(LATENCY);
   relay.set({ kind: "pass" });
   await slow.stop();
+});
+
+test("a certificate that ends soon", async () => {
+  await replaceCertificate(certificate, await ca.issue("second", { days: 10 }));
+  await expectFiring(["LatchkeyCertificateEnding"]);
+  await replaceCertificate(certificate, await ca.issue("second", { days: 30 }));
+  await expectOver(["LatchkeyCertificateEnding"]);
 });
 
 test("a policy that is refused, one that differs, keys that end soon, self-service keys near their number", async () => {

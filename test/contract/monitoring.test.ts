@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import { Registry } from "prom-client";
+import { expect, test } from "vitest";
+import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { readDashboard, readRules } from "../support/prometheus.ts";
+
+const alerts = readRules("alerts").groups.flatMap(({ rules }) => rules);
+const recorded = readRules("recording").groups.flatMap(({ rules }) => rules);
+const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+const alertNames = alerts.map(({ alert }) => alert ?? "");
+
+test("docs/operations.md has a section for every alert, in the order of the rules, and no other", () => {
+  const begin = operations.indexOf("\n## Alerts\n");
+  const section = operations.slice(begin, operations.indexOf("\n## ", begin + 1));
+  expect([...section.matchAll(/^### (\w+)$/gm)].map(([, name]) => name)).toEqual(alertNames);
+  for (const part of section.split("\n### ").slice(1)) expect(part).toMatch(/\*\*Means\*\*[\s\S]*\*\*Do\*\*/);
+});
+
+test("every alert has a severity, says what is wrong, and leads to its section", () => {
+  for (const { alert = "", labels, annotations } of alerts) {
+    expect(["page", "ticket"]).toContain(labels?.["severity"]);
+    expect(Object.keys(annotations ?? {})).toEqual(["summary", "description", "runbook"]);
+    expect(annotations?.["runbook"]).toBe(`docs/operations.md#${alert.toLowerCase()}`);
+  }
+});
+
+test("the file of promtool's tests has a time at which each alert fires", () => {
+  const text = readFileSync(new URL("../prometheus/alerts.test.yaml", import.meta.url), "utf8");
+  const tested = [...text.matchAll(/labels: '\{alertname="(\w+)"/g)].map(([, name]) => name);
+  expect([...new Set(tested)].sort()).toEqual([...alertNames].sort());
+});
+
+test("dashboard and rules ask only for metrics that there are", () => {
+  const known = new Set(recorded.map(({ record }) => record));
+  for (const metric of Object.values(createInstruments(new Registry()))) {
+    // What prom-client's types keep to themselves.
+    const { name }: { name: string } = Object(metric);
+    for (const suffix of ["", "_bucket", "_count", "_sum"]) known.add(`${name}${suffix}`);
+  }
+  const { panels, annotations } = readDashboard();
+  const asked = [
+    ...panels.flatMap(({ targets }) => targets),
+    ...annotations.list,
+    ...alerts,
+    ...recorded,
+  ].flatMap(({ expr }) => [...expr.matchAll(/latchkey[_:][\w:]+/g)].map(([name]) => name));
+  expect(asked.length).toBeGreaterThan(60);
+  expect(asked.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test("the dashboard has a row for each thing to watch; its panels have a place of their own and say what they show", () => {
+  const { panels } = readDashboard();
+  const rows = panels.filter(({ type }) => type === "row").map(({ title }) => title);
+  expect(rows).toEqual([
+    "Traffic and verdicts",
+    "Reasons",
+    "Latency",
+    "Limits and leases",
+    "Store and revocations",
+    "Keys",
+    "Migration from V1 keys",
+    "Audit, policy, process",
+  ]);
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  const taken = new Set<string>();
+  for (const { gridPos, type, targets, description } of panels) {
+    if (type !== "row") expect([targets.length > 0, (description ?? "").length > 0]).toEqual([true, true]);
+    for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+      for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+        expect(x < 24 && !taken.has(`${x} ${y}`)).toBe(true);
+        taken.add(`${x} ${y}`);
+      }
+    }
+  }
+});

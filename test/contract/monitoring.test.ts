@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
+import { parse } from "yaml";
 import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { readCompose } from "../support/compose.ts";
 import { readDashboard, readRules } from "../support/prometheus.ts";
 
 const alerts = readRules("alerts").groups.flatMap(({ rules }) => rules);
@@ -72,4 +74,16 @@ test("the dashboard has a row for each thing to watch; its panels have a place o
       }
     }
   }
+});
+
+test("the compose file puts rules and dashboard where Prometheus and Grafana look for them", () => {
+  const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
+  const { prometheus, grafana } = readCompose().services;
+  const { rule_files, scrape_configs } = parse(read("prometheus/prometheus.yml"));
+  expect(rule_files).toEqual(["/etc/prometheus/rules/*.yaml"]);
+  expect(prometheus?.volumes).toContain("../prometheus:/etc/prometheus/rules:ro");
+  // By this name the alerts know it.
+  expect(scrape_configs).toMatchObject([{ job_name: "latchkey" }]);
+  const { providers } = parse(read("grafana/provisioning/dashboards/latchkey.yaml"));
+  expect(grafana?.volumes).toContain(`../grafana:${providers[0].options.path}:ro`);
 });

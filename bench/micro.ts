@@ -47,7 +47,12 @@ const { request } = parsed;
 await parts.verifier.verify(token, nowMs);
 const decision: Decision = await parts.authorize(request, nowMs);
 if (decision.verdict !== "allow") throw new Error(decision.reason);
-const metrics = createMetrics("bench", () => "silent");
+const metrics = createMetrics({
+  version: "bench",
+  phase: () => "silent",
+  nowMs: Date.now,
+  stalenessMs: () => 0,
+});
 metrics.policyInForce(parts.policy);
 const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });
 if (!manyRoutes.ok) throw new Error("10,000 routes");

@@ -1,9 +1,9 @@
+import type { ClientAddress } from "./audit-request.ts";
+import { requestFields } from "./audit-request.ts";
 import type { Closing } from "./closing.ts";
 import type { Decision } from "./core/decision.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
-import type { AuthRequest } from "./core/request.ts";
-import { headerLines } from "./core/request.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
@@ -28,7 +28,7 @@ export interface AuditParts {
   readonly closing: Closing;
   readonly metrics: Metrics;
   /** As far as trusted hops tell. */
-  readonly clientAddress: (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
+  readonly clientAddress: ClientAddress;
 }
 
 /** What an instance writes down for those who must account for it. */
@@ -89,43 +89,4 @@ async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
     await store.done(events.map(({ cursor }) => cursor));
     if (events.length < PORTION) return;
   }
-}
-
-/** Enough to decide the request anew under another policy; never a key, and no query. */
-function requestFields(
-  decision: Decision,
-  { decisionId, mode, request, unread }: CheckFacts,
-  clientAddress: AuditParts["clientAddress"],
-) {
-  const { principal, route } = decision;
-  const seen = request ?? unread;
-  return {
-    decision_id: decisionId,
-    verdict: decision.verdict,
-    reason: decision.reason,
-    mode,
-    route: route?.label,
-    cost: route?.cost,
-    key_id: principal?.keyId,
-    family: principal?.family,
-    owner: principal?.owner,
-    role: principal?.role,
-    scopes: principal?.scopes,
-    ...(request && { path: clientsWord(request.path.path) }),
-    ...(unread && { raw_path: clientsWord(unread.rawPath) }),
-    ...(seen && {
-      method: clientsWord(seen.method, 64),
-      host: clientsWord(seen.host, 256),
-      scheme: seen.scheme,
-      address: clientAddress(seen),
-      request_id: clientsWord(headerLines(seen, "x-request-id")[0] ?? "", 128),
-    }),
-  };
-}
-
-const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
-
-/** What a client chose: it cannot fill the log, and a key that it put where none belongs is none any more. */
-function clientsWord(text: string, maxLength = 2048): string {
-  return text.slice(0, maxLength).replace(KEY, "[a key]");
 }

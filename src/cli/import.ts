@@ -8,6 +8,7 @@ import type { RefusedLine } from "../core/legacy-import.ts";
 import { importLegacyKeys } from "../core/legacy-import.ts";
 import { csvReader } from "./csv.ts";
 import type { Io } from "./io.ts";
+import { progressBar } from "./progress.ts";
 import { remotely } from "./remote.ts";
 import { visible } from "./table.ts";
 
@@ -121,21 +122,4 @@ function inWords(
 ): string {
   const would = dryRun ? "would be " : "";
   return `${lines} lines: ${imported} ${would}imported, ${known} known already, ${refused} refused`;
-}
-
-/** Only for people: a pipe gets nothing of it. */
-function progressBar(io: Io, size: number) {
-  const { stderr } = process;
-  const width = 30;
-  return {
-    show(bytes: number, lines: number) {
-      if (!stderr.isTTY) return;
-      const share = size === 0 ? 1 : Math.min(1, bytes / size);
-      const done = "█".repeat(Math.round(share * width)).padEnd(width, "░");
-      stderr.write(`\r${done} ${Math.floor(share * 100)}%  ${lines} lines`);
-    },
-    end() {
-      if (stderr.isTTY) io.complain("");
-    },
-  };
 }

@@ -6,6 +6,7 @@ import type { CaseFileResult } from "../policy/cases.ts";
 import { parseCases } from "../policy/cases.ts";
 import { parsePolicy } from "../policy/file.ts";
 import type { Io } from "./io.ts";
+import { addReplayCommand } from "./replay.ts";
 
 /** `latchkey policy …`: works on files, without an instance. */
 export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -25,6 +26,7 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
     .action(async (file: string, { cases }: { readonly cases?: string }) => {
       finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml")));
     });
+  addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
 }
 
 function summary(policy: Policy): string {

@@ -72,7 +72,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
 }
 
 /** Whatever is sent to find out what a browser may send (Fetch, CORS-preflight request). */
-function isPreflight(request: AuthRequest): boolean {
+export function isPreflight(request: AuthRequest): boolean {
   return (
     request.method === "OPTIONS" &&
     headerLines(request, "origin").length > 0 &&

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Principal } from "./principal.ts";
@@ -111,4 +112,24 @@ test("the sweep forgets what no living token needs, and nothing else", () => {
   expect(view.size()).toBe(2);
   view.sweep((NOW + 1000) * 1000);
   expect(view.size()).toBe(0);
+});
+
+test("100,000 ended keys take less than 16 MB of the 20 that an instance may give them", () => {
+  const fill = `
+    import { createRevocationView } from ${JSON.stringify(new URL("./revocation-view.ts", import.meta.url))};
+    import { decodeFeedEntry } from ${JSON.stringify(new URL("./feed-entry.ts", import.meta.url))};
+    const view = createRevocationView();
+    const used = () => { gc(); const { heapUsed, arrayBuffers } = process.memoryUsage(); return heapUsed + arrayBuffers; };
+    const before = used();
+    for (let at = 0; at < 100_000; at++) {
+      const id = "node_operator_1764000000_" + String(at).padStart(22, "x");
+      const [end, notAfter] = at % 2 === 0 ? [${NOW} + at, 0] : [253_402_300_799, ${NOW}];
+      view.apply([decodeFeedEntry(JSON.stringify(["k", id, 2, end, 1, notAfter]))]);
+    }
+    console.log(JSON.stringify([view.size(), used() - before]));
+  `;
+  const args = ["--expose-gc", "--input-type=module", "--eval", fill];
+  const [size, bytes] = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+  expect(size).toBe(100_000);
+  expect(bytes).toBeLessThan(16_000_000);
 });

@@ -1,5 +1,7 @@
 import type { KeyRecord } from "./key-record.ts";
 import { NEVER } from "./key-record.ts";
+import type { PackedKey, PackedKeys } from "./packed-keys.ts";
+import { createPackedKeys } from "./packed-keys.ts";
 import type { Principal } from "./principal.ts";
 
 /** Why a key with a good signature is refused all the same. */
@@ -82,7 +84,7 @@ export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeySta
 }
 
 export function createRevocationView(): RevocationView {
-  const keys = new Map<string, PackedKey>();
+  const keys = createPackedKeys();
   const families = new Map<string, number>();
   const cutOffs = new Map<string, CutOff>();
   return {
@@ -106,28 +108,28 @@ export function createRevocationView(): RevocationView {
         : before(cutOffs, revocation) >= revocation.before;
     },
     *entries() {
-      for (const [keyId, packed] of keys) yield unpack(keyId, packed);
+      for (const [keyId, packed] of keys.entries()) yield unpack(keyId, packed);
       for (const [family, until] of families) yield { kind: "family", family, until };
       for (const cutOff of cutOffs.values()) yield { ...cutOff, kind: "cutoff" };
     },
     forgetEnabled() {
-      for (const [keyId, packed] of keys) {
+      for (const [keyId, packed] of keys.entries()) {
         if (isClean(packed)) keys.delete(keyId);
         else if ((packed.flags & DISABLED) === 0) keys.set(keyId, { ...packed, version: 0 });
       }
     },
     sweep(nowMs) {
       const nowSeconds = nowMs / 1000;
-      for (const [keyId, { expiresAt }] of keys) if (expiresAt <= nowSeconds) keys.delete(keyId);
+      for (const [keyId, { expiresAt }] of keys.entries()) if (expiresAt <= nowSeconds) keys.delete(keyId);
       for (const [family, until] of families) if (until <= nowSeconds) families.delete(family);
       for (const [id, { until }] of cutOffs) if (until <= nowSeconds) cutOffs.delete(id);
     },
-    size: () => keys.size + families.size + cutOffs.size,
+    size: () => keys.size() + families.size + cutOffs.size,
   };
 }
 
 interface Known {
-  readonly keys: ReadonlyMap<string, PackedKey>;
+  readonly keys: Pick<PackedKeys, "get">;
   readonly families: ReadonlyMap<string, number>;
   readonly cutOffs: ReadonlyMap<string, CutOff>;
 }
@@ -156,16 +158,7 @@ function before(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
 const REVOKED = 1;
 const DISABLED = 2;
 
-/** What is kept of a key: four numbers, for there may be a hundred thousand of them. */
-interface PackedKey {
-  readonly version: number;
-  readonly expiresAt: number;
-  readonly flags: number;
-  /** 0: never. */
-  readonly notAfter: number;
-}
-
-function applyKey(keys: Map<string, PackedKey>, standing: KeyStanding): void {
+function applyKey(keys: PackedKeys, standing: KeyStanding): void {
   const known = keys.get(standing.keyId);
   const packed = known === undefined ? pack(standing) : join(known, pack(standing));
   // A V1 key lives for ever: that nothing is wrong with it need not be known as long.

@@ -10,8 +10,8 @@ import type { Fleet, StoresOptions } from "./stores.ts";
 
 /** An idle feed answers after this. */
 const BLOCK_MS = 400;
-/** A read that has not answered by then is given up, and its connection with it. */
-const READ_DEADLINE_MS = BLOCK_MS + 500;
+/** A read that has not answered by then is given up, and its connection with it: healing is noticed within a second. */
+const READ_DEADLINE_MS = BLOCK_MS + 300;
 /** After a failed read. */
 const RETRY_MS = 100;
 const COMPARE_EVERY_MS = 1000;
@@ -57,14 +57,21 @@ export async function joinFleet(
     stalenessMs: feed.stalenessMs,
     isStrange: () => exchange?.strangers() !== undefined,
     async compareKids(kids) {
-      exchange = createKidExchange(client, { instanceId, kids, nowMs: Date.now });
-      closing.later("the secrets' digests", exchange.leave);
-      await exchange.beat();
-      const strangers = exchange.strangers();
-      if (strangers !== undefined) log.error({ others: strangers }, FAULTS.secretDiffers);
+      const comparing = createKidExchange(client, { instanceId, kids });
+      exchange = comparing;
+      closing.later("the secrets' digests", comparing.leave);
+      let strange = false;
+      const compare = async () => {
+        await comparing.beat();
+        const others = comparing.strangers();
+        if (others !== undefined && !strange) log.error({ others }, FAULTS.secretDiffers);
+        if (others === undefined && strange) log.info("this instance accepts keys of the others again");
+        strange = others !== undefined;
+      };
+      await compare();
       closing.later(
         "comparing secrets",
-        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(exchange.beat, log, OUTAGES.secrets)),
+        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(compare, log, OUTAGES.secrets)),
       );
     },
   };

@@ -44,25 +44,28 @@ export interface RedisClient {
 
 /** A connection is tried again after this at the latest, so that healing is noticed within a second. */
 const RECONNECT_MAX_MS = 250;
-const CONNECT_TIMEOUT_MS = 2000;
 /** While an instance starts nobody waits for it but whoever started it. */
 const START_TIMEOUT_MS = 2000;
-/** A connection that has said nothing for so long while it was asked is given up: it may lead into a black hole. */
-const SILENCE_MS = 1000;
+/**
+ * A connection that is not made, or has said nothing while it was asked, for so long is given up: it may lead into a
+ * black hole. With the time to reconnect this stays below the second in which healing is noticed.
+ */
+const SILENCE_MS = 600;
 
 /** Connects, or rejects with what is wrong. From then on it reconnects by itself. */
 export async function connectRedis(options: RedisOptions): Promise<RedisClient> {
   const redis = new Redis({
     ...placeOf(options),
     lazyConnect: true,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: Math.max(START_TIMEOUT_MS, options.commandTimeoutMs),
-    socketTimeout: Math.max(SILENCE_MS, 4 * options.commandTimeoutMs),
+    ...timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
     // A script whose answer was lost may have run: whoever asked must decide, nothing is sent again behind its back.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     retryStrategy: (tries) => Math.min(tries * 50, RECONNECT_MAX_MS),
+    maxLoadingRetryTime: RECONNECT_MAX_MS,
+    // Our user may not set it.
+    disableClientInfo: true,
     reconnectOnError: null,
     protocol: 2,
   });
@@ -79,6 +82,12 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     throw toRedisUnavailable(lastError ?? error);
   }
   return wrap(redis, options);
+}
+
+/** A connection is given up later than any of its commands. */
+function timeouts(commandTimeoutMs: number) {
+  const silenceMs = Math.max(SILENCE_MS, 1.2 * commandTimeoutMs);
+  return { connectTimeout: silenceMs, commandTimeout: commandTimeoutMs, socketTimeout: silenceMs };
 }
 
 function placeOf({ url, host, port, db, username, password, tls }: RedisOptions) {
@@ -141,7 +150,7 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
       return (keys, args) => observed(name, () => run(keys, args));
     },
     started() {
-      redis.options.commandTimeout = commandTimeoutMs;
+      Object.assign(redis.options, timeouts(commandTimeoutMs));
     },
     connections: () => connections,
     reconnect: () => redis.disconnect(true),

@@ -1,6 +1,6 @@
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
-import { pairs } from "./replies.ts";
+import { pairs, texts } from "./replies.ts";
 
 /** An instance that has not been heard of for so long has ended. */
 const SILENT_AFTER_MS = 10_000;
@@ -20,35 +20,44 @@ export interface KidExchangeOptions {
   readonly instanceId: string;
   /** Keyed digests, or names: nothing that helps to guess a secret. */
   readonly kids: () => readonly string[];
-  readonly nowMs: () => number;
 }
 
-/** Finds out whether all instances of a fleet were given the same secrets. */
+/** Finds out whether all instances of a fleet were given the same secrets. Its only clock is Redis's, which they share. */
 export function createKidExchange(client: RedisClient, options: KidExchangeOptions): KidExchange {
-  const startedMs = options.nowMs();
+  const { instanceId } = options;
+  let startedMs: number | undefined;
   let strangers: number | undefined;
   return {
     strangers: () => strangers,
     async beat() {
-      const nowMs = options.nowMs();
+      const nowMs = await storeTimeMs(client);
+      const started = startedMs ?? nowMs;
+      startedMs = started;
       const kids = options.kids();
-      await client.command("HSET", names.kids, options.instanceId, `${startedMs} ${nowMs} ${kids.join(" ")}`);
+      await client.command("HSET", names.kids, instanceId, `${started} ${nowMs} ${kids.join(" ")}`);
       const others = pairs(await client.command("HGETALL", names.kids))
-        .filter(([id]) => id !== options.instanceId)
+        .filter(([id]) => id !== instanceId)
         .map(([id, text]) => ({ id, ...readBeat(text) }));
-      for (const { id, beatMs } of others) {
-        if (beatMs < nowMs - SILENT_AFTER_MS) await client.command("HDEL", names.kids, id);
-      }
+      const silent = others.filter(({ beatMs }) => beatMs < nowMs - SILENT_AFTER_MS);
+      for (const { id } of silent) await client.command("HDEL", names.kids, id);
+      // Of two that started in one millisecond the names decide, so that one of them is the elder.
       const elder = others.filter(
-        (other) => other.startedMs < startedMs && other.beatMs >= nowMs - SILENT_AFTER_MS,
+        (other) =>
+          !silent.includes(other) &&
+          (other.startedMs < started || (other.startedMs === started && other.id < instanceId)),
       );
       const shares = elder.some((other) => other.kids.some((kid) => kids.includes(kid)));
       strangers = elder.length > 0 && !shares ? elder.length : undefined;
     },
     async leave() {
-      await client.command("HDEL", names.kids, options.instanceId);
+      await client.command("HDEL", names.kids, instanceId);
     },
   };
+}
+
+async function storeTimeMs(client: RedisClient): Promise<number> {
+  const [seconds, microseconds] = texts(await client.command("TIME")).map(Number);
+  return (seconds ?? 0) * 1000 + Math.floor((microseconds ?? 0) / 1000);
 }
 
 function readBeat(text: string) {

@@ -209,7 +209,10 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
     handle: (call) =>
       asOperator(call, ports, "system:write", async (origin) => {
         const { before, role, owner } = call.body;
-        if (before * 1000 > ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
+        if ((before - 1) * 1000 >= ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
+        // In an incident nobody may believe that a misspelt role has been cut off.
+        if (role !== undefined && !ports.policy().roles.has(role))
+          return sendPathProblem(call, "role", "is no role of the policy");
         const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
         await revokeIssuedBefore(ports.registry, before, subject, origin);
         ports.counters.revoked("cut_off");

@@ -110,9 +110,12 @@ export const patchBody = z
   })
   .meta({ title: "KeyPatch", description: "What is left out stays. `metadata: null` removes it." });
 
+/** `iat` is in whole seconds: a key of the second that has begun was issued before too. */
+const cutOffMoment = z.iso.datetime({ offset: true }).transform((text) => Math.ceil(Date.parse(text) / 1000));
+
 export const cutOffBody = z
   .strictObject({
-    before: instant.meta({ description: "Keys issued before this moment end; at most now." }),
+    before: cutOffMoment.meta({ description: "Keys issued before this moment end; at most now." }),
     role: z.string().max(64).optional(),
     owner: z
       .string()

@@ -8,6 +8,7 @@ import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -90,6 +91,51 @@ describe("what ends a key shows in the next Check", () => {
     ]);
     expect(await verdict(other.api_key)).toBe("allowed");
     expect(await verdict(next.api_key)).toBe("allowed");
+  });
+
+  test("the incident switch: those of a role, those of an owner, all; at the command line and by the API", async () => {
+    const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ENV.ADMIN_TOKEN };
+    const cutOff = (...args: readonly string[]) =>
+      runLatchkey(["keys", "revoke", "--issued-before", new Date().toISOString(), ...args], cli);
+    const issue = (role: string, owner: string) => admin.register({ name: "n", key_type: role, owner });
+    const verdicts = () => Promise.all(keys.map((key) => verdict(key.api_key)));
+    const keys = await Promise.all([
+      issue("contributor", "north"),
+      issue("basic", "south"),
+      issue("basic", "north"),
+    ]);
+    expect(cutOff("--role", "contributor")).toMatchObject({ status: 0 });
+    expect(await verdicts()).toEqual(["key_revoked", "allowed", "allowed"]);
+    expect(cutOff("--owner", "south")).toMatchObject({ status: 0 });
+    expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "allowed"]);
+    expect(cutOff()).toMatchObject({ status: 0 });
+    expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "key_revoked"]);
+    // At once, in the same second too.
+    expect(await verdict((await issue("contributor", "north")).api_key)).toBe("allowed");
+    expect(await verdict((await issue("basic", "south")).api_key)).toBe("allowed");
+
+    const before = new Date().toISOString();
+    for (const body of [
+      { before: "yesterday" },
+      { before: new Date(Date.now() + 5000).toISOString() },
+      { before, role: "contributer" },
+      { before, owner: "no owner" },
+      { before, role: "basic", owner: "south" },
+    ])
+      expect(await refusal(admin.keys.revokeIssuedBefore(body))).toBe("request-invalid");
+    expect(cutOff("--role", "basic", "--owner", "south")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("give a role or an owner, not both"),
+    });
+    expect(cutOff("--role", "contributer").stderr).toContain("is no role of the policy");
+    expect(cutOff("contributor_1_abcdefghijklmnopqrstuv").status).toBe(2);
+    expect(runLatchkey(["keys", "revoke", "--role", "basic"], cli).status).toBe(2);
+    const reader = await admin.register({ name: "n", key_type: "admin", scopes: ["keys:write"] });
+    const weaker = createClient({ url: `http://${latchkey.operator}`, token: reader.api_key });
+    expect(await refusal(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
+    expect(
+      await refusal(createClient({ url: `http://${latchkey.operator}` }).keys.revokeIssuedBefore({ before })),
+    ).toBe("credential-missing");
   });
 
   test("an overlap of 0 seconds supersedes the old key at once", async () => {

@@ -16,19 +16,23 @@ const RETENTION = {
 };
 let redis: TestedRedis;
 let client: RedisClient;
+/** Looks at what Latchkey's own user may not. */
+let admin: RedisClient;
 
 beforeAll(async () => {
   redis = await startRedis();
   client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
+  admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 2000 });
 });
 
 afterAll(async () => {
   await client?.close();
+  await admin?.close();
   await redis?.stop();
 });
 
 async function command(...args: readonly [string, ...(string | number)[]]): Promise<unknown> {
-  return client.command(...args);
+  return admin.command(...args);
 }
 
 const record: KeyRecord = {

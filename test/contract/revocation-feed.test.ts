@@ -10,7 +10,7 @@ import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
 import type { FaultRelay } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, urlBy } from "../support/redis.ts";
 
 const NOW = Math.floor(Date.now() / 1000);
 const endings: (() => Promise<unknown>)[] = [];
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 /** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
 async function startInstance(port = redis.port) {
-  const place = { url: `redis://127.0.0.1:${port}` };
+  const place = { url: urlBy(port) };
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const reading = await connectRedis({ ...place, commandTimeoutMs: 1500 });
   for (const one of [client, reading]) one.started();

@@ -8,7 +8,6 @@ import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { runLatchkey } from "../support/program.ts";
 import { startRedis } from "../support/redis.ts";
-import { addLatchkeyUser } from "../support/redis-user.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const ADMIN_TOKEN = newSecret();
@@ -17,15 +16,13 @@ const AUDIT_KEY = newSecret();
 describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (store) => {
   test("tells what happened to keys and which requests were refused, unbroken over a restart, and holds no secret", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
-    const PASSWORD = newSecret();
-    if (redis) await addLatchkeyUser(redis, PASSWORD);
     const env = {
       JWT_SECRET: newSecret(),
       KEY_HASH_SECRET: newSecret(),
       ADMIN_TOKEN,
       AUDIT_KEY,
       ...(redis && {
-        REDIS_URL: `redis://latchkey:${PASSWORD}@127.0.0.1:${redis.port}`,
+        REDIS_URL: redis.url,
         REDIS_COMMAND_TIMEOUT_MS: "1000",
       }),
     };
@@ -86,7 +83,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const everything = `${first.output()}${second.output()}${readFileSync(file, "utf8")}${readFileSync(`${file}.1`, "utf8")}`;
     const secrets = [
       ...Object.values(env).filter((value) => value.length > 30 && !value.startsWith("redis:")),
-      PASSWORD,
+      ...(redis ? [new URL(redis.url).password] : []),
     ];
     for (const secret of [...secrets, api_key, v1, "in-the-query"]) expect(everything).not.toContain(secret);
     await upstream.stop();

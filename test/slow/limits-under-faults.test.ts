@@ -4,7 +4,7 @@ import { createSharedBuckets } from "../../src/shared-buckets.ts";
 import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, urlBy } from "../support/redis.ts";
 
 const INSTANCES = 4;
 const LOCAL_MAX_MS = 5000;
@@ -19,7 +19,7 @@ afterEach(async () => {
 async function startInstance(redis: TestedRedis, number: number) {
   const relay: FaultRelay = await startFaultRelay(redis.port);
   endings.push(relay.close);
-  const client = await connectRedis({ url: `redis://127.0.0.1:${relay.port}`, commandTimeoutMs: 50 });
+  const client = await connectRedis({ url: urlBy(relay.port), commandTimeoutMs: 50 });
   client.started();
   endings.push(client.close);
   // The store's memory is as old as it has to be: the test sets the epoch's begin.

@@ -9,7 +9,7 @@ import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, urlBy } from "../support/redis.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -34,7 +34,7 @@ let key: string;
 beforeAll(async () => {
   [redis, upstream] = await Promise.all([startRedis(), startUpstream()]);
   relay = await startFaultRelay(redis.port);
-  hurt = await startLatchkey({ ...env, REDIS_URL: `redis://127.0.0.1:${relay.port}` }, { policy: POLICY });
+  hurt = await startLatchkey({ ...env, REDIS_URL: urlBy(relay.port) }, { policy: POLICY });
   well = await startLatchkey({ ...env, REDIS_URL: redis.url }, { policy: POLICY });
   envoy = await startEnvoy({ authzTarget: hurt.grpc, upstreamPort: upstream.port });
   operator = createClient({ url: `http://${well.operator}`, token: env.ADMIN_TOKEN });

@@ -1,10 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { TestedRedis } from "./redis.ts";
 
-/** The user that we ship, with no more than it needs. */
-export async function addLatchkeyUser(redis: TestedRedis, password: string): Promise<void> {
+/** The user that we ship, with no more than it needs: its name and its rules. */
+export function latchkeyUser(password: string): readonly string[] {
   const line = readFileSync(new URL("../../deploy/redis/latchkey.acl", import.meta.url), "utf8");
-  const rules = line.trim().replace("REPLACE_WITH_A_PASSWORD", password).split(" ").slice(1);
-  const answer = await redis.cli("ACL", "SETUSER", ...rules);
-  if (answer !== "OK") throw new Error(answer);
+  return line.trim().replace("REPLACE_WITH_A_PASSWORD", password).split(" ").slice(1);
 }

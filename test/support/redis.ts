@@ -6,29 +6,49 @@ import type { Child } from "../../scripts/child.ts";
 import { startChild } from "../../scripts/child.ts";
 import { redisBinaries } from "../../scripts/redis-binary.ts";
 import { removeAtEnd } from "./at-end.ts";
+import { newSecret } from "./keys.ts";
+import { latchkeyUser } from "./redis-user.ts";
+
+/** One for all that a test starts, so that a server which takes another one's place lets the same clients in. */
+const USER_PASSWORD = newSecret();
 
 export interface TestedRedis extends Child {
   readonly port: number;
+  /** As the user that we ship, who may do no more than Latchkey needs. */
   readonly url: string;
-  /** What redis-cli prints for a command; rejects when it fails. */
+  /** As a user who may do everything. */
+  readonly adminUrl: string;
+  /** Where it keeps its files. */
+  readonly dir: string;
+  /** What redis-cli prints for a command, which may do everything; rejects when it fails. */
   cli(...args: readonly string[]): Promise<string>;
 }
 
 export interface RedisOptions {
   /** Takes the place of a Redis that has ended. */
   readonly port?: number;
+  /** The folder of one that has ended, whose files it goes on with. */
+  readonly dir?: string;
+  /** Of the user who may do everything. */
   readonly password?: string;
   /** Further arguments of redis-server. */
   readonly args?: readonly string[];
+}
+
+/** The same Redis by another way, such as a relay. */
+export function urlBy(port: number): string {
+  return `redis://latchkey:${encodeURIComponent(USER_PASSWORD)}@127.0.0.1:${port}`;
 }
 
 /** A real redis-server on loopback, in memory only unless its arguments say otherwise. */
 export async function startRedis(options: RedisOptions = {}): Promise<TestedRedis> {
   const { server, cli, env } = await redisBinaries();
   const port = options.port ?? (await freePort());
-  const dir = await mkdtemp(join(tmpdir(), "latchkey-redis-"));
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "latchkey-redis-")));
   removeAtEnd(dir);
   const auth = options.password === undefined ? [] : ["--requirepass", options.password];
+  // A file of users knows them all.
+  const users = options.args?.includes("--aclfile") ? [] : ["--user", ...latchkeyUser(USER_PASSWORD)];
   const ready = Promise.withResolvers<void>();
   const child = await startChild(
     server,
@@ -44,6 +64,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
       "--appendonly",
       "no",
       ...auth,
+      ...users,
       ...(options.args ?? []),
     ],
     {
@@ -67,7 +88,14 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
     return asked.output().trimEnd();
   };
   const userInfo = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
-  return { ...child, port, url: `redis://${userInfo}127.0.0.1:${port}`, cli: ask };
+  return {
+    ...child,
+    port,
+    dir,
+    url: urlBy(port),
+    adminUrl: `redis://${userInfo}127.0.0.1:${port}`,
+    cli: ask,
+  };
 }
 
 /** A port that was free a moment ago: redis-server cannot say which one it took. */

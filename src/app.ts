@@ -20,6 +20,7 @@ import { FAULTS, upkeepFailed } from "./fault-words.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
+import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
 import { randomText } from "./random.ts";
@@ -60,6 +61,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const { settings, log } = options;
   const later: Later = {};
   const metrics = openMetrics(options, later);
+  const ops = await openOpsDoor(options, metrics);
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
@@ -97,6 +99,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     traces,
     fleet: stores.fleet,
     signingKeys,
+    ops,
   });
   stores.started();
   return { ...doors, reopenLogs: audit.reopen };
@@ -122,7 +125,7 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
     version,
     phase: () => later.legacy?.migration.state().phase ?? "silent",
     nowMs: Date.now,
-    stalenessMs: () => later.fleet?.stalenessMs() ?? 0,
+    stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,
   });
 }
 

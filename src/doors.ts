@@ -10,7 +10,6 @@ import { legacyRoutes } from "./api/legacy-routes.ts";
 import { limitRoutes } from "./api/limit-routes.ts";
 import { migrationRoutes } from "./api/migration-routes.ts";
 import { operatorRoutes } from "./api/operator-routes.ts";
-import { opsRoutes } from "./api/ops-routes.ts";
 import { pageRoutes } from "./api/page-routes.ts";
 import { policyRoutes } from "./api/policy-routes.ts";
 import { startHttpServer } from "./api/server.ts";
@@ -27,6 +26,7 @@ import type { Check } from "./envoy/check.ts";
 import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
+import type { OpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
@@ -66,11 +66,12 @@ interface DoorOptions {
   /** Undefined where nobody wants traces. */
   readonly traces: Tracing | undefined;
   readonly signingKeys: SigningKeys;
+  readonly ops: OpsDoor;
 }
 
-/** Opens every door, the one for Envoy first. */
+/** Opens every other door, the one for Envoy first; the ops door, which is open, tells of it. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
-  const { settings } = options;
+  const { settings, ops } = options;
   const grpc = await openGrpc(options);
   const openHttp = httpOpener(options);
   const { open, all } = endpointsOf(options);
@@ -84,13 +85,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
       ? http
       : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
   let state: "ready" | "draining" = "ready";
-  const readiness = () => ({ instance: state, ...fleetReadiness(options) });
-  const ops = await openHttp(
-    "the ops door",
-    settings.OPS_LISTEN,
-    opsRoutes({ metrics: options.metrics.read, readiness }),
-    {},
-  );
+  ops.tell(() => ({ instance: state, ...fleetReadiness(options) }));
   grpc.setServing(true);
   return {
     addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
@@ -114,15 +109,10 @@ function httpOpener(options: DoorOptions) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
   const common = { corsOrigins: settings.HTTP_CORS_ORIGINS ?? [], answered: options.traces?.call };
-  return async (
-    name: string,
-    listen: Extract<Listen, { kind: "tcp" }>,
-    endpoints: readonly Endpoint[],
-    tls: { readonly tls?: DoorTls } = httpTls,
-  ) => {
+  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints: readonly Endpoint[]) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));
-    const door = await startHttpServer({ ...common, listen, endpoints, faulted, ...tls });
+    const door = await startHttpServer({ ...common, listen, endpoints, faulted, ...httpTls });
     closing.later(name, () => door.close(CLOSE_GRACE_MS));
     return door;
   };

@@ -65,7 +65,7 @@ export async function joinFleet(
         await comparing.beat();
         const others = comparing.strangers();
         if (others !== undefined && !strange) log.error({ others }, FAULTS.secretDiffers);
-        if (others === undefined && strange) log.info("this instance accepts keys of the others again");
+        if (others === undefined && strange) log.info({}, "this instance accepts keys of the others again");
         strange = others !== undefined;
       };
       await compare();

@@ -1,11 +1,13 @@
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 
+export type PartState = "ready" | "not_ready" | "starting" | "draining";
+
 export interface OpsPorts {
   /** The metrics in Prometheus's text form, and its content type. */
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /** What the instance can do, by part; ready when every part is. */
-  readonly readiness: () => Readonly<Record<string, "ready" | "not_ready" | "draining">>;
+  readonly readiness: () => Readonly<Record<string, PartState>>;
 }
 
 /** What those who run Latchkey ask: they hold no secret, and never wait for a store. */

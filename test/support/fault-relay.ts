@@ -6,13 +6,16 @@ export type RelayFault =
   | { readonly kind: "pass" }
   /** Every byte later by so much, both ways. */
   | { readonly kind: "delay"; readonly ms: number }
-  /** Connections stay open, and nothing comes through any more: neither bytes nor an end. */
+  /**
+   * Connections stay open, and nothing comes through any more: neither bytes nor an end. What was open then, or was
+   * opened meanwhile, stays so when the fault is over: somebody on the way has forgotten it.
+   */
   | { readonly kind: "black-hole" }
   /** What is open is reset, and whatever connects is reset at once. */
   | { readonly kind: "refuse" }
-  /** Lets so many more bytes of the client through, then resets: in the middle of a command. */
+  /** Of each connection lets so many more bytes of the client through, then resets: in the middle of a command. */
   | { readonly kind: "cut"; readonly afterBytes: number }
-  /** Lets so many more bytes of the server through, then resets: a reply without its end. */
+  /** Of each connection lets so many more bytes of the server through, then resets: a reply without its end. */
   | { readonly kind: "truncate"; readonly afterBytes: number };
 
 export interface FaultRelay {
@@ -29,30 +32,32 @@ export interface FaultRelay {
 export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> {
   let targetPort = firstTarget;
   let fault: RelayFault = { kind: "pass" };
-  let left = Number.POSITIVE_INFINITY;
   const sockets = new Set<Socket>();
+  const lost = new WeakSet<Socket>();
   const resetAll = () => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
   const carry = (from: Socket, to: Socket, limited: RelayFault["kind"]) => {
+    let under = fault;
+    let left = roomUnder(fault, limited);
+    let dueMs = 0;
     from.on("data", (bytes) => {
-      if (fault.kind === "black-hole") return;
-      if (fault.kind === "delay") {
-        setTimeout(() => to.write(bytes), fault.ms);
-        return;
-      }
-      if (fault.kind !== limited) {
-        to.write(bytes);
-        return;
-      }
-      to.write(bytes.subarray(0, left));
-      left -= bytes.length;
-      if (left <= 0) setImmediate(resetAll);
+      if (lost.has(from)) return;
+      if (under !== fault) left = roomUnder(fault, limited);
+      under = fault;
+      // Nothing overtakes what was sent before it.
+      dueMs = Math.max(dueMs, performance.now() + (fault.kind === "delay" ? fault.ms : 0));
+      const waitMs = dueMs - performance.now();
+      const passed = bytes.subarray(0, left);
+      if (waitMs > 0) setTimeout(() => to.write(passed), waitMs);
+      else to.write(passed);
+      left -= passed.length;
+      if (left <= 0) setImmediate(() => [from, to].map((socket) => socket.resetAndDestroy()));
     });
-    from.on("error", () => to.destroy());
+    from.on("error", () => undefined);
     from.on("close", () => {
       sockets.delete(from);
-      if (fault.kind !== "black-hole") to.destroy();
+      if (!lost.has(from)) to.destroy();
     });
   };
   const server = createServer((client) => {
@@ -64,6 +69,7 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
     }
     const target = connect(targetPort, "127.0.0.1");
     sockets.add(target);
+    if (fault.kind === "black-hole") for (const socket of [client, target]) lost.add(socket);
     carry(client, target, "cut");
     carry(target, client, "truncate");
   });
@@ -73,8 +79,8 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
     port: typeof address === "object" && address !== null ? address.port : 0,
     set(next) {
       fault = next;
-      left = next.kind === "cut" || next.kind === "truncate" ? next.afterBytes : Number.POSITIVE_INFINITY;
       if (next.kind === "refuse") resetAll();
+      if (next.kind === "black-hole") for (const socket of sockets) lost.add(socket);
     },
     leadTo(port) {
       targetPort = port;
@@ -87,4 +93,8 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
       await closed;
     },
   };
+}
+
+function roomUnder(fault: RelayFault, limited: RelayFault["kind"]): number {
+  return fault.kind === limited && "afterBytes" in fault ? fault.afterBytes : Number.POSITIVE_INFINITY;
 }

@@ -1,11 +1,15 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "../src/client/client.ts";
+import { fillWithEndedKeys } from "../test/support/ended-keys.ts";
 import { newSecret } from "../test/support/keys.ts";
 import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
 
 const INSTANCES = 3;
 const REVOCATIONS = 200;
+const ENDED_KEYS = 100_000;
+
+const COLLECT_ON_SIGNAL = `--import=${new URL("../test/support/collect-on-signal.ts", import.meta.url)}`;
 
 /** From the 204 of a revocation to the first refusal on each instance, in milliseconds. */
 const redis = await startRedis();
@@ -26,6 +30,7 @@ try {
     });
     delaysMs.push(...(await Promise.all(refused)));
   }
+  await measureLoading();
 } finally {
   await Promise.all(instances.map((instance) => instance.stop()));
   await redis.stop();
@@ -36,6 +41,30 @@ console.log(
   `${INSTANCES} instances, ${REVOCATIONS} revocations, ms from the 204 to the first refusal on each:`,
 );
 console.log(`median ${at(0.5)}, 99th percentile ${at(0.99)}, most ${at(1)}`);
+
+/** Starts one more instance, without ended keys and with many: what it takes longer is loading them. */
+async function measureLoading(): Promise<void> {
+  const without = await measureStart();
+  await fillWithEndedKeys(redis, ENDED_KEYS);
+  const filled = await measureStart();
+  const [ms, megabytes] = [filled.ms - without.ms, (filled.bytes - without.bytes) / 1e6];
+  console.log(
+    `${ENDED_KEYS} ended keys: loaded in ${ms.toFixed(0)} ms, ${megabytes.toFixed(1)} MB an instance`,
+  );
+}
+
+async function measureStart() {
+  const sinceMs = performance.now();
+  const instance = await startLatchkey({ ...env, NODE_OPTIONS: COLLECT_ON_SIGNAL });
+  const ms = performance.now() - sinceMs;
+  process.kill(instance.pid, "SIGUSR2");
+  const text = await (await fetch(`http://${instance.ops}/metrics`)).text();
+  const bytes = ["nodejs_heap_size_used_bytes", "nodejs_external_memory_bytes"]
+    .map((name) => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]))
+    .reduce((sum, value) => sum + value, 0);
+  await instance.stop();
+  return { ms, bytes };
+}
 
 async function isGood(client: (typeof clients)[number], key: string): Promise<boolean> {
   try {

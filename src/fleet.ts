@@ -9,7 +9,7 @@ import { createRevocationFeed } from "./redis/revocation-feed.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
 
 /** An idle feed answers after this. */
-const BLOCK_MS = 400;
+const BLOCK_MS = 300;
 /** A read that has not answered by then is given up, and its connection with it: healing is noticed within a second. */
 const READ_DEADLINE_MS = BLOCK_MS + 300;
 /** After a failed read. */

@@ -1,21 +1,25 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { encodeFeedEntry } from "../../src/core/feed-entry.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation-view.ts";
 import { createRevocationView, standingOf } from "../../src/core/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
-import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
-import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
-import type { FaultRelay } from "../support/fault-relay.ts";
-import { startFaultRelay } from "../support/fault-relay.ts";
+import {
+  endedIn,
+  endings,
+  failover,
+  NOW,
+  newRecord,
+  put,
+  readUntilWell,
+  revoked,
+  startInstance,
+  startReplicated,
+} from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis, urlBy } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
 
-const NOW = Math.floor(Date.now() / 1000);
-const endings: (() => Promise<unknown>)[] = [];
 let redis: TestedRedis;
-let made = 0;
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -28,86 +32,9 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-/** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
-async function startInstance(port = redis.port) {
-  const place = { url: urlBy(port) };
-  const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
-  const reading = await connectRedis({ ...place, commandTimeoutMs: 1500 });
-  for (const one of [client, reading]) one.started();
-  endings.push(client.close, reading.close);
-  const view = createRevocationView();
-  const lost: number[] = [];
-  const filled: string[] = [];
-  const feed = createRevocationFeed({
-    reading,
-    blockMs: 50,
-    view,
-    monotonicMs: () => performance.now(),
-    nowMs: Date.now,
-    heard: (entry) => void filled.push(entry.kind),
-    lost: () => void lost.push(1),
-  });
-  const store = createKeyStore(client, {
-    recordRetentionSeconds: 86_400,
-    waitReplicas: 0,
-    replicaTimeoutMs: 100,
-    newRandom: () => `epoch${made++}`,
-  });
-  await feed.read();
-  return { client, view, feed, store, lost, filled };
-}
-
-type Instance = Awaited<ReturnType<typeof startInstance>>;
-
-function newRecord(): KeyRecord {
-  const id = String(made++).padStart(22, "x");
-  return {
-    keyId: `basic_${NOW}_${id}`,
-    family: `fam_${id}`,
-    familyStartedAt: NOW,
-    role: "basic",
-    scopes: [],
-    name: "n",
-    issuedAt: NOW,
-    expiresAt: NOW + 3600,
-    refreshAfter: NOW + 1800,
-    selfService: false,
-    disabled: false,
-    version: 1,
-  };
-}
-
-async function put({ store }: Instance, record: KeyRecord): Promise<KeyRecord> {
-  const outcome = await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
-  expect(outcome.kind).toBe("committed");
-  return record;
-}
-
-async function revoked(instance: Instance): Promise<KeyRecord> {
-  const record = await put(instance, newRecord());
-  return put(instance, { ...record, version: 2, revokedAt: NOW });
-}
-
-function endedIn(view: RevocationView, record: KeyRecord) {
-  return view.ended(record, NOW * 1000);
-}
-
-/** Reads until nothing more is to come: an outage may take a few tries to be over. */
-async function readUntilWell({ feed }: Instance): Promise<void> {
-  for (let tries = 0; tries < 50; tries++) {
-    try {
-      await feed.read();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  throw new Error("the feed did not heal");
-}
-
 describe("what one instance does, all hear", () => {
   test("revoked, disabled, enabled, superseded; a family and a cut-off; buckets", async () => {
-    const [one, two] = [await startInstance(), await startInstance()];
+    const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const gone = await revoked(one);
     const other = await put(one, newRecord());
     await put(one, { ...other, version: 2, disabled: true });
@@ -143,26 +70,26 @@ describe("what one instance does, all hear", () => {
   });
 
   test("whoever starts later knows what was told before, from the snapshot", async () => {
-    const record = await revoked(await startInstance());
-    const later = await startInstance();
+    const record = await revoked(await startInstance(redis.port));
+    const later = await startInstance(redis.port);
     expect(endedIn(later.view, record)).toBe("key_revoked");
   });
 
   test("staleness counts from when the last answered read was sent, an idle stream answers too", async () => {
-    const { feed } = await startInstance();
+    const { feed } = await startInstance(redis.port);
     await feed.read();
     expect(feed.stalenessMs()).toBeLessThan(5000);
     await redis.cli("CLIENT", "PAUSE", "2500", "ALL");
     const before = feed.stalenessMs();
     await expect(feed.read()).rejects.toThrow("in time");
     expect(feed.stalenessMs()).toBeGreaterThan(before + 1000);
-    await readUntilWell({ feed } as Instance);
+    await readUntilWell({ feed });
   });
 });
 
 describe("a stream that was trimmed", () => {
   test("is noticed by the gap in its numbers, and the snapshot tells what is no longer so", async () => {
-    const [one, two] = [await startInstance(), await startInstance()];
+    const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const disabled = await put(one, newRecord());
     await put(one, { ...disabled, version: 2, disabled: true });
     await two.feed.read();
@@ -181,19 +108,19 @@ describe("a stream that was trimmed", () => {
 
 describe("a store that has lost its writes brings no key back", () => {
   test("FLUSHALL: what is known stays known, is written back, and reaches whoever starts later", async () => {
-    const one = await startInstance();
+    const one = await startInstance(redis.port);
     const record = await revoked(one);
     await one.feed.read();
     await redis.cli("FLUSHALL");
     // Without the write back, a new instance knows nothing of it.
-    const ignorant = await startInstance();
+    const ignorant = await startInstance(redis.port);
     expect(endedIn(ignorant.view, record)).toBeUndefined();
     await one.feed.read();
     expect(one.lost).toEqual([1]);
     expect(endedIn(one.view, record)).toBe("key_revoked");
     await ignorant.feed.read();
     expect(endedIn(ignorant.view, record)).toBe("key_revoked");
-    expect(endedIn((await startInstance()).view, record)).toBe("key_revoked");
+    expect(endedIn((await startInstance(redis.port)).view, record)).toBe("key_revoked");
     // Without the merge: what the snapshot alone tells would have forgotten it.
     await redis.cli("FLUSHALL");
     const alone = createRevocationView();
@@ -241,37 +168,8 @@ describe("a store that has lost its writes brings no key back", () => {
   });
 });
 
-/** Bytes that the primary has written and its replica has not acknowledged. */
-function unacknowledged(info: string): number {
-  const written = Number(/master_repl_offset:(\d+)/.exec(info)?.[1]);
-  return written - Number(/slave0:.*offset=(\d+)/.exec(info)?.[1]);
-}
-
-/** A primary with a replica, behind a relay that leads to the primary at first. */
-async function startReplicated(): Promise<{ readonly relay: FaultRelay; readonly replica: TestedRedis }> {
-  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
-  const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
-  const relay = await startFaultRelay(primary.port);
-  endings.push(
-    () => primary.stop(),
-    () => replica.stop(),
-    () => relay.close(),
-  );
-  await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
-  // What it was sent it may still be loading.
-  await expect
-    .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
-    .toContain("master_link_status:up");
-  // And the primary counts it only from its first acknowledgement on, which it repeats but once a second.
-  await primary.cli("SET", "acknowledged", "1");
-  await expect
-    .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
-    .toBe(0);
-  return { relay, replica };
-}
-
 test("an entry that a later version wrote is passed over, not taken for the end of the feed", async () => {
-  const one = await startInstance();
+  const one = await startInstance(redis.port);
   const record = newRecord();
   const standing = encodeFeedEntry(standingOf({ ...record, version: 2, revokedAt: NOW }));
   for (const text of ['["z","?"]', "no list", standing]) {
@@ -284,7 +182,7 @@ test("an entry that a later version wrote is passed over, not taken for the end 
 });
 
 test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said not to be durable", async () => {
-  const { client } = await startInstance();
+  const { client } = await startInstance(redis.port);
   const store = (waitReplicas: number, of: RedisClient) =>
     createKeyStore(of, {
       recordRetentionSeconds: 1,
@@ -300,31 +198,9 @@ test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said
   expect(await store(2, replicated.client).commit(change())).toMatchObject({ durable: false });
 });
 
-/** The primary goes with the last writes; meanwhile somebody was on the replica already. */
-async function failover(
-  early: (elsewhere: Instance, record: KeyRecord) => Promise<void>,
-  last: (one: Instance, record: KeyRecord) => Promise<void>,
-) {
-  const { relay, replica } = await startReplicated();
-  const one = await startInstance(relay.port);
-  const record = await put(one, newRecord());
-  await one.feed.read();
-  await expect.poll(() => replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
-  await replica.cli("REPLICAOF", "NO", "ONE");
-  await last(one, record);
-  await one.feed.read();
-  relay.leadTo(replica.port);
-  const elsewhere = await startInstance(replica.port);
-  await early(elsewhere, record);
-  await readUntilWell(one);
-  await readUntilWell(one);
-  await readUntilWell(elsewhere);
-  return { one, elsewhere, record, replica };
-}
-
 describe("whatever is lost, and whatever was written meanwhile", () => {
   test("lost standings in one epoch, then a gap: stays revoked", async () => {
-    const [one, two] = [await startInstance(), await startInstance()];
+    const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const gone = await revoked(one);
     await two.feed.read();
     expect(endedIn(two.view, gone)).toBe("key_revoked");
@@ -397,7 +273,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
   });
 
   test("a store that takes no writes is still read", async () => {
-    const one = await startInstance();
+    const one = await startInstance(redis.port);
     const gone = await revoked(one);
     await one.feed.read();
     await redis.cli("FLUSHALL");
@@ -411,7 +287,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
   });
 
   test("a revocation repeated while too few replicas have it is not acknowledged", async () => {
-    const { client, view } = await startInstance();
+    const { client, view } = await startInstance(redis.port);
     const store = createKeyStore(client, {
       recordRetentionSeconds: 1,
       waitReplicas: 1,
@@ -420,7 +296,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
     });
     const record = newRecord();
     await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
-    const registry = { store, view, nowMs: Date.now, newRandom: () => `r${made++}`, digest: String } as never;
+    const registry = { store, view, nowMs: Date.now, newRandom: () => randomUUID(), digest: String } as never;
     const origin = { caller: { kind: "admin", id: "t" } } as const;
     const { revokeOne } = await import("../../src/core/key-ending.ts");
     await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");

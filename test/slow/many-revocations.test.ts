@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { snapshot } from "../../src/redis/key-store.ts";
+import { fillWithEndedKeys } from "../support/ended-keys.ts";
+import { startRedis } from "../support/redis.ts";
+
+const KEYS = 100_000;
+/** Promised are 2 s; a machine that does much else is given more (`npm run bench:revocation` measures). */
+const LOADED_WITHIN_MS = 8000;
+
+test("100,000 ended keys are loaded, in portions that hold nobody up for long", async () => {
+  const redis = await startRedis();
+  await fillWithEndedKeys(redis, KEYS);
+  const client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
+  const view = createRevocationView();
+  const sinceMs = performance.now();
+  let largest = 0;
+  for await (const portion of snapshot(client, Math.floor(Date.now() / 1000))) {
+    view.apply(portion);
+    largest = Math.max(largest, portion.length);
+  }
+  expect(performance.now() - sinceMs).toBeLessThan(LOADED_WITHIN_MS);
+  expect(view.size()).toBe(KEYS);
+  expect(largest).toBeLessThan(1000);
+  await client.close();
+  await redis.stop();
+});

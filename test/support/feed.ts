@@ -1,0 +1,157 @@
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import type { RevocationView } from "../../src/core/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { createKeyStore } from "../../src/redis/key-store.ts";
+import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
+import type { FaultRelay } from "./fault-relay.ts";
+import { startFaultRelay } from "./fault-relay.ts";
+import type { TestedRedis } from "./redis.ts";
+import { startRedis, urlBy } from "./redis.ts";
+
+export const NOW = Math.floor(Date.now() / 1000);
+/** What the test that runs has opened; to be closed after it, in the reverse order. */
+export const endings: (() => Promise<unknown>)[] = [];
+
+/** Takes a rule away from what the feed works with, to show what it is for. */
+export interface LeaveOut {
+  readonly view: (view: RevocationView) => RevocationView;
+  readonly reading: (client: RedisClient) => RedisClient;
+}
+
+const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
+
+/** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
+export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
+  const place = { url: urlBy(port) };
+  const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
+  const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
+  const reading = leaveOut.reading(connected);
+  for (const one of [client, connected]) one.started();
+  endings.push(client.close, connected.close);
+  const view = leaveOut.view(createRevocationView());
+  const lost: number[] = [];
+  const filled: string[] = [];
+  const feed = createRevocationFeed({
+    reading,
+    blockMs: 50,
+    view,
+    monotonicMs: () => performance.now(),
+    nowMs: Date.now,
+    heard: (entry) => void filled.push(entry.kind),
+    lost: () => void lost.push(1),
+  });
+  const store = createKeyStore(client, {
+    recordRetentionSeconds: 86_400,
+    waitReplicas: 0,
+    replicaTimeoutMs: 100,
+    newRandom: randomUUID,
+  });
+  await feed.read();
+  return { client, view, feed, store, lost, filled };
+}
+
+export type Instance = Awaited<ReturnType<typeof startInstance>>;
+
+export function newRecord(): KeyRecord {
+  const id = randomUUID().replaceAll("-", "").slice(0, 22);
+  return {
+    keyId: `basic_${NOW}_${id}`,
+    family: `fam_${id}`,
+    familyStartedAt: NOW,
+    role: "basic",
+    scopes: [],
+    name: "n",
+    issuedAt: NOW,
+    expiresAt: NOW + 3600,
+    refreshAfter: NOW + 1800,
+    selfService: false,
+    disabled: false,
+    version: 1,
+  };
+}
+
+export async function put({ store }: Instance, record: KeyRecord): Promise<KeyRecord> {
+  const outcome = await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
+  expect(outcome.kind).toBe("committed");
+  return record;
+}
+
+export async function revoked(instance: Instance): Promise<KeyRecord> {
+  const record = await put(instance, newRecord());
+  return put(instance, { ...record, version: 2, revokedAt: NOW });
+}
+
+export function endedIn(view: RevocationView, record: KeyRecord) {
+  return view.ended(record, NOW * 1000);
+}
+
+/** Reads until nothing more is to come: an outage may take a few tries to be over. */
+export async function readUntilWell({ feed }: Pick<Instance, "feed">): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    try {
+      await feed.read();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error("the feed did not heal");
+}
+
+/** Bytes that the primary has written and its replica has not acknowledged. */
+function unacknowledged(info: string): number {
+  const written = Number(/master_repl_offset:(\d+)/.exec(info)?.[1]);
+  return written - Number(/slave0:.*offset=(\d+)/.exec(info)?.[1]);
+}
+
+/** A primary with a replica, behind a relay that leads to the primary at first. */
+export async function startReplicated(): Promise<{
+  readonly relay: FaultRelay;
+  readonly replica: TestedRedis;
+}> {
+  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+  const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
+  const relay = await startFaultRelay(primary.port);
+  endings.push(
+    () => primary.stop(),
+    () => replica.stop(),
+    () => relay.close(),
+  );
+  await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
+  // What it was sent it may still be loading.
+  await expect
+    .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
+    .toContain("master_link_status:up");
+  // And the primary counts it only from its first acknowledgement on, which it repeats but once a second.
+  await primary.cli("SET", "acknowledged", "1");
+  await expect
+    .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
+    .toBe(0);
+  return { relay, replica };
+}
+
+/** The primary goes with the last writes; meanwhile somebody was on the replica already. */
+export async function failover(
+  early: (elsewhere: Instance, record: KeyRecord) => Promise<void>,
+  last: (one: Instance, record: KeyRecord) => Promise<void>,
+) {
+  const { relay, replica } = await startReplicated();
+  const one = await startInstance(relay.port);
+  const record = await put(one, newRecord());
+  await one.feed.read();
+  await expect.poll(() => replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
+  await replica.cli("REPLICAOF", "NO", "ONE");
+  await last(one, record);
+  await one.feed.read();
+  relay.leadTo(replica.port);
+  const elsewhere = await startInstance(replica.port);
+  await early(elsewhere, record);
+  await readUntilWell(one);
+  await readUntilWell(one);
+  await readUntilWell(elsewhere);
+  return { one, elsewhere, record, replica };
+}

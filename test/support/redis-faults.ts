@@ -1,0 +1,80 @@
+import type { FaultRelay } from "./fault-relay.ts";
+import type { TestedRedis } from "./redis.ts";
+import { startRedis } from "./redis.ts";
+
+/** What is between an instance and its Redis, and can be hurt. */
+export interface Hurtable {
+  redis: TestedRedis;
+  readonly relay: FaultRelay;
+}
+
+/** Each fault that docs/failure-modes.md has an entry for, in its words. */
+export interface RedisFault {
+  readonly name: string;
+  /** Between the instance and Redis: other instances go on. */
+  readonly relayed: boolean;
+  begin(hurt: Hurtable): Promise<unknown> | unknown;
+  end(hurt: Hurtable): Promise<unknown> | unknown;
+}
+
+function onTheWay(name: string, fault: Parameters<FaultRelay["set"]>[0]): RedisFault {
+  return {
+    name,
+    relayed: true,
+    begin: ({ relay }) => relay.set(fault),
+    end: ({ relay }) => relay.set({ kind: "pass" }),
+  };
+}
+
+function commanded(name: string, begin: readonly string[], end: readonly string[]): RedisFault {
+  return {
+    name,
+    relayed: false,
+    begin: ({ redis }) => redis.cli(...begin),
+    end: ({ redis }) => redis.cli(...end),
+  };
+}
+
+/** So many that loading them, a millisecond each, takes as long as the other faults do. */
+const LOADED = 2000;
+const SLOWLY = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
+
+async function restartLoading(hurt: Hurtable): Promise<void> {
+  const { redis } = hurt;
+  await redis.cli("EVAL", `for i = 1, ${LOADED} do redis.call('SET', 'latchkey:loaded:' .. i, i) end`, "0");
+  await redis.cli("SAVE");
+  await redis.stop("SIGKILL");
+  // It is there, and answers LOADING, until all is loaded: which is when this resolves.
+  hurt.redis = await startRedis({ port: redis.port, dir: redis.dir, args: SLOWLY });
+}
+
+export const REDIS_FAULTS: readonly RedisFault[] = [
+  { name: "`LOADING`", relayed: false, begin: restartLoading, end: () => undefined },
+  onTheWay("Redis refuses connections", { kind: "refuse" }),
+  onTheWay("A black hole", { kind: "black-hole" }),
+  onTheWay("Redis answers late", { kind: "delay", ms: 5000 }),
+  onTheWay("Connections are reset in mid-command", { kind: "cut", afterBytes: 700 }),
+  onTheWay("Replies end early", { kind: "truncate", afterBytes: 2700 }),
+  commanded("`OOM`", ["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+  commanded("`READONLY`", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+  commanded("`WRONGTYPE`", ["SET", "latchkey:feed", "text"], ["DEL", "latchkey:feed"]),
+  commanded(
+    "`NOPERM`",
+    ["ACL", "SETUSER", "latchkey", "-evalsha", "-xread", "-mget"],
+    ["ACL", "SETUSER", "latchkey", "+evalsha", "+xread", "+mget"],
+  ),
+  {
+    name: "Redis's process is stopped",
+    relayed: false,
+    begin: ({ redis }) => process.kill(redis.pid, "SIGSTOP"),
+    end: ({ redis }) => process.kill(redis.pid, "SIGCONT"),
+  },
+  {
+    name: "Redis's process is killed, and comes back empty",
+    relayed: false,
+    begin: ({ redis }) => redis.stop("SIGKILL"),
+    async end(hurt) {
+      hurt.redis = await startRedis({ port: hurt.redis.port });
+    },
+  },
+];

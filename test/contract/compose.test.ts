@@ -6,24 +6,15 @@ import { parse } from "yaml";
 import { readConfig } from "../../src/config.ts";
 import { SETTINGS } from "../../src/settings.ts";
 import { COMPOSE_FOLDER, readCompose } from "../support/compose.ts";
-import { readDockerfile } from "../support/dockerfile.ts";
+import { imageEnvironment } from "../support/dockerfile.ts";
 import { newSecret } from "../support/keys.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const compose = readCompose();
 const latchkey = compose.services["latchkey"];
 
-/** What the image sets, and the service over it. */
-function environment(): Record<string, string> {
-  const instructions = readDockerfile(join(ROOT, "Dockerfile")).filter(({ name }) => name === "ENV");
-  const ofImage = instructions.flatMap(({ text }) =>
-    [...text.matchAll(/(\w+)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value] as const),
-  );
-  return { ...Object.fromEntries(ofImage), ...latchkey?.environment };
-}
-
 test("Latchkey would start in production with just what the image and the service give it", () => {
-  const config = readConfig(environment(), (path) => {
+  const config = readConfig({ ...imageEnvironment(), ...latchkey?.environment }, (path) => {
     expect(path).toMatch(/^\/run\/secrets\//);
     return newSecret();
   });

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 export interface Instruction {
   readonly name: string;
@@ -18,6 +19,17 @@ export function readDockerfile(path: string): readonly Instruction[] {
     const [, name = "", text = ""] = /^([A-Z]+)\s+(.*)$/.exec(line) ?? [];
     return { name, text };
   });
+}
+
+/** What the image of our Dockerfile sets in the environment. */
+export function imageEnvironment(): Readonly<Record<string, string>> {
+  const path = fileURLToPath(new URL("../../Dockerfile", import.meta.url));
+  const settings = readDockerfile(path).filter(({ name }) => name === "ENV");
+  return Object.fromEntries(
+    settings.flatMap(({ text }) =>
+      [...text.matchAll(/(\w+)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value] as const),
+    ),
+  );
 }
 
 /** What one stage leaves behind. */

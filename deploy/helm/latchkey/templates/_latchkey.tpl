@@ -1,0 +1,129 @@
+{{/* The environment: what the chart decides, under what `settings` says, and a path for every secret. */}}
+{{- define "latchkey.environment" -}}
+{{- $host := ternary "127.0.0.1" "0.0.0.0" (eq .Values.mode "sidecar") -}}
+{{- $environment := dict
+  "GRPC_LISTEN" (printf "%s:9191" $host)
+  "HTTP_LISTEN" (printf "%s:8000" $host)
+  "OPERATOR_LISTEN" "127.0.0.1:8001"
+  "OPS_LISTEN" "0.0.0.0:9464"
+  "DRAIN_SECONDS" (ternary "0" (toString .Values.drainSeconds) (eq .Values.mode "sidecar"))
+  "AUDIT_FILE" "off"
+  "DATA_DIR" "/data" -}}
+{{- if include "latchkey.policyConfigMap" . -}}
+{{- $_ := set $environment "POLICY_FILE" "/etc/latchkey/policy/latchkey.yaml" -}}
+{{- end -}}
+{{- range $name := .Values.secrets -}}
+{{- $_ := set $environment (printf "%s_FILE" $name) (printf "/run/secrets/latchkey/%s" $name) -}}
+{{- end -}}
+{{- range $name, $_ := .Values.secretsElsewhere -}}
+{{- $_ := set $environment (printf "%s_FILE" $name) (printf "/run/secrets/latchkey/%s" $name) -}}
+{{- end -}}
+{{- range $door, $tls := .Values.tls -}}
+{{- if $tls.secretName -}}
+{{- $_ := set $environment (printf "%s_TLS_CERT" (upper $door)) (printf "/run/tls/%s/tls.crt" $door) -}}
+{{- $_ := set $environment (printf "%s_TLS_KEY" (upper $door)) (printf "/run/tls/%s/tls.key" $door) -}}
+{{- if $tls.clientCa -}}
+{{- $_ := set $environment (printf "%s_TLS_CLIENT_CA" (upper $door)) (printf "/run/tls/%s/ca.crt" $door) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := .Values.settings -}}
+{{- $_ := set $environment $name (toString $value) -}}
+{{- end -}}
+{{- range $name, $value := $environment }}
+- { name: {{ $name }}, value: {{ $value | quote }} }
+{{- end }}
+{{- end }}
+
+{{/* The container's fields, but for what differs between a service and a sidecar. */}}
+{{- define "latchkey.container" -}}
+name: latchkey
+image: {{ include "latchkey.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env: {{- include "latchkey.environment" . | trim | nindent 2 }}
+ports:
+  - { name: grpc, containerPort: 9191 }
+  - { name: http, containerPort: 8000 }
+  - { name: ops, containerPort: 9464 }
+# It listens only once it has the state of the fleet.
+startupProbe:
+  httpGet: { path: /livez, port: ops }
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet: { path: /livez, port: ops }
+  periodSeconds: 10
+  timeoutSeconds: 3
+readinessProbe:
+  httpGet: { path: /readyz, port: ops }
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+securityContext:
+  runAsUser: 10001
+  runAsGroup: 10001
+  {{- include "latchkey.containerSecurity" . | nindent 2 }}
+resources: {{- toYaml .Values.resources | nindent 2 }}
+volumeMounts:
+  - { name: latchkey-secrets, mountPath: /run/secrets/latchkey, readOnly: true }
+  - { name: latchkey-data, mountPath: /data }
+  {{- if include "latchkey.policyConfigMap" . }}
+  # A folder and no subPath, so that a new version arrives.
+  - { name: latchkey-policy, mountPath: /etc/latchkey/policy, readOnly: true }
+  {{- end }}
+  {{- range $door, $tls := .Values.tls }}
+  {{- if $tls.secretName }}
+  - { name: latchkey-tls-{{ $door }}, mountPath: /run/tls/{{ $door }}, readOnly: true }
+  {{- end }}
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "latchkey.volumes" -}}
+- name: latchkey-secrets
+  projected:
+    # Only Latchkey's container mounts them, and it is of no group of the pod's.
+    defaultMode: 0444
+    sources:
+      - secret:
+          name: {{ .Values.secretName }}
+          items:
+            {{- range .Values.secrets }}
+            - { key: {{ . }}, path: {{ . }} }
+            {{- end }}
+      {{- range $name, $place := .Values.secretsElsewhere }}
+      - secret:
+          name: {{ $place.name }}
+          items: [{ key: {{ $place.key | quote }}, path: {{ $name }} }]
+      {{- end }}
+# Holds nothing that must last: keys live in Redis.
+- { name: latchkey-data, emptyDir: { sizeLimit: 64Mi } }
+{{- with include "latchkey.policyConfigMap" . }}
+- { name: latchkey-policy, configMap: { name: {{ . }} } }
+{{- end }}
+{{- range $door, $tls := .Values.tls }}
+{{- if $tls.secretName }}
+- { name: latchkey-tls-{{ $door }}, secret: { secretName: {{ $tls.secretName }}, defaultMode: 0444 } }
+{{- end }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "latchkey.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "latchkey.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: { drop: [ALL] }
+seccompProfile: { type: RuntimeDefault }
+{{- end }}

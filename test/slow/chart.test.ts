@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest";
+import { byKind, renderChart, runHelm } from "../support/chart.ts";
+import { SHAPES } from "../support/chart-shapes.ts";
+import { customProblems, isCustom, kubernetesProblems } from "../support/manifests.ts";
+
+/** What Chart.yaml asks for at least, and the newest that the schemas know. */
+const KUBERNETES_VERSIONS = ["1.30", "1.37"];
+
+describe.each(Object.entries(SHAPES))("the chart %s", (_, values) => {
+  test("passes Helm's linter without a warning", async () => {
+    const { status, said } = await runHelm(["lint", "--strict"], values);
+    expect([status, said]).toEqual([0, expect.not.stringContaining("WARNING")]);
+  });
+
+  test("renders what the oldest and the newest Kubernetes take", async () => {
+    const builtIn = (await renderChart(values)).filter((one) => !isCustom(one));
+    for (const version of KUBERNETES_VERSIONS) expect(await kubernetesProblems(builtIn, version)).toEqual([]);
+  });
+});
+
+test("what it renders for the Prometheus operator is what that takes", async () => {
+  const shapes = await Promise.all(Object.values(SHAPES).map((values) => renderChart(values)));
+  const custom = shapes.flat().filter(isCustom);
+  expect(new Set(custom.map(({ kind }) => kind))).toEqual(new Set(["ServiceMonitor", "PodMonitor"]));
+  expect(customProblems(custom)).toEqual([]);
+});
+
+test("the checks see what is wrong", async () => {
+  const resources = await renderChart({ monitoring: { monitors: true } });
+  const spoil = (kind: string, spec: object) => [{ ...byKind(resources, kind), spec }];
+  const wrong = await kubernetesProblems(spoil("PodDisruptionBudget", { minimum: 1 }), "1.37");
+  expect(wrong.join()).toContain("'minimum' was unexpected");
+  expect(customProblems(spoil("ServiceMonitor", { selector: {}, endpoints: 1 })).join()).toContain(
+    "endpoints",
+  );
+  const unknown = customProblems(spoil("ServiceMonitor", { selector: {}, endpoints: [], endpoint: [] }));
+  expect(unknown.join()).toContain("'\"endpoint\"' does not exist");
+});
+
+describe("values that cannot be meant are refused, with a sentence", () => {
+  test.each([
+    ["an unknown value", { replicaCount: 2 }, "replicaCount"],
+    ["an unknown mode", { mode: "daemonset" }, "mode"],
+    ["no Redis", { secrets: ["JWT_SECRET"] }, "REDIS_URL"],
+    ["a secret among the settings", { settings: { JWT_SECRET: "x" } }, "JWT_SECRET"],
+    ["a door that the chart decides", { settings: { GRPC_LISTEN: "0.0.0.0:1" } }, "GRPC_LISTEN"],
+    ["a setting that is none by its form", { settings: { "log-level": "warn" } }, "log-level"],
+    ["a Secret without a name", { secretName: "" }, "secretName"],
+    ["a Secret elsewhere without a key", { secretsElsewhere: { REDIS_URL: { name: "x" } } }, "key"],
+    ["a digest that is none", { image: { digest: "latest" } }, "digest"],
+    ["a negative drain", { drainSeconds: -1 }, "drainSeconds"],
+    ["replicas as a word", { replicas: "two" }, "replicas"],
+    ["a budget that stops every drain", { podDisruptionBudget: { maxUnavailable: 0 } }, "maxUnavailable"],
+    ["a port that Latchkey has", { mode: "sidecar", sidecar: { port: 9191 } }, "port"],
+    ["a privileged port", { mode: "sidecar", sidecar: { port: 80 } }, "port"],
+    ["two policies", { policy: "roles: {}", policyConfigMap: "ours" }, "policyConfigMap"],
+    ["one port for both sides", { mode: "sidecar", sidecar: { upstreamPort: 10_000 } }, "upstreamPort"],
+    ["fewer at most than at least", { autoscaling: { enabled: true, maxReplicas: 1 } }, "maxReplicas"],
+  ])("%s", async (_, values, named) => {
+    const { status, said } = await runHelm(["template", "latchkey"], values);
+    expect(status).not.toBe(0);
+    expect(said).toContain(named);
+  });
+});

@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import protobuf from "protobufjs";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { meshConfigProto } from "../../scripts/checkers.ts";
+import { readResources } from "../support/chart.ts";
+import { customProblems } from "../support/manifests.ts";
+
+const read = (path: string) =>
+  readFileSync(fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url)), "utf8");
+
+describe.each(["istio/authorization.yaml", "envoy-gateway/latchkey.yaml"])("deploy/%s", (path) => {
+  test("is what the CRDs take, and has no member that they do not know", () => {
+    expect(customProblems(readResources(read(path)))).toEqual([]);
+  });
+});
+
+describe("deploy/istio/mesh.yaml", () => {
+  test("has only fields and values that Istio's mesh configuration has", async () => {
+    const { root } = protobuf.parse(readFileSync(await meshConfigProto(), "utf8"));
+    const type = root.lookupType("istio.mesh.v1alpha1.MeshConfig");
+    const { meshConfig } = parse(read("istio/mesh.yaml"));
+    expect(unknownFields(type, meshConfig)).toEqual([]);
+    const wrong = { extensionProviders: [{ name: "x", envoyExtAuthzGrpc: { servise: "x", port: "9191" } }] };
+    expect(unknownFields(type, wrong)).toEqual(["servise", "port: 9191"]);
+    expect(unknownFields(type, { pathNormalization: { normalization: "ALL" } })).toEqual([
+      "normalization: ALL",
+    ]);
+  });
+
+  test("names what the AuthorizationPolicy asks for", () => {
+    const [policy] = readResources(read("istio/authorization.yaml"));
+    const provider = { name: parse(read("istio/mesh.yaml")).meshConfig.extensionProviders[0].name };
+    expect(policy).toMatchObject({ spec: { action: "CUSTOM", provider } });
+  });
+});
+
+/** Members that the message does not have, at every depth, and values that are not of their field's type. */
+function unknownFields(type: protobuf.Type, value: object): string[] {
+  return Object.entries(value).flatMap(([name, member]) => {
+    const field = type.fields[name];
+    if (field === undefined) return [name];
+    const items: readonly unknown[] = Array.isArray(member) ? member : [member];
+    return items.flatMap((item) => unknownIn(field, item));
+  });
+}
+
+function unknownIn(field: protobuf.Field, item: unknown): string[] {
+  const inner = field.parent?.lookup(field.type);
+  if (inner instanceof protobuf.Type && typeof item === "object" && item !== null)
+    return unknownFields(inner, item);
+  const isRight =
+    inner instanceof protobuf.Enum
+      ? Object.hasOwn(inner.values, String(item))
+      : typeof item === ({ bool: "boolean", uint32: "number" }[field.type] ?? "string");
+  return isRight ? [] : [`${field.name}: ${String(item)}`];
+}

@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import type { Values } from "./chart.ts";
+
+const policy = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8");
+const monitoring = { monitors: true, labels: { release: "prometheus" } };
+const from = (name: string) => [
+  { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } },
+];
+
+/** Every shape that the chart's values take: each of its `if`s both ways. */
+export const SHAPES: Readonly<Record<string, Values>> = {
+  "as it comes": {},
+  "with all that it can have": {
+    image: { repository: "registry.example.com/latchkey", digest: `sha256:${"0".repeat(64)}` },
+    imagePullSecrets: [{ name: "registry" }],
+    policy,
+    settings: { ALLOW_CLEARTEXT: "", LOG_LEVEL: "warn", JWT_ISSUER: "example", GRPC_TRUSTED_HOPS: 1 },
+    tls: { grpc: { secretName: "grpc-tls", clientCa: true }, http: { secretName: "http-tls" } },
+    podAnnotations: { "example.com/a": "b" },
+    podLabels: { team: "platform" },
+    extraVolumes: [{ name: "ca", configMap: { name: "redis-ca" } }],
+    extraVolumeMounts: [{ name: "ca", mountPath: "/etc/redis-ca", readOnly: true }],
+    monitoring,
+    autoscaling: { enabled: true },
+    podDisruptionBudget: { maxUnavailable: "50%" },
+    serviceAccount: { name: "keys", annotations: { "example.com/role": "keys" } },
+    nodeSelector: { "kubernetes.io/arch": "amd64" },
+    tolerations: [{ key: "dedicated", operator: "Exists", effect: "NoSchedule" }],
+    affinity: { nodeAffinity: {} },
+    topologySpreadConstraints: [
+      { topologyKey: "kubernetes.io/hostname", maxSkew: 2, whenUnsatisfiable: "DoNotSchedule" },
+    ],
+    priorityClassName: "system-cluster-critical",
+    networkPolicy: {
+      enabled: true,
+      grpcFrom: from("ingress"),
+      httpFrom: from("web"),
+      opsFrom: from("monitoring"),
+      egress: [{ ports: [{ port: 6379, protocol: "TCP" }], to: from("redis") }],
+    },
+  },
+  "with what others have made": {
+    fullnameOverride: "keys",
+    policyConfigMap: "our-policy",
+    secrets: ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"],
+    secretsElsewhere: { REDIS_PASSWORD: { name: "redis-auth", key: "password" } },
+    settings: {
+      ALLOW_CLEARTEXT: "grpc,http",
+      REDIS_HOST: "redis",
+      REDIS_USERNAME: "latchkey",
+      REDIS_TLS: true,
+    },
+    serviceAccount: { create: false },
+    podDisruptionBudget: { enabled: false },
+    networkPolicy: { enabled: true, grpcFrom: from("ingress") },
+    replicas: 1,
+    drainSeconds: 60,
+  },
+  "as sidecars": { mode: "sidecar" },
+  "as sidecars, with the demo": {
+    mode: "sidecar",
+    policy,
+    monitoring,
+    sidecar: { port: 15000, upstreamPort: 3000, demo: { enabled: true } },
+  },
+};

@@ -1,5 +1,5 @@
 import type { Attributes, Context, SpanContext } from "@opentelemetry/api";
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
+import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
 import type { Decision } from "../core/decision.ts";
 import { REFUSALS } from "../core/decision.ts";
 import type { Mode } from "../core/policy.ts";
@@ -60,15 +60,14 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const url = `${options.endpoint.replace(/\/$/, "")}/v1/traces`;
   const headers = { ...options.headers };
   const exporter = new otlp.OTLPTraceExporter({ url, headers, timeoutMillis: SEND_WITHIN_MS });
-  const provider = new sdk.TracerProvider({
+  const provider = new sdk.BasicTracerProvider({
     resource: resources.resourceFromAttributes({
       "service.name": "latchkey",
       "service.version": options.version,
     }),
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(options.sample) }),
     spanProcessors: [
-      new sdk.BatchSpanProcessor({
-        exporter: telling(exporter, options.sent),
+      new sdk.BatchSpanProcessor(telling(exporter, options.sent), {
         maxQueueSize: MAX_WAITING,
         scheduledDelayMillis: 500,
       }),
@@ -178,7 +177,7 @@ async function loadPackages() {
       import("@opentelemetry/core"),
       import("@opentelemetry/exporter-trace-otlp-proto"),
       import("@opentelemetry/resources"),
-      import("@opentelemetry/sdk-trace"),
+      import("@opentelemetry/sdk-trace-base"),
     ]);
     return { api, core, otlp, resources, sdk };
   } catch (cause) {

@@ -6,6 +6,9 @@ const ROOT = new URL("../", import.meta.url);
 /** What the chart carries of files that live elsewhere, for Helm reads nothing outside of it: a copy, and its source. */
 export const CHART_FILES: Readonly<Record<string, string>> = {
   "deploy/helm/latchkey/files/sidecar.yaml": "envoy/sidecar.yaml",
+  "deploy/helm/latchkey/files/alerts.yaml": "deploy/prometheus/alerts.yaml",
+  "deploy/helm/latchkey/files/recording.yaml": "deploy/prometheus/recording.yaml",
+  "deploy/helm/latchkey/files/latchkey.json": "deploy/grafana/latchkey.json",
 };
 
 /** Brings the copies up to date: `npm run chart`. A test says when that is needed. */

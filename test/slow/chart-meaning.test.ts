@@ -2,31 +2,17 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { helm } from "../../scripts/checkers.ts";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
-import { readConfig } from "../../src/config.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
-import { SETTINGS } from "../../src/settings.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import type { TestedCa } from "../support/certificates.ts";
-import { createCa } from "../support/certificates.ts";
 import type { Resource } from "../support/chart.ts";
-import { byKind, CHART, podOf, renderChart, runHelm } from "../support/chart.ts";
+import { byKind, CHART, podOf, renderChart, runHelm, serviceOf } from "../support/chart.ts";
 import { SHAPES } from "../support/chart-shapes.ts";
-import { imageEnvironment } from "../support/dockerfile.ts";
-import { newSecret } from "../support/keys.ts";
 
-const PODS = Object.entries(SHAPES).filter(([name]) => name !== "as sidecars");
-const service = z.object({
-  spec: z.object({
-    clusterIP: z.string().optional(),
-    selector: z.record(z.string(), z.string()),
-    ports: z.array(z.object({ name: z.string(), port: z.number(), targetPort: z.string() })),
-  }),
-});
 const text = (config: Resource, key: string) =>
   z.object({ data: z.record(z.string(), z.string()) }).parse(config).data[key] ?? "";
 
@@ -36,78 +22,10 @@ function folder(): string {
   return made;
 }
 
-let ca: TestedCa;
-beforeAll(async () => {
-  ca = await createCa();
-});
-
-/** A file of a certificate, in place of one that is mounted in a pod. */
-function realCertificate(path: string, mounted: readonly string[]): string {
-  const [, folder = "", file = ""] = /^(\/run\/tls\/\w+)\/([\w.]+)$/.exec(path) ?? [];
-  if (folder === "") return path;
-  expect(mounted).toContain(folder);
-  return { "tls.crt": ca.certFile, "tls.key": ca.keyFile, "ca.crt": ca.certFile }[file] ?? path;
-}
-
-describe.each(PODS)("a pod of the chart %s", (_, values) => {
-  test("starts Latchkey in production, with every secret from a file that is mounted", async () => {
-    const { all, volumes } = podOf(await renderChart(values));
-    const latchkey = all.find(({ name }) => name === "latchkey");
-    const mounted = latchkey?.volumeMounts.map(({ mountPath }) => mountPath) ?? [];
-    const env = Object.fromEntries(
-      latchkey?.env.map(({ name, value }) => [name, realCertificate(value, mounted)]) ?? [],
-    );
-    const isSetting = (name: string) => Object.hasOwn(SETTINGS, name);
-    const isKnown = (name: string) => isSetting(name) || isSetting(name.replace(/_FILE$/, ""));
-    expect(Object.keys(env).filter((name) => !isKnown(name))).toEqual([]);
-    const secrets = JSON.stringify(volumes.find(({ name }) => name === "latchkey-secrets"));
-    const config = readConfig({ ...imageEnvironment(), ...env }, (path) => {
-      expect(path).toMatch(/^\/run\/secrets\/latchkey\//);
-      expect(secrets).toContain(`"path":"${path.split("/").at(-1)}"`);
-      return path.endsWith("REDIS_URL") ? "rediss://latchkey:a-password@redis:6379" : newSecret();
-    });
-    expect(config).toMatchObject({ ok: true, settings: { ENVIRONMENT: "production", STORE: "redis" } });
-  });
-
-  test("has what Pod Security calls restricted, and a root that nobody writes to", async () => {
-    const pod = podOf(await renderChart(values));
-    expect(pod.automountServiceAccountToken).toBe(false);
-    expect(pod.securityContext).toMatchObject({
-      runAsNonRoot: true,
-      seccompProfile: { type: "RuntimeDefault" },
-    });
-    for (const { securityContext } of pod.all)
-      expect(securityContext).toMatchObject({
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        runAsNonRoot: true,
-        capabilities: { drop: ["ALL"] },
-      });
-  });
-
-  test("is not confused by other Services: REDIS_PORT of a Service called redis is no setting", async () => {
-    expect(podOf(await renderChart(values)).enableServiceLinks).toBe(false);
-  });
-
-  test("mounts only volumes that it has, and its Services find it and its ports", async () => {
-    const resources = await renderChart(values);
-    const pod = podOf(resources);
-    const volumes = pod.volumes.map(({ name }) => name);
-    const mounted = pod.all.flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name));
-    expect(new Set(mounted)).toEqual(new Set(volumes));
-    const ports = pod.all.flatMap((container) => container.ports.map(({ name }) => name));
-    for (const one of resources.filter(({ kind }) => kind === "Service")) {
-      const { spec } = service.parse(one);
-      expect(pod.labels).toMatchObject(spec.selector);
-      expect(ports).toEqual(expect.arrayContaining(spec.ports.map(({ targetPort }) => targetPort)));
-    }
-  });
-});
-
 test("the service has a headless name for gRPC and metrics, and one address for the key API and meshes", async () => {
   const resources = await renderChart({});
-  const headless = service.parse(byKind(resources, "Service", "latchkey-headless")).spec;
-  const one = service.parse(byKind(resources, "Service", "latchkey")).spec;
+  const headless = serviceOf(byKind(resources, "Service", "latchkey-headless"));
+  const one = serviceOf(byKind(resources, "Service", "latchkey"));
   expect(headless.clusterIP).toBe("None");
   expect(one.clusterIP).toBeUndefined();
   expect([headless, one].map(({ ports }) => ports.map(({ name, port }) => `${name} ${port}`))).toEqual([
@@ -158,6 +76,21 @@ test("the policy arrives as it was given, and Latchkey takes it", async () => {
   expect(arrived.trim()).toBe(given.trim());
   const parsed = parsePolicy({ text: arrived, fileName: "latchkey.yaml", ttlSeconds: new Map() });
   expect(parsed.ok).toBe(true);
+});
+
+test("rules and dashboard are those of this repository, and the metrics come under the name that they ask for", async () => {
+  const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
+  for (const mode of ["service", "sidecar"]) {
+    const monitoring = { monitors: true, rules: true, dashboard: true };
+    const resources = await renderChart({ mode, monitoring });
+    const groups = ["recording", "alerts"].flatMap((name) => parse(read(`prometheus/${name}.yaml`)).groups);
+    expect(byKind(resources, "PrometheusRule")["spec"]).toEqual({ groups });
+    const dashboard = byKind(resources, "ConfigMap", "latchkey-dashboard");
+    expect(JSON.parse(text(dashboard, "latchkey.json"))).toEqual(JSON.parse(read("grafana/latchkey.json")));
+    const monitor = byKind(resources, mode === "service" ? "ServiceMonitor" : "PodMonitor");
+    expect(JSON.stringify(monitor)).toContain('{"targetLabel":"job","replacement":"latchkey"}');
+    expect(read("prometheus/alerts.yaml")).toContain('{job="latchkey"}');
+  }
 });
 
 test("another chart takes the sidecars into a pod of its own", async () => {

@@ -21,7 +21,9 @@ describe.each(Object.entries(SHAPES))("the chart %s", (_, values) => {
 test("what it renders for the Prometheus operator is what that takes", async () => {
   const shapes = await Promise.all(Object.values(SHAPES).map((values) => renderChart(values)));
   const custom = shapes.flat().filter(isCustom);
-  expect(new Set(custom.map(({ kind }) => kind))).toEqual(new Set(["ServiceMonitor", "PodMonitor"]));
+  expect(new Set(custom.map(({ kind }) => kind))).toEqual(
+    new Set(["ServiceMonitor", "PodMonitor", "PrometheusRule"]),
+  );
   expect(customProblems(custom)).toEqual([]);
 });
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Values } from "./chart.ts";
 
 const policy = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8");
-const monitoring = { monitors: true, labels: { release: "prometheus" } };
+const monitoring = { monitors: true, rules: true, dashboard: true, labels: { release: "prometheus" } };
 const from = (name: string) => [
   { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } },
 ];
@@ -42,7 +42,7 @@ export const SHAPES: Readonly<Record<string, Values>> = {
   "with what others have made": {
     fullnameOverride: "keys",
     policyConfigMap: "our-policy",
-    secrets: ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"],
+    secrets: ["JWT_KEYS", "JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"],
     secretsElsewhere: { REDIS_PASSWORD: { name: "redis-auth", key: "password" } },
     settings: {
       ALLOW_CLEARTEXT: "grpc,http",

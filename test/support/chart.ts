@@ -93,6 +93,19 @@ export function podOf(resources: readonly Resource[]) {
   return { labels: metadata.labels, ...spec, all: [...spec.initContainers, ...spec.containers] };
 }
 
+const service = z.object({
+  spec: z.object({
+    clusterIP: z.string().optional(),
+    selector: z.record(z.string(), z.string()),
+    ports: z.array(z.object({ name: z.string(), port: z.number(), targetPort: z.string() })),
+  }),
+});
+
+/** What a Service says. */
+export function serviceOf(one: Resource) {
+  return service.parse(one).spec;
+}
+
 /** The one resource of this kind, and of this name where it says one. */
 export function byKind(resources: readonly Resource[], kind: string, name?: string): Resource {
   const found = resources.filter(

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import { debianTool } from "./debian.ts";
+import { findOnPath } from "./tools.ts";
+
+/** What checks systemd's units, and where its library is when it is not the system's. */
+export interface SystemdAnalyze {
+  readonly program: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The `systemd-analyze` on the PATH, else Debian's. It needs no running systemd. */
+export async function systemdAnalyze(): Promise<SystemdAnalyze> {
+  const onPath = await findOnPath("systemd-analyze");
+  if (onPath !== undefined) return { program: onPath, env: {} };
+  const packages = [
+    "systemd",
+    "libsystemd-shared",
+    "libsystemd0",
+    "libseccomp2",
+    "libkmod2",
+    "libfdisk1",
+    "libcryptsetup12",
+  ];
+  const root = await debianTool({ name: "systemd", packages, program: "usr/bin/systemd-analyze" });
+  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+  const libraries = [
+    `lib/${triplet}`,
+    `usr/lib/${triplet}`,
+    `lib/${triplet}/systemd`,
+    `usr/lib/${triplet}/systemd`,
+  ];
+  const LD_LIBRARY_PATH = libraries.map((path) => join(root, path)).join(":");
+  return { program: join(root, "usr/bin/systemd-analyze"), env: { LD_LIBRARY_PATH } };
+}

@@ -29,26 +29,9 @@ export function buildProgram(io: Io): Program {
     .exitOverride()
     .helpCommand(false)
     .showHelpAfterError("(--help says how)");
-  program
-    .command("serve")
-    .description("run an instance; settings come from the environment (docs/settings.md)")
-    .action(async () => {
-      // Only whoever serves waits for everything that serving needs.
-      const { serve } = await import("./serve.ts");
-      exitCode = await serve(io);
-    });
-  const finish = (code: number) => {
+  addCommands(program, io, (code) => {
     exitCode = code;
-  };
-  addKeysCommand(program, io, finish);
-  addLimitsCommand(program, io, finish);
-  addImportCommand(program, io, finish);
-  addMigrationCommand(program, io, finish);
-  addExplainCommand(program, io, finish);
-  addPolicyCommand(program, io, finish);
-  addSmokeCommand(program, io, finish);
-  addAuditCommand(program, io, finish);
-  addSecretsCommand(program, io, finish);
+  });
   return {
     async run(args) {
       try {
@@ -60,4 +43,25 @@ export function buildProgram(io: Io): Program {
       }
     },
   };
+}
+
+/** Every command, each in a file of its own. */
+export function addCommands(program: Command, io: Io, finish: (code: number) => void): void {
+  program
+    .command("serve")
+    .description("run an instance; settings come from the environment (docs/settings.md)")
+    .action(async () => {
+      // Only whoever serves waits for everything that serving needs.
+      const { serve } = await import("./serve.ts");
+      finish(await serve(io));
+    });
+  addKeysCommand(program, io, finish);
+  addLimitsCommand(program, io, finish);
+  addImportCommand(program, io, finish);
+  addMigrationCommand(program, io, finish);
+  addExplainCommand(program, io, finish);
+  addPolicyCommand(program, io, finish);
+  addSmokeCommand(program, io, finish);
+  addAuditCommand(program, io, finish);
+  addSecretsCommand(program, io, finish);
 }

@@ -1,20 +1,17 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/problem.ts";
 import { DENY_REASONS, REFUSALS } from "../../src/core/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { SETTINGS } from "../../src/settings.ts";
 import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const read = (path: string) => readFileSync(join(root, path), "utf8");
-const documents = [
-  ...readdirSync(root),
-  ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`),
-].filter((name) => name.endsWith(".md"));
+const root = ROOT;
+const read = readDocument;
 
 test("docs/settings.md has every setting, with the default and meaning of the code, and no other", () => {
   const rows = read("docs/settings.md")
@@ -68,18 +65,47 @@ test("docs/policy.md names every field of the policy file", () => {
   expect(fields.filter((name) => !text.includes(name))).toEqual([]);
 });
 
-test("every link between the documents leads somewhere, and every file that SECURITY.md names is there", () => {
-  const missing: string[] = [];
-  for (const document of documents) {
-    for (const [, target = ""] of read(document).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
-      if (!/^https?:/.test(target) && !existsSync(join(root, dirname(document), target)))
-        missing.push(`${document}: ${target}`);
-    }
-  }
-  for (const [, path = ""] of read("SECURITY.md").matchAll(/`((?:src|test|envoy)\/[\w./-]+)`/g)) {
-    if (!existsSync(join(root, path))) missing.push(`SECURITY.md: ${path}`);
-  }
+test("every link between the documents leads somewhere, to a heading that is there where it names one", () => {
+  const broken = DOCUMENTS.flatMap((document) =>
+    [...readDocument(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
+      .filter(([, target = "", anchor]) => !leadsSomewhere(document, target, anchor))
+      .map(([link]) => `${document}: ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+function leadsSomewhere(document: string, target: string, anchor: string | undefined): boolean {
+  const path = target === "" ? document : join(dirname(document), target);
+  if (!existsSync(join(root, path))) return false;
+  return anchor === undefined || anchorsOf(read(path)).has(anchor);
+}
+
+test("what a document leads to is in the package as well, where the document is", () => {
+  const { files } = z.object({ files: z.array(z.string()) }).parse(JSON.parse(read("package.json")));
+  const isShipped = (path: string) =>
+    files.some((file) => `${path}/`.startsWith(`${file}/`) || file.startsWith(`${path}/`));
+  const missing = DOCUMENTS.filter((document) => document === "README.md" || isShipped(document)).flatMap(
+    (document) =>
+      [...readDocument(document).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)]
+        .map(([, target = ""]) => join(dirname(document), target).replace(/\/$/, ""))
+        .filter((path) => path !== "README.md" && !isShipped(path))
+        .map((path) => `${document}: ${path}`),
+  );
   expect(missing).toEqual([]);
+});
+
+test("every threat in SECURITY.md names a test that is there", () => {
+  const rows = read("SECURITY.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && !line.startsWith("| threat"));
+  expect(rows.length).toBeGreaterThan(15);
+  for (const row of rows) {
+    const files = [...(row.split("|").at(-2) ?? "").matchAll(/`([^`]+)`/g)].map(([, path = ""]) => path);
+    expect([row, files.length > 0 && files.every((path) => existsSync(join(root, path)))]).toEqual([
+      row,
+      true,
+    ]);
+  }
 });
 
 test("ARCHITECTURE.md names every room, and README.md keeps to 150 lines", () => {

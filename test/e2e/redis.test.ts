@@ -141,6 +141,10 @@ describe("two instances on one Redis", () => {
     await stranger.stop();
   });
 
+  test("are never refused a command: the user that is shipped may do all that they do", async () => {
+    expect(await redis.cli("ACL", "LOG")).toBe("");
+  });
+
   test("list the keys where the guide looks for them, and hold no key", async () => {
     const key = await operatorOf(instances[0]).register({ name: "looked for", key_type: "contributor" });
     const names = (await redis.cli("--scan", "--pattern", "api_key:*")).split("\n");

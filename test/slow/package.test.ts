@@ -49,6 +49,8 @@ describe("the package, installed in an empty folder", () => {
         "dist/main.js",
         "dist/client/index.d.ts",
         "latchkey.yaml",
+        "dist/browser/api-auth-migration.js",
+        "deploy/helm/latchkey/Chart.yaml",
         ...readdirSync(join(ROOT, "proto")).map((name) => `proto/${name}`),
         ...scripts.map((name) => `dist/redis/${name}`),
       ]),
@@ -74,7 +76,8 @@ describe("the package, installed in an empty folder", () => {
         fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers });
       expect((await ask({})).status).toBe(401);
       expect((await ask({ authorization: `Bearer ${api_key}` })).status).toBe(200);
-      expect((await (await fetch(`http://${http}/openapi.json`)).json()) as object).toHaveProperty("openapi");
+      for (const path of ["/openapi.json", "/docs", "/api-auth-migration.js"])
+        expect((await fetch(`http://${http}${path}`)).status, path).toBe(200);
     } finally {
       await Promise.all([envoy.stop(), upstream.stop()]);
       expect(await stop()).toContain('"stopped"');

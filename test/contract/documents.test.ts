@@ -108,6 +108,15 @@ test("every threat in SECURITY.md names a test that is there", () => {
   }
 });
 
+test("README.md counts the dependencies right", () => {
+  const packages = z.record(z.string(), z.string());
+  const { dependencies, optionalDependencies } = z
+    .object({ dependencies: packages, optionalDependencies: packages })
+    .parse(JSON.parse(read("package.json")));
+  const [runtime, optional] = [dependencies, optionalDependencies].map((all) => Object.keys(all).length);
+  expect(read("README.md")).toContain(`${runtime} runtime dependencies (and ${optional} of OpenTelemetry`);
+});
+
 test("ARCHITECTURE.md names every room, and README.md keeps to 150 lines", () => {
   const rooms = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) =>
     entry.isDirectory(),

@@ -17,6 +17,7 @@ import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { FAULTS, upkeepFailed } from "./fault-words.ts";
+import { withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
@@ -77,7 +78,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   later.fleet = stores.fleet;
   const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
   const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
-  const deciding = decidingParts(options, { registry, verifier, stores });
+  const deciding = decidingParts(options, { registry, verifier, stores, metrics });
   const audit = await openAuditOf(options, { deciding, stores, metrics });
   const upkeep = startUpkeep(options, registry, metrics);
   const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
@@ -183,16 +184,17 @@ interface DecidingParts {
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
   readonly stores: Stores;
+  readonly metrics: Metrics;
 }
 
 /** What a decision is made of; an explanation looks at the same. */
 function decidingParts(
-  { settings, policy }: AppOptions,
-  { registry, verifier, stores }: DecidingParts,
+  { settings, policy, log }: AppOptions,
+  { registry, verifier, stores, metrics }: DecidingParts,
 ): AuthorizePorts {
   return {
     policy: policy.current,
-    verifier,
+    verifier: withIssuers({ policy, log }, verifier, metrics),
     view: registry.view,
     migration: registry.migration,
     stalenessMs: stores.fleet.stalenessMs,
@@ -225,7 +227,10 @@ function joinCheck(
       metrics.decided(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
-      if (decision.verdict === "allow" && decision.principal) upkeep.used(decision.principal.keyId);
+      const { principal } = decision;
+      // Other issuers' tokens have no record that could note it.
+      if (decision.verdict === "allow" && principal !== undefined && principal.issuer === undefined)
+        upkeep.used(principal.keyId);
     },
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });

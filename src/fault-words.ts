@@ -116,6 +116,15 @@ export function upkeepFailed(work: string): FaultWords {
   };
 }
 
+/** @param name of an issuer, in the policy */
+export function issuerFaulted(name: string): FaultWords {
+  return {
+    happened: `the keys of the issuer ${name} cannot be had`,
+    does: "those that are known hold for an hour; other tokens of it are answered 503 credential_unavailable",
+    check: "the error; its jwks_uri in the policy, and the way to it",
+  };
+}
+
 /** @param part as in "the HTTP door" */
 export function notClosed(part: string): FaultWords {
   return {

@@ -77,12 +77,12 @@ const BUILT_IN = "the built-in policy";
 /** The policy's text and where it stands, or what is wrong with that. */
 function readSource(settings: Settings): PolicySource | string {
   const { POLICY_FILE: fileName } = settings;
-  const ttlSeconds = ttlsOf(settings);
+  const known = { ttlSeconds: ttlsOf(settings), ownIssuer: settings.JWT_ISSUER };
   const text = textOf(fileName);
-  if (text !== undefined) return { text, fileName, ttlSeconds };
+  if (text !== undefined) return { text, fileName, ...known };
   // A policy that was asked for and is not there must not turn into another one.
   if (existsSync(fileName) || fileName !== SETTINGS.POLICY_FILE.default) return missing(fileName);
-  return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ttlSeconds };
+  return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ...known };
 }
 
 function missing(fileName: string): string {

@@ -1,3 +1,4 @@
+import { isForeignId } from "../core/issuer.ts";
 import { changeKey, listKeys, showKey } from "../core/key-administration.ts";
 import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../core/key-ending.ts";
 import { rotateByOperator } from "../core/key-renewal.ts";
@@ -13,6 +14,7 @@ import {
   keyAnswer,
   keyListAnswer,
   listQuery,
+  OWNER_NAME,
   patchBody,
   rotateBody,
 } from "./schemas.ts";
@@ -166,8 +168,12 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
     handle: (call) =>
       asOperator(call, ports, "keys:write", async (origin) => {
         const family = call.param("family");
-        if (!/^fam_[A-Za-z0-9]{16,32}$/.test(family))
-          return sendPathProblem(call, "family", "is not the id of a family: those look like fam_…");
+        if (!/^fam_[A-Za-z0-9]{16,32}$/.test(family) && !isForeignId(family))
+          return sendPathProblem(
+            call,
+            "family",
+            "is not the id of a family: those look like fam_…, and ISSUER:ID for another issuer's",
+          );
         await revokeFamily(ports.registry, family, origin);
         ports.counters.revoked("operator");
         return call.reply.code(204).send();
@@ -222,5 +228,5 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
 }
 
 function isOwnerName(text: string): boolean {
-  return /^[A-Za-z0-9_.@/-]{1,128}$/.test(text);
+  return OWNER_NAME.test(text) || isForeignId(text);
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isForeignId } from "../core/issuer.ts";
 import { NEVER } from "../core/key-record.ts";
 
 /** Names stand in tables, headers and log lines: no control characters, no line separators, no halves of a character. */
@@ -12,9 +13,10 @@ export const keyName = z
 
 export const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
 const scopeName = z.string().max(64);
+export const OWNER_NAME = /^[A-Za-z0-9_.@/-]{1,128}$/;
 const ownerName = z
   .string()
-  .regex(/^[A-Za-z0-9_.@/-]{1,128}$/, "must be 1 to 128 letters, digits, and _ . @ / -")
+  .regex(OWNER_NAME, "must be 1 to 128 letters, digits, and _ . @ / -")
   .meta({ description: "Whom the key belongs to. Operators only." });
 
 /** Metadata is kept as text and given back; it is never acted on. */
@@ -119,7 +121,7 @@ export const cutOffBody = z
     role: z.string().max(64).optional(),
     owner: z
       .string()
-      .regex(/^[A-Za-z0-9_.@/-]{1,128}$/, "is not the name of an owner")
+      .refine((text) => OWNER_NAME.test(text) || isForeignId(text), "is not the name of an owner")
       .optional(),
   })
   .refine(({ role, owner }) => role === undefined || owner === undefined, {

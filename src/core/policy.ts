@@ -1,4 +1,5 @@
 import type { CredentialSource } from "./credential.ts";
+import type { Issuer } from "./issuer.ts";
 import type { MigrationPlan } from "./migration.ts";
 import type { PathParams } from "./path.ts";
 import type { Route, RouteTable } from "./route-table.ts";
@@ -63,6 +64,8 @@ export interface Policy {
   /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
   readonly legacyRateLimit: boolean;
   readonly migration: MigrationPlan;
+  /** Others whose tokens are taken. */
+  readonly issuers: readonly Issuer[];
   readonly audit: {
     /** Which Checks leave a line. */
     readonly requests: "refusals" | "all" | "off";

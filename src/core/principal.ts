@@ -14,6 +14,8 @@ export interface Principal {
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly refreshAfter: number;
+  /** Of a token that another party issued: its name in the policy, which heads its ids. */
+  readonly issuer?: string;
   /** Of an opaque (V1) key: when it was first exchanged for a V2 key. */
   readonly legacy?: { readonly migratedAt?: number };
 }

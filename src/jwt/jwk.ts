@@ -1,12 +1,17 @@
 import { z } from "zod";
+import type { IssuerAlgorithm } from "../core/issuer.ts";
 import type { SigningAlgorithm } from "./key-ring.ts";
 
 /** The kind of key that each algorithm takes (RFC 7518 §6, RFC 8037 §2). */
-const KINDS: Readonly<Record<SigningAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
+const KINDS: Readonly<
+  Record<SigningAlgorithm | IssuerAlgorithm, { readonly kty: string; readonly crv?: string }>
+> = {
   HS256: { kty: "oct" },
   ES256: { kty: "EC", crv: "P-256" },
   EdDSA: { kty: "OKP", crv: "Ed25519" },
   RS256: { kty: "RSA" },
+  PS256: { kty: "RSA" },
+  ES384: { kty: "EC", crv: "P-384" },
 };
 export const SIGNING_ALGORITHMS = ["HS256", "ES256", "EdDSA", "RS256"] as const satisfies SigningAlgorithm[];
 
@@ -33,7 +38,7 @@ export const jwkSchema = z.looseObject({
 export type Jwk = z.output<typeof jwkSchema>;
 
 /** Why a key must not be used under this algorithm; undefined when it may. */
-export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm): string | undefined {
+export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm | IssuerAlgorithm): string | undefined {
   const { kty, crv } = KINDS[alg];
   if (jwk.kty !== kty || (crv !== undefined && jwk["crv"] !== crv))
     return `${alg} takes a key of kty ${kty}${crv === undefined ? "" : ` and crv ${crv}`}`;

@@ -18,3 +18,15 @@ export function canonicalSegments(token: string): readonly [string, string, stri
 function isCanonical(segment: string): boolean {
   return Buffer.from(segment, "base64url").toString("base64url") === segment;
 }
+
+/** The JSON of a segment; undefined when it holds none. Members that stand twice and the like are the caller's to refuse. */
+export function readSegment(segment: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(segment, "base64url").toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Clocks may differ by this much for `iat` and `nbf`; `exp` is exact. */
+export const CLOCK_TOLERANCE_SECONDS = 5;

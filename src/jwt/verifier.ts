@@ -8,10 +8,7 @@ import type { Principal } from "../core/principal.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
-import { canonicalSegments } from "./token-form.ts";
-
-/** Clocks of instances may differ by this much for `iat` and `nbf`; `exp` is exact. */
-const CLOCK_TOLERANCE_SECONDS = 5;
+import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, readSegment } from "./token-form.ts";
 
 const headerSchema = z.strictObject({
   typ: z.literal("JWT"),
@@ -92,7 +89,7 @@ async function verifyToken(
   nowMs: number,
 ): Promise<Verification> {
   const segments = canonicalSegments(token);
-  const header = segments && headerSchema.safeParse(parseJson(segments[0]));
+  const header = segments && headerSchema.safeParse(readSegment(segments[0]));
   const key = header?.success ? ring.find(header.data.kid) : undefined;
   if (segments === undefined || key === undefined) return INVALID;
   try {
@@ -114,7 +111,7 @@ async function verifyToken(
 
 /** The claims are parsed anew: jose forgives a BOM, and a `__proto__` would be no member of what zod gives. */
 function toVerification([, payload]: readonly [string, string, string], nowMs: number): Verification {
-  const raw = parseJson(payload);
+  const raw = readSegment(payload);
   const parsed = claimsSchema.safeParse(raw);
   if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length) return INVALID;
   const claims = parsed.data;
@@ -134,12 +131,4 @@ function toVerification([, payload]: readonly [string, string, string], nowMs: n
   // jose forgives clockTolerance on exp too; here an end is an end.
   if (nowMs >= claims.exp * 1000) return { ok: false, reason: "key_expired", principal };
   return { ok: true, principal };
-}
-
-function parseJson(segment: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(segment, "base64url").toString("utf8"));
-  } catch {
-    return undefined;
-  }
 }

@@ -7,6 +7,7 @@ import type { Route } from "../core/route-table.ts";
 import { createRouteTable } from "../core/route-table.ts";
 import type { Problem } from "./consistency.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
+import { issuerProblems, toIssuer } from "./issuers.ts";
 import { lineOfPath } from "./lines.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
@@ -37,6 +38,8 @@ export interface PolicySource {
   readonly fileName: string;
   /** Settings `TTL_*`: role name → seconds, instead of the file's `ttl`. */
   readonly ttlSeconds?: ReadonlyMap<string, number>;
+  /** `JWT_ISSUER`: no other party may go by it. */
+  readonly ownIssuer?: string;
 }
 
 /** Parses one policy, whole: either nothing is wrong with it, or all that is wrong is told. */
@@ -65,6 +68,7 @@ export function parsePolicy(source: PolicySource): PolicyResult {
   const problems = [
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
+    ...issuerProblems(parsed.data.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
   if (problems.length > 0) return { ok: false, problems: problems.map(tell) };
@@ -174,6 +178,7 @@ function toPolicy(
       migrateUntil:
         document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
     },
+    issuers: document.issuers.map(toIssuer),
     audit: document.audit,
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,

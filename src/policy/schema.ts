@@ -3,6 +3,8 @@ import type { CredentialSource } from "../core/credential.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { PHASES } from "../core/migration.ts";
 import type { BucketLimit } from "../core/token-bucket.ts";
+import { issuerSchema } from "./issuers.ts";
+import { name } from "./names.ts";
 
 const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 type Unit = keyof typeof SECONDS_IN;
@@ -46,9 +48,6 @@ const guard = z.string().transform((text, context): BucketLimit => {
   return z.NEVER;
 });
 
-const name = z
-  .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be letters, digits, _ and -, at most 64");
 // RFC 6749 §3.3 scope-token, less what would need quoting in a header or a log line.
 const scope = z
   .string()
@@ -163,6 +162,7 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
   migration: migration.prefault({}),
+  issuers: z.array(issuerSchema).max(16).default([]),
   audit: z
     .strictObject({
       requests: z.enum(["refusals", "all", "off"]).default("refusals"),

@@ -1,11 +1,12 @@
 import type { Instruments } from "./instruments.ts";
 
-/** What an instance tells of its audit log and of what it was given: policy and signing keys. */
+/** What an instance tells of its audit log and of what it was given: policy and keys. */
 export interface InstanceMeter {
   auditLines(kind: "lifecycle" | "request" | "gap", lines: number): void;
   auditDropped(): void;
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
+  issuerFetched(issuer: string, result: "taken" | "failed"): void;
   /** The certificate that a door shows. */
   certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
@@ -22,6 +23,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     auditDropped: () => auditDropped.inc(),
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
+    issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
     certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
     signingKeys({ kids }) {
       signingKeyInfo.reset();

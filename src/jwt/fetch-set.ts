@@ -1,0 +1,49 @@
+const TIMEOUT_MS = 5000;
+const MAX_BYTES = 256 * 1024;
+const MAX_REDIRECTS = 3;
+
+/** What went wrong on the way to a JWK Set; it quotes nothing that came. */
+export class FetchFault extends Error {
+  override readonly name = "FetchFault";
+}
+
+/** The text at a URL. Rejects unless it comes whole, in time, in bounds, and from the very place that is named. */
+export async function fetchSet(uri: string): Promise<string> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const first = new URL(uri);
+  let at = first;
+  try {
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await fetch(at, {
+        redirect: "manual",
+        signal,
+        headers: { accept: "application/jwk-set+json, application/json" },
+      });
+      const location = response.headers.get("location");
+      if (response.status === 200) return await readText(response);
+      await response.body?.cancel();
+      if (response.status < 300 || response.status > 399 || location === null)
+        throw new FetchFault(`it answers ${response.status}`);
+      at = new URL(location, at);
+      if (at.origin !== first.origin) throw new FetchFault(`it redirects to another place (${at.origin})`);
+    }
+    throw new FetchFault("it redirects without end");
+  } catch (error) {
+    if (error instanceof FetchFault) throw error;
+    throw new FetchFault(signal.aborted ? `no answer within ${TIMEOUT_MS} ms` : "it does not answer", {
+      cause: error,
+    });
+  }
+}
+
+async function readText({ body }: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of body ?? []) {
+    bytes += part.length;
+    // Leaving the loop cancels the rest.
+    if (bytes > MAX_BYTES) throw new FetchFault(`it has more than ${MAX_BYTES} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { parsePolicy } from "./file.ts";
+
+const HEAD = `roles:
+  basic: { scopes: [a], ttl: 1d, refresh_window: 1h }
+  admin: { scopes: [keys:read], ttl: 1d, refresh_window: 1h }
+routes: [{ path: /a, scopes: [a] }]
+issuers:
+`;
+
+function problemsOf(...entries: readonly string[]): readonly string[] {
+  const text = HEAD + entries.map((entry) => `  - { ${entry} }\n`).join("");
+  const parsed = parsePolicy({ text, fileName: "p", ownIssuer: "blyan-api" });
+  return parsed.ok ? [] : parsed.problems;
+}
+
+function entry(change: Readonly<Record<string, string>> = {}): string {
+  const fields = {
+    name: "corp",
+    issuer: "https://id.example.com",
+    jwks_uri: "https://id.example.com/keys",
+    audience: "api",
+    roles: "[basic]",
+    ...change,
+  };
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(", ");
+}
+
+test("an entry has defaults for all that issuers mostly agree on", () => {
+  const parsed = parsePolicy({ text: `${HEAD}  - { ${entry()} }\n`, fileName: "p" });
+  expect(parsed.ok && parsed.policy.issuers).toEqual([
+    {
+      name: "corp",
+      issuer: "https://id.example.com",
+      jwksUri: "https://id.example.com/keys",
+      audience: "api",
+      algorithms: ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
+      roles: ["basic"],
+      roleMap: new Map(),
+      claims: { id: "sub", role: "role" },
+    },
+  ]);
+});
+
+describe("an entry is refused, with its line,", () => {
+  test.each<readonly [string, Readonly<Record<string, string>>, string]>([
+    [
+      "over http",
+      { jwks_uri: "http://id.example.com/keys" },
+      "p:6: issuers[0].jwks_uri: must be an https URL",
+    ],
+    ["over another protocol", { jwks_uri: "file:///keys" }, "must be an https URL"],
+    ["with a password in its URL", { jwks_uri: "https://a:b@x.y/" }, "must be an https URL"],
+    ["with a name that would part ids", { name: '"a:b"' }, "p:6: issuers[0].name: must be lower-case"],
+    ["with a symmetric algorithm", { algorithms: "[HS256]" }, "issuers[0].algorithms[0]"],
+    ["with a role that is not there", { roles: "[basis]" }, 'unknown role "basis", did you mean "basic"?'],
+    ["with operators to make", { roles: "[admin]" }, "makes no operators: this role has keys:read"],
+    [
+      "with a default that it may not give",
+      { default_role: "admin" },
+      '"admin" is none of this issuer\'s roles',
+    ],
+    ["with a mapping that it may not give", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
+    ["that goes by our own name", { issuer: "blyan-api" }, "is JWT_ISSUER"],
+    ["with an unknown field", { audiance: "x" }, 'unknown field, did you mean "audience"?'],
+  ])("%s", (_what, change, problem) => {
+    expect(problemsOf(entry(change)).join("\n")).toContain(problem);
+  });
+
+  test("that is there twice", () => {
+    expect(problemsOf(entry(), entry())).toEqual([
+      'p:7: issuers[1].name: a second issuer "corp"',
+      "p:7: issuers[1].issuer: a second entry for this issuer",
+    ]);
+  });
+});
+
+test("http is enough where nobody listens in between", () => {
+  for (const host of ["127.0.0.1:1", "localhost", "[::1]:8080"])
+    expect(problemsOf(entry({ jwks_uri: `"http://${host}/keys"` }))).toEqual([]);
+});

@@ -1,0 +1,126 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { createClient } from "../../src/client/client.ts";
+import { startEnvoy } from "../support/envoy.ts";
+import type { TestedIssuer } from "../support/issuer.ts";
+import { startIssuer } from "../support/issuer.ts";
+import { newSecret, registerKey } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const ADMIN_TOKEN = newSecret();
+let issuer: TestedIssuer;
+let latchkey: TestedLatchkey;
+let envoy: EnvoyProcess;
+let upstream: Upstream;
+
+beforeAll(async () => {
+  [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
+  latchkey = await startLatchkey({ ADMIN_TOKEN }, { policy: policyOf(issuer) });
+  envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+  // Its keys were asked for at start; a first token must not race that.
+  while ((await statusOf(wide())) !== 200) await pause(20);
+});
+
+afterAll(async () => {
+  await Promise.all([envoy?.stop(), latchkey?.stop()]);
+  await Promise.all([issuer?.stop(), upstream?.stop()]);
+});
+
+function policyOf(from: TestedIssuer): string {
+  return `
+roles:
+  basic: { scopes: [a, b], ttl: 1d, refresh_window: 1h, self_service: true, rate_limits: [{ name: n, per: key, capacity: 3, refill: 1/h }] }
+  wide: { scopes: [a], ttl: 1d, refresh_window: 1h }
+routes:
+  - { path: /a/**, scopes: [a] }
+  - { path: /b/**, scopes: [b] }
+issuers:
+  - { name: corp, issuer: "${from.issuer}", jwks_uri: "${from.jwksUri}", audience: api, roles: [wide, basic] }
+  - { name: dead, issuer: dead, jwks_uri: "http://127.0.0.1:9/keys", audience: api, roles: [basic] }
+`;
+}
+
+async function send(token: string | Promise<string>, path = "/a/x") {
+  const headers = { authorization: `Bearer ${await token}` };
+  const answer = await fetch(`http://127.0.0.1:${envoy.port}${path}`, { headers });
+  return { status: answer.status, reason: answer.headers.get("x-latchkey-reason") };
+}
+
+const statusOf = async (token: string | Promise<string>) => (await send(token)).status;
+const wide = (claims: Readonly<Record<string, unknown>> = {}) => issuer.token({ role: "wide", ...claims });
+const operator = () => createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+
+test("another issuer's token is let through by its role, and upstream is told who it is", async () => {
+  expect(await send(wide({ sub: "auth0|zoë", jti: "id" }))).toEqual({ status: 200, reason: null });
+  const seen = new Map(upstream.requests.at(-1)?.headers.map(([name, value]) => [name.toLowerCase(), value]));
+  expect(seen.get("x-latchkey-key-id")).toBe("corp:id");
+  expect(seen.get("x-latchkey-family")).toBe("corp:auth0%7Czo%C3%AB");
+  expect(seen.get("x-latchkey-role")).toBe("wide");
+  expect(seen.has("authorization")).toBe(false);
+  expect(await send(wide(), "/b/x")).toEqual({ status: 403, reason: "scope_missing" });
+  expect(await send(wide({ aud: "other" }))).toEqual({ status: 401, reason: "credential_invalid" });
+});
+
+test("it is limited in its own buckets, by whom it belongs to", async () => {
+  const spent = () => issuer.token({ sub: "spender", jti: crypto.randomUUID() });
+  const statuses = [];
+  for (let times = 0; times < 4; times++) statuses.push(await statusOf(spent()));
+  expect(statuses).toEqual([200, 200, 200, 429]);
+  expect(await statusOf(issuer.token({ sub: "another" }))).toBe(200);
+});
+
+describe("the key API", () => {
+  test("is opened by no token of another issuer", async () => {
+    const token = await wide();
+    const holder = createClient({ url: `http://${latchkey.operator}`, token });
+    const refused = { status: 401, reason: "credential-invalid" };
+    await expect(holder.validate(token)).rejects.toMatchObject(refused);
+    await expect(holder.refresh(token)).rejects.toMatchObject(refused);
+    await expect(holder.revoke(token)).rejects.toMatchObject(refused);
+    await expect(holder.keys.list()).rejects.toMatchObject(refused);
+    await expect(holder.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(refused);
+    expect(await operator().introspect(token)).toEqual({ active: false });
+  });
+
+  test("ends what an owner has of another issuer's now, and a family for good", async () => {
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    await operator().keys.revokeOwner("corp:bob");
+    expect(await send(wide({ sub: "bob", iat: nowSeconds - 10 }))).toMatchObject({ reason: "key_revoked" });
+    expect(await statusOf(wide({ sub: "bob", iat: nowSeconds + 4 }))).toBe(200);
+    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    expect(runLatchkey(["keys", "revoke", "--family", "corp:bob"], env).status).toBe(0);
+    expect(await send(wide({ sub: "bob", iat: nowSeconds + 4 }))).toMatchObject({ reason: "key_revoked" });
+    expect(await statusOf(wide({ sub: "carol" }))).toBe(200);
+    await expect(operator().keys.revokeFamily("Corp:bob")).rejects.toMatchObject({ status: 400 });
+  });
+
+  test("gives nobody an owner of another issuer's", async () => {
+    const registration = { name: "n", key_type: "basic", owner: "corp:bob" };
+    await expect(operator().register(registration)).rejects.toMatchObject({ status: 400 });
+  });
+});
+
+test("a dead issuer is said in log and metric, and holds nobody else up", async () => {
+  const dead = await issuer.token({ iss: "dead" });
+  expect(await send(dead)).toEqual({ status: 503, reason: "credential_unavailable" });
+  expect(await statusOf((await registerKey(latchkey.http)).api_key)).toBe(200);
+  expect(await statusOf(wide())).toBe(200);
+  const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
+  expect(metrics).toMatch(/latchkey_issuer_fetches_total\{issuer="dead",result="failed"\} [1-9]/);
+  expect(latchkey.output()).toContain("the keys of the issuer dead cannot be had");
+});
+
+test("explain says whose token it is", async () => {
+  const explained = await operator().explain({
+    method: "GET",
+    path: "/a/x",
+    key: await wide({ jti: "why" }),
+  });
+  expect(explained).toMatchObject({ verdict: "allow" });
+  expect(explained.steps.find(({ step }) => step === "key")?.saw).toContain("corp:why");
+});

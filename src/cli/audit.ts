@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import type { AuditEvents } from "../client/types.ts";
 import { verifyAudit } from "../telemetry/audit-verify.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
 import { visible } from "./table.ts";
@@ -15,7 +16,10 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
   audit
     .command("verify <files...>")
     .description("names the first line that does not fit; the key comes from AUDIT_KEY or AUDIT_KEY_FILE")
-    .action((files: readonly string[]) => finish(verify(io, files)));
+    .option("--json", "as JSON")
+    .action((files: readonly string[], { json }: { readonly json?: true }) =>
+      finish(verify(io, files, json)),
+    );
   audit
     .command("tail")
     .description("the newest events of a live instance's store")
@@ -27,7 +31,7 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
     });
 }
 
-function verify(io: Io, names: readonly string[]): number {
+function verify(io: Io, names: readonly string[], json: true | undefined): number {
   const { AUDIT_KEY, AUDIT_KEY_FILE } = io.environment;
   const key =
     AUDIT_KEY ||
@@ -39,20 +43,24 @@ function verify(io: Io, names: readonly string[]): number {
         ? `${missing[0]}: there is no such file`
         : "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain",
     );
-    return 2;
+    return EXIT.calledWrongly;
   }
   const verified = verifyAudit(
     names.map((name) => ({ name, text: readFileSync(name, "utf8") })),
     key,
   );
+  if (json) {
+    io.print(JSON.stringify(verified));
+    return verified.ok ? EXIT.done : EXIT.failed;
+  }
   if (!verified.ok) {
     io.complain(`${verified.file}:${verified.line}: ${verified.why}`);
-    return 1;
+    return EXIT.failed;
   }
   for (const { instance, first, last, hmac } of verified.chains)
     io.print(`${instance}: ${first} to ${last} unbroken; compare the end with a checkpoint: ${hmac}`);
   io.print(`${verified.lines} lines, nothing changed, nothing missing between them`);
-  return 0;
+  return EXIT.done;
 }
 
 interface TailOptions {

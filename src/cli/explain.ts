@@ -1,6 +1,7 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { Explanation } from "../client/types.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
@@ -34,7 +35,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
     .action(async (options: ExplainOptions) => {
       if (options.key !== undefined && options.key !== "-") {
         io.complain("latchkey: a key does not belong on the command line: --key - reads it from the input");
-        return finish(2);
+        return finish(EXIT.calledWrongly);
       }
       const key = options.key === undefined ? undefined : (await text(process.stdin)).trim();
       finish(

@@ -7,6 +7,7 @@ import type { ImportReport } from "../client/types.ts";
 import type { RefusedLine } from "../core/legacy-import.ts";
 import { importLegacyKeys } from "../core/legacy-import.ts";
 import { csvReader } from "./csv.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { progressBar } from "./progress.ts";
 import { remotely } from "./remote.ts";
@@ -33,7 +34,7 @@ export function addImportCommand(program: Command, io: Io, finish: (exitCode: nu
     .action(async (file: string, options: ImportOptions) => {
       if (!existsSync(file)) {
         io.complain(`${file}: there is no such file`);
-        return finish(1);
+        return finish(EXIT.calledWrongly);
       }
       let refused = 0;
       const run = async (sending: Sending) => {

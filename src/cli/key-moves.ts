@@ -145,7 +145,7 @@ export function retiredTooEarly(
   const retireAt = timeOf(dueMs);
   return {
     kind: "refused",
-    told: `${kid} signed until ${timeOf(endedMs)}, and keys live up to ${longestTtlSeconds} s: retire it from ${retireAt} on (--force ends such keys now)`,
+    told: `${kid} signed until ${timeOf(endedMs)}, and keys live up to ${inWords(longestTtlSeconds)}: retire it from ${retireAt} on (--force ends such keys now)`,
     retireAt,
   };
 }
@@ -156,6 +156,10 @@ const STATES: Readonly<Record<KeyState, string>> = {
   signed: "has signed",
   verifies: "verifies only",
 };
+
+function inWords(seconds: number): string {
+  return seconds % 86_400 === 0 ? `${seconds / 86_400}d` : `${seconds}s`;
+}
 
 function endOf({ signed_until }: KeyEntry): number {
   return Date.parse(signed_until ?? "");

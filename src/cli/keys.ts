@@ -1,18 +1,11 @@
 import type { Command } from "commander";
-import { InvalidArgumentError, Option } from "commander";
-import type { CutOff, IssuedKey, Key, KeyFilter, KeyStatus, Registration } from "../client/types.ts";
+import { InvalidArgumentError } from "commander";
+import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../client/types.ts";
 import { parseDuration } from "../policy/schema.ts";
 import type { Io } from "./io.ts";
-import { remotely } from "./remote.ts";
-import { formatTable } from "./table.ts";
-
-const STATUSES = [
-  "active",
-  "superseded",
-  "disabled",
-  "revoked",
-  "expired",
-] as const satisfies readonly KeyStatus[];
+import { addExport, addList, addShow } from "./key-listing.ts";
+import { keyIdArgument, remotely } from "./remote.ts";
+import { visible } from "./table.ts";
 
 /** Reports a command's exit code. */
 type Finish = (exitCode: number) => void;
@@ -22,7 +15,7 @@ export function addKeysCommand(program: Command, io: Io, finish: Finish): void {
   const keys = program
     .command("keys")
     .description("register, list and end keys of a live instance (LATCHKEY_URL, LATCHKEY_TOKEN)");
-  for (const add of [addRegister, addList, addShow, addSwitch, addRevoke, addRotate, addExport])
+  for (const add of [addRegister, addList, addShow, addChanges, addRevoke, addRotate, addExport])
     add(keys, io, finish);
 }
 
@@ -32,6 +25,7 @@ interface RegisterOptions {
   readonly owner?: string;
   readonly ttl?: number;
   readonly scopes?: string;
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
   readonly json?: true;
 }
 
@@ -44,14 +38,16 @@ function addRegister(keys: Command, io: Io, finish: Finish): void {
     .option("--owner <owner>", "whom it belongs to")
     .option("--ttl <duration>", "shorter life than the role's, such as 12h or 7d", toSeconds)
     .option("--scopes <scopes>", "a part of the role's, comma-separated")
+    .option("--metadata <json>", "kept with it: a JSON object of at most 512 bytes", toMetadata)
     .option("--json", "the whole answer as JSON on stdout")
-    .action(async ({ name, role, owner, ttl, scopes, json }: RegisterOptions) => {
+    .action(async ({ name, role, owner, ttl, scopes, metadata, json }: RegisterOptions) => {
       const registration: Registration = {
         name,
         key_type: role,
         ...(owner !== undefined && { owner }),
         ...(ttl !== undefined && { ttl }),
         ...(scopes !== undefined && { scopes: scopes.split(",") }),
+        ...(metadata !== undefined && { metadata }),
       };
       finish(
         await remotely(io, async (client) => printIssued(io, await client.register(registration), json)),
@@ -70,117 +66,37 @@ function printIssued(io: Io, issued: IssuedKey, json: true | undefined): void {
   io.print(issued.api_key);
 }
 
-interface ListOptions {
-  readonly role?: string;
-  readonly owner?: string;
-  readonly family?: string;
-  readonly status?: KeyStatus;
-  readonly name?: string;
-  readonly expiringBefore?: string;
-  readonly json?: true;
-}
-
-function addFilters(command: Command): Command {
-  return command
-    .option("--role <role>", "keys of this role")
-    .option("--owner <owner>", "keys of this owner")
-    .option("--family <family>", "keys of this family")
-    .addOption(new Option("--status <status>", "keys with this status").choices(STATUSES))
-    .option("--name <prefix>", "keys whose name begins so")
-    .option("--expiring-before <time>", "keys that end before, RFC 3339");
-}
-
-function toFilter({ role, owner, family, status, name, expiringBefore }: ListOptions): KeyFilter {
-  return {
-    limit: 500,
-    ...(role !== undefined && { role }),
-    ...(owner !== undefined && { owner }),
-    ...(family !== undefined && { family }),
-    ...(status !== undefined && { status }),
-    ...(name !== undefined && { name_prefix: name }),
-    ...(expiringBefore !== undefined && { expiring_before: expiringBefore }),
-  };
-}
-
-function addList(keys: Command, io: Io, finish: Finish): void {
-  addFilters(keys.command("list").description("list keys, oldest first"))
-    .option("--json", "one JSON record a line")
-    .action(async (options: ListOptions) => {
-      const exitCode = await remotely(io, async (client) => {
-        const found: Key[] = [];
-        for await (const key of client.keys.all(toFilter(options))) {
-          if (options.json) io.print(JSON.stringify(key));
-          else found.push(key);
-        }
-        if (!options.json) io.print(keyTable(found));
-      });
-      finish(exitCode);
-    });
-}
-
-function addExport(keys: Command, io: Io, finish: Finish): void {
-  addFilters(
-    keys.command("export").description("write the records of keys, one JSON a line; never the keys"),
-  ).action(async (options: ListOptions) => {
-    const exitCode = await remotely(io, async (client) => {
-      for await (const key of client.keys.all(toFilter(options))) io.print(JSON.stringify(key));
-    });
-    finish(exitCode);
-  });
-}
-
-function keyTable(keys: readonly Key[]): string {
-  if (keys.length === 0) return "No keys.";
-  const rows = keys.map((key) => [
-    key.key_id,
-    key.name,
-    key.owner ?? "-",
-    key.status,
-    key.expires_at ?? "never",
-    key.last_used_at ?? "never",
-  ]);
-  return formatTable(["key id", "name", "owner", "status", "expires", "last used"], rows);
-}
-
-function addShow(keys: Command, io: Io, finish: Finish): void {
-  keys
-    .command("show <key_id>")
-    .description("show the record of a key")
-    .option("--json", "as JSON")
-    .action(async (keyId: string, { json }: { readonly json?: true }) => {
-      finish(await remotely(io, async (client) => printKey(io, await client.keys.show(keyId), json)));
-    });
-}
-
-function printKey(io: Io, key: Key, json: true | undefined): void {
-  if (json) {
-    io.print(JSON.stringify(key));
-    return;
-  }
-  const rows = Object.entries(key).map(([name, value]) => [
-    name,
-    typeof value === "string" ? value : JSON.stringify(value),
-  ]);
-  io.print(formatTable(["field", "value"], rows));
-}
-
-function addSwitch(keys: Command, io: Io, finish: Finish): void {
+/** Each changes one thing of a key, and says what is so now. */
+function addChanges(keys: Command, io: Io, finish: Finish): void {
+  const change = async (keyId: string, patch: KeyPatch, json: true | undefined, told: (key: Key) => string) =>
+    finish(
+      await remotely(io, async (client) => {
+        const key = await client.keys.change(keyId, patch);
+        io.print(json ? JSON.stringify(key) : `${keyId}: ${visible(told(key))}`);
+      }),
+    );
   for (const [name, disabled] of [
     ["disable", true],
     ["enable", false],
   ] as const) {
     keys
-      .command(`${name} <key_id>`)
+      .command(name)
+      .addArgument(keyIdArgument())
       .description(disabled ? "refuse a key until it is enabled again" : "accept a disabled key again")
-      .action(async (keyId: string) => {
-        finish(
-          await remotely(io, async (client) => {
-            const { status } = await client.keys.change(keyId, { disabled });
-            io.print(`${keyId}: ${status}`);
-          }),
-        );
-      });
+      .option("--json", "the record as JSON")
+      .action((keyId: string, { json }: { readonly json?: true }) =>
+        change(keyId, { disabled }, json, ({ status }) => status),
+      );
   }
+  keys
+    .command("rename")
+    .addArgument(keyIdArgument())
+    .argument("<name>", "for people to read")
+    .description("give a key another name")
+    .option("--json", "the record as JSON")
+    .action((keyId: string, name: string, { json }: { readonly json?: true }) =>
+      change(keyId, { name }, json, (key) => key.name),
+    );
 }
 
 interface RevokeOptions {
@@ -188,11 +104,13 @@ interface RevokeOptions {
   readonly owner?: string;
   readonly issuedBefore?: string;
   readonly role?: string;
+  readonly json?: true;
 }
 
 function addRevoke(keys: Command, io: Io, finish: Finish): void {
   keys
-    .command("revoke [key_id]")
+    .command("revoke")
+    .addArgument(keyIdArgument("[key_id]"))
     .description("end one key, a family, all keys of an owner, or all issued before a moment; for good")
     .option("--family <family>", "every key of one registration")
     .option("--owner <owner>", "every key that the owner has now")
@@ -201,6 +119,7 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
       "every key issued before (RFC 3339), with --owner or --role only theirs",
     )
     .option("--role <role>", "with --issued-before")
+    .option("--json", "what has ended, as JSON")
     .action(async (keyId: string | undefined, options: RevokeOptions, command: Command) => {
       const { family, owner, issuedBefore, role } = options;
       const given = [keyId, family, owner].filter((value) => value !== undefined);
@@ -214,9 +133,9 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
         else if (keyId !== undefined) await client.keys.revoke(keyId);
         else if (family !== undefined) await client.keys.revokeFamily(family);
         else if (owner !== undefined) await client.keys.revokeOwner(owner);
-        io.print(
-          `revoked: ${issuedBefore === undefined ? given[0] : `what was issued before ${issuedBefore}`}`,
-        );
+        const ended = { key_id: keyId, family, owner, issued_before: issuedBefore, role };
+        const what = issuedBefore === undefined ? given[0] : `what was issued before ${issuedBefore}`;
+        io.print(options.json ? JSON.stringify({ revoked: ended }) : `revoked: ${what}`);
       });
       finish(exitCode);
     });
@@ -228,7 +147,8 @@ function cutOffOf(before: string, { role, owner }: RevokeOptions): CutOff {
 
 function addRotate(keys: Command, io: Io, finish: Finish): void {
   keys
-    .command("rotate <key_id>")
+    .command("rotate")
+    .addArgument(keyIdArgument())
     .description("give a key its successor now; the new key alone goes to stdout")
     .option("--overlap <duration>", "how long the old key stays good, such as 12h; 0s ends it now", toSeconds)
     .option("--json", "the whole answer as JSON on stdout")
@@ -246,4 +166,15 @@ function toSeconds(text: string): number {
   const seconds = parseDuration(text);
   if (seconds === undefined) throw new InvalidArgumentError("It takes a duration such as 12h or 7d.");
   return seconds;
+}
+
+/** What is wrong with its members the instance says. */
+function toMetadata(text: string): Readonly<Record<string, JsonValue>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Neither is an object.
+  }
+  throw new InvalidArgumentError('It takes a JSON object, such as {"team":"search"}.');
 }

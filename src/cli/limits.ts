@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import type { Io } from "./io.ts";
-import { remotely } from "./remote.ts";
+import { keyIdArgument, remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
 
 /** `latchkey limits …`: the buckets of a live instance, or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const limits = program.command("limits").description("look into a key's token buckets, or fill them");
   limits
-    .command("show <key_id>")
+    .command("show")
+    .addArgument(keyIdArgument())
     .description("what is left in the buckets of a key")
     .option("--json", "as JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
@@ -27,13 +28,15 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
       finish(exitCode);
     });
   limits
-    .command("reset <key_id>")
+    .command("reset")
+    .addArgument(keyIdArgument())
     .description("fill the buckets of the key's family and owner")
-    .action(async (keyId: string) => {
+    .option("--json", "as JSON")
+    .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(
         await remotely(io, async (client) => {
           await client.limits.reset(keyId);
-          io.print(`full: ${keyId}`);
+          io.print(json ? JSON.stringify({ key_id: keyId, reset: true }) : `full: ${keyId}`);
         }),
       );
     });

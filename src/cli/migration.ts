@@ -14,6 +14,11 @@ const MEANING: Readonly<Record<Phase, string>> = {
   removed: "V1 keys are given no more; those that were not migrated are refused",
 };
 
+interface SetOptions {
+  readonly fromPolicy?: true;
+  readonly json?: true;
+}
+
 /** `latchkey migration …`: how far V1 keys are on their way out, and the switch. */
 export function addMigrationCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const migration = program.command("migration").description("move users of V1 keys over, phase by phase");
@@ -33,19 +38,20 @@ export function addMigrationCommand(program: Command, io: Io, finish: (exitCode:
     .command("set [phase]")
     .description(`${PHASES.join(", ")}; every step can be taken back`)
     .option("--from-policy", "as the policy file says")
-    .action(
-      async (phase: string | undefined, { fromPolicy }: { readonly fromPolicy?: true }, command: Command) => {
-        const known = PHASES.find((name) => name === phase);
-        const wanted = fromPolicy ? "from-policy" : known;
-        if (wanted === undefined || (fromPolicy && phase !== undefined))
-          command.error(`error: give one of ${PHASES.join(", ")}, or --from-policy`);
-        finish(
-          await remotely(io, async (client) => {
-            if (wanted !== undefined) io.print(inWords(await client.migration.set(wanted)));
-          }),
-        );
-      },
-    );
+    .option("--json", "the status as JSON")
+    .action(async (phase: string | undefined, { fromPolicy, json }: SetOptions, command: Command) => {
+      const known = PHASES.find((name) => name === phase);
+      const wanted = fromPolicy ? "from-policy" : known;
+      if (wanted === undefined || (fromPolicy && phase !== undefined))
+        command.error(`error: give one of ${PHASES.join(", ")}, or --from-policy`);
+      finish(
+        await remotely(io, async (client) => {
+          if (wanted === undefined) return;
+          const status = await client.migration.set(wanted);
+          io.print(json ? JSON.stringify(status) : inWords(status));
+        }),
+      );
+    });
 }
 
 function inWords(status: MigrationStatus): string {

@@ -5,6 +5,7 @@ import type { Policy } from "../core/policy.ts";
 import type { CaseFileResult } from "../policy/cases.ts";
 import { parseCases } from "../policy/cases.ts";
 import { parsePolicy } from "../policy/file.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { addReplayCommand } from "./replay.ts";
 
@@ -14,17 +15,15 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
   policy
     .command("check <file>")
     .description("whether the file would be taken up; every problem with its line")
-    .action((file: string) => {
-      const found = readPolicy(io, file);
-      if (found !== undefined) io.print(`${file}: good, ${summary(found)}`);
-      finish(found === undefined ? 1 : 0);
-    });
+    .option("--json", "as JSON")
+    .action((file: string, { json }: { readonly json?: true }) => finish(checkPolicy(io, file, json)));
   policy
     .command("test <file>")
     .description("runs the cases that are written beside the policy (docs/policy.md)")
     .option("--cases <file>", "the cases; NAME.cases.yaml beside NAME.yaml by default")
-    .action(async (file: string, { cases }: { readonly cases?: string }) => {
-      finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml")));
+    .option("--json", "as JSON")
+    .action(async (file: string, { cases, json }: { readonly cases?: string; readonly json?: true }) => {
+      finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml"), json));
     });
   addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
 }
@@ -32,6 +31,19 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
 function summary(policy: Policy): string {
   const mode = policy.mode === "shadow" ? ", in shadow mode" : "";
   return `policy ${policy.hash} with ${policy.roles.size} roles${mode}`;
+}
+
+function checkPolicy(io: Io, file: string, json: true | undefined): number {
+  const text = readText(io, file);
+  if (text === undefined) return EXIT.calledWrongly;
+  const parsed = parsePolicy({ text, fileName: file });
+  const problems = parsed.ok ? [] : parsed.problems;
+  if (json) {
+    const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode };
+    io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));
+  } else if (parsed.ok) io.print(`${file}: good, ${summary(parsed.policy)}`);
+  else io.complain(problems.join("\n"));
+  return parsed.ok ? EXIT.done : EXIT.failed;
 }
 
 /** Undefined once the problems have been told. */
@@ -50,10 +62,11 @@ function readText(io: Io, file: string): string | undefined {
   return undefined;
 }
 
-async function testPolicy(io: Io, file: string, caseFile: string): Promise<number> {
+async function testPolicy(io: Io, file: string, caseFile: string, json: true | undefined): Promise<number> {
   const policy = readPolicy(io, file);
   const text = readText(io, caseFile);
-  if (policy === undefined || text === undefined) return 1;
+  if (!existsSync(file) || text === undefined) return EXIT.calledWrongly;
+  if (policy === undefined) return EXIT.failed;
   const cases = parseCases(text, caseFile);
   if (!cases.ok) {
     io.complain(cases.problems.join("\n"));
@@ -63,8 +76,14 @@ async function testPolicy(io: Io, file: string, caseFile: string): Promise<numbe
   const results = await runCases(cases.file, policy);
   const failed = results.filter(({ problems }) => problems.length > 0);
   for (const result of failed) io.complain(inWords(result, cases, results.indexOf(result), caseFile));
-  io.print(`${results.length - failed.length} passed, ${failed.length} failed`);
-  return failed.length === 0 ? 0 : 1;
+  const [passed, lines] = [results.length - failed.length, results.map(asJson)];
+  if (json) io.print(JSON.stringify({ passed, failed: failed.length, cases: lines }));
+  else io.print(`${passed} passed, ${failed.length} failed`);
+  return failed.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+function asJson({ decisionCase, explanation, problems }: CaseResult) {
+  return { name: decisionCase.name, reason: explanation.reason, problems };
 }
 
 function inWords(

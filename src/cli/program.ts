@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { addAuditCommand } from "./audit.ts";
+import { EXIT } from "./exit-codes.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addImportCommand } from "./import.ts";
 import type { Io } from "./io.ts";
@@ -12,8 +13,10 @@ import { addSecretsCommand } from "./secrets.ts";
 import { addSmokeCommand } from "./smoke.ts";
 
 export interface Program {
-  /** Runs one command; resolves with the exit code: 0 done, 1 failed, 2 called wrongly. */
+  /** Runs one command; resolves with the exit code. */
   run(args: readonly string[]): Promise<number>;
+  /** What there is, for whoever describes it. */
+  readonly command: Command;
 }
 
 /** `latchkey <command>`: each command is one file. */
@@ -33,13 +36,14 @@ export function buildProgram(io: Io): Program {
     exitCode = code;
   });
   return {
+    command: program,
     async run(args) {
       try {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
         return exitCode;
       } catch (error) {
         if (!(error instanceof CommanderError)) throw error;
-        return error.exitCode === 0 ? 0 : 2;
+        return error.exitCode === 0 ? EXIT.done : EXIT.calledWrongly;
       }
     },
   };

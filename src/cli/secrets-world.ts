@@ -4,6 +4,7 @@ import { readConfig } from "../config.ts";
 import { secretKid } from "../jwt/key-ring.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import type { Settings } from "../settings.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { editKeyFile, readKeyFile } from "./key-file.ts";
 import type { KeyEntry, Keys, Move } from "./key-moves.ts";
@@ -36,11 +37,11 @@ export async function moving(
   move: (world: World) => Promise<Moved>,
 ): Promise<number> {
   const settings = settingsOf(io);
-  if (settings === undefined) return 2;
+  if (settings === undefined) return EXIT.calledWrongly;
   const policy = openPolicy(settings);
   if (!policy.ok) {
     io.complain(policy.problems.join("\n"));
-    return 2;
+    return EXIT.calledWrongly;
   }
   const roles = [...policy.policy.current().roles.values()];
   const { JWT_SECRET, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: file } = settings;
@@ -54,7 +55,7 @@ export async function moving(
       ),
   });
   tell(io, moved, json);
-  return moved.kind === "refused" ? 1 : 0;
+  return moved.kind === "refused" ? EXIT.failed : EXIT.done;
 }
 
 export function addList(secrets: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -67,7 +68,8 @@ export function addList(secrets: Command, io: Io, finish: (exitCode: number) => 
       const file = settings?.JWT_KEYS_FILE;
       const read = file === undefined ? undefined : await readKeyFile(file);
       if (read?.ok === false) io.complain(read.problems.join("\n"));
-      if (settings === undefined || read?.ok === false) return finish(settings === undefined ? 2 : 1);
+      if (settings === undefined || read?.ok === false)
+        return finish(settings === undefined ? EXIT.calledWrongly : EXIT.failed);
       const rows = rowsOf(settings, read?.set.keys ?? []);
       if (json) for (const row of rows) io.print(JSON.stringify(row));
       else if (rows.length === 0) io.print("No keys.");
@@ -78,7 +80,7 @@ export function addList(secrets: Command, io: Io, finish: (exitCode: number) => 
             rows.map(({ kid, alg, where, state, since }) => [kid, alg, where, state, since ?? "-"]),
           ),
         );
-      return finish(0);
+      return finish(EXIT.done);
     });
 }
 

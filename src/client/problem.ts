@@ -25,7 +25,7 @@ export class LatchkeyProblem extends Error {
   }
 }
 
-/** No answer came: the call may have been done, or not. */
+/** No answer of Latchkey's came: the call may have been done, or not. */
 export class LatchkeyUnreachable extends Error {
   override readonly name = "LatchkeyUnreachable";
 }

@@ -33,7 +33,14 @@ export function createTransport(options: TransportOptions) {
     /** A call without an answer to read. */
     call: async (request: Request): Promise<void> => void (await call(request)),
     /** A call whose answer the server's own schemas describe; a test compares them with the types here. */
-    json: async <T>(request: Request): Promise<T> => JSON.parse(await call(request)),
+    json: async <T>(request: Request): Promise<T> => {
+      const text = await call(request);
+      try {
+        return JSON.parse(text);
+      } catch {
+        throw new LatchkeyUnreachable(`${new URL(options.url).origin} answers, but not as Latchkey does`);
+      }
+    },
   };
 }
 

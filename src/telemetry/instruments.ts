@@ -79,8 +79,8 @@ function ofTheInstance({ counter, gauge }: Makers) {
     keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
       "result",
     ]),
-    issuerFetches: counter("issuer_fetches_total", "Key sets asked of other issuers.", ["issuer", "result"]),
     signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
+    issuerFetches: counter("issuer_fetches_total", "Key sets asked of other issuers.", ["issuer", "result"]),
     certificateEnd: gauge("certificate_end_timestamp_seconds", "When a door's certificate ends.", ["door"]),
     policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),

@@ -134,7 +134,7 @@ describe("latchkey policy", () => {
     const { status, stderr } = runLatchkey(["policy", "check", bad]);
     expect(status).toBe(1);
     expect(stderr).toContain('bad.yaml:1: defaults.unmached: unknown field, did you mean "unmatched"?');
-    expect(runLatchkey(["policy", "check", "nowhere.yaml"])).toMatchObject({ status: 1 });
+    expect(runLatchkey(["policy", "check", "nowhere.yaml"])).toMatchObject({ status: 2 });
   });
 
   test("test runs the cases beside a policy, and says which fail and why", async () => {

@@ -1,0 +1,10 @@
+/** How a command ends (docs/cli.md). */
+export const EXIT = {
+  done: 0,
+  /** Refused, or something is wrong with what was looked at. */
+  failed: 1,
+  /** Called wrongly: an argument, a variable or a file that is missing or wrong. Nothing was done. */
+  calledWrongly: 2,
+  /** No answer came: it may have been done. */
+  unanswered: 3,
+} as const;

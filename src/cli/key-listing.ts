@@ -5,6 +5,7 @@ import type { Key, KeyFilter, KeyStatus } from "../client/types.ts";
 import { listKeys } from "../core/key-administration.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
+import { progressCount } from "./progress.ts";
 import { keyIdArgument, remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
 
@@ -114,11 +115,17 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
       ),
   ).action(async (options: ListOptions) => {
     const filter = toFilter(options);
-    const counted = countingWriter(io);
+    const counter = progressCount(io, "keys");
+    const write: Write = async (found) => {
+      for await (const key of found) {
+        io.print(JSON.stringify(key));
+        counter.one();
+      }
+    };
     const exitCode = io.environment["LATCHKEY_URL"]
-      ? await remotely(io, (client) => counted.write(client.keys.all(filter)))
-      : await exportOffline(io, filter, counted.write);
-    counted.end();
+      ? await remotely(io, (client) => write(client.keys.all(filter)))
+      : await exportOffline(io, filter, write);
+    counter.end();
     finish(exitCode);
   });
 }
@@ -162,24 +169,4 @@ async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<n
   } finally {
     await opened.close();
   }
-}
-
-/** Writes lines, and shows how many: only to people, a pipe gets nothing of it. */
-function countingWriter(io: Io) {
-  const { stderr, stdout } = process;
-  const shown = stderr.isTTY && !stdout.isTTY;
-  let count = 0;
-  const show = () => shown && stderr.write(`\r${count} keys`);
-  return {
-    write: async (keys: AsyncIterable<object>) => {
-      for await (const key of keys) {
-        io.print(JSON.stringify(key));
-        if (++count % PAGE === 0) show();
-      }
-    },
-    end() {
-      show();
-      if (shown) io.complain("");
-    },
-  };
 }

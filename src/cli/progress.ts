@@ -1,6 +1,8 @@
 import type { Io } from "./io.ts";
 
 const WIDTH = 30;
+/** A line on the terminal for so many. */
+const SHOW_EVERY = 500;
 
 /** How far a command is with its files. Only for people: a pipe gets nothing of it. */
 export function progressBar(io: Io, size: number) {
@@ -14,6 +16,22 @@ export function progressBar(io: Io, size: number) {
     },
     end() {
       if (stderr.isTTY) io.complain("");
+    },
+  };
+}
+
+/** The same where nobody knows how many there will be; not where the lines themselves go to a terminal. */
+export function progressCount(io: Io, what: string) {
+  const { stderr, stdout } = process;
+  const shown = stderr.isTTY && !stdout.isTTY;
+  let count = 0;
+  return {
+    one() {
+      count++;
+      if (shown && count % SHOW_EVERY === 0) stderr.write(`\r${count} ${what}`);
+    },
+    end() {
+      if (shown) io.complain(`\r${count} ${what}`);
     },
   };
 }

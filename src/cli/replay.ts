@@ -4,6 +4,7 @@ import type { Replay } from "../audit-replay.ts";
 import { createReplay, readPastRequest } from "../audit-replay.ts";
 import type { Policy } from "../core/policy.ts";
 import { AUDIT_MARK } from "../telemetry/audit-chain.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { FileLine } from "./file-lines.ts";
 import { fileLines } from "./file-lines.ts";
 import type { Io } from "./io.ts";
@@ -32,11 +33,12 @@ export function addReplayCommand(
       const found = readPolicy(options.policy);
       const unreadable = files.filter((file) => !isReadable(file));
       for (const file of unreadable) io.complain(`${file}: there is no such file, or it cannot be read`);
-      if (found === undefined || unreadable.length > 0) return finish(1);
+      if (unreadable.length > 0) return finish(EXIT.calledWrongly);
+      if (found === undefined) return finish(EXIT.failed);
       const report = await replay(io, files, found);
-      if (report === undefined) return finish(1);
+      if (report === undefined) return finish(EXIT.failed);
       io.print(options.json ? JSON.stringify(reportAsJson(report)) : reportInWords(report));
-      finish(0);
+      finish(EXIT.done);
     });
 }
 

@@ -117,13 +117,13 @@ describe("files", () => {
     expect(replay(refusals).stdout).toContain("no request here was allowed");
   });
 
-  test("what is wrong is said, with exit code 1; a missing option is a wrong call", () => {
+  test("what is wrong is said, with exit code 1; a missing file or option is a wrong call", () => {
     const good = inFolder("good.log", line({}));
     expect(replay(join(folder, "none.log"))).toMatchObject({
-      status: 1,
+      status: 2,
       stderr: expect.stringContaining("none.log: there is no such file"),
     });
-    expect(replay(folder).status).toBe(1);
+    expect(replay(folder).status).toBe(2);
     const bad = inFolder("bad.yaml", "roles: 1\n");
     const refused = runLatchkey(["policy", "replay", good, "--policy", bad]);
     expect(refused).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });

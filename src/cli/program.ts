@@ -15,8 +15,6 @@ import { addSmokeCommand } from "./smoke.ts";
 export interface Program {
   /** Runs one command; resolves with the exit code. */
   run(args: readonly string[]): Promise<number>;
-  /** What there is, for whoever describes it. */
-  readonly command: Command;
 }
 
 /** `latchkey <command>`: each command is one file. */
@@ -36,7 +34,6 @@ export function buildProgram(io: Io): Program {
     exitCode = code;
   });
   return {
-    command: program,
     async run(args) {
       try {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
+import { Command } from "commander";
 import { expect, test } from "vitest";
 import { EXIT } from "../../src/cli/exit-codes.ts";
-import { buildProgram } from "../../src/cli/program.ts";
+import { addCommands } from "../../src/cli/program.ts";
 
-const { command } = buildProgram({ environment: {}, print: () => undefined, complain: () => undefined });
+const program = new Command("latchkey");
+addCommands(program, { environment: {}, print: () => undefined, complain: () => undefined }, () => undefined);
 const document = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8");
 
 /** Every command that does something, with the words that lead to it. */
@@ -27,7 +28,7 @@ function entryOf([path, { registeredArguments, options, description }]: ReturnTy
 }
 
 function listed() {
-  return [...commandsOf(command, "latchkey")].map(
+  return [...commandsOf(program, "latchkey")].map(
     ([path, found]) =>
       [
         path,

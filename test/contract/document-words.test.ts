@@ -12,6 +12,7 @@ import { codeOf, DOCUMENTS, readDocument } from "../support/documents.ts";
 const OTHER_WORDS = new Set([
   "LATCHKEY_URL",
   "LATCHKEY_TOKEN",
+  "LATCHKEY_TOKEN_FILE",
   "ENVOY_BIN",
   "API_AUDIT",
   "KEY_ID",

@@ -2,6 +2,9 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { startRedis } from "../test/support/redis.ts";
 import { direct } from "./direct.ts";
+import { features } from "./features.ts";
+import { footprint } from "./footprint.ts";
+import { keys } from "./keys.ts";
 import type { Section } from "./report.ts";
 import { machine, printed } from "./report.ts";
 import { FULL, QUICK } from "./scale.ts";
@@ -11,7 +14,7 @@ const { values } = parseArgs({
   options: { quick: { type: "boolean" }, only: { type: "string" }, json: { type: "string" } },
 });
 const scale = values.quick ? QUICK : FULL;
-const SECTIONS = { direct, envoy: throughEnvoy };
+const SECTIONS = { direct, envoy: throughEnvoy, features, keys, footprint };
 
 const where = machine();
 console.log(JSON.stringify(where));

@@ -2,6 +2,7 @@ import type { TestedRedis } from "../test/support/redis.ts";
 import type { Answering } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
 import { loadChecks } from "./load.ts";
+import { sendChecks } from "./many-tokens.ts";
 import { cpuUs } from "./processes.ts";
 import type { Section } from "./report.ts";
 import { section } from "./report.ts";
@@ -36,6 +37,8 @@ export async function direct(redis: TestedRedis, { rounds, requests }: Scale): P
 
 /** Requests a second, and what the server used of its core for each: the second does not feel what else runs. */
 export async function measureDirect({ grpc, pid, name }: Answering, message: Buffer, requests: number) {
+  // h2load takes a refusal for an answer: this rejects on one.
+  await sendChecks(grpc, [message], 20);
   const before = await cpuUs(pid);
   const { requestsPerSecond, failed } = await loadChecks(grpc, message, requests);
   if (failed > 0) throw new Error(`${name}: ${failed} of ${requests} Checks failed`);

@@ -10,8 +10,8 @@ export interface Figure {
 export type Figures = Readonly<Record<string, Figure>>;
 
 /**
- * Measures each in its turn, so many times: whatever else the machine does meanwhile, it does to all of them. The
- * first round warms up and is thrown away.
+ * Measures each in its turn, so many times: whatever else the machine does meanwhile, it does to all of them. Of
+ * several rounds there is one more, the first, which warms up and is thrown away.
  */
 export async function alternate<Thing extends { readonly name: string }>(
   things: readonly Thing[],
@@ -19,10 +19,11 @@ export async function alternate<Thing extends { readonly name: string }>(
   measure: (thing: Thing) => Promise<Readonly<Record<string, number>>>,
 ): Promise<ReadonlyMap<string, Figures>> {
   const seen = new Map(things.map(({ name }) => [name, [] as Readonly<Record<string, number>>[]]));
-  for (let round = 0; round <= rounds; round++) {
+  const warmUps = rounds > 1 ? 1 : 0;
+  for (let round = 0; round < warmUps + rounds; round++) {
     for (const thing of things) {
       const figures = await measure(thing);
-      if (round > 0) seen.get(thing.name)?.push(figures);
+      if (round >= warmUps) seen.get(thing.name)?.push(figures);
     }
   }
   return new Map([...seen].map(([name, all]) => [name, joined(all)]));

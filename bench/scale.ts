@@ -7,6 +7,8 @@ export interface Scale {
   readonly seconds: number;
   readonly keys: number;
   readonly registeredKeys: number;
+  /** Whether peers are built that are not there yet. */
+  readonly builds: boolean;
 }
 
 export const FULL: Scale = {
@@ -15,5 +17,13 @@ export const FULL: Scale = {
   seconds: 4,
   keys: 100_000,
   registeredKeys: 1_000_000,
+  builds: true,
 };
-export const QUICK: Scale = { rounds: 1, requests: 300, seconds: 1, keys: 300, registeredKeys: 1000 };
+export const QUICK: Scale = {
+  rounds: 1,
+  requests: 300,
+  seconds: 1,
+  keys: 300,
+  registeredKeys: 2000,
+  builds: false,
+};

@@ -46,6 +46,12 @@ export async function helm(): Promise<string> {
   return binary;
 }
 
+/** Whether the program is there without being built. */
+export function isGoProgramBuilt(name: keyof typeof GO_PROGRAMS): Promise<boolean> {
+  const { version, built } = GO_PROGRAMS[name];
+  return isExecutable(join(TOOLS, `${name}-${version}`, built));
+}
+
 /** The path of a program, built from Go's module proxy where it is not there yet. */
 export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string> {
   const { module, version, built } = GO_PROGRAMS[name];

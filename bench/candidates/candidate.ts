@@ -51,7 +51,8 @@ export async function startVariant({ name, redis, policy, env }: LatchkeyVariant
     {
       JWT_SECRET: SECRET,
       ADMIN_TOKEN: SECRET.split("").reverse().join(""),
-      ...(redis && { REDIS_URL: redis.url }),
+      // Latchkey gives Redis 50 ms; on a busy machine that would measure its ways through an outage.
+      ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
       ...env,
     },
     { policy: policy ?? benchPolicy() },

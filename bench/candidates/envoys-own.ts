@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { goProgram } from "../../scripts/checkers.ts";
+import { goProgram, isGoProgramBuilt } from "../../scripts/checkers.ts";
 import type { Child } from "../../scripts/child.ts";
 import { startChild } from "../../scripts/child.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
@@ -24,9 +24,9 @@ descriptors:
     rate_limit: { unit: second, requests_per_unit: 100000000 }
 `;
 
-/** Envoy's own way: its JWT and RBAC filters, and the Go rate limit service with a Redis. Undefined without Go. */
-export async function startEnvoysOwn(redis: TestedRedis, upstream: EnvoyProcess) {
-  if ((await findOnPath("go")) === undefined) return undefined;
+/** Envoy's own way: its JWT and RBAC filters, and the Go rate limit service with a Redis. Undefined where that is not to be had. */
+export async function startEnvoysOwn(redis: TestedRedis, upstream: EnvoyProcess, builds: boolean) {
+  if (!(await isGoProgramBuilt("ratelimit")) && !(builds && (await findOnPath("go")))) return undefined;
   const limits = await startRateLimitService(redis);
   const envoy = await startPinnedEnvoy(
     upstream,

@@ -1,10 +1,11 @@
 import { createCheck } from "../src/envoy/check.ts";
 import { encodeCheckRequest } from "../src/envoy/messages.ts";
-import { benchAttributes, benchRecord, decidingParts } from "./decision.ts";
+import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
 
 /** `node --expose-gc heap.ts KEYS`: how much an instance's heap grows with each key that it has seen. */
 const keys = Number(process.argv[2]);
-const parts = await decidingParts();
+// None is forgotten while they are counted.
+const parts = await decidingParts(benchPolicy(), 1_000_000);
 const check = createCheck({
   policy: () => parts.policy,
   authorize: parts.authorize,

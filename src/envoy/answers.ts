@@ -3,10 +3,9 @@ import type { Mode } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Route } from "../core/route-table.ts";
 import type { AllowBytes } from "./check-response.ts";
-import { encodeCheckResponse, joinAllow, okBytes, structBytes } from "./check-response.ts";
+import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response.ts";
 import type { AllowPart, AnswerContext } from "./response.ts";
 import { answerPart, keyPart, NOTHING, requestPart, routePart, toCheckResponse } from "./response.ts";
-import { toStruct } from "./struct.ts";
 
 /** Keys whose part of the answer is kept: some 700 bytes each. Only those used of late, for it is quickly made. */
 const MAX_KEYS = 4096;
@@ -61,7 +60,7 @@ function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: A
 }
 
 function partBytes({ ok, metadata }: AllowPart): AllowBytes {
-  return { ok: okBytes(ok), metadata: structBytes(toStruct(metadata)) };
+  return { ok: okBytes(ok), metadata: plainBytes(metadata) };
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

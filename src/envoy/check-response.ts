@@ -1,7 +1,8 @@
 import type { CheckResponse, DeniedHttpResponse, HeaderOption, OkHttpResponse } from "./messages.ts";
 import type { ByteString } from "./protobuf-writer.ts";
 import { doubleField, field, numberField, textField, toBytes } from "./protobuf-writer.ts";
-import type { Struct, StructValue } from "./struct.ts";
+import type { PlainObject, PlainValue, Struct, StructValue } from "./struct.ts";
+import { toStructValue } from "./struct.ts";
 
 /**
  * A CheckResponse on the wire, written by hand: byte for byte what protobufjs makes of it, in a small part of the
@@ -77,4 +78,20 @@ function valueBytes(value: StructValue): ByteString {
   if ("boolValue" in value) return numberField(4, value.boolValue ? 1 : 0);
   if ("structValue" in value) return field(5, structBytes(value.structValue));
   return field(6, value.listValue.values.map((item) => field(1, valueBytes(item))).join(""));
+}
+
+/** The same as of a Struct, of which nothing is made first. */
+export function plainBytes(plain: PlainObject): ByteString {
+  let bytes = "";
+  for (const name of Object.keys(plain)) {
+    const value = plain[name];
+    if (value !== undefined) bytes += field(1, textField(1, name) + field(2, plainValueBytes(value)));
+  }
+  return bytes;
+}
+
+function plainValueBytes(value: PlainValue): ByteString {
+  if (typeof value === "string") return textField(3, value);
+  if (typeof value === "number") return doubleField(2, value);
+  return valueBytes(toStructValue(value));
 }

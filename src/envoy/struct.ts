@@ -26,7 +26,7 @@ export function toStruct(plain: PlainObject): Struct {
   return { fields: Object.fromEntries(fields) };
 }
 
-function toStructValue(value: PlainValue): StructValue {
+export function toStructValue(value: PlainValue): StructValue {
   if (value === null) return { nullValue: 0 };
   if (typeof value === "boolean") return { boolValue: value };
   if (typeof value === "number") return { numberValue: value };

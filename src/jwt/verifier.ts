@@ -54,6 +54,7 @@ export interface CachingVerifier extends KeyVerifier {
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
   const cache = new Map<string, Principal>();
+  const sharing = createSharing();
   const keep = (id: string, principal: Principal) => {
     cache.delete(id);
     cache.set(id, principal);
@@ -75,10 +76,28 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
       const ring = options.ring();
       return verifyToken(token, ring, options, nowMs).then((verified) => {
         // Keys may have changed while the signature was checked.
-        if (verified.ok && options.ring() === ring) keep(id, verified.principal);
-        return verified;
+        if (!verified.ok || options.ring() !== ring) return verified;
+        const principal = sharing(verified.principal);
+        keep(id, principal);
+        return { ok: true, principal };
       });
     },
+  };
+}
+
+/** Lists of scopes that are shared at a time; a hundred thousand keys have a handful. */
+const MAX_SHARED_LISTS = 1000;
+
+/** What many keys say alike is kept once: their scopes, their role, and the id that a first key has of its family. */
+function createSharing(): (principal: Principal) => Principal {
+  const known = new Map<string, Pick<Principal, "scopes" | "role">>();
+  return (principal) => {
+    const { role, scopes, keyId, family } = principal;
+    const id = `${role} ${scopes.join(" ")}`;
+    const shared = known.get(id) ?? { role, scopes };
+    if (known.size >= MAX_SHARED_LISTS) known.clear();
+    known.set(id, shared);
+    return { ...principal, ...shared, family: family === keyId ? keyId : family };
   };
 }
 

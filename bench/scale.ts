@@ -13,8 +13,8 @@ export interface Scale {
 
 export const FULL: Scale = {
   rounds: 5,
-  requests: 60_000,
-  seconds: 4,
+  requests: 40_000,
+  seconds: 3,
   keys: 100_000,
   registeredKeys: 1_000_000,
   builds: true,

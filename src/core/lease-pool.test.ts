@@ -139,3 +139,20 @@ describe("Retry-After", () => {
     await fc.assert(admitted, { numRuns: 100 });
   });
 });
+
+test("a bucket that nobody uses any more is not kept, and is asked for anew when somebody does", async () => {
+  const { poolOf, wait, close } = twoInstances();
+  const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 10, refillPerSecond: 1 };
+  const pool = poolOf(0);
+  const take = (bucketId: string) => pool.take([{ bucketId, limit }], 1, 0);
+  await Promise.all(Array.from({ length: 50 }, (_, i) => take(`b${i}`)));
+  expect(pool.size()).toBe(50);
+  await wait(900);
+  await take("b0");
+  await wait(300);
+  expect(pool.size()).toBe(1);
+  await wait(2000);
+  expect(pool.size()).toBe(0);
+  expect(await take("b0")).toMatchObject({ ok: true });
+  await close();
+});

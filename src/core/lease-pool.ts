@@ -30,7 +30,12 @@ export interface LeasePool extends BucketStore {
   forget(bucketId: string): void;
   /** Sends back everything. */
   close(): Promise<void>;
+  /** Buckets that it knows. */
+  size(): number;
 }
+
+/** So long after its last request a bucket may be asked for again as if for the first time. */
+const KNOWN_UNUSED_MS = 1000;
 
 /** A request that loses the race for what was granted this often in a row is refused: the bucket is contended. */
 const MAX_ROUNDS = 16;
@@ -57,9 +62,11 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
         if (giveBackIdle(bucket.holder, nowMs)) back.push(traffic.sendBack(bucket));
         if (isDormant(bucket.holder, nowMs)) known.rest(bucket);
       }
+      known.forgetUnused(nowMs);
       await Promise.all(back);
     },
     forget: known.forget,
+    size: known.size,
     async close() {
       const buckets = [...known.active()];
       // What is under way may still bring tokens.
@@ -83,6 +90,14 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
   return {
     active: (): Iterable<SharedBucket> => active,
     rest: (bucket: SharedBucket) => void active.delete(bucket),
+    size: () => byId.size,
+    /** Those at rest of which nobody has wanted anything for a while: a hundred thousand of them would be 60 MB. */
+    forgetUnused(nowMs: number): void {
+      for (const bucket of byId.values()) {
+        if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
+        byId.delete(bucket.bucketId);
+      }
+    },
     find({ bucketId, limit }: BucketDemand, nowMs: number): SharedBucket {
       const found = byId.get(bucketId);
       // Another limit object comes with another policy: what was leased under the old one goes back.

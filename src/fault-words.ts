@@ -48,6 +48,12 @@ export const FAULTS = {
     does: "the old keys stay",
     check: "what is listed; `latchkey secrets list` says the same before a change",
   },
+  signerUnknown: {
+    happened: "another instance signs with a key that this one has not",
+    does: "keys that it signs are refused here, 401 credential_invalid",
+    check:
+      "that each move of a rotation is on every instance before the next (docs/operations.md); the kids, and latchkey_signing_key_info",
+  },
   secretDiffers: {
     happened: "JWT_SECRET differs, or JWT_KEYS_FILE: this instance accepts no key that the others sign",
     does: "it answers, and is not ready (/readyz)",

@@ -3,10 +3,12 @@ import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { FAULTS, OUTAGES } from "./fault-words.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
+import type { KidExchange } from "./redis/kid-exchange.ts";
 import { createKidExchange } from "./redis/kid-exchange.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRevocationFeed } from "./redis/revocation-feed.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
+import type { Log } from "./telemetry/log.ts";
 
 /** An idle feed answers after this. */
 const BLOCK_MS = 300;
@@ -60,20 +62,29 @@ export async function joinFleet(
       const comparing = createKidExchange(client, { instanceId, kids });
       exchange = comparing;
       closing.later("the secrets' digests", comparing.leave);
-      let strange = false;
-      const compare = async () => {
-        await comparing.beat();
-        const others = comparing.strangers();
-        if (others !== undefined && !strange) log.error({ others }, FAULTS.secretDiffers);
-        if (others === undefined && strange) log.info({}, "this instance accepts keys of the others again");
-        strange = others !== undefined;
-      };
+      const compare = sayingWhatDiffers(comparing, log);
       await compare();
       closing.later(
         "comparing secrets",
         everyTurn(COMPARE_EVERY_MS, ...sayingOnce(compare, log, OUTAGES.secrets)),
       );
     },
+  };
+}
+
+/** Compares, and says what is found when it changes. */
+function sayingWhatDiffers(exchange: KidExchange, log: Log): () => Promise<void> {
+  let strange = false;
+  let unknown = "";
+  return async () => {
+    await exchange.beat();
+    const others = exchange.strangers();
+    if (others !== undefined && !strange) log.error({ others }, FAULTS.secretDiffers);
+    if (others === undefined && strange) log.info({}, "this instance accepts keys of the others again");
+    strange = others !== undefined;
+    const kids = exchange.unknownSigners().join(" ");
+    if (kids !== "" && kids !== unknown) log.error({ kids }, FAULTS.signerUnknown);
+    unknown = kids;
   };
 }
 

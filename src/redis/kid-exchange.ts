@@ -13,12 +13,14 @@ export interface KidExchange {
    * Undefined while all is well.
    */
   strangers(): number | undefined;
+  /** The keys that others sign with and this one has not: a move of a rotation came before the last one was everywhere. */
+  unknownSigners(): readonly string[];
   leave(): Promise<void>;
 }
 
 export interface KidExchangeOptions {
   readonly instanceId: string;
-  /** Keyed digests, or names: nothing that helps to guess a secret. */
+  /** Keyed digests, or names: nothing that helps to guess a secret. The one that signs first. */
   readonly kids: () => readonly string[];
 }
 
@@ -27,8 +29,10 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
   const { instanceId } = options;
   let startedMs: number | undefined;
   let strangers: number | undefined;
+  let unknownSigners: readonly string[] = [];
   return {
     strangers: () => strangers,
+    unknownSigners: () => unknownSigners,
     async beat() {
       const nowMs = await storeTimeMs(client);
       const started = startedMs ?? nowMs;
@@ -40,14 +44,15 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
         .map(([id, text]) => ({ id, ...readBeat(text) }));
       const silent = others.filter(({ beatMs }) => beatMs < nowMs - SILENT_AFTER_MS);
       for (const { id } of silent) await client.command("HDEL", names.kids, id);
+      const living = others.filter((other) => !silent.includes(other));
       // Of two that started in one millisecond the names decide, so that one of them is the elder.
-      const elder = others.filter(
-        (other) =>
-          !silent.includes(other) &&
-          (other.startedMs < started || (other.startedMs === started && other.id < instanceId)),
+      const elder = living.filter(
+        (other) => other.startedMs < started || (other.startedMs === started && other.id < instanceId),
       );
       const shares = elder.some((other) => other.kids.some((kid) => kids.includes(kid)));
       strangers = elder.length > 0 && !shares ? elder.length : undefined;
+      const signers = living.flatMap((other) => other.kids.slice(0, 1));
+      unknownSigners = [...new Set(signers)].filter((kid) => !kids.includes(kid)).sort();
     },
     async leave() {
       await client.command("HDEL", names.kids, instanceId);

@@ -137,7 +137,11 @@ describe("two instances on one Redis", () => {
     const parts = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
     expect(await parts(stranger)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
     expect(stranger.output()).toContain("JWT_SECRET differs");
-    for (const instance of instances) expect(await parts(instance)).toMatchObject({ status: "ready" });
+    for (const instance of instances) {
+      expect(await parts(instance)).toMatchObject({ status: "ready" });
+      const said = () => instance.output();
+      await expect.poll(said, { timeout: 10_000 }).toContain("signs with a key that this one has not");
+    }
     await stranger.stop();
   });
 

@@ -45,9 +45,9 @@ ports:
   - { name: grpc, containerPort: 9191 }
   - { name: http, containerPort: 8000 }
   - { name: ops, containerPort: 9464 }
-# It listens only once it has the state of the fleet.
+# What comes after a sidecar waits for this: an Envoy whose Latchkey is not ready would refuse everything.
 startupProbe:
-  httpGet: { path: /livez, port: ops }
+  httpGet: { path: {{ ternary "/readyz" "/livez" (eq .Values.mode "sidecar") }}, port: ops }
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:

@@ -108,6 +108,11 @@ test("every threat in SECURITY.md names a test that is there", () => {
   }
 });
 
+test("README.md leads to every page", () => {
+  const pages = DOCUMENTS.filter((name) => name !== "README.md");
+  expect(pages.filter((page) => !read("README.md").includes(`](${page}`))).toEqual([]);
+});
+
 test("README.md counts the dependencies right", () => {
   const packages = z.record(z.string(), z.string());
   const { dependencies, optionalDependencies } = z

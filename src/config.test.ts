@@ -196,6 +196,13 @@ describe("production", () => {
   });
 });
 
+test("a file of keys takes the place of JWT_SECRET, in production and in a fleet", () => {
+  const secrets = { KEY_HASH_SECRET: strong(), AUDIT_KEY: strong(), ADMIN_TOKEN: strong() };
+  const JWT_KEYS_FILE = "/keys";
+  expect(problemsOf({ ...secrets, ENVIRONMENT: "production", JWT_KEYS_FILE })).toEqual([]);
+  expect(problemsOf({ REDIS_HOST: "r", JWT_KEYS_FILE })).toEqual([]);
+});
+
 test("a fleet in development must share its signing secret", () => {
   expect(problemsOf({ REDIS_HOST: "r" })).toEqual([
     "JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it",

@@ -39,11 +39,18 @@ export function buildProgram(io: Io): Program {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
         return exitCode;
       } catch (error) {
-        if (!(error instanceof CommanderError)) throw error;
-        return error.exitCode === 0 ? EXIT.done : EXIT.calledWrongly;
+        if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.calledWrongly;
+        if (!isSystemError(error)) throw error;
+        io.complain(`latchkey: ${error.message}`);
+        return EXIT.failed;
       }
     },
   };
+}
+
+/** A file that cannot be written and the like: its message is a sentence, and nobody needs to know from where. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error;
 }
 
 /** Every command, each in a file of its own. */

@@ -8,7 +8,7 @@ import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { Ran } from "../support/program.ts";
-import { runLatchkey, startProgram } from "../support/program.ts";
+import { runHere } from "../support/program.ts";
 
 const production = {
   ENVIRONMENT: "production",
@@ -32,17 +32,23 @@ const said = ({ status, stderr }: Ran) => [status, stderr];
 
 describe("a command says what to look at", () => {
   test("at the wrong door, without a token, with a bad one, with one that may not", async () => {
-    const list = (changed: Readonly<Record<string, string>>) =>
-      said(runLatchkey(["keys", "list"], { ...env, ...changed }));
-    expect(list({ LATCHKEY_URL: `http://${latchkey.http}` })).toEqual([
+    const list = async (changed: Readonly<Record<string, string>>) =>
+      said(await runHere(["keys", "list"], { ...env, ...changed }));
+    expect(await list({ LATCHKEY_URL: `http://${latchkey.http}` })).toEqual([
       1,
       expect.stringMatching(/404 not-found.*is not the operator door: that is OPERATOR_LISTEN/s),
     ]);
-    expect(list({ LATCHKEY_TOKEN: "" })).toEqual([1, expect.stringContaining("LATCHKEY_TOKEN is not set")]);
-    expect(list({ LATCHKEY_TOKEN: newSecret() })).toEqual([1, expect.stringContaining("is not taken here")]);
+    expect(await list({ LATCHKEY_TOKEN: "" })).toEqual([
+      1,
+      expect.stringContaining("LATCHKEY_TOKEN is not set"),
+    ]);
+    expect(await list({ LATCHKEY_TOKEN: newSecret() })).toEqual([
+      1,
+      expect.stringContaining("is not taken here"),
+    ]);
     const { api_key } = await registerKey(latchkey.http);
-    expect(list({ LATCHKEY_TOKEN: api_key })).toEqual([1, expect.stringContaining("needs the scope")]);
-    const unknown = runLatchkey(["keys", "show", "basic_1_abcdefghijklmnopqrstuv"], env);
+    expect(await list({ LATCHKEY_TOKEN: api_key })).toEqual([1, expect.stringContaining("needs the scope")]);
+    const unknown = await runHere(["keys", "show", "basic_1_abcdefghijklmnopqrstuv"], env);
     expect(said(unknown)).toEqual([1, expect.not.stringContaining("door")]);
   });
 
@@ -51,14 +57,14 @@ describe("a command says what to look at", () => {
     await once(stranger.listen(0, "127.0.0.1"), "listening");
     const address = stranger.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const asked = await startProgram(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
+    const asked = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
     expect(said(asked)).toEqual([3, expect.stringContaining("answers, but not as Latchkey does")]);
     stranger.close();
-    expect(said(runLatchkey(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
+    expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
       3,
       expect.stringMatching(/does not answer.*LATCHKEY_URL/),
     ]);
-    expect(said(runLatchkey(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
+    expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
       2,
       expect.stringContaining("LATCHKEY_URL is no URL"),
     ]);
@@ -66,7 +72,7 @@ describe("a command says what to look at", () => {
 
   test("when a key is given where its id belongs: it goes nowhere", async () => {
     const { api_key } = await registerKey(latchkey.http);
-    const { status, stderr } = runLatchkey(["keys", "revoke", api_key], {
+    const { status, stderr } = await runHere(["keys", "revoke", api_key], {
       LATCHKEY_URL: "http://127.0.0.1:1",
     });
     expect([status, stderr]).toEqual([2, expect.stringContaining("does not belong on the command line")]);
@@ -79,11 +85,11 @@ test("the credential may stand in a file; a key is renamed, its limits are fille
   const { LATCHKEY_TOKEN: _, ...rest } = env;
   const fromFile = { ...rest, LATCHKEY_TOKEN_FILE: file };
   const { key_id } = await registerKey(latchkey.http);
-  const renamed = runLatchkey(["keys", "rename", key_id, "new name", "--json"], fromFile);
+  const renamed = await runHere(["keys", "rename", key_id, "new name", "--json"], fromFile);
   expect(JSON.parse(renamed.stdout)).toMatchObject({ key_id, name: "new name" });
-  const reset = runLatchkey(["limits", "reset", key_id, "--json"], fromFile);
+  const reset = await runHere(["limits", "reset", key_id, "--json"], fromFile);
   expect(JSON.parse(reset.stdout)).toEqual({ key_id, reset: true });
-  const revoked = runLatchkey(["keys", "revoke", key_id, "--json"], fromFile);
+  const revoked = await runHere(["keys", "revoke", key_id, "--json"], fromFile);
   expect(JSON.parse(revoked.stdout)).toEqual({ revoked: { key_id } });
 });
 
@@ -93,41 +99,48 @@ test("keys export gives the same from a live instance and, once it has ended, fr
   for (const owner of ["acme", "acme", "other"])
     await operator.register({ name: "n", key_type: "basic", owner });
   const args = ["keys", "export", "--owner", "acme"];
-  const live = runLatchkey(args, { ...env, LATCHKEY_URL: `http://${own.operator}` });
+  const live = await runHere(args, { ...env, LATCHKEY_URL: `http://${own.operator}` });
   expect(live.stdout.trim().split("\n")).toHaveLength(2);
   const offline = { DATA_DIR: own.dataDir, POLICY_FILE: "./latchkey.yaml" };
-  expect(said(runLatchkey(args, offline))).toEqual([
+  expect(said(await runHere(args, offline))).toEqual([
     1,
     expect.stringContaining("LATCHKEY_URL names the instance"),
   ]);
   await own.stop();
-  expect(runLatchkey(args, offline)).toMatchObject({ status: 0, stdout: live.stdout });
+  expect(await runHere(args, offline)).toMatchObject({ status: 0, stdout: live.stdout });
 });
 
 describe("latchkey secrets", () => {
-  test("prints the variables to set, and nothing else, on stdout; the rest on stderr", () => {
+  test("prints the variables to set, and nothing else, on stdout; the rest on stderr", async () => {
     const secret = newSecret();
-    const added = runLatchkey(["secrets", "add"], { JWT_SECRET: secret });
+    const added = await runHere(["secrets", "add"], { JWT_SECRET: secret });
     expect(added.stdout).toMatch(new RegExp(`^JWT_SECRET=${secret}\nJWT_SECRET_PREVIOUS=[\\w-]{43}\n$`));
     expect(added.stderr).toContain("they hold secrets");
-    const listed = runLatchkey(["secrets", "list"], { JWT_SECRET: secret });
+    const listed = await runHere(["secrets", "list"], { JWT_SECRET: secret });
     expect(listed.stdout).toMatch(/HS256 +JWT_SECRET +signs/);
     expect(listed.stdout + listed.stderr).not.toContain(secret);
   });
 
-  test("edits JWT_KEYS_FILE, and never shows what stands in it", () => {
+  test("edits JWT_KEYS_FILE, and never shows what stands in it", async () => {
     const file = { JWT_KEYS_FILE: join(latchkey.cwd, "keys.json") };
-    expect(runLatchkey(["secrets", "add", "--alg", "EdDSA", "--kid", "a"], file)).toMatchObject({
+    expect(await runHere(["secrets", "add", "--alg", "EdDSA", "--kid", "a"], file)).toMatchObject({
       status: 0,
     });
-    const again = runLatchkey(["secrets", "add", "--kid", "b", "--json"], file);
+    const again = await runHere(["secrets", "add", "--kid", "b", "--json"], file);
     expect(JSON.parse(again.stdout)).toMatchObject({ result: "changed", kid: "b" });
     expect(again.stdout).not.toContain('"d"');
-    expect(runLatchkey(["secrets", "promote"], file).stdout).toContain("b signs");
-    expect(said(runLatchkey(["secrets", "retire"], file))).toEqual([
+    expect((await runHere(["secrets", "promote"], file)).stdout).toContain("b signs");
+    expect(said(await runHere(["secrets", "retire"], file))).toEqual([
       1,
       expect.stringMatching(/a signed until .*--force/),
     ]);
-    expect(runLatchkey(["secrets", "list"], file).stdout).toMatch(/b +EdDSA.*signs.*a +EdDSA.*signed/s);
+    expect((await runHere(["secrets", "list"], file)).stdout).toMatch(/b +EdDSA.*signs.*a +EdDSA.*signed/s);
+  });
+
+  test("says in a sentence that a file cannot be written", async () => {
+    const ran = await runHere(["secrets", "add"], {
+      JWT_KEYS_FILE: join(latchkey.cwd, "nowhere", "keys.json"),
+    });
+    expect(said(ran)).toEqual([1, expect.stringMatching(/^latchkey: ENOENT[^\n]*\n$/)]);
   });
 });

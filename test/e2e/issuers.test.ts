@@ -8,7 +8,7 @@ import { startIssuer } from "../support/issuer.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
-import { runLatchkey } from "../support/program.ts";
+import { runHere } from "../support/program.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -93,7 +93,7 @@ describe("the key API", () => {
     expect(await send(wide({ sub: "bob", iat: nowSeconds - 10 }))).toMatchObject({ reason: "key_revoked" });
     expect(await statusOf(wide({ sub: "bob", iat: nowSeconds + 4 }))).toBe(200);
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
-    expect(runLatchkey(["keys", "revoke", "--family", "corp:bob"], env).status).toBe(0);
+    expect((await runHere(["keys", "revoke", "--family", "corp:bob"], env)).status).toBe(0);
     expect(await send(wide({ sub: "bob", iat: nowSeconds + 4 }))).toMatchObject({ reason: "key_revoked" });
     expect(await statusOf(wide({ sub: "carol" }))).toBe(200);
     await expect(operator().keys.revokeFamily("Corp:bob")).rejects.toMatchObject({ status: 400 });

@@ -10,7 +10,7 @@ import { jwkSet, newJwk, publicPart } from "../support/jwk.ts";
 import { newSecret, readToken, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
-import { runLatchkey } from "../support/program.ts";
+import { runHere } from "../support/program.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -80,10 +80,10 @@ describe("JWT_KEYS_FILE", () => {
   test("with mistakes stops the start, and says all of them; beside JWT_SECRET it verifies only", async () => {
     const bad = `${file}.bad`;
     await writeFile(bad, jwkSet({ ...es, kid: "" }, { ...rs, use: "enc" }));
-    const { status, stderr } = runLatchkey(["serve"], { JWT_KEYS_FILE: bad });
+    const { status, stderr } = await runHere(["serve"], { JWT_KEYS_FILE: bad });
     expect(status).toBe(1);
     expect(stderr.split("\n").filter((line) => line.startsWith("  - "))).toHaveLength(2);
-    expect(runLatchkey(["serve"], { JWT_KEYS_FILE: "/nowhere/keys" }).stderr).toContain("cannot be read");
+    expect((await runHere(["serve"], { JWT_KEYS_FILE: "/nowhere/keys" })).stderr).toContain("cannot be read");
     const beside = await startLatchkey({ JWT_KEYS_FILE: file, JWT_SECRET: newSecret() });
     const { api_key } = await registerKey(beside.http);
     expect(readToken(api_key).header["alg"]).toBe("HS256");

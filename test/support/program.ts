@@ -1,7 +1,6 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { text } from "node:stream/consumers";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { buildProgram } from "../../src/cli/program.ts";
 
 export const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
 
@@ -27,13 +26,16 @@ export function runLatchkey(
   return { status, stdout, stderr };
 }
 
-/** The same, while this process goes on: for when it is we who are asked. */
-export async function startProgram(
+/** The same in this process: quicker, and what it asks may be answered by us. */
+export async function runHere(
   args: readonly string[],
-  env: Readonly<Record<string, string>>,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Ran> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { PATH: process.env["PATH"], ...env } });
-  child.stdin.end();
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
-  return { status: child.exitCode, stdout, stderr };
+  const [stdout, stderr]: [string[], string[]] = [[], []];
+  const program = buildProgram({
+    environment,
+    print: (text) => stdout.push(`${text}\n`),
+    complain: (text) => stderr.push(`${text}\n`),
+  });
+  return { status: await program.run(args), stdout: stdout.join(""), stderr: stderr.join("") };
 }

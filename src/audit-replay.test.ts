@@ -50,6 +50,8 @@ function principal(role: string, name: string) {
     scopes: ["chat:read", "chat:write"],
     name,
     ...ends,
+    ...(name.endsWith("address_not_allowed") && { nets: ["10.0.0.0/8"] }),
+    ...(name.endsWith("certificate_mismatch") && { certificate: "another" }),
   };
 }
 
@@ -115,6 +117,8 @@ const worlds: fc.Arbitrary<World> = fc.record({
     "basic_key_revoked",
     "pro_key_disabled",
     "pro_key_superseded",
+    "pro_address_not_allowed",
+    "basic_certificate_mismatch",
   ),
   stale: fc.boolean(),
   limits: fc.constantFrom("rate_limited", "limits_unavailable", "fine", "fine"),
@@ -149,6 +153,7 @@ const targets = (key: string): fc.Arbitrary<Target> =>
         return new Map([...more, ...credential] as [string, string[]][]);
       }),
     peerAddress: fc.constant("192.0.2.7"),
+    certificate: fc.constant(() => undefined),
     extensions: fc.constantFrom(
       new Map(),
       new Map([["scopes", "chat:write"]]),

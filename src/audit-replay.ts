@@ -149,6 +149,9 @@ function principalOf(past: PastRequest, role: string): Principal {
     name: "",
     ...(owner !== undefined && { owner }),
     ...(reason === "legacy_key_removed" && { legacy: {} }),
+    // What binds a key is not told; that it came from elsewhere is.
+    ...(reason === "certificate_mismatch" && { certificate: "another" }),
+    ...(reason === "address_not_allowed" && { nets: [] }),
     issuedAt: 0,
     expiresAt: end,
     refreshAfter: end,

@@ -113,7 +113,8 @@ export function describedCase(
   };
 }
 
-function recordOf(name: string, { role, scopes, owner, state }: CaseKey, policy: Policy): KeyRecord {
+function recordOf(name: string, key: CaseKey, policy: Policy): KeyRecord {
+  const { role, scopes, owner, addresses, certificate, state } = key;
   const expired = state === "expired";
   const issuedAt = NOW_SECONDS - 3600;
   const id = Buffer.from(name).toString("hex").padEnd(22, "0").slice(0, 22);
@@ -129,6 +130,8 @@ function recordOf(name: string, { role, scopes, owner, state }: CaseKey, policy:
     expiresAt: expired ? NOW_SECONDS - 1 : NOW_SECONDS + 3600,
     refreshAfter: state === "refreshable" || expired ? NOW_SECONDS - 60 : NOW_SECONDS + 60,
     selfService: false,
+    ...(addresses !== undefined && { nets: addresses }),
+    ...(certificate !== undefined && { certificate }),
     disabled: state === "disabled",
     ...(state === "revoked" && { revokedAt: NOW_SECONDS - 60 }),
     ...(state === "superseded" && {

@@ -100,5 +100,7 @@ export function keyBody({ record, status, lastUsedAt }: KeyView) {
     superseded_from: time(record.successor?.notAfter),
     revoked_at: time(record.revokedAt),
     last_used_at: time(lastUsedAt),
+    addresses: record.nets ?? null,
+    cnf: record.certificate === undefined ? null : { "x5t#S256": record.certificate },
   };
 }

@@ -1,7 +1,9 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, hash, timingSafeEqual } from "node:crypto";
+import { TLSSocket } from "node:tls";
 import type { FastifyRequest } from "fastify";
 import { clientAddress } from "../core/client-address.ts";
 import { presentedCredential } from "../core/credential.ts";
+import { misplaced } from "../core/key-binding.ts";
 import type { Migration } from "../core/migration.ts";
 import { endedByPhase } from "../core/migration.ts";
 import type { Caller } from "../core/operator.ts";
@@ -41,8 +43,20 @@ export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly problem: ProblemName };
 
-/** Finds out who a token belongs to: the same judgement as a Check's, without route and limits. */
-export async function holderOf(token: string, ports: CallerPorts): Promise<HolderResult> {
+/** Finds out who presents a token: the same judgement as a Check's, without route and limits. */
+export async function holderOf(
+  token: string,
+  request: FastifyRequest,
+  ports: CallerPorts,
+): Promise<HolderResult> {
+  const found = await goodKey(token, ports);
+  const from = { address: () => addressOf(request, ports), certificate: () => certificateOf(request) };
+  const wrong = found.ok ? misplaced(found.holder.principal, from) : undefined;
+  return wrong === undefined ? found : { ok: false, problem: wrong };
+}
+
+/** Finds out who a token belongs to, wherever it may be presented. */
+export async function goodKey(token: string, ports: CallerPorts): Promise<HolderResult> {
   const nowMs = ports.nowMs();
   const verified = await ports.verifier.verify(token, nowMs);
   if (!verified.ok) return { ok: false, problem: verified.reason };
@@ -64,7 +78,7 @@ export async function callerOf(request: FastifyRequest, ports: CallerPorts): Pro
     return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
   const admin = adminId(presented.token, ports.adminTokens);
   if (admin !== undefined) return { ok: true, caller: { kind: "admin", id: admin } };
-  const found = await holderOf(presented.token, ports);
+  const found = await holderOf(presented.token, request, ports);
   if (!found.ok) return { ok: false, problem: found.problem };
   const { principal, role, scopes } = found.holder;
   return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };
@@ -74,6 +88,12 @@ export async function callerOf(request: FastifyRequest, ports: CallerPorts): Pro
 export function addressOf(request: FastifyRequest, ports: Pick<CallerPorts, "trustedHops">): string {
   const forwarded = headerLines({ headers: headersOf(request) }, "x-forwarded-for");
   return clientAddress(request.raw.socket.remoteAddress ?? "", forwarded, ports.trustedHops);
+}
+
+/** `x5t#S256` of the certificate that the caller showed this door, which takes only those of `HTTP_TLS_CLIENT_CA`. */
+function certificateOf({ raw: { socket } }: FastifyRequest): string | undefined {
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+  return certificate && hash("sha256", certificate.raw, "base64url");
 }
 
 /** Every line of every header: Node's own view hides all but the first of some. */

@@ -19,6 +19,11 @@ export const explainBody = z
     scheme: z.enum(["http", "https"]).optional().meta({ description: "`https` by default." }),
     headers: z.record(z.string().max(256), z.union([text, z.array(text).max(16)])).optional(),
     address: z.string().max(64).optional().meta({ description: "Envoy's peer." }),
+    certificate: z
+      .string()
+      .max(64)
+      .optional()
+      .meta({ description: "`x5t#S256` of the client's certificate; none by default." }),
     extensions: z
       .record(z.string().max(256), text)
       .optional()

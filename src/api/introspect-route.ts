@@ -1,6 +1,6 @@
 import { NEVER } from "../core/key-record.ts";
 import type { Principal } from "../core/principal.ts";
-import { holderOf } from "./caller.ts";
+import { goodKey } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
 import { operatorOf } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -25,7 +25,7 @@ export function introspectRoute(
       const operator = await operatorOf(request, reply, ports, "keys:read");
       if (operator === undefined) return reply;
       void reply.header("cache-control", "no-store");
-      const found = await holderOf(body.token, ports);
+      const found = await goodKey(body.token, ports);
       if (!found.ok) return reply.send({ active: false });
       return reply.send({
         ...activeBody(found.holder.principal, found.holder.scopes),
@@ -50,5 +50,7 @@ function activeBody(principal: Principal, scopes: readonly string[]) {
     role: principal.role,
     family: principal.family,
     ...(principal.owner !== undefined && { owner: principal.owner }),
+    ...(principal.nets && { addresses: principal.nets }),
+    ...(principal.certificate !== undefined && { cnf: { "x5t#S256": principal.certificate } }),
   };
 }

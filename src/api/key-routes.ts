@@ -25,6 +25,8 @@ const KEY_PROBLEMS = [
   "key_disabled",
   "key_superseded",
   "legacy_key_removed",
+  "certificate_mismatch",
+  "address_not_allowed",
   "credential_unavailable",
   "too_many_calls",
 ] as const satisfies readonly ProblemName[];
@@ -47,7 +49,7 @@ function registerRoute(ports: ApiPorts): Endpoint {
     answer: { status: 201, description: "The key.", schema: issuedKey },
     problems: [...REGISTER_PROBLEMS, "too_many_calls", "store_unavailable"],
     handle({ request, reply, body }) {
-      const { name, key_type: role, metadata, scopes, ttl, owner } = body;
+      const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
       return registerAs(ports, request, reply, {
         role,
@@ -56,6 +58,8 @@ function registerRoute(ports: ApiPorts): Endpoint {
         ...(scopes && { scopes }),
         ...(ttl !== undefined && { ttlSeconds: ttl }),
         ...(owner !== undefined && { owner }),
+        ...(addresses && { nets: [...new Set(addresses)] }),
+        ...(cnf && { certificate: cnf["x5t#S256"] }),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       });
     },
@@ -102,7 +106,7 @@ function validateRoute(ports: ApiPorts): Endpoint {
       const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
       if (presented.kind === "none") return refuseOpen(request, reply, ports, "credential_missing");
       if (presented.kind === "ambiguous") return refuseOpen(request, reply, ports, "credential_ambiguous");
-      const found = await holderOf(presented.token, ports);
+      const found = await holderOf(presented.token, request, ports);
       if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
       const { principal, scopes } = found.holder;
       return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
@@ -140,7 +144,7 @@ function refreshRoute(ports: ApiPorts): Endpoint {
 }
 
 async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall): Promise<FastifyReply> {
-  const found = await holderOf(body.current_key, ports);
+  const found = await holderOf(body.current_key, request, ports);
   if (!found.ok) {
     ports.counters.refreshed(undefined, found.problem);
     return refuseOpen(request, reply, ports, found.problem);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isForeignId } from "../core/issuer.ts";
 import { NEVER } from "../core/key-record.ts";
+import { confirmation, networks } from "./binding-schemas.ts";
 
 /** Names stand in tables, headers and log lines: no control characters, no line separators, no halves of a character. */
 const NAME_FORBIDDEN = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
@@ -43,6 +44,8 @@ export const registerBody = z
       .meta({ description: "A part of the role's; all of them by default." }),
     ttl: ttlSeconds.optional(),
     owner: ownerName.optional(),
+    addresses: networks.optional(),
+    cnf: confirmation.optional(),
   })
   .meta({ title: "Registration" });
 
@@ -161,6 +164,8 @@ export const introspection = z
     role: z.string().optional(),
     family: z.string().optional(),
     owner: z.string().optional(),
+    addresses: z.array(z.string()).optional(),
+    cnf: confirmation.optional(),
   })
   .meta({
     title: "IntrospectionAnswer",
@@ -189,6 +194,8 @@ export const keyAnswer = z
     superseded_from: timestamp.nullable(),
     revoked_at: timestamp.nullable(),
     last_used_at: timestamp.nullable(),
+    addresses: z.array(z.string()).nullable().meta({ description: "Null: it is taken from anywhere." }),
+    cnf: confirmation.nullable(),
   })
   .meta({ title: "Key", description: "A key's record. It never holds the key." });
 

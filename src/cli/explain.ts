@@ -1,6 +1,6 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import type { Explanation } from "../client/types.ts";
+import type { Explanation } from "../client/explain-types.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";

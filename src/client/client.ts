@@ -1,10 +1,9 @@
+import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { createTransport } from "./transport.ts";
 import type {
   AuditEvents,
   AuditQuery,
   CutOff,
-  DescribedRequest,
-  Explanation,
   ImportOptions,
   ImportReport,
   Introspection,

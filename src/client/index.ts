@@ -1,6 +1,7 @@
 /** `latchkey/client`: what the package exports of this room. */
 export type { ClientOptions, LatchkeyClient, Repeatable } from "./client.ts";
 export { createClient } from "./client.ts";
+export type * from "./explain-types.ts";
 export type { KeptKey, LiveKeyOptions } from "./live-key.ts";
 export { createLiveKey } from "./live-key.ts";
 export { LatchkeyProblem, LatchkeyUnreachable } from "./problem.ts";

@@ -10,6 +10,15 @@ export interface Registration {
   readonly ttl?: number;
   /** Operators only. */
   readonly owner?: string;
+  /** Networks (CIDR) from which the key is taken; anywhere by default. */
+  readonly addresses?: readonly string[];
+  /** The client certificate that the key is taken with. */
+  readonly cnf?: Confirmation;
+}
+
+/** RFC 8705 §3.1: SHA-256 of the certificate's DER, in base64url. */
+export interface Confirmation {
+  readonly "x5t#S256": string;
 }
 
 export type JsonValue =
@@ -53,6 +62,8 @@ export interface Introspection {
   readonly role?: string;
   readonly family?: string;
   readonly owner?: string;
+  readonly addresses?: readonly string[];
+  readonly cnf?: Confirmation;
 }
 
 export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
@@ -77,6 +88,8 @@ export interface Key {
   readonly superseded_from: string | null;
   readonly revoked_at: string | null;
   readonly last_used_at: string | null;
+  readonly addresses: readonly string[] | null;
+  readonly cnf: Confirmation | null;
 }
 
 export interface KeyList {
@@ -119,33 +132,6 @@ export interface Limits {
     /** What instances hold ahead of need. */
     readonly leased_tokens: number;
   }[];
-}
-
-/** A request whose decision is to be explained. What is left out has a harmless value. */
-export interface DescribedRequest {
-  readonly method: string;
-  /** With its query. */
-  readonly path: string;
-  readonly host?: string;
-  readonly scheme?: "http" | "https";
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** Envoy's peer. */
-  readonly address?: string;
-  /** `context_extensions` of Envoy's configuration. */
-  readonly extensions?: Readonly<Record<string, string>>;
-  readonly key?: string;
-  /** `authorization`, `x-api-key`, `cookie:NAME` or `query:NAME`. */
-  readonly in?: string;
-}
-
-export interface Explanation {
-  readonly verdict: "allow" | "deny";
-  readonly reason: string;
-  /** 200 stands for whatever upstream says. */
-  readonly status: number;
-  readonly mode: "enforce" | "shadow";
-  readonly route: string | null;
-  readonly steps: readonly { readonly step: string; readonly saw: string; readonly outcome: string }[];
 }
 
 export interface PolicyInForce {

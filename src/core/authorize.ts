@@ -6,7 +6,8 @@ import { deny } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
 import { chain } from "./eventual.ts";
 import type { Trace } from "./explanation.ts";
-import { seenKey, seenLimits, seenRequest, seenRoute, seenScopes } from "./explanation.ts";
+import { seenBinding, seenKey, seenLimits, seenRequest, seenRoute, seenScopes } from "./explanation.ts";
+import { misplaced } from "./key-binding.ts";
 import type { Migration } from "./migration.ts";
 import { endedByPhase, legacyNotice } from "./migration.ts";
 import { narrowedRoute } from "./narrowed-route.ts";
@@ -108,8 +109,21 @@ function authenticate(asked: Asked): Eventual<Decision> {
       endedByPhase(principal, ports.migration.state(), policy.migration, nowMs);
     if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
     trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
-    return admit(asked, principal);
+    return admitFromHere(asked, principal);
   });
+}
+
+/** Whether it is taken from here, with this certificate: a key that is bound is good nowhere else. */
+function admitFromHere(asked: Asked, principal: Principal): Eventual<Decision> {
+  const { ports, request, trace } = asked;
+  const address = () => ports.clientAddress(request);
+  const wrong = misplaced(principal, { address, certificate: request.certificate });
+  if (wrong !== undefined) {
+    const saw = wrong === "address_not_allowed" ? address() : (request.certificate() ?? "no certificate");
+    return refuse(asked, "binding", saw, wrong, { principal });
+  }
+  if (principal.nets ?? principal.certificate) trace?.("binding", seenBinding(principal), "comes from there");
+  return admit(asked, principal);
 }
 
 /** Whether so little is known of revocations that the policy lets no key through. */

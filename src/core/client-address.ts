@@ -1,3 +1,5 @@
+import { formatAddress, formatNetwork, parseAddress } from "./ip-network.ts";
+
 /**
  * The client's address behind a known number of trusted proxies: the n-th entry from the right of
  * `X-Forwarded-For`. With no trusted hop, or too few entries, it is the peer: what is left of the
@@ -22,14 +24,10 @@ function withoutPort(entry: string): string {
 }
 
 /** What a limit per address counts: an IPv4 address, or the /64 that one IPv6 customer has at least (RFC 6177). */
-export function addressGroup(address: string): string {
-  if (!address.includes(":")) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped?.[1] !== undefined) return mapped[1];
-  const [head = "", tail] = address.toLowerCase().split("%")[0]?.split("::") ?? [];
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right].slice(0, 4);
-  return `${groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")}::/64`;
+export function addressGroup(text: string): string {
+  if (!text.includes(":")) return text;
+  const address = parseAddress(text);
+  if (address === undefined) return text;
+  if (address.version === 4) return formatAddress(address);
+  return formatNetwork({ version: 6, bits: (address.bits >> 64n) << 64n, prefix: 64 });
 }

@@ -34,6 +34,12 @@ export const REFUSALS = {
     title: "Keys of this kind are no longer accepted: exchange it for a new one.",
     challenge: "invalid_token",
   },
+  certificate_mismatch: {
+    status: 401,
+    title: "The API key is bound to another client certificate.",
+    challenge: "invalid_token",
+  },
+  address_not_allowed: { status: 403, title: "The API key is not taken from this address." },
   https_required: { status: 403, title: "An API key is only taken over HTTPS." },
   route_unknown: { status: 403, title: "No route allows this request." },
   scope_missing: {

@@ -17,6 +17,8 @@ export interface DescribedRequest {
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
   /** Envoy's peer. */
   readonly address?: string | undefined;
+  /** `x5t#S256` of the client's certificate; none by default. */
+  readonly certificate?: string | undefined;
   /** `context_extensions` of Envoy's configuration. */
   readonly extensions?: Readonly<Record<string, string>> | undefined;
   readonly key?: string | undefined;
@@ -40,6 +42,7 @@ export function describedRequest(described: DescribedRequest, policy: Policy): D
     path: path.value,
     headers: headersOf(described, place),
     peerAddress: described.address ?? "192.0.2.1",
+    certificate: () => described.certificate,
     extensions: new Map(Object.entries(described.extensions ?? {})),
     grpc: false,
   };

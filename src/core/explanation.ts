@@ -11,6 +11,7 @@ export type StepName =
   | "transport"
   | "key"
   | "revocation"
+  | "binding"
   | "role"
   | "scopes"
   | "limits";
@@ -42,6 +43,10 @@ export function seenRoute(route: Route | undefined): string {
 
 export function seenKey({ keyId, role, owner, family }: Principal): string {
   return `${keyId}, role ${role}, ${owner === undefined ? `family ${family}` : `owner ${owner}`}`;
+}
+
+export function seenBinding({ nets = [], certificate }: Principal): string {
+  return [...nets, ...(certificate === undefined ? [] : [`certificate ${certificate}`])].join(", ");
 }
 
 export function seenScopes(granted: readonly string[]): string {

@@ -1,3 +1,5 @@
+import type { KeyBinding } from "./key-binding.ts";
+import { bindingOf } from "./key-binding.ts";
 import type { KeyRecord, Succession } from "./key-record.ts";
 import { statusOf } from "./key-record.ts";
 import type { Role } from "./policy.ts";
@@ -6,7 +8,7 @@ import type { Role } from "./policy.ts";
 export const MAX_KEY_LIFE_SECONDS = 400 * 86_400;
 
 /** What a new key is to be. Scopes are a part of the role's, and the ttl at most the role's: the registry sees to it. */
-export interface Grant {
+export interface Grant extends KeyBinding {
   readonly role: Role;
   readonly scopes: readonly string[];
   readonly name: string;
@@ -35,6 +37,7 @@ export function firstKey(
     ...lifetime(role, ttlSeconds, issuedAt, issuedAt),
     selfService: grant.selfService,
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+    ...bindingOf(grant),
     disabled: false,
     version: 1,
   };
@@ -83,7 +86,7 @@ export interface RefreshRequest {
   readonly rotation?: { readonly overlapSeconds?: number };
 }
 
-/** Gives a key its one successor, or says why not. Scopes, owner and name pass on unchanged: nothing is ever widened. */
+/** Gives a key its one successor, or says why not. Scopes, owner, name and what binds it pass on unchanged: nothing is ever widened. */
 export function refreshKey(current: KeyRecord, request: RefreshRequest): RefreshResult {
   const { role, nowSeconds, rotation } = request;
   const ended = endedForRefresh(current, nowSeconds);

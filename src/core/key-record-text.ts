@@ -33,6 +33,10 @@ interface StoredRecord {
   readonly x?: number;
   /** successor: key id, at, notAfter, digest of the Idempotency-Key */
   readonly u?: readonly [string, number, number, string?];
+  /** nets, space-separated */
+  readonly w?: string;
+  /** certificate */
+  readonly k?: string;
   /** legacy: hash, alias, migratedAt, successorId; 0 and "" where there is none */
   readonly l?: readonly [string, string, number, string];
 }
@@ -57,6 +61,8 @@ export function encodeRecord(record: KeyRecord): string {
     ...(record.disabled ? { d: 1 } : {}),
     ...(record.revokedAt === undefined ? {} : { x: record.revokedAt }),
     ...(successor === undefined ? {} : { u: encodeSuccession(successor) }),
+    ...(record.nets === undefined ? {} : { w: record.nets.join(" ") }),
+    ...(record.certificate === undefined ? {} : { k: record.certificate }),
     ...(record.legacy === undefined ? {} : { l: encodeLegacy(record.legacy) }),
   };
   return JSON.stringify(stored);
@@ -100,6 +106,8 @@ export function decodeRecord(keyId: string, text: string): KeyRecord {
     disabled: stored.d === 1,
     ...(stored.x === undefined ? {} : { revokedAt: stored.x }),
     ...(stored.u === undefined ? {} : { successor: decodeSuccession(stored.u) }),
+    ...(stored.w === undefined ? {} : { nets: stored.w.split(" ") }),
+    ...(stored.k === undefined ? {} : { certificate: stored.k }),
     ...(stored.l === undefined ? {} : { legacy: decodeLegacy(stored.l) }),
     version: stored.v,
   };
@@ -126,6 +134,8 @@ const FORM: Readonly<Record<keyof StoredRecord, (value: unknown) => boolean>> = 
   d: isOptional(isOne),
   x: isOptional(isNumber),
   u: isOptional(isSuccession),
+  w: isOptional(isText),
+  k: isOptional(isText),
   l: isOptional(isLegacy),
 };
 

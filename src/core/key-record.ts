@@ -1,5 +1,7 @@
+import type { KeyBinding } from "./key-binding.ts";
+
 /** What a store keeps of one key. Never the key itself: the token is minted from this anew. All times are NumericDates. */
-export interface KeyRecord {
+export interface KeyRecord extends KeyBinding {
   readonly keyId: string;
   /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
   readonly family: string;
@@ -71,6 +73,8 @@ export interface KeyClaims {
   readonly nbf: number;
   readonly exp: number;
   readonly refresh_after: number;
+  readonly nets?: readonly string[];
+  readonly cnf?: { readonly "x5t#S256": string };
 }
 
 /** The same record always gives the same claims: a lost reply can be given again without keeping the key. */
@@ -89,6 +93,8 @@ export function claimsOf(record: KeyRecord, issuer: string, audience: string): K
     nbf: record.issuedAt,
     exp: record.expiresAt,
     refresh_after: record.refreshAfter,
+    ...(record.nets === undefined ? {} : { nets: record.nets }),
+    ...(record.certificate === undefined ? {} : { cnf: { "x5t#S256": record.certificate } }),
   };
 }
 

@@ -1,3 +1,5 @@
+import type { KeyBinding } from "./key-binding.ts";
+import { bindingOf } from "./key-binding.ts";
 import { firstKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { Caller } from "./operator.ts";
@@ -18,7 +20,7 @@ import {
 } from "./registry.ts";
 
 /** What a caller asks for; parsed, not yet permitted. */
-export interface Registration {
+export interface Registration extends KeyBinding {
   readonly role: string;
   readonly name: string;
   /** JSON text. */
@@ -102,6 +104,7 @@ function newRecord(
     ...(metadata === undefined ? {} : { metadata }),
     ...(owner === undefined ? {} : { owner }),
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+    ...bindingOf(registration),
   };
   const ids = { keyId: newKeyId(registry, permitted.role.name), family: `fam_${registry.newRandom()}` };
   return firstKey(grant, ids, issuedAt);

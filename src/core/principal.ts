@@ -1,5 +1,7 @@
+import type { KeyBinding } from "./key-binding.ts";
+
 /** Who presents a key: what the verified key itself says, before the policy is asked. Times are NumericDates (seconds). */
-export interface Principal {
+export interface Principal extends KeyBinding {
   /** `jti`: `<role>_<unix seconds>_<random>`. */
   readonly keyId: string;
   /** `fam`: the chain of refreshes that the key belongs to. Limits follow it. */

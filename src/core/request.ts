@@ -13,6 +13,8 @@ export interface AuthRequest {
   readonly headers: ReadonlyMap<string, readonly string[]>;
   /** The TCP peer of Envoy; never taken from a header. Empty when it is not an IP socket. */
   readonly peerAddress: string;
+  /** `x5t#S256` of the certificate that the client showed Envoy; undefined: none. Worked out when it is asked for. */
+  readonly certificate: () => string | undefined;
   /** From Envoy's own configuration: no client can set these. */
   readonly extensions: ReadonlyMap<string, string>;
   /** Whether Envoy will turn a refusal into a `grpc-status` (its content-type says so). */

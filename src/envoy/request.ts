@@ -1,3 +1,4 @@
+import { hash, X509Certificate } from "node:crypto";
 import type { PathFault, PathParams } from "../core/path.ts";
 import { normalisePath } from "../core/path.ts";
 import type { AuthRequest, UnreadRequest } from "../core/request.ts";
@@ -21,7 +22,7 @@ const NO_METHOD = { ok: false, fault: "no_method" } as const;
  * was told to send, while headers such as `x-original-url` are the client's own words.
  */
 export function toAuthRequest(
-  { http, peerAddress, extensions }: ReceivedCheck,
+  { http, peerAddress, certificate, extensions }: ReceivedCheck,
   pathParams: PathParams,
 ): ParsedRequest {
   if (http === undefined) return { ok: false, fault: "no_http", grpc: false };
@@ -48,10 +49,21 @@ export function toAuthRequest(
       scheme,
       headers,
       peerAddress,
+      certificate: () => thumbprintOf(certificate),
       extensions,
       grpc,
     },
   };
+}
+
+/** `x5t#S256` (RFC 8705 §3.1) of the PEM that Envoy sends, URL-encoded. What cannot be read is no certificate. */
+function thumbprintOf(encoded: string): string | undefined {
+  if (encoded === "") return undefined;
+  try {
+    return hash("sha256", new X509Certificate(decodeURIComponent(encoded)).raw, "base64url");
+  } catch {
+    return undefined;
+  }
 }
 
 /** Exactly the content types for which Envoy turns a refusal into a grpc-status. */

@@ -50,6 +50,7 @@ function contextWith(
     path: { path: "/a", segments: ["a"], query: "" },
     headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])),
     peerAddress: "127.0.0.1",
+    certificate: () => undefined,
     extensions: new Map(),
     grpc: false,
   };

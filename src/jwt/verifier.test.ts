@@ -66,6 +66,13 @@ test("our own token is good, and says who it is", async () => {
   expect(await verify(forge(goodHeader(), goodClaims()))).toBe("good");
 });
 
+test("what binds a key stands in its token, and is read back", async () => {
+  const binding = { nets: ["192.0.2.0/24", "::/0"], certificate: "A".repeat(43) };
+  const bound = await createSigner(() => ring, names).sign({ ...record, ...binding });
+  const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+  expect(await verifier.verify(bound, NOW * 1000)).toMatchObject({ ok: true, principal: binding });
+});
+
 describe("one token has one spelling", () => {
   const spellings: readonly (readonly [what: string, alter: (text: string) => string])[] = [
     ["padding", (text) => `${text}=`],
@@ -135,6 +142,15 @@ describe("claims that are not ours are refused", () => {
     ["a claim that we do not know", { admin: true }],
     ["an owner with a separator", { own: "a:b" }],
     ["a name that is an object", { name: {} }],
+    ["no networks", { nets: [] }],
+    ["more networks than a key can have", { nets: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) }],
+    ["networks as text", { nets: "10.0.0.0/8" }],
+    ["a network in another spelling", { nets: ["10.1.1.1/8"] }],
+    ["a network that is none", { nets: ["10.0.0.0/8", "everywhere"] }],
+    ["a confirmation that we do not know", { cnf: { jkt: "A".repeat(43) } }],
+    ["two confirmations", { cnf: { "x5t#S256": "A".repeat(43), jkt: "A".repeat(43) } }],
+    ["a thumbprint in another spelling", { cnf: { "x5t#S256": `${"A".repeat(42)}B` } }],
+    ["a thumbprint that is none", { cnf: { "x5t#S256": null } }],
   ];
   test.each(changes)("%s", async (_what, change) => {
     const verdict = await verify(forge(goodHeader(), { ...goodClaims(), ...change }));

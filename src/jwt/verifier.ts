@@ -1,6 +1,8 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
 import { z } from "zod";
+import { parseNetwork } from "../core/ip-network.ts";
+import { MAX_KEY_NETS, THUMBPRINT } from "../core/key-binding.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { isKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
@@ -32,6 +34,12 @@ const claimsSchema = z.strictObject({
   nbf: numericDate,
   exp: numericDate,
   refresh_after: numericDate,
+  nets: z
+    .array(z.string().refine((text) => parseNetwork(text) !== undefined))
+    .min(1)
+    .max(MAX_KEY_NETS)
+    .optional(),
+  cnf: z.strictObject({ "x5t#S256": z.string().regex(THUMBPRINT) }).optional(),
 });
 
 const INVALID: Verification = { ok: false, reason: "credential_invalid" };
@@ -146,6 +154,8 @@ function toVerification([, payload]: readonly [string, string, string], nowMs: n
     issuedAt: claims.iat,
     expiresAt: claims.exp,
     refreshAfter: claims.refresh_after,
+    ...(claims.nets !== undefined && { nets: claims.nets }),
+    ...(claims.cnf !== undefined && { certificate: claims.cnf["x5t#S256"] }),
   };
   // jose forgives clockTolerance on exp too; here an end is an end.
   if (nowMs >= claims.exp * 1000) return { ok: false, reason: "key_expired", principal };

@@ -7,6 +7,9 @@ const caseKey = z.strictObject({
   /** All that the role has, by default. */
   scopes: z.array(z.string()).optional(),
   owner: z.string().optional(),
+  addresses: z.array(z.string()).optional(),
+  /** `x5t#S256` of the client certificate that it is bound to. */
+  certificate: z.string().optional(),
   state: z
     .enum(["good", "refreshable", "expired", "revoked", "disabled", "superseded", "forged"])
     .default("good"),
@@ -21,6 +24,7 @@ const caseRequest = z.strictObject({
   scheme: z.enum(["http", "https"]).optional(),
   headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
   address: z.string().optional(),
+  certificate: z.string().optional(),
   extensions: z.record(z.string(), z.string()).optional(),
 });
 

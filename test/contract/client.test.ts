@@ -19,14 +19,13 @@ import type {
   validKey,
 } from "../../src/api/schemas.ts";
 import { createClient } from "../../src/client/client.ts";
+import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type {
   AuditEvents,
   AuditQuery,
   CutOff,
-  DescribedRequest,
-  Explanation,
   ImportReport,
   Introspection,
   IssuedKey,
@@ -131,7 +130,7 @@ test("the client's types are those of the schemas", () => {
   expectTypeOf<Frozen<z.output<typeof issuedKey>>>().toEqualTypeOf<IssuedKey>();
   expectTypeOf<Frozen<z.output<typeof jwkSetAnswer>>>().toEqualTypeOf<JwkSet>();
   expectTypeOf<Frozen<z.output<typeof validKey>>>().toEqualTypeOf<ValidKey>();
-  expectTypeOf<Introspection>().toExtend<z.output<typeof introspection>>();
+  expectTypeOf<Introspection>().toExtend<Frozen<z.output<typeof introspection>>>();
   expectTypeOf<keyof z.output<typeof introspection>>().toEqualTypeOf<keyof Introspection>();
   expectTypeOf<keyof z.output<typeof keyAnswer>>().toEqualTypeOf<keyof Key>();
   expectTypeOf<keyof z.output<typeof keyListAnswer>>().toEqualTypeOf<keyof KeyList>();

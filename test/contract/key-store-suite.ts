@@ -78,6 +78,8 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         metadata: '{"a":"ü"}',
         ttlSeconds: 3600,
         name: "Zoë",
+        nets: ["192.0.2.0/24", "2001:db8::/32"],
+        certificate: "A".repeat(43),
       });
       expect(await store.load(record.keyId)).toEqual(record);
       expect(await under.auditTrail()).toEqual([
@@ -88,6 +90,17 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
           actor: "admin:test",
         }),
       ]);
+    });
+
+    test("what binds a key passes on to its successors", async () => {
+      const { registry, store, clock } = await begin();
+      const binding = { nets: ["192.0.2.0/24"], certificate: "A".repeat(43) };
+      const record = await register(registry, binding);
+      clock.nowSeconds = record.refreshAfter;
+      const holder = { ...record, principal: record };
+      const next = mustIssue(await refreshByHolder(registry, holder, undefined, stranger));
+      const last = mustIssue(await rotateByOperator(registry, next.keyId, undefined, admin));
+      for (const { keyId } of [next, last]) expect(await store.load(keyId)).toMatchObject(binding);
     });
 
     test("is whole or not at all, whichever of its requirements fails", async () => {

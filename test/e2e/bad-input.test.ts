@@ -75,6 +75,27 @@ describe("a bad registration gets a clear problem, and nothing is stored", () =>
     ["an owner with a glob", { ...good, owner: "a*" }, ["#/owner"]],
     ["an owner with a separator", { ...good, owner: "a:b" }, ["#/owner"]],
     ["an owner with braces", { ...good, owner: "{a}" }, ["#/owner"]],
+    ["no networks", { ...good, addresses: [] }, ["#/addresses"]],
+    [
+      "nine networks",
+      { ...good, addresses: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) },
+      ["#/addresses"],
+    ],
+    ["a network that is none", { ...good, addresses: ["10.0.0.0/8", "10.0.0.1"] }, ["#/addresses/1"]],
+    ["a network in another spelling", { ...good, addresses: ["10.1.2.3/8"] }, ["#/addresses/0"]],
+    ["an IPv4 network written as IPv6", { ...good, addresses: ["::ffff:10.0.0.0/104"] }, ["#/addresses/0"]],
+    ["a network of 10 KB", { ...good, addresses: [`${"1".repeat(10_240)}/8`] }, ["#/addresses/0"]],
+    ["a thumbprint in hex", { ...good, cnf: { "x5t#S256": "ab".repeat(32) } }, ["#/cnf/x5t%23S256"]],
+    [
+      "a thumbprint with padding",
+      { ...good, cnf: { "x5t#S256": `${"A".repeat(43)}=` } },
+      ["#/cnf/x5t%23S256"],
+    ],
+    [
+      "a confirmation of another kind",
+      { ...good, cnf: { jkt: "A".repeat(43) } },
+      ["#/cnf/x5t%23S256", "#/cnf/jkt"],
+    ],
     ["metadata that is no object", { ...good, metadata: "x" }, ["#/metadata"]],
     ["metadata above 512 bytes", { ...good, metadata: { a: "x".repeat(600) } }, ["#/metadata"]],
   ];

@@ -40,12 +40,16 @@ import type { Tracing } from "./telemetry/tracing.ts";
 const MAX_GUARDED_ADDRESSES = 100_000;
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
+/** Readiness may change without a word from anybody: Envoy hears of it within this. */
+const READINESS_EVERY_MS = 250;
 
 export interface RunningDoors {
   /** Where each door listens, once its port is known. */
   readonly addresses: Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
   /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
   drain(): void;
+  /** Calls that are open when the doors close are cut off at once. */
+  hurry(): void;
 }
 
 interface DoorOptions {
@@ -69,11 +73,18 @@ interface DoorOptions {
   readonly ops: OpsDoor;
 }
 
+/** What changes when an instance goes: what it says of itself, and how long it waits for calls that are open. */
+interface Going {
+  state: "ready" | "draining";
+  graceMs: number;
+}
+
 /** Opens every other door, the one for Envoy first; the ops door, which is open, tells of it. */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   const { settings, ops } = options;
-  const grpc = await openGrpc(options);
-  const openHttp = httpOpener(options);
+  const going: Going = { state: "ready", graceMs: CLOSE_GRACE_MS };
+  const grpc = await openGrpc(options, going);
+  const openHttp = httpOpener(options, going);
   const { open, all } = endpointsOf(options);
   const http = await openHttp(
     "the HTTP door",
@@ -84,36 +95,43 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
     settings.OPERATOR_LISTEN === undefined
       ? http
       : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
-  let state: "ready" | "draining" = "ready";
-  ops.tell(() => ({ instance: state, ...fleetReadiness(options) }));
-  grpc.setServing(true);
+  const readiness = () => ({ instance: going.state, ...fleetReadiness(options) });
+  ops.tell(readiness);
+  const tellEnvoy = () => grpc.setServing(Object.values(readiness()).every((part) => part === "ready"));
+  tellEnvoy();
+  const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
+  options.closing.later("the word on readiness", () => clearInterval(telling));
   return {
     addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
     drain() {
-      state = "draining";
-      grpc.setServing(false);
+      going.state = "draining";
+      tellEnvoy();
+    },
+    hurry() {
+      going.graceMs = 0;
     },
   };
 }
 
-async function openGrpc(options: DoorOptions): Promise<EnvoyServer> {
+async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer> {
   const { settings, check, closing } = options;
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
   const door = await startEnvoyServer({ listen, check, transport, ...openTls("GRPC", options) });
-  closing.later("the gRPC door", () => door.close(CLOSE_GRACE_MS));
+  closing.later("the gRPC door", () => door.close(going.graceMs));
   return door;
 }
 
-function httpOpener(options: DoorOptions) {
+function httpOpener(options: DoorOptions, going: Going) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
   const common = { corsOrigins: settings.HTTP_CORS_ORIGINS ?? [], answered: options.traces?.call };
   return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints: readonly Endpoint[]) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));
-    const door = await startHttpServer({ ...common, listen, endpoints, faulted, ...httpTls });
-    closing.later(name, () => door.close(CLOSE_GRACE_MS));
+    const isLast = () => going.state === "draining";
+    const door = await startHttpServer({ ...common, listen, endpoints, faulted, isLast, ...httpTls });
+    closing.later(name, () => door.close(going.graceMs));
     return door;
   };
 }

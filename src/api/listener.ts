@@ -26,12 +26,23 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** Connections of one door; a further one is closed at once. */
 const MAX_CONNECTIONS = 8192;
 
+export interface ListenerOptions {
+  /** Absent: clear text. */
+  readonly tls?: DoorTls;
+  readonly patience?: Patience;
+  /** Whether each answer is the last on its connection, since the door is about to close. */
+  readonly isLast?: () => boolean;
+}
+
 /** The server below a door, which bounds what a client can hold of it, and whose certificate may change. */
 export function createListener(
-  answer: RequestListener,
-  tls: DoorTls | undefined,
-  patience: Patience = PATIENCE,
+  handle: RequestListener,
+  { tls, patience = PATIENCE, isLast = () => false }: ListenerOptions,
 ): Server {
+  const answer: RequestListener = (request, response) => {
+    if (isLast()) response.setHeader("connection", "close");
+    handle(request, response);
+  };
   const options: ServerOptions = {
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: patience.headersMs,

@@ -2,10 +2,9 @@ import { randomUUID } from "node:crypto";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
-import type { DoorTls } from "../core/ports.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
-import type { Patience } from "./listener.ts";
+import type { ListenerOptions } from "./listener.ts";
 import { createListener } from "./listener.ts";
 import { sendProblem } from "./problem.ts";
 
@@ -22,14 +21,11 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
-export interface HttpServerOptions {
+export interface HttpServerOptions extends ListenerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   readonly endpoints: readonly Endpoint[];
   /** Pages of these origins may call. */
   readonly corsOrigins?: readonly string[];
-  /** Absent: the door speaks clear text. */
-  readonly tls?: DoorTls;
-  readonly patience?: Patience;
   /** Hears of every fault that became an answer. */
   readonly faulted: (error: unknown, requestId: string) => void;
   /** Hears of every call once it is answered. */
@@ -60,10 +56,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = Fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
-    serverFactory: (answer) => createListener(answer, options.tls, options.patience),
+    serverFactory: (answer) => createListener(answer, options),
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
-    // What comes on an open connection while the door closes is still answered: it is the last on that connection.
+    // What comes on an open connection while the door closes is still answered.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
   });

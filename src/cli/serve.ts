@@ -46,7 +46,7 @@ async function run(given: Omit<AppOptions, "version" | "closing">): Promise<numb
     const signal = await signals.first;
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
-    await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second]);
+    await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second.then(app.hurry)]);
     return await close();
   } catch (error) {
     log.fatal({ err: error }, FAULTS.cannotStart);

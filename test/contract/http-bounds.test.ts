@@ -1,0 +1,144 @@
+import { once } from "node:events";
+import { request as httpRequest } from "node:http";
+import type { Socket } from "node:net";
+import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, expect, test } from "vitest";
+import { z } from "zod";
+import { endpoint } from "../../src/api/endpoint.ts";
+import type { Patience } from "../../src/api/listener.ts";
+import { PATIENCE } from "../../src/api/listener.ts";
+import type { HttpServer } from "../../src/api/server.ts";
+import { startHttpServer } from "../../src/api/server.ts";
+
+const NOBODY_WAITS: Patience = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
+
+let server: HttpServer | undefined;
+/** Ends the call of `/slow`. */
+let answer: () => void = () => undefined;
+/** Resolves when a call of `/slow` has come. */
+let called = Promise.withResolvers<void>();
+let goesSoon = false;
+
+afterEach(async () => {
+  await server?.close(0);
+  server = undefined;
+  goesSoon = false;
+});
+
+async function open(patience: Patience = PATIENCE): Promise<number> {
+  called = Promise.withResolvers();
+  const common = { summary: "", security: "none", problems: [] } as const;
+  const endpoints = [
+    endpoint({
+      ...common,
+      method: "POST",
+      path: "/echo",
+      body: z.unknown(),
+      answer: { status: 204, description: "" },
+      handle: async ({ reply }) => reply.code(204).send(),
+    }),
+    endpoint({
+      ...common,
+      method: "GET",
+      path: "/slow",
+      answer: { status: 204, description: "" },
+      async handle({ reply }) {
+        const answered = new Promise<void>((resolve) => {
+          answer = resolve;
+        });
+        called.resolve();
+        await answered;
+        return reply.code(204).send();
+      },
+    }),
+  ];
+  const listen = { host: "127.0.0.1", port: 0 };
+  server = await startHttpServer({
+    listen,
+    endpoints,
+    faulted: () => undefined,
+    patience,
+    isLast: () => goesSoon,
+  });
+  return Number(server.address.split(":").at(-1));
+}
+
+/** Everything that the door says until it closes the connection. */
+async function heard(socket: Socket): Promise<string> {
+  let text = "";
+  socket.on("data", (bytes: Buffer) => {
+    text += bytes.toString("latin1");
+  });
+  // A door may close on a client that still sends; what counts is that it closes.
+  socket.on("error", () => undefined);
+  await new Promise((resolve) => socket.on("close", resolve));
+  return text;
+}
+
+test("headers above 16 KiB are 431, and the connection ends", async () => {
+  const socket = connect(await open(), "127.0.0.1");
+  socket.write(`GET /slow HTTP/1.1\r\nhost: x\r\nx-long: ${"a".repeat(17_000)}\r\n\r\n`);
+  expect(await heard(socket)).toMatch(/^HTTP\/1.1 431 /);
+});
+
+test("a body above 16 KiB is 413", async () => {
+  const port = await open();
+  const request = httpRequest({
+    port,
+    method: "POST",
+    path: "/echo",
+    headers: { "content-type": "application/json" },
+  });
+  request.on("error", () => undefined).end(JSON.stringify({ a: "x".repeat(17_000) }));
+  const [response] = await once(request, "response");
+  expect(response.statusCode).toBe(413);
+});
+
+test.each([
+  ["headers", "GET /slow HTTP/1.1\r\nhost: x\r\n"],
+  [
+    "a body",
+    "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+  ],
+])("a client that sends %s byte by byte is not waited for, however long it goes on", async (_what, start) => {
+  const socket = connect(await open(NOBODY_WAITS), "127.0.0.1");
+  socket.write(start);
+  const drip = setInterval(() => socket.write("a"), 20);
+  expect(await heard(socket)).toMatch(/^HTTP\/1.1 408 /);
+  clearInterval(drip);
+});
+
+test("a connection on which nothing more comes is closed", async () => {
+  const socket = connect(await open(NOBODY_WAITS), "127.0.0.1");
+  socket.write("GET /none HTTP/1.1\r\nhost: x\r\n\r\n");
+  const said = await heard(socket);
+  expect(said).toMatch(/^HTTP\/1.1 404 /);
+  expect(said.toLowerCase()).toContain("connection: keep-alive");
+});
+
+test("a door that is about to close answers, and says that this was the last on its connection", async () => {
+  const socket = connect(await open(), "127.0.0.1");
+  socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
+  await called.promise;
+  answer();
+  const [first] = await once(socket, "data");
+  expect(String(first)).toMatch(/^HTTP\/1.1 204 .*connection: keep-alive/is);
+  goesSoon = true;
+  called = Promise.withResolvers();
+  socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
+  await called.promise;
+  const closed = server?.close(5000);
+  answer();
+  expect(await heard(socket)).toMatch(/^HTTP\/1.1 204 .*connection: close/is);
+  await closed;
+});
+
+test("a call that does not end is cut off when its time is over", async () => {
+  const socket = connect(await open(), "127.0.0.1");
+  socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
+  await called.promise;
+  await Promise.all([server?.close(50), heard(socket)]);
+  answer();
+  await pause(0);
+});

@@ -13,8 +13,8 @@ import { startUpstream } from "./upstream.ts";
 import { welcome } from "./welcome.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const ENVOY_PORT = 10_000;
-const UPSTREAM_PORT = 8080;
+const ENVOY_PORT = Number(process.env["ENVOY_PORT"] || 10_000);
+const UPSTREAM_PORT = Number(process.env["UPSTREAM_PORT"] || 8080);
 const DOORS = ["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN", "OPS_LISTEN"] as const;
 
 /** Why it ends: a code for the shell and, where something went wrong, a sentence. */

@@ -9,5 +9,6 @@ const program = buildProgram({
   environment: process.env,
   print: (text) => process.stdout.write(`${text}\n`),
   complain: (text) => process.stderr.write(`${text}\n`),
+  ...(process.stderr.isTTY && { terminal: (text: string) => process.stderr.write(text) }),
 });
 process.exitCode = await program.run(process.argv.slice(2));

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 
 /** One line of a file. */
@@ -26,9 +27,10 @@ export async function* fileLines(
 ): AsyncGenerator<readonly FileLine[]> {
   const file = createReadStream(path);
   file.on("data", (chunk) => read(chunk.length));
-  const unzip = createGunzip();
-  file.on("error", (error) => unzip.destroy(error));
-  const source: AsyncIterable<Buffer> = path.endsWith(".gz") ? file.pipe(unzip) : file;
+  // Whoever reads on hears of every error; whoever stops reading ends both.
+  const source: AsyncIterable<Buffer> = path.endsWith(".gz")
+    ? pipeline(file, createGunzip(), () => undefined)
+    : file;
   let number = 0;
   let begun: Buffer[] = [];
   let begunBytes = 0;

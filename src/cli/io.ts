@@ -5,4 +5,6 @@ export interface Io {
   readonly print: (text: string) => void;
   /** A line for whoever watches. */
   readonly complain: (text: string) => void;
+  /** Writes as it is to the terminal of whoever watches; absent where there is none. */
+  readonly terminal?: (text: string) => void;
 }

@@ -21,7 +21,7 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
           limit.per,
           `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
           String(limit.leased_tokens),
-          `${limit.refill_per_second}/s`,
+          `${Number(limit.refill_per_second.toPrecision(3))}/s`,
         ]);
         io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
       });

@@ -4,18 +4,27 @@ const WIDTH = 30;
 /** A line on the terminal for so many. */
 const SHOW_EVERY = 500;
 
-/** How far a command is with its files. Only for people: a pipe gets nothing of it. */
-export function progressBar(io: Io, size: number) {
-  const { stderr } = process;
+/** How far a command is with its files. Only for people: a pipe gets nothing of it. What is complained of stands above it. */
+export function progressBar({ terminal, complain }: Io, size: number) {
+  let shown = "";
+  const draw = (text: string) => {
+    terminal?.(`\r${text.padEnd(shown.length)}${text === "" ? "\r" : ""}`);
+    shown = text;
+  };
   return {
     show(bytes: number, lines: number) {
-      if (!stderr.isTTY) return;
       const share = size === 0 ? 1 : Math.min(1, bytes / size);
       const done = "█".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, "░");
-      stderr.write(`\r${done} ${Math.floor(share * 100)}%  ${lines} lines`);
+      draw(`${done} ${Math.floor(share * 100)}%  ${lines} lines`);
+    },
+    complain(text: string) {
+      const before = shown;
+      draw("");
+      complain(text);
+      if (before !== "") draw(before);
     },
     end() {
-      if (stderr.isTTY) io.complain("");
+      if (shown !== "") terminal?.("\n");
     },
   };
 }

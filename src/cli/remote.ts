@@ -36,15 +36,22 @@ export async function remotely(io: Io, command: (client: LatchkeyClient) => Prom
 }
 
 /** Undefined once it has been told what is wrong with the variables. */
-function remoteOf({ environment, complain }: Io): Remote | undefined {
+function remoteOf(io: Io): Remote | undefined {
+  const { environment, complain } = io;
   const url = environment["LATCHKEY_URL"] || DEFAULT_URL;
-  const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     complain(`latchkey: LATCHKEY_URL is no URL such as ${DEFAULT_URL}`);
     return undefined;
   }
-  if (!file || LATCHKEY_TOKEN) return { url, token: LATCHKEY_TOKEN || undefined };
-  if (existsSync(file)) return { url, token: readFileSync(file, "utf8").trim() || undefined };
+  const credential = operatorCredential(io);
+  return credential && { url, ...credential };
+}
+
+/** The operator's token, where there is one. Undefined once it has been told what is wrong with the variables. */
+export function operatorCredential({ environment, complain }: Io): Pick<Remote, "token"> | undefined {
+  const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
+  if (!file || LATCHKEY_TOKEN) return { token: LATCHKEY_TOKEN || undefined };
+  if (existsSync(file)) return { token: readFileSync(file, "utf8").trim() || undefined };
   complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: there is no such file`);
   return undefined;
 }

@@ -1,7 +1,11 @@
 import type { Command } from "commander";
+import { LatchkeyProblem } from "../client/problem.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import type { SmokeCheck, SmokeWorld } from "./smoke-checks.ts";
-import { createWorld, Skipped, SMOKE_SECTIONS } from "./smoke-checks.ts";
+import { operatorCredential } from "./remote.ts";
+import { SMOKE_SECTIONS } from "./smoke-checks.ts";
+import type { SmokeCheck, SmokeWorld } from "./smoke-world.ts";
+import { createWorld, NotHere, Skipped } from "./smoke-world.ts";
 import { visible } from "./table.ts";
 
 interface SmokeOptions {
@@ -17,6 +21,15 @@ interface Line {
   readonly name: string;
   readonly outcome: Outcome;
   readonly detail?: string;
+  /** Skipped for what this deployment has not, and need not have. */
+  readonly excused?: true;
+}
+
+interface Run {
+  readonly lines: readonly Line[];
+  readonly interrupted: boolean;
+  /** Keys that were registered for it and could not be revoked. */
+  readonly keys_left: number;
 }
 
 const MARKS: Readonly<Record<Outcome, string>> = { pass: "✓ PASS", fail: "✗ FAIL", skip: "– SKIP" };
@@ -34,46 +47,67 @@ export function addSmokeCommand(program: Command, io: Io, finish: (exitCode: num
     .option("--json", "as JSON")
     .option("--allow-skips", "exit with 0 although something was skipped")
     .action(async (url: string, options: SmokeOptions) => {
-      const token = io.environment["LATCHKEY_TOKEN"] || undefined;
+      const credential = operatorCredential(io);
+      if (credential === undefined) return finish(EXIT.calledWrongly);
       const { envoy, path } = options;
       const through = envoy === undefined ? undefined : { url: envoy.replace(/\/+$/, ""), path };
-      const world = createWorld(url.replace(/\/+$/, ""), token, through);
-      const lines = await runAll(world, options.json ? () => undefined : io.print, envoy !== undefined);
-      const count = (outcome: Outcome) => lines.filter((line) => line.outcome === outcome).length;
-      if (options.json)
-        io.print(
-          JSON.stringify({
-            tests: lines,
-            passed: count("pass"),
-            failed: count("fail"),
-            skipped: count("skip"),
-          }),
-        );
-      else io.print(summary(lines.length, count));
-      finish(count("fail") > 0 || (count("skip") > 0 && !options.allowSkips) ? 1 : 0);
+      const world = createWorld(url.replace(/\/+$/, ""), credential.token, through);
+      const run = await runAll(world, options.json ? () => undefined : io.print);
+      io.print(options.json ? JSON.stringify(asJson(run)) : summary(run));
+      if (run.keys_left > 0)
+        io.complain(`${run.keys_left} keys that were registered for it were not revoked`);
+      const wanting = run.lines.some(({ outcome, excused }) => outcome === "skip" && !excused);
+      const wrong = run.interrupted || run.keys_left > 0 || count(run, "fail") > 0;
+      finish(wrong || (wanting && !options.allowSkips) ? EXIT.failed : EXIT.done);
     });
 }
 
-async function runAll(world: SmokeWorld, print: Io["print"], withEnvoy: boolean): Promise<readonly Line[]> {
+async function runAll(world: SmokeWorld, print: Io["print"]): Promise<Run> {
   const lines: Line[] = [];
+  const signals = catchSignals();
   print(`API Key System Integration Test\n${RULE}`);
-  try {
-    for (const { title, checks } of SMOKE_SECTIONS) {
-      if (title === "Testing Envoy" && !withEnvoy) continue;
-      print(`\n${title}`);
-      for (const check of checks) {
-        const line = await runOne(check, world);
-        lines.push(line);
-        print(
-          `  ${MARKS[line.outcome]} ${line.name}${line.detail === undefined ? "" : `: ${visible(line.detail)}`}`,
-        );
-      }
+  for (const { title, checks } of SMOKE_SECTIONS) {
+    if (title === "Testing Envoy" && world.envoy === undefined) continue;
+    if (signals.caught()) break;
+    print(`\n${title}`);
+    for (const check of checks) {
+      if (signals.caught()) break;
+      const line = await runOne(check, world);
+      lines.push(line);
+      const detail = line.detail === undefined ? "" : `: ${visible(line.detail)}`;
+      print(`  ${MARKS[line.outcome]} ${line.name}${detail}`);
     }
-  } finally {
-    // Nothing that was registered for the test outlives it; what has ended already says so, and that is right.
-    for (const key of world.keys) await world.open.revoke(key).catch(() => undefined);
   }
-  return lines;
+  const keys_left = await cleanUp(world);
+  signals.release();
+  return { lines, interrupted: signals.caught(), keys_left };
+}
+
+/** A signal ends the test after its current line, so that nothing is left behind. */
+function catchSignals() {
+  let caught = false;
+  const onSignal = () => {
+    caught = true;
+  };
+  const names = ["SIGINT", "SIGTERM"] as const;
+  for (const name of names) process.on(name, onSignal);
+  return {
+    caught: () => caught,
+    release() {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}
+
+/** Nothing that was registered for the test outlives it; a key that is none, as a wrong server gives, cannot. */
+async function cleanUp({ keys, open }: SmokeWorld): Promise<number> {
+  let left = 0;
+  for (const key of keys) {
+    await open.revoke(key).catch((error: unknown) => {
+      if (!(error instanceof LatchkeyProblem && error.status === 401)) left++;
+    });
+  }
+  return left;
 }
 
 async function runOne({ name, run }: SmokeCheck, world: SmokeWorld): Promise<Line> {
@@ -82,26 +116,40 @@ async function runOne({ name, run }: SmokeCheck, world: SmokeWorld): Promise<Lin
     return { name, outcome: "pass" };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
+    if (error instanceof NotHere) return { name, outcome: "skip", detail, excused: true };
     return { name, outcome: error instanceof Skipped ? "skip" : "fail", detail };
   }
 }
 
-function summary(total: number, count: (outcome: Outcome) => number): string {
-  const [failed, skipped] = [count("fail"), count("skip")];
-  const closing =
-    failed > 0
-      ? `${failed} of ${total} tests failed: the integration is not working correctly.`
-      : skipped > 0
-        ? "What was tested passed; what was skipped was not tested."
-        : "✨ All tests passed! The integration is working correctly.";
+function count({ lines }: Run, wanted: Outcome): number {
+  return lines.filter(({ outcome }) => outcome === wanted).length;
+}
+
+function asJson(run: Run) {
+  const { lines: tests, interrupted, keys_left } = run;
+  const [passed, failed, skipped] = [count(run, "pass"), count(run, "fail"), count(run, "skip")];
+  return { tests, passed, failed, skipped, interrupted, keys_left };
+}
+
+function summary(run: Run): string {
+  const [failed, skipped] = [count(run, "fail"), count(run, "skip")];
   return [
     "\nTest Summary",
     RULE,
-    `Total Tests: ${total}`,
-    `Passed: ${count("pass")}`,
+    `Total Tests: ${run.lines.length}`,
+    `Passed: ${count(run, "pass")}`,
     `Failed: ${failed}`,
     ...(skipped > 0 ? [`Skipped: ${skipped}`] : []),
     "",
-    closing,
+    closing(run, failed),
   ].join("\n");
+}
+
+function closing({ lines, interrupted }: Run, failed: number): string {
+  if (failed > 0)
+    return `${failed} of ${lines.length} tests failed: the integration is not working correctly.`;
+  if (interrupted) return "It was interrupted; what it registered has been revoked.";
+  if (lines.some(({ outcome, excused }) => outcome === "skip" && !excused))
+    return "What was tested passed; what was skipped was not tested.";
+  return "✨ All tests passed! The integration is working correctly.";
 }

@@ -1,4 +1,5 @@
 import type { KeyRecord, LegacyPart } from "./key-record.ts";
+import { NEVER } from "./key-record.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
@@ -25,9 +26,15 @@ export interface RefusedLine {
 
 export interface ImportReport {
   readonly imported: number;
-  /** They were there already: importing a file again changes nothing. */
+  /** They were there already, and are the same: importing a file again changes nothing. */
   readonly known: number;
   readonly refused: readonly RefusedLine[];
+}
+
+/** A line that may be taken over. */
+interface Candidate {
+  readonly line: number;
+  readonly record: KeyRecord;
 }
 
 /** Takes over V1 keys of another system. Nobody imports what they may not grant. With `dryRun` nothing is written. */
@@ -38,40 +45,45 @@ export async function importLegacyKeys(
   dryRun: boolean,
 ): Promise<ImportReport> {
   const refused: RefusedLine[] = [];
-  const records: KeyRecord[] = [];
-  const seen = new Set<string>();
+  const first = new Map<string, Candidate>();
+  const again: (Candidate & { readonly earlier: KeyRecord })[] = [];
   for (const entry of entries) {
-    const kept = keptAs(registry, entry);
+    const { line } = entry;
+    const made = recordFor(registry, entry, origin);
+    if (typeof made === "string") {
+      refused.push({ line, detail: made });
+      continue;
+    }
     // A key and its own SHA-256 have one alias.
-    const id = kept.alias ?? kept.hash;
-    const made = seen.has(id) ? "stands in the file twice" : recordFor(registry, entry, kept, origin);
-    seen.add(id);
-    if (typeof made === "string") refused.push({ line: entry.line, detail: made });
-    else records.push(made);
+    const id = made.legacy?.alias ?? made.legacy?.hash ?? "";
+    const earlier = first.get(id)?.record;
+    if (earlier === undefined) first.set(id, { line, record: made });
+    else again.push({ line, record: made, earlier });
   }
-  const written = dryRun ? await wouldBeWritten(registry, records) : await write(registry, records, origin);
-  const imported = written.filter(Boolean).length;
-  return { imported, known: written.length - imported, refused };
-}
-
-function keptAs({ legacy }: Registry, { key, sha256Hex = "" }: LegacyEntry): LegacyPart {
-  return key === undefined ? { hash: legacy.hashOfDigest(sha256Hex) } : legacy.kept(key);
+  const { imported, there } = await takeOver(registry, [...first.values()], origin, dryRun);
+  let known = 0;
+  for (const { line, record, earlier } of [...there, ...again]) {
+    const detail = difference(record, earlier);
+    if (detail === undefined) known++;
+    else refused.push({ line, detail });
+  }
+  return { imported, known, refused: refused.sort((a, b) => a.line - b.line) };
 }
 
 /** The record, or in words why there is none. */
-function recordFor(
-  registry: Registry,
-  entry: LegacyEntry,
-  kept: LegacyPart,
-  { caller }: CallOrigin,
-): KeyRecord | string {
+function recordFor(registry: Registry, entry: LegacyEntry, { caller }: CallOrigin): KeyRecord | string {
+  const { legacy } = registry;
+  const { key, sha256Hex = "", name, owner, createdAt, expiresAt } = entry;
   const policy = registry.policy();
   const role = policy.roles.get(entry.role);
   if (role === undefined) return `no such role: ${entry.role}`;
   const scopes = [...role.scopes];
   if (!mayGrant(caller, scopes, role, policy)) return `the role ${entry.role} is not yours to grant`;
-  if (entry.expiresAt !== undefined && entry.expiresAt <= nowSeconds(registry)) return "has expired";
-  const { name, owner, createdAt, expiresAt } = entry;
+  if (key !== undefined && !legacy.couldBe(key))
+    return "the key could never be used: its checksum does not fit";
+  const time = timeProblem(entry, nowSeconds(registry));
+  if (time !== undefined) return time;
+  const kept: LegacyPart = key === undefined ? { hash: legacy.hashOfDigest(sha256Hex) } : legacy.kept(key);
   return legacyRecord(registry, {
     role,
     scopes,
@@ -84,27 +96,58 @@ function recordFor(
   });
 }
 
-async function wouldBeWritten(registry: Registry, records: readonly KeyRecord[]): Promise<boolean[]> {
-  const there = await Promise.all(records.map(({ legacy }) => registry.store.findLegacy(hashesOf(legacy))));
-  return there.map((record) => record === undefined);
+/** A key dated ahead would escape the incident switch, which ends what was issued before a moment. */
+function timeProblem({ createdAt = 0, expiresAt = NEVER }: LegacyEntry, now: number): string | undefined {
+  if (expiresAt <= now) return "has expired";
+  if (createdAt > now) return "created_at lies ahead";
+  return createdAt < 0 ? "created_at lies before 1970" : undefined;
 }
 
-function hashesOf(legacy: LegacyPart | undefined): readonly string[] {
-  return [legacy?.hash, legacy?.alias].filter((hash) => hash !== undefined);
+/** What was written, and what was there already. */
+async function takeOver(
+  registry: Registry,
+  candidates: readonly Candidate[],
+  origin: CallOrigin,
+  dryRun: boolean,
+) {
+  const written = dryRun ? candidates.map(() => false) : await write(registry, candidates, origin);
+  const left = candidates.filter((_, at) => !written[at]);
+  const found = await Promise.all(
+    left.map(({ record: { legacy } }) =>
+      registry.store.findLegacy([legacy?.hash, legacy?.alias].filter((hash) => hash !== undefined)),
+    ),
+  );
+  const there = left.flatMap((candidate, at) => {
+    const earlier = found[at];
+    return earlier === undefined ? [] : [{ ...candidate, earlier }];
+  });
+  const imported = dryRun ? candidates.length - there.length : written.filter(Boolean).length;
+  return { imported, there };
 }
 
 async function write(
   registry: Registry,
-  records: readonly KeyRecord[],
+  candidates: readonly Candidate[],
   origin: CallOrigin,
 ): Promise<readonly boolean[]> {
-  if (records.length === 0) return [];
+  if (candidates.length === 0) return [];
   const event = auditEvent(registry, origin, "legacy_keys_imported", {});
-  const written = await registry.store.importLegacy(records, {
-    ...event,
-    reason: `${records.length} presented`,
-  });
+  const written = await registry.store.importLegacy(
+    candidates.map(({ record }) => record),
+    { ...event, reason: `${candidates.length} presented` },
+  );
   // Whoever tried one of them before was told that it is none.
-  await commit(registry, { put: [], tell: [{ kind: "legacy", hashes: [] }], audit: [] });
+  if (written.some(Boolean))
+    await commit(registry, { put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] });
   return written;
+}
+
+/** What an import cannot change of a key that is there, in words; undefined when nothing of that differs. */
+function difference(record: KeyRecord, earlier: KeyRecord): string | undefined {
+  const differs = [
+    ...(record.role === earlier.role ? [] : ["role"]),
+    ...(record.owner === earlier.owner ? [] : ["owner"]),
+    ...(record.expiresAt === earlier.expiresAt ? [] : ["expires_at"]),
+  ];
+  return differs.length === 0 ? undefined : `the key is there already, with another ${differs.join(" and ")}`;
 }

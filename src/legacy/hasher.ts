@@ -1,6 +1,6 @@
 import { createHash, createHmac } from "node:crypto";
 import type { LegacyForm } from "../core/registry.ts";
-import { makeLegacyKey } from "./key-form.ts";
+import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
@@ -18,6 +18,7 @@ export function createLegacyForm(
   const ofDigest = (secret: string, sha256Hex: string) => hmac(secret, `sha256\n${sha256Hex.toLowerCase()}`);
   return {
     newKey: () => makeLegacyKey(newRandom),
+    couldBe: couldBeLegacyKey,
     kept: (key) => ({ hash: hmac(current, key), alias: ofDigest(current, sha256(key)) }),
     hashes(key) {
       const sha256Hex = sha256(key);

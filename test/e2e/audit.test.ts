@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, renameSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { startChild } from "../../scripts/child.ts";
+import { redisBinaries } from "../../scripts/redis-binary.ts";
 import { createClient } from "../../src/client/client.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
@@ -123,22 +125,41 @@ test("each event of a fleet is in exactly one log", async () => {
   await redis.stop();
 });
 
-test("the deployment guide's own monitoring lines work", async () => {
+test("the deployment guide's own monitoring lines work, as docs/migration.md has them", async () => {
   const redis = await startRedis();
   const latchkey = await startLatchkey({ JWT_SECRET: newSecret(), ADMIN_TOKEN, REDIS_URL: redis.url });
-  // curl -I http://localhost:8000/api/auth/v2/validate
-  const head = await fetch(`http://${latchkey.http}/api/auth/v2/validate`, { method: "HEAD" });
-  expect(head.status).toBe(401);
   const { key_id } = await createClient({ url: `http://${latchkey.http}` }).register({
     name: "n",
     key_type: "basic",
   });
-  // redis-cli --scan --pattern "api_key:*"
-  expect((await redis.cli("--scan", "--pattern", "api_key:*")).split("\n")).toEqual([`api_key:${key_id}`]);
-  // tail -f logs/api.log | grep API_AUDIT
-  const tail = () =>
-    spawnSync("sh", ["-c", "tail -n 5 logs/api.log | grep API_AUDIT"], { cwd: latchkey.cwd });
-  await expect.poll(() => tail().stdout.toString("utf8"), { timeout: 5000 }).toContain(key_id);
+  const guide = readFileSync(new URL("../../docs/migration.md", import.meta.url), "utf8");
+  const [, block = ""] = /## Monitoring\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(guide) ?? [];
+  const [validate = "", ping = "", scan = "", tail = ""] = block.trim().split("\n");
+  // What is on the PATH speaks to our Redis: the lines name no port.
+  const bin = join(latchkey.cwd, "bin");
+  mkdirSync(bin);
+  const { cli, env } = await redisBinaries();
+  writeFileSync(join(bin, "redis-cli"), `#!/bin/sh\nexec ${cli} -p ${redis.port} "$@"\n`, { mode: 0o755 });
+  const run = (line: string) => {
+    const options = {
+      cwd: latchkey.cwd,
+      env: { ...env, PATH: `${bin}:${process.env["PATH"]}` },
+      encoding: "utf8",
+    } as const;
+    return spawnSync("bash", ["-c", line.replace("localhost:8000", latchkey.http)], options).stdout;
+  };
+  expect(run(validate)).toMatch(/^HTTP\/1\.1 401 /);
+  expect(run(ping)).toBe("PONG\n");
+  expect(run(scan)).toBe(`api_key:${key_id}\n`);
+  const shown = Promise.withResolvers<string>();
+  // On a terminal, where grep shows a line as it comes.
+  const tailing = await startChild("script", ["-qec", tail, "/dev/null"], {
+    cwd: latchkey.cwd,
+    env: { PATH: process.env["PATH"] },
+    onStdoutLine: (line) => line.includes(key_id) && shown.resolve(line),
+  });
+  expect(await shown.promise).toContain("key_registered");
+  await tailing.stop();
   await latchkey.stop();
   await redis.stop();
 });

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startChild } from "../../scripts/child.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { SMOKE_SECTIONS } from "../../src/cli/smoke-checks.ts";
@@ -9,6 +10,7 @@ import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import { PROGRAM } from "../support/program.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
@@ -93,20 +95,106 @@ test("a working deployment passes, in the form that the guide shows, and nothing
   const { exitCode, output } = await smoke(args, ADMIN_TOKEN);
   expect(output).not.toContain("✗");
   expect(exitCode).toBe(0);
-  for (const line of [
-    `API Key System Integration Test\n${"=".repeat(50)}`,
-    "Testing V2 Endpoints (JWT-based System)",
-    "  ✓ PASS V2 Basic Registration\n  ✓ PASS V2 Validation",
-    "Testing V2 Refresh Flow\n  ✓ PASS Early Refresh Rejection",
-    "Testing Role-Based Permissions\n  ✓ PASS Basic Role\n  ✓ PASS Contributor Role\n  ✓ PASS Node_Operator Role",
-    `Test Summary\n${"=".repeat(50)}\nTotal Tests: 17\nPassed: 17\nFailed: 0\n\n✨ All tests passed! The integration is working correctly.`,
-  ])
-    expect(output).toContain(line);
+  const rule = "=".repeat(50);
+  expect(output).toBe(`API Key System Integration Test
+${rule}
+
+Testing V2 Endpoints (JWT-based System)
+  ✓ PASS V2 Endpoints Available
+  ✓ PASS V2 Basic Registration
+  ✓ PASS V2 Validation
+  ✓ PASS V2 Forged Key Rejection
+
+Testing V2 Refresh Flow
+  ✓ PASS Early Refresh Rejection
+  ✓ PASS Rotation by an Operator
+
+Testing Role-Based Permissions
+  ✓ PASS Basic Role
+  ✓ PASS Contributor Role
+  ✓ PASS Node_Operator Role
+
+Testing V1 Endpoints (Legacy System)
+  ✓ PASS V1 Registration
+  ✓ PASS V1 Validation
+
+Testing Migration (V1 to V2)
+  ✓ PASS V1 to V2 Migration
+  ✓ PASS V1 Key Stays Valid
+
+Testing Revocation
+  ✓ PASS Revocation
+
+Testing Envoy
+  ✓ PASS Envoy Refuses a Request Without a Key
+  ✓ PASS Envoy Lets a Good Key Through
+  ✓ PASS Envoy Refuses a Revoked Key
+
+Test Summary
+${rule}
+Total Tests: 17
+Passed: 17
+Failed: 0
+
+✨ All tests passed! The integration is working correctly.`);
+  expect(await leftBehind()).toEqual([]);
+  expect(output).not.toMatch(/eyJ|lk1_/);
+});
+
+/** Keys that a test has registered and not revoked. */
+async function leftBehind(): Promise<readonly string[]> {
   const left: string[] = [];
   for await (const key of createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN }).keys.all())
     if (key.status !== "revoked") left.push(key.key_id);
-  expect(left).toEqual([]);
-  expect(output).not.toMatch(/eyJ|lk1_/);
+  return left;
+}
+
+test("in every phase a working deployment passes; what does not exist in it is no failure", async () => {
+  const { migration } = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+  for (const phase of ["gradual", "active", "deprecated", "removed", "silent"] as const) {
+    await migration.set(phase);
+    const { exitCode, output } = await smoke([`http://${latchkey.http}`], ADMIN_TOKEN);
+    expect([exitCode, output]).toEqual([0, expect.stringContaining("✨ All tests passed!")]);
+    expect(output.includes("– SKIP V1 Validation: no V1 key is given")).toBe(phase === "removed");
+  }
+  expect(await leftBehind()).toEqual([]);
+});
+
+test("interrupted, it ends after its line, and leaves nothing behind", async () => {
+  const { PATH } = process.env;
+  const env = { PATH, LATCHKEY_TOKEN: ADMIN_TOKEN };
+  const seen = Promise.withResolvers<void>();
+  const child = await startChild(process.execPath, [PROGRAM, "smoke", `http://${latchkey.http}`], {
+    env,
+    onStdoutLine: (line) => line.includes("PASS V2 Basic Registration") && seen.resolve(),
+  });
+  await seen.promise;
+  expect(await child.stop("SIGINT")).toBe(1);
+  expect(child.output()).toContain("It was interrupted; what it registered has been revoked.");
+  expect(await leftBehind()).toEqual([]);
+});
+
+test("what cannot be revoked afterwards is said, and is a failure", async () => {
+  wrong = (call) => {
+    if (call.path.endsWith("/revoke")) call.status = 503;
+  };
+  const { exitCode, output } = await smoke([wrongUrl], ADMIN_TOKEN);
+  wrong = () => undefined;
+  expect([exitCode, output]).toEqual([
+    1,
+    expect.stringMatching(/\d+ keys that were registered for it were not revoked/),
+  ]);
+});
+
+test("where no role is open, everything that needs a key is skipped without an operator", async () => {
+  const roles = ["basic", "contributor", "node_operator"].map(
+    (role) => `${role}: { scopes: [a], ttl: 7d, refresh_window: 1d }`,
+  );
+  const closed = `roles: { ${roles.join(", ")} }\nroutes: []`;
+  const own = await startLatchkey({ JWT_SECRET: newSecret(), ADMIN_TOKEN }, { policy: closed });
+  const { exitCode, output } = await smoke([`http://${own.http}`, "--allow-skips"]);
+  expect([exitCode, output]).toEqual([0, expect.stringContaining("Passed: 1\nFailed: 0\nSkipped: 13")]);
+  await own.stop();
 });
 
 test("without an operator's token what needs one is skipped, which is no success unless it is allowed", async () => {
@@ -119,7 +207,13 @@ test("without an operator's token what needs one is skipped, which is no success
 
 test("as JSON it says the same", async () => {
   const { output } = await smoke([`http://${latchkey.http}`, "--json"], ADMIN_TOKEN);
-  expect(JSON.parse(output)).toMatchObject({ passed: 14, failed: 0, skipped: 0 });
+  expect(JSON.parse(output)).toMatchObject({
+    passed: 14,
+    failed: 0,
+    skipped: 0,
+    interrupted: false,
+    keys_left: 0,
+  });
 });
 
 test("a server that is not there fails every line, and ends", async () => {

@@ -4,24 +4,30 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { chromiumBinary } from "../../scripts/chromium.ts";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { createClient } from "../../src/client/client.ts";
+import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
 
 const ADMIN_TOKEN = newSecret();
 const POLICY = `
 roles:
   basic: { scopes: [a], ttl: 7d, refresh_window: 1d, self_service: true }
   brief: { scopes: [a], ttl: 8s, refresh_window: 6s, self_service: true }
-routes: []
+routes: [{ path: /a/**, scopes: [a] }]
 guards: { open_calls: 100000/s }
 `;
 
-/** What the site in front of Latchkey does to calls, by the path. */
-type Rule = (path: string) => "pass" | 404 | 500 | "cut";
+/** What the site in front does to calls, by the path. */
+type Rule = (path: string) => "pass" | 404 | 429 | 500 | "cut";
 
 let latchkey: TestedLatchkey;
+let upstream: Upstream;
+let envoy: EnvoyProcess;
 let site: Site;
 /** The same page under another origin. */
 let elsewhere: Site;
@@ -40,6 +46,8 @@ beforeAll(async () => {
     { JWT_SECRET: newSecret(), ADMIN_TOKEN, HTTP_CORS_ORIGINS: elsewhere.origin },
     { policy: POLICY },
   );
+  upstream = await startUpstream();
+  envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
   site = await startSite();
   const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"];
   browser = await chromium.launch({ executablePath: await chromiumBinary(), args });
@@ -49,7 +57,7 @@ afterAll(async () => {
   for (const { server } of [site, elsewhere]) server.closeAllConnections();
   site?.server.close();
   elsewhere?.server.close();
-  await latchkey?.stop();
+  await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 beforeEach(async () => {
   site.rule = () => "pass";
@@ -57,7 +65,7 @@ beforeEach(async () => {
 });
 afterEach(() => context.close());
 
-/** A site whose /api is Latchkey's, behind a rule that tests change. */
+/** A site whose /api is Latchkey's and whose /a is Envoy's, behind a rule that tests change. */
 async function startSite(): Promise<Site> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -80,7 +88,8 @@ async function startSite(): Promise<Site> {
 
 function forward(request: IncomingMessage, response: ServerResponse): void {
   const { method, headers, url } = request;
-  const onward = httpRequest(`http://${latchkey.http}${url}`, { method, headers }, (answer) => {
+  const target = url?.startsWith("/a/") ? `127.0.0.1:${envoy.port}` : latchkey.http;
+  const onward = httpRequest(`http://${target}${url}`, { method, headers }, (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
   });
@@ -104,8 +113,10 @@ async function openPage(options: Record<string, unknown> = {}, at = site, from =
 
 const getKey = (page: Page) => page.evaluate<{ key: string; version: number }>("auth.getKey()");
 const told = (page: Page) => page.evaluate<{ type: string }[]>("told");
-const statusOf = (page: Page) =>
-  page.evaluate<number>(`auth.fetch("/api/auth/v2/validate").then(({ status }) => status)`);
+/** What a call of the API, through Envoy, comes to. */
+const statusOf = (page: Page) => page.evaluate<number>(`auth.fetch("/a/x").then(({ status }) => status)`);
+/** By the key that Envoy's upstream was told of last. */
+const lastKeyId = () => new Map(upstream.requests.at(-1)?.headers).get("x-latchkey-key-id");
 const withoutV2: Rule = (path) => (path.startsWith("/api/auth/v2/") ? 404 : "pass");
 
 test("where V2 is there, a page gets a V2 key and calls with it", async () => {
@@ -176,8 +187,7 @@ test("many tabs that share a storage refresh once, and all go on with the succes
   if (first === undefined) throw new Error("no page");
   const old = (await getKey(first)).key;
   expect((await Promise.all(pages.map(getKey))).map(({ key }) => key)).toEqual([old, old, old]);
-  const due = `JSON.parse(localStorage.getItem("api-auth")).v2.refresh_after`;
-  await first.waitForFunction(`Date.now() >= Date.parse(${due})`, undefined, { timeout: 10_000 });
+  await refreshDue(first);
   const before = await refreshed();
   const keys = new Set((await Promise.all(pages.map(getKey))).map(({ key }) => key));
   expect([keys.size, keys.has(old), (await refreshed()) - before]).toEqual([1, false, 1]);
@@ -185,9 +195,7 @@ test("many tabs that share a storage refresh once, and all go on with the succes
 
 test("a refresh whose answer is lost is repeated with the same Idempotency-Key, and gives the same key", async () => {
   const page = await openPage({ keyType: "brief" });
-  await getKey(page);
-  const due = `JSON.parse(localStorage.getItem("api-auth")).v2.refresh_after`;
-  await page.waitForFunction(`Date.now() >= Date.parse(${due})`, undefined, { timeout: 10_000 });
+  await refreshDue(page);
   const sent: (string | undefined)[] = [];
   await page.route("**/api/auth/v2/refresh", async (route) => {
     sent.push(route.request().headers()["idempotency-key"]);
@@ -204,28 +212,45 @@ test("a refresh whose answer is lost is repeated with the same Idempotency-Key, 
 
 test("offline it says so, and goes on by itself when the network is back", async () => {
   const page = await openPage();
-  site.rule = () => "cut";
+  await context.setOffline(true);
   await expect(getKey(page)).rejects.toThrow();
   expect((await told(page)).map(({ type }) => type)).toContain("error");
-  site.rule = () => "pass";
+  await context.setOffline(false);
   expect((await getKey(page)).version).toBe(2);
 });
 
-test("a key that was revoked is replaced once, and the call is repeated", async () => {
+test("with a key in hand, neither a server that is away nor one with errors keeps it from calling", async () => {
+  const page = await openPage();
+  const key = await getKey(page);
+  for (const wrong of ["cut", 500] as const) {
+    site.rule = (path) => (path.startsWith("/api/") ? wrong : "pass");
+    expect([await statusOf(page), await getKey(page)]).toEqual([200, key]);
+  }
+});
+
+test("a key that was revoked is replaced once, and the call is repeated, with its body", async () => {
   const page = await openPage();
   const { key } = await getKey(page);
   await createClient({ url: `http://${latchkey.http}` }).revoke(key);
-  const replaced = await page.evaluate<number>(
-    `(async () => { const own = fetch; window.fetch = async (input, init) => {
-       const answer = await own(input, init);
-       // Envoy says it so; the key API's own answers have it in the problem's type.
-       if (answer.status === 401 && String(input).endsWith("/validate") && new Headers(init.headers).has("authorization"))
-         return new Response("", { status: 401, headers: { "x-latchkey-reason": "key_revoked" } });
-       return answer;
-     }; return (await auth.fetch("/api/auth/v2/validate")).status; })()`,
+  const status = await page.evaluate<number>(
+    `auth.fetch(new Request("/a/x", { method: "POST", body: "hello" })).then(({ status }) => status)`,
   );
-  expect(replaced).toBe(200);
-  expect((await getKey(page)).key).not.toBe(key);
+  expect([status, (await getKey(page)).key === key]).toEqual([200, false]);
+  expect(new Map(upstream.requests.at(-1)?.headers).get("content-length")).toBe("5");
+});
+
+test("whoever is not the API is called without the key", async () => {
+  const page = await openPage();
+  await getKey(page);
+  const sent: Record<string, string>[] = [];
+  await page.route(`${elsewhere.origin}/**`, (route) => {
+    sent.push(route.request().headers());
+    return route.fulfill({ status: 200, headers: { "access-control-allow-origin": "*" } });
+  });
+  await page.evaluate(`auth.fetch("${elsewhere.origin}/a/x")`);
+  await page.evaluate(`auth.fetch("//${new URL(elsewhere.origin).host}/a/x")`);
+  expect(sent.length).toBe(2);
+  for (const headers of sent) expect(headers).not.toHaveProperty("authorization");
 });
 
 test("it works across origins that the server names, and reads what it is told there", async () => {
@@ -234,7 +259,8 @@ test("it works across origins that the server names, and reads what it is told t
   expect((await getKey(page)).version).toBe(1);
   const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
   await admin.migration.set("deprecated");
-  expect(await statusOf(page)).toBe(200);
+  const validated = page.evaluate<number>(`auth.fetch("/api/auth/v2/validate").then(({ status }) => status)`);
+  expect(await validated).toBe(200);
   await admin.migration.set("silent");
   expect(await told(page)).toContainEqual({
     type: "upgrade",
@@ -243,16 +269,92 @@ test("it works across origins that the server names, and reads what it is told t
   });
 });
 
-test("full rollback: after the phase went back to silent, V1 and V2 keys of a page are good", async () => {
-  site.rule = withoutV2;
-  const page = await openPage();
-  const v1 = await getKey(page);
-  site.rule = () => "pass";
-  const v2 = await getKey(page);
-  const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
-  for (const phase of ["deprecated", "removed", "silent"] as const) await admin.migration.set(phase);
-  for (const { key } of [v1, v2]) expect(await admin.validate(key)).toMatchObject({ valid: true });
+describe("rollback, through Envoy", () => {
+  /** A page that had a V1 key, and has exchanged it. */
+  const migratedPage = async () => {
+    site.rule = withoutV2;
+    const page = await openPage();
+    const v1 = await getKey(page);
+    expect(await statusOf(page)).toBe(200);
+    site.rule = () => "pass";
+    const v2 = await getKey(page);
+    expect([v1.version, v2.version, await statusOf(page)]).toEqual([1, 2, 200]);
+    return { page, v1, v2 };
+  };
+
+  test("quick: the switch goes back to the V1 key at once, and forth again", async () => {
+    const { page, v1, v2 } = await migratedPage();
+    const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+    await page.evaluate("auth.v2Available = false");
+    expect([await statusOf(page), await getKey(page)]).toEqual([200, v1]);
+    expect(lastKeyId()).toBe((await admin.validate(v1.key)).key_id);
+    await page.evaluate("auth.v2Available = undefined");
+    expect([await statusOf(page), await getKey(page)]).toEqual([200, v2]);
+    expect(lastKeyId()).toBe((await admin.validate(v2.key)).key_id);
+  });
+
+  test("full: when the phase goes back to silent every page goes on, whatever it had come to", async () => {
+    const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+    const { page: migrated } = await migratedPage();
+    const old = await openPage({ storageKey: "old", v2Available: false });
+    expect(await statusOf(old)).toBe(200);
+    await admin.migration.set("removed");
+    // Only V1 keys that were not exchanged are refused: that page was told to stay with V1.
+    expect(await statusOf(migrated)).toBe(200);
+    const oldKey = await getKey(old);
+    const refused = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
+      headers: { "x-api-key": oldKey.key },
+    });
+    expect(refused.headers.get("x-latchkey-reason")).toBe("legacy_key_removed");
+    await admin.migration.set("silent");
+    expect([await statusOf(migrated), await statusOf(old)]).toEqual([200, 200]);
+    expect(await getKey(old)).toEqual(oldKey);
+    await migrated.evaluate("auth.v2Available = false");
+    expect([await statusOf(migrated), (await getKey(migrated)).version]).toEqual([200, 1]);
+  });
 });
+
+test("the V1 key is kept until the server takes it no more, and then forgotten", async () => {
+  const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+  const { api_key } = await admin.registerLegacy({ name: "old page", key_type: "brief" });
+  const page = await openPage({ keyType: "brief" });
+  await page.evaluate(`auth.adoptV1(${JSON.stringify(api_key)})`);
+  const kept = () => page.evaluate<string | undefined>(`JSON.parse(localStorage.getItem("api-auth")).v1`);
+  await refreshDue(page);
+  await getKey(page);
+  expect(await kept()).toBe(api_key);
+  await admin.keys.revoke((await admin.validate(api_key)).key_id);
+  await refreshDue(page);
+  await getKey(page);
+  expect((await told(page)).filter(({ type }) => type === "refreshed").length).toBe(2);
+  expect(await kept()).toBeUndefined();
+});
+
+test("a stored V1 key that is none is told, and replaced; one that is refused only now is kept", async () => {
+  const page = await openPage({}, site);
+  await page.evaluate(`auth.adoptV1("lk1_none")`);
+  expect((await getKey(page)).version).toBe(2);
+  expect(await told(page)).toContainEqual({ type: "invalid", status: 401 });
+  const later = await openPage({ storageKey: "later" });
+  await later.evaluate(`auth.adoptV1("kept-meanwhile")`);
+  site.rule = (path) => (path.endsWith("/migrate") ? 429 : "pass");
+  expect(await getKey(later)).toEqual({ key: "kept-meanwhile", version: 1 });
+});
+
+test("a storage that takes nothing is done without", async () => {
+  const page = await openPage();
+  await page.evaluate(`Storage.prototype.setItem = () => { throw new Error("full"); }`);
+  const first = await getKey(page);
+  expect([await getKey(page), await statusOf(page)]).toEqual([first, 200]);
+  expect(await told(page)).toContainEqual({ type: "error", path: "storage", message: "Error: full" });
+});
+
+/** Waits until the key of the page may be refreshed. */
+async function refreshDue(page: Page): Promise<void> {
+  await getKey(page);
+  const due = `JSON.parse(localStorage.getItem("api-auth")).v2.refresh_after`;
+  await page.waitForFunction(`Date.now() >= Date.parse(${due})`, undefined, { timeout: 10_000 });
+}
 
 /** Keys that the server has refreshed so far. */
 async function refreshed(): Promise<number> {

@@ -16,7 +16,8 @@ import { openDoors } from "./doors.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
-import { FAULTS, upkeepFailed } from "./fault-words.ts";
+import { sayingOnce } from "./every-turn.ts";
+import { FAULTS, upkeepFails } from "./fault-words.ts";
 import { withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
@@ -145,7 +146,7 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: 
   const upkeep = createUpkeep({
     ...registry,
     counted: metrics.keys.counted,
-    faulted: (error, work) => log.warn({ err: error }, upkeepFailed(work)),
+    saying: (name, work) => sayingOnce(work, log, upkeepFails(name)),
   });
   closing.later("the upkeep", upkeep.close);
   return upkeep;

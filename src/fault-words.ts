@@ -13,6 +13,11 @@ export const FAULTS = {
     does: "the process ends with exit code 1",
     check: "the error",
   },
+  crash: {
+    happened: "something happened that nothing here expects",
+    does: "the process ends with exit code 1, for nobody knows what state it is in",
+    check: "the error: it is a defect, please report it; whoever runs Latchkey should start it again",
+  },
   check: {
     happened: "a Check met a fault",
     does: "it was refused with the reason internal",
@@ -119,11 +124,14 @@ export function callFaulted(door: string): FaultWords {
 }
 
 /** @param work as in "noting when keys were used" */
-export function upkeepFailed(work: string): FaultWords {
+export function upkeepFails(work: string): OutageWords {
   return {
-    happened: `${work} failed`,
-    does: "it is tried again at its next turn; Checks do not wait for it",
-    check: "the store: Redis, or disk space in DATA_DIR",
+    failed: {
+      happened: `${work} fails`,
+      does: "it is tried again at its next turn; Checks do not wait for it",
+      check: "the store: Redis, or disk space in DATA_DIR",
+    },
+    healed: `${work} works again`,
   };
 }
 

@@ -38,6 +38,7 @@ export async function joinFleet(
     // It waits for news: how long it took says nothing, only that it failed.
     observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
   });
+  closing.later("the feed's connection", reading.close);
   const feed = createRevocationFeed({
     reading,
     blockMs: BLOCK_MS,
@@ -48,8 +49,8 @@ export async function joinFleet(
     missed,
     lost: () => log.warn({}, FAULTS.writesLost),
   });
-  reading.started();
   await feed.read();
+  reading.started();
   const loop = readOn(...sayingOnce(feed.read, log, OUTAGES.feed));
   closing.later("the feed", async () => {
     loop.stop();

@@ -2,14 +2,16 @@ import type { KeyCount, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { everyTurn } from "./every-turn.ts";
 
+type Work = () => Promise<void>;
+
 export interface UpkeepOptions {
   readonly store: Pick<KeyStore, "noteUse" | "sweep" | "count">;
   readonly view: Pick<RevocationView, "sweep">;
   readonly nowMs: () => number;
   /** Hears how many keys there are. */
   readonly counted: (count: KeyCount) => void;
-  /** Hears of work that failed; it is tried again at its next turn. */
-  readonly faulted: (error: unknown, work: string) => void;
+  /** Says when work begins to fail and when it works again; it is tried again at its next turn. */
+  readonly saying: (name: string, work: Work) => [work: Work, failed: (error: unknown) => void];
 }
 
 export interface Upkeep {
@@ -29,7 +31,7 @@ const MAX_NOTED = 200_000;
 
 /** What an instance does beside its requests, a little at a time: notes last uses, forgets what is over. */
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { store, view, nowMs, faulted } = options;
+  const { store, view, nowMs, saying } = options;
   const pending = new Map<string, number>();
   const nowSeconds = () => Math.floor(nowMs() / 1000);
 
@@ -44,9 +46,9 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   };
   const count = async () => options.counted(await store.count(nowSeconds()));
   const turns = [
-    everyTurn(COUNT_EVERY_MS, count, (error) => faulted(error, "counting keys")),
-    everyTurn(NOTE_EVERY_MS, notePortion, (error) => faulted(error, "noting when keys were used")),
-    everyTurn(SWEEP_EVERY_MS, sweep, (error) => faulted(error, "forgetting keys whose retention is over")),
+    everyTurn(NOTE_EVERY_MS, ...saying("noting when keys were used", notePortion)),
+    everyTurn(SWEEP_EVERY_MS, ...saying("forgetting keys whose retention is over", sweep)),
+    everyTurn(COUNT_EVERY_MS, ...saying("counting keys", count)),
   ];
   return {
     used(keyId) {

@@ -39,6 +39,8 @@ async function run(given: Omit<AppOptions, "version" | "closing">): Promise<numb
     reopenLogs();
   };
   process.on("SIGHUP", onHangUp);
+  const onCrash = (error: unknown) => log.fatal({ err: error }, FAULTS.crash);
+  process.on("uncaughtExceptionMonitor", onCrash);
   try {
     const app = await startApp({ ...given, version: VERSION, closing });
     reopenLogs = app.reopenLogs;
@@ -55,6 +57,7 @@ async function run(given: Omit<AppOptions, "version" | "closing">): Promise<numb
   } finally {
     signals.release();
     process.off("SIGHUP", onHangUp);
+    process.off("uncaughtExceptionMonitor", onCrash);
   }
 
   async function close(): Promise<number> {

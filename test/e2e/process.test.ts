@@ -1,9 +1,14 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
+import { removeAtEnd } from "../support/at-end.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
-import { runLatchkey } from "../support/program.ts";
+import { PROGRAM, runLatchkey } from "../support/program.ts";
 
 const production = () => ({
   ENVIRONMENT: "production",
@@ -31,6 +36,23 @@ describe("latchkey serve", () => {
       1,
       expect.stringContaining("/nowhere/policy.yaml: there is no such file"),
     ]);
+  });
+
+  test("writes its log for people where they watch it on a terminal, and as JSON elsewhere", () => {
+    const cwd = mkdtempSync(join(tmpdir(), "latchkey-terminal-"));
+    removeAtEnd(cwd);
+    // An address that nobody has, so that it ends by itself.
+    const env = { PATH: process.env["PATH"], GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "192.0.2.1:80" };
+    const command = `"${process.execPath}" "${PROGRAM}" serve`;
+    const options = { cwd, env, encoding: "utf8" } as const;
+    const terminal = spawnSync("script", ["-qec", command, "/dev/null"], options);
+    expect([terminal.status, terminal.stdout]).toEqual([
+      1,
+      expect.stringMatching(/^\d\d:\d\d:\d\d\.\d{3} \S*fatal\S* Latchkey cannot start: /m),
+    ]);
+    const piped = spawnSync(process.execPath, [PROGRAM, "serve"], options);
+    const fatal = piped.stdout.split("\n").find((line) => line.includes("cannot start"));
+    expect(JSON.parse(fatal ?? "")).toMatchObject({ level: "fatal", err: { type: "Error" } });
   });
 
   test("in production keeps the operator API off the HTTP door", async () => {

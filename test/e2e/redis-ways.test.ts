@@ -8,6 +8,7 @@ import { removeAtEnd } from "../support/at-end.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { startRedis } from "../support/redis.ts";
+import { latchkeyUser } from "../support/redis-user.ts";
 
 /** Registers and revokes by one instance, over whatever leads to Redis. */
 async function lives(env: Readonly<Record<string, string>>): Promise<void> {
@@ -66,5 +67,18 @@ test("it is said when Redis would lose what is written", async () => {
   expect(latchkey.output()).toContain("maxmemory-policy allkeys-lru");
   expect(latchkey.output()).toContain("set appendonly yes");
   await latchkey.stop();
+  await redis.stop();
+});
+
+test("a start that Redis refuses half-way says so and ends, rather than to hang", async () => {
+  const redis = await startRedis();
+  const password = newSecret();
+  // It may do everything but hear of revocations.
+  await redis.cli("ACL", "SETUSER", ...latchkeyUser(password), "-xread");
+  const started = startLatchkey({
+    JWT_SECRET: newSecret(),
+    REDIS_URL: `redis://latchkey:${password}@127.0.0.1:${redis.port}`,
+  });
+  await expect(started).rejects.toThrow(/exit code 1\b[\s\S]*Latchkey cannot start/);
   await redis.stop();
 });

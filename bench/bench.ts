@@ -11,9 +11,18 @@ import { FULL, QUICK } from "./scale.ts";
 import { throughEnvoy } from "./through-envoy.ts";
 
 const { values } = parseArgs({
-  options: { quick: { type: "boolean" }, only: { type: "string" }, json: { type: "string" } },
+  options: {
+    /** Just enough to see that it runs. */
+    quick: { type: "boolean" },
+    /** Sections, comma-separated. */
+    only: { type: "string" },
+    rounds: { type: "string" },
+    /** A file for all figures. */
+    json: { type: "string" },
+  },
 });
-const scale = values.quick ? QUICK : FULL;
+const chosen = values.quick ? QUICK : FULL;
+const scale = { ...chosen, rounds: Number(values.rounds ?? chosen.rounds) };
 const SECTIONS = { direct, envoy: throughEnvoy, features, keys, footprint };
 
 const where = machine();

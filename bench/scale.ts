@@ -7,8 +7,8 @@ export interface Scale {
   readonly seconds: number;
   readonly keys: number;
   readonly registeredKeys: number;
-  /** Whether peers are built that are not there yet. */
-  readonly builds: boolean;
+  /** Whether peers are built that are not there yet, and what takes its time is waited for. */
+  readonly patient: boolean;
 }
 
 export const FULL: Scale = {
@@ -17,7 +17,7 @@ export const FULL: Scale = {
   seconds: 3,
   keys: 100_000,
   registeredKeys: 1_000_000,
-  builds: true,
+  patient: true,
 };
 export const QUICK: Scale = {
   rounds: 1,
@@ -25,5 +25,5 @@ export const QUICK: Scale = {
   seconds: 1,
   keys: 300,
   registeredKeys: 2000,
-  builds: false,
+  patient: false,
 };

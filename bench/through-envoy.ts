@@ -19,7 +19,10 @@ const OPA = "OPA-Envoy: Go's module proxy does not give it, and no other registr
 const PATH = "/v1/chat/completions?stream=true";
 
 /** One Envoy on one core; on the other one what it asks, and who asks it. */
-export async function throughEnvoy(redis: TestedRedis, { rounds, seconds, builds }: Scale): Promise<Section> {
+export async function throughEnvoy(
+  redis: TestedRedis,
+  { rounds, seconds, patient }: Scale,
+): Promise<Section> {
   const [token = ""] = await signTokens(1);
   const missing = [OPA];
   const stops: (() => Promise<unknown>)[] = [];
@@ -46,7 +49,7 @@ export async function throughEnvoy(redis: TestedRedis, { rounds, seconds, builds
     await asked(await startBare("grpc-js"));
     await asked(await startVariant({ name: "Latchkey", redis }));
     await asked(await startVariant({ name: "Latchkey on grpc-js", redis, env: { GRPC_SERVER: "grpc-js" } }));
-    const own = await startEnvoysOwn(redis, upstream, builds);
+    const own = await startEnvoysOwn(redis, upstream, patient);
     if (own === undefined)
       missing.push("Envoy's own filters: the Go rate limit service is not built, or there is no Go");
     else {

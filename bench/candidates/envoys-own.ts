@@ -25,8 +25,8 @@ descriptors:
 `;
 
 /** Envoy's own way: its JWT and RBAC filters, and the Go rate limit service with a Redis. Undefined where that is not to be had. */
-export async function startEnvoysOwn(redis: TestedRedis, upstream: EnvoyProcess, builds: boolean) {
-  if (!(await isGoProgramBuilt("ratelimit")) && !(builds && (await findOnPath("go")))) return undefined;
+export async function startEnvoysOwn(redis: TestedRedis, upstream: EnvoyProcess, build: boolean) {
+  if (!(await isGoProgramBuilt("ratelimit")) && !(build && (await findOnPath("go")))) return undefined;
   const limits = await startRateLimitService(redis);
   const envoy = await startPinnedEnvoy(
     upstream,

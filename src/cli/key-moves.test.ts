@@ -108,6 +108,7 @@ describe("the keys of a file", () => {
       kind: "changed",
       told: expect.stringContaining("no JWT_SECRET"),
     });
+    expect(file.promote()).toMatchObject({ kind: "unchanged", kid: "first" });
   });
 });
 

@@ -76,6 +76,8 @@ export function promoteKey(known: Keys, kid: string | undefined): Move {
       told: `there is no key ${kid ?? "that waits"}: \`latchkey secrets add\` makes one`,
     };
   if (chosen === signer) return { kind: "unchanged", kid: chosen.kid, told: `${chosen.kid} signs already` };
+  if (chosen === known.keys[0] && chosen.signs_from !== undefined)
+    return { kind: "unchanged", kid: chosen.kid, told: `${chosen.kid} signs once there is no JWT_SECRET` };
   if (!canSign(chosen)) return { kind: "refused", told: `${chosen.kid} has no private part: it cannot sign` };
   const now = timeOf(known.nowMs);
   const { signed_until: _, ...rest } = chosen;

@@ -14,12 +14,14 @@ const OTHER_WORDS = new Set([
   "LATCHKEY_TOKEN",
   "LATCHKEY_TOKEN_FILE",
   "ENVOY_BIN",
+  "ENVOY_PORT",
   "API_AUDIT",
   "KEY_ID",
   "NODE_EXTRA_CA_CERTS",
   "OTEL_EXPORTER_OTLP_CERTIFICATE",
   "STRICT_DNS",
   "ORIGINAL_DST",
+  "REJECT_REQUEST",
   "NOT_SERVING",
 ]);
 
@@ -105,7 +107,8 @@ async function problemOf(args: readonly string[]): Promise<CommanderError | unde
     await program.parseAsync([...args], { from: "user" });
     return undefined;
   } catch (error) {
-    if (error instanceof CommanderError) return error;
+    // Help that was asked for is no problem.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : error;
     throw error;
   }
 }

@@ -40,5 +40,6 @@ VOLUME /data
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 CMD ["node", "/app/healthy.js"]
-ENTRYPOINT ["node", "/app/bin/latchkey.js"]
+# What a Check makes is garbage at once: a small young generation saves 90 MB and costs nothing (bench/README.md).
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/bin/latchkey.js"]
 CMD ["serve"]

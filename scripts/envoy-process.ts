@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { Child } from "./child.ts";
 import { startChild } from "./child.ts";
 
-/** Where things stand in envoy/sidecar.yaml, for `setIn` and `deleteIn` of its document. */
+/** Where things stand in the examples of envoy/, for `setIn` and `deleteIn` of its document. */
 export const ADMIN = ["admin", "address", "socket_address"];
 export const LISTENER = ["static_resources", "listeners", 0];
 export const HTTP_MANAGER = [...LISTENER, "filter_chains", 0, "filters", 0, "typed_config"];
@@ -23,23 +23,35 @@ export interface EnvoyProcess extends Child {
   readonly adminPort: number;
 }
 
-/** The shipped example, to be adapted in memory. */
-export async function readSidecar(): Promise<Document> {
-  return parseDocument(await readFile(new URL("../envoy/sidecar.yaml", import.meta.url), "utf8"));
+export const EXAMPLES = ["sidecar", "edge", "grpc-services", "shadow", "fleet"] as const;
+
+/** A shipped example, to be adapted in memory. `folders` are those where its files lie, in place of what it names. */
+export async function readExample(
+  name: (typeof EXAMPLES)[number],
+  folders: Readonly<Record<string, string>> = {},
+): Promise<Document> {
+  const text = await readFile(new URL(`../envoy/${name}.yaml`, import.meta.url), "utf8");
+  return parseDocument(
+    Object.entries(folders).reduce(
+      (moved, [named, folder]) => moved.replaceAll(`${named}/`, `${folder}/`),
+      text,
+    ),
+  );
 }
 
 export function setListenerPort(bootstrap: Document, port: number): void {
   bootstrap.setIn([...LISTENER, "address", "socket_address", "port_value"], port);
 }
 
-/** `target` is `host:port` or `unix:/path`, as Latchkey names its doors. */
-export function setClusterTarget(bootstrap: Document, cluster: string, target: string): void {
+/** Each target is `host:port` or `unix:/path`, as Latchkey names its doors. */
+export function setClusterTargets(bootstrap: Document, cluster: string, ...targets: readonly string[]): void {
   const clusters = bootstrap.getIn(CLUSTERS);
   const items = isSeq(clusters) ? clusters.items : [];
   const index = items.findIndex((item) => isMap(item) && item.get("name") === cluster);
-  if (index < 0) throw new Error(`envoy/sidecar.yaml has no cluster ${cluster}.`);
-  const endpoint = ["load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", "address"];
-  bootstrap.setIn([...CLUSTERS, index, ...endpoint], bootstrap.createNode(addressOf(target)));
+  if (index < 0) throw new Error(`The example has no cluster ${cluster}.`);
+  const endpoints = ["load_assignment", "endpoints", 0, "lb_endpoints"];
+  const placed = targets.map((target) => ({ endpoint: { address: addressOf(target) } }));
+  bootstrap.setIn([...CLUSTERS, index, ...endpoints], bootstrap.createNode(placed));
 }
 
 function addressOf(target: string): object {

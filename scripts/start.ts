@@ -6,7 +6,7 @@ import { z } from "zod";
 import { readConfig } from "../src/config.ts";
 import { envoyBinary } from "./envoy-binary.ts";
 import type { EnvoyProcess } from "./envoy-process.ts";
-import { readSidecar, setClusterTarget, setListenerPort, startEnvoyProcess } from "./envoy-process.ts";
+import { readExample, setClusterTargets, setListenerPort, startEnvoyProcess } from "./envoy-process.ts";
 import type { LatchkeyProcess } from "./latchkey-process.ts";
 import { parseJson, startLatchkeyProcess } from "./latchkey-process.ts";
 import { startUpstream } from "./upstream.ts";
@@ -65,10 +65,10 @@ async function startLatchkey(): Promise<LatchkeyProcess> {
 }
 
 async function startEnvoy(binary: string, authz: string, upstreamPort: number): Promise<EnvoyProcess> {
-  const bootstrap = await readSidecar();
+  const bootstrap = await readExample("sidecar");
   setListenerPort(bootstrap, await portOr(ENVOY_PORT));
-  setClusterTarget(bootstrap, "latchkey", dialable(authz));
-  setClusterTarget(bootstrap, "upstream", `127.0.0.1:${upstreamPort}`);
+  setClusterTargets(bootstrap, "latchkey", dialable(authz));
+  setClusterTargets(bootstrap, "upstream", `127.0.0.1:${upstreamPort}`);
   const envoy = await startEnvoyProcess(binary, bootstrap, { ownGroup: true });
   endsAllWithIt("Envoy", envoy);
   return envoy;

@@ -3,8 +3,8 @@ import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import {
   HTTP_MANAGER,
-  readSidecar,
-  setClusterTarget,
+  readExample,
+  setClusterTargets,
   setListenerPort,
   startEnvoyProcess,
 } from "../../scripts/envoy-process.ts";
@@ -30,13 +30,13 @@ export async function startPinnedEnvoy(
   edit: (bootstrap: Document) => void,
 ): Promise<EnvoyProcess> {
   return start(SERVER_CORE, (bootstrap) => {
-    setClusterTarget(bootstrap, "upstream", `127.0.0.1:${upstream.port}`);
+    setClusterTargets(bootstrap, "upstream", `127.0.0.1:${upstream.port}`);
     edit(bootstrap);
   });
 }
 
 async function start(core: number, edit: (bootstrap: Document) => void): Promise<EnvoyProcess> {
-  const bootstrap = await readSidecar();
+  const bootstrap = await readExample("sidecar");
   setListenerPort(bootstrap, 0);
   bootstrap.deleteIn([...HTTP_MANAGER, "access_log"]);
   edit(bootstrap);
@@ -47,7 +47,7 @@ async function start(core: number, edit: (bootstrap: Document) => void): Promise
 
 /** Asks that server by ext_authz, as the sidecar does. */
 export function asking(grpc: string) {
-  return (bootstrap: Document): void => setClusterTarget(bootstrap, "latchkey", grpc);
+  return (bootstrap: Document): void => setClusterTargets(bootstrap, "latchkey", grpc);
 }
 
 /** The filters before the router are these alone. */

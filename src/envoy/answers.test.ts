@@ -99,6 +99,7 @@ const request: fc.Arbitrary<AuthRequest> = fc
     path: { path: "/a", segments: ["a"], query: seen.query },
     headers: new Map(Object.entries(seen.headers).map(([name, value]) => [name, [value]])),
     peerAddress: "127.0.0.1",
+    certificate: () => undefined,
     extensions: new Map(),
     grpc: false,
   }));

@@ -19,7 +19,7 @@ export interface TestedCertificate {
 }
 
 export interface TestedCa extends TestedCertificate {
-  /** A certificate for this name, for servers and clients alike, at `localhost` and 127.0.0.1. */
+  /** A certificate for this host name, for servers and clients alike; it is good at `localhost` and 127.0.0.1 too. */
   issue(name: string, options?: { readonly days?: number }): Promise<TestedCertificate>;
 }
 
@@ -33,7 +33,7 @@ export async function createCa(name = "test authority"): Promise<TestedCa> {
     ...ca,
     issue(leaf, { days = 1 } = {}) {
       issued += 1;
-      const names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+      const names = ["-addext", `subjectAltName=DNS:${leaf},DNS:localhost,IP:127.0.0.1`];
       const end = ["-addext", "basicConstraints=critical,CA:FALSE", "-days", String(days)];
       const by = ["-CA", ca.certFile, "-CAkey", ca.keyFile];
       return certificate(folder, leaf, [...by, ...names, ...end], `-${issued}`);

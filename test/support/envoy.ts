@@ -1,10 +1,10 @@
 import type { Document } from "yaml";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
-import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import type { EnvoyProcess, EXAMPLES } from "../../scripts/envoy-process.ts";
 import {
   HTTP_MANAGER,
-  readSidecar,
-  setClusterTarget,
+  readExample,
+  setClusterTargets,
   setListenerPort,
   startEnvoyProcess,
 } from "../../scripts/envoy-process.ts";
@@ -31,14 +31,39 @@ const NORMALISATION = ["normalize_path", "merge_slashes", "path_with_escaped_sla
 
 /** A real Envoy with the shipped sidecar.yaml, of which only the addresses are changed. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
-  const binary = await envoyBinary(options.version);
-  const bootstrap = await readSidecar();
+  const { version, normalise, edit } = options;
+  const clusters = {
+    latchkey: [options.authzTarget ?? `127.0.0.1:${options.authzPort}`],
+    upstream: [`127.0.0.1:${options.upstreamPort}`],
+  };
+  return startExample("sidecar", {
+    clusters,
+    ...(version !== undefined && { version }),
+    edit(bootstrap) {
+      if (normalise === false) for (const name of NORMALISATION) bootstrap.deleteIn([...HTTP_MANAGER, name]);
+      edit?.(bootstrap);
+    },
+  });
+}
+
+export interface ExampleOptions {
+  /** Where each cluster's endpoints are, as `host:port` or `unix:/path`. */
+  readonly clusters: Readonly<Record<string, readonly string[]>>;
+  /** Where its files lie, in place of the folders that it names. */
+  readonly folders?: Readonly<Record<string, string>>;
+  readonly version?: string;
+  readonly edit?: (bootstrap: Document) => void;
+}
+
+/** A real Envoy with one of the shipped examples, of which only addresses and folders are changed. */
+export async function startExample(
+  name: (typeof EXAMPLES)[number],
+  { clusters, folders, version, edit }: ExampleOptions,
+): Promise<EnvoyProcess> {
+  const [binary, bootstrap] = await Promise.all([envoyBinary(version), readExample(name, folders)]);
   setListenerPort(bootstrap, 0);
-  setClusterTarget(bootstrap, "latchkey", options.authzTarget ?? `127.0.0.1:${options.authzPort}`);
-  setClusterTarget(bootstrap, "upstream", `127.0.0.1:${options.upstreamPort}`);
-  if (options.normalise === false) {
-    for (const name of NORMALISATION) bootstrap.deleteIn([...HTTP_MANAGER, name]);
-  }
-  options.edit?.(bootstrap);
+  for (const [cluster, targets] of Object.entries(clusters))
+    setClusterTargets(bootstrap, cluster, ...targets);
+  edit?.(bootstrap);
   return startEnvoyProcess(binary, bootstrap);
 }

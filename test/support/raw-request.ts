@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:http2";
+import { request as httpsRequest } from "node:https";
+import type { ConnectionOptions } from "node:tls";
 
 export interface RawAnswer {
   readonly status: number;
@@ -14,17 +16,23 @@ export interface RawRequest {
   readonly path: string;
   /** A list is several lines. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: string;
+  /** Over TLS, with these certificates. */
+  readonly tls?: ConnectionOptions;
 }
 
 /** A request that nothing on our side tidies up. */
 export async function sendRaw(
   port: number,
-  { method = "GET", path, headers = {} }: RawRequest,
+  { method = "GET", path, headers = {}, body, tls }: RawRequest,
 ): Promise<RawAnswer> {
   const lines = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
   );
-  const request = httpRequest({ host: "127.0.0.1", port, method, path, headers: lines, agent: false });
+  const options = { port, method, path, headers: lines, agent: false };
+  const request = tls
+    ? httpsRequest({ ...options, ...tls, host: "localhost" })
+    : httpRequest({ ...options, host: "127.0.0.1" });
   const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
   request.on("error", reject);
   request.on("response", (response) => {
@@ -39,7 +47,7 @@ export async function sendRaw(
       }),
     );
   });
-  request.end();
+  request.end(body);
   return promise;
 }
 

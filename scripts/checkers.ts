@@ -1,5 +1,6 @@
-import { access, chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { startChild } from "./child.ts";
 import { unpackWheel, unzip } from "./pypi.ts";
@@ -16,6 +17,8 @@ const GO_PROGRAMS = {
     version: "v1.4.1-0.20260122083618-3fb702589d36",
     built: "service_cmd",
   },
+  /** What people ask gRPC servers with. */
+  grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
 const GRPCIO = "1.85.1";
@@ -84,6 +87,27 @@ export function kubernetesValidate(): Promise<string> {
 /** The folder for PYTHONPATH with Google's gRPC for Python, which has an HTTP/2 of its own. */
 export function grpcForPython(): Promise<string> {
   return pythonPackage("grpcio", GRPCIO);
+}
+
+/** proto/*.proto as Google's compiler has them: a FileDescriptorSet with all that they import. */
+export async function protoDescriptors(): Promise<Buffer> {
+  const env = { PYTHONPATH: await pythonPackage("grpcio-tools", GRPCIO) };
+  const folder = fileURLToPath(new URL("../proto", import.meta.url));
+  const files = (await readdir(folder)).filter((name) => name.endsWith(".proto")).toSorted();
+  let compiled = Buffer.alloc(0);
+  await beside(async (out) => {
+    const set = join(out, "set");
+    const args = [
+      "-m",
+      "grpc_tools.protoc",
+      `-I${folder}`,
+      "--include_imports",
+      `--descriptor_set_out=${set}`,
+    ];
+    await run("python3", [...args, ...files], env);
+    compiled = await readFile(set);
+  });
+  return compiled;
 }
 
 async function pythonPackage(name: string, version: string): Promise<string> {

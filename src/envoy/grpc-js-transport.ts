@@ -1,11 +1,17 @@
-import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
+import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
 import { Server, status } from "@grpc/grpc-js";
 import type { Check } from "./check.ts";
 import { serverCredentials } from "./credentials.ts";
 import type { Health } from "./health.ts";
 import { SERVING_STATUS } from "./health.ts";
-import type { HealthCheckRequest, HealthCheckResponse } from "./proto.ts";
-import { AUTHORIZATION_SERVICE, HEALTH_SERVICE } from "./proto.ts";
+import type {
+  HealthCheckRequest,
+  HealthCheckResponse,
+  ReflectionRequest,
+  ReflectionResponse,
+} from "./proto.ts";
+import { AUTHORIZATION_SERVICE, HEALTH_SERVICE, REFLECTION_SERVICE } from "./proto.ts";
+import { REFLECTION_PATHS, reflect } from "./reflection.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS, MAX_MESSAGE_BYTES } from "./transport.ts";
 
@@ -17,6 +23,7 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   });
   server.addService(AUTHORIZATION_SERVICE, { Check: toCheckHandler(options.check) });
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));
+  for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: answerReflection });
   const port = await bind(server, options);
   return { port, close: (graceMs) => shutDown(server, graceMs) };
 }
@@ -54,6 +61,15 @@ function healthHandlers(health: Health) {
       call.on("cancelled", unwatch);
     },
   };
+}
+
+function reflectionAt(path: string) {
+  return { Info: { ...REFLECTION_SERVICE.ServerReflectionInfo, path } };
+}
+
+function answerReflection(call: ServerDuplexStream<ReflectionRequest, ReflectionResponse>): void {
+  call.on("data", (request: ReflectionRequest) => call.write(reflect(request)));
+  call.on("end", () => call.end());
 }
 
 function bind(server: Server, { listen, tls }: TransportOptions): Promise<number> {

@@ -2,12 +2,14 @@ import type { Http2SecureServer, Http2Server, IncomingHttpHeaders, ServerHttp2St
 import { createSecureServer, createServer } from "node:http2";
 import type { DoorTls } from "../core/ports.ts";
 import { createOpenCalls } from "./open-calls.ts";
+import { REFLECTION_PATHS, reflectBytes } from "./reflection.ts";
 import { createMethods } from "./rpc-methods.ts";
 import { createReceiver } from "./rpc-receive.ts";
 import { readCall } from "./rpc-request.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 import { refuse } from "./rpc-stream.ts";
+import { talk } from "./rpc-talk.ts";
 import { createSessions } from "./sessions.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS } from "./transport.ts";
@@ -52,7 +54,9 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
       return refuse(stream, timeLeftMs);
     }
     calls.add(stream, startMs + Math.min(timeLeftMs, MAX_CALL_MS));
-    const method = methods.get(headers[":path"] ?? "");
+    const path = headers[":path"] ?? "";
+    if (REFLECTION_PATHS.some((known) => known === path)) return talk(stream, reflectBytes);
+    const method = methods.get(path);
     if (method === undefined) return refuse(stream, UNKNOWN_METHOD);
     receive(stream, (received) => method(received, stream, startMs + timeLeftMs));
   });

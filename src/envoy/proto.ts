@@ -16,6 +16,20 @@ export interface HealthCheckResponse {
   readonly status: 0 | 1 | 2 | 3;
 }
 
+/** One question about what the door serves. */
+export interface ReflectionRequest {
+  readonly file_by_filename?: string;
+  readonly file_containing_symbol?: string;
+  readonly list_services?: string;
+}
+
+export interface ReflectionResponse {
+  readonly original_request: ReflectionRequest;
+  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Uint8Array[] };
+  readonly list_services_response?: { readonly service: readonly { readonly name: string }[] };
+  readonly error_response?: { readonly error_code: number; readonly error_message: string };
+}
+
 interface Services {
   readonly "envoy.service.auth.v3.Authorization": {
     readonly Check: MethodDefinition<object, CheckResponse, object>;
@@ -24,10 +38,18 @@ interface Services {
     readonly Check: MethodDefinition<HealthCheckRequest, HealthCheckResponse>;
     readonly Watch: MethodDefinition<HealthCheckRequest, HealthCheckResponse>;
   };
+  readonly "grpc.reflection.v1.ServerReflection": {
+    readonly ServerReflectionInfo: MethodDefinition<
+      ReflectionRequest,
+      ReflectionResponse,
+      ReflectionRequest,
+      ReflectionResponse
+    >;
+  };
 }
 
 // proto/ lies beside src/ and beside dist/.
-const protoFiles = ["ext_authz.proto", "health.proto"].map((name) =>
+const protoFiles = ["ext_authz.proto", "health.proto", "reflection.proto"].map((name) =>
   fileURLToPath(new URL(`../../proto/${name}`, import.meta.url)),
 );
 // proto-loader knows no message by name; that these types are the files' is what the tests hold.
@@ -58,3 +80,7 @@ export const AUTHORIZATION_SERVICE = {
 } as const;
 
 export const HEALTH_SERVICE = services["grpc.health.v1.Health"];
+export const REFLECTION_SERVICE = services["grpc.reflection.v1.ServerReflection"];
+
+/** Everything that the files define, by full name: services with their methods, messages, enums. */
+export const DEFINITIONS: Readonly<Record<string, object>> = services as object as Record<string, object>;

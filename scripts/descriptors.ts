@@ -1,0 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { protoDescriptors } from "./checkers.ts";
+
+/** Compiles proto/*.proto anew into proto/descriptors.pb, which the door's reflection shows: after each change of them. */
+writeFileSync(fileURLToPath(new URL("../proto/descriptors.pb", import.meta.url)), await protoDescriptors());

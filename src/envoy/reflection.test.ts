@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { REFLECTION_SERVICE } from "./proto.ts";
+import { reflect, reflectBytes } from "./reflection.ts";
+
+const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;
+
+describe("what the door says of itself", () => {
+  test("its services, by name", () => {
+    expect(reflect({ list_services: "" }).list_services_response?.service).toEqual([
+      { name: "envoy.service.auth.v3.Authorization" },
+      { name: "grpc.health.v1.Health" },
+      { name: "grpc.reflection.v1.ServerReflection" },
+    ]);
+  });
+
+  test.each([
+    "envoy.service.auth.v3.Authorization",
+    "envoy.service.auth.v3.Authorization.Check",
+    "envoy.service.auth.v3.AttributeContext.HttpRequest",
+    "grpc.health.v1.HealthCheckResponse.ServingStatus",
+    "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+  ])("the file of %s, on the wire as well", (file_containing_symbol) => {
+    const answer = reflect({ file_containing_symbol });
+    expect(answer.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
+    const bytes = reflectBytes(requestSerialize({ file_containing_symbol }));
+    expect(responseDeserialize(bytes)).toMatchObject({
+      original_request: { file_containing_symbol },
+      file_descriptor_response: answer.file_descriptor_response,
+    });
+  });
+
+  test("every file that another imports", () => {
+    for (const name of ["any", "struct", "timestamp", "wrappers"]) {
+      const answer = reflect({ file_by_filename: `google/protobuf/${name}.proto` });
+      expect(answer.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
+    }
+  });
+
+  test.each([
+    { file_by_filename: "../package.json" },
+    { file_by_filename: "" },
+    { file_containing_symbol: "envoy.service.auth.v3.Nothing" },
+    { file_containing_symbol: "envoy.service.auth.v3.constructor" },
+    { file_containing_symbol: "constructor" },
+    { file_containing_symbol: "" },
+    {},
+  ])("of %j that there is none", (request) => {
+    expect(reflect(request).error_response).toMatchObject({ error_code: 5 });
+  });
+});

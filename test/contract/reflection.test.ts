@@ -1,0 +1,69 @@
+import { afterEach, expect, test } from "vitest";
+import { REFLECTION_SERVICE } from "../../src/envoy/proto.ts";
+import { REFLECTION_PATHS } from "../../src/envoy/reflection.ts";
+import { startEnvoyServer } from "../../src/envoy/server.ts";
+import { answerOf, connectRaw, frame, openCall } from "../support/grpc-client.ts";
+
+const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;
+const closes: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closes.splice(0).reverse()) await close();
+});
+
+async function openReflection(transport: "http2" | "grpc-js", path: string = REFLECTION_PATHS[0]) {
+  const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: () => Buffer.alloc(0), transport });
+  closes.push(() => server.close(0));
+  const session = await connectRaw(server.address);
+  closes.push(() => session.destroy());
+  return openCall(session, { ":path": path });
+}
+
+function messagesIn(body: Buffer) {
+  const messages = [];
+  for (let at = 0; at < body.length; ) {
+    const end = at + 5 + body.readUInt32BE(at + 1);
+    messages.push(responseDeserialize(body.subarray(at + 5, end)));
+    at = end;
+  }
+  return messages;
+}
+
+const list = frame(requestSerialize({ list_services: "" }));
+const both = ["http2", "grpc-js"] as const;
+
+test.each(both.flatMap((transport) => REFLECTION_PATHS.map((path) => [transport, path] as const)))(
+  "a door of %s answers each question of a call to %s, however its bytes come",
+  async (transport, path) => {
+    const call = await openReflection(transport, path);
+    const bytes = Buffer.concat([list, frame(requestSerialize({ file_by_filename: "health.proto" }))]);
+    for (const byte of bytes) call.write(Buffer.from([byte]));
+    call.end();
+    const { body, trailers } = await answerOf(call);
+    expect(trailers?.["grpc-status"]).toBe("0");
+    expect(messagesIn(body)).toMatchObject([
+      { list_services_response: { service: [{}, {}, {}] } },
+      { file_descriptor_response: { file_descriptor_proto: [expect.any(Buffer)] } },
+    ]);
+  },
+);
+
+test.each(both)("a door of %s answers before its caller has said everything", async (transport) => {
+  const call = await openReflection(transport);
+  const answer = answerOf(call);
+  call.write(list);
+  await new Promise((resolve) => call.once("data", resolve));
+  call.end();
+  expect((await answer).trailers?.["grpc-status"]).toBe("0");
+});
+
+test.each([
+  ["is no message", frame(Buffer.from([0xff]))],
+  ["is compressed", frame(Buffer.alloc(4), 1)],
+  ["is as long as nothing that we know", frame(Buffer.alloc(0), 0, 2 ** 31)],
+])("what %s ends the call", async (_what, bytes) => {
+  const call = await openReflection("http2");
+  call.write(bytes);
+  const { headers } = await answerOf(call);
+  expect(headers["grpc-status"]).toBe("13");
+});

@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { goProgram, protoDescriptors } from "../../scripts/checkers.ts";
+import { startChild } from "../../scripts/child.ts";
+import type { EnvoyServer } from "../../src/envoy/server.ts";
+import { startEnvoyServer } from "../../src/envoy/server.ts";
+
+test("the descriptors that the door shows are those of the proto files", async () => {
+  const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));
+  expect(shown.equals(await protoDescriptors()), "run: node scripts/descriptors.ts").toBe(true);
+});
+
+describe.each(["http2", "grpc-js"] as const)(
+  "grpcurl, which knows no proto file, at a door of %s",
+  (transport) => {
+    let door: EnvoyServer;
+
+    beforeAll(async () => {
+      const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
+      door = await startEnvoyServer({ listen: "127.0.0.1:0", check, transport });
+      door.setServing(true);
+    });
+
+    afterAll(() => door?.close(0));
+
+    async function grpcurl(...args: readonly string[]): Promise<string> {
+      const program = await goProgram("grpcurl");
+      const [flags, words] = [args.slice(0, -1), args.slice(-1)];
+      const command = words[0]?.includes("/") || words[0] === "list" ? words : ["describe", ...words];
+      const child = await startChild(program, ["-plaintext", ...flags, door.address, ...command], {
+        env: {},
+      });
+      await child.exited;
+      return child.output();
+    }
+
+    test("lists the services", async () => {
+      expect((await grpcurl("list")).trim().split("\n")).toEqual([
+        "envoy.service.auth.v3.Authorization",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+      ]);
+    });
+
+    test("finds messages, with maps and what other files define, and methods", async () => {
+      expect(await grpcurl("envoy.service.auth.v3.AttributeContext.HttpRequest")).toContain(
+        "map<string, string> headers = 3;",
+      );
+      expect(await grpcurl("envoy.service.auth.v3.CheckResponse")).toContain(".google.protobuf.Struct");
+      expect(await grpcurl("envoy.service.auth.v3.Authorization.Check")).toContain("CheckRequest");
+      for (const unknown of ["envoy.service.auth.v3.Nothing", "nowhere.Nothing"])
+        expect(await grpcurl(unknown)).toMatch(/not found/i);
+    });
+
+    test("asks for health, and for a decision", async () => {
+      expect(JSON.parse(await grpcurl("-d", "{}", "grpc.health.v1.Health/Check"))).toEqual({
+        status: "SERVING",
+      });
+      const request = JSON.stringify({
+        attributes: { request: { http: { method: "GET", headers: { a: "b" } } } },
+      });
+      const answer = await grpcurl("-d", request, "envoy.service.auth.v3.Authorization/Check");
+      expect(JSON.parse(answer)).toEqual({ status: { code: 7 } });
+    });
+  },
+);

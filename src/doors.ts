@@ -1,43 +1,22 @@
-import { auditRoute } from "./api/audit-route.ts";
-import { browserRoutes } from "./api/browser-routes.ts";
-import type { ApiPorts } from "./api/calls.ts";
 import type { Endpoint } from "./api/endpoint.ts";
-import { explainRoute } from "./api/explain-route.ts";
-import { introspectRoute } from "./api/introspect-route.ts";
-import { jwksRoute } from "./api/jwks-route.ts";
-import { keyRoutes } from "./api/key-routes.ts";
-import { legacyRoutes } from "./api/legacy-routes.ts";
-import { limitRoutes } from "./api/limit-routes.ts";
-import { migrationRoutes } from "./api/migration-routes.ts";
-import { operatorRoutes } from "./api/operator-routes.ts";
-import { pageRoutes } from "./api/page-routes.ts";
-import { policyRoutes } from "./api/policy-routes.ts";
 import { startHttpServer } from "./api/server.ts";
+import type { ApiParts } from "./api-endpoints.ts";
+import { apiEndpoints } from "./api-endpoints.ts";
 import { watchCertificate } from "./certificates.ts";
 import type { Closing } from "./closing.ts";
 import type { TlsDoor } from "./config.ts";
 import { certificateFiles } from "./config.ts";
 import { revocationsAreStale } from "./core/authorize.ts";
-import type { Explain } from "./core/explain.ts";
-import type { AuditStore, BucketAdmin, DoorTls, KeyVerifier } from "./core/ports.ts";
-import type { Registry } from "./core/registry.ts";
-import { createBucketStore } from "./embedded/bucket-store.ts";
+import type { DoorTls } from "./core/ports.ts";
 import type { Check } from "./envoy/check.ts";
 import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { OpsDoor } from "./ops-door.ts";
-import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
-import type { Settings } from "./settings.ts";
-import type { SigningKeys } from "./signing-keys.ts";
-import type { Fleet } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
-import type { Metrics } from "./telemetry/metrics.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 
-/** Addresses whose unauthenticated calls are counted; the one heard of longest ago is forgotten first. */
-const MAX_GUARDED_ADDRESSES = 100_000;
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
 /** Readiness may change without a word from anybody: Envoy hears of it within this. */
@@ -52,24 +31,12 @@ export interface RunningDoors {
   hurry(): void;
 }
 
-interface DoorOptions {
-  readonly settings: Settings;
-  readonly version: string;
-  readonly policy: PolicyInForce;
+interface DoorOptions extends ApiParts {
   readonly log: Log;
   readonly closing: Closing;
-  readonly registry: Registry;
-  readonly verifier: KeyVerifier;
   readonly check: Check;
-  readonly metrics: Metrics;
-  readonly adminTokens: readonly string[];
-  readonly bucketAdmin: BucketAdmin;
-  readonly explain: Explain;
-  readonly fleet: Fleet;
-  readonly audit: AuditStore;
   /** Undefined where nobody wants traces. */
   readonly traces: Tracing | undefined;
-  readonly signingKeys: SigningKeys;
   readonly ops: OpsDoor;
 }
 
@@ -85,7 +52,7 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   const going: Going = { state: "ready", graceMs: CLOSE_GRACE_MS };
   const grpc = await openGrpc(options, going);
   const openHttp = httpOpener(options, going);
-  const { open, all } = endpointsOf(options);
+  const { open, all } = apiEndpoints(options);
   const http = await openHttp(
     "the HTTP door",
     settings.HTTP_LISTEN,
@@ -153,32 +120,6 @@ function openTls(
   return { tls };
 }
 
-/** What each door serves: the operators' calls are not there at an HTTP door that has an operator door beside it. */
-function endpointsOf(options: DoorOptions) {
-  const ports = apiPorts(options);
-  const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
-  const publicJwks = () => options.signingKeys.ring().publicJwks;
-  const open = [
-    ...keyRoutes(ports),
-    ...legacyRoutes(ports),
-    introspectRoute(ports, names),
-    jwksRoute(publicJwks),
-  ];
-  const all = [
-    ...open,
-    ...operatorRoutes(ports),
-    ...limitRoutes(ports, options.bucketAdmin),
-    ...policyRoutes(ports, options.policy),
-    ...migrationRoutes(ports),
-    auditRoute(ports, options.audit),
-    explainRoute(ports, options.explain),
-  ];
-  return {
-    open: [...open, ...browserRoutes(), ...pageRoutes(open, options.version)],
-    all: [...all, ...browserRoutes(), ...pageRoutes(all, options.version)],
-  };
-}
-
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
 function fleetReadiness({ fleet, policy }: DoorOptions) {
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
@@ -186,22 +127,6 @@ function fleetReadiness({ fleet, policy }: DoorOptions) {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
   } as const;
-}
-
-function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: DoorOptions): ApiPorts {
-  return {
-    stale: () => revocationsAreStale(policy.current(), options.fleet.stalenessMs()),
-    policy: policy.current,
-    verifier,
-    view: registry.view,
-    migration: registry.migration,
-    nowMs: registry.nowMs,
-    adminTokens: options.adminTokens,
-    trustedHops: settings.HTTP_TRUSTED_HOPS,
-    registry,
-    guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
-    counters: metrics.keys,
-  };
 }
 
 function formatListen(listen: Listen): string {

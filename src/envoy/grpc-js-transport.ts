@@ -20,6 +20,9 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_concurrent_streams": MAX_CONCURRENT_CALLS,
+    // Finds callers that went without a word.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 5000,
   });
   server.addService(AUTHORIZATION_SERVICE, { Check: toCheckHandler(options.check) });
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));

@@ -1,4 +1,15 @@
-import { describe } from "vitest";
+import { describe, expect, test } from "vitest";
+import { EXAMPLES } from "../../scripts/envoy-process.ts";
+import { createCa } from "../support/certificates.ts";
+import { validateExample } from "../support/envoy.ts";
+import { envoyFolders } from "../support/envoy-files.ts";
 import { envoyMatrix } from "../support/envoy-matrix.ts";
 
-describe("through Envoy 1.39.3", () => envoyMatrix("1.39.3"));
+const VERSION = "1.39.3";
+
+describe(`through Envoy ${VERSION}`, () => envoyMatrix(VERSION));
+
+test(`Envoy ${VERSION} takes every example as well`, async () => {
+  const folders = await envoyFolders(await createCa());
+  for (const name of EXAMPLES) expect(await validateExample(name, folders, VERSION)).toBe("OK");
+});

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import type { Document } from "yaml";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import type { EnvoyProcess, EXAMPLES } from "../../scripts/envoy-process.ts";
@@ -66,4 +67,17 @@ export async function startExample(
     setClusterTargets(bootstrap, cluster, ...targets);
   edit?.(bootstrap);
   return startEnvoyProcess(binary, bootstrap);
+}
+
+/** What Envoy says of an example by itself: `OK`, or what is wrong with it, or soon will be. */
+export async function validateExample(
+  name: (typeof EXAMPLES)[number],
+  folders: Readonly<Record<string, string>>,
+  version?: string,
+): Promise<string> {
+  const [binary, bootstrap] = await Promise.all([envoyBinary(version), readExample(name, folders)]);
+  const args = ["--mode", "validate", "--config-yaml", JSON.stringify(bootstrap)];
+  const { status, stdout, stderr } = spawnSync(binary, args, { encoding: "utf8" });
+  const fine = status === 0 && stdout.includes("OK") && !/deprecated/i.test(stderr);
+  return fine ? "OK" : `${stdout}${stderr}`;
 }

@@ -46,7 +46,7 @@ export async function decidingParts(policyText = benchPolicy(), cacheSize = 100_
     policy: () => policy,
     verifier,
     view: createRevocationView(),
-    migration: createMigration({ phase: "silent", chosen: false }),
+    migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
     buckets,
     failures: createBucketStore({ maxBuckets: 1000 }),

@@ -74,6 +74,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     meter: metrics.store,
     // What is heard before the V1 parts are there is read with them.
     heard: (entry) => later.legacy?.hear(entry),
+    missed: async () => later.legacy?.resync(),
   });
   later.fleet = stores.fleet;
   const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
@@ -82,10 +83,9 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const audit = await openAuditOf(options, { deciding, stores, metrics });
   const upkeep = startUpkeep(options, registry, metrics);
   const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
-  const looking = { ...deciding, buckets: lookingOnly(stores.bucketAdmin), failures: NOTHING_COUNTED };
   const doors = await openDoors({
     ...options,
-    explain: createExplain({ authorize: createAuthorize(looking), policy, nowMs: Date.now }),
+    explain: openExplain(options, deciding, stores),
     registry,
     verifier,
     check,
@@ -100,6 +100,12 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   });
   stores.started();
   return { ...doors, reopenLogs: audit.reopen };
+}
+
+/** An explanation goes the way of a decision, and spends nothing. */
+function openExplain({ policy }: AppOptions, deciding: AuthorizePorts, { bucketAdmin }: Stores) {
+  const looking = { ...deciding, buckets: lookingOnly(bucketAdmin), failures: NOTHING_COUNTED };
+  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs: Date.now });
 }
 
 async function openAuditOf(

@@ -69,7 +69,7 @@ function portsOf(policy: Policy, world: World): AuthorizePorts {
       ended: ({ name }) =>
         (["key_revoked", "key_disabled", "key_superseded"] as const).find((end) => name.endsWith(end)),
     },
-    migration: { state: () => ({ phase: "silent", chosen: false }), heard: () => undefined },
+    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }), heard: () => undefined },
     stalenessMs: () => (world.stale ? 1e12 : 0),
     buckets: {
       take: (demands, cost) =>

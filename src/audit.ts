@@ -19,6 +19,9 @@ const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
 const SWEEP_EVERY_MS = 600_000;
 const PORTION = 200;
+const WARN_EVERY_MS = 3_600_000;
+/** Whoever was warned of longest ago is forgotten first. */
+const MAX_WARNED = 10_000;
 
 export interface AuditParts {
   readonly settings: Settings;
@@ -70,14 +73,34 @@ export function openAudit(parts: AuditParts): Audit {
     "forgetting old audit events",
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
   );
+  const warningOf = createWarnings(() => performance.now());
   return {
     reopen: () => file?.reopen(),
     decided(decision, facts, policy) {
-      const { requests, sample } = policy.audit;
-      if (requests === "off" || (requests === "refusals" && decision.verdict === "allow")) return;
-      if (sample < 1 && Math.random() >= sample) return;
-      lines.request(() => requestFields(decision, facts, clientAddress));
+      if (policy.audit.requests === "off") return;
+      const warning = warningOf(decision);
+      if (warning === undefined && !isWanted(decision, policy.audit)) return;
+      lines.request(() => ({ ...requestFields(decision, facts, clientAddress), warning }));
     },
+  };
+}
+
+function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {
+  return (requests === "all" || verdict === "deny") && (sample === 1 || Math.random() < sample);
+}
+
+/** That a V1 key is still used although those are deprecated: once an hour for each, for it may be used very often. */
+export function createWarnings(monotonicMs: () => number): (decision: Decision) => string | undefined {
+  const warned = new Map<string, number>();
+  return ({ principal, notice }) => {
+    if (principal === undefined || notice?.deprecatedAt === undefined) return undefined;
+    const { keyId } = principal;
+    const nowMs = monotonicMs();
+    if (nowMs - (warned.get(keyId) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return undefined;
+    warned.delete(keyId);
+    warned.set(keyId, nowMs);
+    if (warned.size > MAX_WARNED) warned.delete(warned.keys().next().value ?? "");
+    return "legacy_key_deprecated";
   };
 }
 

@@ -33,6 +33,11 @@ export const FAULTS = {
     does: "the stored phase goes on to hold",
     check: "the store; then reload the policy (SIGHUP)",
   },
+  phaseLost: {
+    happened: "the store has lost the migration phase and does not take it again",
+    does: "the phase goes on to hold on the instances that know it",
+    check: "the store; then `latchkey migration set` the phase once more",
+  },
   notRehashed: {
     happened: "a V1 key is still kept under a former KEY_HASH_SECRET",
     does: "it stays good, and its next use tries again",

@@ -24,11 +24,12 @@ interface FleetParts {
   readonly instanceId: string;
   /** Hears of what ends no key. */
   readonly heard: FeedOptions["heard"];
+  readonly missed: FeedOptions["missed"];
 }
 
 /** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, heard }: FleetParts,
+  { client, place, instanceId, heard, missed }: FleetParts,
   { closing, log, view }: StoresOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({
@@ -44,6 +45,7 @@ export async function joinFleet(
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
     heard,
+    missed,
     lost: () => log.warn({}, FAULTS.writesLost),
   });
   reading.started();

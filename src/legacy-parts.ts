@@ -1,6 +1,6 @@
 import type { AuditEvent } from "./core/audit-event.ts";
 import type { KeyRecord, LegacyPart } from "./core/key-record.ts";
-import type { Migration } from "./core/migration.ts";
+import type { Migration, MigrationStep } from "./core/migration.ts";
 import { createMigration, enterPhase } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { KeyStore, KeyVerifier } from "./core/ports.ts";
@@ -20,13 +20,15 @@ export interface LegacyParts {
   readonly verifier: KeyVerifier;
   /** Takes in what other instances tell. */
   hear(entry: LegacyEntry): void;
+  /** Something may not have been heard: reads it anew, and gives a store that has lost the phase the one that held here. */
+  resync(): Promise<void>;
   /** Takes up the stored phase, and the policy's where nobody has chosen another one; repeats at each new policy. */
   followPolicy(policy: Policy): Promise<void>;
 }
 
 /** Verifies V1 keys and knows how far they are on their way out. The store is there later than those who tell. */
 export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: Log): LegacyParts {
-  const migration = createMigration({ phase: "silent", chosen: false });
+  const migration = createMigration();
   const verifier = createLegacyVerifier({
     form,
     find: (hashes) => store().findLegacy(hashes),
@@ -41,20 +43,43 @@ export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: 
     verifier,
     hear(entry) {
       if (entry.kind === "phase") migration.heard(entry.state);
-      else verifier.forget(entry.hashes);
+      else verifier.forget(entry.keyIds);
     },
-    async followPolicy(policy) {
-      const stored = await store().migration();
-      if (stored !== undefined) migration.heard(stored);
-      const { phase } = policy.migration;
-      if (stored?.chosen || stored?.phase === phase) return;
-      const nowSeconds = Math.floor(Date.now() / 1000);
-      const next = enterPhase(stored, phase, false, nowSeconds);
-      const audit = phase === "silent" && stored === undefined ? [] : [phaseEvent(phase)];
-      await store().commit({ nowSeconds, put: [], migration: next, audit });
-      migration.heard(next);
+    async resync() {
+      verifier.distrust();
+      const from = await store().migration();
+      const to = migration.state();
+      if ((from?.version ?? 0) >= to.version) {
+        if (from !== undefined) migration.heard(from);
+        return;
+      }
+      // A conflict is another instance that gives it back, or a step that is heard of.
+      await step(store(), { from, to }, []).catch((error: unknown) =>
+        log.warn({ err: error }, FAULTS.phaseLost),
+      );
+    },
+    async followPolicy({ migration: { phase } }) {
+      for (;;) {
+        const from = await store().migration();
+        if (from !== undefined) migration.heard(from);
+        if (from?.chosen || from?.phase === phase) return;
+        const to = enterPhase(from, phase, false, Math.floor(Date.now() / 1000));
+        const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase)];
+        if (!(await step(store(), { from, to }, audit))) continue;
+        return migration.heard(to);
+      }
     },
   };
+}
+
+/** False when the store has another phase than it was decided on: read again. */
+async function step(
+  store: KeyStore,
+  migration: MigrationStep,
+  audit: readonly AuditEvent[],
+): Promise<boolean> {
+  const nowSeconds = Math.floor(Date.now() / 1000);
+  return (await store.commit({ nowSeconds, put: [], migration, audit })).kind === "committed";
 }
 
 function phaseEvent(phase: string): AuditEvent {

@@ -43,6 +43,7 @@ export async function openOffline(
       view,
       heard: () => undefined,
       meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
+      missed: async () => undefined,
     });
     const form = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
     const { migration } = createLegacyParts(form, () => stores.keys, log);

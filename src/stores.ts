@@ -80,6 +80,8 @@ export interface StoresOptions {
   readonly closing: Closing;
   /** Hears what other instances tell of V1 keys. */
   readonly heard: (entry: LegacyEntry) => void;
+  /** Something of that may have been missed. */
+  readonly missed: () => Promise<void>;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
   /** Hears how the store does. */
@@ -127,7 +129,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
-  const fleet = await joinFleet({ client, place, instanceId, heard }, options);
+  const fleet = await joinFleet({ client, place, instanceId, heard, missed: options.missed }, options);
   return {
     started() {
       client.started();

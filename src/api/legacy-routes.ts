@@ -74,7 +74,6 @@ function migrateRoute(ports: ApiPorts): Endpoint {
       "key_expired",
       "key_revoked",
       "key_disabled",
-      "key_superseded",
       "legacy_removed",
       "too_many_calls",
       "store_unavailable",

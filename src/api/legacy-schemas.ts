@@ -24,6 +24,13 @@ export const phaseBody = z
   .strictObject({ phase: z.union([phase, z.literal("from-policy")]) })
   .meta({ title: "PhaseSwitch", description: "`from-policy` gives the phase back to the policy file." });
 
+const legacyUse = z.object({
+  keys: z.int().meta({ description: "V1 keys that there are." }),
+  used_last_day: z.int(),
+  used_last_week: z.int(),
+  used_last_month: z.int(),
+});
+
 export const migrationAnswer = z
   .object({
     phase,
@@ -32,13 +39,15 @@ export const migrationAnswer = z
     deprecated_at: moment.nullable(),
     sunset: moment,
     migrate_until: moment,
+    overlap_seconds: z.int().meta({
+      description:
+        "How long an exchanged V1 key stays good from `deprecated` on, or from its exchange if that is later.",
+    }),
     roles: z.array(
       z.object({
         role: z.string(),
-        keys: z.int().meta({ description: "V1 keys that there are." }),
-        used_last_day: z.int(),
-        used_last_week: z.int(),
-        used_last_month: z.int(),
+        ...legacyUse.shape,
+        unmigrated: legacyUse.meta({ description: "Those of them that were not exchanged yet." }),
       }),
     ),
   })

@@ -1,5 +1,6 @@
 import { importLegacyKeys } from "../core/legacy-import.ts";
 import { setPhase } from "../core/migration-switch.ts";
+import type { LegacyUse } from "../core/ports.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
@@ -61,16 +62,15 @@ async function statusBody({ registry, policy, nowMs }: ApiPorts) {
     deprecated_at: state.deprecatedAt === undefined ? null : formatTime(state.deprecatedAt),
     sunset: formatTime(migration.sunset),
     migrate_until: formatTime(migration.migrateUntil),
+    overlap_seconds: migration.overlapSeconds,
     roles: uses
       .filter(({ keys }) => keys > 0)
-      .map(({ role, keys, used }) => ({
-        role,
-        keys,
-        used_last_day: used[0] ?? 0,
-        used_last_week: used[1] ?? 0,
-        used_last_month: used[2] ?? 0,
-      })),
+      .map(({ role, unmigrated, ...all }) => ({ role, ...useBody(all), unmigrated: useBody(unmigrated) })),
   };
+}
+
+function useBody({ keys, used: [day = 0, week = 0, month = 0] }: LegacyUse["unmigrated"]) {
+  return { keys, used_last_day: day, used_last_week: week, used_last_month: month };
 }
 
 function importRoute(ports: ApiPorts): Endpoint {

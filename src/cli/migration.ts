@@ -1,18 +1,9 @@
 import type { Command } from "commander";
-import type { MigrationStatus, Phase } from "../client/types.ts";
+import type { LegacyUse, MigrationStatus, Phase } from "../client/types.ts";
 import { PHASES } from "../core/migration.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
-
-/** What each phase means for the V1 keys that there are. */
-const MEANING: Readonly<Record<Phase, string>> = {
-  silent: "V1 keys are given and good; V2 beside them",
-  gradual: "clients that send Accept-Key-Version: 2 get V2 keys where they registered V1",
-  active: "answers to V1 keys say that there is V2",
-  deprecated: "answers to V1 keys say when they end; migrated ones end after their overlap",
-  removed: "V1 keys are given no more; those that were not migrated are refused",
-};
 
 interface SetOptions {
   readonly fromPolicy?: true;
@@ -22,15 +13,16 @@ interface SetOptions {
 /** `latchkey migration …`: how far V1 keys are on their way out, and the switch. */
 export function addMigrationCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const migration = program.command("migration").description("move users of V1 keys over, phase by phase");
+  const shown = (status: MigrationStatus) => inWords(status, Date.now());
   migration
     .command("status")
-    .description("the phase, and how many V1 keys are still used")
+    .description("the phase, how many V1 keys are still used, and what each phase would mean for them")
     .option("--json", "as JSON")
     .action(async ({ json }: { readonly json?: true }) => {
       finish(
         await remotely(io, async (client) => {
           const status = await client.migration.show();
-          io.print(json ? JSON.stringify(status) : inWords(status));
+          io.print(json ? JSON.stringify(status) : shown(status));
         }),
       );
     });
@@ -48,36 +40,64 @@ export function addMigrationCommand(program: Command, io: Io, finish: (exitCode:
         await remotely(io, async (client) => {
           if (wanted === undefined) return;
           const status = await client.migration.set(wanted);
-          io.print(json ? JSON.stringify(status) : inWords(status));
+          io.print(json ? JSON.stringify(status) : shown(status));
         }),
       );
     });
 }
 
-function inWords(status: MigrationStatus): string {
+function inWords(status: MigrationStatus, nowMs: number): string {
   const { phase, chosen_by, policy_phase, roles } = status;
   const by =
     chosen_by === "policy" ? "as the policy says" : `an operator's choice; the policy says ${policy_phase}`;
-  const rows = roles.map((role) => [
-    role.role,
-    String(role.keys),
-    String(role.used_last_day),
-    String(role.used_last_week),
-    String(role.used_last_month),
-  ]);
-  const used = roles.reduce((sum, role) => sum + role.used_last_month, 0);
+  const rows = roles.map(({ role, unmigrated, ...all }) =>
+    [role, all.keys, all.used_last_day, all.used_last_week, all.used_last_month, unmigrated.keys].map(String),
+  );
+  const headings = ["role", "V1 keys", "used in 24 h", "7 days", "30 days", "not exchanged"];
+  const meaning = meaningOf(status, nowMs);
   return [
-    `${phase}: ${MEANING[phase]} (${by})`,
+    `phase ${phase} (${by})`,
     `deprecated since ${status.deprecated_at ?? "never"}, sunset ${status.sunset}, exchange until ${status.migrate_until}`,
     "",
-    rows.length === 0
-      ? "No V1 keys."
-      : formatTable(["role", "V1 keys", "used today", "this week", "this month"], rows),
-    ...(rows.length === 0 ? [] : ["", ...PHASES.map((name) => whatIf(name, phase, used))]),
+    rows.length === 0 ? "No V1 keys." : formatTable(headings, rows),
+    "",
+    "What each phase means for them now:",
+    ...PHASES.map((name) => `${name === phase ? "→" : " "} ${name.padEnd(10)}  ${meaning[name]}`),
   ].join("\n");
 }
 
-function whatIf(name: Phase, now: Phase, used: number): string {
-  const hit = name === "removed" ? `: up to ${used} keys that were used this month would be refused` : "";
-  return `${name === now ? "→" : " "} ${name}: ${MEANING[name]}${hit}`;
+function meaningOf(
+  { roles, deprecated_at, overlap_seconds }: MigrationStatus,
+  nowMs: number,
+): Record<Phase, string> {
+  const all = sum(roles);
+  const left = sum(roles.map(({ unmigrated }) => unmigrated));
+  const from = deprecated_at === null ? nowMs : Date.parse(deprecated_at);
+  const end = new Date(from + overlap_seconds * 1000).toISOString().slice(0, 10);
+  const gone = all.keys - left.keys;
+  const exchanged =
+    gone === 1
+      ? `1 V1 key that was exchanged ends on ${end}, or after its own overlap`
+      : `${gone} V1 keys that were exchanged end on ${end}, or after their own overlap`;
+  return {
+    silent: `${keys(all.keys)} good; registering V1 gives V1`,
+    gradual: `${keys(all.keys)} good; registering V1 gives V2 to clients that send Accept-Key-Version: 2`,
+    active: `${keys(all.keys)} good; their answers say that there is V2 (${all.used_last_month} used in 30 days)`,
+    deprecated: `${keys(left.keys)} good, and told when they end; ${exchanged}`,
+    removed: `${keys(left.keys)} refused at once (used: ${left.used_last_day} in 24 h, ${left.used_last_week} in 7 days, ${left.used_last_month} in 30 days); ${exchanged}; no V1 key is given`,
+  };
+}
+
+function keys(count: number): string {
+  return count === 1 ? "1 V1 key" : `${count} V1 keys`;
+}
+
+function sum(uses: readonly LegacyUse[]): LegacyUse {
+  const total = (name: keyof LegacyUse) => uses.reduce((so, use) => so + use[name], 0);
+  return {
+    keys: total("keys"),
+    used_last_day: total("used_last_day"),
+    used_last_week: total("used_last_week"),
+    used_last_month: total("used_last_month"),
+  };
 }

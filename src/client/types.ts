@@ -198,13 +198,24 @@ export interface MigrationStatus {
   readonly deprecated_at: string | null;
   readonly sunset: string;
   readonly migrate_until: string;
-  readonly roles: readonly {
-    readonly role: string;
-    readonly keys: number;
-    readonly used_last_day: number;
-    readonly used_last_week: number;
-    readonly used_last_month: number;
-  }[];
+  /** How long an exchanged V1 key stays good from `deprecated` on, or from its exchange if that is later. */
+  readonly overlap_seconds: number;
+  readonly roles: readonly RoleUse[];
+}
+
+/** V1 keys of one role. */
+export interface RoleUse extends LegacyUse {
+  readonly role: string;
+  /** Those of them that were not exchanged yet. */
+  readonly unmigrated: LegacyUse;
+}
+
+/** V1 keys that there are, and how many of them were used lately. */
+export interface LegacyUse {
+  readonly keys: number;
+  readonly used_last_day: number;
+  readonly used_last_week: number;
+  readonly used_last_month: number;
 }
 
 export interface ImportReport {

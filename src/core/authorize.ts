@@ -120,37 +120,34 @@ export function revocationsAreStale({ faults }: Policy, stalenessMs: number): bo
 /** What it may: its role's scopes of today, the route, and tokens last. */
 function admit(asked: Asked, principal: Principal): Eventual<Decision> {
   const { ports, policy, request, nowMs, trace, route } = asked;
+  const notice = legacyNotice(principal, ports.migration.state(), policy.migration);
+  const whose = { principal, ...(notice && { notice }) };
   const role = policy.roles.get(principal.role);
   if (role === undefined) {
-    return refuse(asked, "role", `${principal.role}, which the policy has not`, "credential_invalid", {
-      principal,
-    });
+    return refuse(asked, "role", `${principal.role}, which the policy has not`, "credential_invalid", whose);
   }
-  if (route === undefined) return refuse(asked, "route", "no route", "route_unknown", { principal });
+  if (route === undefined) return refuse(asked, "route", "no route", "route_unknown", whose);
   const scopes = grantedScopes(principal.scopes, role.scopes);
   if (!scopesSuffice(scopes, route)) {
     const requiredScopes = scopesToAskFor(route);
-    return refuse(asked, "scopes", seenScopes(scopes), "scope_missing", { principal, requiredScopes });
+    return refuse(asked, "scopes", seenScopes(scopes), "scope_missing", { ...whose, requiredScopes });
   }
   trace?.("scopes", seenScopes(scopes), "enough");
   if (role.rateLimits.some(({ capacity }) => capacity < route.cost)) {
     // Only context_extensions can bring such a cost: the policy file is checked.
-    return refuse(asked, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", {
-      principal,
-    });
+    return refuse(asked, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", whose);
   }
   const demands = bucketDemands(role, principal, () => ports.clientAddress(request), route.mode);
   return chain(ports.buckets.take(demands, route.cost, nowMs), (taken) => {
     if (!taken.ok) {
       const { reason, retryAfterSeconds, rates } = taken;
-      return refuse(asked, "limits", seenLimits(rates), reason, { principal, retryAfterSeconds, rates });
+      return refuse(asked, "limits", seenLimits(rates), reason, { ...whose, retryAfterSeconds, rates });
     }
     trace?.("limits", seenLimits(taken.rates), `cost ${route.cost}`);
     const refreshDue = nowMs >= principal.refreshAfter * 1000;
     const { rates } = taken;
-    const allow: Allow = { verdict: "allow", reason: "allowed", route, principal, scopes, rates, refreshDue };
-    const notice = legacyNotice(principal, ports.migration.state(), policy.migration);
-    return notice === undefined ? allow : { ...allow, notice };
+    const allow: Allow = { verdict: "allow", reason: "allowed", route, ...whose, scopes, rates, refreshDue };
+    return allow;
   });
 }
 

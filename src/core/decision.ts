@@ -97,6 +97,8 @@ export interface Deny {
   /** Whole seconds, with 429 and 503. */
   readonly retryAfterSeconds?: number;
   readonly rates?: readonly RateStatus[];
+  /** What the holder of a V1 key is to be told beside. */
+  readonly notice?: LegacyNotice;
 }
 
 export type Decision = Allow | Deny;

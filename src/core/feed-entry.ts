@@ -9,8 +9,8 @@ export type FeedEntry =
   | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
   /** The phase of V1 keys. */
   | { readonly kind: "phase"; readonly state: MigrationState }
-  /** V1 keys of which something has changed, by their hashes; none: new ones are there. */
-  | { readonly kind: "legacy"; readonly hashes: readonly string[] };
+  /** V1 keys of which something has changed; none: new ones are there. */
+  | { readonly kind: "legacy"; readonly keyIds: readonly string[] };
 
 const REVOKED = 1;
 const DISABLED = 2;
@@ -29,11 +29,11 @@ export function encodeFeedEntry(entry: FeedEntry): string {
     case "buckets":
       return JSON.stringify(["b", ...entry.bucketIds]);
     case "phase": {
-      const { phase, chosen, deprecatedAt } = entry.state;
-      return JSON.stringify(["p", phase, chosen ? 1 : 0, deprecatedAt ?? 0]);
+      const { phase, chosen, deprecatedAt, version } = entry.state;
+      return JSON.stringify(["p", phase, chosen ? 1 : 0, deprecatedAt ?? 0, version]);
     }
     case "legacy":
-      return JSON.stringify(["l", ...entry.hashes]);
+      return JSON.stringify(["l", ...entry.keyIds]);
   }
 }
 
@@ -57,7 +57,7 @@ export function decodeFeedEntry(text: string): FeedEntry | undefined {
       return state && { kind: "phase", state };
     }
     case "l":
-      return texts.length === rest.length ? { kind: "legacy", hashes: texts } : undefined;
+      return texts.length === rest.length ? { kind: "legacy", keyIds: texts } : undefined;
     case "b":
       return texts.length === rest.length ? { kind: "buckets", bucketIds: texts } : undefined;
     default:
@@ -67,10 +67,10 @@ export function decodeFeedEntry(text: string): FeedEntry | undefined {
 
 function phaseState(
   [phase]: readonly string[],
-  [chosen, deprecatedAt]: readonly number[],
+  [chosen, deprecatedAt, version]: readonly number[],
 ): MigrationState | undefined {
-  if (phase === undefined || !isPhase(phase)) return undefined;
-  return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}) };
+  if (phase === undefined || !isPhase(phase) || version === undefined) return undefined;
+  return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}), version };
 }
 
 function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEntry | undefined {

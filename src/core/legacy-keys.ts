@@ -3,7 +3,7 @@ import type { KeyRecord, LegacyPart } from "./key-record.ts";
 import { NEVER, statusOf } from "./key-record.ts";
 import type { Registration } from "./key-registration.ts";
 import { permit } from "./key-registration.ts";
-import { endedByPhase, mayMigrate } from "./migration.ts";
+import { mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
 import { auditEvent, commit, confirm, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
@@ -106,15 +106,13 @@ export function migrateLegacyKey(
   });
 }
 
+/** Not by its phase: whoever comes late, with a copy of a key that another machine has exchanged, gets a V2 key too. */
 function whyEnded(registry: Registry, record: KeyRecord) {
   const nowMs = registry.nowMs();
   if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
   const status = statusOf(record, Math.floor(nowMs / 1000));
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
-  const { legacy } = record;
-  const principal = { ...record, ...(legacy && { legacy }) };
-  const phase = endedByPhase(principal, registry.migration.state(), registry.policy().migration, nowMs);
-  return phase === "key_superseded" ? phase : undefined;
+  return undefined;
 }
 
 function isFresh(registry: Registry, successor: KeyRecord): boolean {
@@ -151,7 +149,6 @@ async function exchange(
   const outcome = await commit(registry, {
     put: [old, made],
     requires: { living: made },
-    tell: [{ kind: "legacy", hashes: [legacy.hash] }],
     audit: [auditEvent(registry, origin, "legacy_key_migrated", current)],
   });
   if (outcome.kind === "ended") return refused("key_revoked");

@@ -1,19 +1,24 @@
 import type { Phase } from "./migration.ts";
 import { enterPhase } from "./migration.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commit, nowSeconds } from "./registry.ts";
+import { auditEvent, commit, nowSeconds, untilDecided } from "./registry.ts";
 
 /** An operator chooses the phase, or gives it back to the policy. All instances hear of it. */
-export async function setPhase(
+export function setPhase(
   registry: Registry,
   wanted: Phase | "from-policy",
   origin: CallOrigin,
 ): Promise<void> {
   const chosen = wanted !== "from-policy";
   const phase = chosen ? wanted : registry.policy().migration.phase;
-  const current = registry.migration.state();
-  const next = enterPhase(current, phase, chosen, nowSeconds(registry));
-  if (next === current) return;
-  const event = auditEvent(registry, origin, "migration_phase_set", {});
-  await commit(registry, { put: [], migration: next, audit: [{ ...event, reason: wanted }] });
+  return untilDecided<void>(async () => {
+    const from = await registry.store.migration();
+    if (from !== undefined) registry.migration.heard(from);
+    const to = enterPhase(from, phase, chosen, nowSeconds(registry));
+    if (to === from) return;
+    const event = auditEvent(registry, origin, "migration_phase_set", {});
+    const audit = [{ ...event, reason: wanted }];
+    const outcome = await commit(registry, { put: [], migration: { from, to }, audit });
+    return outcome.kind === "conflict" ? "conflict" : undefined;
+  });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { MigrationState } from "./migration.ts";
-import { endedByPhase, enterPhase, mayMigrate } from "./migration.ts";
+import { createMigration, endedByPhase, enterPhase, mayMigrate } from "./migration.ts";
 
 const plan = { phase: "silent", overlapSeconds: 100, sunset: 5000, migrateUntil: 6000 } as const;
 const principal = {
@@ -21,12 +21,12 @@ const ended = (key: typeof untouched, state: MigrationState, seconds: number) =>
 describe("a migrated V1 key", () => {
   test("stays good without end before `deprecated`", () => {
     for (const phase of ["silent", "gradual", "active"] as const)
-      expect(ended(migratedAt(1), { phase, chosen: true }, 9999)).toBeUndefined();
+      expect(ended(migratedAt(1), { phase, chosen: true, version: 1 }, 9999)).toBeUndefined();
   });
 
   test("has its overlap from the later of its migration and the entry into `deprecated`, in `removed` too", () => {
     for (const phase of ["deprecated", "removed"] as const) {
-      const state = { phase, chosen: true, deprecatedAt: 1000 };
+      const state = { phase, chosen: true, version: 1, deprecatedAt: 1000 };
       expect(ended(migratedAt(1), state, 1099)).toBeUndefined();
       expect(ended(migratedAt(1), state, 1100)).toBe("key_superseded");
       expect(ended(migratedAt(1050), state, 1149)).toBeUndefined();
@@ -46,24 +46,35 @@ describe("a migrated V1 key", () => {
 
 test("another V1 key is good until `removed`", () => {
   for (const phase of ["silent", "gradual", "active", "deprecated"] as const)
-    expect(ended(untouched, { phase, chosen: true, deprecatedAt: 1 }, 9999)).toBeUndefined();
-  expect(ended(untouched, { phase: "removed", chosen: true, deprecatedAt: 1 }, 2)).toBe("legacy_key_removed");
+    expect(ended(untouched, { phase, chosen: true, version: 1, deprecatedAt: 1 }, 9999)).toBeUndefined();
+  expect(ended(untouched, { phase: "removed", chosen: true, version: 1, deprecatedAt: 1 }, 2)).toBe(
+    "legacy_key_removed",
+  );
 });
 
 test("a V2 key knows no phase", () => {
   expect(
-    endedByPhase(principal, { phase: "removed", chosen: true, deprecatedAt: 1 }, plan, 9e9),
+    endedByPhase(principal, { phase: "removed", chosen: true, version: 1, deprecatedAt: 1 }, plan, 9e9),
   ).toBeUndefined();
 });
 
 test("keys can be exchanged in every phase, in `removed` until migrate_until", () => {
-  expect(mayMigrate({ phase: "deprecated", chosen: true }, plan, 9e9)).toBe(true);
-  expect(mayMigrate({ phase: "removed", chosen: true }, plan, 5_999_999)).toBe(true);
-  expect(mayMigrate({ phase: "removed", chosen: true }, plan, 6_000_000)).toBe(false);
+  expect(mayMigrate({ phase: "deprecated", chosen: true, version: 1 }, plan, 9e9)).toBe(true);
+  expect(mayMigrate({ phase: "removed", chosen: true, version: 1 }, plan, 5_999_999)).toBe(true);
+  expect(mayMigrate({ phase: "removed", chosen: true, version: 1 }, plan, 6_000_000)).toBe(false);
 });
 
 test("entering the phase that it is in is no step", () => {
   const state = enterPhase(undefined, "active", false, 1);
   expect(enterPhase(state, "active", false, 2)).toBe(state);
   expect(enterPhase(state, "active", true, 2)).not.toBe(state);
+});
+
+test("each step has a version, and a word that is heard late changes nothing", () => {
+  const first = enterPhase(undefined, "active", true, 1);
+  const second = enterPhase(first, "silent", true, 2);
+  const migration = createMigration();
+  migration.heard(second);
+  migration.heard(first);
+  expect([first.version, second.version, migration.state()]).toEqual([1, 2, second]);
 });

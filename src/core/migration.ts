@@ -23,6 +23,14 @@ export interface MigrationState {
   readonly chosen: boolean;
   /** NumericDate of the latest entry into `deprecated`, while that or `removed` lasts. */
   readonly deprecatedAt?: number;
+  /** One more with each step: what is heard late is known as such. 0: nobody has stored one. */
+  readonly version: number;
+}
+
+/** One step of the phase; it is made from what it was decided on, or not at all. */
+export interface MigrationStep {
+  readonly from: MigrationState | undefined;
+  readonly to: MigrationState;
 }
 
 export function isPhase(text: string): text is Phase {
@@ -42,6 +50,7 @@ export function enterPhase(
     phase,
     chosen,
     ...(deprecated && { deprecatedAt: current?.deprecatedAt ?? nowSeconds }),
+    version: (current?.version ?? 0) + 1,
   };
 }
 
@@ -87,16 +96,18 @@ export function legacyNotice(
 /** Where an instance looks at each use. */
 export interface Migration {
   state(): MigrationState;
-  /** Another instance, or this one, has set it. */
+  /** Another instance, or this one, has set it. An older word changes nothing. */
   heard(state: MigrationState): void;
 }
 
-export function createMigration(first: MigrationState): Migration {
+export function createMigration(
+  first: MigrationState = { phase: "silent", chosen: false, version: 0 },
+): Migration {
   let current = first;
   return {
     state: () => current,
     heard(state) {
-      current = state;
+      if (state.version > current.version) current = state;
     },
   };
 }

@@ -3,7 +3,7 @@ import type { RateStatus } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
 import type { FeedEntry } from "./feed-entry.ts";
 import type { KeyRecord } from "./key-record.ts";
-import type { MigrationState } from "./migration.ts";
+import type { MigrationState, MigrationStep } from "./migration.ts";
 import type { RateLimit } from "./policy.ts";
 import type { Principal } from "./principal.ts";
 import type { Revocation } from "./revocation-view.ts";
@@ -78,8 +78,8 @@ export interface KeyChange {
   readonly audit: readonly AuditEvent[];
   /** Hashes by which a V1 key of `put` is found no longer. */
   readonly forgetHashes?: readonly string[];
-  /** The phase, for all instances. */
-  readonly migration?: MigrationState;
+  /** The phase, for all instances; a conflict where the store has another one than it comes from. */
+  readonly migration?: MigrationStep;
   /** What other instances hear beside what ends keys. */
   readonly tell?: readonly FeedEntry[];
 }
@@ -88,6 +88,8 @@ export interface KeyChange {
 export interface LegacyUse {
   readonly keys: number;
   readonly used: readonly number[];
+  /** Those of them that were not exchanged for V2 keys yet. */
+  readonly unmigrated: { readonly keys: number; readonly used: readonly number[] };
 }
 
 /** What must hold at the moment of the write, so that a change that races a revocation loses. */

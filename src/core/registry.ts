@@ -31,6 +31,8 @@ export interface Registry {
 /** What a V1 key looks like, and what is kept of one. */
 export interface LegacyForm {
   newKey(): string;
+  /** False for a key that pretends to be ours and is none, and for a JWT. */
+  couldBe(key: string): boolean;
   /** How the key is kept. */
   kept(key: string): { readonly hash: string; readonly alias: string };
   /** All hashes under which it may be kept, those of {@link kept} first. */
@@ -89,15 +91,23 @@ export async function commit(
   registry: Registry,
   change: Omit<KeyChange, "nowSeconds">,
 ): Promise<CommitOutcome> {
-  const outcome = await registry.store.commit({ ...change, nowSeconds: nowSeconds(registry) });
+  const changed = change.put.filter((record) => record.version > 1);
+  const tell = [...(change.tell ?? []), ...ofLegacyKeys(changed)];
+  const outcome = await registry.store.commit({ ...change, tell, nowSeconds: nowSeconds(registry) });
   if (outcome.kind === "committed") {
-    const changed = change.put.filter((record) => record.version > 1).map(standingOf);
-    registry.view.apply(change.end === undefined ? changed : [...changed, change.end]);
-    if (change.migration !== undefined) registry.migration.heard(change.migration);
-    for (const entry of change.tell ?? []) registry.told(entry);
+    const standings = changed.map(standingOf);
+    registry.view.apply(change.end === undefined ? standings : [...standings, change.end]);
+    if (change.migration !== undefined) registry.migration.heard(change.migration.to);
+    for (const entry of tell) registry.told(entry);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
+}
+
+/** A V1 key says nothing itself: instances keep what its record said, and hear that it says something else. */
+function ofLegacyKeys(changed: readonly KeyRecord[]): readonly FeedEntry[] {
+  const keyIds = changed.filter(({ legacy }) => legacy !== undefined).map(({ keyId }) => keyId);
+  return keyIds.length === 0 ? [] : [{ kind: "legacy", keyIds }];
 }
 
 /** The change is made, and holds here; whether it would survive a failover is not sure. Asking again is safe. */

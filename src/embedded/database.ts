@@ -38,6 +38,9 @@ const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX keys_by_legacy_alias ON keys (legacy_alias) WHERE legacy_alias IS NOT NULL;
    CREATE INDEX keys_legacy_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL;
    CREATE TABLE shared_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE keys ADD COLUMN migrated INTEGER NOT NULL DEFAULT 0;
+   UPDATE keys SET migrated = 1 WHERE legacy_hash IS NOT NULL AND json_extract(record, '$.l[2]') <> 0;
+   CREATE INDEX keys_unmigrated_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL AND migrated = 0;`,
 ];
 
 export interface Database {

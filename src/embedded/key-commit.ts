@@ -3,6 +3,7 @@ import type { AuditEvent } from "../core/audit-event.ts";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
+import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
@@ -23,9 +24,7 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
   const endWrites = createEnd(sqlite);
   const rememberCall = createRemember(sqlite);
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
-  const setState = sqlite.prepare(
-    "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-  );
+  const stepPhase = createStep(sqlite);
   const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
   return async (change) => {
     try {
@@ -34,9 +33,7 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
         for (const record of change.put) putRecord(record);
         if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
         if (change.end !== undefined) endWrites(change.end);
-        if (change.migration !== undefined) {
-          setState.run("migration", encodeFeedEntry({ kind: "phase", state: change.migration }));
-        }
+        if (change.migration !== undefined) stepPhase(change.migration);
         for (const event of change.audit) writeAudit(event);
         return { kind: "committed" };
       });
@@ -75,7 +72,8 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
      VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
   );
   const update = sqlite.prepare(
-    "UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ? WHERE key_id = ? AND version = ?",
+    `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?
+     WHERE key_id = ? AND version = ?`,
   );
   return (record) => {
     const { keyId, family, owner, role, issuedAt, expiresAt, version } = record;
@@ -100,6 +98,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             version,
             record.legacy?.hash ?? null,
             aliasOf(record),
+            record.legacy?.migratedAt === undefined ? 0 : 1,
             keyId,
             version - 1,
           );
@@ -115,6 +114,18 @@ function aliasOf({ legacy }: KeyRecord): string | null {
 /** Whether a revocation view must know of the record. */
 function endedFlag(record: KeyRecord): 0 | 1 {
   return record.disabled || record.revokedAt !== undefined || record.successor !== undefined ? 1 : 0;
+}
+
+function createStep(sqlite: DatabaseSync): (step: MigrationStep) => void {
+  const get = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'migration'");
+  const set = sqlite.prepare(
+    "INSERT INTO shared_state (name, value) VALUES ('migration', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+  );
+  const textOf = (state: MigrationState) => encodeFeedEntry({ kind: "phase", state });
+  return ({ from, to }) => {
+    if (get.get()?.["value"] !== (from && textOf(from))) throw new Undone({ kind: "conflict" });
+    set.run(textOf(to));
+  };
 }
 
 function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {

@@ -10,16 +10,21 @@ export function createLegacy(
   sqlite: DatabaseSync,
 ): Pick<KeyStore, "findLegacy" | "importLegacy" | "legacyUse" | "migration"> {
   const byHash = sqlite.prepare("SELECT key_id, record FROM keys WHERE legacy_hash = ? OR legacy_alias = ?");
-  const count = sqlite.prepare(
-    "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ? AND coalesce(last_used_at, 0) >= ?",
-  );
+  const used =
+    "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ? AND last_used_at >= ?";
+  const there = "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ?";
+  const ofAll = { there: sqlite.prepare(there), used: sqlite.prepare(used) };
+  const ofUnmigrated = {
+    there: sqlite.prepare(`${there} AND migrated = 0`),
+    used: sqlite.prepare(`${used} AND migrated = 0`),
+  };
   const state = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const put = createPut(sqlite);
-  const countSince = (role: string, since: number) => {
-    const row = count.get(role, since);
-    return row === undefined ? 0 : integer(row, "keys");
-  };
+  const use = (count: typeof ofAll, role: string, since: readonly number[]) => ({
+    keys: keysIn(count.there.get(role)),
+    used: since.map((moment) => keysIn(count.used.get(role, moment))),
+  });
   return {
     async findLegacy(hashes) {
       for (const hash of hashes) {
@@ -44,7 +49,7 @@ export function createLegacy(
       });
     },
     async legacyUse(role, since) {
-      return { keys: countSince(role, 0), used: since.map((moment) => countSince(role, moment)) };
+      return { ...use(ofAll, role, since), unmigrated: use(ofUnmigrated, role, since) };
     },
     async migration() {
       const row = state.get("migration");
@@ -52,4 +57,8 @@ export function createLegacy(
       return entry?.kind === "phase" ? entry.state : undefined;
     },
   };
+}
+
+function keysIn(row: Parameters<typeof integer>[0] | undefined): number {
+  return row === undefined ? 0 : integer(row, "keys");
 }

@@ -140,7 +140,7 @@ export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
       response_headers_to_add: [
         ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
         ...rateLimitHeaders(decision, context),
-        ...noticeHeaders(decision.notice),
+        ...noticeHeaders(decision.notice, appended),
       ],
     },
     metadata: { decision_id: decisionId, ...(rates.length > 0 && { remaining: remainingOf(rates) }) },
@@ -150,13 +150,16 @@ export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
 /** Where a V1 key is exchanged. */
 const MIGRATE_LINK = '</api/auth/v2/migrate>; rel="successor-version"';
 
-/** What the holder of a V1 key is told: that there is something new, and later when the old ends (RFC 9745, RFC 8594). */
-function noticeHeaders(notice: LegacyNotice | undefined): HeaderOption[] {
+/**
+ * What the holder of a V1 key is told: that there is something new, and later when the old ends (RFC 9745, RFC 8594).
+ * Upstream may have links of its own; a refusal has none, and Envoy appends to it only what is there already.
+ */
+function noticeHeaders(notice: LegacyNotice | undefined, link: typeof appended): HeaderOption[] {
   if (notice === undefined) return [];
   const { deprecatedAt, sunset } = notice;
   return [
     overwrite("x-latchkey-upgrade", "v2"),
-    appended("link", MIGRATE_LINK),
+    link("link", MIGRATE_LINK),
     ...(deprecatedAt === undefined ? [] : [overwrite("deprecation", `@${deprecatedAt}`)]),
     ...(sunset === undefined ? [] : [overwrite("sunset", new Date(sunset * 1000).toUTCString())]),
   ];
@@ -243,6 +246,7 @@ function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
     overwrite("x-latchkey-reason", decision.reason),
     ...challenge(decision, refusal),
     ...(decision.reason === "legacy_key_removed" ? [overwrite("link", MIGRATE_LINK)] : []),
+    ...noticeHeaders(decision.notice, overwrite),
     ...retryAfter(decision, refusal),
     ...rateLimitHeaders(decision, context),
     ...(context.grpc ? [overwrite("grpc-status", String(code))] : []),

@@ -45,6 +45,7 @@ function world(options: { readonly down?: () => boolean } = {}) {
   });
   return {
     asked,
+    records,
     verify: async (key: string) => {
       const result: Verification = await verifier.verify(key, NOW_MS);
       return result.ok ? "good" : result.reason;
@@ -109,14 +110,60 @@ test("what changes while a key is looked up is not kept as it was", async () => 
   const { verify, asked, add, verifier } = world();
   add(KEY);
   const looking = verify(KEY);
-  verifier.forget([form.kept(KEY).hash]);
+  verifier.forget([recordOf(KEY).keyId]);
   await looking;
   await verify(KEY);
   expect(asked.length).toBe(2);
 });
 
+test("a key of which something has changed is looked up anew, and only that one", async () => {
+  const { verify, asked, add, verifier } = world();
+  add(KEY);
+  await verify(KEY);
+  verifier.forget(["another_1_v1abcdefghijklmnopqrstuv"]);
+  await verify(KEY);
+  expect(asked.length).toBe(1);
+  verifier.forget([recordOf(KEY).keyId]);
+  await verify(KEY);
+  expect(asked.length).toBe(2);
+});
+
+test("after something may have been missed, known keys are served as they were while they are looked up once more", async () => {
+  const { verify, asked, add, verifier, records } = world();
+  add(KEY);
+  await verify(KEY);
+  expect(await verify("unknown-so-far")).toBe("credential_invalid");
+  verifier.distrust();
+  // A store that has lost the key does not take it from those who have it.
+  records.clear();
+  add("unknown-so-far");
+  expect(await Promise.all([verify(KEY), verify(KEY), verify(KEY)])).toEqual(["good", "good", "good"]);
+  expect(await verify("unknown-so-far")).toBe("good");
+  expect(await verify(KEY)).toBe("good");
+  expect(asked.length).toBe(4);
+});
+
+test("the cache has a bound: who was heard of longest ago is looked up again", async () => {
+  const { verify, asked, add, pass } = world();
+  add(KEY);
+  await verify(KEY);
+  for (let at = 0; at < 1000; at++) {
+    await verify(`garbage-number-${at}`);
+    pass(10);
+  }
+  const before = asked.length;
+  await verify(KEY);
+  expect(asked.length).toBe(before + 1);
+});
+
 test("a typo in a key of ours is refused without a look-up", async () => {
   const { verify, asked } = world();
-  expect(await verify(`${form.newKey().slice(0, -1)}!`)).toBe("credential_invalid");
+  const key = form.newKey();
+  const typos = [
+    `${key.slice(0, -1)}!`,
+    key.slice(0, -1),
+    key.slice(0, 9) + (key[9] === "y" ? "z" : "y") + key.slice(10),
+  ];
+  for (const typo of typos) expect(await verify(typo)).toBe("credential_invalid");
   expect(asked).toEqual([]);
 });

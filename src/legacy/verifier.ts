@@ -26,11 +26,18 @@ export interface LegacyVerifierOptions {
 }
 
 export interface LegacyVerifier extends KeyVerifier {
-  /** Forgets keys of which something has changed; without hashes, that some were not there. */
-  forget(hashes: readonly string[]): void;
+  /** Forgets keys of which something has changed; without any, that some were not there. */
+  forget(keyIds: readonly string[]): void;
+  /**
+   * Something may have changed unheard: each known key is looked up once more when it is next used. Until that is answered
+   * it is taken as it was, for all of them would come at once; and one that a store has lost stays known here.
+   */
+  distrust(): void;
 }
 
-type Known = { readonly principal: Principal } | { readonly unknownUntilMs: number };
+type Known =
+  /** As the store had it after so many of {@link LegacyVerifier.distrust}. */
+  { readonly principal: Principal; readonly trust: number } | { readonly unknownUntilMs: number };
 
 /**
  * Verifies V1 keys by their hash. A warm key costs no store access; unknown ones are remembered too, each is looked up
@@ -42,21 +49,29 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   const underWay = new Map<string, Promise<Verification>>();
   const lookUp = async (key: string, hashes: readonly string[], nowMs: number): Promise<Verification> => {
     const [hash = ""] = hashes;
-    const before = cache.changes();
+    const [before, trust] = [cache.changes(), cache.trust()];
     try {
       const record = await options.find(hashes);
+      // What is looked up while something changes may be outdated, and is not kept.
+      const keep = (known: Known) => cache.changes() === before && cache.keep(hash, known);
       if (record?.legacy === undefined) {
-        cache.keep(hash, { unknownUntilMs: options.monotonicMs() + UNKNOWN_FOR_MS });
+        const known = cache.get(hash);
+        const lost = known !== undefined && "principal" in known;
+        keep(lost ? { ...known, trust } : { unknownUntilMs: options.monotonicMs() + UNKNOWN_FOR_MS });
         return INVALID;
       }
       if (record.legacy.hash !== hash) options.outdated(record, options.form.kept(key));
       const principal = principalOf(record);
-      // What is looked up while something changes may be outdated, and is not kept.
-      if (cache.changes() === before) cache.keep(hash, { principal });
+      keep({ principal, trust });
       return standing(principal, nowMs);
     } catch {
       return UNAVAILABLE;
     }
+  };
+  const begin = (key: string, hashes: readonly string[], nowMs: number) => {
+    const started = lookUp(key, hashes, nowMs).finally(() => underWay.delete(hashes[0] ?? ""));
+    underWay.set(hashes[0] ?? "", started);
+    return started;
   };
   return {
     verify(key, nowMs): Eventual<Verification> {
@@ -66,37 +81,53 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
       const known = cache.get(hash);
       if (known !== undefined && "principal" in known) {
         cache.keep(hash, known);
+        if (known.trust !== cache.trust() && !underWay.has(hash) && mayMiss()) begin(key, hashes, nowMs);
         return standing(known.principal, nowMs);
       }
       if (known !== undefined && known.unknownUntilMs > options.monotonicMs()) return INVALID;
       const running = underWay.get(hash);
       if (running !== undefined) return running;
       if (!mayMiss()) return UNAVAILABLE;
-      const started = lookUp(key, hashes, nowMs).finally(() => underWay.delete(hash));
-      underWay.set(hash, started);
-      return started;
+      return begin(key, hashes, nowMs);
     },
     forget: cache.forget,
+    distrust: cache.distrust,
   };
 }
 
 /** The least recently used goes first. */
 function createCache(size: number) {
   const cache = new Map<string, Known>();
-  let changes = 0;
+  /** Not by their hash, for instances may hash with different secrets while those rotate. */
+  const hashes = new Map<string, string>();
+  let [changes, trust] = [0, 0];
+  const drop = (hash: string) => {
+    const known = cache.get(hash);
+    cache.delete(hash);
+    if (known !== undefined && "principal" in known) hashes.delete(known.principal.keyId);
+  };
+  const dropUnknown = () => {
+    for (const [hash, known] of cache) if ("unknownUntilMs" in known) cache.delete(hash);
+  };
   return {
     get: (hash: string) => cache.get(hash),
     changes: () => changes,
+    trust: () => trust,
     keep(hash: string, known: Known) {
       cache.delete(hash);
       cache.set(hash, known);
-      if (cache.size > size) cache.delete(cache.keys().next().value ?? "");
+      if ("principal" in known) hashes.set(known.principal.keyId, hash);
+      if (cache.size > size) drop(cache.keys().next().value ?? "");
     },
-    forget(hashes: readonly string[]) {
+    forget(keyIds: readonly string[]) {
       changes++;
-      for (const hash of hashes) cache.delete(hash);
-      if (hashes.length > 0) return;
-      for (const [hash, known] of cache) if ("unknownUntilMs" in known) cache.delete(hash);
+      for (const keyId of keyIds) drop(hashes.get(keyId) ?? "");
+      if (keyIds.length === 0) dropUnknown();
+    },
+    distrust() {
+      changes++;
+      trust++;
+      dropUnknown();
     },
   };
 }

@@ -1,14 +1,15 @@
 -- The registry's one write: checks what a change requires, then writes all of it.
 -- KEYS[1..13] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
---             the uses of its role and the name of its alias (any names where there are none); the name of the call to remember; names of hashes to forget
+--             the uses of its role, the name of its alias and the uses of unmigrated keys of its role (any names where there are none);
+--             the name of the call to remember; names of hashes to forget
 -- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
---             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, ended, entry}], call {text, until}, endFamily, cutOff,
---             endEntry, migration, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
+--             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
+--             endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
 -- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local FIRST_RECORD, NAMES = 14, 5
+local FIRST_RECORD, NAMES = 14, 6
 
 -- A script is not undone: what would fail half-way is looked at first.
 for kind, list in pairs({ stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
@@ -50,6 +51,7 @@ for i, put in ipairs(change.put) do
   if put.hashed and put.version == 1 and redis.call('EXISTS', hash_name(i), name_of(i, 4)) > 0 then return { 'conflict' } end
 end
 if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
+if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migration.from then return { 'conflict' } end
 
 -- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
 if redis.call('EXISTS', EPOCH) == 0 then
@@ -67,6 +69,8 @@ for i, put in ipairs(change.put) do
     redis.call('SET', hash_name(i), put.id, 'EXAT', whole(put.forgetAt))
     redis.call('SET', name_of(i, 4), put.id, 'EXAT', whole(put.forgetAt))
     redis.call('ZADD', name_of(i, 3), 'NX', 0, put.id)
+    if put.migrated then redis.call('ZREM', name_of(i, 5), put.id)
+    else redis.call('ZADD', name_of(i, 5), 'NX', 0, put.id) end
   end
   if put.version == 1 then
     local sequence = redis.call('INCR', SEQUENCE)
@@ -85,8 +89,8 @@ end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
 if change.endEntry then tell(change.endEntry) end
 if change.migration then
-  redis.call('SET', MIGRATION, change.migration)
-  tell(change.migration)
+  redis.call('SET', MIGRATION, change.migration.to)
+  tell(change.migration.to)
 end
 for _, entry in ipairs(change.tell) do tell(entry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createRevocationView } from "../core/revocation-view.ts";
+import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -36,8 +37,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const writeBack = createWriteBack(client);
   let owing = false;
 
-  const replicationId = async () =>
-    /^master_replid:(\w+)/m.exec(String(await client.command("INFO", "replication")))?.[1] ?? "";
+  const replicationId = () => readReplicationId(client);
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([names.epoch, names.feedSequence, names.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
@@ -72,6 +72,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
         view.forgetEnabled();
       }
       await takeSnapshot();
+      await options.missed();
       owing = known !== undefined;
       return head;
     },
@@ -86,6 +87,10 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       }
     },
   };
+}
+
+async function readReplicationId(client: RedisClient): Promise<string> {
+  return /^master_replid:(\w+)/m.exec(String(await client.command("INFO", "replication")))?.[1] ?? "";
 }
 
 /** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */

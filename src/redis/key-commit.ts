@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
+import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
@@ -75,6 +76,7 @@ export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly str
     legacy === undefined ? names.nothing : names.legacyHash(legacy.hash),
     legacy === undefined ? names.nothing : names.legacyUse(role),
     legacy === undefined ? names.nothing : names.legacyHash(legacy.alias ?? legacy.hash),
+    legacy === undefined ? names.nothing : names.legacyUnmigrated(role),
   ];
 }
 
@@ -82,7 +84,7 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
   const { nowSeconds, put, end, requires, remember, audit, migration, tell = [] } = change;
   return {
     tell: tell.map(encodeFeedEntry),
-    ...(migration && { migration: encodeFeedEntry({ kind: "phase", state: migration }) }),
+    ...(migration && { migration: stepToWire(migration) }),
     now: nowSeconds,
     ...(requires?.living && { living: livingToWire(requires.living) }),
     ...(requires?.selfServiceBelow !== undefined && { selfServiceBelow: requires.selfServiceBelow }),
@@ -100,6 +102,11 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     }),
     audit: audit.map((event) => JSON.stringify(event)),
   };
+}
+
+function stepToWire({ from, to }: MigrationStep) {
+  const textOf = (state: MigrationState) => encodeFeedEntry({ kind: "phase", state });
+  return { ...(from && { from: textOf(from) }), to: textOf(to) };
 }
 
 function livingToWire({
@@ -123,6 +130,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     selfService: record.selfService,
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,
+    migrated: record.legacy?.migratedAt !== undefined,
     entry: encodeFeedEntry(standing),
     ended: standing.revoked || standing.disabled || standing.notAfter !== undefined,
   };

@@ -54,6 +54,7 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
           names.byOwner(""),
           names.legacyHash(""),
           names.legacyUse(""),
+          names.legacyUnmigrated(""),
         ]),
       );
     },
@@ -116,9 +117,11 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       if (scored.length > 0) await client.command("ZADD", names.lastUsed, "GT", ...scored);
       const legacy = [...used].filter(([keyId]) => isLegacyId(keyId));
       await client.commands(
-        legacy.map(([keyId, usedAt]) => {
-          return ["ZADD", names.legacyUse(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const;
-        }),
+        legacy.flatMap(([keyId, usedAt]) =>
+          [names.legacyUse, names.legacyUnmigrated].map(
+            (uses) => ["ZADD", uses(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const,
+          ),
+        ),
       );
     },
     async lastUsed(keyIds) {

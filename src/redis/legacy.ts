@@ -44,11 +44,11 @@ export function createLegacy(
       return written;
     },
     async legacyUse(role, since) {
-      const [keys, ...used] = await client.commands([
-        ["ZCARD", names.legacyUse(role)],
-        ...since.map((moment) => ["ZCOUNT", names.legacyUse(role), moment, "+inf"] as const),
+      const [all, unmigrated] = await Promise.all([
+        usesIn(client, names.legacyUse(role), since),
+        usesIn(client, names.legacyUnmigrated(role), since),
       ]);
-      return { keys: Number(keys), used: used.map(Number) };
+      return { ...all, unmigrated };
     },
     async migration() {
       const text = await client.command("GET", names.migration);
@@ -56,4 +56,12 @@ export function createLegacy(
       return entry?.kind === "phase" ? entry.state : undefined;
     },
   };
+}
+
+async function usesIn(client: RedisClient, index: string, since: readonly number[]) {
+  const [keys, ...used] = await client.commands([
+    ["ZCARD", index],
+    ...since.map((moment) => ["ZCOUNT", index, moment, "+inf"] as const),
+  ]);
+  return { keys: Number(keys), used: used.map(Number) };
 }

@@ -34,6 +34,8 @@ export const names = {
   legacyHash: (hash: string) => `latchkey:legacy:hash:${hash}`,
   /** Sorted set, id of a V1 key of this role → NumericDate of its last use; 0 before the first. */
   legacyUse: (role: string) => `latchkey:legacy:use:${role}`,
+  /** The same, of those that were not exchanged yet. */
+  legacyUnmigrated: (role: string) => `latchkey:legacy:unmigrated:${role}`,
   /** The phase of V1 keys: the feed entry that told it. */
   migration: "latchkey:migration",
   call: (id: string) => `latchkey:call:${id}`,

@@ -20,6 +20,8 @@ export interface FeedOptions {
   readonly nowMs: () => number;
   /** Hears of entries that end no key. */
   readonly heard: (entry: OtherEntry) => void;
+  /** Something may not have been heard: whoever keeps what entries tell reads it anew. A rejection is tried again. */
+  readonly missed: () => Promise<void>;
   /** Hears that the store has lost what it knew, or may have lost a part of it. */
   readonly lost: () => void;
 }

@@ -1,6 +1,6 @@
 -- Forgets keys whose retention is over, with all their traces, and what has run out beside them.
 -- KEYS     names of the indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings
--- ARGV     now, end before which keys are forgotten, how many at most, prefixes: of records, owner indexes, hashes, uses by role
+-- ARGV     now, end before which keys are forgotten, how many at most, prefixes: of records, owner indexes, hashes, uses by role, the same of unmigrated keys
 -- Returns  how many keys
 local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS = unpack(KEYS)
 local now, ended_before, limit = ARGV[1], ARGV[2], ARGV[3]
@@ -13,6 +13,7 @@ for _, id in ipairs(ids) do
   if record.l then
     redis.call('DEL', ARGV[6] .. record.l[1], ARGV[6] .. record.l[2])
     redis.call('ZREM', ARGV[7] .. record.r, id)
+    redis.call('ZREM', ARGV[8] .. record.r, id)
   end
   redis.call('DEL', ARGV[4] .. id)
   redis.call('HDEL', STANDINGS, id)

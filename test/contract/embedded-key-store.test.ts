@@ -9,7 +9,9 @@ import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite } from "./key-store-suite.ts";
+import { legacySuite } from "./legacy-suite.ts";
 
 const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
 const opened: Database[] = [];
@@ -46,7 +48,7 @@ const record: KeyRecord = {
 };
 
 describe("the embedded key store", () => {
-  keyStoreSuite(async () => {
+  const setUp = async (): Promise<StoreUnderTest> => {
     const database = open(newFolder());
     const store = createKeyStore(database, RETENTION);
     return {
@@ -66,7 +68,9 @@ describe("the embedded key store", () => {
           .map((row) => String(row["found"]));
       },
     };
-  });
+  };
+  keyStoreSuite(setUp);
+  legacySuite(setUp);
 
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();

@@ -22,21 +22,22 @@ export interface StoreUnderTest {
   readonly traces: (keyId: string) => Promise<readonly string[]>;
 }
 
-const START = 1_800_000_000;
+export const START = 1_800_000_000;
 const DAY = 86_400;
 const RETENTION = 7 * DAY;
 const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
 const stranger: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" } };
 
 /** An instance: its own view and clock, on a store that others may share. */
-function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
+export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
   const policy = parsePolicy({ text: "guards: { self_service_keys: 3 }", fileName: "test" });
   if (!policy.ok) throw new Error(policy.problems.join("\n"));
   return {
     store,
-    migration: createMigration({ phase: "silent", chosen: false }),
+    migration: createMigration(),
     legacy: {
-      newKey: () => "k",
+      newKey: () => `v1 ${counter++}`,
+      couldBe: () => true,
       kept: (key) => ({ hash: key, alias: `of ${key}` }),
       hashes: (key) => [key, `of ${key}`],
       hashOfDigest: (hex) => `of ${hex}`,

@@ -6,7 +6,9 @@ import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite } from "./key-store-suite.ts";
+import { legacySuite } from "./legacy-suite.ts";
 
 const RETENTION = {
   recordRetentionSeconds: 7 * 86_400,
@@ -54,7 +56,7 @@ const record: KeyRecord = {
 };
 
 describe("the key store in Redis", () => {
-  keyStoreSuite(async () => {
+  const setUp = async (): Promise<StoreUnderTest> => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     return {
@@ -74,7 +76,9 @@ describe("the key store in Redis", () => {
         return found;
       },
     };
-  });
+  };
+  keyStoreSuite(setUp);
+  legacySuite(setUp);
 
   test("a scan for api_key:* lists the keys and nothing else, and each ends by itself", async () => {
     await command("FLUSHALL");

@@ -97,9 +97,12 @@ describe("a stream that was trimmed", () => {
     await put(one, { ...disabled, version: 3, disabled: false });
     const gone = await revoked(one);
     await redis.cli("XTRIM", "latchkey:feed", "MAXLEN", "0");
+    const missed = two.missed.length;
     await two.feed.read();
     expect([endedIn(two.view, disabled), endedIn(two.view, gone)]).toEqual([undefined, "key_revoked"]);
     expect(two.lost).toEqual([]);
+    // Whoever keeps what else was told was told to look again.
+    expect(two.missed.length).toBeGreaterThan(missed);
     // Without the numbers: XREAD alone would have said that there is nothing.
     const unread = await two.client.command("XREAD", "COUNT", 10, "STREAMS", "latchkey:feed", "0-0");
     expect(unread).toBeNull();

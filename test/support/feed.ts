@@ -35,6 +35,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
   const view = leaveOut.view(createRevocationView());
   const lost: number[] = [];
   const filled: string[] = [];
+  const missed: string[] = [];
   const feed = createRevocationFeed({
     reading,
     blockMs: 50,
@@ -42,6 +43,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     monotonicMs: () => performance.now(),
     nowMs: Date.now,
     heard: (entry) => void filled.push(entry.kind),
+    missed: async () => void missed.push("missed"),
     lost: () => void lost.push(1),
   });
   const store = createKeyStore(client, {
@@ -51,7 +53,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     newRandom: randomUUID,
   });
   await feed.read();
-  return { client, view, feed, store, lost, filled };
+  return { client, view, feed, store, lost, filled, missed };
 }
 
 export type Instance = Awaited<ReturnType<typeof startInstance>>;

@@ -39,18 +39,3 @@ export async function runHere(
   });
   return { status: await program.run(args), stdout: stdout.join(""), stderr: stderr.join("") };
 }
-
-/** The same in this process, which is quicker; it is no terminal either. */
-export async function runHere(
-  args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Ran> {
-  const [printed, complained]: [string[], string[]] = [[], []];
-  const program = buildProgram({
-    environment,
-    print: (text) => void printed.push(`${text}\n`),
-    complain: (text) => void complained.push(`${text}\n`),
-  });
-  const status = await program.run(args);
-  return { status, stdout: printed.join(""), stderr: complained.join("") };
-}

@@ -38,7 +38,7 @@ export async function realCheck(decided: CheckPorts["decided"] = () => undefined
     policy: () => parsed.policy,
     verifier: createVerifier({ ...NAMES, ring: () => ring, cacheSize: 10 }),
     view: createRevocationView(),
-    migration: createMigration({ phase: "silent", chosen: false }),
+    migration: createMigration(),
     stalenessMs: () => 0,
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),

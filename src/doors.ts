@@ -29,6 +29,7 @@ import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
+import { formatListen } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import type { Fleet } from "./stores.ts";
@@ -184,9 +185,4 @@ function apiPorts({ settings, policy, registry, verifier, metrics, ...options }:
     guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
     counters: metrics.keys,
   };
-}
-
-function formatListen(listen: Listen): string {
-  if (listen.kind === "unix") return `unix:${listen.path}`;
-  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
 }

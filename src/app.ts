@@ -22,6 +22,7 @@ import { withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
+import type { OpsDoor } from "./ops-door.ts";
 import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
@@ -51,6 +52,8 @@ export interface AppOptions {
   readonly version: string;
   readonly log: Log;
   readonly closing: Closing;
+  /** Where this is one of several processes: its number, from 1, and what tells of it instead of a door. */
+  readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
 }
 
 export interface RunningApp extends RunningDoors {
@@ -63,7 +66,7 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
   const { settings, log } = options;
   const later: Later = {};
   const metrics = openMetrics(options, later);
-  const ops = await openOpsDoor(options, metrics);
+  const ops = options.worker?.ops(metrics) ?? (await openOpsDoor(options, metrics));
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;

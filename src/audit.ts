@@ -30,6 +30,8 @@ export interface AuditParts {
   readonly log: Log;
   readonly closing: Closing;
   readonly metrics: Metrics;
+  /** Which of several processes this is. */
+  readonly worker?: { readonly index: number };
   /** As far as trusted hops tell. */
   readonly clientAddress: ClientAddress;
 }
@@ -46,7 +48,8 @@ export interface Audit {
 export function openAudit(parts: AuditParts): Audit {
   const { settings, key, store, log, closing, metrics, clientAddress } = parts;
   const path = settings.AUDIT_FILE;
-  const file = path === "off" ? undefined : openAuditFile(path, key, Date.now);
+  const file =
+    path === "off" ? undefined : openAuditFile(path, key, Date.now, chainOf(path, parts.worker?.index));
   if (file !== undefined) closing.later("the audit file", file.close);
   const lines = createAuditLog({
     key,
@@ -102,6 +105,11 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
     if (warned.size > MAX_WARNED) warned.delete(warned.keys().next().value ?? "");
     return "legacy_key_deprecated";
   };
+}
+
+/** Each of several workers that write one file has a chain of its own. */
+function chainOf(path: string, worker = 1): string {
+  return worker === 1 ? path : `${path}.worker-${worker}`;
 }
 
 /** Events are done when they are in the log: a crash in between writes them twice, under one event id. */

@@ -228,3 +228,17 @@ test("what a generator gives is never called weak", () => {
     ),
   );
 });
+
+test("WORKERS: some number of processes, with a Redis and with doors for each", () => {
+  const redis = { REDIS_HOST: "r", JWT_SECRET: strong() };
+  expect(settingsOf({ ...redis, WORKERS: "4" }).WORKERS).toBe(4);
+  expect(settingsOf({ WORKERS: "1" }).STORE).toBe("embedded");
+  expect(problemsOf({ WORKERS: "2" })).toEqual([
+    "WORKERS is 2: the embedded store serves one process; name a Redis, or leave WORKERS out",
+  ]);
+  expect(problemsOf({ ...redis, WORKERS: "3", GRPC_LISTEN: "127.0.0.1:65534" })).toEqual([
+    "GRPC_LISTEN leaves no ports for 3 workers: theirs are the 3 from it on",
+  ]);
+  for (const WORKERS of ["0", "65", "two", "-1", "1.5"])
+    expect(problemsOf({ ...redis, WORKERS })[0]).toMatch(/^WORKERS /);
+});

@@ -96,7 +96,7 @@ function tlsProblems(door: TlsDoor, settings: Settings): string[] {
 /** Settings that contradict each other, whatever the environment. */
 function contradictions(settings: Settings): string[] {
   const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
-  const problems: string[] = [];
+  const problems: string[] = workerProblems(settings);
   if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
     problems.push("REDIS_URL and REDIS_HOST are both set: give one");
   if (STORE !== "redis") return problems;
@@ -105,6 +105,17 @@ function contradictions(settings: Settings): string[] {
   // Each instance would make its own, and refuse the keys of the others.
   if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
     problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");
+  return problems;
+}
+
+function workerProblems({ WORKERS, STORE, GRPC_LISTEN }: Settings): string[] {
+  const problems: string[] = [];
+  if (WORKERS > 1 && STORE !== "redis")
+    problems.push(
+      `WORKERS is ${WORKERS}: the embedded store serves one process; name a Redis, or leave WORKERS out`,
+    );
+  if (GRPC_LISTEN.kind === "tcp" && GRPC_LISTEN.port + WORKERS - 1 > 65_535)
+    problems.push(`GRPC_LISTEN leaves no ports for ${WORKERS} workers: theirs are the ${WORKERS} from it on`);
   return problems;
 }
 

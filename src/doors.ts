@@ -14,6 +14,7 @@ import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import type { Listen } from "./setting-forms.ts";
+import { formatListen } from "./setting-forms.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 
@@ -127,9 +128,4 @@ function fleetReadiness({ fleet, policy }: DoorOptions) {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
   } as const;
-}
-
-function formatListen(listen: Listen): string {
-  if (listen.kind === "unix") return `unix:${listen.path}`;
-  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
 }

@@ -114,6 +114,14 @@ export const OUTAGES = {
   },
 } as const satisfies Record<string, OutageWords>;
 
+export function workerEnded(worker: number): FaultWords {
+  return {
+    happened: `worker ${worker} has ended by itself`,
+    does: "another one takes its place in restartMs, and Envoy asks the others meanwhile",
+    check: "how it ended, and its last lines: SIGKILL is often the memory limit",
+  };
+}
+
 /** @param door as in "the HTTP door" */
 export function callFaulted(door: string): FaultWords {
   return {

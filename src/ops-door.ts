@@ -1,4 +1,4 @@
-import type { PartState } from "./api/ops-routes.ts";
+import type { OpsPorts, PartState } from "./api/ops-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { Closing } from "./closing.ts";
@@ -7,36 +7,51 @@ import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
-/** What an instance says of itself, by part. */
-export type Readiness = () => Readonly<Record<"instance" | "revocations" | "secrets", PartState>>;
+/** What each part of an instance can do; it is ready when all are. */
+export type Parts = Readonly<Record<"instance" | "revocations" | "secrets", PartState>>;
 
+/** What a door of its own, or the supervisor's, is told by an instance. */
 export interface OpsDoor {
   readonly address: string;
   /** From now on it tells this, instead of that it is starting. */
-  tell(readiness: Readiness): void;
+  tell(parts: () => Parts): void;
 }
+
+export const STARTING: Parts = { instance: "starting", revocations: "not_ready", secrets: "not_ready" };
 
 /** Whoever still reads metrics then is cut off. */
 const CLOSE_GRACE_MS = 1000;
 
-const STARTING: Readiness = () => ({ instance: "starting", revocations: "not_ready", secrets: "not_ready" });
+export interface OpsOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly closing: Closing;
+}
 
 /** Opens the first door, and the last to close: it tells that an instance is on its way up, or down. */
-export async function openOpsDoor(
-  { settings, log, closing }: { readonly settings: Settings; readonly log: Log; readonly closing: Closing },
-  metrics: Metrics,
-): Promise<OpsDoor> {
-  let readiness = STARTING;
+export async function openOpsDoor(options: OpsOptions, metrics: Pick<Metrics, "read">): Promise<OpsDoor> {
+  let parts = () => STARTING;
+  const readiness = () => ({ ready: isReady(parts()), parts: parts() });
+  const address = await openOps(options, { metrics: metrics.read, readiness });
+  return {
+    address,
+    tell(told) {
+      parts = told;
+    },
+  };
+}
+
+export function isReady(parts: Readonly<Record<string, PartState>>): boolean {
+  return Object.values(parts).every((state) => state === "ready");
+}
+
+/** The door itself, whoever answers at it. Gives its address. */
+export async function openOps({ settings, log, closing }: OpsOptions, ports: OpsPorts): Promise<string> {
   const door = await startHttpServer({
     listen: settings.OPS_LISTEN,
-    endpoints: opsRoutes({ metrics: metrics.read, readiness: () => readiness() }),
+    endpoints: opsRoutes(ports),
     faulted: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
   });
   closing.later("the ops door", () => door.close(CLOSE_GRACE_MS));
-  return {
-    address: door.address,
-    tell(told) {
-      readiness = told;
-    },
-  };
+  return door.address;
 }

@@ -23,6 +23,19 @@ export const tcp = z.string().transform((text, context): Listen & { kind: "tcp" 
   return { kind: "tcp", host, port: Number(port) };
 });
 
+export function formatListen(listen: Listen): string {
+  if (listen.kind === "unix") return `unix:${listen.path}`;
+  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
+}
+
+/** The doors of several workers: a port and those after it, or a path and the same with `.2`, `.3` and so on. */
+export function listenOfWorker(listen: Listen, index: number): Listen {
+  if (index === 1 || (listen.kind === "tcp" && listen.port === 0)) return listen;
+  return listen.kind === "unix"
+    ? { ...listen, path: `${listen.path}.${index}` }
+    : { ...listen, port: listen.port + index - 1 };
+}
+
 /** `HOST:PORT` or `unix:/PATH`. */
 export const listen = z.union(
   [
@@ -75,6 +88,8 @@ export const count = (max: number) =>
     .regex(/^\d{1,7}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.int().max(max));
+/** Processes that share a machine's work. */
+export const workers = count(64).refine((workers) => workers >= 1, "must be at least 1");
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
 /** A file's name. */
 export const path = z.string().min(1);

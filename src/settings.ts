@@ -16,6 +16,7 @@ import {
   tcp,
   ttl,
   word,
+  workers,
 } from "./setting-forms.ts";
 
 /** One setting: what it means, and how its text becomes a value. Without a default it may be left out. */
@@ -182,6 +183,12 @@ export const SETTINGS = {
     meaning:
       "doors that may listen in clear text beyond loopback in production, since a mesh encrypts: `grpc`, `http`, `operator`",
     schema: doors,
+  },
+  WORKERS: {
+    meaning:
+      "processes that share this machine's work, with Redis only; each has a gRPC door of its own: GRPC_LISTEN's port and those after it, or its path and the same with `.2`, `.3` and so on",
+    default: "1",
+    schema: workers,
   },
   DRAIN_SECONDS: {
     meaning: "how long a stopping instance goes on serving; a second signal ends it at once",

@@ -1,13 +1,19 @@
+import type { Eventual } from "../core/eventual.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 
 export type PartState = "ready" | "not_ready" | "starting" | "draining";
 
+/** What an instance says of itself. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly parts: Readonly<Record<string, PartState>>;
+}
+
 export interface OpsPorts {
   /** The metrics in Prometheus's text form, and its content type. */
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
-  /** What the instance can do, by part; ready when every part is. */
-  readonly readiness: () => Readonly<Record<string, PartState>>;
+  readonly readiness: () => Eventual<Readiness>;
 }
 
 /** What those who run Latchkey ask: they hold no secret, and never wait for a store. */
@@ -39,8 +45,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
       summary: "Whether the instance should get requests",
       answer: { status: 200, description: "It should; 503 otherwise. Both say which part can do its work." },
       async handle({ reply }) {
-        const parts = ports.readiness();
-        const ready = Object.values(parts).every((state) => state === "ready");
+        const { ready, parts } = await ports.readiness();
         return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts });
       },
     }),

@@ -9,7 +9,12 @@ import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
 import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
+import type { WorkerDoors } from "../workers/channel.ts";
+import { joinSupervisor } from "../workers/worker.ts";
 import type { Io } from "./io.ts";
+import { serveByWorkers, WORKER_VARIABLE } from "./serve-workers.ts";
+import type { Signals } from "./signals.ts";
+import { catchOrders, catchSignals, waitSeconds } from "./signals.ts";
 
 /** Runs an instance until a signal ends it. Resolves with the exit code. */
 export async function serve(io: Io): Promise<number> {
@@ -19,19 +24,39 @@ export async function serve(io: Io): Promise<number> {
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
   const signing = await openSigningKeys(config.settings);
   if (!signing.ok) return refuseToStart(io, "signing keys", signing.problems);
+  const worker = Number(io.environment[WORKER_VARIABLE] || 0);
   const log = createLog({
+    ...(worker > 0 && { base: { worker } }),
     level: config.settings.LOG_LEVEL,
     terminal: process.stdout.isTTY,
     secrets: secretTexts(config.settings),
     write: (text) => process.stdout.write(text),
   });
-  return run({ settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log });
+  const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log };
+  if (worker > 0) return runWorker(given, worker);
+  return config.settings.WORKERS > 1 ? serveByWorkers(config.settings, log) : run(given, catchSignals());
 }
 
-async function run(given: Omit<AppOptions, "version" | "closing">): Promise<number> {
+type Given = Omit<AppOptions, "version" | "closing">;
+
+/** One of several processes: its supervisor has the ops door, and tells it when to end. */
+async function runWorker(given: Given, index: number): Promise<number> {
+  const side = joinSupervisor(index);
+  const ops: NonNullable<AppOptions["worker"]>["ops"] = (metrics) => {
+    side.answer("metrics", async () => (await metrics.read()).text);
+    return {
+      address: "the supervisor's",
+      tell: (parts) => side.answer("readiness", () => JSON.stringify(parts())),
+    };
+  };
+  const exitCode = await run({ ...given, worker: { index, ops } }, catchOrders(side.onEnd), side.ready);
+  side.release();
+  return exitCode;
+}
+
+async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
   const { settings, policy, signingKeys, log } = given;
   const closing = createClosing();
-  const signals = catchSignals();
   let reopenLogs = () => {};
   const onHangUp = () => {
     policy.reload();
@@ -44,7 +69,9 @@ async function run(given: Omit<AppOptions, "version" | "closing">): Promise<numb
   try {
     const app = await startApp({ ...given, version: VERSION, closing });
     reopenLogs = app.reopenLogs;
-    log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, "ready");
+    const what = ready === undefined ? "ready" : "a worker is ready";
+    log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
+    ready?.(app.addresses);
     const signal = await signals.first;
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
@@ -72,31 +99,4 @@ function refuseToStart(io: Io, what: string, problems: readonly string[]): numbe
   const heading = `latchkey does not start: ${problems.length === 1 ? "one thing is" : `${problems.length} things are`} wrong with the ${what}.`;
   io.complain([heading, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
   return 1;
-}
-
-/** The first signal begins the end, the second ends it at once. */
-function catchSignals() {
-  const first = Promise.withResolvers<string>();
-  const second = Promise.withResolvers<void>();
-  let caught = 0;
-  const onSignal = (signal: string) => {
-    caught++;
-    if (caught === 1) first.resolve(signal);
-    else second.resolve();
-  };
-  const names = ["SIGTERM", "SIGINT"] as const;
-  for (const name of names) process.on(name, onSignal);
-  return {
-    first: first.promise,
-    second: second.promise,
-    release: () => {
-      for (const name of names) process.off(name, onSignal);
-    },
-  };
-}
-
-function waitSeconds(seconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, seconds * 1000).unref();
-  });
 }

@@ -105,7 +105,8 @@ function createHttp2Server(tls: DoorTls | undefined): Http2Server | Http2SecureS
 function listening(server: Http2Server | Http2SecureServer, listen: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(listenOptions(listen), () => {
+    // Where there are workers, each has its own: Envoy opens one connection, and all of it would be one worker's.
+    server.listen({ ...listenOptions(listen), exclusive: true }, () => {
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : 0);
     });

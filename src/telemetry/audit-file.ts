@@ -30,10 +30,10 @@ export interface AuditFile {
   close(): void;
 }
 
-export function openAuditFile(path: string, key: string, nowMs: () => number): AuditFile {
+/** Several processes may write one file, but not one chain: `chain` names that of this one, across its restarts. */
+export function openAuditFile(path: string, key: string, nowMs: () => number, chain = path): AuditFile {
   mkdirSync(dirname(path), { recursive: true });
-  // Two instances may write one file, but not one chain.
-  const statePath = claimChain(path) ? `${path}.chain` : undefined;
+  const statePath = claimChain(chain) ? `${chain}.chain` : undefined;
   let descriptor = openSync(path, "a+", 0o640);
   const reopen = () => {
     closeSync(descriptor);
@@ -55,7 +55,7 @@ export function openAuditFile(path: string, key: string, nowMs: () => number): A
     reopen,
     close() {
       closeSync(descriptor);
-      if (statePath !== undefined) rmSync(`${path}.pid`, { force: true });
+      if (statePath !== undefined) rmSync(`${chain}.pid`, { force: true });
     },
   };
 }

@@ -29,13 +29,15 @@ export interface LogOptions {
   /** What must not show, should an error's text ever hold it. */
   readonly secrets: readonly string[];
   readonly write: (text: string) => void;
+  /** In each line. */
+  readonly base?: object;
 }
 
-export function createLog({ level, ...options }: LogOptions): Log {
+export function createLog({ level, base, ...options }: LogOptions): Log {
   const log = pino(
     {
       level,
-      base: null,
+      base: base ?? null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },

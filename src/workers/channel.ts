@@ -1,0 +1,28 @@
+import { z } from "zod";
+
+/** Where a worker listens. */
+const workerDoors = z.object({ grpc: z.string(), http: z.string(), operator: z.string() });
+export type WorkerDoors = z.infer<typeof workerDoors>;
+
+export type Question = "metrics" | "readiness";
+
+/** What the supervisor says to a worker. */
+export const order = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("end") }),
+  z.object({ kind: z.literal("ask"), id: z.number(), what: z.enum(["metrics", "readiness"]) }),
+]);
+export type Order = z.infer<typeof order>;
+
+/** What a worker says to the supervisor. */
+export const report = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("ready"), doors: workerDoors }),
+  z.object({ kind: z.literal("answer"), id: z.number(), text: z.string() }),
+]);
+export type Report = z.infer<typeof report>;
+
+const parts = z.record(z.string(), z.enum(["ready", "not_ready", "starting", "draining"]));
+
+/** What a worker says of its parts; undefined where it says nothing. */
+export function workerParts(text: string | undefined): z.infer<typeof parts> | undefined {
+  return text === undefined ? undefined : parts.parse(JSON.parse(text));
+}

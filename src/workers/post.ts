@@ -1,0 +1,101 @@
+import type { Worker } from "node:cluster";
+import cluster from "node:cluster";
+import type { Order, Question, WorkerDoors } from "./channel.ts";
+import { report } from "./channel.ts";
+
+/** A worker that does not answer within this is left out. */
+const ANSWER_WITHIN_MS = 1000;
+const FIRST_RESTART_MS = 100;
+const LAST_RESTART_MS = 5000;
+/** A worker that has been ready for so long did not end because it cannot start. */
+const SETTLED_MS = 10_000;
+
+export interface PostOptions {
+  readonly index: number;
+  /** What a process finds in its environment; where its predecessor has listened, if it had one. */
+  readonly environment: (before: WorkerDoors | undefined) => Readonly<Record<string, string>>;
+  readonly ready: (doors: WorkerDoors, isSuccessor: boolean) => void;
+  readonly gone: (how: string, isWell: boolean) => void;
+}
+
+/** The place of one worker, which one process after the other may take. */
+export interface Post {
+  readonly index: number;
+  fork(): void;
+  /** Whether no process has it at the moment. */
+  isEmpty(): boolean;
+  say(order: Order): void;
+  /** Undefined where nobody answers in time. */
+  ask(what: Question): Promise<string | undefined>;
+  signal(name: NodeJS.Signals): void;
+  /** After how long the next process is started: longer each time that one ends before it has settled. */
+  restartMs(): number;
+}
+
+export function createPost(options: PostOptions): Post {
+  const questions = createQuestions();
+  let worker: Worker | undefined;
+  let doors: WorkerDoors | undefined;
+  let readyAtMs: number | undefined;
+  let failures = 0;
+
+  const hear = (message: unknown) => {
+    const heard = report.safeParse(message);
+    if (!heard.success) return;
+    if (heard.data.kind === "answer") questions.answered(heard.data.id, heard.data.text);
+    else {
+      const isSuccessor = doors !== undefined;
+      doors = heard.data.doors;
+      readyAtMs = performance.now();
+      options.ready(doors, isSuccessor);
+    }
+  };
+  const leave = (code: number | null, signal: string | null) => {
+    const hadSettled = readyAtMs !== undefined && performance.now() - readyAtMs >= SETTLED_MS;
+    failures = hadSettled ? 0 : failures;
+    worker = undefined;
+    readyAtMs = undefined;
+    questions.dropAll();
+    options.gone(signal ?? `exit code ${code}`, code === 0);
+  };
+  const say = (order: Order) => {
+    if (worker?.isConnected()) worker.send(order, () => undefined);
+  };
+  return {
+    index: options.index,
+    isEmpty: () => worker === undefined,
+    say,
+    signal: (name) => void worker?.process.kill(name),
+    restartMs: () => Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** failures++),
+    fork() {
+      worker = cluster.fork(options.environment(doors)).on("message", hear).on("exit", leave);
+    },
+    ask: (what) =>
+      worker?.isConnected()
+        ? questions.ask((id) => say({ kind: "ask", id, what }))
+        : Promise.resolve(undefined),
+  };
+}
+
+/** What has been asked and not answered yet. */
+function createQuestions() {
+  const open = new Map<number, (text: string | undefined) => void>();
+  let asked = 0;
+  return {
+    answered: (id: number, text: string) => open.get(id)?.(text),
+    dropAll() {
+      for (const drop of open.values()) drop(undefined);
+    },
+    async ask(send: (id: number) => void): Promise<string | undefined> {
+      const id = ++asked;
+      const { promise, resolve } = Promise.withResolvers<string | undefined>();
+      const late = setTimeout(() => resolve(undefined), ANSWER_WITHIN_MS);
+      open.set(id, resolve);
+      send(id);
+      const text = await promise;
+      clearTimeout(late);
+      open.delete(id);
+      return text;
+    },
+  };
+}

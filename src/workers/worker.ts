@@ -1,0 +1,42 @@
+import type { Question, Report, WorkerDoors } from "./channel.ts";
+import { order } from "./channel.ts";
+
+/** A worker's side of what it and its supervisor say to each other. */
+export interface WorkerSide {
+  /** From 1. */
+  readonly index: number;
+  /** Hears each time that the supervisor wants it to end. */
+  onEnd(listener: () => void): void;
+  /** From now on this is what it answers. */
+  answer(what: Question, give: () => string | Promise<string>): void;
+  ready(doors: WorkerDoors): void;
+  /** From now on nothing but its own work keeps the process. */
+  release(): void;
+}
+
+/** For a process that a supervisor has started. */
+export function joinSupervisor(index: number): WorkerSide {
+  const endings: (() => void)[] = [];
+  const answers = new Map<Question, () => string | Promise<string>>();
+  const say = (report: Report) => void process.send?.(report);
+  process.on("message", (message) => {
+    const heard = order.safeParse(message);
+    if (!heard.success) return;
+    if (heard.data.kind === "end") {
+      for (const listener of endings) listener();
+      return;
+    }
+    const { id, what } = heard.data;
+    void Promise.resolve(answers.get(what)?.()).then(
+      (text) => text !== undefined && say({ kind: "answer", id, text }),
+      () => undefined, // Who does not answer counts as one who cannot.
+    );
+  });
+  return {
+    index,
+    onEnd: (listener) => void endings.push(listener),
+    answer: (what, give) => void answers.set(what, give),
+    ready: (doors) => say({ kind: "ready", doors }),
+    release: () => process.channel?.unref(),
+  };
+}

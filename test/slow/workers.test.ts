@@ -1,0 +1,221 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import type { LatchkeyClient } from "../../src/client/client.ts";
+import { createClient } from "../../src/client/client.ts";
+import { check, underLoad } from "../support/checks.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { newSocket, startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const CHECKS = 150;
+const env = {
+  JWT_SECRET: newSecret(),
+  ADMIN_TOKEN: newSecret(),
+  AUDIT_KEY: newSecret(),
+  REDIS_COMMAND_TIMEOUT_MS: "2000",
+  WORKERS: "2",
+};
+const POLICY = `
+roles:
+  basic: { scopes: [a], ttl: 1d, refresh_window: 1h, rate_limits: [{ name: n, per: key, capacity: 100000, refill: 10000/s }] }
+routes: [{ path: /a/**, scopes: [a] }]
+audit: { requests: all }
+`;
+
+let redis: TestedRedis;
+let upstream: Upstream;
+let latchkey: TestedLatchkey;
+let envoy: EnvoyProcess;
+let operator: LatchkeyClient;
+let key: string;
+
+beforeAll(async () => {
+  [redis, upstream] = await Promise.all([startRedis(), startUpstream()]);
+  latchkey = await startLatchkey(
+    { ...env, REDIS_URL: redis.url, GRPC_LISTEN: await newSocket() },
+    { policy: POLICY },
+  );
+  envoy = await startEnvoy({
+    authzTarget: latchkey.grpc.split(",")[0] ?? "",
+    upstreamPort: upstream.port,
+    edit: asDocumented,
+  });
+  operator = createClient({ url: `http://${latchkey.operator}`, token: env.ADMIN_TOKEN });
+  key = (await operator.register({ name: "n", key_type: "basic" })).api_key;
+});
+
+afterAll(async () => {
+  await Promise.all([envoy?.stop(), latchkey?.stop()]);
+  await Promise.all([redis?.stop(), upstream?.stop()]);
+});
+
+/** What docs/workers.md has Envoy know, with the doors of these workers. */
+function asDocumented(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
+  const text = readFileSync(new URL("../../docs/workers.md", import.meta.url), "utf8");
+  const [service, cluster] = [...text.matchAll(/```yaml\n([^`]+)```/g)].map(([, yaml = ""]) => parse(yaml));
+  const doors = latchkey.grpc
+    .split(",")
+    .map((door) => ({ endpoint: { address: { pipe: { path: door.slice("unix:".length) } } } }));
+  cluster.load_assignment.endpoints[0].lb_endpoints = doors;
+  // A machine that does much else is no dead worker.
+  service.grpc_service.timeout = "20s";
+  service.grpc_service.retry_policy.retry_back_off.max_interval = "10s";
+  bootstrap.setIn([...EXT_AUTHZ, "grpc_service"], bootstrap.createNode(service.grpc_service));
+  for (const [name, value] of Object.entries(cluster))
+    bootstrap.setIn(["static_resources", "clusters", 0, name], bootstrap.createNode(value));
+}
+
+const ops = async (path: string) => fetch(`http://${latchkey.ops}${path}`);
+
+/** Decisions of each worker, by its number. */
+async function decided(): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  const text = await (await ops("/metrics")).text();
+  for (const [, worker = "", value] of text.matchAll(
+    /^latchkey_decisions_total\{worker="(\d+)"[^}]*\} (\d+)$/gm,
+  ))
+    counts.set(worker, (counts.get(worker) ?? 0) + Number(value));
+  return counts;
+}
+
+/** The processes of the workers. */
+function pidsOf({ pid }: TestedLatchkey): readonly number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return list.trim().split(" ").filter(Boolean).map(Number);
+}
+
+const livesStill = (pid: number) => existsSync(`/proc/${pid}/exe`);
+
+describe("two workers behind one Envoy with one thread", () => {
+  test("each decides at least a third of the Checks", async () => {
+    const before = await decided();
+    for (let sent = 0; sent < CHECKS; sent += 10)
+      await Promise.all(Array.from({ length: 10 }, () => check(envoy, "/a/x", key)));
+    const after = await decided();
+    for (const worker of ["1", "2"])
+      expect((after.get(worker) ?? 0) - (before.get(worker) ?? 0)).toBeGreaterThanOrEqual(CHECKS / 3);
+  });
+
+  test("a worker that is killed comes back at its door, and no request is refused meanwhile", async () => {
+    const [, second = 0] = pidsOf(latchkey);
+    const answers = await underLoad(
+      { known: () => check(envoy, "/a/x", key), other: () => check(envoy, "/a/y", key) },
+      async () => {
+        process.kill(second, "SIGKILL");
+        await expect
+          .poll(() => latchkey.output(), { timeout: 20_000 })
+          .toContain("another worker has taken its place");
+        await pause(1500);
+      },
+    );
+    for (const [, of] of answers) {
+      expect(of.length).toBeGreaterThan(20);
+      expect(of.filter(({ status }) => status !== 200)).toEqual([]);
+    }
+    expect(pidsOf(latchkey)).toHaveLength(2);
+    expect(pidsOf(latchkey)).not.toContain(second);
+    expect(latchkey.output()).toContain("worker 2 has ended by itself");
+  });
+
+  test("the ops door gathers them: metrics by worker, and what each can do", async () => {
+    expect([...(await decided()).keys()].sort()).toEqual(["1", "2"]);
+    const parts = ["instance", "revocations", "secrets"];
+    const named = [1, 2].flatMap((worker) => parts.map((part) => [`worker_${worker}.${part}`, "ready"]));
+    const readyz = await ops("/readyz");
+    expect(readyz.status).toBe(200);
+    expect(await readyz.json()).toEqual({ status: "ready", parts: Object.fromEntries(named) });
+    const [first = 0] = pidsOf(latchkey);
+    process.kill(first, "SIGSTOP");
+    try {
+      // One that hangs is told as not there; the other goes on.
+      const hung = await ops("/readyz");
+      expect([hung.status, await hung.json()]).toMatchObject([
+        200,
+        { parts: { "worker_2.instance": "ready" } },
+      ]);
+      expect([...(await decided()).keys()]).toHaveLength(1);
+    } finally {
+      process.kill(first, "SIGCONT");
+    }
+  });
+
+  test("SIGHUP reaches all: each takes up the changed policy", async () => {
+    const hashes = async () => {
+      const text = await (await ops("/metrics")).text();
+      return [...text.matchAll(/^latchkey_policy_info\{.*hash="(\w+)"\} 1$/gm)].map(([, hash]) => hash);
+    };
+    const [before] = await hashes();
+    writeFileSync(
+      join(latchkey.cwd, "latchkey.yaml"),
+      POLICY.replace("capacity: 100000", "capacity: 200000"),
+    );
+    process.kill(latchkey.pid, "SIGHUP");
+    await expect.poll(hashes, { timeout: 10_000 }).not.toContain(before);
+    const after = await hashes();
+    expect([after.length, new Set(after).size]).toEqual([2, 1]);
+  });
+
+  test("the audit file holds a chain of each, unbroken over the death of one", async () => {
+    const file = join(latchkey.cwd, "logs/api.log");
+    await expect
+      .poll(() => readFileSync(file, "utf8").split('"verdict":"allow"').length, { timeout: 10_000 })
+      .toBeGreaterThan(CHECKS);
+    const verified = runLatchkey(["audit", "verify", file], { AUDIT_KEY: env.AUDIT_KEY });
+    expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
+    const chains = new Set(
+      [...readFileSync(file, "utf8").matchAll(/"instance":"(\w+)"/g)].map(([, name]) => name),
+    );
+    expect(chains.size).toBe(2);
+  });
+});
+
+const own = () => ({ ...env, REDIS_URL: redis.url });
+
+describe("signals go to the supervisor", () => {
+  test("one drains all; sent to each of them as well it is still one; a second one ends at once", async () => {
+    const draining = await startLatchkey({ ...own(), DRAIN_SECONDS: "60" });
+    const workers = pidsOf(draining);
+    expect(workers).toHaveLength(2);
+    for (const pid of [draining.pid, ...workers]) process.kill(pid, "SIGINT");
+    const readyz = async () => (await fetch(`http://${draining.ops}/readyz`)).json();
+    await expect.poll(readyz, { timeout: 10_000 }).toMatchObject({
+      status: "not_ready",
+      parts: { "worker_1.instance": "draining", "worker_2.instance": "draining" },
+    });
+    const operatorOf = createClient({ url: `http://${draining.operator}`, token: env.ADMIN_TOKEN });
+    expect(await operatorOf.register({ name: "still served", key_type: "basic" })).toHaveProperty("key_id");
+    expect(await draining.stop("SIGTERM")).toBe(0);
+    expect(workers.filter(livesStill)).toEqual([]);
+  });
+
+  test("a supervisor that is killed takes its workers with it", async () => {
+    const killed = await startLatchkey(own());
+    const workers = pidsOf(killed);
+    await killed.stop("SIGKILL");
+    await expect.poll(() => workers.filter(livesStill), { timeout: 10_000 }).toEqual([]);
+  });
+});
+
+test("a worker that cannot start, since its door is taken, ends all of them, with the reason in the log", async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const address = taken.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const started = startLatchkey({ ...own(), GRPC_LISTEN: `127.0.0.1:${port - 1}` });
+  const said = await started.then(String, (error: unknown) => String(error));
+  expect(said).toContain("exit code 1");
+  expect(said).toContain("did not start (exit code 1); its log says why");
+  expect(said).toContain("the gRPC door cannot listen on");
+  taken.close();
+});

@@ -119,7 +119,7 @@ test("100,000 ended keys take less than 16 MB of the 20 that an instance may giv
     import { createRevocationView } from ${JSON.stringify(new URL("./revocation-view.ts", import.meta.url))};
     import { decodeFeedEntry } from ${JSON.stringify(new URL("./feed-entry.ts", import.meta.url))};
     const view = createRevocationView();
-    const used = () => { gc(); const { heapUsed, arrayBuffers } = process.memoryUsage(); return heapUsed + arrayBuffers; };
+    const used = () => { gc(); gc(); const { heapUsed, arrayBuffers } = process.memoryUsage(); return heapUsed + arrayBuffers; };
     const before = used();
     for (let at = 0; at < 100_000; at++) {
       const id = "node_operator_1764000000_" + String(at).padStart(22, "x");

@@ -22,6 +22,7 @@ const OTHER_WORDS = new Set([
   "STRICT_DNS",
   "ORIGINAL_DST",
   "REJECT_REQUEST",
+  "ROUND_ROBIN",
   "NOT_SERVING",
 ]);
 

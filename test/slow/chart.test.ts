@@ -46,6 +46,7 @@ describe("values that cannot be meant are refused, with a sentence", () => {
     ["no Redis", { secrets: ["JWT_SECRET"] }, "REDIS_URL"],
     ["a secret among the settings", { settings: { JWT_SECRET: "x" } }, "JWT_SECRET"],
     ["a door that the chart decides", { settings: { GRPC_LISTEN: "0.0.0.0:1" } }, "GRPC_LISTEN"],
+    ["more processes than a pod has doors for", { settings: { WORKERS: 2 } }, "WORKERS"],
     ["a setting that is none by its form", { settings: { "log-level": "warn" } }, "log-level"],
     ["a Secret without a name", { secretName: "" }, "secretName"],
     ["a Secret elsewhere without a key", { secretsElsewhere: { REDIS_URL: { name: "x" } } }, "key"],

@@ -211,6 +211,28 @@ test("a caller that takes no answer holds nobody up", async () => {
   expect(waiting.every(({ rstCode }) => rstCode === constants.NGHTTP2_CANCEL)).toBe(true);
 });
 
+test("who asks and asks and takes no answer is not listened to any more", async () => {
+  const slow = await connected({ settings: { initialWindowSize: 0 } });
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const stream = openCall(slow, { ":path": path, "grpc-timeout": "1m" });
+  const ended = once(stream, "close");
+  // ServerReflectionRequest.list_services
+  const questions = Buffer.concat(Array.from({ length: 1000 }, () => frame(Buffer.from([0x3a, 0x01, 0x78]))));
+  let taken = 0;
+  const pour = (): void => {
+    stream.write(questions, (error) => {
+      if (error) return;
+      taken++;
+      pour();
+    });
+  };
+  pour();
+  await ended;
+  // As much as one window of flow control holds, and what lies in buffers.
+  expect(taken).toBeLessThan(18);
+  await expectServed(session);
+});
+
 test.each([
   ["HTTP/1", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"],
   ["bytes that are no HTTP/2", "\0".repeat(100)],

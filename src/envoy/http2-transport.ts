@@ -55,10 +55,11 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
     }
     calls.add(stream, startMs + Math.min(timeLeftMs, MAX_CALL_MS));
     const path = headers[":path"] ?? "";
-    if (REFLECTION_PATHS.some((known) => known === path)) return talk(stream, reflectBytes);
     const method = methods.get(path);
-    if (method === undefined) return refuse(stream, UNKNOWN_METHOD);
-    receive(stream, (received) => method(received, stream, startMs + timeLeftMs));
+    if (method !== undefined)
+      return receive(stream, (received) => method(received, stream, startMs + timeLeftMs));
+    if (REFLECTION_PATHS.some((known) => known === path)) return talk(stream, reflectBytes);
+    refuse(stream, UNKNOWN_METHOD);
   });
   const port = await listening(server, options.listen);
   return {

@@ -9,32 +9,39 @@ const MAX_QUESTION_BYTES = 4096;
 
 const NO_QUESTION: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the message does not decode" };
 
-/** A call of questions and answers, as many as its caller likes: each question is answered before the next is read. */
+/** A call of questions and answers, as many as its caller likes: none is answered before the last answer is taken. */
 export function talk(stream: ServerHttp2Stream, answer: (question: Buffer) => Uint8Array): void {
-  let held = Buffer.alloc(0);
+  let held: Buffer = Buffer.alloc(0);
   let begun = false;
-  const fail = () => {
-    if (!begun) refuse(stream, NO_QUESTION);
-    // Its caller may go on asking: that is not waited for.
-    stream.close();
-  };
-  stream.on("data", (chunk: Buffer) => {
-    held = Buffer.concat([held, chunk]);
-    while (held.length >= FRAME_HEAD_BYTES) {
-      const length = held.readUInt32BE(1);
-      if (held[0] !== 0 || length > MAX_QUESTION_BYTES) return fail();
-      const end = FRAME_HEAD_BYTES + length;
-      if (held.length < end) return;
-      const said = answered(answer, held.subarray(FRAME_HEAD_BYTES, end));
-      if (said === undefined) return fail();
+  let asked = false;
+  const goOn = () => {
+    while (held.length >= FRAME_HEAD_BYTES && !stream.writableNeedDrain) {
+      const end = FRAME_HEAD_BYTES + held.readUInt32BE(1);
+      const known = held[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_QUESTION_BYTES;
+      if (known && held.length < end) break;
+      const said = known ? answered(answer, held.subarray(FRAME_HEAD_BYTES, end)) : undefined;
+      if (said === undefined) {
+        if (!begun) refuse(stream, NO_QUESTION);
+        // Its caller may go on asking: that is not waited for.
+        stream.close();
+        return;
+      }
       held = held.subarray(end);
       begun ||= beginAnswers(stream);
       if (begun) stream.write(framed(said));
     }
+    if (stream.writableNeedDrain) stream.pause();
+    else if (!asked) stream.resume();
+    else if (begun || beginAnswers(stream)) stream.end();
+  };
+  stream.on("data", (chunk: Buffer) => {
+    held = Buffer.concat([held, chunk]);
+    goOn();
   });
+  stream.on("drain", goOn);
   stream.on("end", () => {
-    begun ||= beginAnswers(stream);
-    if (begun) stream.end();
+    asked = true;
+    goOn();
   });
 }
 

@@ -3,10 +3,10 @@ import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 /** An instance that has not been heard of for so long has ended. */
-const SILENT_AFTER_MS = 10_000;
+const SILENT_AFTER_MS = 20_000;
 
 export interface KidExchange {
-  /** Says which keys this instance accepts, and hears what the others do. To be called each second. */
+  /** Says which keys this instance accepts, and hears what the others do. To be called every few seconds. */
   beat(): Promise<void>;
   /**
    * How many instances started earlier, when this one accepts no key of any of them: its secret is another one.

@@ -1,6 +1,7 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { Explanation } from "../client/explain-types.ts";
+import { toThumbprint } from "./certificate.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
@@ -13,6 +14,7 @@ interface ExplainOptions {
   readonly scheme?: "http" | "https";
   readonly header: readonly string[];
   readonly address?: string;
+  readonly certificate?: string;
   readonly key?: string;
   readonly in?: string;
   readonly json?: true;
@@ -29,6 +31,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
     .option("--scheme <scheme>", "http or https")
     .option("--header <line>", "`name: value`; may be repeated", collect, [])
     .option("--address <ip>", "the client's address, as Envoy sees it")
+    .option("--certificate <file>", "the client's certificate, a PEM file", toThumbprint)
     .option("--key <->", "`-`: read the key from the standard input")
     .option("--in <place>", "where the key comes: authorization, x-api-key, cookie:NAME, query:NAME")
     .option("--json", "as JSON")
@@ -40,7 +43,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
       const key = options.key === undefined ? undefined : (await text(process.stdin)).trim();
       finish(
         await remotely(io, async (client) => {
-          const { method, path, host, scheme, address } = options;
+          const { method, path, host, scheme, address, certificate } = options;
           const explained = await client.explain({
             method,
             path,
@@ -48,6 +51,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
             ...(host !== undefined && { host }),
             ...(scheme !== undefined && { scheme }),
             ...(address !== undefined && { address }),
+            ...(certificate !== undefined && { certificate }),
             ...(key !== undefined && { key }),
             ...(options.in !== undefined && { in: options.in }),
           });

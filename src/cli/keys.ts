@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../client/types.ts";
 import { parseDuration } from "../policy/schema.ts";
+import { toThumbprint } from "./certificate.ts";
 import type { Io } from "./io.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
 import { keyIdArgument, remotely } from "./remote.ts";
@@ -26,6 +27,8 @@ interface RegisterOptions {
   readonly ttl?: number;
   readonly scopes?: string;
   readonly metadata?: Readonly<Record<string, JsonValue>>;
+  readonly addresses?: string;
+  readonly certificate?: string;
   readonly json?: true;
 }
 
@@ -39,20 +42,31 @@ function addRegister(keys: Command, io: Io, finish: Finish): void {
     .option("--ttl <duration>", "shorter life than the role's, such as 12h or 7d", toSeconds)
     .option("--scopes <scopes>", "a part of the role's, comma-separated")
     .option("--metadata <json>", "kept with it: a JSON object of at most 512 bytes", toMetadata)
+    .option("--addresses <networks>", "taken from there alone: CIDR, comma-separated, such as 192.0.2.0/24")
+    .option("--certificate <file>", "taken with this client certificate alone: a PEM file", toThumbprint)
     .option("--json", "the whole answer as JSON on stdout")
-    .action(async ({ name, role, owner, ttl, scopes, metadata, json }: RegisterOptions) => {
-      const registration: Registration = {
-        name,
-        key_type: role,
-        ...(owner !== undefined && { owner }),
-        ...(ttl !== undefined && { ttl }),
-        ...(scopes !== undefined && { scopes: scopes.split(",") }),
-        ...(metadata !== undefined && { metadata }),
-      };
+    .action(async (options: RegisterOptions) => {
+      const registration = registrationOf(options);
       finish(
-        await remotely(io, async (client) => printIssued(io, await client.register(registration), json)),
+        await remotely(io, async (client) =>
+          printIssued(io, await client.register(registration), options.json),
+        ),
       );
     });
+}
+
+function registrationOf(options: RegisterOptions): Registration {
+  const { name, role, owner, ttl, scopes, metadata, addresses, certificate } = options;
+  return {
+    name,
+    key_type: role,
+    ...(owner !== undefined && { owner }),
+    ...(ttl !== undefined && { ttl }),
+    ...(scopes !== undefined && { scopes: scopes.split(",") }),
+    ...(metadata !== undefined && { metadata }),
+    ...(addresses !== undefined && { addresses: addresses.split(",") }),
+    ...(certificate !== undefined && { cnf: { "x5t#S256": certificate } }),
+  };
 }
 
 function printIssued(io: Io, issued: IssuedKey, json: true | undefined): void {

@@ -4,11 +4,12 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
+import { createCa } from "../support/certificates.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { Ran } from "../support/program.ts";
-import { runHere } from "../support/program.ts";
+import { runHere, runLatchkey } from "../support/program.ts";
 
 const production = {
   ENVIRONMENT: "production",
@@ -143,4 +144,26 @@ describe("latchkey secrets", () => {
     });
     expect(said(ran)).toEqual([1, expect.stringMatching(/^latchkey: ENOENT[^\n]*\n$/)]);
   });
+});
+
+test("a key is bound by the command line to networks and to the certificate in a file, and explain tells of both", async () => {
+  const client = await (await createCa()).issue("client");
+  const bound = ["--addresses", "192.0.2.0/24,2001:db8::/32", "--certificate", client.certFile];
+  const role = ["--name", "bound", "--role", "contributor"];
+  const registered = await runHere(["keys", "register", ...role, ...bound, "--json"], env);
+  const { key_id, api_key } = JSON.parse(registered.stdout);
+  expect(JSON.parse((await runHere(["keys", "show", key_id, "--json"], env)).stdout)).toMatchObject({
+    addresses: ["192.0.2.0/24", "2001:db8::/32"],
+    cnf: { "x5t#S256": client.thumbprint },
+  });
+  const asked = ["explain", "--path", "/v1/models/x", "--key", "-", "--json"];
+  const explained = (...from: string[]) =>
+    JSON.parse(runLatchkey([...asked, ...from], env, api_key).stdout).reason;
+  expect(explained("--address", "192.0.2.7")).toBe("certificate_mismatch");
+  expect(explained("--certificate", client.certFile, "--address", "192.0.3.7")).toBe("address_not_allowed");
+  expect(explained("--certificate", client.certFile, "--address", "192.0.2.7")).toBe("allowed");
+  expect(said(await runHere(["keys", "register", ...role, "--certificate", client.keyFile], env))).toEqual([
+    2,
+    expect.stringContaining("a certificate in PEM"),
+  ]);
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { startChild } from "../../scripts/child.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
@@ -12,7 +13,7 @@ import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
-import { runLatchkey } from "../support/program.ts";
+import { PROGRAM, runLatchkey } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import type { Upstream } from "../support/upstream.ts";
@@ -90,7 +91,7 @@ async function decided(): Promise<ReadonlyMap<string, number>> {
 }
 
 /** The processes of the workers. */
-function pidsOf({ pid }: TestedLatchkey): readonly number[] {
+function pidsOf({ pid }: Pick<TestedLatchkey, "pid">): readonly number[] {
   const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
   return list.trim().split(" ").filter(Boolean).map(Number);
 }
@@ -197,6 +198,17 @@ describe("signals go to the supervisor", () => {
     expect(await operatorOf.register({ name: "still served", key_type: "basic" })).toHaveProperty("key_id");
     expect(await draining.stop("SIGTERM")).toBe(0);
     expect(workers.filter(livesStill)).toEqual([]);
+  });
+
+  test("one that comes while they start ends them once they have", async () => {
+    const { PATH } = process.env;
+    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
+      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+    });
+    await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
+    process.kill(starting.pid, "SIGTERM");
+    expect(await starting.exited).toBe(0);
   });
 
   test("a supervisor that is killed takes its workers with it", async () => {

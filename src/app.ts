@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
 import type { Closing } from "./closing.ts";
@@ -56,13 +57,8 @@ export interface AppOptions {
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
 }
 
-export interface RunningApp extends RunningDoors {
-  /** Somebody has put the log files aside. */
-  reopenLogs(): void;
-}
-
 /** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
-export async function startApp(options: AppOptions): Promise<RunningApp> {
+export async function startApp(options: AppOptions): Promise<RunningDoors> {
   const { settings, log } = options;
   const later: Later = {};
   const metrics = openMetrics(options, later);
@@ -97,13 +93,20 @@ export async function startApp(options: AppOptions): Promise<RunningApp> {
     adminTokens: await adminTokens(settings, stores.secrets, log),
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
-    traces,
+    answered: answeredBy(audit, traces),
     fleet: stores.fleet,
     signingKeys,
     ops,
   });
   stores.started();
-  return { ...doors, reopenLogs: audit.reopen };
+  return doors;
+}
+
+function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
+  return (call) => {
+    traces?.call(call);
+    audit.answered(call);
+  };
 }
 
 /** An explanation goes the way of a decision, and spends nothing. */

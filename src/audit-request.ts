@@ -15,6 +15,8 @@ export function requestFields(
 ) {
   const { principal, route } = decision;
   const seen = request ?? unread;
+  const path = request?.path.path ?? unread?.rawPath ?? "";
+  const told = clientsWord(path, 2048);
   return {
     decision_id: decisionId,
     verdict: decision.verdict,
@@ -27,24 +29,17 @@ export function requestFields(
     owner: principal?.owner,
     role: principal?.role,
     scopes: principal?.scopes,
-    ...(request && pathFields("path", request.path.path)),
-    ...(unread && pathFields("raw_path", unread.rawPath)),
-    ...(request && { extensions: narrowing(request), preflight: isPreflight(request) || undefined }),
-    ...(seen && {
-      method: clientsWord(seen.method, 64),
-      host: clientsWord(seen.host, 256),
-      scheme: seen.scheme,
-      address: clientsWord(clientAddress(seen), 64),
-      request_id: clientsWord(headerLines(seen, "x-request-id")[0] ?? "", 128) || undefined,
-    }),
+    method: seen && clientsWord(seen.method, 64),
+    host: seen && clientsWord(seen.host, 256),
+    scheme: seen?.scheme,
+    path: request && told,
+    raw_path: unread && told,
+    cut: (told ?? "") === path ? undefined : true,
+    extensions: request && narrowing(request),
+    preflight: request && isPreflight(request) ? true : undefined,
+    address: seen && clientsWord(clientAddress(seen), 64),
+    request_id: seen && clientsWord(headerLines(seen, "x-request-id")[0] ?? "", 128),
   };
-}
-
-const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
-
-function pathFields(name: "path" | "raw_path", path: string) {
-  const told = clientsWord(path, 2048);
-  return { [name]: told, ...(told !== path && { cut: true }) };
 }
 
 /** What Envoy's configuration asked for beside the policy. */
@@ -53,7 +48,9 @@ function narrowing({ extensions }: AuthRequest) {
   return scopes === undefined && cost === undefined ? undefined : { scopes, cost };
 }
 
+const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
+
 /** What a client chose: it cannot fill the log, and a key that it put where none belongs is none any more. */
-function clientsWord(text: string, maxLength: number): string {
-  return text.slice(0, maxLength).replace(KEY, "[a key]");
+function clientsWord(text: string, maxLength: number): string | undefined {
+  return text === "" ? undefined : text.slice(0, maxLength).replace(KEY, "[a key]");
 }

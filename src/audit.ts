@@ -1,3 +1,5 @@
+import type { AnsweredCall } from "./api/answered-call.ts";
+import { accessFields, isAccountable } from "./audit-access.ts";
 import type { ClientAddress } from "./audit-request.ts";
 import { requestFields } from "./audit-request.ts";
 import type { Closing } from "./closing.ts";
@@ -12,6 +14,7 @@ import type { Settings } from "./settings.ts";
 import { openAuditFile } from "./telemetry/audit-file.ts";
 import type { AuditLog } from "./telemetry/audit-log.ts";
 import { createAuditLog } from "./telemetry/audit-log.ts";
+import { printLines } from "./telemetry/audit-print.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -40,33 +43,26 @@ export interface AuditParts {
 export interface Audit {
   /** Notes a decision, as the policy says; costs it next to nothing. */
   decided(decision: Decision, facts: CheckFacts, policy: Policy): void;
-  /** The file has been put aside. */
-  reopen(): void;
+  /** Notes a call that was refused for who made it, or by which an operator changed something. */
+  answered(call: AnsweredCall): void;
 }
 
 /** Opens the audit log, and brings the store's events into it from now on. */
-export function openAudit(parts: AuditParts): Audit {
-  const { settings, key, store, log, closing, metrics, clientAddress } = parts;
-  const path = settings.AUDIT_FILE;
-  const file =
-    path === "off" ? undefined : openAuditFile(path, key, Date.now, chainOf(path, parts.worker?.index));
-  if (file !== undefined) closing.later("the audit file", file.close);
-  const lines = createAuditLog({
-    key,
-    file,
-    print: (line) => process.stdout.write(`${line}\n`),
-    newRandom: randomText,
-    nowMs: Date.now,
-    observe: metrics.auditLines,
-    dropped: metrics.auditDropped,
-  });
+export async function openAudit(parts: AuditParts): Promise<Audit> {
+  const { settings, store, log, closing, clientAddress } = parts;
+  const { file, lines } = await openLines(parts);
   const write = async () => {
-    lines.flush();
+    await lines.flush();
     await writeEvents(lines, store);
   };
+  // Not by the log: its level must not decide whether a cut tail can be found.
+  const checkpoint = async () => {
+    await printLines([`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}`]);
+    await file?.touch();
+  };
+  closing.later("the last audit checkpoint", checkpoint);
   closing.later("what waits for the audit log", write);
   closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
-  const checkpoint = async () => log.info({ checkpoint: lines.state() }, "audit checkpoint");
   closing.later(
     "audit checkpoints",
     everyTurn(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
@@ -78,14 +74,33 @@ export function openAudit(parts: AuditParts): Audit {
   );
   const warningOf = createWarnings(() => performance.now());
   return {
-    reopen: () => file?.reopen(),
     decided(decision, facts, policy) {
       if (policy.audit.requests === "off") return;
       const warning = warningOf(decision);
       if (warning === undefined && !isWanted(decision, policy.audit)) return;
-      lines.request(() => ({ ...requestFields(decision, facts, clientAddress), warning }));
+      lines.request("request", () => ({ ...requestFields(decision, facts, clientAddress), warning }));
+    },
+    answered(call) {
+      if (isAccountable(call)) lines.request("access", () => accessFields(call));
     },
   };
+}
+
+async function openLines({ settings, key, closing, metrics, worker }: AuditParts) {
+  const path = settings.AUDIT_FILE;
+  const chain = chainOf(path, worker?.index);
+  const file = path === "off" ? undefined : await openAuditFile({ path, chain, key, nowMs: Date.now });
+  if (file !== undefined) closing.later("the audit file", file.close);
+  const lines = createAuditLog({
+    key,
+    file,
+    print: printLines,
+    newRandom: randomText,
+    nowMs: Date.now,
+    observe: metrics.auditLines,
+    dropped: metrics.auditDropped,
+  });
+  return { file, lines };
 }
 
 function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {
@@ -116,7 +131,7 @@ function chainOf(path: string, worker = 1): string {
 async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
   for (;;) {
     const events = await store.claim(PORTION);
-    lines.events(events.map(({ event }) => event));
+    await lines.events(events.map(({ event }) => event));
     await store.done(events.map(({ cursor }) => cursor));
     if (events.length < PORTION) return;
   }

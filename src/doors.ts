@@ -1,3 +1,4 @@
+import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Endpoint } from "./api/endpoint.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { ApiParts } from "./api-endpoints.ts";
@@ -16,7 +17,6 @@ import type { OpsDoor } from "./ops-door.ts";
 import type { Listen } from "./setting-forms.ts";
 import { formatListen } from "./setting-forms.ts";
 import type { Log } from "./telemetry/log.ts";
-import type { Tracing } from "./telemetry/tracing.ts";
 
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
@@ -36,8 +36,8 @@ interface DoorOptions extends ApiParts {
   readonly log: Log;
   readonly closing: Closing;
   readonly check: Check;
-  /** Undefined where nobody wants traces. */
-  readonly traces: Tracing | undefined;
+  /** Hears of every call at an HTTP door once it is answered. */
+  readonly answered: (call: AnsweredCall) => void;
   readonly ops: OpsDoor;
 }
 
@@ -93,7 +93,11 @@ async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer
 function httpOpener(options: DoorOptions, going: Going) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
-  const common = { corsOrigins: settings.HTTP_CORS_ORIGINS ?? [], answered: options.traces?.call };
+  const common = {
+    corsOrigins: settings.HTTP_CORS_ORIGINS ?? [],
+    answered: options.answered,
+    trustedHops: settings.HTTP_TRUSTED_HOPS,
+  };
   return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints: readonly Endpoint[]) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));

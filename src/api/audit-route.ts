@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readEvents } from "../core/audit-reading.ts";
 import type { AuditStore } from "../core/ports.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -8,6 +9,8 @@ import { sendProblem } from "./problem.ts";
 
 const DEFAULT_LIMIT = 100;
 
+const name = z.string().min(1).max(300);
+
 export const auditQuery = z
   .strictObject({
     after: z
@@ -15,6 +18,13 @@ export const auditQuery = z
       .max(64)
       .optional()
       .meta({ description: "Events after this cursor; the newest ones without." }),
+    event: name.optional(),
+    outcome: z.enum(["done", "refused"]).optional(),
+    actor: name.optional().meta({ description: "`admin:…`, `key:…` or `anonymous`." }),
+    key_id: name.optional(),
+    family: name.optional(),
+    owner: name.optional(),
+    role: name.optional(),
     limit: z
       .string()
       .regex(/^\d{1,4}$/, "must be a whole number")
@@ -43,6 +53,10 @@ export const auditAnswer = z
         role: z.string().nullable(),
       }),
     ),
+    next_cursor: z
+      .string()
+      .nullable()
+      .meta({ description: "Where to go on after; null while nothing has ever happened." }),
   })
   .meta({ title: "AuditEvents" });
 
@@ -52,17 +66,20 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
     method: "GET",
     path: "/api/admin/audit",
     summary: "Read the audit events",
-    description: "Oldest first. What happened to keys; lines about requests are in the log alone.",
+    description:
+      "Oldest first. What happened to keys; lines about requests are in the log alone. With a filter a page may hold fewer events than there are: `next_cursor` goes on.",
     security: "operator",
     query: auditQuery,
     answer: { status: 200, description: "Events.", schema: auditAnswer },
     problems: OPERATOR_PROBLEMS,
     handle: (call) =>
       asOperator(call, ports, "audit:read", async () => {
-        const { after, limit = DEFAULT_LIMIT } = call.query;
+        const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
+        const page = { limit, ...(after !== undefined && { after }) };
         try {
-          const events = await store.read({ limit, ...(after !== undefined && { after }) });
-          return call.reply.send({ events: events.map(eventBody) });
+          const filter = { ...fields, ...(keyId !== undefined && { keyId }) };
+          const { events, cursor } = await readEvents(store, filter, page);
+          return call.reply.send({ events: events.map(eventBody), next_cursor: cursor ?? null });
         } catch (error) {
           if (!(error instanceof RangeError)) throw error;
           return sendProblem(call.reply, "request_invalid", {

@@ -7,6 +7,7 @@ import { misplaced } from "../core/key-binding.ts";
 import type { Migration } from "../core/migration.ts";
 import { endedByPhase } from "../core/migration.ts";
 import type { Caller } from "../core/operator.ts";
+import { callerName } from "../core/operator.ts";
 import type { Policy, Role } from "../core/policy.ts";
 import type { KeyVerifier } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
@@ -37,13 +38,14 @@ export interface Holder {
 
 export type HolderResult =
   | { readonly ok: true; readonly holder: Holder }
-  | { readonly ok: false; readonly problem: ProblemName };
+  /** With the key's id where its signature is good. */
+  | { readonly ok: false; readonly problem: ProblemName; readonly keyId?: string };
 
 export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly problem: ProblemName };
 
-/** Finds out who presents a token: the same judgement as a Check's, without route and limits. */
+/** Finds out who presents a token, and so who calls: the same judgement as a Check's, without route and limits. */
 export async function holderOf(
   token: string,
   request: FastifyRequest,
@@ -52,6 +54,8 @@ export async function holderOf(
   const found = await goodKey(token, ports);
   const from = { address: () => addressOf(request, ports), certificate: () => certificateOf(request) };
   const wrong = found.ok ? misplaced(found.holder.principal, from) : undefined;
+  const keyId = found.ok ? found.holder.principal.keyId : found.keyId;
+  if (keyId !== undefined) request.actor = `key:${keyId}`;
   return wrong === undefined ? found : { ok: false, problem: wrong };
 }
 
@@ -61,12 +65,13 @@ export async function goodKey(token: string, ports: CallerPorts): Promise<Holder
   const verified = await ports.verifier.verify(token, nowMs);
   if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
-  if (ports.stale()) return { ok: false, problem: "revocations_stale" };
+  const { keyId } = principal;
+  if (ports.stale()) return { ok: false, problem: "revocations_stale", keyId };
   const phase = endedByPhase(principal, ports.migration.state(), ports.policy().migration, nowMs);
   const ended = ports.view.ended(principal, nowMs) ?? phase;
-  if (ended !== undefined) return { ok: false, problem: ended };
+  if (ended !== undefined) return { ok: false, problem: ended, keyId };
   const role = ports.policy().roles.get(principal.role);
-  if (role === undefined) return { ok: false, problem: "credential_invalid" };
+  if (role === undefined) return { ok: false, problem: "credential_invalid", keyId };
   return { ok: true, holder: { principal, role, scopes: grantedScopes(principal.scopes, role.scopes) } };
 }
 
@@ -77,11 +82,16 @@ export async function callerOf(request: FastifyRequest, ports: CallerPorts): Pro
   if (presented.kind === "none")
     return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
   const admin = adminId(presented.token, ports.adminTokens);
-  if (admin !== undefined) return { ok: true, caller: { kind: "admin", id: admin } };
+  if (admin !== undefined) return callsAs(request, { kind: "admin", id: admin });
   const found = await holderOf(presented.token, request, ports);
   if (!found.ok) return { ok: false, problem: found.problem };
   const { principal, role, scopes } = found.holder;
   return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };
+}
+
+function callsAs(request: FastifyRequest, caller: Caller): CallerResult {
+  request.actor = callerName(caller);
+  return { ok: true, caller };
 }
 
 /** The client's address as far as `HTTP_TRUSTED_HOPS` tell. */

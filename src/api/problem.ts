@@ -73,6 +73,7 @@ export function sendProblem(
 ): FastifyReply {
   const { status, title } = PROBLEMS[name];
   const { detail, errors, retryAfterSeconds, members } = details;
+  reply.problem = name;
   const wait = retryAfterSeconds ?? (status === 503 ? 1 : undefined);
   if (wait !== undefined) void reply.header("retry-after", String(wait));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));

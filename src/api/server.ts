@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
+import type { AnsweredCall } from "./answered-call.ts";
+import { tellAnswered } from "./answered-call.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
 import type { ListenerOptions } from "./listener.ts";
@@ -29,26 +31,9 @@ export interface HttpServerOptions extends ListenerOptions {
   /** Hears of every fault that became an answer. */
   readonly faulted: (error: unknown, requestId: string) => void;
   /** Hears of every call once it is answered. */
-  readonly answered?: ((call: AnsweredCall) => void) | undefined;
-}
-
-/** One call of this door. */
-export interface AnsweredCall {
-  readonly method: string;
-  /** The path of its endpoint, with `{name}` for what varies; absent where there is none. */
-  readonly route?: string;
-  readonly status: number;
-  readonly elapsedMs: number;
-  readonly requestId: string;
-  /** The lines of its `traceparent`. */
-  readonly traceparent: readonly string[];
-}
-
-declare module "fastify" {
-  interface FastifyContextConfig {
-    /** The path of the endpoint. */
-    readonly path?: string;
-  }
+  readonly answered?: (call: AnsweredCall) => void;
+  /** By which it tells clients' addresses. */
+  readonly trustedHops?: number;
 }
 
 /** Opens a door for people and programs. Rejects when it cannot listen. */
@@ -68,7 +53,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
     answerError(error, request.id, reply, options.faulted),
   );
-  if (options.answered !== undefined) observe(server, options.answered);
+  if (options.answered !== undefined) tellAnswered(server, options.trustedHops ?? 0, options.answered);
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, "not_found"));
   for (const endpoint of options.endpoints) addRoute(server, endpoint);
   const { host, port } = options.listen;
@@ -103,20 +88,6 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
         return sendProblem(reply, "media_type_unsupported");
       return endpoint.run(request, reply);
     },
-  });
-}
-
-function observe(server: FastifyInstance, answered: (call: AnsweredCall) => void): void {
-  server.addHook("onResponse", async (request, reply) => {
-    const { path } = request.routeOptions.config;
-    answered({
-      method: request.method,
-      ...(path !== undefined && { route: path }),
-      status: reply.statusCode,
-      elapsedMs: reply.elapsedTime,
-      requestId: request.id,
-      traceparent: request.raw.headersDistinct["traceparent"] ?? [],
-    });
   });
 }
 

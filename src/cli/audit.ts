@@ -1,14 +1,16 @@
-import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
-import type { AuditEvents } from "../client/types.ts";
-import { verifyAudit } from "../telemetry/audit-verify.ts";
-import { EXIT } from "./exit-codes.ts";
+import { InvalidArgumentError } from "commander";
+import type { AuditEvents, AuditQuery } from "../client/types.ts";
+import type { VerifyOptions } from "./audit-verify.ts";
+import { verify } from "./audit-verify.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
 import { visible } from "./table.ts";
 
 const LOOK_EVERY_MS = 1000;
+/** As many as one answer holds. */
+const MAX_LINES = 500;
 
 /** `latchkey audit …`: whether nobody has changed the log, and what has happened lately. */
 export function addAuditCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -16,72 +18,63 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
   audit
     .command("verify <files...>")
     .description("names the first line that does not fit; the key comes from AUDIT_KEY or AUDIT_KEY_FILE")
+    .option(
+      "--checkpoints <file>",
+      "output of instances, kept elsewhere, whose checkpoints must be in the files",
+    )
     .option("--json", "as JSON")
-    .action((files: readonly string[], { json }: { readonly json?: true }) =>
-      finish(verify(io, files, json)),
+    .action(async (files: readonly string[], options: VerifyOptions) =>
+      finish(await verify(io, files, options)),
     );
   audit
     .command("tail")
     .description("the newest events of a live instance's store")
-    .option("-n, --lines <n>", "how many", Number, 20)
+    .option("-n, --lines <n>", "how many, from 1 to 500", toLines, 20)
     .option("-f, --follow", "go on with those that come")
+    .option("--event <name>", "only events of this name, such as key_revoked")
+    .option("--outcome <outcome>", "only those that were `done`, or `refused`")
+    .option("--actor <actor>", "only what this one did: `admin:…`, `key:…` or `anonymous`")
+    .option("--key-id <key_id>", "only events of this key")
+    .option("--family <family>", "only events of this family")
+    .option("--owner <owner>", "only events of this owner's keys")
+    .option("--role <role>", "only events of keys of this role")
     .option("--json", "one JSON a line")
     .action(async (options: TailOptions) => {
       finish(await remotely(io, (client) => tail(client.audit, io, options)));
     });
 }
 
-function verify(io: Io, names: readonly string[], json: true | undefined): number {
-  const { AUDIT_KEY, AUDIT_KEY_FILE } = io.environment;
-  const key =
-    AUDIT_KEY ||
-    (AUDIT_KEY_FILE && existsSync(AUDIT_KEY_FILE) ? readFileSync(AUDIT_KEY_FILE, "utf8").trim() : "");
-  const missing = names.filter((name) => !existsSync(name));
-  if (!key || missing.length > 0) {
-    io.complain(
-      key
-        ? `${missing[0]}: there is no such file`
-        : "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain",
-    );
-    return EXIT.calledWrongly;
-  }
-  const verified = verifyAudit(
-    names.map((name) => ({ name, text: readFileSync(name, "utf8") })),
-    key,
-  );
-  if (json) {
-    io.print(JSON.stringify(verified));
-    return verified.ok ? EXIT.done : EXIT.failed;
-  }
-  if (!verified.ok) {
-    io.complain(`${verified.file}:${verified.line}: ${verified.why}`);
-    return EXIT.failed;
-  }
-  for (const { instance, first, last, hmac } of verified.chains)
-    io.print(`${instance}: ${first} to ${last} unbroken; compare the end with a checkpoint: ${hmac}`);
-  io.print(`${verified.lines} lines, nothing changed, nothing missing between them`);
-  return EXIT.done;
+function toLines(text: string): number {
+  const lines = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (lines >= 1 && lines <= MAX_LINES) return lines;
+  throw new InvalidArgumentError("It takes a whole number from 1 to 500.");
 }
 
-interface TailOptions {
+interface TailOptions extends Omit<AuditQuery, "key_id" | "after" | "limit"> {
   readonly lines: number;
+  readonly keyId?: string;
   readonly follow?: true;
   readonly json?: true;
 }
 
-type Read = (query: { readonly after?: string; readonly limit: number }) => Promise<AuditEvents>;
+type Read = (query: AuditQuery) => Promise<AuditEvents>;
 
-async function tail(read: Read, io: Io, { lines, follow, json }: TailOptions): Promise<void> {
+async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
+  const { lines, follow, json, keyId, ...fields } = options;
+  const filter = { ...fields, ...(keyId !== undefined && { key_id: keyId }) };
   let after: string | undefined;
-  for (;;) {
-    const { events } = await read({
-      limit: after === undefined ? lines : 500,
+  for (let limit = lines; ; limit = MAX_LINES) {
+    const { events, next_cursor: next } = await read({
+      limit,
+      ...filter,
       ...(after !== undefined && { after }),
     });
     for (const event of events) io.print(json ? JSON.stringify(event) : inWords(event));
-    after = events.at(-1)?.cursor ?? after;
+    // After a full page there may be more.
+    const all = after === undefined || next === after;
+    after = next ?? undefined;
     if (!follow) return;
-    await pause(LOOK_EVERY_MS);
+    if (all) await pause(LOOK_EVERY_MS);
   }
 }
 

@@ -57,18 +57,15 @@ async function runWorker(given: Given, index: number): Promise<number> {
 async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
   const { settings, policy, signingKeys, log } = given;
   const closing = createClosing();
-  let reopenLogs = () => {};
   const onHangUp = () => {
     policy.reload();
     void signingKeys?.reload();
-    reopenLogs();
   };
   process.on("SIGHUP", onHangUp);
   const onCrash = (error: unknown) => log.fatal({ err: error }, FAULTS.crash);
   process.on("uncaughtExceptionMonitor", onCrash);
   try {
     const app = await startApp({ ...given, version: VERSION, closing });
-    reopenLogs = app.reopenLogs;
     const what = ready === undefined ? "ready" : "a worker is ready";
     log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
     ready?.(app.addresses);

@@ -221,9 +221,19 @@ export interface AuditQuery {
   /** Events after this cursor; the newest ones without. */
   readonly after?: string;
   readonly limit?: number;
+  /** What all of them must be. */
+  readonly event?: string;
+  readonly outcome?: "done" | "refused";
+  readonly actor?: string;
+  readonly key_id?: string;
+  readonly family?: string;
+  readonly owner?: string;
+  readonly role?: string;
 }
 
 export interface AuditEvents {
+  /** Where to go on after; null while nothing has ever happened. */
+  readonly next_cursor: string | null;
   readonly events: readonly {
     readonly cursor: string;
     readonly event_id: string;

@@ -183,8 +183,15 @@ export interface AuditStore {
   /** Events that are in no log yet, for this instance to write; they are given again until they are done. */
   claim(limit: number): Promise<readonly StoredEvent[]>;
   done(cursors: readonly string[]): Promise<void>;
-  /** The newest ones, or those after a place; oldest first. Throws RangeError on a place that is none. */
-  read(query: { readonly after?: string; readonly limit: number }): Promise<readonly StoredEvent[]>;
+  /**
+   * The newest ones, the newest before a place, or those after a place; oldest first. Throws RangeError on a place
+   * that is none.
+   */
+  read(query: {
+    readonly after?: string;
+    readonly before?: string;
+    readonly limit: number;
+  }): Promise<readonly StoredEvent[]>;
   /** Forgets what was before that time, milliseconds. */
   sweep(beforeMs: number): Promise<void>;
 }

@@ -6,11 +6,12 @@ import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 
 const CURSOR = "audit_cursor";
+const PLACE = /^\d{1,16}$/;
 
 /** The events of the registry in SQLite; how far the log has them stands beside them. */
 export function createAuditStore({ sqlite }: Database): AuditStore {
   const after = sqlite.prepare("SELECT seq, event FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
-  const newest = sqlite.prepare("SELECT seq, event FROM audit ORDER BY seq DESC LIMIT ?");
+  const newest = sqlite.prepare("SELECT seq, event FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?");
   const mark = sqlite.prepare(
     "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
   );
@@ -22,10 +23,10 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
       const last = cursors.at(-1);
       if (last !== undefined) mark.run(CURSOR, last);
     },
-    async read({ after: cursor, limit }) {
-      if (cursor === undefined) return newest.all(limit).map(toStored).reverse();
-      if (!/^\d{1,15}$/.test(cursor)) throw new RangeError("no such place");
-      return after.all(Number(cursor), limit).map(toStored);
+    async read({ after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
+      if (!PLACE.test(cursor ?? before)) throw new RangeError("no such place");
+      if (cursor !== undefined) return after.all(Number(cursor), limit).map(toStored);
+      return newest.all(Number(before), limit).map(toStored).reverse();
     },
     async sweep(beforeMs) {
       // What is in no log yet is kept, however old it is.

@@ -3,27 +3,25 @@ import type { AuditStore, StoredEvent } from "../core/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
-import { texts } from "./replies.ts";
+import { pairs, texts } from "./replies.ts";
 
+const PLACE = /^\d{1,15}-\d{1,15}$/;
 /** Whoever writes events to a log: each event goes to one of them. */
 const GROUP = "log";
 /** An event that an instance has taken and not written by then is another one's: it has crashed. */
 const TAKEN_OVER_AFTER_MS = 60_000;
+/** Who has not asked for so long is no more: instances ask several times a second. */
+const GONE_AFTER_MS = 3_600_000;
 
 /** The events of the registry in a stream, handed out to the instances by a consumer group. */
-export function createAuditStore(client: RedisClient, instanceId: string): AuditStore {
+export function createAuditStore(
+  client: RedisClient,
+  instanceId: string,
+  { takenOverAfterMs = TAKEN_OVER_AFTER_MS, goneAfterMs = GONE_AFTER_MS } = {},
+): AuditStore {
   const take = async (limit: number): Promise<readonly StoredEvent[]> => {
     const left = await client.command(
-      ...([
-        "XAUTOCLAIM",
-        names.audit,
-        GROUP,
-        instanceId,
-        TAKEN_OVER_AFTER_MS,
-        "0-0",
-        "COUNT",
-        limit,
-      ] as const),
+      ...(["XAUTOCLAIM", names.audit, GROUP, instanceId, takenOverAfterMs, "0-0", "COUNT", limit] as const),
     );
     const [, orphaned] = Array.isArray(left) ? left : [];
     const fresh = await client.command(
@@ -38,26 +36,70 @@ export function createAuditStore(client: RedisClient, instanceId: string): Audit
       try {
         return await take(limit);
       } catch (error) {
-        if (!(error instanceof RedisUnavailable && error.code === "NOGROUP")) throw error;
-        await client.command("XGROUP", "CREATE", names.audit, GROUP, "0", "MKSTREAM");
+        if (!isReply(error, "NOGROUP")) throw error;
+        await createGroup(client);
         return take(limit);
       }
     },
     async done(cursors) {
       if (cursors.length > 0) await client.command("XACK", names.audit, GROUP, ...cursors);
     },
-    async read({ after, limit }) {
-      if (after === undefined)
-        return [
-          ...toStored(await client.command("XREVRANGE", names.audit, "+", "-", "COUNT", limit)),
-        ].reverse();
-      if (!/^\d{1,15}-\d{1,15}$/.test(after)) throw new RangeError("no such place");
-      return toStored(await client.command("XRANGE", names.audit, `(${after}`, "+", "COUNT", limit));
+    async read({ after, before, limit }) {
+      const place = after ?? before;
+      if (place !== undefined && !PLACE.test(place)) throw new RangeError("no such place");
+      if (after !== undefined)
+        return toStored(await client.command("XRANGE", names.audit, `(${after}`, "+", "COUNT", limit));
+      const to = before === undefined ? "+" : `(${before}`;
+      return toStored(await client.command("XREVRANGE", names.audit, to, "-", "COUNT", limit)).toReversed();
     },
     async sweep(beforeMs) {
-      await client.command("XTRIM", names.audit, "MINID", "~", Math.max(0, Math.floor(beforeMs)));
+      const until = Math.min(beforeMs, await unwrittenSinceMs(client));
+      await client.command("XTRIM", names.audit, "MINID", "~", Math.max(0, Math.floor(until)));
+      if (until > 0) await forgetGone(client, goneAfterMs);
     },
   };
+}
+
+function isReply(error: unknown, code: string): boolean {
+  return error instanceof RedisUnavailable && error.code === code;
+}
+
+async function createGroup(client: RedisClient): Promise<void> {
+  try {
+    await client.command("XGROUP", "CREATE", names.audit, GROUP, "0", "MKSTREAM");
+  } catch (error) {
+    // Another instance was quicker.
+    if (!isReply(error, "BUSYGROUP")) throw error;
+  }
+}
+
+/** From when on events may be in no log yet (milliseconds of their ids): those before are in one. */
+async function unwrittenSinceMs(client: RedisClient): Promise<number> {
+  try {
+    const [groups, pending] = await client.commands([
+      ["XINFO", "GROUPS", names.audit],
+      ["XPENDING", names.audit, GROUP],
+    ]);
+    const [group] = Array.isArray(groups) ? groups : [];
+    const delivered = new Map(pairs(group ?? [])).get("last-delivered-id") ?? "0-0";
+    const [count, oldest] = Array.isArray(pending) ? pending : [0];
+    const firsts = count === 0 ? [delivered] : [delivered, String(oldest)];
+    return Math.min(...firsts.map((id) => Number(id.split("-")[0])));
+  } catch (error) {
+    // Nobody has ever asked, or nothing has ever happened.
+    if (error instanceof RedisUnavailable && error.kind === "reply") return 0;
+    throw error;
+  }
+}
+
+/** Forgets the names of instances that are no more and have nothing left: each start makes a new one. */
+async function forgetGone(client: RedisClient, goneAfterMs: number): Promise<void> {
+  const consumers = await client.command("XINFO", "CONSUMERS", names.audit, GROUP);
+  for (const consumer of Array.isArray(consumers) ? consumers : []) {
+    const told = new Map(pairs(consumer));
+    if (told.get("pending") === "0" && Number(told.get("idle")) > goneAfterMs)
+      await client.command("XGROUP", "DELCONSUMER", names.audit, GROUP, told.get("name") ?? "");
+  }
 }
 
 /** A list of `[id, [field, value, …]]`. */

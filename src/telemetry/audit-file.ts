@@ -1,114 +1,133 @@
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { ChainState } from "./audit-chain.ts";
-import { openSealed } from "./audit-chain.ts";
+import { claimChain, openChainState } from "./audit-chain-file.ts";
 
 /** Beyond this a file is put aside under the time of its end. */
 const MAX_BYTES = 100 * 1024 * 1024;
-/** As much of a file's end as holds its last line. */
-const TAIL_BYTES = 64 * 1024;
+/** Whoever is writing the end of a file has written it by then. */
+const WRITTEN_WITHIN_MS = 200;
 
-/** A file of audit lines. */
+/** A file of audit lines. Of its methods one at a time may be under way. */
 export interface AuditFile {
   /** Where the chain stood when it was last written; undefined where nothing tells. */
   readonly last: ChainState | undefined;
-  /** Appends whole lines, on the disk before it returns, and remembers where the chain stands. Throws when it cannot. */
-  append(lines: readonly string[], state: ChainState): void;
-  /** Opens the file anew: somebody has put it aside. */
-  reopen(): void;
-  close(): void;
+  /**
+   * Appends whole lines, on the disk before it resolves, and remembers where the chain stands. Rejects when it cannot,
+   * and then none of them is there. A file that somebody has put aside is not written to any more.
+   */
+  append(lines: readonly string[], state: ChainState): Promise<void>;
+  /** Says that its chain is still ours. */
+  touch(): Promise<void>;
+  close(): Promise<void>;
 }
 
-/** Several processes may write one file, but not one chain: `chain` names that of this one, across its restarts. */
-export function openAuditFile(path: string, key: string, nowMs: () => number, chain = path): AuditFile {
-  mkdirSync(dirname(path), { recursive: true });
-  const statePath = claimChain(chain) ? `${chain}.chain` : undefined;
-  let descriptor = openSync(path, "a+", 0o640);
-  const reopen = () => {
-    closeSync(descriptor);
-    descriptor = openSync(path, "a+", 0o640);
-  };
+export interface AuditFileOptions {
+  readonly path: string;
+  /** Names the chain of this process, across its restarts: several may write one file, but not one chain. */
+  readonly chain?: string;
+  readonly key: string;
+  readonly nowMs: () => number;
+  readonly maxBytes?: number;
+}
+
+export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
+  const { path, chain: name = path, key, nowMs, maxBytes = MAX_BYTES } = options;
+  await mkdir(dirname(path), { recursive: true });
+  const claim = await claimChain(name, nowMs);
+  let handle = await openFile(path);
+  if (claim !== undefined) await cutHalfLine(handle);
+  const chain = claim && (await openChainState(path, name, key));
   return {
-    last: statePath === undefined ? undefined : newest(lastSealed(path, key), stateAt(statePath)),
-    append(lines, state) {
-      writeSync(descriptor, lines.map((line) => `${line}\n`).join(""));
-      fsyncSync(descriptor);
-      if (statePath !== undefined) {
-        writeFileSync(`${statePath}.new`, JSON.stringify(state), { mode: 0o640 });
-        renameSync(`${statePath}.new`, statePath);
+    last: chain?.last,
+    async append(lines, state) {
+      if (await isElsewhere(handle, path)) handle = await reopened(handle, path);
+      const { size } = await handle.stat();
+      // Half a line of another process that has crashed must not become the beginning of ours.
+      const lead = (await endsWithLine(handle, size)) ? "" : "\n";
+      const text = Buffer.from(`${lead}${lines.join("\n")}\n`);
+      try {
+        await handle.appendFile(text);
+        await handle.datasync();
+      } catch (error) {
+        await takeBack(handle, size, text).catch(() => undefined);
+        throw error;
       }
-      if (fstatSync(descriptor).size < MAX_BYTES) return;
-      renameSync(path, `${path}.${new Date(nowMs()).toISOString().replaceAll(":", "")}`);
-      reopen();
+      // The lines are there, whatever becomes of this: a start looks for those that were not remembered.
+      await chain?.remember(state, size + text.length).catch(() => undefined);
+      if (size + text.length >= maxBytes) await putAside(handle, path, nowMs()).catch(() => undefined);
     },
-    reopen,
-    close() {
-      closeSync(descriptor);
-      if (statePath !== undefined) rmSync(`${chain}.pid`, { force: true });
+    touch: async () => claim?.touch(),
+    async close() {
+      await handle.close();
+      await claim?.release();
     },
   };
 }
 
-/** Whether the chain of this file is ours to go on with: nobody who lives has it. */
-function claimChain(path: string): boolean {
-  const pidPath = `${path}.pid`;
-  try {
-    const holder = Number(readFileSync(pidPath, "utf8"));
-    if (holder !== process.pid && isAlive(holder)) return false;
-  } catch {
-    // Nobody has claimed it.
-  }
-  writeFileSync(pidPath, String(process.pid), { mode: 0o640 });
-  return true;
+async function openFile(path: string): Promise<FileHandle> {
+  await mkdir(dirname(path), { recursive: true });
+  return open(path, "a+", 0o640);
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+async function reopened(handle: FileHandle, path: string): Promise<FileHandle> {
+  const opened = await openFile(path);
+  await handle.close();
+  return opened;
 }
 
-/** After a crash the file may be ahead of what was remembered of it; after a rotation it is empty. */
-function newest(written: ChainState | undefined, remembered: ChainState | undefined): ChainState | undefined {
-  const ahead = written?.instance === remembered?.instance && (written?.n ?? 0) > (remembered?.n ?? 0);
-  return ahead ? written : remembered;
+/** Whether the path names another file by now, or none. */
+async function isElsewhere(handle: FileHandle, path: string): Promise<boolean> {
+  const [ours, theirs] = await Promise.all([handle.stat(), stat(path).catch(() => undefined)]);
+  return ours.ino !== theirs?.ino || ours.dev !== theirs.dev;
 }
 
-function stateAt(path: string): ChainState | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    const { instance, n, hmac } = { instance: "", n: 0, hmac: "", ...Object(value) };
-    return typeof instance === "string" &&
-      instance !== "" &&
-      Number.isSafeInteger(n) &&
-      typeof hmac === "string"
-      ? { instance, n, hmac }
-      : undefined;
-  } catch {
-    return undefined; // None was left, or half of one: then a new chain begins, and says so by its first number.
+async function endsWithLine(handle: FileHandle, size: number): Promise<boolean> {
+  const last = Buffer.alloc(1);
+  if (size > 0) await handle.read(last, 0, 1, size - 1);
+  return size === 0 || last.toString() === "\n";
+}
+
+/** Under the time; never over a file that has been put aside before. */
+async function putAside(handle: FileHandle, path: string, nowMs: number): Promise<void> {
+  if (await isElsewhere(handle, path)) return;
+  const aside = `${path}.${new Date(nowMs).toISOString().replaceAll(":", "")}`;
+  for (let at = 0; ; at++) {
+    const free = at === 0 ? aside : `${aside}-${at}`;
+    if ((await stat(free).catch(() => undefined)) === undefined) return rename(path, free);
   }
 }
 
-function lastSealed(path: string, key: string): ChainState | undefined {
-  const text = readFileSync(path);
-  const lines = text
-    .subarray(Math.max(0, text.length - TAIL_BYTES))
-    .toString("utf8")
-    .trimEnd()
-    .split("\n");
-  return openSealed(key, lines.at(-1) ?? "");
+/** What a crash has left of a line is cut off: nobody was told that it was written. */
+async function cutHalfLine(handle: FileHandle): Promise<void> {
+  const whole = await wholeBytes(handle);
+  if (whole === (await handle.stat()).size) return;
+  await pause(WRITTEN_WITHIN_MS);
+  // Another instance was writing it, if it has grown.
+  if (whole === (await wholeBytes(handle))) await handle.truncate(whole);
+}
+
+const PORTION_BYTES = 64 * 1024;
+
+/** Where the last whole line ends. */
+async function wholeBytes(handle: FileHandle): Promise<number> {
+  let { size: end } = await handle.stat();
+  const portion = Buffer.alloc(PORTION_BYTES);
+  while (end > 0) {
+    const from = Math.max(0, end - PORTION_BYTES);
+    await handle.read(portion, 0, end - from, from);
+    const at = portion.subarray(0, end - from).lastIndexOf("\n");
+    if (at !== -1) return from + at + 1;
+    end = from;
+  }
+  return 0;
+}
+
+/** Cuts off what has got into the file of a write that failed, if nobody has written after it. */
+async function takeBack(handle: FileHandle, size: number, text: Buffer): Promise<void> {
+  const written = Buffer.alloc((await handle.stat()).size - size);
+  await handle.read(written, 0, written.length, size);
+  if (text.subarray(0, written.length).equals(written)) await handle.truncate(size);
 }

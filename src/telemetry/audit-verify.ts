@@ -1,4 +1,4 @@
-import type { SealedLine } from "./audit-chain.ts";
+import type { ChainState, SealedLine } from "./audit-chain.ts";
 import { AUDIT_MARK, openSealed } from "./audit-chain.ts";
 
 /** What became of a chain's lines in some files. */
@@ -9,76 +9,117 @@ export interface VerifiedChain {
   readonly hmac: string;
 }
 
+export interface BrokenLine {
+  /** Both absent where no line is wrong, but some are not there. */
+  readonly file?: string;
+  readonly line?: number;
+  readonly why: string;
+}
+
 export type Verified =
   | { readonly ok: true; readonly chains: readonly VerifiedChain[]; readonly lines: number }
-  | { readonly ok: false; readonly file: string; readonly line: number; readonly why: string };
+  | ({ readonly ok: false } & BrokenLine);
 
+/** A line as it stands in a file. */
+export interface StandingLine {
+  readonly number: number;
+  /** Undefined: no text, or far too long. */
+  readonly text: string | undefined;
+  /** Whether a line break ends it. */
+  readonly ended: boolean;
+}
+
+/** Lines of one chain in one file, which follow each other. */
 interface Segment {
   readonly file: string;
-  readonly lines: readonly { readonly line: number; readonly sealed: SealedLine }[];
+  readonly line: number;
+  readonly first: SealedLine;
+  last: SealedLine;
+}
+
+export interface AuditVerifier {
+  /** The next line of a file: what is wrong with it, if anything. */
+  take(file: string, line: StandingLine): BrokenLine | undefined;
+  /** Once all files have been read. */
+  end(): Verified;
 }
 
 /**
- * Checks files of audit lines: each line's seal, and that nothing is missing, moved or doubled between them. Several
- * instances may have written one file, one may have written several, given in any order. What was cut off at the end
- * shows only against a checkpoint kept elsewhere.
+ * Checks audit lines, of which it keeps none: each line's seal, and that nothing is missing, moved or doubled between
+ * them. Several instances may have written one file, one may have written several, given in any order. What was cut
+ * off at the end shows only against checkpoints kept elsewhere.
  */
-export function verifyAudit(
-  files: readonly { readonly name: string; readonly text: string }[],
-  key: string,
-): Verified {
-  const segments = new Map<string, Segment[]>();
-  let count = 0;
-  for (const { name, text } of files) {
-    const mine = new Map<string, { line: number; sealed: SealedLine }[]>();
-    for (const [index, line] of text.split("\n").entries()) {
-      if (!line.includes(AUDIT_MARK)) {
-        if (line.trim() === "") continue;
-        return { ok: false, file: name, line: index + 1, why: "is no audit line" };
-      }
-      const sealed = openSealed(key, line);
-      if (sealed === undefined)
-        return {
-          ok: false,
-          file: name,
-          line: index + 1,
-          why: "was changed, or not sealed under this AUDIT_KEY",
-        };
-      count++;
-      const list = mine.get(sealed.instance) ?? [];
-      list.push({ line: index + 1, sealed });
-      mine.set(sealed.instance, list);
-    }
-    for (const [instance, lines] of mine)
-      segments.set(instance, [...(segments.get(instance) ?? []), { file: name, lines }]);
-  }
-  const chains: VerifiedChain[] = [];
-  for (const [instance, parts] of segments) {
-    const followed = follow(instance, parts);
-    if ("why" in followed) return { ok: false, ...followed };
-    chains.push(followed);
-  }
-  return { ok: true, chains, lines: count };
-}
-
-type Broken = Omit<Extract<Verified, { ok: false }>, "ok">;
-
-function follow(instance: string, parts: readonly Segment[]): VerifiedChain | Broken {
-  const ordered = [...parts].sort((a, b) => numberOf(a) - numberOf(b));
-  let last: SealedLine | undefined;
-  for (const { file, lines } of ordered) {
-    for (const { line, sealed } of lines) {
-      const why = last === undefined ? beginsWrong(sealed) : whyNotNext(last, sealed);
+export function createAuditVerifier(key: string, checkpoints: readonly ChainState[]): AuditVerifier {
+  const segments = new Map<string, Segment>();
+  const points = new Map(checkpoints.map((point) => [placeOf(point), point]));
+  let lines = 0;
+  return {
+    take(file, { number: line, text, ended }) {
+      if (text !== undefined && text.trim() === "") return undefined;
+      const sealed = openLine(key, text, ended);
+      if (typeof sealed === "string") return { file, line, why: sealed };
+      lines++;
+      const name = JSON.stringify([file, sealed.instance]);
+      const segment = segments.get(name);
+      const point = points.get(placeOf(sealed));
+      const why =
+        (segment === undefined ? beginsWrong(sealed) : whyNotNext(segment.last, sealed)) ??
+        (point && point.hmac !== sealed.hmac ? "is not the line that a checkpoint tells of" : undefined);
       if (why !== undefined) return { file, line, why };
-      last = sealed;
-    }
-  }
-  const first = ordered[0] === undefined ? 0 : numberOf(ordered[0]);
-  return { instance, first, last: last?.n ?? 0, hmac: last?.hmac ?? "" };
+      if (segment === undefined) segments.set(name, { file, line, first: sealed, last: sealed });
+      else segment.last = sealed;
+      return undefined;
+    },
+    end() {
+      const chains: VerifiedChain[] = [];
+      for (const parts of Map.groupBy(segments.values(), ({ first }) => first.instance).values()) {
+        const joined = join(parts);
+        if ("why" in joined) return { ok: false, ...joined };
+        chains.push(joined);
+      }
+      const cut = whatIsCut(chains, checkpoints);
+      return cut === undefined ? { ok: true, chains, lines } : { ok: false, ...cut };
+    },
+  };
 }
 
-function numberOf({ lines }: Segment): number {
-  return lines[0]?.sealed.n ?? 0;
+function placeOf({ instance, n }: Pick<ChainState, "instance" | "n">): string {
+  return JSON.stringify([instance, n]);
+}
+
+/** The line, or what is wrong with it. */
+function openLine(key: string, text: string | undefined, ended: boolean): SealedLine | string {
+  if (text?.includes(AUDIT_MARK) !== true) return "is no audit line";
+  if (!ended)
+    return "is not whole: it is being written, or a crash has cut it and no start has mended it yet";
+  return openSealed(key, text) ?? "was changed, or not sealed under this AUDIT_KEY";
+}
+
+function join(parts: readonly Segment[]): VerifiedChain | BrokenLine {
+  const ordered = [...parts].sort((a, b) => a.first.n - b.first.n);
+  let before: Segment | undefined;
+  for (const segment of ordered) {
+    const why = before && whyNotNext(before.last, segment.first);
+    if (why !== undefined) return { file: segment.file, line: segment.line, why };
+    before = segment;
+  }
+  const { instance = "", n: first = 0 } = ordered[0]?.first ?? {};
+  return { instance, first, last: before?.last.n ?? 0, hmac: before?.last.hmac ?? "" };
+}
+
+/** A checkpoint of a line that should be there, and is not. Lines before the first may be in files put away. */
+function whatIsCut(
+  chains: readonly VerifiedChain[],
+  checkpoints: readonly ChainState[],
+): BrokenLine | undefined {
+  for (const { instance, n } of checkpoints) {
+    const last = chains.find((chain) => chain.instance === instance)?.last ?? 0;
+    if (n > last)
+      return {
+        why: `the end is cut off: ${instance} had ${n} lines at a checkpoint, of which ${last} are here`,
+      };
+  }
+  return undefined;
 }
 
 /** Earlier lines may be in files that were put away; only the very first line has no predecessor. */

@@ -1,24 +1,37 @@
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
+  truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { AuditEvent } from "../core/audit-event.ts";
+import type { ChainState } from "./audit-chain.ts";
 import { hmacOf } from "./audit-chain.ts";
+import type { AuditFile } from "./audit-file.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { createAuditLog } from "./audit-log.ts";
-import { verifyAudit } from "./audit-verify.ts";
+import type { Verified } from "./audit-verify.ts";
+import { createAuditVerifier } from "./audit-verify.ts";
 
 const KEY = "audit-key-audit-key-audit-key-123";
 const folder = mkdtempSync(join(tmpdir(), "latchkey-audit-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const opened: AuditFile[] = [];
+afterAll(async () => {
+  await Promise.allSettled(opened.map((file) => file.close()));
+  rmSync(folder, { recursive: true, force: true });
+});
 let made = 0;
 
 function newPath(): string {
@@ -36,52 +49,73 @@ function event(more: Partial<AuditEvent> = {}): AuditEvent {
   };
 }
 
-function openLog(path: string) {
-  const file = openAuditFile(path, KEY, () => 0);
+async function openLog(
+  path: string,
+  options: { readonly maxBytes?: number; readonly key?: string; readonly chain?: string } = {},
+) {
+  const { key = KEY, ...more } = options;
+  const file = await openAuditFile({ path, key, nowMs: Date.now, ...more });
+  opened.push(file);
   const printed: string[] = [];
-  const dropped = { count: 0 };
+  const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0 };
   const log = createAuditLog({
-    key: KEY,
+    key,
     file,
-    print: (line) => void printed.push(line),
+    print: async (lines) => void printed.push(...lines),
     newRandom: () => `chain${made++}`,
     nowMs: () => 0,
-    observe: () => undefined,
-    dropped: () => void dropped.count++,
+    observe: (kind, lines) => {
+      counted[kind] += lines;
+    },
+    dropped: (lines) => {
+      counted.dropped += lines;
+    },
   });
-  return { file, log, printed, dropped };
+  return { file, log, printed, counted };
 }
 
-const verify = (...paths: readonly string[]) =>
-  verifyAudit(
-    paths.map((name) => ({ name, text: readFileSync(name, "utf8") })),
-    KEY,
-  );
+function verify(paths: string | readonly string[], checkpoints: readonly ChainState[] = []): Verified {
+  const verifier = createAuditVerifier(KEY, checkpoints);
+  for (const path of [paths].flat()) {
+    const texts = readFileSync(path, "utf8").split("\n");
+    const ended = texts.at(-1) === "";
+    for (const [index, text] of texts.entries()) {
+      const broken = verifier.take(path, {
+        number: index + 1,
+        text,
+        ended: ended || index < texts.length - 1,
+      });
+      if (broken !== undefined) return { ok: false, ...broken };
+    }
+  }
+  return verifier.end();
+}
 
 /** A file of five lines. */
-function written(): string {
+async function written(): Promise<string> {
   const path = newPath();
-  const { file, log } = openLog(path);
-  log.events([event(), event(), event()]);
-  log.events([event(), event()]);
-  file.close();
+  const { file, log } = await openLog(path);
+  await log.events([event(), event(), event()]);
+  await log.events([event(), event()]);
+  await file.close();
   return path;
 }
 
-test("what was written holds, in the file and on the output, with the mark that the guide greps for", () => {
+const linesOf = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n");
+const put = (path: string, all: readonly string[]) => writeFileSync(path, `${all.join("\n")}\n`);
+
+test("what was written holds, in the file and on the output, with the mark that the guide greps for", async () => {
   const path = newPath();
-  const { log, printed } = openLog(path);
-  log.events([event({ keyId: "k" })]);
-  log.request(() => ({ path: "/a" }));
-  log.flush();
+  const { log, printed } = await openLog(path);
+  await log.events([event({ keyId: "k" })]);
+  log.request("request", () => ({ path: "/a" }));
+  await log.flush();
   expect(readFileSync(path, "utf8")).toBe(printed.map((line) => `${line}\n`).join(""));
   expect(printed.every((line) => line.includes("API_AUDIT"))).toBe(true);
   expect(verify(path)).toMatchObject({ ok: true, lines: 2, chains: [{ first: 1, last: 2 }] });
 });
 
 describe("someone without the key is found out", () => {
-  const lines = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n");
-  const put = (path: string, all: readonly string[]) => writeFileSync(path, `${all.join("\n")}\n`);
   const forgeries: readonly (readonly [
     what: string,
     forge: (all: string[]) => string[],
@@ -107,107 +141,263 @@ describe("someone without the key is found out", () => {
       /not sealed under this AUDIT_KEY/,
     ],
     ["a line of something else", (all) => ["{}", ...all], 1, /is no audit line/],
-    ["the beginning cut off and passed for one", (all) => all.slice(1).map((line) => line), 0, /^$/],
+    [
+      "a forged line at the end",
+      (all) => [...all, all[0]?.replace('"n":1', '"n":6') ?? ""],
+      6,
+      /was changed/,
+    ],
+    [
+      "a seal put onto another line",
+      ([a = "", b = "", ...more]) => {
+        const [, seal = ""] = b.split(',"hmac"');
+        return [a, `${a.split(',"hmac"')[0]},"hmac"${seal}`, ...more];
+      },
+      2,
+      /was changed/,
+    ],
   ];
-  test.each(forgeries)("%s", (_what, forge, at, why) => {
-    const path = written();
-    put(path, forge(lines(path)));
-    const verified = verify(path);
-    // Earlier lines may have been put away with their file: that is no forgery, and it is said where the chain begins.
-    if (at === 0) expect(verified).toMatchObject({ ok: true, chains: [{ first: 2 }] });
-    else expect(verified).toMatchObject({ ok: false, line: at, why: expect.stringMatching(why) });
+  test.each(forgeries)("%s", async (_what, forge, at, why) => {
+    const path = await written();
+    put(path, forge(linesOf(path)));
+    expect(verify(path)).toMatchObject({ ok: false, file: path, line: at, why: expect.stringMatching(why) });
   });
 
-  test("a tail that is cut off shows against a checkpoint", () => {
-    const path = written();
-    const { log } = openLog(path);
+  test("any change of any byte", async () => {
+    const path = await written();
+    const text = readFileSync(path, "latin1");
+    fc.assert(
+      fc.property(fc.nat({ max: text.length - 1 }), fc.integer({ min: 0x21, max: 0x7e }), (at, code) => {
+        const changed = `${text.slice(0, at)}${String.fromCharCode(code)}${text.slice(at + 1)}`;
+        writeFileSync(path, changed, "latin1");
+        expect(verify(path).ok).toBe(changed === text);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("a line of one instance cannot be passed for another's, nor moved into another's file", async () => {
+    const [one, two] = [await written(), await written()];
+    put(one, [...linesOf(one).slice(0, 4), linesOf(two)[4] ?? ""]);
+    put(two, linesOf(two).slice(0, 4));
+    // Each line is whole and follows its predecessor: it is where it stands that is told, so nothing has been lost.
+    expect(verify([one, two])).toMatchObject({ ok: true, lines: 9 });
+    const [a = "", b = ""] = linesOf(two);
+    put(two, [a, b.replace(/"instance":"\w+"/, '"instance":"other"')]);
+    expect(verify(two)).toMatchObject({ ok: false, line: 2 });
+  });
+
+  test("a tail or a whole chain that is cut off shows against a checkpoint; the beginning may be put away", async () => {
+    const path = await written();
+    const { log } = await openLog(path);
     const checkpoint = log.state();
-    put(path, lines(path).slice(0, 3));
+    expect(verify(path, [checkpoint])).toMatchObject({ ok: true });
+    const all = linesOf(path);
+    put(path, all.slice(1));
+    expect(verify(path, [checkpoint])).toMatchObject({ ok: true, chains: [{ first: 2 }] });
+    put(path, all.slice(0, 3));
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 3 }] });
-    expect(checkpoint.n).toBe(5);
+    const why = expect.stringMatching(/^the end is cut off: \w+ had 5 lines .*, of which 3 are here$/);
+    expect(verify(path, [checkpoint])).toEqual({ ok: false, why });
+    put(path, []);
+    expect(verify(path, [checkpoint])).toMatchObject({
+      ok: false,
+      why: expect.stringContaining("of which 0"),
+    });
+    put(path, all);
+    const other = { ...checkpoint, hmac: "of another line" };
+    expect(verify(path, [other])).toMatchObject({
+      ok: false,
+      line: 5,
+      why: expect.stringContaining("checkpoint"),
+    });
   });
 });
 
 describe("the chain goes on", () => {
-  test("over a restart, a rotation, and both", () => {
+  test("over a restart, a rotation by others, and both", async () => {
     const path = newPath();
-    const first = openLog(path);
-    first.log.events([event()]);
+    const first = await openLog(path);
+    await first.log.events([event()]);
     renameSync(path, `${path}.1`);
-    first.log.events([event()]);
-    first.file.reopen();
-    first.log.events([event()]);
-    first.file.close();
+    await first.log.events([event()]);
+    await first.log.events([event()]);
+    await first.file.close();
     renameSync(path, `${path}.2`);
-    const second = openLog(path);
-    second.log.events([event()]);
-    second.file.close();
-    expect(verify(path, `${path}.1`, `${path}.2`)).toMatchObject({
+    const second = await openLog(path);
+    await second.log.events([event()]);
+    await second.file.close();
+    expect([`${path}.1`, `${path}.2`, path].map((each) => linesOf(each).length)).toEqual([1, 2, 1]);
+    expect(verify([path, `${path}.1`, `${path}.2`])).toMatchObject({
       ok: true,
       lines: 4,
       chains: [{ first: 1, last: 4 }],
     });
-    expect(verify(path, `${path}.1`)).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    expect(verify([path, `${path}.1`])).toMatchObject({
+      ok: false,
+      file: path,
+      line: 1,
+      why: expect.stringContaining("missing"),
+    });
   });
 
-  test("after a crash in which the file got ahead of what was remembered", () => {
+  test("when a file that is full is put aside, under a name of its own", async () => {
     const path = newPath();
-    const first = openLog(path);
-    first.log.events([event()]);
+    const { file, log } = await openLog(path, { maxBytes: 1 });
+    for (let at = 0; at < 5; at++) await log.events([event()]);
+    await file.close();
+    const files = readdirSync(dirname(path)).filter((name) => /^api\.log\.\d{4}-/.test(name));
+    expect(files).toHaveLength(5);
+    expect(verify(files.map((name) => join(dirname(path), name)))).toMatchObject({
+      ok: true,
+      lines: 5,
+      chains: [{ last: 5 }],
+    });
+  });
+
+  test("after a crash in which the file got ahead of what was remembered, though another instance wrote since", async () => {
+    const path = newPath();
+    const first = await openLog(path);
+    await first.log.events([event()]);
     const remembered = readFileSync(`${path}.chain`, "utf8");
-    first.log.events([event()]);
-    first.file.close();
+    await first.log.events([event(), event()]);
+    writeFileSync(`${path}.pid`, JSON.stringify({ host: "another", pid: 1 }));
+    const other = await openLog(path);
+    await other.log.events([event()]);
     writeFileSync(`${path}.chain`, remembered);
-    const second = openLog(path);
-    second.log.events([event()]);
-    expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 3 }] });
+    rmSync(`${path}.pid`);
+    const second = await openLog(path);
+    await second.log.events([event()]);
+    const verified = verify(path);
+    expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([1, 4]);
   });
 
-  test("two instances that write one file have a chain each", () => {
+  test("after a crash in mid-line: the half line is cut off, and was nobody's yet", async () => {
+    const path = await written();
+    const whole = readFileSync(path, "utf8");
+    const [half = ""] = linesOf(path);
+    appendFileSync(path, half.slice(0, 100));
+    expect(verify(path)).toMatchObject({ ok: false, line: 6, why: expect.stringContaining("is not whole") });
+    const { log } = await openLog(path);
+    expect(readFileSync(path, "utf8")).toBe(whole);
+    await log.events([event()]);
+    expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 6 }] });
+    // Even if it was the first.
+    truncateSync(path, 50);
+    await openLog(path);
+    expect(readFileSync(path, "utf8")).toBe("");
+  });
+
+  test("two instances that write one file have a chain each", async () => {
     const path = newPath();
-    const one = openLog(path);
-    one.log.events([event()]);
+    const one = await openLog(path);
+    await one.log.events([event()]);
     // As if another process lived that has the chain: the parent of this one does.
-    writeFileSync(`${path}.pid`, String(process.ppid));
-    const two = openLog(path);
-    for (const { log } of [one, two, one, two]) log.events([event()]);
+    const { host } = JSON.parse(readFileSync(`${path}.pid`, "utf8"));
+    writeFileSync(`${path}.pid`, JSON.stringify({ host, pid: process.ppid }));
+    const two = await openLog(path);
+    for (const { log } of [one, two, one, two]) await log.events([event()]);
     const verified = verify(path);
     expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([2, 3]);
   });
 
-  test("a line that could not be written has no number", () => {
+  test("of several that start at once one goes on with the chain", async () => {
+    const path = await written();
+    const logs = await Promise.all([openLog(path), openLog(path), openLog(path)]);
+    expect(logs.filter(({ log }) => log.state().n === 5)).toHaveLength(1);
+    await Promise.all(logs.map(({ log }) => log.events([event(), event()])));
+    expect(verify(path)).toMatchObject({ ok: true, lines: 11 });
+  });
+
+  test("several workers write one file at once, each its own chain, and put it aside when it is full", async () => {
     const path = newPath();
-    const { file, log } = openLog(path);
-    log.events([event()]);
-    file.close();
-    expect(() => log.events([event()])).toThrow();
-    expect(log.state().n).toBe(1);
+    const open = () =>
+      Promise.all([1, 2, 3].map((at) => openLog(path, { chain: `${path}.${at}`, maxBytes: 5000 })));
+    for (const round of [1, 2]) {
+      const logs = await open();
+      for (let at = 0; at < 10; at++)
+        await Promise.all(logs.map(({ log }) => log.events([event(), event()])));
+      await Promise.all(logs.map(({ file }) => file.close()));
+      const files = readdirSync(dirname(path)).filter((name) => /^api\.log(\.\d{4}-.*)?$/.test(name));
+      expect(files.length).toBeGreaterThan(round);
+      const verified = verify(files.map((name) => join(dirname(path), name)));
+      expect(verified).toMatchObject({ ok: true, lines: 60 * round });
+      expect(verified.ok && verified.chains.map(({ last }) => last)).toEqual([1, 2, 3].map(() => 20 * round));
+    }
+  });
+
+  test("a folder that was removed is made again", async () => {
+    const path = newPath();
+    const { log } = await openLog(path);
+    await log.events([event()]);
+    rmSync(dirname(path), { recursive: true });
+    await log.events([event()]);
+    expect(verify(path)).toMatchObject({ ok: true, chains: [{ first: 2 }] });
+  });
+
+  test("a claim of another host, such as a container that is gone, ends when nobody has touched it for long", async () => {
+    const path = await written();
+    writeFileSync(`${path}.pid`, JSON.stringify({ host: "gone", pid: process.pid }));
+    const late = await openLog(path);
+    expect(late.log.state().n).toBe(0);
+    const longAgo = Date.now() / 1000 - 600;
+    utimesSync(`${path}.pid`, longAgo, longAgo);
+    expect((await openLog(path)).log.state().n).toBe(5);
+  });
+
+  test("what could not be written has no number, and nothing of it stays in the file", async () => {
+    const path = newPath();
+    const { file, log, counted } = await openLog(path);
+    await log.events([event()]);
+    renameSync(path, `${path}.1`);
+    mkdirSync(path);
+    await expect(log.events([event()])).rejects.toThrow();
+    log.request("request", () => ({ lost: 1 }));
+    await expect(log.flush()).rejects.toThrow();
+    expect([log.state().n, counted.dropped]).toEqual([1, 1]);
+    rmdirSync(path);
+    await log.flush();
+    await log.events([event()]);
+    expect(verify([path, `${path}.1`])).toMatchObject({ ok: true, chains: [{ last: 3 }] });
+    expect(JSON.parse(linesOf(path)[0] ?? "")).toMatchObject({ kind: "gap", lines: 1 });
+    await file.close();
     expect(existsSync(`${path}.pid`)).toBe(false);
   });
 });
 
-test("no name makes a second line or moves a cursor", () => {
+test("no text makes a second line, moves a cursor or breaks the JSON", async () => {
   const path = newPath();
-  const { log } = openLog(path);
-  const evil = 'a\n{"audit":"API_AUDIT"}\r\u2028\u2029\u001b[2J\u202e\u0085","hmac":"';
-  log.events([event({ actor: evil })]);
+  const { log } = await openLog(path);
+  const evil = [
+    'a\n{"audit":"API_AUDIT"}\r\u2028\u2029\u001b[2J\u202e\u0085\u0000","hmac":"',
+    "\ud800 lone \udc00",
+    "\u{e0041}\u{1d173}\ufff9\u180e\u0600",
+  ];
+  await log.events(evil.map((actor) => event({ actor })));
   const text = readFileSync(path, "utf8");
-  expect(text.split("\n").length).toBe(2);
-  expect(text.trimEnd()).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
-  expect(JSON.parse(text).actor).toBe(evil);
+  expect(text.split("\n").length).toBe(evil.length + 1);
+  expect(text.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029\ufffd]/u);
+  expect(linesOf(path).map((line) => JSON.parse(line).actor)).toEqual(evil);
   expect(verify(path)).toMatchObject({ ok: true });
 });
 
-test("requests that find no room are counted, and leave a line that says how many", () => {
-  const { log, printed, dropped } = openLog(newPath());
-  for (let at = 0; at < 10_003; at++) log.request(() => ({ at }));
-  log.flush();
-  expect([printed.length, dropped.count]).toEqual([10_001, 3]);
-  expect(JSON.parse(printed.at(-1) ?? "")).toMatchObject({ kind: "gap", lines: 3 });
-});
+describe("lines about requests", () => {
+  test("that find no room are counted, and leave a line that says how many", async () => {
+    const { log, printed, counted } = await openLog(newPath());
+    for (let at = 0; at < 10_003; at++) log.request("request", () => ({ at }));
+    await log.flush();
+    expect(printed).toHaveLength(10_001);
+    expect(counted).toMatchObject({ dropped: 3, request: 10_000, gap: 1 });
+    expect(JSON.parse(printed.at(-1) ?? "")).toMatchObject({ kind: "gap", lines: 3 });
+  });
 
-test("whoever appends to the file is found out", () => {
-  const path = written();
-  appendFileSync(path, '{"audit":"API_AUDIT","instance":"x","n":6,"prev":"y","hmac":"z"}\n');
-  expect(verify(path)).toMatchObject({ ok: false, line: 6 });
+  test("are sealed and written while other work goes on", async () => {
+    const { log } = await openLog(newPath());
+    for (let at = 0; at < 5000; at++) log.request("request", () => ({ at }));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    await log.flush();
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(5);
+  });
 });

@@ -1,0 +1,69 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { isKeyId } from "../core/key-record.ts";
+import { addressOf } from "./caller.ts";
+import type { ProblemName } from "./problem.ts";
+
+/** One call of an HTTP door, once it is answered. */
+export interface AnsweredCall {
+  readonly method: string;
+  /** The path of its endpoint, with `{name}` for what varies; absent where there is none. */
+  readonly route?: string;
+  readonly status: number;
+  readonly elapsedMs: number;
+  readonly requestId: string;
+  /** Who called, as far as it was found out: `admin:…`, `key:…` or `anonymous`. */
+  readonly actor: string;
+  readonly address: string;
+  /** The id in the path, if it has the form of one. */
+  readonly keyId?: string;
+  /** What the answer says is wrong. */
+  readonly problem?: ProblemName;
+  /** The lines of its `traceparent`. */
+  readonly traceparent: readonly string[];
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The path of the endpoint. */
+    readonly path?: string;
+  }
+  interface FastifyRequest {
+    /** Who calls, as far as it has been found out. */
+    actor: string;
+  }
+  interface FastifyReply {
+    /** What it says is wrong. */
+    problem: ProblemName | undefined;
+  }
+}
+
+/** Tells of each call once it is answered. */
+export function tellAnswered(
+  server: FastifyInstance,
+  trustedHops: number,
+  answered: (call: AnsweredCall) => void,
+): void {
+  server.decorateRequest("actor", "anonymous");
+  server.decorateReply("problem", undefined);
+  server.addHook("onResponse", async (request, reply) => {
+    const { path } = request.routeOptions.config;
+    const keyId = keyIdOf(request);
+    answered({
+      method: request.method,
+      ...(path !== undefined && { route: path }),
+      status: reply.statusCode,
+      elapsedMs: reply.elapsedTime,
+      requestId: request.id,
+      actor: request.actor,
+      address: addressOf(request, { trustedHops }),
+      ...(keyId !== undefined && { keyId }),
+      ...(reply.problem !== undefined && { problem: reply.problem }),
+      traceparent: request.raw.headersDistinct["traceparent"] ?? [],
+    });
+  });
+}
+
+function keyIdOf({ params }: FastifyRequest): string | undefined {
+  const { key_id: keyId }: { key_id?: unknown } = Object(params);
+  return typeof keyId === "string" && isKeyId(keyId) ? keyId : undefined;
+}

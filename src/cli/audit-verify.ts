@@ -1,0 +1,103 @@
+import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import type { ChainState } from "../telemetry/audit-chain.ts";
+import type { Verified } from "../telemetry/audit-verify.ts";
+import { createAuditVerifier } from "../telemetry/audit-verify.ts";
+import { EXIT } from "./exit-codes.ts";
+import { fileLines } from "./file-lines.ts";
+import type { Io } from "./io.ts";
+import { visible } from "./table.ts";
+
+export interface VerifyOptions {
+  /** The output of instances, kept elsewhere: what it says of the ends of chains must hold. */
+  readonly checkpoints?: string;
+  readonly json?: true;
+}
+
+/** `latchkey audit verify`: resolves with the exit code. */
+export async function verify(
+  io: Io,
+  names: readonly string[],
+  { checkpoints, json }: VerifyOptions,
+): Promise<number> {
+  const key = keyOf(io);
+  if (typeof key !== "string") {
+    io.complain(key.missing);
+    return EXIT.calledWrongly;
+  }
+  try {
+    const points = checkpoints === undefined ? [] : await readCheckpoints(checkpoints);
+    const verified = await verifyFiles(key, names, points);
+    if (json) io.print(JSON.stringify(verified));
+    else tell(io, verified);
+    return verified.ok ? EXIT.done : EXIT.failed;
+  } catch (error) {
+    io.complain(error instanceof Error ? error.message : String(error));
+    return EXIT.calledWrongly;
+  }
+}
+
+function keyOf({ environment }: Io): string | { readonly missing: string } {
+  const { AUDIT_KEY, AUDIT_KEY_FILE } = environment;
+  if (AUDIT_KEY) return AUDIT_KEY;
+  if (AUDIT_KEY_FILE && existsSync(AUDIT_KEY_FILE)) return readFileSync(AUDIT_KEY_FILE, "utf8").trim();
+  return { missing: "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain" };
+}
+
+async function verifyFiles(
+  key: string,
+  names: readonly string[],
+  points: readonly ChainState[],
+): Promise<Verified> {
+  const verifier = createAuditVerifier(key, points);
+  for (const name of new Set(names)) {
+    if (!existsSync(name)) throw new Error(`${name}: there is no such file`);
+    for await (const lines of fileLines(name)) {
+      for (const line of lines) {
+        const broken = verifier.take(name, line);
+        if (broken !== undefined) return { ok: false, ...broken };
+      }
+    }
+  }
+  return verifier.end();
+}
+
+const checkpointLine = z.object({
+  checkpoint: z.object({ instance: z.string(), n: z.int(), hmac: z.string() }),
+});
+
+/** All lines of a file that are checkpoints; the others are the log's. */
+async function readCheckpoints(name: string): Promise<ChainState[]> {
+  if (!existsSync(name)) throw new Error(`${name}: there is no such file`);
+  const found: ChainState[] = [];
+  for await (const lines of fileLines(name)) {
+    for (const { text } of lines) {
+      if (text?.includes('"checkpoint"') !== true) continue;
+      const parsed = checkpointLine.safeParse(parseJson(text));
+      if (parsed.success) found.push(parsed.data.checkpoint);
+    }
+  }
+  if (found.length === 0) throw new Error(`${name}: there is no checkpoint in it`);
+  return found;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function tell(io: Io, verified: Verified): void {
+  if (!verified.ok) {
+    const { file, line, why } = verified;
+    io.complain(visible(file === undefined ? why : `${file}:${line}: ${why}`));
+    return;
+  }
+  for (const { instance, first, last, hmac } of verified.chains)
+    io.print(
+      `${visible(instance)}: ${first} to ${last} unbroken; compare the end with a checkpoint: ${hmac}`,
+    );
+  io.print(`${verified.lines} lines, nothing changed, nothing missing between them`);
+}

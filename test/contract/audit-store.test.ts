@@ -1,0 +1,163 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { AuditEvent } from "../../src/core/audit-event.ts";
+import type { AuditStore, KeyStore, StoredEvent } from "../../src/core/ports.ts";
+import { createAuditStore as createEmbeddedAuditStore } from "../../src/embedded/audit-store.ts";
+import { openDatabase } from "../../src/embedded/database.ts";
+import { createKeyStore as createEmbeddedKeyStore } from "../../src/embedded/key-store.ts";
+import { createAuditStore } from "../../src/redis/audit-store.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { createKeyStore } from "../../src/redis/key-store.ts";
+import { removeAtEnd } from "../support/at-end.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+
+const NOW = Math.floor(Date.now() / 1000);
+let redis: TestedRedis;
+let client: RedisClient;
+let made = 0;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  // By the user that production has, with no more than it needs.
+  client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
+});
+afterAll(async () => {
+  await client.close();
+  await redis.stop();
+});
+beforeEach(() => redis.cli("FLUSHALL"));
+
+interface Parts {
+  readonly keys: Pick<KeyStore, "commit">;
+  readonly audit: AuditStore;
+}
+
+function onRedis(instanceId = "one", options = {}): Parts {
+  const registry = {
+    recordRetentionSeconds: 1,
+    waitReplicas: 0,
+    replicaTimeoutMs: 100,
+    newRandom: () => "epoch",
+  };
+  return { keys: createKeyStore(client, registry), audit: createAuditStore(client, instanceId, options) };
+}
+
+function embedded(): Parts {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-audit-store-"));
+  removeAtEnd(folder);
+  const database = openDatabase(folder);
+  return {
+    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: 1 }),
+    audit: createEmbeddedAuditStore(database),
+  };
+}
+
+async function happen({ keys }: Parts, count = 1): Promise<string[]> {
+  const events = Array.from({ length: count }, (): AuditEvent => {
+    return { eventId: `e${made++}`, atMs: 1000, event: "key_revoked", outcome: "done", actor: "anonymous" };
+  });
+  for (const event of events) await keys.commit({ nowSeconds: NOW, put: [], audit: [event] });
+  return events.map(({ eventId }) => eventId);
+}
+
+const idsOf = (events: readonly StoredEvent[]) => events.map(({ event }) => event.eventId);
+const cursorsOf = (events: readonly StoredEvent[]) => events.map(({ cursor }) => cursor);
+
+describe.each([
+  ["embedded", embedded],
+  ["redis", onRedis],
+] as const)("the events of the registry in the %s store", (_name, open) => {
+  test("are given to whoever writes them, in portions, in their order, until they are done", async () => {
+    const parts = open();
+    expect(await parts.audit.claim(10)).toEqual([]);
+    const ids = await happen(parts, 3);
+    const first = await parts.audit.claim(2);
+    expect(idsOf(first)).toEqual(ids.slice(0, 2));
+    await parts.audit.done(cursorsOf(first));
+    const second = await parts.audit.claim(2);
+    expect(idsOf(second)).toEqual(ids.slice(2));
+    await parts.audit.done(cursorsOf(second));
+    expect(await parts.audit.claim(2)).toEqual([]);
+    await parts.audit.done([]);
+  });
+
+  test("are read back by place, the newest ones without, and no place that is none is taken for one", async () => {
+    const parts = open();
+    expect(await parts.audit.read({ limit: 5 })).toEqual([]);
+    const ids = await happen(parts, 5);
+    const newest = await parts.audit.read({ limit: 3 });
+    expect(idsOf(newest)).toEqual(ids.slice(2));
+    const [after = ""] = cursorsOf(newest);
+    expect(idsOf(await parts.audit.read({ after, limit: 10 }))).toEqual(ids.slice(3));
+    expect(idsOf(await parts.audit.read({ before: after, limit: 10 }))).toEqual(ids.slice(0, 2));
+    expect(idsOf(await parts.audit.read({ before: after, limit: 1 }))).toEqual(ids.slice(1, 2));
+    const last = newest.at(-1)?.cursor ?? "";
+    expect(await parts.audit.read({ after: last, limit: 10 })).toEqual([]);
+    for (const none of ["", "x", "-1", "1 OR 1=1", "1-1-1", "+", "99999999999999999999", "1 "])
+      for (const place of [{ after: none }, { before: none }])
+        await expect(parts.audit.read({ ...place, limit: 1 })).rejects.toThrow(RangeError);
+  });
+
+  test("are forgotten when they are old, but never before they are in a log", async () => {
+    const parts = open();
+    const later = Date.now() + 3_600_000;
+    await parts.audit.sweep(later);
+    const ids = await happen(parts, 3);
+    await parts.audit.sweep(later);
+    expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual(ids);
+    const claimed = await parts.audit.claim(10);
+    await parts.audit.sweep(later);
+    expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual(ids);
+    await parts.audit.done(cursorsOf(claimed));
+    const [unwritten = ""] = await happen(parts);
+    await parts.audit.sweep(0);
+    expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual([...ids, unwritten]);
+    await parts.audit.sweep(later);
+    expect(idsOf(await parts.audit.read({ limit: 10 })).at(-1)).toBe(unwritten);
+    expect(idsOf(await parts.audit.claim(10))).toEqual([unwritten]);
+  });
+});
+
+describe("instances that share a Redis", () => {
+  test("share the work: none writes what another has taken, and all of it is written", async () => {
+    const parts = [onRedis("one"), onRedis("two")];
+    const ids = await happen(onRedis(), 20);
+    const taken: string[] = [];
+    for (let round = 0; round < 10; round++) {
+      const portions = await Promise.all(parts.map(({ audit }) => audit.claim(3)));
+      for (const [at, portion] of portions.entries()) {
+        taken.push(...idsOf(portion));
+        await parts[at]?.audit.done(cursorsOf(portion));
+      }
+    }
+    expect(taken.sort()).toEqual(ids.sort());
+  });
+
+  test("what one took and never wrote is another's after a while, and not before", async () => {
+    const ids = await happen(onRedis(), 3);
+    const crashed = onRedis("crashed").audit;
+    expect(idsOf(await crashed.claim(10))).toEqual(ids);
+    expect(await onRedis("other").audit.claim(10)).toEqual([]);
+    const impatient = onRedis("impatient", { takenOverAfterMs: 0 }).audit;
+    const taken = await impatient.claim(10);
+    expect(idsOf(taken)).toEqual(ids);
+    await impatient.done(cursorsOf(taken));
+    expect(await impatient.claim(10)).toEqual([]);
+  });
+
+  test("the name of one that is gone is forgotten, unless it has left something", async () => {
+    await happen(onRedis(), 2);
+    const [busy, gone, own] = ["busy", "gone", "own"].map((name) => onRedis(name, { goneAfterMs: -1 }).audit);
+    await busy?.claim(1);
+    const rest = (await gone?.claim(10)) ?? [];
+    await gone?.done(cursorsOf(rest));
+    await own?.sweep(Date.now());
+    const names = await redis.cli("XINFO", "CONSUMERS", "latchkey:audit", "log");
+    expect(names).toContain("busy");
+    expect(names).not.toContain("gone");
+  });
+});

@@ -39,7 +39,11 @@ export interface Deployment {
 }
 
 /** One instance on the embedded store, or two on a Redis of their own, each behind its own Envoy. */
-export async function startDeployment(store: "embedded" | "redis", policy: string): Promise<Deployment> {
+export async function startDeployment(
+  store: "embedded" | "redis",
+  policy: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Deployment> {
   const redis = store === "redis" ? await startRedis() : undefined;
   const upstream = await startUpstream();
   const token = newSecret();
@@ -48,6 +52,7 @@ export async function startDeployment(store: "embedded" | "redis", policy: strin
     KEY_HASH_SECRET: newSecret(),
     ADMIN_TOKEN: token,
     ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "1000" }),
+    ...more,
   };
   const start = async (): Promise<Instance> => {
     const GRPC_LISTEN = await newSocket();
@@ -73,11 +78,15 @@ export async function startDeployment(store: "embedded" | "redis", policy: strin
         await client.policy.reload();
       }
     },
-    async restart(at, more) {
+    async restart(at, changed) {
       const { latchkey, envoy } = instances[at] ?? instances[0];
       await latchkey.stop();
       const own = { GRPC_LISTEN: latchkey.grpc, DATA_DIR: latchkey.dataDir };
-      instances[at] = instanceOf(await startLatchkey({ ...env, ...own, ...more }, { policy }), envoy, token);
+      instances[at] = instanceOf(
+        await startLatchkey({ ...env, ...own, ...changed }, { policy }),
+        envoy,
+        token,
+      );
     },
     async stop() {
       await Promise.all(instances.map(({ latchkey, envoy }) => Promise.all([envoy.stop(), latchkey.stop()])));

@@ -33,7 +33,7 @@ export function printed({ title, baseline, rows, missing = [] }: Section): strin
       const figure = figures[column];
       const base = rows[baseline]?.[column];
       if (figure === undefined || base === undefined) return ["", ""];
-      const ratio = figure.median / base.median;
+      const ratio = base.median === 0 ? Number.NaN : figure.median / base.median;
       return [
         `${rounded(figure.median)} (${rounded(figure.least)} – ${rounded(figure.most)})`,
         ratio.toFixed(2),

@@ -16,6 +16,7 @@ interface Candidate {
 }
 
 const OPA = "OPA-Envoy: Go's module proxy does not give it, and no other registry has it";
+const MAX_FAILED = 0.02;
 const PATH = "/v1/chat/completions?stream=true";
 
 /** One Envoy on one core; on the other one what it asks, and who asks it. */
@@ -75,11 +76,14 @@ async function measured({ name, url }: Candidate, token: string, seconds: number
   const alone = await loadEnvoy(url, token, { connections: 1, seconds });
   const half = await pacedEnvoy(url, token, peak.requestsPerSecond / 2, seconds);
   const failed = peak.failed + alone.failed + half.failed;
-  if (failed > 0) throw new Error(`${name}: ${failed} requests failed`, { cause: { peak, alone, half } });
+  // On a busy machine a Check may come too late for Envoy's timeout, which is shown; a candidate that refuses is no candidate.
+  if (failed > peak.requestsPerSecond * seconds * MAX_FAILED)
+    throw new Error(`${name}: ${failed} requests failed`, { cause: { peak, alone, half } });
   return {
     "req/s, 32 connections": peak.requestsPerSecond,
     "median µs, 1 connection": alone.medianUs ?? Number.NaN,
     "median µs, half load": half.medianUs ?? Number.NaN,
     "p99 µs, half load": half.p99Us ?? Number.NaN,
+    failed,
   };
 }

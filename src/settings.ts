@@ -36,7 +36,8 @@ export const SETTINGS = {
     schema: listen,
   },
   GRPC_SERVER: {
-    meaning: "what serves gRPC: Latchkey's own on Node's HTTP/2 (`http2`), or `grpc-js`, at half its speed",
+    meaning:
+      "what serves gRPC: Latchkey's own on Node's HTTP/2 (`http2`), or `grpc-js`, by which a Check costs half as much again",
     default: "http2",
     schema: z.enum(["http2", "grpc-js"]),
   },

@@ -15,7 +15,7 @@ import { REFLECTION_PATHS, reflect } from "./reflection.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS, MAX_MESSAGE_BYTES } from "./transport.ts";
 
-/** The same door on @grpc/grpc-js: half as quick, and the one to turn to should ours ever be in doubt. */
+/** The same door on @grpc/grpc-js: slower, and the one to turn to should ours ever be in doubt. */
 export async function startGrpcJsTransport(options: TransportOptions): Promise<Transport> {
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,

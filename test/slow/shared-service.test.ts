@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { Dns } from "../support/dns.ts";
 import { startDns } from "../support/dns.ts";
-import { startEnvoy } from "../support/envoy.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
@@ -38,11 +38,13 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** The shipped cluster, whose name our DNS server resolves. */
+/** The shipped cluster, whose name our DNS server resolves. What it refuses it refuses not because this machine is slow. */
 function sharedCluster(grpcPort: number): object {
   const cluster = parse(readFileSync(new URL("../../envoy/shared-cluster.yaml", import.meta.url), "utf8"));
   const endpoint = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address;
   endpoint.port_value = grpcPort;
+  cluster.connect_timeout = "10s";
+  cluster.health_checks[0].timeout = "10s";
   const resolver = { socket_address: { address: "127.0.0.1", port_value: dns.port, protocol: "UDP" } };
   return {
     ...cluster,
@@ -73,8 +75,9 @@ beforeAll(async () => {
   envoy = await startEnvoy({
     authzPort: port,
     upstreamPort: upstream.port,
-    edit: (bootstrap) => {
+    edit(bootstrap) {
       bootstrap.setIn(["static_resources", "clusters", 0], bootstrap.createNode(sharedCluster(port)));
+      bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
     },
   });
 });

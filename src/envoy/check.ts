@@ -18,7 +18,7 @@ export interface CheckPorts {
   /** Monotonic nanoseconds. */
   readonly monotonicNs: () => bigint;
   readonly newDecisionId: () => string;
-  /** Hears of every decision; what it throws changes nothing. */
+  /** Hears of every decision, before it is answered. Should it throw, the answer is a refusal. */
   readonly decided: (decision: Decision, about: CheckFacts) => void;
   /** Hears of every fault that became a denial. */
   readonly faulted: (error: unknown, decisionId: string) => void;

@@ -36,7 +36,7 @@ export function printed({ title, baseline, rows, missing = [] }: Section): strin
       const ratio = base.median === 0 ? Number.NaN : figure.median / base.median;
       return [
         `${rounded(figure.median)} (${rounded(figure.least)} – ${rounded(figure.most)})`,
-        ratio.toFixed(2),
+        Number.isNaN(ratio) ? "" : ratio.toFixed(2),
       ];
     }),
   ]);

@@ -5,11 +5,11 @@ import { DENY_REASONS } from "../core/decision.ts";
 import type { Principal } from "../core/principal.ts";
 import type { AuthRequest } from "../core/request.ts";
 import type { Route } from "../core/route-table.ts";
+import type { AnswerContext } from "./answer-context.ts";
 import { createAnswers } from "./answers.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { decodeCheckResponse } from "./messages.ts";
 import { CHECK_METHOD } from "./proto.ts";
-import type { AnswerContext } from "./response.ts";
 import { toCheckResponse } from "./response.ts";
 import { toStruct } from "./struct.ts";
 

@@ -2,10 +2,12 @@ import type { Allow, Decision } from "../core/decision.ts";
 import type { Mode } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Route } from "../core/route-table.ts";
+import type { AllowPart } from "./allow-parts.ts";
+import { answerPart, keyPart, NOTHING, requestPart, routePart } from "./allow-parts.ts";
+import type { AnswerContext } from "./answer-context.ts";
 import type { AllowBytes } from "./check-response.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response.ts";
-import type { AllowPart, AnswerContext } from "./response.ts";
-import { answerPart, keyPart, NOTHING, requestPart, routePart, toCheckResponse } from "./response.ts";
+import { toCheckResponse } from "./response.ts";
 
 /** Keys whose part of the answer is kept: some 700 bytes each. Only those used of late, for it is quickly made. */
 const MAX_KEYS = 4096;

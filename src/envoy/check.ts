@@ -4,12 +4,12 @@ import { deny } from "../core/decision.ts";
 import type { Eventual } from "../core/eventual.ts";
 import type { Mode, Policy } from "../core/policy.ts";
 import type { AuthRequest, UnreadRequest } from "../core/request.ts";
+import type { AnswerContext } from "./answer-context.ts";
 import type { EncodeAnswer } from "./answers.ts";
 import { createAnswers } from "./answers.ts";
 import { decodeCheckRequest } from "./check-request.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
-import type { AnswerContext } from "./response.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { Allow, Decision } from "../core/decision.ts";
 import { DENY_REASONS, deny, REFUSALS } from "../core/decision.ts";
 import type { AuthRequest } from "../core/request.ts";
+import type { AnswerContext } from "./answer-context.ts";
 import type { HeaderOption } from "./messages.ts";
-import type { AnswerContext } from "./response.ts";
 import { toCheckResponse } from "./response.ts";
 
 const route = {

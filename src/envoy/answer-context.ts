@@ -1,0 +1,16 @@
+import type { CredentialSource } from "../core/credential.ts";
+import type { AuthRequest } from "../core/request.ts";
+
+/** What an answer needs beside the decision. */
+export interface AnswerContext {
+  readonly decisionId: string;
+  /** `headers.forward_prefix` of the policy. */
+  readonly forwardPrefix: string;
+  /** `headers.legacy_ratelimit` of the policy. */
+  readonly legacyRateLimit: boolean;
+  /** Where a key may come. */
+  readonly credentialSources: readonly CredentialSource[];
+  /** Absent when the request could not be read. */
+  readonly request?: AuthRequest;
+  readonly grpc: boolean;
+}

@@ -6,6 +6,7 @@ import type { Closing } from "./closing.ts";
 import type { Decision } from "./core/decision.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
+import { lockForProcess } from "./embedded/process-lock.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
@@ -50,16 +51,14 @@ export interface Audit {
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { settings, store, log, closing, clientAddress } = parts;
-  const { file, lines } = await openLines(parts);
+  const lines = await openLines(parts);
   const write = async () => {
     await lines.flush();
     await writeEvents(lines, store);
   };
   // Not by the log: its level must not decide whether a cut tail can be found.
-  const checkpoint = async () => {
-    await printLines([`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}`]);
-    await file?.touch();
-  };
+  const checkpoint = () =>
+    printLines([`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}`]);
   closing.later("the last audit checkpoint", checkpoint);
   closing.later("what waits for the audit log", write);
   closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
@@ -89,9 +88,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
 async function openLines({ settings, key, closing, metrics, worker }: AuditParts) {
   const path = settings.AUDIT_FILE;
   const chain = chainOf(path, worker?.index);
-  const file = path === "off" ? undefined : await openAuditFile({ path, chain, key, nowMs: Date.now });
+  const options = { path, chain, claim: lockForProcess, key, nowMs: Date.now };
+  const file = path === "off" ? undefined : await openAuditFile(options);
   if (file !== undefined) closing.later("the audit file", file.close);
-  const lines = createAuditLog({
+  return createAuditLog({
     key,
     file,
     print: printLines,
@@ -100,7 +100,6 @@ async function openLines({ settings, key, closing, metrics, worker }: AuditParts
     observe: metrics.auditLines,
     dropped: metrics.auditDropped,
   });
-  return { file, lines };
 }
 
 function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {

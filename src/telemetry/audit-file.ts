@@ -3,7 +3,7 @@ import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChainState } from "./audit-chain.ts";
-import { claimChain, openChainState } from "./audit-chain-file.ts";
+import { openChainState } from "./audit-chain-file.ts";
 
 /** Beyond this a file is put aside under the time of its end. */
 const MAX_BYTES = 100 * 1024 * 1024;
@@ -19,8 +19,6 @@ export interface AuditFile {
    * and then none of them is there. A file that somebody has put aside is not written to any more.
    */
   append(lines: readonly string[], state: ChainState): Promise<void>;
-  /** Says that its chain is still ours. */
-  touch(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,6 +26,11 @@ export interface AuditFileOptions {
   readonly path: string;
   /** Names the chain of this process, across its restarts: several may write one file, but not one chain. */
   readonly chain?: string;
+  /**
+   * Makes the chain ours, by a lock of this name; undefined while somebody who lives has it, and then, or where nobody can
+   * tell, a chain of one's own begins.
+   */
+  readonly claim: (path: string) => { release(): void } | undefined;
   readonly key: string;
   readonly nowMs: () => number;
   readonly maxBytes?: number;
@@ -36,7 +39,7 @@ export interface AuditFileOptions {
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
   const { path, chain: name = path, key, nowMs, maxBytes = MAX_BYTES } = options;
   await mkdir(dirname(path), { recursive: true });
-  const claim = await claimChain(name, nowMs);
+  const claim = options.claim(`${name}.lock`);
   let handle = await openFile(path);
   if (claim !== undefined) await cutHalfLine(handle);
   const chain = claim && (await openChainState(path, name, key));
@@ -59,10 +62,9 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
       await chain?.remember(state, size + text.length).catch(() => undefined);
       if (size + text.length >= maxBytes) await putAside(handle, path, nowMs()).catch(() => undefined);
     },
-    touch: async () => claim?.touch(),
     async close() {
       await handle.close();
-      await claim?.release();
+      claim?.release();
     },
   };
 }

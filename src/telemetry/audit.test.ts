@@ -1,6 +1,5 @@
 import {
   appendFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -9,7 +8,6 @@ import {
   rmdirSync,
   rmSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,6 +15,7 @@ import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { AuditEvent } from "../core/audit-event.ts";
+import { lockForProcess } from "../embedded/process-lock.ts";
 import type { ChainState } from "./audit-chain.ts";
 import { hmacOf } from "./audit-chain.ts";
 import type { AuditFile } from "./audit-file.ts";
@@ -54,7 +53,7 @@ async function openLog(
   options: { readonly maxBytes?: number; readonly key?: string; readonly chain?: string } = {},
 ) {
   const { key = KEY, ...more } = options;
-  const file = await openAuditFile({ path, key, nowMs: Date.now, ...more });
+  const file = await openAuditFile({ path, claim: lockForProcess, key, nowMs: Date.now, ...more });
   opened.push(file);
   const printed: string[] = [];
   const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0 };
@@ -261,11 +260,10 @@ describe("the chain goes on", () => {
     await first.log.events([event()]);
     const remembered = readFileSync(`${path}.chain`, "utf8");
     await first.log.events([event(), event()]);
-    writeFileSync(`${path}.pid`, JSON.stringify({ host: "another", pid: 1 }));
     const other = await openLog(path);
     await other.log.events([event()]);
+    await first.file.close();
     writeFileSync(`${path}.chain`, remembered);
-    rmSync(`${path}.pid`);
     const second = await openLog(path);
     await second.log.events([event()]);
     const verified = verify(path);
@@ -278,10 +276,11 @@ describe("the chain goes on", () => {
     const [half = ""] = linesOf(path);
     appendFileSync(path, half.slice(0, 100));
     expect(verify(path)).toMatchObject({ ok: false, line: 6, why: expect.stringContaining("is not whole") });
-    const { log } = await openLog(path);
+    const { file, log } = await openLog(path);
     expect(readFileSync(path, "utf8")).toBe(whole);
     await log.events([event()]);
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 6 }] });
+    await file.close();
     // Even if it was the first.
     truncateSync(path, 50);
     await openLog(path);
@@ -292,9 +291,6 @@ describe("the chain goes on", () => {
     const path = newPath();
     const one = await openLog(path);
     await one.log.events([event()]);
-    // As if another process lived that has the chain: the parent of this one does.
-    const { host } = JSON.parse(readFileSync(`${path}.pid`, "utf8"));
-    writeFileSync(`${path}.pid`, JSON.stringify({ host, pid: process.ppid }));
     const two = await openLog(path);
     for (const { log } of [one, two, one, two]) await log.events([event()]);
     const verified = verify(path);
@@ -335,16 +331,6 @@ describe("the chain goes on", () => {
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ first: 2 }] });
   });
 
-  test("a claim of another host, such as a container that is gone, ends when nobody has touched it for long", async () => {
-    const path = await written();
-    writeFileSync(`${path}.pid`, JSON.stringify({ host: "gone", pid: process.pid }));
-    const late = await openLog(path);
-    expect(late.log.state().n).toBe(0);
-    const longAgo = Date.now() / 1000 - 600;
-    utimesSync(`${path}.pid`, longAgo, longAgo);
-    expect((await openLog(path)).log.state().n).toBe(5);
-  });
-
   test("what could not be written has no number, and nothing of it stays in the file", async () => {
     const path = newPath();
     const { file, log, counted } = await openLog(path);
@@ -361,7 +347,6 @@ describe("the chain goes on", () => {
     expect(verify([path, `${path}.1`])).toMatchObject({ ok: true, chains: [{ last: 3 }] });
     expect(JSON.parse(linesOf(path)[0] ?? "")).toMatchObject({ kind: "gap", lines: 1 });
     await file.close();
-    expect(existsSync(`${path}.pid`)).toBe(false);
   });
 });
 

@@ -186,12 +186,16 @@ async function liveHeapBytes(): Promise<number> {
   return Math.min(...looks);
 }
 
-/** How often it has said that something goes wrong. */
-const warnings = (instance: TestedLatchkey) => instance.output().split('"level":"warn"').length;
+/** How many commands to Redis have failed so far. */
+async function failedCommands({ ops }: TestedLatchkey): Promise<number> {
+  const text = await (await fetch(`http://${ops}/metrics`)).text();
+  const counts = [...text.matchAll(/^latchkey_store_errors_total\{.*\} (\d+)$/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
 
 async function live(fault: RedisFault): Promise<string> {
   let meanwhile: string | undefined;
-  const before = warnings(serving);
+  const before = await failedCommands(serving);
   const answers = await underLoad(await kindsOfChecks(), async () => {
     await fault.begin(hurt);
     await pause(FAULT_MS);
@@ -199,7 +203,7 @@ async function live(fault: RedisFault): Promise<string> {
     await fault.end(hurt);
   });
   // A fault that nobody feels would show nothing.
-  expect(warnings(serving)).toBeGreaterThan(before);
+  expect(await failedCommands(serving)).toBeGreaterThan(before);
   const times = await healed(meanwhile);
   for (const ms of Object.values(times)) expect(ms).toBeLessThan(HEALED_WITHIN_MS);
   return `${expectAnswered(answers)}; healed after ${JSON.stringify(times)} ms`;

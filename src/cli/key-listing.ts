@@ -94,7 +94,7 @@ export function addShow(keys: Command, io: Io, finish: Finish): void {
     });
 }
 
-export function printKey(io: Io, key: Key, json: true | undefined): void {
+function printKey(io: Io, key: Key, json: true | undefined): void {
   if (json) {
     io.print(JSON.stringify(key));
     return;

@@ -172,6 +172,6 @@ function kidsOf(keys: readonly KeyEntry[]): string {
 }
 
 /** In whole seconds, and never too early. */
-export function timeOf(ms: number): string {
+function timeOf(ms: number): string {
   return `${new Date(Math.ceil(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`;
 }

@@ -64,7 +64,7 @@ function headerOption(number: number, { header, append, append_action }: HeaderO
   return field(number, bytes);
 }
 
-export function structBytes({ fields }: Struct): ByteString {
+function structBytes({ fields }: Struct): ByteString {
   let bytes = "";
   for (const [name, value] of Object.entries(fields))
     bytes += field(1, textField(1, name) + field(2, valueBytes(value)));

@@ -14,7 +14,7 @@ export function openReader(message: Uint8Array): ProtobufReader {
 }
 
 /** A tag or a length: at most 32 bits. */
-export function readNumber(reader: ProtobufReader): number {
+function readNumber(reader: ProtobufReader): number {
   const { bytes } = reader;
   let value = 0;
   for (let factor = 1; factor <= 2 ** 28; factor *= 128) {
@@ -27,7 +27,7 @@ export function readNumber(reader: ProtobufReader): number {
 }
 
 /** Where the field that begins here ends. `end` is where the message does that it stands in. */
-export function readFieldEnd(reader: ProtobufReader, end: number): number {
+function readFieldEnd(reader: ProtobufReader, end: number): number {
   const length = readNumber(reader);
   if (reader.at + length > end) throw new RangeError("a field that is longer than its message");
   return reader.at + length;
@@ -50,7 +50,7 @@ export function readByteString(reader: ProtobufReader, end: number): string {
 }
 
 /** Passes over the field of this tag: one that we do not use, or do not know. */
-export function skipField(reader: ProtobufReader, tag: number, end: number): void {
+function skipField(reader: ProtobufReader, tag: number, end: number): void {
   if (tag < 8) throw new RangeError("a field without a number");
   switch (tag & 7) {
     case 0:

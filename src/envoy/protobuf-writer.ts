@@ -9,7 +9,7 @@ const VARINTS: readonly ByteString[] = Array.from({ length: 1 << 14 }, (_, value
 );
 
 /** A whole number from 0 and below 2^31. */
-export function varint(value: number): ByteString {
+function varint(value: number): ByteString {
   return VARINTS[value] ?? byte((value & 0x7f) | 0x80) + varint(value >>> 7);
 }
 

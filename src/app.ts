@@ -6,6 +6,7 @@ import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
+import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm, Registry } from "./core/registry.ts";
@@ -179,9 +180,8 @@ async function openRegistry(
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
   };
-  // A JWT has three parts, and no V1 key that is taken does.
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (token.split(".").length === 3 ? jwt : legacy.verifier).verify(token, nowMs),
+    verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
   };
   return { registry, verifier, signingKeys };
 }

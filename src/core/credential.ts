@@ -1,3 +1,4 @@
+import { remembering } from "./remembering.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
@@ -34,10 +35,17 @@ export function presentedCredential(request: Presentable, sources: readonly Cred
     for (const line of linesOf(request, source)) {
       if (line.trim() === "") continue;
       lines++;
-      found = source === "authorization" ? fromAuthorization(line) : fromToken(line, source);
+      found = source === "authorization" ? readAuthorization(line) : fromToken(line, source);
     }
   }
   return lines > 1 ? AMBIGUOUS : found;
+}
+
+/** Whether a key has the three parts of a JWT (RFC 7519 §3); a V1 key that is taken has not. */
+export function hasThreeParts(key: string): boolean {
+  const first = key.indexOf(".");
+  const second = first === -1 ? -1 : key.indexOf(".", first + 1);
+  return second !== -1 && !key.includes(".", second + 1);
 }
 
 /** The name of a cookie or query parameter in which the policy lets a key come; undefined for a header. */
@@ -104,6 +112,9 @@ function decoded(text: string): string {
     return UNREADABLE;
   }
 }
+
+/** Most requests come with one of few keys, and always in the same line. */
+const readAuthorization = remembering(1024, fromAuthorization);
 
 /** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */
 function fromAuthorization(line: string): Presented {

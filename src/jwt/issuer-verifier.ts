@@ -7,6 +7,7 @@ import { ISSUER_ALGORITHMS } from "../core/issuer.ts";
 import type { Policy } from "../core/policy.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
+import { createRecent } from "../core/recent.ts";
 import { principalOf } from "./issuer-claims.ts";
 import type { CryptoKey } from "./key-ring.ts";
 import type { RemoteKeys } from "./remote-keys.ts";
@@ -103,22 +104,17 @@ function createOne(
   policy: Policy,
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
-  const cache = new Map<string, Kept>();
-  const keep = (id: string, kept: Kept) => {
-    cache.delete(id);
-    cache.set(id, kept);
-    if (cache.size > cacheSize) cache.delete(cache.keys().next().value ?? "");
-  };
+  const cache = createRecent<string, Kept>(cacheSize);
   return {
     verify(token, nowMs) {
       const id = hash("sha256", token, "base64url");
       const known = cache.get(id);
       const generation = keys.generation();
       if (known !== undefined && known.generation === generation) {
-        if (nowMs >= known.principal.expiresAt * 1000)
-          return { ok: false, reason: "key_expired", principal: known.principal };
-        keep(id, known);
-        return { ok: true, principal: known.principal };
+        const { principal } = known;
+        return nowMs >= principal.expiresAt * 1000
+          ? { ok: false, reason: "key_expired", principal }
+          : { ok: true, principal };
       }
       const asked = readHeader(token, issuer);
       if (asked === undefined) return INVALID;
@@ -127,7 +123,7 @@ function createOne(
         const verified = await verifyBy(found.key, token, asked, { issuer, policy, nowMs });
         // Its keys may have changed meanwhile.
         if (verified.ok && found.generation === keys.generation())
-          keep(id, { principal: verified.principal, generation: found.generation });
+          cache.set(id, { principal: verified.principal, generation: found.generation });
         return verified;
       });
     },

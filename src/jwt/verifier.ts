@@ -7,6 +7,8 @@ import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { isKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
+import { createRecent } from "../core/recent.ts";
+import { remembering } from "../core/remembering.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
@@ -44,9 +46,12 @@ const claimsSchema = z.strictObject({
 
 const INVALID: Verification = { ok: false, reason: "credential_invalid" };
 
+/** Tokens whose digest is at hand: the few that most requests come with. */
+const HOT_TOKENS = 1024;
+
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
-  /** Verified tokens kept; the least recently used goes first. */
+  /** Verified tokens kept; one that is not used goes first. */
   readonly cacheSize: number;
   readonly observe?: (result: "hit" | "miss") => void;
 }
@@ -61,37 +66,33 @@ export interface CachingVerifier extends KeyVerifier {
  * What it keeps is identity only, under the SHA-256 of the whole token, and no longer than `exp`.
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
-  const cache = new Map<string, Principal>();
+  const cache = createRecent<string, Principal>(options.cacheSize);
   const sharing = createSharing();
-  const keep = (id: string, principal: Principal) => {
-    cache.delete(id);
-    cache.set(id, principal);
-    if (cache.size > options.cacheSize) cache.delete(cache.keys().next().value ?? "");
-  };
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {
-      const id = hash("sha256", token, "base64url");
+      const id = digestOf(token);
       const known = cache.get(id);
       options.observe?.(known === undefined ? "miss" : "hit");
       if (known !== undefined) {
-        if (nowMs < known.expiresAt * 1000) {
-          keep(id, known);
-          return { ok: true, principal: known };
-        }
-        return { ok: false, reason: "key_expired", principal: known };
+        return nowMs < known.expiresAt * 1000
+          ? { ok: true, principal: known }
+          : { ok: false, reason: "key_expired", principal: known };
       }
       const ring = options.ring();
       return verifyToken(token, ring, options, nowMs).then((verified) => {
         // Keys may have changed while the signature was checked.
         if (!verified.ok || options.ring() !== ring) return verified;
         const principal = sharing(verified.principal);
-        keep(id, principal);
+        cache.set(id, principal);
         return { ok: true, principal };
       });
     },
   };
 }
+
+/** A key that is used a thousand times a second is not hashed as often. */
+const digestOf = remembering(HOT_TOKENS, (token) => hash("sha256", token, "base64url"));
 
 /** Lists of scopes that are shared at a time; a hundred thousand keys have a handful. */
 const MAX_SHARED_LISTS = 1000;

@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { hasThreeParts } from "../core/credential.ts";
 
 /** By which a scanner finds a key that has got where it does not belong. */
 export const LEGACY_PREFIX = "lk1_";
@@ -20,8 +21,7 @@ export function makeLegacyKey(newRandom: () => string): string {
  * nor pretends to be ours.
  */
 export function couldBeLegacyKey(key: string): boolean {
-  if (!key.startsWith(LEGACY_PREFIX))
-    return key.length >= 8 && key.length <= 512 && key.split(".").length !== 3;
+  if (!key.startsWith(LEGACY_PREFIX)) return key.length >= 8 && key.length <= 512 && !hasThreeParts(key);
   return FORM.test(key) && key.endsWith(checksum(key.slice(0, -CHECKSUM_LENGTH)));
 }
 

@@ -2,6 +2,7 @@ import type { Eventual } from "../core/eventual.ts";
 import type { KeyRecord, LegacyPart } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
+import { createRecent } from "../core/recent.ts";
 import type { LegacyForm } from "../core/registry.ts";
 import type { BucketState } from "../core/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/token-bucket.ts";
@@ -80,7 +81,6 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
       const [hash = ""] = hashes;
       const known = cache.get(hash);
       if (known !== undefined && "principal" in known) {
-        cache.keep(hash, known);
         if (known.trust !== cache.trust() && !underWay.has(hash) && mayMiss()) begin(key, hashes, nowMs);
         return standing(known.principal, nowMs);
       }
@@ -95,33 +95,31 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   };
 }
 
-/** The least recently used goes first. */
 function createCache(size: number) {
-  const cache = new Map<string, Known>();
   /** Not by their hash, for instances may hash with different secrets while those rotate. */
   const hashes = new Map<string, string>();
-  let [changes, trust] = [0, 0];
-  const drop = (hash: string) => {
-    const known = cache.get(hash);
-    cache.delete(hash);
-    if (known !== undefined && "principal" in known) hashes.delete(known.principal.keyId);
+  const dropped = (known: Known) => {
+    if ("principal" in known) hashes.delete(known.principal.keyId);
   };
+  const cache = createRecent<string, Known>(size, dropped);
+  let [changes, trust] = [0, 0];
   const dropUnknown = () => {
-    for (const [hash, known] of cache) if ("unknownUntilMs" in known) cache.delete(hash);
+    for (const [hash, known] of cache.entries()) if ("unknownUntilMs" in known) cache.delete(hash);
   };
   return {
     get: (hash: string) => cache.get(hash),
     changes: () => changes,
     trust: () => trust,
     keep(hash: string, known: Known) {
-      cache.delete(hash);
       cache.set(hash, known);
       if ("principal" in known) hashes.set(known.principal.keyId, hash);
-      if (cache.size > size) drop(cache.keys().next().value ?? "");
     },
     forget(keyIds: readonly string[]) {
       changes++;
-      for (const keyId of keyIds) drop(hashes.get(keyId) ?? "");
+      for (const keyId of keyIds) {
+        cache.delete(hashes.get(keyId) ?? "");
+        hashes.delete(keyId);
+      }
       if (keyIds.length === 0) dropUnknown();
     },
     distrust() {

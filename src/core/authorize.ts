@@ -12,7 +12,7 @@ import type { Migration } from "./migration.ts";
 import { endedByPhase, legacyNotice } from "./migration.ts";
 import { narrowedRoute } from "./narrowed-route.ts";
 import type { Mode, Policy, RateLimit } from "./policy.ts";
-import type { BucketStore, KeyVerifier } from "./ports.ts";
+import type { BucketStore, KeyVerifier, Verification } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
@@ -97,24 +97,32 @@ function authenticate(asked: Asked): Eventual<Decision> {
   if (policy.requireHttps && request.scheme !== "https") {
     return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
   }
-  return chain(ports.verifier.verify(presented.token, nowMs), (verified) => {
-    if (!verified.ok) return refuseKey(asked, verified.reason);
-    const { principal } = verified;
-    trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
-    if (revocationsAreStale(policy, ports.stalenessMs())) {
-      return refuse(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
-    }
-    const ended =
-      ports.view.ended(principal, nowMs) ??
-      endedByPhase(principal, ports.migration.state(), policy.migration, nowMs);
-    if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
-    trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
-    return admitFromHere(asked, principal);
-  });
+  const verified = ports.verifier.verify(presented.token, nowMs);
+  return verified instanceof Promise
+    ? verified.then((settled) => admitStanding(asked, settled))
+    : admitStanding(asked, verified);
+}
+
+/** Whether it is a key, and one that still stands. */
+function admitStanding(asked: Asked, verified: Verification): Eventual<Decision> {
+  if (!verified.ok) return refuseKey(asked, verified.reason);
+  const { ports, policy, nowMs, trace } = asked;
+  const { principal } = verified;
+  trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
+  if (revocationsAreStale(policy, ports.stalenessMs())) {
+    return refuse(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
+  }
+  const ended =
+    ports.view.ended(principal, nowMs) ??
+    endedByPhase(principal, ports.migration.state(), policy.migration, nowMs);
+  if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
+  trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
+  return admitFromHere(asked, principal);
 }
 
 /** Whether it is taken from here, with this certificate: a key that is bound is good nowhere else. */
 function admitFromHere(asked: Asked, principal: Principal): Eventual<Decision> {
+  if (principal.nets === undefined && principal.certificate === undefined) return admit(asked, principal);
   const { ports, request, trace } = asked;
   const address = () => ports.clientAddress(request);
   const wrong = misplaced(principal, { address, certificate: request.certificate });
@@ -122,7 +130,7 @@ function admitFromHere(asked: Asked, principal: Principal): Eventual<Decision> {
     const saw = wrong === "address_not_allowed" ? address() : (request.certificate() ?? "no certificate");
     return refuse(asked, "binding", saw, wrong, { principal });
   }
-  if (principal.nets ?? principal.certificate) trace?.("binding", seenBinding(principal), "comes from there");
+  trace?.("binding", seenBinding(principal), "comes from there");
   return admit(asked, principal);
 }
 

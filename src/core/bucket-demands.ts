@@ -3,6 +3,7 @@ import type { LimitSubject, Mode, Role } from "./policy.ts";
 import type { BucketDemand } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import { ownerOf } from "./principal.ts";
+import { createRecent } from "./recent.ts";
 
 /**
  * The buckets that a request of this key takes from, `per: address` by the address that is given. A shadow has its
@@ -13,7 +14,29 @@ export function bucketDemands(
   principal: Principal,
   address: () => string,
   mode: Mode = "enforce",
-): BucketDemand[] {
+): readonly BucketDemand[] {
+  const known = lately.get(principal);
+  if (known?.role === role && known.mode === mode) return known.demands;
+  const demands = demandsOf(role, principal, address, mode);
+  if (role.rateLimits.every(({ per }) => per !== "address")) lately.set(principal, { role, mode, demands });
+  return demands;
+}
+
+interface Demanded {
+  readonly role: Role;
+  readonly mode: Mode;
+  readonly demands: readonly BucketDemand[];
+}
+
+/** Of the keys that most requests come with: what they demand is the same each time. */
+const lately = createRecent<Principal, Demanded>(4096);
+
+function demandsOf(
+  role: Role,
+  principal: Principal,
+  address: () => string,
+  mode: Mode,
+): readonly BucketDemand[] {
   const prefix = mode === "shadow" ? "shadow:" : "";
   return role.rateLimits.map((limit) => {
     const subject = subjectOf(limit.per, role, principal, address);

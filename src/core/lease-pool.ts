@@ -2,6 +2,7 @@ import type { RateStatus } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
 import type { LeaseTraffic, LeaseTrafficPorts, SharedBucket } from "./lease-traffic.ts";
 import { createLeaseTraffic } from "./lease-traffic.ts";
+import type { RateLimit } from "./policy.ts";
 import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
 import {
   availableTokens,
@@ -34,6 +35,9 @@ export interface LeasePool extends BucketStore {
   size(): number;
 }
 
+/** So long a bucket counts as used just now: one of a thousand requests a second is not moved as often. */
+const USED_JUST_NOW_MS = 50;
+
 /** So long after its last request a bucket may be asked for again as if for the first time. */
 const KNOWN_UNUSED_MS = 1000;
 
@@ -53,7 +57,7 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       const buckets = demands.map((demand) => known.find(demand, nowMs));
       if (cost === 0) return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };
       for (const { holder } of buckets) noteDemand(holder, cost, nowMs);
-      return attempt({ ports, traffic, demands, buckets, cost, wallMs }, 0);
+      return attempt({ ports, traffic, demands, buckets, cost, wallMs }, 0, nowMs);
     },
     async sweep() {
       const nowMs = ports.monotonicMs();
@@ -81,20 +85,24 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
 function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
   const byId = new Map<string, SharedBucket>();
   const active = new Set<SharedBucket>();
+  const rest = (bucket: SharedBucket) => {
+    bucket.active = false;
+    active.delete(bucket);
+  };
   const retire = (bucket: SharedBucket) => {
     byId.delete(bucket.bucketId);
-    active.delete(bucket);
+    rest(bucket);
     giveBackAll(bucket.holder);
     void traffic.sendBack(bucket);
   };
   return {
     active: (): Iterable<SharedBucket> => active,
-    rest: (bucket: SharedBucket) => void active.delete(bucket),
+    rest,
     size: () => byId.size,
     /** Those at rest of which nobody has wanted anything for a while: a hundred thousand of them would be 60 MB. */
     forgetUnused(nowMs: number): void {
       for (const bucket of byId.values()) {
-        if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
+        if (bucket.active || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
         byId.delete(bucket.bucketId);
       }
     },
@@ -103,10 +111,15 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       // Another limit object comes with another policy: what was leased under the old one goes back.
       const same = found?.limit === limit ? found : undefined;
       if (found !== undefined && same === undefined) retire(found);
-      const bucket = same ?? { bucketId, limit, holder: createLeaseHolder(limit, nowMs), asking: undefined };
+      const bucket = same ?? newBucket(bucketId, limit, nowMs);
+      if (!bucket.active) {
+        bucket.active = true;
+        active.add(bucket);
+      }
+      if (nowMs - bucket.movedMs < USED_JUST_NOW_MS) return bucket;
+      bucket.movedMs = nowMs;
       byId.delete(bucketId);
       byId.set(bucketId, bucket);
-      active.add(bucket);
       const [oldest] = byId.values();
       if (byId.size > maxBuckets && oldest !== undefined) retire(oldest);
       return bucket;
@@ -115,9 +128,14 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       const found = byId.get(bucketId);
       if (found === undefined) return;
       byId.delete(bucketId);
-      active.delete(found);
+      rest(found);
     },
   };
+}
+
+function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedBucket {
+  const holder = createLeaseHolder(limit, nowMs);
+  return { bucketId, limit, holder, asking: undefined, movedMs: Number.NEGATIVE_INFINITY, active: false };
 }
 
 interface Attempt {
@@ -129,9 +147,8 @@ interface Attempt {
   readonly wallMs: number;
 }
 
-function attempt(take: Attempt, round: number): Eventual<TakeOutcome> {
+function attempt(take: Attempt, round: number, nowMs: number): Eventual<TakeOutcome> {
   const { ports, traffic, buckets, cost } = take;
-  const nowMs = ports.monotonicMs();
   const lacking = buckets.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   if (lacking.length === 0) return spendAll(take, nowMs);
   const empty = lacking.some(({ holder }) => emptyForMs(holder, cost, nowMs) > 0);
@@ -140,7 +157,7 @@ function attempt(take: Attempt, round: number): Eventual<TakeOutcome> {
   return Promise.all(lacking.map((bucket) => traffic.ask(bucket, cost))).then((answered) => {
     for (const { holder } of lacking) holder.waiting -= cost;
     if (answered.includes(false)) return ports.withoutStore.take(take.demands, cost, take.wallMs);
-    return attempt(take, round + 1);
+    return attempt(take, round + 1, ports.monotonicMs());
   });
 }
 

@@ -32,6 +32,10 @@ export interface SharedBucket {
   readonly holder: LeaseHolder;
   /** Resolves with whether an answer came, for all who wait for the one ask under way. */
   asking: Promise<boolean> | undefined;
+  /** When it last went to the end of those that are known, the one used last. */
+  movedMs: number;
+  /** To be looked after: it holds tokens, or waits for some. */
+  active: boolean;
 }
 
 export interface LeaseTraffic {

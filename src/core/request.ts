@@ -1,5 +1,12 @@
 import type { NormalPath } from "./path.ts";
 
+/** Header lines by lower-case names. Lines that the wire kept apart stay apart; those that Envoy joined hold a comma. */
+export interface HeaderLines {
+  /** Undefined: there is none of that name. */
+  get(name: string): readonly string[] | undefined;
+  keys(): Iterable<string>;
+}
+
 /** What Envoy asks about, parsed and normalised: nothing of the wire is left in it. */
 export interface AuthRequest {
   /** Upper case on HTTP/1; on HTTP/2 as the client sent it. */
@@ -9,8 +16,7 @@ export interface AuthRequest {
   readonly path: NormalPath;
   /** `http` or `https`, as Envoy saw it. */
   readonly scheme: string;
-  /** Lower-case names. Lines that the wire kept apart stay apart; those that Envoy joined hold a comma. */
-  readonly headers: ReadonlyMap<string, readonly string[]>;
+  readonly headers: HeaderLines;
   /** The TCP peer of Envoy; never taken from a header. Empty when it is not an IP socket. */
   readonly peerAddress: string;
   /** `x5t#S256` of the certificate that the client showed Envoy; undefined: none. Worked out when it is asked for. */

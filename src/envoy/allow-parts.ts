@@ -1,7 +1,14 @@
 import type { Allow, RateStatus } from "../core/decision.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { AnswerContext } from "./answer-context.ts";
-import { appended, noticeHeaders, overwrite, rateLimitHeaders } from "./header-options.ts";
+import {
+  appended,
+  legacyLimitHeaders,
+  limitHeaders,
+  noticeHeaders,
+  overwrite,
+  policyHeaders,
+} from "./header-options.ts";
 import type { OkHttpResponse } from "./messages.ts";
 import { credentialHeaders, strippedCredential, twin } from "./stripped-credential.ts";
 import type { PlainObject } from "./struct.ts";
@@ -24,15 +31,16 @@ export interface AllowPart {
   readonly metadata: PlainObject;
 }
 
-/** Whose key it is: the same in every answer to this key with these scopes. */
+/** Whose key it is: the same in every answer to this key with these scopes and limits. */
 export function keyPart(
-  { principal, scopes }: Pick<Allow, "principal" | "scopes">,
+  { principal, scopes, rates }: Pick<Allow, "principal" | "scopes" | "rates">,
   { forwardPrefix }: Pick<AnswerContext, "forwardPrefix">,
 ): AllowPart {
   const name = (identity: IdentityHeader) => forwardPrefix + identity;
   if (principal === undefined) {
     const unset = IDENTITY_HEADERS.filter((identity) => identity !== "decision-id");
-    return { ok: { headers_to_remove: unset.map(name) }, metadata: {} };
+    const ok = { headers_to_remove: unset.map(name), response_headers_to_add: policyHeaders(rates) };
+    return { ok, metadata: {} };
   }
   const { keyId, family, role } = principal;
   const headers = [
@@ -43,7 +51,8 @@ export function keyPart(
     overwrite(name("scopes"), scopes.join(" ")),
     overwrite(name("name"), headerSafe(principal.name)),
   ];
-  return { ok: { headers }, metadata: { key_id: keyId, family, role, scopes } };
+  const ok = { headers, response_headers_to_add: policyHeaders(rates) };
+  return { ok, metadata: { key_id: keyId, family, role, scopes } };
 }
 
 /** The same in every answer to this route, under one policy. */
@@ -88,20 +97,36 @@ export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
   return {
     ok: {
       headers: [overwrite(`${forwardPrefix}decision-id`, decisionId)],
-      response_headers_to_add: [
-        ...(decision.refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
-        ...rateLimitHeaders(decision, context.legacyRateLimit),
-        ...noticeHeaders(decision.notice, appended),
-      ],
+      response_headers_to_add: limitHeaders(rates),
     },
     metadata: { decision_id: decisionId, ...(rates.length > 0 && { remaining: remainingOf(rates) }) },
+  };
+}
+
+/** What clients are told beside, some of them; usually nothing. */
+export function noticePart(
+  { refreshDue, notice, rates }: Allow,
+  { legacyRateLimit }: AnswerContext,
+): AllowPart {
+  if (!refreshDue && notice === undefined && !legacyRateLimit) return NOTHING;
+  return {
+    ok: {
+      response_headers_to_add: [
+        ...(refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
+        ...(legacyRateLimit ? legacyLimitHeaders(rates) : []),
+        ...noticeHeaders(notice, appended),
+      ],
+    },
+    metadata: {},
   };
 }
 
 /** What the client sent under our names, in every spelling that a server might read as ours (`_` for `-`). */
 export function spoofedHeaders({ forwardPrefix, request }: AnswerContext): readonly string[] {
   let spoofed: string[] | undefined;
-  for (const name of request?.headers.keys() ?? []) {
+  const first = forwardPrefix.charCodeAt(0);
+  for (const name of request?.headers.keys() ?? NO_NAMES) {
+    if (name.charCodeAt(0) !== first) continue;
     const spelt = name.includes("_") ? name.replaceAll("_", "-") : name;
     if (!spelt.startsWith(forwardPrefix)) continue;
     spoofed ??= [];
@@ -128,5 +153,7 @@ function headerSafe(text: string): string {
 
 /** Of the bucket with the least left. */
 export function remainingOf(rates: readonly RateStatus[]): number {
-  return Math.min(...rates.map(({ remaining }) => remaining));
+  let least = Number.POSITIVE_INFINITY;
+  for (const { remaining } of rates) if (remaining < least) least = remaining;
+  return least;
 }

@@ -10,7 +10,7 @@ export interface AnswerContext {
   readonly legacyRateLimit: boolean;
   /** Where a key may come. */
   readonly credentialSources: readonly CredentialSource[];
-  /** Absent when the request could not be read. */
-  readonly request?: AuthRequest;
+  /** Undefined when the request could not be read. */
+  readonly request: AuthRequest | undefined;
   readonly grpc: boolean;
 }

@@ -1,12 +1,18 @@
-import type { Allow, Decision } from "../core/decision.ts";
+import type { Allow, Decision, RateStatus } from "../core/decision.ts";
 import type { Mode } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
+import type { Recent } from "../core/recent.ts";
+import { createRecent } from "../core/recent.ts";
+import { remembering } from "../core/remembering.ts";
 import type { Route } from "../core/route-table.ts";
 import type { AllowPart } from "./allow-parts.ts";
-import { answerPart, keyPart, NOTHING, requestPart, routePart } from "./allow-parts.ts";
+import { keyPart, NOTHING, noticePart, remainingOf, requestPart, routePart } from "./allow-parts.ts";
 import type { AnswerContext } from "./answer-context.ts";
 import type { AllowBytes } from "./check-response.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response.ts";
+import { overwrite } from "./header-options.ts";
+import { doubleBytes, inOnePiece, withValue } from "./protobuf-writer.ts";
+import { limitField } from "./rate-limit-headers.ts";
 import { toCheckResponse } from "./response.ts";
 
 /** Keys whose part of the answer is kept: some 700 bytes each. Only those used of late, for it is quickly made. */
@@ -22,27 +28,56 @@ export function createAnswers(maxKeys = MAX_KEYS): EncodeAnswer {
   return (decision, context, mode) => {
     if (mode === "shadow" || decision.verdict !== "allow")
       return encodeCheckResponse(toCheckResponse(decision, context, mode));
-    const request = requestPart(decision, context);
     const parts = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
-      partBytes(answerPart(decision, context)),
+      answerBytes(decision, context),
     ];
-    return joinAllow(request === NOTHING ? parts : [...parts, partBytes(request)]);
+    for (const part of [requestPart(decision, context), noticePart(decision, context)])
+      if (part !== NOTHING) parts.push(partBytes(part));
+    return joinAllow(parts);
   };
 }
 
+/** Bytes of `answerPart`, for which none of its objects is made. */
+function answerBytes({ rates }: Allow, { decisionId, forwardPrefix }: AnswerContext): AllowBytes {
+  const ok = decisionIdHeader(forwardPrefix)(decisionId);
+  const metadata = decisionIdMetadata(decisionId);
+  if (rates.length === 0) return { ok, metadata };
+  return {
+    ok: ok + limitHeader(limitField(rates)),
+    metadata: metadata + REMAINING + doubleBytes(remainingOf(rates)),
+  };
+}
+
+const decisionIdHeader = remembering(16, (prefix) =>
+  withValue((id) => okBytes({ headers: [overwrite(`${prefix}decision-id`, id)] })),
+);
+const limitHeader = withValue((value) =>
+  okBytes({ response_headers_to_add: [overwrite("ratelimit", value)] }),
+);
+const decisionIdMetadata = withValue((id) => plainBytes({ decision_id: id }));
+/** All of the member but its value. */
+const REMAINING = plainBytes({ remaining: 0 }).slice(0, -doubleBytes(0).length);
+
 interface KeyBytes extends AllowBytes {
   readonly scopes: readonly string[];
+  /** Of them their limits alone, not what is left. */
+  readonly rates: readonly RateStatus[];
   readonly forwardPrefix: string;
 }
 
 function keyBytes(keys: Recent<Principal, KeyBytes>, decision: Allow, context: AnswerContext): AllowBytes {
-  const { principal, scopes } = decision;
+  const { principal, scopes, rates } = decision;
   const { forwardPrefix } = context;
   const known = principal && keys.get(principal);
-  if (known?.forwardPrefix === forwardPrefix && sameList(known.scopes, scopes)) return known;
-  const made = { ...partBytes(keyPart(decision, context)), scopes, forwardPrefix };
+  if (
+    known?.forwardPrefix === forwardPrefix &&
+    sameList(known.scopes, scopes) &&
+    sameLimits(known.rates, rates)
+  )
+    return known;
+  const made = { ...keptBytes(keyPart(decision, context)), scopes, rates, forwardPrefix };
   if (principal !== undefined) keys.set(principal, made);
   return made;
 }
@@ -56,7 +91,7 @@ function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: A
   const { forwardPrefix, credentialSources } = context;
   const known = routes.get(route);
   if (known?.forwardPrefix === forwardPrefix && known.credentialSources === credentialSources) return known;
-  const made = { ...partBytes(routePart(route, context)), forwardPrefix, credentialSources };
+  const made = { ...keptBytes(routePart(route, context)), forwardPrefix, credentialSources };
   routes.set(route, made);
   return made;
 }
@@ -65,31 +100,22 @@ function partBytes({ ok, metadata }: AllowPart): AllowBytes {
   return { ok: okBytes(ok), metadata: plainBytes(metadata) };
 }
 
+/** In one piece, which V8 is not left to put together each time. */
+function keptBytes(part: AllowPart): AllowBytes {
+  const { ok, metadata } = partBytes(part);
+  return { ok: inOnePiece(ok), metadata: inOnePiece(metadata) };
+}
+
 function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((item, index) => item === b[index]));
 }
 
-interface Recent<Key, Value> {
-  get(key: Key): Value | undefined;
-  set(key: Key, value: Value): void;
-}
-
-/** Keeps what was used of late, at most `max`: when half of that is full, what was not used since the half before goes. */
-function createRecent<Key, Value>(max: number): Recent<Key, Value> {
-  let current = new Map<Key, Value>();
-  let former = new Map<Key, Value>();
-  const set = (key: Key, value: Value) => {
-    if (current.size >= max / 2) [former, current] = [current, new Map()];
-    current.set(key, value);
-  };
-  return {
-    set,
-    get(key) {
-      const found = current.get(key);
-      if (found !== undefined) return found;
-      const older = former.get(key);
-      if (older !== undefined) set(key, older);
-      return older;
-    },
-  };
+function sameLimits(a: readonly RateStatus[], b: readonly RateStatus[]): boolean {
+  if (a.length !== b.length) return false;
+  for (const [index, { name, capacity, windowSeconds }] of a.entries()) {
+    const other = b[index];
+    if (other?.name !== name || other.capacity !== capacity || other.windowSeconds !== windowSeconds)
+      return false;
+  }
+  return true;
 }

@@ -1,5 +1,7 @@
 import type { ProtobufReader } from "./protobuf-reader.ts";
-import { openReader, readByteString, readInner, readMessage, readText } from "./protobuf-reader.ts";
+import { openReader, readEntry, readInner, readMessage, readText } from "./protobuf-reader.ts";
+import type { ReceivedHeaders } from "./received-headers.ts";
+import { createReceivedHeaders } from "./received-headers.ts";
 
 /** What is used of a CheckRequest. Text that is absent on the wire is empty. */
 export interface ReceivedCheck {
@@ -19,8 +21,8 @@ export interface ReceivedHttp {
   path: string;
   host: string;
   scheme: string;
-  /** Lower-case names. Of both forms that Envoy knows: `headers`, and `header_map` where `encode_raw_headers` is set. */
-  readonly headers: Map<string, string[]>;
+  /** Of both forms that Envoy knows: `headers`, and `header_map` where `encode_raw_headers` is set. */
+  readonly headers: ReceivedHeaders;
 }
 
 /**
@@ -80,7 +82,7 @@ function takeOfSocketAddress(
 
 function takeOfRequest(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
   if (tag !== F2) return false;
-  check.http ??= { method: "", path: "", host: "", scheme: "", headers: new Map() };
+  check.http ??= { method: "", path: "", host: "", scheme: "", headers: createReceivedHeaders() };
   return readInner(reader, end, check.http, takeOfHttp);
 }
 
@@ -113,32 +115,7 @@ function takeOfHeaderMap(reader: ProtobufReader, tag: number, end: number, http:
 
 function takeHeader(reader: ProtobufReader, end: number, { headers }: ReceivedHttp): true {
   const { key, value, raw } = readEntry(reader, end);
-  const name = key.toLowerCase();
-  const line = raw === "" ? value : raw;
-  const lines = headers.get(name);
-  if (lines === undefined) headers.set(name, [line]);
-  else lines.push(line);
-  return true;
-}
-
-/** An entry of a map, or a HeaderValue, which differs in that it may have raw bytes. */
-interface Entry {
-  key: string;
-  value: string;
-  /** Every byte a character: nothing but ASCII can be a key, a content type or an address anyway. */
-  raw: string;
-}
-
-function readEntry(reader: ProtobufReader, end: number): Entry {
-  const entry = { key: "", value: "", raw: "" };
-  readInner(reader, end, entry, takeOfEntry);
-  return entry;
-}
-
-function takeOfEntry(reader: ProtobufReader, tag: number, end: number, entry: Entry): boolean {
-  if (tag === F1) entry.key = readText(reader, end);
-  else if (tag === F2) entry.value = readText(reader, end);
-  else if (tag === F3) entry.raw = readByteString(reader, end);
-  else return false;
+  // Raw bytes stay one character each: nothing but ASCII can be a key, a content type or an address anyway.
+  headers.add(key, raw === "" ? value : raw);
   return true;
 }

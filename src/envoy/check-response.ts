@@ -1,3 +1,4 @@
+import { remembering } from "../core/remembering.ts";
 import type { CheckResponse, DeniedHttpResponse, HeaderOption, OkHttpResponse } from "./messages.ts";
 import type { ByteString } from "./protobuf-writer.ts";
 import { doubleField, field, numberField, textField, toBytes } from "./protobuf-writer.ts";
@@ -58,11 +59,16 @@ function deniedBytes({ status, headers, body }: DeniedHttpResponse): ByteString 
 }
 
 function headerOption(number: number, { header, append, append_action }: HeaderOption): ByteString {
-  let bytes = field(1, textField(1, header.key) + textField(2, header.value));
-  if (append !== undefined) bytes += field(2, numberField(1, append.value ? 1 : 0));
+  let bytes = field(1, nameBytes(header.key) + textField(2, header.value));
+  if (append !== undefined) bytes += append.value ? APPEND : NO_APPEND;
   if (append_action !== undefined) bytes += numberField(3, append_action);
   return field(number, bytes);
 }
+
+/** Of headers and of metadata there are few names. */
+const nameBytes = remembering(256, (name) => textField(1, name));
+const APPEND = field(2, numberField(1, 1));
+const NO_APPEND = field(2, numberField(1, 0));
 
 function structBytes({ fields }: Struct): ByteString {
   let bytes = "";
@@ -85,7 +91,7 @@ export function plainBytes(plain: PlainObject): ByteString {
   let bytes = "";
   for (const name of Object.keys(plain)) {
     const value = plain[name];
-    if (value !== undefined) bytes += field(1, textField(1, name) + field(2, plainValueBytes(value)));
+    if (value !== undefined) bytes += field(1, nameBytes(name) + field(2, plainValueBytes(value)));
   }
   return bytes;
 }

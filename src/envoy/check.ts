@@ -30,10 +30,10 @@ export interface CheckFacts {
   readonly elapsedNs: bigint;
   /** With `shadow` the request went through, whatever was decided. */
   readonly mode: Mode;
-  /** Absent when the request could not be read. */
-  readonly request?: AuthRequest;
+  /** Undefined when the request could not be read. */
+  readonly request: AuthRequest | undefined;
   /** Then this is what there is of it. */
-  readonly unread?: UnreadRequest;
+  readonly unread: UnreadRequest | undefined;
 }
 
 /**
@@ -51,7 +51,7 @@ const ANSWER_MARGIN_MS = 20;
 export function createCheck(ports: CheckPorts): Check {
   const parts: CheckParts = { ...ports, encode: createAnswers() };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN };
+    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN, unread: undefined };
     try {
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
@@ -73,15 +73,18 @@ interface CheckState {
   startedNs: bigint;
   /** The policy's; a route that is found may have another. */
   mode: Mode;
-  context: { -readonly [Member in keyof AnswerContext]: AnswerContext[Member] };
-  unread?: UnreadRequest;
+  context: CheckContext;
+  unread: UnreadRequest | undefined;
 }
+
+type CheckContext = { -readonly [Member in keyof AnswerContext]: AnswerContext[Member] };
 
 const NOTHING_KNOWN: AnswerContext = {
   decisionId: "",
   forwardPrefix: "x-latchkey-",
   credentialSources: [],
   legacyRateLimit: false,
+  request: undefined,
   grpc: false,
 };
 
@@ -91,17 +94,25 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
   const decisionId = parts.newDecisionId();
   state.mode = policy.mode;
-  state.context = { decisionId, forwardPrefix, legacyRateLimit, credentialSources, grpc: false };
+  const context: CheckContext = {
+    decisionId,
+    forwardPrefix,
+    legacyRateLimit,
+    credentialSources,
+    request: undefined,
+    grpc: false,
+  };
+  state.context = context;
   if (message === undefined) return deny("request_malformed");
   const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
   if (!parsed.ok) {
-    state.context.grpc = parsed.grpc;
-    if (parsed.unread !== undefined) state.unread = parsed.unread;
+    context.grpc = parsed.grpc;
+    state.unread = parsed.unread;
     return deny("request_malformed");
   }
   const { request } = parsed;
-  state.context.request = request;
-  state.context.grpc = request.grpc;
+  context.request = request;
+  context.grpc = request.grpc;
   return parts.authorize(request, parts.nowMs());
 }
 
@@ -123,15 +134,8 @@ function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8
   const mode = decision.route?.mode ?? state.mode;
   const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
-  const { unread } = state;
   const elapsedNs = parts.monotonicNs() - state.startedNs;
-  parts.decided(decision, {
-    decisionId,
-    elapsedNs,
-    mode,
-    ...(request && { request }),
-    ...(unread && { unread }),
-  });
+  parts.decided(decision, { decisionId, elapsedNs, mode, request, unread: state.unread });
   return bytes;
 }
 

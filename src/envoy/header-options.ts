@@ -1,17 +1,19 @@
-import type { Decision } from "../core/decision.ts";
+import type { RateStatus } from "../core/decision.ts";
 import type { LegacyNotice } from "../core/migration.ts";
 import type { HeaderOption } from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
-import { rateLimitFields } from "./rate-limit-headers.ts";
+import { legacyFields, limitField, policyField } from "./rate-limit-headers.ts";
 
 /** Both forms of "replace": Envoy versions differ in which of the two they heed. */
 export function overwrite(key: string, value: string): HeaderOption {
   return {
     header: { key, value },
-    append: { value: false },
+    append: NO_APPEND,
     append_action: APPEND_ACTION.OVERWRITE_IF_EXISTS_OR_ADD,
   };
 }
+
+const NO_APPEND = { value: false } as const;
 
 /** Beside what upstream says of the same. */
 export function appended(key: string, value: string): HeaderOption {
@@ -40,8 +42,15 @@ export function noticeHeaders(notice: LegacyNotice | undefined, link: typeof app
   ];
 }
 
-export function rateLimitHeaders(decision: Decision, legacyRateLimit: boolean): HeaderOption[] {
-  const waitSeconds = decision.verdict === "deny" ? decision.retryAfterSeconds : undefined;
-  const fields = rateLimitFields(decision.rates ?? [], waitSeconds, legacyRateLimit);
-  return fields.map(([name, value]) => overwrite(name, value));
+/** The same in every answer to one key, while its limits are. */
+export function policyHeaders(rates: readonly RateStatus[]): HeaderOption[] {
+  return rates.length === 0 ? [] : [overwrite("ratelimit-policy", policyField(rates))];
+}
+
+export function limitHeaders(rates: readonly RateStatus[], waitSeconds?: number): HeaderOption[] {
+  return rates.length === 0 ? [] : [overwrite("ratelimit", limitField(rates, waitSeconds))];
+}
+
+export function legacyLimitHeaders(rates: readonly RateStatus[], waitSeconds?: number): HeaderOption[] {
+  return legacyFields(rates, waitSeconds).map(([name, value]) => overwrite(name, value));
 }

@@ -1,20 +1,27 @@
-import { isAscii } from "node:buffer";
-
 /** A place in a message. Whatever is not well-formed throws a RangeError. */
 export interface ProtobufReader {
   readonly bytes: Buffer;
-  /** The whole as text, where every byte is a character: then a field's text is a piece of it, which costs little. */
-  readonly ascii: string | undefined;
+  /** The whole, each byte as one character: what a field says is a piece of it, which costs little. */
+  readonly characters: string;
   at: number;
 }
 
 export function openReader(message: Uint8Array): ProtobufReader {
-  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-  return { bytes, ascii: isAscii(bytes) ? bytes.toString("latin1") : undefined, at: 0 };
+  const bytes = Buffer.isBuffer(message)
+    ? message
+    : Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  return { bytes, characters: bytes.toString("latin1"), at: 0 };
 }
 
-/** A tag or a length: at most 32 bits. */
+/** A tag or a length: at most 32 bits, and usually one byte. */
 function readNumber(reader: ProtobufReader): number {
+  const first = reader.bytes[reader.at] ?? 0x80;
+  if (first >= 0x80) return readLongNumber(reader);
+  reader.at++;
+  return first;
+}
+
+function readLongNumber(reader: ProtobufReader): number {
   const { bytes } = reader;
   let value = 0;
   for (let factor = 1; factor <= 2 ** 28; factor *= 128) {
@@ -35,18 +42,19 @@ function readFieldEnd(reader: ProtobufReader, end: number): number {
 
 /** Text; U+FFFD stands for what is not UTF-8. */
 export function readText(reader: ProtobufReader, end: number): string {
-  const to = readFieldEnd(reader, end);
-  const from = reader.at;
-  reader.at = to;
-  return reader.ascii?.slice(from, to) ?? reader.bytes.toString("utf8", from, to);
+  const text = readByteString(reader, end);
+  return BEYOND_ASCII.test(text) ? reader.bytes.toString("utf8", reader.at - text.length, reader.at) : text;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what ASCII has.
+const BEYOND_ASCII = /[^\x00-\x7f]/;
+
 /** Bytes, each as one character. */
-export function readByteString(reader: ProtobufReader, end: number): string {
+function readByteString(reader: ProtobufReader, end: number): string {
   const to = readFieldEnd(reader, end);
   const from = reader.at;
   reader.at = to;
-  return reader.ascii?.slice(from, to) ?? reader.bytes.toString("latin1", from, to);
+  return reader.characters.slice(from, to);
 }
 
 /** Passes over the field of this tag: one that we do not use, or do not know. */
@@ -104,4 +112,27 @@ export function readInner<Target>(
 ): true {
   readMessage(reader, readFieldEnd(reader, end), target, take);
   return true;
+}
+
+/** An entry of a map, or Envoy's HeaderValue, which differs in that it may have raw bytes. */
+export interface ProtobufEntry {
+  readonly key: string;
+  readonly value: string;
+  /** Each byte as one character. */
+  readonly raw: string;
+}
+
+/** Of all messages these come most often: they are read in a loop of their own. */
+export function readEntry(reader: ProtobufReader, end: number): ProtobufEntry {
+  const inner = readFieldEnd(reader, end);
+  let [key, value, raw] = ["", "", ""];
+  while (reader.at < inner) {
+    const tag = readNumber(reader);
+    if (tag === 0x0a) key = readText(reader, inner);
+    else if (tag === 0x12) value = readText(reader, inner);
+    else if (tag === 0x1a) raw = readByteString(reader, inner);
+    else skipField(reader, tag, inner);
+  }
+  if (reader.at !== inner) throw new RangeError("the message ends within a field");
+  return { key, value, raw };
 }

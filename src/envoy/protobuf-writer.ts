@@ -27,11 +27,46 @@ export function numberField(number: number, value: number): ByteString {
   return byte(number << 3) + varint(value);
 }
 
-const DOUBLE = Buffer.alloc(8);
-
 export function doubleField(number: number, value: number): ByteString {
-  DOUBLE.writeDoubleLE(value);
-  return byte((number << 3) | 1) + DOUBLE.toString("latin1");
+  return byte((number << 3) | 1) + doubleBytes(value);
+}
+
+const DOUBLE = new DataView(new ArrayBuffer(8));
+
+export function doubleBytes(value: number): ByteString {
+  DOUBLE.setFloat64(0, value, true);
+  let bytes = "";
+  for (let at = 0; at < 8; at++) bytes += byte(DOUBLE.getUint8(at));
+  return bytes;
+}
+
+/**
+ * Something that is written again and again with another value: what stands around that depends on its length alone, and
+ * is kept for each. What is written must be one and the same for values of one length but for the value itself.
+ */
+export function withValue(write: (value: string) => ByteString): (value: string) => ByteString {
+  const around: (readonly [before: ByteString, after: ByteString])[] = [];
+  return (value) => {
+    const { length } = value;
+    if (length === 0 || length > MAX_LENGTH || !ASCII.test(value)) return write(value);
+    const [before, after] = around[length] ?? splitAt(write, length);
+    around[length] ??= [before, after];
+    return before + value + after;
+  };
+}
+
+const MAX_LENGTH = 256;
+
+function splitAt(write: (value: string) => ByteString, length: number): readonly [ByteString, ByteString] {
+  const [one, other] = [write("a".repeat(length)), write("b".repeat(length))];
+  let start = 0;
+  while (one[start] === other[start]) start++;
+  return [inOnePiece(one.slice(0, start)), inOnePiece(one.slice(start + length))];
+}
+
+/** V8 keeps joined strings as trees, and puts them together anew for each that they become part of. */
+export function inOnePiece(bytes: ByteString): ByteString {
+  return toBytes(bytes).toString("latin1");
 }
 
 export function toBytes(bytes: ByteString): Buffer {

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { createCa } from "../../test/support/certificates.ts";
+import { createReceivedHeaders } from "./received-headers.ts";
 import { toAuthRequest } from "./request.ts";
 
 /** What is made of the certificate that Envoy tells of. */
 function thumbprint(certificate: string): string | undefined {
-  const http = { method: "GET", path: "/", host: "x", scheme: "https", headers: new Map() };
+  const http = { method: "GET", path: "/", host: "x", scheme: "https", headers: createReceivedHeaders() };
   const parsed = toAuthRequest({ http, certificate, peerAddress: "", extensions: new Map() }, "reject");
   return parsed.ok ? parsed.request.certificate() : "not read";
 }

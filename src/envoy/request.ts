@@ -1,6 +1,7 @@
 import { hash, X509Certificate } from "node:crypto";
-import type { PathFault, PathParams } from "../core/path.ts";
+import type { PathFault, PathParams, PathResult } from "../core/path.ts";
 import { normalisePath } from "../core/path.ts";
+import { remembering } from "../core/remembering.ts";
 import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import { headerLines, normaliseHost } from "../core/request.ts";
 import type { ReceivedCheck } from "./check-request.ts";
@@ -15,6 +16,12 @@ export type ParsedRequest =
       readonly unread?: UnreadRequest;
     };
 
+// Most requests are for a few hosts and paths.
+const readHost = remembering(64, normaliseHost);
+const READ_PATH: Readonly<Record<PathParams, (target: string) => PathResult>> = {
+  reject: remembering(1024, (target) => normalisePath(target, "reject")),
+  strip: remembering(1024, (target) => normalisePath(target, "strip")),
+};
 const NO_METHOD = { ok: false, fault: "no_method" } as const;
 
 /**
@@ -29,8 +36,8 @@ export function toAuthRequest(
   const { headers } = http;
   const grpc = isGrpc(headers);
   const { method, scheme } = http;
-  const host = normaliseHost(http.host);
-  const path = method === "" ? NO_METHOD : normalisePath(http.path, pathParams);
+  const host = readHost(http.host);
+  const path = method === "" ? NO_METHOD : READ_PATH[pathParams](http.path);
   if (!path.ok) {
     const [rawPath = ""] = http.path.split("?", 1);
     return {
@@ -49,16 +56,17 @@ export function toAuthRequest(
       scheme,
       headers,
       peerAddress,
-      certificate: () => thumbprintOf(certificate),
+      certificate: certificate === "" ? NO_CERTIFICATE : () => thumbprintOf(certificate),
       extensions,
       grpc,
     },
   };
 }
 
+const NO_CERTIFICATE = () => undefined;
+
 /** `x5t#S256` (RFC 8705 §3.1) of the PEM that Envoy sends, URL-encoded. What cannot be read is no certificate. */
 function thumbprintOf(encoded: string): string | undefined {
-  if (encoded === "") return undefined;
   try {
     return hash("sha256", new X509Certificate(decodeURIComponent(encoded)).raw, "base64url");
   } catch {
@@ -68,6 +76,7 @@ function thumbprintOf(encoded: string): string | undefined {
 
 /** Exactly the content types for which Envoy turns a refusal into a grpc-status. */
 function isGrpc(headers: AuthRequest["headers"]): boolean {
-  const [contentType = ""] = headerLines({ headers }, "content-type");
+  const contentType = headerLines({ headers }, "content-type")[0];
+  if (contentType === undefined) return false;
   return contentType === "application/grpc" || contentType.startsWith("application/grpc+");
 }

@@ -5,13 +5,21 @@ import {
   answerPart,
   IDENTITY_HEADERS,
   keyPart,
+  noticePart,
   remainingOf,
   requestPart,
   routePart,
   spoofedHeaders,
 } from "./allow-parts.ts";
 import type { AnswerContext } from "./answer-context.ts";
-import { MIGRATE_LINK, noticeHeaders, overwrite, rateLimitHeaders } from "./header-options.ts";
+import {
+  legacyLimitHeaders,
+  limitHeaders,
+  MIGRATE_LINK,
+  noticeHeaders,
+  overwrite,
+  policyHeaders,
+} from "./header-options.ts";
 import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
 import { twin } from "./stripped-credential.ts";
 import type { PlainObject } from "./struct.ts";
@@ -33,6 +41,7 @@ function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
     routePart(decision.route, context),
     requestPart(decision, context),
     answerPart(decision, context),
+    noticePart(decision, context),
   ];
   const parameters = parts.flatMap(({ ok }) => ok.query_parameters_to_remove ?? []);
   return {
@@ -88,6 +97,7 @@ const RPC_CODES: Readonly<Record<Refusal["status"], RefusalCode>> = {
 function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
   const refusal: Refusal = REFUSALS[decision.reason];
   const code = RPC_CODES[refusal.status];
+  const { rates = [], retryAfterSeconds } = decision;
   const headers = [
     overwrite("content-type", context.grpc ? "text/plain" : "application/problem+json"),
     overwrite("cache-control", "no-store"),
@@ -97,7 +107,9 @@ function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
     ...(decision.reason === "legacy_key_removed" ? [overwrite("link", MIGRATE_LINK)] : []),
     ...noticeHeaders(decision.notice, overwrite),
     ...retryAfter(decision, refusal),
-    ...rateLimitHeaders(decision, context.legacyRateLimit),
+    ...policyHeaders(rates),
+    ...limitHeaders(rates, retryAfterSeconds),
+    ...(context.legacyRateLimit ? legacyLimitHeaders(rates, retryAfterSeconds) : []),
     ...(context.grpc ? [overwrite("grpc-status", String(code))] : []),
   ];
   return {

@@ -31,8 +31,8 @@ export interface TracedCheck {
   readonly elapsedNs: bigint;
   readonly mode: Mode;
   /** One of the two holds the checked request's headers; neither where nothing of it could be read. */
-  readonly request?: Pick<AuthRequest, "headers">;
-  readonly unread?: Pick<AuthRequest, "headers">;
+  readonly request?: Pick<AuthRequest, "headers"> | undefined;
+  readonly unread?: Pick<AuthRequest, "headers"> | undefined;
 }
 
 /** A call at an HTTP door, once it is answered. */

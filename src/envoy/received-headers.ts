@@ -1,0 +1,33 @@
+import { remembering } from "../core/remembering.ts";
+import type { HeaderLines } from "../core/request.ts";
+
+/** The headers of one request, as they came. */
+export interface ReceivedHeaders extends HeaderLines {
+  add(name: string, line: string): void;
+}
+
+/** Names come again with every request. */
+const lowerCase = remembering(256, (name) => name.toLowerCase());
+
+/** Few of them are ever asked for, so no index is made. */
+export function createReceivedHeaders(): ReceivedHeaders {
+  const names: string[] = [];
+  const lines: string[] = [];
+  return {
+    add(name, line) {
+      names.push(lowerCase(name));
+      lines.push(line);
+    },
+    get(name) {
+      let found: string[] | undefined;
+      for (let at = names.indexOf(name); at !== -1; at = names.indexOf(name, at + 1)) {
+        const line = lines[at] ?? "";
+        if (found === undefined) found = [line];
+        else found.push(line);
+      }
+      return found;
+    },
+    /** A name stands here as often as it came. */
+    keys: () => names,
+  };
+}

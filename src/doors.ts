@@ -85,7 +85,8 @@ async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer
   const { settings, check, closing } = options;
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
-  const door = await startEnvoyServer({ listen, check, transport, ...openTls("GRPC", options) });
+  const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
+  const door = await startEnvoyServer({ listen, check, transport, faulted, ...openTls("GRPC", options) });
   closing.later("the gRPC door", () => door.close(going.graceMs));
   return door;
 }

@@ -23,6 +23,11 @@ export const FAULTS = {
     does: "it was refused with the reason internal",
     check: "the error: a store that is away does not come here, so it is a defect, please report it",
   },
+  connection: {
+    happened: "a connection at the gRPC door met a fault",
+    does: "that connection was closed; whoever asked there asks again on another",
+    check: "the error: it is a defect, please report it",
+  },
   policyRefused: {
     happened: "the changed policy has mistakes and is not taken up",
     does: "the old one stays",

@@ -1,36 +1,47 @@
-import type { ServerHttp2Stream } from "node:http2";
 import { SERVING_STATUS } from "./health.ts";
+import type { Receive, Stream } from "./http2/stream.ts";
 import { CHECK_PATH, HEALTH_SERVICE } from "./proto.ts";
+import { REFLECTION_PATHS, reflectBytes } from "./reflection.ts";
 import type { Received } from "./rpc-frame.ts";
-import { framed } from "./rpc-frame.ts";
+import { createReceiver } from "./rpc-receive.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
-import { answerRpc, beginAnswers, refuse } from "./rpc-stream.ts";
+import { addAnswer, answerRpc, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
+import { talk } from "./rpc-talk.ts";
 import type { TransportOptions } from "./transport.ts";
-
-/** What a method does with the message that came. `endMs` is when the caller gives up. */
-export type Method = (received: Received, stream: ServerHttp2Stream, endMs: number) => void;
 
 export interface MethodPorts extends Pick<TransportOptions, "check" | "health"> {
   readonly nowMs: () => number;
-  /** The call may stay open. */
-  readonly keep: (stream: ServerHttp2Stream) => void;
 }
 
+/** Begins a call of one method. */
+export type Begin = (stream: Stream) => void;
+
 /** The methods by their paths. */
-export function createMethods(ports: MethodPorts): ReadonlyMap<string, Method> {
+export function createMethods(ports: MethodPorts): ReadonlyMap<string, Begin> {
+  const receive = createReceiver();
+  const unary = (method: (received: Received, stream: Stream) => void): Begin => {
+    const received: Receive = receive(method);
+    return (stream) => {
+      stream.receive = received;
+    };
+  };
   return new Map([
-    [CHECK_PATH, checkMethod(ports)],
-    [HEALTH_SERVICE.Check.path, healthCheckMethod(ports)],
-    [HEALTH_SERVICE.Watch.path, healthWatchMethod(ports)],
+    [CHECK_PATH, unary(checkMethod(ports))],
+    [HEALTH_SERVICE.Check.path, unary(healthCheckMethod(ports))],
+    [HEALTH_SERVICE.Watch.path, unary(healthWatchMethod(ports))],
+    ...REFLECTION_PATHS.map((path): [string, Begin] => [path, (stream) => talk(stream, reflectBytes)]),
   ]);
 }
 
+type Method = (received: Received, stream: Stream) => void;
+
 /** A message that cannot be read is refused by a CheckResponse as well: Envoy may let a gRPC error through. */
 function checkMethod({ check, nowMs }: MethodPorts): Method {
-  return (received, stream, endMs) => {
-    const answer = check(received.kind === "message" ? received.message : undefined, endMs - nowMs());
-    if (answer instanceof Promise) void answer.then((message) => answerRpc(stream, message));
+  return (received, stream) => {
+    const message = received.kind === "message" ? received.message : undefined;
+    const answer = check(message, stream.deadlineMs - nowMs());
+    if (answer instanceof Promise) void answer.then((settled) => answerRpc(stream, settled));
     else answerRpc(stream, answer);
   };
 }
@@ -51,17 +62,16 @@ function healthCheckMethod({ health }: MethodPorts): Method {
   };
 }
 
-function healthWatchMethod({ health, keep }: MethodPorts): Method {
+function healthWatchMethod({ health }: MethodPorts): Method {
   return (received, stream) => {
     const service = serviceAsked(received);
     if (typeof service !== "string") return refuse(stream, service);
-    if (!beginAnswers(stream)) return;
-    keep(stream);
-    const unwatch = health.watch(service, {
-      tell: (status) => void stream.write(framed(HEALTH_SERVICE.Watch.responseSerialize({ status }))),
-      end: () => void stream.end(),
+    beginAnswers(stream);
+    stream.endMs = Number.POSITIVE_INFINITY;
+    stream.closed = health.watch(service, {
+      tell: (status) => addAnswer(stream, HEALTH_SERVICE.Watch.responseSerialize({ status })),
+      end: () => endAnswers(stream),
     });
-    stream.on("close", unwatch);
   };
 }
 

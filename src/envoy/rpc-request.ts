@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from "node:http2";
+import type { RequestHead } from "./http2/request-head.ts";
 import type { HttpRefusal, RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 
@@ -24,15 +24,17 @@ const UNIT_MS: Readonly<Record<string, number>> = {
  * Milliseconds that the caller gives the call (Infinity where it does not say), or why it is none that we take
  * (grpc, PROTOCOL-HTTP2.md, Requests).
  */
-export function readCall(headers: IncomingHttpHeaders): number | RpcRefusal | HttpRefusal {
-  if (headers[":method"] !== "POST") return { httpStatus: 405 };
-  const contentType = headers["content-type"];
+export function readCall({
+  method,
+  contentType,
+  encoding,
+  timeout,
+}: RequestHead): number | RpcRefusal | HttpRefusal {
+  if (method !== "POST") return { httpStatus: 405 };
   if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return { httpStatus: 415 };
-  const encoding = headers["grpc-encoding"];
   if (encoding !== undefined && encoding !== "identity") return COMPRESSION;
-  const timeout = headers["grpc-timeout"];
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
-  const [, amount = "", unit = ""] = (typeof timeout === "string" && TIMEOUT.exec(timeout)) || [];
+  const [, amount = "", unit = ""] = TIMEOUT.exec(timeout) ?? [];
   const unitMs = UNIT_MS[unit];
   return unitMs === undefined ? TIMEOUT_FORM : Number(amount) * unitMs;
 }

@@ -1,46 +1,48 @@
-import type { ServerHttp2Stream } from "node:http2";
-import { framed } from "./rpc-frame.ts";
+import { writeNumber } from "./http2/frames.ts";
+import { headerBlock } from "./http2/header-block.ts";
+import type { Stream } from "./http2/stream.ts";
+import { sendData, sendHead, sendTrailers, sendUnary } from "./http2/stream.ts";
+import { FRAME_HEAD_BYTES, framed } from "./rpc-frame.ts";
 import type { HttpRefusal, RpcRefusal } from "./rpc-status.ts";
 
-const ANSWER_HEAD = { ":status": 200, "content-type": "application/grpc" };
-const ANSWER_OPTIONS = { waitForTrailers: true, sendDate: false };
-const REFUSAL_OPTIONS = { endStream: true, sendDate: false };
-const OK_TRAILERS = { "grpc-status": "0" };
+const ANSWER_FIELDS = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+] as const;
+const ANSWER_HEAD = headerBlock(ANSWER_FIELDS);
+const OK_TRAILERS = headerBlock([["grpc-status", "0"]]);
+/** The head of the message that is being written. */
+const MESSAGE_HEAD = Buffer.alloc(FRAME_HEAD_BYTES);
 
 /** Sends the one answer of a call. Does nothing when the caller has gone. */
-export function answerRpc(stream: ServerHttp2Stream, message: Uint8Array): void {
-  if (beginAnswers(stream)) stream.end(framed(message));
+export function answerRpc(stream: Stream, message: Uint8Array): void {
+  writeNumber(MESSAGE_HEAD, 1, message.length);
+  sendUnary(stream, ANSWER_HEAD, MESSAGE_HEAD, message, OK_TRAILERS);
 }
 
-/** Opens an answer of any number of messages; the stream's end is its end. False when the caller has gone. */
-export function beginAnswers(stream: ServerHttp2Stream): boolean {
-  if (isOver(stream)) return false;
-  stream.on("wantTrailers", sendOk);
-  stream.respond(ANSWER_HEAD, ANSWER_OPTIONS);
-  return true;
+/** Opens an answer of any number of messages. */
+export function beginAnswers(stream: Stream): void {
+  sendHead(stream, ANSWER_HEAD, false);
 }
 
-function sendOk(this: ServerHttp2Stream): void {
-  this.sendTrailers(OK_TRAILERS);
+export function addAnswer(stream: Stream, message: Uint8Array): void {
+  sendData(stream, framed(message));
+}
+
+export function endAnswers(stream: Stream): void {
+  sendTrailers(stream, OK_TRAILERS);
 }
 
 /** Trailers only: one block of headers is the whole answer. */
-export function refuse(stream: ServerHttp2Stream, why: RpcRefusal | HttpRefusal): void {
-  if (isOver(stream)) return;
-  const head =
+export function refuse(stream: Stream, why: RpcRefusal | HttpRefusal): void {
+  const block =
     "httpStatus" in why
-      ? { ":status": why.httpStatus }
-      : {
-          ...ANSWER_HEAD,
-          "grpc-status": String(why.status),
-          "grpc-message": why.message,
-          "grpc-accept-encoding": "identity",
-        };
-  stream.respond(head, REFUSAL_OPTIONS);
-  // What still comes is for nobody; unread, it would keep the stream open.
-  stream.resume();
-}
-
-function isOver(stream: ServerHttp2Stream): boolean {
-  return stream.destroyed || stream.closed || stream.headersSent;
+      ? headerBlock([[":status", String(why.httpStatus)]])
+      : headerBlock([
+          ...ANSWER_FIELDS,
+          ["grpc-status", String(why.status)],
+          ["grpc-message", why.message],
+          ["grpc-accept-encoding", "identity"],
+        ]);
+  sendHead(stream, block, true);
 }

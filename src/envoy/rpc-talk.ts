@@ -1,8 +1,11 @@
-import type { ServerHttp2Stream } from "node:http2";
-import { FRAME_HEAD_BYTES, framed } from "./rpc-frame.ts";
+import { ERROR_CODE } from "./http2/frames.ts";
+import { giveRoom } from "./http2/receive-call.ts";
+import type { Stream } from "./http2/stream.ts";
+import { cutOff, isWaiting } from "./http2/stream.ts";
+import { FRAME_HEAD_BYTES } from "./rpc-frame.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
-import { beginAnswers, refuse } from "./rpc-stream.ts";
+import { addAnswer, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
 
 /** A question is a name; nothing longer is waited for. */
 const MAX_QUESTION_BYTES = 4096;
@@ -10,12 +13,15 @@ const MAX_QUESTION_BYTES = 4096;
 const NO_QUESTION: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the message does not decode" };
 
 /** A call of questions and answers, as many as its caller likes: none is answered before the last answer is taken. */
-export function talk(stream: ServerHttp2Stream, answer: (question: Buffer) => Uint8Array): void {
+export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): void {
   let held: Buffer = Buffer.alloc(0);
   let begun = false;
-  let asked = false;
+  const begin = () => {
+    if (!begun) beginAnswers(stream);
+    begun = true;
+  };
   const goOn = () => {
-    while (held.length >= FRAME_HEAD_BYTES && !stream.writableNeedDrain) {
+    while (held.length >= FRAME_HEAD_BYTES && !isWaiting(stream) && !stream.isOver) {
       const end = FRAME_HEAD_BYTES + held.readUInt32BE(1);
       const known = held[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_QUESTION_BYTES;
       if (known && held.length < end) break;
@@ -23,26 +29,23 @@ export function talk(stream: ServerHttp2Stream, answer: (question: Buffer) => Ui
       if (said === undefined) {
         if (!begun) refuse(stream, NO_QUESTION);
         // Its caller may go on asking: that is not waited for.
-        stream.close();
-        return;
+        return cutOff(stream, ERROR_CODE.NO_ERROR);
       }
       held = held.subarray(end);
-      begun ||= beginAnswers(stream);
-      if (begun) stream.write(framed(said));
+      begin();
+      addAnswer(stream, said);
     }
-    if (stream.writableNeedDrain) stream.pause();
-    else if (!asked) stream.resume();
-    else if (begun || beginAnswers(stream)) stream.end();
+    stream.isPaused = isWaiting(stream);
+    if (stream.isPaused) return;
+    if (!stream.hasAsked) return giveRoom(stream);
+    begin();
+    endAnswers(stream);
   };
-  stream.on("data", (chunk: Buffer) => {
-    held = Buffer.concat([held, chunk]);
+  stream.drained = goOn;
+  stream.receive = (_stream, piece) => {
+    held = Buffer.concat([held, piece]);
     goOn();
-  });
-  stream.on("drain", goOn);
-  stream.on("end", () => {
-    asked = true;
-    goOn();
-  });
+  };
 }
 
 function answered(answer: (question: Buffer) => Uint8Array, question: Buffer): Uint8Array | undefined {

@@ -21,6 +21,8 @@ export interface EnvoyServerOptions {
   readonly check: Check;
   /** Absent: the door speaks clear text. */
   readonly tls?: DoorTls;
+  /** Hears of a fault of ours that ended a connection. */
+  readonly faulted?: (error: unknown) => void;
   /** What carries the calls; `http2` unless it says otherwise. */
   readonly transport?: "http2" | "grpc-js";
 }

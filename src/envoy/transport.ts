@@ -9,6 +9,8 @@ export interface TransportOptions {
   readonly check: Check;
   readonly health: Health;
   readonly tls?: DoorTls;
+  /** Hears of a fault of ours that ended a connection; no caller can bring one about, as far as we know. */
+  readonly faulted?: (error: unknown) => void;
 }
 
 export interface Transport {

@@ -1,0 +1,149 @@
+import type { Socket } from "node:net";
+import type { ErrorCode } from "./frames.ts";
+import { ERROR_CODE, FIRST_WINDOW_BYTES, FRAME, MAX_STREAM_ID, numbers } from "./frames.ts";
+import type { HpackDecoder } from "./hpack.ts";
+import { createHpackDecoder } from "./hpack.ts";
+import type { Output } from "./output.ts";
+import { createOutput } from "./output.ts";
+import type { HeadReading, RequestHead } from "./request-head.ts";
+import { createHeadReading, readField } from "./request-head.ts";
+import type { Stream } from "./stream.ts";
+
+export interface ConnectionPorts {
+  readonly nowMs: () => number;
+  /** A call has come: says who takes its body, or answers at once. */
+  readonly called: (stream: Stream, head: RequestHead) => void;
+  /** Calls that may be open at a time. */
+  readonly maxStreams: number;
+  /** Hears of a fault of ours, by which the connection has ended. */
+  readonly faulted: (error: unknown) => void;
+}
+
+/** One connection of HTTP/2 as its server sees it: the record that its parts work on. */
+export interface Connection {
+  readonly ports: ConnectionPorts;
+  readonly socket: Socket;
+  readonly output: Output;
+  readonly hpack: HpackDecoder;
+  readonly reading: HeadReading;
+  /** Takes the next field of a header block. */
+  readonly field: (name: string, value: string) => void;
+  /** Calls that are not over. */
+  readonly streams: Map<number, Stream>;
+  readonly resets: ResetBudget;
+  /** The highest that its caller has opened. */
+  lastStreamId: number;
+  /** A header block that goes on in the next frame: nothing else may come before that (RFC 9113 §6.10). */
+  block: OpenBlock | undefined;
+  sendWindow: number;
+  receiveWindow: number;
+  /** What each new call begins with. */
+  firstSendWindow: number;
+  mustTellTableSize: boolean;
+  /** Its first frame has come, which is SETTINGS. */
+  isGreeted: boolean;
+  /** Takes no new calls, and closes with its last one. */
+  isEnding: boolean;
+  isOver: boolean;
+  /** Who waits for the answer to our ping. */
+  pinged: (() => void) | undefined;
+}
+
+export interface OpenBlock {
+  readonly streamId: number;
+  readonly isEndStream: boolean;
+  readonly pieces: Buffer[];
+  bytes: number;
+}
+
+/**
+ * Calls that may end by a reset, whoever's: many at once, for Envoy resets a Check whose client has gone, but not
+ * thousands a second (CVE-2023-44487, CVE-2025-8671).
+ */
+interface ResetBudget {
+  left: number;
+  sinceMs: number;
+}
+
+const RESET_BURST = 2000;
+const RESETS_A_SECOND = 500;
+
+/** Room for the bodies of all calls together; each call has RFC 9113's 65,535 bytes at a time. */
+export const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
+
+export function createConnection(socket: Socket, ports: ConnectionPorts): Connection {
+  const reading = createHeadReading();
+  return {
+    ports,
+    socket,
+    output: createOutput(socket),
+    hpack: createHpackDecoder(),
+    reading,
+    field: (name, value) => readField(reading, name, value),
+    streams: new Map(),
+    resets: { left: RESET_BURST, sinceMs: ports.nowMs() },
+    lastStreamId: 0,
+    block: undefined,
+    sendWindow: FIRST_WINDOW_BYTES,
+    receiveWindow: CONNECTION_WINDOW_BYTES,
+    firstSendWindow: FIRST_WINDOW_BYTES,
+    mustTellTableSize: false,
+    isGreeted: false,
+    isEnding: false,
+    isOver: false,
+    pinged: undefined,
+  };
+}
+
+/** Whether one more call may end by a reset: else its connection has to. */
+export function mayReset({ resets, ports }: Connection): boolean {
+  const nowMs = ports.nowMs();
+  resets.left = Math.min(RESET_BURST, resets.left + ((nowMs - resets.sinceMs) / 1000) * RESETS_A_SECOND);
+  resets.sinceMs = nowMs;
+  if (resets.left < 1) return false;
+  resets.left--;
+  return true;
+}
+
+/** Asks for a sign of life. Tells when it has come, or the connection is over. */
+export function ping(connection: Connection, answered: () => void): void {
+  connection.pinged = answered;
+  connection.output.frame(FRAME.PING, 0, 0, Buffer.alloc(8));
+  connection.output.flush();
+}
+
+/** Tells its caller to go elsewhere; what is on its way is still served (RFC 9113 §6.8). */
+export function announceEnd(connection: Connection): void {
+  sayGoodbye(connection, MAX_STREAM_ID, ERROR_CODE.NO_ERROR);
+}
+
+/** Takes no new calls, and closes with its last one. */
+export function endConnection(connection: Connection): void {
+  if (connection.isOver) return;
+  connection.isEnding = true;
+  sayGoodbye(connection, connection.lastStreamId, ERROR_CODE.NO_ERROR);
+  closeIfDone(connection);
+}
+
+export function closeIfDone(connection: Connection): void {
+  if (connection.isEnding && connection.streams.size === 0) close(connection);
+}
+
+/** Ends a connection that cannot go on (RFC 9113 §5.4.1). */
+export function fail(connection: Connection, why: ErrorCode): void {
+  if (connection.isOver) return;
+  sayGoodbye(connection, connection.lastStreamId, why);
+  close(connection);
+}
+
+/** Once all that is written is sent. */
+function close(connection: Connection): void {
+  connection.isOver = true;
+  connection.output.flush();
+  connection.socket.destroySoon();
+}
+
+function sayGoodbye({ output }: Connection, lastStreamId: number, why: ErrorCode): void {
+  output.frame(FRAME.GOAWAY, 0, 0, numbers(lastStreamId, why));
+  output.flush();
+}

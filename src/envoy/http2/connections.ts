@@ -1,0 +1,84 @@
+import type { Socket } from "node:net";
+import type { Connection, ConnectionPorts } from "./connection.ts";
+import { announceEnd, endConnection, ping } from "./connection.ts";
+import { ERROR_CODE } from "./frames.ts";
+import { serveSocket } from "./serve-socket.ts";
+import { cutOff } from "./stream.ts";
+
+/** A connection that answers no ping for so long is dead, or never spoke HTTP/2. */
+const PING_EVERY_MS = 30_000;
+const SWEEP_EVERY_MS = 1000;
+/** Callers hear that the door closes before it does: a round trip, or this when one is slow. */
+const NOTICE_WITHIN_MS = 100;
+
+/** The connections of a server. */
+export interface Connections {
+  add(socket: Socket): void;
+  /** Tells callers to go elsewhere, while calls that are on their way are still served; resolves when they have heard it. */
+  announceEnd(): Promise<void>;
+  /** Takes no new call; each connection closes with its last one. */
+  end(): void;
+  destroy(): void;
+  /** Ends what it does by the clock. */
+  close(): void;
+}
+
+export function createConnections(ports: ConnectionPorts): Connections {
+  /** Those that have not answered the last ping. */
+  const silent = new Set<Connection>();
+  const open = new Set<Connection>();
+  const pings = setInterval(() => {
+    for (const connection of silent) connection.socket.destroy();
+    silent.clear();
+    for (const connection of open) {
+      silent.add(connection);
+      ping(connection, () => silent.delete(connection));
+    }
+  }, PING_EVERY_MS);
+  const sweep = setInterval(() => {
+    const nowMs = ports.nowMs();
+    for (const { streams } of open)
+      for (const stream of streams.values()) if (stream.endMs <= nowMs) cutOff(stream, ERROR_CODE.CANCEL);
+  }, SWEEP_EVERY_MS);
+  pings.unref();
+  sweep.unref();
+  return {
+    add(socket) {
+      const connection = serveSocket(socket, ports);
+      open.add(connection);
+      socket.on("close", () => {
+        open.delete(connection);
+        silent.delete(connection);
+      });
+    },
+    async announceEnd() {
+      clearInterval(pings);
+      await Promise.all(
+        [...open].map((connection) => {
+          announceEnd(connection);
+          return roundTrip(connection);
+        }),
+      );
+    },
+    end() {
+      for (const connection of open) endConnection(connection);
+    },
+    destroy() {
+      for (const { socket } of open) socket.destroy();
+    },
+    close() {
+      clearInterval(pings);
+      clearInterval(sweep);
+    },
+  };
+}
+
+function roundTrip(connection: Connection): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const late = setTimeout(resolve, NOTICE_WITHIN_MS);
+  ping(connection, () => {
+    clearTimeout(late);
+    resolve();
+  });
+  return promise;
+}

@@ -1,0 +1,95 @@
+/** RFC 9113 §6. */
+export const FRAME = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
+
+export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
+
+/** RFC 9113 §6.5.2. */
+export const SETTING = {
+  HEADER_TABLE_SIZE: 1,
+  ENABLE_PUSH: 2,
+  MAX_CONCURRENT_STREAMS: 3,
+  INITIAL_WINDOW_SIZE: 4,
+  MAX_FRAME_SIZE: 5,
+  MAX_HEADER_LIST_SIZE: 6,
+} as const;
+
+/** RFC 9113 §7. */
+export const ERROR_CODE = {
+  NO_ERROR: 0,
+  PROTOCOL_ERROR: 1,
+  FLOW_CONTROL_ERROR: 3,
+  STREAM_CLOSED: 5,
+  FRAME_SIZE_ERROR: 6,
+  REFUSED_STREAM: 7,
+  CANCEL: 8,
+  COMPRESSION_ERROR: 9,
+  ENHANCE_YOUR_CALM: 11,
+} as const;
+export type ErrorCode = (typeof ERROR_CODE)[keyof typeof ERROR_CODE];
+
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+export const FRAME_HEAD_BYTES = 9;
+/** What either side takes before it has said otherwise, and what we take at all. */
+export const MAX_FRAME_BYTES = 16_384;
+export const FIRST_WINDOW_BYTES = 65_535;
+export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
+export const MAX_STREAM_ID = 2 ** 31 - 1;
+
+/** The head of a frame, and room for its payload. */
+export function frameOf(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + payload.length);
+  writeFrameHead(frame, 0, payload.length, type, flags, streamId);
+  frame.set(payload, FRAME_HEAD_BYTES);
+  return frame;
+}
+
+export function writeFrameHead(
+  to: Buffer,
+  at: number,
+  payloadBytes: number,
+  type: number,
+  flags: number,
+  streamId: number,
+): void {
+  to[at] = payloadBytes >>> 16;
+  to[at + 1] = payloadBytes >>> 8;
+  to[at + 2] = payloadBytes;
+  to[at + 3] = type;
+  to[at + 4] = flags;
+  writeNumber(to, at + 5, streamId);
+}
+
+/** 32 bits, the highest first. */
+export function writeNumber(to: Buffer, at: number, value: number): void {
+  to[at] = value >>> 24;
+  to[at + 1] = value >>> 16;
+  to[at + 2] = value >>> 8;
+  to[at + 3] = value;
+}
+
+/** One number of 32 bits, or several, as a payload. */
+export function numbers(...values: readonly number[]): Buffer {
+  const payload = Buffer.allocUnsafe(4 * values.length);
+  for (const [index, value] of values.entries()) writeNumber(payload, 4 * index, value);
+  return payload;
+}
+
+export function settingsPayload(settings: readonly (readonly [id: number, value: number])[]): Buffer {
+  const payload = Buffer.allocUnsafe(6 * settings.length);
+  for (const [index, [id, value]] of settings.entries()) {
+    payload.writeUInt16BE(id, 6 * index);
+    payload.writeUInt32BE(value, 6 * index + 2);
+  }
+  return payload;
+}

@@ -1,0 +1,154 @@
+import type { Connection } from "./connection.ts";
+import { mayReset } from "./connection.ts";
+import type { ErrorCode } from "./frames.ts";
+import {
+  ERROR_CODE,
+  FLAG,
+  FRAME,
+  FRAME_HEAD_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_WINDOW_BYTES,
+  SETTING,
+} from "./frames.ts";
+import type { Frame } from "./receive-call.ts";
+import { refuseFrame, resetStream, takeContinuation, takeData, takeHeaders } from "./receive-call.ts";
+import type { Stream } from "./stream.ts";
+import { forget, isWaiting, sendWaiting } from "./stream.ts";
+
+type Take = (connection: Connection, frame: Frame) => ErrorCode | undefined;
+
+/** By type (RFC 9113 §6); of others nothing is known, and they are passed over. */
+const TAKE: readonly Take[] = [
+  takeData,
+  takeHeaders,
+  takePriority,
+  takeReset,
+  takeSettings,
+  () => ERROR_CODE.PROTOCOL_ERROR, // PUSH_PROMISE: callers push nothing.
+  takePing,
+  takeGoaway,
+  takeWindowUpdate,
+  takeContinuation,
+];
+
+const NOTHING = Buffer.alloc(0);
+
+/** Takes in one whole frame, whose payload stands at that place. Gives why the connection cannot go on, if it cannot. */
+export function takeFrame(
+  connection: Connection,
+  bytes: Buffer,
+  from: number,
+  to: number,
+): ErrorCode | undefined {
+  const head = from - FRAME_HEAD_BYTES;
+  const type = bytes[head + 3] ?? 0;
+  const streamId = bytes.readUInt32BE(head + 5) & 0x7fff_ffff;
+  const { block, isGreeted } = connection;
+  if (block !== undefined && (type !== FRAME.CONTINUATION || streamId !== block.streamId))
+    return ERROR_CODE.PROTOCOL_ERROR;
+  if (!isGreeted && type !== FRAME.SETTINGS) return ERROR_CODE.PROTOCOL_ERROR;
+  return TAKE[type]?.(connection, { flags: bytes[head + 4] ?? 0, streamId, bytes, from, to });
+}
+
+/** Which nobody heeds any more (RFC 9113 §5.3.2). */
+function takePriority(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
+  if (streamId === 0) return ERROR_CODE.PROTOCOL_ERROR;
+  return to - from === 5 ? undefined : refuseFrame(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
+}
+
+function takeReset(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
+  if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
+  if (streamId === 0 || streamId > connection.lastStreamId) return ERROR_CODE.PROTOCOL_ERROR;
+  const stream = connection.streams.get(streamId);
+  if (stream !== undefined) forget(stream);
+  return mayReset(connection) ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
+}
+
+function takeSettings(
+  connection: Connection,
+  { streamId, flags, bytes, from, to }: Frame,
+): ErrorCode | undefined {
+  const isAck = (flags & FLAG.ACK) !== 0;
+  if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
+  if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
+  if (isAck) return undefined;
+  connection.isGreeted = true;
+  for (let at = from; at < to; at += 6) {
+    const why = takeSetting(connection, bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
+    if (why !== undefined) return why;
+  }
+  connection.output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
+  return undefined;
+}
+
+function takeSetting(connection: Connection, setting: number, value: number): ErrorCode | undefined {
+  switch (setting) {
+    case SETTING.HEADER_TABLE_SIZE:
+      connection.mustTellTableSize = true;
+      return undefined;
+    case SETTING.ENABLE_PUSH:
+      return value > 1 ? ERROR_CODE.PROTOCOL_ERROR : undefined;
+    case SETTING.MAX_FRAME_SIZE:
+      return value < MAX_FRAME_BYTES || value >= 2 ** 24 ? ERROR_CODE.PROTOCOL_ERROR : undefined;
+    case SETTING.INITIAL_WINDOW_SIZE:
+      return value > MAX_WINDOW_BYTES ? ERROR_CODE.FLOW_CONTROL_ERROR : takeFirstWindow(connection, value);
+    default:
+      return undefined;
+  }
+}
+
+/** It holds for calls that are open as well: their windows move by as much, even below zero (RFC 9113 §6.9.2). */
+function takeFirstWindow(connection: Connection, value: number): ErrorCode | undefined {
+  const more = value - connection.firstSendWindow;
+  connection.firstSendWindow = value;
+  for (const stream of connection.streams.values())
+    if (stream.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
+    else widen(stream, more);
+  return undefined;
+}
+
+function widen(stream: Stream, more: number): void {
+  stream.sendWindow += more;
+  if (isWaiting(stream)) sendWaiting(stream);
+}
+
+function takePing(
+  connection: Connection,
+  { streamId, flags, bytes, from, to }: Frame,
+): ErrorCode | undefined {
+  if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
+  if (to - from !== 8) return ERROR_CODE.FRAME_SIZE_ERROR;
+  if ((flags & FLAG.ACK) === 0) connection.output.frame(FRAME.PING, FLAG.ACK, 0, bytes.subarray(from, to));
+  else {
+    connection.pinged?.();
+    connection.pinged = undefined;
+  }
+  return undefined;
+}
+
+/** Its caller opens no more calls; those that are open are answered. */
+function takeGoaway(_connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
+  if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
+  return to - from < 8 ? ERROR_CODE.FRAME_SIZE_ERROR : undefined;
+}
+
+function takeWindowUpdate(
+  connection: Connection,
+  { streamId, bytes, from, to }: Frame,
+): ErrorCode | undefined {
+  if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
+  const more = bytes.readUInt32BE(from) & 0x7fff_ffff;
+  if (streamId > connection.lastStreamId || (streamId === 0 && more === 0)) return ERROR_CODE.PROTOCOL_ERROR;
+  if (streamId === 0) {
+    if (connection.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
+    connection.sendWindow += more;
+    for (const stream of connection.streams.values()) if (isWaiting(stream)) sendWaiting(stream);
+    return undefined;
+  }
+  const stream = connection.streams.get(streamId);
+  if (stream === undefined) return undefined;
+  if (more === 0) return resetStream(stream, ERROR_CODE.PROTOCOL_ERROR);
+  if (stream.sendWindow + more > MAX_WINDOW_BYTES) return resetStream(stream, ERROR_CODE.FLOW_CONTROL_ERROR);
+  widen(stream, more);
+  return undefined;
+}

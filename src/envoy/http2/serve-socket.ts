@@ -1,0 +1,47 @@
+import type { Socket } from "node:net";
+import type { Connection, ConnectionPorts } from "./connection.ts";
+import { CONNECTION_WINDOW_BYTES, createConnection } from "./connection.ts";
+import { createFrameSplitter } from "./frame-splitter.ts";
+import { FIRST_WINDOW_BYTES, FRAME, numbers, SETTING, settingsPayload } from "./frames.ts";
+import { MAX_HEAD_BYTES } from "./request-head.ts";
+import { forget } from "./stream.ts";
+
+/** A caller that takes nothing is not listened to while so much waits for it. */
+const MAX_UNSENT_BYTES = 1024 * 1024;
+
+/** Serves HTTP/2 on a socket that has just been opened. */
+export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection {
+  const connection = createConnection(socket, ports);
+  const { output } = connection;
+  greet(connection);
+  const take = createFrameSplitter(connection);
+  socket.on("data", (chunk: Buffer) => {
+    try {
+      take(chunk);
+      output.flush();
+    } catch (error) {
+      ports.faulted(error);
+      socket.destroy();
+    }
+    if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
+  });
+  socket.on("drain", () => socket.resume());
+  // A connection that breaks is its caller's loss: the answers find nobody.
+  socket.on("error", () => undefined);
+  socket.on("close", () => {
+    connection.isOver = true;
+    for (const stream of connection.streams.values()) forget(stream);
+    connection.pinged?.();
+  });
+  return connection;
+}
+
+function greet({ output, ports }: Connection): void {
+  const settings = settingsPayload([
+    [SETTING.MAX_CONCURRENT_STREAMS, ports.maxStreams],
+    [SETTING.MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
+  ]);
+  output.frame(FRAME.SETTINGS, 0, 0, settings);
+  output.frame(FRAME.WINDOW_UPDATE, 0, 0, numbers(CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES));
+  output.flush();
+}

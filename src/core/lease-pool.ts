@@ -120,8 +120,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       bucket.movedMs = nowMs;
       byId.delete(bucketId);
       byId.set(bucketId, bucket);
-      const [oldest] = byId.values();
-      if (byId.size > maxBuckets && oldest !== undefined) retire(oldest);
+      if (byId.size > maxBuckets) for (const oldest of byId.values().take(1)) retire(oldest);
       return bucket;
     },
     forget(bucketId: string): void {

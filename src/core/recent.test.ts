@@ -45,3 +45,16 @@ test("what is deleted is not told of", () => {
   expect([...recent.entries()]).toEqual([]);
   expect(gone).toEqual([]);
 });
+
+test("places that were deleted are used again, and all of it can be cleared", () => {
+  const recent = filled(3);
+  for (let i = 0; i < 100; i++) {
+    recent.delete("k1");
+    recent.set("k1", i);
+  }
+  expect([...recent.entries()]).toHaveLength(3);
+  expect(recent.get("k0")).toBe(0);
+  recent.clear();
+  for (let i = 0; i < 5; i++) recent.set(`n${i}`, i);
+  expect([...recent.entries()]).toHaveLength(3);
+});

@@ -11,28 +11,34 @@ export interface Recent<Key, Value> {
 interface Held<Value> {
   value: Value;
   used: boolean;
+  readonly place: number;
 }
 
 /** So many are passed over at a time at most: nobody waits for a walk through all of them. */
 const MAX_PASSED_OVER = 16;
 
 /**
- * Holds `max` entries; when one more comes, the oldest goes that was not used since it was last passed over (the clock
- * algorithm, "second chance"). So a use costs no more than a mark.
+ * Holds `max` entries; for one more, the next goes that was not used since a hand last passed over it (the clock algorithm,
+ * "second chance"). So a use costs no more than a mark, and nothing is ever moved.
  */
 export function createRecent<Key, Value>(max: number, dropped?: (value: Value) => void): Recent<Key, Value> {
   const entries = new Map<Key, Held<Value>>();
-  const makeRoom = () => {
-    let passedOver = 0;
-    for (const [key, held] of entries) {
-      entries.delete(key);
-      if (held.used && passedOver++ < MAX_PASSED_OVER) {
-        held.used = false;
-        entries.set(key, held);
-        continue;
+  /** Their keys, in a circle; a place whose entry was deleted is free. */
+  const places: Key[] = [];
+  let free: number[] = [];
+  let hand = 0;
+  const makeRoom = (): number => {
+    for (let passedOver = 0; ; passedOver++) {
+      const place = hand;
+      hand = (hand + 1) % max;
+      const key = places[place];
+      const held = key === undefined ? undefined : entries.get(key);
+      if (held?.used && passedOver < MAX_PASSED_OVER) held.used = false;
+      else {
+        if (key !== undefined) entries.delete(key);
+        if (held !== undefined) dropped?.(held.value);
+        return place;
       }
-      dropped?.(held.value);
-      return;
     }
   };
   return {
@@ -48,13 +54,24 @@ export function createRecent<Key, Value>(max: number, dropped?: (value: Value) =
         held.value = value;
         return;
       }
-      if (entries.size >= max) makeRoom();
-      entries.set(key, { value, used: false });
+      const place = free.pop() ?? (entries.size < max ? places.length : makeRoom());
+      places[place] = key;
+      entries.set(key, { value, used: false, place });
     },
-    delete: (key) => void entries.delete(key),
+    delete(key) {
+      const held = entries.get(key);
+      if (held === undefined) return;
+      entries.delete(key);
+      free.push(held.place);
+    },
     *entries() {
       for (const [key, { value }] of entries) yield [key, value];
     },
-    clear: () => entries.clear(),
+    clear() {
+      entries.clear();
+      places.length = 0;
+      free = [];
+      hand = 0;
+    },
   };
 }

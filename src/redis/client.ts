@@ -131,7 +131,12 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
       throw unavailable;
     }
   };
-  const command: RedisClient["command"] = (name, ...args) => observed(name, () => redis.call(name, ...args));
+  const sendTogether = createSendTogether(redis);
+  const call = (name: string, ...args: readonly RedisArgument[]) => {
+    sendTogether();
+    return redis.call(name, ...args);
+  };
+  const command: RedisClient["command"] = (name, ...args) => observed(name, () => call(name, ...args));
   return {
     command,
     commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
@@ -139,11 +144,11 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
       const sha = createHash("sha1").update(source).digest("hex");
       const run: RedisScript = async (keys, args) => {
         try {
-          return await redis.call("EVALSHA", sha, keys.length, ...keys, ...args);
+          return await call("EVALSHA", sha, keys.length, ...keys, ...args);
         } catch (error) {
           // Nothing has run yet: the server has been restarted or its scripts flushed.
           if (error instanceof Error && error.message.startsWith("NOSCRIPT"))
-            return redis.call("EVAL", source, keys.length, ...keys, ...args);
+            return call("EVAL", source, keys.length, ...keys, ...args);
           throw error;
         }
       };
@@ -157,5 +162,20 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
     async close() {
       redis.disconnect();
     },
+  };
+}
+
+/** Commands of one moment go out in one piece: a hundred Checks that come together would be a hundred system calls. */
+function createSendTogether(redis: Redis): () => void {
+  let isHeld = false;
+  return () => {
+    const { stream } = redis;
+    if (isHeld || stream === undefined) return;
+    isHeld = true;
+    stream.cork();
+    setImmediate(() => {
+      isHeld = false;
+      stream.uncork();
+    });
   };
 }

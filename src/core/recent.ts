@@ -14,6 +14,17 @@ interface Held<Value> {
   readonly place: number;
 }
 
+interface State<Key, Value> {
+  readonly max: number;
+  readonly entries: Map<Key, Held<Value>>;
+  /** Their keys, in a circle. */
+  readonly places: Key[];
+  /** Places whose entries were deleted. */
+  readonly free: number[];
+  /** The place that is looked at next. */
+  hand: number;
+}
+
 /** So many are passed over at a time at most: nobody waits for a walk through all of them. */
 const MAX_PASSED_OVER = 16;
 
@@ -22,25 +33,8 @@ const MAX_PASSED_OVER = 16;
  * "second chance"). So a use costs no more than a mark, and nothing is ever moved.
  */
 export function createRecent<Key, Value>(max: number, dropped?: (value: Value) => void): Recent<Key, Value> {
-  const entries = new Map<Key, Held<Value>>();
-  /** Their keys, in a circle; a place whose entry was deleted is free. */
-  const places: Key[] = [];
-  let free: number[] = [];
-  let hand = 0;
-  const makeRoom = (): number => {
-    for (let passedOver = 0; ; passedOver++) {
-      const place = hand;
-      hand = (hand + 1) % max;
-      const key = places[place];
-      const held = key === undefined ? undefined : entries.get(key);
-      if (held?.used && passedOver < MAX_PASSED_OVER) held.used = false;
-      else {
-        if (key !== undefined) entries.delete(key);
-        if (held !== undefined) dropped?.(held.value);
-        return place;
-      }
-    }
-  };
+  const state: State<Key, Value> = { max, entries: new Map(), places: [], free: [], hand: 0 };
+  const { entries, places, free } = state;
   return {
     get(key) {
       const held = entries.get(key);
@@ -54,24 +48,38 @@ export function createRecent<Key, Value>(max: number, dropped?: (value: Value) =
         held.value = value;
         return;
       }
-      const place = free.pop() ?? (entries.size < max ? places.length : makeRoom());
+      const place = free.pop() ?? (entries.size < max ? places.length : makeRoom(state, dropped));
       places[place] = key;
       entries.set(key, { value, used: false, place });
     },
     delete(key) {
       const held = entries.get(key);
-      if (held === undefined) return;
+      if (held !== undefined) free.push(held.place);
       entries.delete(key);
-      free.push(held.place);
     },
     *entries() {
       for (const [key, { value }] of entries) yield [key, value];
     },
     clear() {
       entries.clear();
-      places.length = 0;
-      free = [];
-      hand = 0;
+      places.length = free.length = state.hand = 0;
     },
   };
+}
+
+/** Drops one entry, where all places are taken. Gives its place. */
+function makeRoom<Key, Value>(state: State<Key, Value>, dropped?: (value: Value) => void): number {
+  for (let passedOver = 0; ; passedOver++) {
+    const place = state.hand;
+    state.hand = (place + 1) % state.max;
+    const key = state.places[place];
+    const held = key === undefined ? undefined : state.entries.get(key);
+    if (held?.used && passedOver < MAX_PASSED_OVER) {
+      held.used = false;
+      continue;
+    }
+    if (key !== undefined) state.entries.delete(key);
+    if (held !== undefined) dropped?.(held.value);
+    return place;
+  }
 }

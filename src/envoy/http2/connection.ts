@@ -33,6 +33,8 @@ export interface Connection {
   readonly resets: ResetBudget;
   /** The highest that its caller has opened. */
   lastStreamId: number;
+  /** The highest of them that was taken: what GOAWAY tells, and must never tell a higher one than before (RFC 9113 §6.8). */
+  lastTakenId: number;
   /** A header block that goes on in the next frame: nothing else may come before that (RFC 9113 §6.10). */
   block: OpenBlock | undefined;
   sendWindow: number;
@@ -83,6 +85,7 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     streams: new Map(),
     resets: { left: RESET_BURST, sinceMs: ports.nowMs() },
     lastStreamId: 0,
+    lastTakenId: 0,
     block: undefined,
     sendWindow: FIRST_WINDOW_BYTES,
     receiveWindow: CONNECTION_WINDOW_BYTES,
@@ -93,6 +96,11 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     isOver: false,
     pinged: undefined,
   };
+}
+
+/** Whether there has been no such call yet: those with even numbers would be the server's (RFC 9113 §5.1.1). */
+export function isIdle({ lastStreamId }: Connection, streamId: number): boolean {
+  return streamId > lastStreamId || (streamId & 1) === 0;
 }
 
 /** Whether one more call may end by a reset: else its connection has to. */
@@ -121,7 +129,7 @@ export function announceEnd(connection: Connection): void {
 export function endConnection(connection: Connection): void {
   if (connection.isOver) return;
   connection.isEnding = true;
-  sayGoodbye(connection, connection.lastStreamId, ERROR_CODE.NO_ERROR);
+  sayGoodbye(connection, connection.lastTakenId, ERROR_CODE.NO_ERROR);
   closeIfDone(connection);
 }
 
@@ -132,7 +140,7 @@ export function closeIfDone(connection: Connection): void {
 /** Ends a connection that cannot go on (RFC 9113 §5.4.1). */
 export function fail(connection: Connection, why: ErrorCode): void {
   if (connection.isOver) return;
-  sayGoodbye(connection, connection.lastStreamId, why);
+  sayGoodbye(connection, connection.lastTakenId, why);
   close(connection);
 }
 

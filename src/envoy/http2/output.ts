@@ -26,7 +26,8 @@ export function createOutput(socket: Socket): Output {
   let isDue = false;
   const flush = () => {
     isDue = false;
-    if (sent === end || socket.destroyed) return;
+    // What still comes of calls whose connection closes is for nobody: writing it would cut off what is on its way.
+    if (sent === end || socket.destroyed || socket.writableEnded) return;
     socket.write(buffer.subarray(sent, end));
     sent = end;
   };

@@ -1,10 +1,10 @@
 import type { Connection } from "./connection.ts";
-import { CONNECTION_WINDOW_BYTES, mayReset } from "./connection.ts";
+import { CONNECTION_WINDOW_BYTES, isIdle, mayReset } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import { ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
 import { CompressionError } from "./hpack.ts";
 import type { HeadFault } from "./request-head.ts";
-import { finishHead, finishTrailers } from "./request-head.ts";
+import { finishHead, finishTrailers, isHead } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
 import { cutOff, forget } from "./stream.ts";
 
@@ -28,20 +28,21 @@ const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {
   too_large: ERROR_CODE.ENHANCE_YOUR_CALM,
 };
 
-/** The payload without padding; undefined where there is more padding than payload. */
-function unpadded({ flags, bytes, from, to }: Frame): Pick<Frame, "from" | "to"> | undefined {
-  if ((flags & FLAG.PADDED) === 0) return { from, to };
-  const padding = bytes[from] ?? 0;
-  return from + 1 + padding > to ? undefined : { from: from + 1, to: to - padding };
+/** What stands between `ahead` bytes, which come first, and the padding; or what is wrong with the frame. */
+function contentOf({ flags, bytes, from, to }: Frame, ahead: number): Pick<Frame, "from" | "to"> | ErrorCode {
+  const isPadded = (flags & FLAG.PADDED) !== 0;
+  const start = from + ahead + (isPadded ? 1 : 0);
+  if (start > to) return ERROR_CODE.FRAME_SIZE_ERROR;
+  const end = isPadded ? to - (bytes[from] ?? 0) : to;
+  return end < start ? ERROR_CODE.PROTOCOL_ERROR : { from: start, to: end };
 }
 
 export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | undefined {
   const { streamId, flags, bytes } = frame;
-  const content = unpadded(frame);
-  if ((streamId & 1) === 0 || content === undefined) return ERROR_CODE.PROTOCOL_ERROR;
-  const from = content.from + ((flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
-  if (from > content.to) return ERROR_CODE.FRAME_SIZE_ERROR;
-  const piece = bytes.subarray(from, content.to);
+  if ((streamId & 1) === 0) return ERROR_CODE.PROTOCOL_ERROR;
+  const content = contentOf(frame, (flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
+  if (typeof content === "number") return content;
+  const piece = bytes.subarray(content.from, content.to);
   const isEndStream = (flags & FLAG.END_STREAM) !== 0;
   if ((flags & FLAG.END_HEADERS) !== 0) return takeBlock(connection, streamId, piece, isEndStream);
   // A copy: a view would keep all that was read with it.
@@ -88,10 +89,11 @@ function takeCall(connection: Connection, streamId: number, isEndStream: boolean
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
   if (connection.isEnding || streams.size >= ports.maxStreams)
-    return refuseFrame(connection, streamId, ERROR_CODE.REFUSED_STREAM);
-  if (typeof head === "string") return refuseFrame(connection, streamId, FAULT_CODE[head]);
+    return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
+  if (typeof head === "string") return resetStream(connection, streamId, FAULT_CODE[head]);
   if (isEndStream && (head.contentLength ?? 0) !== 0)
-    return refuseFrame(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  connection.lastTakenId = streamId;
   const stream = newStream(connection, streamId, head.contentLength);
   streams.set(streamId, stream);
   ports.called(stream, head);
@@ -123,33 +125,36 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
 }
 
 function takeTrailers(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
-  const fault = finishTrailers(connection.reading);
   const stream = connection.streams.get(streamId);
+  // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
+  if (stream === undefined && isHead(connection.reading)) return ERROR_CODE.PROTOCOL_ERROR;
+  const fault = finishTrailers(connection.reading);
   if (stream === undefined || stream.hasAsked)
-    return refuseFrame(connection, streamId, ERROR_CODE.STREAM_CLOSED);
-  if (fault !== undefined) return resetStream(stream, FAULT_CODE[fault]);
-  if (!isEndStream || (stream.bytesToCome ?? 0) !== 0) return resetStream(stream, ERROR_CODE.PROTOCOL_ERROR);
+    return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
+  if (fault !== undefined) return resetStream(connection, streamId, FAULT_CODE[fault]);
+  if (!isEndStream || (stream.bytesToCome ?? 0) !== 0)
+    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
   takePiece(stream, NOTHING, true);
   return undefined;
 }
 
 export function takeData(connection: Connection, frame: Frame): ErrorCode | undefined {
   const { streamId, flags, bytes } = frame;
-  const content = unpadded(frame);
-  if (streamId === 0 || streamId > connection.lastStreamId || content === undefined)
-    return ERROR_CODE.PROTOCOL_ERROR;
+  if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
+  const content = contentOf(frame, 0);
+  if (typeof content === "number") return content;
   // Padding counts as well (RFC 9113 §6.1).
   const size = frame.to - frame.from;
   if (size > connection.receiveWindow) return ERROR_CODE.FLOW_CONTROL_ERROR;
   countData(connection, size);
   const stream = connection.streams.get(streamId);
   if (stream === undefined || stream.hasAsked)
-    return refuseFrame(connection, streamId, ERROR_CODE.STREAM_CLOSED);
-  if (size > stream.receiveWindow) return resetStream(stream, ERROR_CODE.FLOW_CONTROL_ERROR);
+    return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
+  if (size > stream.receiveWindow) return resetStream(connection, streamId, ERROR_CODE.FLOW_CONTROL_ERROR);
   stream.receiveWindow -= size;
   const isLast = (flags & FLAG.END_STREAM) !== 0;
   if (!fitsContentLength(stream, content.to - content.from, isLast))
-    return resetStream(stream, ERROR_CODE.PROTOCOL_ERROR);
+    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
   takePiece(stream, bytes.subarray(content.from, content.to), isLast);
   return undefined;
 }
@@ -186,16 +191,11 @@ export function giveRoom(stream: Stream): void {
   stream.receiveWindow = FIRST_WINDOW_BYTES;
 }
 
-/** Answers a frame that is for no call, by a reset. Gives why the connection has to end, if there were too many. */
-export function refuseFrame(connection: Connection, streamId: number, why: ErrorCode): ErrorCode | undefined {
+/** Ends a call, if it is one, that got what it should not. Gives why the connection has to end, if there were too many. */
+export function resetStream(connection: Connection, streamId: number, why: ErrorCode): ErrorCode | undefined {
   if (!mayReset(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
-  connection.output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
-  return undefined;
-}
-
-/** The same for a call that is open. */
-export function resetStream(stream: Stream, why: ErrorCode): ErrorCode | undefined {
-  if (!mayReset(stream.connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
-  cutOff(stream, why);
+  const stream = connection.streams.get(streamId);
+  if (stream !== undefined) cutOff(stream, why);
+  else connection.output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
   return undefined;
 }

@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import { mayReset } from "./connection.ts";
+import { isIdle, mayReset } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import {
   ERROR_CODE,
@@ -11,9 +11,8 @@ import {
   SETTING,
 } from "./frames.ts";
 import type { Frame } from "./receive-call.ts";
-import { refuseFrame, resetStream, takeContinuation, takeData, takeHeaders } from "./receive-call.ts";
-import type { Stream } from "./stream.ts";
-import { forget, isWaiting, sendWaiting } from "./stream.ts";
+import { resetStream, takeContinuation, takeData, takeHeaders } from "./receive-call.ts";
+import { forget, sendOn } from "./stream.ts";
 
 type Take = (connection: Connection, frame: Frame) => ErrorCode | undefined;
 
@@ -53,12 +52,16 @@ export function takeFrame(
 /** Which nobody heeds any more (RFC 9113 §5.3.2). */
 function takePriority(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (streamId === 0) return ERROR_CODE.PROTOCOL_ERROR;
-  return to - from === 5 ? undefined : refuseFrame(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
+  if (to - from === 5) return undefined;
+  // What is idle cannot be reset (RFC 9113 §6.4).
+  return isIdle(connection, streamId)
+    ? ERROR_CODE.FRAME_SIZE_ERROR
+    : resetStream(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
 }
 
 function takeReset(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
-  if (streamId === 0 || streamId > connection.lastStreamId) return ERROR_CODE.PROTOCOL_ERROR;
+  if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   const stream = connection.streams.get(streamId);
   if (stream !== undefined) forget(stream);
   return mayReset(connection) ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
@@ -73,12 +76,12 @@ function takeSettings(
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isAck) return undefined;
   connection.isGreeted = true;
+  const { firstSendWindow } = connection;
   for (let at = from; at < to; at += 6) {
     const why = takeSetting(connection, bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
     if (why !== undefined) return why;
   }
-  connection.output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
-  return undefined;
+  return moveWindows(connection, connection.firstSendWindow - firstSendWindow);
 }
 
 function takeSetting(connection: Connection, setting: number, value: number): ErrorCode | undefined {
@@ -91,25 +94,23 @@ function takeSetting(connection: Connection, setting: number, value: number): Er
     case SETTING.MAX_FRAME_SIZE:
       return value < MAX_FRAME_BYTES || value >= 2 ** 24 ? ERROR_CODE.PROTOCOL_ERROR : undefined;
     case SETTING.INITIAL_WINDOW_SIZE:
-      return value > MAX_WINDOW_BYTES ? ERROR_CODE.FLOW_CONTROL_ERROR : takeFirstWindow(connection, value);
+      if (value > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
+      connection.firstSendWindow = value;
+      return undefined;
     default:
       return undefined;
   }
 }
 
-/** It holds for calls that are open as well: their windows move by as much, even below zero (RFC 9113 §6.9.2). */
-function takeFirstWindow(connection: Connection, value: number): ErrorCode | undefined {
-  const more = value - connection.firstSendWindow;
-  connection.firstSendWindow = value;
-  for (const stream of connection.streams.values())
-    if (stream.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
-    else widen(stream, more);
+/** The windows of calls that are open move as the first one does, even below zero (RFC 9113 §6.9.2). */
+function moveWindows({ streams, output }: Connection, more: number): ErrorCode | undefined {
+  if (more !== 0) for (const stream of streams.values()) stream.sendWindow += more;
+  for (const stream of more > 0 ? streams.values() : [])
+    if (stream.sendWindow > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
+  output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
+  // Not before that: the other side may hold to its settings only from there on (RFC 9113 §6.5.3).
+  if (more > 0) for (const stream of streams.values()) sendOn(stream);
   return undefined;
-}
-
-function widen(stream: Stream, more: number): void {
-  stream.sendWindow += more;
-  if (isWaiting(stream)) sendWaiting(stream);
 }
 
 function takePing(
@@ -138,17 +139,19 @@ function takeWindowUpdate(
 ): ErrorCode | undefined {
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
   const more = bytes.readUInt32BE(from) & 0x7fff_ffff;
-  if (streamId > connection.lastStreamId || (streamId === 0 && more === 0)) return ERROR_CODE.PROTOCOL_ERROR;
+  if (streamId === 0 ? more === 0 : isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   if (streamId === 0) {
     if (connection.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
     connection.sendWindow += more;
-    for (const stream of connection.streams.values()) if (isWaiting(stream)) sendWaiting(stream);
+    for (const stream of connection.streams.values()) sendOn(stream);
     return undefined;
   }
   const stream = connection.streams.get(streamId);
   if (stream === undefined) return undefined;
-  if (more === 0) return resetStream(stream, ERROR_CODE.PROTOCOL_ERROR);
-  if (stream.sendWindow + more > MAX_WINDOW_BYTES) return resetStream(stream, ERROR_CODE.FLOW_CONTROL_ERROR);
-  widen(stream, more);
+  if (more === 0) return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (stream.sendWindow + more > MAX_WINDOW_BYTES)
+    return resetStream(connection, streamId, ERROR_CODE.FLOW_CONTROL_ERROR);
+  stream.sendWindow += more;
+  sendOn(stream);
   return undefined;
 }

@@ -29,6 +29,7 @@ export const MAX_HEAD_BYTES = 16 * 1024;
 const FIELD_BYTES = 32;
 const MAX_FIELDS = 64;
 const MAX_NAMES = 256;
+const MAX_NAME_BYTES = 64;
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** Of one connection of HTTP/1 (RFC 9113 §8.2.2). */
 const OF_A_CONNECTION = new Set([
@@ -106,8 +107,13 @@ function isInOrder({ names }: HeadReading, name: string, value: string): boolean
   if (name === "te") return value === "trailers";
   if (names.has(name)) return true;
   if (!FIELD_NAME.test(name) || OF_A_CONNECTION.has(name)) return false;
-  if (names.size < MAX_NAMES) names.add(name);
+  if (names.size < MAX_NAMES && name.length <= MAX_NAME_BYTES) names.add(name);
   return true;
+}
+
+/** Whether the block has what only the head of a request has. */
+export function isHead({ seen }: HeadReading): boolean {
+  return (seen & PSEUDO) !== 0;
 }
 
 /** The head, at the end of its block. */
@@ -118,7 +124,7 @@ export function finishHead(reading: HeadReading): RequestHead | HeadFault {
 
 /** The same of trailers, of which nothing is used. */
 export function finishTrailers(reading: HeadReading): HeadFault | undefined {
-  return finish(reading, (reading.seen & PSEUDO) === 0);
+  return finish(reading, !isHead(reading));
 }
 
 function finish(reading: HeadReading, isComplete: boolean): HeadFault | undefined {

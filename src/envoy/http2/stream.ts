@@ -38,6 +38,7 @@ export interface Stream {
   /** Header block that ends the answer, behind what waits. */
   trailers: Buffer | undefined;
   closed: (() => void) | undefined;
+  /** There was no room for some of the answer, and now all of it is written. */
   drained: (() => void) | undefined;
 }
 
@@ -45,14 +46,16 @@ const TABLE_SIZE_0 = Buffer.of(0x20);
 
 export function sendHead(stream: Stream, block: Buffer, isEnd: boolean): void {
   if (stream.isOver || stream.hasAnswered) return;
-  const { connection } = stream;
-  const { output } = connection;
+  writeBlock(stream, block, isEnd ? FLAG.END_STREAM : 0);
+  stream.connection.output.flushSoon();
+  if (isEnd) answered(stream);
+}
+
+function writeBlock({ connection, id }: Stream, block: Buffer, flags: number): void {
   // The other side waits for a word about the table that it made smaller (RFC 7541 §4.2): we use none of it.
   const told = connection.mustTellTableSize ? Buffer.concat([TABLE_SIZE_0, block]) : block;
   connection.mustTellTableSize = false;
-  output.frame(FRAME.HEADERS, FLAG.END_HEADERS | (isEnd ? FLAG.END_STREAM : 0), stream.id, told);
-  output.flushSoon();
-  if (isEnd) answered(stream);
+  connection.output.frame(FRAME.HEADERS, FLAG.END_HEADERS | flags, id, told);
 }
 
 /** Bytes of the answer's body: written as far as the other side has room for them. */
@@ -74,10 +77,16 @@ export function isWaiting(stream: Stream): boolean {
   return stream.waiting !== undefined && stream.waiting.length > 0;
 }
 
-/** Writes what waits, as far as there is room. To be called whenever there is more. */
-export function sendWaiting(stream: Stream): void {
+/** To be called whenever there is more room. Tells who has more to send once nothing waits. */
+export function sendOn(stream: Stream): void {
+  if (!isWaiting(stream)) return;
+  sendWaiting(stream);
+  if (!isWaiting(stream) && !stream.hasAnswered) stream.drained?.();
+}
+
+/** Writes what waits, as far as there is room. */
+function sendWaiting(stream: Stream): void {
   const { connection } = stream;
-  const waited = isWaiting(stream);
   while (isWaiting(stream)) {
     const [first] = stream.waiting ?? [];
     const bytes = Math.min(first?.length ?? 0, connection.sendWindow, stream.sendWindow, MAX_FRAME_BYTES);
@@ -89,11 +98,9 @@ export function sendWaiting(stream: Stream): void {
     else stream.waiting?.splice(0, 1, first.subarray(bytes));
   }
   connection.output.flushSoon();
-  if (isWaiting(stream)) return;
-  if (stream.trailers !== undefined) {
-    connection.output.frame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.END_STREAM, stream.id, stream.trailers);
-    answered(stream);
-  } else if (waited) stream.drained?.();
+  if (isWaiting(stream) || stream.trailers === undefined) return;
+  writeBlock(stream, stream.trailers, FLAG.END_STREAM);
+  answered(stream);
 }
 
 function answered(stream: Stream): void {

@@ -1,0 +1,235 @@
+import type { Socket } from "node:net";
+import { connect } from "node:net";
+import {
+  FLAG,
+  FRAME,
+  FRAME_HEAD_BYTES,
+  frameOf,
+  PREFACE,
+  settingsPayload,
+} from "../../src/envoy/http2/frames.ts";
+import { headerBlock } from "../../src/envoy/http2/header-block.ts";
+import { createHpackDecoder } from "../../src/envoy/http2/hpack.ts";
+import { CHECK_PATH, frame as grpcFrame } from "./grpc-client.ts";
+
+export interface SeenFrame {
+  readonly type: number;
+  readonly flags: number;
+  readonly streamId: number;
+  readonly payload: Buffer;
+}
+
+/** A connection on which a test says frame by frame what it likes. */
+export interface FrameConnection {
+  readonly socket: Socket;
+  /** Resolves when the bytes are on their way. */
+  send(...bytes: readonly Uint8Array[]): Promise<void>;
+  /** All that the server has said. */
+  readonly frames: readonly SeenFrame[];
+  /** The same, a line for each frame; an answer is one line, where it ends. */
+  readonly lines: readonly string[];
+  /** Waits for a line like this, or the end of the connection. */
+  until(line: string | RegExp): Promise<void>;
+  /** Waits until what was seen is enough, or the connection ends. */
+  untilSeen(isEnough: () => boolean): Promise<void>;
+  readonly closed: Promise<void>;
+}
+
+export type Fields = readonly (readonly [name: string, value: string])[];
+
+/** The head of a Check. */
+export const HEAD: Fields = [
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", CHECK_PATH],
+  [":authority", "latchkey"],
+  ["content-type", "application/grpc"],
+  ["te", "trailers"],
+];
+
+export const SETTINGS = frameOf(FRAME.SETTINGS, 0, 0, Buffer.alloc(0));
+export const OPENING = Buffer.concat([PREFACE, SETTINGS]);
+
+export function settings(...values: readonly (readonly [id: number, value: number])[]): Buffer {
+  return frameOf(FRAME.SETTINGS, 0, 0, settingsPayload(values));
+}
+
+export function headers(streamId: number, fields: Fields = HEAD, flags: number = FLAG.END_HEADERS): Buffer {
+  return frameOf(FRAME.HEADERS, flags, streamId, headerBlock(fields));
+}
+
+export function data(streamId: number, bytes: Uint8Array, flags = 0): Buffer {
+  return frameOf(FRAME.DATA, flags, streamId, bytes);
+}
+
+/** A message as gRPC frames it, and the end of its call. */
+export function lastMessage(streamId: number, text: string): Buffer {
+  return data(streamId, grpcFrame(Buffer.from(text)), FLAG.END_STREAM);
+}
+
+/** A whole Check. */
+export function checkOf(streamId: number, text: string): Buffer {
+  return Buffer.concat([headers(streamId), lastMessage(streamId, text)]);
+}
+
+/** RFC 9113 §7. */
+const ERROR_NAMES = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+];
+
+/** Opens a connection to `host:port`; says nothing yet, not even the preface. */
+export async function connectFrames(address: string): Promise<FrameConnection> {
+  const socket = connect({ host: "127.0.0.1", port: Number(address.split(":").at(-1)), noDelay: true });
+  const frames: SeenFrame[] = [];
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  const tell = createTeller();
+  let rest = Buffer.alloc(0);
+  socket.on("data", (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    for (let seen = cutFrame(rest); seen !== undefined; seen = cutFrame(rest)) {
+      rest = rest.subarray(FRAME_HEAD_BYTES + seen.payload.length);
+      frames.push(seen);
+      const line = tell(seen);
+      if (line !== undefined) lines.push(line);
+    }
+    for (const look of waiting) look();
+  });
+  socket.on("error", () => undefined);
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  const untilSeen = async (isEnough: () => boolean) => {
+    if (isEnough()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      if (isEnough()) resolve();
+    };
+    waiting.add(look);
+    await Promise.race([promise, closed]);
+    waiting.delete(look);
+  };
+  await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+  return {
+    socket,
+    frames,
+    lines,
+    closed,
+    untilSeen,
+    until: (wanted) =>
+      untilSeen(() =>
+        lines.some((line) => (typeof wanted === "string" ? line === wanted : wanted.test(line))),
+      ),
+    send: (...bytes) => new Promise((resolve) => socket.write(Buffer.concat(bytes), () => resolve())),
+  };
+}
+
+function cutFrame(bytes: Buffer): SeenFrame | undefined {
+  if (bytes.length < FRAME_HEAD_BYTES) return undefined;
+  const end = FRAME_HEAD_BYTES + bytes.readUIntBE(0, 3);
+  if (bytes.length < end) return undefined;
+  const payload = Buffer.from(bytes.subarray(FRAME_HEAD_BYTES, end));
+  return { type: bytes.readUInt8(3), flags: bytes.readUInt8(4), streamId: bytes.readUInt32BE(5), payload };
+}
+
+interface Answer {
+  readonly fields: Map<string, string>;
+  readonly body: Buffer[];
+}
+
+/** Puts frames in words. */
+function createTeller(): (frame: SeenFrame) => string | undefined {
+  const hpack = createHpackDecoder();
+  const answers = new Map<number, Answer>();
+  return ({ type, flags, streamId, payload }) => {
+    const ack = (flags & FLAG.ACK) === 0 ? "" : " ACK";
+    const errorAt = (at: number) => ERROR_NAMES[payload.readUInt32BE(at)];
+    switch (type) {
+      case FRAME.SETTINGS:
+        return `SETTINGS${ack}`;
+      case FRAME.PING:
+        return `PING${ack} ${payload.toString("hex")}`;
+      case FRAME.WINDOW_UPDATE:
+        return `WINDOW_UPDATE ${streamId} ${payload.readUInt32BE(0)}`;
+      case FRAME.GOAWAY:
+        return `GOAWAY ${payload.readUInt32BE(0)} ${errorAt(4)}`;
+      case FRAME.RST_STREAM:
+        return `RST_STREAM ${streamId} ${errorAt(0)}`;
+    }
+    const answer = answers.get(streamId) ?? { fields: new Map<string, string>(), body: [] };
+    answers.set(streamId, answer);
+    if (type === FRAME.DATA) answer.body.push(payload);
+    else hpack.decode(payload, (name, value) => answer.fields.set(name, value));
+    return (flags & FLAG.END_STREAM) === 0 ? undefined : `${streamId} ${answerLine(answer)}`;
+  };
+}
+
+function answerLine(answer: Answer): string {
+  const body = Buffer.concat(answer.body);
+  const [http, grpc] = [answer.fields.get(":status"), answer.fields.get("grpc-status")];
+  if (http !== "200" || grpc !== "0") return `refused: ${http}, ${grpc}`;
+  const message = body.subarray(5);
+  if (!body.equals(grpcFrame(message))) return `answered by no message: ${body.toString("hex")}`;
+  return `answered: ${message.length > 100 ? `${message.length} bytes` : message.toString("latin1")}`;
+}
+
+/** A frame with padding behind its content, which says that there is so much of it. */
+export function padded(
+  type: number,
+  streamId: number,
+  content: Uint8Array,
+  padding: number,
+  flags = 0,
+  told = padding,
+): Buffer {
+  const payload = Buffer.concat([Buffer.of(told), content, Buffer.alloc(padding)]);
+  return frameOf(type, flags | FLAG.PADDED, streamId, payload);
+}
+
+/** Answers with the message itself, and later what says so. */
+export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {
+  const answer = message ?? Buffer.from("denied");
+  if (!Buffer.from(answer).toString("latin1").startsWith("later")) return answer;
+  return new Promise((resolve) => setImmediate(() => resolve(answer)));
+}
+
+/** What every connection hears first, and again with each of its SETTINGS. */
+const GREETING = new Set(["SETTINGS", "SETTINGS ACK", "WINDOW_UPDATE 0 16711681"]);
+const LAST_STREAM_ID = 20_001;
+export const SERVED = `${LAST_STREAM_ID} answered: later last`;
+
+/** How a connection ends that has broken a rule. */
+export function ended(code: string, lastStreamId = 0): string[] {
+  return [`GOAWAY ${lastStreamId} ${code}`, "closed"];
+}
+
+/**
+ * What a door that echoes says to these bytes behind a good opening; then it is asked for one more call, which it serves
+ * (SERVED) unless the connection has ended ("closed").
+ */
+export function outcomeOf(address: string, ...bytes: readonly Uint8Array[]): Promise<string[]> {
+  return outcomeOfRaw(address, OPENING, ...bytes, checkOf(LAST_STREAM_ID, "later last"));
+}
+
+/** The same of bytes that bring their own opening, and of no call behind them. */
+export async function outcomeOfRaw(address: string, ...bytes: readonly Uint8Array[]): Promise<string[]> {
+  const connection = await connectFrames(address);
+  let isClosed = false;
+  void connection.closed.then(() => {
+    isClosed = true;
+  });
+  await connection.send(...bytes);
+  await connection.until(SERVED);
+  await (connection.lines.includes(SERVED) ? undefined : connection.closed);
+  connection.socket.destroy();
+  return [...connection.lines.filter((line) => !GREETING.has(line)), ...(isClosed ? ["closed"] : [])];
+}

@@ -195,13 +195,6 @@ export function padded(
   return frameOf(type, flags | FLAG.PADDED, streamId, payload);
 }
 
-/** Answers with the message itself, and later what says so. */
-export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {
-  const answer = message ?? Buffer.from("denied");
-  if (!Buffer.from(answer).toString("latin1").startsWith("later")) return answer;
-  return new Promise((resolve) => setImmediate(() => resolve(answer)));
-}
-
 /** What every connection hears first, and again with each of its SETTINGS. */
 const GREETING = new Set(["SETTINGS", "SETTINGS ACK", "WINDOW_UPDATE 0 16711681"]);
 const LAST_STREAM_ID = 20_001;
@@ -232,4 +225,35 @@ export async function outcomeOfRaw(address: string, ...bytes: readonly Uint8Arra
   await (connection.lines.includes(SERVED) ? undefined : connection.closed);
   connection.socket.destroy();
   return [...connection.lines.filter((line) => !GREETING.has(line)), ...(isClosed ? ["closed"] : [])];
+}
+
+/** A header block in several frames, cut at these places. */
+export function inPieces(streamId: number, block: Buffer, cuts: readonly number[], flags = 0): Buffer {
+  const ends = [...cuts, block.length];
+  const frames = ends.map((end, index) => {
+    const piece = block.subarray(ends[index - 1] ?? 0, end);
+    const isLast = index === cuts.length ? FLAG.END_HEADERS : 0;
+    return index === 0
+      ? frameOf(FRAME.HEADERS, flags | isLast, streamId, piece)
+      : frameOf(FRAME.CONTINUATION, isLast, streamId, piece);
+  });
+  return Buffer.concat(frames);
+}
+
+/** A head of a Check with so many fields, that counts so many bytes (RFC 9113 §6.5.2). */
+export function headOf(fields: number, listBytes: number): Fields {
+  const names = Array.from(
+    { length: fields - HEAD.length },
+    (_, index) => `x-${String(index).padStart(118, "0")}`,
+  );
+  const bytes = (all: Fields) => all.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+  let left = listBytes - bytes(HEAD) - bytes(names.map((name) => [name, ""]));
+  return [
+    ...HEAD,
+    ...names.map((name): [string, string] => {
+      const length = Math.min(left, 126);
+      left -= length;
+      return [name, "v".repeat(length)];
+    }),
+  ];
 }

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { echoDoor } from "../../../test/support/echo-door.ts";
 import {
   checkOf,
   connectFrames,
   data,
-  echo,
   ended,
   headers,
   lastMessage,
@@ -15,25 +15,9 @@ import {
   SETTINGS,
   settings,
 } from "../../../test/support/http2-frames.ts";
-import type { EnvoyServer } from "../server.ts";
-import { startEnvoyServer } from "../server.ts";
 import { FLAG, FRAME, frameOf, numbers, PREFACE, SETTING } from "./frames.ts";
 
-let server: EnvoyServer;
-const faults: unknown[] = [];
-
-beforeAll(async () => {
-  server = await startEnvoyServer({
-    listen: "127.0.0.1:0",
-    check: echo,
-    faulted: (error) => faults.push(error),
-  });
-});
-
-afterAll(async () => {
-  await server.close(0);
-  expect(faults).toEqual([]);
-});
+const door = echoDoor();
 
 const NOTHING = Buffer.alloc(0);
 const OPEN = headers(1);
@@ -65,11 +49,11 @@ test.each<Case>([
   ],
   ["a good opening", Buffer.concat([OPENING, LAST]), [SERVED]],
 ])("§3.4: %s", async (_what, bytes, outcome) => {
-  expect(await outcomeOfRaw(server.address, bytes)).toEqual(outcome);
+  expect(await outcomeOfRaw(door.address(), bytes)).toEqual(outcome);
 });
 
 test("§3.4: the server begins with SETTINGS, before it has heard anything, and acknowledges those that come", async () => {
-  const connection = await connectFrames(server.address);
+  const connection = await connectFrames(door.address());
   await connection.until(/^WINDOW_UPDATE/);
   expect(connection.lines).toEqual(["SETTINGS", "WINDOW_UPDATE 0 16711681"]);
   const [greeting] = connection.frames;
@@ -81,7 +65,7 @@ test("§3.4: the server begins with SETTINGS, before it has heard anything, and 
 });
 
 test("§3.4: a preface that is cut off ends with its connection", async () => {
-  const connection = await connectFrames(server.address);
+  const connection = await connectFrames(door.address());
   await connection.send(PREFACE.subarray(0, 10));
   connection.socket.end();
   await connection.closed;
@@ -368,11 +352,11 @@ const CASES: readonly Case[] = [
 ];
 
 test.each(CASES)("%s", async (_what, bytes, outcome) => {
-  expect(await outcomeOf(server.address, bytes)).toEqual(outcome);
+  expect(await outcomeOf(door.address(), bytes)).toEqual(outcome);
 });
 
 test("§6.5.3: each SETTINGS is acknowledged once, and no acknowledgement is", async () => {
-  const connection = await connectFrames(server.address);
+  const connection = await connectFrames(door.address());
   await connection.send(OPENING, SETTINGS, frameOf(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING), SETTINGS, LAST);
   await connection.until(SERVED);
   expect(connection.lines.filter((line) => line === "SETTINGS ACK")).toHaveLength(3);

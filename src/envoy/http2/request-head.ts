@@ -31,6 +31,8 @@ const MAX_FIELDS = 64;
 const MAX_NAMES = 256;
 const MAX_NAME_BYTES = 64;
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** RFC 9113 §8.2.1. */
+const WRONG_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 /** Of one connection of HTTP/1 (RFC 9113 §8.2.2). */
 const OF_A_CONNECTION = new Set([
   "connection",
@@ -77,6 +79,9 @@ function emptyHead(): RequestHead {
 export function readField(reading: HeadReading, name: string, value: string): void {
   reading.bytes += name.length + value.length + FIELD_BYTES;
   reading.fields++;
+  // It is refused for that, whatever else comes: a byte of the block can stand for a field of kilobytes.
+  if (isTooLarge(reading)) return;
+  if (WRONG_VALUE.test(value)) reading.isMalformed = true;
   const what = SINGLE.get(name);
   if (what === undefined) {
     reading.seen |= REGULAR;
@@ -88,6 +93,10 @@ export function readField(reading: HeadReading, name: string, value: string): vo
     reading.isMalformed = true;
   reading.seen |= isPseudo ? what : what | REGULAR;
   keep(reading, what, value);
+}
+
+function isTooLarge({ bytes, fields }: HeadReading): boolean {
+  return bytes > MAX_HEAD_BYTES || fields > MAX_FIELDS;
 }
 
 function keep(reading: HeadReading, what: number, value: string): void {
@@ -128,11 +137,11 @@ export function finishTrailers(reading: HeadReading): HeadFault | undefined {
 }
 
 function finish(reading: HeadReading, isComplete: boolean): HeadFault | undefined {
-  const isTooLarge = reading.bytes > MAX_HEAD_BYTES || reading.fields > MAX_FIELDS;
+  const tooLarge = isTooLarge(reading);
   const isWellFormed = isComplete && !reading.isMalformed;
   reading.head = emptyHead();
   reading.seen = reading.bytes = reading.fields = 0;
   reading.isMalformed = false;
-  if (isTooLarge) return "too_large";
+  if (tooLarge) return "too_large";
   return isWellFormed ? undefined : "malformed";
 }

@@ -1,0 +1,327 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { echo } from "../../../test/support/echo-door.ts";
+import { frame as grpcFrame } from "../../../test/support/grpc-client.ts";
+import type { FrameConnection } from "../../../test/support/http2-frames.ts";
+import {
+  checkOf,
+  connectFrames,
+  data,
+  HEAD,
+  headers,
+  lastMessage,
+  OPENING,
+  SETTINGS,
+  settings,
+} from "../../../test/support/http2-frames.ts";
+import type { EnvoyServer } from "../server.ts";
+import { startEnvoyServer } from "../server.ts";
+import { FLAG, FRAME, frameOf, numbers, SETTING } from "./frames.ts";
+
+let server: EnvoyServer;
+let connection: FrameConnection;
+const faults: unknown[] = [];
+/** Answers whoever asked to wait. */
+let answerAll: () => void;
+
+beforeEach(async () => {
+  const held = Promise.withResolvers<void>();
+  answerAll = held.resolve;
+  server = await startEnvoyServer({
+    listen: "127.0.0.1:0",
+    check: (message) => {
+      const answer = echo(message);
+      return Buffer.from(message ?? "").toString() === "held" ? held.promise.then(() => answer) : answer;
+    },
+    faulted: (error) => faults.push(error),
+  });
+  connection = await connectFrames(server.address);
+});
+
+afterEach(async () => {
+  connection.socket.destroy();
+  answerAll();
+  await server.close(0);
+  expect(faults).toEqual([]);
+});
+
+const WINDOW = SETTING.INITIAL_WINDOW_SIZE;
+const NOTHING = Buffer.alloc(0);
+const PING = frameOf(FRAME.PING, 0, 0, Buffer.alloc(8));
+const PONG = "PING ACK 0000000000000000";
+const RESET = frameOf(FRAME.RST_STREAM, 0, 1, numbers(8));
+
+function widen(streamId: number, more: number): Buffer {
+  return frameOf(FRAME.WINDOW_UPDATE, 0, streamId, numbers(more));
+}
+
+/** What came of a call's answer, and in which frames. */
+function dataOf(streamId: number): Buffer[] {
+  return connection.frames
+    .filter((seen) => seen.streamId === streamId && seen.type === FRAME.DATA)
+    .map(({ payload }) => payload);
+}
+
+function bytesOf(streamId: number): number {
+  return dataOf(streamId).reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Until the server has taken all that was sent. */
+async function settle(): Promise<void> {
+  const before = connection.lines.filter((line) => line === PONG).length;
+  await connection.send(PING);
+  await connection.untilSeen(() => connection.lines.filter((line) => line === PONG).length > before);
+}
+
+/** A Check whose message comes in several frames, never more than there is room for. */
+async function sendLarge(streamId: number, text: string): Promise<void> {
+  const message = grpcFrame(Buffer.from(text));
+  await connection.send(headers(streamId));
+  let room = 65_535;
+  for (let at = 0; at < message.length; at += 16_384) {
+    const piece = message.subarray(at, at + 16_384);
+    if (room < piece.length) {
+      const seen = connection.lines.length;
+      await connection.untilSeen(() =>
+        connection.lines.slice(seen).some((line) => line.startsWith(`WINDOW_UPDATE ${streamId} `)),
+      );
+      room = 65_535;
+    }
+    room -= piece.length;
+    await connection.send(data(streamId, piece, at + 16_384 >= message.length ? FLAG.END_STREAM : 0));
+  }
+}
+
+test("§4.2: an answer of 200 KiB comes in frames of 16,384 bytes at most, whatever larger ones the caller takes", async () => {
+  await connection.send(
+    OPENING,
+    settings([WINDOW, 2 ** 31 - 1], [SETTING.MAX_FRAME_SIZE, 2 ** 24 - 1]),
+    widen(0, 2 ** 30),
+  );
+  const text = Array.from({ length: 20_480 }, (_, index) => String(index).padStart(10, ".")).join("");
+  await sendLarge(1, text);
+  await connection.until(/^1 /);
+  expect(Buffer.concat(dataOf(1))).toEqual(grpcFrame(Buffer.from(text)));
+  expect(Math.max(...dataOf(1).map(({ length }) => length))).toBe(16_384);
+});
+
+const TEXT = "exactly these bytes, in this order, and then the trailers";
+const MESSAGE = grpcFrame(Buffer.from(TEXT));
+const ANSWERED = `1 answered: ${TEXT}`;
+
+test.each([
+  ["WINDOW_UPDATE", 1, (bytes: number) => widen(1, bytes)],
+  ["WINDOW_UPDATE", 7, (bytes: number) => widen(1, bytes)],
+  ["SETTINGS", 1, (_bytes: number, total: number) => settings([WINDOW, total])],
+  ["SETTINGS", 7, (_bytes: number, total: number) => settings([WINDOW, total])],
+])(
+  "§6.9.2: a window of 0 that %s opens by %i bytes at a time lets exactly those through",
+  async (_by, step, open) => {
+    await connection.send(OPENING, settings([WINDOW, 0]), checkOf(1, TEXT));
+    await settle();
+    expect([bytesOf(1), connection.lines.includes(ANSWERED)]).toEqual([0, false]);
+    for (let total = step; total < MESSAGE.length; total += step) {
+      await connection.send(open(step, total));
+      await settle();
+      expect(Buffer.concat(dataOf(1))).toEqual(MESSAGE.subarray(0, total));
+      expect(connection.lines).not.toContain(ANSWERED);
+    }
+    await connection.send(open(step, MESSAGE.length));
+    await connection.until(ANSWERED);
+  },
+);
+
+test("§6.9.2: SETTINGS may make windows smaller than what has been sent: below zero, they first have to be made up", async () => {
+  await connection.send(OPENING, settings([WINDOW, 20]), checkOf(1, TEXT));
+  await settle();
+  await connection.send(settings([WINDOW, 5]), widen(1, 15));
+  await settle();
+  expect(bytesOf(1)).toBe(20);
+  await connection.send(widen(1, 1));
+  await settle();
+  expect(bytesOf(1)).toBe(21);
+  await connection.send(settings([WINDOW, 0], [WINDOW, 1000]));
+  await connection.until(ANSWERED);
+});
+
+test("§6.5.3: what a larger window lets through comes behind the acknowledgement of its SETTINGS", async () => {
+  await connection.send(OPENING, settings([WINDOW, 0]), checkOf(1, TEXT));
+  await settle();
+  const before = connection.frames.length;
+  await connection.send(settings([WINDOW, 1000]));
+  await connection.until(ANSWERED);
+  expect(connection.frames.slice(before).map(({ type }) => type)).toEqual([
+    FRAME.SETTINGS,
+    FRAME.DATA,
+    FRAME.HEADERS,
+  ]);
+});
+
+test("§6.9: the window of the connection is shared: who waits gets what another leaves, and all is answered in the end", async () => {
+  await connection.send(OPENING, settings([WINDOW, 2 ** 31 - 1]));
+  await sendLarge(1, "a".repeat(60_000));
+  await sendLarge(3, "b".repeat(60_000));
+  await connection.until("1 answered: 60000 bytes");
+  await settle();
+  expect(bytesOf(3)).toBe(65_535 - 60_005);
+  await connection.send(checkOf(5, "small"), widen(0, 60_005 - (65_535 - 60_005)));
+  await connection.until("3 answered: 60000 bytes");
+  expect(connection.lines).not.toContain("5 answered: small");
+  await connection.send(widen(0, 10));
+  await connection.until("5 answered: small");
+});
+
+test.each([
+  ["", 0],
+  [", of which padding is a part,", 255],
+])("§6.9.1: more than its window%s is a fault of that call alone", async (_what, padding) => {
+  const piece = frameOf(
+    FRAME.DATA,
+    FLAG.PADDED,
+    1,
+    Buffer.concat([Buffer.of(padding), Buffer.alloc(16_383)]),
+  );
+  // A call that is refused at its head gets no more room: a body that is taken would.
+  const answered = [headers(1, HEAD.with(4, ["content-type", "text/html"]))];
+  await connection.send(OPENING, ...answered, piece, piece, piece, piece, checkOf(3, "next"));
+  await connection.until("3 answered: next");
+  expect(connection.lines.slice(3)).toEqual([
+    "1 refused: 415, undefined",
+    "RST_STREAM 1 FLOW_CONTROL_ERROR",
+    "3 answered: next",
+  ]);
+});
+
+test("§6.9.1: the connection's window never closes: all DATA are made up for, of calls that are over as well", async () => {
+  const piece = data(1, Buffer.alloc(16_384));
+  await connection.send(OPENING, checkOf(1, "hello"));
+  // 24 MiB, of which none is for anybody.
+  for (let i = 0; i < 96; i++) await connection.send(...Array.from({ length: 16 }, () => piece));
+  await connection.send(checkOf(3, "next"));
+  await connection.until("3 answered: next");
+  const told = connection.lines.flatMap((line) => /^WINDOW_UPDATE 0 (\d+)/.exec(line)?.[1] ?? []).map(Number);
+  const room = 65_535 + told.reduce((sum, more) => sum + more, 0) - 96 * 16 * 16_384 - 2 * 15;
+  expect(room).toBeGreaterThan(8 * 1024 * 1024 - 1);
+  expect(room).toBeLessThanOrEqual(16 * 1024 * 1024);
+});
+
+test("RFC 7541 §4.2: once the caller has made its table smaller, the next block begins with a size of 0", async () => {
+  const firstBytes = (streamId: number) =>
+    connection.frames
+      .filter((seen) => seen.type === FRAME.HEADERS && seen.streamId === streamId)
+      .map(({ payload }) => payload[0] === 0x20);
+  await connection.send(OPENING, checkOf(1, "before"));
+  await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 0]), checkOf(3, "after"), checkOf(5, "again"));
+  await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 100]), headers(7, HEAD.slice(0, 4)));
+  await connection.until(/^7 refused/);
+  expect([1, 3, 5, 7].map(firstBytes)).toEqual([[false, false], [true, false], [false, false], [true]]);
+});
+
+test("RFC 7541 §4.2: the next block may be trailers that waited", async () => {
+  await connection.send(OPENING, settings([WINDOW, 10]), checkOf(1, TEXT));
+  await settle();
+  await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 0]), widen(1, 1000), checkOf(3, "next"));
+  await connection.until("3 answered: next");
+  const blocks = connection.frames.filter(({ type }) => type === FRAME.HEADERS);
+  expect(blocks.map(({ streamId, payload }) => [streamId, payload[0] === 0x20])).toEqual([
+    [1, false],
+    [1, true],
+    [3, false],
+    [3, false],
+  ]);
+});
+
+const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const TALK = headers(1, HEAD.with(2, [":path", REFLECTION]));
+/** ServerReflectionRequest.list_services */
+const QUESTION = grpcFrame(Buffer.from([0x3a, 1, 0x78]));
+
+test("thousands of questions in one frame are all answered, one after the other", async () => {
+  const questions = Buffer.concat(Array.from({ length: 2000 }, () => QUESTION));
+  await connection.send(OPENING, settings([WINDOW, 2 ** 31 - 1]), widen(0, 2 ** 30), TALK);
+  await connection.send(data(1, questions, FLAG.END_STREAM));
+  await connection.until(/^1 /);
+  expect(dataOf(1)).toHaveLength(2000);
+});
+
+test("§6.9: who asks on while an answer waits hears of the next one once there is room", async () => {
+  await connection.send(OPENING, settings([WINDOW, 10]), TALK, data(1, Buffer.concat([QUESTION, QUESTION])));
+  await settle();
+  expect(bytesOf(1)).toBe(10);
+  await connection.send(widen(1, 10_000), data(1, QUESTION, FLAG.END_STREAM));
+  await connection.until(/^1 /);
+  expect(bytesOf(1) % 3).toBe(0);
+  expect(connection.lines.at(-1)).toMatch(/^1 answered by no message: 00/);
+});
+
+test.each([
+  [
+    "that the caller sends",
+    (id: number) => Buffer.concat([headers(id), frameOf(FRAME.RST_STREAM, 0, id, numbers(8))]),
+  ],
+  [
+    "that it makes us send",
+    (id: number) => Buffer.concat([headers(id), frameOf(FRAME.WINDOW_UPDATE, 0, id, numbers(0))]),
+  ],
+  ["of calls that are malformed", (id: number) => headers(id, [])],
+  ["of one call over and over", (id: number) => (id === 1 ? checkOf(1, "hello") : RESET)],
+])("§10.5: thousands of resets at once end the connection: %s", async (_what, one) => {
+  await connection.send(
+    OPENING,
+    ...Array.from({ length: 1500 }, (_, index) => one(2 * index + 1)),
+    checkOf(9001, "next"),
+  );
+  await connection.until("9001 answered: next");
+  expect(connection.lines).toContain("9001 answered: next");
+  await connection.send(...Array.from({ length: 3000 }, (_, index) => one(2 * index + 9003)));
+  await connection.closed;
+  expect(connection.lines.at(-1)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/);
+});
+
+test("§6.8: a door that closes says so, hears what is on its way, and closes with the last call", async () => {
+  await connection.send(OPENING, checkOf(1, "held"), headers(3));
+  await settle();
+  const closed = server.close(60_000);
+  await connection.until(/^PING 0/);
+  expect(connection.lines.slice(4)).toEqual([`GOAWAY ${2 ** 31 - 1} NO_ERROR`, "PING 0000000000000000"]);
+  await connection.send(checkOf(5, "on its way"), frameOf(FRAME.PING, FLAG.ACK, 0, Buffer.alloc(8)));
+  await connection.until(/^GOAWAY 5/);
+  expect(connection.lines.slice(6)).toEqual(["5 answered: on its way", "GOAWAY 5 NO_ERROR"]);
+  await connection.send(checkOf(7, "too late"), lastMessage(3, "open"));
+  await connection.until("3 answered: open");
+  expect(connection.lines.slice(8)).toEqual([
+    "RST_STREAM 7 REFUSED_STREAM",
+    "RST_STREAM 7 STREAM_CLOSED",
+    "3 answered: open",
+  ]);
+  answerAll();
+  await connection.closed;
+  expect(connection.lines.slice(11)).toEqual(["1 answered: held"]);
+  await closed;
+});
+
+test("§6.8: the last GOAWAY of a door that closes tells of no higher call than the one before", async () => {
+  await connection.send(OPENING, checkOf(1, "held"));
+  await settle();
+  const closed = server.close(60_000);
+  await connection.until(/^GOAWAY 1 /);
+  await connection.send(headers(3), data(0, NOTHING));
+  await connection.closed;
+  expect(connection.lines.filter((line) => line.startsWith("GOAWAY"))).toEqual([
+    `GOAWAY ${2 ** 31 - 1} NO_ERROR`,
+    "GOAWAY 1 NO_ERROR",
+    "GOAWAY 1 PROTOCOL_ERROR",
+  ]);
+  await closed;
+});
+
+test("a door that closes does not wait for callers that have nothing open, nor for ones that never spoke", async () => {
+  const silent = await connectFrames(server.address);
+  await connection.send(OPENING, SETTINGS);
+  await server.close(60_000);
+  await Promise.all([silent.closed, connection.closed]);
+  expect(silent.lines.slice(2)).toEqual([
+    `GOAWAY ${2 ** 31 - 1} NO_ERROR`,
+    "PING 0000000000000000",
+    "GOAWAY 0 NO_ERROR",
+  ]);
+});

@@ -19,6 +19,12 @@ const GO_PROGRAMS = {
   },
   /** What people ask gRPC servers with. */
   grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
+  /** What breaks the rules of HTTP/2 one by one; the newest that Go's module proxy gives. */
+  h2spec: {
+    module: "github.com/summerwind/h2spec/cmd/h2spec",
+    version: "v2.2.1+incompatible",
+    built: "h2spec",
+  },
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
 const GRPCIO = "1.85.1";

@@ -88,9 +88,13 @@ const ERROR_NAMES = [
   "ENHANCE_YOUR_CALM",
 ];
 
-/** Opens a connection to `host:port`; says nothing yet, not even the preface. */
+/** Opens a connection to `127.0.0.1:port` or `unix:/path`; says nothing yet, not even the preface. */
 export async function connectFrames(address: string): Promise<FrameConnection> {
-  const socket = connect({ host: "127.0.0.1", port: Number(address.split(":").at(-1)), noDelay: true });
+  const [kind, place] = address.split(":");
+  const socket =
+    kind === "unix"
+      ? connect({ path: place ?? "" })
+      : connect({ host: "127.0.0.1", port: Number(place), noDelay: true });
   const frames: SeenFrame[] = [];
   const lines: string[] = [];
   const waiting = new Set<() => void>();

@@ -338,16 +338,14 @@ test("§6.8: a door that closes says so, hears what is on its way, and closes wi
   await connection.send(checkOf(5, "on its way"), frameOf(FRAME.PING, FLAG.ACK, 0, Buffer.alloc(8)));
   await connection.until(/^GOAWAY 5/);
   expect(connection.lines.slice(6)).toEqual(["5 answered: on its way", "GOAWAY 5 NO_ERROR"]);
-  await connection.send(checkOf(7, "too late"), lastMessage(3, "open"));
+  // However many are too late: their caller hears in GOAWAY that they were not taken.
+  const late = Array.from({ length: 3000 }, (_, index) => checkOf(2 * index + 7, "too late"));
+  await connection.send(...late, lastMessage(3, "open"));
   await connection.until("3 answered: open");
-  expect(connection.lines.slice(8)).toEqual([
-    "RST_STREAM 7 REFUSED_STREAM",
-    "RST_STREAM 7 STREAM_CLOSED",
-    "3 answered: open",
-  ]);
+  expect(connection.lines.slice(8)).toEqual(["3 answered: open"]);
   answerAll();
   await connection.closed;
-  expect(connection.lines.slice(11)).toEqual(["1 answered: held"]);
+  expect(connection.lines.slice(9)).toEqual(["1 answered: held"]);
   await closed;
 });
 

@@ -88,8 +88,8 @@ function takeCall(connection: Connection, streamId: number, isEndStream: boolean
   const { streams, ports, reading } = connection;
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
-  if (connection.isEnding || streams.size >= ports.maxStreams)
-    return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
+  if (isPassedOver(connection, streamId)) return undefined;
+  if (streams.size >= ports.maxStreams) return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
   if (typeof head === "string") return resetStream(connection, streamId, FAULT_CODE[head]);
   if (isEndStream && (head.contentLength ?? 0) !== 0)
     return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
@@ -99,6 +99,11 @@ function takeCall(connection: Connection, streamId: number, isEndStream: boolean
   ports.called(stream, head);
   if (isEndStream) takePiece(stream, NOTHING, true);
   return undefined;
+}
+
+/** A call that is later than those that our GOAWAY tells of: its caller knows that it was not taken (RFC 9113 §6.8). */
+function isPassedOver({ isEnding, lastTakenId }: Connection, streamId: number): boolean {
+  return isEnding && streamId > lastTakenId;
 }
 
 function newStream(connection: Connection, id: number, bytesToCome: number | undefined): Stream {
@@ -129,6 +134,7 @@ function takeTrailers(connection: Connection, streamId: number, isEndStream: boo
   // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
   if (stream === undefined && isHead(connection.reading)) return ERROR_CODE.PROTOCOL_ERROR;
   const fault = finishTrailers(connection.reading);
+  if (isPassedOver(connection, streamId)) return undefined;
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
   if (fault !== undefined) return resetStream(connection, streamId, FAULT_CODE[fault]);
@@ -146,6 +152,7 @@ export function takeData(connection: Connection, frame: Frame): ErrorCode | unde
   // Padding counts as well (RFC 9113 §6.1).
   const size = frame.to - frame.from;
   countData(connection, size);
+  if (isPassedOver(connection, streamId)) return undefined;
   const stream = connection.streams.get(streamId);
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { startChild } from "../scripts/child.ts";
 import { parseJson } from "../scripts/latchkey-process.ts";
 import { registerKey } from "../test/support/keys.ts";
+import { readMetrics } from "../test/support/metrics.ts";
 import type { TestedRedis } from "../test/support/redis.ts";
 import { startRedis } from "../test/support/redis.ts";
 import type { Answering } from "./candidates/candidate.ts";
@@ -50,12 +51,33 @@ export async function footprint(_redis: TestedRedis, { keys, requests, patient }
       ["bytes in Redis for each registered key", only(perKeyInRedis)],
       ["Redis commands for 100 Checks of one key, heartbeat and all", only((100 * commands) / requests)],
       ["of these, Checks a second", only(requestsPerSecond)],
+      ["calls of the embedded store for 100 Checks of one key", only(await embeddedCalls(requests))],
     ]);
     return section("footprint", "What it takes", "start to ready, ms", rows);
   } finally {
     await latchkey.stop();
     await redis.stop();
   }
+}
+
+/** Of an instance without Redis, for 100 Checks, upkeep and all. */
+async function embeddedCalls(requests: number): Promise<number> {
+  const latchkey = await startVariant({ name: "Latchkey without Redis" });
+  try {
+    const [hot = ""] = await signTokens(1);
+    await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    const before = await storeCalls(latchkey);
+    await loadChecks(latchkey.grpc, checkOf(hot), requests);
+    return (100 * ((await storeCalls(latchkey)) - before)) / requests;
+  } finally {
+    await latchkey.stop();
+  }
+}
+
+async function storeCalls({ ops = "" }: Answering): Promise<number> {
+  const series = [...(await readMetrics(ops))];
+  const counts = series.filter(([name]) => name.startsWith("latchkey_store_command_duration_seconds_count"));
+  return counts.reduce((sum, [, count]) => sum + count, 0);
 }
 
 async function register({ http = "" }: Answering, count: number): Promise<void> {

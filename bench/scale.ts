@@ -13,7 +13,7 @@ export interface Scale {
 
 export const FULL: Scale = {
   rounds: 5,
-  requests: 40_000,
+  requests: 150_000,
   seconds: 3,
   keys: 100_000,
   registeredKeys: 1_000_000,

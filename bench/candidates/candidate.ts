@@ -16,6 +16,7 @@ export interface Answering {
   readonly grpc: string;
   readonly pid: number;
   readonly http?: string;
+  readonly ops?: string;
   stop(): Promise<unknown>;
 }
 

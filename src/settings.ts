@@ -37,7 +37,7 @@ export const SETTINGS = {
   },
   GRPC_SERVER: {
     meaning:
-      "what serves gRPC: Latchkey's own on Node's HTTP/2 (`http2`), or `grpc-js`, by which a Check costs half as much again",
+      "what serves gRPC: an HTTP/2 of Latchkey's own (`http2`), or `grpc-js`, by which a Check costs four times as much: to turn to, should ours ever be in doubt",
     default: "http2",
     schema: z.enum(["http2", "grpc-js"]),
   },

@@ -43,11 +43,19 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
   const connections = createConnections({ nowMs, called, faulted, maxStreams: MAX_CONCURRENT_CALLS });
   const server = openServer(options.tls, connections.add);
   server.maxConnections = MAX_CONNECTIONS;
+  const sockets = new Set<Socket>();
+  // Those that are still shaking hands for TLS as well.
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
   const port = await listening(server, options.listen);
   return {
     port,
     async close(graceMs) {
-      const late = setTimeout(connections.destroy, graceMs);
+      const late = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
       await connections.announceEnd();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       connections.end();

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { Agent, request as httpsRequest } from "node:https";
+import { connect } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeAll, expect, test } from "vitest";
@@ -174,3 +175,17 @@ test.each(doors)(
     expect(await door.ask({ ca: ca.cert, cert: stranger.cert, key: stranger.key })).toBe("refused");
   },
 );
+
+test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
+  const server = await startEnvoyServer({
+    listen: "127.0.0.1:0",
+    check: () => new Uint8Array(),
+    tls: shown(first),
+  });
+  const mute = connect({ host: "127.0.0.1", port: portOf(server.address) });
+  mute.on("error", () => undefined);
+  await once(mute, "connect");
+  const ended = once(mute, "close");
+  await server.close(50);
+  await ended;
+});

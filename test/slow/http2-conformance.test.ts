@@ -109,7 +109,7 @@ async function answering(): Promise<{ readonly port: number; readonly faults: re
   const server = createServer({ noDelay: true }, connections.add);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
-    connections.destroy();
+    connections.end();
     connections.close();
     server.close();
   });

@@ -38,6 +38,8 @@ export interface Connection {
   /** A header block that goes on in the next frame: nothing else may come before that (RFC 9113 §6.10). */
   block: OpenBlock | undefined;
   sendWindow: number;
+  /** That window was shut and is open again: calls may wait for it. */
+  hasNewRoom: boolean;
   receiveWindow: number;
   /** What each new call begins with. */
   firstSendWindow: number;
@@ -59,7 +61,7 @@ export interface OpenBlock {
 }
 
 /**
- * Calls that may end by a reset, whoever's: many at once, for Envoy resets a Check whose client has gone, but not
+ * Calls that may end by a reset, whoever's, and SETTINGS that may come: many at once, for Envoy resets a Check whose client has gone, but not
  * thousands a second (CVE-2023-44487, CVE-2025-8671).
  */
 interface ResetBudget {
@@ -88,6 +90,7 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     lastTakenId: 0,
     block: undefined,
     sendWindow: FIRST_WINDOW_BYTES,
+    hasNewRoom: false,
     receiveWindow: CONNECTION_WINDOW_BYTES,
     firstSendWindow: FIRST_WINDOW_BYTES,
     mustTellTableSize: false,

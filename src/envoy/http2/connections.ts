@@ -16,9 +16,8 @@ export interface Connections {
   add(socket: Socket): void;
   /** Tells callers to go elsewhere, while calls that are on their way are still served; resolves when they have heard it. */
   announceEnd(): Promise<void>;
-  /** Takes no new call; each connection closes with its last one. */
+  /** Takes no new call; each connection closes with its last one, also one that is opened after this. */
   end(): void;
-  destroy(): void;
   /** Ends what it does by the clock. */
   close(): void;
 }
@@ -27,6 +26,7 @@ export function createConnections(ports: ConnectionPorts): Connections {
   /** Those that have not answered the last ping. */
   const silent = new Set<Connection>();
   const open = new Set<Connection>();
+  let isEnding = false;
   const pings = setInterval(() => {
     for (const connection of silent) connection.socket.destroy();
     silent.clear();
@@ -50,6 +50,7 @@ export function createConnections(ports: ConnectionPorts): Connections {
         open.delete(connection);
         silent.delete(connection);
       });
+      if (isEnding) endConnection(connection);
     },
     async announceEnd() {
       clearInterval(pings);
@@ -61,10 +62,8 @@ export function createConnections(ports: ConnectionPorts): Connections {
       );
     },
     end() {
+      isEnding = true;
       for (const connection of open) endConnection(connection);
-    },
-    destroy() {
-      for (const { socket } of open) socket.destroy();
     },
     close() {
       clearInterval(pings);

@@ -19,6 +19,8 @@ export interface Room {
 
 /** Frames of some sixty answers. A buffer is filled once and never written again: the socket may still send from it. */
 const BUFFER_BYTES = 64 * 1024;
+/** Connections that say little are many. */
+const FIRST_BUFFER_BYTES = 1024;
 
 export function createOutput(socket: Socket): Output {
   let buffer = Buffer.alloc(0);
@@ -34,7 +36,9 @@ export function createOutput(socket: Socket): Output {
   const room = (bytes: number): Room => {
     if (end + bytes > buffer.length) {
       flush();
-      buffer = Buffer.allocUnsafeSlow(Math.max(bytes, BUFFER_BYTES));
+      buffer = Buffer.allocUnsafeSlow(
+        Math.max(bytes, buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES),
+      );
       [sent, end] = [0, 0];
     }
     end += bytes;

@@ -315,6 +315,7 @@ test.each([
     (id: number) => Buffer.concat([headers(id), frameOf(FRAME.WINDOW_UPDATE, 0, id, numbers(0))]),
   ],
   ["of calls that are malformed", (id: number) => headers(id, [])],
+  ["of settings, each of which would move the windows of all calls", () => SETTINGS],
   ["of one call over and over", (id: number) => (id === 1 ? checkOf(1, "hello") : RESET)],
 ])("§10.5: thousands of resets at once end the connection: %s", async (_what, one) => {
   await connection.send(

@@ -75,6 +75,8 @@ function takeSettings(
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isAck) return undefined;
+  // Each may move the windows of all calls (CVE-2019-9515).
+  if (connection.isGreeted && !mayReset(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
   connection.isGreeted = true;
   const { firstSendWindow } = connection;
   for (let at = from; at < to; at += 6) {
@@ -113,6 +115,16 @@ function moveWindows({ streams, output }: Connection, more: number): ErrorCode |
   return undefined;
 }
 
+/** Once for all that came together: a caller that gives room byte by byte does not have all calls looked at each time. */
+export function useNewRoom(connection: Connection): void {
+  if (!connection.hasNewRoom || connection.isOver) return;
+  connection.hasNewRoom = false;
+  for (const stream of connection.streams.values()) {
+    if (connection.sendWindow <= 0) break;
+    sendOn(stream);
+  }
+}
+
 function takePing(
   connection: Connection,
   { streamId, flags, bytes, from, to }: Frame,
@@ -142,8 +154,8 @@ function takeWindowUpdate(
   if (streamId === 0 ? more === 0 : isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   if (streamId === 0) {
     if (connection.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
+    if (connection.sendWindow <= 0) connection.hasNewRoom = true;
     connection.sendWindow += more;
-    for (const stream of connection.streams.values()) sendOn(stream);
     return undefined;
   }
   const stream = connection.streams.get(streamId);

@@ -3,6 +3,7 @@ import type { Connection, ConnectionPorts } from "./connection.ts";
 import { CONNECTION_WINDOW_BYTES, createConnection } from "./connection.ts";
 import { createFrameSplitter } from "./frame-splitter.ts";
 import { FIRST_WINDOW_BYTES, FRAME, numbers, SETTING, settingsPayload } from "./frames.ts";
+import { useNewRoom } from "./receive.ts";
 import { MAX_HEAD_BYTES } from "./request-head.ts";
 import { forget } from "./stream.ts";
 
@@ -18,6 +19,7 @@ export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection 
   socket.on("data", (chunk: Buffer) => {
     try {
       take(chunk);
+      useNewRoom(connection);
       output.flush();
     } catch (error) {
       ports.faulted(error);

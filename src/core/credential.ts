@@ -1,4 +1,3 @@
-import { remembering } from "./remembering.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
@@ -35,7 +34,7 @@ export function presentedCredential(request: Presentable, sources: readonly Cred
     for (const line of linesOf(request, source)) {
       if (line.trim() === "") continue;
       lines++;
-      found = source === "authorization" ? readAuthorization(line) : fromToken(line, source);
+      found = source === "authorization" ? fromAuthorization(line) : fromToken(line, source);
     }
   }
   return lines > 1 ? AMBIGUOUS : found;
@@ -112,9 +111,6 @@ function decoded(text: string): string {
     return UNREADABLE;
   }
 }
-
-/** Most requests come with one of few keys, and always in the same line. */
-const readAuthorization = remembering(1024, fromAuthorization);
 
 /** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */
 function fromAuthorization(line: string): Presented {

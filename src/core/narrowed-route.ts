@@ -14,6 +14,18 @@ export function narrowedRoute(route: Route, extensions: ReadonlyMap<string, stri
   if (scopes === undefined && cost === undefined) return route;
   if (cost !== undefined && !COST.test(cost)) return undefined;
   if (scopes !== undefined && !SCOPES.test(scopes)) return undefined;
+  const known = narrowed.get(route) ?? new Map<string, Route>();
+  const asked = `${scopes ?? "-"},${cost ?? "-"}`;
+  const made = known.get(asked) ?? narrow(route, scopes, cost);
+  if (known.size < MAX_NARROWED) narrowed.set(route, known.set(asked, made));
+  return made;
+}
+
+/** The same one each time, for much is kept for each route; of few, since they stand in a configuration. */
+const narrowed = new WeakMap<Route, Map<string, Route>>();
+const MAX_NARROWED = 100;
+
+function narrow(route: Route, scopes: string | undefined, cost: string | undefined): Route {
   return {
     ...route,
     public: route.public && scopes === undefined,

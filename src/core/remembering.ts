@@ -29,10 +29,11 @@ export function remembering<Result>(
 /** From a few characters, the last ones above all: keys, paths and names differ there. */
 function placeOf(text: string): number {
   const end = text.length;
+  if (end < 3) return end;
   return (
     (end * 31 + text.charCodeAt(end - 1)) * 31 +
     text.charCodeAt(end - 2) * 17 +
-    text.charCodeAt(end - 5) * 7 +
+    text.charCodeAt((end * 3) >> 2) * 7 +
     text.charCodeAt(end >> 1)
   );
 }

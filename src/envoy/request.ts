@@ -37,7 +37,7 @@ export function toAuthRequest(
   const grpc = isGrpc(headers);
   const { method, scheme } = http;
   const host = readHost(http.host);
-  const path = method === "" ? NO_METHOD : READ_PATH[pathParams](http.path);
+  const path = method === "" ? NO_METHOD : readPath(http.path, pathParams);
   if (!path.ok) {
     const [rawPath = ""] = http.path.split("?", 1);
     return {
@@ -72,6 +72,14 @@ function thumbprintOf(encoded: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What is kept of it has no query, in which there may be a key. */
+function readPath(target: string, pathParams: PathParams): PathResult {
+  const mark = target.indexOf("?");
+  if (mark === -1) return READ_PATH[pathParams](target);
+  const known = READ_PATH[pathParams](target.slice(0, mark));
+  return known.ok ? { ok: true, value: { ...known.value, query: target.slice(mark + 1) } } : known;
 }
 
 /** Exactly the content types for which Envoy turns a refusal into a grpc-status. */

@@ -8,7 +8,6 @@ import { isKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
-import { remembering } from "../core/remembering.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
@@ -46,9 +45,6 @@ const claimsSchema = z.strictObject({
 
 const INVALID: Verification = { ok: false, reason: "credential_invalid" };
 
-/** Tokens whose digest is at hand: the few that most requests come with. */
-const HOT_TOKENS = 1024;
-
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
   /** Verified tokens kept; one that is not used goes first. */
@@ -71,7 +67,7 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {
-      const id = digestOf(token);
+      const id = hash("sha256", token, "base64url");
       const known = cache.get(id);
       options.observe?.(known === undefined ? "miss" : "hit");
       if (known !== undefined) {
@@ -90,9 +86,6 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
     },
   };
 }
-
-/** A key that is used a thousand times a second is not hashed as often. */
-const digestOf = remembering(HOT_TOKENS, (token) => hash("sha256", token, "base64url"));
 
 /** Lists of scopes that are shared at a time; a hundred thousand keys have a handful. */
 const MAX_SHARED_LISTS = 1000;

@@ -11,7 +11,7 @@ export interface Health {
   /** Tells the status now and after each change. Gives what ends that. */
   watch(service: string, watcher: HealthWatcher): () => void;
   setServing(serving: boolean): void;
-  /** Ends every watch: an open one would hold the server's shutdown up. */
+  /** Ends every watch, also one that begins after this: an open one would hold the server's shutdown up. */
   close(): void;
 }
 
@@ -24,6 +24,7 @@ export interface HealthWatcher {
 export function createHealth(): Health {
   const watches = new Set<{ readonly service: string; readonly watcher: HealthWatcher }>();
   let serving = false;
+  let closed = false;
   const current = (service: string): ServingStatus => {
     if (!SERVICES.includes(service)) return SERVING_STATUS.SERVICE_UNKNOWN;
     return serving ? SERVING_STATUS.SERVING : SERVING_STATUS.NOT_SERVING;
@@ -34,6 +35,7 @@ export function createHealth(): Health {
       const watch = { service, watcher };
       watches.add(watch);
       watcher.tell(current(service));
+      if (closed) watcher.end();
       return () => void watches.delete(watch);
     },
     setServing(value) {
@@ -42,6 +44,7 @@ export function createHealth(): Health {
       for (const { service, watcher } of watches) watcher.tell(current(service));
     },
     close() {
+      closed = true;
       for (const { watcher } of watches) watcher.end();
       watches.clear();
     },

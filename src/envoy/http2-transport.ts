@@ -33,7 +33,6 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
     const startMs = nowMs();
     stream.endMs = startMs + MAX_CALL_MS;
     if (typeof timeLeftMs !== "number") return refuse(stream, timeLeftMs);
-    stream.deadlineMs = startMs + timeLeftMs;
     stream.endMs = startMs + Math.min(timeLeftMs, MAX_CALL_MS);
     const begin = methods.get(head.path);
     if (begin === undefined) refuse(stream, UNKNOWN_METHOD);
@@ -50,14 +49,16 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
     socket.on("close", () => sockets.delete(socket));
   });
   const port = await listening(server, options.listen);
+  server.on("error", faulted);
   return {
     port,
     async close(graceMs) {
       const late = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);
-      await connections.announceEnd();
+      // Who goes elsewhere at the word of it must not come back here.
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      await connections.announceEnd();
       connections.end();
       await closed;
       clearTimeout(late);
@@ -95,6 +96,8 @@ function openServer(tls: DoorTls | undefined, connected: (socket: Socket) => voi
       ...(asked && { ca: next.clientCa }),
     });
   });
+  // Node only tells of a handshake that fails, or takes too long.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("close", stop);
   return server;
 }

@@ -40,7 +40,7 @@ type Method = (received: Received, stream: Stream) => void;
 function checkMethod({ check, nowMs }: MethodPorts): Method {
   return (received, stream) => {
     const message = received.kind === "message" ? received.message : undefined;
-    const answer = check(message, stream.deadlineMs - nowMs());
+    const answer = check(message, stream.endMs - nowMs());
     if (answer instanceof Promise) void answer.then((settled) => answerRpc(stream, settled));
     else answerRpc(stream, answer);
   };

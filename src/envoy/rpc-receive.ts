@@ -4,7 +4,8 @@ import { FRAME_HEAD_BYTES, OVERSIZED, readFrame } from "./rpc-frame.ts";
 import { MAX_MESSAGE_BYTES } from "./transport.ts";
 
 const MAX_BYTES = MAX_MESSAGE_BYTES + FRAME_HEAD_BYTES;
-/** What all callers together may have half-sent: beyond it a message counts as too long. */
+/** What one connection may have half-sent, and all together: beyond it a message counts as too long. */
+const MAX_CONNECTION_BYTES = 4 * 1024 * 1024;
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 
@@ -15,6 +16,7 @@ export function createReceiver(maxHeldBytes = MAX_HELD_BYTES): ReceiveUnary {
   let heldBytes = 0;
   const release = (stream: Stream) => {
     heldBytes -= stream.bodyBytes;
+    stream.connection.heldBytes -= stream.bodyBytes;
     stream.bodyBytes = 0;
     stream.body = undefined;
   };
@@ -22,7 +24,8 @@ export function createReceiver(maxHeldBytes = MAX_HELD_BYTES): ReceiveUnary {
     // A message usually comes in one piece, which is then taken as it is.
     if (isLast && stream.bodyBytes === 0) return received(readFrame(piece, MAX_MESSAGE_BYTES), stream);
     const size = stream.bodyBytes + piece.length;
-    if (size > MAX_BYTES || heldBytes + piece.length > maxHeldBytes) {
+    const held = stream.connection.heldBytes + piece.length;
+    if (size > MAX_BYTES || held > MAX_CONNECTION_BYTES || heldBytes + piece.length > maxHeldBytes) {
       release(stream);
       stream.receive = undefined;
       return received(OVERSIZED, stream);
@@ -30,6 +33,7 @@ export function createReceiver(maxHeldBytes = MAX_HELD_BYTES): ReceiveUnary {
     stream.body = appended(stream.body ?? NOTHING, stream.bodyBytes, piece);
     stream.bodyBytes = size;
     heldBytes += piece.length;
+    stream.connection.heldBytes = held;
     stream.closed = () => release(stream);
     if (!isLast) return;
     const whole = readFrame(stream.body.subarray(0, size), MAX_MESSAGE_BYTES);

@@ -10,18 +10,24 @@ import { addAnswer, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
 /** A question is a name; nothing longer is waited for. */
 const MAX_QUESTION_BYTES = 4096;
 
+const MAX_UNTAKEN_BYTES = 256 * 1024;
+
 const NO_QUESTION: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the message does not decode" };
 
 /** A call of questions and answers, as many as its caller likes: none is answered before the last answer is taken. */
 export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): void {
   let held: Buffer = Buffer.alloc(0);
+  /** What came while it was not listened to. */
+  let pieces: Buffer[] = [];
   let begun = false;
   const begin = () => {
     if (!begun) beginAnswers(stream);
     begun = true;
   };
   const goOn = () => {
-    while (held.length >= FRAME_HEAD_BYTES && !isWaiting(stream) && !stream.isOver) {
+    held = Buffer.concat([held, ...pieces]);
+    pieces = [];
+    while (held.length >= FRAME_HEAD_BYTES && !isBehind(stream) && !stream.isOver) {
       const end = FRAME_HEAD_BYTES + held.readUInt32BE(1);
       const known = held[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_QUESTION_BYTES;
       if (known && held.length < end) break;
@@ -35,7 +41,7 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
       begin();
       addAnswer(stream, said);
     }
-    stream.isPaused = isWaiting(stream);
+    stream.isPaused = isBehind(stream);
     if (stream.isPaused) return;
     if (!stream.hasAsked) return giveRoom(stream);
     begin();
@@ -43,9 +49,14 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
   };
   stream.drained = goOn;
   stream.receive = (_stream, piece) => {
-    held = Buffer.concat([held, piece]);
-    goOn();
+    pieces.push(Buffer.from(piece));
+    if (!stream.isPaused) goOn();
   };
+}
+
+/** Whether answers wait for its caller, here or on the way out. */
+function isBehind(stream: Stream): boolean {
+  return isWaiting(stream) || stream.connection.socket.writableLength > MAX_UNTAKEN_BYTES;
 }
 
 function answered(answer: (question: Buffer) => Uint8Array, question: Buffer): Uint8Array | undefined {

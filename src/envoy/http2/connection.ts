@@ -31,6 +31,7 @@ export interface Connection {
   /** Calls that are not over. */
   readonly streams: Map<number, Stream>;
   readonly resets: ResetBudget;
+  readonly openedMs: number;
   /** The highest that its caller has opened. */
   lastStreamId: number;
   /** The highest of them that was taken: what GOAWAY tells, and must never tell a higher one than before (RFC 9113 §6.8). */
@@ -38,6 +39,10 @@ export interface Connection {
   /** A header block that goes on in the next frame: nothing else may come before that (RFC 9113 §6.10). */
   block: OpenBlock | undefined;
   sendWindow: number;
+  /** Bytes of calls that have not come whole, where their receivers keep them. */
+  heldBytes: number;
+  /** Bytes of answers for which there is no room yet. */
+  waitingBytes: number;
   /** That window was shut and is open again: calls may wait for it. */
   hasNewRoom: boolean;
   receiveWindow: number;
@@ -61,16 +66,17 @@ export interface OpenBlock {
 }
 
 /**
- * Calls that may end by a reset, whoever's, and SETTINGS that may come: many at once, for Envoy resets a Check whose client has gone, but not
- * thousands a second (CVE-2023-44487, CVE-2025-8671).
+ * Open calls that may end by a reset, whoever's, and SETTINGS that may come. They are many, for Envoy resets a Check whose
+ * client has gone, and with its connection other clients' Checks would end; but not as many as can be sent
+ * (CVE-2023-44487, CVE-2025-8671, CVE-2019-9515).
  */
 interface ResetBudget {
   left: number;
   sinceMs: number;
 }
 
-const RESET_BURST = 2000;
-const RESETS_A_SECOND = 500;
+const RESET_BURST = 10_000;
+const RESETS_A_SECOND = 5000;
 
 /** Room for the bodies of all calls together; each call has RFC 9113's 65,535 bytes at a time. */
 export const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
@@ -86,10 +92,13 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     field: (name, value) => readField(reading, name, value),
     streams: new Map(),
     resets: { left: RESET_BURST, sinceMs: ports.nowMs() },
+    openedMs: ports.nowMs(),
     lastStreamId: 0,
     lastTakenId: 0,
     block: undefined,
     sendWindow: FIRST_WINDOW_BYTES,
+    heldBytes: 0,
+    waitingBytes: 0,
     hasNewRoom: false,
     receiveWindow: CONNECTION_WINDOW_BYTES,
     firstSendWindow: FIRST_WINDOW_BYTES,

@@ -5,8 +5,10 @@ import { ERROR_CODE } from "./frames.ts";
 import { serveSocket } from "./serve-socket.ts";
 import { cutOff } from "./stream.ts";
 
-/** A connection that answers no ping for so long is dead, or never spoke HTTP/2. */
+/** A connection that answers no ping for so long is dead. */
 const PING_EVERY_MS = 30_000;
+/** One that says nothing of HTTP/2 for so long never will. */
+const GREETED_WITHIN_MS = 5000;
 const SWEEP_EVERY_MS = 1000;
 /** Callers hear that the door closes before it does: a round trip, or this when one is slow. */
 const NOTICE_WITHIN_MS = 100;
@@ -37,8 +39,10 @@ export function createConnections(ports: ConnectionPorts): Connections {
   }, PING_EVERY_MS);
   const sweep = setInterval(() => {
     const nowMs = ports.nowMs();
-    for (const { streams } of open)
+    for (const { streams, isGreeted, openedMs, socket } of open) {
+      if (!isGreeted && nowMs - openedMs > GREETED_WITHIN_MS) socket.destroy();
       for (const stream of streams.values()) if (stream.endMs <= nowMs) cutOff(stream, ERROR_CODE.CANCEL);
+    }
   }, SWEEP_EVERY_MS);
   pings.unref();
   sweep.unref();

@@ -119,7 +119,6 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
     hasAnswered: false,
     isOver: false,
     endMs: Number.POSITIVE_INFINITY,
-    deadlineMs: Number.POSITIVE_INFINITY,
     body: undefined,
     bodyBytes: 0,
     waiting: undefined,
@@ -181,6 +180,7 @@ function fitsContentLength(stream: Stream, size: number, isLast: boolean): boole
 }
 
 function takePiece(stream: Stream, piece: Buffer, isLast: boolean): void {
+  if (piece.length === 0 && !isLast) return;
   stream.hasAsked = isLast;
   stream.receive?.(stream, piece, isLast);
   if (!isLast) giveRoom(stream);

@@ -63,7 +63,9 @@ function takeReset(connection: Connection, { streamId, from, to }: Frame): Error
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   const stream = connection.streams.get(streamId);
-  if (stream !== undefined) forget(stream);
+  // One that was answered has cost no more for it.
+  if (stream === undefined) return undefined;
+  forget(stream);
   return mayReset(connection) ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
 }
 

@@ -27,7 +27,10 @@ export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection 
     }
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
   });
-  socket.on("drain", () => socket.resume());
+  socket.on("drain", () => {
+    socket.resume();
+    for (const stream of connection.streams.values()) stream.drained?.();
+  });
   // A connection that breaks is its caller's loss: the answers find nobody.
   socket.on("error", () => undefined);
   socket.on("close", () => {

@@ -1,7 +1,15 @@
 import type { Connection } from "./connection.ts";
 import { closeIfDone } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
-import { FLAG, FRAME, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, numbers, writeFrameHead } from "./frames.ts";
+import {
+  ERROR_CODE,
+  FLAG,
+  FRAME,
+  FRAME_HEAD_BYTES,
+  MAX_FRAME_BYTES,
+  numbers,
+  writeFrameHead,
+} from "./frames.ts";
 
 /** Takes what comes of a call's body, piece by piece. */
 export type Receive = (stream: Stream, piece: Buffer, isLast: boolean) => void;
@@ -28,8 +36,6 @@ export interface Stream {
   isOver: boolean;
   /** By the clock of the connection: then it is cut off. */
   endMs: number;
-  /** By the same clock: until then its caller waits. */
-  deadlineMs: number;
   /** What has come of its body, where the receiver keeps it until there is all: so many bytes, in a buffer that may be larger. */
   body: Buffer | undefined;
   bodyBytes: number;
@@ -38,10 +44,12 @@ export interface Stream {
   /** Header block that ends the answer, behind what waits. */
   trailers: Buffer | undefined;
   closed: (() => void) | undefined;
-  /** There was no room for some of the answer, and now all of it is written. */
+  /** All that was written of the answer is on its way, so that there may be more of it. */
   drained: (() => void) | undefined;
 }
 
+/** Answers of all calls of a connection, as long as their caller gives them no room. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 const TABLE_SIZE_0 = Buffer.of(0x20);
 
 export function sendHead(stream: Stream, block: Buffer, isEnd: boolean): void {
@@ -61,9 +69,12 @@ function writeBlock({ connection, id }: Stream, block: Buffer, flags: number): v
 /** Bytes of the answer's body: written as far as the other side has room for them. */
 export function sendData(stream: Stream, bytes: Buffer): void {
   if (stream.isOver || stream.hasAnswered) return;
+  const { connection } = stream;
   stream.waiting ??= [];
   stream.waiting.push(bytes);
+  connection.waitingBytes += bytes.length;
   sendWaiting(stream);
+  if (connection.waitingBytes > MAX_WAITING_BYTES) cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
 }
 
 /** Ends the answer, once all of its body is written. */
@@ -94,6 +105,7 @@ function sendWaiting(stream: Stream): void {
     connection.output.frame(FRAME.DATA, 0, stream.id, first.subarray(0, bytes));
     connection.sendWindow -= bytes;
     stream.sendWindow -= bytes;
+    connection.waitingBytes -= bytes;
     if (bytes === first.length) stream.waiting?.shift();
     else stream.waiting?.splice(0, 1, first.subarray(bytes));
   }
@@ -158,6 +170,7 @@ export function forget(stream: Stream): void {
   if (stream.isOver) return;
   stream.isOver = true;
   stream.receive = undefined;
+  for (const { length } of stream.waiting ?? []) stream.connection.waitingBytes -= length;
   stream.waiting = undefined;
   stream.connection.streams.delete(stream.id);
   stream.closed?.();

@@ -1,7 +1,6 @@
 import { chmodSync } from "node:fs";
 import type { DoorTls } from "../core/ports.ts";
 import type { Check } from "./check.ts";
-import { startGrpcJsTransport } from "./grpc-js-transport.ts";
 import { createHealth } from "./health.ts";
 import { startHttp2Transport } from "./http2-transport.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
@@ -33,7 +32,11 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
   const health = createHealth();
   const socketPath = listen.startsWith("unix:") ? listen.slice("unix:".length) : undefined;
   if (socketPath !== undefined) await removeStaleSocket(socketPath);
-  const start = options.transport === "grpc-js" ? startGrpcJsTransport : startHttp2Transport;
+  // Loaded only where it is asked for.
+  const start =
+    options.transport === "grpc-js"
+      ? (await import("./grpc-js-transport.ts")).startGrpcJsTransport
+      : startHttp2Transport;
   const transport = await start({ ...options, health }).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`the gRPC door cannot listen on ${listen}: ${why}`, { cause: error });

@@ -30,7 +30,7 @@ type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
 
 /** What one instance hears of all others. */
 export interface RevocationFeed {
-  /** Reads once, for up to half a second; rejects when Redis does not answer. The first read loads a snapshot. */
+  /** Reads once, for up to `blockMs` while there is nothing; rejects when Redis does not answer. The first read loads a snapshot, and waits for nothing. */
   read(): Promise<void>;
   /** Milliseconds since the last answered read was sent; infinite before the first. */
   stalenessMs(): number;
@@ -53,8 +53,11 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
     entriesOf(
       await reading.command("XREAD", "COUNT", READ_COUNT, ...block, "STREAMS", names.feed, position.streamId),
     );
-  const readOn = async (position: FeedPosition): Promise<FeedPosition> => {
-    const entries = await readFrom(position, ["BLOCK", options.blockMs]);
+  const readOn = async (
+    position: FeedPosition,
+    block: readonly (string | number)[],
+  ): Promise<FeedPosition> => {
+    const entries = await readFrom(position, block);
     const contiguous = take(position, entries, options);
     const [head, replicationId] = await Promise.all([
       reading.command("MGET", names.epoch, names.feedSequence),
@@ -77,9 +80,11 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
       const sentMs = monotonicMs();
       const connection = reading.connections();
       try {
-        if (at === undefined || by !== connection) at = await positions.find(at);
+        const known = by === connection ? at : undefined;
+        const position = known ?? (await positions.find(at));
         by = undefined;
-        at = await readOn(at);
+        // Right after a snapshot there is nothing to wait for: a start does not.
+        at = await readOn(position, known === undefined ? [] : ["BLOCK", options.blockMs]);
         if (reading.connections() === connection) by = connection;
         heardMs = sentMs;
         await positions.settle();

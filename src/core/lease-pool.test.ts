@@ -156,3 +156,29 @@ test("a bucket that nobody uses any more is not kept, and is asked for anew when
   expect(await take("b0")).toMatchObject({ ok: true });
   await close();
 });
+
+test("tokens that the store did not hear of are given back at the next sweep", async () => {
+  const clock = { nowMs: 1_000_000 };
+  const given: number[] = [];
+  let failures = 1;
+  const pool = createLeasePool({
+    store: {
+      async step(_bucketId, _limit, settlements, ask) {
+        if (ask !== undefined) return { grantedTokens: 10, waitUs: 0, othersOut: false };
+        if (failures-- > 0) throw new Error("away for a moment");
+        given.push(...settlements.map(({ unspentTokens }) => unspentTokens));
+        return { grantedTokens: 0, waitUs: 0, othersOut: false };
+      },
+    },
+    monotonicMs: () => clock.nowMs,
+    instanceId: "i",
+    maxBuckets: 100,
+    withoutStore: { take: () => expect.unreachable() },
+  });
+  await pool.take([{ bucketId: "b", limit: limitOf(100, 1, true) }], 1, 0);
+  for (let sweeps = 0; sweeps < 8; sweeps++) {
+    clock.nowMs += 50;
+    await pool.sweep();
+  }
+  expect(given).toEqual([9]);
+});

@@ -64,7 +64,8 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       const back: Promise<void>[] = [];
       for (const bucket of known.active()) {
         if (giveBackIdle(bucket.holder, nowMs)) back.push(traffic.sendBack(bucket));
-        if (isDormant(bucket.holder, nowMs)) known.rest(bucket);
+        // What is not heard has to be said again.
+        if (!bucket.isSendingBack && isDormant(bucket.holder, nowMs)) known.rest(bucket);
       }
       known.forgetUnused(nowMs);
       await Promise.all(back);
@@ -133,8 +134,15 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
 }
 
 function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedBucket {
-  const holder = createLeaseHolder(limit, nowMs);
-  return { bucketId, limit, holder, asking: undefined, movedMs: Number.NEGATIVE_INFINITY, active: false };
+  return {
+    bucketId,
+    limit,
+    holder: createLeaseHolder(limit, nowMs),
+    asking: undefined,
+    isSendingBack: false,
+    movedMs: Number.NEGATIVE_INFINITY,
+    active: false,
+  };
 }
 
 interface Attempt {

@@ -32,6 +32,8 @@ export interface SharedBucket {
   readonly holder: LeaseHolder;
   /** Resolves with whether an answer came, for all who wait for the one ask under way. */
   asking: Promise<boolean> | undefined;
+  /** The store is being told of leases that are done with. */
+  isSendingBack: boolean;
   /** When it last went to the end of those that are known, the one used last. */
   movedMs: number;
   /** To be looked after: it holds tokens, or waits for some. */
@@ -71,11 +73,13 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
       });
       return bucket.asking;
     },
-    async sendBack({ bucketId, limit, holder }) {
+    async sendBack(bucket) {
+      const { bucketId, limit, holder } = bucket;
       const ended = takeEnded(holder);
       if (ended.length === 0) return;
       const nowMs = monotonicMs();
       const settlements = ended.map((lease) => settlementOf(lease, nowMs));
+      bucket.isSendingBack = true;
       try {
         await store.step(bucketId, limit, settlements, undefined);
         ports.observe?.(
@@ -84,6 +88,8 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
         );
       } catch {
         keepEnded(holder, ended);
+      } finally {
+        bucket.isSendingBack = false;
       }
     },
   };

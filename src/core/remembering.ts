@@ -1,5 +1,5 @@
 /** Longer texts are worked out each time: what clients choose must not fill the memory. */
-const MAX_KEPT_CHARACTERS = 2048;
+const MAX_KEPT_CHARACTERS = 512;
 
 /**
  * A pure function of texts that come again and again, with the results of late ones. Each text has one of the places

@@ -46,6 +46,8 @@ type Known =
  */
 export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVerifier {
   const mayMiss = createMissBudget(options.monotonicMs);
+  /** Of its own: keys that are known must not keep others from being looked up at all. */
+  const mayLookAgain = createMissBudget(options.monotonicMs);
   const cache = createCache(options.cacheSize);
   const underWay = new Map<string, Promise<Verification>>();
   const lookUp = async (key: string, hashes: readonly string[], nowMs: number): Promise<Verification> => {
@@ -81,7 +83,7 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
       const [hash = ""] = hashes;
       const known = cache.get(hash);
       if (known !== undefined && "principal" in known) {
-        if (known.trust !== cache.trust() && !underWay.has(hash) && mayMiss()) begin(key, hashes, nowMs);
+        if (known.trust !== cache.trust() && !underWay.has(hash) && mayLookAgain()) begin(key, hashes, nowMs);
         return standing(known.principal, nowMs);
       }
       if (known !== undefined && known.unknownUntilMs > options.monotonicMs()) return INVALID;

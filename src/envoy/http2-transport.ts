@@ -27,7 +27,8 @@ const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: 
  */
 export async function startHttp2Transport(options: TransportOptions): Promise<Transport> {
   const nowMs = () => performance.now();
-  const methods = createMethods({ ...options, nowMs });
+  const { faulted = () => undefined } = options;
+  const methods = createMethods({ ...options, nowMs, faulted });
   const called = (stream: Stream, head: RequestHead) => {
     const timeLeftMs = readCall(head);
     const startMs = nowMs();
@@ -38,7 +39,6 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
     if (begin === undefined) refuse(stream, UNKNOWN_METHOD);
     else begin(stream);
   };
-  const { faulted = () => undefined } = options;
   const connections = createConnections({ nowMs, called, faulted, maxStreams: MAX_CONCURRENT_CALLS });
   const server = openServer(options.tls, connections.add);
   server.maxConnections = MAX_CONNECTIONS;

@@ -12,6 +12,7 @@ import type { TransportOptions } from "./transport.ts";
 
 export interface MethodPorts extends Pick<TransportOptions, "check" | "health"> {
   readonly nowMs: () => number;
+  readonly faulted: (error: unknown) => void;
 }
 
 /** Begins a call of one method. */
@@ -37,12 +38,17 @@ export function createMethods(ports: MethodPorts): ReadonlyMap<string, Begin> {
 type Method = (received: Received, stream: Stream) => void;
 
 /** A message that cannot be read is refused by a CheckResponse as well: Envoy may let a gRPC error through. */
-function checkMethod({ check, nowMs }: MethodPorts): Method {
+function checkMethod({ check, nowMs, faulted }: MethodPorts): Method {
   return (received, stream) => {
     const message = received.kind === "message" ? received.message : undefined;
     const answer = check(message, stream.endMs - nowMs());
-    if (answer instanceof Promise) void answer.then((settled) => answerRpc(stream, settled));
-    else answerRpc(stream, answer);
+    if (!(answer instanceof Promise)) return answerRpc(stream, answer);
+    answer
+      .then((settled) => answerRpc(stream, settled))
+      .catch((error: unknown) => {
+        faulted(error);
+        stream.connection.socket.destroy();
+      });
   };
 }
 

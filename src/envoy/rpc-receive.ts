@@ -5,7 +5,7 @@ import { MAX_MESSAGE_BYTES } from "./transport.ts";
 
 const MAX_BYTES = MAX_MESSAGE_BYTES + FRAME_HEAD_BYTES;
 /** What one connection may have half-sent, and all together: beyond it a message counts as too long. */
-const MAX_CONNECTION_BYTES = 4 * 1024 * 1024;
+export const MAX_CONNECTION_BYTES = 4 * 1024 * 1024;
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 

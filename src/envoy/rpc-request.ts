@@ -4,6 +4,8 @@ import { RPC_STATUS } from "./rpc-status.ts";
 
 const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:\s*;|$)/i;
 
+const NO_POST: HttpRefusal = { httpStatus: 405 };
+const NO_GRPC: HttpRefusal = { httpStatus: 415 };
 const COMPRESSION: RpcRefusal = {
   status: RPC_STATUS.UNIMPLEMENTED,
   message: "compressed messages are not taken",
@@ -30,8 +32,8 @@ export function readCall({
   encoding,
   timeout,
 }: RequestHead): number | RpcRefusal | HttpRefusal {
-  if (method !== "POST") return { httpStatus: 405 };
-  if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return { httpStatus: 415 };
+  if (method !== "POST") return NO_POST;
+  if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return NO_GRPC;
   if (encoding !== undefined && encoding !== "identity") return COMPRESSION;
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
   const [, amount = "", unit = ""] = TIMEOUT.exec(timeout) ?? [];

@@ -35,14 +35,20 @@ export function endAnswers(stream: Stream): void {
 
 /** Trailers only: one block of headers is the whole answer. */
 export function refuse(stream: Stream, why: RpcRefusal | HttpRefusal): void {
-  const block =
-    "httpStatus" in why
-      ? headerBlock([[":status", String(why.httpStatus)]])
-      : headerBlock([
-          ...ANSWER_FIELDS,
-          ["grpc-status", String(why.status)],
-          ["grpc-message", why.message],
-          ["grpc-accept-encoding", "identity"],
-        ]);
+  const block = refusals.get(why) ?? refusalBlock(why);
+  refusals.set(why, block);
   sendHead(stream, block, true);
+}
+
+/** There are a few, which are constant: whoever asks for nothing else is answered by what is there. */
+const refusals = new WeakMap<RpcRefusal | HttpRefusal, Buffer>();
+
+function refusalBlock(why: RpcRefusal | HttpRefusal): Buffer {
+  if ("httpStatus" in why) return headerBlock([[":status", String(why.httpStatus)]]);
+  return headerBlock([
+    ...ANSWER_FIELDS,
+    ["grpc-status", String(why.status)],
+    ["grpc-message", why.message],
+    ["grpc-accept-encoding", "identity"],
+  ]);
 }

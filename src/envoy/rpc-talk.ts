@@ -3,6 +3,7 @@ import { giveRoom } from "./http2/receive-call.ts";
 import type { Stream } from "./http2/stream.ts";
 import { cutOff, isWaiting } from "./http2/stream.ts";
 import { FRAME_HEAD_BYTES } from "./rpc-frame.ts";
+import { MAX_CONNECTION_BYTES } from "./rpc-receive.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 import { addAnswer, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
@@ -24,6 +25,13 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
     if (!begun) beginAnswers(stream);
     begun = true;
   };
+  let counted = 0;
+  /** Counts what is kept of it among what its connection has half-sent. */
+  const count = (bytes: number) => {
+    stream.connection.heldBytes += bytes - counted;
+    counted = bytes;
+  };
+  stream.closed = () => count(0);
   const goOn = () => {
     held = Buffer.concat([held, ...pieces]);
     pieces = [];
@@ -41,6 +49,7 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
       begin();
       addAnswer(stream, said);
     }
+    count(held.length);
     stream.isPaused = isBehind(stream);
     if (stream.isPaused) return;
     if (!stream.hasAsked) return giveRoom(stream);
@@ -50,7 +59,9 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
   stream.drained = goOn;
   stream.receive = (_stream, piece) => {
     pieces.push(Buffer.from(piece));
-    if (!stream.isPaused) goOn();
+    count(counted + piece.length);
+    if (stream.connection.heldBytes > MAX_CONNECTION_BYTES) cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+    else if (!stream.isPaused) goOn();
   };
 }
 

@@ -30,7 +30,8 @@ export interface Connection {
   readonly field: (name: string, value: string) => void;
   /** Calls that are not over. */
   readonly streams: Map<number, Stream>;
-  readonly resets: ResetBudget;
+  readonly resets: Budget;
+  readonly settings: Budget;
   readonly openedMs: number;
   /** The highest that its caller has opened. */
   lastStreamId: number;
@@ -65,18 +66,21 @@ export interface OpenBlock {
   bytes: number;
 }
 
-/**
- * Open calls that may end by a reset, whoever's, and SETTINGS that may come. They are many, for Envoy resets a Check whose
- * client has gone, and with its connection other clients' Checks would end; but not as many as can be sent
- * (CVE-2023-44487, CVE-2025-8671, CVE-2019-9515).
- */
-interface ResetBudget {
+/** What a caller may do so often at once, and then so often a second. */
+interface Budget {
+  readonly burst: number;
+  readonly perSecond: number;
   left: number;
   sinceMs: number;
 }
 
-const RESET_BURST = 10_000;
-const RESETS_A_SECOND = 5000;
+/**
+ * Open calls that may end by a reset, whoever's. They are many, for Envoy resets a Check whose client has gone, and with its
+ * connection other clients' Checks would end; but not as many as can be sent (CVE-2023-44487, CVE-2025-8671).
+ */
+const RESETS = { burst: 10_000, perSecond: 5000 };
+/** CVE-2019-9515. */
+const SETTINGS = { burst: 100, perSecond: 10 };
 
 /** Room for the bodies of all calls together; each call has RFC 9113's 65,535 bytes at a time. */
 export const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
@@ -91,7 +95,8 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     reading,
     field: (name, value) => readField(reading, name, value),
     streams: new Map(),
-    resets: { left: RESET_BURST, sinceMs: ports.nowMs() },
+    resets: { ...RESETS, left: RESETS.burst, sinceMs: ports.nowMs() },
+    settings: { ...SETTINGS, left: SETTINGS.burst, sinceMs: ports.nowMs() },
     openedMs: ports.nowMs(),
     lastStreamId: 0,
     lastTakenId: 0,
@@ -117,11 +122,20 @@ export function isIdle({ lastStreamId }: Connection, streamId: number): boolean 
 
 /** Whether one more call may end by a reset: else its connection has to. */
 export function mayReset({ resets, ports }: Connection): boolean {
-  const nowMs = ports.nowMs();
-  resets.left = Math.min(RESET_BURST, resets.left + ((nowMs - resets.sinceMs) / 1000) * RESETS_A_SECOND);
-  resets.sinceMs = nowMs;
-  if (resets.left < 1) return false;
-  resets.left--;
+  return take(resets, ports.nowMs());
+}
+
+/** The same of SETTINGS. */
+export function maySet({ settings, ports }: Connection): boolean {
+  return take(settings, ports.nowMs());
+}
+
+function take(budget: Budget, nowMs: number): boolean {
+  const more = ((nowMs - budget.sinceMs) / 1000) * budget.perSecond;
+  budget.left = Math.min(budget.burst, budget.left + more);
+  budget.sinceMs = nowMs;
+  if (budget.left < 1) return false;
+  budget.left--;
   return true;
 }
 

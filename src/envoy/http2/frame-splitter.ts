@@ -3,9 +3,11 @@ import { fail } from "./connection.ts";
 import { ERROR_CODE, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from "./frames.ts";
 import { takeFrame } from "./receive.ts";
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** Cuts what comes of a connection into frames, behind the preface (RFC 9113 §3.4, §4.1). */
 export function createFrameSplitter(connection: Connection): (chunk: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0);
+  let rest = NOTHING;
   let isPrefaced = false;
   return (chunk) => {
     if (connection.isOver) return;
@@ -39,5 +41,6 @@ function takeFrames(connection: Connection, bytes: Buffer, start: number): Buffe
     if (connection.isOver) break;
     at = from + length;
   }
-  return bytes.subarray(at);
+  // Nothing, and not a view of nothing, which would keep all that was read.
+  return at === bytes.length ? NOTHING : bytes.subarray(at);
 }

@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import { isIdle, mayReset } from "./connection.ts";
+import { isIdle, mayReset, maySet } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import {
   ERROR_CODE,
@@ -77,8 +77,8 @@ function takeSettings(
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isAck) return undefined;
-  // Each may move the windows of all calls (CVE-2019-9515).
-  if (connection.isGreeted && !mayReset(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
+  // Each may move the windows of all calls.
+  if (!maySet(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
   connection.isGreeted = true;
   const { firstSendWindow } = connection;
   for (let at = from; at < to; at += 6) {

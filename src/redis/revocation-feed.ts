@@ -49,15 +49,13 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   /** The connection by which the position is known: on another one the server may be another one. */
   let by: number | undefined;
 
-  const readFrom = async (position: FeedPosition, block: readonly (string | number)[]) =>
-    entriesOf(
-      await reading.command("XREAD", "COUNT", READ_COUNT, ...block, "STREAMS", names.feed, position.streamId),
-    );
-  const readOn = async (
-    position: FeedPosition,
-    block: readonly (string | number)[],
-  ): Promise<FeedPosition> => {
-    const entries = await readFrom(position, block);
+  const readFrom = async (position: FeedPosition, waits: boolean) => {
+    const block = waits ? ["BLOCK", options.blockMs] : [];
+    const from = ["STREAMS", names.feed, position.streamId];
+    return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
+  };
+  const readOn = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
+    const entries = await readFrom(position, waits);
     const contiguous = take(position, entries, options);
     const [head, replicationId] = await Promise.all([
       reading.command("MGET", names.epoch, names.feedSequence),
@@ -70,7 +68,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
     if (!contiguous || !samePast) return positions.find(position, "gap");
     if (entries.length > 0 || sequence === position.sequence) return position;
     // Something was told between the read and the look at the number; what cannot be read now either is gone.
-    const late = await readFrom(position, []);
+    const late = await readFrom(position, false);
     return late.length > 0 && take(position, late, options) ? position : positions.find(position, "gap");
   };
 
@@ -84,7 +82,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
         const position = known ?? (await positions.find(at));
         by = undefined;
         // Right after a snapshot there is nothing to wait for: a start does not.
-        at = await readOn(position, known === undefined ? [] : ["BLOCK", options.blockMs]);
+        at = await readOn(position, known !== undefined);
         if (reading.connections() === connection) by = connection;
         heardMs = sentMs;
         await positions.settle();

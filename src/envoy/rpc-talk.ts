@@ -11,6 +11,7 @@ import { addAnswer, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
 /** A question is a name; nothing longer is waited for. */
 const MAX_QUESTION_BYTES = 4096;
 
+/** While so much is on its way out, nothing more is answered. */
 const MAX_UNTAKEN_BYTES = 256 * 1024;
 
 const NO_QUESTION: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the message does not decode" };
@@ -49,6 +50,7 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
       begin();
       addAnswer(stream, said);
     }
+    if (stream.isOver) return;
     count(held.length);
     stream.isPaused = isBehind(stream);
     if (stream.isPaused) return;

@@ -17,32 +17,48 @@ export interface Room {
   readonly at: number;
 }
 
-/** Frames of some sixty answers. A buffer is filled once and never written again: the socket may still send from it. */
+/** Frames of some sixty answers. */
 const BUFFER_BYTES = 64 * 1024;
 /** Connections that say little are many. */
 const FIRST_BUFFER_BYTES = 1024;
 
+/** A buffer that is filled from its beginning; what has been sent of it stays as it is until the socket is through with it. */
+interface Filling {
+  readonly buffer: Buffer;
+  sent: number;
+  end: number;
+  /** Writes of it that are under way. */
+  writes: number;
+}
+
 export function createOutput(socket: Socket): Output {
-  let buffer = Buffer.alloc(0);
-  let [sent, end] = [0, 0];
+  let filling = newFilling(0);
+  /** One that was full and is free again: a busy connection needs two, and makes no more of them. */
+  let spare: Filling | undefined;
   let isDue = false;
   const flush = () => {
     isDue = false;
+    const { buffer, sent, end } = filling;
     // What still comes of calls whose connection closes is for nobody: writing it would cut off what is on its way.
     if (sent === end || socket.destroyed || socket.writableEnded) return;
-    socket.write(buffer.subarray(sent, end));
-    sent = end;
+    const written = filling;
+    written.writes++;
+    written.sent = end;
+    socket.write(buffer.subarray(sent, end), () => {
+      written.writes--;
+      if (written.writes === 0 && written !== filling && buffer.length === BUFFER_BYTES) spare = written;
+    });
   };
   const room = (bytes: number): Room => {
-    if (end + bytes > buffer.length) {
+    if (filling.end + bytes > filling.buffer.length) {
       flush();
-      buffer = Buffer.allocUnsafeSlow(
-        Math.max(bytes, buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES),
-      );
-      [sent, end] = [0, 0];
+      const size = filling.buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES;
+      filling = spare !== undefined && bytes <= BUFFER_BYTES ? spare : newFilling(Math.max(bytes, size));
+      spare = undefined;
+      filling.sent = filling.end = 0;
     }
-    end += bytes;
-    return { buffer, at: end - bytes };
+    filling.end += bytes;
+    return { buffer: filling.buffer, at: filling.end - bytes };
   };
   return {
     room,
@@ -58,4 +74,8 @@ export function createOutput(socket: Socket): Output {
       to.set(bytes, at);
     },
   };
+}
+
+function newFilling(size: number): Filling {
+  return { buffer: Buffer.allocUnsafeSlow(size), sent: 0, end: 0, writes: 0 };
 }

@@ -327,6 +327,23 @@ test.each([
   expect(connection.lines.at(-1)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/);
 });
 
+test("a caller that reads late gets every answer as it was written", async () => {
+  const ids = Array.from({ length: 30_000 }, (_, index) => 2 * index + 1);
+  const textOf = (id: number) => `${id} `.repeat(90).slice(0, 90);
+  connection.socket.pause();
+  await connection.send(
+    OPENING,
+    widen(0, 2 ** 30),
+    ...ids.slice(0, 10_000).map((id) => checkOf(id, textOf(id))),
+  );
+  void connection.send(...ids.slice(10_000).map((id) => checkOf(id, textOf(id))));
+  // What is written by then waits in the socket, for nobody reads it.
+  await setTimeout(50);
+  connection.socket.resume();
+  await connection.until(`59999 answered: ${textOf(59_999)}`);
+  expect(connection.lines.slice(-30_000)).toEqual(ids.map((id) => `${id} answered: ${textOf(id)}`));
+});
+
 test("§10.5: a hundred SETTINGS at once are taken; a connection that goes on so ends", async () => {
   await connection.send(OPENING, ...Array.from({ length: 90 }, () => SETTINGS), checkOf(1, "next"));
   await connection.until("1 answered: next");

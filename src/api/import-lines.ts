@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hasThreeParts } from "../core/credential.ts";
 import type { LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
 import { keyName, roleName } from "./schemas.ts";
 
@@ -9,7 +10,7 @@ const importLine = z
     api_key: z
       .string()
       .regex(/^[A-Za-z0-9\-._~+/]{8,512}=*$/, "is not of a form that a request can carry")
-      .refine((key) => key.split(".").length !== 3, "looks like a JWT")
+      .refine((key) => !hasThreeParts(key), "looks like a JWT")
       .optional(),
     api_key_hash: z
       .string()

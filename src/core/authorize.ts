@@ -97,10 +97,7 @@ function authenticate(asked: Asked): Eventual<Decision> {
   if (policy.requireHttps && request.scheme !== "https") {
     return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
   }
-  const verified = ports.verifier.verify(presented.token, nowMs);
-  return verified instanceof Promise
-    ? verified.then((settled) => admitStanding(asked, settled))
-    : admitStanding(asked, verified);
+  return chain(ports.verifier.verify(presented.token, nowMs), (verified) => admitStanding(asked, verified));
 }
 
 /** Whether it is a key, and one that still stands. */

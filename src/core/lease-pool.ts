@@ -86,24 +86,20 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
 function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
   const byId = new Map<string, SharedBucket>();
   const active = new Set<SharedBucket>();
-  const rest = (bucket: SharedBucket) => {
-    bucket.active = false;
-    active.delete(bucket);
-  };
   const retire = (bucket: SharedBucket) => {
     byId.delete(bucket.bucketId);
-    rest(bucket);
+    active.delete(bucket);
     giveBackAll(bucket.holder);
     void traffic.sendBack(bucket);
   };
   return {
     active: (): Iterable<SharedBucket> => active,
-    rest,
+    rest: (bucket: SharedBucket) => void active.delete(bucket),
     size: () => byId.size,
     /** Those at rest of which nobody has wanted anything for a while: a hundred thousand of them would be 60 MB. */
     forgetUnused(nowMs: number): void {
       for (const bucket of byId.values()) {
-        if (bucket.active || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
+        if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
         byId.delete(bucket.bucketId);
       }
     },
@@ -113,10 +109,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       const same = found?.limit === limit ? found : undefined;
       if (found !== undefined && same === undefined) retire(found);
       const bucket = same ?? newBucket(bucketId, limit, nowMs);
-      if (!bucket.active) {
-        bucket.active = true;
-        active.add(bucket);
-      }
+      active.add(bucket);
       if (nowMs - bucket.movedMs < USED_JUST_NOW_MS) return bucket;
       bucket.movedMs = nowMs;
       byId.delete(bucketId);
@@ -128,7 +121,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       const found = byId.get(bucketId);
       if (found === undefined) return;
       byId.delete(bucketId);
-      rest(found);
+      active.delete(found);
     },
   };
 }
@@ -141,7 +134,6 @@ function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedBuc
     asking: undefined,
     isSendingBack: false,
     movedMs: Number.NEGATIVE_INFINITY,
-    active: false,
   };
 }
 

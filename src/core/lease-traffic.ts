@@ -36,8 +36,6 @@ export interface SharedBucket {
   isSendingBack: boolean;
   /** When it last went to the end of those that are known, the one used last. */
   movedMs: number;
-  /** To be looked after: it holds tokens, or waits for some. */
-  active: boolean;
 }
 
 export interface LeaseTraffic {

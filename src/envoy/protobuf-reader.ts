@@ -115,7 +115,7 @@ export function readInner<Target>(
 }
 
 /** An entry of a map, or Envoy's HeaderValue, which differs in that it may have raw bytes. */
-export interface ProtobufEntry {
+interface ProtobufEntry {
   readonly key: string;
   readonly value: string;
   /** Each byte as one character. */

@@ -1,4 +1,3 @@
-import { writeNumber } from "./http2/frames.ts";
 import { headerBlock } from "./http2/header-block.ts";
 import type { Stream } from "./http2/stream.ts";
 import { sendData, sendHead, sendTrailers, sendUnary } from "./http2/stream.ts";
@@ -16,7 +15,7 @@ const MESSAGE_HEAD = Buffer.alloc(FRAME_HEAD_BYTES);
 
 /** Sends the one answer of a call. Does nothing when the caller has gone. */
 export function answerRpc(stream: Stream, message: Uint8Array): void {
-  writeNumber(MESSAGE_HEAD, 1, message.length);
+  MESSAGE_HEAD.writeUInt32BE(message.length, 1);
   sendUnary(stream, ANSWER_HEAD, MESSAGE_HEAD, message, OK_TRAILERS);
 }
 

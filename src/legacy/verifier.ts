@@ -1,11 +1,10 @@
+import { createBudget } from "../core/budget.ts";
 import type { Eventual } from "../core/eventual.ts";
 import type { KeyRecord, LegacyPart } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
 import type { LegacyForm } from "../core/registry.ts";
-import type { BucketState } from "../core/token-bucket.ts";
-import { fullBucket, MICRO, refillBucket } from "../core/token-bucket.ts";
 import { couldBeLegacyKey } from "./key-form.ts";
 
 /** A key that was not there may have been imported since. */
@@ -45,9 +44,9 @@ type Known =
  * once at a time, and look-ups have a budget, so that garbage cannot reach the store.
  */
 export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVerifier {
-  const mayMiss = createMissBudget(options.monotonicMs);
+  const mayMiss = createBudget(MISSES, options.monotonicMs);
   /** Of its own: keys that are known must not keep others from being looked up at all. */
-  const mayLookAgain = createMissBudget(options.monotonicMs);
+  const mayLookAgain = createBudget(MISSES, options.monotonicMs);
   const cache = createCache(options.cacheSize);
   const underWay = new Map<string, Promise<Verification>>();
   const lookUp = async (key: string, hashes: readonly string[], nowMs: number): Promise<Verification> => {
@@ -129,17 +128,6 @@ function createCache(size: number) {
       trust++;
       dropUnknown();
     },
-  };
-}
-
-/** Whether one more look-up may be made. */
-function createMissBudget(monotonicMs: () => number): () => boolean {
-  let budget: BucketState = fullBucket(MISSES, monotonicMs());
-  return () => {
-    budget = refillBucket(budget, MISSES, monotonicMs());
-    if (budget.levelMicro < MICRO) return false;
-    budget = { ...budget, levelMicro: budget.levelMicro - MICRO };
-    return true;
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { createBudget } from "../../core/budget.ts";
 import type { ErrorCode } from "./frames.ts";
 import { ERROR_CODE, FIRST_WINDOW_BYTES, FRAME, MAX_STREAM_ID, numbers } from "./frames.ts";
 import type { HpackDecoder } from "./hpack.ts";
@@ -30,8 +31,10 @@ export interface Connection {
   readonly field: (name: string, value: string) => void;
   /** Calls that are not over. */
   readonly streams: Map<number, Stream>;
-  readonly resets: Budget;
-  readonly settings: Budget;
+  /** Whether one more call may end by a reset: else the connection has to. */
+  readonly mayReset: () => boolean;
+  /** The same of SETTINGS. */
+  readonly maySet: () => boolean;
   readonly openedMs: number;
   /** The highest that its caller has opened. */
   lastStreamId: number;
@@ -66,21 +69,13 @@ export interface OpenBlock {
   bytes: number;
 }
 
-/** What a caller may do so often at once, and then so often a second. */
-interface Budget {
-  readonly burst: number;
-  readonly perSecond: number;
-  left: number;
-  sinceMs: number;
-}
-
 /**
  * Open calls that may end by a reset, whoever's. They are many, for Envoy resets a Check whose client has gone, and with its
  * connection other clients' Checks would end; but not as many as can be sent (CVE-2023-44487, CVE-2025-8671).
  */
-const RESETS = { burst: 10_000, perSecond: 5000 };
+const RESETS = { capacity: 10_000, refillPerSecond: 5000 };
 /** CVE-2019-9515. */
-const SETTINGS = { burst: 100, perSecond: 10 };
+const SETTINGS = { capacity: 100, refillPerSecond: 10 };
 
 /** Room for the bodies of all calls together; each call has RFC 9113's 65,535 bytes at a time. */
 export const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
@@ -95,8 +90,8 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
     reading,
     field: (name, value) => readField(reading, name, value),
     streams: new Map(),
-    resets: { ...RESETS, left: RESETS.burst, sinceMs: ports.nowMs() },
-    settings: { ...SETTINGS, left: SETTINGS.burst, sinceMs: ports.nowMs() },
+    mayReset: createBudget(RESETS, ports.nowMs),
+    maySet: createBudget(SETTINGS, ports.nowMs),
     openedMs: ports.nowMs(),
     lastStreamId: 0,
     lastTakenId: 0,
@@ -118,25 +113,6 @@ export function createConnection(socket: Socket, ports: ConnectionPorts): Connec
 /** Whether there has been no such call yet: those with even numbers would be the server's (RFC 9113 §5.1.1). */
 export function isIdle({ lastStreamId }: Connection, streamId: number): boolean {
   return streamId > lastStreamId || (streamId & 1) === 0;
-}
-
-/** Whether one more call may end by a reset: else its connection has to. */
-export function mayReset({ resets, ports }: Connection): boolean {
-  return take(resets, ports.nowMs());
-}
-
-/** The same of SETTINGS. */
-export function maySet({ settings, ports }: Connection): boolean {
-  return take(settings, ports.nowMs());
-}
-
-function take(budget: Budget, nowMs: number): boolean {
-  const more = ((nowMs - budget.sinceMs) / 1000) * budget.perSecond;
-  budget.left = Math.min(budget.burst, budget.left + more);
-  budget.sinceMs = nowMs;
-  if (budget.left < 1) return false;
-  budget.left--;
-  return true;
 }
 
 /** Asks for a sign of life. Tells when it has come, or the connection is over. */

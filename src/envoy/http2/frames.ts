@@ -62,26 +62,16 @@ export function writeFrameHead(
   flags: number,
   streamId: number,
 ): void {
-  to[at] = payloadBytes >>> 16;
-  to[at + 1] = payloadBytes >>> 8;
-  to[at + 2] = payloadBytes;
+  to.writeUIntBE(payloadBytes, at, 3);
   to[at + 3] = type;
   to[at + 4] = flags;
-  writeNumber(to, at + 5, streamId);
-}
-
-/** 32 bits, the highest first. */
-export function writeNumber(to: Buffer, at: number, value: number): void {
-  to[at] = value >>> 24;
-  to[at + 1] = value >>> 16;
-  to[at + 2] = value >>> 8;
-  to[at + 3] = value;
+  to.writeUInt32BE(streamId, at + 5);
 }
 
 /** One number of 32 bits, or several, as a payload. */
 export function numbers(...values: readonly number[]): Buffer {
   const payload = Buffer.allocUnsafe(4 * values.length);
-  for (const [index, value] of values.entries()) writeNumber(payload, 4 * index, value);
+  for (const [index, value] of values.entries()) payload.writeUInt32BE(value, 4 * index);
   return payload;
 }
 

@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import { CONNECTION_WINDOW_BYTES, isIdle, mayReset } from "./connection.ts";
+import { CONNECTION_WINDOW_BYTES, isIdle } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import { ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
 import { CompressionError } from "./hpack.ts";
@@ -199,7 +199,7 @@ export function giveRoom(stream: Stream): void {
 
 /** Ends a call, if it is one, that got what it should not. Gives why the connection has to end, if there were too many. */
 export function resetStream(connection: Connection, streamId: number, why: ErrorCode): ErrorCode | undefined {
-  if (!mayReset(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
+  if (!connection.mayReset()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   const stream = connection.streams.get(streamId);
   if (stream !== undefined) cutOff(stream, why);
   else connection.output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));

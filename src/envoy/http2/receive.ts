@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import { isIdle, mayReset, maySet } from "./connection.ts";
+import { isIdle } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import {
   ERROR_CODE,
@@ -66,7 +66,7 @@ function takeReset(connection: Connection, { streamId, from, to }: Frame): Error
   // One that was answered has cost no more for it.
   if (stream === undefined) return undefined;
   forget(stream);
-  return mayReset(connection) ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
+  return connection.mayReset() ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
 }
 
 function takeSettings(
@@ -78,7 +78,7 @@ function takeSettings(
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isAck) return undefined;
   // Each may move the windows of all calls.
-  if (!maySet(connection)) return ERROR_CODE.ENHANCE_YOUR_CALM;
+  if (!connection.maySet()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   connection.isGreeted = true;
   const { firstSendWindow } = connection;
   for (let at = from; at < to; at += 6) {

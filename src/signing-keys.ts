@@ -53,7 +53,7 @@ function keepKeys(settings: Settings, firstText: string | undefined, firstRing: 
   const look = async (): Promise<KeysReload> => {
     const found = fileName === undefined ? undefined : textOf(fileName);
     if (found === text) return { kind: "unchanged" };
-    const read = await readRing(settings, found);
+    const read = await readRing(settings, found).catch((error: unknown) => refuseFault(error, fileName));
     if (read.ok) [text, ring] = [found, read.ring];
     const told: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
       ? { kind: "taken" }
@@ -81,6 +81,13 @@ function keepKeys(settings: Settings, firstText: string | undefined, firstRing: 
 type RingResult =
   | { readonly ok: true; readonly ring: KeyRing }
   | { readonly ok: false; readonly problems: readonly string[] };
+
+/** A text that our own code fails on is refused like any other: a reload must not end the process. */
+function refuseFault(error: unknown, fileName: string | undefined): RingResult {
+  // The message of a parser may quote the file, which holds secrets.
+  const kind = error instanceof Error ? error.name : "unknown error";
+  return { ok: false, problems: [`${fileName}: the keys cannot be loaded (${kind})`] };
+}
 
 /** `JWT_SECRET` signs where it is set, else the first key of the file; all verify. */
 async function readRing(settings: Settings, text: string | undefined): Promise<RingResult> {

@@ -1,6 +1,5 @@
-import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
-import { lineOfPath } from "./lines.ts";
+import { readYaml } from "./yaml-file.ts";
 
 const caseKey = z.strictObject({
   role: z.string(),
@@ -65,14 +64,10 @@ export type CaseFileResult =
 
 /** Parses one file of cases, whole. */
 export function parseCases(text: string, fileName: string): CaseFileResult {
-  const lines = new LineCounter();
-  const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const broken = yaml.errors.map(
-    ({ pos, message }) => `${fileName}:${lines.linePos(pos[0]).line}: ${message.split("\n")[0] ?? ""}`,
-  );
-  if (broken.length > 0) return { ok: false, problems: broken };
-  const at = (path: readonly PropertyKey[]) => lineOfPath(yaml.contents, path, lines);
-  const parsed = caseFile.safeParse(yaml.toJS());
+  const yaml = readYaml(text, fileName);
+  if (!yaml.ok) return yaml;
+  const at = yaml.lineOf;
+  const parsed = caseFile.safeParse(yaml.value);
   const problems = parsed.success
     ? unknownKeys(parsed.data).map(({ path, message }) => `${fileName}:${at(path)}: ${message}`)
     : parsed.error.issues.map(

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { LineCounter, parseDocument } from "yaml";
+import { parse } from "yaml";
 import type { z } from "zod";
 import type { Mode, Policy, RateLimit, Role } from "../core/policy.ts";
 import type { Route } from "../core/route-table.ts";
@@ -8,10 +8,10 @@ import { createRouteTable } from "../core/route-table.ts";
 import type { Problem } from "./consistency.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
 import { issuerProblems, toIssuer } from "./issuers.ts";
-import { lineOfPath } from "./lines.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
+import { readYaml } from "./yaml-file.ts";
 
 /** The policy that holds without a file, and for each part that a file leaves out. */
 export const BUILT_IN_POLICY_FILE = new URL("../../latchkey.yaml", import.meta.url);
@@ -42,22 +42,24 @@ export interface PolicySource {
   readonly ownIssuer?: string;
 }
 
-/** Parses one policy, whole: either nothing is wrong with it, or all that is wrong is told. */
+/** Parses one policy, whole: either it is valid, or every problem is listed. Never throws, whatever the text is. */
 export function parsePolicy(source: PolicySource): PolicyResult {
-  const lines = new LineCounter();
-  const yaml = parseDocument(source.text, { lineCounter: lines, uniqueKeys: true });
-  const lineOf = (path: readonly PropertyKey[]) => lineOfPath(yaml.contents, path, lines);
+  try {
+    return parseValidYaml(source);
+  } catch (error) {
+    // A fault of ours must not end the instances that reload the file.
+    const why = error instanceof Error ? error.message : String(error);
+    return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
+  }
+}
+
+function parseValidYaml(source: PolicySource): PolicyResult {
+  const file = readYaml(source.text, source.fileName);
+  if (!file.ok) return file;
+  const { lineOf } = file;
   const tell = (problem: Problem) =>
     `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
-  if (yaml.errors.length > 0) {
-    return {
-      ok: false,
-      problems: yaml.errors.map(
-        (error) => `${source.fileName}:${lines.linePos(error.pos[0]).line}: ${firstLine(error.message)}`,
-      ),
-    };
-  }
-  const parsed = policySchema.safeParse(yaml.toJS() ?? {});
+  const parsed = policySchema.safeParse(file.value ?? {});
   if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(tell) };
   const roleEntries = parsed.data.roles ?? builtIn().roles;
   const routeEntries = parsed.data.routes ?? builtIn().routes;
@@ -84,9 +86,7 @@ let builtInParts: Parts | undefined;
 /** The built-in roles and routes: what a file that leaves them out gets. */
 function builtIn(): Parts {
   if (builtInParts === undefined) {
-    const { roles, routes } = policySchema.parse(
-      parseDocument(readFileSync(BUILT_IN_POLICY_FILE, "utf8")).toJS(),
-    );
+    const { roles, routes } = policySchema.parse(parse(readFileSync(BUILT_IN_POLICY_FILE, "utf8")));
     if (roles === undefined || routes === undefined)
       throw new Error("the built-in policy lacks roles or routes");
     builtInParts = { roles, routes };
@@ -210,8 +210,4 @@ function formatPath(path: readonly PropertyKey[]): string {
       typeof part === "number" ? `[${part}]` : index === 0 ? String(part) : `.${String(part)}`,
     )
     .join("");
-}
-
-function firstLine(text: string): string {
-  return text.split("\n")[0] ?? text;
 }

@@ -84,6 +84,33 @@ describe("a changed policy", () => {
     expect(latchkey.output()).toContain("the old one stays");
   });
 
+  test.each([
+    ["an unquoted pattern", "routes:\n  - { path: /p, public: true, hosts: [*.example.com] }\n", 2],
+    ["an alias without its anchor", "roles: *x\n", 1],
+    ["a merge key", "roles:\n  <<: *defaults\n", 2],
+    ["a merge of a scalar", "%YAML 1.1\n---\nroles:\n  <<: 3\n", 4],
+    ["an alias within its own anchor", "roles: &a\n  b: *a\n", 2],
+    ["lists nested without end", "[".repeat(20_000), 1],
+  ])(
+    "with %s is refused with file and line; the process goes on, and does not start with it",
+    async (_, text, line) => {
+      const before = await inForce();
+      const logged = latchkey.output().length;
+      await replacePolicy(text);
+      await expect
+        .poll(() => latchkey.output().slice(logged), { timeout: 10_000 })
+        .toContain(`latchkey.yaml:${line}: `);
+      expect(await inForce()).toBe(before);
+      expect((await fetch(`http://${latchkey.ops}/readyz`)).status).toBe(200);
+      const file = join(latchkey.cwd, "latchkey.yaml");
+      const started = runLatchkey(["serve"], { POLICY_FILE: file, DATA_DIR: join(latchkey.cwd, "unused") });
+      expect(started).toMatchObject({ status: 1, stderr: expect.stringContaining(`${file}:${line}: `) });
+      const checked = runLatchkey(["policy", "check", file]);
+      expect(checked).toMatchObject({ status: 1, stderr: expect.stringContaining(`${file}:${line}: `) });
+      for (const { stderr } of [started, checked]) expect(stderr).not.toMatch(/^\s+at /m);
+    },
+  );
+
   test("is nobody's but an operator's to see", async () => {
     const stranger = createClient({ url: `http://${latchkey.operator}` });
     await expect(stranger.policy.show()).rejects.toMatchObject({ status: 401 });

@@ -1,0 +1,82 @@
+import type { Document } from "yaml";
+import { isScalar, LineCounter, parseDocument, visit } from "yaml";
+import { lineOfPath } from "./lines.ts";
+
+/** Characters of a file. A policy of 10,000 routes has about 1 MB. */
+const MAX_TEXT_LENGTH = 16 * 1024 * 1024;
+const MAX_PROBLEMS = 100;
+/** V8's message, which the parser reports as a syntax error. */
+const STACK_OVERFLOW = "Maximum call stack size exceeded";
+
+export type YamlResult =
+  | {
+      readonly ok: true;
+      /** Undefined for an empty file. */
+      readonly value: unknown;
+      /** The line, from 1, of the deepest part of the path that the file has. */
+      lineOf(path: readonly PropertyKey[]): number;
+    }
+  /** Each problem is a line `FILE:LINE: what is wrong`. */
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Reads one YAML document. Never throws, whatever the text is: a file that is reloaded must not end the process. */
+export function readYaml(text: string, fileName: string): YamlResult {
+  const refuse = (...problems: readonly string[]): YamlResult => ({ ok: false, problems });
+  if (text.length > MAX_TEXT_LENGTH)
+    return refuse(`${fileName}:1: the file is longer than ${MAX_TEXT_LENGTH} characters`);
+  const lines = new LineCounter();
+  const at = (offset: number) => `${fileName}:${Math.max(1, lines.linePos(offset).line)}`;
+  try {
+    // The parser prints no warnings of its own: they are problems like errors.
+    const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true, logLevel: "error" });
+    const problems = [
+      ...[...yaml.errors, ...yaml.warnings].map(({ pos, message }) => `${at(pos[0])}: ${explain(message)}`),
+      ...referenceProblems(yaml, at),
+    ];
+    // One fault can cause a thousand that follow from it.
+    if (problems.length > 0) return refuse(...[...new Set(problems)].slice(0, MAX_PROBLEMS));
+    return {
+      ok: true,
+      value: yaml.toJS() ?? undefined,
+      lineOf: (path) => lineOfPath(yaml.contents, path, lines),
+    };
+  } catch (error) {
+    return refuse(`${fileName}:1: the file cannot be read as YAML: ${whyUnreadable(error)}`);
+  }
+}
+
+/** Aliases that lead nowhere, mostly patterns that lack their quotes, or into themselves; and merge keys. */
+function referenceProblems(yaml: Document.Parsed, at: (offset: number) => string): string[] {
+  const problems: string[] = [];
+  visit(yaml, {
+    Alias(_, alias, ancestors) {
+      const place = at(alias.range?.[0] ?? 0);
+      const target = alias.resolve(yaml);
+      if (target === undefined)
+        problems.push(
+          `${place}: *${alias.source} is a YAML alias, and the file has no anchor of that name: if it is text, write it in quotes: "*${alias.source}"`,
+        );
+      else if (ancestors.includes(target))
+        problems.push(`${place}: the alias *${alias.source} stands within its own anchor`);
+    },
+    Pair(_, { key }) {
+      if (isScalar(key) && key.source === "<<")
+        problems.push(
+          `${at(key.range?.[0] ?? 0)}: YAML merge keys (<<) are not supported: write the fields out`,
+        );
+    },
+  });
+  return problems;
+}
+
+function whyUnreadable(error: unknown): string {
+  return explain(
+    error instanceof RangeError ? STACK_OVERFLOW : error instanceof Error ? error.message : "unknown error",
+  );
+}
+
+/** The first line of the parser's message. */
+function explain(message: string): string {
+  if (message.startsWith(STACK_OVERFLOW)) return "it is nested too deeply";
+  return message.split("\n")[0]?.replace(/ at line \d+, column \d+:$/, "") ?? message;
+}

@@ -1,9 +1,13 @@
-import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { readFileSync, statSync, unwatchFile, watchFile } from "node:fs";
 
 /** A changed file is noticed within this. */
 const LOOK_EVERY_MS = 500;
-/** Files that somebody is still writing are left alone until they have not changed for this long. */
-const SETTLED_AFTER_MS = 250;
+/** A file that is still being written is left alone until it has not changed for this long, and longer the larger it is. */
+const SETTLED_AFTER_MS = 750;
+const SETTLED_AFTER_MS_PER_MB = 1000;
+const MAX_SETTLED_AFTER_MS = 10_000;
+/** No policy, key set or certificate is as large as this. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Calls `changed` when files have changed and then stayed as they are for a moment: nobody then reads one that is half
@@ -19,7 +23,7 @@ export function watchFiles(paths: readonly string[], changed: () => void): () =>
       const now = texts();
       if (now === seen) changed();
       else settle(now);
-    }, SETTLED_AFTER_MS);
+    }, settledAfterMs(seen.length));
   };
   const onStat = () => settle(texts());
   for (const path of paths) watchFile(path, { interval: LOOK_EVERY_MS }, onStat);
@@ -29,10 +33,21 @@ export function watchFiles(paths: readonly string[], changed: () => void): () =>
   };
 }
 
-/** What stands in a file; undefined when it cannot be read. Why does not matter: whoever needs it says that it cannot. */
+function settledAfterMs(characters: number): number {
+  return Math.min(
+    MAX_SETTLED_AFTER_MS,
+    SETTLED_AFTER_MS + (characters / 1_000_000) * SETTLED_AFTER_MS_PER_MB,
+  );
+}
+
+/**
+ * The text of a regular file, or undefined if it cannot be read: the caller reports the error. A FIFO or a device, which
+ * could block the process or never end, cannot be read.
+ */
 export function textOf(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    const stats = statSync(path);
+    return stats.isFile() && stats.size <= MAX_FILE_BYTES ? readFileSync(path, "utf8") : undefined;
   } catch {
     return undefined;
   }

@@ -78,8 +78,9 @@ const BUILT_IN = "the built-in policy";
 function readSource(settings: Settings): PolicySource | string {
   const { POLICY_FILE: fileName } = settings;
   const known = { ttlSeconds: ttlsOf(settings), ownIssuer: settings.JWT_ISSUER };
+  const requireComplete = settings.POLICY_REQUIRE_COMPLETE;
   const text = textOf(fileName);
-  if (text !== undefined) return { text, fileName, ...known };
+  if (text !== undefined) return { text, fileName, requireComplete, ...known };
   // A policy that was asked for and is not there must not turn into another one.
   if (existsSync(fileName) || fileName !== SETTINGS.POLICY_FILE.default) return missing(fileName);
   return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ...known };

@@ -149,6 +149,12 @@ export const SETTINGS = {
     default: "./latchkey.yaml",
     schema: z.string(),
   },
+  POLICY_REQUIRE_COMPLETE: {
+    meaning:
+      "`true`: a policy file is refused as half written unless its last entry is `policy: { complete: true }`",
+    default: "false",
+    schema: flag,
+  },
   TTL_BASIC: {
     meaning: "life of a `basic` key instead of the policy's: seconds, or a duration",
     schema: ttl,

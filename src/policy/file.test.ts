@@ -155,3 +155,23 @@ test("only so many routes have a label of their own", () => {
   const routes = Array.from({ length: 300 }, (_, at) => `  - { path: /r${at} }`).join("\n");
   expect(policyOf(`routes:\n${routes}\n`).routeLabels.size).toBe(200 + 1);
 });
+
+describe("policy: { complete: true }", () => {
+  const text = `${readFileSync(BUILT_IN_POLICY_FILE, "utf8")}\npolicy: { complete: true }\n`;
+  const isLoaded = (part: string) =>
+    parsePolicy({ text: part, fileName: "p.yaml", requireComplete: true }).ok;
+
+  test("where it is required, no beginning of the file is loaded, wherever a writer pauses", () => {
+    expect(isLoaded(text)).toBe(true);
+    const end = text.lastIndexOf("}");
+    for (let length = 0; length <= end; length += length < end - 200 ? 17 : 1)
+      expect(isLoaded(text.slice(0, length)), `the first ${length} characters`).toBe(false);
+  });
+
+  test("is the last entry, and nothing but true", () => {
+    expect(problemsOf("policy: { complete: true }\nroutes: []\n")).toEqual([
+      "p.yaml:1: policy: must be the last entry of the file",
+    ]);
+    expect(problemsOf("policy: { complete: false }\n")).toHaveLength(1);
+  });
+});

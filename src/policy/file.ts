@@ -40,6 +40,8 @@ export interface PolicySource {
   readonly ttlSeconds?: ReadonlyMap<string, number>;
   /** `JWT_ISSUER`: no other party may go by it. */
   readonly ownIssuer?: string;
+  /** `POLICY_REQUIRE_COMPLETE`: a file without its last entry `policy: { complete: true }` is refused as half written. */
+  readonly requireComplete?: boolean;
 }
 
 /** Parses one policy, whole: either it is valid, or every problem is listed. Never throws, whatever the text is. */
@@ -68,6 +70,7 @@ function parseValidYaml(source: PolicySource): PolicyResult {
   );
   const routes = routeEntries.map((entry) => toRoute(entry, parsed.data));
   const problems = [
+    ...completenessProblems(file.value, source),
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
     ...issuerProblems(parsed.data.issuers.map(toIssuer), roles, source.ownIssuer),
@@ -75,6 +78,23 @@ function parseValidYaml(source: PolicySource): PolicyResult {
   ];
   if (problems.length > 0) return { ok: false, problems: problems.map(tell) };
   return { ok: true, policy: toPolicy(source.text, parsed.data, roles, routes) };
+}
+
+/** The mark stands at the end: no shorter part of the file has it. */
+function completenessProblems(value: unknown, { requireComplete = false }: PolicySource): Problem[] {
+  const names = Object.keys(Object(value));
+  if (names.includes("policy"))
+    return names.at(-1) === "policy"
+      ? []
+      : [{ path: ["policy"], message: "must be the last entry of the file" }];
+  return requireComplete
+    ? [
+        {
+          path: [],
+          message: "the last entry is not `policy: { complete: true }`: the file may be half written",
+        },
+      ]
+    : [];
 }
 
 interface Parts {

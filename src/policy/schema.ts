@@ -175,6 +175,7 @@ export const policySchema = z.strictObject({
       preflights: z.enum(["check", "allow"]).default("check"),
     })
     .prefault({}),
+  policy: z.strictObject({ complete: z.literal(true) }).optional(),
 });
 
 /** Every name that a field may have anywhere, to find the one that was meant. */

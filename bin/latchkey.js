@@ -6,6 +6,9 @@ if (Number(process.versions.node.split(".")[0]) < MINIMUM) {
   process.exit(1);
 }
 
+// A SIGHUP before the rest of the program is loaded must not end a service: it asks to reload files, which are read later.
+if (process.argv[2] === "serve") process.on("SIGHUP", () => undefined);
+
 // node:sqlite works and says that it is new; in front of every log that would only worry people.
 const { emitWarning } = process;
 process.emitWarning = (warning, ...rest) => {

@@ -11,6 +11,7 @@ import type { WorkerDoors } from "../workers/channel.ts";
 import { workerParts } from "../workers/channel.ts";
 import type { Supervisor } from "../workers/supervisor.ts";
 import { startSupervisor } from "../workers/supervisor.ts";
+import type { HangUps } from "./hang-ups.ts";
 import { catchSignals, waitSeconds } from "./signals.ts";
 
 /** In a worker's environment: its number, from 1. */
@@ -19,11 +20,11 @@ export const WORKER_VARIABLE = "LATCHKEY_WORKER";
 const END_GRACE_SECONDS = 20;
 
 /** Runs several processes that share the work, until a signal ends them. Resolves with the exit code. */
-export async function serveByWorkers(settings: Settings, log: Log): Promise<number> {
+export async function serveByWorkers(settings: Settings, log: Log, hangUps: HangUps): Promise<number> {
   const closing = createClosing();
   const signals = catchSignals();
   const supervisor = superviseWith(settings, log);
-  process.on("SIGHUP", supervisor.hangUp);
+  hangUps.onHangUp(supervisor.reload);
   let well = false;
   try {
     const ops = await openGatheredOps({ settings, log, closing }, supervisor);
@@ -40,7 +41,6 @@ export async function serveByWorkers(settings: Settings, log: Log): Promise<numb
   const failed = await closing.closeAll();
   for (const { name, error } of failed) log.error({ err: error }, notClosed(name));
   signals.release();
-  process.off("SIGHUP", supervisor.hangUp);
   log.info({}, "stopped");
   return well && failed.length === 0 ? 0 : 1;
 }

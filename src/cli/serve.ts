@@ -11,6 +11,8 @@ import { createLog } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
 import { joinSupervisor } from "../workers/worker.ts";
+import type { HangUps } from "./hang-ups.ts";
+import { catchHangUps } from "./hang-ups.ts";
 import type { Io } from "./io.ts";
 import { serveByWorkers, WORKER_VARIABLE } from "./serve-workers.ts";
 import type { Signals } from "./signals.ts";
@@ -18,6 +20,15 @@ import { catchOrders, catchSignals, waitSeconds } from "./signals.ts";
 
 /** Runs an instance until a signal ends it. Resolves with the exit code. */
 export async function serve(io: Io): Promise<number> {
+  const hangUps = catchHangUps();
+  try {
+    return await serveWith(io, hangUps);
+  } finally {
+    hangUps.release();
+  }
+}
+
+async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
   const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
@@ -32,16 +43,21 @@ export async function serve(io: Io): Promise<number> {
     secrets: secretTexts(config.settings),
     write: (text) => process.stdout.write(text),
   });
-  const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log };
+  const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log, hangUps };
   if (worker > 0) return runWorker(given, worker);
-  return config.settings.WORKERS > 1 ? serveByWorkers(config.settings, log) : run(given, catchSignals());
+  return config.settings.WORKERS > 1
+    ? serveByWorkers(config.settings, log, hangUps)
+    : run(given, catchSignals());
 }
 
-type Given = Omit<AppOptions, "version" | "closing">;
+interface Given extends Omit<AppOptions, "version" | "closing"> {
+  readonly hangUps: HangUps;
+}
 
 /** One of several processes: its supervisor has the ops door, and tells it when to end. */
 async function runWorker(given: Given, index: number): Promise<number> {
   const side = joinSupervisor(index);
+  side.onReload(given.hangUps.ask);
   const ops: NonNullable<AppOptions["worker"]>["ops"] = (metrics) => {
     side.answer("metrics", async () => (await metrics.read()).text);
     return {
@@ -55,13 +71,8 @@ async function runWorker(given: Given, index: number): Promise<number> {
 }
 
 async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
-  const { settings, policy, signingKeys, log } = given;
+  const { settings, policy, signingKeys, log, hangUps } = given;
   const closing = createClosing();
-  const onHangUp = () => {
-    policy.reload();
-    void signingKeys?.reload();
-  };
-  process.on("SIGHUP", onHangUp);
   const onCrash = (error: unknown) => log.fatal({ err: error }, FAULTS.crash);
   process.on("uncaughtExceptionMonitor", onCrash);
   try {
@@ -69,6 +80,10 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
     const what = ready === undefined ? "ready" : "a worker is ready";
     log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
     ready?.(app.addresses);
+    hangUps.onHangUp(() => {
+      policy.reload();
+      void signingKeys?.reload();
+    });
     const signal = await signals.first;
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
@@ -80,7 +95,6 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
     return 1;
   } finally {
     signals.release();
-    process.off("SIGHUP", onHangUp);
     process.off("uncaughtExceptionMonitor", onCrash);
   }
 

@@ -4,12 +4,14 @@ import { z } from "zod";
 const workerDoors = z.object({ grpc: z.string(), http: z.string(), operator: z.string() });
 export type WorkerDoors = z.infer<typeof workerDoors>;
 
-export type Question = "metrics" | "readiness";
+const question = z.enum(["metrics", "readiness", "heartbeat"]);
+export type Question = z.infer<typeof question>;
 
 /** What the supervisor says to a worker. */
 export const order = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("end") }),
-  z.object({ kind: z.literal("ask"), id: z.number(), what: z.enum(["metrics", "readiness"]) }),
+  z.object({ kind: z.literal("reload") }),
+  z.object({ kind: z.literal("ask"), id: z.number(), what: question }),
 ]);
 export type Order = z.infer<typeof order>;
 

@@ -2,6 +2,7 @@ import type { Worker } from "node:cluster";
 import cluster from "node:cluster";
 import type { Order, Question, WorkerDoors } from "./channel.ts";
 import { report } from "./channel.ts";
+import { watchHeartbeat } from "./heartbeat.ts";
 
 /** A worker that does not answer within this is left out. */
 const ANSWER_WITHIN_MS = 1000;
@@ -25,29 +26,32 @@ export interface Post {
   /** Whether no process has it at the moment. */
   isEmpty(): boolean;
   say(order: Order): void;
+  /** Has the process reload its files, as soon as it is ready. */
+  reload(): void;
   /** Undefined where nobody answers in time. */
   ask(what: Question): Promise<string | undefined>;
-  signal(name: NodeJS.Signals): void;
+  kill(): void;
   /** After how long the next process is started: longer each time that one ends before it has settled. */
   restartMs(): number;
 }
 
 export function createPost(options: PostOptions): Post {
-  const questions = createQuestions();
   let worker: Worker | undefined;
+  const { say, ask, answered, dropAll } = createQuestions(() => worker);
   let doors: WorkerDoors | undefined;
   let readyAtMs: number | undefined;
   let failures = 0;
-
+  let stopHeartbeat = () => {};
   const hear = (message: unknown) => {
     const heard = report.safeParse(message);
     if (!heard.success) return;
-    if (heard.data.kind === "answer") questions.answered(heard.data.id, heard.data.text);
+    if (heard.data.kind === "answer") answered(heard.data.id, heard.data.text);
     else {
       const isSuccessor = doors !== undefined;
       doors = heard.data.doors;
       readyAtMs = performance.now();
       options.ready(doors, isSuccessor);
+      reloads.onReady();
     }
   };
   const leave = (code: number | null, signal: string | null) => {
@@ -55,43 +59,63 @@ export function createPost(options: PostOptions): Post {
     failures = hadSettled ? 0 : failures;
     worker = undefined;
     readyAtMs = undefined;
-    questions.dropAll();
+    stopHeartbeat();
+    dropAll();
     options.gone(signal ?? `exit code ${code}`, code === 0);
   };
-  const say = (order: Order) => {
-    if (worker?.isConnected()) worker.send(order, () => undefined);
-  };
+  const reloads = createReloads(() => say({ kind: "reload" }));
+  const kill = () => void worker?.process.kill("SIGKILL");
   return {
     index: options.index,
     isEmpty: () => worker === undefined,
     say,
-    signal: (name) => void worker?.process.kill(name),
+    reload: () => reloads.ask(readyAtMs !== undefined),
+    ask,
+    kill,
     restartMs: () => Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** failures++),
     fork() {
       worker = cluster.fork(options.environment(doors)).on("message", hear).on("exit", leave);
+      stopHeartbeat = watchHeartbeat(() => ask("heartbeat"), kill);
     },
-    ask: (what) =>
-      worker?.isConnected()
-        ? questions.ask((id) => say({ kind: "ask", id, what }))
-        : Promise.resolve(undefined),
   };
 }
 
-/** What has been asked and not answered yet. */
-function createQuestions() {
+/** A process that is starting may have read its files before they changed: it reloads them once it is ready. */
+function createReloads(send: () => void) {
+  let isPending = false;
+  return {
+    ask(isReady: boolean) {
+      if (isReady) send();
+      else isPending = true;
+    },
+    onReady() {
+      if (isPending) send();
+      isPending = false;
+    },
+  };
+}
+
+/** Orders and questions to the process of the moment, and what it has not answered yet. */
+function createQuestions(current: () => Worker | undefined) {
   const open = new Map<number, (text: string | undefined) => void>();
   let asked = 0;
+  const say = (order: Order) => {
+    const worker = current();
+    if (worker?.isConnected()) worker.send(order, () => undefined);
+  };
   return {
+    say,
     answered: (id: number, text: string) => open.get(id)?.(text),
     dropAll() {
       for (const drop of open.values()) drop(undefined);
     },
-    async ask(send: (id: number) => void): Promise<string | undefined> {
+    async ask(what: Question): Promise<string | undefined> {
+      if (!current()?.isConnected()) return undefined;
       const id = ++asked;
       const { promise, resolve } = Promise.withResolvers<string | undefined>();
       const late = setTimeout(() => resolve(undefined), ANSWER_WITHIN_MS);
       open.set(id, resolve);
-      send(id);
+      say({ kind: "ask", id, what });
       const text = await promise;
       clearTimeout(late);
       open.delete(id);

@@ -19,7 +19,8 @@ export interface Supervisor {
   readonly started: Promise<readonly WorkerDoors[]>;
   /** What each answers; undefined for one that is not there, or does not answer in time. */
   ask(what: Question): Promise<readonly (string | undefined)[]>;
-  hangUp(): void;
+  /** Has each reload its files; one that is starting does so once it is ready. */
+  reload(): void;
   /** Has all end, and starts none any more; a second time: at once. */
   end(): void;
   /** Ends what has not ended yet. */
@@ -65,8 +66,8 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
     started: started.promise,
     stopped: stopped.promise,
     ask: (what) => Promise.all(posts.map((post) => post.ask(what))),
-    hangUp: () => posts.forEach((post) => void post.signal("SIGHUP")),
-    kill: () => posts.forEach((post) => void post.signal("SIGKILL")),
+    reload: () => posts.forEach((post) => void post.reload()),
+    kill: () => posts.forEach((post) => void post.kill()),
     end() {
       isEnding = true;
       for (const timer of restarts) clearTimeout(timer);

@@ -7,6 +7,8 @@ export interface WorkerSide {
   readonly index: number;
   /** Hears each time that the supervisor wants it to end. */
   onEnd(listener: () => void): void;
+  /** Calls the listener each time that the supervisor wants files to be reloaded. */
+  onReload(listener: () => void): void;
   /** From now on this is what it answers. */
   answer(what: Question, give: () => string | Promise<string>): void;
   ready(doors: WorkerDoors): void;
@@ -17,13 +19,14 @@ export interface WorkerSide {
 /** For a process that a supervisor has started. */
 export function joinSupervisor(index: number): WorkerSide {
   const endings: (() => void)[] = [];
-  const answers = new Map<Question, () => string | Promise<string>>();
+  const reloads: (() => void)[] = [];
+  const answers = new Map<Question, () => string | Promise<string>>([["heartbeat", () => ""]]);
   const say = (report: Report) => void process.send?.(report);
   process.on("message", (message) => {
     const heard = order.safeParse(message);
     if (!heard.success) return;
-    if (heard.data.kind === "end") {
-      for (const listener of endings) listener();
+    if (heard.data.kind !== "ask") {
+      for (const listener of heard.data.kind === "end" ? endings : reloads) listener();
       return;
     }
     const { id, what } = heard.data;
@@ -35,6 +38,7 @@ export function joinSupervisor(index: number): WorkerSide {
   return {
     index,
     onEnd: (listener) => void endings.push(listener),
+    onReload: (listener) => void reloads.push(listener),
     answer: (what, give) => void answers.set(what, give),
     ready: (doors) => say({ kind: "ready", doors }),
     release: () => process.channel?.unref(),

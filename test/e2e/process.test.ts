@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { startChild } from "../../scripts/child.ts";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
@@ -18,6 +19,12 @@ const production = () => ({
   ADMIN_TOKEN: newSecret(),
   OPERATOR_LISTEN: "127.0.0.1:0",
 });
+
+/** Whether the process has a handler for SIGHUP, signal 1: before Node itself has started none can be installed. */
+function catchesHangUp(pid: number): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+  return (BigInt(`0x${caught}`) & 1n) === 1n;
+}
 
 describe("latchkey serve", () => {
   test("with wrong settings does not start, and says all that is wrong in one message", () => {
@@ -81,6 +88,25 @@ describe("latchkey serve", () => {
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
     await registerKey(latchkey.http);
     expect(await latchkey.stop("SIGTERM")).toBe(0);
+  });
+
+  test("is not ended by SIGHUP while it starts", async () => {
+    const cwd = mkdtempSync(join(tmpdir(), "latchkey-hangup-"));
+    removeAtEnd(cwd);
+    const anyPort = "127.0.0.1:0";
+    const env = {
+      PATH: process.env["PATH"],
+      DRAIN_SECONDS: "0",
+      GRPC_LISTEN: anyPort,
+      HTTP_LISTEN: anyPort,
+      OPS_LISTEN: anyPort,
+    };
+    const starting = await startChild(process.execPath, [PROGRAM, "serve"], { cwd, env });
+    await expect.poll(() => catchesHangUp(starting.pid), { timeout: 10_000, interval: 1 }).toBe(true);
+    const hangUps = setInterval(() => process.kill(starting.pid, "SIGHUP"), 1);
+    await expect.poll(() => starting.output(), { timeout: 30_000 }).toContain('"msg":"ready"');
+    clearInterval(hangUps);
+    expect(await starting.stop()).toBe(0);
   });
 
   test("says in one sentence that a door is taken, or a store", async () => {

@@ -167,6 +167,14 @@ describe("two workers behind one Envoy with one thread", () => {
     expect([after.length, new Set(after).size]).toEqual([2, 1]);
   });
 
+  test("a worker that is stopped misses its heartbeats and is replaced", async () => {
+    const [first = 0] = pidsOf(latchkey);
+    process.kill(first, "SIGSTOP");
+    await expect.poll(() => livesStill(first), { timeout: 60_000, interval: 200 }).toBe(false);
+    await expect.poll(() => pidsOf(latchkey).length, { timeout: 20_000 }).toBe(2);
+    expect(latchkey.output()).toContain("worker 1 has ended by itself");
+  });
+
   test("the audit file holds a chain of each, unbroken over the death of one", async () => {
     const file = join(latchkey.cwd, "logs/api.log");
     await expect
@@ -209,6 +217,28 @@ describe("signals go to the supervisor", () => {
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     process.kill(starting.pid, "SIGTERM");
     expect(await starting.exited).toBe(0);
+  });
+
+  test("SIGHUP ends neither a supervisor nor a worker, however early it comes", async () => {
+    const { PATH } = process.env;
+    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
+      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+    });
+    await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
+    const hangUps = setInterval(() => process.kill(starting.pid, "SIGHUP"), 5);
+    await expect.poll(() => starting.output(), { timeout: 30_000 }).toContain('"msg":"ready"');
+    clearInterval(hangUps);
+    expect(await starting.stop()).toBe(0);
+  });
+
+  test("SIGTERM ends a group in which a worker is stopped", async () => {
+    const group = await startLatchkey(own());
+    const [first = 0] = pidsOf(group);
+    process.kill(first, "SIGSTOP");
+    process.kill(group.pid, "SIGTERM");
+    await group.exited;
+    expect(livesStill(first)).toBe(false);
   });
 
   test("a supervisor that is killed takes its workers with it", async () => {

@@ -1,3 +1,5 @@
+import { CommanderError } from "commander";
+
 /** How a command ends (docs/cli.md). */
 export const EXIT = {
   done: 0,
@@ -8,3 +10,10 @@ export const EXIT = {
   /** No answer came: it may have been done. */
   unanswered: 3,
 } as const;
+
+/** A wrong argument. Its message must not quote the argument, which may be a credential. */
+export class UsageError extends CommanderError {
+  constructor(message: string) {
+    super(EXIT.calledWrongly, "latchkey.usage", message);
+  }
+}

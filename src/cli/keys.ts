@@ -5,7 +5,7 @@ import { parseDuration } from "../policy/schema.ts";
 import { toThumbprint } from "./certificate.ts";
 import type { Io } from "./io.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
-import { keyIdArgument, remotely } from "./remote.ts";
+import { keyIdArgument, nameArgument, remotely } from "./remote.ts";
 import { visible } from "./table.ts";
 
 /** Reports a command's exit code. */
@@ -126,8 +126,8 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
     .command("revoke")
     .addArgument(keyIdArgument("[key_id]"))
     .description("end one key, a family, all keys of an owner, or all issued before a moment; for good")
-    .option("--family <family>", "every key of one registration")
-    .option("--owner <owner>", "every key that the owner has now")
+    .option("--family <family>", "every key of one registration", nameArgument)
+    .option("--owner <owner>", "every key that the owner has now", nameArgument)
     .option(
       "--issued-before <time>",
       "every key issued before (RFC 3339), with --owner or --role only theirs",

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { addAuditCommand } from "./audit.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT, UsageError } from "./exit-codes.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addImportCommand } from "./import.ts";
 import type { Io } from "./io.ts";
@@ -39,6 +39,7 @@ export function buildProgram(io: Io): Program {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
         return exitCode;
       } catch (error) {
+        if (error instanceof UsageError) io.complain(`error: ${error.message} (--help says how)`);
         if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.calledWrongly;
         if (!isSystemError(error)) throw error;
         io.complain(`latchkey: ${error.message}`);

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { Argument, InvalidArgumentError } from "commander";
+import { Argument } from "commander";
 import type { LatchkeyClient } from "../client/client.ts";
 import { createClient } from "../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../client/problem.ts";
-import { EXIT } from "./exit-codes.ts";
+import { tokenProblem, urlProblem } from "../client/transport.ts";
+import { EXIT, UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { visible } from "./table.ts";
 
@@ -39,8 +40,9 @@ export async function remotely(io: Io, command: (client: LatchkeyClient) => Prom
 function remoteOf(io: Io): Remote | undefined {
   const { environment, complain } = io;
   const url = environment["LATCHKEY_URL"] || DEFAULT_URL;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    complain(`latchkey: LATCHKEY_URL is no URL such as ${DEFAULT_URL}`);
+  const problem = urlProblem(url);
+  if (problem !== undefined) {
+    complain(`latchkey: LATCHKEY_URL ${problem}`);
     return undefined;
   }
   const credential = operatorCredential(io);
@@ -50,9 +52,18 @@ function remoteOf(io: Io): Remote | undefined {
 /** The operator's token, where there is one. Undefined once it has been told what is wrong with the variables. */
 export function operatorCredential({ environment, complain }: Io): Pick<Remote, "token"> | undefined {
   const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
-  if (!file || LATCHKEY_TOKEN) return { token: LATCHKEY_TOKEN || undefined };
-  if (existsSync(file)) return { token: readFileSync(file, "utf8").trim() || undefined };
-  complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: there is no such file`);
+  const [name, token] =
+    !file || LATCHKEY_TOKEN
+      ? ["LATCHKEY_TOKEN", LATCHKEY_TOKEN]
+      : ["LATCHKEY_TOKEN_FILE", existsSync(file) ? readFileSync(file, "utf8").trim() : undefined];
+  if (name === "LATCHKEY_TOKEN_FILE" && token === undefined) {
+    complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: there is no such file`);
+    return undefined;
+  }
+  const problem = tokenProblem(token || undefined);
+  if (problem === undefined) return { token: token || undefined };
+  // Not the text: it holds credentials.
+  complain(`latchkey: ${name} ${problem}`);
   return undefined;
 }
 
@@ -113,9 +124,22 @@ async function isOperatorDoor(url: string): Promise<boolean> {
 export function keyIdArgument(name = "<key_id>"): Argument {
   return new Argument(name).argParser((text) => {
     if (/^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text))
-      throw new InvalidArgumentError(
-        "It is a key, not a key's id: a key does not belong on the command line, where others can see it.",
+      throw new UsageError(
+        "this is a key, not a key's id: a key does not belong on the command line, where others can see it",
       );
-    return text;
+    return nameArgument(text);
   });
+}
+
+/** A name that stands in the path of a call: an empty one, `.` or `..` would make another call of it. */
+export function nameArgument(text: string): string {
+  if (/^\.{0,2}$/.test(text)) throw new UsageError("an empty name, . and .. name nothing");
+  return text;
+}
+
+/** The URL of an argument, without the slash at its end. */
+export function urlArgument(text: string): string {
+  const problem = urlProblem(text);
+  if (problem !== undefined) throw new UsageError(`the URL ${problem}`);
+  return text.replace(/\/+$/, "");
 }

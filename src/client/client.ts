@@ -1,5 +1,5 @@
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
-import { createTransport } from "./transport.ts";
+import { createTransport, pathSegment } from "./transport.ts";
 import type {
   AuditEvents,
   AuditQuery,
@@ -43,7 +43,8 @@ export type LatchkeyClient = ReturnType<typeof createClient>;
 
 /**
  * The key API, typed. Every call rejects with `LatchkeyProblem` when it is refused, and with `LatchkeyUnreachable`
- * when no answer came: then it may have been done all the same.
+ * when no answer came: then it may have been done all the same. Throws a TypeError, or rejects with one, where nothing was
+ * sent because an argument cannot be; its message quotes no credential.
  */
 export function createClient(options: ClientOptions) {
   const transport = createTransport(options);
@@ -79,7 +80,7 @@ export function createClient(options: ClientOptions) {
 type Transport = ReturnType<typeof createTransport>;
 
 function keyCalls({ call, json }: Transport) {
-  const keyPath = (keyId: string) => `/api/admin/keys/${encodeURIComponent(keyId)}`;
+  const keyPath = (keyId: string) => `/api/admin/keys/${pathSegment(keyId)}`;
   return {
     list: (filter: KeyFilter = {}) =>
       json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
@@ -102,7 +103,7 @@ function keyCalls({ call, json }: Transport) {
     rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
       json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
     revokeFamily: (family: string) =>
-      call({ method: "DELETE", path: `/api/admin/families/${encodeURIComponent(family)}` }),
+      call({ method: "DELETE", path: `/api/admin/families/${pathSegment(family)}` }),
     /** The incident switch: `before` is RFC 3339; without role and owner it ends every key. */
     revokeIssuedBefore: (cutOff: CutOff) =>
       call({ method: "POST", path: "/api/admin/revoke-issued-before", body: cutOff }),
@@ -110,12 +111,12 @@ function keyCalls({ call, json }: Transport) {
     import: (lines: string, options: ImportOptions = {}) =>
       json<ImportReport>({ method: "POST", path: "/api/admin/keys:import", query: options, lines }),
     revokeOwner: (owner: string) =>
-      call({ method: "DELETE", path: `/api/admin/owners/${encodeURIComponent(owner)}` }),
+      call({ method: "DELETE", path: `/api/admin/owners/${pathSegment(owner)}` }),
   };
 }
 
 function operatorCalls({ call, json }: Transport) {
-  const limitsPath = (keyId: string) => `/api/admin/limits/${encodeURIComponent(keyId)}`;
+  const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
     /** Why a request would get its decision; nothing is spent. */
     explain: (request: DescribedRequest) =>

@@ -21,7 +21,10 @@ export interface Request {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
+/** Throws a TypeError, which never quotes it, if the URL cannot be used. */
 export function createTransport(options: TransportOptions) {
+  const problem = urlProblem(options.url);
+  if (problem !== undefined) throw new TypeError(`the url ${problem}`);
   const call = async (request: Request): Promise<string> => {
     const response = await send(options, request);
     const text = await response.text();
@@ -44,15 +47,37 @@ export function createTransport(options: TransportOptions) {
   };
 }
 
+/** Why no instance can be called by this URL. A user or a password in it would end up in messages and logs. */
+export function urlProblem(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return "is no URL such as http://127.0.0.1:8000";
+  if (url.username !== "" || url.password !== "") return "must not hold a user or a password";
+  return url.search !== "" || url.hash !== "" ? "must not have a query or a fragment" : undefined;
+}
+
+/** Why a header cannot carry this credential (RFC 9110 §5.5); nothing of its text. */
+export function tokenProblem(token: string | undefined): string | undefined {
+  return token === undefined || /^[\x21-\x7e]+$/.test(token)
+    ? undefined
+    : "must be one credential: printable ASCII characters without blanks or line breaks";
+}
+
+/** A name as one segment of a path. Throws a TypeError for names that would make it another path (RFC 3986 §5.2.4). */
+export function pathSegment(name: string): string {
+  if (/^\.{0,2}$/.test(name)) throw new TypeError("an empty name, . and .. name nothing");
+  return encodeURIComponent(name);
+}
+
 async function send(options: TransportOptions, request: Request): Promise<Response> {
   const url = new URL(options.url.replace(/\/+$/, "") + request.path);
   for (const [name, value] of Object.entries(request.query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
+  const headers = headersOf(options, request);
   try {
     return await fetch(url, {
       method: request.method,
-      headers: headersOf(options, request),
+      headers,
       body: request.form
         ? new URLSearchParams(request.form)
         : request.body
@@ -68,6 +93,13 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
 
 function headersOf(options: TransportOptions, request: Request): Record<string, string> {
   const token = request.token ?? options.token;
+  for (const [name, value] of [
+    ["token", token],
+    ["Idempotency-Key", request.idempotencyKey],
+  ] as const) {
+    const problem = tokenProblem(value);
+    if (problem !== undefined) throw new TypeError(`the ${name} ${problem}`);
+  }
   return {
     accept: "application/json",
     ...(request.lines !== undefined && { "content-type": "application/x-ndjson" }),

@@ -71,6 +71,40 @@ describe("a command says what to look at", () => {
     ]);
   });
 
+  test("when a credential cannot be sent: nothing is sent, and nothing of it is shown", async () => {
+    const tokens = [newSecret(), newSecret()];
+    const LATCHKEY_TOKEN_FILE = join(latchkey.cwd, "two-tokens");
+    writeFileSync(LATCHKEY_TOKEN_FILE, `${tokens.join("\n")}\n`);
+    const url = `http://operator:${tokens[0]}@127.0.0.1:1`;
+    for (const [args, changed] of [
+      [["keys", "list"], { LATCHKEY_TOKEN: "", LATCHKEY_TOKEN_FILE }],
+      [["keys", "list"], { LATCHKEY_TOKEN: tokens.join(" ") }],
+      [["keys", "list"], { LATCHKEY_TOKEN: `${tokens[0]}\u00e9` }],
+      [["keys", "list"], { LATCHKEY_URL: url }],
+      [["smoke", url], {}],
+      [["smoke", env["LATCHKEY_URL"] ?? "", "--envoy", url], {}],
+      [["keys", "revoke", (await registerKey(latchkey.http)).api_key], {}],
+    ] as const) {
+      const { status, stdout, stderr } = await runHere(args, { ...env, ...changed });
+      expect([status, stdout]).toEqual([2, ""]);
+      expect(stderr).toMatch(/LATCHKEY_TOKEN|LATCHKEY_URL|the URL|this is a key/);
+      for (const secret of [...tokens, "eyJ"]) expect(stderr).not.toContain(secret);
+    }
+  });
+
+  test.each([
+    [["keys", "show", ""]],
+    [["keys", "show", "."]],
+    [["keys", "disable", ".."]],
+    [["keys", "revoke", "."]],
+    [["keys", "revoke", "--owner", ".."]],
+    [["keys", "revoke", "--family", ""]],
+    [["limits", "reset", ".."]],
+  ])("%j names nothing: it is refused and not another call", async (args) => {
+    const { status, stdout, stderr } = await runHere(args, env);
+    expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("name nothing")]);
+  });
+
   test("when a key is given where its id belongs: it goes nowhere", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const { status, stderr } = await runHere(["keys", "revoke", api_key], {

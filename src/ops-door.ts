@@ -1,6 +1,7 @@
 import type { OpsPorts, PartState } from "./api/ops-routes.ts";
 import { opsRoutes } from "./api/ops-routes.ts";
 import { startHttpServer } from "./api/server.ts";
+import { shareRendering } from "./api/shared-rendering.ts";
 import type { Closing } from "./closing.ts";
 import { callFaulted } from "./fault-words.ts";
 import type { Settings } from "./settings.ts";
@@ -49,7 +50,7 @@ export function isReady(parts: Readonly<Record<string, PartState>>): boolean {
 export async function openOps({ settings, log, closing }: OpsOptions, ports: OpsPorts): Promise<string> {
   const door = await startHttpServer({
     listen: settings.OPS_LISTEN,
-    endpoints: opsRoutes(ports),
+    endpoints: opsRoutes({ ...ports, metrics: shareRendering(ports.metrics, () => performance.now()) }),
     faulted: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
   });
   closing.later("the ops door", () => door.close(CLOSE_GRACE_MS));

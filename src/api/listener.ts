@@ -1,6 +1,7 @@
 import type { RequestListener, ServerOptions } from "node:http";
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { DoorTls } from "../core/ports.ts";
 
 /** How long a client may take over each part of what it sends. */
@@ -25,6 +26,8 @@ export const PATIENCE: Patience = {
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Connections of one door; a further one is closed at once. */
 const MAX_CONNECTIONS = 8192;
+/** Requests of one connection whose responses it has not taken yet (RFC 9112 §9.3.2); one more ends it. */
+const MAX_PIPELINED = 16;
 
 export interface ListenerOptions {
   /** Absent: clear text. */
@@ -39,7 +42,13 @@ export function createListener(
   handle: RequestListener,
   { tls, patience = PATIENCE, isLast = () => false }: ListenerOptions,
 ): Server {
+  const pipelined = new WeakMap<Socket, number>();
   const answer: RequestListener = (request, response) => {
+    const { socket } = request;
+    const open = (pipelined.get(socket) ?? 0) + 1;
+    if (open > MAX_PIPELINED) return void socket.destroy();
+    pipelined.set(socket, open);
+    response.once("close", () => pipelined.set(socket, (pipelined.get(socket) ?? 1) - 1));
     if (isLast()) response.setHeader("connection", "close");
     handle(request, response);
   };
@@ -54,6 +63,8 @@ export function createListener(
   const server =
     tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, patience);
   server.maxConnections = MAX_CONNECTIONS;
+  // A client that takes nothing of its response, and sends nothing, holds it no longer than it may take to send a request.
+  server.timeout = patience.requestMs;
   return server;
 }
 

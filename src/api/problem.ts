@@ -31,6 +31,10 @@ const API_PROBLEMS = {
   policy_refused: { status: 422, title: "The policy file has problems; the old policy stays in force." },
   too_many_calls: { status: 429, title: "Too many calls from this address." },
   too_many_keys: { status: 503, title: "No more keys are given without an operator at the moment." },
+  too_many_unread_responses: {
+    status: 503,
+    title: "Clients of this listener have too many responses that they do not read.",
+  },
   store_unavailable: { status: 503, title: "The store of keys cannot be reached at the moment." },
 } as const satisfies Record<string, ProblemType>;
 
@@ -61,6 +65,9 @@ export interface ProblemDetails {
   readonly members?: Readonly<Record<string, string | number>>;
 }
 
+/** RFC 9457 §3. */
+export const PROBLEM_MEDIA_TYPE = "application/problem+json";
+
 export function problemType(name: ProblemName): string {
   return `/problems/${name.replaceAll("_", "-")}`;
 }
@@ -72,7 +79,7 @@ export function sendProblem(
   details: ProblemDetails = {},
 ): FastifyReply {
   const { status, title } = PROBLEMS[name];
-  const { detail, errors, retryAfterSeconds, members } = details;
+  const { retryAfterSeconds } = details;
   reply.problem = name;
   const wait = retryAfterSeconds ?? (status === 503 ? 1 : undefined);
   if (wait !== undefined) void reply.header("retry-after", String(wait));
@@ -80,8 +87,14 @@ export function sendProblem(
   return reply
     .code(status)
     .header("cache-control", "no-store")
-    .type("application/problem+json")
-    .send(JSON.stringify({ type: problemType(name), title, status, detail, errors, ...members }));
+    .type(PROBLEM_MEDIA_TYPE)
+    .send(problemText(name, details));
+}
+
+/** A problem document without the headers that belong to it. */
+export function problemText(name: ProblemName, { detail, errors, members }: ProblemDetails = {}): string {
+  const { status, title } = PROBLEMS[name];
+  return JSON.stringify({ type: problemType(name), title, status, detail, errors, ...members });
 }
 
 function challengeOf(name: ProblemName, title: string): string {

@@ -9,6 +9,7 @@ import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { createListener } from "./listener.ts";
 import { sendProblem } from "./problem.ts";
+import { boundUnreadResponses } from "./unread-responses.ts";
 
 /** No call of the API needs more: the largest is a registration with 512 bytes of metadata. */
 const MAX_BODY_BYTES = 16 * 1024;
@@ -49,6 +50,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
   });
   acceptBodies(server);
+  boundUnreadResponses(server);
   if (options.corsOrigins?.length) await allowOrigins(server, options.corsOrigins);
   server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
     answerError(error, request.id, reply, options.faulted),

@@ -137,8 +137,8 @@ export function nameArgument(text: string): string {
   return text;
 }
 
-/** The URL of an argument, without the slash at its end. */
-export function urlArgument(text: string): string {
+/** The URL of an argument, without the slash at its end. Throws a UsageError that does not quote it. */
+export function baseUrl(text: string): string {
   const problem = urlProblem(text);
   if (problem !== undefined) throw new UsageError(`the URL ${problem}`);
   return text.replace(/\/+$/, "");

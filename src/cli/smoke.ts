@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { LatchkeyProblem } from "../client/problem.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { operatorCredential, urlArgument } from "./remote.ts";
+import { baseUrl, operatorCredential } from "./remote.ts";
 import { SMOKE_SECTIONS } from "./smoke-checks.ts";
 import type { SmokeCheck, SmokeWorld } from "./smoke-world.ts";
 import { createWorld, NotHere, Skipped } from "./smoke-world.ts";
@@ -38,12 +38,11 @@ const RULE = "=".repeat(50);
 /** `latchkey smoke URL`: the integration test of a live deployment, in the form that its guide shows. */
 export function addSmokeCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   program
-    .command("smoke")
-    .argument("<url>", "the key API of the deployment", urlArgument)
+    .command("smoke <url>")
     .description(
       "test a live deployment; an operator's token in LATCHKEY_TOKEN opens what only operators may",
     )
-    .option("--envoy <url>", "also test the Envoy in front of it", urlArgument)
+    .option("--envoy <url>", "also test the Envoy in front of it")
     .option("--path <path>", "a path behind that Envoy that a basic key may GET", "/v1/chat/smoke")
     .option("--json", "as JSON")
     .option("--allow-skips", "exit with 0 although something was skipped")
@@ -51,8 +50,8 @@ export function addSmokeCommand(program: Command, io: Io, finish: (exitCode: num
       const credential = operatorCredential(io);
       if (credential === undefined) return finish(EXIT.calledWrongly);
       const { envoy, path } = options;
-      const through = envoy === undefined ? undefined : { url: envoy, path };
-      const world = createWorld(url, credential.token, through);
+      const through = envoy === undefined ? undefined : { url: baseUrl(envoy), path };
+      const world = createWorld(baseUrl(url), credential.token, through);
       const run = await runAll(world, options.json ? () => undefined : io.print);
       io.print(options.json ? JSON.stringify(asJson(run)) : summary(run));
       if (run.keys_left > 0)

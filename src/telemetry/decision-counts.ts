@@ -1,10 +1,12 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Decision, Reason } from "../core/decision.ts";
 import { DENY_REASONS, deny } from "../core/decision.ts";
 import type { Mode, Policy } from "../core/policy.ts";
 
 /** How many decisions bore one combination of labels. */
-export interface DecisionCount {
-  readonly labels: Readonly<Record<"verdict" | "reason" | "role" | "route" | "mode", string>>;
+interface DecisionCount {
+  /** The labels in Prometheus's text form, made once: a scrape of 10,000 combinations only adds the numbers. */
+  readonly labels: string;
   value: number;
 }
 
@@ -13,7 +15,8 @@ export interface DecisionCounts {
   count(decision: Decision, mode: Mode): void;
   /** Closes the sets anew: what only a former policy named is forgotten. */
   policyInForce(policy: Pick<Policy, "roles" | "routeLabels">): void;
-  all(): Iterable<DecisionCount>;
+  /** Samples in Prometheus's text form, a line each, in slices that take well under 10 ms to make. */
+  render(metric: string): AsyncGenerator<string>;
 }
 
 type ByReason = Map<Reason, Partial<Record<Mode, DecisionCount>>>;
@@ -29,7 +32,7 @@ export function createDecisionCounts(): DecisionCounts {
     const byRole = at(byRoute, route, () => new Map());
     const byReason: ByReason = at(byRole, role, () => new Map());
     const byMode: Partial<Record<Mode, DecisionCount>> = at(byReason, reason, () => ({}));
-    byMode[mode] ??= { labels: { verdict, reason, role, route, mode }, value: 0 };
+    byMode[mode] ??= { labels: formatLabels({ verdict, reason, role, route, mode }), value: 0 };
     return byMode[mode];
   };
   // What has not happened yet has happened 0 times: a share of the refusals is then a number from the start.
@@ -51,12 +54,36 @@ export function createDecisionCounts(): DecisionCounts {
         for (const role of byRole.keys()) if (!ALWAYS.has(role) && !roles.has(role)) byRole.delete(role);
       }
     },
-    *all() {
-      for (const byRole of byRoute.values())
-        for (const byReason of byRole.values())
-          for (const byMode of byReason.values()) yield* Object.values(byMode);
+    async *render(metric) {
+      let lines: string[] = [];
+      for (const { labels, value } of all(byRoute)) {
+        lines.push(`${metric}{${labels}} ${value}\n`);
+        if (lines.length < LINES_PER_SLICE) continue;
+        yield lines.join("");
+        lines = [];
+        await nextTurn();
+      }
+      yield lines.join("");
     },
   };
+}
+
+/** About 1 ms of work. */
+const LINES_PER_SLICE = 2000;
+
+function* all(byRoute: ReadonlyMap<string, ByRole>): Generator<DecisionCount> {
+  for (const byRole of byRoute.values())
+    for (const byReason of byRole.values())
+      for (const byMode of byReason.values()) yield* Object.values(byMode);
+}
+
+/** Prometheus's text format: a label's value escapes backslashes, quotes and line feeds. */
+function formatLabels(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(
+      ([name, value]) => `${name}="${value.replaceAll(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`,
+    )
+    .join(",");
 }
 
 const ALWAYS: ReadonlySet<string> = new Set(["none", "other"]);

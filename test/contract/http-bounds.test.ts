@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
@@ -12,6 +13,8 @@ import type { HttpServer } from "../../src/api/server.ts";
 import { startHttpServer } from "../../src/api/server.ts";
 
 const NOBODY_WAITS: Patience = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
+
+const LARGE_BYTES = 1024 * 1024;
 
 let server: HttpServer | undefined;
 /** Ends the call of `/slow`. */
@@ -52,6 +55,20 @@ async function open(patience: Patience = PATIENCE): Promise<number> {
         return reply.code(204).send();
       },
     }),
+    endpoint({
+      ...common,
+      method: "GET",
+      path: "/large",
+      answer: { status: 200, description: "" },
+      handle: async ({ reply }) => reply.send("x".repeat(LARGE_BYTES)),
+    }),
+    endpoint({
+      ...common,
+      method: "GET",
+      path: "/small",
+      answer: { status: 200, description: "" },
+      handle: async ({ reply }) => reply.send("small"),
+    }),
   ];
   const listen = { host: "127.0.0.1", port: 0 };
   server = await startHttpServer({
@@ -62,6 +79,15 @@ async function open(patience: Patience = PATIENCE): Promise<number> {
     isLast: () => goesSoon,
   });
   return Number(server.address.split(":").at(-1));
+}
+
+/** Connections that the process which listens at this port has open, as the kernel sees them (state 01). */
+function establishedAt(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const lines = readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/));
+  return lines.filter(([, address, , state]) => address?.endsWith(local) && state === "01").length;
 }
 
 /** Everything that the door says until it closes the connection. */
@@ -141,4 +167,46 @@ test("a call that does not end is cut off when its time is over", async () => {
   await Promise.all([server?.close(50), heard(socket)]);
   answer();
   await pause(0);
+});
+
+test("clients that pipeline and never read hold a bounded number of bytes, and others are served", async () => {
+  const port = await open();
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+  const before = process.memoryUsage().rss;
+  const greedy = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = connect(port, "127.0.0.1").pause();
+      socket.on("error", () => undefined);
+      await once(socket, "connect");
+      socket.write(get("/large").repeat(16));
+      return socket;
+    }),
+  );
+  // All that they sent before this has been served, or they have been ended.
+  expect((await fetch(`http://127.0.0.1:${port}/small`)).status).toBe(200);
+  expect(process.memoryUsage().rss - before).toBeLessThan(300 * LARGE_BYTES);
+  const last = greedy.at(-1);
+  if (last === undefined) throw new Error("no connection");
+  const answered = heard(last);
+  last.end().resume();
+  expect(await answered).toMatch(/HTTP\/1\.1 503 .*"type":"\/problems\/too-many-unread-responses"/s);
+  for (const socket of greedy) socket.destroy();
+  await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/large`)).status).toBe(200);
+});
+
+test("a connection with more than 16 requests whose responses are not taken is ended", async () => {
+  const socket = connect(await open(), "127.0.0.1");
+  socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n".repeat(17));
+  expect(await heard(socket)).toBe("");
+});
+
+test("a client that does not read its response is ended when its time is over", async () => {
+  const port = await open(NOBODY_WAITS);
+  const socket = connect(port, "127.0.0.1").pause();
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  expect(establishedAt(port)).toBe(1);
+  socket.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(8));
+  await expect.poll(() => establishedAt(port), { timeout: 20_000 }).toBe(0);
+  socket.destroy();
 });

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { shareRendering } from "./shared-rendering.ts";
+
+function costly(tookMs: number) {
+  let nowMs = 0;
+  let rendered = 0;
+  const read = shareRendering(
+    async () => {
+      nowMs += tookMs;
+      return ++rendered;
+    },
+    () => nowMs,
+  );
+  return { read, wait: (ms: number) => (nowMs += ms), rendered: () => rendered };
+}
+
+test("however many ask at once, it is rendered once", async () => {
+  const { read } = costly(10);
+  expect(await Promise.all(Array.from({ length: 100 }, read))).toEqual(Array(100).fill(1));
+});
+
+test("however often it is asked for, rendering takes at most a twentieth of the time, and a text is never older than 5 s", async () => {
+  for (const tookMs of [0.1, 10, 200]) {
+    const { read, wait, rendered } = costly(tookMs);
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      await read();
+      wait(100);
+    }
+    expect(rendered() * tookMs).toBeLessThanOrEqual(60_000 / 20 + 2 * tookMs);
+    expect(rendered()).toBeGreaterThanOrEqual(60_000 / 5100);
+  }
+});
+
+test("a text that is cheap is new each time", async () => {
+  const { read, wait } = costly(1);
+  await read();
+  wait(20);
+  expect(await read()).toBe(2);
+});
+
+test("what failed is tried again at once", async () => {
+  let tries = 0;
+  const read = shareRendering(
+    async () => {
+      if (++tries === 1) throw new Error("first");
+      return tries;
+    },
+    () => 0,
+  );
+  await expect(read()).rejects.toThrow("first");
+  expect(await read()).toBe(2);
+});

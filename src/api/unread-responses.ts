@@ -1,0 +1,26 @@
+import type { FastifyInstance } from "fastify";
+import { PROBLEM_MEDIA_TYPE, PROBLEMS, problemText } from "./problem.ts";
+
+/** Responses of this size are never denied for their size: readiness, problems, single keys. */
+const SMALL_BYTES = 16 * 1024;
+/** Of larger responses of one listener that their clients have not taken yet. */
+const MAX_UNREAD_BYTES = 32 * 1024 * 1024;
+
+/** Bounds what clients that do not read can make a listener hold: beyond it a large response becomes 503. */
+export function boundUnreadResponses(server: FastifyInstance): void {
+  let unreadBytes = 0;
+  server.addHook("onSend", (_request, reply, payload, done) => {
+    const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : 0;
+    if (bytes <= SMALL_BYTES) return done(null, payload);
+    if (unreadBytes + bytes > MAX_UNREAD_BYTES) {
+      const { status } = PROBLEMS.too_many_unread_responses;
+      reply.code(status).header("retry-after", "1").type(PROBLEM_MEDIA_TYPE).removeHeader("content-length");
+      return done(null, problemText("too_many_unread_responses"));
+    }
+    unreadBytes += bytes;
+    reply.raw.once("close", () => {
+      unreadBytes -= bytes;
+    });
+    return done(null, payload);
+  });
+}

@@ -3,6 +3,7 @@ import type { Policy } from "./core/policy.ts";
 import { textOf, watchFiles } from "./file-watch.ts";
 import type { PolicySource } from "./policy/file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./policy/file.ts";
+import { loadPolicy } from "./policy/load.ts";
 import type { Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
 
@@ -18,8 +19,8 @@ export interface PolicyInForce {
   current(): Policy;
   /** The text of the policy in force. */
   source(): { readonly fileName: string; readonly text: string };
-  /** Looks at the file now, and takes it up if nothing is wrong with it. */
-  reload(): Reload;
+  /** Reads the file now, and loads it if it is valid, while Checks go on. */
+  reload(): Promise<Reload>;
   /** Looks for changes from now on, until `close`. */
   watch(): void;
   /** Hears of every look that found something new. */
@@ -45,27 +46,35 @@ function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy
   let policy = first;
   let stopWatching = () => {};
   const listeners: Parameters<PolicyInForce["onReload"]>[0][] = [];
-  const take = (found: PolicySource): Reload => {
-    const parsed = parsePolicy(found);
-    if (!parsed.ok) return { kind: "refused", problems: parsed.problems };
-    [source, policy] = [found, parsed.policy];
+  let reloading: Promise<unknown> = Promise.resolve();
+  const take = async (found: PolicySource): Promise<Reload> => {
+    const loaded = await loadPolicy(found);
+    if (!loaded.ok) return { kind: "refused", problems: loaded.problems };
+    [source, policy] = [found, loaded.policy];
     return { kind: "taken", policy };
   };
-  const reload = (): Reload => {
+  const look = async (): Promise<Reload> => {
     // A file that has vanished leaves everything as it is: it does not turn into the built-in policy.
     const found =
       existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
     if (typeof found !== "string" && found.text === source.text) return { kind: "unchanged" };
-    const told: Reload = typeof found === "string" ? { kind: "refused", problems: [found] } : take(found);
+    const told: Reload =
+      typeof found === "string" ? { kind: "refused", problems: [found] } : await take(found);
     if (told.kind !== "unchanged") for (const listener of listeners) listener(told);
     return told;
+  };
+  const reload = (): Promise<Reload> => {
+    // One after the other: what is read last is what holds.
+    const looked = reloading.then(look);
+    reloading = looked.catch(() => undefined);
+    return looked;
   };
   return {
     current: () => policy,
     source: () => ({ fileName: source.fileName, text: source.text }),
     reload,
     watch() {
-      stopWatching = watchFiles([fileName], reload);
+      stopWatching = watchFiles([fileName], () => void reload());
     },
     onReload: (listener) => void listeners.push(listener),
     close: () => stopWatching(),

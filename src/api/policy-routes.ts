@@ -10,9 +10,10 @@ import { sendProblem } from "./problem.ts";
 export interface PolicyPort {
   current(): Policy;
   source(): { readonly fileName: string; readonly text: string };
-  reload():
+  reload(): Promise<
     | { readonly kind: "taken" | "unchanged" }
-    | { readonly kind: "refused"; readonly problems: readonly string[] };
+    | { readonly kind: "refused"; readonly problems: readonly string[] }
+  >;
 }
 
 /** What is in force, and having the file looked at now. */
@@ -80,7 +81,7 @@ function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     problems: [...OPERATOR_PROBLEMS, "policy_refused"],
     handle: (call) =>
       asOperator(call, ports, "system:write", async () => {
-        const reload = policy.reload();
+        const reload = await policy.reload();
         if (reload.kind !== "refused") {
           return call.reply.send({ result: reload.kind, hash: policy.current().hash });
         }

@@ -81,7 +81,7 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
     log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
     ready?.(app.addresses);
     hangUps.onHangUp(() => {
-      policy.reload();
+      void policy.reload();
       void signingKeys?.reload();
     });
     const signal = await signals.first;

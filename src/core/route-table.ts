@@ -41,9 +41,15 @@ const newNode = (): Node => ({ literals: new Map(), star: undefined, here: [], r
  * Patterns must parse, and `routeConflicts` must find none: the policy file sees to both.
  */
 export function createRouteTable(routes: readonly Route[]): RouteTable {
+  const { add, table } = buildRouteTable();
+  for (const route of routes) add(route);
+  return table;
+}
+
+/** The same route by route, for a policy that is loaded while requests are decided. */
+export function buildRouteTable(): { add(route: Route): void; readonly table: RouteTable } {
   const root = newNode();
-  for (const route of routes) insert(root, route);
-  return {
+  const table: RouteTable = {
     find(request) {
       const candidates = closest(root, request.path.segments, 0, request.host);
       return candidates?.find(
@@ -51,6 +57,7 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
       );
     },
   };
+  return { add: (route) => insert(root, route), table };
 }
 
 function insert(root: Node, route: Route): void {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
 import type { Mode, Policy, RateLimit, Role } from "../core/policy.ts";
-import type { Route } from "../core/route-table.ts";
+import type { Route, RouteTable } from "../core/route-table.ts";
 import { createRouteTable } from "../core/route-table.ts";
 import type { Problem } from "./consistency.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
@@ -46,8 +46,23 @@ export interface PolicySource {
 
 /** Parses one policy, whole: either it is valid, or every problem is listed. Never throws, whatever the text is. */
 export function parsePolicy(source: PolicySource): PolicyResult {
+  const checked = checkPolicy(source);
+  if (!checked.ok) return checked;
+  const routes = checked.document.routes.map((entry) => toRoute(entry, checked.document));
+  return { ok: true, policy: toPolicy(source, checked.document, routes, createRouteTable(routes)) };
+}
+
+/** A valid policy file with all its parts: plain data, which a thread can give to another one. */
+export type CheckedDocument = PolicyDocument & Parts;
+
+export type CheckResult =
+  | { readonly ok: true; readonly document: CheckedDocument }
+  | Extract<PolicyResult, { ok: false }>;
+
+/** Finds every problem of a policy file: nearly all of the work that loading it takes. Never throws. */
+export function checkPolicy(source: PolicySource): CheckResult {
   try {
-    return parseValidYaml(source);
+    return checkText(source);
   } catch (error) {
     // A fault of ours must not end the instances that reload the file.
     const why = error instanceof Error ? error.message : String(error);
@@ -55,29 +70,30 @@ export function parsePolicy(source: PolicySource): PolicyResult {
   }
 }
 
-function parseValidYaml(source: PolicySource): PolicyResult {
+function checkText(source: PolicySource): CheckResult {
   const file = readYaml(source.text, source.fileName);
   if (!file.ok) return file;
   const { lineOf } = file;
-  const tell = (problem: Problem) =>
+  const format = (problem: Problem) =>
     `${source.fileName}:${lineOf(problem.path)}: ${problem.path.length === 0 ? "" : `${formatPath(problem.path)}: `}${problem.message}`;
   const parsed = policySchema.safeParse(file.value ?? {});
-  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(tell) };
-  const roleEntries = parsed.data.roles ?? builtIn().roles;
-  const routeEntries = parsed.data.routes ?? builtIn().routes;
-  const roles = new Map(
-    Object.entries(roleEntries).map(([name, entry]) => [name, toRole(name, entry, source)]),
-  );
-  const routes = routeEntries.map((entry) => toRoute(entry, parsed.data));
+  if (!parsed.success) return { ok: false, problems: parsed.error.issues.flatMap(issueProblems).map(format) };
+  const builtInParts = builtIn();
+  const document = {
+    ...parsed.data,
+    roles: parsed.data.roles ?? builtInParts.roles,
+    routes: parsed.data.routes ?? builtInParts.routes,
+  };
+  const roles = toRoles(document, source);
+  const routes = document.routes.map((entry) => toRoute(entry, document));
   const problems = [
     ...completenessProblems(file.value, source),
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
-    ...issuerProblems(parsed.data.issuers.map(toIssuer), roles, source.ownIssuer),
+    ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
-  if (problems.length > 0) return { ok: false, problems: problems.map(tell) };
-  return { ok: true, policy: toPolicy(source.text, parsed.data, roles, routes) };
+  return problems.length > 0 ? { ok: false, problems: problems.map(format) } : { ok: true, document };
 }
 
 /** The mark stands at the end: no shorter part of the file has it. */
@@ -101,17 +117,17 @@ interface Parts {
   readonly roles: NonNullable<PolicyDocument["roles"]>;
   readonly routes: NonNullable<PolicyDocument["routes"]>;
 }
-let builtInParts: Parts | undefined;
 
 /** The built-in roles and routes: what a file that leaves them out gets. */
 function builtIn(): Parts {
-  if (builtInParts === undefined) {
-    const { roles, routes } = policySchema.parse(parse(readFileSync(BUILT_IN_POLICY_FILE, "utf8")));
-    if (roles === undefined || routes === undefined)
-      throw new Error("the built-in policy lacks roles or routes");
-    builtInParts = { roles, routes };
-  }
-  return builtInParts;
+  const { roles, routes } = policySchema.parse(parse(readFileSync(BUILT_IN_POLICY_FILE, "utf8")));
+  if (roles === undefined || routes === undefined)
+    throw new Error("the built-in policy lacks roles or routes");
+  return { roles, routes };
+}
+
+function toRoles({ roles }: Pick<CheckedDocument, "roles">, source: PolicySource): ReadonlyMap<string, Role> {
+  return new Map(Object.entries(roles).map(([name, entry]) => [name, toRole(name, entry, source)]));
 }
 
 function toRole(name: string, entry: Parts["roles"][string], source: PolicySource): Role {
@@ -132,7 +148,11 @@ function toRole(name: string, entry: Parts["roles"][string], source: PolicySourc
   };
 }
 
-function toRoute(entry: Parts["routes"][number], { headers, defaults }: PolicyDocument): Route {
+/** One entry of `routes` as decisions use it. */
+export function toRoute(
+  entry: CheckedDocument["routes"][number],
+  { headers, defaults }: Pick<PolicyDocument, "headers" | "defaults">,
+): Route {
   return {
     label: entry.name ?? entry.path,
     pattern: entry.path,
@@ -163,16 +183,17 @@ function preflightRoute(mode: Mode): Route {
   };
 }
 
-function toPolicy(
-  text: string,
-  document: PolicyDocument,
-  roles: ReadonlyMap<string, Role>,
+/** The policy of a checked file, with its routes and their table. */
+export function toPolicy(
+  source: PolicySource,
+  document: Omit<CheckedDocument, "routes">,
   routes: readonly Route[],
+  table: RouteTable,
 ): Policy {
   return {
-    hash: createHash("sha256").update(text).digest("hex").slice(0, 12),
-    roles,
-    routes: createRouteTable(routes),
+    hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
+    roles: toRoles(document, source),
+    routes: table,
     mode: document.defaults.mode,
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,

@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { Route } from "../core/route-table.ts";
+import { buildRouteTable } from "../core/route-table.ts";
+import type { CheckedDocument, PolicyResult, PolicySource } from "./file.ts";
+import { toPolicy, toRoute } from "./file.ts";
+
+/** What the thread says first: the problems, or the policy without its routes, and how many routes follow. */
+export type Checked =
+  | { readonly ok: true; readonly document: Omit<CheckedDocument, "routes">; readonly routes: number }
+  | Extract<PolicyResult, { ok: false }>;
+
+// Beside this file, in src/ and in dist/.
+const THREAD = new URL(import.meta.url.replace(/load(\.[jt]s)$/, "check-thread$1"));
+
+/** A file that needs more is refused: it must not take the memory of the process. */
+const MAX_HEAP_MB = 512;
+
+/**
+ * Loads a policy while requests are decided: a thread of its own checks the file, and its routes are taken over in slices of
+ * about a millisecond. Never rejects.
+ */
+export async function loadPolicy(source: PolicySource): Promise<PolicyResult> {
+  const thread = new Worker(THREAD, {
+    workerData: source,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+  });
+  // A process that ends does not wait for it.
+  thread.unref();
+  try {
+    return await receivePolicy(source, thread);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
+  } finally {
+    await thread.terminate();
+  }
+}
+
+async function receivePolicy(source: PolicySource, thread: Worker): Promise<PolicyResult> {
+  const checked: Checked = await messageOf(thread);
+  if (!checked.ok) return checked;
+  const routes: Route[] = [];
+  const { add, table } = buildRouteTable();
+  while (routes.length < checked.routes) {
+    thread.postMessage("more");
+    const entries: CheckedDocument["routes"] = await messageOf(thread);
+    for (const entry of entries) {
+      const route = toRoute(entry, checked.document);
+      routes.push(route);
+      add(route);
+    }
+  }
+  return { ok: true, policy: toPolicy(source, checked.document, routes, table) };
+}
+
+/** The thread's next message; rejects when it ends without one. */
+async function messageOf(thread: Worker) {
+  const ended = new AbortController();
+  const onExit = () => ended.abort();
+  thread.once("exit", onExit);
+  try {
+    const [message] = await once(thread, "message", { signal: ended.signal });
+    return message;
+  } finally {
+    thread.off("exit", onExit);
+  }
+}

@@ -38,6 +38,7 @@ import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { createSampled } from "./telemetry/sampled.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 import { openTraces } from "./traces.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -246,5 +247,10 @@ function joinCheck(
         upkeep.used(principal.keyId);
     },
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+    undecodable: createSampled(
+      () => performance.now(),
+      (unlogged, why: RangeError, decisionId: string) =>
+        log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
+    ),
   });
 }

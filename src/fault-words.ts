@@ -23,6 +23,12 @@ export const FAULTS = {
     does: "it was refused with the reason internal",
     check: "the error: a store that is away does not come here, so it is a defect, please report it",
   },
+  undecodable: {
+    happened: "a CheckRequest cannot be decoded",
+    does: "that request is denied (request_malformed); `unlogged` more were since the last such line, of which there is one a minute",
+    check:
+      "what sends Checks to this listener: Envoy's ext_authz filter with transport_api_version V3, and nothing else",
+  },
   connection: {
     happened: "a connection at the gRPC door met a fault",
     does: "that connection was closed; whoever asked there asks again on another",

@@ -88,6 +88,8 @@ export const count = (max: number) =>
     .regex(/^\d{1,7}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.int().max(max));
+/** Of a header block. */
+export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
 /** Processes that share a machine's work. */
 export const workers = count(64).refine((workers) => workers >= 1, "must be at least 1");
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");

@@ -7,6 +7,7 @@ import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import type { AnswerContext } from "./answer-context.ts";
 import type { EncodeAnswer } from "./answers.ts";
 import { createAnswers } from "./answers.ts";
+import type { ReceivedCheck } from "./check-request.ts";
 import { decodeCheckRequest } from "./check-request.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
@@ -20,8 +21,10 @@ export interface CheckPorts {
   readonly newDecisionId: () => string;
   /** Hears of every decision, before it is answered. Should it throw, the answer is a refusal. */
   readonly decided: (decision: Decision, about: CheckFacts) => void;
-  /** Hears of every fault that became a denial. */
+  /** Receives every fault that became a denial. */
   readonly faulted: (error: unknown, decisionId: string) => void;
+  /** Receives why a message could not be decoded: its sender's mistake, not a fault. */
+  readonly undecodable: (why: RangeError, decisionId: string) => void;
 }
 
 /** What else is known of a Check once it is decided. */
@@ -48,13 +51,26 @@ const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response:
 /** Time kept back from Envoy's deadline, so that our answer is there before it gives up. */
 const ANSWER_MARGIN_MS = 20;
 
+/**
+ * Checks that wait for a store, also those whose client has gone: Envoy resets their streams, and as many new ones may
+ * follow. Beyond them a Check is denied (`internal`) before anything is done for it.
+ */
+export const MAX_PENDING_CHECKS = 32 * 1024;
+
 export function createCheck(ports: CheckPorts): Check {
   const parts: CheckParts = { ...ports, encode: createAnswers() };
+  let pending = 0;
+  const settled = () => {
+    pending--;
+  };
   return (message, timeLeftMs) => {
     const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN, unread: undefined };
     try {
+      if (pending >= MAX_PENDING_CHECKS) return answer(parts, overloaded(parts, state), state);
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
+      pending++;
+      decision.then(settled, settled);
       return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
@@ -89,22 +105,12 @@ const NOTHING_KNOWN: AnswerContext = {
 };
 
 function decide(parts: CheckParts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
-  state.startedNs = parts.monotonicNs();
-  const policy = parts.policy();
-  const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
-  const decisionId = parts.newDecisionId();
-  state.mode = policy.mode;
-  const context: CheckContext = {
-    decisionId,
-    forwardPrefix,
-    legacyRateLimit,
-    credentialSources,
-    request: undefined,
-    grpc: false,
-  };
-  state.context = context;
+  const policy = begin(parts, state);
   if (message === undefined) return deny("request_malformed");
-  const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
+  const received = decoded(parts, message, state.context.decisionId);
+  if (received === undefined) return deny("request_malformed");
+  const { context } = state;
+  const parsed = toAuthRequest(received, policy.pathParams);
   if (!parsed.ok) {
     context.grpc = parsed.grpc;
     state.unread = parsed.unread;
@@ -114,6 +120,44 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   context.request = request;
   context.grpc = request.grpc;
   return parts.authorize(request, parts.nowMs());
+}
+
+function overloaded(parts: CheckParts, state: CheckState): Decision {
+  begin(parts, state);
+  return deny("internal");
+}
+
+/** Undefined: it is not a CheckRequest. */
+function decoded(
+  { undecodable }: CheckParts,
+  message: Uint8Array,
+  decisionId: string,
+): ReceivedCheck | undefined {
+  try {
+    return decodeCheckRequest(message);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    undecodable(error, decisionId);
+    return undefined;
+  }
+}
+
+/** Notes what is known before the request is read. */
+function begin(parts: CheckParts, state: CheckState): Policy {
+  state.startedNs = parts.monotonicNs();
+  const policy = parts.policy();
+  const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
+  const decisionId = parts.newDecisionId();
+  state.mode = policy.mode;
+  state.context = {
+    decisionId,
+    forwardPrefix,
+    legacyRateLimit,
+    credentialSources,
+    request: undefined,
+    grpc: false,
+  };
+  return policy;
 }
 
 /** The decision, or a refusal when it does not come in time: a late verdict is none. */

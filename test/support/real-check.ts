@@ -21,6 +21,7 @@ export const CHECKED_AT_SECONDS = 1_800_000_000;
 export interface RealCheck {
   readonly check: Check;
   readonly faults: readonly unknown[];
+  readonly undecodable: readonly RangeError[];
   readonly policy: Policy;
   readonly signer: KeySigner;
 }
@@ -45,6 +46,7 @@ export async function realCheck(decided: CheckPorts["decided"] = () => undefined
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   const faults: unknown[] = [];
+  const undecodable: RangeError[] = [];
   const check = createCheck({
     policy: () => parsed.policy,
     authorize,
@@ -53,6 +55,7 @@ export async function realCheck(decided: CheckPorts["decided"] = () => undefined
     newDecisionId: () => "d",
     decided,
     faulted: (error) => faults.push(error),
+    undecodable: (why) => undecodable.push(why),
   });
-  return { check, faults, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
+  return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
 }

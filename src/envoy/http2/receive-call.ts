@@ -1,12 +1,12 @@
 import type { Connection } from "./connection.ts";
-import { CONNECTION_WINDOW_BYTES, isIdle } from "./connection.ts";
+import { CONNECTION_WINDOW_BYTES, isIdle, MAX_UNASKED_CALLS } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import { ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
 import { CompressionError } from "./hpack.ts";
-import type { HeadFault } from "./request-head.ts";
+import type { HeadFault, RequestHead } from "./request-head.ts";
 import { finishHead, finishTrailers, isHead } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
-import { cutOff, forget } from "./stream.ts";
+import { cutOff, forget, writeReset } from "./stream.ts";
 
 /** One frame; its payload stands from one place to another. */
 export interface Frame {
@@ -17,9 +17,15 @@ export interface Frame {
   readonly to: number;
 }
 
-/** Compressed bytes of one header block, and frames that it may come in (CVE-2024-27316). */
-const MAX_BLOCK_BYTES = 32 * 1024;
+/**
+ * Compressed bytes of one header block: with more the connection ends. Envoy cannot send as much. A client's headers are at
+ * most 8 MiB (`max_request_headers_kb`), and Envoy's HTTP/2 library sends no block of more than 32 MiB. A block is decoded
+ * frame by frame, so a large one needs no memory.
+ */
+const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
+/** Frames that a block may come in (CVE-2024-27316), and those of a large one: Envoy fills them. */
 const MAX_BLOCK_FRAMES = 16;
+const MIN_FRAME_BYTES = 4096;
 const PRIORITY_BYTES = 5;
 
 const NOTHING = Buffer.alloc(0);
@@ -44,10 +50,10 @@ export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | u
   if (typeof content === "number") return content;
   const piece = bytes.subarray(content.from, content.to);
   const isEndStream = (flags & FLAG.END_STREAM) !== 0;
-  if ((flags & FLAG.END_HEADERS) !== 0) return takeBlock(connection, streamId, piece, isEndStream);
-  // A copy: a view would keep all that was read with it.
-  connection.block = { streamId, isEndStream, pieces: [Buffer.from(piece)], bytes: piece.length };
-  return undefined;
+  if ((flags & FLAG.END_HEADERS) !== 0)
+    return decodeBlock(connection, piece) ?? takeBlock(connection, streamId, isEndStream);
+  connection.block = { streamId, isEndStream, bytes: piece.length, frames: 1 };
+  return decodeFragment(connection, piece, false);
 }
 
 export function takeContinuation(
@@ -57,47 +63,77 @@ export function takeContinuation(
   const { block } = connection;
   if (block === undefined) return ERROR_CODE.PROTOCOL_ERROR;
   block.bytes += to - from;
-  block.pieces.push(Buffer.from(bytes.subarray(from, to)));
-  if (block.bytes > MAX_BLOCK_BYTES || block.pieces.length > MAX_BLOCK_FRAMES)
+  block.frames++;
+  if (block.bytes > MAX_BLOCK_BYTES || block.frames > MAX_BLOCK_FRAMES + block.bytes / MIN_FRAME_BYTES)
     return ERROR_CODE.ENHANCE_YOUR_CALM;
-  if ((flags & FLAG.END_HEADERS) === 0) return undefined;
+  const isLast = (flags & FLAG.END_HEADERS) !== 0;
+  const why = decodeFragment(connection, bytes.subarray(from, to), isLast);
+  if (why !== undefined || !isLast) return why;
   connection.block = undefined;
-  return takeBlock(connection, block.streamId, Buffer.concat(block.pieces), block.isEndStream);
+  return takeBlock(connection, block.streamId, block.isEndStream);
 }
 
-/** A whole header block: the head of a new call, or trailers. */
-function takeBlock(
-  connection: Connection,
-  streamId: number,
-  block: Buffer,
-  isEndStream: boolean,
-): ErrorCode | undefined {
+/** Every block is decoded, whatever becomes of its call: the two sides' tables must stay the same. */
+function decodeBlock({ hpack, field }: Connection, block: Buffer): ErrorCode | undefined {
   try {
-    // Whatever becomes of the call: the two sides' tables must stay the same.
-    connection.hpack.decode(block, connection.field);
+    hpack.decode(block, field);
+    return undefined;
   } catch (error) {
     if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
     throw error;
   }
+}
+
+function decodeFragment({ hpack, field }: Connection, piece: Buffer, isLast: boolean): ErrorCode | undefined {
+  try {
+    hpack.decodeFragment(piece, field, isLast);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
+    throw error;
+  }
+}
+
+/** A whole header block: the head of a new call, or trailers. */
+function takeBlock(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
   return streamId > connection.lastStreamId
     ? takeCall(connection, streamId, isEndStream)
     : takeTrailers(connection, streamId, isEndStream);
 }
 
 function takeCall(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
-  const { streams, ports, reading } = connection;
+  const { streams, ports, reading, load } = connection;
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
   if (isPassedOver(connection, streamId)) return undefined;
   if (streams.size >= ports.maxStreams) return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
-  if (typeof head === "string") return resetStream(connection, streamId, FAULT_CODE[head]);
-  if (isEndStream && (head.contentLength ?? 0) !== 0)
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  const why = faultOf(head, isEndStream);
+  const answersFault = ports.answersFault(head);
+  if (why !== undefined && !answersFault) return resetStream(connection, streamId, why);
   connection.lastTakenId = streamId;
-  const stream = newStream(connection, streamId, head.contentLength);
+  const stream = newStream(connection, streamId, why === undefined ? head.contentLength : undefined);
+  stream.answersFault = answersFault;
   streams.set(streamId, stream);
+  load.unasked++;
   ports.called(stream, head);
+  if (stream.isOver) return undefined;
   if (isEndStream) takePiece(stream, NOTHING, true);
+  else if (load.unasked > MAX_UNASKED_CALLS) load.onTooManyUnasked();
+  return undefined;
+}
+
+/** Why a call is to be reset at its head. */
+function faultOf({ fault, contentLength }: RequestHead, isEndStream: boolean): ErrorCode | undefined {
+  if (fault !== undefined) return FAULT_CODE[fault];
+  return isEndStream && (contentLength ?? 0) !== 0 ? ERROR_CODE.PROTOCOL_ERROR : undefined;
+}
+
+/** What to do with a call whose body is not as long as its content-length says. */
+function endWrongBody(stream: Stream, isLast: boolean): ErrorCode | undefined {
+  if (!stream.answersFault) return resetStream(stream.connection, stream.id, ERROR_CODE.PROTOCOL_ERROR);
+  stream.bytesToCome = undefined;
+  stream.giveUp?.(stream);
+  takePiece(stream, NOTHING, isLast);
   return undefined;
 }
 
@@ -121,7 +157,10 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
     endMs: Number.POSITIVE_INFINITY,
     body: undefined,
     bodyBytes: 0,
+    answersFault: false,
+    giveUp: undefined,
     waiting: undefined,
+    waitingBytes: 0,
     trailers: undefined,
     closed: undefined,
     drained: undefined,
@@ -130,15 +169,17 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
 
 function takeTrailers(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
   const stream = connection.streams.get(streamId);
-  // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
-  if (stream === undefined && isHead(connection.reading)) return ERROR_CODE.PROTOCOL_ERROR;
+  const isNewHead = isHead(connection.reading);
   const fault = finishTrailers(connection.reading);
+  if (connection.resetIds.has(streamId)) return undefined;
+  // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
+  if (stream === undefined && isNewHead) return ERROR_CODE.PROTOCOL_ERROR;
   if (isPassedOver(connection, streamId)) return undefined;
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
   if (fault !== undefined) return resetStream(connection, streamId, FAULT_CODE[fault]);
-  if (!isEndStream || (stream.bytesToCome ?? 0) !== 0)
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (!isEndStream) return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if ((stream.bytesToCome ?? 0) !== 0) return endWrongBody(stream, true);
   takePiece(stream, NOTHING, true);
   return undefined;
 }
@@ -151,15 +192,14 @@ export function takeData(connection: Connection, frame: Frame): ErrorCode | unde
   // Padding counts as well (RFC 9113 §6.1).
   const size = frame.to - frame.from;
   countData(connection, size);
-  if (isPassedOver(connection, streamId)) return undefined;
+  if (isPassedOver(connection, streamId) || connection.resetIds.has(streamId)) return undefined;
   const stream = connection.streams.get(streamId);
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
   if (size > stream.receiveWindow) return resetStream(connection, streamId, ERROR_CODE.FLOW_CONTROL_ERROR);
   stream.receiveWindow -= size;
   const isLast = (flags & FLAG.END_STREAM) !== 0;
-  if (!fitsContentLength(stream, content.to - content.from, isLast))
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (!fitsContentLength(stream, content.to - content.from, isLast)) return endWrongBody(stream, isLast);
   takePiece(stream, bytes.subarray(content.from, content.to), isLast);
   return undefined;
 }
@@ -180,9 +220,12 @@ function fitsContentLength(stream: Stream, size: number, isLast: boolean): boole
 }
 
 function takePiece(stream: Stream, piece: Buffer, isLast: boolean): void {
-  if (piece.length === 0 && !isLast) return;
-  stream.hasAsked = isLast;
-  stream.receive?.(stream, piece, isLast);
+  if (isLast) {
+    stream.hasAsked = true;
+    stream.connection.load.unasked--;
+  }
+  if (piece.length > 0 || isLast) stream.receive?.(stream, piece, isLast);
+  // Padding used its window, too.
   if (!isLast) giveRoom(stream);
   else if (stream.hasAnswered) forget(stream);
 }
@@ -202,6 +245,6 @@ export function resetStream(connection: Connection, streamId: number, why: Error
   if (!connection.mayReset()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   const stream = connection.streams.get(streamId);
   if (stream !== undefined) cutOff(stream, why);
-  else connection.output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
+  else writeReset(connection, streamId, why);
   return undefined;
 }

@@ -54,19 +54,17 @@ function takePriority(connection: Connection, { streamId, from, to }: Frame): Er
   if (streamId === 0) return ERROR_CODE.PROTOCOL_ERROR;
   if (to - from === 5) return undefined;
   // What is idle cannot be reset (RFC 9113 §6.4).
-  return isIdle(connection, streamId)
-    ? ERROR_CODE.FRAME_SIZE_ERROR
-    : resetStream(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
+  if (isIdle(connection, streamId)) return ERROR_CODE.FRAME_SIZE_ERROR;
+  if (connection.resetIds.has(streamId)) return undefined;
+  return resetStream(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
 }
 
 function takeReset(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   const stream = connection.streams.get(streamId);
-  // One that was answered has cost no more for it.
-  if (stream === undefined) return undefined;
-  forget(stream);
-  return connection.mayReset() ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
+  if (stream !== undefined) forget(stream);
+  return undefined;
 }
 
 function takeSettings(
@@ -134,11 +132,15 @@ function takePing(
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if (to - from !== 8) return ERROR_CODE.FRAME_SIZE_ERROR;
   if ((flags & FLAG.ACK) === 0) connection.output.frame(FRAME.PING, FLAG.ACK, 0, bytes.subarray(from, to));
-  else {
-    connection.pinged?.();
-    connection.pinged = undefined;
-  }
+  else takePong(connection, bytes.readUInt32BE(from) === 0 ? bytes.readUInt32BE(from + 4) : -1);
   return undefined;
+}
+
+/** An acknowledgement of another PING than ours says nothing. */
+function takePong({ pings }: Connection, id: number): void {
+  const answered = pings.get(id);
+  pings.delete(id);
+  answered?.();
 }
 
 /** Its caller opens no more calls; those that are open are answered. */

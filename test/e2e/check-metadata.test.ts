@@ -3,13 +3,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Document } from "yaml";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { decodeCheckResponse } from "../../src/envoy/messages.ts";
 import { check } from "../support/checks.ts";
 import { EXT_AUTHZ, HTTP_MANAGER, startEnvoy } from "../support/envoy.ts";
-import { connectRaw } from "../support/grpc-client.ts";
+import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import type { IssuedKey } from "../support/keys.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import { readMetrics } from "../support/metrics.ts";
 import { sendRaw } from "../support/raw-request.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
@@ -177,4 +179,29 @@ test("headers of 8 MiB, which is the most that Envoy can be set up to take, are 
   } finally {
     await envoy.stop();
   }
+});
+
+test("CheckRequests that cannot be decoded are denied as malformed: one warning, and no failure of ours", async () => {
+  const session = await connectRaw(latchkey.grpc);
+  const failures = async () => {
+    const metrics = await readMetrics(latchkey.ops);
+    const denied = [...metrics].filter(([name]) => name.startsWith("latchkey_decisions_total{"));
+    const sumOf = (reason: string) =>
+      denied.filter(([name]) => name.includes(`"${reason}"`)).reduce((sum, [, value]) => sum + value, 0);
+    return { malformed: sumOf("request_malformed"), internal: sumOf("internal") };
+  };
+  const before = await failures();
+  for (let times = 0; times < 20; times++) {
+    const { trailers, body } = await call(session, frame(Uint8Array.of(0xff, 0xff, 0xff)));
+    expect(trailers).toMatchObject({ "grpc-status": "0" });
+    expect(decodeCheckResponse(body.subarray(5))).toMatchObject({
+      status: { code: 3 },
+      denied_response: { status: { code: 400 } },
+    });
+  }
+  expect(await failures()).toEqual({ ...before, malformed: before.malformed + 20 });
+  const logged = latchkey.output();
+  expect(logged.match(/"level":"(error|fatal)"/g)).toBeNull();
+  expect(logged.match(/CheckRequest cannot be decoded/g)).toHaveLength(1);
+  session.destroy();
 });

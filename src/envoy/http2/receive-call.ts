@@ -230,10 +230,14 @@ function takePiece(stream: Stream, piece: Buffer, isLast: boolean): void {
   else if (stream.hasAnswered) forget(stream);
 }
 
-/** More of a body may come, unless nobody takes it, or not now. */
+/**
+ * More of a body may come, unless nobody takes it, or not now. The rest of a Check that was denied early is taken and
+ * discarded: there are clients that read no response before they have sent all.
+ */
 export function giveRoom(stream: Stream): void {
   const used = FIRST_WINDOW_BYTES - stream.receiveWindow;
-  if (stream.receive === undefined || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
+  const isTaken = stream.receive !== undefined || stream.answersFault;
+  if (!isTaken || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
   const { output } = stream.connection;
   output.frame(FRAME.WINDOW_UPDATE, 0, stream.id, numbers(used));
   output.flushSoon();

@@ -82,6 +82,8 @@ export interface Connection {
   mustTellTableSize: boolean;
   /** Its first frame has come, which is SETTINGS. */
   isGreeted: boolean;
+  /** It has acknowledged our SETTINGS. */
+  hasAgreed: boolean;
   /** Takes no new calls, and closes with its last one. */
   isEnding: boolean;
   isOver: boolean;
@@ -103,7 +105,7 @@ export interface OpenBlock {
  * connection. What such a reset leaves behind is a Check that waits for the store: those are counted (`MAX_PENDING_CHECKS`),
  * so that resets open no more of them than there may be (CVE-2023-44487).
  */
-const RESETS = { capacity: 10_000, refillPerSecond: 5000 };
+const RESETS = { capacity: 2000, refillPerSecond: 200 };
 /** CVE-2019-9515. */
 const SETTINGS = { capacity: 100, refillPerSecond: 10 };
 
@@ -138,6 +140,7 @@ export function createConnection(socket: Socket, ports: ConnectionPorts, load: L
     firstSendWindow: FIRST_WINDOW_BYTES,
     mustTellTableSize: false,
     isGreeted: false,
+    hasAgreed: false,
     isEnding: false,
     isOver: false,
     pings: new Map(),

@@ -302,7 +302,7 @@ test.each<Case>([
   ["malformed", [frameOf(FRAME.HEADERS, 4, 1, KEPT_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
   [
     "too many bytes",
-    [inBlocks(1, Buffer.concat([headerBlock(headOf(2000, 300_000)), KEPT_PATH])), HELLO],
+    [inBlocks(1, Buffer.concat([headerBlock(headOf(2000, 400_000)), KEPT_PATH])), HELLO],
     ["1 answered: denied"],
   ],
   [
@@ -366,11 +366,28 @@ test.each<readonly [what: string, block: Buffer]>([
   },
 );
 
+const AGREED = frameOf(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
+
+test("§6.5.3: a caller that has not acknowledged this yet may open four times as many: a busy one does so at once", async () => {
+  const ids = Array.from({ length: 4097 }, (_, index) => 2 * index + 1);
+  const connection = await connectFrames(door.address());
+  const block = headerBlock(HEAD);
+  await connection.send(OPENING, ...ids.map((id) => frameOf(FRAME.HEADERS, FLAG.END_HEADERS, id, block)));
+  await connection.send(...ids.slice(0, -1).map((id) => lastMessage(id, "all")));
+  await connection.until("8191 answered: all");
+  expect(connection.lines.slice(3)).toEqual([
+    "RST_STREAM 8193 REFUSED_STREAM",
+    ...ids.slice(0, -1).map((id) => `${id} answered: all`),
+  ]);
+  connection.socket.destroy();
+});
+
 test("§5.1.2: 1024 calls may be open; one more is refused, until one is over", async () => {
   const connection = await connectFrames(door.address());
   const ids = Array.from({ length: 1024 }, (_, index) => 2 * index + 1);
   await connection.send(
     OPENING,
+    AGREED,
     ...ids.map((id) => headers(id)),
     headers(2049),
     HELLO,

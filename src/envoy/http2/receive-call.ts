@@ -106,7 +106,8 @@ function takeCall(connection: Connection, streamId: number, isEndStream: boolean
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
   if (isPassedOver(connection, streamId)) return undefined;
-  if (streams.size >= ports.maxStreams) return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
+  if (streams.size >= maxStreamsOf(connection))
+    return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
   const why = faultOf(head, isEndStream);
   const answersFault = ports.answersFault(head);
   if (why !== undefined && !answersFault) return resetStream(connection, streamId, why);
@@ -120,6 +121,11 @@ function takeCall(connection: Connection, streamId: number, isEndStream: boolean
   if (isEndStream) takePiece(stream, NOTHING, true);
   else if (load.unasked > MAX_UNASKED_CALLS) load.onTooManyUnasked();
   return undefined;
+}
+
+/** Our SETTINGS bind a caller from its acknowledgement on (RFC 9113 §6.5.3); a busy Envoy has opened calls before that. */
+function maxStreamsOf({ hasAgreed, ports }: Connection): number {
+  return hasAgreed ? ports.maxStreams : 4 * ports.maxStreams;
 }
 
 /** Why a call is to be reset at its head. */
@@ -237,7 +243,7 @@ function takePiece(stream: Stream, piece: Buffer, isLast: boolean): void {
 export function giveRoom(stream: Stream): void {
   const used = FIRST_WINDOW_BYTES - stream.receiveWindow;
   const isTaken = stream.receive !== undefined || stream.answersFault;
-  if (!isTaken || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
+  if (stream.isOver || !isTaken || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
   const { output } = stream.connection;
   output.frame(FRAME.WINDOW_UPDATE, 0, stream.id, numbers(used));
   output.flushSoon();

@@ -74,7 +74,10 @@ function takeSettings(
   const isAck = (flags & FLAG.ACK) !== 0;
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
-  if (isAck) return undefined;
+  if (isAck) {
+    connection.hasAgreed = true;
+    return undefined;
+  }
   // Each may move the windows of all calls.
   if (!connection.maySet()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   connection.isGreeted = true;

@@ -104,6 +104,23 @@ test("half-sent messages of all connections have one bound: the oldest are denie
   expect(denied.at(-1)).toBe(0);
 });
 
+test("on one connection, the largest half-sent messages are denied first: a smaller Check that is split is answered", async () => {
+  const piece = Buffer.alloc(15_000);
+  const large = ids(300).flatMap((id) => [head(id), ...Array.from({ length: 4 }, () => data(id, piece))]);
+  const [connection] = await connections(1, ...large);
+  const message = grpcFrame(Buffer.from("smaller".repeat(3000)));
+  for (const id of [601, 603, 605]) {
+    await connection?.send(head(id), data(id, message.subarray(0, 12_000)));
+    await ponged(connection);
+    await connection?.send(data(id, message.subarray(12_000), FLAG.END_STREAM));
+    await connection?.until(`${id} answered: ${message.length - 5} bytes`);
+  }
+  expect(connection?.lines.filter((line) => line.includes("bytes"))).toHaveLength(3);
+  const denied = linesOf(connection === undefined ? [] : [connection], /^\d+ answered: denied$/);
+  expect(60_000 * (300 - denied.length)).toBeLessThanOrEqual(16 * 1024 * 1024);
+  expect(60_000 * (300 - denied.length + 2)).toBeGreaterThan(16 * 1024 * 1024);
+});
+
 test("answers for which callers open no window have one bound: the oldest are cut off, and a Check is answered", async () => {
   const checks = ids(900).map((id) =>
     Buffer.concat([head(id), data(id, grpcFrame(Buffer.alloc(4000)), FLAG.END_STREAM)]),

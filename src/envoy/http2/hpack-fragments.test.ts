@@ -23,7 +23,7 @@ test("wherever a block is cut into fragments, the same fields come of it", () =>
         whole.decode(block, (...field) => seenOfWhole.push(field));
         for (const [index, end] of ends.entries()) {
           const piece = block.subarray(ends[index - 1] ?? 0, end);
-          cut.decodeFragment(piece, (...field) => seen.push(field), index === ends.length - 1);
+          cut.decode(piece, (...field) => seen.push(field), index === ends.length - 1);
         }
         expect(seen).toEqual(seenOfWhole);
       }
@@ -39,7 +39,7 @@ test("a value of megabytes is passed over, whatever its encoding, and empties th
   const large = literal(0x40, ["x-large", "v".repeat(3_000_000)]);
   const seen: unknown[] = [];
   for (let at = 0; at < large.length; at += 16_384)
-    decoder.decodeFragment(
+    decoder.decode(
       large.subarray(at, at + 16_384),
       (...field) => seen.push(field),
       at + 16_384 >= large.length,
@@ -52,19 +52,17 @@ test("a block that ends within a value that is passed over is an error", () => {
   const large = literal(0x40, ["x-large", "v".repeat(100_000)]);
   expect(() => createHpackDecoder().decode(large.subarray(0, -1), () => undefined)).toThrow(CompressionError);
   const decoder = createHpackDecoder();
-  decoder.decodeFragment(large.subarray(0, 50_000), () => undefined, false);
-  expect(() => decoder.decodeFragment(large.subarray(50_000, -1), () => undefined, true)).toThrow(
-    CompressionError,
-  );
+  decoder.decode(large.subarray(0, 50_000), () => undefined, false);
+  expect(() => decoder.decode(large.subarray(50_000, -1), () => undefined, true)).toThrow(CompressionError);
 });
 
 test("a size of the table may stand in the fragment behind an empty one, and not behind a field", () => {
   const decoder = createHpackDecoder();
-  decoder.decodeFragment(Buffer.alloc(0), () => undefined, false);
-  decoder.decodeFragment(Buffer.of(0x20), () => undefined, false);
+  decoder.decode(Buffer.alloc(0), () => undefined, false);
+  decoder.decode(Buffer.of(0x20), () => undefined, false);
   const seen: string[] = [];
-  decoder.decodeFragment(Buffer.of(0x82), (name, value) => seen.push(`${name} ${value}`), true);
+  decoder.decode(Buffer.of(0x82), (name, value) => seen.push(`${name} ${value}`), true);
   expect(seen).toEqual([":method GET"]);
-  decoder.decodeFragment(Buffer.of(0x82), () => undefined, false);
-  expect(() => decoder.decodeFragment(Buffer.of(0x20), () => undefined, true)).toThrow(CompressionError);
+  decoder.decode(Buffer.of(0x82), () => undefined, false);
+  expect(() => decoder.decode(Buffer.of(0x20), () => undefined, true)).toThrow(CompressionError);
 });

@@ -15,13 +15,12 @@ export type OnField = (name: string, value: string, valueBytes: number) => void;
 
 export interface HpackDecoder {
   /**
-   * Decodes one whole header block and calls `field` for each field in its order. Throws CompressionError, and is of no use
-   * after that. The block of a request that is denied must be decoded as well, to keep the table in sync. A byte of the
-   * block can stand for a field as large as the table: a caller that keeps fields has to count their bytes.
+   * Decodes a header block, or the next fragment of one, and calls `field` for each field in its order. Between fragments it
+   * keeps the field that is cut off, and nothing else: at most some 33 KiB. Throws CompressionError, and is of no use after
+   * that. The block of a request that is denied must be decoded as well, to keep the table in sync. A byte of the block can
+   * stand for a field as large as the table: a caller that keeps fields has to count their bytes.
    */
-  decode(block: Buffer, field: OnField): void;
-  /** Decodes the next fragment of a block. It keeps the field that is cut off, and nothing else: at most some 33 KiB. */
-  decodeFragment(fragment: Buffer, field: OnField, isLast: boolean): void;
+  decode(fragment: Buffer, field: OnField, isLast?: boolean): void;
 }
 
 /** A longer value on the wire is not kept. A header block of megabytes thus needs no memory. */
@@ -80,11 +79,14 @@ export function createHpackDecoder(maxTableBytes = 4096): HpackDecoder {
     count: 0,
   };
   return {
-    decode: (block, field) => decodeBlock(state, block, field),
-    decodeFragment: (fragment, field, isLast) => decodeFragment(state, fragment, field, isLast),
+    decode(fragment, field, isLast = true) {
+      if (isLast && !state.isOpen && state.rest.length === 0) decodeBlock(state, fragment, field);
+      else decodeFragment(state, fragment, field, isLast);
+    },
   };
 }
 
+/** A whole block, as nearly all are. */
 function decodeBlock(state: State, block: Buffer, field: OnField): void {
   state.at = 0;
   readSizeUpdates(state, block);

@@ -1,32 +1,11 @@
 import type { Connection } from "./connection.ts";
 import { CONNECTION_WINDOW_BYTES, isIdle, MAX_UNASKED_CALLS } from "./connection.ts";
-import type { ErrorCode } from "./frames.ts";
-import { ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
-import { CompressionError } from "./hpack.ts";
+import type { ErrorCode, Frame } from "./frames.ts";
+import { contentOf, ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
 import type { HeadFault, RequestHead } from "./request-head.ts";
 import { finishHead, finishTrailers, isHead } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
 import { cutOff, forget, writeReset } from "./stream.ts";
-
-/** One frame; its payload stands from one place to another. */
-export interface Frame {
-  readonly flags: number;
-  readonly streamId: number;
-  readonly bytes: Buffer;
-  readonly from: number;
-  readonly to: number;
-}
-
-/**
- * Compressed bytes of one header block: with more the connection ends. Envoy cannot send as much. A client's headers are at
- * most 8 MiB (`max_request_headers_kb`), and Envoy's HTTP/2 library sends no block of more than 32 MiB. A block is decoded
- * frame by frame, so a large one needs no memory.
- */
-const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
-/** Frames that a block may come in (CVE-2024-27316), and those of a large one: Envoy fills them. */
-const MAX_BLOCK_FRAMES = 16;
-const MIN_FRAME_BYTES = 4096;
-const PRIORITY_BYTES = 5;
 
 const NOTHING = Buffer.alloc(0);
 const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {
@@ -34,74 +13,12 @@ const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {
   too_large: ERROR_CODE.ENHANCE_YOUR_CALM,
 };
 
-/** What stands between `ahead` bytes, which come first, and the padding; or what is wrong with the frame. */
-function contentOf({ flags, bytes, from, to }: Frame, ahead: number): Pick<Frame, "from" | "to"> | ErrorCode {
-  const isPadded = (flags & FLAG.PADDED) !== 0;
-  const start = from + ahead + (isPadded ? 1 : 0);
-  if (start > to) return ERROR_CODE.FRAME_SIZE_ERROR;
-  const end = isPadded ? to - (bytes[from] ?? 0) : to;
-  return end < start ? ERROR_CODE.PROTOCOL_ERROR : { from: start, to: end };
-}
-
-export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | undefined {
-  const { streamId, flags, bytes } = frame;
-  if ((streamId & 1) === 0) return ERROR_CODE.PROTOCOL_ERROR;
-  const content = contentOf(frame, (flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
-  if (typeof content === "number") return content;
-  const piece = bytes.subarray(content.from, content.to);
-  const isEndStream = (flags & FLAG.END_STREAM) !== 0;
-  if ((flags & FLAG.END_HEADERS) !== 0)
-    return decodeBlock(connection, piece) ?? takeBlock(connection, streamId, isEndStream);
-  connection.block = { streamId, isEndStream, bytes: piece.length, frames: 1 };
-  return decodeFragment(connection, piece, false);
-}
-
-export function takeContinuation(
+/** The head of a new call has come whole. */
+export function takeCall(
   connection: Connection,
-  { flags, bytes, from, to }: Frame,
+  streamId: number,
+  isEndStream: boolean,
 ): ErrorCode | undefined {
-  const { block } = connection;
-  if (block === undefined) return ERROR_CODE.PROTOCOL_ERROR;
-  block.bytes += to - from;
-  block.frames++;
-  if (block.bytes > MAX_BLOCK_BYTES || block.frames > MAX_BLOCK_FRAMES + block.bytes / MIN_FRAME_BYTES)
-    return ERROR_CODE.ENHANCE_YOUR_CALM;
-  const isLast = (flags & FLAG.END_HEADERS) !== 0;
-  const why = decodeFragment(connection, bytes.subarray(from, to), isLast);
-  if (why !== undefined || !isLast) return why;
-  connection.block = undefined;
-  return takeBlock(connection, block.streamId, block.isEndStream);
-}
-
-/** Every block is decoded, whatever becomes of its call: the two sides' tables must stay the same. */
-function decodeBlock({ hpack, field }: Connection, block: Buffer): ErrorCode | undefined {
-  try {
-    hpack.decode(block, field);
-    return undefined;
-  } catch (error) {
-    if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
-    throw error;
-  }
-}
-
-function decodeFragment({ hpack, field }: Connection, piece: Buffer, isLast: boolean): ErrorCode | undefined {
-  try {
-    hpack.decodeFragment(piece, field, isLast);
-    return undefined;
-  } catch (error) {
-    if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
-    throw error;
-  }
-}
-
-/** A whole header block: the head of a new call, or trailers. */
-function takeBlock(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
-  return streamId > connection.lastStreamId
-    ? takeCall(connection, streamId, isEndStream)
-    : takeTrailers(connection, streamId, isEndStream);
-}
-
-function takeCall(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
   const { streams, ports, reading, load } = connection;
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
@@ -173,7 +90,11 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
   };
 }
 
-function takeTrailers(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
+export function takeTrailers(
+  connection: Connection,
+  streamId: number,
+  isEndStream: boolean,
+): ErrorCode | undefined {
   const stream = connection.streams.get(streamId);
   const isNewHead = isHead(connection.reading);
   const fault = finishTrailers(connection.reading);

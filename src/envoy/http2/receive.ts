@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.ts";
 import { isIdle } from "./connection.ts";
-import type { ErrorCode } from "./frames.ts";
+import type { ErrorCode, Frame } from "./frames.ts";
 import {
   ERROR_CODE,
   FLAG,
@@ -10,8 +10,8 @@ import {
   MAX_WINDOW_BYTES,
   SETTING,
 } from "./frames.ts";
-import type { Frame } from "./receive-call.ts";
-import { resetStream, takeContinuation, takeData, takeHeaders } from "./receive-call.ts";
+import { resetStream, takeData } from "./receive-call.ts";
+import { takeContinuation, takeHeaders } from "./receive-headers.ts";
 import { forget, sendOn } from "./stream.ts";
 
 type Take = (connection: Connection, frame: Frame) => ErrorCode | undefined;

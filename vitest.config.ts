@@ -16,7 +16,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts"],
+          include: ["test/slow/**/*.test.ts", "test/fuzz/**/*.test.ts"],
           testTimeout: 300 * SECOND_MS,
           hookTimeout: 120 * SECOND_MS,
         },

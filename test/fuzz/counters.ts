@@ -1,0 +1,65 @@
+import { authzCluster, VARIANTS } from "./variants.ts";
+
+/**
+ * Counters of Envoy that no client may move. `upstream_rq_tx_reset` is none of them: Envoy resets the Check of a client that
+ * went away.
+ */
+const OF_THE_FILTER = ["error", "failure_mode_allowed", "invalid"];
+const OF_THE_CLUSTER = [
+  "upstream_rq_rx_reset",
+  "upstream_rq_timeout",
+  "upstream_rq_pending_overflow",
+  "upstream_rq_pending_failure_eject",
+  "upstream_rq_retry",
+  "upstream_cx_total",
+  "upstream_cx_destroy",
+  "upstream_cx_protocol_error",
+  "upstream_cx_connect_fail",
+  "http2.rx_reset",
+  "http2.rx_messaging_error",
+  "http2.header_overflow",
+  "http2.tx_flush_timeout",
+];
+
+export type Counters = ReadonlyMap<string, number>;
+
+/** All that a batch is judged by, and what shows that it got somewhere. */
+export interface Reading {
+  readonly held: Counters;
+  /** Checks that were answered. */
+  readonly checks: number;
+  /** Checks and requests that are under way. */
+  readonly active: number;
+}
+
+const CLUSTERS = new Map(VARIANTS.map(({ name }) => [authzCluster(name), name]));
+
+export async function readCounters(adminPort: number): Promise<Reading> {
+  const filter = encodeURIComponent("^(cluster\\.latchkey-|http\\..*\\.ext_authz\\.)");
+  const response = await fetch(`http://127.0.0.1:${adminPort}/stats?filter=${filter}`);
+  const held = new Map<string, number>();
+  let [checks, active] = [0, 0];
+  for (const line of (await response.text()).split("\n")) {
+    const [name = "", value = ""] = line.split(": ");
+    const ofFilter = /^http\.(.+)\.ext_authz\.latchkey\.(\w+)$/.exec(name);
+    const ofCluster = /^cluster\.(latchkey-[^.]+)\.(.+)$/.exec(name);
+    if (ofFilter) {
+      const [, variant, counter = ""] = ofFilter;
+      if (OF_THE_FILTER.includes(counter)) held.set(`${variant}: ext_authz.${counter}`, Number(value));
+      if (counter === "ok" || counter === "denied") checks += Number(value);
+    } else if (ofCluster) {
+      const [, cluster = "", counter = ""] = ofCluster;
+      if (OF_THE_CLUSTER.includes(counter)) held.set(`${CLUSTERS.get(cluster)}: ${counter}`, Number(value));
+      if (counter === "upstream_rq_active") active += Number(value);
+    }
+  }
+  return { held, checks, active };
+}
+
+/** What moved, in words. */
+export function moved(before: Counters, after: Counters): string[] {
+  return [...after].flatMap(([name, value]) => {
+    const by = value - (before.get(name) ?? 0);
+    return by === 0 ? [] : [`${name} moved by ${by}`];
+  });
+}

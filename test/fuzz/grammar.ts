@@ -1,0 +1,184 @@
+import fc from "fast-check";
+import type { Body, Conversation, Field, Request, Text } from "./conversation.ts";
+import { plain } from "./conversation.ts";
+import { headerFields } from "./headers.ts";
+import { longText, oddNames, targets, values } from "./texts.ts";
+import type { Variant } from "./variants.ts";
+import { MAX_BODY_BYTES, VARIANTS } from "./variants.ts";
+
+const DEFAULT_HEADERS_KB = 60;
+const DEFAULT_HEADERS_COUNT = 100;
+
+const methods = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom("GET", "GET", "POST", "POST", "HEAD", "OPTIONS", "PUT") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      "CONNECT",
+      "TRACE",
+      "DELETE",
+      "PATCH",
+      "PRI",
+      "get",
+      "X",
+      "M-SEARCH",
+      "LONG".repeat(50),
+      "G T",
+      "",
+    ),
+  },
+);
+
+const bodies: fc.Arbitrary<Body> = fc.record({
+  framing: fc.constantFrom("length", "length", "chunked", "chunked", "both", "none"),
+  pieces: fc.array(
+    fc.oneof(
+      values(200),
+      fc.constantFrom("\x00\x00\x00\x00\x05hello", "\x01\x00\x00\x00\x00", "{}", "\xff\xfe\x00").map(plain),
+      fc
+        .constantFrom(MAX_BODY_BYTES - 1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1, 30_000)
+        .map((size): Text => [["b", size]]),
+    ),
+    { maxLength: 3 },
+  ),
+  lie: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.constantFrom(-1, 1, 100, 1e9) },
+  ),
+  trailers: fc.oneof(
+    { weight: 3, arbitrary: fc.constant<Field[]>([]) },
+    {
+      weight: 1,
+      arbitrary: fc.array(
+        fc
+          .tuple(
+            fc.oneof(
+              oddNames,
+              fc.constantFrom("grpc-status", "x-trailer", "tracestate", "authorization", ":path").map(plain),
+            ),
+            fc.oneof(values(200), longText(20_000)),
+          )
+          .map(([name, value]): Field => [name, value]),
+        { maxLength: 3 },
+      ),
+    },
+  ),
+});
+
+const grpcFields: readonly Field[] = [
+  [plain("content-type"), plain("application/grpc")],
+  [plain("te"), plain("trailers")],
+];
+const websocketFields: readonly Field[] = [
+  [plain("connection"), plain("Upgrade")],
+  [plain("upgrade"), plain("websocket")],
+  [plain("sec-websocket-version"), plain("13")],
+  [plain("sec-websocket-key"), plain("dGhlIHNhbXBsZSBub25jZQ==")],
+];
+
+function requests({ headersKb, headersCount }: Variant): fc.Arbitrary<Request> {
+  const maxBytes = (headersKb ?? DEFAULT_HEADERS_KB) * 1024;
+  return fc
+    .record({
+      method: methods,
+      target: targets(maxBytes),
+      authority: fc.oneof(
+        { weight: 6, arbitrary: fc.constant("api.example") },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom(
+            undefined,
+            "",
+            "A.EXAMPLE:80",
+            "a b",
+            "[::1]",
+            "user@host",
+            "x".repeat(3000),
+          ),
+        },
+      ),
+      fields: headerFields(maxBytes, headersCount ?? DEFAULT_HEADERS_COUNT),
+      body: fc.option(bodies, { nil: undefined, freq: 2 }),
+      kind: fc.oneof(
+        { weight: 8, arbitrary: fc.constant("http" as const) },
+        { weight: 1, arbitrary: fc.constant("grpc" as const) },
+        { weight: 1, arbitrary: fc.constant("websocket" as const) },
+      ),
+    })
+    .map(({ kind, ...request }): Request => {
+      if (kind === "grpc") return { ...request, method: "POST", fields: [...grpcFields, ...request.fields] };
+      if (kind === "websocket")
+        return { ...request, method: "GET", fields: [...websocketFields, ...request.fields] };
+      return request;
+    });
+}
+
+const endings: fc.Arbitrary<Conversation["ending"]> = fc.oneof(
+  { weight: 8, arbitrary: fc.constant({ kind: "read" as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("abort" as const),
+      afterMs: fc.constantFrom(0, 0, 1, 2, 5),
+      how: fc.constantFrom("close" as const, "reset" as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("cut" as const),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
+);
+
+/** A listener that takes 8 MB is asked less often than those that are like most. */
+const listeners = fc.oneof(
+  ...VARIANTS.map((variant) => ({
+    weight: (variant.headersKb ?? 0) > 1000 ? 1 : 4,
+    arbitrary: fc.constant(variant),
+  })),
+);
+
+/** What clients do. */
+const conversations: fc.Arbitrary<Conversation> = listeners.chain((variant) =>
+  fc.record({
+    listener: fc.constant(variant.name),
+    from: fc.integer({ min: 2, max: 254 }),
+    version: fc.constantFrom(
+      "1.0" as const,
+      "1.1" as const,
+      "1.1" as const,
+      "2" as const,
+      "2" as const,
+      "2" as const,
+    ),
+    requests: fc.oneof(
+      { weight: 5, arbitrary: fc.array(requests(variant), { minLength: 1, maxLength: 1 }) },
+      { weight: 1, arbitrary: fc.array(requests(variant), { minLength: 1, maxLength: 4 }) },
+    ),
+    copies: fc.oneof(
+      { weight: 25, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 40 }) },
+    ),
+    ending: endings,
+    frames: fc.record({
+      block: fc.oneof(
+        { weight: 4, arbitrary: fc.constant(16_384) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 2000 }) },
+      ),
+      padding: fc.oneof(
+        { weight: 4, arbitrary: fc.constant(0) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 255 }) },
+      ),
+    }),
+  }),
+);
+
+const MAX_BATCH = 100;
+const batches = fc.array(conversations, { minLength: 1, maxLength: MAX_BATCH, size: "max" });
+
+/** What clients do at the same time; the same for the same seed. */
+export function batchOf(seed: number): readonly Conversation[] {
+  return fc.sample(batches, { seed, numRuns: 1 }).flat();
+}

@@ -5,7 +5,7 @@ import { connect } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { IssuedKey } from "../support/keys.ts";
 
-/** Clients with good keys, at every listener, by HTTP/1.1 and HTTP/2, from the address of the attackers. */
+/** Clients with good keys, at every listener, by HTTP/1.1 and HTTP/2 in turn, from the address of the attackers. */
 export interface HonestClients {
   /** How often each has been served. */
   rounds(): number;
@@ -37,10 +37,11 @@ export function startHonestClients(
   };
   const round = async () => {
     await Promise.all(
-      [...ports].flatMap(([listener, port]) => [
-        ask(listener, "1.1", keys[0], byHttp1(agent, port, keys[0])),
-        ask(listener, "2", keys[1], byHttp2(sessions, port, keys[1])),
-      ]),
+      Array.from(ports, ([listener, port]) =>
+        rounds % 2 === 0
+          ? ask(listener, "1.1", keys[0], byHttp1(agent, port, keys[0]))
+          : ask(listener, "2", keys[1], byHttp2(sessions, port, keys[1])),
+      ),
     );
     rounds++;
   };
@@ -63,7 +64,7 @@ export function startHonestClients(
     },
     async nextRound() {
       // The round under way may have begun before.
-      const wanted = rounds + 2;
+      const wanted = rounds + 3;
       while (rounds < wanted) await sleep(BETWEEN_ROUNDS_MS);
     },
     takeComplaints() {

@@ -24,13 +24,16 @@ export function http2Plan(conversation: Conversation, expand: Expand): Plan {
   return {
     writes: [OPENING, ...writes],
     responses: all.length,
-    isComplete: requests.every(({ body }) => !body || body.lie === 0),
+    isComplete: requests.every(({ method, body }) => method !== "CONNECT" && (!body || body.lie === 0)),
   };
 }
 
 function resetOf(streamId: number): Buffer {
   return frameOf(FRAME.RST_STREAM, 0, streamId, numbers(ERROR_CODE.CANCEL));
 }
+
+/** What the pseudo-header `:protocol` stands for (RFC 8441 §4). */
+const HTTP1_UPGRADE = new Set(["connection", "upgrade", "sec-websocket-key"]);
 
 function requestFrames(
   streamId: number,
@@ -55,7 +58,10 @@ function requestFrames(
     ...(body?.framing === "length"
       ? ([[plain("content-length"), plain(`${lengthOf(body, expand)}`)]] satisfies Field[])
       : []),
-    ...fields.map(([name, value]): Field => [plain(expand(name).toLowerCase()), value]),
+    ...fields.flatMap(([name, value]): Field[] => {
+      const lower = expand(name).toLowerCase();
+      return isExtended && HTTP1_UPGRADE.has(lower) ? [] : [[plain(lower), value]];
+    }),
   ];
   const isOpen = isConnect || isExtended || body !== undefined;
   return [

@@ -5,7 +5,7 @@ import { http1Counter, http1Plan } from "./http1.ts";
 import { http2Counter, http2Plan } from "./http2.ts";
 
 /** What a client waits for a response that is sure to come, and for one that may not. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 2_000;
 const SHORT_PATIENCE_MS = 150;
 
 /** Sends all of a conversation, and waits for its end: the responses, the end of the connection, or the client's patience. */

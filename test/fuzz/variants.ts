@@ -179,6 +179,7 @@ function httpManager(variant: Variant): object {
     http2_protocol_options: { allow_connect: true },
     upgrade_configs: [{ upgrade_type: "websocket" }, { upgrade_type: "CONNECT" }],
     stream_idle_timeout: "10s",
+    delayed_close_timeout: "0.05s",
     ...(tracer && { tracing: { provider: tracer, random_sampling: { value: 100 } } }),
     http_filters: [extAuthz(variant), router()],
     route_config: {

@@ -21,6 +21,7 @@ export default defineConfig({
           hookTimeout: 120 * SECOND_MS,
         },
       },
+      { extends: true, test: { name: "long", include: ["test/fuzz/**/*.test.ts"] } },
     ],
   },
 });

@@ -1,11 +1,15 @@
+import type { Conversation, Expand } from "./conversation.ts";
 import { authzCluster, VARIANTS } from "./variants.ts";
+
+/** Responses of ours that Envoy could not apply. */
+const INVALID = "invalid";
 
 /**
  * Counters of Envoy that no client may move. Left out: `upstream_rq_tx_reset`, since Envoy resets the Check of a client that
  * goes away, and `http2.rx_reset`, since a server that has responded in full may stop the rest of a long request by
  * RST_STREAM with NO_ERROR (RFC 9113 §8.1). A reset instead of a response counts as `upstream_rq_rx_reset`.
  */
-const OF_THE_FILTER = ["error", "failure_mode_allowed", "invalid"];
+const OF_THE_FILTER = ["error", "failure_mode_allowed", INVALID];
 const OF_THE_CLUSTER = [
   "upstream_rq_rx_reset",
   "upstream_rq_timeout",
@@ -56,10 +60,31 @@ export async function readCounters(adminPort: number): Promise<Reading> {
   return { held, checks, active };
 }
 
-/** What moved, in words. */
-export function moved(before: Counters, after: Counters): string[] {
+/** What moved, in words. On these listeners a request may have left no space for our headers. */
+export function moved(before: Counters, after: Counters, crowded: ReadonlySet<string>): string[] {
   return [...after].flatMap(([name, value]) => {
+    const [listener = "", counter] = name.split(": ");
     const by = value - (before.get(name) ?? 0);
-    return by === 0 ? [] : [`${name} moved by ${by}`];
+    const isExcused = counter === `ext_authz.${INVALID}` && crowded.has(listener);
+    return by === 0 || isExcused ? [] : [`${name} moved by ${by}`];
   });
+}
+
+/** What Envoy and Latchkey add to a request at the most. */
+const ADDED = { fields: 40, bytes: 4096 };
+
+/**
+ * The listeners at which a request comes so near to Envoy's limits that its headers and ours together exceed them. Envoy then
+ * answers its sender with 500, valid key or not.
+ */
+export function crowdedBy(batch: readonly Conversation[], expand: Expand): ReadonlySet<string> {
+  const limits = new Map(VARIANTS.map((variant) => [variant.name, variant]));
+  const isCrowded = ({ listener, requests }: Conversation) =>
+    requests.some(({ fields, target }) => {
+      const { headersCount = 0, headersKb = 0 } = limits.get(listener) ?? {};
+      const texts = [target, ...fields.flat()].map(expand);
+      const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+      return fields.length + ADDED.fields > headersCount || bytes + ADDED.bytes > headersKb * 1024;
+    });
+  return new Set(batch.filter(isCrowded).map(({ listener }) => listener));
 }

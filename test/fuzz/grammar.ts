@@ -6,9 +6,6 @@ import { flawedTargets, longText, oddNames, targets, values } from "./texts.ts";
 import type { Variant } from "./variants.ts";
 import { MAX_BODY_BYTES, VARIANTS } from "./variants.ts";
 
-const DEFAULT_HEADERS_KB = 60;
-const DEFAULT_HEADERS_COUNT = 100;
-
 const methods = fc.constantFrom(
   "GET",
   "GET",
@@ -85,13 +82,13 @@ const KIND_FIELDS = { http: [], grpc: grpcFields, websocket: websocketFields } a
 const KIND_METHOD = { grpc: "POST", websocket: "GET" } as const;
 
 function requests({ headersKb, headersCount }: Variant): fc.Arbitrary<Request> {
-  const maxBytes = (headersKb ?? DEFAULT_HEADERS_KB) * 1024;
+  const maxBytes = headersKb * 1024;
   return fc
     .record({
       method: methods,
       target: targets(maxBytes),
       authority: fc.constantFrom("api.example", "api.example", "A.EXAMPLE:80", "[::1]", "x".repeat(300)),
-      fields: headerFields(maxBytes, headersCount ?? DEFAULT_HEADERS_COUNT),
+      fields: headerFields(maxBytes, headersCount),
       body: fc.option(bodies, { nil: undefined, freq: 2 }),
       flaw: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: flaws }),
       kind: fc.oneof(
@@ -129,7 +126,7 @@ const endings: fc.Arbitrary<Conversation["ending"]> = fc.oneof(
 /** A listener that takes 8 MB is asked less often than those that are like most. */
 const listeners = fc.oneof(
   ...VARIANTS.map((variant) => ({
-    weight: (variant.headersKb ?? 0) > 1000 ? 1 : 4,
+    weight: variant.headersKb > 1000 ? 1 : 4,
     arbitrary: fc.constant(variant),
   })),
 );

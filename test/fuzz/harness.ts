@@ -10,7 +10,7 @@ import { startLatchkey } from "../support/latchkey.ts";
 import type { Conversation, Expand } from "./conversation.ts";
 import { expandWith } from "./conversation.ts";
 import type { Reading } from "./counters.ts";
-import { moved, readCounters } from "./counters.ts";
+import { crowdedBy, moved, readCounters } from "./counters.ts";
 import type { HonestClients } from "./honest-clients.ts";
 import { startHonestClients } from "./honest-clients.ts";
 import { converse } from "./send.ts";
@@ -101,7 +101,7 @@ async function runBatch(parts: Parts, batch: readonly Conversation[]): Promise<s
   await honest.pause();
   const after = await settled(envoy);
   return [
-    ...moved(before.held, after.held),
+    ...moved(before.held, after.held, crowdedBy(batch, expand)),
     ...upstream.takeBreaches(),
     ...honest.takeComplaints(),
     ...errorsIn(latchkey.output()).slice(errorsBefore),

@@ -59,19 +59,21 @@ export interface Variant {
   readonly tracer?: object;
   readonly rawHeaders: boolean;
   readonly body?: "bytes" | "text" | "whole";
-  /** Of one request, in KiB; Envoy's default is 60, the most it can be set to 8192. */
-  readonly headersKb?: number;
-  /** Envoy's default is 100. */
-  readonly headersCount?: number;
+  /** What the headers of one request may have in all, in KiB; the most that Envoy can be set to is 8192. */
+  readonly headersKb: number;
+  /** How many header fields a request may have. */
+  readonly headersCount: number;
   readonly normalises: boolean;
 }
+
+const DEFAULT_LIMITS = { headersKb: 60, headersCount: 100 };
 
 /**
  * Every tracer that both versions of Envoy can load (but `dynamic_modules`, which is whatever code an operator brings), and
  * every way in which ext_authz sends headers and bodies.
  */
 export const VARIANTS: readonly Variant[] = [
-  { name: "otel", tracer: openTelemetry(), rawHeaders: true, normalises: true },
+  { name: "otel", tracer: openTelemetry(), rawHeaders: true, normalises: true, ...DEFAULT_LIMITS },
   {
     name: "otel-96k",
     tracer: openTelemetry(),
@@ -89,10 +91,32 @@ export const VARIANTS: readonly Variant[] = [
     headersCount: 10_000,
     normalises: false,
   },
-  { name: "dynatrace", tracer: openTelemetry(dynatrace), rawHeaders: false, body: "text", normalises: true },
-  { name: "zipkin", tracer: zipkin, rawHeaders: true, body: "text", normalises: false },
-  { name: "datadog", tracer: datadog, rawHeaders: false, body: "whole", headersKb: 96, normalises: true },
-  { name: "skywalking", tracer: skyWalking, rawHeaders: true, body: "bytes", normalises: true },
+  {
+    name: "dynatrace",
+    tracer: openTelemetry(dynatrace),
+    rawHeaders: false,
+    body: "text",
+    normalises: true,
+    ...DEFAULT_LIMITS,
+  },
+  { name: "zipkin", tracer: zipkin, rawHeaders: true, body: "text", normalises: false, ...DEFAULT_LIMITS },
+  {
+    name: "datadog",
+    tracer: datadog,
+    rawHeaders: false,
+    body: "whole",
+    headersKb: 96,
+    headersCount: 100,
+    normalises: true,
+  },
+  {
+    name: "skywalking",
+    tracer: skyWalking,
+    rawHeaders: true,
+    body: "bytes",
+    normalises: true,
+    ...DEFAULT_LIMITS,
+  },
   {
     name: "plain-8m",
     rawHeaders: true,
@@ -173,8 +197,8 @@ function httpManager(variant: Variant): object {
     stat_prefix: name,
     use_remote_address: true,
     ...(normalises && { normalize_path: true, merge_slashes: true }),
-    ...(headersKb !== undefined && { max_request_headers_kb: headersKb }),
-    ...(headersCount !== undefined && { common_http_protocol_options: { max_headers_count: headersCount } }),
+    max_request_headers_kb: headersKb,
+    common_http_protocol_options: { max_headers_count: headersCount },
     http_protocol_options: { accept_http_10: true, default_host_for_http_10: "old", enable_trailers: true },
     http2_protocol_options: { allow_connect: true },
     upgrade_configs: [{ upgrade_type: "websocket" }, { upgrade_type: "CONNECT" }],

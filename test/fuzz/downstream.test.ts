@@ -14,6 +14,8 @@ const firstSeed = FUZZ_SEED === undefined ? Math.floor(Math.random() * SEEDS) : 
 const runMs = (Number(FUZZ_SECONDS) * SECOND_MS) / VERSIONS.length;
 /** What is spent on making a batch that failed smaller. */
 const MINIMISE_MS = 90 * SECOND_MS;
+/** Of what a batch broke. */
+const MAX_LINES = 10;
 const START_AND_STOP_MS = 90 * SECOND_MS;
 
 describe("no input from a client raises an RPC error, ends what others share, or reaches upstream without a key", () => {
@@ -39,7 +41,8 @@ async function fuzz(harness: Harness): Promise<string[]> {
   for (let seed = firstSeed; seed === firstSeed || Date.now() < end; seed = (seed + 1) % SEEDS) {
     const batch = batchOf(seed);
     const broken = await harness.run(batch);
-    if (broken.length > 0) return [`FUZZ_SEED=${seed}`, ...broken, ...(await smallest(harness, batch))];
+    if (broken.length > 0)
+      return [`FUZZ_SEED=${seed}`, ...broken.slice(0, MAX_LINES), ...(await smallest(harness, batch))];
   }
   return [];
 }

@@ -5,6 +5,18 @@ import { connect } from "node:http2";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { IssuedKey } from "../support/keys.ts";
 
+type Headers = Readonly<Record<string, string>>;
+
+/** What a client may send beside a valid key, and is served all the same: what tracers make of a trace, odd and long values. */
+const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const BESIDE_THE_KEY: readonly Headers[] = [
+  {},
+  { traceparent: TRACEPARENT, tracestate: "vendor=1 \t" },
+  { traceparent: TRACEPARENT, tracestate: `vendor=${"v".repeat(17_000)}` },
+  { "x-tenant": " caf\xe9 ", "user-agent": "\t" },
+  { traceparent: TRACEPARENT, tracestate: `vendor=${"v".repeat(40_000)}` },
+];
+
 /** Clients with good keys, at every listener, by HTTP/1.1 and HTTP/2 in turn, from the address of the attackers. */
 export interface HonestClients {
   /** How often each has been served. */
@@ -33,14 +45,14 @@ export function startHonestClients(
   const ask = async (listener: string, version: string, key: IssuedKey, served: Promise<string>) => {
     const what = await served.catch((error: unknown) => `failed: ${String(error)}`);
     if (what !== `200 ${key.key_id}`)
-      complaints.push(`${listener}: a good key by HTTP/${version} got ${what}`);
+      complaints.push(`${listener}: a good key by HTTP/${version} got ${what} (round ${rounds})`);
   };
   const round = async () => {
     await Promise.all(
       Array.from(ports, ([listener, port]) =>
         rounds % 2 === 0
-          ? ask(listener, "1.1", keys[0], byHttp1(agent, port, keys[0]))
-          : ask(listener, "2", keys[1], byHttp2(sessions, port, keys[1])),
+          ? ask(listener, "1.1", keys[0], byHttp1(agent, port, headersOf(keys[0], rounds)))
+          : ask(listener, "2", keys[1], byHttp2(sessions, port, headersOf(keys[1], rounds))),
       ),
     );
     rounds++;
@@ -81,9 +93,12 @@ export function startHonestClients(
   };
 }
 
+function headersOf({ api_key }: IssuedKey, round: number): Headers {
+  return { ...BESIDE_THE_KEY[round % BESIDE_THE_KEY.length], authorization: `Bearer ${api_key}` };
+}
+
 /** The status, and whose key upstream saw. */
-async function byHttp1(agent: Agent, port: number, key: IssuedKey): Promise<string> {
-  const headers = { authorization: `Bearer ${key.api_key}` };
+async function byHttp1(agent: Agent, port: number, headers: Headers): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   get({ agent, host: "127.0.0.1", port, path: "/a/honest", headers }, (response) => {
     response.on("error", reject).resume();
@@ -95,17 +110,17 @@ async function byHttp1(agent: Agent, port: number, key: IssuedKey): Promise<stri
 async function byHttp2(
   sessions: Map<number, ClientHttp2Session>,
   port: number,
-  key: IssuedKey,
+  headers: Headers,
 ): Promise<string> {
   let session = sessions.get(port);
   if (session === undefined || session.closed || session.destroyed) {
     session = connect(`http://127.0.0.1:${port}`).on("error", () => undefined);
     sessions.set(port, session);
   }
-  const stream = session.request({ ":path": "/a/honest", authorization: `Bearer ${key.api_key}` });
+  const stream = session.request({ ":path": "/a/honest", ...headers });
   let seen = "no response";
-  stream.on("response", (headers) => {
-    seen = `${headers[":status"]} ${headers["x-seen-key-id"]}`;
+  stream.on("response", (received) => {
+    seen = `${received[":status"]} ${received["x-seen-key-id"]}`;
   });
   stream.resume().end();
   await once(stream, "close");

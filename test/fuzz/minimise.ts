@@ -9,7 +9,9 @@ export async function minimise(
   fails: Fails<readonly Conversation[]>,
 ): Promise<readonly Conversation[]> {
   const few = await fewer(batch, fails);
-  return eachSmaller(few, fails, smallerConversation);
+  const small = await eachSmaller(few, fails, smallerConversation);
+  // Of several that fail each by itself, the first ones have been emptied now.
+  return fewer(small, fails);
 }
 
 /** Leaves out halves, then quarters, and at last one by one. */

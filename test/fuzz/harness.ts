@@ -68,7 +68,7 @@ export async function startHarness(version: string, env: Readonly<Record<string,
     },
     async summary() {
       const { checks } = await readCounters(envoy.adminPort);
-      return `${sent} requests, ${checks} Checks, ${upstream.served()} with a good key, ${honest.rounds()} rounds of honest clients`;
+      return `${sent} requests, ${checks} Checks, ${upstream.served()} with a valid key, ${honest.rounds()} rounds of honest clients`;
     },
     async stop() {
       await honest.stop();

@@ -17,7 +17,7 @@ const BESIDE_THE_KEY: readonly Headers[] = [
   { traceparent: TRACEPARENT, tracestate: `vendor=${"v".repeat(40_000)}` },
 ];
 
-/** Clients with good keys, at every listener, by HTTP/1.1 and HTTP/2 in turn, from the address of the attackers. */
+/** Clients with valid keys, at every listener, by HTTP/1.1 and HTTP/2 in turn, from the address of the attackers. */
 export interface HonestClients {
   /** How often each has been served. */
   rounds(): number;
@@ -45,7 +45,7 @@ export function startHonestClients(
   const ask = async (listener: string, version: string, key: IssuedKey, served: Promise<string>) => {
     const what = await served.catch((error: unknown) => `failed: ${String(error)}`);
     if (what !== `200 ${key.key_id}`)
-      complaints.push(`${listener}: a good key by HTTP/${version} got ${what} (round ${rounds})`);
+      complaints.push(`${listener}: a valid key by HTTP/${version} got ${what} (round ${rounds})`);
   };
   const round = async () => {
     await Promise.all(

@@ -3,10 +3,10 @@ import type { IncomingMessage } from "node:http";
 import { createServer } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** The service behind Envoy: it takes whatever Envoy lets through, and notes what came without one of the good keys. */
+/** The service behind Envoy: it takes whatever Envoy lets through, and notes what came without one of the valid keys. */
 export interface GuardedUpstream {
   readonly port: number;
-  /** Requests that came with a good key. */
+  /** Requests that came with a valid key. */
   served(): number;
   /** Requests that came without one since the last call. */
   takeBreaches(): string[];
@@ -17,7 +17,7 @@ const MAX_HEAD_BYTES = 16 * 1024 * 1024;
 const KEY_ID = "x-latchkey-key-id";
 
 /** Latchkey names the key of a request; a request that says so itself and was let through says something else. */
-export async function startGuardedUpstream(isGood: (keyId: string) => boolean): Promise<GuardedUpstream> {
+export async function startGuardedUpstream(isValid: (keyId: string) => boolean): Promise<GuardedUpstream> {
   let served = 0;
   let breaches: string[] = [];
   const server = createServer({
@@ -35,7 +35,7 @@ export async function startGuardedUpstream(isGood: (keyId: string) => boolean): 
       (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === KEY_ID,
     );
     const [id] = ids;
-    if (ids.length === 1 && id !== undefined && isGood(id)) {
+    if (ids.length === 1 && id !== undefined && isValid(id)) {
       served++;
       return id;
     }
@@ -59,8 +59,8 @@ export async function startGuardedUpstream(isGood: (keyId: string) => boolean): 
     const head = error.rawPacket?.toString("latin1") ?? "";
     // Of a body that does not come whole there is no head here: that request has been judged.
     const id = /\r\nx-latchkey-key-id: *([^\r]*)\r\n/i.exec(head)?.[1];
-    if (/^[A-Z-]+ .* HTTP\/1\.[01]\r\n/.test(head) && !(id !== undefined && isGood(id)))
-      breaches.push(`unreadable, and without a good key: ${JSON.stringify(head.slice(0, 200))}`);
+    if (/^[A-Z-]+ .* HTTP\/1\.[01]\r\n/.test(head) && !(id !== undefined && isValid(id)))
+      breaches.push(`unreadable, and without a valid key: ${JSON.stringify(head.slice(0, 200))}`);
     socket.destroy();
   });
   server.listen(0, "127.0.0.1");

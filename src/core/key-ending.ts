@@ -1,5 +1,7 @@
+import type { AuditEvent } from "./audit-event.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
+import type { KeyChange } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
 import { auditEvent, commit, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
@@ -37,14 +39,13 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
   });
 }
 
-/** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
-export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
-  await commit(registry, {
-    put: [],
-    end: { kind: "family", family, until: lastOf(registry, isLegacyId(family)) },
-    audit: [auditEvent(registry, origin, "family_revoked", { family })],
-  });
-  return DONE;
+/** Ends every key of a family, those too that a racing refresh may still mint. */
+export function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
+  const until = lastOf(registry, isLegacyId(family));
+  const audit = auditEvent(registry, origin, "family_revoked", { family });
+  // That the family has ended suffices: no key of it can be minted since, so the end need not last longer.
+  const suffices = { kind: "family", family, until: nowSeconds(registry) + 1 } as const;
+  return end(registry, { kind: "family", family, until }, suffices, audit);
 }
 
 /** When no token that is concerned can live any more. V1 keys may live for ever; so may cut-offs, which are few. */
@@ -52,16 +53,12 @@ function lastOf(registry: Registry, legacy: boolean): number {
   return legacy ? NEVER : nowSeconds(registry) + MAX_KEY_LIFE_SECONDS;
 }
 
-/** Ends every key that the owner has now; keys that it gets later are good. */
-export async function revokeOwner(registry: Registry, owner: string, origin: CallOrigin): Promise<Done> {
+/** Ends every key that the owner has now; keys that it gets later are good. A family without an owner is its own. */
+export function revokeOwner(registry: Registry, owner: string, origin: CallOrigin): Promise<Done> {
   // `iat` is in whole seconds: the whole of this one is cut off, and keys made in the rest of it are dated after it.
   const before = nowSeconds(registry) + 1;
-  await commit(registry, {
-    put: [],
-    end: { kind: "cutoff", scope: "owner", subject: owner, before, until: NEVER },
-    audit: [auditEvent(registry, origin, "owner_revoked", { owner })],
-  });
-  return DONE;
+  const cutOff = { kind: "cutoff", scope: "owner", subject: owner, before, until: NEVER } as const;
+  return end(registry, cutOff, cutOff, auditEvent(registry, origin, "owner_revoked", { owner }));
 }
 
 /** Whose keys an incident concerns; neither: everybody's. */
@@ -71,7 +68,7 @@ export interface CutOffSubject {
 }
 
 /** The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later ones are good. */
-export async function revokeIssuedBefore(
+export function revokeIssuedBefore(
   registry: Registry,
   before: number,
   { role, owner }: CutOffSubject,
@@ -80,10 +77,22 @@ export async function revokeIssuedBefore(
   const about = role === undefined ? (owner === undefined ? {} : { owner }) : { role };
   const scope = role === undefined ? (owner === undefined ? "all" : "owner") : "role";
   const subject = role ?? owner ?? "";
-  await commit(registry, {
-    put: [],
-    end: { kind: "cutoff", scope, subject, before, until: NEVER },
-    audit: [auditEvent(registry, origin, "keys_cut_off", about)],
-  });
+  const cutOff = { kind: "cutoff", scope, subject, before, until: NEVER } as const;
+  return end(registry, cutOff, cutOff, auditEvent(registry, origin, "keys_cut_off", about));
+}
+
+/** Writes an end, unless the store has one that covers it. What the store has shows here at once all the same. */
+async function end(
+  registry: Registry,
+  ending: NonNullable<KeyChange["end"]>,
+  suffices: NonNullable<KeyChange["end"]>,
+  audit: AuditEvent,
+): Promise<Done> {
+  if (await registry.store.hasEnd(suffices)) {
+    registry.view.apply([ending]);
+    await confirm(registry);
+  } else {
+    await commit(registry, { put: [], end: ending, audit: [audit] });
+  }
   return DONE;
 }

@@ -1,4 +1,5 @@
 import type { AuditEventName } from "./audit-event.ts";
+import { addressGroup } from "./client-address.ts";
 import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
 import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -95,10 +96,26 @@ async function notMinted(
     return issued(registry, successor, true);
   }
   const { reason } = result;
-  // A second refresh may be a thief's: it leaves a line although nothing changes.
-  if (reason === "already_refreshed") {
-    await commit(registry, { put: [], audit: [auditEvent(registry, origin, event, current, reason)] });
-  }
+  if (reason === "already_refreshed") await auditReuse(registry, current, event, origin);
   if (reason === "refresh_too_early") return { kind: "refused", reason, refreshAfter: current.refreshAfter };
   return refused(reason);
+}
+
+/**
+ * A second refresh may be a thief's: it leaves a line although nothing changes. Repetitions of it are no news, so there is
+ * one line for each key and address in an hour; somebody else's refresh of the same key has its own.
+ */
+async function auditReuse(
+  registry: Registry,
+  current: KeyRecord,
+  event: Renewal["event"],
+  origin: CallOrigin,
+): Promise<void> {
+  const id = `${event} ${current.keyId} ${addressGroup(origin.address ?? "")}`;
+  if (!registry.auditedReuse.isDue(id)) return;
+  await commit(registry, {
+    put: [],
+    audit: [auditEvent(registry, origin, event, current, "already_refreshed")],
+  });
+  registry.auditedReuse.noted(id);
 }

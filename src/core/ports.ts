@@ -21,6 +21,8 @@ export interface KeyVerifier {
    * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
    */
   verify(token: string, nowMs: number): Eventual<Verification>;
+  /** Whether {@link verify} would look the token up in the store now; absent where it never does. */
+  needsStore?(token: string): boolean;
 }
 
 /** What a request wants of one bucket. */
@@ -142,9 +144,13 @@ export interface KeyStore {
   load(keyId: string): Promise<KeyRecord | undefined>;
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
+  /** Whether an end that covers this one is written. */
+  hasEnd(end: NonNullable<KeyChange["end"]>): Promise<boolean>;
+  /** Whether every earlier change is as durable as one that is acknowledged. Writes nothing. */
+  confirm(): Promise<boolean>;
   /** The V1 key that is found by one of these hashes; the first one that fits. */
   findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
-  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all. */
+  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all, if any was. */
   importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
   legacyUse(role: string, since: readonly number[]): Promise<LegacyUse>;
   migration(): Promise<MigrationState | undefined>;

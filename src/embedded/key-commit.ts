@@ -5,6 +5,7 @@ import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -56,7 +57,7 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
   return ({ living, selfServiceBelow }, nowSeconds) => {
     if (living !== undefined) {
       if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
-      const before = cutOff.get(living.role, living.owner ?? null, living.issuedAt)?.["before"];
+      const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
       if (typeof before === "number") throw new Undone({ kind: "ended", before });
     }
     if (selfServiceBelow === undefined) return;
@@ -137,6 +138,15 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
     forget.run(id, nowSeconds);
     if (insert.run(id, bodyDigest, keyId, until).changes === 0) throw new Undone({ kind: "conflict" });
   };
+}
+
+export function createHasEnd(sqlite: DatabaseSync): KeyStore["hasEnd"] {
+  const family = sqlite.prepare("SELECT 1 FROM ended_families WHERE family = ? AND until >= ?");
+  const cutOff = sqlite.prepare("SELECT 1 FROM cut_offs WHERE scope = ? AND subject = ? AND before >= ?");
+  return async (end) =>
+    (end.kind === "family"
+      ? family.get(end.family, end.until)
+      : cutOff.get(end.scope, end.subject, end.before)) !== undefined;
 }
 
 function createEnd(sqlite: DatabaseSync): (end: NonNullable<KeyChange["end"]>) => void {

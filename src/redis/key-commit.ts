@@ -4,6 +4,8 @@ import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
+import type { CutOff } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
@@ -49,6 +51,16 @@ export function createCommit(client: RedisClient, options: CommitOptions): KeySt
   };
 }
 
+/** Waits for replicas alone: nothing is written. */
+export function createConfirm(client: RedisClient, options: CommitOptions): KeyStore["confirm"] {
+  return async () => {
+    if (options.waitReplicas === 0) return true;
+    // WAIT waits for what was written, by whomever, before the last command of its own connection.
+    await client.command("GET", names.epoch);
+    return isReplicated(client, options);
+  };
+}
+
 export interface CommitOptions {
   readonly recordRetentionSeconds: number;
   /** Replicas that must have a change before it is answered; 0 does not wait. */
@@ -66,6 +78,22 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
   } catch {
     return false; // The change is made; that nobody knows more is what the answer says.
   }
+}
+
+/** What the store has of an end; the first number of a cut-off is its `before`. */
+export function createHasEnd(client: RedisClient): KeyStore["hasEnd"] {
+  return async (end) => {
+    if (end.kind === "family") {
+      const until = await client.command("ZSCORE", names.endedFamilies, end.family);
+      return until !== null && Number(until) >= end.until;
+    }
+    const cut = await client.command("HGET", names.cutOffs, cutOffField(end));
+    return cut !== null && Number.parseInt(String(cut), 10) >= end.before;
+  };
+}
+
+function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {
+  return `${scope}:${subject}`;
 }
 
 /** The names that the script takes for one record. */
@@ -98,7 +126,7 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(end && { endEntry: encodeFeedEntry(end) }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
-      cutOff: { field: `${end.scope}:${end.subject}`, before: end.before, until: end.until },
+      cutOff: { field: cutOffField(end), before: end.before, until: end.until },
     }),
     audit: audit.map((event) => JSON.stringify(event)),
   };
@@ -109,14 +137,9 @@ function stepToWire({ from, to }: MigrationStep) {
   return { ...(from && { from: textOf(from) }), to: textOf(to) };
 }
 
-function livingToWire({
-  family,
-  role,
-  owner,
-  issuedAt,
-}: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
-  const cutOffs = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return { family, issuedAt, cutOffs };
+function livingToWire(living: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
+  const { family, role, issuedAt } = living;
+  return { family, issuedAt, cutOffs: ["all:", `role:${role}`, `owner:${ownerOf(living)}`] };
 }
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {

@@ -7,6 +7,7 @@ import type { Registration } from "../../src/core/key-registration.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
 import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
 import { createMigration } from "../../src/core/migration.ts";
+import { createOncePer } from "../../src/core/once-per.ts";
 import type { KeyChange, KeyStore } from "../../src/core/ports.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
@@ -47,6 +48,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,
     nowMs: () => clock.nowSeconds * 1000,
+    auditedReuse: createOncePer(3_600_000, 100, () => 0),
     newRandom: () => `${process.pid}x${(counter++).toString(36)}`.padStart(22, "0"),
     digest: (text) => `digest of ${text}`,
   };

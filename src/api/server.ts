@@ -48,7 +48,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     forceCloseConnections: "idle",
     // What comes on an open connection while the door closes is still answered.
     return503OnClosing: false,
-    frameworkErrors: (error, request, reply) => answerError(error, request.id, reply, options.faulted),
+    frameworkErrors: (_error, _request, reply) => sendUnreadablePath(reply),
     routerOptions: {
       ignoreTrailingSlash: true,
       maxParamLength: MAX_PATH_PARAM,
@@ -155,6 +155,12 @@ async function allowOrigins(server: FastifyInstance, origins: readonly string[])
     ],
     maxAge: 600,
   });
+}
+
+/** A path that the router cannot read is not repeated: it may hold a key. */
+function sendUnreadablePath(reply: FastifyReply): FastifyReply {
+  const detail = "has a part that is too long, or is not valid percent-encoded UTF-8";
+  return sendProblem(reply, "request_invalid", { errors: [{ pointer: "#/path", detail }] });
 }
 
 /** The one catch of this door. */

@@ -1,7 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { changeKey, listKeys, showKey } from "../../src/core/key-administration.ts";
-import { revokeByHolder, revokeFamily, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
+import {
+  revokeByHolder,
+  revokeFamily,
+  revokeIssuedBefore,
+  revokeOne,
+  revokeOwner,
+} from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
 import type { Registration } from "../../src/core/key-registration.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
@@ -104,6 +110,57 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const next = mustIssue(await refreshByHolder(registry, holder, undefined, stranger));
       const last = mustIssue(await rotateByOperator(registry, next.keyId, undefined, admin));
       for (const { keyId } of [next, last]) expect(await store.load(keyId)).toMatchObject(binding);
+    });
+
+    test("of a family without an owner loses against the end of its owner, which is the family itself", async () => {
+      const { registry, store, clock } = await begin();
+      const record = await register(registry);
+      await revokeOwner(registry, record.family, admin);
+      clock.nowSeconds = record.refreshAfter;
+      const unaware = instanceOn(store, clock);
+      const holder = { ...record, principal: record };
+      expect(await refreshByHolder(unaware, holder, undefined, stranger)).toEqual({
+        kind: "refused",
+        reason: "key_revoked",
+      });
+      expect(unaware.view.ended(record, START * 1000)).toBe(undefined);
+      expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+    });
+
+    test("is listed by its owner, which is its family where none is set", async () => {
+      const { registry } = await begin();
+      const own = await register(registry);
+      const given = await register(registry, { owner: own.family });
+      const owned = await register(registry, { owner: "acme" });
+      const listed = async (owner: string) => {
+        const page = await listKeys(registry, { owner }, { limit: 10 });
+        return page === "cursor_unknown" ? page : page.views.map(({ record }) => record.keyId);
+      };
+      expect(await listed(own.family)).toEqual([own.keyId, given.keyId]);
+      expect(await listed("acme")).toEqual([owned.keyId]);
+      expect(await listed(owned.family)).toEqual([]);
+    });
+
+    test("that is none leaves the store and its audit as they are, on an instance that has heard of nothing too", async () => {
+      const { registry, store, clock, under } = await begin();
+      const record = await register(registry);
+      const end = async (by: Registry) => {
+        await revokeFamily(by, record.family, admin);
+        await revokeOwner(by, "acme", admin);
+        await revokeIssuedBefore(by, START, { role: "basic" }, admin);
+        await revokeOne(by, record.keyId, admin);
+        await revokeByHolder(by, { ...record }, stranger);
+      };
+      await end(registry);
+      const trail = await under.auditTrail();
+      expect(trail).toHaveLength(5);
+      const other = instanceOn(store, clock);
+      await end(other);
+      expect(await under.auditTrail()).toEqual(trail);
+      expect(other.view.ended(record, START * 1000)).toBe("key_revoked");
+      clock.nowSeconds++;
+      await revokeOwner(registry, "acme", admin);
+      expect(await under.auditTrail()).toHaveLength(6);
     });
 
     test("is whole or not at all, whichever of its requirements fails", async () => {

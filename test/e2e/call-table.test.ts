@@ -65,7 +65,8 @@ function send(
   listener = latchkey.operator,
 ): Promise<RawAnswer> {
   // Without it Node frames no body of a GET.
-  const length = request.body === undefined ? {} : { "content-length": String(request.body.length) };
+  const length =
+    request.body === undefined ? {} : { "content-length": String(Buffer.byteLength(request.body)) };
   const headers = { ...request.headers, ...length, ...credential(who), "x-forwarded-for": address };
   return sendRaw(portOf(listener), { ...request, headers });
 }
@@ -187,6 +188,82 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
   test("a registration with a bad credential and a bad body is told of the credential", async () => {
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"])
       expect((await send({ method: "POST", path, body: "{" }, `x${newSecret()}`)).status).toBe(401);
+  });
+});
+
+describe("every body and every query is read strictly", () => {
+  const BAD: Readonly<Record<string, readonly (readonly [what: string, body: string | Uint8Array])[]>> = {
+    "application/json": [
+      ["bytes that are no UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+      ["half a character", Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])],
+      ["a member twice", '{"name":"x","name":"x"}'],
+      ["a byte order mark", "\ufeff{}"],
+      ["UTF-16", Buffer.from("{}", "utf16le")],
+    ],
+    "application/x-www-form-urlencoded": [
+      ["bytes that are no UTF-8", Buffer.from([0x74, 0x3d, 0xff])],
+      ["an escape that is none", "token=%zz"],
+      ["an escape of no UTF-8", "token=%ff"],
+      ["a field twice", "token=a&token=a"],
+    ],
+    "application/x-ndjson": [["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d])]],
+  };
+
+  test("bodies, of every call that has one", async () => {
+    const taking = calls.filter(({ bodyType }) => bodyType !== undefined);
+    expect(new Set(taking.map(({ bodyType }) => bodyType))).toEqual(new Set(Object.keys(BAD)));
+    for (const call of taking) {
+      const type = call.bodyType ?? "";
+      for (const [what, body] of BAD[type] ?? []) {
+        const raw = { method: call.method, path: call.path, body, headers: { "content-type": type } };
+        const answer = await send(raw, "admin");
+        expect([named(call), what, answer.status]).toEqual([named(call), what, 400]);
+        expect(JSON.parse(answer.body)).toMatchObject({ type: "/problems/request-invalid", status: 400 });
+        expect(call.statuses).toContain("400");
+      }
+      const other = {
+        method: call.method,
+        path: call.path,
+        body: "x",
+        headers: { "content-type": "text/plain" },
+      };
+      expect([named(call), (await send(other, "admin")).status]).toEqual([named(call), 415]);
+    }
+  });
+
+  test("queries", async () => {
+    for (const path of ["/api/admin/keys", "/api/admin/audit"]) {
+      for (const query of ["limit=%", "limit=1%zz", "role=%ff", "limit=1&limit=1", "%=1"]) {
+        const answer = await send({ path: `${path}?${query}` }, "admin");
+        expect([path, query, answer.status]).toEqual([path, query, 400]);
+      }
+      expect((await send({ path: `${path}?limit=%31&` }, "admin")).status).toBe(200);
+    }
+  });
+
+  test("paths", async () => {
+    for (const path of [
+      "/api/admin/keys/%zz",
+      "/api/admin/keys/%ff",
+      `/api/admin/keys/${"x".repeat(9000)}`,
+    ]) {
+      const answer = await send({ path }, "admin");
+      expect([path, answer.status]).toEqual([path, 400]);
+      expect(answer.headers["content-type"]).toBe("application/problem+json; charset=utf-8");
+      expect(answer.body).not.toContain(path.slice(-4));
+    }
+  });
+
+  test("lines of an import, each by itself", async () => {
+    const line = (more: string) => `{"api_key":"strict-${newSecret()}","name":"x","role":"basic"${more}}`;
+    const body = [line(',"role":"basic"'), line(""), line(',"n\\u0061me":"y"')].join("\n");
+    const headers = { "content-type": "application/x-ndjson" };
+    const answer = await send({ method: "POST", path: "/api/admin/keys:import", body, headers }, "admin");
+    expect(JSON.parse(answer.body)).toEqual({
+      imported: 1,
+      known: 0,
+      refused: [1, 3].map((number) => ({ line: number, detail: "has a member twice" })),
+    });
   });
 });
 

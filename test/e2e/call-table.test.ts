@@ -191,6 +191,16 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
   });
 });
 
+test("HEAD asks what GET asks, of the same callers", async () => {
+  for (const { path } of calls.filter(({ method, forOperators }) => method === "GET" && forOperators)) {
+    expect([path, (await send({ method: "HEAD", path }, "nobody")).status]).toEqual([path, 401]);
+    expect([path, (await send({ method: "HEAD", path }, "basic")).status]).toEqual([path, 403]);
+  }
+  const validate = { method: "HEAD", path: "/api/auth/v2/validate" };
+  expect((await send(validate, "nobody")).status).toBe(401);
+  expect((await send(validate, "basic")).status).toBe(200);
+});
+
 describe("every body and every query is read strictly", () => {
   const BAD: Readonly<Record<string, readonly (readonly [what: string, body: string | Uint8Array])[]>> = {
     "application/json": [

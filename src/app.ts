@@ -8,7 +8,7 @@ import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
-import { createOncePer } from "./core/once-per.ts";
+import { rememberReuse } from "./core/key-renewal.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm, Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
@@ -46,9 +46,6 @@ import { createUpkeep } from "./upkeep.ts";
 
 /** Addresses whose bad keys are counted; the one heard of longest ago is forgotten first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
-/** A second refresh of one key from one address is audited once within this; so many of them are remembered. */
-const REUSE_AUDITED_EVERY_MS = 3_600_000;
-const MAX_AUDITED_REUSES = 10_000;
 
 export interface AppOptions {
   readonly settings: Settings;
@@ -183,7 +180,7 @@ async function openRegistry(
     nowMs: Date.now,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
-    auditedReuse: createOncePer(REUSE_AUDITED_EVERY_MS, MAX_AUDITED_REUSES, () => performance.now()),
+    auditedReuse: rememberReuse(() => performance.now()),
   };
   const verifier: KeyVerifier = {
     verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),

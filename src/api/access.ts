@@ -9,7 +9,6 @@ import type { ApiPorts } from "./calls.ts";
 import { originOf } from "./calls.ts";
 import { admitOpen, refuseOpen } from "./open-calls.ts";
 import type { ProblemName } from "./problem.ts";
-import { sendProblem } from "./problem.ts";
 import { headersOf } from "./request-facts.ts";
 
 /** Who may make a call: found out before the body is read, so that nobody learns from a body what they may not do. */
@@ -63,7 +62,10 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
       const caller = await chargedCaller(request, reply, ports, { writes, anonymous: "operator_required" });
       if (caller === undefined) return undefined;
       if (callerHas(caller, scope)) return { who: originOf(request, caller, ports) };
-      sendProblem(reply, "operator_scope_missing");
+      // Each refusal leaves an audit line, which nobody but a trusted operator writes without end.
+      const free = writes || callerHas(caller, "keys:write");
+      const problem = "operator_scope_missing";
+      await refuseOpen(request, reply, ports, free ? { problem, charged: true } : { problem });
       return undefined;
     },
   };

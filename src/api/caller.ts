@@ -43,9 +43,11 @@ export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
   | ({ readonly ok: false } & CredentialRefusal);
 
+const FREE = { kind: "free" } as const;
+
 /**
  * Finds out who presents a token: the same judgement as a Check's, without route and limits.
- * @param charged whether the address has been charged for this call; else it is charged for a look-up in the store
+ * @param charged whether the address has been charged for this call; else it is charged for the look-up of a key that is not good
  */
 export async function holderOf(
   token: string,
@@ -53,17 +55,27 @@ export async function holderOf(
   ports: CallerPorts,
   charged: boolean,
 ): Promise<HolderResult> {
-  const waitSeconds = charged ? 0 : await chargeLookUp(token, request, ports);
-  if (waitSeconds !== undefined && waitSeconds > 0)
-    return { ok: false, problem: "too_many_calls", charged: true, retryAfterSeconds: waitSeconds };
-  const paid = waitSeconds === undefined ? {} : ({ charged: true } as const);
+  const charge = charged ? FREE : await chargeLookUp(token, request, ports);
+  if (charge.kind === "refused") {
+    const { retryAfterSeconds } = charge;
+    return { ok: false, problem: "too_many_calls", charged: true, retryAfterSeconds };
+  }
+  const result = await holderHere(token, request, ports);
+  if (charge.kind === "free") return result;
+  if (!result.ok) return { ...result, charged: true };
+  charge.giveBack();
+  return result;
+}
+
+/** The holder, if the key may be presented by this client. */
+async function holderHere(token: string, request: FastifyRequest, ports: CallerPorts): Promise<HolderResult> {
   const found = await goodKey(token, ports);
   const keyId = found.ok ? found.holder.principal.keyId : found.keyId;
   if (keyId !== undefined) request.actor = `key:${keyId}`;
-  if (!found.ok) return { ...found, ...paid };
+  if (!found.ok) return found;
   const from = { address: () => addressOf(request, ports), certificate: () => certificateOf(request) };
   const problem = misplaced(found.holder.principal, from);
-  return problem === undefined ? found : { ok: false, problem, ...paid };
+  return problem === undefined ? found : { ok: false, problem };
 }
 
 /** Finds out who a token belongs to, wherever it may be presented. */

@@ -155,7 +155,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
       if (result.kind === "refused") return sendProblem(reply, "credential_invalid");
-      ports.counters.revoked("holder");
+      if (!result.again) ports.counters.revoked("holder");
       return reply.code(204).send();
     },
   });

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { addressGroup } from "../core/client-address.ts";
 import type { Policy } from "../core/policy.ts";
-import type { BucketStore, KeyVerifier } from "../core/ports.ts";
+import type { BucketDemand, BucketStore, KeyVerifier } from "../core/ports.ts";
 import type { ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
 import { addressOf } from "./request-facts.ts";
@@ -12,7 +12,7 @@ export interface OpenCallPorts {
   readonly nowMs: () => number;
   readonly trustedHops: number;
   /** In this instance's memory. */
-  readonly guard: BucketStore;
+  readonly guard: BucketStore & { giveBack(demand: BucketDemand, cost: number): void };
   readonly verifier: KeyVerifier;
 }
 
@@ -48,27 +48,37 @@ export async function refuseOpen(
   return sendProblem(reply, problem, { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) });
 }
 
+/** What a look-up in the store costs. */
+export type LookUpCharge =
+  /** The token is no key that this instance would look up. */
+  | { readonly kind: "free" }
+  | { readonly kind: "refused"; readonly retryAfterSeconds: number }
+  /** To be given back once the key is found good. */
+  | { readonly kind: "charged"; giveBack(): void };
+
 /**
- * Charges the look-up that a key takes which this instance does not know, whatever comes of it: made-up keys reach the
- * store no more often than other open calls. Undefined where no look-up is needed.
+ * Charges the look-up of a key that this instance does not know before it is made: made-up keys reach the store no more
+ * often than other open calls.
  */
 export async function chargeLookUp(
   token: string,
   request: FastifyRequest,
   ports: OpenCallPorts,
-): Promise<number | undefined> {
-  return ports.verifier.needsStore?.(token) ? chargeOpen(request, ports) : undefined;
+): Promise<LookUpCharge> {
+  if (!ports.verifier.needsStore?.(token)) return { kind: "free" };
+  const retryAfterSeconds = await chargeOpen(request, ports);
+  if (retryAfterSeconds > 0) return { kind: "refused", retryAfterSeconds };
+  return { kind: "charged", giveBack: () => ports.guard.giveBack(demandOf(request, ports), 1) };
 }
 
 /** Counts one open call; whole seconds to wait when there were too many, else 0. */
 async function chargeOpen(request: FastifyRequest, ports: OpenCallPorts): Promise<number> {
-  const limit = {
-    name: "open-calls",
-    per: "address",
-    leased: false,
-    ...ports.policy().guards.openCalls,
-  } as const;
-  const demand = { bucketId: `open:${addressGroup(addressOf(request, ports))}`, limit };
-  const taken = await ports.guard.take([demand], 1, ports.nowMs());
+  const taken = await ports.guard.take([demandOf(request, ports)], 1, ports.nowMs());
   return taken.ok ? 0 : taken.retryAfterSeconds;
+}
+
+function demandOf(request: FastifyRequest, ports: OpenCallPorts): BucketDemand {
+  const { openCalls } = ports.policy().guards;
+  const limit = { name: "open-calls", per: "address", leased: false, ...openCalls } as const;
+  return { bucketId: `open:${addressGroup(addressOf(request, ports))}`, limit };
 }

@@ -127,7 +127,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       aboutKey(call, async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin);
         if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
-        ports.counters.revoked("operator");
+        if (!result.again) ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -172,8 +172,8 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
           "family",
           "is not the id of a family: those look like fam_…, and ISSUER:ID for another issuer's",
         );
-      await revokeFamily(ports.registry, family, origin);
-      ports.counters.revoked("operator");
+      const { again } = await revokeFamily(ports.registry, family, origin);
+      if (!again) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -193,8 +193,8 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
       const origin = call.who;
       const owner = call.param("owner");
       if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
-      await revokeOwner(ports.registry, owner, origin);
-      ports.counters.revoked("operator");
+      const { again } = await revokeOwner(ports.registry, owner, origin);
+      if (!again) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -219,8 +219,8 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
       if (role !== undefined && !ports.policy().roles.has(role))
         return sendPathProblem(call, "role", "is no role of the policy");
       const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
-      await revokeIssuedBefore(ports.registry, before, subject, origin);
-      ports.counters.revoked("cut_off");
+      const { again } = await revokeIssuedBefore(ports.registry, before, subject, origin);
+      if (!again) ports.counters.revoked("cut_off");
       return call.reply.code(204).send();
     },
   });

@@ -8,9 +8,12 @@ import { auditEvent, commit, confirm, nowSeconds, refused, untilDecided } from "
 
 export interface Done {
   readonly kind: "done";
+  /** Whether it had been done before: nothing was written. */
+  readonly again: boolean;
 }
 
-const DONE: Done = { kind: "done" };
+const DONE: Done = { kind: "done", again: false };
+const DONE_BEFORE: Done = { kind: "done", again: true };
 
 /** Whoever holds a key may end it: the whole family, since its successors are in the same hands. */
 export async function revokeByHolder(
@@ -31,7 +34,7 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
     const next = revokeKey(current, nowSeconds(registry));
     if (next === current) {
       await confirm(registry);
-      return DONE;
+      return DONE_BEFORE;
     }
     const audit = [auditEvent(registry, origin, "key_revoked", current)];
     const outcome = await commit(registry, { put: [next], audit });
@@ -91,8 +94,8 @@ async function end(
   if (await registry.store.hasEnd(suffices)) {
     registry.view.apply([ending]);
     await confirm(registry);
-  } else {
-    await commit(registry, { put: [], end: ending, audit: [audit] });
+    return DONE_BEFORE;
   }
+  await commit(registry, { put: [], end: ending, audit: [audit] });
   return DONE;
 }

@@ -3,6 +3,8 @@ import { addressGroup } from "./client-address.ts";
 import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
 import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { OncePer } from "./once-per.ts";
+import { createOncePer } from "./once-per.ts";
 import { mayGrant } from "./operator.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
@@ -99,6 +101,14 @@ async function notMinted(
   if (reason === "already_refreshed") await auditReuse(registry, current, event, origin);
   if (reason === "refresh_too_early") return { kind: "refused", reason, refreshAfter: current.refreshAfter };
   return refused(reason);
+}
+
+const REUSE_AUDITED_EVERY_MS = 3_600_000;
+const MAX_REMEMBERED_REUSES = 10_000;
+
+/** Which second refreshes an instance has audited within the hour. */
+export function rememberReuse(monotonicMs: () => number): OncePer {
+  return createOncePer(REUSE_AUDITED_EVERY_MS, MAX_REMEMBERED_REUSES, monotonicMs);
 }
 
 /**

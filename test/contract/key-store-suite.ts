@@ -11,9 +11,8 @@ import {
 import type { KeyRecord } from "../../src/core/key-record.ts";
 import type { Registration } from "../../src/core/key-registration.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
-import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
+import { refreshByHolder, rememberReuse, rotateByOperator } from "../../src/core/key-renewal.ts";
 import { createMigration } from "../../src/core/migration.ts";
-import { createOncePer } from "../../src/core/once-per.ts";
 import type { KeyChange, KeyStore } from "../../src/core/ports.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
@@ -54,7 +53,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,
     nowMs: () => clock.nowSeconds * 1000,
-    auditedReuse: createOncePer(3_600_000, 100, () => 0),
+    auditedReuse: rememberReuse(() => 0),
     newRandom: () => `${process.pid}x${(counter++).toString(36)}`.padStart(22, "0"),
     digest: (text) => `digest of ${text}`,
   };

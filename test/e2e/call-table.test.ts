@@ -130,6 +130,16 @@ describe("every call that writes is charged per client address, whatever credent
     }
   });
 
+  test("a refusal to a key without operator's scopes is charged too, for it leaves an audit line", async () => {
+    for (const call of calls.filter(({ forOperators }) => forOperators)) {
+      const address = newAddress();
+      const statuses: number[] = [];
+      for (let sent = 0; sent <= OPEN_CALLS; sent++)
+        statuses.push((await send(call, "basic", address)).status);
+      expect([named(call), statuses]).toEqual([named(call), [403, 403, 403, 429]]);
+    }
+  });
+
   test("reading with a good key is not charged", async () => {
     const address = newAddress();
     for (let sent = 0; sent < OPEN_CALLS + 2; sent++) {

@@ -248,6 +248,18 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
     expect(await validate(api_key, flooded)).toBe(200);
   });
 
+  test("the look-up of a good one costs nothing: any number of them is validated from one address", async () => {
+    const address = newAddress();
+    const lines = Array.from({ length: 3 * OPEN_CALLS }, (_, at) => ({
+      api_key: `good-${at}-${randomUUID()}`,
+      name: "x",
+      role: "basic",
+    }));
+    await admin.keys.import(lines.map((line) => JSON.stringify(line)).join("\n"));
+    for (const { api_key: token } of lines)
+      expect(await send("/api/auth/v2/validate", { token, address })).toBe(200);
+  });
+
   test("an admin token is no key that is looked up", async () => {
     const before = await callsOfStore("findLegacy");
     const address = newAddress();

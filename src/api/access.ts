@@ -11,7 +11,7 @@ import { admitOpen, refuseOpen } from "./open-calls.ts";
 import type { ProblemName } from "./problem.ts";
 import { headersOf } from "./request-facts.ts";
 
-/** Who may make a call: found out before the body is read, so that nobody learns from a body what they may not do. */
+/** Who may make a call. It is decided before the body is read: a caller that is refused does not learn how its body is judged. */
 export interface Access<Who> {
   readonly kind: "charged";
   readonly security: "none" | "key" | "operator" | "optional";
@@ -52,7 +52,7 @@ export const KEY_PROBLEMS = [
   "too_many_calls",
 ] as const satisfies readonly ProblemName[];
 
-/** Operators who have the scope. */
+/** Operators that have the scope. */
 export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOrigin> {
   return {
     kind: "charged",
@@ -62,7 +62,7 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
       const caller = await chargedCaller(request, reply, ports, { writes, anonymous: "operator_required" });
       if (caller === undefined) return undefined;
       if (callerHas(caller, scope)) return { who: originOf(request, caller, ports) };
-      // Each refusal leaves an audit line, which nobody but a trusted operator writes without end.
+      // Each refusal leaves an audit line. Only an operator may cause those without a charge.
       const free = writes || callerHas(caller, "keys:write");
       const problem = "operator_scope_missing";
       await refuseOpen(request, reply, ports, free ? { problem, charged: true } : { problem });
@@ -71,7 +71,7 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
   };
 }
 
-/** Everybody whose credential, if there is one, is good: what they may do is decided by what they ask for. */
+/** Callers without a credential, or with a good one: what they ask for decides whether they may have it. */
 export function anyCaller(ports: ApiPorts): Access<CallOrigin> {
   return {
     kind: "charged",
@@ -84,7 +84,7 @@ export function anyCaller(ports: ApiPorts): Access<CallOrigin> {
   };
 }
 
-/** Those who present a good key in a header. */
+/** Callers that present a good key in a header. */
 export function keyHolders(ports: ApiPorts): Access<Holder> {
   return {
     kind: "charged",
@@ -111,7 +111,7 @@ async function presentedHolder(
   return holderOf(presented.token, request, ports, charged);
 }
 
-/** Those who present a key in the body. Nobody is known before that is read, so everyone is charged. */
+/** Callers that present a key in the body. They are not known before the body is read, so all of them are charged. */
 export function possessors(ports: ApiPorts): Access<undefined> {
   return {
     kind: "charged",

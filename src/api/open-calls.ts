@@ -37,7 +37,7 @@ export async function admitOpen(
   return false;
 }
 
-/** Refuses a call for which no credential vouches: charged unless it has been, and told so once there are too many. */
+/** Refuses a call for its credential. The address is charged first, unless it has been; beyond its limit the answer is 429. */
 export async function refuseOpen(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,7 +1,7 @@
 import type { AuditEvent } from "./audit-event.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
-import type { KeyChange } from "./ports.ts";
+import type { KeyEnd } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
 import { auditEvent, commit, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
@@ -46,9 +46,7 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
 export function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
   const until = lastOf(registry, isLegacyId(family));
   const audit = auditEvent(registry, origin, "family_revoked", { family });
-  // That the family has ended suffices: no key of it can be minted since, so the end need not last longer.
-  const suffices = { kind: "family", family, until: nowSeconds(registry) + 1 } as const;
-  return end(registry, { kind: "family", family, until }, suffices, audit);
+  return end(registry, { kind: "family", family, until }, audit);
 }
 
 /** When no token that is concerned can live any more. V1 keys may live for ever; so may cut-offs, which are few. */
@@ -61,7 +59,7 @@ export function revokeOwner(registry: Registry, owner: string, origin: CallOrigi
   // `iat` is in whole seconds: the whole of this one is cut off, and keys made in the rest of it are dated after it.
   const before = nowSeconds(registry) + 1;
   const cutOff = { kind: "cutoff", scope: "owner", subject: owner, before, until: NEVER } as const;
-  return end(registry, cutOff, cutOff, auditEvent(registry, origin, "owner_revoked", { owner }));
+  return end(registry, cutOff, auditEvent(registry, origin, "owner_revoked", { owner }));
 }
 
 /** Whose keys an incident concerns; neither: everybody's. */
@@ -81,21 +79,23 @@ export function revokeIssuedBefore(
   const scope = role === undefined ? (owner === undefined ? "all" : "owner") : "role";
   const subject = role ?? owner ?? "";
   const cutOff = { kind: "cutoff", scope, subject, before, until: NEVER } as const;
-  return end(registry, cutOff, cutOff, auditEvent(registry, origin, "keys_cut_off", about));
+  return end(registry, cutOff, auditEvent(registry, origin, "keys_cut_off", about));
 }
 
-/** Writes an end, unless the store has one that covers it. What the store has shows here at once all the same. */
-async function end(
-  registry: Registry,
-  ending: NonNullable<KeyChange["end"]>,
-  suffices: NonNullable<KeyChange["end"]>,
-  audit: AuditEvent,
-): Promise<Done> {
-  if (await registry.store.hasEnd(suffices)) {
-    registry.view.apply([ending]);
-    await confirm(registry);
-    return DONE_BEFORE;
+/** Writes an end, unless the store has one that suffices. This instance's Checks see it at once in both cases. */
+async function end(registry: Registry, ending: KeyEnd, audit: AuditEvent): Promise<Done> {
+  const written = await registry.store.findEnd(ending);
+  if (written === undefined || !suffices(written, ending, nowSeconds(registry))) {
+    await commit(registry, { put: [], end: ending, audit: [audit] });
+    return DONE;
   }
-  await commit(registry, { put: [], end: ending, audit: [audit] });
-  return DONE;
+  registry.view.apply([written]);
+  await confirm(registry);
+  return DONE_BEFORE;
+}
+
+/** No key of a family is minted once it has ended, so its end need not last longer than it does. */
+function suffices(written: KeyEnd, wanted: KeyEnd, nowSeconds: number): boolean {
+  if (written.kind === "family") return written.until > nowSeconds;
+  return wanted.kind === "cutoff" && written.before >= wanted.before;
 }

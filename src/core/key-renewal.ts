@@ -112,8 +112,8 @@ export function rememberReuse(monotonicMs: () => number): OncePer {
 }
 
 /**
- * A second refresh may be a thief's: it leaves a line although nothing changes. Repetitions of it are no news, so there is
- * one line for each key and address in an hour; somebody else's refresh of the same key has its own.
+ * A second refresh may be a thief's: it is audited although nothing changes. Repetitions are not: there is one line for each
+ * key and client address in an hour. So a thief's attempt is not hidden by the holder's own, nor the other way round.
  */
 async function auditReuse(
   registry: Registry,

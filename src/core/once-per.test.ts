@@ -14,7 +14,7 @@ test("an id is due once in each period, and others beside it", () => {
   expect(once.isDue("a")).toBe(true);
 });
 
-test("whoever floods it with other ids makes an id due again, and never hides one", () => {
+test("a flood of other ids makes an id due again, and never hides one", () => {
   const once = createOncePer(1000, 10, () => 0);
   once.noted("a");
   for (let flood = 0; flood < 100; flood++) {

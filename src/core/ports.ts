@@ -66,14 +66,16 @@ export interface BucketAdmin {
   reset(demands: readonly BucketDemand[]): Promise<void>;
 }
 
+/** A family that ends, or keys issued before a moment. */
+export type KeyEnd = Extract<Revocation, { kind: "family" | "cutoff" }>;
+
 /** One change of the registry, with everything that must be written in the same transaction. */
 export interface KeyChange {
   /** NumericDate at which it was decided. */
   readonly nowSeconds: number;
   /** Records written whole. Each replaces `version − 1` of itself; version 1 must not be there yet. */
   readonly put: readonly KeyRecord[];
-  /** A family that ends, or keys issued before a moment. */
-  readonly end?: Extract<Revocation, { kind: "family" | "cutoff" }>;
+  readonly end?: KeyEnd;
   readonly requires?: CommitRequirement;
   /** What makes the same `Idempotency-Key` give the same answer; it must not be there yet. */
   readonly remember?: RememberedCall;
@@ -144,8 +146,8 @@ export interface KeyStore {
   load(keyId: string): Promise<KeyRecord | undefined>;
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
-  /** Whether an end that covers this one is written. */
-  hasEnd(end: NonNullable<KeyChange["end"]>): Promise<boolean>;
+  /** The end that is written for the same family, or the same scope and subject. */
+  findEnd(of: KeyEnd): Promise<KeyEnd | undefined>;
   /** Whether every earlier change is as durable as one that is acknowledged. Writes nothing. */
   confirm(): Promise<boolean>;
   /** The V1 key that is found by one of these hashes; the first one that fits. */

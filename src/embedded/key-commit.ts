@@ -140,13 +140,17 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
   };
 }
 
-export function createHasEnd(sqlite: DatabaseSync): KeyStore["hasEnd"] {
-  const family = sqlite.prepare("SELECT 1 FROM ended_families WHERE family = ? AND until >= ?");
-  const cutOff = sqlite.prepare("SELECT 1 FROM cut_offs WHERE scope = ? AND subject = ? AND before >= ?");
-  return async (end) =>
-    (end.kind === "family"
-      ? family.get(end.family, end.until)
-      : cutOff.get(end.scope, end.subject, end.before)) !== undefined;
+export function createFindEnd(sqlite: DatabaseSync): KeyStore["findEnd"] {
+  const family = sqlite.prepare("SELECT until FROM ended_families WHERE family = ?");
+  const cutOff = sqlite.prepare("SELECT before, until FROM cut_offs WHERE scope = ? AND subject = ?");
+  return async (of) => {
+    if (of.kind === "family") {
+      const row = family.get(of.family);
+      return row && { ...of, until: integer(row, "until") };
+    }
+    const row = cutOff.get(of.scope, of.subject);
+    return row && { ...of, before: integer(row, "before"), until: integer(row, "until") };
+  };
 }
 
 function createEnd(sqlite: DatabaseSync): (end: NonNullable<KeyChange["end"]>) => void {

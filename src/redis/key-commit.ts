@@ -80,15 +80,16 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
   }
 }
 
-/** What the store has of an end; the first number of a cut-off is its `before`. */
-export function createHasEnd(client: RedisClient): KeyStore["hasEnd"] {
-  return async (end) => {
-    if (end.kind === "family") {
-      const until = await client.command("ZSCORE", names.endedFamilies, end.family);
-      return until !== null && Number(until) >= end.until;
+/** Reads an end as commit.lua writes it. */
+export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
+  return async (of) => {
+    if (of.kind === "family") {
+      const until = await client.command("ZSCORE", names.endedFamilies, of.family);
+      return until === null ? undefined : { ...of, until: Number(until) };
     }
-    const cut = await client.command("HGET", names.cutOffs, cutOffField(end));
-    return cut !== null && Number.parseInt(String(cut), 10) >= end.before;
+    const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
+    const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
+    return before === undefined ? undefined : { ...of, before: Number(before), until: Number(until) };
   };
 }
 

@@ -7,7 +7,7 @@ import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
-import { createCommit, createConfirm, createHasEnd } from "./key-commit.ts";
+import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
@@ -34,7 +34,7 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
   return {
     commit: createCommit(client, options),
     confirm: createConfirm(client, options),
-    hasEnd: createHasEnd(client),
+    findEnd: createFindEnd(client),
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),

@@ -140,7 +140,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await listed(owned.family)).toEqual([]);
     });
 
-    test("that is none leaves the store and its audit as they are, on an instance that has heard of nothing too", async () => {
+    test("that was made before writes nothing, also on an instance that has not read it yet", async () => {
       const { registry, store, clock, under } = await begin();
       const record = await register(registry);
       const end = async (by: Registry) => {
@@ -157,7 +157,13 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       await end(other);
       expect(await under.auditTrail()).toEqual(trail);
       expect(other.view.ended(record, START * 1000)).toBe("key_revoked");
-      clock.nowSeconds++;
+      clock.nowSeconds += 50;
+      const later = instanceOn(store, clock);
+      await revokeFamily(later, record.family, admin);
+      expect(await under.auditTrail()).toEqual(trail);
+      // An end that lasted longer here than in the store would be taken for one that the store has lost.
+      const ends = [...registry.view.entries()].filter(({ kind }) => kind === "family");
+      expect([...later.view.entries()]).toEqual(ends);
       await revokeOwner(registry, "acme", admin);
       expect(await under.auditTrail()).toHaveLength(6);
     });

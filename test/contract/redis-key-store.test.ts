@@ -86,7 +86,7 @@ describe("the key store in Redis", () => {
   keyStoreSuite(setUp);
   legacySuite(setUp);
 
-  test("a change that is none is no write at all", async () => {
+  test("a repeated change writes nothing", async () => {
     await command("FLUSHALL");
     const registry = instanceOn(createKeyStore(client, RETENTION), { nowSeconds: START });
     const origin = { caller: { kind: "admin", id: "t" } } as const;

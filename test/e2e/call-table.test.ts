@@ -43,7 +43,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** An address from which nobody has called yet. */
+/** An address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.${addresses >> 16}.${(addresses >> 8) & 255}.${addresses & 255}`;
@@ -54,7 +54,7 @@ function portOf(listener: string): number {
 }
 
 function credential(who: string): Readonly<Record<string, string>> {
-  if (who === "nobody") return {};
+  if (who === "a stranger") return {};
   return { authorization: `Bearer ${who === "admin" ? ENV.ADMIN_TOKEN : (keys.get(who) ?? who)}` };
 }
 
@@ -83,7 +83,7 @@ test("the table says of every call whether it writes; only introspection and exp
 });
 
 describe("every call that writes is charged per client address, whatever credential comes with it", () => {
-  test.each(["nobody", "a made-up key", "basic", "reader", "system"])("by %s", async (who) => {
+  test.each(["a stranger", "a made-up key", "basic", "reader", "system"])("by %s", async (who) => {
     for (const call of calls.filter(({ writes }) => writes)) {
       const address = newAddress();
       const statuses: number[] = [];
@@ -175,7 +175,7 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     for (const call of ofOperators) {
       const raw = { ...request, method: call.method, path: call.path + query };
       for (const [who, status] of [
-        ["nobody", 401],
+        ["a stranger", 401],
         [`x${newSecret()}`, 401],
         ["basic", 403],
       ] as const) {
@@ -187,15 +187,15 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     }
   });
 
-  test("with an id that is none: the path is looked at last too", async () => {
+  test("with an invalid id: parameters of the path are read last too", async () => {
     for (const call of calls.filter(({ forOperators, template }) => forOperators && template.includes("{"))) {
       const path = call.template.replaceAll(/\{\w+\}/g, "*");
-      expect([named(call), (await send({ ...call, path }, "nobody")).status]).toEqual([named(call), 401]);
+      expect([named(call), (await send({ ...call, path }, "a stranger")).status]).toEqual([named(call), 401]);
       expect([named(call), (await send({ ...call, path }, "basic")).status]).toEqual([named(call), 403]);
     }
   });
 
-  test("a registration with a bad credential and a bad body is told of the credential", async () => {
+  test("a registration with a bad credential and a bad body is refused for the credential", async () => {
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"])
       expect((await send({ method: "POST", path, body: "{" }, `x${newSecret()}`)).status).toBe(401);
   });
@@ -203,11 +203,11 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
 
 test("HEAD asks what GET asks, of the same callers", async () => {
   for (const { path } of calls.filter(({ method, forOperators }) => method === "GET" && forOperators)) {
-    expect([path, (await send({ method: "HEAD", path }, "nobody")).status]).toEqual([path, 401]);
+    expect([path, (await send({ method: "HEAD", path }, "a stranger")).status]).toEqual([path, 401]);
     expect([path, (await send({ method: "HEAD", path }, "basic")).status]).toEqual([path, 403]);
   }
   const validate = { method: "HEAD", path: "/api/auth/v2/validate" };
-  expect((await send(validate, "nobody")).status).toBe(401);
+  expect((await send(validate, "a stranger")).status).toBe(401);
   expect((await send(validate, "basic")).status).toBe(200);
 });
 
@@ -222,7 +222,7 @@ describe("every body and every query is read strictly", () => {
     ],
     "application/x-www-form-urlencoded": [
       ["bytes that are no UTF-8", Buffer.from([0x74, 0x3d, 0xff])],
-      ["an escape that is none", "token=%zz"],
+      ["an invalid escape", "token=%zz"],
       ["an escape of no UTF-8", "token=%ff"],
       ["a field twice", "token=a&token=a"],
     ],
@@ -297,7 +297,7 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     for (const [path, methods] of paths) {
       const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
       for (const method of METHODS.filter((method) => !allowed.includes(method))) {
-        const answer = await send({ method, path }, "nobody", newAddress(), listener);
+        const answer = await send({ method, path }, "a stranger", newAddress(), listener);
         expect([method, path, answer.status]).toEqual([method, path, 405]);
         expect(String(answer.headers["allow"]).split(", ").sort()).toEqual([...allowed].sort());
         if (method === "HEAD") continue;
@@ -356,21 +356,21 @@ describe("a method that a known path does not have is 405 with Allow", () => {
 
   test("a CORS preflight is answered as before", async () => {
     const headers = { origin: PAGE, "access-control-request-method": "POST" };
-    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "nobody");
+    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "a stranger");
     expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([204, PAGE]);
   });
 
   test("an unknown path stays 404, whatever the method", async () => {
     for (const method of METHODS)
-      expect((await send({ method, path: "/api/nothing" }, "nobody")).status).toBe(404);
+      expect((await send({ method, path: "/api/nothing" }, "a stranger")).status).toBe(404);
   });
 });
 
 test("an exhausted address can still do what a good key may do without a charge", async () => {
   const address = newAddress();
   for (let sent = 0; sent <= OPEN_CALLS; sent++)
-    await send({ path: "/api/auth/v2/validate" }, "nobody", address);
-  expect((await send({ path: "/api/auth/v2/validate" }, "nobody", address)).status).toBe(429);
+    await send({ path: "/api/auth/v2/validate" }, "a stranger", address);
+  expect((await send({ path: "/api/auth/v2/validate" }, "a stranger", address)).status).toBe(429);
   expect((await send({ path: "/api/auth/v2/validate" }, "basic", address)).status).toBe(200);
   const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
   expect((await admin.register({ name: "x", key_type: "basic" })).role).toBe("basic");

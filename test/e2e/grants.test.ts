@@ -77,7 +77,7 @@ async function importLine(token: string, role: string): Promise<{ status: number
 
 type Handing = (token: string, role: string) => Promise<{ readonly status: number; readonly text: string }>;
 
-/** Every call that creates, returns, enables or changes somebody's key, as an operator with that token. */
+/** Every call that creates, returns, enables or changes another holder's key, by an operator with that token. */
 const HANDING: readonly (readonly [call: string, done: number, hand: Handing])[] = [
   ["register", 201, (token, role) => registerV2(token, role, {})],
   ["register without any scope", 201, (token, role) => registerV2(token, role, { scopes: [] })],

@@ -29,7 +29,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** An address from which nobody has called yet. */
+/** An address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.0.${addresses >> 8}.${addresses & 255}`;

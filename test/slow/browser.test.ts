@@ -109,7 +109,7 @@ const EVERYTHING_ALLOWED = {
   "access-control-allow-methods": "GET, POST",
 };
 
-/** A server of somebody else's that takes every call, and keeps what comes. */
+/** An attacker's server: it allows every call, and keeps what it receives. */
 async function startThief(): Promise<{
   readonly origin: string;
   readonly taken: string[];

@@ -8,6 +8,7 @@ import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
+import { rememberReuse } from "./core/key-renewal.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm, Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
@@ -180,9 +181,11 @@ async function openRegistry(
     nowMs: Date.now,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
+    auditedReuse: rememberReuse(() => performance.now()),
   };
   const verifier: KeyVerifier = {
     verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
+    needsStore: (token) => !hasThreeParts(token) && legacy.verifier.needsStore?.(token) === true,
   };
   return { registry, verifier, signingKeys };
 }

@@ -58,6 +58,7 @@ export async function openOffline(
       nowMs: Date.now,
       newRandom: randomText,
       digest: (text) => text,
+      auditedReuse: { isDue: () => true, noted: () => undefined },
     };
     return { ok: true, registry, close: async () => void (await closing.closeAll()) };
   } catch (error) {

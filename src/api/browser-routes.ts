@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
+import { ANYONE } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { openEndpoint } from "./endpoint.ts";
 
 const SCRIPT = readFileSync(new URL("../browser/api-auth-migration.js", import.meta.url), "utf8");
 const MODULE = `${SCRIPT}\nexport const { create, ApiAuth } = globalThis.ApiAuthMigration;\n`;
@@ -11,13 +12,12 @@ export function browserRoutes(): readonly Endpoint[] {
 }
 
 function script(path: string, text: string): Endpoint {
-  return endpoint({
+  return openEndpoint({
     method: "GET",
     path,
     summary: path.endsWith(".mjs") ? "The browser client, as an ES module" : "The browser client",
-    security: "none",
+    access: ANYONE,
     answer: { status: 200, description: "A script." },
-    problems: [],
     handle: async ({ reply }) =>
       reply
         .type("text/javascript; charset=utf-8")

@@ -106,6 +106,13 @@ export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
   return record.successor === undefined ? "active" : "superseded";
 }
 
+const FAMILY = /^fam_[A-Za-z0-9]{16,32}$/;
+
+/** Whether a text has the form of a family of ours: it may stand where an owner is named, since a family owns itself. */
+export function isFamilyId(text: string): boolean {
+  return FAMILY.test(text);
+}
+
 const LEGACY = /_v1[A-Za-z0-9]{22}$/;
 
 /** Ids and families of V1 keys show it: longer than those of V2 keys by two letters. */

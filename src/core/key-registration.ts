@@ -51,7 +51,7 @@ export async function registerKey(
   if (remember === "weak") return refused("idempotency_key_weak");
   let issuedAt = nowSeconds(registry);
   return untilDecided(async () => {
-    const earlier = remember && (await recall(registry, remember));
+    const earlier = remember && (await recall(registry, remember, origin.caller));
     if (earlier !== undefined) return earlier;
     const record = newRecord(registry, registration, permitted, issuedAt);
     const outcome = await commit(registry, {
@@ -135,12 +135,24 @@ function rememberedAs(
 }
 
 /** The answer given before, minted anew from its record: the token itself was never kept. */
-async function recall(registry: Registry, remember: Remembered): Promise<Issued | Refused | undefined> {
+async function recall(
+  registry: Registry,
+  remember: Remembered,
+  caller: Caller,
+): Promise<Issued | Refused | undefined> {
   const known = await registry.store.recall(remember.id, nowSeconds(registry));
   if (known === undefined) return undefined;
   if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
   const record = await registry.store.load(known.keyId);
   if (record === undefined) return refused("key_unknown");
+  // It is handed out once more: what the caller could grant then it must be able to grant now.
+  if (!record.selfService && !mayGrantAgain(registry, record, caller)) return refused("grant_refused");
   await confirm(registry);
   return issued(registry, record, true);
+}
+
+function mayGrantAgain(registry: Registry, { role: name, scopes }: KeyRecord, caller: Caller): boolean {
+  const policy = registry.policy();
+  const role = policy.roles.get(name);
+  return role !== undefined && mayGrant(caller, scopes, role, policy);
 }

@@ -3,7 +3,7 @@ import { NEVER } from "./key-record.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commit, nowSeconds } from "./registry.ts";
+import { auditEvent, commit, confirm, nowSeconds } from "./registry.ts";
 
 /** One V1 key to be taken over: parsed, not yet judged. Times are NumericDates. */
 export interface LegacyEntry {
@@ -139,6 +139,7 @@ async function write(
   // Whoever tried one of them before was told that it is none.
   if (written.some(Boolean))
     await commit(registry, { put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] });
+  else await confirm(registry);
   return written;
 }
 

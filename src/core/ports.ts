@@ -21,6 +21,8 @@ export interface KeyVerifier {
    * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
    */
   verify(token: string, nowMs: number): Eventual<Verification>;
+  /** Whether {@link verify} would look the token up in the store now; absent where it never does. */
+  needsStore?(token: string): boolean;
 }
 
 /** What a request wants of one bucket. */
@@ -64,14 +66,16 @@ export interface BucketAdmin {
   reset(demands: readonly BucketDemand[]): Promise<void>;
 }
 
+/** A family that ends, or keys issued before a moment. */
+export type KeyEnd = Extract<Revocation, { kind: "family" | "cutoff" }>;
+
 /** One change of the registry, with everything that must be written in the same transaction. */
 export interface KeyChange {
   /** NumericDate at which it was decided. */
   readonly nowSeconds: number;
   /** Records written whole. Each replaces `version − 1` of itself; version 1 must not be there yet. */
   readonly put: readonly KeyRecord[];
-  /** A family that ends, or keys issued before a moment. */
-  readonly end?: Extract<Revocation, { kind: "family" | "cutoff" }>;
+  readonly end?: KeyEnd;
   readonly requires?: CommitRequirement;
   /** What makes the same `Idempotency-Key` give the same answer; it must not be there yet. */
   readonly remember?: RememberedCall;
@@ -142,9 +146,13 @@ export interface KeyStore {
   load(keyId: string): Promise<KeyRecord | undefined>;
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
+  /** The end that is written for the same family, or the same scope and subject. */
+  findEnd(of: KeyEnd): Promise<KeyEnd | undefined>;
+  /** Whether every earlier change is as durable as one that is acknowledged. Writes nothing. */
+  confirm(): Promise<boolean>;
   /** The V1 key that is found by one of these hashes; the first one that fits. */
   findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
-  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all. */
+  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all, if any was. */
   importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
   legacyUse(role: string, since: readonly number[]): Promise<LegacyUse>;
   migration(): Promise<MigrationState | undefined>;

@@ -3,6 +3,7 @@ import type { FeedEntry } from "./feed-entry.ts";
 import type { RefreshRefusal } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { Migration } from "./migration.ts";
+import type { OncePer } from "./once-per.ts";
 import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
 import type { Policy } from "./policy.ts";
@@ -26,6 +27,8 @@ export interface Registry {
   readonly newRandom: () => string;
   /** SHA-256 in hex, for what must be compared but not kept. */
   readonly digest: (text: string) => string;
+  /** Second refreshes that this instance has audited of late. */
+  readonly auditedReuse: OncePer;
 }
 
 /** What a V1 key looks like, and what is kept of one. */
@@ -119,9 +122,12 @@ export class NotReplicated extends Error {
   }
 }
 
-/** Nothing is to be changed; but what was changed before must be as durable as a change that is acknowledged. */
+/**
+ * Nothing is to be changed, so nothing is written; but what was changed before must be as durable as a change that is
+ * acknowledged. Throws {@link NotReplicated} otherwise.
+ */
 export async function confirm(registry: Registry): Promise<void> {
-  await commit(registry, { put: [], audit: [] });
+  if (!(await registry.store.confirm())) throw new NotReplicated();
 }
 
 /** Repeats read, decide and write until nobody else has written in between. */

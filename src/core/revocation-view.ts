@@ -3,6 +3,7 @@ import { NEVER } from "./key-record.ts";
 import type { PackedKey, PackedKeys } from "./packed-keys.ts";
 import { createPackedKeys } from "./packed-keys.ts";
 import type { Principal } from "./principal.ts";
+import { ownerOf } from "./principal.ts";
 
 /** Why a key with a good signature is refused all the same. */
 export type Ended = "key_revoked" | "key_disabled" | "key_superseded";
@@ -142,9 +143,9 @@ function endedBy({ keys, families, cutOffs }: Known, principal: Principal, nowMs
   return notAfter !== 0 && nowMs >= notAfter * 1000 ? "key_superseded" : undefined;
 }
 
-function isCutOff({ issuedAt, role, owner }: Principal, cutOffs: Known["cutOffs"]): boolean {
-  const ids = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return ids.some((id) => issuedAt < (cutOffs.get(id)?.before ?? 0));
+function isCutOff(principal: Principal, cutOffs: Known["cutOffs"]): boolean {
+  const ids = ["all:", `role:${principal.role}`, `owner:${ownerOf(principal)}`];
+  return ids.some((id) => principal.issuedAt < (cutOffs.get(id)?.before ?? 0));
 }
 
 function cutOffId({ scope, subject }: CutOff): string {

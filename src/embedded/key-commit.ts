@@ -5,6 +5,7 @@ import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -56,7 +57,7 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
   return ({ living, selfServiceBelow }, nowSeconds) => {
     if (living !== undefined) {
       if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
-      const before = cutOff.get(living.role, living.owner ?? null, living.issuedAt)?.["before"];
+      const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
       if (typeof before === "number") throw new Undone({ kind: "ended", before });
     }
     if (selfServiceBelow === undefined) return;
@@ -136,6 +137,19 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
   return ({ id, bodyDigest, keyId, until }, nowSeconds) => {
     forget.run(id, nowSeconds);
     if (insert.run(id, bodyDigest, keyId, until).changes === 0) throw new Undone({ kind: "conflict" });
+  };
+}
+
+export function createFindEnd(sqlite: DatabaseSync): KeyStore["findEnd"] {
+  const family = sqlite.prepare("SELECT until FROM ended_families WHERE family = ?");
+  const cutOff = sqlite.prepare("SELECT before, until FROM cut_offs WHERE scope = ? AND subject = ?");
+  return async (of) => {
+    if (of.kind === "family") {
+      const row = family.get(of.family);
+      return row && { ...of, until: integer(row, "until") };
+    }
+    const row = cutOff.get(of.scope, of.subject);
+    return row && { ...of, before: integer(row, "before"), until: integer(row, "until") };
   };
 }
 

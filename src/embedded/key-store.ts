@@ -5,7 +5,7 @@ import type { KeyPage, KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { Database } from "./database.ts";
-import { createCommit } from "./key-commit.ts";
+import { createCommit, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
@@ -30,6 +30,9 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite),
+    // Each transaction is on the disk before it is acknowledged.
+    confirm: async () => true,
+    findEnd: createFindEnd(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),

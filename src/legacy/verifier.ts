@@ -48,6 +48,7 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   /** Of its own: keys that are known must not keep others from being looked up at all. */
   const mayLookAgain = createBudget(MISSES, options.monotonicMs);
   const cache = createCache(options.cacheSize);
+  const hashOf = (key: string) => options.form.hashes(key)[0] ?? "";
   const underWay = new Map<string, Promise<Verification>>();
   const lookUp = async (key: string, hashes: readonly string[], nowMs: number): Promise<Verification> => {
     const [hash = ""] = hashes;
@@ -85,15 +86,18 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
         if (known.trust !== cache.trust() && !underWay.has(hash) && mayLookAgain()) begin(key, hashes, nowMs);
         return standing(known.principal, nowMs);
       }
-      if (known !== undefined && known.unknownUntilMs > options.monotonicMs()) return INVALID;
-      const running = underWay.get(hash);
-      if (running !== undefined) return running;
-      if (!mayMiss()) return UNAVAILABLE;
-      return begin(key, hashes, nowMs);
+      if (!isForgotten(known, options.monotonicMs())) return INVALID;
+      return underWay.get(hash) ?? (mayMiss() ? begin(key, hashes, nowMs) : UNAVAILABLE);
     },
+    needsStore: (key) => couldBeLegacyKey(key) && isForgotten(cache.get(hashOf(key)), options.monotonicMs()),
     forget: cache.forget,
     distrust: cache.distrust,
   };
+}
+
+/** Whether nothing is known of a key, or only that it was not there some time ago. */
+function isForgotten(known: Known | undefined, monotonicMs: number): boolean {
+  return known === undefined || ("unknownUntilMs" in known && known.unknownUntilMs <= monotonicMs);
 }
 
 function createCache(size: number) {

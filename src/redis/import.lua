@@ -1,10 +1,10 @@
--- Writes V1 keys that are not there yet, and one audit line for all.
+-- Writes V1 keys that are not there yet, and one audit line for all where there was one.
 -- KEYS     sequence, by age, by end, self-service, audit; then for each record: its own name, its owner's index, its hash's name, its role's uses, its alias's name, the uses of its role's unmigrated keys
 -- ARGV     the records as JSON, as commit.lua takes them; the audit line
 -- Returns  for each record 1 when it was written, 0 when it or its hash was there
 local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT = unpack(KEYS, 1, 5)
 local function whole(number) return string.format('%.0f', number) end
-local written = {}
+local written, anew = {}, false
 for i, put in ipairs(cjson.decode(ARGV[1])) do
   local at = 6 + 6 * (i - 1)
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then
@@ -19,7 +19,8 @@ for i, put in ipairs(cjson.decode(ARGV[1])) do
     if put.owned then redis.call('ZADD', KEYS[at + 1], sequence, put.id) end
     for _, uses in ipairs({ KEYS[at + 3], KEYS[at + 5] }) do redis.call('ZADD', uses, 'NX', 0, put.id) end
     written[i] = 1
+    anew = true
   end
 end
-redis.call('XADD', AUDIT, '*', 'event', ARGV[2])
+if anew then redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
 return written

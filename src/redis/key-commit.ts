@@ -4,6 +4,8 @@ import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
+import type { CutOff } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
@@ -49,6 +51,16 @@ export function createCommit(client: RedisClient, options: CommitOptions): KeySt
   };
 }
 
+/** Waits for replicas alone: nothing is written. */
+export function createConfirm(client: RedisClient, options: CommitOptions): KeyStore["confirm"] {
+  return async () => {
+    if (options.waitReplicas === 0) return true;
+    // WAIT waits for what was written, by whomever, before the last command of its own connection.
+    await client.command("GET", names.epoch);
+    return isReplicated(client, options);
+  };
+}
+
 export interface CommitOptions {
   readonly recordRetentionSeconds: number;
   /** Replicas that must have a change before it is answered; 0 does not wait. */
@@ -66,6 +78,23 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
   } catch {
     return false; // The change is made; that nobody knows more is what the answer says.
   }
+}
+
+/** Reads an end as commit.lua writes it. */
+export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
+  return async (of) => {
+    if (of.kind === "family") {
+      const until = await client.command("ZSCORE", names.endedFamilies, of.family);
+      return until === null ? undefined : { ...of, until: Number(until) };
+    }
+    const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
+    const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
+    return before === undefined ? undefined : { ...of, before: Number(before), until: Number(until) };
+  };
+}
+
+function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {
+  return `${scope}:${subject}`;
 }
 
 /** The names that the script takes for one record. */
@@ -98,7 +127,7 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(end && { endEntry: encodeFeedEntry(end) }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
-      cutOff: { field: `${end.scope}:${end.subject}`, before: end.before, until: end.until },
+      cutOff: { field: cutOffField(end), before: end.before, until: end.until },
     }),
     audit: audit.map((event) => JSON.stringify(event)),
   };
@@ -109,14 +138,9 @@ function stepToWire({ from, to }: MigrationStep) {
   return { ...(from && { from: textOf(from) }), to: textOf(to) };
 }
 
-function livingToWire({
-  family,
-  role,
-  owner,
-  issuedAt,
-}: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
-  const cutOffs = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return { family, issuedAt, cutOffs };
+function livingToWire(living: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
+  const { family, role, issuedAt } = living;
+  return { family, issuedAt, cutOffs: ["all:", `role:${role}`, `owner:${ownerOf(living)}`] };
 }
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {

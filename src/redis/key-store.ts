@@ -7,7 +7,7 @@ import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
-import { createCommit } from "./key-commit.ts";
+import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
@@ -33,6 +33,8 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
   const runSweep = client.script(SWEEP_SOURCE, "sweep");
   return {
     commit: createCommit(client, options),
+    confirm: createConfirm(client, options),
+    findEnd: createFindEnd(client),
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { changeKey } from "../../src/core/key-administration.ts";
+import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { importLegacyKeys } from "../../src/core/legacy-import.ts";
+import { setPhase } from "../../src/core/migration-switch.ts";
+import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
@@ -7,7 +13,7 @@ import { RedisUnavailable } from "../../src/redis/redis-error.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
-import { keyStoreSuite } from "./key-store-suite.ts";
+import { instanceOn, keyStoreSuite, START } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 
 const RETENTION = {
@@ -79,6 +85,47 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+
+  test("a repeated change writes nothing", async () => {
+    await command("FLUSHALL");
+    const registry = instanceOn(createKeyStore(client, RETENTION), { nowSeconds: START });
+    const origin = { caller: { kind: "admin", id: "t" } } as const;
+    const made = await registerKey(registry, { role: "contributor", name: "x" }, origin);
+    if (made.kind !== "issued") throw new Error(made.reason);
+    const { keyId, family } = made.record;
+    const change = async () => {
+      await changeKey(registry, keyId, { name: "y", disabled: true }, origin);
+      await revokeOne(registry, keyId, origin);
+      await revokeFamily(registry, family, origin);
+      await revokeOwner(registry, family, origin);
+      await revokeIssuedBefore(registry, START, {}, origin);
+      await setPhase(registry, "gradual", origin);
+      await importLegacyKeys(
+        registry,
+        [{ line: 1, key: "imported", name: "x", role: "basic" }],
+        origin,
+        false,
+      );
+    };
+    await change();
+    const writes = async () =>
+      /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];
+    const before = await writes();
+    await change();
+    expect(Number(before)).toBeGreaterThan(10);
+    expect(await writes()).toBe(before);
+  });
+
+  test("full buckets are filled without a write", async () => {
+    const forgotten: string[] = [];
+    const buckets = createBucketAdmin(client, (bucketId) => forgotten.push(bucketId));
+    const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
+    const writes = async () =>
+      /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];
+    const before = await writes();
+    await buckets.reset([{ bucketId: "none", limit }]);
+    expect([await writes(), forgotten]).toEqual([before, ["none"]]);
+  });
 
   test("a scan for api_key:* lists the keys and nothing else, and each ends by itself", async () => {
     await command("FLUSHALL");

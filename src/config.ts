@@ -1,6 +1,7 @@
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
 import type { Listen } from "./setting-forms.ts";
+import { settingOfFile } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
@@ -52,7 +53,7 @@ function textOf(
     return undefined;
   }
   try {
-    return readFile(path).trim().split(/\r?\n/).join(",") || undefined;
+    return settingOfFile(readFile(path)).split(/\r?\n/).join(",") || undefined;
   } catch (error) {
     problems.push(`${name}_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;

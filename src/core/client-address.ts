@@ -1,3 +1,4 @@
+import { trimOws } from "./field-text.ts";
 import { formatAddress, formatNetwork, parseAddress } from "./ip-network.ts";
 
 /**
@@ -11,7 +12,7 @@ export function clientAddress(
   trustedHops: number,
 ): string {
   if (trustedHops === 0) return peerAddress;
-  const entries = forwardedFor.flatMap((line) => line.split(",")).map((entry) => entry.trim());
+  const entries = forwardedFor.flatMap((line) => line.split(",")).map(trimOws);
   const entry = entries[entries.length - trustedHops];
   return entry === undefined || entry === "" ? peerAddress : withoutPort(entry);
 }

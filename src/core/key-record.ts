@@ -119,3 +119,8 @@ const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 export function isKeyId(text: string): boolean {
   return KEY_ID.test(text);
 }
+
+/** The role that a key id names: what stands before `_<unix seconds>_<random>`; it may hold a `_` itself. */
+export function roleOfKeyId(keyId: string): string {
+  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
+}

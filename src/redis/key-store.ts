@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
-import { isLegacyId } from "../core/key-record.ts";
+import { isLegacyId, roleOfKeyId } from "../core/key-record.ts";
 import { decodeRecord } from "../core/key-record-text.ts";
 import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
@@ -119,7 +119,7 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       await client.commands(
         legacy.flatMap(([keyId, usedAt]) =>
           [names.legacyUse, names.legacyUnmigrated].map(
-            (uses) => ["ZADD", uses(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const,
+            (uses) => ["ZADD", uses(roleOfKeyId(keyId)), "XX", "GT", usedAt, keyId] as const,
           ),
         ),
       );
@@ -133,11 +133,6 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       );
     },
   };
-}
-
-/** `<role>_<unix seconds>_<random>`: the role may hold a `_` itself. */
-function roleOf(keyId: string): string {
-  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }
 
 /** Everything that ends keys, as it stands. */

@@ -1,5 +1,5 @@
 import type { Pattern } from "./route-pattern.ts";
-import { comparePatterns, overlaps, parsePattern } from "./route-pattern.ts";
+import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { hostCloseness, takesMethod } from "./route-table.ts";
 
@@ -112,30 +112,39 @@ function childOf<T>(children: Map<string, T>, name: string, make: () => T): T {
   return known;
 }
 
-/** Those whose pattern overlaps this one, and is the closer of the two. */
+/** Those whose pattern overlaps this one and is the closer of the two: the first difference decides, as in the look-up. */
 function closerByPath(root: Node | undefined, pattern: Pattern): readonly Placed[] {
   const found: Placed[] = [];
   let node = root;
   for (let depth = 0; node !== undefined && depth < pattern.length; depth++) {
     const segment = pattern[depth] ?? "";
-    // As far as here both are the same: what is closer at this segment, is closer.
-    if (segment === "**") collect({ ...node, children: without(node.children, "**") }, found);
-    else if (segment === "*")
-      for (const [name, child] of without(node.children, "*", "**")) collectOver(name, child, found);
+    if (segment === "**") for (const placed of node.here) found.push(placed);
+    if (segment === "**" || segment === "*")
+      for (const [name, child] of node.children)
+        if (name !== "**" && name !== segment) collectOverlapping(child, pattern, depth + 1, found);
     node = node.children.get(segment);
   }
-  return found.filter((other) => overlaps(other.pattern, pattern) && comparePatterns(other.pattern, pattern) < 0);
+  return found;
 }
 
-const collectOver = (_name: string, node: Node, found: Placed[]) => collect(node, found);
-
-function without(children: ReadonlyMap<string, Node>, ...names: readonly string[]): Map<string, Node> {
-  return new Map([...children].filter(([name]) => !names.includes(name)));
+/** Those below a node whose pattern overlaps the rest of this one. */
+function collectOverlapping(node: Node, pattern: Pattern, depth: number, found: Placed[]): void {
+  const last = pattern.length - 1;
+  const segment = pattern[Math.min(depth, last)] === "**" ? "**" : pattern[depth];
+  if (segment === undefined || segment === "**") for (const placed of node.here) found.push(placed);
+  for (const [name, child] of childrenFor(node, segment))
+    if (name === "**") for (const placed of child.here) found.push(placed);
+    else collectOverlapping(child, pattern, depth + 1, found);
 }
 
-function collect({ here, children }: Node, found: Placed[]): void {
-  found.push(...here);
-  for (const child of children.values()) collect(child, found);
+/** The children that a segment of a pattern overlaps; undefined: its end. */
+function childrenFor({ children }: Node, segment: string | undefined): Iterable<readonly [string, Node]> {
+  if (segment === "*" || segment === "**") return children;
+  const names = segment === undefined ? ["**"] : [segment, "*", "**"];
+  return names.flatMap((name) => {
+    const child = children.get(name);
+    return child === undefined ? [] : [[name, child] as const];
+  });
 }
 
 function methodsOverlap(a: Route, b: Route): boolean {

@@ -51,11 +51,11 @@ const ANSWER_MARGIN_MS = 20;
 export function createCheck(ports: CheckPorts): Check {
   const parts: CheckParts = { ...ports, encode: createAnswers() };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN, unread: undefined };
+    const state: CheckState = { startedNs: 0n, policy: undefined, context: NOTHING_KNOWN, unread: undefined };
     try {
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
-      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
+      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS, () => undecided(state))
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {
@@ -71,8 +71,8 @@ interface CheckParts extends CheckPorts {
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
 interface CheckState {
   startedNs: bigint;
-  /** The policy's; a route that is found may have another. */
-  mode: Mode;
+  /** By which it is decided; undefined: not known yet. */
+  policy: Policy | undefined;
   context: CheckContext;
   unread: UnreadRequest | undefined;
 }
@@ -93,7 +93,7 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   const policy = parts.policy();
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
   const decisionId = parts.newDecisionId();
-  state.mode = policy.mode;
+  state.policy = policy;
   const context: CheckContext = {
     decisionId,
     forwardPrefix,
@@ -117,21 +117,34 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
 }
 
 /** The decision, or a refusal when it does not come in time: a late verdict is none. */
-async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): Promise<Decision> {
-  const { promise: late, resolve } = Promise.withResolvers<Decision>();
-  const timer = setTimeout(() => resolve(deny("internal")), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
+async function beforeDeadline(
+  decision: Promise<Decision>,
+  timeLeftMs: number,
+  refusal: () => Decision,
+): Promise<Decision> {
+  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
+  const timer = setTimeout(() => resolve(LATE), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
   try {
-    return await Promise.race([decision, late]);
+    const settled = await Promise.race([decision, late]);
+    return settled === LATE ? refusal() : settled;
   } finally {
     clearTimeout(timer);
   }
 }
 
+const LATE = Symbol("late");
+
 /** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
 const MAX_TIMER_MS = 10_000;
 
+/** A late or failed decision. Its route says whether the request goes through all the same: in shadow mode alone. */
+function undecided({ policy, context: { request } }: CheckState): Decision {
+  const route = request && policy?.routes.find(request);
+  return deny("internal", route && { route });
+}
+
 function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8Array {
-  const mode = decision.route?.mode ?? state.mode;
+  const mode = decision.route?.mode ?? state.policy?.mode ?? "enforce";
   const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const elapsedNs = parts.monotonicNs() - state.startedNs;
@@ -142,7 +155,7 @@ function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8
 function answerFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
   try {
     parts.faulted(error, state.context.decisionId);
-    return answer(parts, deny("internal"), state);
+    return answer(parts, undecided(state), state);
   } catch {
     return LAST_RESORT;
   }

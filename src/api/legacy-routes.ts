@@ -75,6 +75,7 @@ function migrateRoute(ports: ApiPorts): Endpoint {
       "key_revoked",
       "key_disabled",
       "legacy_removed",
+      "family_too_old",
       "too_many_calls",
       "store_unavailable",
     ],

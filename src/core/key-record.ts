@@ -5,7 +5,7 @@ export interface KeyRecord extends KeyBinding {
   readonly keyId: string;
   /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
   readonly family: string;
-  /** When the family's first key was issued: `max_family_age` counts from here. */
+  /** When the family's first key was issued: `max_family_age` counts from here, but of a V1 key from its first exchange. */
   readonly familyStartedAt: number;
   /** Set by operators only; absent: the family owns itself. */
   readonly owner?: string;

@@ -1,4 +1,4 @@
-import { firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
+import { exchanged, familyStartOf, firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
 import type { KeyRecord, LegacyPart } from "./key-record.ts";
 import { NEVER, statusOf } from "./key-record.ts";
 import type { Registration } from "./key-registration.ts";
@@ -6,7 +6,16 @@ import { permit } from "./key-registration.ts";
 import { mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  confirm,
+  issued,
+  newKeyId,
+  nowSeconds,
+  refused,
+  untilDecided,
+} from "./registry.ts";
 
 /** A V1 key that the caller gets to see, this once. */
 export interface IssuedLegacy {
@@ -81,7 +90,7 @@ export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord 
 
 /**
  * Exchanges a V1 key for a V2 key of the same family: same role, same buckets. Again: the same key while it lives
- * unrefreshed, then another of the family, for many machines may share the old one.
+ * unrefreshed, then another of the family, for many machines may share the old one. The family's age goes on from its first V2 key.
  */
 export function migrateLegacyKey(
   registry: Registry,
@@ -129,7 +138,7 @@ async function exchange(
   const role = registry.policy().roles.get(current.role);
   if (role === undefined || current.legacy === undefined) return refused("role_unknown");
   const now = nowSeconds(registry);
-  const { scopes, name, metadata, owner, selfService, family, legacy } = current;
+  const { scopes, name, metadata, owner, selfService, family } = current;
   const grant = {
     role,
     scopes: scopes.filter((scope) => role.scopes.has(scope)),
@@ -138,11 +147,13 @@ async function exchange(
     ...(owner !== undefined && { owner }),
     selfService,
   };
-  const next = firstKey(grant, { keyId: `${role.name}_${now}_${registry.newRandom()}`, family }, now);
+  const ids = { keyId: newKeyId(registry, role.name), family };
+  const next = firstKey(grant, ids, now, familyStartOf(current, now));
+  if (next.expiresAt <= now) return refused("family_too_old");
   const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
   const old: KeyRecord = {
     ...current,
-    legacy: { ...legacy, migratedAt: legacy.migratedAt ?? now, successorId: next.keyId },
+    ...exchanged(current, next.keyId, now),
     version: current.version + 1,
   };
   const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };

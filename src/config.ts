@@ -1,5 +1,6 @@
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
+import { reuseProblems } from "./reused-secrets.ts";
 import type { Listen } from "./setting-forms.ts";
 import { settingOfFile } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
@@ -138,6 +139,7 @@ function productionProblems(settings: Settings): string[] {
     ...(settings.ADMIN_TOKEN === "off"
       ? []
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
+    ...reuseProblems(settings),
   ];
   if (settings.STORE === "redis" && !hasRedisPassword(settings)) {
     problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");

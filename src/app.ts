@@ -181,7 +181,8 @@ async function openRegistry(
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
   };
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
+    verify: (token, nowMs, client) =>
+      (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs, client),
   };
   return { registry, verifier, signingKeys };
 }

@@ -51,7 +51,7 @@ export async function holderOf(
   request: FastifyRequest,
   ports: CallerPorts,
 ): Promise<HolderResult> {
-  const found = await goodKey(token, ports);
+  const found = await goodKey(token, ports, () => addressOf(request, ports));
   const from = { address: () => addressOf(request, ports), certificate: () => certificateOf(request) };
   const wrong = found.ok ? misplaced(found.holder.principal, from) : undefined;
   const keyId = found.ok ? found.holder.principal.keyId : found.keyId;
@@ -59,10 +59,14 @@ export async function holderOf(
   return wrong === undefined ? found : { ok: false, problem: wrong };
 }
 
-/** Finds out who a token belongs to, wherever it may be presented. */
-export async function goodKey(token: string, ports: CallerPorts): Promise<HolderResult> {
+/** Finds out who a token belongs to, wherever it may be presented; by whom, where it is the caller itself. */
+export async function goodKey(
+  token: string,
+  ports: CallerPorts,
+  client?: () => string,
+): Promise<HolderResult> {
   const nowMs = ports.nowMs();
-  const verified = await ports.verifier.verify(token, nowMs);
+  const verified = await ports.verifier.verify(token, nowMs, client);
   if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
   const { keyId } = principal;

@@ -7,7 +7,7 @@ import { registerKey } from "../core/key-registration.ts";
 import { refreshByHolder } from "../core/key-renewal.ts";
 import type { Principal } from "../core/principal.ts";
 import { sendIssued, sendRefused } from "./answers.ts";
-import { callerOf, headersOf, holderOf } from "./caller.ts";
+import { addressOf, callerOf, headersOf, holderOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
 import { chargeOpen, idempotencyKeyOf, originOf, originOfHolder, refuseOpen, sendTooMany } from "./calls.ts";
 import type { Call, Endpoint } from "./endpoint.ts";
@@ -183,7 +183,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     answer: { status: 204, description: "It has ended." },
     problems: ["request_invalid", "credential_invalid", "too_many_calls", "store_unavailable"],
     async handle({ request, reply, body }) {
-      const holder = await possessorOf(body.current_key, ports);
+      const holder = await possessorOf(body.current_key, request, ports);
       if (holder === undefined) return refuseOpen(request, reply, ports, "credential_invalid");
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
@@ -195,7 +195,11 @@ function revokeRoute(ports: ApiPorts): Endpoint {
 }
 
 /** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
-async function possessorOf(token: string, ports: ApiPorts): Promise<Principal | undefined> {
-  const verified = await ports.verifier.verify(token, ports.nowMs());
+async function possessorOf(
+  token: string,
+  request: FastifyRequest,
+  ports: ApiPorts,
+): Promise<Principal | undefined> {
+  const verified = await ports.verifier.verify(token, ports.nowMs(), () => addressOf(request, ports));
   return verified.ok || verified.reason === "key_expired" ? verified.principal : undefined;
 }

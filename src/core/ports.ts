@@ -18,9 +18,10 @@ export type Verification =
 export interface KeyVerifier {
   /**
    * Checks signature, issuer, audience, claims and times of one token, whatever it holds.
-   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
+   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes. `client` is the address of
+   * whoever presents it, which a look-up is charged to; absent where somebody asks for others.
    */
-  verify(token: string, nowMs: number): Eventual<Verification>;
+  verify(token: string, nowMs: number, client?: () => string): Eventual<Verification>;
 }
 
 /** What a request wants of one bucket. */

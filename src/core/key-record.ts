@@ -113,6 +113,21 @@ export function isLegacyId(idOrFamily: string): boolean {
   return LEGACY.test(idOrFamily);
 }
 
+/**
+ * Whether a key counts against `guards.self_service_keys`, as far as its record says: registered without an operator, not revoked,
+ * not superseded. A disabled one may come back. A V1 key counts for what it was exchanged for, too.
+ */
+export function countsAsSelfService({
+  selfService,
+  revokedAt,
+  successor,
+  legacy,
+  family,
+}: KeyRecord): boolean {
+  if (!selfService || revokedAt !== undefined || successor !== undefined) return false;
+  return legacy !== undefined || !isLegacyId(family);
+}
+
 // Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.
 const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 

@@ -2,7 +2,7 @@ import { exchanged, familyStartOf, firstKey, MAX_KEY_LIFE_SECONDS } from "./key-
 import type { KeyRecord, LegacyPart } from "./key-record.ts";
 import { NEVER, statusOf } from "./key-record.ts";
 import type { Registration } from "./key-registration.ts";
-import { permit } from "./key-registration.ts";
+import { permit, requirements } from "./key-registration.ts";
 import { mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
@@ -42,10 +42,9 @@ export async function registerLegacyKey(
     kept: registry.legacy.kept(key),
     selfService,
   });
-  const { selfServiceKeysMax } = registry.policy().guards;
   const outcome = await commit(registry, {
     put: [record],
-    requires: { living: record, ...(selfService && { selfServiceBelow: selfServiceKeysMax }) },
+    requires: requirements(registry, record),
     audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
   });
   if (outcome.kind === "full") return refused("too_many_keys");

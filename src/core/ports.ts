@@ -105,6 +105,8 @@ export interface CommitRequirement {
   };
   /** Fewer live self-service keys than this. */
   readonly selfServiceBelow?: number;
+  /** V1 keys have ended by the phase: those that never expire are not counted. */
+  readonly legacyEnded?: boolean;
 }
 
 export interface RememberedCall {
@@ -161,7 +163,7 @@ export interface KeyStore {
   /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */
   noteUse(used: ReadonlyMap<string, number>): Promise<void>;
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
-  /** Keys that have not expired, revoked ones among them, and how many of those were registered without an operator. */
+  /** Keys that have not expired, revoked ones among them; and those that count against the cap of self-service keys. */
   count(nowSeconds: number): Promise<KeyCount>;
   /** Forgets records whose retention is over, and what belongs to them: at most `limit`. Says how many. */
   sweep(nowSeconds: number, limit: number): Promise<number>;

@@ -9,6 +9,7 @@ import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
+import { createRelease } from "./self-service.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface KeyStoreOptions {
@@ -27,9 +28,10 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
+  const release = createRelease(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
-    commit: createCommit(sqlite),
+    commit: createCommit(sqlite, release),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
@@ -42,6 +44,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
+      release(limit);
       return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
     },
   };

@@ -11,6 +11,7 @@ import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
+import { createRelease } from "./self-service.ts";
 
 const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
@@ -31,8 +32,9 @@ export type KeyStoreOptions = CommitOptions;
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
   const runSweep = client.script(SWEEP_SOURCE, "sweep");
+  const release = createRelease(client);
   return {
-    commit: createCommit(client, options),
+    commit: createCommit(client, options, release),
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
@@ -45,6 +47,7 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
+      await release(limit);
       return Number(
         await runSweep(SWEPT_INDEXES, [
           nowSeconds,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { NEVER } from "../../src/core/key-record.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
@@ -9,6 +10,7 @@ import { startRedis } from "../support/redis.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
   recordRetentionSeconds: 7 * 86_400,
@@ -79,6 +81,14 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  selfServiceSuite(async () => {
+    const under = await setUp();
+    const countAgain = async (keyIds: readonly string[]) => {
+      for (const keyId of keyIds) await command("ZADD", "latchkey:keys:self_service", NEVER, keyId);
+      return under.open();
+    };
+    return { ...under, countAgain };
+  });
 
   test("a scan for api_key:* lists the keys and nothing else, and each ends by itself", async () => {
     await command("FLUSHALL");

@@ -44,8 +44,9 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
+      const swept = inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
       release(limit);
-      return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+      return swept;
     },
   };
 }

@@ -7,7 +7,8 @@ import { inTransaction } from "./transaction.ts";
  * A commit sees to single keys that end; those of an ended family, or cut off, are found here.
  */
 export function createRelease(sqlite: DatabaseSync): (limit: number) => number {
-  const part = "SELECT * FROM keys WHERE self_service = 1 AND seq > ? ORDER BY seq LIMIT ?";
+  const part =
+    "SELECT seq, family, role, owner, issued_at FROM keys WHERE self_service = 1 AND seq > ? ORDER BY seq LIMIT ?";
   const look = sqlite.prepare(`SELECT count(*) AS looked, coalesce(max(seq), 0) AS last FROM (${part})`);
   const cutOff = (scope: string, subject: string) =>
     `EXISTS (SELECT 1 FROM cut_offs WHERE scope = '${scope}' AND subject = ${subject} AND before > part.issued_at)`;

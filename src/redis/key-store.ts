@@ -47,8 +47,7 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      await release(limit);
-      return Number(
+      const swept = Number(
         await runSweep(SWEPT_INDEXES, [
           nowSeconds,
           endedBefore,
@@ -60,6 +59,8 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
           names.legacyUnmigrated(""),
         ]),
       );
+      await release(limit);
+      return swept;
     },
   };
 }

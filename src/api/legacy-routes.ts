@@ -74,6 +74,7 @@ function migrateRoute(ports: ApiPorts): Endpoint {
       "key_expired",
       "key_revoked",
       "key_disabled",
+      "key_superseded",
       "legacy_removed",
       "family_too_old",
       "too_many_calls",

@@ -120,14 +120,10 @@ export function familyStartOf({ familyStartedAt, legacy }: KeyRecord, issuedAt: 
   return legacy === undefined ? familyStartedAt : (legacy.migratedAt ?? issuedAt);
 }
 
-/** What a V1 key's record says once it was exchanged; of a V2 key there is nothing to say. */
-export function exchanged(
-  { legacy }: KeyRecord,
-  successorId: string,
-  nowSeconds: number,
-): Pick<KeyRecord, "legacy"> {
+/** What a V1 key's record says once its family has a V2 key; of a V2 key there is nothing to say. */
+export function exchanged({ legacy }: KeyRecord, nowSeconds: number): Pick<KeyRecord, "legacy"> {
   if (legacy === undefined) return {};
-  return { legacy: { ...legacy, migratedAt: legacy.migratedAt ?? nowSeconds, successorId } };
+  return { legacy: { ...legacy, migratedAt: legacy.migratedAt ?? nowSeconds } };
 }
 
 function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshRefusal | undefined {
@@ -153,7 +149,7 @@ function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {
   };
   return {
     ...current,
-    ...exchanged(current, nextKeyId, nowSeconds),
+    ...exchanged(current, nowSeconds),
     successor,
     version: current.version + 1,
   };

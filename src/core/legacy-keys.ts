@@ -120,7 +120,9 @@ function whyEnded(registry: Registry, record: KeyRecord) {
   if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
   const status = statusOf(record, Math.floor(nowMs / 1000));
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
-  return undefined;
+  // An operator has replaced it: whoever has a copy of it gets nothing more.
+  const replaced = record.successor !== undefined && nowMs >= record.successor.notAfter * 1000;
+  return replaced ? "key_superseded" : undefined;
 }
 
 function isFresh(registry: Registry, successor: KeyRecord): boolean {
@@ -152,7 +154,7 @@ async function exchange(
   const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
   const old: KeyRecord = {
     ...current,
-    ...exchanged(current, next.keyId, now),
+    legacy: { ...current.legacy, ...exchanged(current, now).legacy, successorId: next.keyId },
     version: current.version + 1,
   };
   const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };

@@ -4,8 +4,8 @@ import type { BucketLimit, BucketState } from "../core/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/token-bucket.ts";
 
 /** Look-ups that found no key: of one address (an IPv6 /64), of one IPv6 /48, and of all clients of either kind. */
-const OF_ADDRESS = { capacity: 100, refillPerSecond: 20 };
-const OF_WIDER_NETWORK = { capacity: 400, refillPerSecond: 80 };
+const OF_ADDRESS = { capacity: 400, refillPerSecond: 200 };
+const OF_WIDER_NETWORK = { capacity: 800, refillPerSecond: 400 };
 const OF_ALL = { capacity: 1000, refillPerSecond: 1000 };
 /** A network whose look-ups all found a key for so long is not guessing. */
 const CLEAN_AFTER_MS = 60_000;
@@ -17,8 +17,8 @@ export type LookUpOutcome = "found" | "unknown" | "unanswered";
 
 export interface LookUpBudget {
   /**
-   * Whether a client may have a key looked up: then what to call once it has ended. The client's address; undefined where it is
-   * an operator who asks for others, who has the share of all alone.
+   * Whether a client may have a key looked up: then what to call once it has ended. The client's address; undefined or empty where
+   * it is not known, or an operator asks for others: that is charged to what is for all.
    */
   take(client: string | undefined): ((outcome: LookUpOutcome) => void) | undefined;
 }
@@ -51,7 +51,7 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   return {
     take(client) {
       const nowMs = monotonicMs();
-      const names = client === undefined ? [] : addressNetworks(client);
+      const names = client ? addressNetworks(client) : [];
       const own = names.map((name, at) => networkOf(name, at === 0 ? OF_ADDRESS : OF_WIDER_NETWORK, nowMs));
       for (const network of own) network.bucket = refillBucket(network.bucket, network.limit, nowMs);
       for (const pool of pools) pool.bucket = refillBucket(pool.bucket, OF_ALL, nowMs);

@@ -81,6 +81,23 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     }
   });
 
+  test("a V1 key that an operator has replaced gets no V2 key once its overlap is over", async () => {
+    const { store, clock, registry } = await begin();
+    await importLegacyKeys(registry, [entry("k")], admin, false);
+    const legacyId = (await store.findLegacy(["k"]))?.keyId ?? "";
+    const rotated = await rotateByOperator(registry, legacyId, 60, admin);
+    const exchanged = await migrateLegacyKey(registry, "k", admin);
+    // Its holder's, not the one that the operator handed out.
+    const idOf = (one: typeof exchanged) => (one.kind === "issued" ? one.record.keyId : one.reason);
+    expect([exchanged.kind, rotated.kind]).toEqual(["issued", "issued"]);
+    expect(idOf(exchanged)).not.toBe(idOf(rotated));
+    clock.nowSeconds += 60;
+    expect(await migrateLegacyKey(registry, "k", admin)).toMatchObject({
+      kind: "refused",
+      reason: "key_superseded",
+    });
+  });
+
   test("how many V1 keys were used, and how many of those not exchanged, is told by role; the sweep leaves no trace", async () => {
     const { under, store, clock, registry } = await begin();
     const expiresAt = START + 100;

@@ -184,7 +184,8 @@ async function openRegistry(
     auditedReuse: rememberReuse(() => performance.now()),
   };
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
+    verify: (token, nowMs, client) =>
+      (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs, client),
     needsStore: (token) => !hasThreeParts(token) && legacy.verifier.needsStore?.(token) === true,
   };
   return { registry, verifier, signingKeys };

@@ -1,6 +1,8 @@
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
+import { reuseProblems } from "./reused-secrets.ts";
 import type { Listen } from "./setting-forms.ts";
+import { settingOfFile } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
@@ -52,7 +54,7 @@ function textOf(
     return undefined;
   }
   try {
-    return readFile(path).trim().split(/\r?\n/).join(",") || undefined;
+    return settingOfFile(readFile(path)).split(/\r?\n/).join(",") || undefined;
   } catch (error) {
     problems.push(`${name}_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
@@ -137,6 +139,7 @@ function productionProblems(settings: Settings): string[] {
     ...(settings.ADMIN_TOKEN === "off"
       ? []
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
+    ...reuseProblems(settings),
   ];
   if (settings.STORE === "redis" && !hasRedisPassword(settings)) {
     problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");

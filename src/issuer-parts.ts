@@ -40,5 +40,5 @@ export function withIssuers({ policy, log }: IssuerOptions, own: KeyVerifier, me
   policy.onReload((reload) => {
     if (reload.kind === "taken") issuers.prefetch();
   });
-  return { verify: (token, nowMs) => (issuers.of(token) ?? own).verify(token, nowMs) };
+  return { verify: (token, nowMs, client) => (issuers.of(token) ?? own).verify(token, nowMs, client) };
 }

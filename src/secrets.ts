@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretNotSet } from "./fault-words.ts";
+import { settingOfFile } from "./setting-forms.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
 
@@ -21,7 +22,7 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
         return { value: fresh, place };
       } catch (error) {
         if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-        return { value: readFileSync(place, "utf8").trim(), place };
+        return { value: settingOfFile(readFileSync(place, "utf8")), place };
       }
     },
   };

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { trimOws } from "./core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
 import { parseDuration } from "./policy/schema.ts";
 
@@ -48,6 +49,14 @@ export const listen = z.union(
   "must be HOST:PORT or unix:/PATH",
 );
 
+/**
+ * What a file gives as a setting: its text without a byte order mark and without the blanks and line ends that editors leave
+ * around it. Every other character is part of the value, as it would be in the environment.
+ */
+export function settingOfFile(text: string): string {
+  return text.replace(/^\ufeff/, "").replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
+}
+
 export const secret = z
   .string()
   .refine(
@@ -60,7 +69,7 @@ export const secrets = z
   .transform((text) =>
     text
       .split(",")
-      .map((part) => part.trim())
+      .map(trimOws)
       .filter((part) => part !== ""),
   )
   .pipe(z.array(secret));
@@ -98,7 +107,7 @@ export const path = z.string().min(1);
 /** Names of doors with commas between. */
 export const doors = z
   .string()
-  .transform((text) => text.split(",").map((part) => part.trim()))
+  .transform((text) => text.split(",").map(trimOws))
   .pipe(z.array(z.enum(["grpc", "http", "operator"])));
 
 /** `true` or `false`. */
@@ -127,7 +136,7 @@ export const headers = z.string().transform((text, context): Readonly<Record<str
 });
 
 function headerPair(text: string): readonly [name: string, value: string] | undefined {
-  const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)\s*$/.exec(text) ?? [];
+  const [, name, value] = /^[ \t]*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)[ \t]*$/.exec(text) ?? [];
   if (name === undefined || value === undefined) return undefined;
   try {
     return [name, decodeURIComponent(value)];
@@ -147,7 +156,7 @@ export const share = z
 export const origins = z.string().transform((text, context) => {
   const list = text
     .split(",")
-    .map((part) => part.trim())
+    .map(trimOws)
     .filter((part) => part !== "");
   for (const origin of list) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)

@@ -2,6 +2,7 @@ import { textOf, watchFiles } from "./file-watch.ts";
 import type { KeyRing, RingKey } from "./jwt/key-ring.ts";
 import { createKeyRing, joinKeys, secretKey } from "./jwt/key-ring.ts";
 import { parseKeySet } from "./jwt/key-set.ts";
+import { createReuseCheck } from "./reused-secrets.ts";
 import type { Settings } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
@@ -110,9 +111,11 @@ async function readRing(settings: Settings, text: string | undefined): Promise<R
 async function readFile(
   fileName: string,
   text: string | undefined,
-  { ENVIRONMENT }: Settings,
+  settings: Settings,
 ): Promise<readonly RingKey[] | { readonly problems: readonly string[] }> {
   if (text === undefined) return { problems: [`${fileName}: it cannot be read`] };
-  const parsed = await parseKeySet(text, ENVIRONMENT === "production" ? weakness : () => undefined);
+  const reuse = createReuseCheck(settings);
+  const weak = (secret: string) => weakness(secret) ?? reuse(secret);
+  const parsed = await parseKeySet(text, settings.ENVIRONMENT === "production" ? weak : () => undefined);
   return parsed.ok ? parsed.keys : { problems: parsed.problems.map((problem) => `${fileName}: ${problem}`) };
 }

@@ -69,7 +69,7 @@ export async function holderOf(
 
 /** The holder, if the key may be presented by this client. */
 async function holderHere(token: string, request: FastifyRequest, ports: CallerPorts): Promise<HolderResult> {
-  const found = await goodKey(token, ports);
+  const found = await goodKey(token, ports, () => addressOf(request, ports));
   const keyId = found.ok ? found.holder.principal.keyId : found.keyId;
   if (keyId !== undefined) request.actor = `key:${keyId}`;
   if (!found.ok) return found;
@@ -78,10 +78,14 @@ async function holderHere(token: string, request: FastifyRequest, ports: CallerP
   return problem === undefined ? found : { ok: false, problem };
 }
 
-/** Finds out who a token belongs to, wherever it may be presented. */
-export async function goodKey(token: string, ports: CallerPorts): Promise<HolderResult> {
+/** Finds out who a token belongs to, wherever it may be presented; by whom, where it is the caller itself. */
+export async function goodKey(
+  token: string,
+  ports: CallerPorts,
+  client?: () => string,
+): Promise<HolderResult> {
   const nowMs = ports.nowMs();
-  const verified = await ports.verifier.verify(token, nowMs);
+  const verified = await ports.verifier.verify(token, nowMs, client);
   if (!verified.ok) return { ok: false, problem: verified.reason };
   const { principal } = verified;
   const { keyId } = principal;

@@ -1,4 +1,4 @@
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { z } from "zod";
 import { revokeByHolder } from "../core/key-ending.ts";
 import type { Registration } from "../core/key-registration.ts";
@@ -15,6 +15,7 @@ import type { Call, Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 import { addNotice } from "./legacy-notice.ts";
 import { sendProblem } from "./problem.ts";
+import { addressOf } from "./request-facts.ts";
 import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
 
 /** The calls that holders of keys, and those who want one, make. */
@@ -150,7 +151,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     answer: { status: 204, description: "It has ended." },
     problems: ["credential_invalid"],
     async handle({ request, reply, body }) {
-      const holder = await possessorOf(body.current_key, ports);
+      const holder = await possessorOf(body.current_key, request, ports);
       if (holder === undefined) return sendProblem(reply, "credential_invalid");
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
@@ -162,7 +163,11 @@ function revokeRoute(ports: ApiPorts): Endpoint {
 }
 
 /** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
-async function possessorOf(token: string, ports: ApiPorts): Promise<Principal | undefined> {
-  const verified = await ports.verifier.verify(token, ports.nowMs());
+async function possessorOf(
+  token: string,
+  request: FastifyRequest,
+  ports: ApiPorts,
+): Promise<Principal | undefined> {
+  const verified = await ports.verifier.verify(token, ports.nowMs(), () => addressOf(request, ports));
   return verified.ok || verified.reason === "key_expired" ? verified.principal : undefined;
 }

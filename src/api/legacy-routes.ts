@@ -54,7 +54,15 @@ function migrateRoute(ports: ApiPorts): Endpoint {
     writes: true,
     body: migrateBody,
     answer: { status: 201, description: "The V2 key.", schema: issuedKey },
-    problems: ["credential_invalid", "key_expired", "key_revoked", "key_disabled", "legacy_removed"],
+    problems: [
+      "credential_invalid",
+      "key_expired",
+      "key_revoked",
+      "key_disabled",
+      "key_superseded",
+      "legacy_removed",
+      "family_too_old",
+    ],
     async handle({ request, reply, body }) {
       const origin = originOf(request, { kind: "anonymous", address: "" }, ports);
       const result = await migrateLegacyKey(ports.registry, body.legacy_key, origin);

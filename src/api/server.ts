@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
+import { asciiLowerCase, trimOws } from "../core/field-text.ts";
 import type { AnsweredCall } from "./answered-call.ts";
 import { tellAnswered } from "./answered-call.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -101,7 +102,7 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
       if (!(await endpoint.admit(request, reply))) return reply;
     },
     handler(request, reply) {
-      const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+      const [given] = request.headers["content-type"]?.split(";", 1).map(trimOws).map(asciiLowerCase) ?? [];
       if (takes !== undefined && given !== undefined && given !== takes)
         return sendProblem(reply, "media_type_unsupported");
       return endpoint.run(request, reply);

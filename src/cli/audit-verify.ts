@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { settingOfFile } from "../setting-forms.ts";
 import type { ChainState } from "../telemetry/audit-chain.ts";
 import type { Verified } from "../telemetry/audit-verify.ts";
 import { createAuditVerifier } from "../telemetry/audit-verify.ts";
@@ -40,7 +41,8 @@ export async function verify(
 function keyOf({ environment }: Io): string | { readonly missing: string } {
   const { AUDIT_KEY, AUDIT_KEY_FILE } = environment;
   if (AUDIT_KEY) return AUDIT_KEY;
-  if (AUDIT_KEY_FILE && existsSync(AUDIT_KEY_FILE)) return readFileSync(AUDIT_KEY_FILE, "utf8").trim();
+  if (AUDIT_KEY_FILE && existsSync(AUDIT_KEY_FILE))
+    return settingOfFile(readFileSync(AUDIT_KEY_FILE, "utf8"));
   return { missing: "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain" };
 }
 

@@ -4,6 +4,7 @@ import type { LatchkeyClient } from "../client/client.ts";
 import { createClient } from "../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../client/problem.ts";
 import { tokenProblem, urlProblem } from "../client/transport.ts";
+import { settingOfFile } from "../setting-forms.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { visible } from "./table.ts";
@@ -55,7 +56,7 @@ export function operatorCredential({ environment, complain }: Io): Pick<Remote, 
   const [name, token] =
     !file || LATCHKEY_TOKEN
       ? ["LATCHKEY_TOKEN", LATCHKEY_TOKEN]
-      : ["LATCHKEY_TOKEN_FILE", existsSync(file) ? readFileSync(file, "utf8").trim() : undefined];
+      : ["LATCHKEY_TOKEN_FILE", existsSync(file) ? settingOfFile(readFileSync(file, "utf8")) : undefined];
   if (name === "LATCHKEY_TOKEN_FILE" && token === undefined) {
     complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: there is no such file`);
     return undefined;

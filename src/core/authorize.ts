@@ -97,7 +97,9 @@ function authenticate(asked: Asked): Eventual<Decision> {
   if (policy.requireHttps && request.scheme !== "https") {
     return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
   }
-  return chain(ports.verifier.verify(presented.token, nowMs), (verified) => admitStanding(asked, verified));
+  const client = () => ports.clientAddress(request);
+  const verifying = ports.verifier.verify(presented.token, nowMs, client);
+  return chain(verifying, (verified) => admitStanding(asked, verified));
 }
 
 /** Whether it is a key, and one that still stands. */

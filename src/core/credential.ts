@@ -1,3 +1,4 @@
+import { trimOws } from "./field-text.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
@@ -21,7 +22,7 @@ const AMBIGUOUS: Presented = { kind: "ambiguous" };
 // RFC 6750 §2.1 b64token. A comma is Envoy's joint between two header lines, so it never belongs to one key.
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 const BEARER = /^bearer(?: +|$)/i;
-const JOINED_BEARER = /,\s*bearer\b/i;
+const JOINED_BEARER = /,[ \t]*bearer\b/i;
 
 /**
  * Finds the one key of a request. Two, or one in a wrong form, are refused rather than chosen from
@@ -32,9 +33,10 @@ export function presentedCredential(request: Presentable, sources: readonly Cred
   let lines = 0;
   for (const source of sources) {
     for (const line of linesOf(request, source)) {
-      if (line.trim() === "") continue;
+      const value = queryName(source) === undefined ? trimOws(line) : line;
+      if (value === "") continue;
       lines++;
-      found = source === "authorization" ? fromAuthorization(line) : fromToken(line, source);
+      found = source === "authorization" ? fromAuthorization(value) : fromToken(value, source);
     }
   }
   return lines > 1 ? AMBIGUOUS : found;
@@ -60,10 +62,21 @@ export function queryName(source: CredentialSource): string | undefined {
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
   if (cookie !== undefined) {
-    return cookiesOf(request).flatMap((pair) => (pair.name === cookie ? [pair.value] : []));
+    return cookiesOf(request).flatMap((pair) => valueOfCookie(pair, cookie));
   }
   const query = queryName(source);
   return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
+}
+
+/** A name that only other white space tells from the cookie's may be read as it by upstream: a key in a wrong form. */
+function valueOfCookie(pair: Cookie, name: string): readonly string[] {
+  if (pair.name === name) return [pair.value];
+  return isCookieNamed(pair, name) ? [UNREADABLE] : [];
+}
+
+/** Whether some reader could take it for the cookie of this name. */
+export function isCookieNamed(pair: Cookie, name: string): boolean {
+  return pair.name.trim() === name;
 }
 
 /** One `name=value` of a Cookie header (RFC 6265 §4.2), and how it was written. */
@@ -77,11 +90,11 @@ export interface Cookie {
 export function cookiesOf(request: Pick<AuthRequest, "headers">): readonly Cookie[] {
   return headerLines(request, "cookie").flatMap((line) =>
     line.split(/[;,]/).flatMap((part) => {
-      const text = part.trim();
+      const text = trimOws(part);
       const equals = text.indexOf("=");
       if (equals < 1) return text === "" ? [] : [{ name: "", value: "", text }];
-      const value = text.slice(equals + 1).trim();
-      return [{ name: text.slice(0, equals).trim(), value: value.replace(/^"(.*)"$/, "$1"), text }];
+      const value = trimOws(text.slice(equals + 1));
+      return [{ name: trimOws(text.slice(0, equals)), value: value.replace(/^"(.*)"$/, "$1"), text }];
     }),
   );
 }
@@ -113,14 +126,13 @@ function decoded(text: string): string {
 }
 
 /** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */
-function fromAuthorization(line: string): Presented {
-  const scheme = BEARER.exec(line.trim());
-  if (scheme === null) return JOINED_BEARER.test(line) ? AMBIGUOUS : NONE;
-  return fromToken(line.trim().slice(scheme[0].length), "authorization");
+function fromAuthorization(value: string): Presented {
+  const scheme = BEARER.exec(value);
+  if (scheme === null) return JOINED_BEARER.test(value) ? AMBIGUOUS : NONE;
+  return fromToken(value.slice(scheme[0].length), "authorization");
 }
 
-function fromToken(value: string, source: CredentialSource): Presented {
-  const token = value.trim();
+function fromToken(token: string, source: CredentialSource): Presented {
   if (token === "") return NONE;
   return TOKEN.test(token) ? { kind: "one", token, source } : AMBIGUOUS;
 }

@@ -5,7 +5,7 @@ export interface KeyRecord extends KeyBinding {
   readonly keyId: string;
   /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
   readonly family: string;
-  /** When the family's first key was issued: `max_family_age` counts from here. */
+  /** When the family's first key was issued: `max_family_age` counts from here, but of a V1 key from its first exchange. */
   readonly familyStartedAt: number;
   /** Set by operators only; absent: the family owns itself. */
   readonly owner?: string;
@@ -120,9 +120,29 @@ export function isLegacyId(idOrFamily: string): boolean {
   return LEGACY.test(idOrFamily);
 }
 
+/**
+ * Whether a key counts against `guards.self_service_keys`, as far as its record says: registered without an operator, not revoked,
+ * not superseded. A disabled one may come back. A V1 key counts for what it was exchanged for, too.
+ */
+export function countsAsSelfService({
+  selfService,
+  revokedAt,
+  successor,
+  legacy,
+  family,
+}: KeyRecord): boolean {
+  if (!selfService || revokedAt !== undefined || successor !== undefined) return false;
+  return legacy !== undefined || !isLegacyId(family);
+}
+
 // Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.
 const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 
 export function isKeyId(text: string): boolean {
   return KEY_ID.test(text);
+}
+
+/** The role that a key id names: what stands before `_<unix seconds>_<random>`; it may hold a `_` itself. */
+export function roleOfKeyId(keyId: string): string {
+  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }

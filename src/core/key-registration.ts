@@ -56,7 +56,7 @@ export async function registerKey(
     const record = newRecord(registry, registration, permitted, issuedAt);
     const outcome = await commit(registry, {
       put: [record],
-      requires: requirements(record, registry.policy().guards.selfServiceKeysMax),
+      requires: requirements(registry, record),
       ...(remember === undefined ? {} : { remember: { ...remember, keyId: record.keyId } }),
       audit: [auditEvent(registry, origin, "key_registered", record)],
     });
@@ -110,8 +110,11 @@ function newRecord(
   return firstKey(grant, ids, issuedAt);
 }
 
-function requirements(record: KeyRecord, selfServiceKeysMax: number): CommitRequirement {
-  return { living: record, ...(record.selfService ? { selfServiceBelow: selfServiceKeysMax } : {}) };
+/** What a new key needs: that nothing has ended it already, and that there may be one more of its kind. */
+export function requirements(registry: Registry, record: KeyRecord): CommitRequirement {
+  if (!record.selfService) return { living: record };
+  const selfServiceBelow = registry.policy().guards.selfServiceKeysMax;
+  return { living: record, selfServiceBelow, legacyEnded: registry.migration.state().phase === "removed" };
 }
 
 type Remembered = Omit<RememberedCall, "keyId">;

@@ -1,12 +1,21 @@
-import { firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
+import { exchanged, familyStartOf, firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
 import type { KeyRecord, LegacyPart } from "./key-record.ts";
 import { NEVER, statusOf } from "./key-record.ts";
 import type { Registration } from "./key-registration.ts";
-import { permit } from "./key-registration.ts";
+import { permit, requirements } from "./key-registration.ts";
 import { mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  confirm,
+  issued,
+  newKeyId,
+  nowSeconds,
+  refused,
+  untilDecided,
+} from "./registry.ts";
 
 /** A V1 key that the caller gets to see, this once. */
 export interface IssuedLegacy {
@@ -33,10 +42,9 @@ export async function registerLegacyKey(
     kept: registry.legacy.kept(key),
     selfService,
   });
-  const { selfServiceKeysMax } = registry.policy().guards;
   const outcome = await commit(registry, {
     put: [record],
-    requires: { living: record, ...(selfService && { selfServiceBelow: selfServiceKeysMax }) },
+    requires: requirements(registry, record),
     audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
   });
   if (outcome.kind === "full") return refused("too_many_keys");
@@ -81,7 +89,7 @@ export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord 
 
 /**
  * Exchanges a V1 key for a V2 key of the same family: same role, same buckets. Again: the same key while it lives
- * unrefreshed, then another of the family, for many machines may share the old one.
+ * unrefreshed, then another of the family, for many machines may share the old one. The family's age goes on from its first V2 key.
  */
 export function migrateLegacyKey(
   registry: Registry,
@@ -112,7 +120,9 @@ function whyEnded(registry: Registry, record: KeyRecord) {
   if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
   const status = statusOf(record, Math.floor(nowMs / 1000));
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
-  return undefined;
+  // An operator has replaced it: whoever has a copy of it gets nothing more.
+  const replaced = record.successor !== undefined && nowMs >= record.successor.notAfter * 1000;
+  return replaced ? "key_superseded" : undefined;
 }
 
 function isFresh(registry: Registry, successor: KeyRecord): boolean {
@@ -129,7 +139,7 @@ async function exchange(
   const role = registry.policy().roles.get(current.role);
   if (role === undefined || current.legacy === undefined) return refused("role_unknown");
   const now = nowSeconds(registry);
-  const { scopes, name, metadata, owner, selfService, family, legacy } = current;
+  const { scopes, name, metadata, owner, selfService, family } = current;
   const grant = {
     role,
     scopes: scopes.filter((scope) => role.scopes.has(scope)),
@@ -138,11 +148,13 @@ async function exchange(
     ...(owner !== undefined && { owner }),
     selfService,
   };
-  const next = firstKey(grant, { keyId: `${role.name}_${now}_${registry.newRandom()}`, family }, now);
+  const ids = { keyId: newKeyId(registry, role.name), family };
+  const next = firstKey(grant, ids, now, familyStartOf(current, now));
+  if (next.expiresAt <= now) return refused("family_too_old");
   const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
   const old: KeyRecord = {
     ...current,
-    legacy: { ...legacy, migratedAt: legacy.migratedAt ?? now, successorId: next.keyId },
+    legacy: { ...current.legacy, ...exchanged(current, now).legacy, successorId: next.keyId },
     version: current.version + 1,
   };
   const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };

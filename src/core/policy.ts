@@ -43,7 +43,10 @@ export interface Policy {
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly routes: RouteTable;
-  /** For requests of no route; each route has its own. */
+  /**
+   * For requests of no route, which each have their own: those that cannot be read, and those that none takes. It is `enforce` as
+   * soon as one route enforces, since such a request may be a spelling of that route's.
+   */
   readonly mode: Mode;
   readonly credentialSources: readonly CredentialSource[];
   readonly stripCredential: boolean;

@@ -18,9 +18,10 @@ export type Verification =
 export interface KeyVerifier {
   /**
    * Checks signature, issuer, audience, claims and times of one token, whatever it holds.
-   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
+   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes. `client` is the address of
+   * whoever presents it, which a look-up is charged to; absent where somebody asks for others.
    */
-  verify(token: string, nowMs: number): Eventual<Verification>;
+  verify(token: string, nowMs: number, client?: () => string): Eventual<Verification>;
   /** Whether {@link verify} would look the token up in the store now; absent where it never does. */
   needsStore?(token: string): boolean;
 }
@@ -108,6 +109,8 @@ export interface CommitRequirement {
   };
   /** Fewer live self-service keys than this. */
   readonly selfServiceBelow?: number;
+  /** V1 keys have ended by the phase: those that never expire are not counted. */
+  readonly legacyEnded?: boolean;
 }
 
 export interface RememberedCall {
@@ -168,7 +171,7 @@ export interface KeyStore {
   /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */
   noteUse(used: ReadonlyMap<string, number>): Promise<void>;
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
-  /** Keys that have not expired, revoked ones among them, and how many of those were registered without an operator. */
+  /** Keys that have not expired, revoked ones among them; and those that count against the cap of self-service keys. */
   count(nowSeconds: number): Promise<KeyCount>;
   /** Forgets records whose retention is over, and what belongs to them: at most `limit`. Says how many. */
   sweep(nowSeconds: number, limit: number): Promise<number>;

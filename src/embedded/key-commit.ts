@@ -2,10 +2,12 @@ import type { DatabaseSync } from "node:sqlite";
 import type { AuditEvent } from "../core/audit-event.ts";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
 import { ownerOf } from "../core/principal.ts";
+import { commitBelowCap } from "../core/self-service-cap.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -19,7 +21,7 @@ export class Undone extends Error {
 }
 
 /** The registry's one write: checks what the change requires and writes all of it, in one transaction. */
-export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
+export function createCommit(sqlite: DatabaseSync, release: (limit: number) => number): KeyStore["commit"] {
   const requireThat = createRequirements(sqlite);
   const putRecord = createPut(sqlite);
   const endWrites = createEnd(sqlite);
@@ -27,7 +29,7 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const stepPhase = createStep(sqlite);
   const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
-  return async (change) => {
+  const attempt = (change: KeyChange): CommitOutcome => {
     try {
       return inTransaction(sqlite, () => {
         if (change.requires !== undefined) requireThat(change.requires, change.nowSeconds);
@@ -43,6 +45,7 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
       throw error;
     }
   };
+  return (change) => commitBelowCap(() => attempt(change), release);
 }
 
 type Run<T> = (value: T, nowSeconds: number) => void;
@@ -53,15 +56,17 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
     `SELECT max(before) AS before FROM cut_offs
      WHERE (scope = 'all' OR (scope = 'role' AND subject = ?) OR (scope = 'owner' AND subject = ?)) AND before > ?`,
   );
-  const live = sqlite.prepare("SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ?");
-  return ({ living, selfServiceBelow }, nowSeconds) => {
+  const live = sqlite.prepare(
+    "SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ? AND expires_at <= ?",
+  );
+  return ({ living, selfServiceBelow, legacyEnded }, nowSeconds) => {
     if (living !== undefined) {
       if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
       const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
       if (typeof before === "number") throw new Undone({ kind: "ended", before });
     }
     if (selfServiceBelow === undefined) return;
-    const row = live.get(nowSeconds);
+    const row = live.get(nowSeconds, legacyEnded ? NEVER - 1 : NEVER);
     if (row === undefined || integer(row, "live") >= selfServiceBelow) throw new Undone({ kind: "full" });
   };
 }
@@ -73,7 +78,8 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
      VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
   );
   const update = sqlite.prepare(
-    `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?
+    `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?,
+     self_service = self_service * ?
      WHERE key_id = ? AND version = ?`,
   );
   return (record) => {
@@ -88,7 +94,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             role,
             issuedAt,
             expiresAt,
-            record.selfService ? 1 : 0,
+            countsAsSelfService(record) ? 1 : 0,
             text,
             record.legacy?.hash ?? null,
             aliasOf(record),
@@ -100,6 +106,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             record.legacy?.hash ?? null,
             aliasOf(record),
             record.legacy?.migratedAt === undefined ? 0 : 1,
+            countsAsSelfService(record) ? 1 : 0,
             keyId,
             version - 1,
           );

@@ -9,6 +9,7 @@ import { createCommit, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
+import { createRelease } from "./self-service.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface KeyStoreOptions {
@@ -27,9 +28,10 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
+  const release = createRelease(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
-    commit: createCommit(sqlite),
+    commit: createCommit(sqlite, release),
     // Each transaction is on the disk before it is acknowledged.
     confirm: async () => true,
     findEnd: createFindEnd(sqlite),
@@ -45,7 +47,9 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+      const swept = inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+      release(limit);
+      return swept;
     },
   };
 }

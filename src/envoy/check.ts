@@ -64,14 +64,14 @@ export function createCheck(ports: CheckPorts): Check {
     pending--;
   };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN, unread: undefined };
+    const state: CheckState = { startedNs: 0n, policy: undefined, context: NOTHING_KNOWN, unread: undefined };
     try {
       if (pending >= MAX_PENDING_CHECKS) return answer(parts, overloaded(parts, state), state);
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
       pending++;
       decision.then(settled, settled);
-      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
+      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS, () => undecided(state))
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {
@@ -87,8 +87,8 @@ interface CheckParts extends CheckPorts {
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
 interface CheckState {
   startedNs: bigint;
-  /** The policy's; a route that is found may have another. */
-  mode: Mode;
+  /** By which it is decided; undefined: not known yet. */
+  policy: Policy | undefined;
   context: CheckContext;
   unread: UnreadRequest | undefined;
 }
@@ -148,7 +148,7 @@ function begin(parts: CheckParts, state: CheckState): Policy {
   const policy = parts.policy();
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
   const decisionId = parts.newDecisionId();
-  state.mode = policy.mode;
+  state.policy = policy;
   state.context = {
     decisionId,
     forwardPrefix,
@@ -161,21 +161,34 @@ function begin(parts: CheckParts, state: CheckState): Policy {
 }
 
 /** The decision, or a refusal when it does not come in time: a late verdict is none. */
-async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): Promise<Decision> {
-  const { promise: late, resolve } = Promise.withResolvers<Decision>();
-  const timer = setTimeout(() => resolve(deny("internal")), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
+async function beforeDeadline(
+  decision: Promise<Decision>,
+  timeLeftMs: number,
+  refusal: () => Decision,
+): Promise<Decision> {
+  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
+  const timer = setTimeout(() => resolve(LATE), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
   try {
-    return await Promise.race([decision, late]);
+    const settled = await Promise.race([decision, late]);
+    return settled === LATE ? refusal() : settled;
   } finally {
     clearTimeout(timer);
   }
 }
 
+const LATE = Symbol("late");
+
 /** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
 const MAX_TIMER_MS = 10_000;
 
+/** A late or failed decision. Its route says whether the request goes through all the same: in shadow mode alone. */
+function undecided({ policy, context: { request } }: CheckState): Decision {
+  const route = request && policy?.routes.find(request);
+  return deny("internal", route && { route });
+}
+
 function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8Array {
-  const mode = decision.route?.mode ?? state.mode;
+  const mode = decision.route?.mode ?? state.policy?.mode ?? "enforce";
   const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const elapsedNs = parts.monotonicNs() - state.startedNs;
@@ -186,7 +199,7 @@ function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8
 function answerFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
   try {
     parts.faulted(error, state.context.decisionId);
-    return answer(parts, deny("internal"), state);
+    return answer(parts, undecided(state), state);
   } catch {
     return LAST_RESORT;
   }

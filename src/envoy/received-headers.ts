@@ -1,3 +1,4 @@
+import { asciiLowerCase } from "../core/field-text.ts";
 import { remembering } from "../core/remembering.ts";
 import type { HeaderLines } from "../core/request.ts";
 
@@ -7,7 +8,7 @@ export interface ReceivedHeaders extends HeaderLines {
 }
 
 /** Names come again with every request. */
-const lowerCase = remembering(256, (name) => name.toLowerCase());
+const lowerCase = remembering(256, asciiLowerCase);
 
 /** Few of them are ever asked for, so no index is made. */
 export function createReceivedHeaders(): ReceivedHeaders {

@@ -1,5 +1,5 @@
 import type { CredentialSource } from "../core/credential.ts";
-import { cookieName, cookiesOf, queryName } from "../core/credential.ts";
+import { cookieName, cookiesOf, isCookieNamed, queryName } from "../core/credential.ts";
 import type { AuthRequest } from "../core/request.ts";
 import { headerLines } from "../core/request.ts";
 
@@ -43,7 +43,7 @@ export function strippedCredential(request: AuthRequest, sources: readonly Crede
 function keptCookies(request: AuthRequest, names: ReadonlySet<string>): string | undefined {
   if (headerLines(request, "cookie").length === 0) return undefined;
   const all = cookiesOf(request);
-  const kept = all.filter(({ name }) => !names.has(name));
+  const kept = all.filter((pair) => ![...names].some((name) => isCookieNamed(pair, name)));
   return kept.length === all.length ? undefined : kept.map(({ text }) => text).join("; ");
 }
 

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseNetwork } from "../core/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/key-binding.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
-import { isKeyId } from "../core/key-record.ts";
+import { isKeyId, isLegacyId, roleOfKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
@@ -20,6 +20,8 @@ const headerSchema = z.strictObject({
 });
 
 const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** Scopes of a policy's form, a space between two (RFC 8693 §4.2); or none. */
+const SCOPES = /^(?:[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}(?: [A-Za-z0-9][A-Za-z0-9:._/-]{0,63})*)?$/;
 const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
 const claimsSchema = z.strictObject({
   iss: z.string(),
@@ -30,7 +32,7 @@ const claimsSchema = z.strictObject({
   name: z.string().max(128),
   own: identifier.optional(),
   role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
-  scope: z.string().max(4200),
+  scope: z.string().max(4200).regex(SCOPES),
   iat: numericDate,
   nbf: numericDate,
   exp: numericDate,
@@ -42,6 +44,25 @@ const claimsSchema = z.strictObject({
     .optional(),
   cnf: z.strictObject({ "x5t#S256": z.string().regex(THUMBPRINT) }).optional(),
 });
+
+type Claims = z.output<typeof claimsSchema>;
+
+/**
+ * Whether claims that say one thing twice say the same, as they do in every token that Latchkey makes. Otherwise a limit or a
+ * revocation would go by one of them, and upstream or an audit line by the other.
+ */
+function claimsAgree({ sub, fam, jti, role, iat, nbf, exp, refresh_after: refreshAfter }: Claims): boolean {
+  return (
+    sub === fam &&
+    roleOfKeyId(jti) === role &&
+    // A V1 key has a record of this form, and no token.
+    !isLegacyId(jti) &&
+    nbf === iat &&
+    iat < exp &&
+    iat <= refreshAfter &&
+    refreshAfter <= exp
+  );
+}
 
 const INVALID: Verification = { ok: false, reason: "credential_invalid" };
 
@@ -137,7 +158,7 @@ function toVerification([, payload]: readonly [string, string, string], nowMs: n
   if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length) return INVALID;
   const claims = parsed.data;
   if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return INVALID;
-  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat) return INVALID;
+  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || !claimsAgree(claims)) return INVALID;
   const principal: Principal = {
     keyId: claims.jti,
     family: claims.fam,

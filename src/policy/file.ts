@@ -194,7 +194,7 @@ export function toPolicy(
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source),
     routes: table,
-    mode: document.defaults.mode,
+    mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,
     requireHttps: document.headers.require_https,

@@ -2,7 +2,7 @@
 -- KEYS[1..13] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
 --             the uses of its role, the name of its alias and the uses of unmigrated keys of its role (any names where there are none);
 --             the name of the call to remember; names of hashes to forget
--- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
+-- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil,
 --             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
 --             endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
 -- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
@@ -39,7 +39,7 @@ if living then
   if before > living.issuedAt then return { 'ended', whole(before) } end
 end
 if change.selfServiceBelow then
-  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), '+inf') >= change.selfServiceBelow then
+  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), change.selfServiceUntil) >= change.selfServiceBelow then
     return { 'full' }
   end
 end
@@ -78,6 +78,7 @@ for i, put in ipairs(change.put) do
     redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
     if put.owned then redis.call('ZADD', owner_index(i), sequence, put.id) end
     if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
+  elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   -- That nothing ends a key is news only where something did; there it stays, so that no older word counts again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { CutOff } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
+import { commitBelowCap } from "../core/self-service-cap.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
@@ -35,9 +37,13 @@ export const FEED_LENGTH = 10_000;
 export const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The registry's one write: checks what the change requires and writes all of it, in one script. */
-export function createCommit(client: RedisClient, options: CommitOptions): KeyStore["commit"] {
+export function createCommit(
+  client: RedisClient,
+  options: CommitOptions,
+  release: (limit: number) => Promise<number>,
+): KeyStore["commit"] {
   const run = client.script(SOURCE, "commit");
-  return async (change) => {
+  const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
     const records = change.put.flatMap(namesOf);
     const call = change.remember === undefined ? names.nothing : names.call(change.remember.id);
     const forgotten = (change.forgetHashes ?? []).map(names.legacyHash);
@@ -49,6 +55,7 @@ export function createCommit(client: RedisClient, options: CommitOptions): KeySt
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
     return (await isReplicated(client, options)) ? outcome : { ...outcome, durable: false };
   };
+  return (change) => commitBelowCap(() => attempt(change), release);
 }
 
 /** Waits for replicas alone: nothing is written. */
@@ -116,7 +123,10 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(migration && { migration: stepToWire(migration) }),
     now: nowSeconds,
     ...(requires?.living && { living: livingToWire(requires.living) }),
-    ...(requires?.selfServiceBelow !== undefined && { selfServiceBelow: requires.selfServiceBelow }),
+    ...(requires?.selfServiceBelow !== undefined && {
+      selfServiceBelow: requires.selfServiceBelow,
+      selfServiceUntil: requires.legacyEnded ? `(${NEVER}` : "+inf",
+    }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
     ...(remember && {
       call: {
@@ -151,7 +161,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     text: encodeRecord(record),
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
-    selfService: record.selfService,
+    selfService: countsAsSelfService(record),
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,
     migrated: record.legacy?.migratedAt !== undefined,

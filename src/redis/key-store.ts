@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
-import { isLegacyId } from "../core/key-record.ts";
+import { isLegacyId, roleOfKeyId } from "../core/key-record.ts";
 import { decodeRecord } from "../core/key-record-text.ts";
 import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
@@ -11,6 +11,7 @@ import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
+import { createRelease } from "./self-service.ts";
 
 const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
@@ -31,8 +32,9 @@ export type KeyStoreOptions = CommitOptions;
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
   const runSweep = client.script(SWEEP_SOURCE, "sweep");
+  const release = createRelease(client);
   return {
-    commit: createCommit(client, options),
+    commit: createCommit(client, options, release),
     confirm: createConfirm(client, options),
     findEnd: createFindEnd(client),
     ...createReads(client),
@@ -47,7 +49,7 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return Number(
+      const swept = Number(
         await runSweep(SWEPT_INDEXES, [
           nowSeconds,
           endedBefore,
@@ -59,6 +61,8 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
           names.legacyUnmigrated(""),
         ]),
       );
+      await release(limit);
+      return swept;
     },
   };
 }
@@ -121,7 +125,7 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       await client.commands(
         legacy.flatMap(([keyId, usedAt]) =>
           [names.legacyUse, names.legacyUnmigrated].map(
-            (uses) => ["ZADD", uses(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const,
+            (uses) => ["ZADD", uses(roleOfKeyId(keyId)), "XX", "GT", usedAt, keyId] as const,
           ),
         ),
       );
@@ -135,11 +139,6 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
       );
     },
   };
-}
-
-/** `<role>_<unix seconds>_<random>`: the role may hold a `_` itself. */
-function roleOf(keyId: string): string {
-  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }
 
 /** Everything that ends keys, as it stands. */

@@ -12,7 +12,7 @@ export const names = {
   byEnd: "latchkey:keys:by_end",
   /** Sorted set, key id → `exp`: keys that a revocation view must know. */
   ended: "latchkey:keys:ended",
-  /** Sorted set, key id → `exp`: keys registered without an operator. */
+  /** Sorted set, key id → `exp`: keys registered without an operator, less those that have ended (`countsAsSelfService`). */
   selfService: "latchkey:keys:self_service",
   /** Sorted set, key id → NumericDate. */
   lastUsed: "latchkey:keys:last_used",

@@ -9,9 +9,10 @@ import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import type { SelfServiceStore } from "./self-service-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
 const opened: Database[] = [];
@@ -48,11 +49,20 @@ const record: KeyRecord = {
 };
 
 describe("the embedded key store", () => {
-  const setUp = async (): Promise<StoreUnderTest> => {
-    const database = open(newFolder());
+  const setUp = async (): Promise<SelfServiceStore> => {
+    const folder = newFolder();
+    let database = open(folder);
     const store = createKeyStore(database, RETENTION);
     return {
       open: async () => store,
+      countAgain: async (keyIds) => {
+        const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
+        for (const keyId of keyIds) count.run(keyId);
+        database.sqlite.exec("DROP INDEX IF EXISTS keys_self_service_seq; PRAGMA user_version = 3");
+        opened.pop()?.close();
+        database = open(folder);
+        return createKeyStore(database, RETENTION);
+      },
       auditTrail: async () =>
         database.sqlite
           .prepare("SELECT event FROM audit ORDER BY seq")
@@ -71,6 +81,7 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  selfServiceSuite(setUp);
 
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { changeKey } from "../../src/core/key-administration.ts";
 import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { NEVER } from "../../src/core/key-record.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
 import { importLegacyKeys } from "../../src/core/legacy-import.ts";
 import { setPhase } from "../../src/core/migration-switch.ts";
@@ -15,6 +16,7 @@ import { startRedis } from "../support/redis.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
   recordRetentionSeconds: 7 * 86_400,
@@ -85,6 +87,14 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  selfServiceSuite(async () => {
+    const under = await setUp();
+    const countAgain = async (keyIds: readonly string[]) => {
+      for (const keyId of keyIds) await command("ZADD", "latchkey:keys:self_service", NEVER, keyId);
+      return under.open();
+    };
+    return { ...under, countAgain };
+  });
 
   test("a repeated change writes nothing", async () => {
     await command("FLUSHALL");

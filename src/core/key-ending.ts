@@ -1,8 +1,11 @@
+import type { AuditEvent } from "./audit-event.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
+import { DECIDED_WITHIN_SECONDS } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
+import { auditEvent, commit, commitAnyhow, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
+import type { CutOff } from "./revocation-view.ts";
 
 export interface Done {
   readonly kind: "done";
@@ -16,16 +19,24 @@ export async function revokeByHolder(
   holder: Principal,
   origin: CallOrigin,
 ): Promise<Done | Refused> {
-  const record = await registry.store.load(holder.keyId);
-  if (record === undefined) return refused("key_unknown");
-  return revokeFamily(registry, record.family, origin);
+  // Whether the registry still has the key is not asked: a store that has lost its record must not keep it alive.
+  return revokeFamily(registry, holder.family, origin);
 }
 
-/** Ends one key alone, its predecessors and successors not. */
-export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin): Promise<Done | Refused> {
+/**
+ * Ends one key alone, its predecessors and successors not. `withoutRecord`: also one that the store does not know, for it may
+ * have lost the record of a key that is good everywhere.
+ */
+export function revokeOne(
+  registry: Registry,
+  keyId: string,
+  origin: CallOrigin,
+  withoutRecord = false,
+): Promise<Done | Refused> {
   return untilDecided<Done | Refused>(async () => {
     const current = await registry.store.load(keyId);
-    if (current === undefined) return refused("key_unknown");
+    if (current === undefined)
+      return withoutRecord ? revokeLost(registry, keyId, origin) : refused("key_unknown");
     const next = revokeKey(current, nowSeconds(registry));
     if (next === current) {
       await confirm(registry);
@@ -37,13 +48,29 @@ export function revokeOne(registry: Registry, keyId: string, origin: CallOrigin)
   });
 }
 
+async function revokeLost(registry: Registry, keyId: string, origin: CallOrigin): Promise<Done> {
+  await commitAnyhow(registry, () => ({
+    put: [],
+    end: {
+      kind: "key",
+      keyId,
+      version: Math.floor(registry.storeClock.storeNowMs()),
+      expiresAt: lastOf(registry, isLegacyId(keyId)),
+      revoked: true,
+      disabled: false,
+    },
+    audit: [auditEvent(registry, origin, "key_revoked", { keyId })],
+  }));
+  return DONE;
+}
+
 /** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
 export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
-  await commit(registry, {
+  await commitAnyhow(registry, () => ({
     put: [],
     end: { kind: "family", family, until: lastOf(registry, isLegacyId(family)) },
     audit: [auditEvent(registry, origin, "family_revoked", { family })],
-  });
+  }));
   return DONE;
 }
 
@@ -54,14 +81,35 @@ function lastOf(registry: Registry, legacy: boolean): number {
 
 /** Ends every key that the owner has now; keys that it gets later are good. */
 export async function revokeOwner(registry: Registry, owner: string, origin: CallOrigin): Promise<Done> {
-  // `iat` is in whole seconds: the whole of this one is cut off, and keys made in the rest of it are dated after it.
-  const before = nowSeconds(registry) + 1;
-  await commit(registry, {
-    put: [],
-    end: { kind: "cutoff", scope: "owner", subject: owner, before, until: NEVER },
-    audit: [auditEvent(registry, origin, "owner_revoked", { owner })],
-  });
+  const audit = [auditEvent(registry, origin, "owner_revoked", { owner })];
+  await cutOff(registry, { scope: "owner", subject: owner, until: NEVER }, "now", audit);
   return DONE;
+}
+
+/**
+ * Ends what was issued before a moment (NumericDate), or all that was issued so far. `iat` is in whole seconds, and a key may
+ * be dated a little ahead: the store says which moment lies beyond all of them, and later keys are dated behind it.
+ */
+function cutOff(
+  registry: Registry,
+  what: Omit<CutOff, "before">,
+  moment: number | "now",
+  audit: readonly AuditEvent[],
+): Promise<void> {
+  let least = 0;
+  return untilDecided<void>(async () => {
+    const now = nowSeconds(registry);
+    const beyondIssued = moment === "now" || moment >= now - DECIDED_WITHIN_SECONDS;
+    const before = moment === "now" ? Math.max(now + 1, least) : Math.max(moment, least);
+    const outcome = await commit(registry, {
+      put: [],
+      end: { kind: "cutoff", ...what, before },
+      ...(beyondIssued && { requires: { beyondIssued } }),
+      audit,
+    });
+    if (outcome.kind === "early") least = outcome.before;
+    return outcome.kind === "committed" ? undefined : "conflict";
+  });
 }
 
 /** Whose keys an incident concerns; neither: everybody's. */
@@ -70,7 +118,10 @@ export interface CutOffSubject {
   readonly owner?: string;
 }
 
-/** The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later ones are good. */
+/**
+ * The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later ones are good. A
+ * moment of the last seconds is now: who says so means every key that there is, whichever clock dated it.
+ */
 export async function revokeIssuedBefore(
   registry: Registry,
   before: number,
@@ -80,10 +131,7 @@ export async function revokeIssuedBefore(
   const about = role === undefined ? (owner === undefined ? {} : { owner }) : { role };
   const scope = role === undefined ? (owner === undefined ? "all" : "owner") : "role";
   const subject = role ?? owner ?? "";
-  await commit(registry, {
-    put: [],
-    end: { kind: "cutoff", scope, subject, before, until: NEVER },
-    audit: [auditEvent(registry, origin, "keys_cut_off", about)],
-  });
+  const audit = [auditEvent(registry, origin, "keys_cut_off", about)];
+  await cutOff(registry, { scope, subject, until: NEVER }, before, audit);
   return DONE;
 }

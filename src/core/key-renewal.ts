@@ -8,6 +8,7 @@ import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
+  commitAnyhow,
   confirm,
   issued,
   newKeyId,
@@ -97,7 +98,8 @@ async function notMinted(
   const { reason } = result;
   // A second refresh may be a thief's: it leaves a line although nothing changes.
   if (reason === "already_refreshed") {
-    await commit(registry, { put: [], audit: [auditEvent(registry, origin, event, current, reason)] });
+    const audit = [auditEvent(registry, origin, event, current, reason)];
+    await commitAnyhow(registry, () => ({ put: [], audit }));
   }
   if (reason === "refresh_too_early") return { kind: "refused", reason, refreshAfter: current.refreshAfter };
   return refused(reason);

@@ -41,6 +41,8 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE keys ADD COLUMN migrated INTEGER NOT NULL DEFAULT 0;
    UPDATE keys SET migrated = 1 WHERE legacy_hash IS NOT NULL AND json_extract(record, '$.l[2]') <> 0;
    CREATE INDEX keys_unmigrated_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL AND migrated = 0;`,
+  `CREATE TABLE ended_keys (key_id TEXT PRIMARY KEY, standing TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   INSERT INTO shared_state (name, value) SELECT 'newest_date', coalesce(max(issued_at), 0) FROM keys;`,
 ];
 
 export interface Database {

@@ -4,7 +4,8 @@ import type { KeyRecord } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
-import { standingOf } from "../core/revocation-view.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/ports.ts";
+import { endsKey, standingOf } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
@@ -24,6 +25,8 @@ const INDEXES = [
   names.feedSequence,
   names.epoch,
   names.migration,
+  names.newest,
+  names.counts,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -86,8 +89,10 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     tell: tell.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
     now: nowSeconds,
+    within: DECIDED_WITHIN_SECONDS,
     ...(requires?.living && { living: livingToWire(requires.living) }),
     ...(requires?.selfServiceBelow !== undefined && { selfServiceBelow: requires.selfServiceBelow }),
+    ...(requires?.beyondIssued && { beyondIssued: true }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
     ...(remember && {
       call: {
@@ -96,6 +101,9 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
       },
     }),
     ...(end && { endEntry: encodeFeedEntry(end) }),
+    ...(end?.kind === "key" && {
+      endKey: { id: end.keyId, expiresAt: end.expiresAt, entry: encodeFeedEntry(end) },
+    }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
       cutOff: { field: `${end.scope}:${end.subject}`, before: end.before, until: end.until },
@@ -125,6 +133,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     id: record.keyId,
     version: record.version,
     text: encodeRecord(record),
+    issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
     selfService: record.selfService,
@@ -132,13 +141,15 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     hashed: record.legacy !== undefined,
     migrated: record.legacy?.migratedAt !== undefined,
     entry: encodeFeedEntry(standing),
-    ended: standing.revoked || standing.disabled || standing.notAfter !== undefined,
+    ended: endsKey(standing),
   };
 }
 
 function toOutcome(reply: unknown): CommitOutcome {
-  const [kind, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
   if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
-  if (kind === "ended") return before === undefined ? { kind } : { kind, before: Number(before) };
+  if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
+  if (kind === "early") return { kind, before: Number(number) };
+  if (kind === "clock") return { kind, nowMs: Number(number) };
   throw new Error("commit.lua answered something else");
 }

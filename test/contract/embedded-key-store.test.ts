@@ -9,11 +9,12 @@ import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
-import { keyStoreSuite } from "./key-store-suite.ts";
+import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 
-const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
+const RETENTION = { recordRetentionSeconds: 7 * 86_400, nowMs: () => 1000 };
 const opened: Database[] = [];
 
 afterEach(() => {
@@ -50,9 +51,11 @@ const record: KeyRecord = {
 describe("the embedded key store", () => {
   const setUp = async (): Promise<StoreUnderTest> => {
     const database = open(newFolder());
-    const store = createKeyStore(database, RETENTION);
+    const clock = settableClock(START);
+    const store = createKeyStore(database, { ...RETENTION, nowMs: () => clock.nowSeconds * 1000 });
     return {
       open: async () => store,
+      clock,
       auditTrail: async () =>
         database.sqlite
           .prepare("SELECT event FROM audit ORDER BY seq")
@@ -71,6 +74,7 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  clockSuite(setUp);
 
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();

@@ -6,6 +6,7 @@ import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
+import type { Clock } from "./core/clock.ts";
 import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
 import { rememberReuse } from "./core/key-renewal.ts";
@@ -21,6 +22,7 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
+import { createInstanceClock } from "./instance-clock.ts";
 import { withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
@@ -34,7 +36,7 @@ import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import { openSigning } from "./signing-parts.ts";
-import type { Fleet, Stores } from "./stores.ts";
+import type { Fleet, Stores, StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -70,25 +72,18 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
   const view = createRevocationView();
-  const stores = await openStores({
-    ...options,
-    policy,
-    view,
-    meter: metrics.store,
-    // What is heard before the V1 parts are there is read with them.
-    heard: (entry) => later.legacy?.hear(entry),
-    missed: async () => later.legacy?.resync(),
-  });
+  const clock = createInstanceClock(settings, log, metrics.clockJumped);
+  const stores = await openStoresOf(options, { policy, view, clock }, metrics, later);
   later.fleet = stores.fleet;
-  const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
+  const parts = { view, clock, metrics, ...(await openLegacy(options, stores, clock, later)) };
   const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
-  const audit = await openAuditOf(options, { deciding, stores, metrics });
-  const upkeep = startUpkeep(options, registry, metrics);
-  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
+  const audit = await openAuditOf(options, { deciding, stores, metrics, clock });
+  const upkeep = startUpkeep(options, registry, clock, metrics);
+  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock });
   const doors = await openDoors({
     ...options,
-    explain: openExplain(options, deciding, stores),
+    explain: openExplain(options, deciding, stores, clock),
     registry,
     verifier,
     check,
@@ -105,6 +100,23 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   return doors;
 }
 
+function openStoresOf(
+  options: AppOptions,
+  parts: Pick<StoresOptions, "policy" | "view" | "clock">,
+  metrics: Metrics,
+  later: Later,
+): Promise<Stores> {
+  return openStores({
+    ...options,
+    ...parts,
+    meter: metrics.store,
+    // What is heard before the V1 parts are there is read with them.
+    heard: (entry) => later.legacy?.hear(entry),
+    missed: async () => later.legacy?.resync(),
+    phase: async (stored) => later.legacy?.stored(stored),
+  });
+}
+
 function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
   return (call) => {
     traces?.call(call);
@@ -113,18 +125,30 @@ function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredC
 }
 
 /** An explanation goes the way of a decision, and spends nothing. */
-function openExplain({ policy }: AppOptions, deciding: AuthorizePorts, { bucketAdmin }: Stores) {
+function openExplain(
+  { policy }: AppOptions,
+  deciding: AuthorizePorts,
+  { bucketAdmin }: Stores,
+  { nowMs }: Clock,
+) {
   const looking = { ...deciding, buckets: lookingOnly(bucketAdmin), failures: NOTHING_COUNTED };
-  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs: Date.now });
+  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs });
 }
 
 async function openAuditOf(
   options: AppOptions,
-  { deciding, stores, metrics }: Pick<CheckParts, "deciding" | "metrics"> & { readonly stores: Stores },
+  {
+    deciding,
+    stores,
+    metrics,
+    clock,
+  }: Pick<CheckParts, "deciding" | "metrics" | "clock"> & {
+    readonly stores: Stores;
+  },
 ): Promise<Audit> {
   const { clientAddress } = deciding;
   const key = await auditKey(options.settings, stores.secrets, options.log);
-  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics });
+  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics, clock });
 }
 
 /** What is asked for before it is there. */
@@ -142,18 +166,25 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
   });
 }
 
-async function openLegacy(options: AppOptions, stores: Stores, later: Later) {
+async function openLegacy(options: AppOptions, stores: Stores, clock: Clock, later: Later) {
   const secrets = await keyHashSecrets(options.settings, stores.secrets, options.log);
   const legacyForm = createLegacyForm(secrets, randomText);
-  const legacy = createLegacyParts(legacyForm, () => stores.keys, options.log);
+  const legacy = createLegacyParts(legacyForm, () => stores.keys, clock, options.log);
   later.legacy = legacy;
   await followPhases(options, legacy);
   return { legacy, legacyForm };
 }
 
-function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
+function startUpkeep(
+  { log, closing }: AppOptions,
+  { store, view }: Registry,
+  clock: Clock,
+  metrics: Metrics,
+): Upkeep {
   const upkeep = createUpkeep({
-    ...registry,
+    store,
+    view,
+    clock,
     counted: metrics.keys.counted,
     saying: (name, work) => sayingOnce(work, log, upkeepFails(name)),
   });
@@ -164,7 +195,7 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: 
 async function openRegistry(
   options: AppOptions,
   { keys: store, secrets, fleet }: Stores,
-  { view, metrics, legacy, legacyForm }: RegistryParts,
+  { view, clock, metrics, legacy, legacyForm }: RegistryParts,
 ) {
   const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
   await fleet.compareKids(() => signingKeys.ring().kids);
@@ -178,7 +209,8 @@ async function openRegistry(
     view,
     signer,
     policy: options.policy.current,
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
+    storeClock: clock,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
     auditedReuse: rememberReuse(() => performance.now()),
@@ -193,6 +225,7 @@ async function openRegistry(
 
 interface RegistryParts {
   readonly view: RevocationView;
+  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly legacy: LegacyParts;
   readonly legacyForm: LegacyForm;
@@ -229,16 +262,17 @@ interface CheckParts {
   readonly upkeep: Upkeep;
   readonly audit: Audit;
   readonly traces: Tracing | undefined;
+  readonly clock: Clock;
 }
 
 function joinCheck(
   { policy, log }: AppOptions,
-  { deciding, metrics, upkeep, audit, traces }: CheckParts,
+  { deciding, metrics, upkeep, audit, traces, clock }: CheckParts,
 ): Check {
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
     decided(decision, about) {

@@ -64,6 +64,16 @@ export const FAULTS = {
     does: "what this instance knows of revocations is written back to it; registrations may be gone, their keys stay good",
     check: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
   },
+  namesLost: {
+    happened: "Redis has lost single names of Latchkey",
+    does: "what this instance knows of revocations is written back to it",
+    check: "maxmemory-policy, which must be noeviction; whether somebody has deleted names",
+  },
+  clockJumped: {
+    happened: "a clock has jumped",
+    does: "time goes on by the monotonic clock until the new time has held for a minute; nothing is forgotten for an hour",
+    check: "NTP on this machine (clock wall) or on Redis's (clock store)",
+  },
   keysRefused: {
     happened: "the changed JWT_KEYS_FILE has mistakes and is not taken up",
     does: "the old keys stay",
@@ -98,6 +108,14 @@ export const OUTAGES = {
       check: "Redis and the way to it; latchkey_revocation_staleness_seconds",
     },
     healed: "revocations of other instances are heard again",
+  },
+  comparison: {
+    failed: {
+      happened: "what Redis has is not compared with what should be there",
+      does: "what is known here holds, time goes on by the monotonic clock, and it goes on asking",
+      check: "Redis and the way to it; that its user may do what deploy/redis/latchkey.acl lists",
+    },
+    healed: "what Redis has is compared again",
   },
   secrets: {
     failed: {

@@ -1,6 +1,8 @@
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import type { FeedEntry } from "./core/feed-entry.ts";
 import type { LeasePool } from "./core/lease-pool.ts";
+import type { MigrationState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -8,6 +10,7 @@ import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-s
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
+import { wasOpenLately } from "./embedded/last-open.ts";
 import { observed } from "./embedded/observed.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
@@ -25,6 +28,7 @@ import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { watchStore } from "./store-watch.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { StoreMeter } from "./telemetry/store-meter.ts";
 
@@ -63,13 +67,20 @@ export interface Stores {
 export interface Fleet {
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   stalenessMs(): number;
+  /** The store may have lost a part of what is known here: it is compared, and written back. */
+  suspectLoss(): void;
   /** Begins to compare secrets with the others. */
   compareKids(kids: () => readonly string[]): Promise<void>;
   /** Whether its secret cannot be the fleet's. */
   isStrange(): boolean;
 }
 
-const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, isStrange: () => false };
+const ALONE: Fleet = {
+  stalenessMs: () => 0,
+  suspectLoss: () => undefined,
+  compareKids: async () => undefined,
+  isStrange: () => false,
+};
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
 
@@ -82,6 +93,10 @@ export interface StoresOptions {
   readonly heard: (entry: LegacyEntry) => void;
   /** Something of that may have been missed. */
   readonly missed: () => Promise<void>;
+  /** Hears which phase of V1 keys the store has; of none, when it has lost it. */
+  readonly phase: (stored: MigrationState | undefined) => Promise<void>;
+  /** Hears what time the store has. */
+  readonly clock: Clock;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
   /** Hears how the store does. */
@@ -93,7 +108,7 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
+async function openEmbedded({ settings, closing, view, meter, clock }: StoresOptions): Promise<Stores> {
   const database = openDatabase(settings.DATA_DIR);
   closing.later("the store", database.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
@@ -101,10 +116,11 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  const retention = { recordRetentionSeconds: settings.RECORD_RETENTION };
-  const keys = observed(createEmbeddedKeyStore(database, retention), observe);
+  if (!wasOpenLately(database, clock.nowMs())) clock.doubt();
+  const keyOptions = { recordRetentionSeconds: settings.RECORD_RETENTION, nowMs: clock.storeNowMs };
+  const keys = observed(createEmbeddedKeyStore(database, keyOptions), observe);
   meter.up(true);
-  for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
+  for await (const portion of keys.revocations()) view.apply(portion);
   return {
     keys,
     started: () => undefined,
@@ -129,7 +145,9 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
+  const watch = await watchStore({ ...options, client });
   const fleet = await joinFleet({ client, place, instanceId, heard, missed: options.missed }, options);
+  watch.begin(fleet.suspectLoss);
   return {
     started() {
       client.started();

@@ -18,6 +18,7 @@ import {
   listQuery,
   OWNER_NAME,
   patchBody,
+  revokeQuery,
   rotateBody,
 } from "./schemas.ts";
 
@@ -118,14 +119,15 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/keys/{key_id}",
     summary: "Revoke one key",
     description:
-      "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing.",
+      "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing. With `without_record=true` also a key of which there is no record: Redis may have lost it.",
     access: operators(ports, "keys:write"),
     writes: true,
+    query: revokeQuery,
     answer: { status: 204, description: "It has ended." },
     problems: ["not_found"],
     handle: (call) =>
       aboutKey(call, async (keyId, origin) => {
-        const result = await revokeOne(ports.registry, keyId, origin);
+        const result = await revokeOne(ports.registry, keyId, origin, call.query.without_record);
         if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
         if (!result.again) ports.counters.revoked("operator");
         return call.reply.code(204).send();

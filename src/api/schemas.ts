@@ -107,6 +107,15 @@ export const listQuery = z
   })
   .meta({ title: "KeyFilter" });
 
+export const revokeQuery = z
+  .strictObject({
+    without_record: z
+      .enum(["true", "false"])
+      .transform((text) => text === "true")
+      .optional(),
+  })
+  .meta({ title: "RevokeQuery" });
+
 export const patchBody = z
   .strictObject({
     name: keyName.optional(),

@@ -30,6 +30,11 @@ export interface KeyRecord extends KeyBinding {
   readonly legacy?: LegacyPart;
   /** 1 when made; one more with each change. A write states which version it replaces. */
   readonly version: number;
+  /**
+   * Of a changed record: milliseconds of the store's clock, and more than at each change before. It orders what instances
+   * tell of the key, also where the store has lost its last writes and counts versions anew.
+   */
+  readonly changedAt?: number;
 }
 
 /** What a record of a V1 key has beside. */

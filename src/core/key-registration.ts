@@ -49,11 +49,12 @@ export async function registerKey(
   if ("kind" in permitted) return permitted;
   const remember = rememberedAs(registry, registration, origin.caller);
   if (remember === "weak") return refused("idempotency_key_weak");
-  let issuedAt = nowSeconds(registry);
+  let earliest = 0;
   return untilDecided(async () => {
+    const now = nowSeconds(registry);
     const earlier = remember && (await recall(registry, remember, origin.caller));
     if (earlier !== undefined) return earlier;
-    const record = newRecord(registry, registration, permitted, issuedAt);
+    const record = newRecord(registry, registration, permitted, Math.max(now, earliest));
     const outcome = await commit(registry, {
       put: [record],
       requires: requirements(registry, record),
@@ -62,12 +63,7 @@ export async function registerKey(
     });
     if (outcome.kind === "committed") return issued(registry, record, false);
     if (outcome.kind === "full") return refused("too_many_keys");
-    if (outcome.kind === "ended") {
-      const later = issueTimeAfter(outcome.before, issuedAt);
-      if (later === undefined)
-        throw new Error("keys of this role or owner are cut off in the future: clocks differ");
-      issuedAt = later;
-    }
+    if (outcome.kind === "ended") earliest = issueTimeAfter(outcome.before, now);
     return "conflict";
   });
 }
@@ -106,7 +102,10 @@ function newRecord(
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...bindingOf(registration),
   };
-  const ids = { keyId: newKeyId(registry, permitted.role.name), family: `fam_${registry.newRandom()}` };
+  const ids = {
+    keyId: newKeyId(registry, permitted.role.name, issuedAt),
+    family: `fam_${registry.newRandom()}`,
+  };
   return firstKey(grant, ids, issuedAt);
 }
 

@@ -11,6 +11,7 @@ import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
+  commitAnyhow,
   confirm,
   issued,
   newKeyId,
@@ -123,9 +124,7 @@ async function auditReuse(
 ): Promise<void> {
   const id = `${event} ${current.keyId} ${addressGroup(origin.address ?? "")}`;
   if (!registry.auditedReuse.isDue(id)) return;
-  await commit(registry, {
-    put: [],
-    audit: [auditEvent(registry, origin, event, current, "already_refreshed")],
-  });
+  const audit = [auditEvent(registry, origin, event, current, "already_refreshed")];
+  await commitAnyhow(registry, () => ({ put: [], audit }));
   registry.auditedReuse.noted(id);
 }

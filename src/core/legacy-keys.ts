@@ -11,6 +11,7 @@ import {
   commit,
   confirm,
   issued,
+  issueTimeAfter,
   newKeyId,
   nowSeconds,
   refused,
@@ -35,21 +36,21 @@ export async function registerLegacyKey(
   if ("kind" in permitted) return permitted;
   const key = registry.legacy.newKey();
   const { role, scopes, selfService } = permitted;
-  const record = legacyRecord(registry, {
-    role,
-    scopes,
-    name: registration.name,
-    kept: registry.legacy.kept(key),
-    selfService,
+  const grant = { role, scopes, name: registration.name, kept: registry.legacy.kept(key), selfService };
+  let earliest = 0;
+  return untilDecided<IssuedLegacy | Refused>(async () => {
+    const now = nowSeconds(registry);
+    const record = legacyRecord(registry, grant, Math.max(now, earliest));
+    const outcome = await commit(registry, {
+      put: [record],
+      requires: requirements(registry, record),
+      audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
+    });
+    if (outcome.kind === "committed") return { kind: "issued_legacy", record, key };
+    if (outcome.kind === "full") return refused("too_many_keys");
+    if (outcome.kind === "ended") earliest = issueTimeAfter(outcome.before, now);
+    return "conflict";
   });
-  const outcome = await commit(registry, {
-    put: [record],
-    requires: requirements(registry, record),
-    audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
-  });
-  if (outcome.kind === "full") return refused("too_many_keys");
-  if (outcome.kind !== "committed") throw new Error("a new V1 key met a conflict");
-  return { kind: "issued_legacy", record, key };
 }
 
 export interface LegacyGrant {
@@ -59,15 +60,12 @@ export interface LegacyGrant {
   readonly kept: LegacyPart;
   readonly selfService: boolean;
   readonly owner?: string;
-  /** NumericDates. */
-  readonly issuedAt?: number;
+  /** NumericDate. */
   readonly expiresAt?: number;
 }
 
 /** The record of a V1 key: its id and its family show what it is, and it ends only when it is told to. */
-export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord {
-  // One second ahead of a cut-off of this very second there is nothing that could be dated: a V1 key has no date to show.
-  const issuedAt = grant.issuedAt ?? nowSeconds(registry) + 1;
+export function legacyRecord(registry: Registry, grant: LegacyGrant, issuedAt: number): KeyRecord {
   const family = `fam_v1${registry.newRandom()}`;
   return {
     keyId: `${grant.role.name}_${Math.max(0, issuedAt)}_v1${registry.newRandom()}`,
@@ -138,7 +136,8 @@ async function exchange(
 ): Promise<Issued | Refused | "conflict"> {
   const role = registry.policy().roles.get(current.role);
   if (role === undefined || current.legacy === undefined) return refused("role_unknown");
-  const now = nowSeconds(registry);
+  // Never behind the key that it is made from, which may be dated past a cut-off of this second.
+  const now = Math.max(nowSeconds(registry), current.issuedAt);
   const { scopes, name, metadata, owner, selfService, family } = current;
   const grant = {
     role,
@@ -148,7 +147,7 @@ async function exchange(
     ...(owner !== undefined && { owner }),
     selfService,
   };
-  const ids = { keyId: newKeyId(registry, role.name), family };
+  const ids = { keyId: newKeyId(registry, role.name, now), family };
   const next = firstKey(grant, ids, now, familyStartOf(current, now));
   if (next.expiresAt <= now) return refused("family_too_old");
   const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
@@ -160,7 +159,8 @@ async function exchange(
   const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };
   const outcome = await commit(registry, {
     put: [old, made],
-    requires: { living: made },
+    // Of the old key: what has cut it off must not leave it a successor.
+    requires: { living: current },
     audit: [auditEvent(registry, origin, "legacy_key_migrated", current)],
   });
   if (outcome.kind === "ended") return refused("key_revoked");

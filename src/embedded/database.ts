@@ -47,6 +47,8 @@ const MIGRATIONS: readonly string[] = [
      OR (legacy_hash IS NULL AND family GLOB '*_v1*' AND length(family) = 28)
      OR family IN (SELECT family FROM ended_families));
    CREATE INDEX keys_self_service_seq ON keys (seq) WHERE self_service = 1;`,
+  `CREATE TABLE ended_keys (key_id TEXT PRIMARY KEY, standing TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   INSERT INTO shared_state (name, value) SELECT 'newest_date', coalesce(max(issued_at), 0) FROM keys;`,
 ];
 
 export interface Database {

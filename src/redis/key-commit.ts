@@ -5,9 +5,10 @@ import { countsAsSelfService, NEVER } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/ports.ts";
 import { ownerOf } from "../core/principal.ts";
 import type { CutOff } from "../core/revocation-view.ts";
-import { standingOf } from "../core/revocation-view.ts";
+import { endsKey, standingOf } from "../core/revocation-view.ts";
 import { commitBelowCap } from "../core/self-service-cap.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
@@ -28,6 +29,8 @@ const INDEXES = [
   names.feedSequence,
   names.epoch,
   names.migration,
+  names.newest,
+  names.counts,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -92,11 +95,17 @@ export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
   return async (of) => {
     if (of.kind === "family") {
       const until = await client.command("ZSCORE", names.endedFamilies, of.family);
-      return until === null ? undefined : { ...of, until: Number(until) };
+      return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
     }
+    // The date after the cut-off: a key that is dated in between is not overlooked.
     const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
+    const newest = await client.command("GET", names.newest);
     const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
-    return before === undefined ? undefined : { ...of, before: Number(before), until: Number(until) };
+    if (before === undefined) return undefined;
+    return {
+      end: { ...of, before: Number(before), until: Number(until) },
+      isBeyondIssued: newest !== null && Number(newest) < Number(before),
+    };
   };
 }
 
@@ -122,11 +131,13 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     tell: tell.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
     now: nowSeconds,
+    within: DECIDED_WITHIN_SECONDS,
     ...(requires?.living && { living: livingToWire(requires.living) }),
     ...(requires?.selfServiceBelow !== undefined && {
       selfServiceBelow: requires.selfServiceBelow,
       selfServiceUntil: requires.legacyEnded ? `(${NEVER}` : "+inf",
     }),
+    ...(requires?.beyondIssued && { beyondIssued: true }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
     ...(remember && {
       call: {
@@ -135,6 +146,9 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
       },
     }),
     ...(end && { endEntry: encodeFeedEntry(end) }),
+    ...(end?.kind === "key" && {
+      endKey: { id: end.keyId, expiresAt: end.expiresAt, entry: encodeFeedEntry(end) },
+    }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
       cutOff: { field: cutOffField(end), before: end.before, until: end.until },
@@ -159,6 +173,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     id: record.keyId,
     version: record.version,
     text: encodeRecord(record),
+    issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
     selfService: countsAsSelfService(record),
@@ -166,13 +181,15 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     hashed: record.legacy !== undefined,
     migrated: record.legacy?.migratedAt !== undefined,
     entry: encodeFeedEntry(standing),
-    ended: standing.revoked || standing.disabled || standing.notAfter !== undefined,
+    ended: endsKey(standing),
   };
 }
 
 function toOutcome(reply: unknown): CommitOutcome {
-  const [kind, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
   if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
-  if (kind === "ended") return before === undefined ? { kind } : { kind, before: Number(before) };
+  if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
+  if (kind === "early") return { kind, before: Number(number) };
+  if (kind === "clock") return { kind, nowMs: Number(number) };
   throw new Error("commit.lua answered something else");
 }

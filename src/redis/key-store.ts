@@ -14,6 +14,7 @@ import { pairs, texts } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 
 const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
+const USE_SOURCE = readFileSync(new URL("./use.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
   names.byAge,
   names.byEnd,
@@ -23,6 +24,8 @@ const SWEPT_INDEXES = [
   names.selfService,
   names.lastUsed,
   names.standings,
+  names.counts,
+  names.forgotten,
 ];
 const SCAN_COUNT = 500;
 
@@ -40,19 +43,18 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
-    revocations: (nowSeconds) => snapshot(client, nowSeconds),
+    revocations: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
         [names.byEnd, names.selfService].map((index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
     },
-    async sweep(nowSeconds, limit) {
-      const endedBefore = nowSeconds - options.recordRetentionSeconds;
+    async sweep(beforeSeconds, limit) {
       const swept = Number(
         await runSweep(SWEPT_INDEXES, [
-          nowSeconds,
-          endedBefore,
+          beforeSeconds,
+          options.recordRetentionSeconds,
           limit,
           names.key(""),
           names.byOwner(""),
@@ -117,18 +119,11 @@ async function loadAll(client: RedisClient, keyIds: readonly string[]): Promise<
 }
 
 function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> {
+  const note = client.script(USE_SOURCE, "use");
   return {
     async noteUse(used) {
-      const scored = [...used].flatMap(([keyId, usedAt]) => [usedAt, keyId]);
-      if (scored.length > 0) await client.command("ZADD", names.lastUsed, "GT", ...scored);
-      const legacy = [...used].filter(([keyId]) => isLegacyId(keyId));
-      await client.commands(
-        legacy.flatMap(([keyId, usedAt]) =>
-          [names.legacyUse, names.legacyUnmigrated].map(
-            (uses) => ["ZADD", uses(roleOfKeyId(keyId)), "XX", "GT", usedAt, keyId] as const,
-          ),
-        ),
-      );
+      if (used.size > 0)
+        await note([names.lastUsed, ...[...used.keys()].flatMap(namesOfUse)], [...used].flat());
     },
     async lastUsed(keyIds) {
       if (keyIds.length === 0) return new Map();
@@ -141,11 +136,16 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   };
 }
 
+function namesOfUse(keyId: string): readonly string[] {
+  const legacy = isLegacyId(keyId)
+    ? [names.legacyUse, names.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
+    : [names.nothing, names.nothing];
+  return [names.key(keyId), ...legacy];
+}
+
 /** Everything that ends keys, as it stands. */
-export async function* snapshot(
-  client: RedisClient,
-  nowSeconds: number,
-): AsyncIterable<readonly Revocation[]> {
+export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
+  yield [{ kind: "forgotten", before: Number(await client.command("GET", names.forgotten)) }];
   for await (const families of scan(client, "ZSCAN", names.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
@@ -153,7 +153,7 @@ export async function* snapshot(
   for await (const standings of scan(client, "HSCAN", names.standings)) {
     yield standings.flatMap(([, text]) => {
       const entry = decodeFeedEntry(text);
-      return entry?.kind === "key" && entry.expiresAt > nowSeconds ? [entry] : [];
+      return entry?.kind === "key" ? [entry] : [];
     });
   }
 }

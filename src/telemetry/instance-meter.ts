@@ -6,6 +6,8 @@ export interface InstanceMeter {
   auditDropped(lines: number): void;
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
+  /** A clock has jumped: this machine's, or the store's. */
+  clockJumped(clock: "wall" | "store"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
   /** The certificate that a door shows. */
   certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
@@ -17,12 +19,14 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   const { auditLines, auditDropped, policyReloads, keysReloads, signingKeyInfo } = instruments;
   for (const reloads of [policyReloads, keysReloads])
     for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
+  for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
   for (const kind of ["lifecycle", "request", "access", "gap"]) auditLines.inc({ kind }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
     auditDropped: (lines) => auditDropped.inc(lines),
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
+    clockJumped: (clock) => instruments.clockJumps.inc({ clock }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
     certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
     signingKeys({ kids }) {

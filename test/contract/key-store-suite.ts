@@ -22,10 +22,30 @@ import { parsePolicy } from "../../src/policy/file.ts";
 export interface StoreUnderTest {
   /** The same, empty store each time it is asked within one test. */
   readonly open: () => Promise<KeyStore>;
+  /** The store's own clock, which stands still until it is set. */
+  readonly clock: { nowSeconds: number };
   /** Every audit event in the order of writing. */
   readonly auditTrail: () => Promise<readonly unknown[]>;
   /** Everything that the store holds of a key, by raw access. */
   readonly traces: (keyId: string) => Promise<readonly string[]>;
+}
+
+/** A clock that tells each new time. */
+export function settableClock(
+  firstSeconds: number,
+  set: (nowSeconds: number) => void = () => undefined,
+): StoreUnderTest["clock"] {
+  let seconds = firstSeconds;
+  set(seconds);
+  return {
+    get nowSeconds() {
+      return seconds;
+    },
+    set nowSeconds(next) {
+      seconds = next;
+      set(next);
+    },
+  };
 }
 
 export const START = 1_800_000_000;
@@ -54,6 +74,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     policy: () => policy.policy,
     nowMs: () => clock.nowSeconds * 1000,
     auditedReuse: rememberReuse(() => 0),
+    storeClock: { storeNowMs: () => clock.nowSeconds * 1000, heard: () => undefined },
     newRandom: () => `${process.pid}x${(counter++).toString(36)}`.padStart(22, "0"),
     digest: (text) => `digest of ${text}`,
   };
@@ -72,7 +93,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
   const begin = async () => {
     const under = await setUp();
     const store = await under.open();
-    const clock = { nowSeconds: START };
+    const { clock } = under;
     return { under, store, clock, registry: instanceOn(store, clock) };
   };
   const register = async (registry: Registry, more: Partial<Registration> = {}) =>
@@ -381,7 +402,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
             operations.map(([name, at]) => run(instances[at] ?? registry, name, first, owner)),
           );
           const fresh = createRevocationView();
-          for await (const portion of store.revocations(clock.nowSeconds)) fresh.apply(portion);
+          for await (const portion of store.revocations()) fresh.apply(portion);
           const names = operations.map(([name]) => name);
           const familyEnded = names.includes("family") || names.includes("possession");
           const page = await store.page({ owner, limit: 100 });

@@ -27,7 +27,8 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
   const begin = async () => {
     const under = await setUp();
     const store = await under.open();
-    const clock = { nowSeconds: START };
+    const { clock } = under;
+    clock.nowSeconds = START;
     return { under, store, clock, registry: instanceOn(store, clock) };
   };
   const register = async (registry: Registry): Promise<KeyRecord> => {

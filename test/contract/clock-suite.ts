@@ -152,7 +152,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     const { store, clock, registry } = await begin();
     const lost = { ...(await register(registry)), keyId: "contributor_1_lost00000000000000000" };
     expect(await revokeOne(registry, lost.keyId, admin)).toMatchObject({ reason: "key_unknown" });
-    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done" });
+    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", again: false });
     const fresh = createRevocationView();
     for await (const portion of store.revocations()) fresh.apply(portion);
     expect(fresh.ended(lost, clock.nowSeconds * 1000)).toBe("key_revoked");

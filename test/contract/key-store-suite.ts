@@ -186,7 +186,10 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const ends = [...registry.view.entries()].filter(({ kind }) => kind === "family");
       expect([...later.view.entries()]).toEqual(ends);
       await revokeOwner(registry, "acme", admin);
-      expect(await under.auditTrail()).toHaveLength(6);
+      expect(await under.auditTrail()).toEqual(trail);
+      await register(registry, { owner: "acme" });
+      await revokeOwner(registry, "acme", admin);
+      expect(await under.auditTrail()).toHaveLength(7);
     });
 
     test("is whole or not at all, whichever of its requirements fails", async () => {

@@ -114,18 +114,18 @@ describe("the key store in Redis", () => {
     if (made.kind !== "issued") throw new Error(made.reason);
     const { keyId, family } = made.record;
     const change = async () => {
-      await changeKey(registry, keyId, { name: "y", disabled: true }, origin);
-      await revokeOne(registry, keyId, origin);
-      await revokeFamily(registry, family, origin);
-      await revokeOwner(registry, family, origin);
-      await revokeIssuedBefore(registry, START, {}, origin);
-      await setPhase(registry, "gradual", origin);
       await importLegacyKeys(
         registry,
         [{ line: 1, key: "imported", name: "x", role: "basic" }],
         origin,
         false,
       );
+      await changeKey(registry, keyId, { name: "y", disabled: true }, origin);
+      await revokeOne(registry, keyId, origin);
+      await revokeFamily(registry, family, origin);
+      await revokeOwner(registry, family, origin);
+      await revokeIssuedBefore(registry, START, {}, origin);
+      await setPhase(registry, "gradual", origin);
     };
     await change();
     const writes = async () =>

@@ -7,8 +7,8 @@ import { fullBucket, MICRO, refillBucket } from "../core/token-bucket.ts";
 const OF_ADDRESS = { capacity: 400, refillPerSecond: 200 };
 const OF_WIDER_NETWORK = { capacity: 800, refillPerSecond: 400 };
 const OF_ALL = { capacity: 1000, refillPerSecond: 1000 };
-/** A network whose look-ups all found a key for so long is not guessing. */
-const CLEAN_AFTER_MS = 60_000;
+/** A network that finds no key more often than this is guessing; one with a client of a stale key is not. */
+const NOT_GUESSING = { capacity: 3, refillPerSecond: 1 / 6 };
 /** Some 200 bytes each; one that is forgotten begins anew, which harms nobody else. */
 const MAX_NETWORKS = 50_000;
 
@@ -26,14 +26,15 @@ export interface LookUpBudget {
 interface Network {
   readonly limit: BucketLimit;
   bucket: BucketState;
+  /** Holds a token as long as it does not guess. */
+  readonly trust: Holder;
   underWay: number;
-  failedMs: number;
 }
 
 /**
  * Look-ups that find a key cost nothing. Those that find none are spent by the client's own address first, then from what is for
- * all; and clients that have not failed of late have a share of their own. So whoever makes up keys stops nobody else, unless it
- * does so from a thousand networks a minute.
+ * all; and clients that hardly ever fail have a share of their own. So whoever makes up keys stops nobody else, unless it does so
+ * from thousands of networks.
  */
 export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   const networks = createRecent<string, Network>(MAX_NETWORKS);
@@ -44,7 +45,8 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   const networkOf = (name: string, limit: BucketLimit, nowMs: number): Network => {
     const known = networks.get(name);
     if (known !== undefined) return known;
-    const made = { limit, bucket: fullBucket(limit, nowMs), underWay: 0, failedMs: Number.NEGATIVE_INFINITY };
+    const trust = { bucket: fullBucket(NOT_GUESSING, nowMs) };
+    const made = { limit, bucket: fullBucket(limit, nowMs), trust, underWay: 0 };
     networks.set(name, made);
     return made;
   };
@@ -53,11 +55,13 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
       const nowMs = monotonicMs();
       const names = client ? addressNetworks(client) : [];
       const own = names.map((name, at) => networkOf(name, at === 0 ? OF_ADDRESS : OF_WIDER_NETWORK, nowMs));
-      for (const network of own) network.bucket = refillBucket(network.bucket, network.limit, nowMs);
+      for (const network of own) {
+        network.bucket = refillBucket(network.bucket, network.limit, nowMs);
+        network.trust.bucket = refillBucket(network.trust.bucket, NOT_GUESSING, nowMs);
+      }
       for (const pool of pools) pool.bucket = refillBucket(pool.bucket, OF_ALL, nowMs);
-      const [ofAll, ofClean] = pools;
-      const usable =
-        own.length > 0 && own.every((network) => isClean(network, nowMs)) ? [ofClean, ofAll] : [ofAll];
+      const [ofAll, ofTrusted] = pools;
+      const usable = own.length > 0 && own.every(isTrusted) ? [ofTrusted, ofAll] : [ofAll];
       const pool = usable.find((one) => one !== undefined && has(one));
       if (pool === undefined || !own.every(has)) return undefined;
       for (const one of [pool, ...own]) add(one, -MICRO);
@@ -66,7 +70,7 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
         if (outcome === "found") add(pool, MICRO);
         for (const network of own) {
           network.underWay--;
-          if (outcome === "unknown") network.failedMs = monotonicMs();
+          if (outcome === "unknown") spend(network.trust);
           else add(network, MICRO);
         }
       };
@@ -74,8 +78,13 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   };
 }
 
-function isClean({ underWay, failedMs }: Network, nowMs: number): boolean {
-  return underWay === 0 && nowMs - failedMs >= CLEAN_AFTER_MS;
+/** Each look-up that is under way may still find no key. */
+function isTrusted({ underWay, trust }: Network): boolean {
+  return trust.bucket.levelMicro >= (underWay + 1) * MICRO;
+}
+
+function spend(holder: Holder): void {
+  if (has(holder)) add(holder, -MICRO);
 }
 
 interface Holder {

@@ -135,6 +135,18 @@ test.each([
   expect(asked.length).toBeLessThanOrEqual(2 * (1000 + 1000) + clients.length);
 });
 
+test("an address with a client of a stale key is served on, while others guess", async () => {
+  const { verify, add, pass } = world();
+  const honest = "203.0.113.1";
+  for (let second = 0; second < 25; second++) {
+    await many(1200, (at) => verify(`made up ${second} ${at}`, `198.51.100.${at % 6}`));
+    await verify("a-stale-key", honest);
+    add(`honest-key-${second}`);
+    expect(await verify(`honest-key-${second}`, honest)).toBe("good");
+    pass(1000);
+  }
+});
+
 test("keys that are found cost nothing: any number of them is looked up from one address", async () => {
   const { verify, add } = world();
   for (let at = 0; at < 500; at++) {

@@ -40,9 +40,14 @@ async function fuzz(harness: Harness): Promise<string[]> {
   const end = Date.now() + runMs;
   for (let seed = firstSeed; seed === firstSeed || Date.now() < end; seed = (seed + 1) % SEEDS) {
     const batch = batchOf(seed);
-    const broken = await harness.run(batch);
-    if (broken.length > 0)
-      return [`FUZZ_SEED=${seed}`, ...broken.slice(0, MAX_LINES), ...(await smallest(harness, batch))];
+    try {
+      const broken = await harness.run(batch);
+      if (broken.length > 0)
+        return [`FUZZ_SEED=${seed}`, ...broken.slice(0, MAX_LINES), ...(await smallest(harness, batch))];
+    } catch (error) {
+      // Envoy itself is gone: nothing smaller can be tried.
+      return [`FUZZ_SEED=${seed}`, String(error), asSetting(batch)];
+    }
   }
   return [];
 }
@@ -60,9 +65,11 @@ async function smallest(harness: Harness, batch: readonly Conversation[]): Promi
     if (found.length > 0) broken = found;
     return found.length > 0;
   });
-  return [
-    "of which this is left:",
-    ...broken,
-    `FUZZ_BATCH='${JSON.stringify(left).replaceAll("'", "\\u0027")}'`,
-  ];
+  const what = left.length === 0 ? "for which honest clients are enough:" : "of which this is left:";
+  return [what, ...broken.slice(0, MAX_LINES), asSetting(left)];
+}
+
+/** For a shell. */
+function asSetting(batch: readonly Conversation[]): string {
+  return `FUZZ_BATCH='${JSON.stringify(batch).replaceAll("'", "\\u0027")}'`;
 }

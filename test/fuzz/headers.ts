@@ -1,84 +1,9 @@
 import fc from "fast-check";
-import type { Field, Text } from "./conversation.ts";
+import type { Field } from "./conversation.ts";
 import { KEYS, plain } from "./conversation.ts";
-import { flawedNames, flawedValues, longText, oddNames, values } from "./texts.ts";
+import { flawedNames, flawedValues, longText, mostly, oddNames, values } from "./texts.ts";
+import { field, orOdd, pick, traceFields } from "./trace-headers.ts";
 import { COPIED_HEADERS } from "./variants.ts";
-
-const field = (name: string, value: fc.Arbitrary<Text>): fc.Arbitrary<Field> =>
-  value.map((text): Field => [plain(name), text]);
-
-const pick = (...texts: readonly string[]) => fc.constantFrom(...texts).map(plain);
-
-/** Mostly what a tracer understands, so that it copies what stands beside it; sometimes what it does not. */
-const orOdd = (sound: fc.Arbitrary<Text>, maxBytes: number) =>
-  fc.oneof({ weight: 3, arbitrary: sound }, { weight: 1, arbitrary: values(maxBytes) });
-
-const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-const traceparents = pick(
-  TRACEPARENT,
-  TRACEPARENT,
-  TRACEPARENT.replace(/01$/, "00"),
-  TRACEPARENT.replace(/^00/, "cc"),
-  `${TRACEPARENT}-more`,
-  TRACEPARENT.toUpperCase(),
-  `00-${"0".repeat(32)}-b7ad6b7169203331-01`,
-);
-
-/** The context of a trace as the tracers of our listeners read and write it. */
-function traceFields(maxBytes: number): fc.Arbitrary<readonly Field[]> {
-  const loose = fc.oneof(
-    { weight: 3, arbitrary: values(maxBytes) },
-    { weight: 1, arbitrary: longText(maxBytes) },
-  );
-  const state = fc.oneof(
-    {
-      weight: 2,
-      arbitrary: pick("vendor=1", "dd=s:2;o:rum;t.usr.id:abc,other=1", "49d0b4cb-1@dt=fw4;0;0;0;0;0;0;e"),
-    },
-    { weight: 4, arbitrary: loose },
-  );
-  const hex = "80f198ee56343ba864fe8b2a57d3eff7";
-  const w3c = fc.tuple(field("traceparent", orOdd(traceparents, maxBytes)), field("tracestate", state));
-  const b3 = fc.tuple(
-    field("x-b3-traceid", orOdd(pick(hex, hex.slice(16)), maxBytes)),
-    field("x-b3-spanid", orOdd(pick("e457b5a2e4d86bd1"), maxBytes)),
-    field("x-b3-parentspanid", loose),
-    field("x-b3-sampled", orOdd(pick("0", "1", "true", "d"), maxBytes)),
-    field("x-b3-flags", orOdd(pick("1"), maxBytes)),
-  );
-  const b3Single = fc.tuple(field("b3", orOdd(pick(`${hex}-e457b5a2e4d86bd1-1`, "0", "d"), maxBytes)));
-  const datadog = fc.tuple(
-    field("x-datadog-trace-id", orOdd(pick("123", "18446744073709551615", "18446744073709551616"), maxBytes)),
-    field("x-datadog-parent-id", orOdd(pick("456", "0"), maxBytes)),
-    field("x-datadog-sampling-priority", orOdd(pick("2", "-1", "0"), maxBytes)),
-    field("x-datadog-origin", loose),
-    field(
-      "x-datadog-tags",
-      orOdd(pick("_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000", `_dd.p.x=${"y".repeat(500)}`), maxBytes),
-    ),
-  );
-  const sw8 = "1-MQ==-Mg==-3-c2VydmljZQ==-aW5zdGFuY2U=-L2FwaQ==-aG9zdDo4MA==";
-  const skyWalking = fc.tuple(
-    field("sw8", orOdd(pick(sw8, sw8.replace("L2FwaQ==", "/w=="), `${sw8}-more`), maxBytes)),
-    field("sw8-x", loose),
-    field("sw8-correlation", loose),
-  );
-  const others = fc.tuple(
-    fc
-      .constantFrom(
-        "baggage",
-        "x-cloud-trace-context",
-        "x-amzn-trace-id",
-        "x-ot-span-context",
-        "grpc-trace-bin",
-        "uber-trace-id",
-        "x-client-trace-id",
-      )
-      .chain((name) => field(name, loose)),
-  );
-  const groups: fc.Arbitrary<readonly Field[]>[] = [w3c, w3c, b3, b3Single, datadog, skyWalking, others];
-  return fc.array(fc.oneof(...groups), { maxLength: 3 }).map((all) => all.flat());
-}
 
 /** What Envoy makes something of, or passes on in a way of its own. */
 const KNOWN_NAMES = [
@@ -134,17 +59,15 @@ const knownField = (maxBytes: number) =>
     return field(name, sound ? orOdd(pick(...sound), maxBytes) : values(maxBytes));
   });
 
+/** Fields of different names, for which `#` stands for a number, or of one. */
 const manyFields = (maxCount: number) =>
   fc
     .tuple(
       fc.integer({ min: 10, max: maxCount }),
-      fc.constantFrom("x-n-", "n", "cookie", "x-tenant", "traceparent", "baggage"),
+      fc.constantFrom("x-n-#", "n#", "cookie", "x-tenant", "traceparent", "baggage"),
     )
-    .map(([count, name]): Field[] =>
-      Array.from({ length: count }, (_, index) => [
-        plain(name.startsWith("x-n") || name === "n" ? `${name}${index}` : name),
-        plain("v"),
-      ]),
+    .map(([count, name]) =>
+      Array.from({ length: count }, (_, index): Field => [plain(name.replace("#", `${index}`)), plain("v")]),
     );
 
 const presentedKeys = fc.oneof(
@@ -176,18 +99,14 @@ export function headerFields(maxBytes: number, maxCount: number): fc.Arbitrary<r
     .constantFrom(...COPIED_HEADERS)
     .chain((name) => field(name, fc.oneof(values(maxBytes), longText(maxBytes))));
   const odd = fc.tuple(oddNames, values(maxBytes)).map(([name, value]): Field => [name, value]);
+  const none = fc.constant<Field[]>([]);
   return fc
     .tuple(
-      fc.oneof({ weight: 1, arbitrary: fc.constant([]) }, { weight: 2, arbitrary: traceFields(maxBytes) }),
+      fc.oneof(none, traceFields(maxBytes), traceFields(maxBytes)),
       credentials,
-      fc.array(fc.oneof({ weight: 3, arbitrary: knownField(maxBytes) }, { weight: 1, arbitrary: odd }), {
-        maxLength: 4,
-      }),
-      fc.oneof(
-        { weight: 3, arbitrary: fc.constant([]) },
-        { weight: 1, arbitrary: copied.map((one) => [one]) },
-      ),
-      fc.oneof({ weight: 20, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: manyFields(maxCount) }),
+      fc.array(mostly(3, knownField(maxBytes), odd), { maxLength: 4 }),
+      mostly(3, none, fc.tuple(copied)),
+      mostly(20, none, manyFields(maxCount)),
       fc.boolean(),
     )
     .map(([trace, keys, known, copies, many, isReversed]) => {

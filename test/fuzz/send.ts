@@ -17,15 +17,17 @@ export async function converse(port: number, conversation: Conversation, expand:
   const done = Promise.withResolvers<void>();
   socket.on("error", () => done.resolve());
   socket.on("close", () => done.resolve());
-  socket.on("connect", () => write(socket, conversation, plan, done.resolve));
+  const timers = [setTimeout(done.resolve, PATIENCE_MS)];
+  socket.on("connect", () => {
+    write(socket, conversation, plan, done.resolve);
+    if (!plan.isComplete) timers.push(setTimeout(done.resolve, SHORT_PATIENCE_MS));
+  });
   const count = counter(socket, conversation);
   socket.on("data", (chunk: Buffer) => {
     if (count(chunk) >= plan.responses) done.resolve();
   });
-  const isSure = plan.isComplete && conversation.ending.kind === "read";
-  const late = setTimeout(done.resolve, isSure ? PATIENCE_MS : SHORT_PATIENCE_MS);
   await done.promise;
-  clearTimeout(late);
+  for (const timer of timers) clearTimeout(timer);
   if (conversation.ending.kind === "abort" && conversation.ending.how === "reset") socket.resetAndDestroy();
   else socket.destroy();
 }

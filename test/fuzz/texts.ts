@@ -2,6 +2,18 @@ import fc from "fast-check";
 import type { Text } from "./conversation.ts";
 import { plain } from "./conversation.ts";
 
+/** The usual one so many times as often as the rare one. */
+export function mostly<T, R>(
+  times: number,
+  usual: fc.Arbitrary<T>,
+  rare: fc.Arbitrary<R>,
+): fc.Arbitrary<T | R> {
+  return fc.oneof<fc.MaybeWeightedArbitrary<T | R>[]>(
+    { weight: times, arbitrary: usual },
+    { weight: 1, arbitrary: rare },
+  );
+}
+
 /** Any byte that Envoy takes in a field: of control characters HTAB and DEL. */
 const byte = fc
   .oneof(fc.constant(9), fc.integer({ min: 0x20, max: 255 }))
@@ -90,10 +102,7 @@ export function longText(maxBytes: number): fc.Arbitrary<Text> {
 
 /** What a header's value may be. */
 export function values(maxBytes: number): fc.Arbitrary<Text> {
-  return fc.oneof(
-    { weight: 15, arbitrary: shortText },
-    { weight: 1, arbitrary: longText(Math.min(maxBytes, 8192)) },
-  );
+  return mostly(15, shortText, longText(Math.min(maxBytes, 8192)));
 }
 
 const token = fc

@@ -1,3 +1,4 @@
+import { cookieValues } from "./cookies.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
@@ -59,31 +60,9 @@ export function queryName(source: CredentialSource): string | undefined {
 /** What stands at one source, each time that it stands there. */
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
-  if (cookie !== undefined) {
-    return cookiesOf(request).flatMap((pair) => (pair.name === cookie ? [pair.value] : []));
-  }
+  if (cookie !== undefined) return cookieValues(request, cookie);
   const query = queryName(source);
   return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
-}
-
-/** One `name=value` of a Cookie header (RFC 6265 §4.2), and how it was written. */
-export interface Cookie {
-  readonly name: string;
-  readonly value: string;
-  readonly text: string;
-}
-
-/** All cookies of a request. Envoy joins the lines of HTTP/1 by a comma, which no cookie's value may hold. */
-export function cookiesOf(request: Pick<AuthRequest, "headers">): readonly Cookie[] {
-  return headerLines(request, "cookie").flatMap((line) =>
-    line.split(/[;,]/).flatMap((part) => {
-      const text = part.trim();
-      const equals = text.indexOf("=");
-      if (equals < 1) return text === "" ? [] : [{ name: "", value: "", text }];
-      const value = text.slice(equals + 1).trim();
-      return [{ name: text.slice(0, equals).trim(), value: value.replace(/^"(.*)"$/, "$1"), text }];
-    }),
-  );
 }
 
 /**

@@ -10,6 +10,7 @@ import { createAnswers } from "./answers.ts";
 import { decodeCheckRequest } from "./check-request.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
+import { canStripCookies } from "./stripped-credential.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;
@@ -113,6 +114,7 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   const { request } = parsed;
   context.request = request;
   context.grpc = request.grpc;
+  if (!canStripCookies(request, credentialSources)) return deny("request_malformed");
   return parts.authorize(request, parts.nowMs());
 }
 

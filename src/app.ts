@@ -20,7 +20,7 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
-import { withIssuers } from "./issuer-parts.ts";
+import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
@@ -230,6 +230,7 @@ function joinCheck(
   { policy, log }: AppOptions,
   { deciding, metrics, upkeep, audit, traces }: CheckParts,
 ): Check {
+  const tellRefusal = tellingRefusals(log, metrics);
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
@@ -238,6 +239,7 @@ function joinCheck(
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
+      tellRefusal(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
       const { principal } = decision;

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
-import { parseDuration } from "./policy/schema.ts";
+import { parseDuration } from "./policy/durations.ts";
 
 /** Where a door listens. Port 0 takes a free one. */
 export type Listen =

@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly body?: z.ZodType;
   /** How the body comes; JSON unless it says otherwise. */
   readonly bodyType?: "application/x-www-form-urlencoded" | "application/x-ndjson";
+  /** Where the body holds what may be longer than a key of ours, such as another issuer's token. */
+  readonly maxBodyBytes?: number;
   readonly query?: z.ZodType;
   /** Whether the call takes an `Idempotency-Key`. */
   readonly idempotent?: true;
@@ -41,6 +43,9 @@ interface Definition<Body, Query> extends Omit<Endpoint, "run" | "body" | "query
   readonly query?: z.ZodType<Query>;
   handle(call: Call<Body, Query>): Promise<FastifyReply>;
 }
+
+/** Enough for all that Envoy takes of headers (60 KiB), and for its escapes in JSON or in a form. */
+export const MAX_TOKEN_BODY_BYTES = 128 * 1024;
 
 /** Makes an endpoint whose handler sees only what its schemas let through. */
 export function endpoint<Body = undefined, Query = undefined>(definition: Definition<Body, Query>): Endpoint {

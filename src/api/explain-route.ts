@@ -1,7 +1,7 @@
 import type { Explain } from "../core/explain.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, MAX_TOKEN_BODY_BYTES } from "./endpoint.ts";
 import { explainBody, explanation } from "./explain-schemas.ts";
 import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
 
@@ -13,6 +13,7 @@ export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
     summary: "Explain a decision, step by step",
     security: "operator",
     body: explainBody,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, description: "What would be decided, and why.", schema: explanation },
     problems: OPERATOR_PROBLEMS,
     handle: (call) =>

@@ -84,6 +84,7 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
     url,
     config: { path: endpoint.path },
     ...(endpoint.bodyType === LINES_TYPE && { bodyLimit: MAX_LINES_BYTES }),
+    ...(endpoint.maxBodyBytes !== undefined && { bodyLimit: endpoint.maxBodyBytes }),
     handler(request, reply) {
       const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
       if (takes !== undefined && given !== undefined && given !== takes)

@@ -8,10 +8,12 @@ import { isKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
+import type { TokenRefusal } from "../core/token-refusal.ts";
+import { joseRefusal } from "./jose-refusal.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
-import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, readSegment } from "./token-form.ts";
+import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, MAX_TOKEN_BYTES, readSegment } from "./token-form.ts";
 
 const headerSchema = z.strictObject({
   typ: z.literal("JWT"),
@@ -43,7 +45,9 @@ const claimsSchema = z.strictObject({
   cnf: z.strictObject({ "x5t#S256": z.string().regex(THUMBPRINT) }).optional(),
 });
 
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+function refused(cause: TokenRefusal): Verification {
+  return { ok: false, reason: "credential_invalid", refused: { cause } };
+}
 
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
@@ -109,10 +113,12 @@ async function verifyToken(
   names: TokenNames,
   nowMs: number,
 ): Promise<Verification> {
+  if (token.length > MAX_TOKEN_BYTES) return refused("token_too_long");
   const segments = canonicalSegments(token);
-  const header = segments && headerSchema.safeParse(readSegment(segments[0]));
-  const key = header?.success ? ring.find(header.data.kid) : undefined;
-  if (segments === undefined || key === undefined) return INVALID;
+  if (segments === undefined) return refused("token_malformed");
+  const header = headerSchema.safeParse(readSegment(segments[0]));
+  const key = header.success ? ring.find(header.data.kid) : undefined;
+  if (key === undefined) return refused(strangersCause(header.success, segments[1], names));
   try {
     await jwtVerify(token, key.key, {
       algorithms: [key.alg],
@@ -123,21 +129,28 @@ async function verifyToken(
     });
   } catch (error) {
     // jose checks the signature before it looks at a claim, so an expired token is one that was ours.
-    if (error instanceof errors.JOSEError)
-      return error instanceof errors.JWTExpired ? toVerification(segments, nowMs) : INVALID;
-    throw error;
+    return error instanceof errors.JWTExpired ? toVerification(segments, nowMs) : refused(joseRefusal(error));
   }
   return toVerification(segments, nowMs);
+}
+
+/** Which of the two it is that a token without a key of ours lacks: it may be one of an issuer that the policy forgot. */
+function strangersCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRefusal {
+  const iss: unknown = Object(readSegment(payload)).iss;
+  if (iss !== issuer) return "issuer_unknown";
+  return headerIsOurs ? "key_unknown" : "header_not_accepted";
 }
 
 /** The claims are parsed anew: jose forgives a BOM, and a `__proto__` would be no member of what zod gives. */
 function toVerification([, payload]: readonly [string, string, string], nowMs: number): Verification {
   const raw = readSegment(payload);
   const parsed = claimsSchema.safeParse(raw);
-  if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length) return INVALID;
+  if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length)
+    return refused("claims_not_accepted");
   const claims = parsed.data;
-  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return INVALID;
-  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat) return INVALID;
+  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return refused("times_not_accepted");
+  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat)
+    return refused("times_not_accepted");
   const principal: Principal = {
     keyId: claims.jti,
     family: claims.fam,

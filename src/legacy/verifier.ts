@@ -12,7 +12,11 @@ const UNKNOWN_FOR_MS = 10_000;
 /** A look-up that the store does not answer is not tried again by everybody at once. */
 const MISSES = { capacity: 400, refillPerSecond: 200 };
 
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+const INVALID: Verification = {
+  ok: false,
+  reason: "credential_invalid",
+  refused: { cause: "opaque_unknown" },
+};
 const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" };
 
 export interface LegacyVerifierOptions {

@@ -1,4 +1,8 @@
+import type { RefusedToken } from "../core/token-refusal.ts";
 import type { Instruments } from "./instruments.ts";
+
+/** The label of credentials that belong to no issuer of the policy, whose names begin with a letter. */
+const OTHER_ISSUER = "_other";
 
 /** What an instance tells of its audit log and of what it was given: policy and keys. */
 export interface InstanceMeter {
@@ -7,6 +11,7 @@ export interface InstanceMeter {
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
+  tokenRefused(refused: RefusedToken): void;
   /** The certificate that a door shows. */
   certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
@@ -24,6 +29,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
+    tokenRefused: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
     signingKeys({ kids }) {
       signingKeyInfo.reset();

@@ -166,6 +166,15 @@ export function notClosed(part: string): FaultWords {
   };
 }
 
+/** @param name of a variable */
+export function secretUnclean(name: string): FaultWords {
+  return {
+    happened: `${name} has white space around it, such as the line break that echo writes`,
+    does: "the white space does not count as part of the secret",
+    check: "that other programs with the same secret read it so: `printf %s` writes no line break",
+  };
+}
+
 /** @param does whether a secret was made or found */
 export function secretNotSet(name: string, does: string): FaultWords {
   return { happened: `${name} is not set`, does, check: "that it is set before this becomes production" };

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Registry } from "./core/registry.ts";
@@ -11,6 +10,7 @@ import { keyHashSecrets } from "./secrets.ts";
 import { secretTexts } from "./settings.ts";
 import { openStores } from "./stores.ts";
 import { createLog } from "./telemetry/log.ts";
+import { readText } from "./text-file.ts";
 
 /** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
 export type Offline =
@@ -20,7 +20,7 @@ export type Offline =
 export async function openOffline(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Offline> {
-  const config = readConfig(environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(environment, readText);
   if (!config.ok) return config;
   const { settings } = config;
   const opened = openPolicy(settings);

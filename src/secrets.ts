@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretNotSet } from "./fault-words.ts";
+import { secretText } from "./secret-text.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
+import { readText } from "./text-file.ts";
 
 /** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
 export interface SecretKeeper {
@@ -21,7 +23,7 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
         return { value: fresh, place };
       } catch (error) {
         if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-        return { value: readFileSync(place, "utf8").trim(), place };
+        return { value: secretText(readText(place)), place };
       }
     },
   };

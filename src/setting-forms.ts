@@ -120,7 +120,9 @@ export const httpUrl = z.string().refine((text) => {
 export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
   const pairs = text.split(",").map(headerPair);
   if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
-  context.addIssue("must be NAME=VALUE, percent-encoded, with commas between");
+  context.addIssue(
+    "must be NAME=VALUE with commas between, values percent-encoded: %20 for a space, as in Authorization=Basic%20…",
+  );
   return z.NEVER;
 });
 

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { readConfig } from "../config.ts";
 import { secretKid } from "../jwt/key-ring.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import type { Settings } from "../settings.ts";
+import { readText } from "../text-file.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { editKeyFile, readKeyFile } from "./key-file.ts";
@@ -120,7 +120,7 @@ function tell(io: Io, moved: Moved, json: true | undefined): void {
 
 /** Undefined once it has been told what is wrong with them. */
 function settingsOf(io: Io): Settings | undefined {
-  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(io.environment, readText);
   if (config.ok) return config.settings;
   io.complain(config.problems.join("\n"));
   return undefined;

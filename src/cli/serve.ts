@@ -1,13 +1,13 @@
-import { readFileSync } from "node:fs";
 import type { AppOptions } from "../app.ts";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
 import { readConfig } from "../config.ts";
-import { FAULTS, notClosed } from "../fault-words.ts";
+import { FAULTS, notClosed, secretUnclean } from "../fault-words.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
 import { createLog } from "../telemetry/log.ts";
+import { readText } from "../text-file.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
 import { joinSupervisor } from "../workers/worker.ts";
@@ -29,7 +29,7 @@ export async function serve(io: Io): Promise<number> {
 }
 
 async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
-  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(io.environment, readText);
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
@@ -43,6 +43,7 @@ async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
     secrets: secretTexts(config.settings),
     write: (text) => process.stdout.write(text),
   });
+  if (worker === 0) for (const name of config.unclean) log.warn({}, secretUnclean(name));
   const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log, hangUps };
   if (worker > 0) return runWorker(given, worker);
   return config.settings.WORKERS > 1

@@ -21,6 +21,7 @@ import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
 import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
+import { followKeyAges } from "./key-ages.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
@@ -166,6 +167,7 @@ async function openRegistry(
 ) {
   const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
   await fleet.compareKids(() => signingKeys.ring().kids);
+  followKeyAges({ ...options, signingKeys, secrets, metrics, mayNote: () => !fleet.isStrange() });
   const registry: Registry = {
     store,
     migration: legacy.migration,

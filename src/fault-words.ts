@@ -58,6 +58,12 @@ export const FAULTS = {
     does: "what this instance knows of revocations is written back to it; registrations may be gone, their keys stay good",
     check: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
   },
+  httpsNotChosen: {
+    happened: "the policy does not say headers.require_https",
+    does: "keys are taken over http as well",
+    check:
+      "where TLS ends: at an edge that ends it in Envoy set true, so that a key in clear text is refused; in a mesh that ends it before Envoy every request is http to Envoy, so set false",
+  },
   keysRefused: {
     happened: "the changed JWT_KEYS_FILE has mistakes and is not taken up",
     does: "the old keys stay",

@@ -5,11 +5,13 @@ import { secretNotSet } from "./fault-words.ts";
 import { secretText } from "./secret-text.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
-import { readText } from "./text-file.ts";
+import { readText, textOf } from "./text-file.ts";
 
 /** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
 export interface SecretKeeper {
   keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
+  /** The one that is kept there; undefined where there is none. */
+  find(name: string): Promise<string | undefined>;
 }
 
 /** In files of `DATA_DIR`, readable by their owner alone. */
@@ -26,6 +28,7 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
         return { value: secretText(readText(place)), place };
       }
     },
+    find: async (name) => textOf(join(dataDir, name))?.trim(),
   };
 }
 

@@ -16,7 +16,8 @@ import {
   retireSecret,
   standBack,
 } from "./secret-moves.ts";
-import { addList, asked, moving } from "./secrets-world.ts";
+import { addList } from "./secrets-list.ts";
+import { asked, moving } from "./secrets-world.ts";
 
 type Finish = (exitCode: number) => void;
 

@@ -58,9 +58,12 @@ async function readKey(
   const problem = jwkProblem(jwk, alg.data);
   if (problem !== undefined) return problem;
   try {
-    return alg.data === "HS256"
-      ? await readSecret(kid.data, jwk, weakness)
-      : await readPair(kid.data, alg.data, jwk);
+    const key =
+      alg.data === "HS256"
+        ? await readSecret(kid.data, jwk, weakness)
+        : await readPair(kid.data, alg.data, jwk);
+    const addedAtMs = Date.parse(String(jwk["added_at"]));
+    return typeof key === "string" || Number.isNaN(addedAtMs) ? key : { ...key, addedAtMs };
   } catch {
     return "cannot be used: its members do not make a key"; // What a library says might quote the key.
   }

@@ -101,7 +101,7 @@ const headers = z.strictObject({
     .regex(/^x-[a-z0-9-]{1,40}-$/, "must begin with x- and end with -, in lower case")
     .default("x-latchkey-"),
   strip_credential: z.boolean().default(true),
-  require_https: z.boolean().default(false),
+  require_https: z.boolean().optional(),
   legacy_ratelimit: z.boolean().default(false),
 });
 

@@ -80,6 +80,7 @@ function ofTheInstance({ counter, gauge }: Makers) {
       "result",
     ]),
     signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
+    signingKeyAge: gauge("signing_key_age_seconds", "Time since a signing key was added.", ["kid", "use"]),
     tokenRefusals: counter("token_refusals_total", "Credentials refused at Checks, by cause.", [
       "issuer",
       "cause",

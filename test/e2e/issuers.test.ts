@@ -116,6 +116,11 @@ test("a dead issuer is said in log and metric, and holds nobody else up", async 
 });
 
 describe("why a token is refused", () => {
+  const refusalsTold = () =>
+    latchkey
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("a credential was refused"));
   const refusals: readonly (readonly [cause: string, Readonly<Record<string, unknown>>, header?: object])[] =
     [
       ["audience_wrong", { aud: "other" }],
@@ -152,12 +157,7 @@ describe("why a token is refused", () => {
       const ofIssuer = cause === "issuer_unknown" ? "_other" : "corp";
       if (ofIssuer === "corp") expect(step?.saw).toContain("a token of the issuer corp");
       await expect
-        .poll(() =>
-          latchkey
-            .output()
-            .split("\n")
-            .filter((line) => line.includes("a credential was refused")),
-        )
+        .poll(() => refusalsTold(), { timeout: 30_000 })
         .toContainEqual(expect.stringMatching(new RegExp(`"cause":"${cause}".*${decisionId}`)));
       const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
       expect(metrics).toMatch(

@@ -9,9 +9,11 @@ import { createIssuerVerifier } from "./issuer-verifier.ts";
 let issuer: TestedIssuer;
 let monotonicMs: number;
 let faults: Error[];
+/** Names of issuers, at each answer. */
+let answered: string[];
 
 beforeEach(async () => {
-  [monotonicMs, faults] = [0, []];
+  [monotonicMs, faults, answered] = [0, [], []];
   issuer = await startIssuer();
 });
 afterEach(() => issuer.stop());
@@ -33,7 +35,10 @@ issuers:
     monotonicMs: () => monotonicMs,
     waitMs: 30_000,
     cacheSize: 10,
-    fetched: (_, error) => error && faults.push(error),
+    fetched(name, error) {
+      answered.push(name);
+      if (error !== undefined) faults.push(error);
+    },
   });
 }
 
@@ -205,4 +210,12 @@ test("an iat beyond clock_skew is no reason to refuse, and every cut-off ends su
   };
   expect(await issuedAt(nowSeconds + 10)).toBe(nowSeconds + 10);
   expect(await issuedAt(nowSeconds + 3600)).toBe(0);
+});
+
+test("issuers whose keys are in one place are told of both, and the place is asked once", async () => {
+  const other = `}\n  - { name: other, issuer: other, jwks_uri: "${issuer.jwksUri}", audience: api, roles: [basic]`;
+  const verifier = verifierOf(other);
+  expect(await verdict(verifier, await issuer.token())).toBe("good");
+  expect(await verdict(verifier, await issuer.token({ iss: "other" }))).toBe("good");
+  expect([issuer.asked(), answered]).toEqual([1, ["corp", "other"]]);
 });

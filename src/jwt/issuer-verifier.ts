@@ -58,9 +58,7 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     if (current === policy) return verifiers;
     policy = current;
     // Keys of an issuer that stays are kept; what its tokens say may be read otherwise.
-    remote = new Map(
-      current.issuers.map((issuer) => [issuer.jwksUri, remote.get(issuer.jwksUri) ?? keysOf(issuer)]),
-    );
+    remote = new Map(current.issuers.map(({ jwksUri }) => [jwksUri, remote.get(jwksUri) ?? keysOf(jwksUri)]));
     verifiers = new Map(
       current.issuers.flatMap((issuer) => {
         const keys = remote.get(issuer.jwksUri);
@@ -69,12 +67,16 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     );
     return verifiers;
   };
-  const keysOf = ({ name, jwksUri }: Issuer) =>
+  const keysOf = (jwksUri: string) =>
     createRemoteKeys({
       fetchText: () => options.fetchText(jwksUri),
       monotonicMs: options.monotonicMs,
       waitMs: options.waitMs,
-      fetched: (error) => options.fetched(name, error),
+      // Several issuers may have their keys in one place, and a new policy may call one otherwise.
+      fetched(error) {
+        for (const issuer of options.policy().issuers)
+          if (issuer.jwksUri === jwksUri) options.fetched(issuer.name, error);
+      },
     });
   return {
     of(token) {

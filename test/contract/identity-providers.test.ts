@@ -3,14 +3,13 @@ import { TOKEN_REFUSALS } from "../../src/core/token-refusal.ts";
 import { createIssuerVerifier } from "../../src/jwt/issuer-verifier.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { readDocument } from "../support/documents.ts";
-import { IDENTITY_PROVIDERS } from "../support/identity-providers.ts";
+import { documentedBlock, IDENTITY_PROVIDERS } from "../support/identity-providers.ts";
 
 const text = readDocument("docs/identity-providers.md");
 
 /** The provider's block of docs/identity-providers.md, as the only part of a policy. */
 function entryOf(name: string) {
-  const block = text.split(`\n## ${name}\n`)[1]?.split("```yaml\n")[1]?.split("```")[0] ?? "";
-  const parsed = parsePolicy({ text: block, fileName: "docs/identity-providers.md" });
+  const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/identity-providers.md" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const [issuer] = parsed.policy.issuers;
   if (issuer === undefined) throw new Error(`${name} has no issuer`);

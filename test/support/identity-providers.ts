@@ -1,9 +1,16 @@
 import { createHash } from "node:crypto";
 import { importJWK, SignJWT } from "jose";
+import { readDocument } from "./documents.ts";
 import type { TestJwk } from "./jwk.ts";
 import { jwkSet, newJwk, publicPart } from "./jwk.ts";
 
 type Members = Readonly<Record<string, unknown>>;
+
+/** The provider's block in docs/identity-providers.md: YAML, beginning with `issuers:`. */
+export function documentedBlock(name: string): string {
+  const section = readDocument("docs/identity-providers.md").split(`\n## ${name}\n`)[1] ?? "";
+  return section.split("```yaml\n")[1]?.split("```")[0] ?? "";
+}
 
 /** A token and a key set of the form that an identity provider publishes; the keys are ours. */
 export interface IdentityProvider {

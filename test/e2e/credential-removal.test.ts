@@ -135,6 +135,8 @@ test("bytes that Envoy cannot take back beside a key in a cookie are refused: ne
 test("a query with a key in it is written anew by Envoy, and one without a key is left as it came", async () => {
   expect(await send("raw", [], `/a/x?z=1&flag&api_key=${key}&a=2`)).toBe("200");
   expect(upstream.requests.at(-1)?.url).toBe("/a/x?a=2&flag=&z=1");
+  expect(await send("raw", [], `/a/x?b=2&q=a%2fb%20c+d&b=1&api_key=${key}`)).toBe("200");
+  expect(upstream.requests.at(-1)?.url).toBe("/a/x?b=2&b=1&q=a%2fb%20c+d");
   expect(await send("raw", [`authorization: Bearer ${key}`], "/a/x?z=1&flag&a=2")).toBe("200");
   expect(upstream.requests.at(-1)?.url).toBe("/a/x?z=1&flag&a=2");
 });

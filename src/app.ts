@@ -23,7 +23,8 @@ import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
 import { createInstanceClock } from "./instance-clock.ts";
-import { withIssuers } from "./issuer-parts.ts";
+import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
+import { followKeyAges } from "./key-ages.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
@@ -199,6 +200,7 @@ async function openRegistry(
 ) {
   const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
   await fleet.compareKids(() => signingKeys.ring().kids);
+  followKeyAges({ ...options, signingKeys, secrets, metrics, mayNote: () => !fleet.isStrange() });
   const registry: Registry = {
     store,
     migration: legacy.migration,
@@ -269,6 +271,7 @@ function joinCheck(
   { policy, log }: AppOptions,
   { deciding, metrics, upkeep, audit, traces, clock }: CheckParts,
 ): Check {
+  const tellRefusal = tellingRefusals(log, metrics);
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
@@ -277,6 +280,7 @@ function joinCheck(
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
+      tellRefusal(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
       const { principal } = decision;

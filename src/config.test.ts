@@ -125,6 +125,44 @@ describe("a secret from a file", () => {
   });
 });
 
+describe("a secret is the same from a variable and from a file:", () => {
+  const [first, second] = [strong(), strong()];
+  test.each([
+    `${first}\n`,
+    `${first}\r\n`,
+    `  ${first}\t\n\n`,
+    `\ufeff${first}`,
+    `${first},${second}\n`,
+    `${first}\n${second}\n`,
+    `${first}, ${second}`,
+  ])("%j", (text) => {
+    for (const name of ["JWT_SECRET", "KEY_HASH_SECRET_PREVIOUS", "ADMIN_TOKEN", "REDIS_PASSWORD"]) {
+      const direct = Object.entries(settingsOf({ [name]: text }));
+      expect(direct).toEqual(Object.entries(settingsOf({ [`${name}_FILE`]: "/s" }, () => text)));
+      expect(JSON.stringify(direct)).toContain(first);
+    }
+  });
+
+  test("white space around a variable's is told, for others may take it for a part", () => {
+    const read = (environment: Environment) => {
+      const result = readConfig(environment, () => `${first}\n`);
+      return result.ok ? result.unclean : result.problems;
+    };
+    expect(read({ JWT_SECRET: `${first}\n`, AUDIT_KEY: second })).toEqual(["JWT_SECRET"]);
+    expect(read({ JWT_SECRET_FILE: "/s", AUDIT_KEY: second })).toEqual([]);
+  });
+
+  test("nothing but white space is an error, and none is made in its place", () => {
+    for (const text of ["", "\n", " \r\n"])
+      expect(problemsOf({ JWT_SECRET_FILE: "/s" }, () => text)).toEqual(["JWT_SECRET_FILE is empty: /s"]);
+    expect(problemsOf({ JWT_SECRET: "\n" })).toEqual(["JWT_SECRET is blank"]);
+  });
+});
+
+test("the hint for headers says how a space is written", () => {
+  expect(problemsOf({ OTEL_EXPORTER_OTLP_HEADERS: "Authorization=Basic abc" })[0]).toContain("%20");
+});
+
 describe("production", () => {
   const good = () => ({
     ENVIRONMENT: "production",

@@ -74,6 +74,12 @@ export const FAULTS = {
     does: "time goes on by the monotonic clock until the new time has held for a minute; nothing is forgotten for an hour",
     check: "NTP on this machine (clock wall) or on Redis's (clock store)",
   },
+  httpsNotChosen: {
+    happened: "the policy does not say headers.require_https",
+    does: "keys are taken over http as well",
+    check:
+      "where TLS ends: at an edge that ends it in Envoy set true, so that a key in clear text is refused; in a mesh that ends it before Envoy every request is http to Envoy, so set false",
+  },
   keysRefused: {
     happened: "the changed JWT_KEYS_FILE has mistakes and is not taken up",
     does: "the old keys stay",
@@ -187,6 +193,15 @@ export function notClosed(part: string): FaultWords {
     happened: `${part} did not close`,
     does: "everything else is closed, and the exit code is 1",
     check: "the error; leases and the like that it held run out by themselves",
+  };
+}
+
+/** @param name of a variable */
+export function secretUnclean(name: string): FaultWords {
+  return {
+    happened: `${name} has white space around it, such as the line break that echo writes`,
+    does: "the white space does not count as part of the secret",
+    check: "that other programs with the same secret read it so: `printf %s` writes no line break",
   };
 }
 

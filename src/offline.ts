@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Registry } from "./core/registry.ts";
@@ -13,6 +12,7 @@ import { secretTexts } from "./settings.ts";
 import type { StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import { createLog } from "./telemetry/log.ts";
+import { readText } from "./text-file.ts";
 
 /** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
 export type Offline =
@@ -30,7 +30,7 @@ const UNHEARD: Pick<StoresOptions, "heard" | "meter" | "missed" | "phase"> = {
 export async function openOffline(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Offline> {
-  const config = readConfig(environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(environment, readText);
   if (!config.ok) return config;
   const { settings } = config;
   const opened = openPolicy(settings);

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { trimOws } from "./core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
-import { parseDuration } from "./policy/schema.ts";
+import { parseDuration } from "./policy/durations.ts";
 
 /** Where a door listens. Port 0 takes a free one. */
 export type Listen =
@@ -48,14 +48,6 @@ export const listen = z.union(
   ],
   "must be HOST:PORT or unix:/PATH",
 );
-
-/**
- * What a file gives as a setting: its text without a byte order mark and without the blanks and line ends that editors leave
- * around it. Every other character is part of the value, as it would be in the environment.
- */
-export function settingOfFile(text: string): string {
-  return text.replace(/^\ufeff/, "").replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
-}
 
 export const secret = z
   .string()
@@ -131,7 +123,9 @@ export const httpUrl = z.string().refine((text) => {
 export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
   const pairs = text.split(",").map(headerPair);
   if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
-  context.addIssue("must be NAME=VALUE, percent-encoded, with commas between");
+  context.addIssue(
+    "must be NAME=VALUE with commas between, values percent-encoded: %20 for a space, as in Authorization=Basic%20…",
+  );
   return z.NEVER;
 });
 

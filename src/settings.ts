@@ -220,7 +220,7 @@ export const SETTINGS = {
     schema: httpUrl,
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
-    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded",
+    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded (`%20` for a space)",
     secret: true,
     schema: headers,
   },

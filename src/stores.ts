@@ -167,6 +167,19 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   };
 }
 
+/** Where secrets are kept, alone, for a command without an instance. Rejects when the store does not answer. */
+export async function openSecrets(
+  settings: Settings,
+): Promise<{ readonly secrets: SecretKeeper; close(): Promise<void> }> {
+  if (settings.STORE !== "redis")
+    return { secrets: createFileKeeper(settings.DATA_DIR), close: async () => undefined };
+  const client = await connectRedis({
+    ...redisPlace(settings),
+    commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
+  });
+  return { secrets: createRedisKeeper(client), close: client.close };
+}
+
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */
 async function openRegistryClient(
   client: RedisClient,

@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly body?: z.ZodType;
   /** How the body comes; JSON unless it says otherwise. */
   readonly bodyType?: "application/x-www-form-urlencoded" | "application/x-ndjson";
+  /** Where the body holds what may be longer than a key of ours, such as another issuer's token. */
+  readonly maxBodyBytes?: number;
   readonly query?: z.ZodType;
   /** Whether the call takes an `Idempotency-Key`. */
   readonly idempotent?: true;
@@ -56,6 +58,9 @@ interface Definition<Body, Query, Who> extends Described {
   readonly problems?: readonly ProblemName[];
   handle(call: Call<Body, Query, Who>): Promise<FastifyReply>;
 }
+
+/** Enough for all that Envoy takes of headers (60 KiB), and for its escapes in JSON or in a form. */
+export const MAX_TOKEN_BODY_BYTES = 128 * 1024;
 
 /** What anyone may call uncharged takes no body and changes nothing. */
 interface OpenDefinition extends Described {

@@ -2,7 +2,7 @@ import type { Explain } from "../core/explain.ts";
 import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, MAX_TOKEN_BODY_BYTES } from "./endpoint.ts";
 import { explainBody, explanation } from "./explain-schemas.ts";
 
 /** Why a request would get its decision, by the code that decides; no token is taken, and no key is shown. */
@@ -14,6 +14,7 @@ export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
     access: operators(ports, "keys:read"),
     writes: false,
     body: explainBody,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, description: "What would be decided, and why.", schema: explanation },
     handle: async (call) => {
       const explained = await explain(call.body);

@@ -4,7 +4,7 @@ import { operators } from "./access.ts";
 import { goodKey } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, MAX_TOKEN_BODY_BYTES } from "./endpoint.ts";
 import { introspectBody, introspection } from "./schemas.ts";
 
 /** RFC 7662, for an operator: of a key that is not good, whatever the reason, only that it is not active. */
@@ -20,6 +20,7 @@ export function introspectRoute(
     writes: false,
     bodyType: "application/x-www-form-urlencoded",
     body: introspectBody,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, description: "What the key is.", schema: introspection },
     async handle({ reply, body }) {
       void reply.header("cache-control", "no-store");

@@ -154,7 +154,7 @@ export const rotateBody = z
   .meta({ title: "Rotation" });
 
 export const introspectBody = z
-  .strictObject({ token: z.string().min(1).max(8192), token_type_hint: z.string().optional() })
+  .strictObject({ token: z.string().min(1).max(65_536), token_type_hint: z.string().optional() })
   .meta({ title: "Introspection" });
 
 export const introspection = z

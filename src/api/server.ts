@@ -101,6 +101,7 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
     async onRequest(request, reply) {
       if (!(await endpoint.admit(request, reply))) return reply;
     },
+    ...(endpoint.maxBodyBytes !== undefined && { bodyLimit: endpoint.maxBodyBytes }),
     handler(request, reply) {
       const [given] = request.headers["content-type"]?.split(";", 1).map(trimOws).map(asciiLowerCase) ?? [];
       if (takes !== undefined && given !== undefined && given !== takes)

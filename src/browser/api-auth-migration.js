@@ -16,6 +16,8 @@
     origins: [],
     name: "browser",
     keyType: "basic",
+    /** False: without a good key the call fails, and no new one is registered. */
+    register: true,
     storageKey: "api-auth",
     /** Milliseconds after which what failed is tried again: a server without V2, an exchange, a refresh. */
     recheckMs: 60_000,
@@ -69,6 +71,13 @@
       this.#save({ ...this.#state(), v1: key });
     }
 
+    /** Forgets a key that the API refused for this reason, if it is of no use any more: then it says true. */
+    refused(key, reason) {
+      if (!ENDED.includes(reason)) return false;
+      this.#drop(key);
+      return true;
+    }
+
     /** Forgets every key. */
     forget() {
       this.#save({});
@@ -102,7 +111,11 @@
         }
         this.#tell("invalid", { status: migrated.status });
       }
-      const { name, keyType: key_type } = this.#options;
+      const { name, keyType: key_type, register } = this.#options;
+      if (!register) {
+        this.#failedAtMs = Date.now();
+        throw new Error("there is no good key");
+      }
       const registered = await this.#call(PATHS.register, { name, key_type });
       if (registered.ok) return this.#keepV2({ ...state, v1: undefined }, registered.body);
       throw this.#notRegistered(registered);

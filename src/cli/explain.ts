@@ -2,7 +2,7 @@ import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { Explanation } from "../client/explain-types.ts";
 import { asciiLowerCase, trimOws } from "../core/field-text.ts";
-import { settingOfFile } from "../setting-forms.ts";
+import { trimSecret } from "../secret-text.ts";
 import { toThumbprint } from "./certificate.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
@@ -42,7 +42,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
         io.complain("latchkey: a key does not belong on the command line: --key - reads it from the input");
         return finish(EXIT.calledWrongly);
       }
-      const key = options.key === undefined ? undefined : settingOfFile(await text(process.stdin));
+      const key = options.key === undefined ? undefined : trimSecret(await text(process.stdin));
       finish(
         await remotely(io, async (client) => {
           const { method, path, host, scheme, address, certificate } = options;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../client/types.ts";
-import { parseDuration } from "../policy/schema.ts";
+import { parseDuration } from "../policy/durations.ts";
 import { toThumbprint } from "./certificate.ts";
 import type { Io } from "./io.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";

@@ -1,3 +1,4 @@
+import { cookieValues } from "./cookies.ts";
 import { trimOws } from "./field-text.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
@@ -61,42 +62,9 @@ export function queryName(source: CredentialSource): string | undefined {
 /** What stands at one source, each time that it stands there. */
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
-  if (cookie !== undefined) {
-    return cookiesOf(request).flatMap((pair) => valueOfCookie(pair, cookie));
-  }
+  if (cookie !== undefined) return cookieValues(request, cookie, UNREADABLE);
   const query = queryName(source);
   return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
-}
-
-/** A name that only other white space tells from the cookie's may be read as it by upstream: a key in a wrong form. */
-function valueOfCookie(pair: Cookie, name: string): readonly string[] {
-  if (pair.name === name) return [pair.value];
-  return isCookieNamed(pair, name) ? [UNREADABLE] : [];
-}
-
-/** Whether some reader could take it for the cookie of this name. */
-export function isCookieNamed(pair: Cookie, name: string): boolean {
-  return pair.name.trim() === name;
-}
-
-/** One `name=value` of a Cookie header (RFC 6265 §4.2), and how it was written. */
-export interface Cookie {
-  readonly name: string;
-  readonly value: string;
-  readonly text: string;
-}
-
-/** All cookies of a request. Envoy joins the lines of HTTP/1 by a comma, which no cookie's value may hold. */
-export function cookiesOf(request: Pick<AuthRequest, "headers">): readonly Cookie[] {
-  return headerLines(request, "cookie").flatMap((line) =>
-    line.split(/[;,]/).flatMap((part) => {
-      const text = trimOws(part);
-      const equals = text.indexOf("=");
-      if (equals < 1) return text === "" ? [] : [{ name: "", value: "", text }];
-      const value = trimOws(text.slice(equals + 1));
-      return [{ name: trimOws(text.slice(0, equals)), value: value.replace(/^"(.*)"$/, "$1"), text }];
-    }),
-  );
 }
 
 /**

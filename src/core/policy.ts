@@ -52,6 +52,8 @@ export interface Policy {
   readonly stripCredential: boolean;
   /** Whether a key over `http`, as Envoy sees it, is refused. */
   readonly requireHttps: boolean;
+  /** Whether the policy file chose so. */
+  readonly saysRequireHttps: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
   /** What lets CORS preflights pass without a key; absent where they need what every request needs. */

@@ -7,11 +7,17 @@ import type { MigrationState, MigrationStep } from "./migration.ts";
 import type { RateLimit } from "./policy.ts";
 import type { Principal } from "./principal.ts";
 import type { Ending, Revocation } from "./revocation-view.ts";
+import type { RefusedToken } from "./token-refusal.ts";
 
 /** What a verifier says of a presented key. A failure is a value; an exception means that it could not tell. */
 export type Verification =
   | { readonly ok: true; readonly principal: Principal }
-  | { readonly ok: false; readonly reason: "credential_invalid" | "credential_unavailable" }
+  | {
+      readonly ok: false;
+      readonly reason: "credential_invalid" | "credential_unavailable";
+      /** For operators alone. */
+      readonly refused?: RefusedToken;
+    }
   /** Everything else about the key is good, so its holder may still revoke it. */
   | { readonly ok: false; readonly reason: "key_expired"; readonly principal: Principal };
 

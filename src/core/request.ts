@@ -6,6 +6,8 @@ export interface HeaderLines {
   /** Undefined: there is none of that name. */
   get(name: string): readonly string[] | undefined;
   keys(): Iterable<string>;
+  /** Whether the wire joined the lines of one name with commas, as Envoy does without `encode_raw_headers`. */
+  readonly joined?: boolean;
 }
 
 /** What Envoy asks about, parsed and normalised: nothing of the wire is left in it. */

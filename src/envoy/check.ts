@@ -11,6 +11,7 @@ import type { ReceivedCheck } from "./check-request.ts";
 import { decodeCheckRequest } from "./check-request.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
+import { canStripCookies } from "./stripped-credential.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;
@@ -119,6 +120,7 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   const { request } = parsed;
   context.request = request;
   context.grpc = request.grpc;
+  if (!canStripCookies(request, policy.credentialSources)) return deny("request_malformed");
   return parts.authorize(request, parts.nowMs());
 }
 

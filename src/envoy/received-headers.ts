@@ -5,6 +5,7 @@ import type { HeaderLines } from "../core/request.ts";
 /** The headers of one request, as they came. */
 export interface ReceivedHeaders extends HeaderLines {
   add(name: string, line: string): void;
+  joined: boolean;
 }
 
 /** Names come again with every request. */
@@ -15,6 +16,7 @@ export function createReceivedHeaders(): ReceivedHeaders {
   const names: string[] = [];
   const lines: string[] = [];
   return {
+    joined: false,
     add(name, line) {
       names.push(lowerCase(name));
       lines.push(line);

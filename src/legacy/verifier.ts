@@ -16,7 +16,11 @@ const MAX_UNKNOWN = 20_000;
 /** Known keys that are looked up once more, a second. */
 const REPEATED = { capacity: 400, refillPerSecond: 200 };
 
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+const INVALID: Verification = {
+  ok: false,
+  reason: "credential_invalid",
+  refused: { cause: "opaque_unknown" },
+};
 const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" };
 
 export interface LegacyVerifierOptions {

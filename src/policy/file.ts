@@ -197,7 +197,8 @@ export function toPolicy(
     mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,
-    requireHttps: document.headers.require_https,
+    requireHttps: document.headers.require_https ?? false,
+    saysRequireHttps: document.headers.require_https !== undefined,
     forwardPrefix: document.headers.forward_prefix,
     guards: {
       failures: document.guards.failures,

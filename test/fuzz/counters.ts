@@ -57,6 +57,9 @@ export async function readCounters(adminPort: number): Promise<Reading> {
       if (counter === "upstream_rq_active") active += Number(value);
     }
   }
+  // A counter that a version of Envoy does not have would hold for ever.
+  if (held.size !== VARIANTS.length * (OF_THE_FILTER.length + OF_THE_CLUSTER.length))
+    throw new Error(`Envoy does not have all counters: ${[...held.keys()].join(", ")}`);
   return { held, checks, active };
 }
 

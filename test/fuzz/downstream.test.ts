@@ -45,7 +45,7 @@ async function fuzz(harness: Harness): Promise<string[]> {
       if (broken.length > 0)
         return [`FUZZ_SEED=${seed}`, ...broken.slice(0, MAX_LINES), ...(await smallest(harness, batch))];
     } catch (error) {
-      // Envoy itself is gone: nothing smaller can be tried.
+      // Envoy or Latchkey has ended: nothing smaller can be tried.
       return [`FUZZ_SEED=${seed}`, String(error), asSetting(batch)];
     }
   }

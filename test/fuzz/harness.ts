@@ -35,9 +35,10 @@ const CONCURRENCY = 24;
 const POLL_MS = 10;
 const SETTLED_WITHIN_MS = 20_000;
 const MAX_LOG_LINE = 500;
+const MAX_OUTPUT = 4000;
 
 export interface Harness {
-  /** Has clients do this at once, and says which part of the invariant did not hold. */
+  /** Has clients do this at once, and says which part of the invariant did not hold. Rejects when Envoy or Latchkey has ended. */
   run(batch: readonly Conversation[]): Promise<string[]>;
   /** What has been done so far, in words. */
   summary(): Promise<string>;
@@ -67,11 +68,16 @@ export async function startHarness(version: string, env: Readonly<Record<string,
   const envoy = await startEnvoyProcess(await envoyBinary(version), bootstrap);
   const honest = startHonestClients(envoy.ports, [first, second]);
   const parts: Parts = { latchkey, upstream, envoy, honest, expand: expandWith(key.api_key) };
-  let sent = 0;
+  let [sent, latchkeyEnded] = [0, false];
+  void latchkey.exited.then(() => {
+    latchkeyEnded = true;
+  });
   return {
     async run(batch) {
       sent += batch.reduce((sum, { requests, copies }) => sum + requests.length * copies, 0);
-      return runBatch(parts, batch);
+      const broken = await runBatch(parts, batch);
+      if (latchkeyEnded) throw new Error(`Latchkey ended: ${latchkey.output().slice(-MAX_OUTPUT)}`);
+      return broken;
     },
     async summary() {
       const { checks } = await readCounters(envoy.adminPort);

@@ -7,8 +7,8 @@ import type { IssuedKey } from "../support/keys.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
-/** What a client may send beside a valid key, and is served all the same: what tracers make of a trace, odd and long values. */
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/** What a client may send beside a valid key, and is served all the same: what tracers make of a trace, odd and long values. */
 const BESIDE_THE_KEY: readonly Headers[] = [
   {},
   { traceparent: TRACEPARENT, tracestate: "vendor=1 \t" },

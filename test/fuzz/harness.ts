@@ -5,7 +5,6 @@ import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { startEnvoyProcess } from "../../scripts/envoy-process.ts";
 import "../support/at-end.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
-import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { Conversation, Expand } from "./conversation.ts";
 import { expandWith } from "./conversation.ts";
@@ -47,6 +46,8 @@ export interface Harness {
 
 /** An Envoy that lets through what Latchkey does not answer, Latchkey, an upstream that knows who may reach it, honest clients. */
 export async function startHarness(version: string, env: Readonly<Record<string, string>>): Promise<Harness> {
+  // No client makes Latchkey log an error.
+  const errors: string[] = [];
   const latchkey = await startLatchkey(
     {
       JWT_SECRET: newSecret(),
@@ -55,7 +56,12 @@ export async function startHarness(version: string, env: Readonly<Record<string,
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
       ...env,
     },
-    { policy: POLICY },
+    {
+      policy: POLICY,
+      onLogLine: (line) => {
+        if (/"level":"(error|fatal)"/.test(line)) errors.push(line.slice(0, MAX_LOG_LINE));
+      },
+    },
   );
   const [first, second, key] = await Promise.all([
     registerKey(latchkey.http, "caller"),
@@ -67,7 +73,7 @@ export async function startHarness(version: string, env: Readonly<Record<string,
   const bootstrap = new Document(fuzzedBootstrap(latchkey.grpc, upstream.port));
   const envoy = await startEnvoyProcess(await envoyBinary(version), bootstrap);
   const honest = startHonestClients(envoy.ports, [first, second]);
-  const parts: Parts = { latchkey, upstream, envoy, honest, expand: expandWith(key.api_key) };
+  const parts: Parts = { errors, upstream, envoy, honest, expand: expandWith(key.api_key) };
   let [sent, latchkeyEnded] = [0, false];
   void latchkey.exited.then(() => {
     latchkeyEnded = true;
@@ -92,7 +98,7 @@ export async function startHarness(version: string, env: Readonly<Record<string,
 }
 
 interface Parts {
-  readonly latchkey: TestedLatchkey;
+  readonly errors: string[];
   readonly upstream: GuardedUpstream;
   readonly envoy: EnvoyProcess;
   readonly honest: HonestClients;
@@ -100,14 +106,14 @@ interface Parts {
 }
 
 async function runBatch(parts: Parts, batch: readonly Conversation[]): Promise<string[]> {
-  const { upstream, envoy, honest, latchkey, expand } = parts;
+  const { errors, upstream, envoy, honest, expand } = parts;
   honest.resume();
   // Connections that an earlier batch ended are made anew by now, and do not count again.
   await honest.nextRound();
   const before = await readCounters(envoy.adminPort);
   upstream.takeBreaches();
   honest.takeComplaints();
-  const errorsBefore = errorsIn(latchkey.output()).length;
+  errors.length = 0;
   await all(batch, (conversation) =>
     converse(envoy.ports.get(conversation.listener) ?? 0, conversation, expand),
   );
@@ -118,8 +124,8 @@ async function runBatch(parts: Parts, batch: readonly Conversation[]): Promise<s
     ...(after.active === 0 ? [] : [`${after.active} Checks do not end`]),
     ...moved(before.held, after.held, crowdedBy(batch, expand)),
     ...upstream.takeBreaches(),
+    ...errors,
     ...honest.takeComplaints(),
-    ...errorsIn(latchkey.output()).slice(errorsBefore),
   ];
 }
 
@@ -131,12 +137,6 @@ async function settled({ adminPort }: EnvoyProcess): Promise<Reading> {
     if (reading.active === 0 || Date.now() > end) return reading;
     await sleep(POLL_MS);
   }
-}
-
-/** No client makes Latchkey log an error. */
-function errorsIn(log: string): string[] {
-  const lines = log.split("\n").filter((line) => /"level":"(error|fatal)"/.test(line));
-  return lines.map((line) => line.slice(0, MAX_LOG_LINE));
 }
 
 async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -22,7 +22,7 @@ export async function newSocket(): Promise<string> {
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */
 export async function startLatchkey(
   env: Readonly<Record<string, string>> = {},
-  options: { readonly policy?: string } = {},
+  options: { readonly policy?: string; readonly onLogLine?: (line: string) => void } = {},
 ): Promise<TestedLatchkey> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   removeAtEnd(cwd);
@@ -35,6 +35,7 @@ export async function startLatchkey(
   const latchkey = await startLatchkeyProcess({
     cwd,
     env: { ...own, ...env, DATA_DIR: dataDir },
+    ...(options.onLogLine && { onLogLine: options.onLogLine }),
   });
   return { ...latchkey, dataDir, cwd };
 }

@@ -4,11 +4,9 @@ import type { LeasePool } from "./core/lease-pool.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
-import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-store.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
-import { openDatabase } from "./embedded/database.ts";
-import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
 import { observed } from "./embedded/observed.ts";
+import { openThreadedStore } from "./embedded/threaded-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
@@ -94,22 +92,22 @@ export function openStores(options: StoresOptions): Promise<Stores> {
 }
 
 async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
-  const database = openDatabase(settings.DATA_DIR);
-  closing.later("the store", database.close);
+  const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
+  const store = await openThreadedStore({ dataDir, recordRetentionSeconds });
+  closing.later("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  const retention = { recordRetentionSeconds: settings.RECORD_RETENTION };
-  const keys = observed(createEmbeddedKeyStore(database, retention), observe);
+  const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   return {
     keys,
     started: () => undefined,
     fleet: ALONE,
-    audit: observed(createEmbeddedAuditStore(database), observe),
+    audit: observed(store.audit, observe),
     buckets,
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KeyCount, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { everyTurn } from "./every-turn.ts";
@@ -41,7 +42,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     if (portion.size > 0) await store.noteUse(portion);
   };
   const sweep = async () => {
-    view.sweep(nowMs());
+    await view.sweep(nowMs(), nextTurn);
     await store.sweep(nowSeconds(), PORTION);
   };
   const count = async () => options.counted(await store.count(nowSeconds()));

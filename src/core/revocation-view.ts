@@ -43,6 +43,12 @@ export type Revocation =
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
 
+/** Resolves when others have had their turn: awaited between two steps of what takes long. */
+export type NextTurn = () => Promise<void>;
+
+/** Entries that are looked at in one step: less than a millisecond. */
+const STEP = 1000;
+
 /** What ends keys, in memory: a Check reads no record. */
 export interface RevocationView {
   /**
@@ -54,15 +60,15 @@ export interface RevocationView {
   ended(principal: Principal, nowMs: number): Ended | undefined;
   /** Whether taking this in would change nothing. */
   covers(revocation: Revocation): boolean;
-  /** All that is known, to be written back to a store that has lost it. */
+  /** All that is known, to be written back to a store that has lost it. The view may change while it is read. */
   entries(): Iterable<Revocation>;
   /**
    * Forgets which keys are good again. A store that has lost its last writes counts versions anew below those that are
-   * known: such a word must not shield a key from being disabled.
+   * known: such a word must not shield a key from being disabled. Goes through them in steps.
    */
-  forgetEnabled(): void;
-  /** Forgets what no living token can need. */
-  sweep(nowMs: number): void;
+  forgetEnabled(nextTurn: NextTurn): Promise<void>;
+  /** Forgets what no living token can need, in steps. */
+  sweep(nowMs: number, nextTurn: NextTurn): Promise<void>;
   /** Entries held. */
   size(): number;
 }
@@ -112,20 +118,38 @@ export function createRevocationView(): RevocationView {
       for (const [family, until] of families) yield { kind: "family", family, until };
       for (const cutOff of cutOffs.values()) yield { ...cutOff, kind: "cutoff" };
     },
-    forgetEnabled() {
-      for (const [keyId, packed] of keys.entries()) {
+    forgetEnabled: (nextTurn) =>
+      inSteps(keys.entries(), nextTurn, ([keyId, packed]) => {
         if (isClean(packed)) keys.delete(keyId);
         else if ((packed.flags & DISABLED) === 0) keys.set(keyId, { ...packed, version: 0 });
-      }
-    },
-    sweep(nowMs) {
+      }),
+    async sweep(nowMs, nextTurn) {
       const nowSeconds = nowMs / 1000;
-      for (const [keyId, { expiresAt }] of keys.entries()) if (expiresAt <= nowSeconds) keys.delete(keyId);
-      for (const [family, until] of families) if (until <= nowSeconds) families.delete(family);
-      for (const [id, { until }] of cutOffs) if (until <= nowSeconds) cutOffs.delete(id);
+      await inSteps(keys.entries(), nextTurn, ([keyId, { expiresAt }]) => {
+        if (expiresAt <= nowSeconds) keys.delete(keyId);
+      });
+      await inSteps(families, nextTurn, ([family, until]) => {
+        if (until <= nowSeconds) families.delete(family);
+      });
+      await inSteps(cutOffs, nextTurn, ([id, { until }]) => {
+        if (until <= nowSeconds) cutOffs.delete(id);
+      });
     },
     size: () => keys.size() + families.size + cutOffs.size,
   };
+}
+
+/** Looks at each entry, and lets others have their turn after so many. */
+export async function inSteps<Entry>(
+  entries: Iterable<Entry>,
+  nextTurn: NextTurn,
+  look: (entry: Entry) => void,
+): Promise<void> {
+  let looked = 0;
+  for (const entry of entries) {
+    look(entry);
+    if (++looked % STEP === 0) await nextTurn();
+  }
 }
 
 interface Known {

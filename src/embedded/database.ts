@@ -41,6 +41,8 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE keys ADD COLUMN migrated INTEGER NOT NULL DEFAULT 0;
    UPDATE keys SET migrated = 1 WHERE legacy_hash IS NOT NULL AND json_extract(record, '$.l[2]') <> 0;
    CREATE INDEX keys_unmigrated_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL AND migrated = 0;`,
+  `CREATE INDEX ended_families_by_until ON ended_families (until);
+   CREATE INDEX cut_offs_by_until ON cut_offs (until);`,
 ];
 
 export interface Database {

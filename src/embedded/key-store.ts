@@ -1,12 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KeyRecord } from "../core/key-record.ts";
 import type { KeyPage, KeyStore } from "../core/ports.ts";
-import type { Revocation } from "../core/revocation-view.ts";
-import { standingOf } from "../core/revocation-view.ts";
 import type { Database } from "./database.ts";
 import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
+import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
@@ -16,24 +14,25 @@ export interface KeyStoreOptions {
   readonly recordRetentionSeconds: number;
 }
 
-const SNAPSHOT_PORTION = 1000;
-
 /**
- * The registry in SQLite. Its calls are synchronous under the hood and share the thread that answers Checks, so
- * each one but the count, which walks an index, touches a bounded number of rows.
+ * The registry in SQLite. Its calls are synchronous under the hood, so an instance has them made in a thread of their own
+ * (threaded-store.ts); there they wait for each other, so each one but the count, which walks an index, touches a bounded
+ * number of rows.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
+  const revocations = createRevocationReader(sqlite);
   const unexpired = sqlite.prepare("SELECT count(*) AS keys FROM keys WHERE expires_at > ?");
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
+  const sweep = createSweep(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
-    revocations: (nowSeconds) => snapshot(sqlite, nowSeconds),
+    revocations: (nowSeconds) => allRevocations(revocations, nowSeconds),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),
@@ -42,7 +41,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     },
     async sweep(nowSeconds, limit) {
       const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+      return inTransaction(sqlite, () => sweep(nowSeconds, endedBefore, limit));
     },
   };
 }
@@ -79,7 +78,6 @@ function createReads(sqlite: DatabaseSync): Pick<KeyStore, "load" | "recall" | "
         record: recordOf(row),
         cursor: integer(row, "seq").toString(36),
       }));
-      await nextTurn(); // A listing of many pages must leave room for Checks between them.
       return toPage(entries, limit);
     },
   };
@@ -121,62 +119,27 @@ function toPage(
   return { entries: kept, ...(nextCursor === undefined ? {} : { nextCursor }) };
 }
 
-async function* snapshot(sqlite: DatabaseSync, nowSeconds: number): AsyncIterable<readonly Revocation[]> {
-  const families = sqlite.prepare("SELECT family, until FROM ended_families WHERE until > ?").all(nowSeconds);
-  yield families.map((row) => ({
-    kind: "family",
-    family: text(row, "family"),
-    until: integer(row, "until"),
-  }));
-  const cutOffs = sqlite
-    .prepare("SELECT scope, subject, before, until FROM cut_offs WHERE until > ?")
-    .all(nowSeconds);
-  yield cutOffs.map((row) => ({
-    kind: "cutoff",
-    scope: scopeOf(text(row, "scope")),
-    subject: text(row, "subject"),
-    before: integer(row, "before"),
-    until: integer(row, "until"),
-  }));
-  const ended = sqlite.prepare(
-    "SELECT seq, key_id, record FROM keys WHERE ended = 1 AND seq > ? ORDER BY seq LIMIT ?",
-  );
-  for (let after = 0; ; ) {
-    const rows = ended.all(after, SNAPSHOT_PORTION);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    after = integer(last, "seq");
-    yield rows
-      .map(recordOf)
-      .filter((record) => record.expiresAt > nowSeconds)
-      .map(standingOf);
-    await nextTurn();
-  }
-}
-
-function scopeOf(scope: string): "all" | "role" | "owner" {
-  if (scope === "all" || scope === "role" || scope === "owner") return scope;
-  throw new Error("a cut-off is damaged");
-}
-
-function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, limit: number): number {
+/** Deletes at most so many rows of each table, by an index on their end. */
+function createSweep(sqlite: DatabaseSync) {
   // Something is always written, so that a disk that takes nothing any more is noticed without a registration.
-  sqlite
-    .prepare(
-      "INSERT INTO shared_state (name, value) VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-    )
-    .run(String(nowSeconds));
-  const swept = sqlite
-    .prepare(
-      "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-    )
-    .run(endedBefore, limit);
-  sqlite
-    .prepare(
-      "DELETE FROM remembered_calls WHERE id IN (SELECT id FROM remembered_calls WHERE until <= ? LIMIT ?)",
-    )
-    .run(nowSeconds, limit);
-  sqlite.prepare("DELETE FROM ended_families WHERE until <= ?").run(nowSeconds);
-  sqlite.prepare("DELETE FROM cut_offs WHERE until <= ?").run(nowSeconds);
-  return Number(swept.changes);
+  const note = sqlite.prepare(
+    "INSERT INTO shared_state (name, value) VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+  );
+  const keys = sqlite.prepare(
+    "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+  );
+  const calls = sqlite.prepare(
+    "DELETE FROM remembered_calls WHERE id IN (SELECT id FROM remembered_calls WHERE until <= ? LIMIT ?)",
+  );
+  const families = sqlite.prepare(
+    "DELETE FROM ended_families WHERE family IN (SELECT family FROM ended_families WHERE until <= ? LIMIT ?)",
+  );
+  const cutOffs = sqlite.prepare(
+    "DELETE FROM cut_offs WHERE (scope, subject) IN (SELECT scope, subject FROM cut_offs WHERE until <= ? LIMIT ?)",
+  );
+  return (nowSeconds: number, endedBefore: number, limit: number): number => {
+    note.run(String(nowSeconds));
+    for (const table of [calls, families, cutOffs]) table.run(nowSeconds, limit);
+    return Number(keys.run(endedBefore, limit).changes);
+  };
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
-import { createRevocationView } from "../core/revocation-view.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Revocation } from "../core/revocation-view.ts";
+import { createRevocationView, inSteps } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
@@ -51,17 +53,6 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const takeSnapshot = async () => {
     for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) view.apply(portion);
   };
-  /** What a fresh view of the store alone would not know. */
-  const lacking = async () => {
-    const stored = createRevocationView();
-    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) {
-      stored.apply(portion);
-      view.apply(portion);
-    }
-    view.sweep(nowMs());
-    return [...view.entries()].filter((entry) => !stored.covers(entry));
-  };
-
   return {
     replicationId,
     async find(known, why) {
@@ -69,7 +60,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       if (known !== undefined && why === undefined && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) {
         options.lost();
-        view.forgetEnabled();
+        await view.forgetEnabled(nextTurn);
       }
       await takeSnapshot();
       await options.missed();
@@ -79,7 +70,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
     async settle() {
       if (!owing) return;
       try {
-        await writeBack(await lacking());
+        await writeBack(await lackingIn(options));
         owing = false;
       } catch (error) {
         // It answers, and does not take it: what is known here goes on to count, and reading goes on.
@@ -87,6 +78,21 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       }
     },
   };
+}
+
+/** What a fresh view of the store alone would not know. */
+async function lackingIn({ reading, view, nowMs }: FeedOptions): Promise<readonly Revocation[]> {
+  const stored = createRevocationView();
+  for await (const portion of snapshot(reading, Math.floor(nowMs() / 1000))) {
+    stored.apply(portion);
+    view.apply(portion);
+  }
+  await view.sweep(nowMs(), nextTurn);
+  const lacking: Revocation[] = [];
+  await inSteps(view.entries(), nextTurn, (entry) => {
+    if (!stored.covers(entry)) lacking.push(entry);
+  });
+  return lacking;
 }
 
 async function readReplicationId(client: RedisClient): Promise<string> {

@@ -8,16 +8,17 @@ import type { KeyRecord } from "../../src/core/key-record.ts";
 import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
+import { openThreadedStore } from "../../src/embedded/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 
 const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
-const opened: Database[] = [];
+const opened: { close(): void | Promise<void> }[] = [];
 
-afterEach(() => {
-  for (const database of opened.splice(0)) database.close();
+afterEach(async () => {
+  for (const database of opened.splice(0)) await database.close();
 });
 
 function newFolder(): string {
@@ -47,6 +48,20 @@ const record: KeyRecord = {
   version: 1,
 };
 
+describe("the embedded key store in a thread of its own", () => {
+  const setUp = async (): Promise<StoreUnderTest> => {
+    const { keys, audit, close } = await openThreadedStore({ dataDir: newFolder(), ...RETENTION });
+    opened.push({ close });
+    return {
+      open: async () => keys,
+      auditTrail: async () => (await audit.read({ after: "0", limit: 1000 })).map(({ event }) => event),
+      traces: async (keyId) => ((await keys.load(keyId)) === undefined ? [] : ["keys"]),
+    };
+  };
+  keyStoreSuite(setUp);
+  legacySuite(setUp);
+});
+
 describe("the embedded key store", () => {
   const setUp = async (): Promise<StoreUnderTest> => {
     const database = open(newFolder());
@@ -72,11 +87,34 @@ describe("the embedded key store", () => {
   keyStoreSuite(setUp);
   legacySuite(setUp);
 
+  test("counts, lists and sweeps while the caller's event loop turns", async () => {
+    const { keys, close } = await openThreadedStore({ dataDir: newFolder(), ...RETENTION });
+    const put = Array.from({ length: 500 }, (_, at) => ({ ...record, keyId: `basic_1_${at}` }));
+    await keys.commit({ nowSeconds: 1, put, audit: [] });
+    for (const work of [
+      () => keys.count(1),
+      () => keys.page({ limit: 500 }),
+      () => keys.sweep(3_000_000_000, 500),
+    ]) {
+      let turns = 0;
+      const turn = () => {
+        turns++;
+        next = setImmediate(turn);
+      };
+      let next = setImmediate(turn);
+      await work();
+      clearImmediate(next);
+      expect(turns).toBeGreaterThan(0);
+    }
+    await close();
+    await expect(keys.count(1)).rejects.toThrow("ended");
+  });
+
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();
     const first = open(folder);
     await createKeyStore(first, RETENTION).commit({ nowSeconds: 1, put: [record], audit: [] });
-    opened.pop()?.close();
+    await opened.pop()?.close();
     expect(await createKeyStore(open(folder), RETENTION).load(record.keyId)).toEqual(record);
   });
 

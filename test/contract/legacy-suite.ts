@@ -20,7 +20,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
 
   test("a V1 key is found by its hash and by that of its SHA-256, and by the new ones alone once it is hashed anew", async () => {
     const { store, registry } = await begin();
-    await importLegacyKeys(registry, [entry("old")], admin, false);
+    await importLegacyKeys(registry, [[entry("old")]], admin, false);
     const record = await store.findLegacy(["none", "of old"]);
     if (record === undefined) throw new Error("it is not found");
     expect(await store.findLegacy(["old"])).toEqual(record);
@@ -54,7 +54,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     const { under, store, clock, registry } = await begin();
     const expiresAt = START + 100;
     const entries = [entry("a", { expiresAt }), entry("b"), entry("c"), entry("d", { role: "contributor" })];
-    await importLegacyKeys(registry, entries, admin, false);
+    await importLegacyKeys(registry, [entries], admin, false);
     const idOf = async (key: string) => (await store.findLegacy([key]))?.keyId ?? "";
     const [a, b] = [await idOf("a"), await idOf("b")];
     await store.noteUse(

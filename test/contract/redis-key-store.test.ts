@@ -100,6 +100,28 @@ describe("the key store in Redis", () => {
     expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
   });
 
+  test("a sweep of many is carried out in scripts of few each, and forgets cut-offs that no token needs", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const nowSeconds = record.expiresAt + RETENTION.recordRetentionSeconds + 1;
+    for (let at = 0; at < 120; at++)
+      await store.commit({ nowSeconds: 1, put: [{ ...record, keyId: `basic_1_${at}` }], audit: [] });
+    const cutOff = { kind: "cutoff", scope: "owner", before: 1 } as const;
+    for (let at = 0; at < 300; at++) {
+      const end = { ...cutOff, subject: `o${at}`, until: at < 100 ? nowSeconds : nowSeconds + 1 };
+      await store.commit({ nowSeconds: 1, put: [], end, audit: [] });
+    }
+    await command("CONFIG", "RESETSTAT");
+    expect(await store.sweep(nowSeconds, 120)).toBe(120);
+    const calls = Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.cli("INFO", "commandstats"))?.[1]);
+    expect(calls).toBeGreaterThanOrEqual(3);
+    const left = async () => {
+      await store.sweep(nowSeconds, 120);
+      return Number(await command("HLEN", "latchkey:cut_offs"));
+    };
+    await expect.poll(left).toBe(200);
+  });
+
   test("scripts that the server has forgotten are sent again", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);

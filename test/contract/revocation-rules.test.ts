@@ -43,9 +43,9 @@ const withoutMerge: LeaveOut = {
       ended: (principal, nowMs) => view.ended(principal, nowMs),
       covers: (revocation) => view.covers(revocation),
       entries: () => view.entries(),
-      sweep: (nowMs) => view.sweep(nowMs),
+      sweep: (nowMs, nextTurn) => view.sweep(nowMs, nextTurn),
       size: () => view.size(),
-      forgetEnabled() {
+      async forgetEnabled() {
         view = createRevocationView();
       },
     };

@@ -1,0 +1,46 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { createAuditStore } from "./audit-store.ts";
+import { openDatabase } from "./database.ts";
+import { createKeyStore } from "./key-store.ts";
+import { createRevocationReader } from "./revocation-reader.ts";
+import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./store-call.ts";
+
+// Runs in a thread of its own: what SQLite does, and how long the disk takes over it, holds up no Check.
+
+function open({ dataDir, recordRetentionSeconds }: ThreadOptions): ThreadStores {
+  const database = openDatabase(dataDir);
+  const { revocations: _, ...keys } = createKeyStore(database, { recordRetentionSeconds });
+  return {
+    keys,
+    revocations: createRevocationReader(database.sqlite),
+    audit: createAuditStore(database),
+    database,
+  };
+}
+
+function serve(answer: (message: StoreAnswer) => void): void {
+  const failed = (id: number, error: unknown) => {
+    const code = error instanceof Error && "code" in error ? { code: String(error.code) } : {};
+    answer({ id, error, ...code });
+  };
+  let stores: ThreadStores;
+  try {
+    stores = open(workerData);
+  } catch (error) {
+    failed(0, error);
+    return;
+  }
+  parentPort?.on("message", async ({ id, store, call, args }: StoreCall) => {
+    try {
+      const method: unknown = Reflect.get(stores[store], call);
+      if (typeof method !== "function") throw new TypeError(`the store has no ${store}.${call}`);
+      answer({ id, value: await Reflect.apply(method, stores[store], args) });
+    } catch (error) {
+      failed(id, error);
+    }
+    if (store === "database" && call === "close") parentPort?.close();
+  });
+  answer({ id: 0, value: undefined });
+}
+
+serve((message) => parentPort?.postMessage(message));

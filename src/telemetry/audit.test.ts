@@ -21,7 +21,7 @@ import { hmacOf } from "./audit-chain.ts";
 import type { AuditFile } from "./audit-file.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { createAuditLog } from "./audit-log.ts";
-import type { Verified } from "./audit-verify.ts";
+import type { ChainBeginning, Verified } from "./audit-verify.ts";
 import { createAuditVerifier } from "./audit-verify.ts";
 
 const KEY = "audit-key-audit-key-audit-key-123";
@@ -73,8 +73,12 @@ async function openLog(
   return { file, log, printed, counted };
 }
 
-function verify(paths: string | readonly string[], checkpoints: readonly ChainState[] = []): Verified {
-  const verifier = createAuditVerifier(KEY, checkpoints);
+function verify(
+  paths: string | readonly string[],
+  checkpoints: readonly ChainState[] = [],
+  from: readonly ChainBeginning[] = [],
+): Verified {
+  const verifier = createAuditVerifier(KEY, checkpoints, from);
   for (const path of [paths].flat()) {
     const texts = readFileSync(path, "utf8").split("\n");
     const ended = texts.at(-1) === "";
@@ -186,14 +190,36 @@ describe("someone without the key is found out", () => {
     expect(verify(two)).toMatchObject({ ok: false, line: 2 });
   });
 
-  test("a tail or a whole chain that is cut off shows against a checkpoint; the beginning may be put away", async () => {
+  test("a beginning that is not there is told, unless a checkpoint or the caller says where the chain begins", async () => {
+    const path = await written();
+    const { log } = await openLog(path);
+    const { instance } = log.state();
+    const all = linesOf(path);
+    const { hmac } = JSON.parse(all[1] ?? "");
+    put(path, all.slice(2));
+    const why = expect.stringContaining(`the beginning of ${instance} is missing: its lines 1 to 2 `);
+    const missing = { ok: false, file: path, line: 1, why };
+    const fine = { ok: true, chains: [{ first: 3, last: 5 }] };
+    expect(verify(path)).toEqual(missing);
+    expect(verify(path, [log.state()])).toEqual(missing);
+    expect(verify(path, [{ instance, n: 2, hmac }])).toMatchObject(fine);
+    expect(verify(path, [{ instance, n: 2, hmac: "another" }])).toEqual(missing);
+    expect(verify(path, [], [{ instance, n: 3 }])).toMatchObject(fine);
+    expect(verify(path, [], [{ instance, n: 3, prev: hmac }])).toMatchObject(fine);
+    expect(verify(path, [], [{ instance, n: 3, prev: "another" }])).toEqual(missing);
+    expect(verify(path, [], [{ instance, n: 2 }])).toEqual(missing);
+    expect(verify(path, [], [{ instance: "another", n: 3 }])).toEqual(missing);
+    put(path, []);
+    const none = { ok: false, why: expect.stringContaining("there is no audit line") };
+    expect([verify(path), verify([])]).toEqual([none, none]);
+  });
+
+  test("a tail or a whole chain that is cut off shows against a checkpoint", async () => {
     const path = await written();
     const { log } = await openLog(path);
     const checkpoint = log.state();
     expect(verify(path, [checkpoint])).toMatchObject({ ok: true });
     const all = linesOf(path);
-    put(path, all.slice(1));
-    expect(verify(path, [checkpoint])).toMatchObject({ ok: true, chains: [{ first: 2 }] });
     put(path, all.slice(0, 3));
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 3 }] });
     const why = expect.stringMatching(/^the end is cut off: \w+ had 5 lines .*, of which 3 are here$/);
@@ -328,7 +354,7 @@ describe("the chain goes on", () => {
     await log.events([event()]);
     rmSync(dirname(path), { recursive: true });
     await log.events([event()]);
-    expect(verify(path)).toMatchObject({ ok: true, chains: [{ first: 2 }] });
+    expect(verify(path, [], [{ instance: log.state().instance, n: 2 }])).toMatchObject({ ok: true });
   });
 
   test("what could not be written has no number, and nothing of it stays in the file", async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startChild } from "../../scripts/child.ts";
 import { redisBinaries } from "../../scripts/redis-binary.ts";
@@ -81,6 +81,22 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await second.stop();
     const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
     expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
+    // As a shell completes `logs/api.log*`: with what stands beside the log.
+    const all = readdirSync(dirname(file)).filter((name) => name.startsWith("api.log"));
+    expect(all.length).toBeGreaterThan(2);
+    const paths = all.map((name) => join(dirname(file), name));
+    expect(runLatchkey(["audit", "verify", ...paths], { AUDIT_KEY })).toMatchObject({ status: 0 });
+    const alone = runLatchkey(["audit", "verify", file], { AUDIT_KEY });
+    expect(alone).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the beginning of \w+ is missing/),
+    });
+    const [, from = ""] = /--from (\w+:\d+)/.exec(alone.stderr) ?? [];
+    expect(runLatchkey(["audit", "verify", file, "--from", from], { AUDIT_KEY })).toMatchObject({
+      status: 0,
+    });
+    writeFileSync(`${file}.empty`, "");
+    expect(runLatchkey(["audit", "verify", `${file}.empty`], { AUDIT_KEY })).toMatchObject({ status: 1 });
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY: newSecret() }).status).toBe(1);
     expect(runLatchkey(["audit", "verify", file]).status).toBe(2);
     await upstream.stop();

@@ -4,18 +4,21 @@ import type { ClientAddress } from "./audit-request.ts";
 import { requestFields } from "./audit-request.ts";
 import type { Closing } from "./closing.ts";
 import type { Decision } from "./core/decision.ts";
-import type { Policy } from "./core/policy.ts";
+import type { Policy, RateLimit } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
 import { lockForProcess } from "./embedded/process-lock.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { randomText } from "./random.ts";
 import type { Settings } from "./settings.ts";
+import type { AuditFields } from "./telemetry/audit-chain.ts";
 import { openAuditFile } from "./telemetry/audit-file.ts";
 import type { AuditLog } from "./telemetry/audit-log.ts";
 import { createAuditLog } from "./telemetry/audit-log.ts";
 import { printLines } from "./telemetry/audit-print.ts";
+import { createAuditRetention } from "./telemetry/audit-retention.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -26,6 +29,17 @@ const PORTION = 200;
 const WARN_EVERY_MS = 3_600_000;
 /** Whoever was warned of longest ago is forgotten first. */
 const MAX_WARNED = 10_000;
+
+/** Lines about refusals that one address may leave: so many at once, and so many a second. */
+const REFUSALS_OF_AN_ADDRESS: RateLimit = {
+  name: "audit-lines",
+  per: "address",
+  leased: false,
+  capacity: 1000,
+  refillPerSecond: 10,
+};
+/** The address heard of longest ago is forgotten first. */
+const MAX_LINED = 10_000;
 
 export interface AuditParts {
   readonly settings: Settings;
@@ -51,10 +65,11 @@ export interface Audit {
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { settings, store, log, closing, clientAddress } = parts;
-  const lines = await openLines(parts);
+  const { lines, dropFiles } = await openLines(parts);
   const write = async () => {
     await lines.flush();
     await writeEvents(lines, store);
+    await dropFiles();
   };
   // Not by the log: its level must not decide whether a cut tail can be found.
   const checkpoint = () =>
@@ -72,26 +87,44 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
   );
   const warningOf = createWarnings(() => performance.now());
+  const mayLeaveLine = createBucketStore({ maxBuckets: MAX_LINED });
+  /** Whoever is refused time after time fills no volume: what is beyond the bound of an address is counted. */
+  const refusal = (kind: "request" | "access", address: string, fields: () => AuditFields) => {
+    const demand = { bucketId: address, limit: REFUSALS_OF_AN_ADDRESS };
+    const taken = mayLeaveLine.take([demand], 1, performance.now());
+    if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
+    else lines.throttle();
+  };
   return {
     decided(decision, facts, policy) {
       if (policy.audit.requests === "off") return;
       const warning = warningOf(decision);
       if (warning === undefined && !isWanted(decision, policy.audit)) return;
-      lines.request("request", () => ({ ...requestFields(decision, facts, clientAddress), warning }));
+      const fields = () => ({ ...requestFields(decision, facts, clientAddress), warning });
+      const seen = facts.request ?? facts.unread;
+      if (decision.verdict === "allow") lines.request("request", fields);
+      else refusal("request", seen === undefined ? "" : clientAddress(seen), fields);
     },
     answered(call) {
-      if (isAccountable(call)) lines.request("access", () => accessFields(call));
+      if (!isAccountable(call)) return;
+      // What an operator has done is no stranger's: it always leaves its line.
+      if (call.status < 400) lines.request("access", () => accessFields(call));
+      else refusal("access", call.address, () => accessFields(call));
     },
   };
 }
 
 async function openLines({ settings, key, closing, metrics, worker }: AuditParts) {
-  const path = settings.AUDIT_FILE;
+  const { AUDIT_FILE: path, AUDIT_FILE_MAX: maxBytes } = settings;
   const chain = chainOf(path, worker?.index);
-  const options = { path, chain, claim: lockForProcess, key, nowMs: Date.now };
+  let dropDue = true;
+  const rotated = () => {
+    dropDue = true;
+  };
+  const options = { path, chain, claim: lockForProcess, key, nowMs: Date.now, maxBytes, rotated };
   const file = path === "off" ? undefined : await openAuditFile(options);
   if (file !== undefined) closing.later("the audit file", file.close);
-  return createAuditLog({
+  const lines = createAuditLog({
     key,
     file,
     print: printLines,
@@ -99,7 +132,33 @@ async function openLines({ settings, key, closing, metrics, worker }: AuditParts
     nowMs: Date.now,
     observe: metrics.auditLines,
     dropped: metrics.auditDropped,
+    throttled: metrics.auditThrottled,
   });
+  // Of several workers that write one file, one drops what is too much.
+  if (file === undefined || (worker?.index ?? 1) !== 1) return { lines, dropFiles: async () => undefined };
+  const retention = createAuditRetention({
+    file,
+    log: lines,
+    key,
+    maxFiles: settings.AUDIT_FILES,
+    maxAgainBytes: maxBytes / 2,
+    maxAgeMs: settings.AUDIT_RETENTION * 1000,
+    nowMs: Date.now,
+  });
+  const dropFiles = async () => {
+    if (!dropDue) return;
+    dropDue = false;
+    await retention();
+  };
+  closing.later(
+    "looking for old audit files",
+    everyTurn(
+      SWEEP_EVERY_MS,
+      async () => rotated(),
+      () => undefined,
+    ),
+  );
+  return { lines, dropFiles };
 }
 
 function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {

@@ -88,6 +88,17 @@ export const count = (max: number) =>
     .regex(/^\d{1,7}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.int().max(max));
+const UNITS: Readonly<Record<string, number>> = { KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+
+/** A size such as `100MB`, in bytes: units are of 1,024. */
+export const size = (min: number) =>
+  z.string().transform((text, context) => {
+    const [, number, unit = ""] = /^(\d{1,12})(KB|MB|GB)?$/.exec(text) ?? [];
+    const bytes = Number(number) * (UNITS[unit] ?? 1);
+    if (Number.isSafeInteger(bytes) && bytes >= min) return bytes;
+    context.addIssue(`must be a size such as 100MB, at least ${min} bytes`);
+    return z.NEVER;
+  });
 /** Processes that share a machine's work. */
 export const workers = count(64).refine((workers) => workers >= 1, "must be at least 1");
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");

@@ -50,7 +50,7 @@ export interface SealedLine extends ChainState {
 }
 
 /** The kind of the line that says which files were dropped. */
-export const DROPPED_KIND = "dropped";
+export const DROPPED_KIND = "dropped" as const;
 
 const droppedChains = z.array(z.object({ instance: z.string(), n: z.int(), hmac: z.string() }));
 

@@ -21,6 +21,7 @@ import { hmacOf } from "./audit-chain.ts";
 import type { AuditFile } from "./audit-file.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { createAuditLog } from "./audit-log.ts";
+import { createAuditRetention } from "./audit-retention.ts";
 import type { ChainBeginning, Verified } from "./audit-verify.ts";
 import { createAuditVerifier } from "./audit-verify.ts";
 
@@ -52,11 +53,11 @@ async function openLog(
   path: string,
   options: { readonly maxBytes?: number; readonly key?: string; readonly chain?: string } = {},
 ) {
-  const { key = KEY, ...more } = options;
-  const file = await openAuditFile({ path, claim: lockForProcess, key, nowMs: Date.now, ...more });
+  const { key = KEY, maxBytes = 100_000_000, ...more } = options;
+  const file = await openAuditFile({ path, claim: lockForProcess, key, nowMs: Date.now, maxBytes, ...more });
   opened.push(file);
   const printed: string[] = [];
-  const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0 };
+  const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0, droppedFiles: 0 };
   const log = createAuditLog({
     key,
     file,
@@ -64,11 +65,12 @@ async function openLog(
     newRandom: () => `chain${made++}`,
     nowMs: () => 0,
     observe: (kind, lines) => {
-      counted[kind] += lines;
+      counted[kind === "dropped" ? "droppedFiles" : kind] += lines;
     },
     dropped: (lines) => {
       counted.dropped += lines;
     },
+    throttled: () => undefined,
   });
   return { file, log, printed, counted };
 }
@@ -373,6 +375,83 @@ describe("the chain goes on", () => {
     expect(verify([path, `${path}.1`])).toMatchObject({ ok: true, chains: [{ last: 3 }] });
     expect(JSON.parse(linesOf(path)[0] ?? "")).toMatchObject({ kind: "gap", lines: 1 });
     await file.close();
+  });
+});
+
+describe("files are bounded", () => {
+  const MAX_BYTES = 20_000;
+  const DAY_MS = 86_400_000;
+  const filesOf = (path: string) =>
+    readdirSync(dirname(path))
+      .filter((name) => /^api\.log(\.\d{4}-.*)?$/.test(name))
+      .map((name) => join(dirname(path), name))
+      .filter((name) => linesOf(name).length > 0);
+  const all = (path: string): { kind: string; event_id?: string; again?: true }[] =>
+    filesOf(path).flatMap((name) => linesOf(name).map((line) => JSON.parse(line)));
+  const open = async (path: string, maxFiles: number, nowMs = Date.now) => {
+    const { log, file, counted } = await openLog(path, { maxBytes: MAX_BYTES });
+    const bounds = { maxFiles, maxAgainBytes: MAX_BYTES / 2, maxAgeMs: 90 * DAY_MS };
+    return { log, file, counted, drop: createAuditRetention({ file, log, key: KEY, ...bounds, nowMs }) };
+  };
+  const now = () => event({ atMs: Date.now() });
+
+  test("by number: lines about requests go, those about keys stay, and what is left verifies", async () => {
+    const path = newPath();
+    const { log, drop, file, counted } = await open(path, 3);
+    const events = [now(), now()];
+    await log.events(events);
+    for (let round = 0; round < 60; round++) {
+      for (let at = 0; at < 10; at++) log.request("request", () => ({ path: "/x".repeat(50) }));
+      await log.flush();
+      await drop();
+      expect(filesOf(path).length).toBeLessThanOrEqual(3);
+    }
+    const left = all(path);
+    expect(left.length).toBeLessThan(250);
+    expect(counted.droppedFiles).toBeGreaterThan(5);
+    for (const { eventId } of events)
+      expect(left.filter(({ event_id }) => event_id === eventId)).toMatchObject([
+        { kind: "lifecycle", again: true },
+      ]);
+    expect(verify(filesOf(path))).toMatchObject({ ok: true, lines: left.length });
+    // No other file can go unnoticed.
+    const [oldest = "", ...younger] = filesOf(path).filter((name) => name !== path);
+    expect(verify([...younger, path])).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    put(oldest, linesOf(oldest).slice(1));
+    expect(verify(filesOf(path))).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    await file.close();
+  });
+
+  test("though all lines are about keys: the newest stay", async () => {
+    const path = newPath();
+    const { log, drop, file } = await open(path, 3);
+    const events = Array.from({ length: 1000 }, now);
+    for (let at = 0; at < events.length; at += 10) {
+      await log.events(events.slice(at, at + 10));
+      await drop();
+      expect(filesOf(path).length).toBeLessThanOrEqual(4);
+    }
+    expect(all(path).filter(({ event_id }) => event_id === events.at(-1)?.eventId)).toHaveLength(1);
+    expect(verify(filesOf(path))).toMatchObject({ ok: true });
+    await file.close();
+  });
+
+  test("by age, and a chain that has ended with them is told as dropped", async () => {
+    const path = newPath();
+    const first = await open(path, 100);
+    const other = await openLog(path, { chain: `${path}.2` });
+    await other.log.events([now()]);
+    await other.file.close();
+    while (filesOf(path).length < 3) await first.log.events(Array.from({ length: 50 }, now));
+    await first.drop();
+    expect(filesOf(path)).toHaveLength(3);
+    await first.file.close();
+    const later = await open(path, 100, () => Date.now() + 91 * DAY_MS);
+    await later.drop();
+    expect(filesOf(path)).toEqual([path]);
+    expect(all(path).some(({ again }) => again)).toBe(false);
+    expect(verify(path, [other.log.state()])).toMatchObject({ ok: true });
+    await later.file.close();
   });
 });
 

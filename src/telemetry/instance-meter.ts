@@ -2,8 +2,9 @@ import type { Instruments } from "./instruments.ts";
 
 /** What an instance tells of its audit log and of what it was given: policy and keys. */
 export interface InstanceMeter {
-  auditLines(kind: "lifecycle" | "request" | "access" | "gap", lines: number): void;
+  auditLines(kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number): void;
   auditDropped(lines: number): void;
+  auditThrottled(lines: number): void;
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
@@ -17,10 +18,11 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   const { auditLines, auditDropped, policyReloads, keysReloads, signingKeyInfo } = instruments;
   for (const reloads of [policyReloads, keysReloads])
     for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
-  for (const kind of ["lifecycle", "request", "access", "gap"]) auditLines.inc({ kind }, 0);
+  for (const kind of ["lifecycle", "request", "access", "gap", "dropped"]) auditLines.inc({ kind }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
     auditDropped: (lines) => auditDropped.inc(lines),
+    auditThrottled: (lines) => instruments.auditThrottled.inc(lines),
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),

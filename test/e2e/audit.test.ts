@@ -357,3 +357,38 @@ test("the deployment guide's own monitoring lines work, as docs/migration.md has
   await latchkey.stop();
   await redis.stop();
 });
+
+test("a stranger's refusals fill no volume, and what happened to keys outlives them", async () => {
+  const bounds = { AUDIT_FILE_MAX: "64KB", AUDIT_FILES: "2" };
+  const latchkey = await startLatchkey({ ...SECRETS, ...bounds });
+  const file = join(latchkey.cwd, "logs/api.log");
+  const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
+  const { key_id } = await client.register({ name: "kept", key_type: "basic" });
+  const files = () =>
+    readdirSync(dirname(file))
+      .filter((name) => name.startsWith("api.log") && !/chain|lock/.test(name))
+      .map((name) => join(dirname(file), name));
+  const text = () => files().map((name) => readFileSync(name, "utf8"));
+  const metric = async (name: string) => {
+    const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
+    return Number(
+      metrics
+        .split("\n")
+        .find((line) => line.startsWith(`latchkey_${name} `))
+        ?.split(" ")[1],
+    );
+  };
+  await expect.poll(() => text().join("")).toContain(key_id);
+  const refused = () =>
+    fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
+      (answer) => answer.arrayBuffer(),
+    );
+  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, refused));
+  expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
+  await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
+  await latchkey.stop();
+  expect(files().length).toBeLessThanOrEqual(3);
+  expect(text().join("").length).toBeLessThan(3 * 1.5 * 64 * 1024);
+  expect(text().join("")).toContain(key_id);
+  expect(runLatchkey(["audit", "verify", ...files()], { AUDIT_KEY })).toMatchObject({ status: 0 });
+});

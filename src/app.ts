@@ -38,6 +38,7 @@ import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import type { Output } from "./telemetry/output.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 import { openTraces } from "./traces.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -53,6 +54,8 @@ export interface AppOptions {
   readonly signingKeys: SigningKeys | undefined;
   readonly version: string;
   readonly log: Log;
+  /** Where the log goes, and audit lines. */
+  readonly output: Output;
   readonly closing: Closing;
   /** Where this is one of several processes: its number, from 1, and what tells of it instead of a door. */
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
@@ -131,9 +134,10 @@ interface Later {
   fleet?: Fleet;
 }
 
-function openMetrics({ version }: AppOptions, later: Later): Metrics {
+function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
   return createMetrics({
     version,
+    outputDropped: output.dropped,
     phase: () => later.legacy?.migration.state().phase ?? "silent",
     nowMs: Date.now,
     stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,

@@ -17,10 +17,10 @@ import type { AuditFields } from "./telemetry/audit-chain.ts";
 import { openAuditFile } from "./telemetry/audit-file.ts";
 import type { AuditLog } from "./telemetry/audit-log.ts";
 import { createAuditLog } from "./telemetry/audit-log.ts";
-import { printLines } from "./telemetry/audit-print.ts";
 import { createAuditRetention } from "./telemetry/audit-retention.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import type { Output } from "./telemetry/output.ts";
 
 const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
@@ -48,6 +48,8 @@ export interface AuditParts {
   readonly log: Log;
   readonly closing: Closing;
   readonly metrics: Metrics;
+  /** Where lines go beside AUDIT_FILE. */
+  readonly output: Output;
   /** Which of several processes this is. */
   readonly worker?: { readonly index: number };
   /** As far as trusted hops tell. */
@@ -64,7 +66,7 @@ export interface Audit {
 
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
-  const { settings, store, log, closing, clientAddress } = parts;
+  const { settings, store, log, closing, clientAddress, output } = parts;
   const { lines, dropFiles } = await openLines(parts);
   const write = async () => {
     await lines.flush();
@@ -72,8 +74,8 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     await dropFiles();
   };
   // Not by the log: its level must not decide whether a cut tail can be found.
-  const checkpoint = () =>
-    printLines([`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}`]);
+  const checkpoint = async () =>
+    output.write(`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}\n`);
   closing.later("the last audit checkpoint", checkpoint);
   closing.later("what waits for the audit log", write);
   closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
@@ -114,7 +116,7 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   };
 }
 
-async function openLines({ settings, key, closing, metrics, worker }: AuditParts) {
+async function openLines({ settings, key, closing, metrics, worker, output }: AuditParts) {
   const { AUDIT_FILE: path, AUDIT_FILE_MAX: maxBytes } = settings;
   const chain = chainOf(path, worker?.index);
   let dropDue = true;
@@ -127,7 +129,7 @@ async function openLines({ settings, key, closing, metrics, worker }: AuditParts
   const lines = createAuditLog({
     key,
     file,
-    print: printLines,
+    output,
     newRandom: randomText,
     nowMs: Date.now,
     observe: metrics.auditLines,

@@ -8,6 +8,7 @@ import { openPolicy } from "../policy-in-force.ts";
 import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
 import { createLog } from "../telemetry/log.ts";
+import { createOutput } from "../telemetry/output.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
 import { joinSupervisor } from "../workers/worker.ts";
@@ -36,19 +37,38 @@ async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
   const signing = await openSigningKeys(config.settings);
   if (!signing.ok) return refuseToStart(io, "signing keys", signing.problems);
   const worker = Number(io.environment[WORKER_VARIABLE] || 0);
+  const output = createOutput(STDOUT);
   const log = createLog({
     ...(worker > 0 && { base: { worker } }),
     level: config.settings.LOG_LEVEL,
+    // That Node has it as a stream also keeps a pipe from holding up whoever writes to it.
     terminal: process.stdout.isTTY,
     secrets: secretTexts(config.settings),
-    write: (text) => process.stdout.write(text),
+    write: output.write,
   });
-  const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log, hangUps };
-  if (worker > 0) return runWorker(given, worker);
-  return config.settings.WORKERS > 1
-    ? serveByWorkers(config.settings, log, hangUps)
-    : run(given, catchSignals());
+  // Node's own warnings go there: its reader may have gone.
+  process.stderr.on("error", () => undefined);
+  const given = {
+    settings: config.settings,
+    policy: policy.policy,
+    signingKeys: signing.keys,
+    log,
+    output,
+    hangUps,
+  };
+  try {
+    if (worker > 0) return await runWorker(given, worker);
+    return await (config.settings.WORKERS > 1
+      ? serveByWorkers(config.settings, log, hangUps)
+      : run(given, catchSignals()));
+  } finally {
+    await output.close(LAST_LINES_WITHIN_MS);
+  }
 }
+
+const STDOUT = 1;
+/** A reader of the output that stands still does not keep a process that has ended its work. */
+const LAST_LINES_WITHIN_MS = 1000;
 
 interface Given extends Omit<AppOptions, "version" | "closing"> {
   readonly hangUps: HangUps;
@@ -71,9 +91,12 @@ async function runWorker(given: Given, index: number): Promise<number> {
 }
 
 async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
-  const { settings, policy, signingKeys, log, hangUps } = given;
+  const { settings, policy, signingKeys, log, output, hangUps } = given;
   const closing = createClosing();
-  const onCrash = (error: unknown) => log.fatal({ err: error }, FAULTS.crash);
+  const onCrash = (error: unknown) => {
+    log.fatal({ err: error }, FAULTS.crash);
+    output.flushNow();
+  };
   process.on("uncaughtExceptionMonitor", onCrash);
   try {
     const app = await startApp({ ...given, version: VERSION, closing });

@@ -3,9 +3,15 @@ import type { AuditEvent } from "../core/audit-event.ts";
 import type { AuditFields, ChainState } from "./audit-chain.ts";
 import { createAuditChain, DROPPED_KIND } from "./audit-chain.ts";
 import type { AuditFile } from "./audit-file.ts";
+import type { Output } from "./output.ts";
 
 /** Lines about requests that wait at most; a decision never waits for one. */
 const MAX_WAITING = 10_000;
+/** Where there is no file, the output has to take some lines, which usually are one piece of a pipe, within this. */
+const DELIVERED_AT_ONCE = 8;
+const DELIVERED_WITHIN_MS = 2000;
+/** Lines that the output did not take are told at most so often: that line may not be taken either. */
+const OUTPUT_GAP_EVERY_MS = 60_000;
 /** Lines that are written in one piece: what becomes of them, down to their bytes, holds up no Check. */
 const WRITTEN_AT_ONCE = 500;
 /** Lines sealed before Checks get their turn again: a fraction of a millisecond. */
@@ -15,8 +21,8 @@ export interface AuditLogOptions {
   readonly key: string;
   /** Undefined: lines go to the output alone. */
   readonly file: AuditFile | undefined;
-  /** Lines for whoever collects the output. */
-  readonly print: (lines: readonly string[]) => Promise<void>;
+  /** Where lines go beside the file, or alone: then they have been written when it has taken them. */
+  readonly output: Pick<Output, "write" | "deliver" | "dropped">;
   readonly newRandom: () => string;
   readonly nowMs: () => number;
   readonly observe: (kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number) => void;
@@ -50,18 +56,11 @@ interface Waiting {
 export function createAuditLog(options: AuditLogOptions): AuditLog {
   const { nowMs, observe } = options;
   const { state, write } = createWriter(options);
+  const gaps = createGaps(options, write);
   let waiting: Waiting[] = [];
-  let lost = 0;
   const drop = (lines: number) => {
-    lost += lines;
+    gaps.lost(lines);
     options.dropped(lines);
-  };
-  const writeGap = async () => {
-    if (lost === 0) return;
-    const gap = lost;
-    await write([timed(nowMs(), "gap", { lines: gap })]);
-    lost -= gap;
-    observe("gap", 1);
   };
   return {
     state,
@@ -74,7 +73,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
       else drop(1);
     },
     throttle() {
-      lost++;
+      gaps.lost(1);
       options.throttled(1);
     },
     async flush() {
@@ -90,7 +89,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
         }
         for (const { kind } of portion) observe(kind, 1);
       }
-      await writeGap();
+      await gaps.write();
     },
     again: write,
     async droppedTo(chains) {
@@ -100,8 +99,38 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   };
 }
 
-/** Seals lines and writes them, all of them or none. */
-function createWriter({ key, file, print, newRandom }: AuditLogOptions) {
+type Write = (lines: readonly AuditFields[]) => Promise<void>;
+
+/** The lines that say how many others are not there, or not on the output. */
+function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
+  let lost = 0;
+  let toldOfOutput = 0;
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const tell = async (fields: AuditFields) => {
+    await write([timed(nowMs(), "gap", fields)]);
+    observe("gap", 1);
+  };
+  return {
+    lost(lines: number) {
+      lost += lines;
+    },
+    async write() {
+      if (lost > 0) {
+        const lines = lost;
+        await tell({ lines });
+        lost -= lines;
+      }
+      const lines = output.dropped() - toldOfOutput;
+      if (lines === 0 || nowMs() - toldMs < OUTPUT_GAP_EVERY_MS) return;
+      await tell({ output: "stdout", lines });
+      toldOfOutput += lines;
+      toldMs = nowMs();
+    },
+  };
+}
+
+/** Seals lines and writes them, all of them or none; without a file as many as the output takes. */
+function createWriter({ key, file, output, newRandom }: AuditLogOptions) {
   let written = file?.last ?? { instance: newRandom(), n: 0, hmac: "" };
   return {
     state: () => written,
@@ -109,24 +138,33 @@ function createWriter({ key, file, print, newRandom }: AuditLogOptions) {
       if (lines.length === 0) return;
       // What is not written has no number: the next line goes on where the log ends.
       const chain = createAuditChain(key, written);
-      const sealed = await sealAll(lines, chain.seal);
-      await file?.append(sealed, chain.state());
-      // Where there is a file, that is the log; a reader of the output that has gone changes nothing.
-      await print(sealed).catch((error: unknown) => {
-        if (file === undefined) throw error;
-      });
+      const sealed = await sealAll(lines, chain);
+      if (file === undefined) {
+        for (let from = 0; from < sealed.length; from += DELIVERED_AT_ONCE) {
+          const portion = sealed.slice(from, from + DELIVERED_AT_ONCE);
+          const text = portion.map((line) => `${line.text}\n`).join("");
+          if (!(await output.deliver(text, DELIVERED_WITHIN_MS)))
+            throw new Error("standard output does not take audit lines, and AUDIT_FILE is off");
+          written = portion.at(-1)?.state ?? written;
+        }
+        return;
+      }
+      const texts = sealed.map(({ text }) => text);
+      await file.append(texts, chain.state());
       written = chain.state();
+      // Where there is a file, that is the log: what becomes of the output changes nothing.
+      for (const text of texts) output.write(`${text}\n`);
     },
   };
 }
 
 async function sealAll(
   lines: readonly AuditFields[],
-  seal: (fields: AuditFields) => string,
-): Promise<string[]> {
-  const sealed: string[] = [];
+  chain: ReturnType<typeof createAuditChain>,
+): Promise<{ readonly text: string; readonly state: ChainState }[]> {
+  const sealed = [];
   for (const fields of lines) {
-    sealed.push(seal(fields));
+    sealed.push({ text: chain.seal(fields), state: chain.state() });
     if (sealed.length % SEALED_AT_ONCE === 0) await nextTurn();
   }
   return sealed;

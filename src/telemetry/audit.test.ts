@@ -61,7 +61,11 @@ async function openLog(
   const log = createAuditLog({
     key,
     file,
-    print: async (lines) => void printed.push(...lines),
+    output: {
+      write: (text) => void printed.push(text.trimEnd()),
+      deliver: async () => true,
+      dropped: () => 0,
+    },
     newRandom: () => `chain${made++}`,
     nowMs: () => 0,
     observe: (kind, lines) => {

@@ -1,26 +1,19 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
 import { accessFields, isAccountable } from "./audit-access.ts";
+import type { AuditLinesParts } from "./audit-lines.ts";
+import { openAuditLines } from "./audit-lines.ts";
 import type { ClientAddress } from "./audit-request.ts";
 import { requestFields } from "./audit-request.ts";
-import type { Closing } from "./closing.ts";
 import type { Decision } from "./core/decision.ts";
 import type { Policy, RateLimit } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
-import { lockForProcess } from "./embedded/process-lock.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
-import { randomText } from "./random.ts";
-import type { Settings } from "./settings.ts";
 import type { AuditFields } from "./telemetry/audit-chain.ts";
-import { openAuditFile } from "./telemetry/audit-file.ts";
 import type { AuditLog } from "./telemetry/audit-log.ts";
-import { createAuditLog } from "./telemetry/audit-log.ts";
-import { createAuditRetention } from "./telemetry/audit-retention.ts";
 import type { Log } from "./telemetry/log.ts";
-import type { Metrics } from "./telemetry/metrics.ts";
-import type { Output } from "./telemetry/output.ts";
 
 const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
@@ -41,17 +34,9 @@ const REFUSALS_OF_AN_ADDRESS: RateLimit = {
 /** The address heard of longest ago is forgotten first. */
 const MAX_LINED = 10_000;
 
-export interface AuditParts {
-  readonly settings: Settings;
-  readonly key: string;
+export interface AuditParts extends AuditLinesParts {
   readonly store: AuditStore;
   readonly log: Log;
-  readonly closing: Closing;
-  readonly metrics: Metrics;
-  /** Where lines go beside AUDIT_FILE. */
-  readonly output: Output;
-  /** Which of several processes this is. */
-  readonly worker?: { readonly index: number };
   /** As far as trusted hops tell. */
   readonly clientAddress: ClientAddress;
 }
@@ -67,7 +52,7 @@ export interface Audit {
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { settings, store, log, closing, clientAddress, output } = parts;
-  const { lines, dropFiles } = await openLines(parts);
+  const { log: lines, dropFiles } = await openAuditLines(parts);
   const write = async () => {
     await lines.flush();
     await writeEvents(lines, store);
@@ -116,53 +101,6 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   };
 }
 
-async function openLines({ settings, key, closing, metrics, worker, output }: AuditParts) {
-  const { AUDIT_FILE: path, AUDIT_FILE_MAX: maxBytes } = settings;
-  const chain = chainOf(path, worker?.index);
-  let dropDue = true;
-  const rotated = () => {
-    dropDue = true;
-  };
-  const options = { path, chain, claim: lockForProcess, key, nowMs: Date.now, maxBytes, rotated };
-  const file = path === "off" ? undefined : await openAuditFile(options);
-  if (file !== undefined) closing.later("the audit file", file.close);
-  const lines = createAuditLog({
-    key,
-    file,
-    output,
-    newRandom: randomText,
-    nowMs: Date.now,
-    observe: metrics.auditLines,
-    dropped: metrics.auditDropped,
-    throttled: metrics.auditThrottled,
-  });
-  // Of several workers that write one file, one drops what is too much.
-  if (file === undefined || (worker?.index ?? 1) !== 1) return { lines, dropFiles: async () => undefined };
-  const retention = createAuditRetention({
-    file,
-    log: lines,
-    key,
-    maxFiles: settings.AUDIT_FILES,
-    maxAgainBytes: maxBytes / 2,
-    maxAgeMs: settings.AUDIT_RETENTION * 1000,
-    nowMs: Date.now,
-  });
-  const dropFiles = async () => {
-    if (!dropDue) return;
-    dropDue = false;
-    await retention();
-  };
-  closing.later(
-    "looking for old audit files",
-    everyTurn(
-      SWEEP_EVERY_MS,
-      async () => rotated(),
-      () => undefined,
-    ),
-  );
-  return { lines, dropFiles };
-}
-
 function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {
   return (requests === "all" || verdict === "deny") && (sample === 1 || Math.random() < sample);
 }
@@ -180,11 +118,6 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
     if (warned.size > MAX_WARNED) warned.delete(warned.keys().next().value ?? "");
     return "legacy_key_deprecated";
   };
-}
-
-/** Each of several workers that write one file has a chain of its own. */
-function chainOf(path: string, worker = 1): string {
-  return worker === 1 ? path : `${path}.worker-${worker}`;
 }
 
 /** Events are done when they are in the log: a crash in between writes them twice, under one event id. */

@@ -96,7 +96,7 @@ export const SETTINGS = {
     schema: secret,
   },
   AUDIT_FILE: {
-    meaning: "where audit lines are written beside stdout, or `off`",
+    meaning: "where audit lines are written beside stdout: a regular file; or `off`",
     default: "logs/api.log",
     schema: word,
   },

@@ -10,6 +10,7 @@ import { openThreadedStore } from "./embedded/threaded-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
+import { makeFolder } from "./folders.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
@@ -93,6 +94,7 @@ export function openStores(options: StoresOptions): Promise<Stores> {
 
 async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
   const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
+  makeDataFolder(dataDir);
   const store = await openThreadedStore({ dataDir, recordRetentionSeconds });
   closing.later("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
@@ -112,6 +114,14 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
   };
+}
+
+function makeDataFolder(dataDir: string): void {
+  try {
+    makeFolder(dataDir, 0o700);
+  } catch (error) {
+    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 async function openRedis(options: StoresOptions): Promise<Stores> {

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { ownFile } from "./own-file.ts";
 
 /** Each entry brings the schema from its index to the next version; what has been released never changes. */
 const MIGRATIONS: readonly string[] = [
@@ -56,7 +57,9 @@ export interface Database {
  */
 export function openDatabase(dataDir: string): Database {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const sqlite = new DatabaseSync(join(dataDir, "latchkey.db"), { timeout: 0 });
+  const path = join(dataDir, "latchkey.db");
+  ownFile(path);
+  const sqlite = new DatabaseSync(path, { timeout: 0 });
   try {
     prepare(sqlite, dataDir);
   } catch (error) {

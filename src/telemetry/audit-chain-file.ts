@@ -25,7 +25,7 @@ export async function openChainState(path: string, name: string, key: string): P
   return {
     last: remembered.success ? await newestLine(path, key, remembered.data) : undefined,
     async remember(state, bytes) {
-      const file = await open(`${statePath}.new`, "w", 0o640);
+      const file = await open(`${statePath}.new`, "w", 0o600);
       try {
         await file.writeFile(JSON.stringify({ ...state, bytes }));
         await file.datasync();

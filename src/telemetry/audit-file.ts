@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, rename, stat } from "node:fs/promises";
+import { open, readdir, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChainState } from "./audit-chain.ts";
@@ -41,21 +41,26 @@ export interface AuditFileOptions {
   readonly nowMs: () => number;
   /** Beyond this a file is put aside under the time of its end. */
   readonly maxBytes: number;
+  /** Makes the folder of the file, where it is missing. */
+  readonly makeFolder: (path: string) => void;
   /** Hears that a file was put aside. */
   readonly rotated?: () => void;
 }
 
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
   const { path, chain: name = path, key, nowMs, maxBytes } = options;
-  await mkdir(dirname(path), { recursive: true });
+  options.makeFolder(dirname(path));
   const claim = options.claim(`${name}.lock`);
-  let handle = await openFile(path);
+  let handle = await openFile(path, FILE_MODE);
   if (claim !== undefined) await cutHalfLine(handle);
   const chain = claim && (await openChainState(path, name, key));
   return {
     last: chain?.last,
     async append(lines, state) {
-      if (await isElsewhere(handle, path)) handle = await reopened(handle, path);
+      if (await isElsewhere(handle, path)) {
+        options.makeFolder(dirname(path));
+        handle = await reopened(handle, path);
+      }
       const { size } = await handle.stat();
       // Half a line of another process that has crashed must not become the beginning of ours.
       const lead = (await endsWithLine(handle, size)) ? "" : "\n";
@@ -101,13 +106,18 @@ async function filesAside(path: string): Promise<readonly AsideFile[]> {
   return files.sort((a, b) => a.writtenMs - b.writtenMs || (a.path < b.path ? -1 : 1));
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  await mkdir(dirname(path), { recursive: true });
-  return open(path, "a+", 0o640);
+/** Whoever else shall read the log is let in by a `chmod`, which later files follow. */
+const FILE_MODE = 0o600;
+
+async function openFile(path: string, mode: number): Promise<FileHandle> {
+  const isNew = (await stat(path).catch(() => undefined)) === undefined;
+  const handle = await open(path, "a+", mode);
+  if (isNew) await handle.chmod(mode);
+  return handle;
 }
 
 async function reopened(handle: FileHandle, path: string): Promise<FileHandle> {
-  const opened = await openFile(path);
+  const opened = await openFile(path, (await handle.stat()).mode & 0o777);
   await handle.close();
   return opened;
 }

@@ -33,6 +33,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 let made = 0;
+const makeFolder = (path: string) => void mkdirSync(path, { recursive: true });
 
 function newPath(): string {
   return join(folder, `${made++}`, "api.log");
@@ -54,7 +55,15 @@ async function openLog(
   options: { readonly maxBytes?: number; readonly key?: string; readonly chain?: string } = {},
 ) {
   const { key = KEY, maxBytes = 100_000_000, ...more } = options;
-  const file = await openAuditFile({ path, claim: lockForProcess, key, nowMs: Date.now, maxBytes, ...more });
+  const file = await openAuditFile({
+    path,
+    claim: lockForProcess,
+    key,
+    nowMs: Date.now,
+    maxBytes,
+    makeFolder,
+    ...more,
+  });
   opened.push(file);
   const printed: string[] = [];
   const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0, droppedFiles: 0 };

@@ -53,6 +53,7 @@ export interface AppOptions {
   /** Undefined: the settings name none, and one is made. */
   readonly signingKeys: SigningKeys | undefined;
   readonly version: string;
+  readonly acceptEmptyRegistry?: boolean;
   readonly log: Log;
   /** Where the log goes, and audit lines. */
   readonly output: Output;
@@ -99,6 +100,7 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     audit: stores.audit,
     answered: answeredBy(audit, traces),
     fleet: stores.fleet,
+    ...(stores.isInPlace !== undefined && { isInPlace: stores.isInPlace }),
     signingKeys,
     ops,
   });

@@ -31,6 +31,7 @@ import type { StoreMeter } from "./telemetry/store-meter.ts";
 const MAX_BUCKETS = 1_000_000;
 
 const BEAT_EVERY_MS = 1000;
+const PLACE_EVERY_MS = 400;
 const GIVE_BACK_EVERY_MS = 50;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
@@ -51,6 +52,8 @@ export interface Stores {
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
+  /** Whether the database is in its place; absent where it is not ours. */
+  readonly isInPlace?: () => boolean;
   /** Nobody waits for the start any more: from now on each command has its own deadline. */
   started(): void;
   readonly audit: AuditStore;
@@ -85,6 +88,8 @@ export interface StoresOptions {
   readonly view: RevocationView;
   /** Hears how the store does. */
   readonly meter: StoreMeter;
+  /** Goes on with what is in DATA_DIR, though the registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: boolean;
 }
 
 /** Opens the stores that `STORE` names. Rejects when they cannot be had. */
@@ -92,10 +97,11 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
+async function openEmbedded(options: StoresOptions): Promise<Stores> {
+  const { settings, closing, view, meter, acceptEmptyRegistry = false } = options;
   const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
   makeDataFolder(dataDir);
-  const store = await openThreadedStore({ dataDir, recordRetentionSeconds });
+  const store = await openThreadedStore({ dataDir, recordRetentionSeconds, acceptEmptyRegistry });
   closing.later("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
@@ -107,6 +113,7 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
   for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
   return {
     keys,
+    isInPlace: watchPlace(store.checkPlace, options),
     started: () => undefined,
     fleet: ALONE,
     audit: observed(store.audit, observe),
@@ -114,6 +121,26 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
   };
+}
+
+/** Looks whether the database is still where the next start looks for it. */
+function watchPlace(checkPlace: () => Promise<void>, { log, closing, meter }: StoresOptions): () => boolean {
+  let inPlace = true;
+  const look = async () => {
+    try {
+      await checkPlace();
+      inPlace = true;
+    } catch (error) {
+      inPlace = false;
+      meter.up(false);
+      throw error;
+    }
+  };
+  closing.later(
+    "the look at the store's place",
+    everyTurn(PLACE_EVERY_MS, ...sayingOnce(look, log, OUTAGES.place)),
+  );
+  return () => inPlace;
 }
 
 function makeDataFolder(dataDir: string): void {

@@ -19,17 +19,22 @@ import { serveByWorkers, WORKER_VARIABLE } from "./serve-workers.ts";
 import type { Signals } from "./signals.ts";
 import { catchOrders, catchSignals, waitSeconds } from "./signals.ts";
 
+export interface ServeOptions {
+  /** Goes on with what is in DATA_DIR, though the registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: true;
+}
+
 /** Runs an instance until a signal ends it. Resolves with the exit code. */
-export async function serve(io: Io): Promise<number> {
+export async function serve(io: Io, options: ServeOptions = {}): Promise<number> {
   const hangUps = catchHangUps();
   try {
-    return await serveWith(io, hangUps);
+    return await serveWith(io, hangUps, options);
   } finally {
     hangUps.release();
   }
 }
 
-async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
+async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promise<number> {
   const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
@@ -55,6 +60,7 @@ async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
     log,
     output,
     hangUps,
+    ...options,
   };
   try {
     if (worker > 0) return await runWorker(given, worker);

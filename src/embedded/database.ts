@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { ownFile } from "./own-file.ts";
+import { findRegistry, takePlace } from "./registry-place.ts";
 
 /** Each entry brings the schema from its index to the next version; what has been released never changes. */
 const MIGRATIONS: readonly string[] = [
@@ -48,25 +49,48 @@ const MIGRATIONS: readonly string[] = [
 
 export interface Database {
   readonly sqlite: DatabaseSync;
+  /** Throws when another file, or none, is in the place of the database: what is written then would be lost. */
+  checkPlace(): void;
   close(): void;
+}
+
+export interface DatabaseOptions {
+  /** Goes on with what is there, though a registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: boolean;
 }
 
 /**
  * Opens the database of `DATA_DIR`, makes the folder when it is missing, and brings the schema up to date.
- * It is locked for this process: throws when another one has it open, or when a newer Latchkey has written it.
+ * It is locked for this process: throws when another one has it open, when a newer Latchkey has written it, or
+ * {@link RegistryLost} when the folder had another registry before.
  */
-export function openDatabase(dataDir: string): Database {
+export function openDatabase(
+  dataDir: string,
+  { acceptEmptyRegistry = false }: DatabaseOptions = {},
+): Database {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const found = acceptEmptyRegistry ? undefined : findRegistry(dataDir);
   const path = join(dataDir, "latchkey.db");
   ownFile(path);
   const sqlite = new DatabaseSync(path, { timeout: 0 });
   try {
     prepare(sqlite, dataDir);
+    const place = takePlace(sqlite, dataDir, found);
+    return {
+      sqlite,
+      checkPlace: place.check,
+      close() {
+        try {
+          place.leave();
+        } finally {
+          sqlite.close();
+        }
+      },
+    };
   } catch (error) {
     sqlite.close();
     throw error;
   }
-  return { sqlite, close: () => sqlite.close() };
 }
 
 function prepare(sqlite: DatabaseSync, dataDir: string): void {

@@ -7,7 +7,7 @@ export interface ThreadStores {
   readonly keys: Omit<KeyStore, "revocations">;
   readonly revocations: RevocationReader;
   readonly audit: AuditStore;
-  readonly database: Pick<Database, "close">;
+  readonly database: Pick<Database, "close" | "checkPlace">;
 }
 
 /** What the thread is started with. */
@@ -15,6 +15,8 @@ export interface ThreadOptions {
   readonly dataDir: string;
   /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
   readonly recordRetentionSeconds: number;
+  /** Goes on with what is there, though a registry that was there before is lost. */
+  readonly acceptEmptyRegistry: boolean;
 }
 
 /** One call: its answer bears its number. */

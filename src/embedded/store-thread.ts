@@ -7,8 +7,11 @@ import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./stor
 
 // Runs in a thread of its own: what SQLite does, and how long the disk takes over it, holds up no Check.
 
-function open({ dataDir, recordRetentionSeconds }: ThreadOptions): ThreadStores {
-  const database = openDatabase(dataDir);
+/** What would be lost where the database is no longer in its place. */
+const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep", "done"]);
+
+function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOptions): ThreadStores {
+  const database = openDatabase(dataDir, { acceptEmptyRegistry });
   const { revocations: _, ...keys } = createKeyStore(database, { recordRetentionSeconds });
   return {
     keys,
@@ -34,6 +37,7 @@ function serve(answer: (message: StoreAnswer) => void): void {
     try {
       const method: unknown = Reflect.get(stores[store], call);
       if (typeof method !== "function") throw new TypeError(`the store has no ${store}.${call}`);
+      if (WRITES.has(call)) stores.database.checkPlace();
       answer({ id, value: await Reflect.apply(method, stores[store], args) });
     } catch (error) {
       failed(id, error);

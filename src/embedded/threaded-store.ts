@@ -7,6 +7,8 @@ import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./stor
 export interface ThreadedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
+  /** Rejects when another file, or none, is in the place of the database. */
+  checkPlace(): Promise<void>;
   /** Does what has been asked for, then closes the database. */
   close(): Promise<void>;
 }
@@ -29,6 +31,9 @@ export async function openThreadedStore(options: ThreadOptions): Promise<Threade
       revocations: (nowSeconds) => allRevocations(reader, nowSeconds),
     },
     audit: callsOf(ask, "audit", ["claim", "done", "read", "sweep"]),
+    async checkPlace() {
+      await ask("database", "checkPlace", []);
+    },
     async close() {
       await ask("database", "close", []);
       await thread.ended;

@@ -1,12 +1,12 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import { newSecret } from "../support/keys.ts";
+import { newSecret, registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM } from "../support/program.ts";
 
@@ -82,6 +82,40 @@ test("later files of the log have the mode that an operator has given the first 
   await expect.poll(mode, { timeout: 5000 }).toBe(0o640);
   await latchkey.stop();
 });
+
+test.each(["removed", "replaced"])(
+  "a database that is %s is noticed, takes no change, and stops the next start",
+  async (how) => {
+    const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+    const first = await startLatchkey(env);
+    const client = createClient({ url: `http://${first.http}`, token: env.ADMIN_TOKEN });
+    const [gone, kept] = [await registerKey(first.http), await registerKey(first.http)];
+    await client.keys.revoke(gone.key_id);
+    const database = join(first.dataDir, "latchkey.db");
+    const other = `${database}.other`;
+    copyFileSync(database, other);
+    rmSync(database);
+    if (how === "replaced") renameSync(other, database);
+    const readiness = async () => (await fetch(`http://${first.ops}/readyz`)).json();
+    await expect
+      .poll(readiness, { timeout: 10_000 })
+      .toMatchObject({ status: "not_ready", parts: { instance: "ready", store: "not_ready" } });
+    await expect(client.keys.revoke(kept.key_id)).rejects.toMatchObject({ status: 503 });
+    const validate = (http: string, key: string) =>
+      fetch(`http://${http}/api/auth/v2/validate`, { headers: { authorization: `Bearer ${key}` } });
+    expect((await validate(first.http, gone.api_key)).status).toBe(401);
+    expect((await validate(first.http, kept.api_key)).status).toBe(200);
+    expect(first.output()).toContain("was removed or replaced, or its thread has ended");
+    await first.stop(how === "removed" ? "SIGKILL" : "SIGTERM");
+    const again = { ...env, DATA_DIR: first.dataDir };
+    await expect(startLatchkey(again)).rejects.toThrow("its registry is lost");
+    const accepted = await startLatchkey(again, { args: ["--accept-empty-registry"] });
+    await registerKey(accepted.http);
+    await accepted.stop();
+    const third = await startLatchkey(again);
+    await third.stop();
+  },
+);
 
 test("SIGUSR1 opens no inspector", async () => {
   const latchkey = await startLatchkey();

@@ -53,9 +53,10 @@ export interface Audit {
 export async function openAudit(parts: AuditParts): Promise<Audit> {
   const { settings, store, log, closing, clientAddress, output } = parts;
   const { log: lines, dropFiles } = await openAuditLines(parts);
+  const writeEvents = createEventWriter(lines, store);
   const write = async () => {
     await lines.flush();
-    await writeEvents(lines, store);
+    await writeEvents();
     await dropFiles();
   };
   // Not by the log: its level must not decide whether a cut tail can be found.
@@ -74,14 +75,7 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
   );
   const warningOf = createWarnings(() => performance.now());
-  const mayLeaveLine = createBucketStore({ maxBuckets: MAX_LINED });
-  /** Whoever is refused time after time fills no volume: what is beyond the bound of an address is counted. */
-  const refusal = (kind: "request" | "access", address: string, fields: () => AuditFields) => {
-    const demand = { bucketId: address, limit: REFUSALS_OF_AN_ADDRESS };
-    const taken = mayLeaveLine.take([demand], 1, performance.now());
-    if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
-    else lines.throttle();
-  };
+  const refusal = createRefusals(lines);
   return {
     decided(decision, facts, policy) {
       if (policy.audit.requests === "off") return;
@@ -98,6 +92,17 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
       if (call.status < 400) lines.request("access", () => accessFields(call));
       else refusal("access", call.address, () => accessFields(call));
     },
+  };
+}
+
+/** Whoever is refused time after time fills no volume: lines beyond the bound of an address are counted. */
+function createRefusals(lines: AuditLog) {
+  const mayLeaveLine = createBucketStore({ maxBuckets: MAX_LINED });
+  return (kind: "request" | "access", address: string, fields: () => AuditFields): void => {
+    const demand = { bucketId: address, limit: REFUSALS_OF_AN_ADDRESS };
+    const taken = mayLeaveLine.take([demand], 1, performance.now());
+    if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
+    else lines.throttle();
   };
 }
 
@@ -120,12 +125,21 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
   };
 }
 
-/** Events are done when they are in the log: a crash in between writes them twice, under one event id. */
-async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
-  for (;;) {
-    const events = await store.claim(PORTION);
-    await lines.events(events.map(({ event }) => event));
-    await store.done(events.map(({ cursor }) => cursor));
-    if (events.length < PORTION) return;
-  }
+/**
+ * Events are done when they are in the log: a crash in between writes them twice, under one event id. A store that cannot
+ * be told that they are done gives them again; they are not written again.
+ */
+function createEventWriter(lines: AuditLog, store: AuditStore): () => Promise<void> {
+  const owing = new Set<string>();
+  return async () => {
+    for (;;) {
+      const events = await store.claim(PORTION);
+      const fresh = events.filter(({ cursor }) => !owing.has(cursor));
+      await lines.events(fresh.map(({ event }) => event));
+      for (const { cursor } of fresh) owing.add(cursor);
+      await store.done(events.map(({ cursor }) => cursor));
+      owing.clear();
+      if (events.length < PORTION) return;
+    }
+  };
 }

@@ -7,8 +7,8 @@ import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./stor
 
 // Runs in a thread of its own: what SQLite does, and how long the disk takes over it, holds up no Check.
 
-/** What would be lost where the database is no longer in its place. */
-const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep", "done"]);
+/** What would be lost where the database is no longer in its place. That events are in the log may be lost. */
+const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep"]);
 
 function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOptions): ThreadStores {
   const database = openDatabase(dataDir, { acceptEmptyRegistry });

@@ -129,7 +129,7 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
  * Events are done when they are in the log: a crash in between writes them twice, under one event id. A store that cannot
  * be told that they are done gives them again; they are not written again.
  */
-function createEventWriter(lines: AuditLog, store: AuditStore): () => Promise<void> {
+export function createEventWriter(lines: AuditLog, store: AuditStore): () => Promise<void> {
   const owing = new Set<string>();
   return async () => {
     for (;;) {

@@ -94,6 +94,7 @@ async function openFile({ settings, key, worker }: AuditLinesParts, rotated: () 
       claim: lockForProcess,
       key,
       nowMs: Date.now,
+      newRandom: randomText,
       maxBytes,
       makeFolder: (folder) => makeFolder(folder, FOLDER_MODE),
       rotated,

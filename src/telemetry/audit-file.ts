@@ -39,6 +39,8 @@ export interface AuditFileOptions {
   readonly claim: (path: string) => { release(): void } | undefined;
   readonly key: string;
   readonly nowMs: () => number;
+  /** Names a new chain. */
+  readonly newRandom: () => string;
   /** Beyond this a file is put aside under the time of its end. */
   readonly maxBytes: number;
   /** Makes the folder of the file, where it is missing. */
@@ -53,7 +55,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   const claim = options.claim(`${name}.lock`);
   let handle = await openFile(path, FILE_MODE);
   if (claim !== undefined) await cutHalfLine(handle);
-  const chain = claim && (await openChainState(path, name, key));
+  const chain = claim && (await openChainState(path, name, key, options.newRandom));
   return {
     last: chain?.last,
     async append(lines, state) {

@@ -33,6 +33,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 let made = 0;
+const newRandom = () => `chain${made++}`;
 const makeFolder = (path: string) => void mkdirSync(path, { recursive: true });
 
 function newPath(): string {
@@ -62,6 +63,7 @@ async function openLog(
     nowMs: Date.now,
     maxBytes,
     makeFolder,
+    newRandom,
     ...more,
   });
   opened.push(file);
@@ -75,7 +77,7 @@ async function openLog(
       deliver: async () => true,
       dropped: () => 0,
     },
-    newRandom: () => `chain${made++}`,
+    newRandom,
     nowMs: () => 0,
     observe: (kind, lines) => {
       counted[kind === "dropped" ? "droppedFiles" : kind] += lines;
@@ -309,6 +311,18 @@ describe("the chain goes on", () => {
     await second.log.events([event()]);
     const verified = verify(path);
     expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([1, 4]);
+  });
+
+  test("after a crash in which nothing but the first lines was written", async () => {
+    const path = newPath();
+    const first = await openLog(path);
+    const remembered = readFileSync(`${path}.chain`, "utf8");
+    await first.log.events([event(), event()]);
+    await first.file.close();
+    writeFileSync(`${path}.chain`, remembered);
+    const second = await openLog(path);
+    await second.log.events([event()]);
+    expect(verify(path)).toMatchObject({ ok: true, lines: 3, chains: [{ first: 1, last: 3 }] });
   });
 
   test("after a crash in mid-line: the half line is cut off, and was nobody's yet", async () => {

@@ -6,8 +6,10 @@ import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
+import type { Clock } from "./core/clock.ts";
 import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
+import { rememberReuse } from "./core/key-renewal.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm, Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
@@ -20,7 +22,9 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
-import { withIssuers } from "./issuer-parts.ts";
+import { createInstanceClock } from "./instance-clock.ts";
+import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
+import { followKeyAges } from "./key-ages.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
@@ -33,12 +37,13 @@ import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import { openSigning } from "./signing-parts.ts";
-import type { Fleet, Stores } from "./stores.ts";
+import type { Fleet, Stores, StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import type { Output } from "./telemetry/output.ts";
+import { createSampled } from "./telemetry/sampled.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 import { openTraces } from "./traces.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -72,25 +77,18 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   keepPolicyFresh(options, metrics);
   const policy = options.policy.current;
   const view = createRevocationView();
-  const stores = await openStores({
-    ...options,
-    policy,
-    view,
-    meter: metrics.store,
-    // What is heard before the V1 parts are there is read with them.
-    heard: (entry) => later.legacy?.hear(entry),
-    missed: async () => later.legacy?.resync(),
-  });
+  const clock = createInstanceClock(settings, log, metrics.clockJumped);
+  const stores = await openStoresOf(options, { policy, view, clock }, metrics, later);
   later.fleet = stores.fleet;
-  const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
+  const parts = { view, clock, metrics, ...(await openLegacy(options, stores, clock, later)) };
   const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
-  const audit = await openAuditOf(options, { deciding, stores, metrics });
-  const upkeep = startUpkeep(options, registry, metrics);
-  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
+  const audit = await openAuditOf(options, { deciding, stores, metrics, clock });
+  const upkeep = startUpkeep(options, registry, clock, metrics);
+  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock });
   const doors = await openDoors({
     ...options,
-    explain: openExplain(options, deciding, stores),
+    explain: openExplain(options, deciding, stores, clock),
     registry,
     verifier,
     check,
@@ -108,6 +106,23 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
   return doors;
 }
 
+function openStoresOf(
+  options: AppOptions,
+  parts: Pick<StoresOptions, "policy" | "view" | "clock">,
+  metrics: Metrics,
+  later: Later,
+): Promise<Stores> {
+  return openStores({
+    ...options,
+    ...parts,
+    meter: metrics.store,
+    // What is heard before the V1 parts are there is read with them.
+    heard: (entry) => later.legacy?.hear(entry),
+    missed: async () => later.legacy?.resync(),
+    phase: async (stored) => later.legacy?.stored(stored),
+  });
+}
+
 function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
   return (call) => {
     traces?.call(call);
@@ -116,18 +131,30 @@ function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredC
 }
 
 /** An explanation goes the way of a decision, and spends nothing. */
-function openExplain({ policy }: AppOptions, deciding: AuthorizePorts, { bucketAdmin }: Stores) {
+function openExplain(
+  { policy }: AppOptions,
+  deciding: AuthorizePorts,
+  { bucketAdmin }: Stores,
+  { nowMs }: Clock,
+) {
   const looking = { ...deciding, buckets: lookingOnly(bucketAdmin), failures: NOTHING_COUNTED };
-  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs: Date.now });
+  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs });
 }
 
 async function openAuditOf(
   options: AppOptions,
-  { deciding, stores, metrics }: Pick<CheckParts, "deciding" | "metrics"> & { readonly stores: Stores },
+  {
+    deciding,
+    stores,
+    metrics,
+    clock,
+  }: Pick<CheckParts, "deciding" | "metrics" | "clock"> & {
+    readonly stores: Stores;
+  },
 ): Promise<Audit> {
   const { clientAddress } = deciding;
   const key = await auditKey(options.settings, stores.secrets, options.log);
-  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics });
+  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics, clock });
 }
 
 /** What is asked for before it is there. */
@@ -146,18 +173,25 @@ function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
   });
 }
 
-async function openLegacy(options: AppOptions, stores: Stores, later: Later) {
+async function openLegacy(options: AppOptions, stores: Stores, clock: Clock, later: Later) {
   const secrets = await keyHashSecrets(options.settings, stores.secrets, options.log);
   const legacyForm = createLegacyForm(secrets, randomText);
-  const legacy = createLegacyParts(legacyForm, () => stores.keys, options.log);
+  const legacy = createLegacyParts(legacyForm, () => stores.keys, clock, options.log);
   later.legacy = legacy;
   await followPhases(options, legacy);
   return { legacy, legacyForm };
 }
 
-function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
+function startUpkeep(
+  { log, closing }: AppOptions,
+  { store, view }: Registry,
+  clock: Clock,
+  metrics: Metrics,
+): Upkeep {
   const upkeep = createUpkeep({
-    ...registry,
+    store,
+    view,
+    clock,
     counted: metrics.keys.counted,
     saying: (name, work) => sayingOnce(work, log, upkeepFails(name)),
   });
@@ -168,10 +202,11 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: 
 async function openRegistry(
   options: AppOptions,
   { keys: store, secrets, fleet }: Stores,
-  { view, metrics, legacy, legacyForm }: RegistryParts,
+  { view, clock, metrics, legacy, legacyForm }: RegistryParts,
 ) {
   const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
   await fleet.compareKids(() => signingKeys.ring().kids);
+  followKeyAges({ ...options, signingKeys, secrets, metrics, mayNote: () => !fleet.isStrange() });
   const registry: Registry = {
     store,
     migration: legacy.migration,
@@ -182,18 +217,23 @@ async function openRegistry(
     view,
     signer,
     policy: options.policy.current,
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
+    storeClock: clock,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
+    auditedReuse: rememberReuse(() => performance.now()),
   };
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
+    verify: (token, nowMs, client) =>
+      (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs, client),
+    needsStore: (token) => !hasThreeParts(token) && legacy.verifier.needsStore?.(token) === true,
   };
   return { registry, verifier, signingKeys };
 }
 
 interface RegistryParts {
   readonly view: RevocationView;
+  readonly clock: Clock;
   readonly metrics: Metrics;
   readonly legacy: LegacyParts;
   readonly legacyForm: LegacyForm;
@@ -230,20 +270,23 @@ interface CheckParts {
   readonly upkeep: Upkeep;
   readonly audit: Audit;
   readonly traces: Tracing | undefined;
+  readonly clock: Clock;
 }
 
 function joinCheck(
   { policy, log }: AppOptions,
-  { deciding, metrics, upkeep, audit, traces }: CheckParts,
+  { deciding, metrics, upkeep, audit, traces, clock }: CheckParts,
 ): Check {
+  const tellRefusal = tellingRefusals(log, metrics);
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
+      tellRefusal(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
       const { principal } = decision;
@@ -252,5 +295,10 @@ function joinCheck(
         upkeep.used(principal.keyId);
     },
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+    undecodable: createSampled(
+      () => performance.now(),
+      (unlogged, why: RangeError, decisionId: string) =>
+        log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
+    ),
   });
 }

@@ -1,4 +1,5 @@
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import { lockForProcess } from "./embedded/process-lock.ts";
 import { everyTurn } from "./every-turn.ts";
 import { makeFolder, notAFile } from "./folders.ts";
@@ -22,6 +23,7 @@ export interface AuditLinesParts {
   readonly closing: Closing;
   readonly metrics: Metrics;
   readonly output: Output;
+  readonly clock: Pick<Clock, "forgetBeforeMs">;
   /** Which of several processes this is. */
   readonly worker?: { readonly index: number };
 }
@@ -53,7 +55,7 @@ export async function openAuditLines(parts: AuditLinesParts): Promise<AuditLines
   });
   // Of several workers that write one file, one drops what is too much.
   if (file === undefined || (worker?.index ?? 1) !== 1) return { log, dropFiles: async () => undefined };
-  const drop = retentionOf(settings, { file, log, key });
+  const drop = retentionOf(parts, { file, log, key });
   closing.later(
     "looking for old audit files",
     everyTurn(LOOK_EVERY_MS, look, () => undefined),
@@ -69,7 +71,7 @@ export async function openAuditLines(parts: AuditLinesParts): Promise<AuditLines
 }
 
 function retentionOf(
-  settings: Settings,
+  { settings, clock: { forgetBeforeMs: nowMs } }: AuditLinesParts,
   log: { readonly file: AuditFile; readonly log: AuditLog; readonly key: string },
 ): () => Promise<void> {
   return createAuditRetention({
@@ -77,7 +79,7 @@ function retentionOf(
     maxFiles: settings.AUDIT_FILES,
     maxAgainBytes: settings.AUDIT_FILE_MAX / 2,
     maxAgeMs: settings.AUDIT_RETENTION * 1000,
-    nowMs: Date.now,
+    nowMs,
   });
 }
 

@@ -12,7 +12,7 @@ import { createAuditLog } from "./telemetry/audit-log.ts";
 test("events are in the log once, though the store cannot be told that they are", async () => {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-events-"));
   const database = openDatabase(folder);
-  const keys = createKeyStore(database, { recordRetentionSeconds: 1 });
+  const keys = createKeyStore(database, { recordRetentionSeconds: 1, nowMs: () => 1000 });
   const written: string[] = [];
   const log = createAuditLog({
     key: "audit-key-audit-key-audit-key-123",

@@ -51,7 +51,7 @@ export interface Audit {
 
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
-  const { settings, store, log, closing, clientAddress, output } = parts;
+  const { settings, store, log, closing, clientAddress, output, clock } = parts;
   const { log: lines, dropFiles } = await openAuditLines(parts);
   const writeEvents = createEventWriter(lines, store);
   const write = async () => {
@@ -69,7 +69,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     "audit checkpoints",
     everyTurn(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
   );
-  const sweep = () => store.sweep(Date.now() - settings.AUDIT_RETENTION * 1000);
+  const sweep = async () => {
+    const beforeMs = clock.forgetBeforeMs();
+    if (beforeMs !== undefined) await store.sweep(beforeMs - settings.AUDIT_RETENTION * 1000);
+  };
   closing.later(
     "forgetting old audit events",
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),

@@ -88,7 +88,9 @@ async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
   const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
-  const door = await startEnvoyServer({ listen, check, transport, faulted, ...openTls("GRPC", options) });
+  const maxHeaderBytes = settings.GRPC_MAX_HEADER_BYTES;
+  const tls = openTls("GRPC", options);
+  const door = await startEnvoyServer({ listen, check, transport, maxHeaderBytes, faulted, ...tls });
   closing.later("the gRPC door", () => door.close(going.graceMs));
   return door;
 }

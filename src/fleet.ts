@@ -45,7 +45,6 @@ export async function joinFleet(
     blockMs: BLOCK_MS,
     view,
     monotonicMs: () => performance.now(),
-    nowMs: Date.now,
     heard,
     missed,
     lost: () => log.warn({}, FAULTS.writesLost),
@@ -61,6 +60,7 @@ export async function joinFleet(
   let exchange: ReturnType<typeof createKidExchange> | undefined;
   return {
     stalenessMs: feed.stalenessMs,
+    suspectLoss: feed.suspectLoss,
     isStrange: () => exchange?.strangers() !== undefined,
     async compareKids(kids) {
       const comparing = createKidExchange(client, { instanceId, kids });

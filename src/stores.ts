@@ -1,6 +1,8 @@
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import type { FeedEntry } from "./core/feed-entry.ts";
 import type { LeasePool } from "./core/lease-pool.ts";
+import type { MigrationState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -24,6 +26,7 @@ import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { watchStore } from "./store-watch.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { StoreMeter } from "./telemetry/store-meter.ts";
 
@@ -65,13 +68,20 @@ export interface Stores {
 export interface Fleet {
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   stalenessMs(): number;
+  /** The store may have lost a part of what is known here: it is compared, and written back. */
+  suspectLoss(): void;
   /** Begins to compare secrets with the others. */
   compareKids(kids: () => readonly string[]): Promise<void>;
   /** Whether its secret cannot be the fleet's. */
   isStrange(): boolean;
 }
 
-const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, isStrange: () => false };
+const ALONE: Fleet = {
+  stalenessMs: () => 0,
+  suspectLoss: () => undefined,
+  compareKids: async () => undefined,
+  isStrange: () => false,
+};
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
 
@@ -84,6 +94,10 @@ export interface StoresOptions {
   readonly heard: (entry: LegacyEntry) => void;
   /** Something of that may have been missed. */
   readonly missed: () => Promise<void>;
+  /** Hears which phase of V1 keys the store has; of none, when it has lost it. */
+  readonly phase: (stored: MigrationState | undefined) => Promise<void>;
+  /** Hears what time the store has. */
+  readonly clock: Clock;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
   /** Hears how the store does. */
@@ -98,19 +112,21 @@ export function openStores(options: StoresOptions): Promise<Stores> {
 }
 
 async function openEmbedded(options: StoresOptions): Promise<Stores> {
-  const { settings, closing, view, meter, acceptEmptyRegistry = false } = options;
+  const { settings, closing, view, meter, clock, acceptEmptyRegistry = false } = options;
   const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
   makeDataFolder(dataDir);
-  const store = await openThreadedStore({ dataDir, recordRetentionSeconds, acceptEmptyRegistry });
+  const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry };
+  const store = await openThreadedStore(thread, clock.storeNowMs);
   closing.later("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
+  if (!(await store.wasOpenLately(clock.nowMs()))) clock.doubt();
   const keys = observed(store.keys, observe);
   meter.up(true);
-  for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
+  for await (const portion of keys.revocations()) view.apply(portion);
   return {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),
@@ -164,7 +180,9 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
+  const watch = await watchStore({ ...options, client });
   const fleet = await joinFleet({ client, place, instanceId, heard, missed: options.missed }, options);
+  watch.begin(fleet.suspectLoss);
   return {
     started() {
       client.started();
@@ -182,6 +200,19 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     bucketAdmin: createBucketAdmin(client, buckets.forget),
     secrets: createRedisKeeper(client),
   };
+}
+
+/** Where secrets are kept, alone, for a command without an instance. Rejects when the store does not answer. */
+export async function openSecrets(
+  settings: Settings,
+): Promise<{ readonly secrets: SecretKeeper; close(): Promise<void> }> {
+  if (settings.STORE !== "redis")
+    return { secrets: createFileKeeper(settings.DATA_DIR), close: async () => undefined };
+  const client = await connectRedis({
+    ...redisPlace(settings),
+    commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
+  });
+  return { secrets: createRedisKeeper(client), close: client.close };
 }
 
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */

@@ -4,6 +4,7 @@ import { hasThreeParts } from "../core/credential.ts";
 import type { ImportReport, LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
 import { importLegacyKeys } from "../core/legacy-import.ts";
 import type { CallOrigin, Registry } from "../core/registry.ts";
+import { parseStrictJson } from "./json-body.ts";
 import { keyName, roleName } from "./schemas.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
@@ -83,13 +84,9 @@ function* portionsOf(text: string, firstLine: number): Generator<readonly Number
 }
 
 function parseLine(text: string, line: number): LegacyEntry | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "is not JSON";
-  }
-  const parsed = importLine.safeParse(value);
+  const json = parseStrictJson(text);
+  if (!json.ok) return json.fault;
+  const parsed = importLine.safeParse(json.value);
   if (!parsed.success) {
     return parsed.error.issues
       .map(({ path, message }) => [path.join("."), message].filter((part) => part !== "").join(": "))

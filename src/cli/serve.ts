@@ -1,14 +1,17 @@
-import { readFileSync } from "node:fs";
 import type { AppOptions } from "../app.ts";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
+import type { ConfigResult } from "../config.ts";
 import { readConfig } from "../config.ts";
-import { FAULTS, notClosed } from "../fault-words.ts";
+import type { Policy } from "../core/policy.ts";
+import { FAULTS, notClosed, secretUnclean } from "../fault-words.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
+import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
 import { createOutput } from "../telemetry/output.ts";
+import { readText } from "../text-file.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
 import { joinSupervisor } from "../workers/worker.ts";
@@ -35,7 +38,7 @@ export async function serve(io: Io, options: ServeOptions = {}): Promise<number>
 }
 
 async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promise<number> {
-  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(io.environment, readText);
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
@@ -51,17 +54,11 @@ async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promi
     secrets: secretTexts(config.settings),
     write: output.write,
   });
+  if (worker === 0) warnOfChoices(config, policy.policy.current(), log);
   // Node's own warnings go there: its reader may have gone.
   process.stderr.on("error", () => undefined);
-  const given = {
-    settings: config.settings,
-    policy: policy.policy,
-    signingKeys: signing.keys,
-    log,
-    output,
-    hangUps,
-    ...options,
-  };
+  const parts = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys };
+  const given = { ...parts, log, output, hangUps, ...options };
   try {
     if (worker > 0) return await runWorker(given, worker);
     return await (config.settings.WORKERS > 1
@@ -75,6 +72,16 @@ async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promi
 const STDOUT = 1;
 /** A reader of the output that stands still does not keep a process that has ended its work. */
 const LAST_LINES_WITHIN_MS = 1000;
+
+/** What can be as it is meant, and often is not. */
+function warnOfChoices(
+  { settings, unclean }: Pick<Extract<ConfigResult, { ok: true }>, "settings" | "unclean">,
+  policy: Policy,
+  log: Log,
+): void {
+  for (const name of unclean) log.warn({}, secretUnclean(name));
+  if (settings.ENVIRONMENT === "production" && !policy.saysRequireHttps) log.warn({}, FAULTS.httpsNotChosen);
+}
 
 interface Given extends Omit<AppOptions, "version" | "closing"> {
   readonly hangUps: HangUps;

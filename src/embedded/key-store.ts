@@ -2,16 +2,19 @@ import type { DatabaseSync } from "node:sqlite";
 import type { KeyRecord } from "../core/key-record.ts";
 import type { KeyPage, KeyStore } from "../core/ports.ts";
 import type { Database } from "./database.ts";
-import { createCommit } from "./key-commit.ts";
+import { createCommit, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
+import { createRelease } from "./self-service.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface KeyStoreOptions {
   /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
   readonly recordRetentionSeconds: number;
+  /** The store's clock, milliseconds: it dates changes, and judges what may be forgotten. */
+  readonly nowMs: () => number;
 }
 
 /**
@@ -26,22 +29,32 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
   const sweep = createSweep(sqlite);
+  const release = createRelease(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
-    commit: createCommit(sqlite),
+    commit: createCommit(sqlite, release, options.nowMs),
+    // Each transaction is on the disk before it is acknowledged.
+    confirm: async () => true,
+    findEnd: createFindEnd(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
-    revocations: (nowSeconds) => allRevocations(revocations, nowSeconds),
+    revocations: () => allRevocations(revocations),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),
         selfService: counted(selfService.get(nowSeconds)),
       };
     },
-    async sweep(nowSeconds, limit) {
-      const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return inTransaction(sqlite, () => sweep(nowSeconds, endedBefore, limit));
+    async sweep(beforeSeconds, limit) {
+      const openAt = Math.floor(options.nowMs() / 1000);
+      const before = Math.min(beforeSeconds, openAt);
+      const swept = inTransaction(sqlite, () => {
+        sweep.noteOpen(openAt);
+        return sweep.forget(before, before - options.recordRetentionSeconds, limit);
+      });
+      release(limit);
+      return swept;
     },
   };
 }
@@ -121,25 +134,34 @@ function toPage(
 
 /** Deletes at most so many rows of each table, by an index on their end. */
 function createSweep(sqlite: DatabaseSync) {
-  // Something is always written, so that a disk that takes nothing any more is noticed without a registration.
+  const state = "INSERT INTO shared_state (name, value)";
   const note = sqlite.prepare(
-    "INSERT INTO shared_state (name, value) VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    `${state} VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
+  );
+  const noteForgotten = sqlite.prepare(
+    `${state} VALUES ('forgotten', ?)
+     ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
   );
   const keys = sqlite.prepare(
     "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
   );
-  const calls = sqlite.prepare(
-    "DELETE FROM remembered_calls WHERE id IN (SELECT id FROM remembered_calls WHERE until <= ? LIMIT ?)",
-  );
-  const families = sqlite.prepare(
-    "DELETE FROM ended_families WHERE family IN (SELECT family FROM ended_families WHERE until <= ? LIMIT ?)",
-  );
-  const cutOffs = sqlite.prepare(
-    "DELETE FROM cut_offs WHERE (scope, subject) IN (SELECT scope, subject FROM cut_offs WHERE until <= ? LIMIT ?)",
-  );
-  return (nowSeconds: number, endedBefore: number, limit: number): number => {
-    note.run(String(nowSeconds));
-    for (const table of [calls, families, cutOffs]) table.run(nowSeconds, limit);
-    return Number(keys.run(endedBefore, limit).changes);
+  const over = (table: string, key: string) =>
+    sqlite.prepare(
+      `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key.replace(/[()]/g, "")} FROM ${table} WHERE until <= ? LIMIT ?)`,
+    );
+  const tables = [
+    over("remembered_calls", "id"),
+    over("ended_families", "family"),
+    over("ended_keys", "key_id"),
+    over("cut_offs", "(scope, subject)"),
+  ];
+  return {
+    /** Also, something is always written, so that a disk that takes nothing any more is noticed without a registration. */
+    noteOpen: (nowSeconds: number) => void note.run(String(nowSeconds)),
+    forget(before: number, endedBefore: number, limit: number): number {
+      noteForgotten.run(String(before));
+      for (const table of tables) table.run(before, limit);
+      return Number(keys.run(endedBefore, limit).changes);
+    },
   };
 }

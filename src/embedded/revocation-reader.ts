@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import { integer, recordOf, text } from "./rows.ts";
@@ -17,7 +18,7 @@ export interface RevocationPortion {
 
 export interface RevocationReader {
   /** A bounded part of all that a revocation view must know; the first part without a place. */
-  portion(nowSeconds: number, place?: RevocationPlace): Promise<RevocationPortion>;
+  portion(place?: RevocationPlace): Promise<RevocationPortion>;
 }
 
 const ROWS = 500;
@@ -26,19 +27,24 @@ const ROWS = 500;
 interface Table {
   readonly first: readonly (string | number)[];
   rows(
-    nowSeconds: number,
     after: readonly (string | number)[],
-  ): readonly { readonly revocation: Revocation; readonly place: readonly (string | number)[] }[];
+  ): readonly { readonly revocation: Revocation | undefined; readonly place: readonly (string | number)[] }[];
 }
 
 export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
-  const tables = [familiesOf(sqlite), cutOffsOf(sqlite), keysOf(sqlite)];
+  const tables = [
+    forgottenIn(sqlite),
+    familiesOf(sqlite),
+    endedKeysOf(sqlite),
+    cutOffsOf(sqlite),
+    keysOf(sqlite),
+  ];
   return {
-    async portion(nowSeconds, place = { table: 0, after: tables[0]?.first ?? [] }) {
-      const rows = tables[place.table]?.rows(nowSeconds, place.after) ?? [];
+    async portion(place = { table: 0, after: tables[0]?.first ?? [] }) {
+      const rows = tables[place.table]?.rows(place.after) ?? [];
       const revocations = rows
         .map(({ revocation }) => revocation)
-        .filter((revocation) => revocation.kind !== "key" || revocation.expiresAt > nowSeconds);
+        .filter((revocation) => revocation !== undefined);
       const last = rows.at(-1);
       if (last !== undefined) return { revocations, next: { table: place.table, after: last.place } };
       const table = place.table + 1;
@@ -49,26 +55,50 @@ export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
 }
 
 /** All portions, one after the other. */
-export async function* allRevocations(
-  reader: RevocationReader,
-  nowSeconds: number,
-): AsyncIterable<readonly Revocation[]> {
+export async function* allRevocations(reader: RevocationReader): AsyncIterable<readonly Revocation[]> {
   let place: RevocationPlace | undefined;
   do {
-    const { revocations, next } = await reader.portion(nowSeconds, place);
+    const { revocations, next } = await reader.portion(place);
     yield revocations;
     place = next;
   } while (place !== undefined);
 }
 
-function familiesOf(sqlite: DatabaseSync): Table {
+/** It comes first: a view that is whole knows what its store has forgotten. */
+function forgottenIn(sqlite: DatabaseSync): Table {
+  const forgotten = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'forgotten'");
+  return {
+    first: [0],
+    rows([taken = 0]) {
+      const before = Number(forgotten.get()?.["value"] ?? 0);
+      return taken === 0 ? [{ revocation: { kind: "forgotten", before }, place: [1] }] : [];
+    },
+  };
+}
+
+/** Keys that have ended, and of which there is no record. */
+function endedKeysOf(sqlite: DatabaseSync): Table {
   const after = sqlite.prepare(
-    "SELECT family, until FROM ended_families WHERE family > ? AND until > ? ORDER BY family LIMIT ?",
+    "SELECT key_id, standing FROM ended_keys WHERE key_id > ? ORDER BY key_id LIMIT ?",
   );
   return {
     first: [""],
-    rows: (nowSeconds, [family = ""]) =>
-      after.all(family, nowSeconds, ROWS).map((row) => ({
+    rows: ([keyId = ""]) =>
+      after.all(keyId, ROWS).map((row) => {
+        const entry = decodeFeedEntry(text(row, "standing"));
+        return { revocation: entry?.kind === "key" ? entry : undefined, place: [text(row, "key_id")] };
+      }),
+  };
+}
+
+function familiesOf(sqlite: DatabaseSync): Table {
+  const after = sqlite.prepare(
+    "SELECT family, until FROM ended_families WHERE family > ? ORDER BY family LIMIT ?",
+  );
+  return {
+    first: [""],
+    rows: ([family = ""]) =>
+      after.all(family, ROWS).map((row) => ({
         revocation: { kind: "family", family: text(row, "family"), until: integer(row, "until") },
         place: [text(row, "family")],
       })),
@@ -77,12 +107,12 @@ function familiesOf(sqlite: DatabaseSync): Table {
 
 function cutOffsOf(sqlite: DatabaseSync): Table {
   const after = sqlite.prepare(
-    "SELECT scope, subject, before, until FROM cut_offs WHERE (scope, subject) > (?, ?) AND until > ? ORDER BY scope, subject LIMIT ?",
+    "SELECT scope, subject, before, until FROM cut_offs WHERE (scope, subject) > (?, ?) ORDER BY scope, subject LIMIT ?",
   );
   return {
     first: ["", ""],
-    rows: (nowSeconds, [scope = "", subject = ""]) =>
-      after.all(scope, subject, nowSeconds, ROWS).map((row) => ({
+    rows: ([scope = "", subject = ""]) =>
+      after.all(scope, subject, ROWS).map((row) => ({
         revocation: {
           kind: "cutoff",
           scope: scopeOf(text(row, "scope")),
@@ -101,7 +131,7 @@ function keysOf(sqlite: DatabaseSync): Table {
   );
   return {
     first: [0],
-    rows: (_nowSeconds, [seq = 0]) =>
+    rows: ([seq = 0]) =>
       ended
         .all(seq, ROWS)
         .map((row) => ({ revocation: standingOf(recordOf(row)), place: [integer(row, "seq")] })),

@@ -7,7 +7,10 @@ export interface ThreadStores {
   readonly keys: Omit<KeyStore, "revocations">;
   readonly revocations: RevocationReader;
   readonly audit: AuditStore;
-  readonly database: Pick<Database, "close" | "checkPlace">;
+  readonly database: Pick<Database, "close" | "checkPlace"> & {
+    /** As {@link wasOpenLately}. */
+    readonly wasOpenLately: (nowMs: number) => boolean;
+  };
 }
 
 /** What the thread is started with. */
@@ -25,6 +28,8 @@ export interface StoreCall {
   readonly store: keyof ThreadStores;
   readonly call: string;
   readonly args: readonly unknown[];
+  /** The store's clock, milliseconds, when it was asked. */
+  readonly nowMs: number;
 }
 
 /** Number 0 says whether the database is open. */

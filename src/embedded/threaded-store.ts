@@ -9,6 +9,8 @@ export interface ThreadedStore {
   readonly audit: AuditStore;
   /** Rejects when another file, or none, is in the place of the database. */
   checkPlace(): Promise<void>;
+  /** As `wasOpenLately` of last-open. */
+  wasOpenLately(nowMs: number): Promise<boolean>;
   /** Does what has been asked for, then closes the database. */
   close(): Promise<void>;
 }
@@ -18,19 +20,20 @@ const THREAD = new URL(`./store-thread.${import.meta.url.endsWith(".ts") ? "ts" 
 
 /**
  * Opens the database of `dataDir` in a thread of its own. Rejects as `openDatabase` throws. Calls are carried out in
- * their order; when the thread ends unasked, each one rejects from then on.
+ * their order, and date what they write by `nowMs`, the store's clock; when the thread ends unasked, each one rejects from then on.
  */
-export async function openThreadedStore(options: ThreadOptions): Promise<ThreadedStore> {
-  const thread = startThread(options);
+export async function openThreadedStore(options: ThreadOptions, nowMs: () => number): Promise<ThreadedStore> {
+  const thread = startThread(options, nowMs);
   await thread.opened;
   const { ask } = thread;
   const reader = callsOf(ask, "revocations", ["portion"]);
   return {
     keys: {
       ...callsOf(ask, "keys", KEY_CALLS),
-      revocations: (nowSeconds) => allRevocations(reader, nowSeconds),
+      revocations: () => allRevocations(reader),
     },
     audit: callsOf(ask, "audit", ["claim", "done", "read", "sweep"]),
+    wasOpenLately: async (nowMs) => (await ask("database", "wasOpenLately", [nowMs])) === true,
     async checkPlace() {
       await ask("database", "checkPlace", []);
     },
@@ -44,6 +47,8 @@ export async function openThreadedStore(options: ThreadOptions): Promise<Threade
 const KEY_CALLS = [
   "load",
   "commit",
+  "confirm",
+  "findEnd",
   "findLegacy",
   "importLegacy",
   "legacyUse",
@@ -69,7 +74,7 @@ function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStor
   return Object.fromEntries(calls) as Pick<ThreadStores[Store], Name>;
 }
 
-function startThread(options: ThreadOptions) {
+function startThread(options: ThreadOptions, nowMs: () => number) {
   // node:sqlite works and says that it is new, in each thread.
   const worker = new Worker(THREAD, {
     workerData: options,
@@ -101,7 +106,7 @@ function startThread(options: ThreadOptions) {
     const id = ++asked;
     const answer = Promise.withResolvers<unknown>();
     waiting.set(id, answer);
-    worker.postMessage({ id, store, call, args } satisfies StoreCall);
+    worker.postMessage({ id, store, call, args, nowMs: nowMs() } satisfies StoreCall);
     return answer.promise;
   };
   return { ask, opened: opened.promise, ended: ended.promise };

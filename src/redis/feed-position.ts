@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Revocation } from "../core/revocation-view.ts";
+import type { Ending } from "../core/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
@@ -27,6 +27,8 @@ export interface FeedPositions {
    * before the snapshot: the other order would lose what falls between.
    */
   find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
+  /** The store may lack what is known here: the next settling looks at all of it. */
+  owe(): void;
   /** The server's name in the history of replication. */
   replicationId(): Promise<string>;
   /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
@@ -34,7 +36,7 @@ export interface FeedPositions {
 }
 
 export function createFeedPositions(options: FeedOptions): FeedPositions {
-  const { reading: client, view, nowMs } = options;
+  const { reading: client, view } = options;
   const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
   let owing = false;
@@ -51,20 +53,20 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
     };
   };
   const takeSnapshot = async () => {
-    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) view.apply(portion);
+    for await (const portion of snapshot(client)) view.apply(portion);
   };
   return {
     replicationId,
+    owe() {
+      owing = true;
+    },
     async find(known, why) {
       const head = await headNow();
       if (known !== undefined && why === undefined && follows(head, known)) return known;
-      if (known !== undefined && !follows(head, known)) {
-        options.lost();
-        await view.forgetEnabled(nextTurn);
-      }
+      if (known !== undefined && !follows(head, known)) options.lost();
       await takeSnapshot();
       await options.missed();
-      owing = known !== undefined;
+      owing ||= known !== undefined;
       return head;
     },
     async settle() {
@@ -81,14 +83,13 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
 }
 
 /** What a fresh view of the store alone would not know. */
-async function lackingIn({ reading, view, nowMs }: FeedOptions): Promise<readonly Revocation[]> {
+async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Ending[]> {
   const stored = createRevocationView();
-  for await (const portion of snapshot(reading, Math.floor(nowMs() / 1000))) {
+  for await (const portion of snapshot(reading)) {
     stored.apply(portion);
     view.apply(portion);
   }
-  await view.sweep(nowMs(), nextTurn);
-  const lacking: Revocation[] = [];
+  const lacking: Ending[] = [];
   await inSteps(view.entries(), nextTurn, (entry) => {
     if (!stored.covers(entry)) lacking.push(entry);
   });

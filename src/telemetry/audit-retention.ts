@@ -17,7 +17,8 @@ export interface AuditRetentionOptions {
   /** Bytes of lines about keys that are written again at most, of one file: half a file lets the log get on. */
   readonly maxAgainBytes: number;
   readonly maxAgeMs: number;
-  readonly nowMs: () => number;
+  /** Undefined while no clock can be trusted: then nothing is too old. */
+  readonly nowMs: () => number | undefined;
 }
 
 /**
@@ -26,11 +27,11 @@ export interface AuditRetentionOptions {
  * is called while nothing else of the log is under way. Rejects when the log cannot be written: then the file has not gone.
  */
 export function createAuditRetention(options: AuditRetentionOptions): () => Promise<void> {
-  const { file, maxFiles, maxAgeMs, nowMs } = options;
+  const { file, maxFiles } = options;
   const nextSurplus = async (): Promise<AsideFile | undefined> => {
     const [oldest, ...others] = await file.aside();
     if (oldest === undefined) return undefined;
-    return others.length + 2 > maxFiles || oldest.writtenMs < nowMs() - maxAgeMs ? oldest : undefined;
+    return others.length + 2 > maxFiles || oldest.writtenMs < oldMs(options) ? oldest : undefined;
   };
   return async () => {
     for (let dropped = 0; dropped < MAX_DROPPED_AT_ONCE; dropped++) {
@@ -39,6 +40,11 @@ export function createAuditRetention(options: AuditRetentionOptions): () => Prom
       await drop(surplus.path, options);
     }
   };
+}
+
+/** What was written before that is too old. */
+function oldMs({ nowMs, maxAgeMs }: AuditRetentionOptions): number {
+  return Math.max(0, (nowMs() ?? 0) - maxAgeMs);
 }
 
 /** What is written again may fill a file itself: the rest has its turn next time. */
@@ -51,8 +57,8 @@ async function drop(given: string, options: AuditRetentionOptions): Promise<void
   // What cannot be renamed cannot be removed either: it must not be written again time after time.
   const path = given.endsWith(DROPPING) ? given : `${given}${DROPPING}`;
   if (path !== given) await rename(given, path);
-  const { log, maxAgainBytes, maxAgeMs, nowMs } = options;
-  const since = new Date(nowMs() - maxAgeMs).toISOString();
+  const { log, maxAgainBytes } = options;
+  const since = new Date(oldMs(options)).toISOString();
   const isKept = ({ kind, time }: AuditFields) => kind === "lifecycle" && String(time) >= since;
   const ends = new Map<string, ChainState>();
   let bytes = 0;

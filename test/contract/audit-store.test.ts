@@ -16,7 +16,6 @@ import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
-const NOW = Math.floor(Date.now() / 1000);
 let redis: TestedRedis;
 let client: RedisClient;
 let made = 0;
@@ -52,7 +51,7 @@ function embedded(): Parts {
   removeAtEnd(folder);
   const database = openDatabase(folder);
   return {
-    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: 1 }),
+    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: 1, nowMs: Date.now }),
     audit: createEmbeddedAuditStore(database),
   };
 }
@@ -61,7 +60,8 @@ async function happen({ keys }: Parts, count = 1): Promise<string[]> {
   const events = Array.from({ length: count }, (): AuditEvent => {
     return { eventId: `e${made++}`, atMs: 1000, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
-  for (const event of events) await keys.commit({ nowSeconds: NOW, put: [], audit: [event] });
+  for (const event of events)
+    await keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: [event] });
   return events.map(({ eventId }) => eventId);
 }
 
@@ -128,7 +128,7 @@ test("many old events are forgotten in slices, between which others have their t
   const events = Array.from({ length: 1600 }, (_, at): AuditEvent => {
     return { eventId: `m${at}`, atMs: at, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
-  await parts.keys.commit({ nowSeconds: NOW, put: [], audit: events });
+  await parts.keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: events });
   await parts.audit.done(cursorsOf(await parts.audit.claim(1600)));
   let [over, turns] = [false, 0];
   const sweeping = parts.audit.sweep(1590).then(() => {

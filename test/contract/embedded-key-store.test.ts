@@ -11,11 +11,15 @@ import { createKeyStore } from "../../src/embedded/key-store.ts";
 import { RegistryLost } from "../../src/embedded/registry-place.ts";
 import { openThreadedStore } from "../../src/embedded/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
+import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
-import { keyStoreSuite } from "./key-store-suite.ts";
+import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import type { SelfServiceStore } from "./self-service-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
-const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
+const RETENTION = { recordRetentionSeconds: 7 * 86_400, nowMs: () => 1000 };
+const THREAD = { recordRetentionSeconds: 7 * 86_400, acceptEmptyRegistry: false };
 const opened: { close(): void | Promise<void> }[] = [];
 
 afterEach(async () => {
@@ -51,14 +55,13 @@ const record: KeyRecord = {
 
 describe("the embedded key store in a thread of its own", () => {
   const setUp = async (): Promise<StoreUnderTest> => {
-    const { keys, audit, close } = await openThreadedStore({
-      dataDir: newFolder(),
-      acceptEmptyRegistry: false,
-      ...RETENTION,
-    });
+    const clock = settableClock(START);
+    const nowMs = () => clock.nowSeconds * 1000;
+    const { keys, audit, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, nowMs);
     opened.push({ close });
     return {
       open: async () => keys,
+      clock,
       auditTrail: async () => (await audit.read({ after: "0", limit: 1000 })).map(({ event }) => event),
       traces: async (keyId) => ((await keys.load(keyId)) === undefined ? [] : ["keys"]),
     };
@@ -68,11 +71,25 @@ describe("the embedded key store in a thread of its own", () => {
 });
 
 describe("the embedded key store", () => {
-  const setUp = async (): Promise<StoreUnderTest> => {
-    const database = open(newFolder());
-    const store = createKeyStore(database, RETENTION);
+  const setUp = async (): Promise<SelfServiceStore> => {
+    const folder = newFolder();
+    let database = open(folder);
+    const clock = settableClock(START);
+    const options = { ...RETENTION, nowMs: () => clock.nowSeconds * 1000 };
+    const store = createKeyStore(database, options);
     return {
       open: async () => store,
+      clock,
+      countAgain: async (keyIds) => {
+        const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
+        for (const keyId of keyIds) count.run(keyId);
+        database.sqlite.exec(
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name = 'newest_date'; PRAGMA user_version = 3",
+        );
+        opened.pop()?.close();
+        database = open(folder);
+        return createKeyStore(database, options);
+      },
       auditTrail: async () =>
         database.sqlite
           .prepare("SELECT event FROM audit ORDER BY seq")
@@ -91,13 +108,11 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  selfServiceSuite(setUp);
+  clockSuite(setUp);
 
   test("does nothing on the caller's thread", async () => {
-    const { keys, close } = await openThreadedStore({
-      dataDir: newFolder(),
-      acceptEmptyRegistry: false,
-      ...RETENTION,
-    });
+    const { keys, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, RETENTION.nowMs);
     const put = Array.from({ length: 500 }, (_, at) => ({ ...record, keyId: `basic_1_${at}` }));
     await keys.commit({ nowSeconds: 1, put, audit: [] });
     for (const work of [
@@ -165,7 +180,7 @@ describe("a folder whose registry is lost", () => {
   const revoked: KeyRecord = { ...record, version: 2, revokedAt: 2 };
   const standings = async (database: Database) => {
     const found: string[] = [];
-    for await (const portion of createKeyStore(database, RETENTION).revocations(1))
+    for await (const portion of createKeyStore(database, RETENTION).revocations())
       for (const each of portion) if (each.kind === "key" && each.revoked) found.push(each.keyId);
     return found;
   };
@@ -230,11 +245,10 @@ describe("a folder whose registry is lost", () => {
 
   test("while it is in use, it takes no change until it is back, and the next start says so", async () => {
     const folder = newFolder();
-    const { keys, close, checkPlace } = await openThreadedStore({
-      dataDir: folder,
-      acceptEmptyRegistry: false,
-      ...RETENTION,
-    });
+    const { keys, close, checkPlace } = await openThreadedStore(
+      { dataDir: folder, ...THREAD },
+      RETENTION.nowMs,
+    );
     const path = join(folder, DB);
     const change = () => keys.commit({ nowSeconds: 1, put: [], audit: [] });
     renameSync(path, `${path}.away`);

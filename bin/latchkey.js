@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+// Node would open its inspector, which may do everything in this process.
+process.on("SIGUSR1", () => undefined);
+
 const MINIMUM = 24;
 
 if (Number(process.versions.node.split(".")[0]) < MINIMUM) {

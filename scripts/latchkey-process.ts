@@ -18,17 +18,19 @@ export interface LatchkeyOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly ownGroup?: boolean;
+  /** Further arguments of `latchkey serve`. */
+  readonly args?: readonly string[];
   readonly onLogLine?: (line: string) => void;
   readonly onStderrLine?: (line: string) => void;
 }
 
 /** Starts `latchkey serve` and waits until it says that it is ready. Rejects with all it said when it is not. */
 export async function startLatchkeyProcess(options: LatchkeyOptions): Promise<LatchkeyProcess> {
-  const { onLogLine, ...rest } = options;
+  const { onLogLine, args = [], ...rest } = options;
   const ready = Promise.withResolvers<z.infer<typeof doors>>();
   const child = await startChild(
     process.execPath,
-    ["--disable-warning=ExperimentalWarning", PROGRAM, "serve"],
+    ["--disable-warning=ExperimentalWarning", PROGRAM, "serve", ...args],
     {
       ...rest,
       stopWithinMs: STOP_WITHIN_MS,

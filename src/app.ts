@@ -42,6 +42,7 @@ import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import type { Output } from "./telemetry/output.ts";
 import { createSampled } from "./telemetry/sampled.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 import { openTraces } from "./traces.ts";
@@ -57,7 +58,10 @@ export interface AppOptions {
   /** Undefined: the settings name none, and one is made. */
   readonly signingKeys: SigningKeys | undefined;
   readonly version: string;
+  readonly acceptEmptyRegistry?: boolean;
   readonly log: Log;
+  /** Where the log goes, and audit lines. */
+  readonly output: Output;
   readonly closing: Closing;
   /** Where this is one of several processes: its number, from 1, and what tells of it instead of a door. */
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
@@ -94,6 +98,7 @@ export async function startApp(options: AppOptions): Promise<RunningDoors> {
     audit: stores.audit,
     answered: answeredBy(audit, traces),
     fleet: stores.fleet,
+    ...(stores.isInPlace !== undefined && { isInPlace: stores.isInPlace }),
     signingKeys,
     ops,
   });
@@ -158,9 +163,10 @@ interface Later {
   fleet?: Fleet;
 }
 
-function openMetrics({ version }: AppOptions, later: Later): Metrics {
+function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
   return createMetrics({
     version,
+    outputDropped: output.dropped,
     phase: () => later.legacy?.migration.state().phase ?? "silent",
     nowMs: Date.now,
     stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,

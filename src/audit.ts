@@ -1,24 +1,19 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
 import { accessFields, isAccountable } from "./audit-access.ts";
+import type { AuditLinesParts } from "./audit-lines.ts";
+import { openAuditLines } from "./audit-lines.ts";
 import type { ClientAddress } from "./audit-request.ts";
 import { requestFields } from "./audit-request.ts";
-import type { Closing } from "./closing.ts";
-import type { Clock } from "./core/clock.ts";
 import type { Decision } from "./core/decision.ts";
-import type { Policy } from "./core/policy.ts";
+import type { Policy, RateLimit } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
-import { lockForProcess } from "./embedded/process-lock.ts";
+import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { CheckFacts } from "./envoy/check.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
-import { randomText } from "./random.ts";
-import type { Settings } from "./settings.ts";
-import { openAuditFile } from "./telemetry/audit-file.ts";
+import type { AuditFields } from "./telemetry/audit-chain.ts";
 import type { AuditLog } from "./telemetry/audit-log.ts";
-import { createAuditLog } from "./telemetry/audit-log.ts";
-import { printLines } from "./telemetry/audit-print.ts";
 import type { Log } from "./telemetry/log.ts";
-import type { Metrics } from "./telemetry/metrics.ts";
 
 const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
@@ -28,16 +23,20 @@ const WARN_EVERY_MS = 3_600_000;
 /** Whoever was warned of longest ago is forgotten first. */
 const MAX_WARNED = 10_000;
 
-export interface AuditParts {
-  readonly settings: Settings;
-  readonly key: string;
+/** Lines about refusals that one address may leave: so many at once, and so many a second. */
+const REFUSALS_OF_AN_ADDRESS: RateLimit = {
+  name: "audit-lines",
+  per: "address",
+  leased: false,
+  capacity: 1000,
+  refillPerSecond: 10,
+};
+/** The address heard of longest ago is forgotten first. */
+const MAX_LINED = 10_000;
+
+export interface AuditParts extends AuditLinesParts {
   readonly store: AuditStore;
   readonly log: Log;
-  readonly closing: Closing;
-  readonly metrics: Metrics;
-  readonly clock: Pick<Clock, "forgetBeforeMs">;
-  /** Which of several processes this is. */
-  readonly worker?: { readonly index: number };
   /** As far as trusted hops tell. */
   readonly clientAddress: ClientAddress;
 }
@@ -52,15 +51,17 @@ export interface Audit {
 
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
-  const { settings, store, log, closing, clientAddress, clock } = parts;
-  const lines = await openLines(parts);
+  const { settings, store, log, closing, clientAddress, output, clock } = parts;
+  const { log: lines, dropFiles } = await openAuditLines(parts);
+  const writeEvents = createEventWriter(lines, store);
   const write = async () => {
     await lines.flush();
-    await writeEvents(lines, store);
+    await writeEvents();
+    await dropFiles();
   };
   // Not by the log: its level must not decide whether a cut tail can be found.
-  const checkpoint = () =>
-    printLines([`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}`]);
+  const checkpoint = async () =>
+    output.write(`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}\n`);
   closing.later("the last audit checkpoint", checkpoint);
   closing.later("what waits for the audit log", write);
   closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
@@ -77,34 +78,35 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
   );
   const warningOf = createWarnings(() => performance.now());
+  const refusal = createRefusals(lines);
   return {
     decided(decision, facts, policy) {
       if (policy.audit.requests === "off") return;
       const warning = warningOf(decision);
       if (warning === undefined && !isWanted(decision, policy.audit)) return;
-      lines.request("request", () => ({ ...requestFields(decision, facts, clientAddress), warning }));
+      const fields = () => ({ ...requestFields(decision, facts, clientAddress), warning });
+      const seen = facts.request ?? facts.unread;
+      if (decision.verdict === "allow") lines.request("request", fields);
+      else refusal("request", seen === undefined ? "" : clientAddress(seen), fields);
     },
     answered(call) {
-      if (isAccountable(call)) lines.request("access", () => accessFields(call));
+      if (!isAccountable(call)) return;
+      // What an operator has done is no stranger's: it always leaves its line.
+      if (call.status < 400) lines.request("access", () => accessFields(call));
+      else refusal("access", call.address, () => accessFields(call));
     },
   };
 }
 
-async function openLines({ settings, key, closing, metrics, worker }: AuditParts) {
-  const path = settings.AUDIT_FILE;
-  const chain = chainOf(path, worker?.index);
-  const options = { path, chain, claim: lockForProcess, key, nowMs: Date.now };
-  const file = path === "off" ? undefined : await openAuditFile(options);
-  if (file !== undefined) closing.later("the audit file", file.close);
-  return createAuditLog({
-    key,
-    file,
-    print: printLines,
-    newRandom: randomText,
-    nowMs: Date.now,
-    observe: metrics.auditLines,
-    dropped: metrics.auditDropped,
-  });
+/** Whoever is refused time after time fills no volume: lines beyond the bound of an address are counted. */
+function createRefusals(lines: AuditLog) {
+  const mayLeaveLine = createBucketStore({ maxBuckets: MAX_LINED });
+  return (kind: "request" | "access", address: string, fields: () => AuditFields): void => {
+    const demand = { bucketId: address, limit: REFUSALS_OF_AN_ADDRESS };
+    const taken = mayLeaveLine.take([demand], 1, performance.now());
+    if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
+    else lines.throttle();
+  };
 }
 
 function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]): boolean {
@@ -126,17 +128,21 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
   };
 }
 
-/** Each of several workers that write one file has a chain of its own. */
-function chainOf(path: string, worker = 1): string {
-  return worker === 1 ? path : `${path}.worker-${worker}`;
-}
-
-/** Events are done when they are in the log: a crash in between writes them twice, under one event id. */
-async function writeEvents(lines: AuditLog, store: AuditStore): Promise<void> {
-  for (;;) {
-    const events = await store.claim(PORTION);
-    await lines.events(events.map(({ event }) => event));
-    await store.done(events.map(({ cursor }) => cursor));
-    if (events.length < PORTION) return;
-  }
+/**
+ * Events are done when they are in the log: a crash in between writes them twice, under one event id. A store that cannot
+ * be told that they are done gives them again; they are not written again.
+ */
+export function createEventWriter(lines: AuditLog, store: AuditStore): () => Promise<void> {
+  const owing = new Set<string>();
+  return async () => {
+    for (;;) {
+      const events = await store.claim(PORTION);
+      const fresh = events.filter(({ cursor }) => !owing.has(cursor));
+      await lines.events(fresh.map(({ event }) => event));
+      for (const { cursor } of fresh) owing.add(cursor);
+      await store.done(events.map(({ cursor }) => cursor));
+      owing.clear();
+      if (events.length < PORTION) return;
+    }
+  };
 }

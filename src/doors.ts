@@ -39,6 +39,8 @@ interface DoorOptions extends ApiParts {
   /** Hears of every call at an HTTP door once it is answered. */
   readonly answered: (call: AnsweredCall) => void;
   readonly ops: OpsDoor;
+  /** Whether the embedded store is where the next start looks for it. */
+  readonly isInPlace?: () => boolean;
 }
 
 /** What changes when an instance goes: what it says of itself, and how long it waits for calls that are open. */
@@ -129,10 +131,16 @@ function openTls(
 }
 
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
-function fleetReadiness({ fleet, policy }: DoorOptions) {
+function fleetReadiness({ fleet, policy, isInPlace }: DoorOptions) {
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
   return {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
+    ...storeReadiness(isInPlace),
   } as const;
+}
+
+/** With Redis there is no file that could be gone. */
+function storeReadiness(isInPlace: DoorOptions["isInPlace"]): { readonly store?: "ready" | "not_ready" } {
+  return isInPlace === undefined ? {} : { store: isInPlace() ? "ready" : "not_ready" };
 }

@@ -115,6 +115,14 @@ export const OUTAGES = {
     },
     healed: "revocations of other instances are heard again",
   },
+  place: {
+    failed: {
+      happened: "the database in DATA_DIR was removed or replaced, or its thread has ended",
+      does: "the instance is not ready and takes no change (503); what it knows of revocations goes on to hold",
+      check: "who touches DATA_DIR; put the file back, else the next start finds the registry lost",
+    },
+    healed: "the database in DATA_DIR is in its place again",
+  },
   comparison: {
     failed: {
       happened: "what Redis has is not compared with what should be there",

@@ -9,7 +9,9 @@ import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 /** What each part of an instance can do; it is ready when all are. */
-export type Parts = Readonly<Record<"instance" | "revocations" | "secrets", PartState>>;
+export type Parts = Readonly<
+  Record<"instance" | "revocations" | "secrets", PartState> & { store?: PartState }
+>;
 
 /** What a door of its own, or the supervisor's, is told by an instance. */
 export interface OpsDoor {

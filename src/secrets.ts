@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretNotSet } from "./fault-words.ts";
+import { makeFolder } from "./folders.ts";
 import { secretText } from "./secret-text.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -18,7 +19,7 @@ export interface SecretKeeper {
 export function createFileKeeper(dataDir: string): SecretKeeper {
   return {
     async keep(name, fresh) {
-      mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+      makeFolder(dataDir, 0o700);
       const place = join(dataDir, name);
       try {
         writeFileSync(place, `${fresh}\n`, { mode: 0o600, flag: "wx" });

@@ -89,6 +89,17 @@ export const count = (max: number) =>
     .regex(/^\d{1,7}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.int().max(max));
+const UNITS: Readonly<Record<string, number>> = { KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+
+/** A size such as `100MB`, in bytes: units are of 1,024. */
+export const size = (min: number) =>
+  z.string().transform((text, context) => {
+    const [, number, unit = ""] = /^(\d{1,12})(KB|MB|GB)?$/.exec(text) ?? [];
+    const bytes = Number(number) * (UNITS[unit] ?? 1);
+    if (Number.isSafeInteger(bytes) && bytes >= min) return bytes;
+    context.addIssue(`must be a size such as 100MB, at least ${min} bytes`);
+    return z.NEVER;
+  });
 /** Of a header block. */
 export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
 /** Processes that share a machine's work. */

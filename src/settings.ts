@@ -14,6 +14,7 @@ import {
   secret,
   secrets,
   share,
+  size,
   tcp,
   ttl,
   word,
@@ -102,12 +103,23 @@ export const SETTINGS = {
     schema: secret,
   },
   AUDIT_FILE: {
-    meaning: "where audit lines are written beside stdout, or `off`",
+    meaning: "where audit lines are written beside stdout: a regular file; or `off`",
     default: "logs/api.log",
     schema: word,
   },
+  AUDIT_FILE_MAX: {
+    meaning: "a file of audit lines that has grown to this is put aside, and another one begun",
+    default: "100MB",
+    schema: size(64 * 1024),
+  },
+  AUDIT_FILES: {
+    meaning:
+      "files of audit lines that are kept, the one that is written among them; of the oldest one, what it says of keys is written again before it goes",
+    default: "10",
+    schema: count(100_000).refine((files) => files >= 2, "must be at least 2"),
+  },
   AUDIT_RETENTION: {
-    meaning: "how long the store keeps audit events",
+    meaning: "how long the store keeps audit events, and a file of audit lines that was put aside stays",
     default: "90d",
     schema: duration,
   },

@@ -6,15 +6,13 @@ import type { MigrationState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
-import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-store.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
-import { openDatabase } from "./embedded/database.ts";
-import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
-import { wasOpenLately } from "./embedded/last-open.ts";
 import { observed } from "./embedded/observed.ts";
+import { openThreadedStore } from "./embedded/threaded-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
+import { makeFolder } from "./folders.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
@@ -36,6 +34,7 @@ import type { StoreMeter } from "./telemetry/store-meter.ts";
 const MAX_BUCKETS = 1_000_000;
 
 const BEAT_EVERY_MS = 1000;
+const PLACE_EVERY_MS = 400;
 const GIVE_BACK_EVERY_MS = 50;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
@@ -56,6 +55,8 @@ export interface Stores {
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretKeeper;
+  /** Whether the database is in its place; absent where it is not ours. */
+  readonly isInPlace?: () => boolean;
   /** Nobody waits for the start any more: from now on each command has its own deadline. */
   started(): void;
   readonly audit: AuditStore;
@@ -101,6 +102,8 @@ export interface StoresOptions {
   readonly view: RevocationView;
   /** Hears how the store does. */
   readonly meter: StoreMeter;
+  /** Goes on with what is in DATA_DIR, though the registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: boolean;
 }
 
 /** Opens the stores that `STORE` names. Rejects when they cannot be had. */
@@ -108,28 +111,60 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing, view, meter, clock }: StoresOptions): Promise<Stores> {
-  const database = openDatabase(settings.DATA_DIR);
-  closing.later("the store", database.close);
+async function openEmbedded(options: StoresOptions): Promise<Stores> {
+  const { settings, closing, view, meter, clock, acceptEmptyRegistry = false } = options;
+  const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
+  makeDataFolder(dataDir);
+  const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry };
+  const store = await openThreadedStore(thread, clock.storeNowMs);
+  closing.later("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  if (!wasOpenLately(database, clock.nowMs())) clock.doubt();
-  const keyOptions = { recordRetentionSeconds: settings.RECORD_RETENTION, nowMs: clock.storeNowMs };
-  const keys = observed(createEmbeddedKeyStore(database, keyOptions), observe);
+  if (!(await store.wasOpenLately(clock.nowMs()))) clock.doubt();
+  const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.revocations()) view.apply(portion);
   return {
     keys,
+    isInPlace: watchPlace(store.checkPlace, options),
     started: () => undefined,
     fleet: ALONE,
-    audit: observed(createEmbeddedAuditStore(database), observe),
+    audit: observed(store.audit, observe),
     buckets,
     bucketAdmin: buckets,
     secrets: createFileKeeper(settings.DATA_DIR),
   };
+}
+
+/** Looks whether the database is still where the next start looks for it. */
+function watchPlace(checkPlace: () => Promise<void>, { log, closing, meter }: StoresOptions): () => boolean {
+  let inPlace = true;
+  const look = async () => {
+    try {
+      await checkPlace();
+      inPlace = true;
+    } catch (error) {
+      inPlace = false;
+      meter.up(false);
+      throw error;
+    }
+  };
+  closing.later(
+    "the look at the store's place",
+    everyTurn(PLACE_EVERY_MS, ...sayingOnce(look, log, OUTAGES.place)),
+  );
+  return () => inPlace;
+}
+
+function makeDataFolder(dataDir: string): void {
+  try {
+    makeFolder(dataDir, 0o700);
+  } catch (error) {
+    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 async function openRedis(options: StoresOptions): Promise<Stores> {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "./core/clock.ts";
 import type { KeyCount, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -43,7 +44,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   };
   const sweep = async () => {
     const beforeMs = clock.forgetBeforeMs();
-    if (beforeMs !== undefined) view.sweep(beforeMs);
+    if (beforeMs !== undefined) await view.sweep(beforeMs, nextTurn);
     // Also where nothing may be forgotten: the store notes that it was open.
     await store.sweep(Math.floor((beforeMs ?? 0) / 1000), PORTION);
   };

@@ -1,6 +1,9 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { hasThreeParts } from "../core/credential.ts";
-import type { LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
+import type { ImportReport, LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
+import { importLegacyKeys } from "../core/legacy-import.ts";
+import type { CallOrigin, Registry } from "../core/registry.ts";
 import { parseStrictJson } from "./json-body.ts";
 import { keyName, roleName } from "./schemas.ts";
 
@@ -30,21 +33,54 @@ const importLine = z
     message: "needs api_key or api_key_hash, one of them",
   });
 
-/** Lines of NDJSON as entries; what is wrong with a line is told by its number, and never with the key in it. */
-export function parseImportLines(
+/** Lines that are judged and written before others have their turn: some milliseconds. */
+const PORTION_LINES = 100;
+
+/**
+ * Takes over the V1 keys that lines of NDJSON describe, a portion at a time: Checks go on between two. What is wrong with
+ * a line is told by its number, from `firstLine` on, and never with the key in it.
+ */
+export async function importLines(
+  registry: Registry,
   text: string,
-  firstLine: number,
-): { readonly entries: readonly LegacyEntry[]; readonly refused: readonly RefusedLine[] } {
-  const entries: LegacyEntry[] = [];
-  const refused: RefusedLine[] = [];
-  for (const [index, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    const number = firstLine + index;
-    const parsed = parseLine(line, number);
-    if (typeof parsed === "string") refused.push({ line: number, detail: parsed });
-    else entries.push(parsed);
+  { firstLine, dryRun }: { readonly firstLine: number; readonly dryRun: boolean },
+  origin: CallOrigin,
+): Promise<ImportReport> {
+  const unread: RefusedLine[] = [];
+  const portions = async function* () {
+    for (const lines of portionsOf(text, firstLine)) {
+      const parsed = lines.map(({ line, number }) => parseLine(line, number));
+      const details = parsed.flatMap((entry, at) =>
+        typeof entry === "string" ? [{ line: lines[at]?.number ?? 0, detail: entry }] : [],
+      );
+      unread.push(...details);
+      yield parsed.filter((entry) => typeof entry !== "string");
+      await nextTurn();
+    }
+  };
+  const report = await importLegacyKeys(registry, portions(), origin, dryRun);
+  return { ...report, refused: [...unread, ...report.refused].sort((a, b) => a.line - b.line) };
+}
+
+interface NumberedLine {
+  readonly line: string;
+  readonly number: number;
+}
+
+/** Lines that are not blank, a portion at a time. */
+function* portionsOf(text: string, firstLine: number): Generator<readonly NumberedLine[]> {
+  let portion: NumberedLine[] = [];
+  let number = firstLine;
+  for (let from = 0; from <= text.length; number++) {
+    const end = text.indexOf("\n", from);
+    const line = text.slice(from, end === -1 ? text.length : end);
+    from = end === -1 ? text.length + 1 : end + 1;
+    if (line.trim() !== "") portion.push({ line, number });
+    if (portion.length < PORTION_LINES) continue;
+    yield portion;
+    portion = [];
   }
-  return { entries, refused };
+  yield portion;
 }
 
 function parseLine(text: string, line: number): LegacyEntry | string {

@@ -1,11 +1,12 @@
-import { importLegacyKeys } from "../core/legacy-import.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { ImportReport } from "../core/legacy-import.ts";
 import { setPhase } from "../core/migration-switch.ts";
 import type { LegacyUse } from "../core/ports.ts";
 import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { parseImportLines } from "./import-lines.ts";
+import { importLines } from "./import-lines.ts";
 import { importAnswer, importBody, importQuery, migrationAnswer, phaseBody } from "./legacy-schemas.ts";
 import { formatTime } from "./schemas.ts";
 
@@ -86,12 +87,22 @@ function importRoute(ports: ApiPorts): Endpoint {
     query: importQuery,
     answer: { status: 200, description: "What was done, line by line.", schema: importAnswer },
     handle: async (call) => {
-      const origin = call.who;
       const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
-      const { entries, refused } = parseImportLines(call.body, firstLine);
-      const report = await importLegacyKeys(ports.registry, entries, origin, dryRun);
-      const all = [...refused, ...report.refused].sort((a, b) => a.line - b.line);
-      return call.reply.send({ ...report, refused: all });
+      const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.who);
+      return call.reply.type("application/json; charset=utf-8").send(await reportText(report));
     },
   });
+}
+
+/** Refusals that are written before others have their turn. */
+const WRITTEN_AT_ONCE = 1000;
+
+/** The report as JSON. There may be a refusal for each of a hundred thousand lines. */
+async function reportText({ refused, ...counts }: ImportReport): Promise<string> {
+  const parts: string[] = [];
+  for (let from = 0; from < refused.length; from += WRITTEN_AT_ONCE) {
+    parts.push(JSON.stringify(refused.slice(from, from + WRITTEN_AT_ONCE)).slice(1, -1));
+    await nextTurn();
+  }
+  return `${JSON.stringify(counts).slice(0, -1)},"refused":[${parts.join(",")}]}`;
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { z } from "zod";
 import { secretText } from "../secret-text.ts";
 import type { ChainState } from "../telemetry/audit-chain.ts";
-import type { Verified } from "../telemetry/audit-verify.ts";
+import type { AuditVerifier, ChainBeginning, Verified } from "../telemetry/audit-verify.ts";
 import { createAuditVerifier } from "../telemetry/audit-verify.ts";
 import { textOf } from "../text-file.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -13,14 +13,26 @@ import { visible } from "./table.ts";
 export interface VerifyOptions {
   /** The output of instances, kept elsewhere: what it says of the ends of chains must hold. */
   readonly checkpoints?: string;
+  /** Where chains begin whose earlier lines are elsewhere. */
+  readonly from?: readonly ChainBeginning[];
   readonly json?: true;
 }
+
+/** `INSTANCE:N`, or `INSTANCE:N:HMAC` with the HMAC of the line before; undefined for another text. */
+export function parseBeginning(text: string): ChainBeginning | undefined {
+  const [, instance, n, prev] = /^([^:\s]{1,64}):(\d{1,15})(?::([\w-]{43}))?$/.exec(text) ?? [];
+  if (instance === undefined || n === undefined) return undefined;
+  return { instance, n: Number(n), ...(prev !== undefined && { prev }) };
+}
+
+/** What stands beside a log and is none: whoever names the files by a pattern gives it too. */
+const BESIDE = /\.(?:chain|chain\.new|lock)$/;
 
 /** `latchkey audit verify`: resolves with the exit code. */
 export async function verify(
   io: Io,
   names: readonly string[],
-  { checkpoints, json }: VerifyOptions,
+  { checkpoints, from, json }: VerifyOptions,
 ): Promise<number> {
   const key = keyOf(io);
   if (typeof key !== "string") {
@@ -29,7 +41,7 @@ export async function verify(
   }
   try {
     const points = checkpoints === undefined ? [] : await readCheckpoints(checkpoints);
-    const verified = await verifyFiles(key, names, points);
+    const verified = await verifyFiles(names, createAuditVerifier(key, points, from));
     if (json) io.print(JSON.stringify(verified));
     else tell(io, verified);
     return verified.ok ? EXIT.done : EXIT.failed;
@@ -47,13 +59,8 @@ function keyOf({ environment }: Io): string | { readonly missing: string } {
   return key === "" ? { missing: "AUDIT_KEY is blank, or AUDIT_KEY_FILE cannot be read or is empty" } : key;
 }
 
-async function verifyFiles(
-  key: string,
-  names: readonly string[],
-  points: readonly ChainState[],
-): Promise<Verified> {
-  const verifier = createAuditVerifier(key, points);
-  for (const name of new Set(names)) {
+async function verifyFiles(names: readonly string[], verifier: AuditVerifier): Promise<Verified> {
+  for (const name of new Set(names.filter((name) => !BESIDE.test(name)))) {
     if (!existsSync(name)) throw new Error(`${name}: there is no such file`);
     for await (const lines of fileLines(name)) {
       for (const line of lines) {

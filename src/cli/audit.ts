@@ -2,8 +2,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { AuditEvents, AuditQuery } from "../client/types.ts";
+import type { ChainBeginning } from "../telemetry/audit-verify.ts";
 import type { VerifyOptions } from "./audit-verify.ts";
-import { verify } from "./audit-verify.ts";
+import { parseBeginning, verify } from "./audit-verify.ts";
 import type { Io } from "./io.ts";
 import { remotely } from "./remote.ts";
 import { visible } from "./table.ts";
@@ -21,6 +22,12 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
     .option(
       "--checkpoints <file>",
       "output of instances, kept elsewhere, whose checkpoints must be in the files",
+    )
+    .option(
+      "--from <instance:n>",
+      "where that chain begins in the files, if earlier ones were put away; may be given for several; `:HMAC` of the line before may follow",
+      toBeginnings,
+      [],
     )
     .option("--json", "as JSON")
     .action(async (files: readonly string[], options: VerifyOptions) =>
@@ -42,6 +49,12 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
     .action(async (options: TailOptions) => {
       finish(await remotely(io, (client) => tail(client.audit, io, options)));
     });
+}
+
+function toBeginnings(text: string, before: readonly ChainBeginning[]): readonly ChainBeginning[] {
+  const beginning = parseBeginning(text);
+  if (beginning !== undefined) return [...before, beginning];
+  throw new InvalidArgumentError("It takes INSTANCE:N, or INSTANCE:N:HMAC.");
 }
 
 function toLines(text: string): number {

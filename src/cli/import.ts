@@ -2,9 +2,8 @@ import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import { parseImportLines } from "../api/import-lines.ts";
+import { importLines } from "../api/import-lines.ts";
 import type { LatchkeyClient } from "../client/client.ts";
-import { importLegacyKeys } from "../core/legacy-import.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { ImportOptions, ImportTotal, Sending } from "./import-file.ts";
 import { Interrupted, importFile, WrongFile } from "./import-file.ts";
@@ -86,11 +85,9 @@ async function offline(io: Io, run: (sending: Sending) => Promise<void>): Promis
   }
   const origin = { caller: { kind: "admin", id: "offline" } } as const;
   try {
-    await run(async (lines, { first_line: firstLine = 1, dry_run: dryRun = false } = {}) => {
-      const { entries, refused } = parseImportLines(lines, firstLine);
-      const report = await importLegacyKeys(opened.registry, entries, origin, dryRun);
-      return { ...report, refused: [...refused, ...report.refused].sort((a, b) => a.line - b.line) };
-    });
+    await run((lines, { first_line: firstLine = 1, dry_run: dryRun = false } = {}) =>
+      importLines(opened.registry, lines, { firstLine, dryRun }, origin),
+    );
     return 0;
   } finally {
     await opened.close();

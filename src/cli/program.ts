@@ -10,6 +10,7 @@ import { addLimitsCommand } from "./limits.ts";
 import { addMigrationCommand } from "./migration.ts";
 import { addPolicyCommand } from "./policy.ts";
 import { addSecretsCommand } from "./secrets.ts";
+import type { ServeOptions } from "./serve.ts";
 import { addSmokeCommand } from "./smoke.ts";
 
 export interface Program {
@@ -59,10 +60,14 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
   program
     .command("serve")
     .description("run an instance; settings come from the environment (docs/settings.md)")
-    .action(async () => {
+    .option(
+      "--accept-empty-registry",
+      "go on with what is in DATA_DIR, though the registry that was there before is lost",
+    )
+    .action(async (options: ServeOptions) => {
       // Only whoever serves waits for everything that serving needs.
       const { serve } = await import("./serve.ts");
-      finish(await serve(io));
+      finish(await serve(io, options));
     });
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);

@@ -10,6 +10,7 @@ import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
+import { createOutput } from "../telemetry/output.ts";
 import { readText } from "../text-file.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
@@ -21,17 +22,22 @@ import { serveByWorkers, WORKER_VARIABLE } from "./serve-workers.ts";
 import type { Signals } from "./signals.ts";
 import { catchOrders, catchSignals, waitSeconds } from "./signals.ts";
 
+export interface ServeOptions {
+  /** Goes on with what is in DATA_DIR, though the registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: true;
+}
+
 /** Runs an instance until a signal ends it. Resolves with the exit code. */
-export async function serve(io: Io): Promise<number> {
+export async function serve(io: Io, options: ServeOptions = {}): Promise<number> {
   const hangUps = catchHangUps();
   try {
-    return await serveWith(io, hangUps);
+    return await serveWith(io, hangUps, options);
   } finally {
     hangUps.release();
   }
 }
 
-async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
+async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promise<number> {
   const config = readConfig(io.environment, readText);
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
@@ -39,20 +45,33 @@ async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
   const signing = await openSigningKeys(config.settings);
   if (!signing.ok) return refuseToStart(io, "signing keys", signing.problems);
   const worker = Number(io.environment[WORKER_VARIABLE] || 0);
+  const output = createOutput(STDOUT);
   const log = createLog({
     ...(worker > 0 && { base: { worker } }),
     level: config.settings.LOG_LEVEL,
+    // That Node has it as a stream also keeps a pipe from holding up whoever writes to it.
     terminal: process.stdout.isTTY,
     secrets: secretTexts(config.settings),
-    write: (text) => process.stdout.write(text),
+    write: output.write,
   });
   if (worker === 0) warnOfChoices(config, policy.policy.current(), log);
-  const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log, hangUps };
-  if (worker > 0) return runWorker(given, worker);
-  return config.settings.WORKERS > 1
-    ? serveByWorkers(config.settings, log, hangUps)
-    : run(given, catchSignals());
+  // Node's own warnings go there: its reader may have gone.
+  process.stderr.on("error", () => undefined);
+  const parts = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys };
+  const given = { ...parts, log, output, hangUps, ...options };
+  try {
+    if (worker > 0) return await runWorker(given, worker);
+    return await (config.settings.WORKERS > 1
+      ? serveByWorkers(config.settings, log, hangUps)
+      : run(given, catchSignals()));
+  } finally {
+    await output.close(LAST_LINES_WITHIN_MS);
+  }
 }
+
+const STDOUT = 1;
+/** A reader of the output that stands still does not keep a process that has ended its work. */
+const LAST_LINES_WITHIN_MS = 1000;
 
 /** What can be as it is meant, and often is not. */
 function warnOfChoices(
@@ -85,9 +104,12 @@ async function runWorker(given: Given, index: number): Promise<number> {
 }
 
 async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
-  const { settings, policy, signingKeys, log, hangUps } = given;
+  const { settings, policy, signingKeys, log, output, hangUps } = given;
   const closing = createClosing();
-  const onCrash = (error: unknown) => log.fatal({ err: error }, FAULTS.crash);
+  const onCrash = (error: unknown) => {
+    log.fatal({ err: error }, FAULTS.crash);
+    output.flushNow();
+  };
   process.on("uncaughtExceptionMonitor", onCrash);
   try {
     const app = await startApp({ ...given, version: VERSION, closing });

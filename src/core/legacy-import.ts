@@ -37,37 +37,79 @@ interface Candidate {
   readonly record: KeyRecord;
 }
 
-/** Takes over V1 keys of another system. Nobody imports what they may not grant. With `dryRun` nothing is written. */
+/** A line whose key is there already, or stands in the import before. */
+interface Found extends Candidate {
+  readonly earlier: Standing;
+}
+
+/** What an import cannot change of a key. */
+type Standing = Pick<KeyRecord, "role" | "expiresAt"> & { readonly owner?: string | undefined };
+
+/**
+ * Takes over V1 keys of another system, one portion after the other: each is a transaction of its own, and between two the
+ * caller may let others have their turn. Nobody imports what they may not grant. With `dryRun` nothing is written.
+ */
 export async function importLegacyKeys(
   registry: Registry,
-  entries: readonly LegacyEntry[],
+  portions: Iterable<readonly LegacyEntry[]> | AsyncIterable<readonly LegacyEntry[]>,
   origin: CallOrigin,
   dryRun: boolean,
 ): Promise<ImportReport> {
+  const first = new Map<string, Standing>();
   const refused: RefusedLine[] = [];
-  const first = new Map<string, Candidate>();
-  const again: (Candidate & { readonly earlier: KeyRecord })[] = [];
+  let [imported, known] = [0, 0];
+  try {
+    for await (const entries of portions) {
+      const sorted = sortOut(registry, entries, origin, first);
+      const taken = await takeOver(registry, sorted.candidates, origin, dryRun);
+      imported += taken.imported;
+      const compared = [...taken.there, ...sorted.again].map(({ line, record, earlier }) => ({
+        line,
+        detail: difference(record, earlier),
+      }));
+      const differing = compared.flatMap(({ line, detail }) =>
+        detail === undefined ? [] : [{ line, detail }],
+      );
+      known += compared.length - differing.length;
+      refused.push(...[...sorted.refused, ...differing].sort((a, b) => a.line - b.line));
+    }
+  } finally {
+    // Whoever tried one of them before was told that it is none; of an import that is cut off that holds too.
+    if (!dryRun && imported > 0)
+      await commitAnyhow(registry, () => ({ put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] }));
+    else if (!dryRun && known > 0) await confirm(registry);
+  }
+  return { imported, known, refused };
+}
+
+/** Entries that may be taken over, that stand in the import before, and that are refused. */
+function sortOut(
+  registry: Registry,
+  entries: readonly LegacyEntry[],
+  origin: CallOrigin,
+  first: Map<string, Standing>,
+) {
+  const refused: RefusedLine[] = [];
+  const candidates: Candidate[] = [];
+  const again: Found[] = [];
   for (const entry of entries) {
     const { line } = entry;
-    const made = recordFor(registry, entry, origin);
-    if (typeof made === "string") {
-      refused.push({ line, detail: made });
+    const record = recordFor(registry, entry, origin);
+    if (typeof record === "string") {
+      refused.push({ line, detail: record });
       continue;
     }
     // A key and its own SHA-256 have one alias.
-    const id = made.legacy?.alias ?? made.legacy?.hash ?? "";
-    const earlier = first.get(id)?.record;
-    if (earlier === undefined) first.set(id, { line, record: made });
-    else again.push({ line, record: made, earlier });
+    const id = record.legacy?.alias ?? record.legacy?.hash ?? "";
+    const earlier = first.get(id);
+    if (earlier !== undefined) again.push({ line, record, earlier });
+    else {
+      // Of a hundred thousand lines no more is kept than is compared.
+      first.set(id, { role: record.role, owner: record.owner, expiresAt: record.expiresAt });
+      candidates.push({ line, record });
+    }
   }
-  const { imported, there } = await takeOver(registry, [...first.values()], origin, dryRun);
-  let known = 0;
-  for (const { line, record, earlier } of [...there, ...again]) {
-    const detail = difference(record, earlier);
-    if (detail === undefined) known++;
-    else refused.push({ line, detail });
-  }
-  return { imported, known, refused: refused.sort((a, b) => a.line - b.line) };
+  return { refused, candidates, again };
 }
 
 /** The record, or in words why there is none. */
@@ -123,7 +165,7 @@ async function takeOver(
       registry.store.findLegacy([legacy?.hash, legacy?.alias].filter((hash) => hash !== undefined)),
     ),
   );
-  const there = left.flatMap((candidate, at) => {
+  const there = left.flatMap((candidate, at): Found[] => {
     const earlier = found[at];
     return earlier === undefined ? [] : [{ ...candidate, earlier }];
   });
@@ -138,19 +180,14 @@ async function write(
 ): Promise<readonly boolean[]> {
   if (candidates.length === 0) return [];
   const event = auditEvent(registry, origin, "legacy_keys_imported", {});
-  const written = await registry.store.importLegacy(
+  return registry.store.importLegacy(
     candidates.map(({ record }) => record),
     { ...event, reason: `${candidates.length} presented` },
   );
-  // Whoever tried one of them before was told that it is none.
-  if (written.some(Boolean))
-    await commitAnyhow(registry, () => ({ put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] }));
-  else await confirm(registry);
-  return written;
 }
 
 /** What an import cannot change of a key that is there, in words; undefined when nothing of that differs. */
-function difference(record: KeyRecord, earlier: KeyRecord): string | undefined {
+function difference(record: Standing, earlier: Standing): string | undefined {
   const differs = [
     ...(record.role === earlier.role ? [] : ["role"]),
     ...(record.owner === earlier.owner ? [] : ["owner"]),

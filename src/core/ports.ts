@@ -177,7 +177,10 @@ export interface KeyStore {
   confirm(): Promise<boolean>;
   /** The V1 key that is found by one of these hashes; the first one that fits. */
   findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
-  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all, if any was. */
+  /**
+   * Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all, if any was. The
+   * caller keeps it to some hundred.
+   */
   importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
   legacyUse(role: string, since: readonly number[]): Promise<LegacyUse>;
   migration(): Promise<MigrationState | undefined>;

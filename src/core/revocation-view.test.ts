@@ -100,18 +100,38 @@ test("any order and any repetition of the same words give the same view", () => 
   );
 });
 
-test("the sweep forgets what no living token needs, and nothing else", () => {
+test("the sweep forgets what no living token needs, and nothing else", async () => {
+  const once = async () => undefined;
   const view = viewOf(
     { ...standing, version: 2, revoked: true },
     { kind: "family", family: "f1", until: NOW + 5 },
     { kind: "cutoff", scope: "all", subject: "", before: NOW, until: NOW + 7 },
   );
-  view.sweep((NOW + 4) * 1000);
+  await view.sweep((NOW + 4) * 1000, once);
   expect(view.size()).toBe(3);
-  view.sweep((NOW + 5) * 1000);
+  await view.sweep((NOW + 5) * 1000, once);
   expect(view.size()).toBe(2);
-  view.sweep((NOW + 1000) * 1000);
+  await view.sweep((NOW + 1000) * 1000, once);
   expect(view.size()).toBe(0);
+});
+
+test("a sweep of many lets others have their turn, and what they add in between stands", async () => {
+  const view = viewOf();
+  const keysOf = (count: number, expiresAt: number) =>
+    Array.from({ length: count }, (_, at) => ({
+      ...standing,
+      keyId: `${expiresAt}-${at}`,
+      version: 2,
+      expiresAt,
+    }));
+  view.apply(keysOf(5000, NOW).map((key) => ({ ...key, kind: "key", revoked: true })));
+  let turns = 0;
+  await view.sweep(NOW * 1000, async () => {
+    turns++;
+    view.apply(keysOf(10 * turns, NOW + 9).map((key) => ({ ...key, kind: "key", revoked: true })));
+  });
+  expect(turns).toBeGreaterThanOrEqual(5);
+  expect(view.size()).toBe(10 * turns);
 });
 
 test("100,000 ended keys take less than 16 MB of the 20 that an instance may give them", () => {

@@ -49,6 +49,12 @@ export type Ending =
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
 
+/** Resolves when others have had their turn: awaited between two steps of what takes long. */
+export type NextTurn = () => Promise<void>;
+
+/** Entries that are looked at in one step: less than a millisecond. */
+const STEP = 1000;
+
 /** What a view must know. */
 export type Revocation = Ending | ({ readonly kind: "forgotten" } & Forgotten);
 
@@ -66,14 +72,17 @@ export interface RevocationView {
   ended(principal: Principal, nowMs: number): Ended | undefined;
   /** Whether taking this in would change nothing. */
   covers(revocation: Revocation): boolean;
-  /** All that is known, to be written back to a store that has lost it. */
+  /** All that is known, to be written back to a store that has lost it. The view may change while it is read. */
   entries(): Iterable<Ending>;
   /** NumericDate: keys of this role and owner that are dated before it are refused. 0 where there is no cut-off. */
   cutOffBefore(of: CutOffSubject): number;
   /** What is known of one key; that it is good again is known until its `exp` too, so that no older word counts again. */
   standing(keyId: string): KeyStanding | undefined;
-  /** Forgets what ran out before that time (milliseconds): it must lie before every clock's. Keys that expired by then stay refused. */
-  sweep(beforeMs: number): void;
+  /**
+   * Forgets what ran out before that time (milliseconds): it must lie before every clock's. Keys that expired by then stay
+   * refused. Goes through all in steps.
+   */
+  sweep(beforeMs: number, nextTurn: NextTurn): Promise<void>;
   /** Entries held. */
   size(): number;
 }
@@ -136,15 +145,34 @@ export function createRevocationView(): RevocationView {
       const packed = keys.get(keyId);
       return packed && unpack(keyId, packed);
     },
-    sweep(beforeMs) {
+    async sweep(beforeMs, nextTurn) {
       const before = Math.floor(beforeMs / 1000);
       forgotten = Math.max(forgotten, before);
-      for (const [keyId, { expiresAt }] of keys.entries()) if (expiresAt <= before) keys.delete(keyId);
-      for (const [family, until] of families) if (until <= before) families.delete(family);
-      for (const [id, { until }] of cutOffs) if (until <= before) cutOffs.delete(id);
+      await inSteps(keys.entries(), nextTurn, ([keyId, { expiresAt }]) => {
+        if (expiresAt <= before) keys.delete(keyId);
+      });
+      await inSteps(families, nextTurn, ([family, until]) => {
+        if (until <= before) families.delete(family);
+      });
+      await inSteps(cutOffs, nextTurn, ([id, { until }]) => {
+        if (until <= before) cutOffs.delete(id);
+      });
     },
     size: () => keys.size() + families.size + cutOffs.size,
   };
+}
+
+/** Looks at each entry, and lets others have their turn after so many. */
+export async function inSteps<Entry>(
+  entries: Iterable<Entry>,
+  nextTurn: NextTurn,
+  look: (entry: Entry) => void,
+): Promise<void> {
+  let looked = 0;
+  for (const entry of entries) {
+    look(entry);
+    if (++looked % STEP === 0) await nextTurn();
+  }
 }
 
 interface Known {

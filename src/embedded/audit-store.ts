@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { decodeEvent } from "../core/audit-event-text.ts";
 import type { AuditStore, StoredEvent } from "../core/ports.ts";
 import type { Database } from "./database.ts";
@@ -6,6 +7,8 @@ import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 
 const CURSOR = "audit_cursor";
+/** Rows of one transaction: other calls have their turn between two. */
+const SWEPT_AT_ONCE = 500;
 const PLACE = /^\d{1,16}$/;
 
 /** The events of the registry in SQLite; how far the log has them stands beside them. */
@@ -15,7 +18,8 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
   const mark = sqlite.prepare(
     "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
   );
-  const forget = sqlite.prepare("DELETE FROM audit WHERE at_ms < ? AND seq <= ?");
+  const oldest = sqlite.prepare("SELECT seq, at_ms FROM audit WHERE seq <= ? ORDER BY seq LIMIT ?");
+  const forget = sqlite.prepare("DELETE FROM audit WHERE seq <= ?");
   const marked = () => readMark(sqlite);
   return {
     claim: async (limit) => after.all(marked(), limit).map(toStored),
@@ -29,8 +33,17 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
       return newest.all(Number(before), limit).map(toStored).reverse();
     },
     async sweep(beforeMs) {
-      // What is in no log yet is kept, however old it is.
-      forget.run(beforeMs, marked());
+      for (;;) {
+        // What is in no log yet is kept, however old it is. Events stand in the order of their times: the first one that
+        // is young enough ends the walk, and no index on the time is needed.
+        const rows = oldest.all(marked(), SWEPT_AT_ONCE);
+        const young = rows.findIndex((row) => integer(row, "at_ms") >= beforeMs);
+        const last = young === -1 ? rows.at(-1) : rows[young - 1];
+        if (last === undefined) return;
+        forget.run(integer(last, "seq"));
+        if (young !== -1 || rows.length < SWEPT_AT_ONCE) return;
+        await nextTurn();
+      }
     },
   };
 }

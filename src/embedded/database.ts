@@ -1,6 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { ownFile } from "./own-file.ts";
+import { findRegistry, takePlace } from "./registry-place.ts";
 
 /** Each entry brings the schema from its index to the next version; what has been released never changes. */
 const MIGRATIONS: readonly string[] = [
@@ -49,27 +51,55 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX keys_self_service_seq ON keys (seq) WHERE self_service = 1;`,
   `CREATE TABLE ended_keys (key_id TEXT PRIMARY KEY, standing TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    INSERT INTO shared_state (name, value) SELECT 'newest_date', coalesce(max(issued_at), 0) FROM keys;`,
+  `CREATE INDEX IF NOT EXISTS ended_families_by_until ON ended_families (until);
+   CREATE INDEX IF NOT EXISTS cut_offs_by_until ON cut_offs (until);
+   CREATE INDEX IF NOT EXISTS ended_keys_by_until ON ended_keys (until);`,
 ];
 
 export interface Database {
   readonly sqlite: DatabaseSync;
+  /** Throws when another file, or none, is in the place of the database: what is written then would be lost. */
+  checkPlace(): void;
   close(): void;
+}
+
+export interface DatabaseOptions {
+  /** Goes on with what is there, though a registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: boolean;
 }
 
 /**
  * Opens the database of `DATA_DIR`, makes the folder when it is missing, and brings the schema up to date.
- * It is locked for this process: throws when another one has it open, or when a newer Latchkey has written it.
+ * It is locked for this process: throws when another one has it open, when a newer Latchkey has written it, or
+ * {@link RegistryLost} when the folder had another registry before.
  */
-export function openDatabase(dataDir: string): Database {
+export function openDatabase(
+  dataDir: string,
+  { acceptEmptyRegistry = false }: DatabaseOptions = {},
+): Database {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const sqlite = new DatabaseSync(join(dataDir, "latchkey.db"), { timeout: 0 });
+  const found = acceptEmptyRegistry ? undefined : findRegistry(dataDir);
+  const path = join(dataDir, "latchkey.db");
+  ownFile(path);
+  const sqlite = new DatabaseSync(path, { timeout: 0 });
   try {
     prepare(sqlite, dataDir);
+    const place = takePlace(sqlite, dataDir, found);
+    return {
+      sqlite,
+      checkPlace: place.check,
+      close() {
+        try {
+          place.leave();
+        } finally {
+          sqlite.close();
+        }
+      },
+    };
   } catch (error) {
     sqlite.close();
     throw error;
   }
-  return { sqlite, close: () => sqlite.close() };
 }
 
 function prepare(sqlite: DatabaseSync, dataDir: string): void {

@@ -1,13 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import type { KeyPage, KeyStore } from "../core/ports.ts";
-import type { Revocation } from "../core/revocation-view.ts";
-import { standingOf } from "../core/revocation-view.ts";
 import type { Database } from "./database.ts";
 import { createCommit, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
+import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { createRelease } from "./self-service.ts";
@@ -20,17 +17,18 @@ export interface KeyStoreOptions {
   readonly nowMs: () => number;
 }
 
-const SNAPSHOT_PORTION = 1000;
-
 /**
- * The registry in SQLite. Its calls are synchronous under the hood and share the thread that answers Checks, so
- * each one but the count, which walks an index, touches a bounded number of rows.
+ * The registry in SQLite. Its calls are synchronous under the hood, so an instance has them made in a thread of their own
+ * (threaded-store.ts); there they wait for each other, so each one but the count, which walks an index, touches a bounded
+ * number of rows.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
+  const revocations = createRevocationReader(sqlite);
   const unexpired = sqlite.prepare("SELECT count(*) AS keys FROM keys WHERE expires_at > ?");
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
+  const sweep = createSweep(sqlite);
   const release = createRelease(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
@@ -41,7 +39,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
-    revocations: () => snapshot(sqlite),
+    revocations: () => allRevocations(revocations),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),
@@ -49,11 +47,11 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
       };
     },
     async sweep(beforeSeconds, limit) {
-      const before = Math.min(beforeSeconds, Math.floor(options.nowMs() / 1000));
       const openAt = Math.floor(options.nowMs() / 1000);
+      const before = Math.min(beforeSeconds, openAt);
       const swept = inTransaction(sqlite, () => {
-        noteOpen(sqlite, openAt);
-        return sweep(sqlite, before, before - options.recordRetentionSeconds, limit);
+        sweep.noteOpen(openAt);
+        return sweep.forget(before, before - options.recordRetentionSeconds, limit);
       });
       release(limit);
       return swept;
@@ -93,7 +91,6 @@ function createReads(sqlite: DatabaseSync): Pick<KeyStore, "load" | "recall" | "
         record: recordOf(row),
         cursor: integer(row, "seq").toString(36),
       }));
-      await nextTurn(); // A listing of many pages must leave room for Checks between them.
       return toPage(entries, limit);
     },
   };
@@ -135,73 +132,36 @@ function toPage(
   return { entries: kept, ...(nextCursor === undefined ? {} : { nextCursor }) };
 }
 
-async function* snapshot(sqlite: DatabaseSync): AsyncIterable<readonly Revocation[]> {
-  const forgotten = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'forgotten'").get();
-  yield [{ kind: "forgotten", before: Number(forgotten?.["value"] ?? 0) }];
-  const families = sqlite.prepare("SELECT family, until FROM ended_families").all();
-  yield families.map((row) => ({
-    kind: "family",
-    family: text(row, "family"),
-    until: integer(row, "until"),
-  }));
-  const withoutRecord = sqlite.prepare("SELECT standing FROM ended_keys").all();
-  yield withoutRecord
-    .map((row) => decodeFeedEntry(text(row, "standing")))
-    .filter((entry) => entry?.kind === "key");
-  const cutOffs = sqlite.prepare("SELECT scope, subject, before, until FROM cut_offs").all();
-  yield cutOffs.map((row) => ({
-    kind: "cutoff",
-    scope: scopeOf(text(row, "scope")),
-    subject: text(row, "subject"),
-    before: integer(row, "before"),
-    until: integer(row, "until"),
-  }));
-  const ended = sqlite.prepare(
-    "SELECT seq, key_id, record FROM keys WHERE ended = 1 AND seq > ? ORDER BY seq LIMIT ?",
+/** Deletes at most so many rows of each table, by an index on their end. */
+function createSweep(sqlite: DatabaseSync) {
+  const state = "INSERT INTO shared_state (name, value)";
+  const note = sqlite.prepare(
+    `${state} VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
   );
-  for (let after = 0; ; ) {
-    const rows = ended.all(after, SNAPSHOT_PORTION);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    after = integer(last, "seq");
-    yield rows.map(recordOf).map(standingOf);
-    await nextTurn();
-  }
-}
-
-function scopeOf(scope: string): "all" | "role" | "owner" {
-  if (scope === "all" || scope === "role" || scope === "owner") return scope;
-  throw new Error("a cut-off is damaged");
-}
-
-/** Also, something is always written, so that a disk that takes nothing any more is noticed without a registration. */
-function noteOpen(sqlite: DatabaseSync, nowSeconds: number): void {
-  sqlite
-    .prepare(
-      "INSERT INTO shared_state (name, value) VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-    )
-    .run(String(nowSeconds));
-}
-
-function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, limit: number): number {
-  sqlite
-    .prepare(
-      `INSERT INTO shared_state (name, value) VALUES ('forgotten', ?)
-       ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
-    )
-    .run(String(nowSeconds));
-  const swept = sqlite
-    .prepare(
-      "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-    )
-    .run(endedBefore, limit);
-  sqlite
-    .prepare(
-      "DELETE FROM remembered_calls WHERE id IN (SELECT id FROM remembered_calls WHERE until <= ? LIMIT ?)",
-    )
-    .run(nowSeconds, limit);
-  sqlite.prepare("DELETE FROM ended_families WHERE until <= ?").run(nowSeconds);
-  sqlite.prepare("DELETE FROM ended_keys WHERE until <= ?").run(nowSeconds);
-  sqlite.prepare("DELETE FROM cut_offs WHERE until <= ?").run(nowSeconds);
-  return Number(swept.changes);
+  const noteForgotten = sqlite.prepare(
+    `${state} VALUES ('forgotten', ?)
+     ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
+  );
+  const keys = sqlite.prepare(
+    "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+  );
+  const over = (table: string, key: string) =>
+    sqlite.prepare(
+      `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key.replace(/[()]/g, "")} FROM ${table} WHERE until <= ? LIMIT ?)`,
+    );
+  const tables = [
+    over("remembered_calls", "id"),
+    over("ended_families", "family"),
+    over("ended_keys", "key_id"),
+    over("cut_offs", "(scope, subject)"),
+  ];
+  return {
+    /** Also, something is always written, so that a disk that takes nothing any more is noticed without a registration. */
+    noteOpen: (nowSeconds: number) => void note.run(String(nowSeconds)),
+    forget(before: number, endedBefore: number, limit: number): number {
+      noteForgotten.run(String(before));
+      for (const table of tables) table.run(before, limit);
+      return Number(keys.run(endedBefore, limit).changes);
+    },
+  };
 }

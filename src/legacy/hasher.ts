@@ -1,9 +1,9 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import type { LegacyForm } from "../core/registry.ts";
 import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
 
 function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return hash("sha256", text, "hex");
 }
 
 /** How V1 keys are kept: HMAC-SHA-256 under a secret of its own, so that neither a dump nor a guess finds one. */

@@ -54,7 +54,9 @@ export function createAuditStore(
     },
     async sweep(beforeMs) {
       const until = Math.min(beforeMs, await unwrittenSinceMs(client));
-      await client.command("XTRIM", names.audit, "MINID", "~", Math.max(0, Math.floor(until)));
+      const minId = Math.max(0, Math.floor(until));
+      // With `~` Redis removes some thousand at a time: it goes on until there are no more, and others have their turn between.
+      while (Number(await client.command("XTRIM", names.audit, "MINID", "~", minId)) > 0);
       if (until > 0) await forgetGone(client, goneAfterMs);
     },
   };

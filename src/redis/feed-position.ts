@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
-import { createRevocationView } from "../core/revocation-view.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Ending } from "../core/revocation-view.ts";
+import { createRevocationView, inSteps } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
@@ -53,16 +55,6 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const takeSnapshot = async () => {
     for await (const portion of snapshot(client)) view.apply(portion);
   };
-  /** What a fresh view of the store alone would not know. */
-  const lacking = async () => {
-    const stored = createRevocationView();
-    for await (const portion of snapshot(client)) {
-      stored.apply(portion);
-      view.apply(portion);
-    }
-    return [...view.entries()].filter((entry) => !stored.covers(entry));
-  };
-
   return {
     replicationId,
     owe() {
@@ -80,7 +72,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
     async settle() {
       if (!owing) return;
       try {
-        await writeBack(await lacking());
+        await writeBack(await lackingIn(options));
         owing = false;
       } catch (error) {
         // It answers, and does not take it: what is known here goes on to count, and reading goes on.
@@ -88,6 +80,20 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       }
     },
   };
+}
+
+/** What a fresh view of the store alone would not know. */
+async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Ending[]> {
+  const stored = createRevocationView();
+  for await (const portion of snapshot(reading)) {
+    stored.apply(portion);
+    view.apply(portion);
+  }
+  const lacking: Ending[] = [];
+  await inSteps(view.entries(), nextTurn, (entry) => {
+    if (!stored.covers(entry)) lacking.push(entry);
+  });
+  return lacking;
 }
 
 async function readReplicationId(client: RedisClient): Promise<string> {

@@ -34,7 +34,6 @@ export type KeyStoreOptions = CommitOptions;
 
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
-  const runSweep = client.script(SWEEP_SOURCE, "sweep");
   const release = createRelease(client);
   return {
     commit: createCommit(client, options, release),
@@ -50,22 +49,48 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
     },
-    async sweep(beforeSeconds, limit) {
-      const swept = Number(
-        await runSweep(SWEPT_INDEXES, [
-          beforeSeconds,
-          options.recordRetentionSeconds,
-          limit,
-          names.key(""),
-          names.byOwner(""),
-          names.legacyHash(""),
-          names.legacyUse(""),
-          names.legacyUnmigrated(""),
-        ]),
-      );
-      await release(limit);
-      return swept;
-    },
+    sweep: createSweep(client, options, release),
+  };
+}
+
+/** Redis carries out one script at a time, for all instances: each call of this one takes a millisecond or two. */
+const SWEPT_AT_ONCE = 50;
+
+function createSweep(
+  client: RedisClient,
+  { recordRetentionSeconds }: KeyStoreOptions,
+  release: (limit: number) => Promise<unknown>,
+): KeyStore["sweep"] {
+  const run = client.script(SWEEP_SOURCE, "sweep");
+  const prefixes = [
+    names.key(""),
+    names.byOwner(""),
+    names.legacyHash(""),
+    names.legacyUse(""),
+    names.legacyUnmigrated(""),
+  ];
+  let cutOffCursor = "0";
+  /** Some cut-offs at a time: those of many owners stay for ever. */
+  const someCutOffs = async () => {
+    const reply = await client.command("HSCAN", names.cutOffs, cutOffCursor, "COUNT", SWEPT_AT_ONCE);
+    const [next, members] = Array.isArray(reply) ? reply : [];
+    cutOffCursor = texts([next])[0] ?? "0";
+    return pairs(members).map(([field]) => field);
+  };
+  return async (beforeSeconds, limit) => {
+    let swept = 0;
+    let cutOffs = await someCutOffs();
+    for (;;) {
+      const most = Math.min(SWEPT_AT_ONCE, limit - swept);
+      const bounds = [beforeSeconds, recordRetentionSeconds, most];
+      const reply = await run(SWEPT_INDEXES, [...bounds, ...prefixes, ...cutOffs]);
+      const [keys = 0, others = 0] = (Array.isArray(reply) ? reply : []).map(Number);
+      swept += keys;
+      if (swept >= limit || Math.max(keys, others) < most) break;
+      cutOffs = [];
+    }
+    await release(limit);
+    return swept;
   };
 }
 

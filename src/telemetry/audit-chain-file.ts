@@ -1,4 +1,4 @@
-import { open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { ChainState } from "./audit-chain.ts";
@@ -14,27 +14,36 @@ const stateForm = z.object({
 
 /** Where a chain stands, beside its file. */
 export interface ChainStateFile {
-  readonly last: ChainState | undefined;
+  readonly last: ChainState;
   remember(state: ChainState, bytes: number): Promise<void>;
 }
 
-/** None was left, or half of one: then a new chain begins, and says so by its first number. */
-export async function openChainState(path: string, name: string, key: string): Promise<ChainStateFile> {
+/**
+ * None was left, or half of one: then a new chain begins, and says so by its first number. Its name is remembered before its
+ * first line, which a crash may leave behind.
+ */
+export async function openChainState(
+  path: string,
+  name: string,
+  key: string,
+  newRandom: () => string,
+): Promise<ChainStateFile> {
   const statePath = `${name}.chain`;
-  const remembered = stateForm.safeParse(await readJson(statePath));
-  return {
-    last: remembered.success ? await newestLine(path, key, remembered.data) : undefined,
-    async remember(state, bytes) {
-      const file = await open(`${statePath}.new`, "w", 0o640);
-      try {
-        await file.writeFile(JSON.stringify({ ...state, bytes }));
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${statePath}.new`, statePath);
-    },
+  const remember: ChainStateFile["remember"] = async (state, bytes) => {
+    const file = await open(`${statePath}.new`, "w", 0o600);
+    try {
+      await file.writeFile(JSON.stringify({ ...state, bytes }));
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${statePath}.new`, statePath);
   };
+  const remembered = stateForm.safeParse(await readJson(statePath));
+  if (remembered.success) return { last: await newestLine(path, key, remembered.data), remember };
+  const last = { instance: newRandom(), n: 0, hmac: "" };
+  await remember(last, (await stat(path)).size).catch(() => undefined);
+  return { last, remember };
 }
 
 /** After a crash the file may be ahead of what was remembered of it; after a rotation another one is in its place. */

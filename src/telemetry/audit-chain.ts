@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { z } from "zod";
 import { escapeUnsafe } from "./unsafe-text.ts";
 
 /** Members of an audit line, besides those of the chain. */
@@ -42,7 +43,16 @@ const SEALED = /^(\{.*),"hmac":"([A-Za-z0-9_-]{43})"\}$/s;
 
 export interface SealedLine extends ChainState {
   readonly prev: string;
+  /** In a line about files that were dropped: where the chains stood at their ends. */
+  readonly droppedTo: readonly ChainState[];
+  /** All members, those of the chain among them. */
+  readonly members: AuditFields;
 }
+
+/** The kind of the line that says which files were dropped. */
+export const DROPPED_KIND = "dropped" as const;
+
+const droppedChains = z.array(z.object({ instance: z.string(), n: z.int(), hmac: z.string() }));
 
 /** A line that was sealed under this key; undefined for one that was not, or was changed. */
 export function openSealed(key: string, line: string): SealedLine | undefined {
@@ -50,7 +60,9 @@ export function openSealed(key: string, line: string): SealedLine | undefined {
   if (body === undefined || hmac === undefined || hmacOf(key, `${body}}`) !== hmac) return undefined;
   const value: unknown = JSON.parse(`${body}}`);
   if (typeof value !== "object" || value === null) return undefined;
+  const members: AuditFields = { ...value };
   const { instance, n, prev } = { instance: "", n: 0, prev: "", ...value };
   if (typeof instance !== "string" || !Number.isSafeInteger(n) || typeof prev !== "string") return undefined;
-  return { instance, n, prev, hmac };
+  const dropped = members["kind"] === DROPPED_KIND ? droppedChains.safeParse(members["chains"]) : undefined;
+  return { instance, n, prev, hmac, members, droppedTo: dropped?.data ?? [] };
 }

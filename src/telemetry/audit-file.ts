@@ -1,12 +1,10 @@
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, rename, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readdir, rename, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChainState } from "./audit-chain.ts";
 import { openChainState } from "./audit-chain-file.ts";
 
-/** Beyond this a file is put aside under the time of its end. */
-const MAX_BYTES = 100 * 1024 * 1024;
 /** Whoever is writing the end of a file has written it by then. */
 const WRITTEN_WITHIN_MS = 200;
 
@@ -19,7 +17,15 @@ export interface AuditFile {
    * and then none of them is there. A file that somebody has put aside is not written to any more.
    */
   append(lines: readonly string[], state: ChainState): Promise<void>;
+  /** Files that were put aside because they were full, the oldest first. */
+  aside(): Promise<readonly AsideFile[]>;
   close(): Promise<void>;
+}
+
+export interface AsideFile {
+  readonly path: string;
+  /** When its last line was written, milliseconds. */
+  readonly writtenMs: number;
 }
 
 export interface AuditFileOptions {
@@ -33,20 +39,30 @@ export interface AuditFileOptions {
   readonly claim: (path: string) => { release(): void } | undefined;
   readonly key: string;
   readonly nowMs: () => number;
-  readonly maxBytes?: number;
+  /** Names a new chain. */
+  readonly newRandom: () => string;
+  /** Beyond this a file is put aside under the time of its end. */
+  readonly maxBytes: number;
+  /** Makes the folder of the file, where it is missing. */
+  readonly makeFolder: (path: string) => void;
+  /** Hears that a file was put aside. */
+  readonly rotated?: () => void;
 }
 
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
-  const { path, chain: name = path, key, nowMs, maxBytes = MAX_BYTES } = options;
-  await mkdir(dirname(path), { recursive: true });
+  const { path, chain: name = path, key, nowMs, maxBytes } = options;
+  options.makeFolder(dirname(path));
   const claim = options.claim(`${name}.lock`);
-  let handle = await openFile(path);
+  let handle = await openFile(path, FILE_MODE);
   if (claim !== undefined) await cutHalfLine(handle);
-  const chain = claim && (await openChainState(path, name, key));
+  const chain = claim && (await openChainState(path, name, key, options.newRandom));
   return {
     last: chain?.last,
     async append(lines, state) {
-      if (await isElsewhere(handle, path)) handle = await reopened(handle, path);
+      if (await isElsewhere(handle, path)) {
+        options.makeFolder(dirname(path));
+        handle = await reopened(handle, path);
+      }
       const { size } = await handle.stat();
       // Half a line of another process that has crashed must not become the beginning of ours.
       const lead = (await endsWithLine(handle, size)) ? "" : "\n";
@@ -60,8 +76,12 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
       }
       // The lines are there, whatever becomes of this: a start looks for those that were not remembered.
       await chain?.remember(state, size + text.length).catch(() => undefined);
-      if (size + text.length >= maxBytes) await putAside(handle, path, nowMs()).catch(() => undefined);
+      if (size + text.length >= maxBytes) {
+        await putAside(handle, path, nowMs()).catch(() => undefined);
+        options.rotated?.();
+      }
     },
+    aside: () => filesAside(path),
     async close() {
       await handle.close();
       claim?.release();
@@ -69,13 +89,37 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   };
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  await mkdir(dirname(path), { recursive: true });
-  return open(path, "a+", 0o640);
+/** As {@link putAside} names them; what others have put aside under names of their own is theirs. */
+const ASIDE = /^\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z(?:-\d+)?(?:\.dropping)?$/;
+/** What is being removed; after a crash it is still there. */
+export const DROPPING = ".dropping";
+
+async function filesAside(path: string): Promise<readonly AsideFile[]> {
+  const [folder, name] = [dirname(path), basename(path)];
+  const names = (await readdir(folder)).filter(
+    (other) => other.startsWith(name) && ASIDE.test(other.slice(name.length)),
+  );
+  const files = await Promise.all(
+    names.map(async (other) => {
+      const { mtimeMs } = await stat(join(folder, other));
+      return { path: join(folder, other), writtenMs: mtimeMs };
+    }),
+  );
+  return files.sort((a, b) => a.writtenMs - b.writtenMs || (a.path < b.path ? -1 : 1));
+}
+
+/** Whoever else shall read the log is let in by a `chmod`, which later files follow. */
+const FILE_MODE = 0o600;
+
+async function openFile(path: string, mode: number): Promise<FileHandle> {
+  const isNew = (await stat(path).catch(() => undefined)) === undefined;
+  const handle = await open(path, "a+", mode);
+  if (isNew) await handle.chmod(mode);
+  return handle;
 }
 
 async function reopened(handle: FileHandle, path: string): Promise<FileHandle> {
-  const opened = await openFile(path);
+  const opened = await openFile(path, (await handle.stat()).mode & 0o777);
   await handle.close();
   return opened;
 }

@@ -21,7 +21,8 @@ import { hmacOf } from "./audit-chain.ts";
 import type { AuditFile } from "./audit-file.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { createAuditLog } from "./audit-log.ts";
-import type { Verified } from "./audit-verify.ts";
+import { createAuditRetention } from "./audit-retention.ts";
+import type { ChainBeginning, Verified } from "./audit-verify.ts";
 import { createAuditVerifier } from "./audit-verify.ts";
 
 const KEY = "audit-key-audit-key-audit-key-123";
@@ -32,6 +33,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 let made = 0;
+const newRandom = () => `chain${made++}`;
+const makeFolder = (path: string) => void mkdirSync(path, { recursive: true });
 
 function newPath(): string {
   return join(folder, `${made++}`, "api.log");
@@ -52,29 +55,47 @@ async function openLog(
   path: string,
   options: { readonly maxBytes?: number; readonly key?: string; readonly chain?: string } = {},
 ) {
-  const { key = KEY, ...more } = options;
-  const file = await openAuditFile({ path, claim: lockForProcess, key, nowMs: Date.now, ...more });
+  const { key = KEY, maxBytes = 100_000_000, ...more } = options;
+  const file = await openAuditFile({
+    path,
+    claim: lockForProcess,
+    key,
+    nowMs: Date.now,
+    maxBytes,
+    makeFolder,
+    newRandom,
+    ...more,
+  });
   opened.push(file);
   const printed: string[] = [];
-  const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0 };
+  const counted = { dropped: 0, request: 0, access: 0, gap: 0, lifecycle: 0, droppedFiles: 0 };
   const log = createAuditLog({
     key,
     file,
-    print: async (lines) => void printed.push(...lines),
-    newRandom: () => `chain${made++}`,
+    output: {
+      write: (text) => void printed.push(text.trimEnd()),
+      deliver: async () => true,
+      dropped: () => 0,
+    },
+    newRandom,
     nowMs: () => 0,
     observe: (kind, lines) => {
-      counted[kind] += lines;
+      counted[kind === "dropped" ? "droppedFiles" : kind] += lines;
     },
     dropped: (lines) => {
       counted.dropped += lines;
     },
+    throttled: () => undefined,
   });
   return { file, log, printed, counted };
 }
 
-function verify(paths: string | readonly string[], checkpoints: readonly ChainState[] = []): Verified {
-  const verifier = createAuditVerifier(KEY, checkpoints);
+function verify(
+  paths: string | readonly string[],
+  checkpoints: readonly ChainState[] = [],
+  from: readonly ChainBeginning[] = [],
+): Verified {
+  const verifier = createAuditVerifier(KEY, checkpoints, from);
   for (const path of [paths].flat()) {
     const texts = readFileSync(path, "utf8").split("\n");
     const ended = texts.at(-1) === "";
@@ -186,14 +207,36 @@ describe("someone without the key is found out", () => {
     expect(verify(two)).toMatchObject({ ok: false, line: 2 });
   });
 
-  test("a tail or a whole chain that is cut off shows against a checkpoint; the beginning may be put away", async () => {
+  test("a beginning that is not there is told, unless a checkpoint or the caller says where the chain begins", async () => {
+    const path = await written();
+    const { log } = await openLog(path);
+    const { instance } = log.state();
+    const all = linesOf(path);
+    const { hmac } = JSON.parse(all[1] ?? "");
+    put(path, all.slice(2));
+    const why = expect.stringContaining(`the beginning of ${instance} is missing: its lines 1 to 2 `);
+    const missing = { ok: false, file: path, line: 1, why };
+    const fine = { ok: true, chains: [{ first: 3, last: 5 }] };
+    expect(verify(path)).toEqual(missing);
+    expect(verify(path, [log.state()])).toEqual(missing);
+    expect(verify(path, [{ instance, n: 2, hmac }])).toMatchObject(fine);
+    expect(verify(path, [{ instance, n: 2, hmac: "another" }])).toEqual(missing);
+    expect(verify(path, [], [{ instance, n: 3 }])).toMatchObject(fine);
+    expect(verify(path, [], [{ instance, n: 3, prev: hmac }])).toMatchObject(fine);
+    expect(verify(path, [], [{ instance, n: 3, prev: "another" }])).toEqual(missing);
+    expect(verify(path, [], [{ instance, n: 2 }])).toEqual(missing);
+    expect(verify(path, [], [{ instance: "another", n: 3 }])).toEqual(missing);
+    put(path, []);
+    const none = { ok: false, why: expect.stringContaining("there is no audit line") };
+    expect([verify(path), verify([])]).toEqual([none, none]);
+  });
+
+  test("a tail or a whole chain that is cut off shows against a checkpoint", async () => {
     const path = await written();
     const { log } = await openLog(path);
     const checkpoint = log.state();
     expect(verify(path, [checkpoint])).toMatchObject({ ok: true });
     const all = linesOf(path);
-    put(path, all.slice(1));
-    expect(verify(path, [checkpoint])).toMatchObject({ ok: true, chains: [{ first: 2 }] });
     put(path, all.slice(0, 3));
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 3 }] });
     const why = expect.stringMatching(/^the end is cut off: \w+ had 5 lines .*, of which 3 are here$/);
@@ -270,6 +313,18 @@ describe("the chain goes on", () => {
     expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([1, 4]);
   });
 
+  test("after a crash in which nothing but the first lines was written", async () => {
+    const path = newPath();
+    const first = await openLog(path);
+    const remembered = readFileSync(`${path}.chain`, "utf8");
+    await first.log.events([event(), event()]);
+    await first.file.close();
+    writeFileSync(`${path}.chain`, remembered);
+    const second = await openLog(path);
+    await second.log.events([event()]);
+    expect(verify(path)).toMatchObject({ ok: true, lines: 3, chains: [{ first: 1, last: 3 }] });
+  });
+
   test("after a crash in mid-line: the half line is cut off, and was nobody's yet", async () => {
     const path = await written();
     const whole = readFileSync(path, "utf8");
@@ -328,7 +383,7 @@ describe("the chain goes on", () => {
     await log.events([event()]);
     rmSync(dirname(path), { recursive: true });
     await log.events([event()]);
-    expect(verify(path)).toMatchObject({ ok: true, chains: [{ first: 2 }] });
+    expect(verify(path, [], [{ instance: log.state().instance, n: 2 }])).toMatchObject({ ok: true });
   });
 
   test("what could not be written has no number, and nothing of it stays in the file", async () => {
@@ -347,6 +402,83 @@ describe("the chain goes on", () => {
     expect(verify([path, `${path}.1`])).toMatchObject({ ok: true, chains: [{ last: 3 }] });
     expect(JSON.parse(linesOf(path)[0] ?? "")).toMatchObject({ kind: "gap", lines: 1 });
     await file.close();
+  });
+});
+
+describe("files are bounded", () => {
+  const MAX_BYTES = 20_000;
+  const DAY_MS = 86_400_000;
+  const filesOf = (path: string) =>
+    readdirSync(dirname(path))
+      .filter((name) => /^api\.log(\.\d{4}-.*)?$/.test(name))
+      .map((name) => join(dirname(path), name))
+      .filter((name) => linesOf(name).length > 0);
+  const all = (path: string): { kind: string; event_id?: string; again?: true }[] =>
+    filesOf(path).flatMap((name) => linesOf(name).map((line) => JSON.parse(line)));
+  const open = async (path: string, maxFiles: number, nowMs = Date.now) => {
+    const { log, file, counted } = await openLog(path, { maxBytes: MAX_BYTES });
+    const bounds = { maxFiles, maxAgainBytes: MAX_BYTES / 2, maxAgeMs: 90 * DAY_MS };
+    return { log, file, counted, drop: createAuditRetention({ file, log, key: KEY, ...bounds, nowMs }) };
+  };
+  const now = () => event({ atMs: Date.now() });
+
+  test("by number: lines about requests go, those about keys stay, and what is left verifies", async () => {
+    const path = newPath();
+    const { log, drop, file, counted } = await open(path, 3);
+    const events = [now(), now()];
+    await log.events(events);
+    for (let round = 0; round < 60; round++) {
+      for (let at = 0; at < 10; at++) log.request("request", () => ({ path: "/x".repeat(50) }));
+      await log.flush();
+      await drop();
+      expect(filesOf(path).length).toBeLessThanOrEqual(3);
+    }
+    const left = all(path);
+    expect(left.length).toBeLessThan(250);
+    expect(counted.droppedFiles).toBeGreaterThan(5);
+    for (const { eventId } of events)
+      expect(left.filter(({ event_id }) => event_id === eventId)).toMatchObject([
+        { kind: "lifecycle", again: true },
+      ]);
+    expect(verify(filesOf(path))).toMatchObject({ ok: true, lines: left.length });
+    // No other file can go unnoticed.
+    const [oldest = "", ...younger] = filesOf(path).filter((name) => name !== path);
+    expect(verify([...younger, path])).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    put(oldest, linesOf(oldest).slice(1));
+    expect(verify(filesOf(path))).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    await file.close();
+  });
+
+  test("though all lines are about keys: the newest stay", async () => {
+    const path = newPath();
+    const { log, drop, file } = await open(path, 3);
+    const events = Array.from({ length: 1000 }, now);
+    for (let at = 0; at < events.length; at += 10) {
+      await log.events(events.slice(at, at + 10));
+      await drop();
+      expect(filesOf(path).length).toBeLessThanOrEqual(4);
+    }
+    expect(all(path).filter(({ event_id }) => event_id === events.at(-1)?.eventId)).toHaveLength(1);
+    expect(verify(filesOf(path))).toMatchObject({ ok: true });
+    await file.close();
+  });
+
+  test("by age, and a chain that has ended with them is told as dropped", async () => {
+    const path = newPath();
+    const first = await open(path, 100);
+    const other = await openLog(path, { chain: `${path}.2` });
+    await other.log.events([now()]);
+    await other.file.close();
+    while (filesOf(path).length < 3) await first.log.events(Array.from({ length: 50 }, now));
+    await first.drop();
+    expect(filesOf(path)).toHaveLength(3);
+    await first.file.close();
+    const later = await open(path, 100, () => Date.now() + 91 * DAY_MS);
+    await later.drop();
+    expect(filesOf(path)).toEqual([path]);
+    expect(all(path).some(({ again }) => again)).toBe(false);
+    expect(verify(path, [other.log.state()])).toMatchObject({ ok: true });
+    await later.file.close();
   });
 });
 

@@ -6,8 +6,9 @@ const OTHER_ISSUER = "_other";
 
 /** What an instance tells of its audit log and of what it was given: policy and keys. */
 export interface InstanceMeter {
-  auditLines(kind: "lifecycle" | "request" | "access" | "gap", lines: number): void;
+  auditLines(kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number): void;
   auditDropped(lines: number): void;
+  auditThrottled(lines: number): void;
   policyReload(result: "taken" | "refused"): void;
   keysReload(result: "taken" | "refused"): void;
   /** A clock has jumped: this machine's, or the store's. */
@@ -31,10 +32,11 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   for (const reloads of [policyReloads, keysReloads])
     for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
   for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
-  for (const kind of ["lifecycle", "request", "access", "gap"]) auditLines.inc({ kind }, 0);
+  for (const kind of ["lifecycle", "request", "access", "gap", "dropped"]) auditLines.inc({ kind }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
     auditDropped: (lines) => auditDropped.inc(lines),
+    auditThrottled: (lines) => instruments.auditThrottled.inc(lines),
     policyReload: (result) => policyReloads.inc({ result }),
     keysReload: (result) => keysReloads.inc({ result }),
     clockJumped: (clock) => instruments.clockJumps.inc({ clock }),

@@ -75,6 +75,14 @@ function ofTheInstance({ counter, gauge }: Makers) {
   return {
     auditLines: counter("audit_lines_total", "Lines of the audit log.", ["kind"]),
     auditDropped: counter("audit_dropped_total", "Lines about requests that found no room."),
+    outputDropped: counter(
+      "output_dropped_total",
+      "Lines of the log and the audit log that stdout did not take.",
+    ),
+    auditThrottled: counter(
+      "audit_throttled_total",
+      "Lines about refusals beyond what one address may leave.",
+    ),
     policyReloads: counter("policy_reloads_total", "Changed policies, taken up or refused.", ["result"]),
     keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
       "result",

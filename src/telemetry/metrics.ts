@@ -35,6 +35,8 @@ export interface MetricsOptions {
   readonly nowMs: () => number;
   /** Since revocations were last heard of; looked at when somebody reads. */
   readonly stalenessMs: () => number;
+  /** Lines that the output did not take; looked at when somebody reads. */
+  readonly outputDropped: () => number;
 }
 
 /** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
@@ -77,6 +79,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
       instance.atTime(nowMs());
       instruments.staleness.set(options.stalenessMs() / 1000);
+      instruments.outputDropped.reset();
+      instruments.outputDropped.inc(options.outputDropped());
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);
       return { text, contentType: registry.contentType };
     },

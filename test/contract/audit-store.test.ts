@@ -1,6 +1,7 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AuditEvent } from "../../src/core/audit-event.ts";
 import type { AuditStore, KeyStore, StoredEvent } from "../../src/core/ports.ts";
@@ -120,6 +121,23 @@ describe.each([
     expect(idsOf(await parts.audit.read({ limit: 10 })).at(-1)).toBe(unwritten);
     expect(idsOf(await parts.audit.claim(10))).toEqual([unwritten]);
   });
+});
+
+test("many old events are forgotten in slices, between which others have their turn", async () => {
+  const parts = embedded();
+  const events = Array.from({ length: 1600 }, (_, at): AuditEvent => {
+    return { eventId: `m${at}`, atMs: at, event: "key_revoked", outcome: "done", actor: "anonymous" };
+  });
+  await parts.keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: events });
+  await parts.audit.done(cursorsOf(await parts.audit.claim(1600)));
+  let [over, turns] = [false, 0];
+  const sweeping = parts.audit.sweep(1590).then(() => {
+    over = true;
+  });
+  for (; !over; turns++) await nextTurn();
+  await sweeping;
+  expect(turns).toBeGreaterThanOrEqual(3);
+  expect(await parts.audit.read({ limit: 100 })).toHaveLength(10);
 });
 
 describe("instances that share a Redis", () => {

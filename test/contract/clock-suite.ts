@@ -104,9 +104,9 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     test("V1 keys end with an owner's end of their second, and leave no successor; those that come after it are good", async () => {
       const { registry, store, clock } = await begin();
       const entry = (key: string) => ({ line: 1, key, name: "n", role: "basic", owner: "acme" });
-      await importLegacyKeys(registry, [entry("before")], admin, false);
+      await importLegacyKeys(registry, [[entry("before")]], admin, false);
       await revokeOwner(registry, "acme", admin);
-      await importLegacyKeys(registry, [entry("after")], admin, false);
+      await importLegacyKeys(registry, [[entry("after")]], admin, false);
       const ended = await Promise.all(
         ["before", "after"].map(async (key) => {
           const record = await store.findLegacy([key]);

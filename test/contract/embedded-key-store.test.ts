@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,18 +8,22 @@ import type { KeyRecord } from "../../src/core/key-record.ts";
 import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
+import { RegistryLost } from "../../src/embedded/registry-place.ts";
+import { openThreadedStore } from "../../src/embedded/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { clockSuite } from "./clock-suite.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
 import type { SelfServiceStore } from "./self-service-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = { recordRetentionSeconds: 7 * 86_400, nowMs: () => 1000 };
-const opened: Database[] = [];
+const THREAD = { recordRetentionSeconds: 7 * 86_400, acceptEmptyRegistry: false };
+const opened: { close(): void | Promise<void> }[] = [];
 
-afterEach(() => {
-  for (const database of opened.splice(0)) database.close();
+afterEach(async () => {
+  for (const database of opened.splice(0)) await database.close();
 });
 
 function newFolder(): string {
@@ -48,6 +52,23 @@ const record: KeyRecord = {
   disabled: false,
   version: 1,
 };
+
+describe("the embedded key store in a thread of its own", () => {
+  const setUp = async (): Promise<StoreUnderTest> => {
+    const clock = settableClock(START);
+    const nowMs = () => clock.nowSeconds * 1000;
+    const { keys, audit, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, nowMs);
+    opened.push({ close });
+    return {
+      open: async () => keys,
+      clock,
+      auditTrail: async () => (await audit.read({ after: "0", limit: 1000 })).map(({ event }) => event),
+      traces: async (keyId) => ((await keys.load(keyId)) === undefined ? [] : ["keys"]),
+    };
+  };
+  keyStoreSuite(setUp);
+  legacySuite(setUp);
+});
 
 describe("the embedded key store", () => {
   const setUp = async (): Promise<SelfServiceStore> => {
@@ -90,11 +111,33 @@ describe("the embedded key store", () => {
   selfServiceSuite(setUp);
   clockSuite(setUp);
 
+  test("does nothing on the caller's thread", async () => {
+    const { keys, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, RETENTION.nowMs);
+    const put = Array.from({ length: 500 }, (_, at) => ({ ...record, keyId: `basic_1_${at}` }));
+    await keys.commit({ nowSeconds: 1, put, audit: [] });
+    for (const work of [
+      () => keys.count(1),
+      () => keys.page({ limit: 500 }),
+      () => keys.sweep(3_000_000_000, 500),
+    ]) {
+      let isDone = false;
+      const done = work().then(() => {
+        isDone = true;
+      });
+      // What this thread does itself would be done once its promises have been looked at: nothing else has had a turn.
+      for (let at = 0; at < 50; at++) await Promise.resolve();
+      expect(isDone).toBe(false);
+      await done;
+    }
+    await close();
+    await expect(keys.count(1)).rejects.toThrow("ended");
+  });
+
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();
     const first = open(folder);
     await createKeyStore(first, RETENTION).commit({ nowSeconds: 1, put: [record], audit: [] });
-    opened.pop()?.close();
+    await opened.pop()?.close();
     expect(await createKeyStore(open(folder), RETENTION).load(record.keyId)).toEqual(record);
   });
 
@@ -129,5 +172,95 @@ describe("the embedded key store", () => {
     expect(await store.load(many[0]?.keyId ?? "")).toBeUndefined();
     database.sqlite.exec("PRAGMA max_page_count = 1000000");
     expect(await store.commit({ nowSeconds: 1, put: many, audit: [] })).toEqual({ kind: "committed" });
+  });
+});
+
+describe("a folder whose registry is lost", () => {
+  const DB = "latchkey.db";
+  const revoked: KeyRecord = { ...record, version: 2, revokedAt: 2 };
+  const standings = async (database: Database) => {
+    const found: string[] = [];
+    for await (const portion of createKeyStore(database, RETENTION).revocations())
+      for (const each of portion) if (each.kind === "key" && each.revoked) found.push(each.keyId);
+    return found;
+  };
+  /** A registry as a process that was killed leaves it, or one that has ended; and an older copy of its database. */
+  const left = async (how: "killed" | "ended") => {
+    const folder = newFolder();
+    const before = openDatabase(folder);
+    await createKeyStore(before, RETENTION).commit({ nowSeconds: 1, put: [record], audit: [] });
+    before.close();
+    const older = readFileSync(join(folder, DB));
+    const database = openDatabase(folder);
+    await createKeyStore(database, RETENTION).commit({ nowSeconds: 2, put: [revoked], audit: [] });
+    const killed = newFolder();
+    cpSync(folder, killed, { recursive: true });
+    database.close();
+    return { folder: how === "killed" ? killed : folder, older };
+  };
+  const faults: readonly (readonly [what: string, lose: (folder: string, older: Buffer) => void])[] = [
+    ["the database is gone", (folder) => rmSync(join(folder, DB))],
+    ["the database is empty", (folder) => truncateSync(join(folder, DB))],
+    ["the log of changes is gone", (folder) => rmSync(join(folder, `${DB}-wal`), { force: true })],
+    ["the log of changes is empty", (folder) => writeFileSync(join(folder, `${DB}-wal`), "")],
+    [
+      "both are gone",
+      (folder) => ["", "-wal"].forEach((end) => void rmSync(join(folder, DB + end), { force: true })),
+    ],
+    [
+      "an older copy is in its place",
+      (folder, older) => {
+        rmSync(join(folder, `${DB}-wal`), { force: true });
+        writeFileSync(join(folder, DB), older);
+      },
+    ],
+    [
+      "another registry is in its place",
+      (folder) => {
+        const other = newFolder();
+        openDatabase(other).close();
+        rmSync(join(folder, `${DB}-wal`), { force: true });
+        cpSync(join(other, DB), join(folder, DB));
+      },
+    ],
+    ["the marker is empty", (folder) => truncateSync(join(folder, "registry.json"))],
+    ["the marker is gone", (folder) => rmSync(join(folder, "registry.json"))],
+    ["nothing", () => undefined],
+  ];
+  test.each(
+    faults.flatMap(([what, lose]) => (["killed", "ended"] as const).map((how) => ({ what, how, lose }))),
+  )("is not opened, or refuses what was revoked: $what, $how", async ({ what, how, lose }) => {
+    const { folder, older } = await left(how);
+    lose(folder, older);
+    // A process that has ended leaves no log, and has lost nothing with it.
+    const isWhole = /^nothing|marker is gone/.test(what) || (how === "ended" && what.startsWith("the log"));
+    if (isWhole) expect(await standings(open(folder))).toEqual([record.keyId]);
+    else {
+      for (const _ of [1, 2]) expect(() => openDatabase(folder)).toThrow(RegistryLost);
+      const accepted = openDatabase(folder, { acceptEmptyRegistry: true });
+      accepted.close();
+      open(folder);
+    }
+  });
+
+  test("while it is in use, it takes no change until it is back, and the next start says so", async () => {
+    const folder = newFolder();
+    const { keys, close, checkPlace } = await openThreadedStore(
+      { dataDir: folder, ...THREAD },
+      RETENTION.nowMs,
+    );
+    const path = join(folder, DB);
+    const change = () => keys.commit({ nowSeconds: 1, put: [], audit: [] });
+    renameSync(path, `${path}.away`);
+    await expect(change()).rejects.toThrow("removed or replaced");
+    await expect(checkPlace()).rejects.toThrow("removed or replaced");
+    renameSync(`${path}.away`, path);
+    await checkPlace();
+    expect(await change()).toEqual({ kind: "committed" });
+    cpSync(path, `${path}.copy`);
+    renameSync(`${path}.copy`, path);
+    await expect(change()).rejects.toThrow("removed or replaced");
+    await close();
+    expect(() => openDatabase(folder)).toThrow("removed or replaced while it was in use");
   });
 });

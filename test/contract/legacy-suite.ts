@@ -23,7 +23,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
 
   test("a V1 key is found by its hash and by that of its SHA-256, and by the new ones alone once it is hashed anew", async () => {
     const { store, registry } = await begin();
-    await importLegacyKeys(registry, [entry("old")], admin, false);
+    await importLegacyKeys(registry, [[entry("old")]], admin, false);
     const record = await store.findLegacy(["none", "of old"]);
     if (record === undefined) throw new Error("it is not found");
     expect(await store.findLegacy(["old"])).toEqual(record);
@@ -57,7 +57,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     for (const first of ["migrate", "rotate"] as const) {
       const { store, clock, registry } = await begin();
       // Its V1 key is years old: that counts for nothing.
-      await importLegacyKeys(registry, [entry(first, { createdAt: START - 1000 * DAY })], admin, false);
+      await importLegacyKeys(registry, [[entry(first, { createdAt: START - 1000 * DAY })]], admin, false);
       const legacyId = (await store.findLegacy([first]))?.keyId ?? "";
       const ways = {
         migrate: () => migrateLegacyKey(registry, first, admin),
@@ -83,7 +83,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
 
   test("a V1 key that an operator has replaced gets no V2 key once its overlap is over", async () => {
     const { store, clock, registry } = await begin();
-    await importLegacyKeys(registry, [entry("k")], admin, false);
+    await importLegacyKeys(registry, [[entry("k")]], admin, false);
     const legacyId = (await store.findLegacy(["k"]))?.keyId ?? "";
     const rotated = await rotateByOperator(registry, legacyId, 60, admin);
     const exchanged = await migrateLegacyKey(registry, "k", admin);
@@ -102,7 +102,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     const { under, store, clock, registry } = await begin();
     const expiresAt = START + 100;
     const entries = [entry("a", { expiresAt }), entry("b"), entry("c"), entry("d", { role: "contributor" })];
-    await importLegacyKeys(registry, entries, admin, false);
+    await importLegacyKeys(registry, [entries], admin, false);
     const idOf = async (key: string) => (await store.findLegacy([key]))?.keyId ?? "";
     const [a, b] = [await idOf("a"), await idOf("b")];
     await store.noteUse(

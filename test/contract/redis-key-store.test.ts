@@ -116,7 +116,7 @@ describe("the key store in Redis", () => {
     const change = async () => {
       await importLegacyKeys(
         registry,
-        [{ line: 1, key: "imported", name: "x", role: "basic" }],
+        [[{ line: 1, key: "imported", name: "x", role: "basic" }]],
         origin,
         false,
       );
@@ -165,6 +165,32 @@ describe("the key store in Redis", () => {
     await store.commit({ nowSeconds: NOW, put: [record, usual], audit: [] });
     expect(Number(await command("MEMORY", "USAGE", `api_key:${usual.keyId}`))).toBeLessThanOrEqual(512);
     expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
+  });
+
+  test("a sweep of many is carried out in scripts of few each, and forgets cut-offs that no token needs", async () => {
+    await command("FLUSHALL");
+    const store = createKeyStore(client, RETENTION);
+    const expiresAt = NOW - RETENTION.recordRetentionSeconds - 60;
+    for (let at = 0; at < 120; at++)
+      await store.commit({
+        nowSeconds: NOW,
+        put: [{ ...record, keyId: `basic_1_${at}`, expiresAt }],
+        audit: [],
+      });
+    const cutOff = { kind: "cutoff", scope: "owner", before: 1 } as const;
+    for (let at = 0; at < 300; at++) {
+      const end = { ...cutOff, subject: `o${at}`, until: at < 100 ? NOW : NOW + 3600 };
+      await store.commit({ nowSeconds: NOW, put: [], end, audit: [] });
+    }
+    await command("CONFIG", "RESETSTAT");
+    expect(await store.sweep(NOW, 120)).toBe(120);
+    const calls = Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.cli("INFO", "commandstats"))?.[1]);
+    expect(calls).toBeGreaterThanOrEqual(3);
+    const left = async () => {
+      await store.sweep(NOW, 120);
+      return Number(await command("HLEN", "latchkey:cut_offs"));
+    };
+    await expect.poll(left).toBe(200);
   });
 
   test("last uses are kept of keys that have a record, and go where it was lost", async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startChild } from "../../scripts/child.ts";
 import { redisBinaries } from "../../scripts/redis-binary.ts";
@@ -44,7 +44,10 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const file = join(first.cwd, "logs/api.log");
     const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
     const told = () => lines().map((line) => JSON.parse(line));
-    await expect.poll(() => told().map(({ event }) => event), { timeout: 5000 }).toContain("key_revoked");
+    // Lines about requests and about keys are written by turns: either may be first.
+    const kinds = () => told().map(({ event, kind }) => event ?? kind);
+    const both = expect.arrayContaining(["key_revoked", "request"]);
+    await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
     expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
     expect(told()).toContainEqual(
       expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
@@ -81,6 +84,22 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await second.stop();
     const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
     expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
+    // As a shell completes `logs/api.log*`: with what stands beside the log.
+    const all = readdirSync(dirname(file)).filter((name) => name.startsWith("api.log"));
+    expect(all.length).toBeGreaterThan(2);
+    const paths = all.map((name) => join(dirname(file), name));
+    expect(runLatchkey(["audit", "verify", ...paths], { AUDIT_KEY })).toMatchObject({ status: 0 });
+    const alone = runLatchkey(["audit", "verify", file], { AUDIT_KEY });
+    expect(alone).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the beginning of \w+ is missing/),
+    });
+    const [, from = ""] = /--from (\w+:\d+)/.exec(alone.stderr) ?? [];
+    expect(runLatchkey(["audit", "verify", file, "--from", from], { AUDIT_KEY })).toMatchObject({
+      status: 0,
+    });
+    writeFileSync(`${file}.empty`, "");
+    expect(runLatchkey(["audit", "verify", `${file}.empty`], { AUDIT_KEY })).toMatchObject({ status: 1 });
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY: newSecret() }).status).toBe(1);
     expect(runLatchkey(["audit", "verify", file]).status).toBe(2);
     await upstream.stop();
@@ -340,4 +359,39 @@ test("the deployment guide's own monitoring lines work, as docs/migration.md has
   await tailing.stop();
   await latchkey.stop();
   await redis.stop();
+});
+
+test("a stranger's refusals fill no volume, and what happened to keys outlives them", async () => {
+  const bounds = { AUDIT_FILE_MAX: "64KB", AUDIT_FILES: "2" };
+  const latchkey = await startLatchkey({ ...SECRETS, ...bounds });
+  const file = join(latchkey.cwd, "logs/api.log");
+  const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
+  const { key_id } = await client.register({ name: "kept", key_type: "basic" });
+  const files = () =>
+    readdirSync(dirname(file))
+      .filter((name) => name.startsWith("api.log") && !/chain|lock/.test(name))
+      .map((name) => join(dirname(file), name));
+  const text = () => files().map((name) => readFileSync(name, "utf8"));
+  const metric = async (name: string) => {
+    const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
+    return Number(
+      metrics
+        .split("\n")
+        .find((line) => line.startsWith(`latchkey_${name} `))
+        ?.split(" ")[1],
+    );
+  };
+  await expect.poll(() => text().join("")).toContain(key_id);
+  const refused = () =>
+    fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
+      (answer) => answer.arrayBuffer(),
+    );
+  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, refused));
+  expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
+  await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
+  await latchkey.stop();
+  expect(files().length).toBeLessThanOrEqual(3);
+  expect(text().join("").length).toBeLessThan(3 * 1.5 * 64 * 1024);
+  expect(text().join("")).toContain(key_id);
+  expect(runLatchkey(["audit", "verify", ...files()], { AUDIT_KEY })).toMatchObject({ status: 0 });
 });

@@ -22,7 +22,11 @@ export async function newSocket(): Promise<string> {
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */
 export async function startLatchkey(
   env: Readonly<Record<string, string>> = {},
+<<<<<<< HEAD
   options: { readonly policy?: string; readonly onLogLine?: (line: string) => void } = {},
+=======
+  options: { readonly policy?: string; readonly args?: readonly string[] } = {},
+>>>>>>> bulk
 ): Promise<TestedLatchkey> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   removeAtEnd(cwd);
@@ -34,6 +38,7 @@ export async function startLatchkey(
   const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...doors };
   const latchkey = await startLatchkeyProcess({
     cwd,
+    ...(options.args !== undefined && { args: options.args }),
     env: { ...own, ...env, DATA_DIR: dataDir },
     ...(options.onLogLine && { onLogLine: options.onLogLine }),
   });

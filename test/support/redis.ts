@@ -101,7 +101,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
 }
 
 /** A port that was free a moment ago: redis-server cannot say which one it took. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
   const address = probe.address();

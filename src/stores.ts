@@ -18,12 +18,14 @@ import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
+import { createOneServer } from "./redis/one-server.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
 import { redisWarnings } from "./redis/warnings.ts";
 import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import { redisPlace } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { StoreMeter } from "./telemetry/store-meter.ts";
@@ -118,7 +120,7 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
 
 async function openRedis(options: StoresOptions): Promise<Stores> {
   const { settings, closing, log } = options;
-  const place = { ...redisPlace(settings), observe: options.meter.command };
+  const place = { ...redisPlace(settings), server: createOneServer(), observe: options.meter.command };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
@@ -159,18 +161,6 @@ async function openRegistryClient(
   const own = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the registry's connection to Redis", own.close);
   return own;
-}
-
-function redisPlace(settings: Settings) {
-  return {
-    ...(settings.REDIS_URL !== undefined && { url: settings.REDIS_URL }),
-    ...(settings.REDIS_HOST !== undefined && { host: settings.REDIS_HOST }),
-    ...(settings.REDIS_USERNAME !== undefined && { username: settings.REDIS_USERNAME }),
-    ...(settings.REDIS_PASSWORD !== undefined && { password: settings.REDIS_PASSWORD }),
-    port: settings.REDIS_PORT,
-    db: settings.REDIS_DB,
-    tls: settings.REDIS_TLS,
-  };
 }
 
 async function openSharedBuckets(

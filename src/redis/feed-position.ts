@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { createRevocationView } from "../core/revocation-view.ts";
-import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -25,7 +24,7 @@ export interface FeedPositions {
    * before the snapshot: the other order would lose what falls between.
    */
   find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
-  /** The server's name in the history of replication. */
+  /** The server's name in the history of replication. Rejects where its answers do not count: what was read from it does not either. */
   replicationId(): Promise<string>;
   /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
   settle(): Promise<void>;
@@ -37,7 +36,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const writeBack = createWriteBack(client);
   let owing = false;
 
-  const replicationId = () => readReplicationId(client);
+  const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([names.epoch, names.feedSequence, names.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
@@ -87,10 +86,6 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       }
     },
   };
-}
-
-async function readReplicationId(client: RedisClient): Promise<string> {
-  return /^master_replid:(\w+)/m.exec(String(await client.command("INFO", "replication")))?.[1] ?? "";
 }
 
 /** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */

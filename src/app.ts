@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
+import { createCheckBeforeStore } from "./check-before-store.ts";
 import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
@@ -29,10 +30,14 @@ import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
 import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
 import { randomText } from "./random.ts";
-import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
+import type { Secrets } from "./secrets.ts";
+import { readSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
+import type { SigningParts } from "./signing-parts.ts";
 import { openSigning } from "./signing-parts.ts";
+import type { UntilAnswered } from "./start-wait.ts";
+import { createStartWait } from "./start-wait.ts";
 import type { Fleet, Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -58,49 +63,118 @@ export interface AppOptions {
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
 }
 
-/** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
-export async function startApp(options: AppOptions): Promise<RunningDoors> {
-  const { settings, log } = options;
+/** An instance whose listeners are open. */
+export interface RunningApp extends RunningDoors {
+  /** Resolves once it is ready. Rejects with what keeps it from that, if that does not pass by itself. */
+  readonly ready: Promise<void>;
+}
+
+/**
+ * The composition root: opens the listeners, which deny until the store answers, then the modules, joins them, and registers
+ * each close beside its open. Rejects when a listener cannot be opened.
+ */
+export async function startApp(options: AppOptions): Promise<RunningApp> {
   const later: Later = {};
   const metrics = openMetrics(options, later);
   const ops = options.worker?.ops(metrics) ?? (await openOpsDoor(options, metrics));
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
-  const policy = options.policy.current;
-  const view = createRevocationView();
-  const stores = await openStores({
-    ...options,
-    policy,
-    view,
-    meter: metrics.store,
-    // What is heard before the V1 parts are there is read with them.
-    heard: (entry) => later.legacy?.hear(entry),
-    missed: async () => later.legacy?.resync(),
-  });
-  later.fleet = stores.fleet;
-  const parts = { view, metrics, ...(await openLegacy(options, stores, later)) };
-  const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
-  const deciding = decidingParts(options, { registry, verifier, stores, metrics });
-  const audit = await openAuditOf(options, { deciding, stores, metrics });
-  const upkeep = startUpkeep(options, registry, metrics);
-  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces });
+  // Closed after the listeners, whose open calls still need what is opened then.
+  const closing = options.closing.group();
   const doors = await openDoors({
     ...options,
+    metrics,
+    ops,
+    checkBeforeStore: joinCheckBeforeStore(options, metrics, traces),
+  });
+  const { untilAnswered, stop } = createStartWait({ log: options.log, waits: doors.waits });
+  const ready = openParts({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
+  options.closing.later("the start", () => stop(ready));
+  return { ...doors, ready };
+}
+
+interface StartOptions extends AppOptions {
+  readonly untilAnswered: UntilAnswered;
+}
+
+interface StartParts {
+  readonly later: Later;
+  readonly metrics: Metrics;
+  readonly traces: Tracing | undefined;
+  readonly doors: RunningDoors;
+}
+
+/** Everything that needs the store, and at last what the listeners serve. */
+async function openParts(
+  options: StartOptions,
+  { later, metrics, traces, doors }: StartParts,
+): Promise<void> {
+  const { settings, log, untilAnswered } = options;
+  const view = createRevocationView();
+  const stores = await openStoresUntilAnswered(options, { later, metrics, view });
+  const secrets = await untilAnswered(() => readSecrets(settings, stores.secrets, log));
+  const signing = await openSigning({ ...options, secrets: stores.secrets, metrics });
+  await untilAnswered(() => stores.fleet.compareKids(() => signing.keys.ring().kids));
+  const legacy = await openLegacy(options, { stores, secrets, later });
+  const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy });
+  const deciding = decidingParts(options, { registry, verifier, stores, metrics });
+  const audit = await openAuditOf(options, { deciding, stores, metrics, secrets });
+  const upkeep = startUpkeep(options, registry, metrics);
+  await doors.serve({
+    ...options,
+    check: joinCheck(options, { deciding, metrics, upkeep, audit, traces }),
     explain: openExplain(options, deciding, stores),
     registry,
     verifier,
-    check,
     metrics,
-    adminTokens: await adminTokens(settings, stores.secrets, log),
+    adminTokens: secrets.adminTokens,
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
     answered: answeredBy(audit, traces),
     fleet: stores.fleet,
-    signingKeys,
-    ops,
+    signingKeys: signing.keys,
   });
   stores.started();
-  return doors;
+}
+
+/** What was opened in an attempt that failed half-way is closed before the next one. */
+async function openStoresUntilAnswered(
+  options: StartOptions,
+  { later, metrics, view }: Pick<StartParts, "later" | "metrics"> & { readonly view: RevocationView },
+): Promise<Stores> {
+  const closing = options.closing.group();
+  const attempt = () =>
+    openStores({
+      ...options,
+      closing,
+      policy: options.policy.current,
+      view,
+      meter: metrics.store,
+      // What is heard before the V1 parts are there is read with them.
+      heard: (entry) => later.legacy?.hear(entry),
+      missed: async () => later.legacy?.resync(),
+    }).catch(async (error: unknown) => {
+      await closing.closeAll();
+      throw error;
+    });
+  const stores = await options.untilAnswered(attempt);
+  later.fleet = stores.fleet;
+  return stores;
+}
+
+function joinCheckBeforeStore(
+  { policy, log }: AppOptions,
+  metrics: Metrics,
+  traces: Tracing | undefined,
+): Check {
+  return createCheckBeforeStore({
+    policy: policy.current,
+    decided(decision, about) {
+      metrics.decided(decision, about);
+      traces?.check(decision, about);
+    },
+    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+  });
 }
 
 function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
@@ -118,11 +192,15 @@ function openExplain({ policy }: AppOptions, deciding: AuthorizePorts, { bucketA
 
 async function openAuditOf(
   options: AppOptions,
-  { deciding, stores, metrics }: Pick<CheckParts, "deciding" | "metrics"> & { readonly stores: Stores },
+  { deciding, stores, metrics, secrets }: AuditedParts,
 ): Promise<Audit> {
   const { clientAddress } = deciding;
-  const key = await auditKey(options.settings, stores.secrets, options.log);
-  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics });
+  return openAudit({ ...options, key: secrets.auditKey, store: stores.audit, clientAddress, metrics });
+}
+
+interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics"> {
+  readonly stores: Stores;
+  readonly secrets: Secrets;
 }
 
 /** What is asked for before it is there. */
@@ -140,13 +218,19 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
   });
 }
 
-async function openLegacy(options: AppOptions, stores: Stores, later: Later) {
-  const secrets = await keyHashSecrets(options.settings, stores.secrets, options.log);
-  const legacyForm = createLegacyForm(secrets, randomText);
-  const legacy = createLegacyParts(legacyForm, () => stores.keys, options.log);
-  later.legacy = legacy;
-  await followPhases(options, legacy);
-  return { legacy, legacyForm };
+async function openLegacy(options: StartOptions, { stores, secrets, later }: LegacyOptions) {
+  const form = createLegacyForm(secrets.keyHashSecrets, randomText);
+  const parts = createLegacyParts(form, () => stores.keys, options.log);
+  later.legacy = parts;
+  await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
+  followPhases(options, parts);
+  return { parts, form };
+}
+
+interface LegacyOptions {
+  readonly stores: Stores;
+  readonly secrets: Secrets;
+  readonly later: Later;
 }
 
 function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
@@ -159,38 +243,33 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: 
   return upkeep;
 }
 
-async function openRegistry(
-  options: AppOptions,
-  { keys: store, secrets, fleet }: Stores,
-  { view, metrics, legacy, legacyForm }: RegistryParts,
-) {
-  const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
-  await fleet.compareKids(() => signingKeys.ring().kids);
+function joinRegistry({ policy }: AppOptions, { stores, view, signing, legacy }: RegistryParts) {
+  const { parts, form } = legacy;
   const registry: Registry = {
-    store,
-    migration: legacy.migration,
-    legacy: legacyForm,
+    store: stores.keys,
+    migration: parts.migration,
+    legacy: form,
     told: (entry) => {
-      if (entry.kind === "legacy" || entry.kind === "phase") legacy.hear(entry);
+      if (entry.kind === "legacy" || entry.kind === "phase") parts.hear(entry);
     },
     view,
-    signer,
-    policy: options.policy.current,
+    signer: signing.signer,
+    policy: policy.current,
     nowMs: Date.now,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
   };
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs),
+    verify: (token, nowMs) => (hasThreeParts(token) ? signing.verifier : parts.verifier).verify(token, nowMs),
   };
-  return { registry, verifier, signingKeys };
+  return { registry, verifier };
 }
 
 interface RegistryParts {
+  readonly stores: Stores;
   readonly view: RevocationView;
-  readonly metrics: Metrics;
-  readonly legacy: LegacyParts;
-  readonly legacyForm: LegacyForm;
+  readonly signing: SigningParts;
+  readonly legacy: { readonly parts: LegacyParts; readonly form: LegacyForm };
 }
 
 interface DecidingParts {

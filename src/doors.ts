@@ -1,5 +1,4 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
-import type { Endpoint } from "./api/endpoint.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { ApiParts } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
@@ -14,9 +13,13 @@ import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
 import type { OpsDoor } from "./ops-door.ts";
+import { UNKNOWN_FLEET } from "./ops-door.ts";
+import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import { formatListen } from "./setting-forms.ts";
+import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
 
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
@@ -24,87 +27,115 @@ const CLOSE_GRACE_MS = 5000;
 const READINESS_EVERY_MS = 250;
 
 export interface RunningDoors {
-  /** Where each door listens, once its port is known. */
+  /** Where each listener is, once its port is known. */
   readonly addresses: Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+  /** Says that the start waits for the store. */
+  waits(): void;
+  /** From now on this is what the listeners do, and what they say of themselves. */
+  serve(parts: ServingParts): Promise<void>;
   /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
   drain(): void;
   /** Calls that are open when the doors close are cut off at once. */
   hurry(): void;
 }
 
-interface DoorOptions extends ApiParts {
+interface DoorOptions {
+  readonly settings: Settings;
+  readonly policy: PolicyInForce;
+  readonly metrics: Metrics;
   readonly log: Log;
   readonly closing: Closing;
-  readonly check: Check;
-  /** Hears of every call at an HTTP door once it is answered. */
-  readonly answered: (call: AnsweredCall) => void;
+  /** Decides until there is another one. */
+  readonly checkBeforeStore: Check;
   readonly ops: OpsDoor;
 }
 
-/** What changes when an instance goes: what it says of itself, and how long it waits for calls that are open. */
-interface Going {
-  state: "ready" | "draining";
-  graceMs: number;
+/** What the listeners do once the store has answered. */
+export interface ServingParts extends ApiParts {
+  readonly check: Check;
+  /** Hears of every call at an HTTP door once it is answered. */
+  readonly answered: (call: AnsweredCall) => void;
 }
 
-/** Opens every other door, the one for Envoy first; the ops door, which is open, tells of it. */
+/** What changes while the listeners are open: what they do, what the instance says of itself, how long it waits for open calls. */
+interface State {
+  instance: "starting" | "waiting" | "ready" | "draining";
+  graceMs: number;
+  check: Check;
+  parts: ServingParts | undefined;
+}
+
+/**
+ * Opens every other listener, the one for Envoy first; the ops listener, which is open, tells of it. They answer from the
+ * first moment: 503 until they are told what to serve.
+ */
 export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
-  const { settings, ops } = options;
-  const going: Going = { state: "ready", graceMs: CLOSE_GRACE_MS };
-  const grpc = await openGrpc(options, going);
-  const openHttp = httpOpener(options, going);
-  const { open, all } = apiEndpoints(options);
-  const http = await openHttp(
-    "the HTTP door",
-    settings.HTTP_LISTEN,
-    settings.OPERATOR_LISTEN === undefined ? all : open,
-  );
-  const operator =
-    settings.OPERATOR_LISTEN === undefined
-      ? http
-      : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
-  const readiness = () => ({ instance: going.state, ...fleetReadiness(options) });
+  const { ops, checkBeforeStore: check } = options;
+  const state: State = { instance: "starting", graceMs: CLOSE_GRACE_MS, check, parts: undefined };
+  const grpc = await openGrpc(options, state);
+  const { http, operator } = await openHttpDoors(options, state);
+  const readiness = () => ({ instance: state.instance, ...fleetReadiness(options, state) });
   ops.tell(readiness);
   const tellEnvoy = () => grpc.setServing(Object.values(readiness()).every((part) => part === "ready"));
-  tellEnvoy();
   const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
   options.closing.later("the word on readiness", () => clearInterval(telling));
   return {
     addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
+    waits() {
+      if (state.instance === "starting") state.instance = "waiting";
+    },
+    async serve(parts) {
+      const { open, all } = apiEndpoints(parts);
+      await http.serve(http === operator ? all : open);
+      if (http !== operator) await operator.serve(all);
+      Object.assign(state, { parts, check: parts.check });
+      if (state.instance !== "draining") state.instance = "ready";
+      tellEnvoy();
+    },
     drain() {
-      going.state = "draining";
+      state.instance = "draining";
       tellEnvoy();
     },
     hurry() {
-      going.graceMs = 0;
+      state.graceMs = 0;
     },
   };
 }
 
-async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer> {
-  const { settings, check, closing } = options;
+async function openHttpDoors(options: DoorOptions, state: State) {
+  const { HTTP_LISTEN, OPERATOR_LISTEN } = options.settings;
+  const openHttp = httpOpener(options, state);
+  const http = await openHttp("the HTTP door", HTTP_LISTEN);
+  const operator =
+    OPERATOR_LISTEN === undefined ? http : await openHttp("the operator door", OPERATOR_LISTEN);
+  return { http, operator };
+}
+
+async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer> {
+  const { settings, closing } = options;
+  const check: Check = (message, timeLeftMs) => state.check(message, timeLeftMs);
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
   const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
   const door = await startEnvoyServer({ listen, check, transport, faulted, ...openTls("GRPC", options) });
-  closing.later("the gRPC door", () => door.close(going.graceMs));
+  closing.later("the gRPC door", () => door.close(state.graceMs));
   return door;
 }
 
-function httpOpener(options: DoorOptions, going: Going) {
+function httpOpener(options: DoorOptions, state: State) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
   const common = {
     corsOrigins: settings.HTTP_CORS_ORIGINS ?? [],
-    answered: options.answered,
+    answered: (call: AnsweredCall) => state.parts?.answered(call),
     trustedHops: settings.HTTP_TRUSTED_HOPS,
   };
-  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints: readonly Endpoint[]) => {
+  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));
-    const isLast = () => going.state === "draining";
-    const door = await startHttpServer({ ...common, listen, endpoints, faulted, isLast, ...httpTls });
-    closing.later(name, () => door.close(going.graceMs));
+    const isLast = () => state.instance === "draining";
+    const door = await startHttpServer({ ...common, listen, faulted, isLast, ...httpTls });
+    closing.later(name, () => door.close(state.graceMs));
     return door;
   };
 }
@@ -127,10 +158,13 @@ function openTls(
 }
 
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
-function fleetReadiness({ fleet, policy }: DoorOptions) {
+function fleetReadiness({ policy }: DoorOptions, { parts }: State) {
+  if (parts === undefined) return UNKNOWN_FLEET;
+  const { fleet } = parts;
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
   return {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
+    clock: "ready",
   } as const;
 }

@@ -77,6 +77,14 @@ export const FAULTS = {
 } as const satisfies Record<string, FaultWords>;
 
 export const OUTAGES = {
+  start: {
+    failed: {
+      happened: "Redis does not answer yet",
+      does: "the start waits for it: the instance is not ready, keys are answered 503 credential_unavailable, the HTTP API 503",
+      check: "Redis and the way to it: the error says how it failed",
+    },
+    healed: "Redis answers: the start goes on",
+  },
   redis: {
     failed: {
       happened: "Redis does not answer, or takes no writes",
@@ -124,6 +132,15 @@ export function workerEnded(worker: number): FaultWords {
     happened: `worker ${worker} has ended by itself`,
     does: "another one takes its place in restartMs, and Envoy asks the others meanwhile",
     check: "how it ended, and its last lines: SIGKILL is often the memory limit",
+  };
+}
+
+/** @param setting a sentence that names the setting to change */
+export function redisRefuses(setting: string): FaultWords {
+  return {
+    happened: "Latchkey cannot start, for Redis refuses it",
+    does: "the process ends with exit code 1",
+    check: setting,
   };
 }
 

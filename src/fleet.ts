@@ -64,10 +64,10 @@ export async function joinFleet(
     isStrange: () => exchange?.strangers() !== undefined,
     async compareKids(kids) {
       const comparing = createKidExchange(client, { instanceId, kids });
-      exchange = comparing;
-      closing.later("the secrets' digests", comparing.leave);
       const compare = sayingWhatDiffers(comparing, log);
       await compare();
+      exchange = comparing;
+      closing.later("the secrets' digests", comparing.leave);
       closing.later(
         "comparing secrets",
         everyTurn(COMPARE_EVERY_MS, ...sayingOnce(compare, log, OUTAGES.secrets)),

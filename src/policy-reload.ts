@@ -11,9 +11,8 @@ export interface ReloadParts {
   readonly closing: Closing;
 }
 
-/** The phase of V1 keys: as it is stored, or as the policy has it, now and after each change of the policy. */
-export async function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): Promise<void> {
-  await legacy.followPolicy(policy.current());
+/** The phase of V1 keys after each change of the policy: as it is stored, or as the policy has it. */
+export function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): void {
   policy.onReload((reload) => {
     if (reload.kind !== "taken") return;
     legacy.followPolicy(reload.policy).catch((error: unknown) => {

@@ -127,7 +127,7 @@ describe("two instances on one Redis", () => {
       expect(Number(/^latchkey_revocation_staleness_seconds (\S+)$/m.exec(metrics)?.[1])).toBeLessThan(60);
       expect(await (await fetch(`http://${ops}/readyz`)).json()).toEqual({
         status: "ready",
-        parts: { instance: "ready", revocations: "ready", secrets: "ready" },
+        parts: { instance: "ready", revocations: "ready", secrets: "ready", clock: "ready" },
       });
     }
   });

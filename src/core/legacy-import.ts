@@ -3,7 +3,7 @@ import { NEVER } from "./key-record.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commit, nowSeconds } from "./registry.ts";
+import { auditEvent, commit, confirm, nowSeconds } from "./registry.ts";
 
 /** One V1 key to be taken over: parsed, not yet judged. Times are NumericDates. */
 export interface LegacyEntry {
@@ -136,9 +136,10 @@ async function write(
     candidates.map(({ record }) => record),
     { ...event, reason: `${candidates.length} presented` },
   );
-  // Whoever tried one of them before was told that it is none.
+  // A key that was tried before its import is known as invalid.
   if (written.some(Boolean))
     await commit(registry, { put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] });
+  else await confirm(registry);
   return written;
 }
 

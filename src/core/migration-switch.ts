@@ -1,7 +1,7 @@
 import type { Phase } from "./migration.ts";
 import { enterPhase } from "./migration.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commit, nowSeconds, untilDecided } from "./registry.ts";
+import { auditEvent, commit, confirm, nowSeconds, untilDecided } from "./registry.ts";
 
 /** An operator chooses the phase, or gives it back to the policy. All instances hear of it. */
 export function setPhase(
@@ -15,7 +15,7 @@ export function setPhase(
     const from = await registry.store.migration();
     if (from !== undefined) registry.migration.heard(from);
     const to = enterPhase(from, phase, chosen, nowSeconds(registry));
-    if (to === from) return;
+    if (to === from) return confirm(registry);
     const event = auditEvent(registry, origin, "migration_phase_set", {});
     const audit = [{ ...event, reason: wanted }];
     const outcome = await commit(registry, { put: [], migration: { from, to }, audit });

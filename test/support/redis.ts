@@ -33,6 +33,8 @@ export interface RedisOptions {
   readonly password?: string;
   /** Further arguments of redis-server. */
   readonly args?: readonly string[];
+  /** Added to the environment of redis-server: a clock of its own (faketime.ts). */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The same Redis by another way, such as a relay. */
@@ -68,7 +70,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
       ...(options.args ?? []),
     ],
     {
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...env, ...options.env },
       onStdoutLine: (line) => line.includes("Ready to accept connections") && ready.resolve(),
     },
   );

@@ -52,6 +52,7 @@ const metrics = createMetrics({
   phase: () => "silent",
   nowMs: Date.now,
   stalenessMs: () => 0,
+  clockAheadMs: () => 0,
 });
 metrics.policyInForce(parts.policy);
 const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });

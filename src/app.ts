@@ -21,6 +21,7 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
+import { sharedSettings } from "./fleet-settings.ts";
 import { withIssuers } from "./issuer-parts.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
@@ -28,7 +29,7 @@ import { createLegacyParts } from "./legacy-parts.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
-import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
+import { followPhase, followPhases, keepPolicyFresh } from "./policy-reload.ts";
 import { randomText } from "./random.ts";
 import type { Secrets } from "./secrets.ts";
 import { readSecrets } from "./secrets.ts";
@@ -114,7 +115,7 @@ async function openParts(
   const stores = await openStoresUntilAnswered(options, { later, metrics, view });
   const secrets = await untilAnswered(() => readSecrets(settings, stores.secrets, log));
   const signing = await openSigning({ ...options, secrets: stores.secrets, metrics });
-  await untilAnswered(() => stores.fleet.compareKids(() => signing.keys.ring().kids));
+  await compareWithFleet(options, { stores, secrets, signing, later });
   const legacy = await openLegacy(options, { stores, secrets, later });
   const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy });
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
@@ -215,14 +216,31 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
     phase: () => later.legacy?.migration.state().phase ?? "silent",
     nowMs: Date.now,
     stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,
+    clockAheadMs: () => later.fleet?.clockAheadMs() ?? 0,
   });
+}
+
+/** Before the first change of the store: an instance that belongs to another fleet makes none. */
+async function compareWithFleet(
+  { settings, log, policy, untilAnswered }: StartOptions,
+  { stores, secrets, signing, later }: LegacyOptions & { readonly signing: SigningParts },
+): Promise<void> {
+  const own = {
+    kids: () => signing.keys.ring().kids,
+    settings: sharedSettings(settings, secrets),
+    joined() {
+      if (later.legacy !== undefined) followPhase(later.legacy, policy.current(), log);
+    },
+  };
+  await untilAnswered(() => stores.fleet.compare(own));
 }
 
 async function openLegacy(options: StartOptions, { stores, secrets, later }: LegacyOptions) {
   const form = createLegacyForm(secrets.keyHashSecrets, randomText);
   const parts = createLegacyParts(form, () => stores.keys, options.log);
   later.legacy = parts;
-  await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
+  if (stores.fleet.isStrange()) await options.untilAnswered(() => parts.resync());
+  else await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
   followPhases(options, parts);
   return { parts, form };
 }

@@ -12,6 +12,7 @@ import type { Check } from "./envoy/check.ts";
 import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
+import { CLOCK_NOT_READY_MS } from "./fleet.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { UNKNOWN_FLEET } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
@@ -165,6 +166,6 @@ function fleetReadiness({ policy }: DoorOptions, { parts }: State) {
   return {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
-    clock: "ready",
+    clock: Math.abs(fleet.clockAheadMs()) >= CLOCK_NOT_READY_MS ? "not_ready" : "ready",
   } as const;
 }

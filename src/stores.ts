@@ -12,12 +12,15 @@ import { observed } from "./embedded/observed.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
+import type { FleetGuard } from "./fleet-guard.ts";
+import { createFleetGuard } from "./fleet-guard.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
+import type { SharedSettings } from "./redis/kid-exchange.ts";
 import { createOneServer } from "./redis/one-server.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
@@ -65,13 +68,28 @@ export interface Stores {
 export interface Fleet {
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   stalenessMs(): number;
-  /** Begins to compare secrets with the others. */
-  compareKids(kids: () => readonly string[]): Promise<void>;
-  /** Whether its secret cannot be the fleet's. */
+  /** Begins to compare with the others what all must share, and the clock with the store's. */
+  compare(own: Comparison): Promise<void>;
+  /** Whether it belongs to another fleet, by what it shares; then it changes nothing in the store. */
   isStrange(): boolean;
+  /** Milliseconds that this machine's clock is ahead of the store's; negative: behind. */
+  clockAheadMs(): number;
 }
 
-const ALONE: Fleet = { stalenessMs: () => 0, compareKids: async () => undefined, isStrange: () => false };
+/** What an instance compares with the others. */
+export interface Comparison {
+  readonly kids: () => readonly string[];
+  readonly settings: SharedSettings;
+  /** Called when it belongs to the fleet after all. */
+  readonly joined: () => void;
+}
+
+const ALONE: Fleet = {
+  stalenessMs: () => 0,
+  compare: async () => undefined,
+  isStrange: () => false,
+  clockAheadMs: () => 0,
+};
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
 
@@ -125,29 +143,34 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   closing.later("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
   const instanceId = randomText();
-  const buckets = await openSharedBuckets(client, instanceId, options);
+  const guard = createFleetGuard();
+  const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
   const registryClient = await openRegistryClient(client, place, options);
   const heard: FeedOptions["heard"] = (entry) => {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
-  const fleet = await joinFleet({ client, place, instanceId, heard, missed: options.missed }, options);
+  const fleet = await joinFleet({ client, place, instanceId, heard, guard }, options);
   return {
     started() {
       client.started();
       registryClient.started();
     },
-    keys: createRedisKeyStore(registryClient, {
-      recordRetentionSeconds: settings.RECORD_RETENTION,
-      waitReplicas: settings.REDIS_WAIT_REPLICAS,
-      replicaTimeoutMs: Math.max(1, settings.REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
-      newRandom: randomText,
-    }),
+    keys: guard.keys(createRedisKeyStore(registryClient, keyStoreOptions(settings))),
     fleet,
-    audit: createRedisAuditStore(client, instanceId),
+    audit: guard.audit(createRedisAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: createBucketAdmin(client, buckets.forget),
+    bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
     secrets: createRedisKeeper(client),
+  };
+}
+
+function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_TIMEOUT_MS }: Settings) {
+  return {
+    recordRetentionSeconds: RECORD_RETENTION,
+    waitReplicas: REDIS_WAIT_REPLICAS,
+    replicaTimeoutMs: Math.max(1, REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
+    newRandom: randomText,
   };
 }
 
@@ -163,13 +186,19 @@ async function openRegistryClient(
   return own;
 }
 
+interface BucketParts {
+  readonly client: RedisClient;
+  readonly instanceId: string;
+  readonly guard: FleetGuard;
+}
+
 async function openSharedBuckets(
-  client: RedisClient,
-  instanceId: string,
+  { client, instanceId, guard }: BucketParts,
   { policy, log, closing, meter }: StoresOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
+    guard,
     instanceId,
     monotonicMs,
     faults: () => policy().faults,
@@ -179,7 +208,7 @@ async function openSharedBuckets(
   });
   const beat = async () => {
     try {
-      await membership.beat();
+      await (guard.isStrange() ? membership.leave() : membership.beat());
       meter.up(true);
     } catch (error) {
       meter.up(false);

@@ -76,7 +76,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       return head;
     },
     async settle() {
-      if (!owing) return;
+      if (!owing || options.mayWriteBack?.() === false) return;
       try {
         await writeBack(await lacking());
         owing = false;

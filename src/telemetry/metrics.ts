@@ -35,6 +35,8 @@ export interface MetricsOptions {
   readonly nowMs: () => number;
   /** Since revocations were last heard of; looked at when somebody reads. */
   readonly stalenessMs: () => number;
+  /** Of this machine's clock, as against the store's. */
+  readonly clockAheadMs: () => number;
 }
 
 /** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
@@ -75,6 +77,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       instruments.keysEnding.reset();
       for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
       instruments.staleness.set(options.stalenessMs() / 1000);
+      instruments.clockAhead.set(options.clockAheadMs() / 1000);
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);
       return { text, contentType: registry.contentType };
     },

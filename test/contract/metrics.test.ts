@@ -18,6 +18,7 @@ function newMetrics(nowSeconds = () => CHECKED_AT_SECONDS) {
     phase: () => "active",
     nowMs: () => nowSeconds() * 1000,
     stalenessMs: () => 0,
+    clockAheadMs: () => 0,
   });
 }
 

@@ -4,8 +4,6 @@ import { createClient } from "../../src/client/client.ts";
 import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
 import { check } from "../support/checks.ts";
 import { startEnvoy } from "../support/envoy.ts";
-import type { FaultRelay } from "../support/fault-relay.ts";
-import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
 import { freeAddress, launchLatchkey } from "../support/latchkey.ts";
@@ -27,16 +25,11 @@ const WAITING = { instance: "waiting", revocations: "not_ready", secrets: "not_r
 const NOT_SERVING = 2;
 
 let redis: TestedRedis;
-let relay: FaultRelay;
 
 beforeAll(async () => {
   redis = await startRedis();
-  relay = await startFaultRelay(redis.port);
 });
-afterAll(async () => {
-  await relay?.close();
-  await redis?.stop();
-});
+afterAll(() => redis?.stop());
 
 async function waits(latchkey: StartingLatchkey): Promise<void> {
   await expect
@@ -105,21 +98,6 @@ describe("an instance that is started while Redis is down", () => {
     await envoy.stop();
     expect(await latchkey.stop()).toBe(0);
     await Promise.all([back.stop(), upstream.stop()]);
-  });
-
-  test("waits behind a black hole, and ends cleanly when it is told to", async () => {
-    relay.set({ kind: "black-hole" });
-    const [waiting, ended] = await Promise.all(
-      [1, 2].map(() => launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) })),
-    );
-    if (waiting === undefined || ended === undefined) throw new Error("two");
-    await waits(waiting);
-    await waits(ended);
-    expect(await ended.stop()).toBe(0);
-    expect(ended.output()).not.toContain("cannot start");
-    relay.set({ kind: "pass" });
-    await becomesReady(waiting);
-    expect(await waiting.stop()).toBe(0);
   });
 });
 

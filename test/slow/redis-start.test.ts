@@ -68,6 +68,21 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     await loaded.stop();
   });
 
+  test("waits behind a black hole, and ends cleanly when it is told to", async () => {
+    relay.set({ kind: "black-hole" });
+    const [waiting, ended] = await Promise.all(
+      [1, 2].map(() => launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) })),
+    );
+    if (waiting === undefined || ended === undefined) throw new Error("two");
+    await waits(waiting);
+    await waits(ended);
+    expect(await ended.stop()).toBe(0);
+    expect(ended.output()).not.toContain("cannot start");
+    relay.set({ kind: "pass" });
+    await becomesReady(waiting);
+    expect(await waiting.stop()).toBe(0);
+  });
+
   test("waits for a name that is not known yet", async () => {
     const latchkey = await launchLatchkey({ ...env, REDIS_HOST: "redis.invalid" });
     await waits(latchkey);

@@ -21,9 +21,10 @@ export const endings: (() => Promise<unknown>)[] = [];
 export interface LeaveOut {
   readonly view: (view: RevocationView) => RevocationView;
   readonly reading: (client: RedisClient) => RedisClient;
+  readonly mayWriteBack?: () => boolean;
 }
 
-const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
+export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
 /** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
 export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
@@ -46,6 +47,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     heard: (entry) => void filled.push(entry.kind),
     missed: async () => void missed.push("missed"),
     lost: () => void lost.push(1),
+    mayWriteBack: leaveOut.mayWriteBack ?? (() => true),
   });
   const store = createKeyStore(client, {
     recordRetentionSeconds: 86_400,

@@ -143,7 +143,7 @@ export function workerEnded(worker: number): FaultWords {
 /** @param settings of which this instance has nothing in common with those that started before it */
 export function settingsDiffer(settings: readonly string[]): FaultWords {
   return {
-    happened: `this instance belongs to another fleet: ${settings.join(" and ")} differs from what the others on this Redis have`,
+    happened: `this instance belongs to another fleet than the others on this Redis, which have another ${settings.join(" and another ")}`,
     does: "it is not ready (/readyz) and changes nothing in the store: registrations and revocations are answered 503",
     check:
       "that all were given the same, and a former secret in JWT_SECRET_PREVIOUS or KEY_HASH_SECRET_PREVIOUS; that two fleets have two databases",

@@ -69,7 +69,7 @@ describe("two fleets on one database: the instance that came later is not ready,
           parts: { secrets: "not_ready" },
         });
         expect(stranger.output()).toContain(
-          `another fleet: ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name} differs`,
+          `which have another ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
         );
         const operator = operatorOf(stranger);
         const unavailable = { status: 503, reason: "store-unavailable" };

@@ -14,8 +14,8 @@ import type { LegacyForm, Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
-import type { RunningDoors } from "./doors.ts";
-import { openDoors } from "./doors.ts";
+import type { Addresses, Doors } from "./doors.ts";
+import { createDoors } from "./doors.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
@@ -64,34 +64,30 @@ export interface AppOptions {
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
 }
 
-/** An instance whose listeners are open. */
-export interface RunningApp extends RunningDoors {
-  /** Resolves once it is ready. Rejects with what keeps it from that, if that does not pass by itself. */
-  readonly ready: Promise<void>;
+/** An instance that is ready, or on its way there. */
+export interface StartedApp extends Pick<Doors, "drain" | "hurry"> {
+  /** Resolves once it is ready, with where it listens. Rejects with what keeps it from that, if that does not pass by itself. */
+  readonly ready: Promise<Addresses>;
 }
 
 /**
- * The composition root: opens the listeners, which deny until the store answers, then the modules, joins them, and registers
- * each close beside its open. Rejects when a listener cannot be opened.
+ * The composition root: opens the modules, joins them, and registers each close beside its open. While the store does not
+ * answer the listeners are open, and deny.
  */
-export async function startApp(options: AppOptions): Promise<RunningApp> {
+export async function startApp(options: AppOptions): Promise<StartedApp> {
   const later: Later = {};
   const metrics = openMetrics(options, later);
   const ops = options.worker?.ops(metrics) ?? (await openOpsDoor(options, metrics));
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
-  // Closed after the listeners, whose open calls still need what is opened then.
-  const closing = options.closing.group();
-  const doors = await openDoors({
-    ...options,
-    metrics,
-    ops,
-    checkBeforeStore: joinCheckBeforeStore(options, metrics, traces),
-  });
+  // The listeners close before the rest, whose parts their open calls still need.
+  const [closing, closingDoors] = [options.closing.group(), options.closing.group()];
+  const checkBeforeStore = joinCheckBeforeStore(options, metrics, traces);
+  const doors = createDoors({ ...options, closing: closingDoors, metrics, ops, checkBeforeStore });
   const { untilAnswered, stop } = createStartWait({ log: options.log, waits: doors.waits });
   const ready = openParts({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
   options.closing.later("the start", () => stop(ready));
-  return { ...doors, ready };
+  return { drain: doors.drain, hurry: doors.hurry, ready };
 }
 
 interface StartOptions extends AppOptions {
@@ -102,14 +98,14 @@ interface StartParts {
   readonly later: Later;
   readonly metrics: Metrics;
   readonly traces: Tracing | undefined;
-  readonly doors: RunningDoors;
+  readonly doors: Doors;
 }
 
 /** Everything that needs the store, and at last what the listeners serve. */
 async function openParts(
   options: StartOptions,
   { later, metrics, traces, doors }: StartParts,
-): Promise<void> {
+): Promise<Addresses> {
   const { settings, log, untilAnswered } = options;
   const view = createRevocationView();
   const stores = await openStoresUntilAnswered(options, { later, metrics, view });
@@ -121,7 +117,7 @@ async function openParts(
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
   const audit = await openAuditOf(options, { deciding, stores, metrics, secrets });
   const upkeep = startUpkeep(options, registry, metrics);
-  await doors.serve({
+  const addresses = await doors.serve({
     ...options,
     check: joinCheck(options, { deciding, metrics, upkeep, audit, traces }),
     explain: openExplain(options, deciding, stores),
@@ -136,6 +132,7 @@ async function openParts(
     signingKeys: signing.keys,
   });
   stores.started();
+  return addresses;
 }
 
 /** What was opened in an attempt that failed half-way is closed before the next one. */

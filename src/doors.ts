@@ -1,4 +1,6 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
+import type { Endpoint } from "./api/endpoint.ts";
+import type { HttpServer } from "./api/server.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { ApiParts } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
@@ -27,16 +29,17 @@ const CLOSE_GRACE_MS = 5000;
 /** Readiness may change without a word from anybody: Envoy hears of it within this. */
 const READINESS_EVERY_MS = 250;
 
-export interface RunningDoors {
-  /** Where each listener is, once its port is known. */
-  readonly addresses: Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
-  /** Says that the start waits for the store. */
-  waits(): void;
-  /** From now on this is what the listeners do, and what they say of themselves. */
-  serve(parts: ServingParts): Promise<void>;
+/** Where each listener is, once its port is known. */
+export type Addresses = Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+
+export interface Doors {
+  /** Says that the start waits for the store. From now on the listeners are open, and deny. Rejects when one cannot be opened. */
+  waits(): Promise<void>;
+  /** From now on this is what the listeners do, and what they say of themselves. Rejects when one cannot be opened. */
+  serve(parts: ServingParts): Promise<Addresses>;
   /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
   drain(): void;
-  /** Calls that are open when the doors close are cut off at once. */
+  /** Calls that are open when the listeners close are cut off at once. */
   hurry(): void;
 }
 
@@ -58,7 +61,14 @@ export interface ServingParts extends ApiParts {
   readonly answered: (call: AnsweredCall) => void;
 }
 
-/** What changes while the listeners are open: what they do, what the instance says of itself, how long it waits for open calls. */
+/** The listeners beside the one for ops. */
+interface Opened {
+  readonly grpc: EnvoyServer;
+  readonly http: HttpServer;
+  readonly operator: HttpServer;
+}
+
+/** What changes while an instance runs: what its listeners do, what the instance says of itself, how long it waits for open calls. */
 interface State {
   instance: "starting" | "waiting" | "ready" | "draining";
   graceMs: number;
@@ -67,31 +77,43 @@ interface State {
 }
 
 /**
- * Opens every other listener, the one for Envoy first; the ops listener, which is open, tells of it. They answer from the
- * first moment: 503 until they are told what to serve.
+ * The listeners beside the one for ops, which is open and tells of them. They are opened when the instance is ready, so that
+ * nobody is sent to one that is not; where it waits for the store, at once: then callers are told so.
  */
-export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
+export function createDoors(options: DoorOptions): Doors {
   const { ops, checkBeforeStore: check } = options;
   const state: State = { instance: "starting", graceMs: CLOSE_GRACE_MS, check, parts: undefined };
-  const grpc = await openGrpc(options, state);
-  const { http, operator } = await openHttpDoors(options, state);
   const readiness = () => ({ instance: state.instance, ...fleetReadiness(options, state) });
   ops.tell(readiness);
-  const tellEnvoy = () => grpc.setServing(Object.values(readiness()).every((part) => part === "ready"));
-  const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
-  options.closing.later("the word on readiness", () => clearInterval(telling));
+  const isReady = () => Object.values(readiness()).every((part) => part === "ready");
+  let tellEnvoy = () => {};
+  let opening: Promise<Opened> | undefined;
+  const open = (endpoints?: Endpoints) => {
+    opening ??= openAll(options, state, endpoints).then((opened) => {
+      tellEnvoy = () => opened.grpc.setServing(isReady());
+      const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
+      options.closing.later("the word on readiness", () => clearInterval(telling));
+      return opened;
+    });
+    return opening;
+  };
   return {
-    addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
-    waits() {
+    async waits() {
       if (state.instance === "starting") state.instance = "waiting";
+      await open();
     },
     async serve(parts) {
-      const { open, all } = apiEndpoints(parts);
-      await http.serve(http === operator ? all : open);
-      if (http !== operator) await operator.serve(all);
+      const endpoints = apiEndpoints(parts);
+      const wereOpen = opening !== undefined;
       Object.assign(state, { parts, check: parts.check });
+      const { grpc, http, operator } = await open(endpoints);
+      if (wereOpen) {
+        await http.serve(http === operator ? endpoints.all : endpoints.open);
+        if (http !== operator) await operator.serve(endpoints.all);
+      }
       if (state.instance !== "draining") state.instance = "ready";
       tellEnvoy();
+      return { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address };
     },
     drain() {
       state.instance = "draining";
@@ -103,12 +125,20 @@ export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
   };
 }
 
-async function openHttpDoors(options: DoorOptions, state: State) {
+type Endpoints = ReturnType<typeof apiEndpoints>;
+
+/** Envoy's first. Without endpoints the others answer 503. */
+async function openAll(options: DoorOptions, state: State, endpoints?: Endpoints): Promise<Opened> {
+  const grpc = await openGrpc(options, state);
+  return { grpc, ...(await openHttpDoors(options, state, endpoints)) };
+}
+
+async function openHttpDoors(options: DoorOptions, state: State, endpoints?: Endpoints) {
   const { HTTP_LISTEN, OPERATOR_LISTEN } = options.settings;
   const openHttp = httpOpener(options, state);
-  const http = await openHttp("the HTTP door", HTTP_LISTEN);
-  const operator =
-    OPERATOR_LISTEN === undefined ? http : await openHttp("the operator door", OPERATOR_LISTEN);
+  const isOne = OPERATOR_LISTEN === undefined;
+  const http = await openHttp("the HTTP door", HTTP_LISTEN, isOne ? endpoints?.all : endpoints?.open);
+  const operator = isOne ? http : await openHttp("the operator door", OPERATOR_LISTEN, endpoints?.all);
   return { http, operator };
 }
 
@@ -131,11 +161,12 @@ function httpOpener(options: DoorOptions, state: State) {
     answered: (call: AnsweredCall) => state.parts?.answered(call),
     trustedHops: settings.HTTP_TRUSTED_HOPS,
   };
-  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>) => {
+  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints?: readonly Endpoint[]) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));
     const isLast = () => state.instance === "draining";
-    const door = await startHttpServer({ ...common, listen, faulted, isLast, ...httpTls });
+    const served = endpoints === undefined ? {} : { endpoints };
+    const door = await startHttpServer({ ...common, ...served, listen, faulted, isLast, ...httpTls });
     closing.later(name, () => door.close(state.graceMs));
     return door;
   };

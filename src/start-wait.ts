@@ -17,8 +17,8 @@ export interface StartWait {
 
 export interface StartWaitOptions {
   readonly log: Log;
-  /** Called when a step fails because the store does not answer. */
-  readonly waits: () => void;
+  /** Called when a step fails because the store does not answer. Its rejection ends the start. */
+  readonly waits: () => Promise<void>;
 }
 
 /** An instance that is started while Redis is down waits for it: to exit would be a back-off of minutes in Kubernetes. */
@@ -35,9 +35,9 @@ export function createStartWait({ log, waits }: StartWaitOptions): StartWait {
       } catch (error) {
         stop.signal.throwIfAborted();
         if (!passesByItself(error)) throw error;
-        waits();
         if (!isWaiting) log.warn({ err: error }, OUTAGES.start.failed);
         isWaiting = true;
+        await waits();
         await pause(RETRY_MS, undefined, { signal: stop.signal });
       }
     }

@@ -82,10 +82,10 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
       void policy.reload();
       void signingKeys?.reload();
     });
-    const readyAndEnded = app.ready.then(() => {
+    const readyAndEnded = app.ready.then((addresses) => {
       const what = ready === undefined ? "ready" : "a worker is ready";
-      log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
-      ready?.(app.addresses);
+      log.info({ ...addresses, policy: policy.current().hash, version: VERSION }, what);
+      ready?.(addresses);
       return signals.first;
     });
     const signal = await Promise.race([readyAndEnded, signals.first]);

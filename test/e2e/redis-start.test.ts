@@ -4,6 +4,7 @@ import { createClient } from "../../src/client/client.ts";
 import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
 import { check } from "../support/checks.ts";
 import { startEnvoy } from "../support/envoy.ts";
+import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
 import { freeAddress, launchLatchkey } from "../support/latchkey.ts";
@@ -52,6 +53,25 @@ async function healthOf(target: string): Promise<number> {
   client.close();
   return status;
 }
+
+test("an instance that is on its way up, with a Redis that answers, says so, and opens no other listener before it is ready", async () => {
+  const relay = await startFaultRelay(redis.port);
+  relay.set({ kind: "delay", ms: 60 });
+  const latchkey = await launchLatchkey({
+    ...env,
+    REDIS_COMMAND_TIMEOUT_MS: "2000",
+    REDIS_URL: urlBy(relay.port),
+  });
+  const starting = { ...WAITING, instance: "starting" };
+  await expect
+    .poll(latchkey.readyz, { timeout: 20_000, interval: 5 })
+    .toEqual({ status: 503, parts: starting });
+  await expect(fetch(`http://${latchkey.http}/api/auth/v2/validate`)).rejects.toThrow();
+  relay.set({ kind: "pass" });
+  await expect.poll(latchkey.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+  expect(await latchkey.stop()).toBe(0);
+  await relay.close();
+});
 
 describe("an instance that is started while Redis is down", () => {
   test("lives, says by part why it is not ready, denies every key whatever the policy, and is ready within 5 s of Redis's return", async () => {

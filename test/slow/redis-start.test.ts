@@ -28,7 +28,7 @@ afterAll(async () => {
 
 async function waits(latchkey: StartingLatchkey): Promise<void> {
   await expect
-    .poll(latchkey.readyz, { timeout: 20_000, interval: 20 })
+    .poll(latchkey.readyz, { timeout: 60_000, interval: 20 })
     .toEqual({ status: 503, parts: WAITING });
 }
 
@@ -93,7 +93,7 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     for (const afterBytes of [200, 900]) {
       relay.set({ kind: "cut", afterBytes });
       const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) });
-      await expect.poll(latchkey.output, { timeout: 20_000 }).toContain("Redis does not answer yet");
+      await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not answer yet");
       relay.set({ kind: "pass" });
       await becomesReady(latchkey);
       expect(await latchkey.stop()).toBe(0);
@@ -109,7 +109,7 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     );
     for (const one of [waiting, ended])
       await expect
-        .poll(one.readyz, { timeout: 20_000 })
+        .poll(one.readyz, { timeout: 60_000 })
         .toEqual({ status: 503, parts: Object.fromEntries(parts) });
     expect((await fetch(`http://${waiting.ops}/livez`)).status).toBe(200);
     expect((await fetch(`http://${waiting.http}/api/auth/v2/validate`)).status).toBe(503);
@@ -138,7 +138,7 @@ describe("a database that cannot be selected on a reconnect is an outage, never 
       ...env,
       REDIS_URL: `redis://us:${PASSWORD}@127.0.0.1:${own.port}/3`,
     });
-    await expect.poll(latchkey.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+    await expect.poll(latchkey.readyz, { timeout: 60_000 }).toMatchObject({ status: 200 });
     const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
     const register = () => client.register({ name: "n", key_type: "basic" });
     await register();

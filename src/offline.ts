@@ -3,13 +3,19 @@ import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Registry } from "./core/registry.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
+import { NotOfThisFleet } from "./fleet-guard.ts";
+import { sharedSettings } from "./fleet-settings.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import { openPolicy } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
+import type { SharedSettings } from "./redis/kid-exchange.ts";
 import { keyHashSecrets } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
 import { secretTexts } from "./settings.ts";
+import type { Fleet } from "./stores.ts";
 import { openStores } from "./stores.ts";
+import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 
 /** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
@@ -25,12 +31,7 @@ export async function openOffline(
   const { settings } = config;
   const opened = openPolicy(settings);
   if (!opened.ok) return opened;
-  const log = createLog({
-    level: "error",
-    terminal: process.stderr.isTTY,
-    secrets: secretTexts(settings),
-    write: (text) => process.stderr.write(text),
-  });
+  const log = logOnStderr(settings);
   const closing = createClosing();
   const policy = opened.policy.current;
   const view = createRevocationView();
@@ -45,7 +46,9 @@ export async function openOffline(
       meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
       missed: async () => undefined,
     });
-    const form = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
+    const secrets = await keyHashSecrets(settings, stores.secrets, log);
+    await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
+    const form = createLegacyForm(secrets, randomText);
     const { migration } = createLegacyParts(form, () => stores.keys, log);
     const registry: Registry = {
       store: stores.keys,
@@ -64,4 +67,19 @@ export async function openOffline(
     await closing.closeAll();
     return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
   }
+}
+
+/** V1 keys that are kept under another secret than the fleet's are found by no instance. Rejects where it is another one. */
+async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
+  await fleet.compare({ kids: () => [], settings, joined: () => undefined });
+  if (fleet.isStrange()) throw new NotOfThisFleet();
+}
+
+function logOnStderr(settings: Settings): Log {
+  return createLog({
+    level: "error",
+    terminal: process.stderr.isTTY,
+    secrets: secretTexts(settings),
+    write: (text) => process.stderr.write(text),
+  });
 }

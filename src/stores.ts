@@ -19,8 +19,10 @@ import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.t
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
+import { followAddress } from "./redis/follow-address.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
 import type { SharedSettings } from "./redis/kid-exchange.ts";
+import type { OneServer } from "./redis/one-server.ts";
 import { createOneServer } from "./redis/one-server.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
@@ -38,6 +40,8 @@ const MAX_BUCKETS = 1_000_000;
 
 const BEAT_EVERY_MS = 1000;
 const GIVE_BACK_EVERY_MS = 50;
+/** A connection each time: of a thousand instances 200 a second. */
+const ADDRESS_EVERY_MS = 5000;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
 
@@ -145,6 +149,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   const instanceId = randomText();
   const guard = createFleetGuard();
   const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
+  watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const heard: FeedOptions["heard"] = (entry) => {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
@@ -172,6 +177,24 @@ function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_
     replicaTimeoutMs: Math.max(1, REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
     newRandom: randomText,
   };
+}
+
+function watchAddress(
+  client: RedisClient,
+  place: Omit<RedisOptions, "commandTimeoutMs"> & { readonly server: OneServer },
+  { settings, closing }: StoresOptions,
+): void {
+  const { observe: _, ...own } = place;
+  const options = { ...own, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS };
+  closing.later(
+    "the watch on the address of Redis",
+    // That nothing answers there is found out, and said, by those who need it.
+    everyTurn(
+      ADDRESS_EVERY_MS,
+      () => followAddress(options, client),
+      () => undefined,
+    ),
+  );
 }
 
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */

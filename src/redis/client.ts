@@ -43,6 +43,8 @@ export interface RedisClient {
   started(): void;
   /** How often it has connected: another number means that it may be another server. */
   connections(): number;
+  /** Which process the connection leads to; undefined while there is none. */
+  runId(): string | undefined;
   /** Gives up this connection and makes another one. */
   reconnect(): void;
   close(): Promise<void>;
@@ -166,6 +168,7 @@ function wrap(
       Object.assign(redis.options, timeouts(commandTimeoutMs));
     },
     connections: session.connections,
+    runId: session.runId,
     reconnect: session.reconnect,
     async close() {
       session.close();

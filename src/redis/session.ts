@@ -21,6 +21,8 @@ export interface Session {
   readonly first: Promise<void>;
   /** Whether the connection of this moment is set up: nothing else may be sent before. */
   isReady(): boolean;
+  /** Which process it leads to; undefined while it is not set up. */
+  runId(): string | undefined;
   /** How many have been set up so far. */
   connections(): number;
   reconnect(): void;
@@ -35,8 +37,6 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
   const { server } = options;
   const first = Promise.withResolvers<void>();
   first.promise.catch(() => undefined); // The caller of connectRedis gets it.
-  let lastError: unknown;
-  let attempt = 0;
   let state: ServerState | undefined;
   let connections = 0;
   const connection: ServerConnection = {
@@ -45,35 +45,23 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
     reconnect: () => void redis.stream?.destroy(),
   };
   server.join(connection);
-  redis.on("error", (error) => {
-    lastError = error;
-  });
-  redis.on("close", () => {
-    attempt++;
-    state = undefined;
-    first.reject(toRedisUnavailable(lastError ?? new Error("the connection was closed")));
-  });
-  redis.on("ready", () => {
-    const mine = ++attempt;
-    setUp(redis, options).then(
-      (found) => {
-        if (mine !== attempt) return;
-        state = found;
-        connections++;
-        options.onReady();
-        server.arrived(connection);
-        first.resolve();
-      },
-      (error: unknown) => {
-        if (mine !== attempt) return;
-        lastError = error;
-        connection.reconnect();
-      },
-    );
+  setUpEach(redis, options, {
+    done(found) {
+      state = found;
+      connections++;
+      options.onReady();
+      server.arrived(connection);
+      first.resolve();
+    },
+    ended(error) {
+      state = undefined;
+      first.reject(error);
+    },
   });
   return {
     first: first.promise,
     isReady: () => state !== undefined,
+    runId: connection.runId,
     connections: () => connections,
     reconnect: connection.reconnect,
     close() {
@@ -83,9 +71,44 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
   };
 }
 
+interface SessionListener {
+  /** A connection is set up. */
+  done(state: ServerState): void;
+  /** It has ended, or could not be made or set up. */
+  ended(error: RedisUnavailable): void;
+}
+
+function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListener): void {
+  let lastError: unknown;
+  /** What comes of a set-up after its connection has ended is of no connection any more. */
+  let attempt = 0;
+  // Each command gets its own; without a listener this event would end the process.
+  redis.on("error", (error) => {
+    lastError = error;
+  });
+  redis.on("close", () => {
+    attempt++;
+    listener.ended(toRedisUnavailable(lastError ?? new Error("the connection was closed")));
+  });
+  redis.on("ready", () => {
+    const mine = ++attempt;
+    setUp(redis, options).then(
+      (state) => {
+        if (mine === attempt) listener.done(state);
+      },
+      (error: unknown) => {
+        if (mine !== attempt) return;
+        lastError = error;
+        redis.stream?.destroy();
+      },
+    );
+  });
+}
+
 /** Sent at once, so that a set-up takes one round trip; the first step that failed is the one that counts. */
 async function setUp(redis: Redis, { username, password, db }: SessionOptions): Promise<ServerState> {
-  const credentials = [username, password].filter((part) => part !== undefined);
+  const name = username === undefined ? [] : [username];
+  const credentials = username === undefined && password === undefined ? [] : [...name, password ?? ""];
   const [authenticated, selected, info] = await Promise.allSettled([
     credentials.length === 0 ? undefined : redis.call("AUTH", ...credentials),
     db === 0 ? undefined : redis.call("SELECT", db),

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
+import { followAddress } from "../../src/redis/follow-address.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import {
   endings,
@@ -74,6 +75,36 @@ describe("all connections of an instance lead to one server", () => {
       .toBe("written");
     expect(await replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
     expect(await primary.cli("EXISTS", `api_key:${record.keyId}`)).toBe("0");
+  });
+
+  test("when its address has moved and none of them has ended", async () => {
+    const { relay, primary, replica } = await startReplicated();
+    const one = await startInstance(relay.port);
+    await replica.cli("REPLICAOF", "NO", "ONE");
+    const watch = () => followAddress({ ...one.place, commandTimeoutMs: 1000 }, one.client);
+    const [record, other] = [newRecord(), newRecord()];
+    await watch();
+    await put(one, record);
+    relay.leadNewTo(replica.port);
+    await watch();
+    await expect
+      .poll(
+        () =>
+          put(one, other).then(
+            () => "written",
+            () => "refused",
+          ),
+        { timeout: 5000 },
+      )
+      .toBe("written");
+    await readUntilWell(one);
+    const existsAt = (redis: typeof primary) => redis.cli("EXISTS", `api_key:${other.keyId}`);
+    expect([await existsAt(primary), await existsAt(replica)]).toEqual(["0", "1"]);
+    // A server that does not count is followed by nobody.
+    await primary.cli("REPLICAOF", "127.0.0.1", String(replica.port));
+    relay.leadNewTo(primary.port);
+    await expect(watch()).rejects.toThrow("is a replica");
+    await put(one, newRecord());
   });
 
   test("when a write is refused by a server that is a primary no more", async () => {

@@ -32,6 +32,8 @@ async function refusalOf(options: Omit<RedisOptions, "commandTimeoutMs">): Promi
 test("each step of setting a connection up must succeed; what does not pass by itself is told by its setting", async () => {
   const as = (username: string) => ({ username, password });
   expect(await refusalOf({ ...as("full"), db: 3 })).toBe("connected");
+  await redis.cli("ACL", "SETUSER", "open", "on", "nopass", "allcommands");
+  expect(await refusalOf({ username: "open" })).toBe("connected");
   const credentials = "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL";
   expect(await refusalOf({ username: "full", password: "wrong" })).toContain(credentials);
   expect(await refusalOf({ password: "unwanted" })).toContain("this Redis has none");

@@ -1,9 +1,12 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import { runLatchkey } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -89,6 +92,17 @@ describe("two fleets on one database: the instance that came later is not ready,
         expect(await stranger.stop()).toBe(0);
       }),
     );
+    const file = join(first.cwd, "keys.jsonl");
+    writeFileSync(
+      file,
+      `${JSON.stringify({ api_key: "key-of-nobody-0123456789", name: "n", role: "basic" })}\n`,
+    );
+    const offline = runLatchkey(["import", file], {
+      ...env,
+      REDIS_URL: redis.url,
+      KEY_HASH_SECRET: newSecret(),
+    });
+    expect(offline).toMatchObject({ status: 1, stderr: expect.stringContaining("another KEY_HASH_SECRET") });
     expect(await contents()).toBe(before);
     expect(await readyz(first)).toMatchObject({ status: "ready" });
     expect(await operatorOf(first).validate(key)).toMatchObject({ valid: true });

@@ -56,7 +56,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     newRandom: randomUUID,
   });
   await feed.read();
-  return { client, reading: connected, view, feed, store, lost, filled, missed };
+  return { place, client, reading: connected, view, feed, store, lost, filled, missed };
 }
 
 export type Instance = Awaited<ReturnType<typeof startInstance>>;

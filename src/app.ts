@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
@@ -7,12 +7,10 @@ import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
-import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
 import type { KeyVerifier } from "./core/ports.ts";
-import type { LegacyForm, Registry } from "./core/registry.ts";
+import type { Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
-import type { RevocationView } from "./core/revocation-view.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import type { Addresses, Doors } from "./doors.ts";
 import { createDoors } from "./doors.ts";
@@ -21,26 +19,21 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
-import { sharedSettings } from "./fleet-settings.ts";
 import { withIssuers } from "./issuer-parts.ts";
-import { createLegacyForm } from "./legacy/hasher.ts";
-import type { LegacyParts } from "./legacy-parts.ts";
-import { createLegacyParts } from "./legacy-parts.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
-import { followPhase, followPhases, keepPolicyFresh } from "./policy-reload.ts";
-import { randomText } from "./random.ts";
+import { keepPolicyFresh } from "./policy-reload.ts";
+import type { Later } from "./registry-parts.ts";
+import { compareWithFleet, joinRegistry, openLegacy, openStoresUntilAnswered } from "./registry-parts.ts";
 import type { Secrets } from "./secrets.ts";
 import { readSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
-import type { SigningParts } from "./signing-parts.ts";
 import { openSigning } from "./signing-parts.ts";
 import type { UntilAnswered } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
-import type { Fleet, Stores } from "./stores.ts";
-import { openStores } from "./stores.ts";
+import type { Stores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -82,7 +75,12 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   keepPolicyFresh(options, metrics);
   // The listeners close before the rest, whose parts their open calls still need.
   const [closing, closingDoors] = [options.closing.group(), options.closing.group()];
-  const checkBeforeStore = joinCheckBeforeStore(options, metrics, traces);
+  const checkBeforeStore = createCheckBeforeStore({
+    ...options,
+    policy: options.policy.current,
+    metrics,
+    traces,
+  });
   const doors = createDoors({ ...options, closing: closingDoors, metrics, ops, checkBeforeStore });
   const { untilAnswered, stop } = createStartWait({ log: options.log, waits: doors.waits });
   const ready = openParts({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
@@ -90,7 +88,7 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   return { drain: doors.drain, hurry: doors.hurry, ready };
 }
 
-interface StartOptions extends AppOptions {
+interface WaitingOptions extends AppOptions {
   readonly untilAnswered: UntilAnswered;
 }
 
@@ -103,7 +101,7 @@ interface StartParts {
 
 /** Everything that needs the store, and at last what the listeners serve. */
 async function openParts(
-  options: StartOptions,
+  options: WaitingOptions,
   { later, metrics, traces, doors }: StartParts,
 ): Promise<Addresses> {
   const { settings, log, untilAnswered } = options;
@@ -135,46 +133,6 @@ async function openParts(
   return addresses;
 }
 
-/** What was opened in an attempt that failed half-way is closed before the next one. */
-async function openStoresUntilAnswered(
-  options: StartOptions,
-  { later, metrics, view }: Pick<StartParts, "later" | "metrics"> & { readonly view: RevocationView },
-): Promise<Stores> {
-  const closing = options.closing.group();
-  const attempt = () =>
-    openStores({
-      ...options,
-      closing,
-      policy: options.policy.current,
-      view,
-      meter: metrics.store,
-      // What is heard before the V1 parts are there is read with them.
-      heard: (entry) => later.legacy?.hear(entry),
-      missed: async () => later.legacy?.resync(),
-    }).catch(async (error: unknown) => {
-      await closing.closeAll();
-      throw error;
-    });
-  const stores = await options.untilAnswered(attempt);
-  later.fleet = stores.fleet;
-  return stores;
-}
-
-function joinCheckBeforeStore(
-  { policy, log }: AppOptions,
-  metrics: Metrics,
-  traces: Tracing | undefined,
-): Check {
-  return createCheckBeforeStore({
-    policy: policy.current,
-    decided(decision, about) {
-      metrics.decided(decision, about);
-      traces?.check(decision, about);
-    },
-    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-  });
-}
-
 function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
   return (call) => {
     traces?.call(call);
@@ -201,12 +159,6 @@ interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics"> {
   readonly secrets: Secrets;
 }
 
-/** What is asked for before it is there. */
-interface Later {
-  legacy?: LegacyParts;
-  fleet?: Fleet;
-}
-
 function openMetrics({ version }: AppOptions, later: Later): Metrics {
   return createMetrics({
     version,
@@ -217,37 +169,6 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
   });
 }
 
-/** Before the first change of the store: an instance that belongs to another fleet makes none. */
-async function compareWithFleet(
-  { settings, log, policy, untilAnswered }: StartOptions,
-  { stores, secrets, signing, later }: LegacyOptions & { readonly signing: SigningParts },
-): Promise<void> {
-  const own = {
-    kids: () => signing.keys.ring().kids,
-    settings: sharedSettings(settings, secrets),
-    joined() {
-      if (later.legacy !== undefined) followPhase(later.legacy, policy.current(), log);
-    },
-  };
-  await untilAnswered(() => stores.fleet.compare(own));
-}
-
-async function openLegacy(options: StartOptions, { stores, secrets, later }: LegacyOptions) {
-  const form = createLegacyForm(secrets.keyHashSecrets, randomText);
-  const parts = createLegacyParts(form, () => stores.keys, options.log);
-  later.legacy = parts;
-  if (stores.fleet.isStrange()) await options.untilAnswered(() => parts.resync());
-  else await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
-  followPhases(options, parts);
-  return { parts, form };
-}
-
-interface LegacyOptions {
-  readonly stores: Stores;
-  readonly secrets: Secrets;
-  readonly later: Later;
-}
-
 function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
   const upkeep = createUpkeep({
     ...registry,
@@ -256,35 +177,6 @@ function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: 
   });
   closing.later("the upkeep", upkeep.close);
   return upkeep;
-}
-
-function joinRegistry({ policy }: AppOptions, { stores, view, signing, legacy }: RegistryParts) {
-  const { parts, form } = legacy;
-  const registry: Registry = {
-    store: stores.keys,
-    migration: parts.migration,
-    legacy: form,
-    told: (entry) => {
-      if (entry.kind === "legacy" || entry.kind === "phase") parts.hear(entry);
-    },
-    view,
-    signer: signing.signer,
-    policy: policy.current,
-    nowMs: Date.now,
-    newRandom: randomText,
-    digest: (text) => createHash("sha256").update(text).digest("base64url"),
-  };
-  const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? signing.verifier : parts.verifier).verify(token, nowMs),
-  };
-  return { registry, verifier };
-}
-
-interface RegistryParts {
-  readonly stores: Stores;
-  readonly view: RevocationView;
-  readonly signing: SigningParts;
-  readonly legacy: { readonly parts: LegacyParts; readonly form: LegacyForm };
 }
 
 interface DecidingParts {

@@ -1,9 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { createAuthorize } from "./core/authorize.ts";
 import { createMigration } from "./core/migration.ts";
+import type { Policy } from "./core/policy.ts";
 import type { BucketStore } from "./core/ports.ts";
-import type { Check, CheckPorts } from "./envoy/check.ts";
+import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
+import { FAULTS } from "./fault-words.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
+
+export interface BeforeStoreParts {
+  readonly policy: () => Policy;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly traces: Tracing | undefined;
+}
 
 /** Never asked: no key is verified. */
 const NO_BUCKETS: BucketStore = {
@@ -14,9 +26,9 @@ const NO_BUCKETS: BucketStore = {
  * Checks before the store has answered for the first time. What has been revoked is not known, so no key is let through,
  * whatever the policy says of outages; routes that need no key are decided as always.
  */
-export function createCheckBeforeStore(ports: Pick<CheckPorts, "policy" | "decided" | "faulted">): Check {
+export function createCheckBeforeStore({ policy, log, metrics, traces }: BeforeStoreParts): Check {
   const authorize = createAuthorize({
-    policy: ports.policy,
+    policy,
     verifier: { verify: () => ({ ok: false, reason: "credential_unavailable" }) },
     view: { ended: () => undefined },
     migration: createMigration(),
@@ -26,10 +38,15 @@ export function createCheckBeforeStore(ports: Pick<CheckPorts, "policy" | "decid
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   return createCheck({
-    ...ports,
+    policy,
     authorize,
     nowMs: Date.now,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
+    decided(decision, about) {
+      metrics.decided(decision, about);
+      traces?.check(decision, about);
+    },
+    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient } from "../../src/client/client.ts";
 import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
 import { check } from "../support/checks.ts";
-import { startEnvoy } from "../support/envoy.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
 import type { StartingLatchkey } from "../support/latchkey.ts";
@@ -88,7 +88,12 @@ describe("an instance that is started while Redis is down", () => {
     const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(port) }, { policy: POLICY });
     await waits(latchkey);
     const upstream = await startUpstream();
-    const envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
+    const envoy = await startEnvoy({
+      authzTarget: latchkey.grpc,
+      upstreamPort: upstream.port,
+      // A machine that does much else is no fault.
+      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+    });
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
     expect(await healthOf(latchkey.grpc)).toBe(NOT_SERVING);
     for (const presented of [key, legacy, "not.a.key"])

@@ -13,6 +13,9 @@ const check = createCheck({
   monotonicNs: process.hrtime.bigint,
   newDecisionId: () => "d",
   decided: () => undefined,
+  undecodable: (error) => {
+    throw error;
+  },
   faulted: (error) => {
     throw error;
   },

@@ -82,11 +82,10 @@ async function withRegistry(size: number): Promise<Answering> {
   const dataDir = await mkdtemp(join(tmpdir(), "latchkey-bench-keys-"));
   removeAtEnd(dataDir);
   const database = openDatabase(dataDir);
-  const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400 });
-  const nowSeconds = Math.floor(Date.now() / 1000);
+  const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400, nowMs: Date.now });
   for (let made = 0; made < size; made += PORTION) {
     const put = Array.from({ length: PORTION }, (_, at): KeyRecord => benchRecord(1e6 + made + at));
-    await store.commit({ nowSeconds, put, audit: [] });
+    await store.commit({ nowSeconds: Math.floor(Date.now() / 1000), put, audit: [] });
   }
   database.close();
   return startVariant({ name: `${size} registered`, env: { DATA_DIR: dataDir } });

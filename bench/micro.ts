@@ -95,6 +95,9 @@ const check = createCheck({
   monotonicNs: process.hrtime.bigint,
   newDecisionId: randomUUID,
   decided: (made, about) => metrics.decided(made, about),
+  undecodable: (error) => {
+    throw error;
+  },
   faulted: (error) => {
     throw error;
   },

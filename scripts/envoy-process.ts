@@ -18,8 +18,10 @@ const CLUSTERS = ["static_resources", "clusters"];
 const READY_WITHIN_MS = 20_000;
 
 export interface EnvoyProcess extends Child {
-  /** Of its one listener. */
+  /** Of its first listener, which most have alone. */
   readonly port: number;
+  /** Of each listener by its name. */
+  readonly ports: ReadonlyMap<string, number>;
   readonly adminPort: number;
 }
 
@@ -81,7 +83,9 @@ export async function startEnvoyProcess(
       await child.stop("SIGKILL");
       throw new Error(`Envoy did not start:\n${child.output()}`);
     }
-    return { ...child, port: await listenerPort(admin), adminPort: Number(admin.split(":").at(-1)) };
+    const ports = await listenerPorts(admin);
+    const [port = 0] = ports.values();
+    return { ...child, port, ports, adminPort: Number(admin.split(":").at(-1)) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -104,12 +108,18 @@ async function untilLive(addressFile: string): Promise<string | undefined> {
 }
 
 const listeners = z.object({
-  listener_statuses: z.tuple([
-    z.object({ local_address: z.object({ socket_address: z.object({ port_value: z.number() }) }) }),
-  ]),
+  listener_statuses: z
+    .array(
+      z.object({
+        name: z.string(),
+        local_address: z.object({ socket_address: z.object({ port_value: z.number() }) }),
+      }),
+    )
+    .min(1),
 });
 
-async function listenerPort(admin: string): Promise<number> {
+async function listenerPorts(admin: string): Promise<ReadonlyMap<string, number>> {
   const answer = await fetch(`http://${admin}/listeners?format=json`);
-  return listeners.parse(await answer.json()).listener_statuses[0].local_address.socket_address.port_value;
+  const { listener_statuses: all } = listeners.parse(await answer.json());
+  return new Map(all.map(({ name, local_address }) => [name, local_address.socket_address.port_value]));
 }

@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readConfig } from "../src/config.ts";
+import { readText } from "../src/text-file.ts";
 import { envoyBinary } from "./envoy-binary.ts";
 import type { EnvoyProcess } from "./envoy-process.ts";
 import { readExample, setClusterTargets, setListenerPort, startEnvoyProcess } from "./envoy-process.ts";
@@ -84,7 +84,7 @@ function endsAllWithIt(name: string, child: EnvoyProcess | LatchkeyProcess): voi
 
 /** Says it before anything is started, and in one sentence. What else is wrong with a setting, Latchkey says. */
 async function refuseTakenDoors(): Promise<void> {
-  const config = readConfig(process.env, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(process.env, readText);
   if (!config.ok) return;
   for (const name of DOORS) {
     const listen = config.settings[name];

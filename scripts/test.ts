@@ -2,12 +2,17 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
 
-/** `npm test` runs what is quick; `--all` adds what is slow: browsers, failovers, second versions, long properties. */
+/**
+ * `npm test` runs what is quick; `--all` adds what is slow: browsers, failovers, second versions, long properties. `--long`
+ * runs the fuzzer alone, for an hour or for FUZZ_SECONDS.
+ */
 const all = process.argv.includes("--all");
+const long = process.argv.includes("--long");
+const LONG_SECONDS = "3600";
 const RESULTS = ".test-results/vitest.json";
 const counts = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
 
-const projects = ["unit", "contract", "e2e", ...(all ? ["slow"] : [])];
+const projects = long ? ["long"] : ["unit", "contract", "e2e", ...(all ? ["slow"] : [])];
 mkdirSync(".test-results", { recursive: true });
 rmSync(RESULTS, { force: true });
 
@@ -32,7 +37,8 @@ process.exitCode = ok ? 0 : 1;
 
 /** npm puts node_modules/.bin on the path, where these and Node 24 lie. */
 function run(name: string, command: string, args: readonly string[]): boolean {
-  const { status, error } = spawnSync(command, args, { stdio: "inherit" });
+  const env = long ? { FUZZ_SECONDS: LONG_SECONDS, ...process.env } : process.env;
+  const { status, error } = spawnSync(command, args, { stdio: "inherit", env });
   if (error !== undefined) console.error(`${name}: ${error.message}`);
   if (status !== 0) console.error(`${name} failed`);
   return status === 0;

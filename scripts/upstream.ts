@@ -16,14 +16,19 @@ export interface Upstream {
   stop(): Promise<void>;
 }
 
-/** A service that answers each request with what it saw of it, as JSON. Port 0 takes a free one. */
+/**
+ * A service that answers each request with what it saw of it, as JSON; where the query has a `location`, it redirects
+ * there. Port 0 takes a free one.
+ */
 export async function startUpstream(port = 0): Promise<Upstream> {
   const requests: SeenRequest[] = [];
   const server = createServer((request, response) => {
     const seen = seenOf(request);
     requests.push(seen);
     request.resume();
-    response.setHeader("content-type", "application/json").end(readable(seen));
+    const location = new URL(seen.url, "http://upstream").searchParams.get("location");
+    if (location !== null) response.writeHead(302, { location }).end();
+    else response.setHeader("content-type", "application/json").end(readable(seen));
   });
   server.listen(port, "127.0.0.1");
   await once(server, "listening");

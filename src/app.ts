@@ -7,6 +7,7 @@ import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
+import type { Clock } from "./core/clock.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { Registry } from "./core/registry.ts";
@@ -19,7 +20,9 @@ import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
 import { sayingOnce } from "./every-turn.ts";
 import { FAULTS, upkeepFails } from "./fault-words.ts";
-import { withIssuers } from "./issuer-parts.ts";
+import { createInstanceClock } from "./instance-clock.ts";
+import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
+import { followKeyAges } from "./key-ages.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
@@ -30,6 +33,7 @@ import type { Secrets } from "./secrets.ts";
 import { readSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
+import type { SigningParts } from "./signing-parts.ts";
 import { openSigning } from "./signing-parts.ts";
 import type { UntilAnswered } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
@@ -37,6 +41,7 @@ import type { Stores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { createSampled } from "./telemetry/sampled.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 import { openTraces } from "./traces.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -106,19 +111,21 @@ async function openParts(
 ): Promise<Addresses> {
   const { settings, log, untilAnswered } = options;
   const view = createRevocationView();
-  const stores = await openStoresUntilAnswered(options, { later, metrics, view });
+  const clock = createInstanceClock(settings, log, metrics.clockJumped);
+  const stores = await openStoresUntilAnswered(options, { later, metrics, view, clock });
   const secrets = await untilAnswered(() => readSecrets(settings, stores.secrets, log));
   const signing = await openSigning({ ...options, secrets: stores.secrets, metrics });
   await compareWithFleet(options, { stores, secrets, signing, later });
-  const legacy = await openLegacy(options, { stores, secrets, later });
-  const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy });
+  startKeyAges(options, { stores, signing, metrics });
+  const legacy = await openLegacy(options, { stores, secrets, later, clock });
+  const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy, clock });
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
-  const audit = await openAuditOf(options, { deciding, stores, metrics, secrets });
-  const upkeep = startUpkeep(options, registry, metrics);
+  const audit = await openAuditOf(options, { deciding, stores, metrics, secrets, clock });
+  const upkeep = startUpkeep(options, registry, clock, metrics);
   const addresses = await doors.serve({
     ...options,
-    check: joinCheck(options, { deciding, metrics, upkeep, audit, traces }),
-    explain: openExplain(options, deciding, stores),
+    check: joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock }),
+    explain: openExplain(options, deciding, stores, clock),
     registry,
     verifier,
     metrics,
@@ -141,20 +148,25 @@ function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredC
 }
 
 /** An explanation goes the way of a decision, and spends nothing. */
-function openExplain({ policy }: AppOptions, deciding: AuthorizePorts, { bucketAdmin }: Stores) {
+function openExplain(
+  { policy }: AppOptions,
+  deciding: AuthorizePorts,
+  { bucketAdmin }: Stores,
+  { nowMs }: Clock,
+) {
   const looking = { ...deciding, buckets: lookingOnly(bucketAdmin), failures: NOTHING_COUNTED };
-  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs: Date.now });
+  return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs });
 }
 
 async function openAuditOf(
   options: AppOptions,
-  { deciding, stores, metrics, secrets }: AuditedParts,
+  { deciding, stores, metrics, secrets, clock }: AuditedParts,
 ): Promise<Audit> {
   const { clientAddress } = deciding;
-  return openAudit({ ...options, key: secrets.auditKey, store: stores.audit, clientAddress, metrics });
+  return openAudit({ ...options, key: secrets.auditKey, store: stores.audit, clientAddress, metrics, clock });
 }
 
-interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics"> {
+interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics" | "clock"> {
   readonly stores: Stores;
   readonly secrets: Secrets;
 }
@@ -169,9 +181,34 @@ function openMetrics({ version }: AppOptions, later: Later): Metrics {
   });
 }
 
-function startUpkeep({ log, closing }: AppOptions, registry: Registry, metrics: Metrics): Upkeep {
+function startKeyAges(
+  options: AppOptions,
+  {
+    stores,
+    signing,
+    metrics,
+  }: Pick<DecidingParts, "stores" | "metrics"> & { readonly signing: SigningParts },
+): void {
+  const { secrets, fleet } = stores;
+  followKeyAges({
+    ...options,
+    signingKeys: signing.keys,
+    secrets,
+    metrics,
+    mayNote: () => !fleet.isStrange(),
+  });
+}
+
+function startUpkeep(
+  { log, closing }: AppOptions,
+  { store, view }: Registry,
+  clock: Clock,
+  metrics: Metrics,
+): Upkeep {
   const upkeep = createUpkeep({
-    ...registry,
+    store,
+    view,
+    clock,
     counted: metrics.keys.counted,
     saying: (name, work) => sayingOnce(work, log, upkeepFails(name)),
   });
@@ -210,20 +247,23 @@ interface CheckParts {
   readonly upkeep: Upkeep;
   readonly audit: Audit;
   readonly traces: Tracing | undefined;
+  readonly clock: Clock;
 }
 
 function joinCheck(
   { policy, log }: AppOptions,
-  { deciding, metrics, upkeep, audit, traces }: CheckParts,
+  { deciding, metrics, upkeep, audit, traces, clock }: CheckParts,
 ): Check {
+  const tellRefusal = tellingRefusals(log, metrics);
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
     decided(decision, about) {
       metrics.decided(decision, about);
+      tellRefusal(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
       const { principal } = decision;
@@ -232,5 +272,10 @@ function joinCheck(
         upkeep.used(principal.keyId);
     },
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+    undecodable: createSampled(
+      () => performance.now(),
+      (unlogged, why: RangeError, decisionId: string) =>
+        log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
+    ),
   });
 }

@@ -3,6 +3,7 @@ import { accessFields, isAccountable } from "./audit-access.ts";
 import type { ClientAddress } from "./audit-request.ts";
 import { requestFields } from "./audit-request.ts";
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import type { Decision } from "./core/decision.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore } from "./core/ports.ts";
@@ -34,6 +35,7 @@ export interface AuditParts {
   readonly log: Log;
   readonly closing: Closing;
   readonly metrics: Metrics;
+  readonly clock: Pick<Clock, "forgetBeforeMs">;
   /** Which of several processes this is. */
   readonly worker?: { readonly index: number };
   /** As far as trusted hops tell. */
@@ -50,7 +52,7 @@ export interface Audit {
 
 /** Opens the audit log, and brings the store's events into it from now on. */
 export async function openAudit(parts: AuditParts): Promise<Audit> {
-  const { settings, store, log, closing, clientAddress } = parts;
+  const { settings, store, log, closing, clientAddress, clock } = parts;
   const lines = await openLines(parts);
   const write = async () => {
     await lines.flush();
@@ -66,7 +68,10 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
     "audit checkpoints",
     everyTurn(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
   );
-  const sweep = () => store.sweep(Date.now() - settings.AUDIT_RETENTION * 1000);
+  const sweep = async () => {
+    const beforeMs = clock.forgetBeforeMs();
+    if (beforeMs !== undefined) await store.sweep(beforeMs - settings.AUDIT_RETENTION * 1000);
+  };
   closing.later(
     "forgetting old audit events",
     everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),

@@ -1,7 +1,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { DoorTls } from "./core/ports.ts";
-import { textOf, watchFiles } from "./file-watch.ts";
+import { watchFiles } from "./file-watch.ts";
+import { textOf } from "./text-file.ts";
 
 /** Where a door's certificate lies: PEM files. */
 export interface CertificateFiles {
@@ -14,35 +15,38 @@ type Certificate = ReturnType<DoorTls["current"]>;
 
 export type CertificateResult =
   | { readonly ok: true; readonly certificate: Certificate; readonly endsAtMs: number }
-  /** What is wrong, in a sentence that holds nothing of the files. */
-  | { readonly ok: false; readonly problem: string };
+  /** What is wrong with which file, in a sentence that holds nothing of the files. */
+  | { readonly ok: false; readonly file: keyof CertificateFiles; readonly problem: string };
 
 /** Reads a door's certificate, and sees that a door can be opened with it. */
 export function readCertificate(files: CertificateFiles, nowMs: number): CertificateResult {
-  const refused = (problem: string) => ({ ok: false, problem }) as const;
+  const refused = (file: keyof CertificateFiles, problem: string) =>
+    ({ ok: false, file, problem: `${files[file]} ${problem}` }) as const;
   const [cert, key] = [textOf(files.cert), textOf(files.key)];
   const clientCa = files.clientCa === undefined ? undefined : textOf(files.clientCa);
-  if (cert === undefined) return refused(`${files.cert} cannot be read`);
-  if (key === undefined) return refused(`${files.key} cannot be read`);
+  if (cert === undefined) return refused("cert", "cannot be read");
+  if (key === undefined) return refused("key", "cannot be read");
   const known = parsed(() => new X509Certificate(cert));
-  if (known === undefined) return refused(`${files.cert} is no certificate in PEM`);
+  if (known === undefined) return refused("cert", "is no certificate in PEM");
   const privateKey = parsed(() => createPrivateKey(key));
-  if (privateKey === undefined) return refused(`${files.key} is no private key in PEM without a passphrase`);
-  if (!known.checkPrivateKey(privateKey)) return refused(`${files.key} is not the key of ${files.cert}`);
+  if (privateKey === undefined) return refused("key", "is no private key in PEM without a passphrase");
+  if (!known.checkPrivateKey(privateKey)) return refused("key", `is not the key of ${files.cert}`);
   const endsAtMs = known.validToDate.getTime();
-  if (endsAtMs <= nowMs) return refused(`${files.cert} has expired`);
+  if (endsAtMs <= nowMs) return refused("cert", "has expired");
   if (files.clientCa !== undefined && parsed(() => new X509Certificate(clientCa ?? "")) === undefined) {
-    return refused(`${files.clientCa} is no certificate in PEM`);
+    return refused("clientCa", "is no certificate in PEM");
   }
   const certificate = { cert, key, ...(clientCa !== undefined && { clientCa }) };
   const usable = parsed(() => createSecureContext({ cert, key, ca: clientCa })) !== undefined;
-  return usable ? { ok: true, certificate, endsAtMs } : refused(`${files.cert} cannot be used`);
+  return usable ? { ok: true, certificate, endsAtMs } : refused("cert", "cannot be used");
 }
 
-/** Why a door cannot be opened with these files, or undefined. */
-export function certificateProblem(files: CertificateFiles): string | undefined {
+/** Why a door cannot be opened with these files, and which one is wrong; or undefined. */
+export function certificateProblem(
+  files: CertificateFiles,
+): Extract<CertificateResult, { ok: false }> | undefined {
   const read = readCertificate(files, Date.now());
-  return read.ok ? undefined : read.problem;
+  return read.ok ? undefined : read;
 }
 
 /** What a parser makes of a text, or undefined where it throws: its words might quote what a secret file holds. */

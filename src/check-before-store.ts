@@ -47,6 +47,8 @@ export function createCheckBeforeStore({ policy, log, metrics, traces }: BeforeS
       metrics.decided(decision, about);
       traces?.check(decision, about);
     },
+    // Counted as request_malformed; that is enough while the start waits.
+    undecodable: () => undefined,
     faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });
 }

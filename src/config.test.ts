@@ -145,6 +145,44 @@ describe("a secret from a file", () => {
   });
 });
 
+describe("a secret is the same from a variable and from a file:", () => {
+  const [first, second] = [strong(), strong()];
+  test.each([
+    `${first}\n`,
+    `${first}\r\n`,
+    `  ${first}\t\n\n`,
+    `\ufeff${first}`,
+    `${first},${second}\n`,
+    `${first}\n${second}\n`,
+    `${first}, ${second}`,
+  ])("%j", (text) => {
+    for (const name of ["JWT_SECRET", "KEY_HASH_SECRET_PREVIOUS", "ADMIN_TOKEN", "REDIS_PASSWORD"]) {
+      const direct = Object.entries(settingsOf({ [name]: text }));
+      expect(direct).toEqual(Object.entries(settingsOf({ [`${name}_FILE`]: "/s" }, () => text)));
+      expect(JSON.stringify(direct)).toContain(first);
+    }
+  });
+
+  test("white space around a variable's is told, for others may take it for a part", () => {
+    const read = (environment: Environment) => {
+      const result = readConfig(environment, () => `${first}\n`);
+      return result.ok ? result.unclean : result.problems;
+    };
+    expect(read({ JWT_SECRET: `${first}\n`, AUDIT_KEY: second })).toEqual(["JWT_SECRET"]);
+    expect(read({ JWT_SECRET_FILE: "/s", AUDIT_KEY: second })).toEqual([]);
+  });
+
+  test("nothing but white space is an error, and none is made in its place", () => {
+    for (const text of ["", "\n", " \r\n"])
+      expect(problemsOf({ JWT_SECRET_FILE: "/s" }, () => text)).toEqual(["JWT_SECRET_FILE is empty: /s"]);
+    expect(problemsOf({ JWT_SECRET: "\n" })).toEqual(["JWT_SECRET is blank"]);
+  });
+});
+
+test("the hint for headers says how a space is written", () => {
+  expect(problemsOf({ OTEL_EXPORTER_OTLP_HEADERS: "Authorization=Basic abc" })[0]).toContain("%20");
+});
+
 describe("production", () => {
   const good = () => ({
     ENVIRONMENT: "production",
@@ -206,6 +244,54 @@ describe("production", () => {
     const problems = problemsOf({ ...good(), ...change });
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(problem);
+  });
+
+  const names = ["JWT_SECRET", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"] as const;
+  const lists = ["JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET_PREVIOUS", "ADMIN_TOKEN"] as const;
+  const redis = { REDIS_HOST: "r", REDIS_PASSWORD: "p" };
+  const value = strong();
+  const encoded = encodeURIComponent(value);
+  const pairs: readonly (readonly [one: string, other: string, environment: Environment])[] = [
+    ...names.flatMap((one, at) =>
+      names.slice(at + 1).map((other) => [one, other, { [one]: value, [other]: value }] as const),
+    ),
+    ...lists.flatMap((list) =>
+      names
+        .filter((one) => one !== list)
+        .map((one) => [one, list, { [one]: value, [list]: `${strong()}, ${value}` }] as const),
+    ),
+    ["JWT_SECRET", "REDIS_PASSWORD", { ...redis, JWT_SECRET: value, REDIS_PASSWORD: value }],
+    ["AUDIT_KEY", "REDIS_URL", { AUDIT_KEY: value, REDIS_URL: `redis://:${encoded}@r` }],
+    [
+      "ADMIN_TOKEN",
+      "OTEL_EXPORTER_OTLP_HEADERS",
+      { ADMIN_TOKEN: value, OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${encoded}` },
+    ],
+    ["JWT_SECRET", "AUDIT_KEY", { JWT_SECRET: value, AUDIT_KEY: ` ${value} ` }],
+  ];
+  test.each(pairs)("does not start with one value as %s and %s, and names both", (one, other, change) => {
+    const [problem = "", ...more] = problemsOf({ ...good(), ...change });
+    expect(more).toEqual([]);
+    expect(problem).toMatch(/have the same value: give each its own$/);
+    expect(problem.split(/ and | have /)).toEqual(expect.arrayContaining([one, other]));
+    expect(problem).not.toContain(value);
+  });
+
+  test("does not start with one value twice in a list", () => {
+    for (const list of lists)
+      expect(problemsOf({ ...good(), [list]: `${value},${strong()},${value}` })).toEqual([
+        `${list} has one value twice: leave one out`,
+      ]);
+  });
+
+  test("compares secrets as they come, from files too; the same Redis password given twice is one secret", () => {
+    const change = { AUDIT_KEY: undefined, AUDIT_KEY_FILE: "/f", JWT_SECRET: value };
+    expect(problemsOf({ ...good(), ...change }, () => `\ufeff${value}\r\n`)).toEqual([
+      "JWT_SECRET and AUDIT_KEY have the same value: give each its own",
+    ]);
+    const twice = { REDIS_URL: `redis://:${encoded}@r`, REDIS_PASSWORD: value };
+    expect(problemsOf({ ...good(), ...twice })).toEqual([]);
+    expect(problemsOf({ JWT_SECRET: value, AUDIT_KEY: value })).toEqual([]);
   });
 
   test("may listen anywhere where a mesh encrypts", () => {

@@ -1,5 +1,7 @@
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
+import { reuseProblems } from "./reused-secrets.ts";
+import { secretText } from "./secret-text.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { redisPlace, SETTINGS } from "./settings.ts";
@@ -8,7 +10,12 @@ import { weakness } from "./weak-secret.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type ConfigResult =
-  | { readonly ok: true; readonly settings: Settings }
+  | {
+      readonly ok: true;
+      readonly settings: Settings;
+      /** Variables whose secret has white space around it, which does not belong to it. */
+      readonly unclean: readonly string[];
+    }
   /** All that is wrong, a sentence each; never a secret's text. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
@@ -18,8 +25,9 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(SETTINGS)) {
     const text =
-      textOf(name, "secret" in setting, environment, readFile, problems) ??
-      ("default" in setting ? setting.default : undefined);
+      ("secret" in setting
+        ? secretOf(name, environment, readFile, problems)
+        : environment[name] || undefined) ?? ("default" in setting ? setting.default : undefined);
     if (text === undefined) continue;
     const parsed = setting.schema.safeParse(text);
     if (parsed.success) values[name] = parsed.data;
@@ -33,30 +41,41 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
     ...tlsProblems("HTTP", settings),
   );
   if (settings.ENVIRONMENT === "production") problems.push(...productionProblems(settings));
-  return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+  if (problems.length > 0) return { ok: false, problems };
+  const unclean = Object.entries(SETTINGS).flatMap(([name, setting]) =>
+    "secret" in setting && isUnclean(environment[name]) ? [name] : [],
+  );
+  return { ok: true, settings, unclean };
 }
 
-/** The text of a setting: an empty variable counts as not set; a secret may stand in a file, a list one a line. */
-function textOf(
+/** The text of a secret, from its variable or from its file. An empty variable counts as not set. */
+function secretOf(
   name: string,
-  isSecret: boolean,
   environment: Environment,
   readFile: (path: string) => string,
   problems: string[],
 ): string | undefined {
   const direct = environment[name] || undefined;
-  const path = isSecret ? environment[`${name}_FILE`] || undefined : undefined;
-  if (path === undefined) return direct;
-  if (direct !== undefined) {
+  const path = environment[`${name}_FILE`] || undefined;
+  if (direct === undefined && path === undefined) return undefined;
+  if (direct !== undefined && path !== undefined) {
     problems.push(`${name} and ${name}_FILE are both set: give one`);
     return undefined;
   }
   try {
-    return readFile(path).trim().split(/\r?\n/).join(",") || undefined;
+    const secret = secretText(direct ?? readFile(path ?? ""));
+    // A secret that is asked for and not there must not turn into one that is made.
+    if (secret === "")
+      problems.push(path === undefined ? `${name} is blank` : `${name}_FILE is empty: ${path}`);
+    return secret || undefined;
   } catch (error) {
     problems.push(`${name}_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
+}
+
+function isUnclean(text = ""): boolean {
+  return text !== text.trim();
 }
 
 /** Defaults that depend on other settings. */
@@ -79,6 +98,8 @@ export function certificateFiles(door: TlsDoor, settings: Settings): Certificate
   return { cert, key, ...(clientCa !== undefined && { clientCa }) };
 }
 
+const TLS_PART = { cert: "CERT", key: "KEY", clientCa: "CLIENT_CA" } as const;
+
 /** Half a pair must not turn into clear text. */
 function tlsProblems(door: TlsDoor, settings: Settings): string[] {
   const given = (["CERT", "KEY", "CLIENT_CA"] as const).filter(
@@ -90,7 +111,7 @@ function tlsProblems(door: TlsDoor, settings: Settings): string[] {
     return given.length === 0 ? [] : [`${names} alone: give ${door}_TLS_CERT and ${door}_TLS_KEY`];
   }
   const problem = certificateProblem(files);
-  return problem === undefined ? [] : [`${door}_TLS_*: ${problem}`];
+  return problem === undefined ? [] : [`${door}_TLS_${TLS_PART[problem.file]}: ${problem.problem}`];
 }
 
 /** Settings that contradict each other, whatever the environment. */
@@ -140,6 +161,7 @@ function productionProblems(settings: Settings): string[] {
     ...(settings.ADMIN_TOKEN === "off"
       ? []
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
+    ...reuseProblems(settings),
   ];
   if (settings.STORE === "redis" && redisPlace(settings).password === undefined) {
     problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");

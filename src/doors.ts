@@ -148,7 +148,9 @@ async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
   const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
-  const door = await startEnvoyServer({ listen, check, transport, faulted, ...openTls("GRPC", options) });
+  const maxHeaderBytes = settings.GRPC_MAX_HEADER_BYTES;
+  const tls = openTls("GRPC", options);
+  const door = await startEnvoyServer({ listen, check, transport, maxHeaderBytes, faulted, ...tls });
   closing.later("the gRPC door", () => door.close(state.graceMs));
   return door;
 }

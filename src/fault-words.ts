@@ -23,6 +23,12 @@ export const FAULTS = {
     does: "it was refused with the reason internal",
     check: "the error: a store that is away does not come here, so it is a defect, please report it",
   },
+  undecodable: {
+    happened: "a CheckRequest cannot be decoded",
+    does: "that request is denied (request_malformed); `unlogged` more were since the last such line, of which there is one a minute",
+    check:
+      "what sends Checks to this listener: Envoy's ext_authz filter with transport_api_version V3, and nothing else",
+  },
   connection: {
     happened: "a connection at the gRPC door met a fault",
     does: "that connection was closed; whoever asked there asks again on another",
@@ -57,6 +63,22 @@ export const FAULTS = {
     happened: "Redis may have lost writes",
     does: "what this instance knows of revocations is written back to it; registrations may be gone, their keys stay good",
     check: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
+  },
+  namesLost: {
+    happened: "Redis has lost single names of Latchkey",
+    does: "what this instance knows of revocations is written back to it",
+    check: "maxmemory-policy, which must be noeviction; whether somebody has deleted names",
+  },
+  clockJumped: {
+    happened: "a clock has jumped",
+    does: "time goes on by the monotonic clock until the new time has held for a minute; nothing is forgotten for an hour",
+    check: "NTP on this machine (clock wall) or on Redis's (clock store)",
+  },
+  httpsNotChosen: {
+    happened: "the policy does not say headers.require_https",
+    does: "keys are taken over http as well",
+    check:
+      "where TLS ends: at an edge that ends it in Envoy set true, so that a key in clear text is refused; in a mesh that ends it before Envoy every request is http to Envoy, so set false",
   },
   keysRefused: {
     happened: "the changed JWT_KEYS_FILE has mistakes and is not taken up",
@@ -105,6 +127,14 @@ export const OUTAGES = {
       check: "Redis and the way to it; latchkey_revocation_staleness_seconds",
     },
     healed: "revocations of other instances are heard again",
+  },
+  comparison: {
+    failed: {
+      happened: "what Redis has is not compared with what should be there",
+      does: "what is known here holds, time goes on by the monotonic clock, and it goes on asking",
+      check: "Redis and the way to it; that its user may do what deploy/redis/latchkey.acl lists",
+    },
+    healed: "what Redis has is compared again",
   },
   secrets: {
     failed: {
@@ -195,6 +225,15 @@ export function notClosed(part: string): FaultWords {
     happened: `${part} did not close`,
     does: "everything else is closed, and the exit code is 1",
     check: "the error; leases and the like that it held run out by themselves",
+  };
+}
+
+/** @param name of a variable */
+export function secretUnclean(name: string): FaultWords {
+  return {
+    happened: `${name} has white space around it, such as the line break that echo writes`,
+    does: "the white space does not count as part of the secret",
+    check: "that other programs with the same secret read it so: `printf %s` writes no line break",
   };
 }
 

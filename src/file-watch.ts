@@ -1,4 +1,5 @@
-import { readFileSync, statSync, unwatchFile, watchFile } from "node:fs";
+import { unwatchFile, watchFile } from "node:fs";
+import { textOf } from "./text-file.ts";
 
 /** A changed file is noticed within this. */
 const LOOK_EVERY_MS = 500;
@@ -6,8 +7,6 @@ const LOOK_EVERY_MS = 500;
 const SETTLED_AFTER_MS = 750;
 const SETTLED_AFTER_MS_PER_MB = 1000;
 const MAX_SETTLED_AFTER_MS = 10_000;
-/** No policy, key set or certificate is as large as this. */
-const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Calls `changed` when files have changed and then stayed as they are for a moment: nobody then reads one that is half
@@ -38,17 +37,4 @@ function settledAfterMs(characters: number): number {
     MAX_SETTLED_AFTER_MS,
     SETTLED_AFTER_MS + (characters / 1_000_000) * SETTLED_AFTER_MS_PER_MB,
   );
-}
-
-/**
- * The text of a regular file, or undefined if it cannot be read: the caller reports the error. A FIFO or a device, which
- * could block the process or never end, cannot be read.
- */
-export function textOf(path: string): string | undefined {
-  try {
-    const stats = statSync(path);
-    return stats.isFile() && stats.size <= MAX_FILE_BYTES ? readFileSync(path, "utf8") : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -50,7 +50,6 @@ export async function joinFleet(
     blockMs: BLOCK_MS,
     view,
     monotonicMs: () => performance.now(),
-    nowMs: Date.now,
     heard,
     missed,
     mayWriteBack: () => !guard.isStrange(),
@@ -67,6 +66,7 @@ export async function joinFleet(
   let clockAheadMs = () => 0;
   return {
     stalenessMs: feed.stalenessMs,
+    suspectLoss: feed.suspectLoss,
     isStrange: guard.isStrange,
     clockAheadMs: () => clockAheadMs(),
     async compare({ joined, ...own }) {

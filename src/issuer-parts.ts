@@ -1,4 +1,6 @@
+import type { Decision } from "./core/decision.ts";
 import type { KeyVerifier } from "./core/ports.ts";
+import type { CheckFacts } from "./envoy/check.ts";
 import { issuerFaulted } from "./fault-words.ts";
 import { fetchSet } from "./jwt/fetch-set.ts";
 import { createIssuerVerifier } from "./jwt/issuer-verifier.ts";
@@ -10,6 +12,18 @@ import type { Metrics } from "./telemetry/metrics.ts";
 const CACHE_SIZE = 50_000;
 /** A part of Envoy's default patience (200 ms). */
 const WAIT_MS = 150;
+
+/** Tells operators why a credential was refused; of the credential itself nothing is told. */
+export function tellingRefusals(
+  log: Log,
+  metrics: Metrics,
+): (decision: Decision, about: Pick<CheckFacts, "decisionId">) => void {
+  return (decision, { decisionId }) => {
+    if (decision.verdict === "allow" || decision.refused === undefined) return;
+    metrics.tokenRefused(decision.refused);
+    log.debug({ ...decision.refused, decisionId }, "a credential was refused");
+  };
+}
 
 export interface IssuerOptions {
   readonly policy: PolicyInForce;
@@ -40,5 +54,5 @@ export function withIssuers({ policy, log }: IssuerOptions, own: KeyVerifier, me
   policy.onReload((reload) => {
     if (reload.kind === "taken") issuers.prefetch();
   });
-  return { verify: (token, nowMs) => (issuers.of(token) ?? own).verify(token, nowMs) };
+  return { verify: (token, nowMs, client) => (issuers.of(token) ?? own).verify(token, nowMs, client) };
 }

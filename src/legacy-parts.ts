@@ -1,6 +1,7 @@
 import type { AuditEvent } from "./core/audit-event.ts";
+import type { Clock } from "./core/clock.ts";
 import type { KeyRecord, LegacyPart } from "./core/key-record.ts";
-import type { Migration, MigrationStep } from "./core/migration.ts";
+import type { Migration, MigrationState, MigrationStep } from "./core/migration.ts";
 import { createMigration, enterPhase } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { KeyStore, KeyVerifier } from "./core/ports.ts";
@@ -22,22 +23,32 @@ export interface LegacyParts {
   hear(entry: LegacyEntry): void;
   /** Something may not have been heard: reads it anew, and gives a store that has lost the phase the one that held here. */
   resync(): Promise<void>;
+  /** Takes in which phase the store has; gives back one that it has lost, and tries again at each next word until it is taken. */
+  stored(state: MigrationState | undefined): Promise<void>;
   /** Takes up the stored phase, and the policy's where nobody has chosen another one; repeats at each new policy. */
   followPolicy(policy: Policy): Promise<void>;
 }
 
 /** Verifies V1 keys and knows how far they are on their way out. The store is there later than those who tell. */
-export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: Log): LegacyParts {
+export function createLegacyParts(
+  form: LegacyForm,
+  store: () => KeyStore,
+  clock: StoreClock,
+  log: Log,
+): LegacyParts {
   const migration = createMigration();
   const verifier = createLegacyVerifier({
     form,
     find: (hashes) => store().findLegacy(hashes),
     outdated: (record, kept) => {
-      rehash(store(), record, kept).catch((error: unknown) => log.warn({ err: error }, FAULTS.notRehashed));
+      rehash(store(), clock, record, kept).catch((error: unknown) =>
+        log.warn({ err: error }, FAULTS.notRehashed),
+      );
     },
     monotonicMs: () => performance.now(),
     cacheSize: CACHE_SIZE,
   });
+  const phase = createPhase(migration, store, clock, log);
   return {
     migration,
     verifier,
@@ -47,45 +58,67 @@ export function createLegacyParts(form: LegacyForm, store: () => KeyStore, log: 
     },
     async resync() {
       verifier.distrust();
-      const from = await store().migration();
+      await phase.stored(await store().migration());
+    },
+    ...phase,
+  };
+}
+
+function createPhase(
+  migration: Migration,
+  store: () => KeyStore,
+  clock: StoreClock,
+  log: Log,
+): Pick<LegacyParts, "stored" | "followPolicy"> {
+  const step = createSteps(store, clock);
+  let said = false;
+  return {
+    async stored(from) {
       const to = migration.state();
       if ((from?.version ?? 0) >= to.version) {
+        said = false;
         if (from !== undefined) migration.heard(from);
         return;
       }
-      // A conflict is another instance that gives it back, or a step that is heard of.
-      await step(store(), { from, to }, []).catch((error: unknown) =>
-        log.warn({ err: error }, FAULTS.phaseLost),
-      );
+      try {
+        // A conflict is another instance that gives it back, or a step that is heard of.
+        await step({ from, to }, []);
+      } catch (error) {
+        if (!said) log.warn({ err: error }, FAULTS.phaseLost);
+        said = true;
+      }
     },
     async followPolicy({ migration: { phase } }) {
       for (;;) {
         const from = await store().migration();
         if (from !== undefined) migration.heard(from);
         if (from?.chosen || from?.phase === phase) return;
-        const to = enterPhase(from, phase, false, Math.floor(Date.now() / 1000));
-        const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase)];
-        if (!(await step(store(), { from, to }, audit))) continue;
+        const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
+        const to = enterPhase(from, phase, false, nowSeconds, migration.state().version);
+        const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase, clock)];
+        if (!(await step({ from, to }, audit))) continue;
         return migration.heard(to);
       }
     },
   };
 }
 
-/** False when the store has another phase than it was decided on: read again. */
-async function step(
-  store: KeyStore,
-  migration: MigrationStep,
-  audit: readonly AuditEvent[],
-): Promise<boolean> {
-  const nowSeconds = Math.floor(Date.now() / 1000);
-  return (await store.commit({ nowSeconds, put: [], migration, audit })).kind === "committed";
+type StoreClock = Pick<Clock, "storeNowMs" | "heard">;
+
+/** Stores a step. False when the store has another phase or time than it was decided on: read again. */
+function createSteps(store: () => KeyStore, clock: StoreClock) {
+  return async (migration: MigrationStep, audit: readonly AuditEvent[]): Promise<boolean> => {
+    const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
+    const outcome = await store().commit({ nowSeconds, put: [], migration, audit });
+    if (outcome.kind === "clock") clock.heard(outcome.nowMs);
+    return outcome.kind === "committed";
+  };
 }
 
-function phaseEvent(phase: string): AuditEvent {
+function phaseEvent(phase: string, clock: StoreClock): AuditEvent {
   return {
     eventId: randomText(),
-    atMs: Date.now(),
+    atMs: clock.storeNowMs(),
     event: "migration_phase_set",
     outcome: "done",
     reason: phase,
@@ -94,12 +127,17 @@ function phaseEvent(phase: string): AuditEvent {
 }
 
 /** Another instance may have done so already: then there is nothing to do. */
-async function rehash(store: KeyStore, record: KeyRecord, kept: LegacyPart): Promise<void> {
+async function rehash(
+  store: KeyStore,
+  clock: StoreClock,
+  record: KeyRecord,
+  kept: LegacyPart,
+): Promise<void> {
   const current = await store.load(record.keyId);
   if (current?.legacy === undefined || current.legacy.hash === kept.hash) return;
   const former = [current.legacy.hash, current.legacy.alias].filter((hash) => hash !== undefined);
   await store.commit({
-    nowSeconds: Math.floor(Date.now() / 1000),
+    nowSeconds: Math.floor(clock.storeNowMs() / 1000),
     put: [{ ...current, legacy: { ...current.legacy, ...kept }, version: current.version + 1 }],
     forgetHashes: former.filter((hash) => hash !== kept.hash && hash !== kept.alias),
     audit: [],

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Registry } from "./core/registry.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import { NotOfThisFleet } from "./fleet-guard.ts";
 import { sharedSettings } from "./fleet-settings.ts";
+import { createInstanceClock } from "./instance-clock.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import { openPolicy } from "./policy-in-force.ts";
@@ -13,20 +13,29 @@ import type { SharedSettings } from "./redis/kid-exchange.ts";
 import { keyHashSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { secretTexts } from "./settings.ts";
-import type { Fleet } from "./stores.ts";
+import type { Fleet, StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
+import { readText } from "./text-file.ts";
 
 /** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
 export type Offline =
   | { readonly ok: true; readonly registry: Registry; close(): Promise<void> }
   | { readonly ok: false; readonly problems: readonly string[] };
 
+/** There is no instance that anything could be news for. */
+const UNHEARD: Pick<StoresOptions, "heard" | "meter" | "missed" | "phase"> = {
+  heard: () => undefined,
+  meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
+  missed: async () => undefined,
+  phase: async () => undefined,
+};
+
 export async function openOffline(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Offline> {
-  const config = readConfig(environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(environment, readText);
   if (!config.ok) return config;
   const { settings } = config;
   const opened = openPolicy(settings);
@@ -35,6 +44,7 @@ export async function openOffline(
   const closing = createClosing();
   const policy = opened.policy.current;
   const view = createRevocationView();
+  const clock = createInstanceClock(settings, log);
   try {
     const stores = await openStores({
       settings,
@@ -42,26 +52,22 @@ export async function openOffline(
       log,
       closing,
       view,
-      heard: () => undefined,
-      meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
-      missed: async () => undefined,
+      clock,
+      ...UNHEARD,
     });
     const secrets = await keyHashSecrets(settings, stores.secrets, log);
     await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
     const form = createLegacyForm(secrets, randomText);
-    const { migration } = createLegacyParts(form, () => stores.keys, log);
-    const registry: Registry = {
+    const { migration } = createLegacyParts(form, () => stores.keys, clock, log);
+    const registry = withoutInstance({
       store: stores.keys,
       view,
       migration,
       legacy: form,
-      told: () => undefined,
-      signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
       policy,
-      nowMs: Date.now,
-      newRandom: randomText,
-      digest: (text) => text,
-    };
+      nowMs: clock.nowMs,
+      storeClock: clock,
+    });
     return { ok: true, registry, close: async () => void (await closing.closeAll()) };
   } catch (error) {
     await closing.closeAll();
@@ -82,4 +88,18 @@ function logOnStderr(settings: Settings): Log {
     secrets: secretTexts(settings),
     write: (text) => process.stderr.write(text),
   });
+}
+
+type Parts = Pick<Registry, "store" | "view" | "migration" | "legacy" | "policy" | "nowMs" | "storeClock">;
+
+/** A registry that signs no key, and whose changes no other part has to know of. */
+function withoutInstance(parts: Parts): Registry {
+  return {
+    ...parts,
+    told: () => undefined,
+    signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
+    newRandom: randomText,
+    digest: (text) => text,
+    auditedReuse: { isDue: () => true, noted: () => undefined },
+  };
 }

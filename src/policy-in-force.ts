@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Policy } from "./core/policy.ts";
-import { textOf, watchFiles } from "./file-watch.ts";
+import { watchFiles } from "./file-watch.ts";
 import type { PolicySource } from "./policy/file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./policy/file.ts";
 import { loadPolicy } from "./policy/load.ts";
 import type { Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
+import { textOf } from "./text-file.ts";
 
 /** What came of looking at the file again. */
 export type Reload =
@@ -96,7 +97,8 @@ function readSource(settings: Settings): PolicySource | string {
 }
 
 function missing(fileName: string): string {
-  return `${fileName}: ${existsSync(fileName) ? "it cannot be read" : "there is no such file"}`;
+  const why = existsSync(fileName) ? "it cannot be read, or is no UTF-8 text" : "there is no such file";
+  return `POLICY_FILE: ${fileName}: ${why}`;
 }
 
 function ttlsOf(settings: Settings): ReadonlyMap<string, number> {

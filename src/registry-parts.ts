@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import { hasThreeParts } from "./core/credential.ts";
+import { rememberReuse } from "./core/key-renewal.ts";
 import type { KeyVerifier } from "./core/ports.ts";
 import type { LegacyForm, Registry } from "./core/registry.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -38,12 +40,13 @@ interface StoreParts {
   readonly later: Later;
   readonly metrics: Metrics;
   readonly view: RevocationView;
+  readonly clock: Clock;
 }
 
 /** What was opened in an attempt that failed half-way is closed before the next one. */
 export async function openStoresUntilAnswered(
   options: RegistryOptions,
-  { later, metrics, view }: StoreParts,
+  { later, metrics, view, clock }: StoreParts,
 ): Promise<Stores> {
   const closing = options.closing.group();
   const attempt = () =>
@@ -52,10 +55,12 @@ export async function openStoresUntilAnswered(
       closing,
       policy: options.policy.current,
       view,
+      clock,
       meter: metrics.store,
       // What is heard before the V1 parts are there is read with them.
       heard: (entry) => later.legacy?.hear(entry),
       missed: async () => later.legacy?.resync(),
+      phase: async (stored) => later.legacy?.stored(stored),
     }).catch(async (error: unknown) => {
       await closing.closeAll();
       throw error;
@@ -68,7 +73,7 @@ export async function openStoresUntilAnswered(
 /** Before the first change of the store: an instance that belongs to another fleet makes none. */
 export async function compareWithFleet(
   { settings, log, policy, untilAnswered }: RegistryOptions,
-  { stores, secrets, signing, later }: LegacyOptions & { readonly signing: SigningParts },
+  { stores, secrets, signing, later }: Omit<LegacyOptions, "clock"> & { readonly signing: SigningParts },
 ): Promise<void> {
   const own = {
     kids: () => signing.keys.ring().kids,
@@ -81,9 +86,9 @@ export async function compareWithFleet(
 }
 
 /** V1 keys, and the phase that they are in. */
-export async function openLegacy(options: RegistryOptions, { stores, secrets, later }: LegacyOptions) {
+export async function openLegacy(options: RegistryOptions, { stores, secrets, later, clock }: LegacyOptions) {
   const form = createLegacyForm(secrets.keyHashSecrets, randomText);
-  const parts = createLegacyParts(form, () => stores.keys, options.log);
+  const parts = createLegacyParts(form, () => stores.keys, clock, options.log);
   later.legacy = parts;
   if (stores.fleet.isStrange()) await options.untilAnswered(() => parts.resync());
   else await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
@@ -95,10 +100,14 @@ interface LegacyOptions {
   readonly stores: Stores;
   readonly secrets: Secrets;
   readonly later: Later;
+  readonly clock: Clock;
 }
 
 /** The registry, and what verifies its keys. */
-export function joinRegistry({ policy }: RegistryOptions, { stores, view, signing, legacy }: RegistryParts) {
+export function joinRegistry(
+  { policy }: RegistryOptions,
+  { stores, view, signing, legacy, clock }: RegistryParts,
+) {
   const { parts, form } = legacy;
   const registry: Registry = {
     store: stores.keys,
@@ -110,12 +119,16 @@ export function joinRegistry({ policy }: RegistryOptions, { stores, view, signin
     view,
     signer: signing.signer,
     policy: policy.current,
-    nowMs: Date.now,
+    nowMs: clock.nowMs,
+    storeClock: clock,
     newRandom: randomText,
     digest: (text) => createHash("sha256").update(text).digest("base64url"),
+    auditedReuse: rememberReuse(() => performance.now()),
   };
   const verifier: KeyVerifier = {
-    verify: (token, nowMs) => (hasThreeParts(token) ? signing.verifier : parts.verifier).verify(token, nowMs),
+    verify: (token, nowMs, client) =>
+      (hasThreeParts(token) ? signing.verifier : parts.verifier).verify(token, nowMs, client),
+    needsStore: (token) => !hasThreeParts(token) && parts.verifier.needsStore?.(token) === true,
   };
   return { registry, verifier };
 }
@@ -124,5 +137,6 @@ interface RegistryParts {
   readonly stores: Stores;
   readonly view: RevocationView;
   readonly signing: SigningParts;
+  readonly clock: Clock;
   readonly legacy: { readonly parts: LegacyParts; readonly form: LegacyForm };
 }

@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretNotSet } from "./fault-words.ts";
+import { secretText } from "./secret-text.ts";
 import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
+import { readText, textOf } from "./text-file.ts";
 
 /** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
 export interface SecretKeeper {
   keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
+  /** The one that is kept there; undefined where there is none. */
+  find(name: string): Promise<string | undefined>;
 }
 
 /** In files of `DATA_DIR`, readable by their owner alone. */
@@ -21,9 +25,10 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
         return { value: fresh, place };
       } catch (error) {
         if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-        return { value: readFileSync(place, "utf8").trim(), place };
+        return { value: secretText(readText(place)), place };
       }
     },
+    find: async (name) => textOf(join(dataDir, name))?.trim(),
   };
 }
 

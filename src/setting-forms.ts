@@ -1,8 +1,9 @@
 import { validateHeaderValue } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
+import { trimOws } from "./core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
-import { parseDuration } from "./policy/schema.ts";
+import { parseDuration } from "./policy/durations.ts";
 import { readRedisUrl } from "./redis/place.ts";
 
 /** Where a door listens. Port 0 takes a free one. */
@@ -62,7 +63,7 @@ export const secrets = z
   .transform((text) =>
     text
       .split(",")
-      .map((part) => part.trim())
+      .map(trimOws)
       .filter((part) => part !== ""),
   )
   .pipe(z.array(secret));
@@ -92,6 +93,8 @@ export const count = (max: number) =>
     .pipe(z.int().max(max));
 /** The same from 1. */
 export const countFrom1 = (max: number) => count(max).refine((number) => number >= 1, "must be at least 1");
+/** Of a header block. */
+export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
 /** Processes that share a machine's work. */
 export const workers = countFrom1(64);
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
@@ -100,7 +103,7 @@ export const path = z.string().min(1);
 /** Names of doors with commas between. */
 export const doors = z
   .string()
-  .transform((text) => text.split(",").map((part) => part.trim()))
+  .transform((text) => text.split(",").map(trimOws))
   .pipe(z.array(z.enum(["grpc", "http", "operator"])));
 
 /** `true` or `false`. */
@@ -131,12 +134,14 @@ export const httpUrl = z.string().refine((text) => {
 export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
   const pairs = text.split(",").map(headerPair);
   if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
-  context.addIssue("must be NAME=VALUE, percent-encoded, with commas between");
+  context.addIssue(
+    "must be NAME=VALUE with commas between, values percent-encoded: %20 for a space, as in Authorization=Basic%20…",
+  );
   return z.NEVER;
 });
 
 function headerPair(text: string): readonly [name: string, value: string] | undefined {
-  const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)\s*$/.exec(text) ?? [];
+  const [, name, value] = /^[ \t]*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)[ \t]*$/.exec(text) ?? [];
   if (name === undefined || value === undefined) return undefined;
   try {
     const decoded = decodeURIComponent(value);
@@ -158,7 +163,7 @@ export const share = z
 export const origins = z.string().transform((text, context) => {
   const list = text
     .split(",")
-    .map((part) => part.trim())
+    .map(trimOws)
     .filter((part) => part !== "");
   for (const origin of list) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)

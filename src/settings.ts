@@ -7,6 +7,7 @@ import {
   doors,
   duration,
   flag,
+  headerBytes,
   headers,
   host,
   httpUrl,
@@ -44,6 +45,12 @@ export const SETTINGS = {
       "what serves gRPC: an HTTP/2 of Latchkey's own (`http2`), or `grpc-js`, by which a Check costs four times as much: to turn to, should ours ever be in doubt",
     default: "http2",
     schema: z.enum(["http2", "grpc-js"]),
+  },
+  GRPC_MAX_HEADER_BYTES: {
+    meaning:
+      "gRPC metadata of a Check: up to so many bytes are taken (16384 to 8388608), and beyond them the request is denied; Envoy copies into it what its tracers and `initial_metadata` take from a client's request",
+    default: "262144",
+    schema: headerBytes,
   },
   HTTP_LISTEN: { meaning: "where the key API answers", default: "127.0.0.1:8000", schema: tcp },
   OPERATOR_LISTEN: {
@@ -217,7 +224,7 @@ export const SETTINGS = {
     schema: httpUrl,
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
-    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded",
+    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded (`%20` for a space)",
     secret: true,
     schema: headers,
   },

@@ -1,8 +1,10 @@
-import { textOf, watchFiles } from "./file-watch.ts";
+import { watchFiles } from "./file-watch.ts";
 import type { KeyRing, RingKey } from "./jwt/key-ring.ts";
 import { createKeyRing, joinKeys, secretKey } from "./jwt/key-ring.ts";
 import { parseKeySet } from "./jwt/key-set.ts";
+import { createReuseCheck } from "./reused-secrets.ts";
 import type { Settings } from "./settings.ts";
+import { textOf } from "./text-file.ts";
 import { weakness } from "./weak-secret.ts";
 
 /** What came of looking at the file again. */
@@ -99,10 +101,10 @@ async function readRing(settings: Settings, text: string | undefined): Promise<R
   const kids = new Set(file.map(({ verifying }) => verifying.kid));
   const problems: string[] = [];
   if (keys.some((key) => !file.includes(key) && kids.has(key.verifying.kid)))
-    problems.push(`${fileName}: a key has the kid of a JWT_SECRET: give it another one`);
+    problems.push(`JWT_KEYS_FILE: ${fileName}: a key has the kid of a JWT_SECRET: give it another one`);
   if (keys[0]?.signing === undefined)
     problems.push(
-      `${fileName}: the first key signs, and this one has no private part: put one first that has, or set JWT_SECRET`,
+      `JWT_KEYS_FILE: ${fileName}: the first key signs, and this one has no private part: put one first that has, or set JWT_SECRET`,
     );
   return problems.length === 0 ? { ok: true, ring: joinKeys(keys) } : { ok: false, problems };
 }
@@ -110,9 +112,14 @@ async function readRing(settings: Settings, text: string | undefined): Promise<R
 async function readFile(
   fileName: string,
   text: string | undefined,
-  { ENVIRONMENT }: Settings,
+  settings: Settings,
 ): Promise<readonly RingKey[] | { readonly problems: readonly string[] }> {
-  if (text === undefined) return { problems: [`${fileName}: it cannot be read`] };
-  const parsed = await parseKeySet(text, ENVIRONMENT === "production" ? weakness : () => undefined);
-  return parsed.ok ? parsed.keys : { problems: parsed.problems.map((problem) => `${fileName}: ${problem}`) };
+  if (text === undefined)
+    return { problems: [`JWT_KEYS_FILE: ${fileName}: it cannot be read, or is no UTF-8 text`] };
+  const reuse = createReuseCheck(settings);
+  const weak = (secret: string) => weakness(secret) ?? reuse(secret);
+  const parsed = await parseKeySet(text, settings.ENVIRONMENT === "production" ? weak : () => undefined);
+  return parsed.ok
+    ? parsed.keys
+    : { problems: parsed.problems.map((problem) => `JWT_KEYS_FILE: ${fileName}: ${problem}`) };
 }

@@ -1,6 +1,8 @@
 import type { Closing } from "./closing.ts";
+import type { Clock } from "./core/clock.ts";
 import type { FeedEntry } from "./core/feed-entry.ts";
 import type { LeasePool } from "./core/lease-pool.ts";
+import type { MigrationState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
@@ -8,6 +10,7 @@ import { createAuditStore as createEmbeddedAuditStore } from "./embedded/audit-s
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { openDatabase } from "./embedded/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "./embedded/key-store.ts";
+import { wasOpenLately } from "./embedded/last-open.ts";
 import { observed } from "./embedded/observed.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
@@ -32,6 +35,7 @@ import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { redisPlace } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { watchStore } from "./store-watch.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { StoreMeter } from "./telemetry/store-meter.ts";
 
@@ -72,6 +76,8 @@ export interface Stores {
 export interface Fleet {
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   stalenessMs(): number;
+  /** The store may have lost a part of what is known here: it is compared, and written back. */
+  suspectLoss(): void;
   /** Begins to compare with the others what all must share, and the clock with the store's. */
   compare(own: Comparison): Promise<void>;
   /** Whether it belongs to another fleet, by what it shares; then it changes nothing in the store. */
@@ -90,6 +96,7 @@ export interface Comparison {
 
 const ALONE: Fleet = {
   stalenessMs: () => 0,
+  suspectLoss: () => undefined,
   compare: async () => undefined,
   isStrange: () => false,
   clockAheadMs: () => 0,
@@ -106,6 +113,10 @@ export interface StoresOptions {
   readonly heard: (entry: LegacyEntry) => void;
   /** Something of that may have been missed. */
   readonly missed: () => Promise<void>;
+  /** Hears which phase of V1 keys the store has; of none, when it has lost it. */
+  readonly phase: (stored: MigrationState | undefined) => Promise<void>;
+  /** Hears what time the store has. */
+  readonly clock: Clock;
   /** Is filled with all that ends keys, and kept up. */
   readonly view: RevocationView;
   /** Hears how the store does. */
@@ -117,7 +128,7 @@ export function openStores(options: StoresOptions): Promise<Stores> {
   return options.settings.STORE === "redis" ? openRedis(options) : openEmbedded(options);
 }
 
-async function openEmbedded({ settings, closing, view, meter }: StoresOptions): Promise<Stores> {
+async function openEmbedded({ settings, closing, view, meter, clock }: StoresOptions): Promise<Stores> {
   const database = openDatabase(settings.DATA_DIR);
   closing.later("the store", database.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
@@ -125,10 +136,11 @@ async function openEmbedded({ settings, closing, view, meter }: StoresOptions): 
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  const retention = { recordRetentionSeconds: settings.RECORD_RETENTION };
-  const keys = observed(createEmbeddedKeyStore(database, retention), observe);
+  if (!wasOpenLately(database, clock.nowMs())) clock.doubt();
+  const keyOptions = { recordRetentionSeconds: settings.RECORD_RETENTION, nowMs: clock.storeNowMs };
+  const keys = observed(createEmbeddedKeyStore(database, keyOptions), observe);
   meter.up(true);
-  for await (const portion of keys.revocations(Math.floor(Date.now() / 1000))) view.apply(portion);
+  for await (const portion of keys.revocations()) view.apply(portion);
   return {
     keys,
     started: () => undefined,
@@ -155,7 +167,9 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
+  const watch = await watchStore({ ...options, client });
   const fleet = await joinFleet({ client, place, instanceId, heard, guard }, options);
+  watch.begin(fleet.suspectLoss);
   return {
     started() {
       client.started();
@@ -195,6 +209,19 @@ function watchAddress(
       () => undefined,
     ),
   );
+}
+
+/** Where secrets are kept, alone, for a command without an instance. Rejects when the store does not answer. */
+export async function openSecrets(
+  settings: Settings,
+): Promise<{ readonly secrets: SecretKeeper; close(): Promise<void> }> {
+  if (settings.STORE !== "redis")
+    return { secrets: createFileKeeper(settings.DATA_DIR), close: async () => undefined };
+  const client = await connectRedis({
+    ...redisPlace(settings),
+    commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
+  });
+  return { secrets: createRedisKeeper(client), close: client.close };
 }
 
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */

@@ -1,3 +1,4 @@
+import type { Clock } from "./core/clock.ts";
 import type { KeyCount, KeyStore } from "./core/ports.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { everyTurn } from "./every-turn.ts";
@@ -7,7 +8,7 @@ type Work = () => Promise<void>;
 export interface UpkeepOptions {
   readonly store: Pick<KeyStore, "noteUse" | "sweep" | "count">;
   readonly view: Pick<RevocationView, "sweep">;
-  readonly nowMs: () => number;
+  readonly clock: Pick<Clock, "storeNowMs" | "forgetBeforeMs">;
   /** Hears how many keys there are. */
   readonly counted: (count: KeyCount) => void;
   /** Says when work begins to fail and when it works again; it is tried again at its next turn. */
@@ -31,9 +32,9 @@ const MAX_NOTED = 200_000;
 
 /** What an instance does beside its requests, a little at a time: notes last uses, forgets what is over. */
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { store, view, nowMs, saying } = options;
+  const { store, view, clock, saying } = options;
   const pending = new Map<string, number>();
-  const nowSeconds = () => Math.floor(nowMs() / 1000);
+  const nowSeconds = () => Math.floor(clock.storeNowMs() / 1000);
 
   const notePortion = async () => {
     const portion = new Map([...pending.entries().take(PORTION)]);
@@ -41,8 +42,10 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     if (portion.size > 0) await store.noteUse(portion);
   };
   const sweep = async () => {
-    view.sweep(nowMs());
-    await store.sweep(nowSeconds(), PORTION);
+    const beforeMs = clock.forgetBeforeMs();
+    if (beforeMs !== undefined) view.sweep(beforeMs);
+    // Also where nothing may be forgotten: the store notes that it was open.
+    await store.sweep(Math.floor((beforeMs ?? 0) / 1000), PORTION);
   };
   const count = async () => options.counted(await store.count(nowSeconds()));
   const turns = [

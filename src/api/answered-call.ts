@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isKeyId } from "../core/key-record.ts";
-import { addressOf } from "./caller.ts";
 import type { ProblemName } from "./problem.ts";
+import { addressOf } from "./request-facts.ts";
 
 /** One call of an HTTP door, once it is answered. */
 export interface AnsweredCall {

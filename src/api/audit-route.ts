@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { readEvents } from "../core/audit-reading.ts";
 import type { AuditStore } from "../core/ports.ts";
+import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
 import { sendProblem } from "./problem.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -68,25 +68,24 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
     summary: "Read the audit events",
     description:
       "Oldest first. What happened to keys; lines about requests are in the log alone. With a filter a page may hold fewer events than there are: `next_cursor` goes on.",
-    security: "operator",
+    access: operators(ports, "audit:read"),
+    writes: false,
     query: auditQuery,
     answer: { status: 200, description: "Events.", schema: auditAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "audit:read", async () => {
-        const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
-        const page = { limit, ...(after !== undefined && { after }) };
-        try {
-          const filter = { ...fields, ...(keyId !== undefined && { keyId }) };
-          const { events, cursor } = await readEvents(store, filter, page);
-          return call.reply.send({ events: events.map(eventBody), next_cursor: cursor ?? null });
-        } catch (error) {
-          if (!(error instanceof RangeError)) throw error;
-          return sendProblem(call.reply, "request_invalid", {
-            errors: [{ pointer: "#/query/after", detail: "no such cursor" }],
-          });
-        }
-      }),
+    handle: async (call) => {
+      const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
+      const page = { limit, ...(after !== undefined && { after }) };
+      try {
+        const filter = { ...fields, ...(keyId !== undefined && { keyId }) };
+        const { events, cursor } = await readEvents(store, filter, page);
+        return call.reply.send({ events: events.map(eventBody), next_cursor: cursor ?? null });
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        return sendProblem(call.reply, "request_invalid", {
+          errors: [{ pointer: "#/query/after", detail: "no such cursor" }],
+        });
+      }
+    },
   });
 }
 

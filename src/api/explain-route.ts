@@ -1,9 +1,9 @@
 import type { Explain } from "../core/explain.ts";
+import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, MAX_TOKEN_BODY_BYTES } from "./endpoint.ts";
 import { explainBody, explanation } from "./explain-schemas.ts";
-import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
 
 /** Why a request would get its decision, by the code that decides; no token is taken, and no key is shown. */
 export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
@@ -11,14 +11,14 @@ export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
     method: "POST",
     path: "/api/admin/explain",
     summary: "Explain a decision, step by step",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     body: explainBody,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, description: "What would be decided, and why.", schema: explanation },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:read", async () => {
-        const explained = await explain(call.body);
-        return call.reply.send({ ...explained, route: explained.route ?? null });
-      }),
+    handle: async (call) => {
+      const explained = await explain(call.body);
+      return call.reply.send({ ...explained, route: explained.route ?? null });
+    },
   });
 }

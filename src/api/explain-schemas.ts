@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { CredentialSource } from "../core/credential.ts";
 
-const text = z.string().max(8192);
+/** All that Envoy takes of headers is 60 KiB: what a request can hold can be explained. */
+const text = z.string().max(65_536);
 
 const place = z
   .string()

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { hasThreeParts } from "../core/credential.ts";
 import type { LegacyEntry, RefusedLine } from "../core/legacy-import.ts";
+import { parseStrictJson } from "./json-body.ts";
 import { keyName, roleName } from "./schemas.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => Math.floor(Date.parse(text) / 1000));
@@ -47,13 +48,9 @@ export function parseImportLines(
 }
 
 function parseLine(text: string, line: number): LegacyEntry | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "is not JSON";
-  }
-  const parsed = importLine.safeParse(value);
+  const json = parseStrictJson(text);
+  if (!json.ok) return json.fault;
+  const parsed = importLine.safeParse(json.value);
   if (!parsed.success) {
     return parsed.error.issues
       .map(({ path, message }) => [path.join("."), message].filter((part) => part !== "").join(": "))

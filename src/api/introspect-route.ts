@@ -1,10 +1,10 @@
 import { NEVER } from "../core/key-record.ts";
 import type { Principal } from "../core/principal.ts";
+import { operators } from "./access.ts";
 import { goodKey } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
-import { operatorOf } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { endpoint, MAX_TOKEN_BODY_BYTES } from "./endpoint.ts";
 import { introspectBody, introspection } from "./schemas.ts";
 
 /** RFC 7662, for an operator: of a key that is not good, whatever the reason, only that it is not active. */
@@ -16,14 +16,13 @@ export function introspectRoute(
     method: "POST",
     path: "/api/auth/v2/introspect",
     summary: "Introspect a key (RFC 7662)",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     bodyType: "application/x-www-form-urlencoded",
     body: introspectBody,
+    maxBodyBytes: MAX_TOKEN_BODY_BYTES,
     answer: { status: 200, description: "What the key is.", schema: introspection },
-    problems: ["operator_required", "operator_scope_missing", "request_invalid"],
-    async handle({ request, reply, body }) {
-      const operator = await operatorOf(request, reply, ports, "keys:read");
-      if (operator === undefined) return reply;
+    async handle({ reply, body }) {
       void reply.header("cache-control", "no-store");
       const found = await goodKey(body.token, ports);
       if (!found.ok) return reply.send({ active: false });

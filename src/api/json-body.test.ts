@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
+import { BodyFault, decodeBody, parseForm, parseJsonBody } from "./json-body.ts";
 
 /** JSON text as anybody may write it: white space anywhere, names spelt with escapes, the same name again. */
 interface Written {
@@ -54,8 +54,7 @@ describe("a JSON body", () => {
     fc.assert(
       fc.property(written, ({ text, repeats }) => {
         if (repeats) refused++;
-        if (repeats)
-          expect(() => parseJsonBody(text)).toThrow(new BodyFault("a member stands in the body twice"));
+        if (repeats) expect(() => parseJsonBody(text)).toThrow(new BodyFault("the body has a member twice"));
         else expect(() => parseJsonBody(text)).not.toThrow();
       }),
       { numRuns: 1500 },
@@ -81,18 +80,14 @@ describe("a JSON body", () => {
     ["a byte order mark", '\ufeff{"a":1}', "the body is not JSON"],
     ["two values", "{} {}", "the body is not JSON"],
     ["a comma too many", '{"a":1,}', "the body is not JSON"],
-    ["a member twice", '{"a":1,"a":1}', "a member stands in the body twice"],
-    ["a member twice, an escape in one", '{"a":1,"\\u0061":1}', "a member stands in the body twice"],
-    [
-      "a member twice, in lines of another system",
-      '{\r"a":1,\r"a":2\r}',
-      "a member stands in the body twice",
-    ],
-    ["a member twice, deep inside", '[[{"x":{"a":1,"b":[],"a":2}}]]', "a member stands in the body twice"],
+    ["a member twice", '{"a":1,"a":1}', "the body has a member twice"],
+    ["a member twice, an escape in one", '{"a":1,"\\u0061":1}', "the body has a member twice"],
+    ["a member twice, in lines of another system", '{\r"a":1,\r"a":2\r}', "the body has a member twice"],
+    ["a member twice, deep inside", '[[{"x":{"a":1,"b":[],"a":2}}]]', "the body has a member twice"],
     [
       "a long member twice",
       `{"${"x".repeat(3000)}":1,"${"x".repeat(3000)}":1}`,
-      "a member stands in the body twice",
+      "the body has a member twice",
     ],
     ["nesting without end", "[".repeat(8000) + "]".repeat(8000), "the body nests too deeply"],
     ["members without end", `${'{"a":'.repeat(2700)}1${"}".repeat(2700)}`, "the body nests too deeply"],
@@ -118,15 +113,52 @@ describe("a JSON body", () => {
 
 describe("a form", () => {
   test("is its fields, decoded", () => {
-    expect(parseFormBody("token=a%2Bb+c&token_type_hint=")).toEqual({ token: "a+b c", token_type_hint: "" });
+    expect(parseForm("token=a%2Bb+c&token_type_hint=")).toEqual({ token: "a+b c", token_type_hint: "" });
   });
 
   test("in which a field stands twice is refused", () => {
-    expect(() => parseFormBody("token=a&tok%65n=b")).toThrow(BodyFault);
+    expect(() => parseForm("token=a&tok%65n=b")).toThrow(BodyFault);
+  });
+
+  test.each([
+    ["a lone percent sign", "token=%"],
+    ["half an escape", "token=%4"],
+    ["digits that are not hexadecimal", "token=%zz"],
+    ["bytes that are no UTF-8", "token=%ff"],
+    ["half a character", "token=%ed%a0%80"],
+    ["an overlong slash", "token=%c0%af"],
+    ["a name that cannot be decoded", "%=x"],
+  ])("with %s is refused", (_what, text) => {
+    expect(() => parseForm(text)).toThrow(new BodyFault("a field is not valid percent-encoded UTF-8"));
+  });
+
+  test("is read as the URL standard reads it wherever that repairs nothing", () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" })),
+        (fields) => {
+          expect(parseForm(new URLSearchParams(fields).toString())).toEqual(fields);
+        },
+      ),
+    );
   });
 
   test("with a field __proto__ has it as a field and no other prototype", () => {
-    expect(Object.getPrototypeOf(parseFormBody("__proto__=x"))).toBe(Object.prototype);
-    expect(Object.entries(parseFormBody("__proto__=x"))).toEqual([["__proto__", "x"]]);
+    expect(Object.getPrototypeOf(parseForm("__proto__=x"))).toBe(Object.prototype);
+    expect(Object.entries(parseForm("__proto__=x"))).toEqual([["__proto__", "x"]]);
   });
+});
+
+test.each([
+  ["a lone continuation byte", [0x7b, 0x80, 0x7d]],
+  ["a byte that UTF-8 never has", [0xff]],
+  ["an overlong slash", [0xc0, 0xaf]],
+  ["half a character", [0xed, 0xa0, 0x80]],
+  ["a character that is cut off", [0xf0, 0x9f, 0x98]],
+])("a body with %s is refused, not repaired", (_what, bytes) => {
+  expect(() => decodeBody(Uint8Array.from(bytes))).toThrow(new BodyFault("the body is not valid UTF-8"));
+});
+
+test("a body keeps every character, a byte order mark too", () => {
+  expect(decodeBody(new TextEncoder().encode("\ufeff é 😀 \0"))).toBe("\ufeff é 😀 \0");
 });

@@ -1,35 +1,22 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { z } from "zod";
-import { presentedCredential } from "../core/credential.ts";
 import { revokeByHolder } from "../core/key-ending.ts";
 import type { Registration } from "../core/key-registration.ts";
 import { registerKey } from "../core/key-registration.ts";
 import { refreshByHolder } from "../core/key-renewal.ts";
 import type { Principal } from "../core/principal.ts";
+import type { CallOrigin } from "../core/registry.ts";
+import { anyCaller, KEY_PROBLEMS, keyHolders, possessors } from "./access.ts";
 import { sendIssued, sendRefused } from "./answers.ts";
-import { callerOf, headersOf, holderOf } from "./caller.ts";
+import { holderOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
-import { chargeOpen, idempotencyKeyOf, originOf, originOfHolder, refuseOpen, sendTooMany } from "./calls.ts";
+import { idempotencyKeyOf, originOf, originOfHolder } from "./calls.ts";
 import type { Call, Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 import { addNotice } from "./legacy-notice.ts";
-import type { ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
+import { addressOf } from "./request-facts.ts";
 import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
-
-/** Why a presented key is turned away, wherever one is presented. */
-const KEY_PROBLEMS = [
-  "credential_invalid",
-  "key_expired",
-  "key_revoked",
-  "key_disabled",
-  "key_superseded",
-  "legacy_key_removed",
-  "certificate_mismatch",
-  "address_not_allowed",
-  "credential_unavailable",
-  "too_many_calls",
-] as const satisfies readonly ProblemName[];
 
 /** The calls that holders of keys, and those who want one, make. */
 export function keyRoutes(ports: ApiPorts): readonly Endpoint[] {
@@ -43,25 +30,31 @@ function registerRoute(ports: ApiPorts): Endpoint {
     summary: "Register a key",
     description:
       "Anyone for a role with `self_service`, else an operator. The key is in this answer and nowhere else.",
-    security: "optional",
+    access: anyCaller(ports),
+    writes: true,
     body: registerBody,
     idempotent: true,
     answer: { status: 201, description: "The key.", schema: issuedKey },
-    problems: [...REGISTER_PROBLEMS, "too_many_calls", "store_unavailable"],
-    handle({ request, reply, body }) {
+    problems: ["idempotency_key_weak", "grant_refused", "idempotency_key_reused", "too_many_keys"],
+    handle({ request, reply, who, body }) {
       const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
-      return registerAs(ports, request, reply, {
-        role,
-        name,
-        ...(metadata && { metadata: JSON.stringify(metadata) }),
-        ...(scopes && { scopes }),
-        ...(ttl !== undefined && { ttlSeconds: ttl }),
-        ...(owner !== undefined && { owner }),
-        ...(addresses && { nets: [...new Set(addresses)] }),
-        ...(cnf && { certificate: cnf["x5t#S256"] }),
-        ...(idempotencyKey !== undefined && { idempotencyKey }),
-      });
+      return registerAs(
+        ports,
+        reply,
+        {
+          role,
+          name,
+          ...(metadata && { metadata: JSON.stringify(metadata) }),
+          ...(scopes && { scopes }),
+          ...(ttl !== undefined && { ttlSeconds: ttl }),
+          ...(owner !== undefined && { owner }),
+          ...(addresses && { nets: [...new Set(addresses)] }),
+          ...(cnf && { certificate: cnf["x5t#S256"] }),
+          ...(idempotencyKey !== undefined && { idempotencyKey }),
+        },
+        who,
+      );
     },
   });
 }
@@ -69,29 +62,15 @@ function registerRoute(ports: ApiPorts): Endpoint {
 /** Registers a V2 key for whoever calls. */
 export async function registerAs(
   ports: ApiPorts,
-  request: FastifyRequest,
   reply: FastifyReply,
   registration: Registration,
+  origin: CallOrigin,
 ): Promise<FastifyReply> {
-  const found = await callerOf(request, ports);
-  if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
-  const waitSeconds = found.caller.kind === "anonymous" ? await chargeOpen(request, ports) : 0;
-  if (waitSeconds > 0) return sendTooMany(reply, waitSeconds);
-  const result = await registerKey(ports.registry, registration, originOf(request, found.caller, ports));
+  const result = await registerKey(ports.registry, registration, origin);
   if (result.kind === "refused") return sendRefused(reply, result);
   if (!result.again) ports.counters.issued(result.record.role, "registered");
   return sendIssued(reply, result, 201);
 }
-
-const REGISTER_PROBLEMS = [
-  "request_invalid",
-  "idempotency_key_weak",
-  "operator_required",
-  "credential_invalid",
-  "grant_refused",
-  "idempotency_key_reused",
-  "too_many_keys",
-] as const satisfies readonly ProblemName[];
 
 function validateRoute(ports: ApiPorts): Endpoint {
   return endpoint({
@@ -99,16 +78,10 @@ function validateRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/v2/validate",
     summary: "Validate a key",
     description: "Says what the presented key is and may do.",
-    security: "key",
+    access: keyHolders(ports),
+    writes: false,
     answer: { status: 200, description: "The key is good.", schema: validKey },
-    problems: ["credential_missing", "credential_ambiguous", ...KEY_PROBLEMS],
-    async handle({ request, reply }) {
-      const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
-      if (presented.kind === "none") return refuseOpen(request, reply, ports, "credential_missing");
-      if (presented.kind === "ambiguous") return refuseOpen(request, reply, ports, "credential_ambiguous");
-      const found = await holderOf(presented.token, request, ports);
-      if (!found.ok) return refuseOpen(request, reply, ports, found.problem);
-      const { principal, scopes } = found.holder;
+    async handle({ reply, who: { principal, scopes } }) {
       return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
         valid: true,
         key_id: principal.keyId,
@@ -127,27 +100,21 @@ function refreshRoute(ports: ApiPorts): Endpoint {
     summary: "Refresh a key",
     description:
       "Gives the key its one successor, from `refresh_after` on. Send an `Idempotency-Key`: should the answer be lost, the same one gives the same successor again.",
-    security: "none",
+    access: possessors(ports),
+    writes: true,
     body: possessionBody,
     idempotent: true,
     answer: { status: 200, description: "The successor.", schema: issuedKey },
-    problems: [
-      "request_invalid",
-      ...KEY_PROBLEMS,
-      "refresh_too_early",
-      "already_refreshed",
-      "family_too_old",
-      "store_unavailable",
-    ],
+    problems: [...KEY_PROBLEMS, "refresh_too_early", "already_refreshed", "family_too_old"],
     handle: (call) => refresh(ports, call),
   });
 }
 
 async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall): Promise<FastifyReply> {
-  const found = await holderOf(body.current_key, request, ports);
+  const found = await holderOf(body.current_key, request, ports, true);
   if (!found.ok) {
     ports.counters.refreshed(undefined, found.problem);
-    return refuseOpen(request, reply, ports, found.problem);
+    return sendProblem(reply, found.problem);
   }
   if (found.holder.principal.legacy !== undefined) {
     const errors = [{ pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" }];
@@ -178,24 +145,29 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/v2/revoke",
     summary: "Revoke a key that one holds",
     description: "Ends the key, its predecessors and its successors. Doing it again changes nothing.",
-    security: "none",
+    access: possessors(ports),
+    writes: true,
     body: possessionBody,
     answer: { status: 204, description: "It has ended." },
-    problems: ["request_invalid", "credential_invalid", "too_many_calls", "store_unavailable"],
+    problems: ["credential_invalid"],
     async handle({ request, reply, body }) {
-      const holder = await possessorOf(body.current_key, ports);
-      if (holder === undefined) return refuseOpen(request, reply, ports, "credential_invalid");
+      const holder = await possessorOf(body.current_key, request, ports);
+      if (holder === undefined) return sendProblem(reply, "credential_invalid");
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
-      if (result.kind === "refused") return refuseOpen(request, reply, ports, "credential_invalid");
-      ports.counters.revoked("holder");
+      if (result.kind === "refused") return sendProblem(reply, "credential_invalid");
+      if (!result.again) ports.counters.revoked("holder");
       return reply.code(204).send();
     },
   });
 }
 
 /** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
-async function possessorOf(token: string, ports: ApiPorts): Promise<Principal | undefined> {
-  const verified = await ports.verifier.verify(token, ports.nowMs());
+async function possessorOf(
+  token: string,
+  request: FastifyRequest,
+  ports: ApiPorts,
+): Promise<Principal | undefined> {
+  const verified = await ports.verifier.verify(token, ports.nowMs(), () => addressOf(request, ports));
   return verified.ok || verified.reason === "key_expired" ? verified.principal : undefined;
 }

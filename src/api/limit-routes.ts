@@ -1,9 +1,10 @@
 import { bucketDemands } from "../core/bucket-demands.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
+import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { aboutKey, OPERATOR_PROBLEMS } from "./operator-call.ts";
+import { aboutKey } from "./operator-call.ts";
 import { sendProblem } from "./problem.ts";
 import { limitsAnswer } from "./schemas.ts";
 
@@ -17,11 +18,12 @@ function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     method: "GET",
     path: "/api/admin/limits/{key_id}",
     summary: "Show what is left in a key's buckets",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     answer: { status: 200, description: "The buckets.", schema: limitsAnswer },
-    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:read", async (keyId) => {
+      aboutKey(call, async (keyId) => {
         const demands = await demandsOf(ports, keyId);
         if (demands === undefined) return sendProblem(call.reply, "not_found");
         const levels = await buckets.levels(demands, ports.nowMs());
@@ -36,11 +38,12 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     path: "/api/admin/limits/{key_id}",
     summary: "Fill a key's buckets",
     description: "Those of its family and its owner. A bucket that a whole role shares stays as it is.",
-    security: "operator",
+    access: operators(ports, "keys:write"),
+    writes: true,
     answer: { status: 204, description: "They are full." },
-    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:write", async (keyId) => {
+      aboutKey(call, async (keyId) => {
         const demands = await demandsOf(ports, keyId);
         if (demands === undefined) return sendProblem(call.reply, "not_found");
         await buckets.reset(demands.filter(({ limit }) => limit.per !== "role"));

@@ -1,12 +1,12 @@
 import { importLegacyKeys } from "../core/legacy-import.ts";
 import { setPhase } from "../core/migration-switch.ts";
 import type { LegacyUse } from "../core/ports.ts";
+import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
 import { parseImportLines } from "./import-lines.ts";
 import { importAnswer, importBody, importQuery, migrationAnswer, phaseBody } from "./legacy-schemas.ts";
-import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
 import { formatTime } from "./schemas.ts";
 
 const DAY_SECONDS = 86_400;
@@ -21,11 +21,10 @@ function statusRoute(ports: ApiPorts): Endpoint {
     method: "GET",
     path: "/api/admin/migration",
     summary: "Show how far the migration is",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:read", async () => call.reply.send(await statusBody(ports))),
+    handle: async (call) => call.reply.send(await statusBody(ports)),
   });
 }
 
@@ -35,15 +34,15 @@ function switchRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/migration",
     summary: "Switch the phase, for all instances",
     description: "Every step can be taken back. The stored phase wins over the policy's until `from-policy`.",
-    security: "operator",
+    access: operators(ports, "system:write"),
+    writes: true,
     body: phaseBody,
     answer: { status: 200, description: "As it is now.", schema: migrationAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "system:write", async (origin) => {
-        await setPhase(ports.registry, call.body.phase, origin);
-        return call.reply.send(await statusBody(ports));
-      }),
+    handle: async (call) => {
+      const origin = call.who;
+      await setPhase(ports.registry, call.body.phase, origin);
+      return call.reply.send(await statusBody(ports));
+    },
   });
 }
 
@@ -80,19 +79,19 @@ function importRoute(ports: ApiPorts): Endpoint {
     summary: "Import V1 keys",
     description:
       "Up to 8 MB of lines a call. Importing again what is there changes nothing: send it again when in doubt.",
-    security: "operator",
+    access: operators(ports, "keys:write"),
+    writes: true,
     bodyType: "application/x-ndjson",
     body: importBody,
     query: importQuery,
     answer: { status: 200, description: "What was done, line by line.", schema: importAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:write", async (origin) => {
-        const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
-        const { entries, refused } = parseImportLines(call.body, firstLine);
-        const report = await importLegacyKeys(ports.registry, entries, origin, dryRun);
-        const all = [...refused, ...report.refused].sort((a, b) => a.line - b.line);
-        return call.reply.send({ ...report, refused: all });
-      }),
+    handle: async (call) => {
+      const origin = call.who;
+      const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
+      const { entries, refused } = parseImportLines(call.body, firstLine);
+      const report = await importLegacyKeys(ports.registry, entries, origin, dryRun);
+      const all = [...refused, ...report.refused].sort((a, b) => a.line - b.line);
+      return call.reply.send({ ...report, refused: all });
+    },
   });
 }

@@ -20,7 +20,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
       title: "Latchkey key API",
       version,
       description:
-        "Registers, validates, refreshes and revokes API keys. Errors are problems as of RFC 9457.",
+        "Registers, validates, refreshes and revokes API keys. Errors are problems as of RFC 9457. A caller is authenticated and authorized before its body is read. A method that a path does not have is answered 405 with `Allow`. Calls with `x-latchkey-writes` are charged per client address (`guards.open_calls` of the policy), unless the caller holds `keys:write`.",
     },
     paths,
     components: {
@@ -47,6 +47,7 @@ function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
     summary: endpoint.summary,
     ...(endpoint.description !== undefined && { description: endpoint.description }),
     ...securityOf(endpoint),
+    "x-latchkey-writes": endpoint.writes,
     ...parametersOf(endpoint),
     ...(endpoint.body && {
       requestBody: {

@@ -1,12 +1,14 @@
 import { isForeignId } from "../core/issuer.ts";
 import { changeKey, listKeys, showKey } from "../core/key-administration.ts";
 import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../core/key-ending.ts";
+import { isFamilyId } from "../core/key-record.ts";
 import { rotateByOperator } from "../core/key-renewal.ts";
+import { operators } from "./access.ts";
 import { keyBody, sendIssued, sendRefused } from "./answers.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { aboutKey, asOperator, OPERATOR_PROBLEMS, sendPathProblem } from "./operator-call.ts";
+import { aboutKey, sendPathProblem } from "./operator-call.ts";
 import { sendProblem } from "./problem.ts";
 import {
   cutOffBody,
@@ -16,6 +18,7 @@ import {
   listQuery,
   OWNER_NAME,
   patchBody,
+  revokeQuery,
   rotateBody,
 } from "./schemas.ts";
 
@@ -41,30 +44,29 @@ function listRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/keys",
     summary: "List keys",
     description: "Oldest first. Every filter that is given must fit.",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     query: listQuery,
     answer: { status: 200, description: "A page.", schema: keyListAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:read", async () => {
-        const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
-        const filter = {
-          ...(role !== undefined && { role }),
-          ...(owner !== undefined && { owner }),
-          ...(family !== undefined && { family }),
-          ...(status !== undefined && { status }),
-          ...(name_prefix !== undefined && { namePrefix: name_prefix }),
-          ...(expiring_before !== undefined && { expiringBefore: expiring_before }),
-        };
-        const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
-        const found = await listKeys(ports.registry, filter, page);
-        if (found === "cursor_unknown") {
-          return sendProblem(call.reply, "request_invalid", {
-            errors: [{ pointer: "#/query/cursor", detail: "no such cursor" }],
-          });
-        }
-        return call.reply.send({ keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null });
-      }),
+    handle: async (call) => {
+      const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
+      const filter = {
+        ...(role !== undefined && { role }),
+        ...(owner !== undefined && { owner }),
+        ...(family !== undefined && { family }),
+        ...(status !== undefined && { status }),
+        ...(name_prefix !== undefined && { namePrefix: name_prefix }),
+        ...(expiring_before !== undefined && { expiringBefore: expiring_before }),
+      };
+      const page = { limit: limit ?? DEFAULT_PAGE, ...(cursor !== undefined && { cursor }) };
+      const found = await listKeys(ports.registry, filter, page);
+      if (found === "cursor_unknown") {
+        return sendProblem(call.reply, "request_invalid", {
+          errors: [{ pointer: "#/query/cursor", detail: "no such cursor" }],
+        });
+      }
+      return call.reply.send({ keys: found.views.map(keyBody), next_cursor: found.nextCursor ?? null });
+    },
   });
 }
 
@@ -73,11 +75,12 @@ function showRoute(ports: ApiPorts): Endpoint {
     method: "GET",
     path: "/api/admin/keys/{key_id}",
     summary: "Show a key's record",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     answer: { status: 200, description: "The record.", schema: keyAnswer },
-    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:read", async (keyId) => {
+      aboutKey(call, async (keyId) => {
         const view = await showKey(ports.registry, keyId);
         return view === undefined ? sendProblem(call.reply, "not_found") : call.reply.send(keyBody(view));
       }),
@@ -89,12 +92,13 @@ function changeRoute(ports: ApiPorts): Endpoint {
     method: "PATCH",
     path: "/api/admin/keys/{key_id}",
     summary: "Rename, annotate, disable or enable a key",
-    security: "operator",
+    access: operators(ports, "keys:write"),
+    writes: true,
     body: patchBody,
     answer: { status: 200, description: "The record as it is now.", schema: keyAnswer },
-    problems: [...OPERATOR_PROBLEMS, "not_found", "grant_refused", "key_ended"],
+    problems: ["not_found", "grant_refused", "key_ended"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
+      aboutKey(call, async (keyId, origin) => {
         const { name, disabled, metadata } = call.body;
         const patch = {
           ...(name !== undefined && { name }),
@@ -115,15 +119,17 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/keys/{key_id}",
     summary: "Revoke one key",
     description:
-      "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing.",
-    security: "operator",
+      "This key alone; its family goes by `/api/admin/families/{family}`. Doing it again changes nothing. With `without_record=true` also a key of which there is no record: Redis may have lost it.",
+    access: operators(ports, "keys:write"),
+    writes: true,
+    query: revokeQuery,
     answer: { status: 204, description: "It has ended." },
-    problems: [...OPERATOR_PROBLEMS, "not_found"],
+    problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
-        const result = await revokeOne(ports.registry, keyId, origin);
+      aboutKey(call, async (keyId, origin) => {
+        const result = await revokeOne(ports.registry, keyId, origin, call.query.without_record);
         if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
-        ports.counters.revoked("operator");
+        if (!result.again) ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -134,19 +140,13 @@ function rotateRoute(ports: ApiPorts): Endpoint {
     method: "POST",
     path: "/api/admin/keys/{key_id}/rotate",
     summary: "Give a key its successor now",
-    security: "operator",
+    access: operators(ports, "keys:write"),
+    writes: true,
     body: rotateBody,
     answer: { status: 200, description: "The successor.", schema: issuedKey },
-    problems: [
-      ...OPERATOR_PROBLEMS,
-      "not_found",
-      "grant_refused",
-      "key_ended",
-      "already_refreshed",
-      "family_too_old",
-    ],
+    problems: ["not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
     handle: (call) =>
-      aboutKey(call, ports, "keys:write", async (keyId, origin) => {
+      aboutKey(call, async (keyId, origin) => {
         const result = await rotateByOperator(ports.registry, keyId, call.body.overlap, origin);
         if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
         ports.counters.issued(result.record.role, "rotated");
@@ -162,22 +162,22 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
     summary: "Revoke a family",
     description:
       "Every key that came of one registration, those too that a refresh makes at this moment. Unknown families end as well.",
-    security: "operator",
+    access: operators(ports, "keys:write"),
+    writes: true,
     answer: { status: 204, description: "It has ended." },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:write", async (origin) => {
-        const family = call.param("family");
-        if (!/^fam_[A-Za-z0-9]{16,32}$/.test(family) && !isForeignId(family))
-          return sendPathProblem(
-            call,
-            "family",
-            "is not the id of a family: those look like fam_…, and ISSUER:ID for another issuer's",
-          );
-        await revokeFamily(ports.registry, family, origin);
-        ports.counters.revoked("operator");
-        return call.reply.code(204).send();
-      }),
+    handle: async (call) => {
+      const origin = call.who;
+      const family = call.param("family");
+      if (!isFamilyId(family) && !isForeignId(family))
+        return sendPathProblem(
+          call,
+          "family",
+          "is not the id of a family: those look like fam_…, and ISSUER:ID for another issuer's",
+        );
+      const { again } = await revokeFamily(ports.registry, family, origin);
+      if (!again) ports.counters.revoked("operator");
+      return call.reply.code(204).send();
+    },
   });
 }
 
@@ -186,18 +186,19 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
     method: "DELETE",
     path: "/api/admin/owners/{owner}",
     summary: "Revoke all keys of an owner",
-    description: "Those that exist now; keys that the owner gets later are good.",
-    security: "operator",
+    description:
+      "Those that exist now; keys that the owner gets later are good. A family without an owner is its own owner.",
+    access: operators(ports, "keys:write"),
+    writes: true,
     answer: { status: 204, description: "They have ended." },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:write", async (origin) => {
-        const owner = call.param("owner");
-        if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
-        await revokeOwner(ports.registry, owner, origin);
-        ports.counters.revoked("operator");
-        return call.reply.code(204).send();
-      }),
+    handle: async (call) => {
+      const origin = call.who;
+      const owner = call.param("owner");
+      if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
+      const { again } = await revokeOwner(ports.registry, owner, origin);
+      if (!again) ports.counters.revoked("operator");
+      return call.reply.code(204).send();
+    },
   });
 }
 
@@ -208,22 +209,22 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
     summary: "End every key that was issued before a moment",
     description:
       "The incident switch: for all keys, those of a role or those of an owner. Keys issued later are good.",
-    security: "operator",
+    access: operators(ports, "system:write"),
+    writes: true,
     body: cutOffBody,
     answer: { status: 204, description: "They have ended." },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "system:write", async (origin) => {
-        const { before, role, owner } = call.body;
-        if ((before - 1) * 1000 >= ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
-        // In an incident nobody may believe that a misspelt role has been cut off.
-        if (role !== undefined && !ports.policy().roles.has(role))
-          return sendPathProblem(call, "role", "is no role of the policy");
-        const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
-        await revokeIssuedBefore(ports.registry, before, subject, origin);
-        ports.counters.revoked("cut_off");
-        return call.reply.code(204).send();
-      }),
+    handle: async (call) => {
+      const origin = call.who;
+      const { before, role, owner } = call.body;
+      if ((before - 1) * 1000 >= ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
+      // In an incident nobody may believe that a misspelt role has been cut off.
+      if (role !== undefined && !ports.policy().roles.has(role))
+        return sendPathProblem(call, "role", "is no role of the policy");
+      const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
+      const { again } = await revokeIssuedBefore(ports.registry, before, subject, origin);
+      if (!again) ports.counters.revoked("cut_off");
+      return call.reply.code(204).send();
+    },
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Eventual } from "../core/eventual.ts";
+import { ANYONE } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { openEndpoint } from "./endpoint.ts";
 
 /** `waiting`: it is starting, and the store has not answered yet. */
 export type PartState = "ready" | "not_ready" | "starting" | "waiting" | "draining";
@@ -19,9 +20,9 @@ export interface OpsPorts {
 
 /** What those who run Latchkey ask: they hold no secret, and never wait for a store. */
 export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
-  const common = { method: "GET", security: "none", problems: [] } as const;
+  const common = { method: "GET", access: ANYONE } as const;
   return [
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/metrics",
       summary: "Metrics for Prometheus",
@@ -31,7 +32,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
         return reply.type(contentType).send(text);
       },
     }),
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/livez",
       summary: "Whether the process lives",
@@ -40,7 +41,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
         return reply.send({ status: "live" });
       },
     }),
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/readyz",
       summary: "Whether the instance should get requests",

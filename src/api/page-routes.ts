@@ -1,5 +1,6 @@
+import { ANYONE } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endpoint } from "./endpoint.ts";
+import { openEndpoint } from "./endpoint.ts";
 import { openApiDocument } from "./openapi.ts";
 import { PROBLEM_NAMES, PROBLEMS, problemType, sendProblem } from "./problem.ts";
 
@@ -10,27 +11,25 @@ const CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 export function pageRoutes(described: readonly Endpoint[], version: string): readonly Endpoint[] {
   const document = JSON.stringify(openApiDocument(described, version));
   const page = docsPage(described, version);
-  const common = { method: "GET", security: "none" } as const;
+  const common = { method: "GET", access: ANYONE } as const;
   const html = "text/html; charset=utf-8";
   return [
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/openapi.json",
       summary: "OpenAPI 3.1 of this API",
       answer: { status: 200, description: "The document." },
-      problems: [],
       handle: async ({ reply }) => reply.type("application/json").send(document),
     }),
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/docs",
       summary: "This API for people",
       answer: { status: 200, description: "A page." },
-      problems: [],
       handle: async ({ reply }) =>
         reply.type(html).header("content-security-policy", CONTENT_SECURITY_POLICY).send(page),
     }),
-    endpoint({
+    openEndpoint({
       ...common,
       path: "/problems/{name}",
       summary: "What a problem type means",

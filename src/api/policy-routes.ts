@@ -1,8 +1,8 @@
 import type { Policy, Role } from "../core/policy.ts";
+import { operators } from "./access.ts";
 import type { ApiPorts } from "./calls.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endpoint } from "./endpoint.ts";
-import { asOperator, OPERATOR_PROBLEMS } from "./operator-call.ts";
 import { policyAnswer, reloadAnswer, rolesAnswer } from "./policy-schemas.ts";
 import { sendProblem } from "./problem.ts";
 
@@ -26,15 +26,14 @@ function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     method: "GET",
     path: "/api/admin/policy",
     summary: "Show the policy in force",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     answer: { status: 200, description: "The policy.", schema: policyAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:read", async () => {
-        const { fileName, text } = policy.source();
-        const { hash, mode } = policy.current();
-        return call.reply.send({ hash, file: fileName, mode, text });
-      }),
+    handle: async (call) => {
+      const { fileName, text } = policy.source();
+      const { hash, mode } = policy.current();
+      return call.reply.send({ hash, file: fileName, mode, text });
+    },
   });
 }
 
@@ -43,13 +42,10 @@ function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     method: "GET",
     path: "/api/admin/roles",
     summary: "List the roles in force",
-    security: "operator",
+    access: operators(ports, "keys:read"),
+    writes: false,
     answer: { status: 200, description: "The roles.", schema: rolesAnswer },
-    problems: OPERATOR_PROBLEMS,
-    handle: (call) =>
-      asOperator(call, ports, "keys:read", async () =>
-        call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
-      ),
+    handle: async (call) => call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
   });
 }
 
@@ -76,16 +72,16 @@ function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     path: "/api/admin/policy/reload",
     summary: "Take up the policy file now",
     description: "On this instance. A changed file is taken up by itself within a second or so, too.",
-    security: "operator",
+    access: operators(ports, "system:write"),
+    writes: true,
     answer: { status: 200, description: "It is in force.", schema: reloadAnswer },
-    problems: [...OPERATOR_PROBLEMS, "policy_refused"],
-    handle: (call) =>
-      asOperator(call, ports, "system:write", async () => {
-        const reload = await policy.reload();
-        if (reload.kind !== "refused") {
-          return call.reply.send({ result: reload.kind, hash: policy.current().hash });
-        }
-        return sendProblem(call.reply, "policy_refused", { detail: reload.problems.join("\n") });
-      }),
+    problems: ["policy_refused"],
+    handle: async (call) => {
+      const reload = await policy.reload();
+      if (reload.kind !== "refused") {
+        return call.reply.send({ result: reload.kind, hash: policy.current().hash });
+      }
+      return sendProblem(call.reply, "policy_refused", { detail: reload.problems.join("\n") });
+    },
   });
 }

@@ -4,7 +4,9 @@ export const policyAnswer = z
   .object({
     hash: z.string().meta({ description: "The label of the metric `latchkey_policy_info`." }),
     file: z.string(),
-    mode: z.enum(["enforce", "shadow"]),
+    mode: z
+      .enum(["enforce", "shadow"])
+      .meta({ description: "For requests that cannot be read or that no route takes." }),
     text: z.string().meta({ description: "As it was taken up." }),
   })
   .meta({ title: "Policy" });

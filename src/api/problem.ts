@@ -17,6 +17,7 @@ const API_PROBLEMS = {
   grant_refused: { status: 403, title: "Nobody grants more than they hold." },
   operator_scope_missing: { status: 403, title: "The credential lacks the scope that this call needs." },
   not_found: { status: 404, title: "There is nothing here." },
+  method_not_allowed: { status: 405, title: "This path does not have this method." },
   refresh_too_early: { status: 409, title: "The key may not be refreshed yet." },
   already_refreshed: { status: 409, title: "The key has been refreshed already." },
   key_ended: {
@@ -26,7 +27,7 @@ const API_PROBLEMS = {
   family_too_old: { status: 409, title: "The key's family has reached its age: register a new key." },
   legacy_removed: { status: 410, title: "Keys of the first version are no longer given or exchanged." },
   body_too_large: { status: 413, title: "The body is too large." },
-  media_type_unsupported: { status: 415, title: "The body must be application/json." },
+  media_type_unsupported: { status: 415, title: "The body is not of the media type that this call takes." },
   idempotency_key_reused: { status: 422, title: "The Idempotency-Key came with another body before." },
   policy_refused: { status: 422, title: "The policy file has problems; the old policy stays in force." },
   too_many_calls: { status: 429, title: "Too many calls from this address." },

@@ -107,6 +107,15 @@ export const listQuery = z
   })
   .meta({ title: "KeyFilter" });
 
+export const revokeQuery = z
+  .strictObject({
+    without_record: z
+      .enum(["true", "false"])
+      .transform((text) => text === "true")
+      .optional(),
+  })
+  .meta({ title: "RevokeQuery" });
+
 export const patchBody = z
   .strictObject({
     name: keyName.optional(),
@@ -145,7 +154,7 @@ export const rotateBody = z
   .meta({ title: "Rotation" });
 
 export const introspectBody = z
-  .strictObject({ token: z.string().min(1).max(8192), token_type_hint: z.string().optional() })
+  .strictObject({ token: z.string().min(1).max(65_536), token_type_hint: z.string().optional() })
   .meta({ title: "Introspection" });
 
 export const introspection = z

@@ -3,12 +3,14 @@ import type { RequestListener, Server } from "node:http";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
+import { asciiLowerCase, trimOws } from "../core/field-text.ts";
 import type { AnsweredCall } from "./answered-call.ts";
 import { tellAnswered } from "./answered-call.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { BodyFault, parseFormBody, parseJsonBody } from "./json-body.ts";
+import { BodyFault, decodeBody, parseForm, parseJsonBody } from "./json-body.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { createListener } from "./listener.ts";
+import { allowedMethods } from "./methods.ts";
 import { sendProblem } from "./problem.ts";
 import { boundUnreadResponses } from "./unread-responses.ts";
 
@@ -81,7 +83,13 @@ async function buildServer(
     forceCloseConnections: "idle",
     // What comes on an open connection while the door closes is still answered.
     return503OnClosing: false,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PATH_PARAM },
+    frameworkErrors: (_error, _request, reply) => sendUnreadablePath(reply),
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      maxParamLength: MAX_PATH_PARAM,
+      // Endpoints read their query themselves, once the caller is admitted.
+      querystringParser: () => ({}),
+    },
   });
   acceptBodies(server);
   boundUnreadResponses(server);
@@ -90,8 +98,13 @@ async function buildServer(
     answerError(error, request.id, reply, options.faulted),
   );
   if (options.answered !== undefined) tellAnswered(server, options.trustedHops ?? 0, options.answered);
-  const otherwise = endpoints === undefined ? "store_unavailable" : "not_found";
-  server.setNotFoundHandler((_request, reply) => sendProblem(reply, otherwise));
+  const allowed = allowedMethods(endpoints ?? []);
+  server.setNotFoundHandler((request, reply) => {
+    if (endpoints === undefined) return sendProblem(reply, "store_unavailable");
+    const methods = allowed(request.raw.url ?? "");
+    if (methods.length === 0) return sendProblem(reply, "not_found");
+    return sendProblem(reply.header("allow", methods.join(", ")), "method_not_allowed");
+  });
   for (const endpoint of endpoints ?? []) addRoute(server, endpoint);
   return server;
 }
@@ -111,8 +124,13 @@ function addRoute(server: FastifyInstance, endpoint: Endpoint): void {
     url,
     config: { path: endpoint.path },
     ...(endpoint.bodyType === LINES_TYPE && { bodyLimit: MAX_LINES_BYTES }),
+    // Before the body is read, and before its type is looked at.
+    async onRequest(request, reply) {
+      if (!(await endpoint.admit(request, reply))) return reply;
+    },
+    ...(endpoint.maxBodyBytes !== undefined && { bodyLimit: endpoint.maxBodyBytes }),
     handler(request, reply) {
-      const given = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+      const [given] = request.headers["content-type"]?.split(";", 1).map(trimOws).map(asciiLowerCase) ?? [];
       if (takes !== undefined && given !== undefined && given !== takes)
         return sendProblem(reply, "media_type_unsupported");
       return endpoint.run(request, reply);
@@ -129,13 +147,13 @@ function acceptBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
   const parsers = {
     [JSON_TYPE]: parseJsonBody,
-    "application/x-www-form-urlencoded": parseFormBody,
+    "application/x-www-form-urlencoded": parseForm,
     [LINES_TYPE]: (text: string) => text,
   };
   for (const [type, parse] of Object.entries(parsers)) {
-    server.addContentTypeParser(type, { parseAs: "string" }, (_request, text, done) => {
+    server.addContentTypeParser(type, { parseAs: "buffer" }, (_request, body, done) => {
       try {
-        done(null, parse(String(text)));
+        done(null, parse(decodeBody(Buffer.from(body))));
       } catch (error) {
         done(error instanceof Error ? error : new Error(String(error)));
       }
@@ -145,6 +163,13 @@ function acceptBodies(server: FastifyInstance): void {
 
 /** What a page of another origin may send, and what it may read. No cookies: a key is in a header. */
 async function allowOrigins(server: FastifyInstance, origins: readonly string[]): Promise<void> {
+  // The plugin would answer every OPTIONS; one that is no preflight (Fetch §4.8) is a method like another.
+  server.addHook("onRequest", async ({ method, headers }, reply) => {
+    const preflight = headers.origin !== undefined && headers["access-control-request-method"] !== undefined;
+    if (method !== "OPTIONS" || preflight) return;
+    reply.callNotFound();
+    return reply;
+  });
   await server.register(cors, {
     origin: [...origins],
     methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
@@ -159,6 +184,12 @@ async function allowOrigins(server: FastifyInstance, origins: readonly string[])
     ],
     maxAge: 600,
   });
+}
+
+/** A path that the router cannot read is not repeated: it may hold a key. */
+function sendUnreadablePath(reply: FastifyReply): FastifyReply {
+  const detail = "has a part that is too long, or is not valid percent-encoded UTF-8";
+  return sendProblem(reply, "request_invalid", { errors: [{ pointer: "#/path", detail }] });
 }
 
 /** The one catch of this door. */

@@ -4,12 +4,12 @@ const MAX_SHARE = 0.05;
 /**
  * Renders once for all who ask at the same time, and gives a finished text again until twenty times its rendering time has
  * passed, at most `maxAgeMs`: however many ask, and however often, rendering takes at most a twentieth of the time (more only
- * if one takes over 250 ms).
+ * if one takes over 50 ms).
  */
 export function shareRendering<T>(
   render: () => Promise<T>,
   monotonicMs: () => number,
-  maxAgeMs = 5000,
+  maxAgeMs = 1000,
 ): () => Promise<T> {
   let current: Promise<T> | undefined;
   let freshUntilMs = 0;

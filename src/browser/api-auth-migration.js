@@ -16,6 +16,8 @@
     origins: [],
     name: "browser",
     keyType: "basic",
+    /** False: without a good key the call fails, and no new one is registered. */
+    register: true,
     storageKey: "api-auth",
     /** Milliseconds after which what failed is tried again: a server without V2, an exchange, a refresh. */
     recheckMs: 60_000,
@@ -56,16 +58,24 @@
       const own = typeof input === "string" && input.startsWith("/") && !input.startsWith("//");
       const request = new Request(own ? baseUrl + input : input, init);
       if (!this.#mayHaveKey(request.url)) return global.fetch(request);
+      const confined = new Request(request, confinement(request.url, request.redirect));
       const used = await this.getKey();
-      const first = await this.#send(request.clone(), used);
+      const first = await this.#send(confined.clone(), used);
       if (first.status !== 401 || !ENDED.includes(first.headers.get("x-latchkey-reason"))) return first;
       this.#drop(used.key);
-      return this.#send(request, await this.getKey());
+      return this.#send(confined, await this.getKey());
     }
 
     /** Takes a V1 key that the page has kept so far. */
     adoptV1(key) {
       this.#save({ ...this.#state(), v1: key });
+    }
+
+    /** Forgets a key that the API refused for this reason, if it is of no use any more: then it says true. */
+    refused(key, reason) {
+      if (!ENDED.includes(reason)) return false;
+      this.#drop(key);
+      return true;
     }
 
     /** Forgets every key. */
@@ -101,7 +111,11 @@
         }
         this.#tell("invalid", { status: migrated.status });
       }
-      const { name, keyType: key_type } = this.#options;
+      const { name, keyType: key_type, register } = this.#options;
+      if (!register) {
+        this.#failedAtMs = Date.now();
+        throw new Error("there is no good key");
+      }
       const registered = await this.#call(PATHS.register, { name, key_type });
       if (registered.ok) return this.#keepV2({ ...state, v1: undefined }, registered.body);
       throw this.#notRegistered(registered);
@@ -185,7 +199,9 @@
     /** `status` is 0 when no answer comes; a `body` that cannot be read is empty, and then nothing is `ok`. */
     async #call(path, body, headers = {}) {
       try {
-        const answer = await global.fetch(this.#options.baseUrl + path, {
+        const url = this.#options.baseUrl + path;
+        const answer = await global.fetch(url, {
+          ...confinement(url, "follow"),
           ...(body && { method: "POST", body: JSON.stringify(body) }),
           headers: body ? { "content-type": "application/json", ...headers } : headers,
           signal: AbortSignal.timeout(this.#options.timeoutMs),
@@ -236,6 +252,17 @@
     #tell(type, detail) {
       this.dispatchEvent(new CustomEvent(type, { detail }));
     }
+  }
+
+  /**
+   * Keeps a key from following a redirect to another origin, with which a browser would send `X-API-Key` and a body. Only the
+   * browser sees where a redirect leads: it compares with the page's own origin, so elsewhere no redirect is followed.
+   */
+  function confinement(url, redirect) {
+    const page = global.location?.origin;
+    const isOwn = page !== undefined && new URL(url, global.location.href).origin === page;
+    if (isOwn) return { mode: "same-origin" };
+    return redirect === "follow" ? { redirect: "error" } : {};
   }
 
   /** A time that cannot be read is past. */

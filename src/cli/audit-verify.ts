@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { z } from "zod";
+import { secretText } from "../secret-text.ts";
 import type { ChainState } from "../telemetry/audit-chain.ts";
 import type { Verified } from "../telemetry/audit-verify.ts";
 import { createAuditVerifier } from "../telemetry/audit-verify.ts";
+import { textOf } from "../text-file.ts";
 import { EXIT } from "./exit-codes.ts";
 import { fileLines } from "./file-lines.ts";
 import type { Io } from "./io.ts";
@@ -39,9 +41,10 @@ export async function verify(
 
 function keyOf({ environment }: Io): string | { readonly missing: string } {
   const { AUDIT_KEY, AUDIT_KEY_FILE } = environment;
-  if (AUDIT_KEY) return AUDIT_KEY;
-  if (AUDIT_KEY_FILE && existsSync(AUDIT_KEY_FILE)) return readFileSync(AUDIT_KEY_FILE, "utf8").trim();
-  return { missing: "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain" };
+  if (!AUDIT_KEY && !AUDIT_KEY_FILE)
+    return { missing: "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain" };
+  const key = secretText(AUDIT_KEY || textOf(AUDIT_KEY_FILE ?? "") || "");
+  return key === "" ? { missing: "AUDIT_KEY is blank, or AUDIT_KEY_FILE cannot be read or is empty" } : key;
 }
 
 async function verifyFiles(

@@ -1,6 +1,8 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { Explanation } from "../client/explain-types.ts";
+import { asciiLowerCase, trimOws } from "../core/field-text.ts";
+import { trimSecret } from "../secret-text.ts";
 import { toThumbprint } from "./certificate.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
@@ -40,7 +42,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
         io.complain("latchkey: a key does not belong on the command line: --key - reads it from the input");
         return finish(EXIT.calledWrongly);
       }
-      const key = options.key === undefined ? undefined : (await text(process.stdin)).trim();
+      const key = options.key === undefined ? undefined : trimSecret(await text(process.stdin));
       finish(
         await remotely(io, async (client) => {
           const { method, path, host, scheme, address, certificate } = options;
@@ -69,8 +71,8 @@ function headersOf(lines: readonly string[]): Record<string, string[]> {
   const headers: [string, string[]][] = [];
   for (const line of lines) {
     const colon = line.indexOf(":");
-    const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase();
-    const value = line.slice(colon + 1).trim();
+    const name = asciiLowerCase(trimOws(line.slice(0, Math.max(0, colon))));
+    const value = trimOws(line.slice(colon + 1));
     const known = headers.find(([other]) => other === name);
     if (known) known[1].push(value);
     else headers.push([name, [value]]);

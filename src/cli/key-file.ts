@@ -4,7 +4,6 @@ import {
   fchownSync,
   fsyncSync,
   openSync,
-  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -14,6 +13,7 @@ import {
 import { dirname } from "node:path";
 import { z } from "zod";
 import { parseKeySet } from "../jwt/key-set.ts";
+import { textOf } from "../text-file.ts";
 import type { KeyEntry, Move } from "./key-moves.ts";
 
 const fileSchema = z.looseObject({
@@ -54,7 +54,8 @@ export type KeyFileResult =
 /** The keys of a file; none where there is no file yet. */
 export async function readKeyFile(file: string): Promise<KeyFileResult> {
   if (!existsSync(file)) return { ok: true, set: { keys: [] } };
-  const text = readFileSync(file, "utf8");
+  const text = textOf(file);
+  if (text === undefined) return { ok: false, problems: [`${file}: it cannot be read, or is no UTF-8 text`] };
   const problems = await problemsOf(file, text);
   return problems.length > 0
     ? { ok: false, problems }

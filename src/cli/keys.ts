@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../client/types.ts";
-import { parseDuration } from "../policy/schema.ts";
+import { parseDuration } from "../policy/durations.ts";
 import { toThumbprint } from "./certificate.ts";
 import type { Io } from "./io.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
@@ -118,6 +118,7 @@ interface RevokeOptions {
   readonly owner?: string;
   readonly issuedBefore?: string;
   readonly role?: string;
+  readonly withoutRecord?: true;
   readonly json?: true;
 }
 
@@ -133,6 +134,10 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
       "every key issued before (RFC 3339), with --owner or --role only theirs",
     )
     .option("--role <role>", "with --issued-before")
+    .option(
+      "--without-record",
+      "with a key id: also where there is no record of it, which Redis may have lost",
+    )
     .option("--json", "what has ended, as JSON")
     .action(async (keyId: string | undefined, options: RevokeOptions, command: Command) => {
       const { family, owner, issuedBefore, role } = options;
@@ -144,7 +149,7 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
       if (wrong) command.error("error: give one of a key id, --family, --owner and --issued-before");
       const exitCode = await remotely(io, async (client) => {
         if (issuedBefore !== undefined) await client.keys.revokeIssuedBefore(cutOffOf(issuedBefore, options));
-        else if (keyId !== undefined) await client.keys.revoke(keyId);
+        else if (keyId !== undefined) await client.keys.revoke(keyId, options);
         else if (family !== undefined) await client.keys.revokeFamily(family);
         else if (owner !== undefined) await client.keys.revokeOwner(owner);
         const ended = { key_id: keyId, family, owner, issued_before: issuedBefore, role };

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { CaseResult } from "../case-runner.ts";
 import type { Policy } from "../core/policy.ts";
 import type { CaseFileResult } from "../policy/cases.ts";
 import { parseCases } from "../policy/cases.ts";
 import { parsePolicy } from "../policy/file.ts";
+import { textOf } from "../text-file.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { addReplayCommand } from "./replay.ts";
@@ -57,8 +58,11 @@ function readPolicy(io: Io, file: string): Policy | undefined {
 }
 
 function readText(io: Io, file: string): string | undefined {
-  if (existsSync(file)) return readFileSync(file, "utf8");
-  io.complain(`${file}: there is no such file`);
+  const text = textOf(file);
+  if (text !== undefined) return text;
+  io.complain(
+    `${file}: ${existsSync(file) ? "it cannot be read, or is no UTF-8 text" : "there is no such file"}`,
+  );
   return undefined;
 }
 

@@ -1,10 +1,13 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { Argument } from "commander";
 import type { LatchkeyClient } from "../client/client.ts";
 import { createClient } from "../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../client/problem.ts";
 import { tokenProblem, urlProblem } from "../client/transport.ts";
+import { trimSecret } from "../secret-text.ts";
+import { textOf } from "../text-file.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
+
 import type { Io } from "./io.ts";
 import { visible } from "./table.ts";
 
@@ -54,10 +57,13 @@ export function operatorCredential({ environment, complain }: Io): Pick<Remote, 
   const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
   const [name, token] =
     !file || LATCHKEY_TOKEN
-      ? ["LATCHKEY_TOKEN", LATCHKEY_TOKEN]
-      : ["LATCHKEY_TOKEN_FILE", existsSync(file) ? readFileSync(file, "utf8").trim() : undefined];
-  if (name === "LATCHKEY_TOKEN_FILE" && token === undefined) {
-    complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: there is no such file`);
+      ? ["LATCHKEY_TOKEN", trimSecret(LATCHKEY_TOKEN ?? "")]
+      : ["LATCHKEY_TOKEN_FILE", trimmedFile(file)];
+  if (name === "LATCHKEY_TOKEN_FILE" && !token) {
+    const unread = existsSync(file ?? "")
+      ? "it cannot be read, or is no UTF-8 text"
+      : "there is no such file";
+    complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: ${token === "" ? "it is empty" : unread}`);
     return undefined;
   }
   const problem = tokenProblem(token || undefined);
@@ -65,6 +71,11 @@ export function operatorCredential({ environment, complain }: Io): Pick<Remote, 
   // Not the text: it holds credentials.
   complain(`latchkey: ${name} ${problem}`);
   return undefined;
+}
+
+function trimmedFile(file: string): string | undefined {
+  const text = textOf(file);
+  return text === undefined ? undefined : trimSecret(text);
 }
 
 /** Why no answer came, in the words of whoever tried. */

@@ -1,17 +1,13 @@
-import { readFileSync } from "node:fs";
-import type { Command } from "commander";
 import { readConfig } from "../config.ts";
-import { secretKid } from "../jwt/key-ring.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import type { Settings } from "../settings.ts";
+import { readText } from "../text-file.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { editKeyFile, readKeyFile } from "./key-file.ts";
-import type { KeyEntry, Keys, Move } from "./key-moves.ts";
-import { stateOf } from "./key-moves.ts";
+import { editKeyFile } from "./key-file.ts";
+import type { Keys, Move } from "./key-moves.ts";
 import type { SecretMove, Secrets } from "./secret-moves.ts";
 import { asVariables, shellLine } from "./secret-moves.ts";
-import { formatTable } from "./table.ts";
 
 /** What came of a move, and which variables are to be set beside it. */
 export type Moved = (Move | SecretMove) & { readonly variables?: Readonly<Record<string, string>> };
@@ -58,52 +54,6 @@ export async function moving(
   return moved.kind === "refused" ? EXIT.failed : EXIT.done;
 }
 
-export function addList(secrets: Command, io: Io, finish: (exitCode: number) => void): void {
-  secrets
-    .command("list")
-    .description("what signs and what verifies, by name; never a secret")
-    .option("--json", "one JSON a line")
-    .action(async ({ json }: { readonly json?: true }) => {
-      const settings = settingsOf(io);
-      const file = settings?.JWT_KEYS_FILE;
-      const read = file === undefined ? undefined : await readKeyFile(file);
-      if (read?.ok === false) io.complain(read.problems.join("\n"));
-      if (settings === undefined || read?.ok === false)
-        return finish(settings === undefined ? EXIT.calledWrongly : EXIT.failed);
-      const rows = rowsOf(settings, read?.set.keys ?? []);
-      if (json) for (const row of rows) io.print(JSON.stringify(row));
-      else if (rows.length === 0) io.print("No keys.");
-      else
-        io.print(
-          formatTable(
-            ["kid", "alg", "where", "state", "since"],
-            rows.map(({ kid, alg, where, state, since }) => [kid, alg, where, state, since ?? "-"]),
-          ),
-        );
-      return finish(EXIT.done);
-    });
-}
-
-function rowsOf({ JWT_SECRET, JWT_SECRET_PREVIOUS = [] }: Settings, keys: readonly KeyEntry[]) {
-  const known = { keys, secretSigns: JWT_SECRET !== undefined, nowMs: Date.now() };
-  const row = (secret: string, where: string, state: string) => ({
-    kid: secretKid(secret),
-    alg: "HS256",
-    where,
-    state,
-    since: undefined,
-  });
-  return [
-    ...(JWT_SECRET === undefined ? [] : [row(JWT_SECRET, "JWT_SECRET", "signs")]),
-    ...JWT_SECRET_PREVIOUS.map((secret) => row(secret, "JWT_SECRET_PREVIOUS", "verifies")),
-    ...keys.map((key) => {
-      const { kid, alg, added_at, signs_from, signed_until } = key;
-      const since = signed_until ?? signs_from ?? added_at;
-      return { kid, alg, where: "JWT_KEYS_FILE", state: stateOf(key, known), since };
-    }),
-  ];
-}
-
 /** The variables alone go to stdout: they hold secrets, and whoever keeps them should not have to pick them out. */
 function tell(io: Io, moved: Moved, json: true | undefined): void {
   const { kind, told, variables } = moved;
@@ -119,8 +69,8 @@ function tell(io: Io, moved: Moved, json: true | undefined): void {
 }
 
 /** Undefined once it has been told what is wrong with them. */
-function settingsOf(io: Io): Settings | undefined {
-  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+export function settingsOf(io: Io): Settings | undefined {
+  const config = readConfig(io.environment, readText);
   if (config.ok) return config.settings;
   io.complain(config.problems.join("\n"));
   return undefined;

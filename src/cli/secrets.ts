@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
+import { algorithmName } from "../core/issuer.ts";
 import { SIGNING_ALGORITHMS } from "../jwt/jwk.ts";
 import type { SigningAlgorithm } from "../jwt/key-ring.ts";
 import { newJwk } from "../jwt/new-key.ts";
@@ -15,7 +16,8 @@ import {
   retireSecret,
   standBack,
 } from "./secret-moves.ts";
-import { addList, asked, moving } from "./secrets-world.ts";
+import { addList } from "./secrets-list.ts";
+import { asked, moving } from "./secrets-world.ts";
 
 type Finish = (exitCode: number) => void;
 
@@ -66,7 +68,8 @@ function added(known: Keys, { alg, kid }: AddOptions, another: boolean): Move {
 }
 
 function algorithmOf(keys: readonly KeyEntry[]): SigningAlgorithm {
-  return SIGNING_ALGORITHMS.find((alg) => alg === keys[0]?.alg) ?? "ES256";
+  const known = algorithmName(keys[0]?.alg ?? "");
+  return SIGNING_ALGORITHMS.find((alg) => alg === known) ?? "ES256";
 }
 
 function newKid(nowMs: number): string {

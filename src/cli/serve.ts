@@ -1,14 +1,17 @@
-import { readFileSync } from "node:fs";
 import type { AppOptions } from "../app.ts";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
+import type { ConfigResult } from "../config.ts";
 import { readConfig } from "../config.ts";
-import { FAULTS, notClosed, redisRefuses } from "../fault-words.ts";
+import type { Policy } from "../core/policy.ts";
+import { FAULTS, notClosed, redisRefuses, secretUnclean } from "../fault-words.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import { RedisUnavailable } from "../redis/redis-error.ts";
 import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
+import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
+import { readText } from "../text-file.ts";
 import { VERSION } from "../version.ts";
 import type { WorkerDoors } from "../workers/channel.ts";
 import { joinSupervisor } from "../workers/worker.ts";
@@ -30,7 +33,7 @@ export async function serve(io: Io): Promise<number> {
 }
 
 async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
-  const config = readConfig(io.environment, (path) => readFileSync(path, "utf8"));
+  const config = readConfig(io.environment, readText);
   if (!config.ok) return refuseToStart(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
   if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
@@ -44,11 +47,22 @@ async function serveWith(io: Io, hangUps: HangUps): Promise<number> {
     secrets: secretTexts(config.settings),
     write: (text) => process.stdout.write(text),
   });
+  if (worker === 0) warnOfChoices(config, policy.policy.current(), log);
   const given = { settings: config.settings, policy: policy.policy, signingKeys: signing.keys, log, hangUps };
   if (worker > 0) return runWorker(given, worker);
   return config.settings.WORKERS > 1
     ? serveByWorkers(config.settings, log, hangUps)
     : run(given, catchSignals());
+}
+
+/** What can be as it is meant, and often is not. */
+function warnOfChoices(
+  { settings, unclean }: Pick<Extract<ConfigResult, { ok: true }>, "settings" | "unclean">,
+  policy: Policy,
+  log: Log,
+): void {
+  for (const name of unclean) log.warn({}, secretUnclean(name));
+  if (settings.ENVIRONMENT === "production" && !policy.saysRequireHttps) log.warn({}, FAULTS.httpsNotChosen);
 }
 
 interface Given extends Omit<AppOptions, "version" | "closing"> {

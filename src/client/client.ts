@@ -97,8 +97,13 @@ function keyCalls({ call, json }: Transport) {
     show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
     change: (keyId: string, patch: KeyPatch) =>
       json<Key>({ method: "PATCH", path: keyPath(keyId), body: patch }),
-    /** This key alone. */
-    revoke: (keyId: string) => call({ method: "DELETE", path: keyPath(keyId) }),
+    /** This key alone. `withoutRecord`: also one of which there is no record, which Redis may have lost. */
+    revoke: (keyId: string, { withoutRecord = false }: { readonly withoutRecord?: boolean } = {}) =>
+      call({
+        method: "DELETE",
+        path: keyPath(keyId),
+        ...(withoutRecord && { query: { without_record: true } }),
+      }),
     /** A successor now. `overlap`: seconds that the old key stays good. */
     rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
       json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),

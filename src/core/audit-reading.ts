@@ -27,7 +27,8 @@ export function readEvents(
 ): Promise<FoundEvents> {
   const wanted = Object.entries(filter).filter(([, value]) => value !== undefined);
   const fits = ({ event }: StoredEvent) => {
-    const fields = new Map<string, unknown>(Object.entries(event));
+    const { owner = event.family } = event;
+    const fields = new Map<string, unknown>(Object.entries({ ...event, owner }));
     return wanted.every(([name, value]) => fields.get(name) === value);
   };
   const portion = wanted.length === 0 ? limit : PORTION;

@@ -6,7 +6,15 @@ import { deny } from "./decision.ts";
 import type { Eventual } from "./eventual.ts";
 import { chain } from "./eventual.ts";
 import type { Trace } from "./explanation.ts";
-import { seenBinding, seenKey, seenLimits, seenRequest, seenRoute, seenScopes } from "./explanation.ts";
+import {
+  seenBinding,
+  seenKey,
+  seenLimits,
+  seenRefusal,
+  seenRequest,
+  seenRoute,
+  seenScopes,
+} from "./explanation.ts";
 import { misplaced } from "./key-binding.ts";
 import type { Migration } from "./migration.ts";
 import { endedByPhase, legacyNotice } from "./migration.ts";
@@ -19,6 +27,7 @@ import { headerLines } from "./request.ts";
 import type { RevocationView } from "./revocation-view.ts";
 import type { Route } from "./route-table.ts";
 import { grantedScopes, scopesSuffice, scopesToAskFor } from "./scopes.ts";
+import type { RefusedToken } from "./token-refusal.ts";
 
 export interface AuthorizePorts {
   readonly policy: () => Policy;
@@ -97,12 +106,15 @@ function authenticate(asked: Asked): Eventual<Decision> {
   if (policy.requireHttps && request.scheme !== "https") {
     return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
   }
-  return chain(ports.verifier.verify(presented.token, nowMs), (verified) => admitStanding(asked, verified));
+  const client = () => ports.clientAddress(request);
+  const verifying = ports.verifier.verify(presented.token, nowMs, client);
+  return chain(verifying, (verified) => admitStanding(asked, verified));
 }
 
 /** Whether it is a key, and one that still stands. */
 function admitStanding(asked: Asked, verified: Verification): Eventual<Decision> {
-  if (!verified.ok) return refuseKey(asked, verified.reason);
+  if (!verified.ok)
+    return refuseKey(asked, verified.reason, "refused" in verified ? verified.refused : undefined);
   const { ports, policy, nowMs, trace } = asked;
   const { principal } = verified;
   trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
@@ -185,15 +197,20 @@ function refuse(
  * A key that is none. Too many of those from one address are turned away as such: whoever guesses learns nothing
  * more, while good keys from there are served, for they never come here. Only what was not signed by us is counted.
  */
-function refuseKey(asked: Asked, reason: Deny["reason"]): Eventual<Deny> {
+function refuseKey(asked: Asked, reason: Deny["reason"], refused: RefusedToken | undefined): Eventual<Deny> {
   const { ports, policy, request, nowMs, route } = asked;
-  if (reason !== "credential_invalid") return refuse(asked, "key", "a key", reason);
+  const saw = seenRefusal(refused);
+  const details = refused === undefined ? {} : { refused };
+  if (reason !== "credential_invalid") return refuse(asked, "key", saw, reason, details);
   const mode: Mode = route?.mode ?? policy.mode;
   const limit: RateLimit = { name: "failures", per: "address", leased: false, ...policy.guards.failures };
   const demand = { bucketId: `${mode}:${addressGroup(ports.clientAddress(request))}`, limit };
   return chain(ports.failures.take([demand], 1, nowMs), (taken) => {
-    if (taken.ok) return refuse(asked, "key", "no key of ours", reason);
+    if (taken.ok) return refuse(asked, "key", saw, reason, details);
     const { retryAfterSeconds } = taken;
-    return refuse(asked, "key", "no key of ours, one of many", "too_many_failures", { retryAfterSeconds });
+    return refuse(asked, "key", `${saw}; one of many`, "too_many_failures", {
+      ...details,
+      retryAfterSeconds,
+    });
   });
 }

@@ -1,3 +1,4 @@
+import { trimOws } from "./field-text.ts";
 import { formatAddress, formatNetwork, parseAddress } from "./ip-network.ts";
 
 /**
@@ -11,7 +12,7 @@ export function clientAddress(
   trustedHops: number,
 ): string {
   if (trustedHops === 0) return peerAddress;
-  const entries = forwardedFor.flatMap((line) => line.split(",")).map((entry) => entry.trim());
+  const entries = forwardedFor.flatMap((line) => line.split(",")).map(trimOws);
   const entry = entries[entries.length - trustedHops];
   return entry === undefined || entry === "" ? peerAddress : withoutPort(entry);
 }
@@ -21,6 +22,14 @@ function withoutPort(entry: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(entry);
   if (bracketed?.[1] !== undefined) return bracketed[1];
   return /^\d+\.\d+\.\d+\.\d+:\d+$/.test(entry) ? entry.slice(0, entry.indexOf(":")) : entry;
+}
+
+/** The networks that a client can choose its address from: its group, and of IPv6 the /48 that one site has (RFC 6177). */
+export function addressNetworks(text: string): readonly string[] {
+  const address = parseAddress(text);
+  if (address?.version !== 6) return [addressGroup(text)];
+  const site = formatNetwork({ version: 6, bits: (address.bits >> 80n) << 80n, prefix: 48 });
+  return [addressGroup(text), site];
 }
 
 /** What a limit per address counts: an IPv4 address, or the /64 that one IPv6 customer has at least (RFC 6177). */

@@ -25,10 +25,37 @@ test.each([
   ["white space inside", { authorization: ["Bearer abc def"] }, "ambiguous"],
   ["a tab inside", { "x-api-key": ["abc\tdef"] }, "ambiguous"],
   ["letters beyond ASCII", { "x-api-key": ["abcé"] }, "ambiguous"],
+  [
+    "SP and HTAB around it",
+    { authorization: ["\t Bearer abc \t"], "x-api-key": [" \t"] },
+    "abc in authorization",
+  ],
+  ["SP and HTAB around X-API-Key", { "x-api-key": ["\t abc \t"] }, "abc in x-api-key"],
+  ["HTAB between the scheme and the key", { authorization: ["Bearer \tabc"] }, "ambiguous"],
+  ["X-API-Key of an NBSP alone", { "x-api-key": ["\u00a0"] }, "ambiguous"],
   ["Bearer without a space", { authorization: ["Bearerabc"] }, "none"],
 ])("%s", (_what, headers, wanted) => {
   expect(presented(headers)).toBe(wanted);
 });
+
+test.each(["\u00a0", "\ufeff", "\r", "\n", "\r\n", "\v", "\f", "\u2003", "\u2028", "\u3000"])(
+  "%j beside a key is part of it: it is no key",
+  (blank) => {
+    for (const source of ["authorization", "x-api-key"]) {
+      const scheme = source === "authorization" ? "Bearer " : "";
+      expect(presented({ [source]: [`${scheme}abc${blank}`] })).toBe("ambiguous");
+      expect(presented({ [source]: [`${scheme}${blank}abc`] })).toBe("ambiguous");
+      expect(presented({ [source]: [`${blank}${scheme}abc`] })).not.toContain("abc");
+    }
+    const sources = ["cookie:key", "query:key"] as const;
+    for (const pair of [`key=abc${blank}`, `key=${blank}abc`, `${blank}key=abc`, `key${blank}=abc`]) {
+      const cookies = { headers: new Map([["cookie", [`a=b; ${pair}`]]]) };
+      expect(presentedCredential(cookies, sources)).toEqual({ kind: "ambiguous" });
+    }
+    const query = { headers: new Map(), path: { query: `key=abc${encodeURIComponent(blank)}` } };
+    expect(presentedCredential(query, sources)).toEqual({ kind: "ambiguous" });
+  },
+);
 
 test("a header that the policy does not name is not looked at", () => {
   const headers = new Map([["authorization", ["Bearer abc"]]]);

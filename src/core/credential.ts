@@ -1,3 +1,5 @@
+import { cookieValues } from "./cookies.ts";
+import { trimOws } from "./field-text.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
@@ -21,7 +23,7 @@ const AMBIGUOUS: Presented = { kind: "ambiguous" };
 // RFC 6750 §2.1 b64token. A comma is Envoy's joint between two header lines, so it never belongs to one key.
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 const BEARER = /^bearer(?: +|$)/i;
-const JOINED_BEARER = /,\s*bearer\b/i;
+const JOINED_BEARER = /,[ \t]*bearer\b/i;
 
 /**
  * Finds the one key of a request. Two, or one in a wrong form, are refused rather than chosen from
@@ -32,9 +34,10 @@ export function presentedCredential(request: Presentable, sources: readonly Cred
   let lines = 0;
   for (const source of sources) {
     for (const line of linesOf(request, source)) {
-      if (line.trim() === "") continue;
+      const value = queryName(source) === undefined ? trimOws(line) : line;
+      if (value === "") continue;
       lines++;
-      found = source === "authorization" ? fromAuthorization(line) : fromToken(line, source);
+      found = source === "authorization" ? fromAuthorization(value) : fromToken(value, source);
     }
   }
   return lines > 1 ? AMBIGUOUS : found;
@@ -59,31 +62,9 @@ export function queryName(source: CredentialSource): string | undefined {
 /** What stands at one source, each time that it stands there. */
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
-  if (cookie !== undefined) {
-    return cookiesOf(request).flatMap((pair) => (pair.name === cookie ? [pair.value] : []));
-  }
+  if (cookie !== undefined) return cookieValues(request, cookie, UNREADABLE);
   const query = queryName(source);
   return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
-}
-
-/** One `name=value` of a Cookie header (RFC 6265 §4.2), and how it was written. */
-export interface Cookie {
-  readonly name: string;
-  readonly value: string;
-  readonly text: string;
-}
-
-/** All cookies of a request. Envoy joins the lines of HTTP/1 by a comma, which no cookie's value may hold. */
-export function cookiesOf(request: Pick<AuthRequest, "headers">): readonly Cookie[] {
-  return headerLines(request, "cookie").flatMap((line) =>
-    line.split(/[;,]/).flatMap((part) => {
-      const text = part.trim();
-      const equals = text.indexOf("=");
-      if (equals < 1) return text === "" ? [] : [{ name: "", value: "", text }];
-      const value = text.slice(equals + 1).trim();
-      return [{ name: text.slice(0, equals).trim(), value: value.replace(/^"(.*)"$/, "$1"), text }];
-    }),
-  );
 }
 
 /**
@@ -113,14 +94,13 @@ function decoded(text: string): string {
 }
 
 /** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */
-function fromAuthorization(line: string): Presented {
-  const scheme = BEARER.exec(line.trim());
-  if (scheme === null) return JOINED_BEARER.test(line) ? AMBIGUOUS : NONE;
-  return fromToken(line.trim().slice(scheme[0].length), "authorization");
+function fromAuthorization(value: string): Presented {
+  const scheme = BEARER.exec(value);
+  if (scheme === null) return JOINED_BEARER.test(value) ? AMBIGUOUS : NONE;
+  return fromToken(value.slice(scheme[0].length), "authorization");
 }
 
-function fromToken(value: string, source: CredentialSource): Presented {
-  const token = value.trim();
+function fromToken(token: string, source: CredentialSource): Presented {
   if (token === "") return NONE;
   return TOKEN.test(token) ? { kind: "one", token, source } : AMBIGUOUS;
 }

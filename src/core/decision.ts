@@ -1,6 +1,7 @@
 import type { LegacyNotice } from "./migration.ts";
 import type { Principal } from "./principal.ts";
 import type { Route } from "./route-table.ts";
+import type { RefusedToken } from "./token-refusal.ts";
 
 /** How a refusal is told: the one table from reason to HTTP status. */
 export interface Refusal {
@@ -105,6 +106,8 @@ export interface Deny {
   readonly rates?: readonly RateStatus[];
   /** What the holder of a V1 key is to be told beside. */
   readonly notice?: LegacyNotice;
+  /** Why the credential was refused; for operators, never for the client. */
+  readonly refused?: RefusedToken;
 }
 
 export type Decision = Allow | Deny;

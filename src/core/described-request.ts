@@ -1,5 +1,6 @@
 import type { CredentialSource } from "./credential.ts";
 import { cookieName, queryName } from "./credential.ts";
+import { asciiLowerCase } from "./field-text.ts";
 import type { PathFault } from "./path.ts";
 import { normalisePath } from "./path.ts";
 import type { Policy } from "./policy.ts";
@@ -58,7 +59,7 @@ function withParameter({ path, key }: DescribedRequest, place: CredentialSource)
 function headersOf({ headers = {}, key }: DescribedRequest, place: CredentialSource): AuthRequest["headers"] {
   const lines = new Map(
     Object.entries(headers).map(([name, value]) => [
-      name.toLowerCase(),
+      asciiLowerCase(name),
       typeof value === "string" ? [value] : [...value],
     ]),
   );

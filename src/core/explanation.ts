@@ -2,6 +2,8 @@ import type { RateStatus } from "./decision.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
 import type { Route } from "./route-table.ts";
+import type { RefusedToken } from "./token-refusal.ts";
+import { TOKEN_REFUSALS } from "./token-refusal.ts";
 
 /** The questions of a decision, in their order. */
 export type StepName =
@@ -43,6 +45,13 @@ export function seenRoute(route: Route | undefined): string {
 
 export function seenKey({ keyId, role, owner, family }: Principal): string {
   return `${keyId}, role ${role}, ${owner === undefined ? `family ${family}` : `owner ${owner}`}`;
+}
+
+/** Of a key that has expired nothing more is to be said. */
+export function seenRefusal(refused: RefusedToken | undefined): string {
+  if (refused === undefined) return "a key";
+  const whose = refused.issuer === undefined ? "no key of ours" : `a token of the issuer ${refused.issuer}`;
+  return `${whose}: ${TOKEN_REFUSALS[refused.cause]} (${refused.cause})`;
 }
 
 export function seenBinding({ nets = [], certificate }: Principal): string {

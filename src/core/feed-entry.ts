@@ -1,10 +1,10 @@
 import type { MigrationState } from "./migration.ts";
 import { isPhase } from "./migration.ts";
-import type { CutOff, Revocation } from "./revocation-view.ts";
+import type { CutOff, Ending } from "./revocation-view.ts";
 
 /** What instances tell each other. */
 export type FeedEntry =
-  | Revocation
+  | Ending
   /** Buckets that an operator has filled: leases on them are void. */
   | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
   /** The phase of V1 keys. */

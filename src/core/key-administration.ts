@@ -2,8 +2,9 @@ import type { AuditEventName } from "./audit-event.ts";
 import type { KeyPatch } from "./key-lifecycle.ts";
 import { patchKey } from "./key-lifecycle.ts";
 import type { KeyRecord, KeyStatus } from "./key-record.ts";
-import { statusOf } from "./key-record.ts";
+import { isFamilyId, statusOf } from "./key-record.ts";
 import { mayGrant } from "./operator.ts";
+import { ownerOf } from "./principal.ts";
 import type { CallOrigin, Refused, Registry } from "./registry.ts";
 import { auditEvent, commit, confirm, refused, untilDecided } from "./registry.ts";
 
@@ -19,6 +20,7 @@ export interface KeyView {
 /** Which keys to list. All that are given must fit. */
 export interface KeyFilter {
   readonly role?: string;
+  /** Where no owner is set, the family. */
   readonly owner?: string;
   readonly family?: string;
   readonly status?: KeyStatus;
@@ -46,12 +48,14 @@ export async function listKeys(
   page: { readonly cursor?: string; readonly limit: number },
 ): Promise<KeyViews | "cursor_unknown"> {
   const views: KeyView[] = [];
+  // Stores know keys by the owner that is set; a family may stand there for itself.
+  const indexed = filter.owner === undefined || isFamilyId(filter.owner) ? undefined : filter.owner;
   let cursor = page.cursor;
   for (let portion = 0; portion < PORTIONS_PER_PAGE && views.length < page.limit; portion++) {
-    const limit = isUnfiltered(filter) ? page.limit - views.length : PORTION;
+    const limit = isUnfiltered(filter, indexed) ? page.limit - views.length : PORTION;
     const found = await registry.store.page({
       limit: Math.min(limit, PORTION),
-      ...(filter.owner === undefined ? {} : { owner: filter.owner }),
+      ...(indexed === undefined ? {} : { owner: indexed }),
       ...(cursor === undefined ? {} : { cursor }),
     });
     if (found === "cursor_unknown") return found;
@@ -123,15 +127,17 @@ async function withLastUse(registry: Registry, views: readonly KeyView[]): Promi
   });
 }
 
-function isUnfiltered(filter: KeyFilter): boolean {
-  const { owner: _, ...others } = filter;
-  return Object.values(others).every((value) => value === undefined);
+/** Whether every record that the store gives fits. */
+function isUnfiltered(filter: KeyFilter, indexedOwner: string | undefined): boolean {
+  const { owner, ...others } = filter;
+  return owner === indexedOwner && Object.values(others).every((value) => value === undefined);
 }
 
 function fits(view: KeyView, filter: KeyFilter): boolean {
   const { record, status } = view;
   return (
     (filter.role === undefined || record.role === filter.role) &&
+    (filter.owner === undefined || ownerOf(record) === filter.owner) &&
     (filter.family === undefined || record.family === filter.family) &&
     (filter.status === undefined || status === filter.status) &&
     (filter.namePrefix === undefined || record.name.startsWith(filter.namePrefix)) &&

@@ -18,23 +18,24 @@ export interface Grant extends KeyBinding {
   readonly selfService: boolean;
 }
 
-/** The first key of a new family. */
+/** A key that is made by itself, not from a predecessor. Without `familyStartedAt` it begins its family. */
 export function firstKey(
   grant: Grant,
   ids: { readonly keyId: string; readonly family: string },
   issuedAt: number,
+  familyStartedAt = issuedAt,
 ): KeyRecord {
   const { role, ttlSeconds } = grant;
   return {
     keyId: ids.keyId,
     family: ids.family,
-    familyStartedAt: issuedAt,
+    familyStartedAt,
     ...(grant.owner === undefined ? {} : { owner: grant.owner }),
     role: role.name,
     scopes: grant.scopes,
     name: grant.name,
     ...(grant.metadata === undefined ? {} : { metadata: grant.metadata }),
-    ...lifetime(role, ttlSeconds, issuedAt, issuedAt),
+    ...lifetime(role, ttlSeconds, familyStartedAt, issuedAt),
     selfService: grant.selfService,
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...bindingOf(grant),
@@ -97,13 +98,32 @@ export function refreshKey(current: KeyRecord, request: RefreshRequest): Refresh
   }
   // A key may be dated a little ahead, past a cut-off of its own second; its successor must not fall behind it.
   const issuedAt = Math.max(nowSeconds, current.issuedAt);
-  const life = lifetime(role, current.ttlSeconds, current.familyStartedAt, issuedAt);
+  const familyStartedAt = familyStartOf(current, issuedAt);
+  const life = lifetime(role, current.ttlSeconds, familyStartedAt, issuedAt);
   if (life.expiresAt <= life.issuedAt || (rotation === undefined && life.expiresAt <= current.expiresAt)) {
     return { kind: "refused", reason: "family_too_old" };
   }
   const { successor: _, revokedAt: __, legacy: ___, ...kept } = current;
-  const next: KeyRecord = { ...kept, ...life, keyId: request.nextKeyId, disabled: false, version: 1 };
+  const next: KeyRecord = {
+    ...kept,
+    ...life,
+    familyStartedAt,
+    keyId: request.nextKeyId,
+    disabled: false,
+    version: 1,
+  };
   return { kind: "minted", old: superseded(current, request), next };
+}
+
+/** `max_family_age` counts from the family's first V2 key: of a V1 key, from when it was first exchanged for one. */
+export function familyStartOf({ familyStartedAt, legacy }: KeyRecord, issuedAt: number): number {
+  return legacy === undefined ? familyStartedAt : (legacy.migratedAt ?? issuedAt);
+}
+
+/** What a V1 key's record says once its family has a V2 key; of a V2 key there is nothing to say. */
+export function exchanged({ legacy }: KeyRecord, nowSeconds: number): Pick<KeyRecord, "legacy"> {
+  if (legacy === undefined) return {};
+  return { legacy: { ...legacy, migratedAt: legacy.migratedAt ?? nowSeconds } };
 }
 
 function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshRefusal | undefined {
@@ -127,7 +147,12 @@ function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {
     notAfter: Math.min(current.expiresAt, nowSeconds + overlapSeconds),
     ...(idempotency === undefined ? {} : { idempotency }),
   };
-  return { ...current, successor, version: current.version + 1 };
+  return {
+    ...current,
+    ...exchanged(current, nowSeconds),
+    successor,
+    version: current.version + 1,
+  };
 }
 
 /** Ends this key alone. A key that is revoked already stays as it is. */

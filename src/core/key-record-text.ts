@@ -3,6 +3,8 @@ import type { KeyRecord, LegacyPart, Succession } from "./key-record.ts";
 /** A record as stores write it: JSON under one-letter names, since a million of them stand in Redis. */
 interface StoredRecord {
   readonly v: number;
+  /** changedAt */
+  readonly h?: number;
   /** family */
   readonly f: string;
   /** familyStartedAt */
@@ -46,6 +48,7 @@ export function encodeRecord(record: KeyRecord): string {
   const { successor } = record;
   const stored: StoredRecord = {
     v: record.version,
+    ...(record.changedAt === undefined ? {} : { h: record.changedAt }),
     f: record.family,
     b: record.familyStartedAt,
     ...(record.owner === undefined ? {} : { o: record.owner }),
@@ -110,6 +113,7 @@ export function decodeRecord(keyId: string, text: string): KeyRecord {
     ...(stored.k === undefined ? {} : { certificate: stored.k }),
     ...(stored.l === undefined ? {} : { legacy: decodeLegacy(stored.l) }),
     version: stored.v,
+    ...(stored.h === undefined ? {} : { changedAt: stored.h }),
   };
 }
 
@@ -119,6 +123,7 @@ function decodeSuccession([keyId, at, notAfter, idempotency]: NonNullable<Stored
 
 const FORM: Readonly<Record<keyof StoredRecord, (value: unknown) => boolean>> = {
   v: isNumber,
+  h: isOptional(isNumber),
   f: isText,
   b: isNumber,
   o: isOptional(isText),

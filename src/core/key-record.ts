@@ -5,7 +5,7 @@ export interface KeyRecord extends KeyBinding {
   readonly keyId: string;
   /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
   readonly family: string;
-  /** When the family's first key was issued: `max_family_age` counts from here. */
+  /** When the family's first key was issued: `max_family_age` counts from here, but of a V1 key from its first exchange. */
   readonly familyStartedAt: number;
   /** Set by operators only; absent: the family owns itself. */
   readonly owner?: string;
@@ -30,6 +30,11 @@ export interface KeyRecord extends KeyBinding {
   readonly legacy?: LegacyPart;
   /** 1 when made; one more with each change. A write states which version it replaces. */
   readonly version: number;
+  /**
+   * Of a changed record: milliseconds of the store's clock, and more than at each change before. It orders what instances
+   * tell of the key, also where the store has lost its last writes and counts versions anew.
+   */
+  readonly changedAt?: number;
 }
 
 /** What a record of a V1 key has beside. */
@@ -106,6 +111,13 @@ export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
   return record.successor === undefined ? "active" : "superseded";
 }
 
+const FAMILY = /^fam_[A-Za-z0-9]{16,32}$/;
+
+/** Whether a text has the form of a family of ours: it may stand where an owner is named, since a family owns itself. */
+export function isFamilyId(text: string): boolean {
+  return FAMILY.test(text);
+}
+
 const LEGACY = /_v1[A-Za-z0-9]{22}$/;
 
 /** Ids and families of V1 keys show it: longer than those of V2 keys by two letters. */
@@ -113,9 +125,29 @@ export function isLegacyId(idOrFamily: string): boolean {
   return LEGACY.test(idOrFamily);
 }
 
+/**
+ * Whether a key counts against `guards.self_service_keys`, as far as its record says: registered without an operator, not revoked,
+ * not superseded. A disabled one may come back. A V1 key counts for what it was exchanged for, too.
+ */
+export function countsAsSelfService({
+  selfService,
+  revokedAt,
+  successor,
+  legacy,
+  family,
+}: KeyRecord): boolean {
+  if (!selfService || revokedAt !== undefined || successor !== undefined) return false;
+  return legacy !== undefined || !isLegacyId(family);
+}
+
 // Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.
 const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 
 export function isKeyId(text: string): boolean {
   return KEY_ID.test(text);
+}
+
+/** The role that a key id names: what stands before `_<unix seconds>_<random>`; it may hold a `_` itself. */
+export function roleOfKeyId(keyId: string): string {
+  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }

@@ -49,25 +49,21 @@ export async function registerKey(
   if ("kind" in permitted) return permitted;
   const remember = rememberedAs(registry, registration, origin.caller);
   if (remember === "weak") return refused("idempotency_key_weak");
-  let issuedAt = nowSeconds(registry);
+  let earliest = 0;
   return untilDecided(async () => {
-    const earlier = remember && (await recall(registry, remember));
+    const now = nowSeconds(registry);
+    const earlier = remember && (await recall(registry, remember, origin.caller));
     if (earlier !== undefined) return earlier;
-    const record = newRecord(registry, registration, permitted, issuedAt);
+    const record = newRecord(registry, registration, permitted, Math.max(now, earliest));
     const outcome = await commit(registry, {
       put: [record],
-      requires: requirements(record, registry.policy().guards.selfServiceKeysMax),
+      requires: requirements(registry, record),
       ...(remember === undefined ? {} : { remember: { ...remember, keyId: record.keyId } }),
       audit: [auditEvent(registry, origin, "key_registered", record)],
     });
     if (outcome.kind === "committed") return issued(registry, record, false);
     if (outcome.kind === "full") return refused("too_many_keys");
-    if (outcome.kind === "ended") {
-      const later = issueTimeAfter(outcome.before, issuedAt);
-      if (later === undefined)
-        throw new Error("keys of this role or owner are cut off in the future: clocks differ");
-      issuedAt = later;
-    }
+    if (outcome.kind === "ended") earliest = issueTimeAfter(outcome.before, now);
     return "conflict";
   });
 }
@@ -106,12 +102,18 @@ function newRecord(
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...bindingOf(registration),
   };
-  const ids = { keyId: newKeyId(registry, permitted.role.name), family: `fam_${registry.newRandom()}` };
+  const ids = {
+    keyId: newKeyId(registry, permitted.role.name, issuedAt),
+    family: `fam_${registry.newRandom()}`,
+  };
   return firstKey(grant, ids, issuedAt);
 }
 
-function requirements(record: KeyRecord, selfServiceKeysMax: number): CommitRequirement {
-  return { living: record, ...(record.selfService ? { selfServiceBelow: selfServiceKeysMax } : {}) };
+/** What a new key needs: that nothing has ended it already, and that there may be one more of its kind. */
+export function requirements(registry: Registry, record: KeyRecord): CommitRequirement {
+  if (!record.selfService) return { living: record };
+  const selfServiceBelow = registry.policy().guards.selfServiceKeysMax;
+  return { living: record, selfServiceBelow, legacyEnded: registry.migration.state().phase === "removed" };
 }
 
 type Remembered = Omit<RememberedCall, "keyId">;
@@ -135,12 +137,24 @@ function rememberedAs(
 }
 
 /** The answer given before, minted anew from its record: the token itself was never kept. */
-async function recall(registry: Registry, remember: Remembered): Promise<Issued | Refused | undefined> {
+async function recall(
+  registry: Registry,
+  remember: Remembered,
+  caller: Caller,
+): Promise<Issued | Refused | undefined> {
   const known = await registry.store.recall(remember.id, nowSeconds(registry));
   if (known === undefined) return undefined;
   if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
   const record = await registry.store.load(known.keyId);
   if (record === undefined) return refused("key_unknown");
+  // It is handed out once more: what the caller could grant then it must be able to grant now.
+  if (!record.selfService && !mayGrantAgain(registry, record, caller)) return refused("grant_refused");
   await confirm(registry);
   return issued(registry, record, true);
+}
+
+function mayGrantAgain(registry: Registry, { role: name, scopes }: KeyRecord, caller: Caller): boolean {
+  const policy = registry.policy();
+  const role = policy.roles.get(name);
+  return role !== undefined && mayGrant(caller, scopes, role, policy);
 }

@@ -1,13 +1,17 @@
 import type { AuditEventName } from "./audit-event.ts";
+import { addressGroup } from "./client-address.ts";
 import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
 import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { OncePer } from "./once-per.ts";
+import { createOncePer } from "./once-per.ts";
 import { mayGrant } from "./operator.ts";
 import type { Principal } from "./principal.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
+  commitAnyhow,
   confirm,
   issued,
   newKeyId,
@@ -95,10 +99,32 @@ async function notMinted(
     return issued(registry, successor, true);
   }
   const { reason } = result;
-  // A second refresh may be a thief's: it leaves a line although nothing changes.
-  if (reason === "already_refreshed") {
-    await commit(registry, { put: [], audit: [auditEvent(registry, origin, event, current, reason)] });
-  }
+  if (reason === "already_refreshed") await auditReuse(registry, current, event, origin);
   if (reason === "refresh_too_early") return { kind: "refused", reason, refreshAfter: current.refreshAfter };
   return refused(reason);
+}
+
+const REUSE_AUDITED_EVERY_MS = 3_600_000;
+const MAX_REMEMBERED_REUSES = 10_000;
+
+/** Which second refreshes an instance has audited within the hour. */
+export function rememberReuse(monotonicMs: () => number): OncePer {
+  return createOncePer(REUSE_AUDITED_EVERY_MS, MAX_REMEMBERED_REUSES, monotonicMs);
+}
+
+/**
+ * A second refresh may be a thief's: it is audited although nothing changes. Repetitions are not: there is one line for each
+ * key and client address in an hour. So a thief's attempt is not hidden by the holder's own, nor the other way round.
+ */
+async function auditReuse(
+  registry: Registry,
+  current: KeyRecord,
+  event: Renewal["event"],
+  origin: CallOrigin,
+): Promise<void> {
+  const id = `${event} ${current.keyId} ${addressGroup(origin.address ?? "")}`;
+  if (!registry.auditedReuse.isDue(id)) return;
+  const audit = [auditEvent(registry, origin, event, current, "already_refreshed")];
+  await commitAnyhow(registry, () => ({ put: [], audit }));
+  registry.auditedReuse.noted(id);
 }

@@ -3,7 +3,7 @@ import { NEVER } from "./key-record.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, nowSeconds } from "./registry.ts";
+import { auditEvent, commitAnyhow, confirm, nowSeconds } from "./registry.ts";
 
 /** One V1 key to be taken over: parsed, not yet judged. Times are NumericDates. */
 export interface LegacyEntry {
@@ -84,16 +84,22 @@ function recordFor(registry: Registry, entry: LegacyEntry, { caller }: CallOrigi
   const time = timeProblem(entry, nowSeconds(registry));
   if (time !== undefined) return time;
   const kept: LegacyPart = key === undefined ? { hash: legacy.hashOfDigest(sha256Hex) } : legacy.kept(key);
-  return legacyRecord(registry, {
+  const grant = {
     role,
     scopes,
     name,
     kept,
     selfService: false,
     ...(owner !== undefined && { owner }),
-    ...(createdAt !== undefined && { issuedAt: createdAt }),
     ...(expiresAt !== undefined && { expiresAt }),
-  });
+  };
+  return legacyRecord(registry, grant, createdAt ?? undatedAt(registry, entry));
+}
+
+/** As a key that is registered now: past what has cut off earlier keys of its role and owner, as far as it is known here. */
+function undatedAt({ view, storeClock }: Registry, { role, owner }: LegacyEntry): number {
+  const now = Math.floor(storeClock.storeNowMs() / 1000);
+  return Math.max(now, view.cutOffBefore({ role, ...(owner !== undefined && { owner }) }));
 }
 
 /** A key dated ahead would escape the incident switch, which ends what was issued before a moment. */
@@ -138,7 +144,7 @@ async function write(
   );
   // A key that was tried before its import is known as invalid.
   if (written.some(Boolean))
-    await commit(registry, { put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] });
+    await commitAnyhow(registry, () => ({ put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] }));
   else await confirm(registry);
   return written;
 }

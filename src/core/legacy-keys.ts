@@ -1,12 +1,22 @@
-import { firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
+import { exchanged, familyStartOf, firstKey, MAX_KEY_LIFE_SECONDS } from "./key-lifecycle.ts";
 import type { KeyRecord, LegacyPart } from "./key-record.ts";
 import { NEVER, statusOf } from "./key-record.ts";
 import type { Registration } from "./key-registration.ts";
-import { permit } from "./key-registration.ts";
+import { permit, requirements } from "./key-registration.ts";
 import { mayMigrate } from "./migration.ts";
 import type { Role } from "./policy.ts";
 import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, issued, nowSeconds, refused, untilDecided } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  confirm,
+  issued,
+  issueTimeAfter,
+  newKeyId,
+  nowSeconds,
+  refused,
+  untilDecided,
+} from "./registry.ts";
 
 /** A V1 key that the caller gets to see, this once. */
 export interface IssuedLegacy {
@@ -26,22 +36,21 @@ export async function registerLegacyKey(
   if ("kind" in permitted) return permitted;
   const key = registry.legacy.newKey();
   const { role, scopes, selfService } = permitted;
-  const record = legacyRecord(registry, {
-    role,
-    scopes,
-    name: registration.name,
-    kept: registry.legacy.kept(key),
-    selfService,
+  const grant = { role, scopes, name: registration.name, kept: registry.legacy.kept(key), selfService };
+  let earliest = 0;
+  return untilDecided<IssuedLegacy | Refused>(async () => {
+    const now = nowSeconds(registry);
+    const record = legacyRecord(registry, grant, Math.max(now, earliest));
+    const outcome = await commit(registry, {
+      put: [record],
+      requires: requirements(registry, record),
+      audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
+    });
+    if (outcome.kind === "committed") return { kind: "issued_legacy", record, key };
+    if (outcome.kind === "full") return refused("too_many_keys");
+    if (outcome.kind === "ended") earliest = issueTimeAfter(outcome.before, now);
+    return "conflict";
   });
-  const { selfServiceKeysMax } = registry.policy().guards;
-  const outcome = await commit(registry, {
-    put: [record],
-    requires: { living: record, ...(selfService && { selfServiceBelow: selfServiceKeysMax }) },
-    audit: [auditEvent(registry, origin, "legacy_key_registered", record)],
-  });
-  if (outcome.kind === "full") return refused("too_many_keys");
-  if (outcome.kind !== "committed") throw new Error("a new V1 key met a conflict");
-  return { kind: "issued_legacy", record, key };
 }
 
 export interface LegacyGrant {
@@ -51,15 +60,12 @@ export interface LegacyGrant {
   readonly kept: LegacyPart;
   readonly selfService: boolean;
   readonly owner?: string;
-  /** NumericDates. */
-  readonly issuedAt?: number;
+  /** NumericDate. */
   readonly expiresAt?: number;
 }
 
 /** The record of a V1 key: its id and its family show what it is, and it ends only when it is told to. */
-export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord {
-  // One second ahead of a cut-off of this very second there is nothing that could be dated: a V1 key has no date to show.
-  const issuedAt = grant.issuedAt ?? nowSeconds(registry) + 1;
+export function legacyRecord(registry: Registry, grant: LegacyGrant, issuedAt: number): KeyRecord {
   const family = `fam_v1${registry.newRandom()}`;
   return {
     keyId: `${grant.role.name}_${Math.max(0, issuedAt)}_v1${registry.newRandom()}`,
@@ -81,7 +87,7 @@ export function legacyRecord(registry: Registry, grant: LegacyGrant): KeyRecord 
 
 /**
  * Exchanges a V1 key for a V2 key of the same family: same role, same buckets. Again: the same key while it lives
- * unrefreshed, then another of the family, for many machines may share the old one.
+ * unrefreshed, then another of the family, for many machines may share the old one. The family's age goes on from its first V2 key.
  */
 export function migrateLegacyKey(
   registry: Registry,
@@ -112,7 +118,9 @@ function whyEnded(registry: Registry, record: KeyRecord) {
   if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
   const status = statusOf(record, Math.floor(nowMs / 1000));
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
-  return undefined;
+  // An operator has replaced it: whoever has a copy of it gets nothing more.
+  const replaced = record.successor !== undefined && nowMs >= record.successor.notAfter * 1000;
+  return replaced ? "key_superseded" : undefined;
 }
 
 function isFresh(registry: Registry, successor: KeyRecord): boolean {
@@ -128,8 +136,9 @@ async function exchange(
 ): Promise<Issued | Refused | "conflict"> {
   const role = registry.policy().roles.get(current.role);
   if (role === undefined || current.legacy === undefined) return refused("role_unknown");
-  const now = nowSeconds(registry);
-  const { scopes, name, metadata, owner, selfService, family, legacy } = current;
+  // Never behind the key that it is made from, which may be dated past a cut-off of this second.
+  const now = Math.max(nowSeconds(registry), current.issuedAt);
+  const { scopes, name, metadata, owner, selfService, family } = current;
   const grant = {
     role,
     scopes: scopes.filter((scope) => role.scopes.has(scope)),
@@ -138,17 +147,20 @@ async function exchange(
     ...(owner !== undefined && { owner }),
     selfService,
   };
-  const next = firstKey(grant, { keyId: `${role.name}_${now}_${registry.newRandom()}`, family }, now);
+  const ids = { keyId: newKeyId(registry, role.name, now), family };
+  const next = firstKey(grant, ids, now, familyStartOf(current, now));
+  if (next.expiresAt <= now) return refused("family_too_old");
   const expiresAt = Math.min(next.expiresAt, current.expiresAt, now + MAX_KEY_LIFE_SECONDS);
   const old: KeyRecord = {
     ...current,
-    legacy: { ...legacy, migratedAt: legacy.migratedAt ?? now, successorId: next.keyId },
+    legacy: { ...current.legacy, ...exchanged(current, now).legacy, successorId: next.keyId },
     version: current.version + 1,
   };
   const made = { ...next, expiresAt, refreshAfter: Math.min(next.refreshAfter, expiresAt) };
   const outcome = await commit(registry, {
     put: [old, made],
-    requires: { living: made },
+    // Of the old key: what has cut it off must not leave it a successor.
+    requires: { living: current },
     audit: [auditEvent(registry, origin, "legacy_key_migrated", current)],
   });
   if (outcome.kind === "ended") return refused("key_revoked");

@@ -14,7 +14,7 @@ export function setPhase(
   return untilDecided<void>(async () => {
     const from = await registry.store.migration();
     if (from !== undefined) registry.migration.heard(from);
-    const to = enterPhase(from, phase, chosen, nowSeconds(registry));
+    const to = enterPhase(from, phase, chosen, nowSeconds(registry), registry.migration.state().version);
     if (to === from) return confirm(registry);
     const event = auditEvent(registry, origin, "migration_phase_set", {});
     const audit = [{ ...event, reason: wanted }];

@@ -23,7 +23,7 @@ export interface MigrationState {
   readonly chosen: boolean;
   /** NumericDate of the latest entry into `deprecated`, while that or `removed` lasts. */
   readonly deprecatedAt?: number;
-  /** One more with each step: what is heard late is known as such. 0: nobody has stored one. */
+  /** More with each step: what is heard late is known as such. 0: none is stored. */
   readonly version: number;
 }
 
@@ -37,12 +37,16 @@ export function isPhase(text: string): text is Phase {
   return PHASES.some((phase) => phase === text);
 }
 
-/** The state after a step into a phase; the very same one when it is no step. */
+/**
+ * The state after a step into a phase; the very same one when it is no step. Its version is beyond the time in milliseconds and
+ * beyond `known`: a store that has lost its last writes counts on from less, and a newer step must beat the lost one.
+ */
 export function enterPhase(
   current: MigrationState | undefined,
   phase: Phase,
   chosen: boolean,
   nowSeconds: number,
+  known = 0,
 ): MigrationState {
   if (current?.phase === phase && current.chosen === chosen) return current;
   const deprecated = phase === "deprecated" || phase === "removed";
@@ -50,7 +54,7 @@ export function enterPhase(
     phase,
     chosen,
     ...(deprecated && { deprecatedAt: current?.deprecatedAt ?? nowSeconds }),
-    version: (current?.version ?? 0) + 1,
+    version: Math.max((current?.version ?? 0) + 1, known + 1, nowSeconds * 1000),
   };
 }
 
@@ -96,7 +100,7 @@ export function legacyNotice(
 /** Where an instance looks at each use. */
 export interface Migration {
   state(): MigrationState;
-  /** Another instance, or this one, has set it. An older word changes nothing. */
+  /** The store has it. An older one changes nothing; of two with one version the store's wins. */
   heard(state: MigrationState): void;
 }
 
@@ -107,7 +111,7 @@ export function createMigration(
   return {
     state: () => current,
     heard(state) {
-      if (state.version > current.version) current = state;
+      if (state.version >= current.version) current = state;
     },
   };
 }

@@ -11,6 +11,9 @@ roles:
   writer: { scopes: [keys:write], may_grant: [basic], ttl: 1d, refresh_window: 1h }
   boss: { scopes: [keys:read, keys:write, system:write], may_grant: [basic, writer], ttl: 1d, refresh_window: 1h }
   trap: { scopes: [keys:write], may_grant: [boss], ttl: 1d, refresh_window: 1h }
+  clone: { scopes: [keys:write], may_grant: [clone], ttl: 1d, refresh_window: 1h }
+  wide: { scopes: [keys:write], may_grant: [trap, wide], ttl: 1d, refresh_window: 1h }
+  idle: { scopes: [], ttl: 1d, refresh_window: 1h }
 routes: []
 `,
 });
@@ -35,9 +38,11 @@ describe("nobody grants more than they hold", () => {
     ["an admin token grants everything", admin, "boss", true],
     ["a stranger grants nothing", anonymous, "basic", false],
     ["a key grants what its role may grant", keyOf("writer"), "basic", true],
-    ["a key grants what it is itself", keyOf("writer"), "writer", true],
+    ["a key does not grant its own role", keyOf("writer"), "writer", false],
+    ["a key grants its own role where that lists itself", keyOf("clone"), "clone", true],
     ["a key does not grant more", keyOf("writer"), "boss", false],
-    ["a key grants what is within its reach", keyOf("boss"), "writer", true],
+    ["a key does not grant an unlisted role without any scope", keyOf("boss"), "idle", false],
+    ["a key grants a role that may grant in turn", keyOf("boss"), "writer", true],
     ["not the same scopes with a further reach", keyOf("writer"), "trap", false],
     ["a key grants what its role names, with all that this may grant in turn", keyOf("trap"), "boss", true],
     ["a narrowed key grants within what is left", keyOf("boss", ["keys:write"]), "writer", true],
@@ -49,10 +54,17 @@ describe("nobody grants more than they hold", () => {
     expect(mayGrant(caller, [...role(grants).scopes], role(grants), policy)).toBe(may);
   });
 
-  test("a part of a role may be granted where the whole may not", () => {
-    expect(mayGrant(keyOf("boss", ["keys:write", "keys:read"]), ["keys:read"], role("boss"), policy)).toBe(
-      true,
-    );
+  test.each([
+    ["a part of it", ["keys:read"]],
+    ["no scope", []],
+  ])("a role that is not listed is not granted with %s either", (_what, scopes) => {
+    expect(mayGrant(keyOf("boss"), scopes, role("boss"), policy)).toBe(false);
+  });
+
+  test("scopes beyond the reach are not granted with a listed role: an old record may hold what its role has lost", () => {
+    expect(mayGrant(keyOf("writer"), ["chat:read"], role("basic"), policy)).toBe(true);
+    expect(mayGrant(keyOf("writer"), ["chat:read", "system:write"], role("basic"), policy)).toBe(false);
+    expect(mayGrant(keyOf("wide"), ["keys:write"], role("trap"), policy)).toBe(true);
   });
 });
 

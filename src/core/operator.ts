@@ -3,7 +3,7 @@ import type { Policy, Role } from "./policy.ts";
 /** Who calls the key API, once it is known. */
 export type Caller =
   | { readonly kind: "anonymous"; readonly address: string }
-  /** One of `ADMIN_TOKEN`: it may do and grant everything. */
+  /** One of `ADMIN_TOKEN`: it may do everything, and grant every role. */
   | { readonly kind: "admin"; readonly id: string }
   /** Whoever holds a key that is verified but not judged: it may be ended, and nothing else. */
   | { readonly kind: "holder"; readonly id: string }
@@ -40,10 +40,14 @@ export function reach(scopes: readonly string[], role: Role, policy: Policy): Re
   return reached;
 }
 
-/** Nobody grants more than they hold: all that the new key could reach must be in the caller's own reach. */
+/**
+ * Whether the caller may hand out a key of this role with these scopes. The caller's role lists the role in `may_grant`,
+ * whatever the scopes, since upstreams decide by the role too. All that the key can reach is within the caller's own reach.
+ */
 export function mayGrant(caller: Caller, scopes: readonly string[], role: Role, policy: Policy): boolean {
   if (caller.kind === "admin") return true;
   if (caller.kind !== "key" || !caller.scopes.includes("keys:write")) return false;
+  if (!caller.role.mayGrant.includes(role.name)) return false;
   const held = reach(caller.scopes, caller.role, policy);
   return [...reach(scopes, role, policy)].every((scope) => held.has(scope));
 }

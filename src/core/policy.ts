@@ -43,12 +43,17 @@ export interface Policy {
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly routes: RouteTable;
-  /** For requests of no route; each route has its own. */
+  /**
+   * For requests of no route, which each have their own: those that cannot be read, and those that none takes. It is `enforce` as
+   * soon as one route enforces, since such a request may be a spelling of that route's.
+   */
   readonly mode: Mode;
   readonly credentialSources: readonly CredentialSource[];
   readonly stripCredential: boolean;
   /** Whether a key over `http`, as Envoy sees it, is refused. */
   readonly requireHttps: boolean;
+  /** Whether the policy file chose so. */
+  readonly saysRequireHttps: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
   /** What lets CORS preflights pass without a key; absent where they need what every request needs. */

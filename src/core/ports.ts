@@ -6,21 +6,30 @@ import type { KeyRecord } from "./key-record.ts";
 import type { MigrationState, MigrationStep } from "./migration.ts";
 import type { RateLimit } from "./policy.ts";
 import type { Principal } from "./principal.ts";
-import type { Revocation } from "./revocation-view.ts";
+import type { Ending, Revocation } from "./revocation-view.ts";
+import type { RefusedToken } from "./token-refusal.ts";
 
 /** What a verifier says of a presented key. A failure is a value; an exception means that it could not tell. */
 export type Verification =
   | { readonly ok: true; readonly principal: Principal }
-  | { readonly ok: false; readonly reason: "credential_invalid" | "credential_unavailable" }
+  | {
+      readonly ok: false;
+      readonly reason: "credential_invalid" | "credential_unavailable";
+      /** For operators alone. */
+      readonly refused?: RefusedToken;
+    }
   /** Everything else about the key is good, so its holder may still revoke it. */
   | { readonly ok: false; readonly reason: "key_expired"; readonly principal: Principal };
 
 export interface KeyVerifier {
   /**
    * Checks signature, issuer, audience, claims and times of one token, whatever it holds.
-   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes.
+   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes. `client` is the address of
+   * whoever presents it, which a look-up is charged to; absent where somebody asks for others.
    */
-  verify(token: string, nowMs: number): Eventual<Verification>;
+  verify(token: string, nowMs: number, client?: () => string): Eventual<Verification>;
+  /** Whether {@link verify} would look the token up in the store now; absent where it never does. */
+  needsStore?(token: string): boolean;
 }
 
 /** What a request wants of one bucket. */
@@ -64,14 +73,23 @@ export interface BucketAdmin {
   reset(demands: readonly BucketDemand[]): Promise<void>;
 }
 
+/** A family that ends, or keys issued before a moment. */
+export type KeyEnd = Extract<Revocation, { kind: "family" | "cutoff" }>;
+
+export interface WrittenEnd {
+  readonly end: KeyEnd;
+  /** Whether a cut-off lies beyond every date that keys were given so far: writing it anew would end no key more. */
+  readonly isBeyondIssued: boolean;
+}
+
 /** One change of the registry, with everything that must be written in the same transaction. */
 export interface KeyChange {
-  /** NumericDate at which it was decided. */
+  /** NumericDate at which it was decided, by the store's clock: at another time than that of the write nothing is written. */
   readonly nowSeconds: number;
   /** Records written whole. Each replaces `version − 1` of itself; version 1 must not be there yet. */
   readonly put: readonly KeyRecord[];
-  /** A family that ends, or keys issued before a moment. */
-  readonly end?: Extract<Revocation, { kind: "family" | "cutoff" }>;
+  /** A family that ends, keys issued before a moment, or a key of which there is no record. */
+  readonly end?: Ending;
   readonly requires?: CommitRequirement;
   /** What makes the same `Idempotency-Key` give the same answer; it must not be there yet. */
   readonly remember?: RememberedCall;
@@ -104,6 +122,10 @@ export interface CommitRequirement {
   };
   /** Fewer live self-service keys than this. */
   readonly selfServiceBelow?: number;
+  /** V1 keys have ended by the phase: those that never expire are not counted. */
+  readonly legacyEnded?: boolean;
+  /** The cut-off of the change lies beyond every date that keys were given so far, and beyond the cut-off that is stored. */
+  readonly beyondIssued?: true;
 }
 
 export interface RememberedCall {
@@ -124,7 +146,14 @@ export type CommitOutcome =
   /** The family has ended, or the issue time lies before the cut-off `before` (NumericDate). Nothing was written. */
   | { readonly kind: "ended"; readonly before?: number }
   /** As many live self-service keys as there may be. Nothing was written. */
-  | { readonly kind: "full" };
+  | { readonly kind: "full" }
+  /** It was decided at another time than the store's clock has, which is this (milliseconds). Nothing was written. */
+  | { readonly kind: "clock"; readonly nowMs: number }
+  /** The cut-off must be this (NumericDate) at least. Nothing was written. */
+  | { readonly kind: "early"; readonly before: number };
+
+/** Seconds that the time of a decision may differ from the store's. */
+export const DECIDED_WITHIN_SECONDS = 2;
 
 /** A part of the registry in the order of making. Keys made later come on later pages. */
 export interface KeyPage {
@@ -142,9 +171,13 @@ export interface KeyStore {
   load(keyId: string): Promise<KeyRecord | undefined>;
   /** The whole change or nothing, durable before the answer. */
   commit(change: KeyChange): Promise<CommitOutcome>;
+  /** The end that is written for the same family, or the same scope and subject. */
+  findEnd(of: KeyEnd): Promise<WrittenEnd | undefined>;
+  /** Whether every earlier change is as durable as one that is acknowledged. Writes nothing. */
+  confirm(): Promise<boolean>;
   /** The V1 key that is found by one of these hashes; the first one that fits. */
   findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
-  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all. */
+  /** Writes V1 keys that are not there yet; says for each whether it was written. One audit event for all, if any was. */
   importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
   legacyUse(role: string, since: readonly number[]): Promise<LegacyUse>;
   migration(): Promise<MigrationState | undefined>;
@@ -155,15 +188,18 @@ export interface KeyStore {
     readonly cursor?: string;
     readonly limit: number;
   }): Promise<KeyPage | "cursor_unknown">;
-  /** All that a revocation view must know, in portions. */
-  revocations(nowSeconds: number): AsyncIterable<readonly Revocation[]>;
+  /** All that a revocation view must know, in portions. What has run out is among it: no clock is asked. */
+  revocations(): AsyncIterable<readonly Revocation[]>;
   /** Notes when keys were last used (NumericDate); an earlier time never replaces a later one. */
   noteUse(used: ReadonlyMap<string, number>): Promise<void>;
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
-  /** Keys that have not expired, revoked ones among them, and how many of those were registered without an operator. */
+  /** Keys that have not expired, revoked ones among them; and those that count against the cap of self-service keys. */
   count(nowSeconds: number): Promise<KeyCount>;
-  /** Forgets records whose retention is over, and what belongs to them: at most `limit`. Says how many. */
-  sweep(nowSeconds: number, limit: number): Promise<number>;
+  /**
+   * Forgets what ran out before this time, and before the store's own: records after their retention, at most `limit`,
+   * and what belongs to them. Says how many records.
+   */
+  sweep(beforeSeconds: number, limit: number): Promise<number>;
 }
 
 export interface KeyCount {

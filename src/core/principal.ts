@@ -23,6 +23,6 @@ export interface Principal extends KeyBinding {
 }
 
 /** What a key is limited and counted by. */
-export function ownerOf(principal: Principal): string {
-  return principal.owner ?? principal.family;
+export function ownerOf({ owner, family }: Pick<Principal, "owner" | "family">): string {
+  return owner ?? family;
 }

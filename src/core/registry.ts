@@ -3,12 +3,13 @@ import type { FeedEntry } from "./feed-entry.ts";
 import type { RefreshRefusal } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { Migration } from "./migration.ts";
+import type { OncePer } from "./once-per.ts";
 import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
 import type { Policy } from "./policy.ts";
 import type { CommitOutcome, KeyChange, KeySigner, KeyStore } from "./ports.ts";
 import type { RevocationView } from "./revocation-view.ts";
-import { standingOf } from "./revocation-view.ts";
+import { endsKey, standingOf } from "./revocation-view.ts";
 
 /** What every operation of the registry works with. */
 export interface Registry {
@@ -22,10 +23,14 @@ export interface Registry {
   readonly signer: KeySigner;
   readonly policy: () => Policy;
   readonly nowMs: () => number;
+  /** The store's clock, by which changes are dated, and what hears what it says. Milliseconds. */
+  readonly storeClock: { storeNowMs(): number; heard(storeNowMs: number): void };
   /** 22 letters and digits: at least 128 random bits. */
   readonly newRandom: () => string;
   /** SHA-256 in hex, for what must be compared but not kept. */
   readonly digest: (text: string) => string;
+  /** Second refreshes that this instance has audited of late. */
+  readonly auditedReuse: OncePer;
 }
 
 /** What a V1 key looks like, and what is kept of one. */
@@ -86,22 +91,51 @@ export async function issued(registry: Registry, record: KeyRecord, again: boole
   return { kind: "issued", record, token: await registry.signer.sign(record), again };
 }
 
-/** Writes a change and shows it to this instance's Checks. */
+/** A change as an operation decides it; when that was is added here. */
+export type Decided = Omit<KeyChange, "nowSeconds">;
+
+/**
+ * Writes a change and shows it to this instance's Checks. Where the store's clock says another time, this instance knows it
+ * from then on, and the outcome is a conflict: decide again.
+ */
 export async function commit(
   registry: Registry,
-  change: Omit<KeyChange, "nowSeconds">,
-): Promise<CommitOutcome> {
+  decided: Decided,
+): Promise<Exclude<CommitOutcome, { kind: "clock" }>> {
+  const change = { ...decided, put: decided.put.map((record) => stamped(registry, record)) };
   const changed = change.put.filter((record) => record.version > 1);
   const tell = [...(change.tell ?? []), ...ofLegacyKeys(changed)];
   const outcome = await registry.store.commit({ ...change, tell, nowSeconds: nowSeconds(registry) });
+  if (outcome.kind === "clock") {
+    registry.storeClock.heard(outcome.nowMs);
+    return { kind: "conflict" };
+  }
   if (outcome.kind === "committed") {
-    const standings = changed.map(standingOf);
+    // That nothing ends a key is news only where something did.
+    const standings = changed
+      .map(standingOf)
+      .filter((standing) => endsKey(standing) || registry.view.standing(standing.keyId) !== undefined);
     registry.view.apply(change.end === undefined ? standings : [...standings, change.end]);
     if (change.migration !== undefined) registry.migration.heard(change.migration.to);
     for (const entry of tell) registry.told(entry);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
+}
+
+/** Beyond all that was said of the key before, as far as it is known here, whatever the store has lost since. */
+function stamped({ view, storeClock }: Registry, record: KeyRecord): KeyRecord {
+  if (record.version === 1) return record;
+  const said = Math.max(record.changedAt ?? record.version - 1, view.standing(record.keyId)?.version ?? 0);
+  return { ...record, changedAt: Math.max(said + 1, Math.floor(storeClock.storeNowMs())) };
+}
+
+/** Writes what nothing can stand against but the clock. */
+export function commitAnyhow(registry: Registry, decide: () => Decided): Promise<void> {
+  return untilDecided<void>(async () => {
+    const outcome = await commit(registry, decide());
+    return outcome.kind === "committed" ? undefined : "conflict";
+  });
 }
 
 /** A V1 key says nothing itself: instances keep what its record said, and hear that it says something else. */
@@ -119,9 +153,12 @@ export class NotReplicated extends Error {
   }
 }
 
-/** Nothing is to be changed; but what was changed before must be as durable as a change that is acknowledged. */
+/**
+ * Nothing is to be changed, so nothing is written; but what was changed before must be as durable as a change that is
+ * acknowledged. Throws {@link NotReplicated} otherwise.
+ */
 export async function confirm(registry: Registry): Promise<void> {
-  await commit(registry, { put: [], audit: [] });
+  if (!(await registry.store.confirm())) throw new NotReplicated();
 }
 
 /** Repeats read, decide and write until nobody else has written in between. */
@@ -158,18 +195,21 @@ export function auditEvent(
   };
 }
 
-export function newKeyId(registry: Registry, role: string): string {
-  return `${role}_${nowSeconds(registry)}_${registry.newRandom()}`;
+export function newKeyId(registry: Registry, role: string, issuedAt = nowSeconds(registry)): string {
+  return `${role}_${issuedAt}_${registry.newRandom()}`;
 }
 
+/** NumericDate, by the store's clock: changes are decided and keys are dated by it. */
 export function nowSeconds(registry: Registry): number {
-  return Math.floor(registry.nowMs() / 1000);
+  return Math.floor(registry.storeClock.storeNowMs() / 1000);
 }
 
-/** The issue time that a cut-off of this very second asks for; undefined when it lies too far ahead to be one. */
-export function issueTimeAfter(cutOff: number | undefined, nowSeconds: number): number | undefined {
-  return cutOff !== undefined && cutOff - nowSeconds <= MAX_ISSUE_AHEAD_SECONDS ? cutOff : undefined;
+/** The date that a cut-off leaves for a new key. Throws when it lies too far ahead: the key would be refused at first. */
+export function issueTimeAfter(cutOff: number | undefined, nowSeconds: number): number {
+  if (cutOff === undefined || cutOff - nowSeconds > MAX_ISSUE_AHEAD_SECONDS)
+    throw new Error("keys of this role or owner are cut off further ahead than a new key may be dated");
+  return cutOff;
 }
 
-/** Verifiers allow 5 s for clocks that differ; a key dated further ahead would be refused at first. */
-const MAX_ISSUE_AHEAD_SECONDS = 4;
+/** Verifiers allow 5 s, and the time of a decision may differ from the store's by 2 s. */
+const MAX_ISSUE_AHEAD_SECONDS = 3;

@@ -1,3 +1,4 @@
+import { asciiLowerCase } from "./field-text.ts";
 import type { NormalPath } from "./path.ts";
 
 /** Header lines by lower-case names. Lines that the wire kept apart stay apart; those that Envoy joined hold a comma. */
@@ -5,6 +6,8 @@ export interface HeaderLines {
   /** Undefined: there is none of that name. */
   get(name: string): readonly string[] | undefined;
   keys(): Iterable<string>;
+  /** Whether the wire joined the lines of one name with commas, as Envoy does without `encode_raw_headers`. */
+  readonly joined?: boolean;
 }
 
 /** What Envoy asks about, parsed and normalised: nothing of the wire is left in it. */
@@ -43,7 +46,7 @@ export function headerLines(request: Pick<AuthRequest, "headers">, name: string)
 
 /** One form for each host name: lower case, no port, no trailing dot. */
 export function normaliseHost(host: string): string {
-  const lower = host.toLowerCase();
+  const lower = asciiLowerCase(host);
   const withoutPort = lower.replace(/:\d*$/, "");
   return withoutPort.endsWith(".") ? withoutPort.slice(0, -1) : withoutPort;
 }

@@ -1,16 +1,15 @@
 import type { KeyRecord } from "./key-record.ts";
-import { NEVER } from "./key-record.ts";
 import type { PackedKey, PackedKeys } from "./packed-keys.ts";
 import { createPackedKeys } from "./packed-keys.ts";
 import type { Principal } from "./principal.ts";
 
 /** Why a key with a good signature is refused all the same. */
-export type Ended = "key_revoked" | "key_disabled" | "key_superseded";
+export type Ended = "key_revoked" | "key_disabled" | "key_superseded" | "key_expired";
 
 /** What ends or limits one key before its own end. Nothing set: the key is good again. */
 export interface KeyStanding {
   readonly keyId: string;
-  /** The record's version: an older word never beats a newer one. */
+  /** When it was said: the record's `changedAt`, or its version. An older word never beats a newer one. */
   readonly version: number;
   /** NumericDate after which nothing of this need be kept. */
   readonly expiresAt: number;
@@ -38,10 +37,23 @@ export interface CutOff {
   readonly until: number;
 }
 
-export type Revocation =
+/** That what ran out before a moment may have been forgotten. */
+export interface Forgotten {
+  /** NumericDate: keys that expired by then are refused, whatever a clock says later. */
+  readonly before: number;
+}
+
+/** What ends keys. */
+export type Ending =
   | ({ readonly kind: "key" } & KeyStanding)
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
+
+/** What a view must know. */
+export type Revocation = Ending | ({ readonly kind: "forgotten" } & Forgotten);
+
+/** Whose keys a cut-off may concern. A family without an owner is its own. */
+export type CutOffSubject = Pick<Principal, "role" | "owner"> & Partial<Pick<Principal, "family">>;
 
 /** What ends keys, in memory: a Check reads no record. */
 export interface RevocationView {
@@ -55,14 +67,13 @@ export interface RevocationView {
   /** Whether taking this in would change nothing. */
   covers(revocation: Revocation): boolean;
   /** All that is known, to be written back to a store that has lost it. */
-  entries(): Iterable<Revocation>;
-  /**
-   * Forgets which keys are good again. A store that has lost its last writes counts versions anew below those that are
-   * known: such a word must not shield a key from being disabled.
-   */
-  forgetEnabled(): void;
-  /** Forgets what no living token can need. */
-  sweep(nowMs: number): void;
+  entries(): Iterable<Ending>;
+  /** NumericDate: keys of this role and owner that are dated before it are refused. 0 where there is no cut-off. */
+  cutOffBefore(of: CutOffSubject): number;
+  /** What is known of one key; that it is good again is known until its `exp` too, so that no older word counts again. */
+  standing(keyId: string): KeyStanding | undefined;
+  /** Forgets what ran out before that time (milliseconds): it must lie before every clock's. Keys that expired by then stay refused. */
+  sweep(beforeMs: number): void;
   /** Entries held. */
   size(): number;
 }
@@ -72,7 +83,7 @@ export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeySta
   return {
     kind: "key",
     keyId: record.keyId,
-    version: record.version,
+    version: record.changedAt ?? record.version,
     expiresAt: record.expiresAt,
     revoked: record.revokedAt !== undefined,
     disabled: record.disabled,
@@ -83,22 +94,30 @@ export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeySta
   };
 }
 
+/** Whether it ends or limits the key; else the key is good. */
+export function endsKey({ revoked, disabled, notAfter }: KeyStanding): boolean {
+  return revoked || disabled || notAfter !== undefined;
+}
+
 export function createRevocationView(): RevocationView {
   const keys = createPackedKeys();
   const families = new Map<string, number>();
   const cutOffs = new Map<string, CutOff>();
+  let forgotten = 0;
   return {
     apply(revocations) {
       for (const revocation of revocations) {
         if (revocation.kind === "key") applyKey(keys, revocation);
+        else if (revocation.kind === "forgotten") forgotten = Math.max(forgotten, revocation.before);
         else if (revocation.kind === "family")
           families.set(revocation.family, Math.max(families.get(revocation.family) ?? 0, revocation.until));
         else if (before(cutOffs, revocation) < revocation.before)
           cutOffs.set(cutOffId(revocation), revocation);
       }
     },
-    ended: (principal, nowMs) => endedBy({ keys, families, cutOffs }, principal, nowMs),
+    ended: (principal, nowMs) => endedBy({ keys, families, cutOffs, forgotten }, principal, nowMs),
     covers(revocation) {
+      if (revocation.kind === "forgotten") return forgotten >= revocation.before;
       if (revocation.kind === "key") {
         const known = keys.get(revocation.keyId);
         return known !== undefined && samePacked(known, join(known, pack(revocation)));
@@ -112,17 +131,17 @@ export function createRevocationView(): RevocationView {
       for (const [family, until] of families) yield { kind: "family", family, until };
       for (const cutOff of cutOffs.values()) yield { ...cutOff, kind: "cutoff" };
     },
-    forgetEnabled() {
-      for (const [keyId, packed] of keys.entries()) {
-        if (isClean(packed)) keys.delete(keyId);
-        else if ((packed.flags & DISABLED) === 0) keys.set(keyId, { ...packed, version: 0 });
-      }
+    cutOffBefore: (of) => cutOffBefore(of, cutOffs),
+    standing(keyId) {
+      const packed = keys.get(keyId);
+      return packed && unpack(keyId, packed);
     },
-    sweep(nowMs) {
-      const nowSeconds = nowMs / 1000;
-      for (const [keyId, { expiresAt }] of keys.entries()) if (expiresAt <= nowSeconds) keys.delete(keyId);
-      for (const [family, until] of families) if (until <= nowSeconds) families.delete(family);
-      for (const [id, { until }] of cutOffs) if (until <= nowSeconds) cutOffs.delete(id);
+    sweep(beforeMs) {
+      const before = Math.floor(beforeMs / 1000);
+      forgotten = Math.max(forgotten, before);
+      for (const [keyId, { expiresAt }] of keys.entries()) if (expiresAt <= before) keys.delete(keyId);
+      for (const [family, until] of families) if (until <= before) families.delete(family);
+      for (const [id, { until }] of cutOffs) if (until <= before) cutOffs.delete(id);
     },
     size: () => keys.size() + families.size + cutOffs.size,
   };
@@ -132,19 +151,23 @@ interface Known {
   readonly keys: Pick<PackedKeys, "get">;
   readonly families: ReadonlyMap<string, number>;
   readonly cutOffs: ReadonlyMap<string, CutOff>;
+  readonly forgotten: number;
 }
 
-function endedBy({ keys, families, cutOffs }: Known, principal: Principal, nowMs: number): Ended | undefined {
+function endedBy(known: Known, principal: Principal, nowMs: number): Ended | undefined {
+  const { keys, families, cutOffs, forgotten } = known;
+  // Whatever a clock says now: what ended this key may be among what was forgotten.
+  if (principal.expiresAt <= forgotten) return "key_expired";
   const { flags = 0, notAfter = 0 } = keys.get(principal.keyId) ?? {};
   if (flags & REVOKED || families.has(principal.family)) return "key_revoked";
-  if (cutOffs.size > 0 && isCutOff(principal, cutOffs)) return "key_revoked";
+  if (cutOffs.size > 0 && principal.issuedAt < cutOffBefore(principal, cutOffs)) return "key_revoked";
   if (flags & DISABLED) return "key_disabled";
   return notAfter !== 0 && nowMs >= notAfter * 1000 ? "key_superseded" : undefined;
 }
 
-function isCutOff({ issuedAt, role, owner }: Principal, cutOffs: Known["cutOffs"]): boolean {
-  const ids = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return ids.some((id) => issuedAt < (cutOffs.get(id)?.before ?? 0));
+function cutOffBefore({ role, owner, family }: CutOffSubject, cutOffs: Known["cutOffs"]): number {
+  const ids = ["all:", `role:${role}`, `owner:${owner ?? family}`];
+  return Math.max(...ids.map((id) => cutOffs.get(id)?.before ?? 0));
 }
 
 function cutOffId({ scope, subject }: CutOff): string {
@@ -160,10 +183,7 @@ const DISABLED = 2;
 
 function applyKey(keys: PackedKeys, standing: KeyStanding): void {
   const known = keys.get(standing.keyId);
-  const packed = known === undefined ? pack(standing) : join(known, pack(standing));
-  // A V1 key lives for ever: that nothing is wrong with it need not be known as long.
-  if (packed.expiresAt === NEVER && isClean(packed)) keys.delete(standing.keyId);
-  else keys.set(standing.keyId, packed);
+  keys.set(standing.keyId, known === undefined ? pack(standing) : join(known, pack(standing)));
 }
 
 function join(a: PackedKey, b: PackedKey): PackedKey {
@@ -184,16 +204,15 @@ function samePacked(a: PackedKey, b: PackedKey): boolean {
   return a.version === b.version && a.flags === b.flags && a.notAfter === b.notAfter;
 }
 
-function isClean({ flags, notAfter }: PackedKey): boolean {
-  return flags === 0 && notAfter === 0;
-}
-
 function pack({ version, expiresAt, revoked, disabled, notAfter = 0 }: KeyStanding): PackedKey {
   const flags = (revoked ? REVOKED : 0) + (disabled ? DISABLED : 0);
   return { version, expiresAt, flags, notAfter };
 }
 
-function unpack(keyId: string, { version, expiresAt, flags, notAfter }: PackedKey): Revocation {
+function unpack(
+  keyId: string,
+  { version, expiresAt, flags, notAfter }: PackedKey,
+): Extract<Revocation, { kind: "key" }> {
   return {
     kind: "key",
     keyId,

@@ -117,6 +117,21 @@ describe("routes of which neither is the closer one are found", () => {
     ["a host and none", [route("/a", { hosts: ["x.org"] }), route("/a")], 0],
     ["closer by host, the other by path", [route("/**", { hosts: ["x.org"] }), route("/public/**")], 1],
     ["closer by both", [route("/public/x", { hosts: ["x.org"] }), route("/public/**")], 0],
+    [
+      "closer by host, but where the other names that very host",
+      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["x.example.com", "*.com"] })],
+      1,
+    ],
+    [
+      "closer by path for each host that both take",
+      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["*.example.com", "*.com"] })],
+      0,
+    ],
+    [
+      "closer by host under a wildcard, in a rest that meets a star",
+      [route("/*/b/**", { hosts: ["*.x.org"] }), route("/a/**", { hosts: ["*.org"] })],
+      1,
+    ],
     ["apart by path", [route("/a/**", { hosts: ["x.org"] }), route("/b/c")], 0],
   ] as const)("%s", (_what, routes, conflicts) => {
     expect(routeConflicts(routes)).toHaveLength(conflicts);

@@ -23,6 +23,19 @@ function take(
   return outcome;
 }
 
+test("what is given back can be taken again, and never more than there is room for", async () => {
+  const store = createBucketStore({ maxBuckets: 10 });
+  const limit = { name: "n", per: "address", leased: false, capacity: 2, refillPerSecond: 0.001 } as const;
+  const demand = { bucketId: "b", limit };
+  const takes = async () => (await store.take([demand], 1, 0)).ok;
+  store.giveBack(demand, 1);
+  expect([await takes(), await takes(), await takes()]).toEqual([true, true, false]);
+  store.giveBack(demand, 1);
+  expect([await takes(), await takes()]).toEqual([true, false]);
+  store.giveBack(demand, 9);
+  expect([await takes(), await takes(), await takes()]).toEqual([true, true, false]);
+});
+
 test("over every span, whatever is asked and however the clock steps back: admitted ≤ C + r·T", () => {
   const request = fc.record({
     waitMs: fc.integer({ min: 0, max: 3000 }),

@@ -3,11 +3,18 @@ import type { BucketAdmin, BucketDemand, BucketStore } from "../core/ports.ts";
 import type { BucketState } from "../core/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/token-bucket.ts";
 
+export interface GivesBack {
+  /** Undoes that much of a take, as far as the bucket has room. */
+  giveBack(demand: BucketDemand, cost: number): void;
+}
+
 /**
  * Buckets in the memory of one instance; a restart fills them. At most `maxBuckets` are held: the one that was
  * used longest ago goes first, and would be full again, or nearly, in any load that reaches the bound.
  */
-export function createBucketStore(options: { readonly maxBuckets: number }): BucketStore & BucketAdmin {
+export function createBucketStore(options: {
+  readonly maxBuckets: number;
+}): BucketStore & BucketAdmin & GivesBack {
   const buckets = new Map<string, BucketState>();
   const put = (id: string, state: BucketState) => {
     buckets.delete(id);
@@ -23,6 +30,12 @@ export function createBucketStore(options: { readonly maxBuckets: number }): Buc
     },
     async reset(demands) {
       for (const { bucketId } of demands) buckets.delete(bucketId);
+    },
+    giveBack({ bucketId, limit }, cost) {
+      const state = buckets.get(bucketId);
+      if (state === undefined) return;
+      const levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);
+      buckets.set(bucketId, { ...state, levelMicro });
     },
     take(demands, cost, nowMs) {
       const found = demands.map((demand) => {

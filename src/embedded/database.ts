@@ -41,6 +41,14 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE keys ADD COLUMN migrated INTEGER NOT NULL DEFAULT 0;
    UPDATE keys SET migrated = 1 WHERE legacy_hash IS NOT NULL AND json_extract(record, '$.l[2]') <> 0;
    CREATE INDEX keys_unmigrated_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL AND migrated = 0;`,
+  // `self_service` says from here on whether a key counts against the cap: keys that have ended do not.
+  `UPDATE keys SET self_service = 0 WHERE self_service = 1 AND (
+     json_extract(record, '$.x') IS NOT NULL OR json_extract(record, '$.u') IS NOT NULL
+     OR (legacy_hash IS NULL AND family GLOB '*_v1*' AND length(family) = 28)
+     OR family IN (SELECT family FROM ended_families));
+   CREATE INDEX keys_self_service_seq ON keys (seq) WHERE self_service = 1;`,
+  `CREATE TABLE ended_keys (key_id TEXT PRIMARY KEY, standing TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   INSERT INTO shared_state (name, value) SELECT 'newest_date', coalesce(max(issued_at), 0) FROM keys;`,
 ];
 
 export interface Database {

@@ -2,9 +2,14 @@ import type { DatabaseSync } from "node:sqlite";
 import type { AuditEvent } from "../core/audit-event.ts";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange, KeyStore, RememberedCall } from "../core/ports.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
+import type { CutOff } from "../core/revocation-view.ts";
+import { commitBelowCap } from "../core/self-service-cap.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -18,17 +23,26 @@ export class Undone extends Error {
 }
 
 /** The registry's one write: checks what the change requires and writes all of it, in one transaction. */
-export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
+export function createCommit(
+  sqlite: DatabaseSync,
+  release: (limit: number) => number,
+  nowMs: () => number,
+): KeyStore["commit"] {
   const requireThat = createRequirements(sqlite);
+  const requireBeyond = createBeyond(sqlite, nowMs);
   const putRecord = createPut(sqlite);
   const endWrites = createEnd(sqlite);
   const rememberCall = createRemember(sqlite);
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const stepPhase = createStep(sqlite);
   const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
-  return async (change) => {
+  const attempt = (change: KeyChange): CommitOutcome => {
     try {
       return inTransaction(sqlite, () => {
+        const storeMs = nowMs();
+        if (Math.abs(change.nowSeconds - Math.floor(storeMs / 1000)) > DECIDED_WITHIN_SECONDS)
+          throw new Undone({ kind: "clock", nowMs: Math.floor(storeMs) });
+        if (change.requires?.beyondIssued && change.end?.kind === "cutoff") requireBeyond(change.end);
         if (change.requires !== undefined) requireThat(change.requires, change.nowSeconds);
         for (const record of change.put) putRecord(record);
         if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
@@ -42,6 +56,7 @@ export function createCommit(sqlite: DatabaseSync): KeyStore["commit"] {
       throw error;
     }
   };
+  return (change) => commitBelowCap(() => attempt(change), release);
 }
 
 type Run<T> = (value: T, nowSeconds: number) => void;
@@ -52,27 +67,47 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
     `SELECT max(before) AS before FROM cut_offs
      WHERE (scope = 'all' OR (scope = 'role' AND subject = ?) OR (scope = 'owner' AND subject = ?)) AND before > ?`,
   );
-  const live = sqlite.prepare("SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ?");
-  return ({ living, selfServiceBelow }, nowSeconds) => {
+  const live = sqlite.prepare(
+    "SELECT count(*) AS live FROM keys WHERE self_service = 1 AND expires_at > ? AND expires_at <= ?",
+  );
+  return ({ living, selfServiceBelow, legacyEnded }, nowSeconds) => {
     if (living !== undefined) {
       if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
-      const before = cutOff.get(living.role, living.owner ?? null, living.issuedAt)?.["before"];
+      const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
       if (typeof before === "number") throw new Undone({ kind: "ended", before });
     }
     if (selfServiceBelow === undefined) return;
-    const row = live.get(nowSeconds);
+    const row = live.get(nowSeconds, legacyEnded ? NEVER - 1 : NEVER);
     if (row === undefined || integer(row, "live") >= selfServiceBelow) throw new Undone({ kind: "full" });
+  };
+}
+
+/** Throws {@link Undone} where the cut-off does not lie beyond all dates that were given out. */
+function createBeyond(sqlite: DatabaseSync, nowMs: () => number): (cutOff: CutOff) => void {
+  const stored = sqlite.prepare("SELECT before FROM cut_offs WHERE scope = ? AND subject = ?");
+  const newest = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'newest_date'");
+  return ({ scope, subject, before }) => {
+    const known = [stored.get(scope, subject)?.["before"], newest.get()?.["value"]].map((date) =>
+      Number(date ?? 0),
+    );
+    const least = Math.max(Math.floor(nowMs() / 1000), ...known) + 1;
+    if (before < least) throw new Undone({ kind: "early", before: least });
   };
 }
 
 /** Writes a record, or throws {@link Undone}. */
 export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
+  const date = sqlite.prepare(
+    `INSERT INTO shared_state (name, value) VALUES ('newest_date', ?)
+     ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
+  );
   const insert = sqlite.prepare(
     `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record, legacy_hash, legacy_alias)
      VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
   );
   const update = sqlite.prepare(
-    `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?
+    `UPDATE keys SET record = ?, ended = ?, version = ?, legacy_hash = ?, legacy_alias = ?, migrated = ?,
+     self_service = self_service * ?
      WHERE key_id = ? AND version = ?`,
   );
   return (record) => {
@@ -87,7 +122,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             role,
             issuedAt,
             expiresAt,
-            record.selfService ? 1 : 0,
+            countsAsSelfService(record) ? 1 : 0,
             text,
             record.legacy?.hash ?? null,
             aliasOf(record),
@@ -99,10 +134,12 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             record.legacy?.hash ?? null,
             aliasOf(record),
             record.legacy?.migratedAt === undefined ? 0 : 1,
+            countsAsSelfService(record) ? 1 : 0,
             keyId,
             version - 1,
           );
     if (written.changes === 0) throw new Undone({ kind: "conflict" });
+    if (version === 1) date.run(String(issuedAt));
   };
 }
 
@@ -139,6 +176,28 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
   };
 }
 
+export function createFindEnd(sqlite: DatabaseSync): KeyStore["findEnd"] {
+  const family = sqlite.prepare("SELECT until FROM ended_families WHERE family = ?");
+  const cutOff = sqlite.prepare(
+    `SELECT before, until, (SELECT CAST(value AS INTEGER) FROM shared_state WHERE name = 'newest_date') AS newest
+     FROM cut_offs WHERE scope = ? AND subject = ?`,
+  );
+  return async (of) => {
+    if (of.kind === "family") {
+      const row = family.get(of.family);
+      return row && { end: { ...of, until: integer(row, "until") }, isBeyondIssued: true };
+    }
+    const row = cutOff.get(of.scope, of.subject);
+    if (row === undefined) return undefined;
+    const before = integer(row, "before");
+    const { newest } = row;
+    return {
+      end: { ...of, before, until: integer(row, "until") },
+      isBeyondIssued: typeof newest === "number" && newest < before,
+    };
+  };
+}
+
 function createEnd(sqlite: DatabaseSync): (end: NonNullable<KeyChange["end"]>) => void {
   const family = sqlite.prepare(
     "INSERT INTO ended_families (family, until) VALUES (?, ?) ON CONFLICT (family) DO UPDATE SET until = max(until, excluded.until)",
@@ -147,8 +206,13 @@ function createEnd(sqlite: DatabaseSync): (end: NonNullable<KeyChange["end"]>) =
     `INSERT INTO cut_offs (scope, subject, before, until) VALUES (?, ?, ?, ?)
      ON CONFLICT (scope, subject) DO UPDATE SET before = max(before, excluded.before), until = max(until, excluded.until)`,
   );
+  const key = sqlite.prepare(
+    `INSERT INTO ended_keys (key_id, standing, until) VALUES (?, ?, ?)
+     ON CONFLICT (key_id) DO UPDATE SET standing = excluded.standing, until = max(until, excluded.until)`,
+  );
   return (end) => {
     if (end.kind === "family") family.run(end.family, end.until);
+    else if (end.kind === "key") key.run(end.keyId, encodeFeedEntry(end), end.expiresAt);
     else cutOff.run(end.scope, end.subject, end.before, end.until);
   };
 }

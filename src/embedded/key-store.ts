@@ -1,19 +1,23 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
 import type { KeyPage, KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import { standingOf } from "../core/revocation-view.ts";
 import type { Database } from "./database.ts";
-import { createCommit } from "./key-commit.ts";
+import { createCommit, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
+import { createRelease } from "./self-service.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface KeyStoreOptions {
   /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
   readonly recordRetentionSeconds: number;
+  /** The store's clock, milliseconds: it dates changes, and judges what may be forgotten. */
+  readonly nowMs: () => number;
 }
 
 const SNAPSHOT_PORTION = 1000;
@@ -27,22 +31,32 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
+  const release = createRelease(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
-    commit: createCommit(sqlite),
+    commit: createCommit(sqlite, release, options.nowMs),
+    // Each transaction is on the disk before it is acknowledged.
+    confirm: async () => true,
+    findEnd: createFindEnd(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
-    revocations: (nowSeconds) => snapshot(sqlite, nowSeconds),
+    revocations: () => snapshot(sqlite),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),
         selfService: counted(selfService.get(nowSeconds)),
       };
     },
-    async sweep(nowSeconds, limit) {
-      const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return inTransaction(sqlite, () => sweep(sqlite, nowSeconds, endedBefore, limit));
+    async sweep(beforeSeconds, limit) {
+      const before = Math.min(beforeSeconds, Math.floor(options.nowMs() / 1000));
+      const openAt = Math.floor(options.nowMs() / 1000);
+      const swept = inTransaction(sqlite, () => {
+        noteOpen(sqlite, openAt);
+        return sweep(sqlite, before, before - options.recordRetentionSeconds, limit);
+      });
+      release(limit);
+      return swept;
     },
   };
 }
@@ -121,16 +135,20 @@ function toPage(
   return { entries: kept, ...(nextCursor === undefined ? {} : { nextCursor }) };
 }
 
-async function* snapshot(sqlite: DatabaseSync, nowSeconds: number): AsyncIterable<readonly Revocation[]> {
-  const families = sqlite.prepare("SELECT family, until FROM ended_families WHERE until > ?").all(nowSeconds);
+async function* snapshot(sqlite: DatabaseSync): AsyncIterable<readonly Revocation[]> {
+  const forgotten = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'forgotten'").get();
+  yield [{ kind: "forgotten", before: Number(forgotten?.["value"] ?? 0) }];
+  const families = sqlite.prepare("SELECT family, until FROM ended_families").all();
   yield families.map((row) => ({
     kind: "family",
     family: text(row, "family"),
     until: integer(row, "until"),
   }));
-  const cutOffs = sqlite
-    .prepare("SELECT scope, subject, before, until FROM cut_offs WHERE until > ?")
-    .all(nowSeconds);
+  const withoutRecord = sqlite.prepare("SELECT standing FROM ended_keys").all();
+  yield withoutRecord
+    .map((row) => decodeFeedEntry(text(row, "standing")))
+    .filter((entry) => entry?.kind === "key");
+  const cutOffs = sqlite.prepare("SELECT scope, subject, before, until FROM cut_offs").all();
   yield cutOffs.map((row) => ({
     kind: "cutoff",
     scope: scopeOf(text(row, "scope")),
@@ -146,10 +164,7 @@ async function* snapshot(sqlite: DatabaseSync, nowSeconds: number): AsyncIterabl
     const last = rows.at(-1);
     if (last === undefined) return;
     after = integer(last, "seq");
-    yield rows
-      .map(recordOf)
-      .filter((record) => record.expiresAt > nowSeconds)
-      .map(standingOf);
+    yield rows.map(recordOf).map(standingOf);
     await nextTurn();
   }
 }
@@ -159,11 +174,20 @@ function scopeOf(scope: string): "all" | "role" | "owner" {
   throw new Error("a cut-off is damaged");
 }
 
-function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, limit: number): number {
-  // Something is always written, so that a disk that takes nothing any more is noticed without a registration.
+/** Also, something is always written, so that a disk that takes nothing any more is noticed without a registration. */
+function noteOpen(sqlite: DatabaseSync, nowSeconds: number): void {
   sqlite
     .prepare(
       "INSERT INTO shared_state (name, value) VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    )
+    .run(String(nowSeconds));
+}
+
+function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, limit: number): number {
+  sqlite
+    .prepare(
+      `INSERT INTO shared_state (name, value) VALUES ('forgotten', ?)
+       ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
     )
     .run(String(nowSeconds));
   const swept = sqlite
@@ -177,6 +201,7 @@ function sweep(sqlite: DatabaseSync, nowSeconds: number, endedBefore: number, li
     )
     .run(nowSeconds, limit);
   sqlite.prepare("DELETE FROM ended_families WHERE until <= ?").run(nowSeconds);
+  sqlite.prepare("DELETE FROM ended_keys WHERE until <= ?").run(nowSeconds);
   sqlite.prepare("DELETE FROM cut_offs WHERE until <= ?").run(nowSeconds);
   return Number(swept.changes);
 }

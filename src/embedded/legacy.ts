@@ -44,7 +44,7 @@ export function createLegacy(
             throw error;
           }
         });
-        audit.run(event.atMs, JSON.stringify(event));
+        if (written.includes(true)) audit.run(event.atMs, JSON.stringify(event));
         return written;
       });
     },

@@ -92,6 +92,8 @@ function takeOfHttp(reader: ProtobufReader, tag: number, end: number, http: Rece
       http.method = readText(reader, end);
       return true;
     case F3:
+      // The map has one entry for each name: Envoy has joined its lines.
+      http.headers.joined = true;
       return takeHeader(reader, end, http);
     case F4:
       http.path = readText(reader, end);

@@ -4,7 +4,7 @@ import type { Allow, Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
 import type { CheckPorts } from "./check.ts";
-import { createCheck } from "./check.ts";
+import { createCheck, MAX_PENDING_CHECKS } from "./check.ts";
 import { decodeCheckResponse, encodeCheckRequest } from "./messages.ts";
 
 const parsed = parsePolicy({ text: "", fileName: "built in" });
@@ -44,6 +44,7 @@ interface Script {
   readonly async: boolean;
   readonly decided: Behaviour;
   readonly faulted: Behaviour;
+  readonly undecodable: Behaviour;
 }
 
 const fine: Script = {
@@ -55,6 +56,7 @@ const fine: Script = {
   async: false,
   decided: "well",
   faulted: "well",
+  undecodable: "well",
 };
 
 function portsOf(script: Script): CheckPorts {
@@ -87,6 +89,7 @@ function portsOf(script: Script): CheckPorts {
     },
     decided: () => orThrow(script.decided, undefined),
     faulted: () => orThrow(script.faulted, undefined),
+    undecodable: () => orThrow(script.undecodable, undefined),
   };
 }
 
@@ -149,6 +152,7 @@ describe("every exit of the handler is an answer that was meant", () => {
       async: fc.boolean(),
       decided: behaviour,
       faulted: behaviour,
+      undecodable: behaviour,
     });
     const message = fc.oneof(
       { weight: 3, arbitrary: fc.constant(goodRequest) },
@@ -181,4 +185,41 @@ describe("every exit of the handler is an answer that was meant", () => {
       { numRuns: 400 },
     );
   });
+});
+
+test.each([
+  ["bytes that are not a message", Uint8Array.of(0xff, 0xff, 0xff)],
+  ["a message that is cut off", goodRequest.subarray(0, goodRequest.length - 3)],
+])("%s: request_malformed, which is not a fault of ours", async (_what, message) => {
+  const seen: unknown[] = [];
+  const check = createCheck({
+    ...portsOf(fine),
+    decided: ({ reason }) => seen.push(reason),
+    faulted: (error) => seen.push(error),
+    undecodable: (why) => seen.push(why.name),
+  });
+  const response = decodeCheckResponse(await check(message, 50));
+  expect(response.status.code).toBe(3);
+  expect(seen).toEqual(["RangeError", "request_malformed"]);
+});
+
+test("Checks that wait for the store are counted, though their streams are reset: too many are denied, until some settle", async () => {
+  const waiting: ((decision: Decision) => void)[] = [];
+  let authorized = 0;
+  const check = createCheck({
+    ...portsOf(fine),
+    authorize: () => {
+      authorized++;
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+  });
+  const answers = Array.from({ length: MAX_PENDING_CHECKS }, () => check(goodRequest, 10_000));
+  const denied = decodeCheckResponse(await check(goodRequest, 10_000));
+  expect(denied).toMatchObject({ status: { code: 14 }, denied_response: { status: { code: 503 } } });
+  expect(authorized).toBe(MAX_PENDING_CHECKS);
+  for (const resolve of waiting.splice(0)) resolve(allowed);
+  await Promise.all(answers);
+  const next = check(goodRequest, 10_000);
+  for (const resolve of waiting) resolve(allowed);
+  expect(decodeCheckResponse(await next).status.code).toBe(0);
 });

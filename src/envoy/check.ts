@@ -7,9 +7,11 @@ import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import type { AnswerContext } from "./answer-context.ts";
 import type { EncodeAnswer } from "./answers.ts";
 import { createAnswers } from "./answers.ts";
+import type { ReceivedCheck } from "./check-request.ts";
 import { decodeCheckRequest } from "./check-request.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import { toAuthRequest } from "./request.ts";
+import { canStripCookies } from "./stripped-credential.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;
@@ -20,8 +22,10 @@ export interface CheckPorts {
   readonly newDecisionId: () => string;
   /** Hears of every decision, before it is answered. Should it throw, the answer is a refusal. */
   readonly decided: (decision: Decision, about: CheckFacts) => void;
-  /** Hears of every fault that became a denial. */
+  /** Receives every fault that became a denial. */
   readonly faulted: (error: unknown, decisionId: string) => void;
+  /** Receives why a message could not be decoded: its sender's mistake, not a fault. */
+  readonly undecodable: (why: RangeError, decisionId: string) => void;
 }
 
 /** What else is known of a Check once it is decided. */
@@ -48,14 +52,27 @@ const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response:
 /** Time kept back from Envoy's deadline, so that our answer is there before it gives up. */
 const ANSWER_MARGIN_MS = 20;
 
+/**
+ * Checks that wait for a store, also those whose client has gone: Envoy resets their streams, and as many new ones may
+ * follow. Beyond them a Check is denied (`internal`) before anything is done for it.
+ */
+export const MAX_PENDING_CHECKS = 32 * 1024;
+
 export function createCheck(ports: CheckPorts): Check {
   const parts: CheckParts = { ...ports, encode: createAnswers() };
+  let pending = 0;
+  const settled = () => {
+    pending--;
+  };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, mode: "enforce", context: NOTHING_KNOWN, unread: undefined };
+    const state: CheckState = { startedNs: 0n, policy: undefined, context: NOTHING_KNOWN, unread: undefined };
     try {
+      if (pending >= MAX_PENDING_CHECKS) return answer(parts, overloaded(parts, state), state);
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
-      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS)
+      pending++;
+      decision.then(settled, settled);
+      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS, () => undecided(state))
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {
@@ -71,8 +88,8 @@ interface CheckParts extends CheckPorts {
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
 interface CheckState {
   startedNs: bigint;
-  /** The policy's; a route that is found may have another. */
-  mode: Mode;
+  /** By which it is decided; undefined: not known yet. */
+  policy: Policy | undefined;
   context: CheckContext;
   unread: UnreadRequest | undefined;
 }
@@ -89,22 +106,12 @@ const NOTHING_KNOWN: AnswerContext = {
 };
 
 function decide(parts: CheckParts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
-  state.startedNs = parts.monotonicNs();
-  const policy = parts.policy();
-  const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
-  const decisionId = parts.newDecisionId();
-  state.mode = policy.mode;
-  const context: CheckContext = {
-    decisionId,
-    forwardPrefix,
-    legacyRateLimit,
-    credentialSources,
-    request: undefined,
-    grpc: false,
-  };
-  state.context = context;
+  const policy = begin(parts, state);
   if (message === undefined) return deny("request_malformed");
-  const parsed = toAuthRequest(decodeCheckRequest(message), policy.pathParams);
+  const received = decoded(parts, message, state.context.decisionId);
+  if (received === undefined) return deny("request_malformed");
+  const { context } = state;
+  const parsed = toAuthRequest(received, policy.pathParams);
   if (!parsed.ok) {
     context.grpc = parsed.grpc;
     state.unread = parsed.unread;
@@ -113,25 +120,77 @@ function decide(parts: CheckParts, message: Uint8Array | undefined, state: Check
   const { request } = parsed;
   context.request = request;
   context.grpc = request.grpc;
+  if (!canStripCookies(request, policy.credentialSources)) return deny("request_malformed");
   return parts.authorize(request, parts.nowMs());
 }
 
-/** The decision, or a refusal when it does not come in time: a late verdict is none. */
-async function beforeDeadline(decision: Promise<Decision>, timeLeftMs: number): Promise<Decision> {
-  const { promise: late, resolve } = Promise.withResolvers<Decision>();
-  const timer = setTimeout(() => resolve(deny("internal")), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
+function overloaded(parts: CheckParts, state: CheckState): Decision {
+  begin(parts, state);
+  return deny("internal");
+}
+
+/** Undefined: it is not a CheckRequest. */
+function decoded(
+  { undecodable }: CheckParts,
+  message: Uint8Array,
+  decisionId: string,
+): ReceivedCheck | undefined {
   try {
-    return await Promise.race([decision, late]);
+    return decodeCheckRequest(message);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    undecodable(error, decisionId);
+    return undefined;
+  }
+}
+
+/** Notes what is known before the request is read. */
+function begin(parts: CheckParts, state: CheckState): Policy {
+  state.startedNs = parts.monotonicNs();
+  const policy = parts.policy();
+  const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
+  const decisionId = parts.newDecisionId();
+  state.policy = policy;
+  state.context = {
+    decisionId,
+    forwardPrefix,
+    legacyRateLimit,
+    credentialSources,
+    request: undefined,
+    grpc: false,
+  };
+  return policy;
+}
+
+/** The decision, or a refusal when it does not come in time: a late verdict is none. */
+async function beforeDeadline(
+  decision: Promise<Decision>,
+  timeLeftMs: number,
+  refusal: () => Decision,
+): Promise<Decision> {
+  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
+  const timer = setTimeout(() => resolve(LATE), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
+  try {
+    const settled = await Promise.race([decision, late]);
+    return settled === LATE ? refusal() : settled;
   } finally {
     clearTimeout(timer);
   }
 }
 
+const LATE = Symbol("late");
+
 /** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
 const MAX_TIMER_MS = 10_000;
 
+/** A late or failed decision. Its route says whether the request goes through all the same: in shadow mode alone. */
+function undecided({ policy, context: { request } }: CheckState): Decision {
+  const route = request && policy?.routes.find(request);
+  return deny("internal", route && { route });
+}
+
 function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8Array {
-  const mode = decision.route?.mode ?? state.mode;
+  const mode = decision.route?.mode ?? state.policy?.mode ?? "enforce";
   const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const elapsedNs = parts.monotonicNs() - state.startedNs;
@@ -142,7 +201,7 @@ function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8
 function answerFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
   try {
     parts.faulted(error, state.context.decisionId);
-    return answer(parts, deny("internal"), state);
+    return answer(parts, undecided(state), state);
   } catch {
     return LAST_RESORT;
   }

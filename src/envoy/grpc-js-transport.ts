@@ -1,5 +1,5 @@
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
-import { Server, status } from "@grpc/grpc-js";
+import { logVerbosity, Server, setLogVerbosity, status } from "@grpc/grpc-js";
 import type { Check } from "./check.ts";
 import { serverCredentials } from "./credentials.ts";
 import type { Health } from "./health.ts";
@@ -15,10 +15,18 @@ import { REFLECTION_PATHS, reflect } from "./reflection.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS, MAX_MESSAGE_BYTES } from "./transport.ts";
 
-/** The same door on @grpc/grpc-js: slower, and the one to turn to should ours ever be in doubt. */
+/** grpc-js answers a longer message by an error, which Envoy may let through: longer than any headers that Envoy takes. */
+const MAX_RECEIVED_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The same door on @grpc/grpc-js: slower, and the one to turn to should ours ever be in doubt. It has no setting for the
+ * metadata of a call: Node takes some 128 KB of it, and ends the connection beyond that.
+ */
 export async function startGrpcJsTransport(options: TransportOptions): Promise<Transport> {
+  // It would write values of metadata to stderr, which may be a client's.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_receive_message_length": MAX_RECEIVED_BYTES,
     "grpc.max_concurrent_streams": MAX_CONCURRENT_CALLS,
     // Finds callers that went without a word.
     "grpc.keepalive_time_ms": 30_000,
@@ -35,7 +43,8 @@ function toCheckHandler(check: Check) {
   return (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>): void => {
     const deadline = call.getDeadline();
     const timeLeftMs = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
-    const answer = check(call.request, timeLeftMs);
+    const isTooLong = call.request.length > MAX_MESSAGE_BYTES;
+    const answer = check(isTooLong ? undefined : call.request, timeLeftMs);
     if (answer instanceof Promise) void answer.then((bytes) => reply(null, asBuffer(bytes)));
     else reply(null, asBuffer(answer));
   };
@@ -62,6 +71,8 @@ function healthHandlers(health: Health) {
         end: () => void call.end(),
       });
       call.on("cancelled", unwatch);
+      // It may have been cancelled before that.
+      if (call.cancelled) unwatch();
     },
   };
 }

@@ -5,13 +5,15 @@ import type { DoorTls } from "../core/ports.ts";
 import { createConnections } from "./http2/connections.ts";
 import type { RequestHead } from "./http2/request-head.ts";
 import type { Stream } from "./http2/stream.ts";
+import { CHECK_PATH } from "./proto.ts";
+import type { Methods } from "./rpc-methods.ts";
 import { createMethods } from "./rpc-methods.ts";
 import { readCall } from "./rpc-request.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 import { refuse } from "./rpc-stream.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
-import { MAX_CONCURRENT_CALLS } from "./transport.ts";
+import { DEFAULT_MAX_HEADER_BYTES, MAX_CONCURRENT_CALLS } from "./transport.ts";
 
 /** A call that has not come whole, or is not over, after this is cut off; sooner where it says so itself. */
 const MAX_CALL_MS = 10_000;
@@ -19,6 +21,7 @@ const MAX_CALL_MS = 10_000;
 const MAX_CONNECTIONS = 1024;
 const TLS_HANDSHAKE_WITHIN_MS = 10_000;
 
+const BAD_HEAD: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the metadata cannot be read" };
 const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: "unknown method" };
 
 /**
@@ -28,18 +31,14 @@ const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: 
 export async function startHttp2Transport(options: TransportOptions): Promise<Transport> {
   const nowMs = () => performance.now();
   const { faulted = () => undefined } = options;
-  const methods = createMethods({ ...options, nowMs, faulted });
-  const called = (stream: Stream, head: RequestHead) => {
-    const timeLeftMs = readCall(head);
-    const startMs = nowMs();
-    stream.endMs = startMs + MAX_CALL_MS;
-    if (typeof timeLeftMs !== "number") return refuse(stream, timeLeftMs);
-    stream.endMs = startMs + Math.min(timeLeftMs, MAX_CALL_MS);
-    const begin = methods.get(head.path);
-    if (begin === undefined) refuse(stream, UNKNOWN_METHOD);
-    else begin(stream);
-  };
-  const connections = createConnections({ nowMs, called, faulted, maxStreams: MAX_CONCURRENT_CALLS });
+  const connections = createConnections({
+    nowMs,
+    called: caller(createMethods({ ...options, nowMs, faulted }), nowMs),
+    answersFault: isCheck,
+    faulted,
+    maxStreams: MAX_CONCURRENT_CALLS,
+    maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
+  });
   const server = openServer(options.tls, connections.add);
   server.maxConnections = MAX_CONNECTIONS;
   const sockets = new Set<Socket>();
@@ -47,6 +46,8 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
+    // One place is kept free for a caller that has calls to make.
+    if (sockets.size >= MAX_CONNECTIONS) connections.makeWay();
   });
   const port = await listening(server, options.listen);
   server.on("error", faulted);
@@ -64,6 +65,30 @@ export async function startHttp2Transport(options: TransportOptions): Promise<Tr
       clearTimeout(late);
       connections.close();
     },
+  };
+}
+
+/** A Check is answered by a CheckResponse even if nothing but this can be read of it: Envoy may let an error through. */
+function isCheck({ method, path }: RequestHead): boolean {
+  return path === CHECK_PATH && method === "POST";
+}
+
+/** Begins each call that comes. */
+function caller({ byPath, denyCheck }: Methods, nowMs: () => number) {
+  return (stream: Stream, head: RequestHead): void => {
+    const timeLeftMs = head.fault === undefined ? readCall(head) : BAD_HEAD;
+    const startMs = nowMs();
+    stream.connection.lastCallMs = startMs;
+    stream.endMs = startMs + MAX_CALL_MS;
+    if (typeof timeLeftMs !== "number") {
+      if (isCheck(head)) denyCheck(stream);
+      else refuse(stream, timeLeftMs);
+      return;
+    }
+    stream.endMs = startMs + Math.min(timeLeftMs, MAX_CALL_MS);
+    const begin = byPath.get(head.path);
+    if (begin === undefined) refuse(stream, UNKNOWN_METHOD);
+    else begin(stream);
   };
 }
 

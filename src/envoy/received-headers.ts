@@ -1,19 +1,22 @@
+import { asciiLowerCase } from "../core/field-text.ts";
 import { remembering } from "../core/remembering.ts";
 import type { HeaderLines } from "../core/request.ts";
 
 /** The headers of one request, as they came. */
 export interface ReceivedHeaders extends HeaderLines {
   add(name: string, line: string): void;
+  joined: boolean;
 }
 
 /** Names come again with every request. */
-const lowerCase = remembering(256, (name) => name.toLowerCase());
+const lowerCase = remembering(256, asciiLowerCase);
 
 /** Few of them are ever asked for, so no index is made. */
 export function createReceivedHeaders(): ReceivedHeaders {
   const names: string[] = [];
   const lines: string[] = [];
   return {
+    joined: false,
     add(name, line) {
       names.push(lowerCase(name));
       lines.push(line);

@@ -1,9 +1,11 @@
 import { SERVING_STATUS } from "./health.ts";
-import type { Receive, Stream } from "./http2/stream.ts";
+import type { Connection } from "./http2/connection.ts";
+import type { Stream } from "./http2/stream.ts";
 import { CHECK_PATH, HEALTH_SERVICE } from "./proto.ts";
 import { REFLECTION_PATHS, reflectBytes } from "./reflection.ts";
 import type { Received } from "./rpc-frame.ts";
-import { createReceiver } from "./rpc-receive.ts";
+import { OVERSIZED } from "./rpc-frame.ts";
+import { receiveUnary } from "./rpc-receive.ts";
 import type { RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 import { addAnswer, answerRpc, beginAnswers, endAnswers, refuse } from "./rpc-stream.ts";
@@ -18,24 +20,66 @@ export interface MethodPorts extends Pick<TransportOptions, "check" | "health"> 
 /** Begins a call of one method. */
 export type Begin = (stream: Stream) => void;
 
-/** The methods by their paths. */
-export function createMethods(ports: MethodPorts): ReadonlyMap<string, Begin> {
-  const receive = createReceiver();
-  const unary = (method: (received: Received, stream: Stream) => void): Begin => {
-    const received: Receive = receive(method);
-    return (stream) => {
-      stream.receive = received;
-    };
+/** Watches and reflection calls last: so many of one connection, and of all together. */
+const WATCHES = { ofConnection: 64, ofAll: 1024 };
+const REFLECTIONS = { ofConnection: 8, ofAll: 64 };
+
+export interface Methods {
+  /** By their paths. */
+  readonly byPath: ReadonlyMap<string, Begin>;
+  /** Answers a Check that cannot be taken, whatever is wrong with it. */
+  readonly denyCheck: (stream: Stream) => void;
+}
+
+export function createMethods(ports: MethodPorts): Methods {
+  const check = checkMethod(ports);
+  const enterReflection = createPlaces(REFLECTIONS);
+  const reflection: Begin = (stream) => {
+    const leave = enterReflection(stream.connection);
+    if (leave === undefined) refuse(stream, TOO_MANY);
+    else talk(stream, reflectBytes, leave);
   };
-  return new Map([
-    [CHECK_PATH, unary(checkMethod(ports))],
-    [HEALTH_SERVICE.Check.path, unary(healthCheckMethod(ports))],
-    [HEALTH_SERVICE.Watch.path, unary(healthWatchMethod(ports))],
-    ...REFLECTION_PATHS.map((path): [string, Begin] => [path, (stream) => talk(stream, reflectBytes)]),
-  ]);
+  return {
+    byPath: new Map([
+      [CHECK_PATH, unary(check)],
+      [HEALTH_SERVICE.Check.path, unary(healthCheckMethod(ports))],
+      [HEALTH_SERVICE.Watch.path, unary(healthWatchMethod(ports))],
+      ...REFLECTION_PATHS.map((path): [string, Begin] => [path, reflection]),
+    ]),
+    denyCheck: (stream) => check(OVERSIZED, stream),
+  };
+}
+
+function unary(method: Method): Begin {
+  const { receive, giveUp } = receiveUnary(method);
+  return (stream) => {
+    stream.receive = receive;
+    stream.giveUp = giveUp;
+  };
 }
 
 type Method = (received: Received, stream: Stream) => void;
+
+/** Takes a place for a call that lasts, and gives what frees it; undefined where there is none left: the newest call loses. */
+function createPlaces(max: { readonly ofConnection: number; readonly ofAll: number }) {
+  const taken = new WeakMap<Connection, number>();
+  let all = 0;
+  return (connection: Connection): (() => void) | undefined => {
+    const own = taken.get(connection) ?? 0;
+    if (own >= max.ofConnection || all >= max.ofAll) return undefined;
+    taken.set(connection, own + 1);
+    all++;
+    return () => {
+      taken.set(connection, (taken.get(connection) ?? 0) - 1);
+      all--;
+    };
+  };
+}
+
+const TOO_MANY: RpcRefusal = {
+  status: RPC_STATUS.RESOURCE_EXHAUSTED,
+  message: "too many calls of this kind are open",
+};
 
 /** A message that cannot be read is refused by a CheckResponse as well: Envoy may let a gRPC error through. */
 function checkMethod({ check, nowMs, faulted }: MethodPorts): Method {
@@ -69,15 +113,25 @@ function healthCheckMethod({ health }: MethodPorts): Method {
 }
 
 function healthWatchMethod({ health }: MethodPorts): Method {
+  const enter = createPlaces(WATCHES);
   return (received, stream) => {
     const service = serviceAsked(received);
     if (typeof service !== "string") return refuse(stream, service);
+    const leave = enter(stream.connection);
+    if (leave === undefined) return refuse(stream, TOO_MANY);
     beginAnswers(stream);
     stream.endMs = Number.POSITIVE_INFINITY;
-    stream.closed = health.watch(service, {
+    const unwatch = health.watch(service, {
       tell: (status) => addAnswer(stream, HEALTH_SERVICE.Watch.responseSerialize({ status })),
       end: () => endAnswers(stream),
     });
+    const closed = () => {
+      unwatch();
+      leave();
+    };
+    // The first notification may have ended the call.
+    if (stream.isOver) closed();
+    else stream.closed = closed;
   };
 }
 

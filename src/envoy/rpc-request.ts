@@ -2,7 +2,7 @@ import type { RequestHead } from "./http2/request-head.ts";
 import type { HttpRefusal, RpcRefusal } from "./rpc-status.ts";
 import { RPC_STATUS } from "./rpc-status.ts";
 
-const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:\s*;|$)/i;
+const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:[ \t]*;|$)/i;
 
 const NO_POST: HttpRefusal = { httpStatus: 405 };
 const NO_GRPC: HttpRefusal = { httpStatus: 415 };

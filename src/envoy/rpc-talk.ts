@@ -17,7 +17,7 @@ const MAX_UNTAKEN_BYTES = 256 * 1024;
 const NO_QUESTION: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the message does not decode" };
 
 /** A call of questions and answers, as many as its caller likes: none is answered before the last answer is taken. */
-export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): void {
+export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array, closed: () => void): void {
   let held: Buffer = Buffer.alloc(0);
   /** What came while it was not listened to. */
   let pieces: Buffer[] = [];
@@ -26,13 +26,7 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
     if (!begun) beginAnswers(stream);
     begun = true;
   };
-  let counted = 0;
-  /** Counts what is kept of it among what its connection has half-sent. */
-  const count = (bytes: number) => {
-    stream.connection.heldBytes += bytes - counted;
-    counted = bytes;
-  };
-  stream.closed = () => count(0);
+  const counted = countHeld(stream, closed);
   const goOn = () => {
     held = Buffer.concat([held, ...pieces]);
     pieces = [];
@@ -51,7 +45,7 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
       addAnswer(stream, said);
     }
     if (stream.isOver) return;
-    count(held.length);
+    counted.add(held.length - counted.bytes());
     stream.isPaused = isBehind(stream);
     if (stream.isPaused) return;
     if (!stream.hasAsked) return giveRoom(stream);
@@ -61,10 +55,27 @@ export function talk(stream: Stream, answer: (question: Buffer) => Uint8Array): 
   stream.drained = goOn;
   stream.receive = (_stream, piece) => {
     pieces.push(Buffer.from(piece));
-    count(counted + piece.length);
+    counted.add(piece.length);
+    if (stream.isOver) return;
     if (stream.connection.heldBytes > MAX_CONNECTION_BYTES) cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
     else if (!stream.isPaused) goOn();
   };
+}
+
+/** Counts what is kept of a call among what its connection, and all together, have half-sent. */
+function countHeld(stream: Stream, closed: () => void) {
+  let bytes = 0;
+  const add = (more: number) => {
+    bytes += more;
+    stream.connection.heldBytes += more;
+    stream.connection.load.held.set(stream, bytes);
+  };
+  stream.closed = () => {
+    add(-bytes);
+    closed();
+  };
+  stream.giveUp = () => cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+  return { add, bytes: () => bytes };
 }
 
 /** Whether answers wait for its caller, here or on the way out. */

@@ -20,6 +20,8 @@ export interface EnvoyServerOptions {
   readonly check: Check;
   /** Absent: the door speaks clear text. */
   readonly tls?: DoorTls;
+  /** Of the metadata of a call; 256 KiB unless it says otherwise. */
+  readonly maxHeaderBytes?: number;
   /** Hears of a fault of ours that ended a connection. */
   readonly faulted?: (error: unknown) => void;
   /** What carries the calls; `http2` unless it says otherwise. */

@@ -1,7 +1,8 @@
+import { isUtf8 } from "node:buffer";
+import { withoutCookies } from "../core/cookies.ts";
 import type { CredentialSource } from "../core/credential.ts";
-import { cookieName, cookiesOf, queryName } from "../core/credential.ts";
+import { cookieName, queryName } from "../core/credential.ts";
 import type { AuthRequest } from "../core/request.ts";
-import { headerLines } from "../core/request.ts";
 
 /** What takes a key off one request before upstream sees it, beside the headers that always go. */
 export interface Stripping {
@@ -25,26 +26,43 @@ export function credentialHeaders(sources: readonly CredentialSource[]): readonl
 
 /** What else stands where the policy lets a key come. */
 export function strippedCredential(request: AuthRequest, sources: readonly CredentialSource[]): Stripping {
-  const cookies = new Set<string>();
   const parameters: string[] = [];
   for (const source of sources) {
-    const cookie = cookieName(source);
     const parameter = queryName(source);
-    if (cookie !== undefined) cookies.add(cookie);
-    else if (parameter !== undefined && hasParameter(request.path.query, parameter))
-      parameters.push(parameter);
+    if (parameter !== undefined && hasParameter(request.path.query, parameter)) parameters.push(parameter);
   }
-  if (cookies.size === 0 && parameters.length === 0) return NOTHING_STRIPPED;
-  const kept = cookies.size === 0 ? undefined : keptCookies(request, cookies);
-  return { cookieHeader: kept === "", cookies: kept ?? "", parameters };
+  const kept = keptCookies(request, sources);
+  if (kept === undefined && parameters.length === 0) return NOTHING_STRIPPED;
+  // What cannot be sent is refused before; should it come here, no cookie passes rather than the key.
+  const cookies = kept === undefined ? "" : (sendable(kept) ?? "");
+  return { cookieHeader: kept !== undefined && cookies === "", cookies, parameters };
 }
 
-/** The cookies without those named; undefined when none of them is there. */
-function keptCookies(request: AuthRequest, names: ReadonlySet<string>): string | undefined {
-  if (headerLines(request, "cookie").length === 0) return undefined;
-  const all = cookiesOf(request);
-  const kept = all.filter(({ name }) => !names.has(name));
-  return kept.length === all.length ? undefined : kept.map(({ text }) => text).join("; ");
+/**
+ * Whether the key can be taken out of the Cookie header. Envoy takes header values as UTF-8 text alone, so other bytes
+ * beside a key in a cookie cannot be left as they are.
+ */
+export function canStripCookies(request: AuthRequest, sources: readonly CredentialSource[]): boolean {
+  const kept = keptCookies(request, sources);
+  return kept === undefined || sendable(kept) !== undefined;
+}
+
+/** The Cookie header without the policy's cookies; undefined where none of them is there. */
+function keptCookies(
+  request: AuthRequest,
+  sources: readonly CredentialSource[],
+): { readonly text: string; readonly raw: boolean } | undefined {
+  if (!sources.some((source) => cookieName(source) !== undefined)) return undefined;
+  const names = new Set(sources.flatMap((source) => cookieName(source) ?? []));
+  const text = withoutCookies(request, names);
+  return text === undefined ? undefined : { text, raw: request.headers.joined !== true };
+}
+
+/** Raw lines have one character for each byte. Undefined: their bytes are no UTF-8. */
+function sendable({ text, raw }: { readonly text: string; readonly raw: boolean }): string | undefined {
+  if (!raw) return text;
+  const bytes = Buffer.from(text, "latin1");
+  return isUtf8(bytes) ? bytes.toString("utf8") : undefined;
 }
 
 function hasParameter(query: string, name: string): boolean {

@@ -9,6 +9,8 @@ export interface TransportOptions {
   readonly check: Check;
   readonly health: Health;
   readonly tls?: DoorTls;
+  /** Of the metadata of a call, counted as RFC 9113 §6.5.2 says; more of it, and a Check is denied. */
+  readonly maxHeaderBytes?: number;
   /** Hears of a fault of ours that ended a connection; no caller can bring one about, as far as we know. */
   readonly faulted?: (error: unknown) => void;
 }
@@ -23,3 +25,5 @@ export interface Transport {
 /** Envoy's request headers end at 60 KiB by default; a CheckRequest of four times that is not one. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 export const MAX_CONCURRENT_CALLS = 1024;
+/** Room for several copies of all that a client may send Envoy. */
+export const DEFAULT_MAX_HEADER_BYTES = 256 * 1024;

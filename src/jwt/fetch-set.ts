@@ -1,3 +1,5 @@
+import { outsideText } from "../core/outside-text.ts";
+
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 256 * 1024;
 const MAX_REDIRECTS = 3;
@@ -45,5 +47,7 @@ async function readText({ body }: Response): Promise<string> {
     if (bytes > MAX_BYTES) throw new FetchFault(`it has more than ${MAX_BYTES} bytes`);
     parts.push(part);
   }
-  return Buffer.concat(parts).toString("utf8");
+  const text = outsideText(Buffer.concat(parts));
+  if (text === undefined) throw new FetchFault("it is no UTF-8 text");
+  return text;
 }

@@ -1,90 +1,110 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
-import type { Issuer } from "../core/issuer.ts";
+import type { ClaimPath, Issuer } from "../core/issuer.ts";
 import { foreignId } from "../core/issuer.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { NEVER } from "../core/key-record.ts";
-import type { Policy } from "../core/policy.ts";
+import type { Policy, Role } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
-import { CLOCK_TOLERANCE_SECONDS } from "./token-form.ts";
+import type { TokenRefusal } from "../core/token-refusal.ts";
 
 const MAX_NAME_CHARACTERS = 128;
-const MAX_SCOPES = 64;
-const SCOPE = /^[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}$/;
 
 // RFC 7519 §2: a NumericDate may have a fraction.
 const numericDate = z.number().min(0).max(NEVER).transform(Math.floor);
-const timesSchema = z.looseObject({ iat: numericDate, exp: numericDate, jti: z.string().optional() });
+const timesSchema = z.looseObject({ iat: numericDate, exp: numericDate });
 
 /**
- * Who a token of an issuer's is, in our words and its namespace; undefined when it does not say, or says more than it
- * may. Signature, `iss`, `aud` and `nbf` have been looked at.
+ * Who a token of an issuer's is, in our words and its namespace, or why it is refused: it does not say, or says more than
+ * it may. Signature, `iss`, `aud`, `typ` and `nbf` have been checked.
  */
-export function principalOf(claims: unknown, token: string, issuer: Issuer, policy: Policy, nowMs: number) {
+export function principalOf(
+  claims: unknown,
+  token: string,
+  issuer: Issuer,
+  policy: Policy,
+  nowMs: number,
+): Principal | TokenRefusal {
   const times = timesSchema.safeParse(claims);
+  if (!times.success) return "times_not_accepted";
+  const { iat, exp } = times.data;
+  if (exp <= iat || exp - iat > MAX_KEY_LIFE_SECONDS) return "times_not_accepted";
   const role = policy.roles.get(roleOf(claims, issuer) ?? "");
-  if (!times.success || role === undefined) return undefined;
-  const { iat, exp, jti } = times.data;
-  if (iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return undefined;
-  if (exp <= iat || exp - iat > MAX_KEY_LIFE_SECONDS) return undefined;
-  const ids = idsOf(claims, jti ?? hash("sha256", token, "base64url"), issuer);
+  if (role === undefined) return "role_missing";
+  const ids = idsOf(claims, token, issuer);
+  if (typeof ids === "string") return ids;
   const name = textAt(claims, issuer.claims.name) ?? textAt(claims, issuer.claims.id) ?? "";
-  return (
-    ids && {
-      ...ids,
-      issuer: issuer.name,
-      role: role.name,
-      scopes: issuer.claims.scope === undefined ? [...role.scopes] : scopesAt(claims, issuer.claims.scope),
-      name: [...name].slice(0, MAX_NAME_CHARACTERS).join(""),
-      issuedAt: iat,
-      expiresAt: exp,
-      // Its issuer refreshes it, not we.
-      refreshAfter: NEVER,
-    }
-  );
+  return {
+    ...ids,
+    issuer: issuer.name,
+    role: role.name,
+    scopes: scopesOf(claims, role, issuer),
+    name: [...name].slice(0, MAX_NAME_CHARACTERS).join(""),
+    issuedAt: issuedAt(iat, issuer, nowMs),
+    expiresAt: exp,
+    // Its issuer refreshes it, not Latchkey.
+    refreshAfter: NEVER,
+  };
+}
+
+/**
+ * RFC 7519 gives no reason to refuse a token by its `iat`. One that lies ahead, farther than clocks differ, says nothing
+ * of when the token was issued: then every cut-off ends it, so that no date outlives the incident switch.
+ */
+function issuedAt(iat: number, { clockSkewSeconds }: Issuer, nowMs: number): number {
+  return iat * 1000 > nowMs + clockSkewSeconds * 1000 ? 0 : iat;
 }
 
 function idsOf(
   claims: unknown,
-  tokenId: string,
+  token: string,
   { name, claims: where }: Issuer,
-): Pick<Principal, "keyId" | "family" | "owner"> | undefined {
-  const keyId = foreignId(name, tokenId);
+): Pick<Principal, "keyId" | "family" | "owner"> | "id_not_accepted" | "owner_not_accepted" {
+  const jti = memberOf(claims, "jti") ?? hash("sha256", token, "base64url");
+  const keyId = typeof jti === "string" ? foreignId(name, jti) : undefined;
   const family = foreignId(name, textAt(claims, where.id) ?? "");
+  if (keyId === undefined || family === undefined) return "id_not_accepted";
   const owner = where.owner === undefined ? family : foreignId(name, textAt(claims, where.owner) ?? "");
-  return keyId === undefined || family === undefined || owner === undefined
-    ? undefined
-    : { keyId, family, owner };
+  return owner === undefined ? "owner_not_accepted" : { keyId, family, owner };
 }
 
 /** The first role in the policy's order that the token names. */
 function roleOf(claims: unknown, issuer: Issuer): string | undefined {
-  const named = wordsAt(claims, issuer.claims.role).map((word) => issuer.roleMap.get(word) ?? word);
-  return issuer.roles.find((role) => named.includes(role)) ?? issuer.defaultRole;
+  const named = new Set(wordsAt(claims, issuer.claims.role).map((word) => issuer.roleMap.get(word) ?? word));
+  return issuer.roles.find((role) => named.has(role)) ?? issuer.defaultRole;
 }
 
-function scopesAt(claims: unknown, where: string): readonly string[] {
-  return wordsAt(claims, where)
-    .filter((word) => SCOPE.test(word))
-    .slice(0, MAX_SCOPES);
+/** However many a token has, those of its role are all that count. */
+function scopesOf(claims: unknown, role: Role, { claims: { scope } }: Issuer): readonly string[] {
+  if (scope === undefined) return [...role.scopes];
+  const named = new Set(wordsAt(claims, scope));
+  return [...role.scopes].filter((word) => named.has(word));
 }
 
-/** Words with blanks between (RFC 8693 §4.2), or a list of them. */
-function wordsAt(claims: unknown, where: string): readonly string[] {
+/**
+ * Words with blanks between (RFC 8693 §4.2), a list of them, or the names of an object's members, as Zitadel has roles. A
+ * member that is false, null, 0 or empty names nothing.
+ */
+function wordsAt(claims: unknown, where: ClaimPath): readonly string[] {
   const value = claimAt(claims, where);
   if (typeof value === "string") return value.split(" ").filter((word) => word !== "");
-  return Array.isArray(value) ? value.filter((word) => typeof word === "string") : [];
+  if (Array.isArray(value)) return value.filter((word) => typeof word === "string");
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([word, set]) => (set ? [word] : []));
 }
 
-function textAt(claims: unknown, where: string | undefined): string | undefined {
+function textAt(claims: unknown, where: ClaimPath | undefined): string | undefined {
   const value = where === undefined ? undefined : claimAt(claims, where);
   return typeof value === "string" ? value : undefined;
 }
 
-/** The claim of this very name, or at this path: names with dots in them are URLs more often than paths. */
-function claimAt(claims: unknown, where: string): unknown {
-  const own = memberOf(claims, where);
-  return own === undefined ? where.split(".").reduce(memberOf, claims) : own;
+/** What stands at the first of these paths at which something stands. */
+function claimAt(claims: unknown, where: ClaimPath): unknown {
+  for (const path of where) {
+    const value = path.reduce(memberOf, claims);
+    if (value !== undefined) return value;
+  }
+  return undefined;
 }
 
 function memberOf(value: unknown, name: string): unknown {

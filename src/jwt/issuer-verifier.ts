@@ -3,28 +3,27 @@ import { errors, jwtVerify } from "jose";
 import { z } from "zod";
 import { chain } from "../core/eventual.ts";
 import type { Issuer, IssuerAlgorithm } from "../core/issuer.ts";
-import { ISSUER_ALGORITHMS } from "../core/issuer.ts";
+import { ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/issuer.ts";
 import type { Policy } from "../core/policy.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
+import type { TokenRefusal } from "../core/token-refusal.ts";
 import { principalOf } from "./issuer-claims.ts";
+import { joseRefusal } from "./jose-refusal.ts";
 import type { CryptoKey } from "./key-ring.ts";
 import type { RemoteKeys } from "./remote-keys.ts";
 import { createRemoteKeys } from "./remote-keys.ts";
-import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, readSegment } from "./token-form.ts";
+import { canonicalSegments, readSegment } from "./token-form.ts";
 
 // What else stands in it (jku, x5u, …) is an attacker's wish, and not looked at; `crit` may not be overlooked.
 const headerSchema = z.looseObject({
-  alg: z.enum(ISSUER_ALGORITHMS),
+  alg: z.string(),
   kid: z.string().min(1).max(256),
   crit: z.undefined().optional(),
   b64: z.undefined().optional(),
 });
 const issSchema = z.looseObject({ iss: z.string() });
-
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
-const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" };
 
 export interface IssuerVerifierOptions {
   readonly policy: () => Policy;
@@ -59,9 +58,7 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     if (current === policy) return verifiers;
     policy = current;
     // Keys of an issuer that stays are kept; what its tokens say may be read otherwise.
-    remote = new Map(
-      current.issuers.map((issuer) => [issuer.jwksUri, remote.get(issuer.jwksUri) ?? keysOf(issuer)]),
-    );
+    remote = new Map(current.issuers.map(({ jwksUri }) => [jwksUri, remote.get(jwksUri) ?? keysOf(jwksUri)]));
     verifiers = new Map(
       current.issuers.flatMap((issuer) => {
         const keys = remote.get(issuer.jwksUri);
@@ -70,19 +67,24 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     );
     return verifiers;
   };
-  const keysOf = ({ name, jwksUri }: Issuer) =>
+  const keysOf = (jwksUri: string) =>
     createRemoteKeys({
       fetchText: () => options.fetchText(jwksUri),
       monotonicMs: options.monotonicMs,
       waitMs: options.waitMs,
-      fetched: (error) => options.fetched(name, error),
+      // Several issuers may have their keys in one place, and a new policy may call one otherwise.
+      fetched(error) {
+        for (const issuer of options.policy().issuers)
+          if (issuer.jwksUri === jwksUri) options.fetched(issuer.name, error);
+      },
     });
   return {
     of(token) {
       const issuers = upToDate();
       if (issuers.size === 0) return undefined;
-      const payload = canonicalSegments(token)?.[1];
-      const claims = issSchema.safeParse(payload && readSegment(payload));
+      // Even a token that is too long for its issuer is its issuer's.
+      if (token.length > ISSUER_TOKEN_BYTES.max) return undefined;
+      const claims = issSchema.safeParse(readSegment(token.split(".", 2)[1] ?? ""));
       return claims.success ? issuers.get(claims.data.iss) : undefined;
     },
     prefetch() {
@@ -105,44 +107,61 @@ function createOne(
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
   const cache = createRecent<string, Kept>(cacheSize);
+  const refused = (cause: TokenRefusal): Verification => ({
+    ok: false,
+    reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",
+    refused: { cause, issuer: issuer.name },
+  });
   return {
     verify(token, nowMs) {
+      if (token.length > issuer.maxTokenBytes) return refused("token_too_long");
       const id = hash("sha256", token, "base64url");
       const known = cache.get(id);
       const generation = keys.generation();
-      if (known !== undefined && known.generation === generation) {
-        const { principal } = known;
-        return nowMs >= principal.expiresAt * 1000
-          ? { ok: false, reason: "key_expired", principal }
-          : { ok: true, principal };
-      }
+      if (known !== undefined && known.generation === generation)
+        return standing(known.principal, issuer, nowMs);
       const asked = readHeader(token, issuer);
-      if (asked === undefined) return INVALID;
+      if (typeof asked === "string") return refused(asked);
       return chain(keys.find(asked.kid, asked.alg), async (found) => {
-        if (found.kind !== "found") return found.kind === "none" ? INVALID : UNAVAILABLE;
-        const verified = await verifyBy(found.key, token, asked, { issuer, policy, nowMs });
+        if (found.kind === "none") return refused(found.cause);
+        if (found.kind === "unavailable") return refused("keys_unavailable");
+        const verified = await verifyBy(found.keys, token, asked, { issuer, policy, nowMs });
+        if (typeof verified === "string") return refused(verified);
+        const standingNow = standing(verified, issuer, nowMs);
         // Its keys may have changed meanwhile.
-        if (verified.ok && found.generation === keys.generation())
-          cache.set(id, { principal: verified.principal, generation: found.generation });
-        return verified;
+        if (standingNow.ok && found.generation === keys.generation())
+          cache.set(id, { principal: verified, generation: found.generation });
+        return standingNow;
       });
     },
   };
 }
 
+function standing(principal: Principal, { clockSkewSeconds }: Issuer, nowMs: number): Verification {
+  return nowMs >= (principal.expiresAt + clockSkewSeconds) * 1000
+    ? { ok: false, reason: "key_expired", principal }
+    : { ok: true, principal };
+}
+
 interface AskedKey {
   readonly kid: string;
+  /** As the token has it. */
+  readonly algName: string;
   readonly alg: IssuerAlgorithm;
   readonly payload: string;
 }
 
-/** Which key a token wants to be verified by; undefined for one that is none, or wants too much. */
-function readHeader(token: string, { algorithms }: Issuer): AskedKey | undefined {
+/** Which key a token wants to be verified by, or why none is looked for. */
+function readHeader(token: string, { algorithms }: Issuer): AskedKey | TokenRefusal {
   const segments = canonicalSegments(token);
-  const header = segments && headerSchema.safeParse(readSegment(segments[0]));
-  if (segments === undefined || !header?.success) return undefined;
-  const { alg, kid } = header.data;
-  return algorithms.includes(alg) ? { kid, alg, payload: segments[1] } : undefined;
+  if (segments === undefined) return "token_malformed";
+  const header = headerSchema.safeParse(readSegment(segments[0]));
+  if (!header.success) return "header_not_accepted";
+  const { alg: algName, kid } = header.data;
+  const alg = issuerAlgorithm(algName);
+  return alg !== undefined && algorithms.includes(alg)
+    ? { kid, algName, alg, payload: segments[1] }
+    : "algorithm_not_allowed";
 }
 
 interface Judging {
@@ -151,41 +170,42 @@ interface Judging {
   readonly nowMs: number;
 }
 
+/** By the first key whose signature it has: several may have one name, and all but one then fail. */
 async function verifyBy(
-  key: CryptoKey,
+  keys: readonly CryptoKey[],
   token: string,
-  { alg, payload }: AskedKey,
+  { algName, payload }: AskedKey,
   { issuer, policy, nowMs }: Judging,
-): Promise<Verification> {
-  if (!(await isGood(token, issuer, alg, key, nowMs))) return INVALID;
-  const principal = principalOf(readSegment(payload), token, issuer, policy, nowMs);
-  if (principal === undefined) return INVALID;
-  return nowMs >= principal.expiresAt * 1000
-    ? { ok: false, reason: "key_expired", principal }
-    : { ok: true, principal };
+): Promise<Principal | TokenRefusal> {
+  let problem: TokenRefusal | undefined = "signature_wrong";
+  for (const key of keys) {
+    problem = await problemOf(token, issuer, algName, key, nowMs);
+    if (problem !== "signature_wrong") break;
+  }
+  return problem ?? principalOf(readSegment(payload), token, issuer, policy, nowMs);
 }
 
-/** Signature, issuer, audience and `nbf`. jose looks at `exp` last: an expired token is one that was its issuer's. */
-async function isGood(
+/** Signature, issuer, audience, `typ` and `nbf`. jose checks `exp` last: an expired token is one of its issuer's. */
+async function problemOf(
   token: string,
-  { issuer, audience, typ }: Issuer,
-  alg: string,
+  { issuer, audience, typ, clockSkewSeconds }: Issuer,
+  algName: string,
   key: CryptoKey,
   nowMs: number,
-): Promise<boolean> {
+): Promise<TokenRefusal | undefined> {
   try {
     await jwtVerify(token, key, {
-      algorithms: [alg],
+      algorithms: [algName],
       issuer,
       audience,
       ...(typ !== undefined && { typ }),
-      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      clockTolerance: clockSkewSeconds,
       currentDate: new Date(nowMs),
       requiredClaims: ["exp", "iat"],
     });
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof errors.JOSEError) return error instanceof errors.JWTExpired;
-    throw error;
+    if (error instanceof errors.JWTExpired) return undefined;
+    return joseRefusal(error);
   }
 }

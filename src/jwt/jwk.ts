@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { IssuerAlgorithm } from "../core/issuer.ts";
+import { algorithmName } from "../core/issuer.ts";
 import type { SigningAlgorithm } from "./key-ring.ts";
 
 /** The kind of key that each algorithm takes (RFC 7518 §6, RFC 8037 §2). */
@@ -45,6 +46,8 @@ export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm | IssuerAlgorithm): s
   if (jwk.use !== undefined && jwk.use !== "sig") return `use must be sig, not ${JSON.stringify(jwk.use)}`;
   if (jwk.key_ops?.some((operation) => operation !== "sign" && operation !== "verify") === true)
     return "key_ops must be sign and verify only";
+  if (jwk.alg !== undefined && algorithmName(jwk.alg) !== alg)
+    return `its alg is ${JSON.stringify(jwk.alg)}, not ${alg}`;
   return kty === "RSA" ? rsaProblem(jwk) : undefined;
 }
 

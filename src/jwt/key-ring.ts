@@ -22,6 +22,8 @@ export interface RingKey {
   readonly signing?: NamedKey;
   /** Absent for a secret. */
   readonly publicJwk?: PublicJwk;
+  /** When it was added, where its file says so. */
+  readonly addedAtMs?: number;
 }
 
 /** The keys of this instance. The first signs, all verify. */
@@ -30,6 +32,8 @@ export interface KeyRing {
   find(kid: string): NamedKey | undefined;
   /** The one that signs first. */
   readonly kids: readonly string[];
+  /** Of keys whose file says when they were added. */
+  readonly addedAtMs: ReadonlyMap<string, number>;
   /** What others need to verify what we sign; nothing of secrets. */
   readonly publicJwks: readonly PublicJwk[];
 }
@@ -51,6 +55,11 @@ export function joinKeys(keys: readonly RingKey[]): KeyRing {
     signing,
     find: (kid) => byKid.get(kid),
     kids: [...byKid.keys()],
+    addedAtMs: new Map(
+      keys.flatMap(({ verifying, addedAtMs }) =>
+        addedAtMs === undefined ? [] : [[verifying.kid, addedAtMs]],
+      ),
+    ),
     publicJwks: keys.flatMap(({ publicJwk }) => (publicJwk === undefined ? [] : [publicJwk])),
   };
 }

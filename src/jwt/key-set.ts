@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify, importJWK } from "jose";
 import { z } from "zod";
+import { algorithmName } from "../core/issuer.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers, SIGNING_ALGORITHMS, textMembers } from "./jwk.ts";
 import type { CryptoKey, NamedKey, RingKey, SigningAlgorithm } from "./key-ring.ts";
@@ -52,14 +53,17 @@ async function readKey(
 ): Promise<RingKey | string> {
   const kid = kidSchema.safeParse(jwk.kid);
   if (!kid.success) return "needs a kid: 1 to 64 letters, digits and _ . -";
-  const alg = algSchema.safeParse(jwk.alg);
+  const alg = algSchema.safeParse(jwk.alg === undefined ? undefined : algorithmName(jwk.alg));
   if (!alg.success) return `needs an alg, one of ${SIGNING_ALGORITHMS.join(", ")}`;
   const problem = jwkProblem(jwk, alg.data);
   if (problem !== undefined) return problem;
   try {
-    return alg.data === "HS256"
-      ? await readSecret(kid.data, jwk, weakness)
-      : await readPair(kid.data, alg.data, jwk);
+    const key =
+      alg.data === "HS256"
+        ? await readSecret(kid.data, jwk, weakness)
+        : await readPair(kid.data, alg.data, jwk);
+    const addedAtMs = Date.parse(String(jwk["added_at"]));
+    return typeof key === "string" || Number.isNaN(addedAtMs) ? key : { ...key, addedAtMs };
   } catch {
     return "cannot be used: its members do not make a key"; // What a library says might quote the key.
   }

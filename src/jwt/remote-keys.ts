@@ -1,6 +1,7 @@
 import { importJWK } from "jose";
 import { z } from "zod";
 import type { Eventual } from "../core/eventual.ts";
+import { chain } from "../core/eventual.ts";
 import type { IssuerAlgorithm } from "../core/issuer.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers } from "./jwk.ts";
@@ -13,17 +14,20 @@ const MAX_AGE_MS = 3_600_000;
 /** Whatever names tokens have, the issuer is asked no more often than this. */
 const COOLDOWN_MS = 10_000;
 const MAX_KEYS = 100;
+/** Keys of one name and for one algorithm that a token is tried with: each costs a signature. */
+const MAX_CANDIDATES = 4;
 
 const setSchema = z.looseObject({ keys: z.array(z.unknown()).max(MAX_KEYS) });
 
-/** Whether a key is there. An issuer that cannot be asked has said neither. */
+/** Whether there are keys. An issuer that does not answer has said neither. */
 export type Found =
-  | { readonly kind: "found"; readonly key: CryptoKey; readonly generation: number }
-  | { readonly kind: "none" }
+  /** Not empty: a `kid` need not be unique (RFC 7517 §4.5). */
+  | { readonly kind: "found"; readonly keys: readonly CryptoKey[]; readonly generation: number }
+  | { readonly kind: "none"; readonly cause: "key_unknown" | "key_unsuitable" }
   | { readonly kind: "unavailable" };
 
 export interface RemoteKeys {
-  /** The key of this name that is for this algorithm. */
+  /** The keys of this name that are for this algorithm. */
   find(kid: string, alg: IssuerAlgorithm): Eventual<Found>;
   /** Whether what is known is fresh; its number changes when it does. Undefined: it must be found anew. */
   generation(): number | undefined;
@@ -41,12 +45,13 @@ export interface RemoteKeysOptions {
   readonly fetched: (error: Error | undefined) => void;
 }
 
-const NONE: Found = { kind: "none" };
+const UNKNOWN: Found = { kind: "none", cause: "key_unknown" };
+const UNSUITABLE: Found = { kind: "none", cause: "key_unsuitable" };
 const UNAVAILABLE: Found = { kind: "unavailable" };
 
 /** Keeps an issuer's keys: asks again for what is old or unknown, once at a time, and rarely. */
 export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: RemoteKeysOptions): RemoteKeys {
-  let keys: ReadonlyMap<string, Jwk> = new Map();
+  let keys: ReadonlyMap<string, readonly Jwk[]> = new Map();
   /** By name and algorithm. */
   const usable = new Map<string, Promise<Found>>();
   let text: string | undefined;
@@ -76,27 +81,27 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       askedMs = monotonicMs();
       underWay = load();
     }
-    return underWay;
+    return underWay && inTime(underWay, waitMs);
   };
   const known = (kid: string, alg: IssuerAlgorithm): Eventual<Found> => {
     if (monotonicMs() - loadedMs > MAX_AGE_MS) return UNAVAILABLE;
-    const jwk = keys.get(kid);
-    if (jwk !== undefined) {
+    const candidates = keys.get(kid);
+    if (candidates !== undefined) {
       const name = `${kid} ${alg}`;
-      const found = usable.get(name) ?? imported(jwk, alg, generation);
+      const found = usable.get(name) ?? imported(candidates, alg, generation);
       usable.set(name, found);
       return found;
     }
     // A name that is not there may be one that could not be heard of.
-    return lastFailed || underWay !== undefined ? UNAVAILABLE : NONE;
+    return lastFailed || underWay !== undefined ? UNAVAILABLE : UNKNOWN;
   };
   return {
     prefetch: () => void ask(),
     generation: () => (monotonicMs() - loadedMs <= FRESH_MS ? generation : undefined),
     find(kid, alg) {
-      if (keys.has(kid) && monotonicMs() - loadedMs <= FRESH_MS) return known(kid, alg);
-      const asked = ask();
-      return asked === undefined ? known(kid, alg) : inTime(asked, waitMs).then(() => known(kid, alg));
+      const askedFirst = () => chain(ask(), () => known(kid, alg));
+      if (!keys.has(kid) || monotonicMs() - loadedMs > FRESH_MS) return askedFirst();
+      return chain(known(kid, alg), (found) => (found.kind === "none" ? askedFirst() : found));
     },
   };
 }
@@ -107,23 +112,36 @@ async function inTime(work: Promise<void>, waitMs: number): Promise<void> {
   await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-/** What can be used of a set, by name. What cannot is nobody's fault here: issuers publish keys for other purposes too. */
-function parseSet(text: string): ReadonlyMap<string, Jwk> {
+/** What can be used of a set, by name. What cannot is no fault: issuers publish keys for other purposes too. */
+function parseSet(text: string): ReadonlyMap<string, readonly Jwk[]> {
   const { keys } = setSchema.parse(JSON.parse(text));
-  const named = keys.flatMap((key) => {
-    const parsed = jwkSchema.safeParse(key);
-    return parsed.success && parsed.data.kid !== undefined ? [[parsed.data.kid, parsed.data] as const] : [];
-  });
-  return new Map(named);
+  const byName = new Map<string, Jwk[]>();
+  for (const key of keys) {
+    const { success, data: jwk } = jwkSchema.safeParse(key);
+    if (!success || jwk.kid === undefined) continue;
+    const named = byName.get(jwk.kid);
+    if (named === undefined) byName.set(jwk.kid, [jwk]);
+    else named.push(jwk);
+  }
+  return byName;
 }
 
-async function imported(jwk: Jwk, alg: IssuerAlgorithm, generation: number): Promise<Found> {
-  if (jwkProblem(jwk, alg) !== undefined || (jwk.alg !== undefined && jwk.alg !== alg)) return NONE;
+async function imported(
+  candidates: readonly Jwk[],
+  alg: IssuerAlgorithm,
+  generation: number,
+): Promise<Found> {
+  const suited = candidates.filter((jwk) => jwkProblem(jwk, alg) === undefined).slice(0, MAX_CANDIDATES);
+  const keys = (await Promise.all(suited.map((jwk) => importedKey(jwk, alg)))).flatMap((key) => key ?? []);
+  return keys.length === 0 ? UNSUITABLE : { kind: "found", keys, generation };
+}
+
+/** Undefined where its members do not make a key. */
+async function importedKey(jwk: Jwk, alg: IssuerAlgorithm): Promise<CryptoKey | undefined> {
   try {
     // Only `oct` is imported as bytes, and no algorithm here takes one.
-    const key = (await importJWK(publicMembers(jwk), alg)) as CryptoKey;
-    return { kind: "found", key, generation };
+    return (await importJWK(publicMembers(jwk), alg)) as CryptoKey;
   } catch {
-    return NONE;
+    return undefined;
   }
 }

@@ -4,14 +4,16 @@ import { z } from "zod";
 import { parseNetwork } from "../core/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/key-binding.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
-import { isKeyId } from "../core/key-record.ts";
+import { isKeyId, isLegacyId, roleOfKeyId } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
+import type { TokenRefusal } from "../core/token-refusal.ts";
+import { joseRefusal } from "./jose-refusal.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
-import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, readSegment } from "./token-form.ts";
+import { CLOCK_TOLERANCE_SECONDS, canonicalSegments, MAX_TOKEN_BYTES, readSegment } from "./token-form.ts";
 
 const headerSchema = z.strictObject({
   typ: z.literal("JWT"),
@@ -20,6 +22,8 @@ const headerSchema = z.strictObject({
 });
 
 const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** Scopes of a policy's form, a space between two (RFC 8693 §4.2); or none. */
+const SCOPES = /^(?:[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}(?: [A-Za-z0-9][A-Za-z0-9:._/-]{0,63})*)?$/;
 const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
 const claimsSchema = z.strictObject({
   iss: z.string(),
@@ -30,7 +34,7 @@ const claimsSchema = z.strictObject({
   name: z.string().max(128),
   own: identifier.optional(),
   role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
-  scope: z.string().max(4200),
+  scope: z.string().max(4200).regex(SCOPES),
   iat: numericDate,
   nbf: numericDate,
   exp: numericDate,
@@ -43,7 +47,27 @@ const claimsSchema = z.strictObject({
   cnf: z.strictObject({ "x5t#S256": z.string().regex(THUMBPRINT) }).optional(),
 });
 
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+type Claims = z.output<typeof claimsSchema>;
+
+/**
+ * Whether claims that say one thing twice say the same, as they do in every token that Latchkey makes. Otherwise a limit or a
+ * revocation would go by one of them, and upstream or an audit line by the other.
+ */
+function claimsAgree({ sub, fam, jti, role, iat, nbf, refresh_after: refreshAfter, exp }: Claims): boolean {
+  return (
+    sub === fam &&
+    roleOfKeyId(jti) === role &&
+    // A V1 key has a record of this form, and no token.
+    !isLegacyId(jti) &&
+    nbf === iat &&
+    iat <= refreshAfter &&
+    refreshAfter <= exp
+  );
+}
+
+function refused(cause: TokenRefusal): Verification {
+  return { ok: false, reason: "credential_invalid", refused: { cause } };
+}
 
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
@@ -109,10 +133,12 @@ async function verifyToken(
   names: TokenNames,
   nowMs: number,
 ): Promise<Verification> {
+  if (token.length > MAX_TOKEN_BYTES) return refused("token_too_long");
   const segments = canonicalSegments(token);
-  const header = segments && headerSchema.safeParse(readSegment(segments[0]));
-  const key = header?.success ? ring.find(header.data.kid) : undefined;
-  if (segments === undefined || key === undefined) return INVALID;
+  if (segments === undefined) return refused("token_malformed");
+  const header = headerSchema.safeParse(readSegment(segments[0]));
+  const key = header.success ? ring.find(header.data.kid) : undefined;
+  if (key === undefined) return refused(strangersCause(header.success, segments[1], names));
   try {
     await jwtVerify(token, key.key, {
       algorithms: [key.alg],
@@ -123,21 +149,29 @@ async function verifyToken(
     });
   } catch (error) {
     // jose checks the signature before it looks at a claim, so an expired token is one that was ours.
-    if (error instanceof errors.JOSEError)
-      return error instanceof errors.JWTExpired ? toVerification(segments, nowMs) : INVALID;
-    throw error;
+    return error instanceof errors.JWTExpired ? toVerification(segments, nowMs) : refused(joseRefusal(error));
   }
   return toVerification(segments, nowMs);
+}
+
+/** Which of the two it is that a token without a key of ours lacks: it may be one of an issuer that the policy forgot. */
+function strangersCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRefusal {
+  const iss: unknown = Object(readSegment(payload)).iss;
+  if (iss !== issuer) return "issuer_unknown";
+  return headerIsOurs ? "key_unknown" : "header_not_accepted";
 }
 
 /** The claims are parsed anew: jose forgives a BOM, and a `__proto__` would be no member of what zod gives. */
 function toVerification([, payload]: readonly [string, string, string], nowMs: number): Verification {
   const raw = readSegment(payload);
   const parsed = claimsSchema.safeParse(raw);
-  if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length) return INVALID;
+  if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length)
+    return refused("claims_not_accepted");
   const claims = parsed.data;
-  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return INVALID;
-  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat) return INVALID;
+  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return refused("times_not_accepted");
+  if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat)
+    return refused("times_not_accepted");
+  if (!claimsAgree(claims)) return refused("claims_not_accepted");
   const principal: Principal = {
     keyId: claims.jti,
     family: claims.fam,

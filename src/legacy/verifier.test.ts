@@ -11,7 +11,13 @@ const KEY = "another-systems-key";
 
 function recordOf(key: string): KeyRecord {
   return {
-    keyId: "basic_1_v1abcdefghijklmnopqrstuv",
+    keyId:
+      key === KEY
+        ? "basic_1_v1abcdefghijklmnopqrstuv"
+        : `basic_1_v1${form
+            .kept(key)
+            .hash.replace(/[^A-Za-z0-9]/g, "x")
+            .slice(0, 22)}`,
     family: "fam_v1abcdefghijklmnopqrstuv",
     familyStartedAt: 1,
     role: "basic",
@@ -46,8 +52,13 @@ function world(options: { readonly down?: () => boolean } = {}) {
   return {
     asked,
     records,
-    verify: async (key: string) => {
-      const result: Verification = await verifier.verify(key, NOW_MS);
+    /** Without an address: by an operator, for others. */
+    verify: async (key: string, client?: string) => {
+      const result: Verification = await verifier.verify(
+        key,
+        NOW_MS,
+        client === undefined ? client : () => client,
+      );
       return result.ok ? "good" : result.reason;
     },
     verifier,
@@ -85,16 +96,83 @@ test("an unknown key is remembered as such for a while, or until it is told that
   expect(asked.length).toBe(4);
 });
 
+const many = (count: number, make: (at: number) => Promise<string>) =>
+  Promise.all(Array.from({ length: count }, (_, at) => make(at)));
+const counted = (answers: readonly string[], wanted: string) =>
+  answers.filter((answer) => answer === wanted).length;
+
 test("garbage does not reach the store without bound, and known keys are served meanwhile", async () => {
   const { verify, asked, add, pass } = world();
   add(KEY);
   await verify(KEY);
-  const answers = await Promise.all(Array.from({ length: 2000 }, (_, at) => verify(`garbage-number-${at}`)));
-  expect(answers.filter((answer) => answer === "credential_unavailable").length).toBe(2000 - 399);
-  expect(asked.length).toBe(400);
-  expect(await verify(KEY)).toBe("good");
+  const answers = await many(2000, (at) => verify(`garbage-number-${at}`, "192.0.2.1"));
+  expect(counted(answers, "credential_unavailable")).toBe(1600);
+  expect(asked.length).toBe(401);
+  expect(await verify(KEY, "192.0.2.1")).toBe("good");
   pass(1000);
-  expect(await verify("garbage-number-later")).toBe("credential_invalid");
+  expect(await verify("garbage-number-later", "192.0.2.1")).toBe("credential_invalid");
+});
+
+test.each([
+  ["one address", () => "192.0.2.1"],
+  ["the addresses of one /64", (at: number) => `2001:db8::${(at + 1).toString(16)}`],
+  ["each a /64 of its own", (at: number) => `2001:db8:0:${(at + 1).toString(16)}::1`],
+  ["a hundred networks", (at: number) => `198.51.100.${at % 100}`],
+  ["hundreds of /48s, five keys from each", (at: number) => `2001:db8:${(at % 400).toString(16)}::1`],
+])("made-up keys from %s keep no key of another address from being served", async (_what, address) => {
+  const { verify, asked, add, pass } = world();
+  const clients = Array.from({ length: 100 }, (_, at) => ({
+    key: `honest-key-${at}`,
+    from: `203.0.113.${at}`,
+  }));
+  for (const { key } of clients) add(key);
+  for (const { key, from } of clients) {
+    await many(60, (at) => verify(`made up ${from} ${at}`, address(at)));
+    expect(await verify(key, from)).toBe("good");
+    pass(10);
+  }
+  // What is for all, with what has come back in that second, and the honest ones.
+  expect(asked.length).toBeLessThanOrEqual(2 * (1000 + 1000) + clients.length);
+});
+
+test("an address with a client of a stale key is served on, while others guess", async () => {
+  const { verify, add, pass } = world();
+  const honest = "203.0.113.1";
+  for (let second = 0; second < 25; second++) {
+    await many(1200, (at) => verify(`made up ${second} ${at}`, `198.51.100.${at % 6}`));
+    await verify("a-stale-key", honest);
+    add(`honest-key-${second}`);
+    expect(await verify(`honest-key-${second}`, honest)).toBe("good");
+    pass(1000);
+  }
+});
+
+test("keys that are found cost nothing: any number of them is looked up from one address", async () => {
+  const { verify, add } = world();
+  for (let at = 0; at < 500; at++) {
+    add(`honest-key-${at}`);
+    expect(await verify(`honest-key-${at}`, "192.0.2.1")).toBe("good");
+  }
+});
+
+test("a store that does not answer is not asked by everybody at once, and no address pays for it", async () => {
+  let down = true;
+  const { verify, asked, add } = world({ down: () => down });
+  add(KEY);
+  const answers = await many(5000, (at) => verify(`garbage-number-${at}`, `10.0.${at >> 8}.${at & 255}`));
+  expect([new Set(answers), asked.length]).toEqual([new Set(["credential_unavailable"]), 2000]);
+  const { verify: later, pass, add: put } = world({ down: () => down });
+  put(KEY);
+  for (let at = 0; at < 200; at++) await later(`garbage-number-${at}`, "192.0.2.1");
+  down = false;
+  pass(100);
+  expect(await later(KEY, "192.0.2.1")).toBe("good");
+});
+
+test("whoever asks for others is not taken for one client", async () => {
+  const { verify } = world();
+  const answers = await many(500, (at) => verify(`garbage-number-${at}`));
+  expect(counted(answers, "credential_unavailable")).toBe(0);
 });
 
 test("a store that is down is told, not taken for a key that is none", async () => {
@@ -143,13 +221,19 @@ test("after something may have been missed, known keys are served as they were w
   expect(asked.length).toBe(4);
 });
 
-test("the cache has a bound: who was heard of longest ago is looked up again", async () => {
+test("the cache has a bound: who was heard of longest ago is looked up again, but not for made-up keys", async () => {
   const { verify, asked, add, pass } = world();
   add(KEY);
   await verify(KEY);
-  for (let at = 0; at < 1000; at++) {
+  for (let at = 0; at < 2000; at++) {
     await verify(`garbage-number-${at}`);
     pass(10);
+  }
+  await verify(KEY);
+  expect(asked.length).toBe(2001);
+  for (let at = 0; at < 2000; at++) {
+    add(`good-number-${at}`);
+    await verify(`good-number-${at}`);
   }
   const before = asked.length;
   await verify(KEY);

@@ -6,13 +6,21 @@ import type { Principal } from "../core/principal.ts";
 import { createRecent } from "../core/recent.ts";
 import type { LegacyForm } from "../core/registry.ts";
 import { couldBeLegacyKey } from "./key-form.ts";
+import type { LookUpOutcome } from "./look-up-budget.ts";
+import { createLookUpBudget } from "./look-up-budget.ts";
 
 /** A key that was not there may have been imported since. */
 const UNKNOWN_FOR_MS = 10_000;
-/** A look-up that the store does not answer is not tried again by everybody at once. */
-const MISSES = { capacity: 400, refillPerSecond: 200 };
+/** As many as a second's garbage of all clients can be kept for so long. */
+const MAX_UNKNOWN = 20_000;
+/** Known keys that are looked up once more, a second. */
+const REPEATED = { capacity: 400, refillPerSecond: 200 };
 
-const INVALID: Verification = { ok: false, reason: "credential_invalid" };
+const INVALID: Verification = {
+  ok: false,
+  reason: "credential_invalid",
+  refused: { cause: "opaque_unknown" },
+};
 const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" };
 
 export interface LegacyVerifierOptions {
@@ -35,98 +43,117 @@ export interface LegacyVerifier extends KeyVerifier {
   distrust(): void;
 }
 
-type Known =
-  /** As the store had it after so many of {@link LegacyVerifier.distrust}. */
-  { readonly principal: Principal; readonly trust: number } | { readonly unknownUntilMs: number };
+/** As the store had it after so many of {@link LegacyVerifier.distrust}. */
+interface Known {
+  readonly principal: Principal;
+  readonly trust: number;
+}
 
 /**
  * Verifies V1 keys by their hash. A warm key costs no store access; unknown ones are remembered too, each is looked up
- * once at a time, and look-ups have a budget, so that garbage cannot reach the store.
+ * once at a time, and look-ups have a budget by client, so that garbage reaches the store only so often, and stops nobody else.
  */
 export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVerifier {
-  const mayMiss = createBudget(MISSES, options.monotonicMs);
+  const budget = createLookUpBudget(options.monotonicMs);
   /** Of its own: keys that are known must not keep others from being looked up at all. */
-  const mayLookAgain = createBudget(MISSES, options.monotonicMs);
-  const cache = createCache(options.cacheSize);
+  const mayLookAgain = createBudget(REPEATED, options.monotonicMs);
+  const cache = createCache(options);
+  const isForgotten = (hash: string) => cache.get(hash) === undefined && !cache.isUnknown(hash);
   const underWay = new Map<string, Promise<Verification>>();
-  const lookUp = async (key: string, hashes: readonly string[], nowMs: number): Promise<Verification> => {
-    const [hash = ""] = hashes;
-    const [before, trust] = [cache.changes(), cache.trust()];
-    try {
-      const record = await options.find(hashes);
-      // What is looked up while something changes may be outdated, and is not kept.
-      const keep = (known: Known) => cache.changes() === before && cache.keep(hash, known);
-      if (record?.legacy === undefined) {
-        const known = cache.get(hash);
-        const lost = known !== undefined && "principal" in known;
-        keep(lost ? { ...known, trust } : { unknownUntilMs: options.monotonicMs() + UNKNOWN_FOR_MS });
-        return INVALID;
-      }
-      if (record.legacy.hash !== hash) options.outdated(record, options.form.kept(key));
-      const principal = principalOf(record);
-      keep({ principal, trust });
-      return standing(principal, nowMs);
-    } catch {
-      return UNAVAILABLE;
-    }
-  };
-  const begin = (key: string, hashes: readonly string[], nowMs: number) => {
-    const started = lookUp(key, hashes, nowMs).finally(() => underWay.delete(hashes[0] ?? ""));
+  const lookUp = createLookUp(options, cache);
+  const begin = (key: string, hashes: readonly string[], nowMs: number, ended: Ended) => {
+    const started = lookUp(key, hashes, nowMs, ended).finally(() => underWay.delete(hashes[0] ?? ""));
     underWay.set(hashes[0] ?? "", started);
     return started;
   };
   return {
-    verify(key, nowMs): Eventual<Verification> {
+    verify(key, nowMs, client): Eventual<Verification> {
       if (!couldBeLegacyKey(key)) return INVALID;
       const hashes = options.form.hashes(key);
       const [hash = ""] = hashes;
       const known = cache.get(hash);
-      if (known !== undefined && "principal" in known) {
-        if (known.trust !== cache.trust() && !underWay.has(hash) && mayLookAgain()) begin(key, hashes, nowMs);
+      if (known !== undefined) {
+        if (known.trust !== cache.trust() && !underWay.has(hash) && mayLookAgain())
+          begin(key, hashes, nowMs, NOT_CHARGED);
         return standing(known.principal, nowMs);
       }
-      if (known !== undefined && known.unknownUntilMs > options.monotonicMs()) return INVALID;
+      if (cache.isUnknown(hash)) return INVALID;
       const running = underWay.get(hash);
       if (running !== undefined) return running;
-      if (!mayMiss()) return UNAVAILABLE;
-      return begin(key, hashes, nowMs);
+      const charged = budget.take(client?.());
+      return charged === undefined ? UNAVAILABLE : begin(key, hashes, nowMs, charged);
     },
+    needsStore: (key) => couldBeLegacyKey(key) && isForgotten(options.form.hashes(key)[0] ?? ""),
     forget: cache.forget,
     distrust: cache.distrust,
   };
 }
 
-function createCache(size: number) {
+type Ended = (outcome: LookUpOutcome) => void;
+const NOT_CHARGED: Ended = () => undefined;
+
+function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof createCache>) {
+  return async (
+    key: string,
+    hashes: readonly string[],
+    nowMs: number,
+    ended: Ended,
+  ): Promise<Verification> => {
+    const [hash = ""] = hashes;
+    const [before, trust] = [cache.changes(), cache.trust()];
+    let outcome: LookUpOutcome = "unanswered";
+    try {
+      const record = await options.find(hashes);
+      outcome = record?.legacy === undefined ? "unknown" : "found";
+      // What is looked up while something changes may be outdated, and is not kept.
+      const isCurrent = cache.changes() === before;
+      if (record?.legacy === undefined) {
+        const lost = cache.get(hash);
+        if (isCurrent && lost === undefined) cache.keepUnknown(hash);
+        else if (isCurrent && lost !== undefined) cache.keep(hash, { ...lost, trust });
+        return INVALID;
+      }
+      if (record.legacy.hash !== hash) options.outdated(record, options.form.kept(key));
+      const principal = principalOf(record);
+      if (isCurrent) cache.keep(hash, { principal, trust });
+      return standing(principal, nowMs);
+    } catch {
+      return UNAVAILABLE;
+    } finally {
+      ended(outcome);
+    }
+  };
+}
+
+function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
   /** Not by their hash, for instances may hash with different secrets while those rotate. */
   const hashes = new Map<string, string>();
-  const dropped = (known: Known) => {
-    if ("principal" in known) hashes.delete(known.principal.keyId);
-  };
-  const cache = createRecent<string, Known>(size, dropped);
+  const known = createRecent<string, Known>(cacheSize, ({ principal }) => hashes.delete(principal.keyId));
+  /** Until when a key counts as unknown. Apart from those that are known, which garbage must not drive out. */
+  const unknown = createRecent<string, number>(MAX_UNKNOWN);
   let [changes, trust] = [0, 0];
-  const dropUnknown = () => {
-    for (const [hash, known] of cache.entries()) if ("unknownUntilMs" in known) cache.delete(hash);
-  };
   return {
-    get: (hash: string) => cache.get(hash),
+    get: (hash: string) => known.get(hash),
+    isUnknown: (hash: string) => (unknown.get(hash) ?? Number.NEGATIVE_INFINITY) > monotonicMs(),
     changes: () => changes,
     trust: () => trust,
-    keep(hash: string, known: Known) {
-      cache.set(hash, known);
-      if ("principal" in known) hashes.set(known.principal.keyId, hash);
+    keep(hash: string, found: Known) {
+      known.set(hash, found);
+      hashes.set(found.principal.keyId, hash);
     },
+    keepUnknown: (hash: string) => unknown.set(hash, monotonicMs() + UNKNOWN_FOR_MS),
     forget(keyIds: readonly string[]) {
       changes++;
       for (const keyId of keyIds) {
-        cache.delete(hashes.get(keyId) ?? "");
+        known.delete(hashes.get(keyId) ?? "");
         hashes.delete(keyId);
       }
-      if (keyIds.length === 0) dropUnknown();
+      if (keyIds.length === 0) unknown.clear();
     },
     distrust() {
       changes++;
       trust++;
-      dropUnknown();
+      unknown.clear();
     },
   };
 }

@@ -85,6 +85,11 @@ describe("what is wrong is told with its line", () => {
       [/^p\.yaml:4: routes\[1\]: this route and the one on line 2 have the same path/],
     ],
     [
+      "routes that cross for a host that only one of them names",
+      'routes:\n  - { path: /a/**, hosts: ["*.example.com"] }\n  - { path: /a/b, hosts: [x.example.com, "*.com"] }\n',
+      [/^p\.yaml:3: routes\[1\]: this route and the one on line 2 cross/],
+    ],
+    [
       "a bad duration",
       "roles:\n  x: { scopes: [], ttl: 7 days, refresh_window: 1h }\n",
       [/^p\.yaml:2: roles\.x\.ttl: "7 days" is not a duration/],

@@ -194,10 +194,11 @@ export function toPolicy(
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source),
     routes: table,
-    mode: document.defaults.mode,
+    mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,
     stripCredential: document.headers.strip_credential,
-    requireHttps: document.headers.require_https,
+    requireHttps: document.headers.require_https ?? false,
+    saysRequireHttps: document.headers.require_https !== undefined,
     forwardPrefix: document.headers.forward_prefix,
     guards: {
       failures: document.guards.failures,

@@ -39,7 +39,9 @@ test("an entry has defaults for all that issuers mostly agree on", () => {
       algorithms: ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
       roles: ["basic"],
       roleMap: new Map(),
-      claims: { id: "sub", role: "role" },
+      claims: { id: [["sub"]], role: [["role"]] },
+      maxTokenBytes: 16_384,
+      clockSkewSeconds: 60,
     },
   ]);
 });
@@ -63,6 +65,14 @@ describe("an entry is refused, with its line,", () => {
       '"admin" is none of this issuer\'s roles',
     ],
     ["with a mapping that it may not give", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
+    [
+      "with a token bound beyond what Envoy takes",
+      { max_token_bytes: "60000" },
+      "issuers[0].max_token_bytes",
+    ],
+    ["with a clock skew of an hour", { clock_skew: "1h" }, '"1h" is not a duration of at most 10m'],
+    ["with a pointer of a wrong form", { claims: "{ role: /a~b }" }, "is no JSON Pointer"],
+    ["with an empty path", { claims: "{ role: [] }" }, "issuers[0].claims.role"],
     ["that goes by our own name", { issuer: "blyan-api" }, "is JWT_ISSUER"],
     ["with an unknown field", { audiance: "x" }, 'unknown field, did you mean "audience"?'],
   ])("%s", (_what, change, problem) => {
@@ -75,6 +85,25 @@ describe("an entry is refused, with its line,", () => {
       "p:7: issuers[1].issuer: a second entry for this issuer",
     ]);
   });
+});
+
+test("a claim is a name, a path with dots, a list of names, or a JSON Pointer", () => {
+  const claims = "{ id: a.b, role: [x, y.z], scope: /x/y.z/~0~1, owner: https://x.y/z }";
+  const parsed = parsePolicy({ text: `${HEAD}  - { ${entry({ claims })} }\n`, fileName: "p" });
+  expect(parsed.ok && parsed.policy.issuers[0]?.claims).toEqual({
+    id: [["a.b"], ["a", "b"]],
+    role: [["x", "y.z"]],
+    scope: [["x", "y.z", "~/"]],
+    owner: [["https://x.y/z"], ["https://x", "y/z"]],
+  });
+});
+
+test("Ed25519 is another name of EdDSA with such a key (RFC 9864)", () => {
+  const parsed = parsePolicy({
+    text: `${HEAD}  - { ${entry({ algorithms: "[Ed25519]" })} }\n`,
+    fileName: "p",
+  });
+  expect(parsed.ok && parsed.policy.issuers[0]?.algorithms).toEqual(["EdDSA"]);
 });
 
 test("http is enough where nobody listens in between", () => {

@@ -1,9 +1,10 @@
 import { z } from "zod";
-import type { Issuer } from "../core/issuer.ts";
-import { ISSUER_ALGORITHMS } from "../core/issuer.ts";
+import type { ClaimPath, Issuer, IssuerAlgorithm } from "../core/issuer.ts";
+import { ISSUER_ALGORITHMS, ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/issuer.ts";
 import { OPERATOR_SCOPES } from "../core/operator.ts";
 import type { Role } from "../core/policy.ts";
 import type { Problem } from "./consistency.ts";
+import { parseDuration } from "./durations.ts";
 import { name } from "./names.ts";
 import { didYouMean } from "./suggestion.ts";
 
@@ -11,7 +12,46 @@ import { didYouMean } from "./suggestion.ts";
 const issuerName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be lower-case letters, digits and -, at most 32");
-const claim = z.string().min(1).max(200);
+
+const memberName = z.string().min(1).max(200);
+/**
+ * A claim's name, or a path of names with dots between, of which the name comes first: names with dots are URLs more often
+ * than paths. Where names within a path have dots: a list of names, or a JSON Pointer (RFC 6901).
+ */
+const claim = z
+  .union(
+    [memberName, z.array(memberName).min(1).max(8)],
+    "must be a claim, a path with dots, a list of names, or a JSON Pointer such as /a/b",
+  )
+  .transform((where, context): ClaimPath => {
+    if (typeof where !== "string") return [where];
+    if (where.startsWith("/")) {
+      if (/~(?![01])/.test(where)) context.addIssue("is no JSON Pointer: ~ is written ~0, and / ~1");
+      return [pointerNames(where)];
+    }
+    return where.includes(".") ? [[where], where.split(".")] : [[where]];
+  });
+
+function pointerNames(pointer: string): readonly string[] {
+  const names = pointer.slice(1).split("/");
+  return names.map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+const algorithm = z.string().transform((name, context): IssuerAlgorithm => {
+  const known = issuerAlgorithm(name);
+  if (known !== undefined) return known;
+  context.addIssue(`must be one of ${ISSUER_ALGORITHMS.join(", ")}`);
+  return z.NEVER;
+});
+
+const MAX_CLOCK_SKEW_SECONDS = 600;
+
+const clockSkew = z.string().transform((text, context) => {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds <= MAX_CLOCK_SKEW_SECONDS) return seconds;
+  context.addIssue(`"${text}" is not a duration of at most 10m, such as 60s`);
+  return z.NEVER;
+});
 
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
@@ -29,7 +69,7 @@ export const issuerSchema = z.strictObject({
   jwks_uri: jwksUri,
   audience: z.string().min(1).max(512),
   algorithms: z
-    .array(z.enum(ISSUER_ALGORITHMS))
+    .array(algorithm)
     .min(1)
     .default([...ISSUER_ALGORITHMS]),
   typ: z.string().min(1).max(64).optional(),
@@ -38,13 +78,15 @@ export const issuerSchema = z.strictObject({
   role_map: z.record(z.string(), name).default({}),
   claims: z
     .strictObject({
-      id: claim.default("sub"),
-      role: claim.default("role"),
+      id: claim.prefault("sub"),
+      role: claim.prefault("role"),
       scope: claim.optional(),
       owner: claim.optional(),
       name: claim.optional(),
     })
     .prefault({}),
+  max_token_bytes: z.int().min(1024).max(ISSUER_TOKEN_BYTES.max).default(ISSUER_TOKEN_BYTES.default),
+  clock_skew: clockSkew.prefault("60s"),
 });
 
 export function toIssuer({
@@ -53,6 +95,8 @@ export function toIssuer({
   role_map,
   typ,
   claims,
+  max_token_bytes,
+  clock_skew,
   ...entry
 }: z.output<typeof issuerSchema>): Issuer {
   const { scope, owner, name, ...where } = claims;
@@ -62,6 +106,8 @@ export function toIssuer({
     ...(typ !== undefined && { typ }),
     ...(default_role !== undefined && { defaultRole: default_role }),
     roleMap: new Map(Object.entries(role_map)),
+    maxTokenBytes: max_token_bytes,
+    clockSkewSeconds: clock_skew,
     claims: {
       ...where,
       ...(scope !== undefined && { scope }),

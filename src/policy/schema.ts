@@ -3,25 +3,9 @@ import type { CredentialSource } from "../core/credential.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
 import { PHASES } from "../core/migration.ts";
 import type { BucketLimit } from "../core/token-bucket.ts";
+import { parseDuration, parseRate } from "./durations.ts";
 import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
-
-const SECONDS_IN = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
-type Unit = keyof typeof SECONDS_IN;
-
-/** Reads `90s`, `5m`, `12h` or `7d` as seconds. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^(\d{1,9})([smhd])$/.exec(text);
-  if (match?.[1] === undefined || match[2] === undefined) return undefined;
-  return Number(match[1]) * SECONDS_IN[match[2] as Unit]; // The pattern admits only the units.
-}
-
-/** Reads `10/s`, `600/m`, `5/h` or `1/d` as tokens a second. */
-export function parseRate(text: string): number | undefined {
-  const match = /^(\d{1,9}(?:\.\d{1,6})?)\/([smhd])$/.exec(text);
-  if (match?.[1] === undefined || match[2] === undefined) return undefined;
-  return Number(match[1]) / SECONDS_IN[match[2] as Unit]; // The pattern admits only the units.
-}
 
 const duration = z.string().transform((text, context) => {
   const seconds = parseDuration(text);
@@ -117,7 +101,7 @@ const headers = z.strictObject({
     .regex(/^x-[a-z0-9-]{1,40}-$/, "must begin with x- and end with -, in lower case")
     .default("x-latchkey-"),
   strip_credential: z.boolean().default(true),
-  require_https: z.boolean().default(false),
+  require_https: z.boolean().optional(),
   legacy_ratelimit: z.boolean().default(false),
 });
 

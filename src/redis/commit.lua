@@ -1,18 +1,19 @@
 -- The registry's one write: checks what a change requires, then writes all of it.
--- KEYS[1..13] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
+-- KEYS[1..15] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
 --             the uses of its role, the name of its alias and the uses of unmigrated keys of its role (any names where there are none);
 --             the name of the call to remember; names of hashes to forget
--- ARGV[1]     the change as JSON: now, living {family, cutOffs, issuedAt}, selfServiceBelow,
---             put [{id, version, text, expiresAt, forgetAt, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
---             endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
--- Returns     {"committed"}, {"conflict"}, {"ended", before} or {"full"}; all but the first have written nothing
+-- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
+--             put [{id, version, text, issuedAt, expiresAt, forgetAt, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
+--             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
+-- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local FIRST_RECORD, NAMES = 14, 6
+local NEWEST, COUNTS = KEYS[14], KEYS[15]
+local FIRST_RECORD, NAMES = 16, 6
 
 -- A script is not undone: what would fail half-way is looked at first.
-for kind, list in pairs({ stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
+for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
@@ -28,6 +29,13 @@ local function owner_index(i) return name_of(i, 1) end
 local function hash_name(i) return name_of(i, 2) end
 local call_name = KEYS[FIRST_RECORD + NAMES * #change.put]
 
+-- One clock dates everything: what was decided by another one, or long ago, is decided again.
+local time = redis.call('TIME')
+local seconds = tonumber(time[1])
+if math.abs(change.now - seconds) > change.within then
+  return { 'clock', whole(seconds * 1000 + math.floor(tonumber(time[2]) / 1000)) }
+end
+
 local living = change.living
 if living then
   if redis.call('ZSCORE', FAMILIES, living.family) then return { 'ended' } end
@@ -39,9 +47,17 @@ if living then
   if before > living.issuedAt then return { 'ended', whole(before) } end
 end
 if change.selfServiceBelow then
-  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), '+inf') >= change.selfServiceBelow then
+  if redis.call('ZCOUNT', SELF_SERVICE, '(' .. whole(change.now), change.selfServiceUntil) >= change.selfServiceBelow then
     return { 'full' }
   end
+end
+if change.beyondIssued then
+  local stored = redis.call('HGET', CUT_OFFS, change.cutOff.field)
+  local before = stored and tonumber(string.match(stored, '^%d+')) or 0
+  -- Where the newest date is lost, keys may have been dated a little ahead of now.
+  local unknown = redis.call('EXISTS', EPOCH) == 1 and seconds + 5 or 0
+  local least = math.max(seconds, tonumber(redis.call('GET', NEWEST) or unknown), before) + 1
+  if change.cutOff.before < least then return { 'early', whole(least) } end
 end
 for i, put in ipairs(change.put) do
   local stored = redis.call('GET', record_name(i))
@@ -55,8 +71,18 @@ if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migratio
 
 -- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
 if redis.call('EXISTS', EPOCH) == 0 then
-  local time = redis.call('TIME')
+  if redis.call('EXISTS', COUNTS) == 0 then redis.call('HSET', COUNTS, 'standings', 0, 'families', 0, 'cut_offs', 0) end
+  redis.call('SET', NEWEST, 0, 'NX')
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
+end
+-- How many there should be: what is there is compared with it. Where the count itself is lost, it is not begun anew here.
+local function count(field, added)
+  local counted = added > 0 and redis.call('HGET', COUNTS, field)
+  if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
+end
+local function end_key(id, expires_at, entry)
+  redis.call('ZADD', ENDED, whole(expires_at), id)
+  count('standings', redis.call('HSET', STANDINGS, id, entry))
 end
 local function tell(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
@@ -73,21 +99,24 @@ for i, put in ipairs(change.put) do
     else redis.call('ZADD', name_of(i, 5), 'NX', 0, put.id) end
   end
   if put.version == 1 then
+    local newest = tonumber(redis.call('GET', NEWEST) or 'none')
+    if newest and put.issuedAt > newest then redis.call('SET', NEWEST, whole(put.issuedAt)) end
     local sequence = redis.call('INCR', SEQUENCE)
     redis.call('ZADD', BY_AGE, sequence, put.id)
     redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
     if put.owned then redis.call('ZADD', owner_index(i), sequence, put.id) end
     if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
+  elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   -- That nothing ends a key is news only where something did; there it stays, so that no older word counts again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
-    redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
-    redis.call('HSET', STANDINGS, put.id, put.entry)
+    end_key(put.id, put.expiresAt, put.entry)
     tell(put.entry)
   end
 end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
 if change.endEntry then tell(change.endEntry) end
+if change.endKey then end_key(change.endKey.id, change.endKey.expiresAt, change.endKey.entry) end
 if change.migration then
   redis.call('SET', MIGRATION, change.migration.to)
   tell(change.migration.to)
@@ -95,13 +124,14 @@ end
 for _, entry in ipairs(change.tell) do tell(entry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
 if change.endFamily then
-  redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family)
+  count('families', redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family))
 end
 if change.cutOff then
   local cut = redis.call('HGET', CUT_OFFS, change.cutOff.field)
   local before = cut and tonumber(string.match(cut, '^%d+')) or 0
   if change.cutOff.before > before then
-    redis.call('HSET', CUT_OFFS, change.cutOff.field, whole(change.cutOff.before) .. ' ' .. whole(change.cutOff['until']))
+    local text = whole(change.cutOff.before) .. ' ' .. whole(change.cutOff['until'])
+    count('cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
   end
 end
 for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end

@@ -24,6 +24,8 @@ export interface FeedPositions {
    * before the snapshot: the other order would lose what falls between.
    */
   find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
+  /** The store may lack what is known here: the next settling looks at all of it. */
+  owe(): void;
   /** The server's name in the history of replication. Rejects where its answers do not count: what was read from it does not either. */
   replicationId(): Promise<string>;
   /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
@@ -31,7 +33,7 @@ export interface FeedPositions {
 }
 
 export function createFeedPositions(options: FeedOptions): FeedPositions {
-  const { reading: client, view, nowMs } = options;
+  const { reading: client, view } = options;
   const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
   let owing = false;
@@ -48,31 +50,30 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
     };
   };
   const takeSnapshot = async () => {
-    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) view.apply(portion);
+    for await (const portion of snapshot(client)) view.apply(portion);
   };
   /** What a fresh view of the store alone would not know. */
   const lacking = async () => {
     const stored = createRevocationView();
-    for await (const portion of snapshot(client, Math.floor(nowMs() / 1000))) {
+    for await (const portion of snapshot(client)) {
       stored.apply(portion);
       view.apply(portion);
     }
-    view.sweep(nowMs());
     return [...view.entries()].filter((entry) => !stored.covers(entry));
   };
 
   return {
     replicationId,
+    owe() {
+      owing = true;
+    },
     async find(known, why) {
       const head = await headNow();
       if (known !== undefined && why === undefined && follows(head, known)) return known;
-      if (known !== undefined && !follows(head, known)) {
-        options.lost();
-        view.forgetEnabled();
-      }
+      if (known !== undefined && !follows(head, known)) options.lost();
       await takeSnapshot();
       await options.missed();
-      owing = known !== undefined;
+      owing ||= known !== undefined;
       return head;
     },
     async settle() {

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/key-record.ts";
 import { encodeRecord } from "../core/key-record-text.ts";
 import type { MigrationState, MigrationStep } from "../core/migration.ts";
 import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
-import { standingOf } from "../core/revocation-view.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/ports.ts";
+import { ownerOf } from "../core/principal.ts";
+import type { CutOff } from "../core/revocation-view.ts";
+import { endsKey, standingOf } from "../core/revocation-view.ts";
+import { commitBelowCap } from "../core/self-service-cap.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
@@ -24,6 +29,8 @@ const INDEXES = [
   names.feedSequence,
   names.epoch,
   names.migration,
+  names.newest,
+  names.counts,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -33,9 +40,13 @@ export const FEED_LENGTH = 10_000;
 export const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The registry's one write: checks what the change requires and writes all of it, in one script. */
-export function createCommit(client: RedisClient, options: CommitOptions): KeyStore["commit"] {
+export function createCommit(
+  client: RedisClient,
+  options: CommitOptions,
+  release: (limit: number) => Promise<number>,
+): KeyStore["commit"] {
   const run = client.script(SOURCE, "commit");
-  return async (change) => {
+  const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
     const records = change.put.flatMap(namesOf);
     const call = change.remember === undefined ? names.nothing : names.call(change.remember.id);
     const forgotten = (change.forgetHashes ?? []).map(names.legacyHash);
@@ -48,6 +59,17 @@ export function createCommit(client: RedisClient, options: CommitOptions): KeySt
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
     const durable = (await isReplicated(client, options)) && client.connections() === connection;
     return durable ? outcome : { ...outcome, durable: false };
+  };
+  return (change) => commitBelowCap(() => attempt(change), release);
+}
+
+/** Waits for replicas alone: nothing is written. */
+export function createConfirm(client: RedisClient, options: CommitOptions): KeyStore["confirm"] {
+  return async () => {
+    if (options.waitReplicas === 0) return true;
+    // WAIT waits for what was written, by whomever, before the last command of its own connection.
+    await client.command("GET", names.epoch);
+    return isReplicated(client, options);
   };
 }
 
@@ -73,6 +95,29 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
   }
 }
 
+/** Reads an end as commit.lua writes it. */
+export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
+  return async (of) => {
+    if (of.kind === "family") {
+      const until = await client.command("ZSCORE", names.endedFamilies, of.family);
+      return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
+    }
+    // The date after the cut-off: a key that is dated in between is not overlooked.
+    const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
+    const newest = await client.command("GET", names.newest);
+    const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
+    if (before === undefined) return undefined;
+    return {
+      end: { ...of, before: Number(before), until: Number(until) },
+      isBeyondIssued: newest !== null && Number(newest) < Number(before),
+    };
+  };
+}
+
+function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {
+  return `${scope}:${subject}`;
+}
+
 /** The names that the script takes for one record. */
 export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly string[] {
   return [
@@ -91,8 +136,13 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
     tell: tell.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
     now: nowSeconds,
+    within: DECIDED_WITHIN_SECONDS,
     ...(requires?.living && { living: livingToWire(requires.living) }),
-    ...(requires?.selfServiceBelow !== undefined && { selfServiceBelow: requires.selfServiceBelow }),
+    ...(requires?.selfServiceBelow !== undefined && {
+      selfServiceBelow: requires.selfServiceBelow,
+      selfServiceUntil: requires.legacyEnded ? `(${NEVER}` : "+inf",
+    }),
+    ...(requires?.beyondIssued && { beyondIssued: true }),
     put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
     ...(remember && {
       call: {
@@ -101,9 +151,12 @@ function toWire(change: KeyChange, forgetAfterSeconds: number) {
       },
     }),
     ...(end && { endEntry: encodeFeedEntry(end) }),
+    ...(end?.kind === "key" && {
+      endKey: { id: end.keyId, expiresAt: end.expiresAt, entry: encodeFeedEntry(end) },
+    }),
     ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
     ...(end?.kind === "cutoff" && {
-      cutOff: { field: `${end.scope}:${end.subject}`, before: end.before, until: end.until },
+      cutOff: { field: cutOffField(end), before: end.before, until: end.until },
     }),
     audit: audit.map((event) => JSON.stringify(event)),
   };
@@ -114,14 +167,9 @@ function stepToWire({ from, to }: MigrationStep) {
   return { ...(from && { from: textOf(from) }), to: textOf(to) };
 }
 
-function livingToWire({
-  family,
-  role,
-  owner,
-  issuedAt,
-}: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
-  const cutOffs = ["all:", `role:${role}`, ...(owner === undefined ? [] : [`owner:${owner}`])];
-  return { family, issuedAt, cutOffs };
+function livingToWire(living: NonNullable<NonNullable<KeyChange["requires"]>["living"]>) {
+  const { family, role, issuedAt } = living;
+  return { family, issuedAt, cutOffs: ["all:", `role:${role}`, `owner:${ownerOf(living)}`] };
 }
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
@@ -130,20 +178,23 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     id: record.keyId,
     version: record.version,
     text: encodeRecord(record),
+    issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
-    selfService: record.selfService,
+    selfService: countsAsSelfService(record),
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,
     migrated: record.legacy?.migratedAt !== undefined,
     entry: encodeFeedEntry(standing),
-    ended: standing.revoked || standing.disabled || standing.notAfter !== undefined,
+    ended: endsKey(standing),
   };
 }
 
 function toOutcome(reply: unknown): CommitOutcome {
-  const [kind, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
   if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
-  if (kind === "ended") return before === undefined ? { kind } : { kind, before: Number(before) };
+  if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
+  if (kind === "early") return { kind, before: Number(number) };
+  if (kind === "clock") return { kind, nowMs: Number(number) };
   throw new Error("commit.lua answered something else");
 }

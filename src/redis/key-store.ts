@@ -1,18 +1,20 @@
 import { readFileSync } from "node:fs";
 import { decodeFeedEntry } from "../core/feed-entry.ts";
 import type { KeyRecord } from "../core/key-record.ts";
-import { isLegacyId } from "../core/key-record.ts";
+import { isLegacyId, roleOfKeyId } from "../core/key-record.ts";
 import { decodeRecord } from "../core/key-record-text.ts";
 import type { KeyStore } from "../core/ports.ts";
 import type { Revocation } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
-import { createCommit } from "./key-commit.ts";
+import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
+import { createRelease } from "./self-service.ts";
 
 const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
+const USE_SOURCE = readFileSync(new URL("./use.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
   names.byAge,
   names.byEnd,
@@ -22,6 +24,8 @@ const SWEPT_INDEXES = [
   names.selfService,
   names.lastUsed,
   names.standings,
+  names.counts,
+  names.forgotten,
 ];
 const SCAN_COUNT = 500;
 
@@ -31,24 +35,26 @@ export type KeyStoreOptions = CommitOptions;
 /** The registry in Redis. Its names and their forms are in `names.ts`. */
 export function createKeyStore(client: RedisClient, options: KeyStoreOptions): KeyStore {
   const runSweep = client.script(SWEEP_SOURCE, "sweep");
+  const release = createRelease(client);
   return {
-    commit: createCommit(client, options),
+    commit: createCommit(client, options, release),
+    confirm: createConfirm(client, options),
+    findEnd: createFindEnd(client),
     ...createReads(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
-    revocations: (nowSeconds) => snapshot(client, nowSeconds),
+    revocations: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
         [names.byEnd, names.selfService].map((index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
     },
-    async sweep(nowSeconds, limit) {
-      const endedBefore = nowSeconds - options.recordRetentionSeconds;
-      return Number(
+    async sweep(beforeSeconds, limit) {
+      const swept = Number(
         await runSweep(SWEPT_INDEXES, [
-          nowSeconds,
-          endedBefore,
+          beforeSeconds,
+          options.recordRetentionSeconds,
           limit,
           names.key(""),
           names.byOwner(""),
@@ -57,6 +63,8 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
           names.legacyUnmigrated(""),
         ]),
       );
+      await release(limit);
+      return swept;
     },
   };
 }
@@ -111,18 +119,11 @@ async function loadAll(client: RedisClient, keyIds: readonly string[]): Promise<
 }
 
 function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> {
+  const note = client.script(USE_SOURCE, "use");
   return {
     async noteUse(used) {
-      const scored = [...used].flatMap(([keyId, usedAt]) => [usedAt, keyId]);
-      if (scored.length > 0) await client.command("ZADD", names.lastUsed, "GT", ...scored);
-      const legacy = [...used].filter(([keyId]) => isLegacyId(keyId));
-      await client.commands(
-        legacy.flatMap(([keyId, usedAt]) =>
-          [names.legacyUse, names.legacyUnmigrated].map(
-            (uses) => ["ZADD", uses(roleOf(keyId)), "XX", "GT", usedAt, keyId] as const,
-          ),
-        ),
-      );
+      if (used.size > 0)
+        await note([names.lastUsed, ...[...used.keys()].flatMap(namesOfUse)], [...used].flat());
     },
     async lastUsed(keyIds) {
       if (keyIds.length === 0) return new Map();
@@ -135,16 +136,16 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   };
 }
 
-/** `<role>_<unix seconds>_<random>`: the role may hold a `_` itself. */
-function roleOf(keyId: string): string {
-  return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
+function namesOfUse(keyId: string): readonly string[] {
+  const legacy = isLegacyId(keyId)
+    ? [names.legacyUse, names.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
+    : [names.nothing, names.nothing];
+  return [names.key(keyId), ...legacy];
 }
 
 /** Everything that ends keys, as it stands. */
-export async function* snapshot(
-  client: RedisClient,
-  nowSeconds: number,
-): AsyncIterable<readonly Revocation[]> {
+export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
+  yield [{ kind: "forgotten", before: Number(await client.command("GET", names.forgotten)) }];
   for await (const families of scan(client, "ZSCAN", names.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
@@ -152,7 +153,7 @@ export async function* snapshot(
   for await (const standings of scan(client, "HSCAN", names.standings)) {
     yield standings.flatMap(([, text]) => {
       const entry = decodeFeedEntry(text);
-      return entry?.kind === "key" && entry.expiresAt > nowSeconds ? [entry] : [];
+      return entry?.kind === "key" ? [entry] : [];
     });
   }
 }

@@ -12,7 +12,7 @@ export const names = {
   byEnd: "latchkey:keys:by_end",
   /** Sorted set, key id → `exp`: keys that a revocation view must know. */
   ended: "latchkey:keys:ended",
-  /** Sorted set, key id → `exp`: keys registered without an operator. */
+  /** Sorted set, key id → `exp`: keys registered without an operator, less those that have ended (`countsAsSelfService`). */
   selfService: "latchkey:keys:self_service",
   /** Sorted set, key id → NumericDate. */
   lastUsed: "latchkey:keys:last_used",
@@ -25,6 +25,12 @@ export const names = {
   cutOffs: "latchkey:cut_offs",
   /** Hash, key id → feed entry: what ends or limits it. Its members are those of `ended`. */
   standings: "latchkey:keys:standings",
+  /** The newest date (NumericDate) that a key was given: a cut-off of now lies beyond it. */
+  newest: "latchkey:keys:newest",
+  /** Hash of how many standings, ended families and cut-offs there should be, and when some were missed last. */
+  counts: "latchkey:counts",
+  /** NumericDate: what ran out before may have been forgotten. */
+  forgotten: "latchkey:forgotten",
   /** Stream of what instances tell each other; its entries are numbered without gaps by `feedSequence`. */
   feed: "latchkey:feed",
   feedSequence: "latchkey:feed:sequence",

@@ -17,7 +17,6 @@ export interface FeedOptions {
   /** Milliseconds after which an idle stream answers, so that silence is never taken for an idle stream. */
   readonly blockMs: number;
   readonly monotonicMs: () => number;
-  readonly nowMs: () => number;
   /** Hears of entries that end no key. */
   readonly heard: (entry: OtherEntry) => void;
   /** Something may not have been heard: whoever keeps what entries tell reads it anew. A rejection is tried again. */
@@ -34,6 +33,8 @@ type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
 export interface RevocationFeed {
   /** Reads once, for up to `blockMs` while there is nothing; rejects when Redis does not answer. The first read loads a snapshot, and waits for nothing. */
   read(): Promise<void>;
+  /** The store may have lost a part of what is known here: the next read looks at all of it, and writes back what it lacks. */
+  suspectLoss(): void;
   /** Milliseconds since the last answered read was sent; infinite before the first. */
   stalenessMs(): number;
 }
@@ -75,6 +76,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   };
 
   return {
+    suspectLoss: positions.owe,
     stalenessMs: () => monotonicMs() - heardMs,
     async read() {
       const sentMs = monotonicMs();

@@ -11,5 +11,9 @@ export function createRedisKeeper(client: RedisClient) {
       if (typeof value !== "string") throw new Error(`${place} is no text`);
       return { value, place: `Redis ${place}` };
     },
+    async find(name: string): Promise<string | undefined> {
+      const value = await client.command("GET", names.secret(name));
+      return typeof value === "string" ? value : undefined;
+    },
   };
 }

@@ -1,9 +1,18 @@
 -- Forgets keys whose retention is over, with all their traces, and what has run out beside them.
--- KEYS     names of the indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings
--- ARGV     now, end before which keys are forgotten, how many at most, prefixes: of records, owner indexes, hashes, uses by role, the same of unmigrated keys
+-- KEYS     names of the indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten
+-- ARGV     time before which all may be forgotten, retention of records, how many at most, prefixes: of records, owner indexes, hashes, uses by role, the same of unmigrated keys
 -- Returns  how many keys
-local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS = unpack(KEYS)
-local now, ended_before, limit = ARGV[1], ARGV[2], ARGV[3]
+local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN = unpack(KEYS)
+local limit = ARGV[3]
+local function whole(number) return string.format('%.0f', number) end
+-- An instance whose clock is ahead forgets nothing for the others.
+local before = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]))
+local now, ended_before = whole(before), whole(before - tonumber(ARGV[2]))
+if before > tonumber(redis.call('GET', FORGOTTEN) or 0) then redis.call('SET', FORGOTTEN, now) end
+local function uncount(field, gone)
+  local counted = gone > 0 and redis.call('HGET', COUNTS, field)
+  if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) - gone)) end
+end
 
 local ids = redis.call('ZRANGEBYSCORE', BY_END, '-inf', '(' .. ended_before, 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
@@ -16,18 +25,24 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', ARGV[8] .. record.r, id)
   end
   redis.call('DEL', ARGV[4] .. id)
-  redis.call('HDEL', STANDINGS, id)
+  uncount('standings', redis.call('HDEL', STANDINGS, id))
   for _, index in ipairs({ BY_AGE, BY_END, ENDED, SELF_SERVICE, LAST_USED }) do redis.call('ZREM', index, id) end
 end
 -- A key that has expired by itself needs no end any more.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', ENDED, '-inf', now, 'LIMIT', 0, limit)) do
-  redis.call('HDEL', STANDINGS, id)
+  uncount('standings', redis.call('HDEL', STANDINGS, id))
   redis.call('ZREM', ENDED, id)
 end
 redis.call('ZREMRANGEBYSCORE', SELF_SERVICE, '-inf', now)
-redis.call('ZREMRANGEBYSCORE', FAMILIES, '-inf', now)
+uncount('families', redis.call('ZREMRANGEBYSCORE', FAMILIES, '-inf', now))
 local cuts = redis.call('HGETALL', CUT_OFFS)
 for i = 1, #cuts, 2 do
-  if tonumber(string.match(cuts[i + 1], ' (%d+)$')) <= tonumber(now) then redis.call('HDEL', CUT_OFFS, cuts[i]) end
+  if tonumber(string.match(cuts[i + 1], ' (%d+)$')) <= before then uncount('cut_offs', redis.call('HDEL', CUT_OFFS, cuts[i])) end
+end
+-- Last uses of keys whose records were lost: nothing else would ever name them. A few at a time, as the clock has it.
+local uses = redis.call('ZCARD', LAST_USED)
+local from = uses > 0 and tonumber(redis.call('TIME')[2]) % uses or 0
+for _, id in ipairs(redis.call('ZRANGE', LAST_USED, from, from + 99)) do
+  if redis.call('EXISTS', ARGV[4] .. id) == 0 then redis.call('ZREM', LAST_USED, id) end
 end
 return #ids

@@ -1,12 +1,18 @@
 -- Gives a store that has lost writes back what an instance knows and it does not. Words about one key are joined as in
--- core/revocation-view; its record is mended too, under a new version, so that whoever read it before has to read it again.
--- KEYS     standings, ended, families, cut-offs, feed, sequence; then, for each entry, its record's name (any, where it is no key)
+-- core/revocation-view: the newer one counts. Its record is mended too, under a new version, so that whoever read it before
+-- has to read it again, and so that what is said of the key from now on is newer still.
+-- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date; then, for each entry, its record's name (any, where it is no key)
 -- ARGV     feed length; then, for each entry, its text for the feed, which is JSON:
 --          ["k", key id, version, expires, flags, superseded from], ["f", family, until] or ["c", scope, subject, before, until]
 -- Returns  how many entries the store did not know
-local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE = unpack(KEYS, 1, 6)
+local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST = unpack(KEYS, 1, 8)
 local REVOKED, DISABLED = 1, 2
+local seconds = tonumber(redis.call('TIME')[1])
 local function whole(number) return string.format('%.0f', number) end
+local function count(field, added)
+  local counted = added > 0 and redis.call('HGET', COUNTS, field)
+  if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
+end
 local function tell(text)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(redis.call('INCR', SEQUENCE)), 'e', text)
 end
@@ -20,7 +26,8 @@ local function write_key(entry, record_name)
   local stored = redis.call('GET', record_name)
   local record = stored and cjson.decode(stored)
   local store_version, store_disabled = known[3], disabled(known[5])
-  if record and record.v >= store_version then store_version, store_disabled = record.v, record.d == 1 end
+  local record_version = record and (record.h or record.v) or 0
+  if record and record_version >= store_version then store_version, store_disabled = record_version, record.d == 1 end
 
   local is_revoked = revoked(flags) or revoked(known[5]) or (record and record.x ~= nil)
   local is_disabled = store_disabled
@@ -31,10 +38,12 @@ local function write_key(entry, record_name)
   local end_of_overlap = ends[1] > 0 and ends[1] or ends[2]
   local new_version = math.max(version, store_version)
 
-  if record and ((is_revoked and record.x == nil) or is_disabled ~= (record.d == 1)) then
-    new_version = new_version + 1
-    record.v = new_version
-    if is_revoked and record.x == nil then record.x = tonumber(redis.call('TIME')[1]) end
+  local differs = record and ((is_revoked and record.x == nil) or is_disabled ~= (record.d == 1))
+  if differs then new_version = new_version + 1 end
+  if record and (differs or record_version < new_version) then
+    record.v = record.v + 1
+    record.h = new_version
+    if is_revoked and record.x == nil then record.x = seconds end
     record.d = is_disabled and 1 or nil
     redis.call('SET', record_name, cjson.encode(record), 'KEEPTTL')
   end
@@ -42,21 +51,24 @@ local function write_key(entry, record_name)
   if text and known[3] == new_version and known[5] == joined and known[6] == end_of_overlap then return 0 end
   local parts = { whole(new_version), whole(expires), whole(joined), whole(end_of_overlap) }
   local new_text = '["k",' .. cjson.encode(id) .. ',' .. table.concat(parts, ',') .. ']'
-  redis.call('HSET', STANDINGS, id, new_text)
+  count('standings', redis.call('HSET', STANDINGS, id, new_text))
   redis.call('ZADD', ENDED, whole(expires), id)
   tell(new_text)
   return 1
 end
 
+-- The store may have lost keys that were dated a little ahead: a cut-off of now ends those too.
+if tonumber(redis.call('GET', NEWEST) or 0) < seconds + 5 then redis.call('SET', NEWEST, whole(seconds + 5)) end
+
 local written = 0
 for i = 2, #ARGV do
   local entry = cjson.decode(ARGV[i])
   if entry[1] == 'k' then
-    written = written + write_key(entry, KEYS[6 + i - 1])
+    written = written + write_key(entry, KEYS[8 + i - 1])
   elseif entry[1] == 'f' then
     local known = redis.call('ZSCORE', FAMILIES, entry[2])
     if not known or tonumber(known) < entry[3] then
-      redis.call('ZADD', FAMILIES, whole(entry[3]), entry[2])
+      count('families', redis.call('ZADD', FAMILIES, whole(entry[3]), entry[2]))
       tell(ARGV[i])
       written = written + 1
     end
@@ -64,7 +76,7 @@ for i = 2, #ARGV do
     local field = entry[2] .. ':' .. entry[3]
     local known = redis.call('HGET', CUT_OFFS, field)
     if (known and tonumber(string.match(known, '^%d+')) or 0) < entry[4] then
-      redis.call('HSET', CUT_OFFS, field, whole(entry[4]) .. ' ' .. whole(entry[5]))
+      count('cut_offs', redis.call('HSET', CUT_OFFS, field, whole(entry[4]) .. ' ' .. whole(entry[5])))
       tell(ARGV[i])
       written = written + 1
     end

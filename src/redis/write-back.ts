@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/feed-entry.ts";
-import type { Revocation } from "../core/revocation-view.ts";
+import type { Ending } from "../core/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./key-commit.ts";
 import { names } from "./names.ts";
@@ -13,18 +13,23 @@ const INDEXES = [
   names.cutOffs,
   names.feed,
   names.feedSequence,
+  names.counts,
+  names.newest,
 ];
 /** So few that no other command waits for long. */
 const PORTION = 100;
 
 /** Gives the store what this instance knows and it does not; all instances hear of it. Rejects when it is not taken. */
-export function createWriteBack(client: RedisClient): (entries: readonly Revocation[]) => Promise<void> {
+export function createWriteBack(client: RedisClient): (entries: readonly Ending[]) => Promise<void> {
   const run = client.script(SOURCE, "write-back");
   return async (entries) => {
-    for (let begin = 0; begin < entries.length; begin += PORTION) {
+    // Once at least: the script also sees to it that a cut-off ends keys that the store has lost.
+    let begin = 0;
+    do {
       const portion = entries.slice(begin, begin + PORTION);
       const records = portion.map((entry) => (entry.kind === "key" ? names.key(entry.keyId) : names.nothing));
       await run([...INDEXES, ...records], [FEED_LENGTH, ...portion.map(encodeFeedEntry)]);
-    }
+      begin += PORTION;
+    } while (begin < entries.length);
   };
 }

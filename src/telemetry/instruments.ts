@@ -83,7 +83,13 @@ function ofTheInstance({ counter, gauge }: Makers) {
     keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
       "result",
     ]),
+    clockJumps: counter("clock_jumps_total", "Jumps of the wall clock, or of the store's.", ["clock"]),
     signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
+    signingKeyAge: gauge("signing_key_age_seconds", "Time since a signing key was added.", ["kid", "use"]),
+    tokenRefusals: counter("token_refusals_total", "Credentials refused at Checks, by cause.", [
+      "issuer",
+      "cause",
+    ]),
     issuerFetches: counter("issuer_fetches_total", "Key sets asked of other issuers.", ["issuer", "result"]),
     certificateEnd: gauge("certificate_end_timestamp_seconds", "When a door's certificate ends.", ["door"]),
     policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),

@@ -51,6 +51,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const duration = instruments.decisionDuration.labels({});
   const cache = { hit: 0, miss: 0 };
   let roles: Policy["roles"] = new Map();
+  const instance = createInstanceMeter(instruments);
   instruments.buildInfo.set({ version: options.version }, 1);
   return {
     decided(decision, { elapsedNs, mode }) {
@@ -63,7 +64,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     verifyCache: (result) => void cache[result]++,
     keys: createKeyCounters(instruments, () => roles),
     store: createStoreMeter(instruments),
-    ...createInstanceMeter(instruments),
+    ...instance,
     policyInForce(policy) {
       roles = policy.roles;
       decisions.policyInForce(policy);
@@ -76,6 +77,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const soon = ending.byRole(nowMs());
       instruments.keysEnding.reset();
       for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
+      instance.atTime(nowMs());
       instruments.staleness.set(options.stalenessMs() / 1000);
       instruments.clockAhead.set(options.clockAheadMs() / 1000);
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);

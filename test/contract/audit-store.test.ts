@@ -15,7 +15,6 @@ import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
-const NOW = Math.floor(Date.now() / 1000);
 let redis: TestedRedis;
 let client: RedisClient;
 let made = 0;
@@ -51,7 +50,7 @@ function embedded(): Parts {
   removeAtEnd(folder);
   const database = openDatabase(folder);
   return {
-    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: 1 }),
+    keys: createEmbeddedKeyStore(database, { recordRetentionSeconds: 1, nowMs: Date.now }),
     audit: createEmbeddedAuditStore(database),
   };
 }
@@ -60,7 +59,8 @@ async function happen({ keys }: Parts, count = 1): Promise<string[]> {
   const events = Array.from({ length: count }, (): AuditEvent => {
     return { eventId: `e${made++}`, atMs: 1000, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
-  for (const event of events) await keys.commit({ nowSeconds: NOW, put: [], audit: [event] });
+  for (const event of events)
+    await keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: [event] });
   return events.map(({ eventId }) => eventId);
 }
 

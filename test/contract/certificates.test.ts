@@ -63,7 +63,7 @@ describe("the settings", () => {
       "HTTP_TLS_KEY and HTTP_TLS_CLIENT_CA alone: give HTTP_TLS_CERT and HTTP_TLS_KEY",
     ]);
     expect(problems({ GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: two.keyFile })).toEqual([
-      `GRPC_TLS_*: ${two.keyFile} is not the key of ${one.certFile}`,
+      `GRPC_TLS_KEY: ${two.keyFile} is not the key of ${one.certFile}`,
     ]);
   });
 

@@ -6,7 +6,8 @@ import type { ConnectionOptions } from "node:tls";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { endpoint } from "../../src/api/endpoint.ts";
+import { ANYONE } from "../../src/api/access.ts";
+import { openEndpoint } from "../../src/api/endpoint.ts";
 import { startHttpServer } from "../../src/api/server.ts";
 import type { DoorTls } from "../../src/core/ports.ts";
 import { startEnvoyServer } from "../../src/envoy/server.ts";
@@ -96,13 +97,12 @@ async function openGrpc(tls: DoorTls): Promise<OpenDoor> {
 }
 
 async function openHttp(tls: DoorTls): Promise<OpenDoor> {
-  const hello = endpoint({
+  const hello = openEndpoint({
     method: "GET",
     path: "/hello",
     summary: "",
-    security: "none",
+    access: ANYONE,
     answer: { status: 204, description: "" },
-    problems: [],
     handle: async ({ reply }) => reply.code(204).send(),
   });
   const listen = { host: "127.0.0.1", port: 0 };

@@ -9,11 +9,13 @@ import type { Database } from "../../src/embedded/database.ts";
 import { openDatabase } from "../../src/embedded/database.ts";
 import { createKeyStore } from "../../src/embedded/key-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import type { StoreUnderTest } from "./key-store-suite.ts";
-import { keyStoreSuite } from "./key-store-suite.ts";
+import { clockSuite } from "./clock-suite.ts";
+import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import type { SelfServiceStore } from "./self-service-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
-const RETENTION = { recordRetentionSeconds: 7 * 86_400 };
+const RETENTION = { recordRetentionSeconds: 7 * 86_400, nowMs: () => 1000 };
 const opened: Database[] = [];
 
 afterEach(() => {
@@ -48,11 +50,25 @@ const record: KeyRecord = {
 };
 
 describe("the embedded key store", () => {
-  const setUp = async (): Promise<StoreUnderTest> => {
-    const database = open(newFolder());
-    const store = createKeyStore(database, RETENTION);
+  const setUp = async (): Promise<SelfServiceStore> => {
+    const folder = newFolder();
+    let database = open(folder);
+    const clock = settableClock(START);
+    const options = { ...RETENTION, nowMs: () => clock.nowSeconds * 1000 };
+    const store = createKeyStore(database, options);
     return {
       open: async () => store,
+      clock,
+      countAgain: async (keyIds) => {
+        const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
+        for (const keyId of keyIds) count.run(keyId);
+        database.sqlite.exec(
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name = 'newest_date'; PRAGMA user_version = 3",
+        );
+        opened.pop()?.close();
+        database = open(folder);
+        return createKeyStore(database, options);
+      },
       auditTrail: async () =>
         database.sqlite
           .prepare("SELECT event FROM audit ORDER BY seq")
@@ -71,6 +87,8 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  selfServiceSuite(setUp);
+  clockSuite(setUp);
 
   test("keeps everything when it is opened again", async () => {
     const folder = newFolder();

@@ -11,7 +11,7 @@ import type { EnvoyServer, EnvoyServerOptions } from "../../src/envoy/server.ts"
 import { startEnvoyServer } from "../../src/envoy/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { createCa } from "../support/certificates.ts";
-import { CHECK_PATH } from "../support/grpc-client.ts";
+import { CHECK_PATH, call, connectRaw, frame as grpcFrame } from "../support/grpc-client.ts";
 
 const closes: (() => unknown)[] = [];
 
@@ -65,6 +65,31 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     const answers = await Promise.all([...messages, ...messages].map((message) => check(client, message)));
     expect(answers.map((answer) => answer?.length)).toEqual([...messages, ...messages].map((m) => m.length));
     expect(answers[2]).toEqual(messages[2]);
+  });
+
+  test("is denied by a CheckResponse, not by an error, when its message is over 256 KiB", async () => {
+    const client = clientOf(await open());
+    for (const size of [262_145, 1_000_000, 9_000_000])
+      expect(await check(client, Buffer.alloc(size))).toEqual(Buffer.from("unreadable"));
+    expect(await check(client, Buffer.from("next"))).toEqual(Buffer.from("next"));
+  });
+
+  test("may send metadata of any bytes, and 60 KB of it", async () => {
+    const session = await connectRaw((await open()).address);
+    closes.push(() => session.destroy());
+    const values = [
+      "a ",
+      "a\t",
+      " a",
+      "\u00ff\u0080",
+      "x".repeat(17_000),
+      "x".repeat(40_000),
+      "x".repeat(60_000),
+    ];
+    for (const tracestate of values) {
+      const { body } = await call(session, grpcFrame(Buffer.from("traced")), { tracestate });
+      expect(body).toEqual(grpcFrame(Buffer.from("traced")));
+    }
   });
 
   test("is answered by a Check that has to wait, and Check hears how long it may", async () => {

@@ -39,7 +39,7 @@ test.each(["in clear text", "by mTLS"])("Google's gRPC understands the door, %s"
       sizes: [0, 1, 1000, 70_000, 250_000],
       many: true,
       late: "DEADLINE_EXCEEDED",
-      compressed: "UNIMPLEMENTED",
+      compressed: "denied",
       oversized: "denied",
       unknown: "UNIMPLEMENTED",
       health: SERVING,

@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
+import type { Access } from "../../src/api/access.ts";
 import { endpoint } from "../../src/api/endpoint.ts";
 import type { Patience } from "../../src/api/listener.ts";
 import { PATIENCE } from "../../src/api/listener.ts";
@@ -15,6 +16,13 @@ import { startHttpServer } from "../../src/api/server.ts";
 const NOBODY_WAITS: Patience = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
 
 const LARGE_BYTES = 1024 * 1024;
+/** A body may come from anyone here. */
+const everyone: Access<undefined> = {
+  kind: "charged",
+  security: "none",
+  problems: [],
+  admit: async () => ({ who: undefined }),
+};
 
 let server: HttpServer | undefined;
 /** Ends the call of `/slow`. */
@@ -31,9 +39,9 @@ afterEach(async () => {
 
 async function open(patience: Patience = PATIENCE): Promise<number> {
   called = Promise.withResolvers();
-  const common = { summary: "", security: "none", problems: [] } as const;
+  const common = { summary: "", access: everyone, writes: false } as const;
   const endpoints = [
-    endpoint({
+    endpoint<undefined, unknown>({
       ...common,
       method: "POST",
       path: "/echo",

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { revokeOne } from "../../src/core/key-ending.ts";
+import { rotateByOperator } from "../../src/core/key-renewal.ts";
 import { importLegacyKeys } from "../../src/core/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
 import { setPhase } from "../../src/core/migration-switch.ts";
@@ -6,6 +8,7 @@ import type { CallOrigin } from "../../src/core/registry.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 
+const DAY = 86_400;
 const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
 
 /** What every key store guarantees of V1 keys. */
@@ -13,7 +16,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
   const begin = async () => {
     const under = await setUp();
     const store = await under.open();
-    const clock = { nowSeconds: START };
+    const { clock } = under;
     return { under, store, clock, registry: instanceOn(store, clock) };
   };
   const entry = (key: string, more: object = {}) => ({ line: 1, key, name: "n", role: "basic", ...more });
@@ -48,6 +51,51 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     );
     expect(new Set(ids)).toEqual(new Set([ids[0]]));
     expect(all.filter((exchanged) => exchanged.kind === "issued" && !exchanged.again).length).toBe(1);
+  });
+
+  test("the family's age goes on from its first V2 key, however it goes on, and then it is too old", async () => {
+    for (const first of ["migrate", "rotate"] as const) {
+      const { store, clock, registry } = await begin();
+      // Its V1 key is years old: that counts for nothing.
+      await importLegacyKeys(registry, [entry(first, { createdAt: START - 1000 * DAY })], admin, false);
+      const legacyId = (await store.findLegacy([first]))?.keyId ?? "";
+      const ways = {
+        migrate: () => migrateLegacyKey(registry, first, admin),
+        rotate: () => rotateByOperator(registry, legacyId, undefined, admin),
+      };
+      const ends: number[] = [];
+      for (let day = 0; day <= 90; day += 3) {
+        clock.nowSeconds = START + day * DAY;
+        const issued = await (day === 0 ? ways[first]() : ways.migrate());
+        if (issued.kind === "refused") {
+          expect([day, issued.reason]).toEqual([90, "family_too_old"]);
+          continue;
+        }
+        ends.push(issued.record.expiresAt);
+        // The successor ends: a key that is migrated again must not begin a family of its own.
+        await revokeOne(registry, issued.record.keyId, admin);
+      }
+      expect(Math.max(...ends)).toBe(START + 90 * DAY);
+      const last = await ways.migrate();
+      expect(last).toMatchObject({ kind: "refused", reason: "family_too_old" });
+    }
+  });
+
+  test("a V1 key that an operator has replaced gets no V2 key once its overlap is over", async () => {
+    const { store, clock, registry } = await begin();
+    await importLegacyKeys(registry, [entry("k")], admin, false);
+    const legacyId = (await store.findLegacy(["k"]))?.keyId ?? "";
+    const rotated = await rotateByOperator(registry, legacyId, 60, admin);
+    const exchanged = await migrateLegacyKey(registry, "k", admin);
+    // Its holder's, not the one that the operator handed out.
+    const idOf = (one: typeof exchanged) => (one.kind === "issued" ? one.record.keyId : one.reason);
+    expect([exchanged.kind, rotated.kind]).toEqual(["issued", "issued"]);
+    expect(idOf(exchanged)).not.toBe(idOf(rotated));
+    clock.nowSeconds += 60;
+    expect(await migrateLegacyKey(registry, "k", admin)).toMatchObject({
+      kind: "refused",
+      reason: "key_superseded",
+    });
   });
 
   test("how many V1 keys were used, and how many of those not exchanged, is told by role; the sweep leaves no trace", async () => {
@@ -90,7 +138,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     await setPhase(first, "deprecated", admin);
     await Promise.all([setPhase(first, "removed", admin), setPhase(second, "active", admin)]);
     const stored = await store.migration();
-    expect([stored?.version, stored?.chosen]).toEqual([3, true]);
+    expect([stored?.version, stored?.chosen]).toEqual([START * 1000 + 2, true]);
     const late = { from: undefined, to: { phase: "silent", chosen: false, version: 1 } } as const;
     const outcome = await store.commit({ nowSeconds: START, put: [], migration: late, audit: [] });
     expect([outcome, await store.migration()]).toEqual([{ kind: "conflict" }, stored]);

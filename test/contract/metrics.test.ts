@@ -63,7 +63,7 @@ function routeOf(policy: Policy, path: string): Route {
 
 test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addresses leave the number of series as it was", async () => {
   const metrics = newMetrics();
-  const { check, policy, faults, signer } = await realCheck(metrics.decided);
+  const { check, policy, faults, signer } = await realCheck({ decided: metrics.decided });
   metrics.policyInForce(policy);
   const ask = async (number: number, token: string, method: string, path: string) => {
     const http = { method, path, host: `h${number}.example.com`, scheme: "https" };
@@ -100,7 +100,7 @@ test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addre
 
 test("a hundred policies with other routes and roles leave no series behind but those of the last", async () => {
   const metrics = newMetrics();
-  const { check } = await realCheck(metrics.decided);
+  const { check } = await realCheck({ decided: metrics.decided });
   for (let number = 0; number < 100; number++) {
     const parsed = parsePolicy({
       text: `roles: { r${number}: { scopes: [a], ttl: 1d, refresh_window: 1h } }\nroutes: [{ path: /p${number}/**, scopes: [a] }]`,

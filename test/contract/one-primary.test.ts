@@ -2,15 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
-import {
-  endings,
-  NOW,
-  newRecord,
-  put,
-  readUntilWell,
-  startInstance,
-  startReplicated,
-} from "../support/feed.ts";
+import { endings, newRecord, put, readUntilWell, startInstance, startReplicated } from "../support/feed.ts";
 import { startRedis } from "../support/redis.ts";
 
 afterEach(async () => {
@@ -140,8 +132,16 @@ test("REDIS_WAIT_REPLICAS: what another connection has written before is waited 
       newRandom: randomUUID,
     });
   process.kill(replica.pid, "SIGSTOP");
-  const written = await storeOf(one).commit({ nowSeconds: NOW, put: [newRecord()], audit: [] });
-  const confirmed = await storeOf(two).commit({ nowSeconds: NOW, put: [], audit: [] });
+  const written = await storeOf(one).commit({
+    nowSeconds: Math.floor(Date.now() / 1000),
+    put: [newRecord()],
+    audit: [],
+  });
+  const confirmed = await storeOf(two).commit({
+    nowSeconds: Math.floor(Date.now() / 1000),
+    put: [],
+    audit: [],
+  });
   process.kill(replica.pid, "SIGCONT");
   expect([written, confirmed]).toMatchObject([{ durable: false }, { durable: false }]);
 });

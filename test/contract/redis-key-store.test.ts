@@ -1,14 +1,25 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { changeKey } from "../../src/core/key-administration.ts";
+import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { NEVER } from "../../src/core/key-record.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { importLegacyKeys } from "../../src/core/legacy-import.ts";
+import { setPhase } from "../../src/core/migration-switch.ts";
+import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
+import type { FakeClock } from "../support/faketime.ts";
+import { newFakeClock } from "../support/faketime.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
-import { keyStoreSuite } from "./key-store-suite.ts";
+import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
   recordRetentionSeconds: 7 * 86_400,
@@ -16,16 +27,21 @@ const RETENTION = {
   replicaTimeoutMs: 100,
   newRandom: () => "epoch",
 };
+const NOW = 1_800_000_000;
+let fake: FakeClock;
 let redis: TestedRedis;
 let client: RedisClient;
 /** Looks at what Latchkey's own user may not. */
 let admin: RedisClient;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  fake = await newFakeClock();
+  redis = await startRedis({ env: fake.env });
   client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
   admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 2000 });
 });
+
+beforeEach(() => fake.freeze(NOW));
 
 afterAll(async () => {
   await client?.close();
@@ -61,6 +77,7 @@ describe("the key store in Redis", () => {
     const store = createKeyStore(client, RETENTION);
     return {
       open: async () => store,
+      clock: settableClock(NOW, fake.freeze),
       auditTrail: async () => {
         const entries = await command("XRANGE", "latchkey:audit", "-", "+");
         return (Array.isArray(entries) ? entries : []).map(([, [, event]]) => JSON.parse(event));
@@ -79,11 +96,61 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  clockSuite(setUp);
+  selfServiceSuite(async () => {
+    const under = await setUp();
+    const countAgain = async (keyIds: readonly string[]) => {
+      for (const keyId of keyIds) await command("ZADD", "latchkey:keys:self_service", NEVER, keyId);
+      return under.open();
+    };
+    return { ...under, countAgain };
+  });
+
+  test("a repeated change writes nothing", async () => {
+    await command("FLUSHALL");
+    const registry = instanceOn(createKeyStore(client, RETENTION), { nowSeconds: START });
+    const origin = { caller: { kind: "admin", id: "t" } } as const;
+    const made = await registerKey(registry, { role: "contributor", name: "x" }, origin);
+    if (made.kind !== "issued") throw new Error(made.reason);
+    const { keyId, family } = made.record;
+    const change = async () => {
+      await importLegacyKeys(
+        registry,
+        [{ line: 1, key: "imported", name: "x", role: "basic" }],
+        origin,
+        false,
+      );
+      await changeKey(registry, keyId, { name: "y", disabled: true }, origin);
+      await revokeOne(registry, keyId, origin);
+      await revokeFamily(registry, family, origin);
+      await revokeOwner(registry, family, origin);
+      await revokeIssuedBefore(registry, START, {}, origin);
+      await setPhase(registry, "gradual", origin);
+    };
+    await change();
+    const writes = async () =>
+      /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];
+    const before = await writes();
+    await change();
+    expect(Number(before)).toBeGreaterThan(10);
+    expect(await writes()).toBe(before);
+  });
+
+  test("full buckets are filled without a write", async () => {
+    const forgotten: string[] = [];
+    const buckets = createBucketAdmin(client, (bucketId) => forgotten.push(bucketId));
+    const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
+    const writes = async () =>
+      /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];
+    const before = await writes();
+    await buckets.reset([{ bucketId: "none", limit }]);
+    expect([await writes(), forgotten]).toEqual([before, ["none"]]);
+  });
 
   test("a scan for api_key:* lists the keys and nothing else, and each ends by itself", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
-    await store.commit({ nowSeconds: 1_800_000_000, put: [record], audit: [] });
+    await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
     expect(await redis.cli("--scan", "--pattern", "api_key:*")).toBe(`api_key:${record.keyId}`);
     expect(Number(await command("EXPIRETIME", `api_key:${record.keyId}`))).toBeGreaterThan(
       record.expiresAt + 7 * 86_400,
@@ -95,16 +162,30 @@ describe("the key store in Redis", () => {
     const store = createKeyStore(client, RETENTION);
     const { metadata: _, ...rest } = record;
     const usual = { ...rest, keyId: `${record.keyId}U`.slice(0, 44), name: "billing service, production" };
-    await store.commit({ nowSeconds: 1_800_000_000, put: [record, usual], audit: [] });
+    await store.commit({ nowSeconds: NOW, put: [record, usual], audit: [] });
     expect(Number(await command("MEMORY", "USAGE", `api_key:${usual.keyId}`))).toBeLessThanOrEqual(512);
     expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
+  });
+
+  test("last uses are kept of keys that have a record, and go where it was lost", async () => {
+    const { open, clock } = await setUp();
+    const store = await open();
+    await store.commit({ nowSeconds: clock.nowSeconds, put: [record], audit: [] });
+    const used = new Map([[record.keyId, NOW]]);
+    await store.noteUse(new Map([...used, ["contributor_1_unknown000000000000000", NOW]]));
+    expect(await command("ZRANGE", "latchkey:keys:last_used", 0, -1)).toEqual([record.keyId]);
+    await command("DEL", `api_key:${record.keyId}`);
+    await store.sweep(NOW, 100);
+    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
+    await store.noteUse(used);
+    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
   });
 
   test("scripts that the server has forgotten are sent again", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await command("SCRIPT", "FLUSH");
-    expect(await store.commit({ nowSeconds: 1, put: [record], audit: [] })).toMatchObject({
+    expect(await store.commit({ nowSeconds: NOW, put: [record], audit: [] })).toMatchObject({
       kind: "committed",
     });
   });
@@ -114,13 +195,13 @@ describe("the key store in Redis", () => {
     const store = createKeyStore(client, RETENTION);
     await command("SET", `api_key:${record.keyId}`, "{}");
     await expect(store.load(record.keyId)).rejects.toThrow("damaged");
-    await expect(store.commit({ nowSeconds: 1, put: [record], audit: [] })).resolves.toEqual({
+    await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).resolves.toEqual({
       kind: "conflict",
     });
     await command("DEL", `api_key:${record.keyId}`);
     await command("LPUSH", `api_key:${record.keyId}`, "x");
     await expect(store.load(record.keyId)).rejects.toBeInstanceOf(RedisUnavailable);
-    await expect(store.commit({ nowSeconds: 1, put: [record], audit: [] })).rejects.toBeInstanceOf(
+    await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).rejects.toBeInstanceOf(
       RedisUnavailable,
     );
     expect(await command("KEYS", "latchkey:*")).toEqual([]);
@@ -132,7 +213,8 @@ describe("the key store in Redis", () => {
     impatient.started();
     const store = createKeyStore(impatient, RETENTION);
     try {
-      await store.commit({ nowSeconds: 1, put: [record], audit: [] });
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      await store.commit({ nowSeconds, put: [record], audit: [] });
       process.kill(own.pid, "SIGSTOP");
       await expect(store.load(record.keyId)).rejects.toMatchObject({
         name: "RedisUnavailable",

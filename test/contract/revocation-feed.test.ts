@@ -1,16 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { encodeFeedEntry } from "../../src/core/feed-entry.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
 import { createRevocationView, standingOf } from "../../src/core/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
+import type { Instance } from "../support/feed.ts";
 import {
+  changed,
   endedIn,
   endings,
   failover,
   NOTHING,
   NOW,
   newRecord,
+  nowSeconds,
   put,
   readUntilWell,
   revoked,
@@ -45,7 +49,7 @@ describe("what one instance does, all hear", () => {
     const family = newRecord();
     const until = NOW + 99;
     await one.store.commit({
-      nowSeconds: NOW,
+      nowSeconds: nowSeconds(),
       put: [],
       end: { kind: "family", family: family.family, until },
       audit: [],
@@ -59,7 +63,7 @@ describe("what one instance does, all hear", () => {
     ]);
     await put(one, { ...other, version: 3, disabled: false });
     await one.store.commit({
-      nowSeconds: NOW,
+      nowSeconds: nowSeconds(),
       put: [],
       end: { kind: "cutoff", scope: "role", subject: "basic", before: NOW + 1, until },
       audit: [],
@@ -128,7 +132,7 @@ describe("a store that has lost its writes brings no key back", () => {
     // Without the merge: what the snapshot alone tells would have forgotten it.
     await redis.cli("FLUSHALL");
     const alone = createRevocationView();
-    for await (const portion of snapshot(one.client, NOW)) alone.apply(portion);
+    for await (const portion of snapshot(one.client)) alone.apply(portion);
     expect(endedIn(alone, record)).toBeUndefined();
   });
 
@@ -208,7 +212,7 @@ test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said
       replicaTimeoutMs: 500,
       newRandom: () => "e",
     });
-  const change = () => ({ nowSeconds: NOW, put: [newRecord()], audit: [] });
+  const change = () => ({ nowSeconds: nowSeconds(), put: [newRecord()], audit: [] });
   expect(await store(1, client).commit(change())).toMatchObject({ kind: "committed", durable: false });
   const { relay } = await startReplicated();
   const replicated = await startInstance(relay.port);
@@ -255,13 +259,17 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
     expect(endedIn((await startInstance(replica.port)).view, record)).toBe("key_revoked");
   });
 
+  const disableAndEnable = async (instance: Instance, record: KeyRecord) => {
+    const disabled = await put(instance, changed(record, { disabled: true }));
+    return put(instance, changed(disabled, { disabled: false }));
+  };
+  const disable = async (instance: Instance, record: KeyRecord) =>
+    void (await put(instance, changed(record, { disabled: true })));
+
   test("disabled and enabled there (lost), disabled here: is refused everywhere", async () => {
     const { one, elsewhere, record } = await failover(
-      async (elsewhere, record) => void (await put(elsewhere, { ...record, version: 2, disabled: true })),
-      async (one, record) => {
-        await put(one, { ...record, version: 2, disabled: true });
-        await put(one, { ...record, version: 3, disabled: false });
-      },
+      disable,
+      async (one, record) => void (await disableAndEnable(one, record)),
     );
     expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
       "key_disabled",
@@ -272,16 +280,11 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
   test("disabled here after the failover is heard: is refused everywhere", async () => {
     const { one, elsewhere, record } = await failover(
       async () => undefined,
-      async (one, record) => {
-        await put(one, { ...record, version: 2, disabled: true });
-        await put(one, { ...record, version: 3, disabled: false });
-      },
+      async (one, record) => void (await disableAndEnable(one, record)),
     );
-    await elsewhere.store.commit({
-      nowSeconds: NOW,
-      put: [{ ...record, version: 2, disabled: true }],
-      audit: [],
-    });
+    const stored = await elsewhere.store.load(record.keyId);
+    if (stored === undefined) throw new Error("the record is lost");
+    await disable(elsewhere, stored);
     await readUntilWell(one);
     await readUntilWell(elsewhere);
     expect([endedIn(one.view, record), endedIn(elsewhere.view, record)]).toEqual([
@@ -289,6 +292,28 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
       "key_disabled",
     ]);
   });
+
+  test.each(["first", "last"] as const)(
+    "an acknowledged enable beats an older disable that an instance which was cut off brings back %s",
+    async (when) => {
+      const [cutOff, well] = [await startInstance(redis.port), await startInstance(redis.port)];
+      const record = await put(well, newRecord());
+      const disabled = await put(well, changed(record, { disabled: true }));
+      await cutOff.feed.read();
+      await well.feed.read();
+      await put(well, changed(disabled, { disabled: false }));
+      await well.feed.read();
+      await redis.cli("FLUSHALL");
+      for (const { feed } of when === "first" ? [cutOff, well] : [well, cutOff]) await feed.read();
+      for (const { feed } of [cutOff, well]) await feed.read();
+      const later = await startInstance(redis.port);
+      expect([cutOff, well, later].map(({ view }) => endedIn(view, record))).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
+    },
+  );
 
   test("a store that takes no writes is still read", async () => {
     const one = await startInstance(redis.port);
@@ -313,8 +338,15 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
       newRandom: () => "e",
     });
     const record = newRecord();
-    await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
-    const registry = { store, view, nowMs: Date.now, newRandom: () => randomUUID(), digest: String } as never;
+    await store.commit({ nowSeconds: nowSeconds(), put: [record], audit: [] });
+    const registry = {
+      store,
+      view,
+      nowMs: Date.now,
+      storeClock: { storeNowMs: Date.now },
+      newRandom: () => randomUUID(),
+      digest: String,
+    } as never;
     const origin = { caller: { kind: "admin", id: "t" } } as const;
     const { revokeOne } = await import("../../src/core/key-ending.ts");
     await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");

@@ -33,21 +33,21 @@ afterEach(async () => {
 
 const asIs = { view: (view: RevocationView) => view, reading: (client: RedisClient) => client };
 
-/** On a loss a snapshot takes the place of what was known, instead of being added to it. */
+/** A snapshot takes the place of what was known, instead of being added to it. */
 const withoutMerge: LeaveOut = {
   ...asIs,
-  view() {
-    let view = createRevocationView();
+  view(view) {
+    let current = view;
     return {
-      apply: (revocations) => view.apply(revocations),
-      ended: (principal, nowMs) => view.ended(principal, nowMs),
-      covers: (revocation) => view.covers(revocation),
-      entries: () => view.entries(),
-      sweep: (nowMs) => view.sweep(nowMs),
-      size: () => view.size(),
-      forgetEnabled() {
-        view = createRevocationView();
+      ...view,
+      apply(revocations) {
+        const portion = [...revocations];
+        if (portion.some(({ kind }) => kind === "forgotten")) current = createRevocationView();
+        current.apply(portion);
       },
+      ended: (principal, nowMs) => current.ended(principal, nowMs),
+      covers: (revocation) => current.covers(revocation),
+      entries: () => current.entries(),
     };
   },
 };

@@ -119,6 +119,16 @@ describe("a request without a good key is refused, and upstream does not see it"
       ["another issuer", (good) => bearer(altered(good, { iss: "somebody" })), "credential_invalid"],
       ["another audience", (good) => bearer(altered(good, { aud: "somebody" })), "credential_invalid"],
       ["a role that is none", (good) => bearer(altered(good, { role: "emperor" })), "credential_invalid"],
+      [
+        "a subject that is not its family",
+        (good) => bearer(altered(good, { sub: "x" })),
+        "credential_invalid",
+      ],
+      [
+        "a role that is not its key id's",
+        (good) => bearer(altered(good, { role: "admin" })),
+        "credential_invalid",
+      ],
       ["no JWT at all", () => bearer("garbage"), "credential_invalid"],
     ];
 
@@ -148,6 +158,18 @@ describe("a request without a good key is refused, and upstream does not see it"
     expect(response.status).toBe(400);
     expect(response.headers.get("x-latchkey-reason")).toBe("credential_ambiguous");
   });
+});
+
+test("white space other than SP and HTAB beside a key is part of it: refused, and upstream does not see it", async () => {
+  const { api_key } = await registerKey(latchkey.http);
+  const before = upstream.requests.length;
+  for (const blank of ["\u00a0", "\ufeff", "\u2003", "\u3000"]) {
+    // A header's value goes out as bytes; these are the ones of UTF-8.
+    const bytes = Buffer.from(blank).toString("latin1");
+    const response = await ask("/v1/chat/hello", bearer(`${api_key}${bytes}`));
+    expect([blank, response.headers.get("x-latchkey-reason")]).toEqual([blank, "credential_ambiguous"]);
+  }
+  expect(upstream.requests.length).toBe(before);
 });
 
 describe("what a key may", () => {

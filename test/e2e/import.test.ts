@@ -274,6 +274,27 @@ describe("a file", () => {
     expect(stdout).toContain("3 lines:");
   });
 
+  test("with a member twice in a line is taken but for that line; odd bytes in CSV likewise", async () => {
+    const key = () => `strict-${newSecret()}`;
+    const twice = `{"api_key":"${key()}","name":"x","role":"basic","role":"basic"}\n`;
+    const good = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
+    expect(await importOf("twice.jsonl", twice + good)).toMatchObject({
+      status: 1,
+      stderr: "twice.jsonl:1: has a member twice\n",
+      stdout: expect.stringContaining("1 imported"),
+    });
+    const csv = Buffer.concat([
+      Buffer.from(`role,name,api_key\nbasic,a`),
+      Buffer.from([0xff]),
+      Buffer.from(`,${key()}\nbasic,b,${key()}\n`),
+    ]);
+    expect(await importOf("odd.csv", csv)).toMatchObject({
+      status: 1,
+      stderr: "odd.csv:2: is not UTF-8, or far too long\n",
+      stdout: expect.stringContaining("1 imported"),
+    });
+  });
+
   test("that is none, or cannot be read, is told in a sentence", async () => {
     expect(await runHere(["import", join(latchkey.cwd, "none")], cli)).toMatchObject({
       status: 2,

@@ -20,7 +20,7 @@ let upstream: Upstream;
 
 beforeAll(async () => {
   [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
-  latchkey = await startLatchkey({ ADMIN_TOKEN }, { policy: policyOf(issuer) });
+  latchkey = await startLatchkey({ ADMIN_TOKEN, LOG_LEVEL: "debug" }, { policy: policyOf(issuer) });
   envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
   // Its keys were asked for at start; a first token must not race that.
   while ((await statusOf(wide())) !== 200) await pause(20);
@@ -113,6 +113,73 @@ test("a dead issuer is said in log and metric, and holds nobody else up", async 
   const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
   expect(metrics).toMatch(/latchkey_issuer_fetches_total\{issuer="dead",result="failed"\} [1-9]/);
   expect(latchkey.output()).toContain("the keys of the issuer dead cannot be had");
+});
+
+describe("why a token is refused", () => {
+  const refusalsTold = () =>
+    latchkey
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("a credential was refused"));
+  const refusals: readonly (readonly [cause: string, Readonly<Record<string, unknown>>, header?: object])[] =
+    [
+      ["audience_wrong", { aud: "other" }],
+      ["role_missing", { role: "admin" }],
+      ["not_yet_valid", { nbf: Math.floor(Date.now() / 1000) + 3600 }],
+      ["key_unknown", {}, { kid: "another" }],
+      ["algorithm_not_allowed", {}, { alg: "none" }],
+      ["token_too_long", { groups: "x".repeat(16_384) }],
+      ["issuer_unknown", { iss: "https://else.example.com" }],
+    ];
+  const withHeader = (token: string, header: object | undefined) =>
+    header === undefined
+      ? token
+      : token.replace(/^[^.]+/, (segment) =>
+          Buffer.from(
+            JSON.stringify({ ...JSON.parse(Buffer.from(segment, "base64url").toString()), ...header }),
+          ).toString("base64url"),
+        );
+
+  test("its client learns nothing of it, and operators learn it by explain, log and metric", async () => {
+    const answers = new Set<string>();
+    for (const [cause, claims, header] of refusals) {
+      const key = withHeader(await wide(claims), header);
+      const answer = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
+      const decisionId = answer.headers.get("x-latchkey-decision-id") ?? "none";
+      const told = [...answer.headers].filter(([name]) => name !== "date");
+      answers.add(JSON.stringify([answer.status, told, await answer.text()]).replaceAll(decisionId, ""));
+      const explained = await operator().explain({ method: "GET", path: "/a/x", key });
+      expect(explained).toMatchObject({ reason: "credential_invalid" });
+      const step = explained.steps.find(({ step }) => step === "key");
+      expect(step?.saw).toContain(`(${cause})`);
+      const ofIssuer = cause === "issuer_unknown" ? "_other" : "corp";
+      if (ofIssuer === "corp") expect(step?.saw).toContain("a token of the issuer corp");
+      await expect
+        .poll(() => refusalsTold(), { timeout: 30_000 })
+        .toContainEqual(expect.stringMatching(new RegExp(`"cause":"${cause}".*${decisionId}`)));
+      const counted = `latchkey_token_refusals_total{issuer="${ofIssuer}",cause="${cause}"} `;
+      await expect
+        .poll(async () => (await fetch(`http://${latchkey.ops}/metrics`)).text(), { timeout: 30_000 })
+        .toContain(counted);
+    }
+    expect([...answers]).toHaveLength(1);
+  });
+});
+
+test("a token with 300 groups passes, and can be explained and introspected", async () => {
+  const groups = Array.from({ length: 300 }, (_, at) => `a group with a long name, number ${at}`);
+  const key = await wide({ groups });
+  expect(key.length).toBeGreaterThan(10_573);
+  expect(await statusOf(key)).toBe(200);
+  expect(await operator().explain({ method: "GET", path: "/a/x", key })).toMatchObject({ verdict: "allow" });
+  expect(await operator().introspect(key)).toEqual({ active: false });
+});
+
+test("a clock that is ten seconds ahead passes", async () => {
+  const seconds = Math.floor(Date.now() / 1000);
+  expect(await statusOf(wide({ iat: seconds + 10 }))).toBe(200);
 });
 
 test("explain says whose token it is", async () => {

@@ -93,6 +93,37 @@ describe("what ends a key shows in the next Check", () => {
     expect(await verdict(next.api_key)).toBe("allowed");
   });
 
+  test("the owner that upstream sees of a key without one can be ended: it is the key's family", async () => {
+    const legacyKey = `imported-${randomUUID()}`;
+    const line = { api_key: legacyKey, name: "v1", role: "contributor", created_at: "2020-01-01T00:00:00Z" };
+    await admin.keys.import(JSON.stringify(line));
+    const own = await admin.register(contributor);
+    const other = await admin.register(contributor);
+    for (const key of [own.api_key, legacyKey]) {
+      expect(await verdict(key)).toBe("allowed");
+      const headers = new Map(upstream.requests.at(-1)?.headers);
+      const [owner = "", keyId] = [headers.get("x-latchkey-owner"), headers.get("x-latchkey-key-id")];
+      expect(owner).toMatch(/^fam_/);
+      expect((await admin.keys.list({ owner })).keys.map(({ key_id }) => key_id)).toEqual([keyId]);
+      await admin.keys.revokeOwner(owner);
+      expect(await verdict(key)).toBe("key_revoked");
+      expect(await refusal(admin.validate(key))).toBe("key-revoked");
+      const { events } = await admin.audit({ owner });
+      expect(events.map(({ event }) => event)).toEqual([
+        ...(key === legacyKey ? [] : ["key_registered"]),
+        "owner_revoked",
+      ]);
+    }
+    expect(await verdict(other.api_key)).toBe("allowed");
+  });
+
+  test("the incident switch for an owner takes a family that is its own", async () => {
+    const key = await admin.register(contributor);
+    const { family } = await admin.keys.show(key.key_id);
+    await admin.keys.revokeIssuedBefore({ before: new Date().toISOString(), owner: family });
+    expect(await verdict(key.api_key)).toBe("key_revoked");
+  });
+
   test("the incident switch: those of a role, those of an owner, all; at the command line and by the API", async () => {
     const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ENV.ADMIN_TOKEN };
     const cutOff = (...args: readonly string[]) =>

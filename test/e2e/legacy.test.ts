@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { createClient } from "../../src/client/client.ts";
 import type { Deployment, Instance } from "../support/deployment.ts";
 import { startDeployment } from "../support/deployment.ts";
@@ -8,6 +9,7 @@ const POLICY = `
 roles:
   basic: { scopes: [a], ttl: 7d, refresh_window: 1d, self_service: true, rate_limits: [{ name: n, per: key, capacity: 100, refill: 10/s }] }
   tight: { scopes: [a], ttl: 7d, refresh_window: 1d, self_service: true, rate_limits: [{ name: n, per: key, capacity: 3, refill: 1/h }] }
+  brief: { scopes: [a], ttl: 1s, refresh_window: 1s, self_service: true, max_family_age: 3s }
   shared: { scopes: [a], ttl: 7d, refresh_window: 1d, rate_limits: [{ name: n, per: owner, capacity: 3, refill: 1/h }] }
 routes: [{ path: /a/**, scopes: [a] }]
 guards: { open_calls: 100000/s, failures: 100000/s }
@@ -54,6 +56,25 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
       expect(await redis.cli("GET", `api_key:${key_id}`)).not.toContain(api_key.slice(4));
     }
     for (const { latchkey } of deployment.instances) expect(latchkey.output()).not.toContain(api_key);
+  });
+
+  test("exchanged again and again, a V1 key gets V2 keys up to its family's age, and then no more", async () => {
+    const { api_key } = await register("brief");
+    const begunMs = Date.now();
+    const issued: string[] = [];
+    const exchange = async () => {
+      const answer = await other.client.migrate(api_key).catch((error: unknown) => error);
+      if (answer instanceof Error) return answer;
+      issued.push(z.object({ expires_at: z.string() }).parse(answer).expires_at);
+      return undefined;
+    };
+    await expect.poll(exchange, { timeout: 20_000 }).toMatchObject({ status: 409, reason: "family-too-old" });
+    expect(new Set(issued).size).toBeGreaterThan(1);
+    // Times are whole seconds.
+    const last = Math.max(...issued.map((time) => Date.parse(time)));
+    expect(last).toBeLessThanOrEqual(Date.parse(issued[0] ?? "") + 2000);
+    expect(last).toBeGreaterThan(begunMs);
+    expect(await first.reasonOf(api_key)).toBe("allowed");
   });
 
   test("a typo is refused, and so is a JWT that pretends", async () => {

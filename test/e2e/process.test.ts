@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,6 +60,32 @@ describe("latchkey serve", () => {
     const piped = spawnSync(process.execPath, [PROGRAM, "serve"], options);
     const fatal = piped.stdout.split("\n").find((line) => line.includes("cannot start"));
     expect(JSON.parse(fatal ?? "")).toMatchObject({ level: "fatal", err: { type: "Error" } });
+  });
+
+  test("in production does not start with one secret for two purposes, in a file of keys neither", () => {
+    const env = production();
+    const reused = runLatchkey(["serve"], { ...env, AUDIT_KEY: env.JWT_SECRET });
+    expect([reused.status, reused.stderr]).toEqual([
+      1,
+      expect.stringContaining("JWT_SECRET and AUDIT_KEY have the same value"),
+    ]);
+    const folder = mkdtempSync(join(tmpdir(), "latchkey-keys-"));
+    removeAtEnd(folder);
+    const { JWT_SECRET, ...others } = env;
+    const JWT_KEYS_FILE = join(folder, "keys.json");
+    const oct = (k: string, kid: string) => ({ kty: "oct", alg: "HS256", kid, k });
+    const asText = Buffer.from(env.ADMIN_TOKEN).toString("base64url");
+    const sets = [
+      [env.KEY_HASH_SECRET, "KEY_HASH_SECRET"],
+      [asText, "ADMIN_TOKEN"],
+      [JWT_SECRET, "another key of it"],
+    ] as const;
+    for (const [k, name] of sets) {
+      writeFileSync(JWT_KEYS_FILE, JSON.stringify({ keys: [oct(JWT_SECRET, "a"), oct(k, "b")] }));
+      const { status, stderr } = runLatchkey(["serve"], { ...others, JWT_KEYS_FILE });
+      expect([status, stderr]).toEqual([1, expect.stringContaining(`in JWT_KEYS_FILE and as ${name}`)]);
+      expect(stderr).not.toContain(k);
+    }
   });
 
   test("in production keeps the operator API off the HTTP door", async () => {

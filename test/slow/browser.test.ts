@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer, request as httpRequest } from "node:http";
+import { text } from "node:stream/consumers";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -23,7 +25,9 @@ guards: { open_calls: 100000/s }
 `;
 
 /** What the site in front does to calls, by the path. */
-type Rule = (path: string) => "pass" | 404 | 429 | 500 | "cut";
+type Rule = (
+  path: string,
+) => "pass" | 404 | 429 | 500 | "cut" | { readonly status: 302 | 307; readonly to: string };
 
 let latchkey: TestedLatchkey;
 let upstream: Upstream;
@@ -80,8 +84,9 @@ async function startSite(): Promise<Site> {
     }
     const rule = made.rule(path);
     if (rule === "cut") response.destroy();
-    else if (rule !== "pass") response.writeHead(rule).end();
-    else forward(request, response);
+    else if (rule === "pass") forward(request, response);
+    else if (typeof rule === "number") response.writeHead(rule).end();
+    else response.writeHead(rule.status, { ...EVERYTHING_ALLOWED, location: rule.to }).end();
   });
   return made;
 }
@@ -95,6 +100,31 @@ function forward(request: IncomingMessage, response: ServerResponse): void {
   });
   onward.on("error", () => response.destroy());
   request.pipe(onward);
+}
+
+/** What a server answers that wants to be called by every page with everything. */
+const EVERYTHING_ALLOWED = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "authorization, x-api-key, content-type, idempotency-key",
+  "access-control-allow-methods": "GET, POST",
+};
+
+/** An attacker's server: it allows every call, and keeps what it receives. */
+async function startThief(): Promise<{
+  readonly origin: string;
+  readonly taken: string[];
+  readonly server: Server;
+}> {
+  const taken: string[] = [];
+  const server = createServer(async (request, response) => {
+    const body = await text(request);
+    if (request.method !== "OPTIONS")
+      taken.push([request.url, request.headers.authorization, request.headers["x-api-key"], body].join(" "));
+    response.writeHead(200, { ...EVERYTHING_ALLOWED, "content-type": "application/json" }).end("{}");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  return { origin: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`, taken, server };
 }
 
 /** A page with the client on it, as `window.auth`; `told` collects its events. */
@@ -251,6 +281,80 @@ test("whoever is not the API is called without the key", async () => {
   await page.evaluate(`auth.fetch("//${new URL(elsewhere.origin).host}/a/x")`);
   expect(sent.length).toBe(2);
   for (const headers of sent) expect(headers).not.toHaveProperty("authorization");
+});
+
+describe("a key does not follow a redirect to another origin", () => {
+  let thief: Awaited<ReturnType<typeof startThief>>;
+  beforeAll(async () => {
+    thief = await startThief();
+  });
+  afterAll(() => {
+    thief?.server.closeAllConnections();
+    thief?.server.close();
+  });
+  /** Redirects the calls whose path fits; everything else passes. */
+  const redirecting =
+    (fits: RegExp, status: 302 | 307): Rule =>
+    (path) =>
+      fits.test(path) ? { status, to: `${thief.origin}${path}` } : "pass";
+
+  test.each([302, 307] as const)(
+    "of the API (%d), as a V1 key, as a V2 key, or with a body",
+    async (status) => {
+      for (const options of [{}, { v2Available: false }]) {
+        const page = await openPage({ ...options, storageKey: JSON.stringify(options) });
+        await getKey(page);
+        site.rule = redirecting(/^\/a\/away/, status);
+        await expect(page.evaluate(`auth.fetch("/a/away")`)).rejects.toThrow("Failed to fetch");
+        await expect(
+          page.evaluate(`auth.fetch("/a/away", { method: "POST", body: "secret" })`),
+        ).rejects.toThrow("Failed to fetch");
+        site.rule = () => "pass";
+        expect(await statusOf(page)).toBe(200);
+      }
+      expect(thief.taken).toEqual([]);
+    },
+  );
+
+  test.each([302, 307] as const)("of the key API (%d): validate, migrate, refresh", async (status) => {
+    const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+    const { api_key } = await admin.registerLegacy({ name: "old page", key_type: "brief" });
+    const page = await openPage({ keyType: "brief" });
+    await page.evaluate(`auth.adoptV1(${JSON.stringify(api_key)})`);
+    site.rule = redirecting(/\/migrate$/, status);
+    expect(await getKey(page)).toEqual({ key: api_key, version: 1 });
+    site.rule = () => "pass";
+    const { key } = await getKey(page);
+    await refreshDue(page);
+    site.rule = redirecting(/\/refresh$/, status);
+    expect(await getKey(page)).toEqual({ key, version: 2 });
+    site.rule = redirecting(/\/validate$/, status);
+    expect((await getKey(page)).version).toBe(2);
+    expect(thief.taken).toEqual([]);
+  });
+
+  test("from a page of another origin", async () => {
+    const page = await openPage({ baseUrl: site.origin, v2Available: false }, elsewhere, site);
+    await page.evaluate(`auth.adoptV1("lk1_some")`);
+    site.rule = (path) => ({ status: 307, to: `${thief.origin}${path}` });
+    await page.route(`${site.origin}/**`, async (route) => {
+      if (route.request().method() !== "OPTIONS") return route.continue();
+      return route.fulfill({ status: 204, headers: EVERYTHING_ALLOWED });
+    });
+    await expect(page.evaluate(`auth.fetch("/a/x")`)).rejects.toThrow("Failed to fetch");
+    expect(thief.taken).toEqual([]);
+  });
+
+  test("within its own origin it does", async () => {
+    const page = await openPage();
+    await getKey(page);
+    site.rule = (path) => (path === "/a/moved" ? { status: 307, to: "/a/x" } : "pass");
+    const status = await page.evaluate<number>(
+      `auth.fetch("/a/moved", { method: "POST", body: "hello" }).then(({ status }) => status)`,
+    );
+    expect(status).toBe(200);
+    expect(new Map(upstream.requests.at(-1)?.headers).get("content-length")).toBe("5");
+  });
 });
 
 test("it works across origins that the server names, and reads what it is told there", async () => {

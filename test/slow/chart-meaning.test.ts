@@ -11,7 +11,7 @@ import { parsePolicy } from "../../src/policy/file.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { Resource } from "../support/chart.ts";
 import { byKind, CHART, podOf, renderChart, runHelm, serviceOf } from "../support/chart.ts";
-import { SHAPES } from "../support/chart-shapes.ts";
+import { LEAST, SHAPES } from "../support/chart-shapes.ts";
 
 const text = (config: Resource, key: string) =>
   z.object({ data: z.record(z.string(), z.string()) }).parse(config).data[key] ?? "";
@@ -23,7 +23,7 @@ function folder(): string {
 }
 
 test("the service has a headless name for gRPC and metrics, and one address for the key API and meshes", async () => {
-  const resources = await renderChart({});
+  const resources = await renderChart(LEAST);
   const headless = serviceOf(byKind(resources, "Service", "latchkey-headless"));
   const one = serviceOf(byKind(resources, "Service", "latchkey"));
   expect(headless.clusterIP).toBe("None");
@@ -36,7 +36,7 @@ test("the service has a headless name for gRPC and metrics, and one address for 
 
 test("a pod has time to drain, to finish what is open, and some more", async () => {
   for (const drainSeconds of [0, 15, 60]) {
-    const pod = podOf(await renderChart({ drainSeconds }));
+    const pod = podOf(await renderChart({ ...LEAST, drainSeconds }));
     const [latchkey] = pod.containers;
     expect(latchkey?.env).toContainEqual({ name: "DRAIN_SECONDS", value: String(drainSeconds) });
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(drainSeconds + 5);
@@ -71,7 +71,7 @@ test("a sidecar's Envoy has the example's configuration with the pod's ports, an
 
 test("the policy arrives as it was given, and Latchkey takes it", async () => {
   const given = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8");
-  const resources = await renderChart({ policy: given });
+  const resources = await renderChart({ ...LEAST, policy: given });
   const arrived = text(byKind(resources, "ConfigMap", "latchkey-policy"), "latchkey.yaml");
   expect(arrived.trim()).toBe(given.trim());
   const parsed = parsePolicy({ text: arrived, fileName: "latchkey.yaml", ttlSeconds: new Map() });
@@ -82,7 +82,7 @@ test("rules and dashboard are those of this repository, and the metrics come und
   const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
   for (const mode of ["service", "sidecar"]) {
     const monitoring = { monitors: true, rules: true, dashboard: true };
-    const resources = await renderChart({ mode, monitoring });
+    const resources = await renderChart({ ...LEAST, mode, monitoring });
     const groups = ["recording", "alerts"].flatMap((name) => parse(read(`prometheus/${name}.yaml`)).groups);
     expect(byKind(resources, "PrometheusRule")["spec"]).toEqual({ groups });
     const dashboard = byKind(resources, "ConfigMap", "latchkey-dashboard");
@@ -136,7 +136,7 @@ test("packaged, it renders the same", async () => {
 });
 
 test("after an installation it says where the doors are, and what the Secret must have", async () => {
-  const { status, said } = await runHelm(["install", "latchkey", "--dry-run=client"], {});
+  const { status, said } = await runHelm(["install", "latchkey", "--dry-run=client"], LEAST);
   expect(status).toBe(0);
   const notes = said.slice(said.indexOf("NOTES:"));
   expect(notes).toContain("latchkey-headless.default.svc:9191");

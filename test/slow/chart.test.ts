@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { byKind, renderChart, runHelm } from "../support/chart.ts";
-import { SHAPES } from "../support/chart-shapes.ts";
+import { LEAST, SHAPES } from "../support/chart-shapes.ts";
 import { customProblems, isCustom, kubernetesProblems } from "../support/manifests.ts";
 
 /** What Chart.yaml asks for at least, and the newest that the schemas know. */
@@ -28,7 +28,7 @@ test("what it renders for the Prometheus operator is what that takes", async () 
 });
 
 test("the checks see what is wrong", async () => {
-  const resources = await renderChart({ monitoring: { monitors: true } });
+  const resources = await renderChart({ ...LEAST, monitoring: { monitors: true } });
   const spoil = (kind: string, spec: object) => [{ ...byKind(resources, kind), spec }];
   const wrong = await kubernetesProblems(spoil("PodDisruptionBudget", { minimum: 1 }), "1.37");
   expect(wrong.join()).toContain("'minimum' was unexpected");
@@ -60,8 +60,43 @@ describe("values that cannot be meant are refused, with a sentence", () => {
     ["one port for both sides", { mode: "sidecar", sidecar: { upstreamPort: 10_000 } }, "upstreamPort"],
     ["fewer at most than at least", { autoscaling: { enabled: true, maxReplicas: 1 } }, "maxReplicas"],
   ])("%s", async (_, values, named) => {
-    const { status, said } = await runHelm(["template", "latchkey"], values);
+    const { status, said } = await runHelm(["template", "latchkey"], { ...LEAST, ...values });
     expect(status).not.toBe(0);
     expect(said).toContain(named);
+  });
+});
+
+describe("a gRPC listener in clear text is open to the whole cluster only where that is said", () => {
+  test.each([
+    ["nothing is said", {}],
+    [
+      "the Envoys are named, but the policy is not enabled",
+      { networkPolicy: { enabled: false, grpcFrom: [{ podSelector: {} }] } },
+    ],
+    ["only the HTTP listener has a certificate", { tls: { http: { secretName: "http-tls" } } }],
+    ["clear text is not allowed either", { settings: { ALLOW_CLEARTEXT: "" } }],
+  ])("refused where %s, with what to set", async (_, values) => {
+    const { status, said } = await runHelm(["template", "latchkey"], values);
+    expect(status).not.toBe(0);
+    for (const value of ["networkPolicy.enabled", "tls.grpc.secretName", "allowOpenGrpc"])
+      expect(said).toContain(value);
+  });
+
+  test.each([
+    ["a NetworkPolicy names the Envoys", LEAST],
+    ["it has a certificate", { tls: { grpc: { secretName: "grpc-tls" } } }],
+    ["the operator answers for it", { allowOpenGrpc: true }],
+    ["it listens on loopback, beside its Envoy", { mode: "sidecar" }],
+  ])("rendered where %s", async (_, values) => {
+    expect((await runHelm(["template", "latchkey"], values)).status).toBe(0);
+  });
+
+  test("the NetworkPolicy lets only those whom the values name to the gRPC listener", async () => {
+    const policy = byKind(await renderChart(LEAST), "NetworkPolicy");
+    const from = [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress" } } }];
+    expect(policy["spec"]).toMatchObject({
+      policyTypes: ["Ingress"],
+      ingress: [{ ports: [{ port: "grpc", protocol: "TCP" }], from }],
+    });
   });
 });

@@ -97,6 +97,8 @@ function answer(stream: Stream): void {
 async function answering(): Promise<{ readonly port: number; readonly faults: readonly unknown[] }> {
   const faults: unknown[] = [];
   const connections = createConnections({
+    answersFault: () => false,
+    maxHeaderBytes: 256 * 1024,
     nowMs: () => performance.now(),
     called(stream) {
       stream.receive = (_stream, _piece, isLast) => {

@@ -18,7 +18,7 @@ const PORTION = 1000;
 /** A registry with so many keys, written as the process itself would. */
 async function fill(dataDir: string): Promise<void> {
   const database = openDatabase(dataDir);
-  const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400 });
+  const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400, nowMs: Date.now });
   const nowSeconds = Math.floor(Date.now() / 1000);
   for (let made = 0; made < KEYS; made += PORTION) {
     const put = Array.from({ length: PORTION }, (_, at): KeyRecord => {
@@ -38,7 +38,7 @@ async function fill(dataDir: string): Promise<void> {
         version: 1,
       };
     });
-    await store.commit({ nowSeconds, put, audit: [] });
+    await store.commit({ nowSeconds: Math.floor(Date.now() / 1000), put, audit: [] });
   }
   database.close();
 }

@@ -7,9 +7,13 @@ const from = (name: string) => [
   { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } },
 ];
 
+/** Without more than this it renders: who may ask over gRPC. */
+export const LEAST: Values = { networkPolicy: { enabled: true, grpcFrom: from("ingress") } };
+
 /** Every shape that the chart's values take: each of its `if`s both ways. */
 export const SHAPES: Readonly<Record<string, Values>> = {
-  "as it comes": {},
+  "with the least that it needs": LEAST,
+  "in a mesh that decides who may connect": { allowOpenGrpc: true },
   "with all that it can have": {
     image: { repository: "registry.example.com/latchkey", digest: `sha256:${"0".repeat(64)}` },
     imagePullSecrets: [{ name: "registry" }],

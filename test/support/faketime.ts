@@ -1,4 +1,4 @@
-import { mkdtemp, rename, writeFile } from "node:fs/promises";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { faketimeLibrary } from "../../scripts/faketime-binary.ts";
@@ -9,26 +9,34 @@ export interface FakeClock {
   /** For the environment of a process: Latchkey, Redis, or both. */
   readonly env: Readonly<Record<string, string>>;
   /** Sets the wall clock so many seconds ahead of this machine's (negative: behind). The next reading shows it. */
-  set(offsetSeconds: number): Promise<void>;
+  set(offsetSeconds: number): void;
+  /** Stops the wall clock at this NumericDate. */
+  freeze(atSeconds: number): void;
 }
 
 /** Only the wall clock is faked. The monotonic clock is the machine's, as it is where a clock is set by hand or by NTP. */
 export async function newFakeClock(offsetSeconds = 0): Promise<FakeClock> {
-  const folder = await mkdtemp(join(tmpdir(), "latchkey-clock-"));
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-clock-"));
   removeAtEnd(folder);
-  const file = join(folder, "offset");
-  const set = async (seconds: number) => {
+  const file = join(folder, "time");
+  const write = (text: string) => {
     // Renamed into place: a process never reads half of it.
-    await writeFile(`${file}.new`, `${seconds < 0 ? "" : "+"}${seconds}`);
-    await rename(`${file}.new`, file);
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
   };
-  await set(offsetSeconds);
+  const set = (seconds: number) => write(`${seconds < 0 ? "" : "+"}${seconds}`);
+  set(offsetSeconds);
   const env = {
     // libc's allocator before Redis's jemalloc, which asks for the time while the library itself allocates: Redis would hang.
     LD_PRELOAD: `${await faketimeLibrary()} libc.so.6`,
     FAKETIME_TIMESTAMP_FILE: file,
     FAKETIME_NO_CACHE: "1",
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
+    TZ: "UTC",
   };
-  return { env, set };
+  return {
+    env,
+    set,
+    freeze: (seconds) => write(new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")),
+  };
 }

@@ -14,6 +14,8 @@ import type { TestedRedis } from "./redis.ts";
 import { startRedis, urlBy } from "./redis.ts";
 
 export const NOW = Math.floor(Date.now() / 1000);
+/** The time of this moment: a store takes no change that was decided at another one. */
+export const nowSeconds = () => Math.floor(Date.now() / 1000);
 /** What the test that runs has opened; to be closed after it, in the reverse order. */
 export const endings: (() => Promise<unknown>)[] = [];
 
@@ -43,7 +45,6 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     blockMs: 50,
     view,
     monotonicMs: () => performance.now(),
-    nowMs: Date.now,
     heard: (entry) => void filled.push(entry.kind),
     missed: async () => void missed.push("missed"),
     lost: () => void lost.push(1),
@@ -79,8 +80,16 @@ export function newRecord(): KeyRecord {
   };
 }
 
+let lastChangeMs = 0;
+
+/** The record's next state, as the registry writes it: said later than all that was said before. */
+export function changed(record: KeyRecord, change: Partial<KeyRecord>): KeyRecord {
+  lastChangeMs = Math.max(lastChangeMs + 1, Date.now());
+  return { ...record, ...change, version: record.version + 1, changedAt: lastChangeMs };
+}
+
 export async function put({ store }: Instance, record: KeyRecord): Promise<KeyRecord> {
-  const outcome = await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
+  const outcome = await store.commit({ nowSeconds: nowSeconds(), put: [record], audit: [] });
   expect(outcome.kind).toBe("committed");
   return record;
 }

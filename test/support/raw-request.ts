@@ -16,7 +16,7 @@ export interface RawRequest {
   readonly path: string;
   /** A list is several lines. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   /** Over TLS, with these certificates. */
   readonly tls?: ConnectionOptions;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { AuthorizePorts } from "../../src/core/authorize.ts";
 import { createAuthorize } from "../../src/core/authorize.ts";
 import { createMigration } from "../../src/core/migration.ts";
 import type { Policy } from "../../src/core/policy.ts";
@@ -21,17 +22,27 @@ export const CHECKED_AT_SECONDS = 1_800_000_000;
 export interface RealCheck {
   readonly check: Check;
   readonly faults: readonly unknown[];
+  readonly undecodable: readonly RangeError[];
   readonly policy: Policy;
   readonly signer: KeySigner;
 }
 
-/** A Check as an instance makes it, of test/cases/policy.yaml, without the two ways through that need no key, but for the public route. */
-export async function realCheck(decided: CheckPorts["decided"] = () => undefined): Promise<RealCheck> {
-  const text = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8");
-  const parsed = parsePolicy({
-    text: text.replace("mode: shadow", "mode: enforce").replace("preflights: allow", "preflights: check"),
-    fileName: "policy.yaml",
-  });
+/** test/cases/policy.yaml, without the two ways through that need no key, but for the public route. */
+const CASES_POLICY = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8")
+  .replace("mode: shadow", "mode: enforce")
+  .replace("preflights: allow", "preflights: check");
+
+export interface RealCheckOptions {
+  readonly decided?: CheckPorts["decided"];
+  readonly policy?: string;
+  /** Parts in the place of those of an instance in which all is well. */
+  readonly ports?: Partial<AuthorizePorts>;
+}
+
+/** A Check as an instance makes it. */
+export async function realCheck(options: RealCheckOptions = {}): Promise<RealCheck> {
+  const { decided = () => undefined, policy = CASES_POLICY, ports } = options;
+  const parsed = parsePolicy({ text: policy, fileName: "policy.yaml" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const ring = await createKeyRing([SECRET]);
   const authorize = createAuthorize({
@@ -43,8 +54,10 @@ export async function realCheck(decided: CheckPorts["decided"] = () => undefined
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),
     clientAddress: ({ peerAddress }) => peerAddress,
+    ...ports,
   });
   const faults: unknown[] = [];
+  const undecodable: RangeError[] = [];
   const check = createCheck({
     policy: () => parsed.policy,
     authorize,
@@ -53,6 +66,7 @@ export async function realCheck(decided: CheckPorts["decided"] = () => undefined
     newDecisionId: () => "d",
     decided,
     faulted: (error) => faults.push(error),
+    undecodable: (why) => undecodable.push(why),
   });
-  return { check, faults, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
+  return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
 }

@@ -6,6 +6,8 @@ import { createConnections } from "./connections.ts";
 
 test("a connection that is opened while the door closes is told so, and closes", async () => {
   const connections = createConnections({
+    answersFault: () => false,
+    maxHeaderBytes: 1000,
     nowMs: () => performance.now(),
     called: () => expect.unreachable("a call was taken"),
     maxStreams: 10,

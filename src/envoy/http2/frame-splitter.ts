@@ -41,6 +41,6 @@ function takeFrames(connection: Connection, bytes: Buffer, start: number): Buffe
     if (connection.isOver) break;
     at = from + length;
   }
-  // Nothing, and not a view of nothing, which would keep all that was read.
-  return at === bytes.length ? NOTHING : bytes.subarray(at);
+  // A copy: a view would keep all that was read with it, of each connection.
+  return at === bytes.length ? NOTHING : Buffer.from(bytes.subarray(at));
 }

@@ -46,6 +46,27 @@ export const FIRST_WINDOW_BYTES = 65_535;
 export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 export const MAX_STREAM_ID = 2 ** 31 - 1;
 
+/** One frame; its payload stands from one place to another. */
+export interface Frame {
+  readonly flags: number;
+  readonly streamId: number;
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What stands between `ahead` bytes, which come first, and the padding; or what is wrong with the frame. */
+export function contentOf(
+  { flags, bytes, from, to }: Frame,
+  ahead: number,
+): Pick<Frame, "from" | "to"> | ErrorCode {
+  const isPadded = (flags & FLAG.PADDED) !== 0;
+  const start = from + ahead + (isPadded ? 1 : 0);
+  if (start > to) return ERROR_CODE.FRAME_SIZE_ERROR;
+  const end = isPadded ? to - (bytes[from] ?? 0) : to;
+  return end < start ? ERROR_CODE.PROTOCOL_ERROR : { from: start, to: end };
+}
+
 /** The head of a frame, and room for its payload. */
 export function frameOf(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + payload.length);

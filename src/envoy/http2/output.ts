@@ -31,7 +31,8 @@ interface Filling {
   writes: number;
 }
 
-export function createOutput(socket: Socket): Output {
+/** @param behind is given what waits in the socket, when that is more than it should be, until it drains */
+export function createOutput(socket: Socket, behind: (bytes: number) => void): Output {
   let filling = newFilling(0);
   /** One that was full and is free again: a busy connection needs two, and makes no more of them. */
   let spare: Filling | undefined;
@@ -44,10 +45,11 @@ export function createOutput(socket: Socket): Output {
     const written = filling;
     written.writes++;
     written.sent = end;
-    socket.write(buffer.subarray(sent, end), () => {
+    const isTaken = socket.write(buffer.subarray(sent, end), () => {
       written.writes--;
       if (written.writes === 0 && written !== filling && buffer.length === BUFFER_BYTES) spare = written;
     });
+    if (!isTaken) behind(socket.writableLength);
   };
   const room = (bytes: number): Room => {
     if (filling.end + bytes > filling.buffer.length) {

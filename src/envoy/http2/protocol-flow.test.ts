@@ -15,12 +15,14 @@ import {
   headers,
   lastMessage,
   OPENING,
+  padded,
   SETTINGS,
   settings,
 } from "../../../test/support/http2-frames.ts";
 import type { EnvoyServer } from "../server.ts";
 import { startEnvoyServer } from "../server.ts";
 import { FLAG, FRAME, frameOf, numbers, SETTING } from "./frames.ts";
+import { headerBlock } from "./header-block.ts";
 
 let server: EnvoyServer;
 let connection: FrameConnection;
@@ -57,6 +59,7 @@ async function close(): Promise<void> {
   expect(faults).toEqual([]);
 }
 
+const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const WINDOW = SETTING.INITIAL_WINDOW_SIZE;
 const NOTHING = Buffer.alloc(0);
 const PING = frameOf(FRAME.PING, 0, 0, Buffer.alloc(8));
@@ -204,7 +207,8 @@ test.each([
     Buffer.concat([Buffer.of(padding), Buffer.alloc(16_383)]),
   );
   // A call that is refused at its head gets no more room: a body that is taken would.
-  const answered = [headers(1, HEAD.with(4, ["content-type", "text/html"]))];
+  const head = HEAD.with(2, [":path", REFLECTION]).with(4, ["content-type", "text/html"]);
+  const answered = [headers(1, head)];
   await connection.send(OPENING, ...answered, piece, piece, piece, piece, checkOf(3, "next"));
   await connection.until("3 answered: next");
   expect(connection.lines.slice(3)).toEqual([
@@ -212,6 +216,60 @@ test.each([
     "RST_STREAM 1 FLOW_CONTROL_ERROR",
     "3 answered: next",
   ]);
+});
+
+test("§6.9: padding is credited like what it pads: 640 KiB of nothing else, and the call goes on", async () => {
+  const message = grpcFrame(Buffer.from("behind the padding"));
+  await connection.send(OPENING, headers(1));
+  let window = 65_535;
+  let seen = 0;
+  for (let sent = 0; sent < 40; sent++) {
+    const isRoom = () => {
+      const updates = connection.lines.filter((line) => line.startsWith("WINDOW_UPDATE 1 "));
+      for (; seen < updates.length; seen++) window += Number(updates[seen]?.split(" ").at(-1));
+      return window >= 16_384;
+    };
+    await connection.untilSeen(isRoom);
+    window -= 16_384;
+    await connection.send(...Array.from({ length: 64 }, () => padded(FRAME.DATA, 1, NOTHING, 255)));
+  }
+  await connection.send(data(1, message, FLAG.END_STREAM));
+  await connection.until("1 answered: behind the padding");
+});
+
+test("§5.1: of a call that we have reset, what was on its way is discarded, resets nothing, and costs no budget", async () => {
+  const behind = Buffer.concat([
+    data(1, Buffer.alloc(100)),
+    headers(1, [["x-end", "1"]], FLAG.END_HEADERS | FLAG.END_STREAM),
+    frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(0)),
+    frameOf(FRAME.PRIORITY, 0, 1, Buffer.alloc(4)),
+    headers(1),
+    data(1, NOTHING, FLAG.END_STREAM),
+    frameOf(FRAME.RST_STREAM, 0, 1, numbers(8)),
+  ]);
+  await connection.send(OPENING, headers(1), frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(0)));
+  for (let times = 0; times < 30; times++)
+    await connection.send(...Array.from({ length: 1000 }, () => behind));
+  await connection.send(checkOf(3, "next"));
+  await connection.until("3 answered: next");
+  expect(connection.lines.slice(3)).toEqual(["RST_STREAM 1 PROTOCOL_ERROR", "3 answered: next"]);
+});
+
+test("§6.7: each of our PINGs has a payload of its own, and another one acknowledges nothing", async () => {
+  await connection.send(OPENING, checkOf(1, "held"));
+  await settle();
+  const closed = server.close(60_000);
+  await connection.until(/^PING 0/);
+  const ping = connection.frames.find(({ type, flags }) => type === FRAME.PING && flags === 0);
+  const other = Buffer.from(ping?.payload ?? NOTHING);
+  other[0] = 1;
+  await connection.send(frameOf(FRAME.PING, FLAG.ACK, 0, other));
+  await settle();
+  expect(connection.lines.filter((line) => line.startsWith("GOAWAY"))).toHaveLength(1);
+  await connection.send(frameOf(FRAME.PING, FLAG.ACK, 0, ping?.payload ?? NOTHING));
+  await connection.until(/^GOAWAY 1 /);
+  answerAll();
+  await closed;
 });
 
 test("§6.9.1: the connection's window never closes: all DATA are made up for, of calls that are over as well", async () => {
@@ -234,7 +292,7 @@ test("RFC 7541 §4.2: once the caller has made its table smaller, the next block
       .map(({ payload }) => payload[0] === 0x20);
   await connection.send(OPENING, checkOf(1, "before"));
   await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 0]), checkOf(3, "after"), checkOf(5, "again"));
-  await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 100]), headers(7, HEAD.slice(0, 4)));
+  await connection.send(settings([SETTING.HEADER_TABLE_SIZE, 100]), headers(7, HEAD.with(2, [":path", "/"])));
   await connection.until(/^7 refused/);
   expect([1, 3, 5, 7].map(firstBytes)).toEqual([[false, false], [true, false], [false, false], [true]]);
 });
@@ -253,7 +311,6 @@ test("RFC 7541 §4.2: the next block may be trailers that waited", async () => {
   ]);
 });
 
-const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const TALK = headers(1, HEAD.with(2, [":path", REFLECTION]));
 /** ServerReflectionRequest.list_services */
 const QUESTION = grpcFrame(Buffer.from([0x3a, 1, 0x78]));
@@ -304,17 +361,27 @@ test("§5.4.1: all answers before a fault reach a caller that reads slowly, then
   expect(asked).toEqual(["later, which is too late"]);
 });
 
+test("§10.5: however many of its calls a caller resets, its connection goes on: Envoy does so for each client that goes", async () => {
+  await connection.send(OPENING);
+  const [block, message] = [headerBlock(HEAD), grpcFrame(Buffer.from("held"))];
+  const aborted = Array.from({ length: 50_000 }, (_, index) => [
+    frameOf(FRAME.HEADERS, FLAG.END_HEADERS, 2 * index + 1, block),
+    data(2 * index + 1, message, FLAG.END_STREAM),
+    frameOf(FRAME.RST_STREAM, 0, 2 * index + 1, numbers(8)),
+  ]);
+  await connection.send(Buffer.concat(aborted.flat()), checkOf(100_001, "next"));
+  await connection.until("100001 answered: next");
+  expect(asked).toHaveLength(50_001);
+  expect(connection.lines.slice(3)).toEqual(["100001 answered: next"]);
+});
+
 test.each([
-  [
-    "that the caller sends",
-    (id: number) => Buffer.concat([headers(id), frameOf(FRAME.RST_STREAM, 0, id, numbers(8))]),
-  ],
   [
     "that it makes us send",
     (id: number) => Buffer.concat([headers(id), frameOf(FRAME.WINDOW_UPDATE, 0, id, numbers(0))]),
   ],
-  ["of calls that are malformed", (id: number) => headers(id, [])],
-])("§10.5: thousands of resets at once end the connection: %s", async (_what, one) => {
+  ["of calls whose heads are malformed", (id: number) => headers(id, [])],
+])("§10.5: thousands of calls at once that we have to reset end the connection: %s", async (_what, one) => {
   await connection.send(
     OPENING,
     ...Array.from({ length: 1500 }, (_, index) => one(2 * index + 1)),
@@ -334,8 +401,9 @@ test("a caller that reads late gets every answer as it was written", async () =>
   await open(`unix:${join(folder, "door.sock")}`);
   const ids = Array.from({ length: 20_000 }, (_, index) => 2 * index + 1);
   const textOf = (id: number) => `${id} `.repeat(90).slice(0, 90);
+  await connection.send(OPENING, widen(0, 2 ** 30));
   connection.socket.pause();
-  void connection.send(OPENING, widen(0, 2 ** 30), ...ids.map((id) => checkOf(id, textOf(id))));
+  void connection.send(...ids.map((id) => checkOf(id, textOf(id))));
   while (asked.length < 2000) await setTimeout(1);
   connection.socket.resume();
   await connection.until(`39999 answered: ${textOf(39_999)}`);

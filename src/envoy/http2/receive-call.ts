@@ -1,26 +1,11 @@
 import type { Connection } from "./connection.ts";
-import { CONNECTION_WINDOW_BYTES, isIdle } from "./connection.ts";
-import type { ErrorCode } from "./frames.ts";
-import { ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
-import { CompressionError } from "./hpack.ts";
-import type { HeadFault } from "./request-head.ts";
+import { CONNECTION_WINDOW_BYTES, isIdle, MAX_UNASKED_CALLS } from "./connection.ts";
+import type { ErrorCode, Frame } from "./frames.ts";
+import { contentOf, ERROR_CODE, FIRST_WINDOW_BYTES, FLAG, FRAME, numbers } from "./frames.ts";
+import type { HeadFault, RequestHead } from "./request-head.ts";
 import { finishHead, finishTrailers, isHead } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
-import { cutOff, forget } from "./stream.ts";
-
-/** One frame; its payload stands from one place to another. */
-export interface Frame {
-  readonly flags: number;
-  readonly streamId: number;
-  readonly bytes: Buffer;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Compressed bytes of one header block, and frames that it may come in (CVE-2024-27316). */
-const MAX_BLOCK_BYTES = 32 * 1024;
-const MAX_BLOCK_FRAMES = 16;
-const PRIORITY_BYTES = 5;
+import { cutOff, forget, writeReset } from "./stream.ts";
 
 const NOTHING = Buffer.alloc(0);
 const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {
@@ -28,76 +13,50 @@ const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {
   too_large: ERROR_CODE.ENHANCE_YOUR_CALM,
 };
 
-/** What stands between `ahead` bytes, which come first, and the padding; or what is wrong with the frame. */
-function contentOf({ flags, bytes, from, to }: Frame, ahead: number): Pick<Frame, "from" | "to"> | ErrorCode {
-  const isPadded = (flags & FLAG.PADDED) !== 0;
-  const start = from + ahead + (isPadded ? 1 : 0);
-  if (start > to) return ERROR_CODE.FRAME_SIZE_ERROR;
-  const end = isPadded ? to - (bytes[from] ?? 0) : to;
-  return end < start ? ERROR_CODE.PROTOCOL_ERROR : { from: start, to: end };
-}
-
-export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | undefined {
-  const { streamId, flags, bytes } = frame;
-  if ((streamId & 1) === 0) return ERROR_CODE.PROTOCOL_ERROR;
-  const content = contentOf(frame, (flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
-  if (typeof content === "number") return content;
-  const piece = bytes.subarray(content.from, content.to);
-  const isEndStream = (flags & FLAG.END_STREAM) !== 0;
-  if ((flags & FLAG.END_HEADERS) !== 0) return takeBlock(connection, streamId, piece, isEndStream);
-  // A copy: a view would keep all that was read with it.
-  connection.block = { streamId, isEndStream, pieces: [Buffer.from(piece)], bytes: piece.length };
-  return undefined;
-}
-
-export function takeContinuation(
-  connection: Connection,
-  { flags, bytes, from, to }: Frame,
-): ErrorCode | undefined {
-  const { block } = connection;
-  if (block === undefined) return ERROR_CODE.PROTOCOL_ERROR;
-  block.bytes += to - from;
-  block.pieces.push(Buffer.from(bytes.subarray(from, to)));
-  if (block.bytes > MAX_BLOCK_BYTES || block.pieces.length > MAX_BLOCK_FRAMES)
-    return ERROR_CODE.ENHANCE_YOUR_CALM;
-  if ((flags & FLAG.END_HEADERS) === 0) return undefined;
-  connection.block = undefined;
-  return takeBlock(connection, block.streamId, Buffer.concat(block.pieces), block.isEndStream);
-}
-
-/** A whole header block: the head of a new call, or trailers. */
-function takeBlock(
+/** The head of a new call has come whole. */
+export function takeCall(
   connection: Connection,
   streamId: number,
-  block: Buffer,
   isEndStream: boolean,
 ): ErrorCode | undefined {
-  try {
-    // Whatever becomes of the call: the two sides' tables must stay the same.
-    connection.hpack.decode(block, connection.field);
-  } catch (error) {
-    if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
-    throw error;
-  }
-  return streamId > connection.lastStreamId
-    ? takeCall(connection, streamId, isEndStream)
-    : takeTrailers(connection, streamId, isEndStream);
-}
-
-function takeCall(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
-  const { streams, ports, reading } = connection;
+  const { streams, ports, reading, load } = connection;
   const head = finishHead(reading);
   connection.lastStreamId = streamId;
   if (isPassedOver(connection, streamId)) return undefined;
-  if (streams.size >= ports.maxStreams) return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
-  if (typeof head === "string") return resetStream(connection, streamId, FAULT_CODE[head]);
-  if (isEndStream && (head.contentLength ?? 0) !== 0)
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (streams.size >= maxStreamsOf(connection))
+    return resetStream(connection, streamId, ERROR_CODE.REFUSED_STREAM);
+  const why = faultOf(head, isEndStream);
+  const answersFault = ports.answersFault(head);
+  if (why !== undefined && !answersFault) return resetStream(connection, streamId, why);
   connection.lastTakenId = streamId;
-  const stream = newStream(connection, streamId, head.contentLength);
+  const stream = newStream(connection, streamId, why === undefined ? head.contentLength : undefined);
+  stream.answersFault = answersFault;
   streams.set(streamId, stream);
+  load.unasked++;
   ports.called(stream, head);
+  if (stream.isOver) return undefined;
   if (isEndStream) takePiece(stream, NOTHING, true);
+  else if (load.unasked > MAX_UNASKED_CALLS) load.onTooManyUnasked();
+  return undefined;
+}
+
+/** Our SETTINGS bind a caller from its acknowledgement on (RFC 9113 §6.5.3); a busy Envoy has opened calls before that. */
+function maxStreamsOf({ hasAgreed, ports }: Connection): number {
+  return hasAgreed ? ports.maxStreams : 4 * ports.maxStreams;
+}
+
+/** Why a call is to be reset at its head. */
+function faultOf({ fault, contentLength }: RequestHead, isEndStream: boolean): ErrorCode | undefined {
+  if (fault !== undefined) return FAULT_CODE[fault];
+  return isEndStream && (contentLength ?? 0) !== 0 ? ERROR_CODE.PROTOCOL_ERROR : undefined;
+}
+
+/** What to do with a call whose body is not as long as its content-length says. */
+function endWrongBody(stream: Stream, isLast: boolean): ErrorCode | undefined {
+  if (!stream.answersFault) return resetStream(stream.connection, stream.id, ERROR_CODE.PROTOCOL_ERROR);
+  stream.bytesToCome = undefined;
+  stream.giveUp?.(stream);
+  takePiece(stream, NOTHING, isLast);
   return undefined;
 }
 
@@ -121,24 +80,33 @@ function newStream(connection: Connection, id: number, bytesToCome: number | und
     endMs: Number.POSITIVE_INFINITY,
     body: undefined,
     bodyBytes: 0,
+    answersFault: false,
+    giveUp: undefined,
     waiting: undefined,
+    waitingBytes: 0,
     trailers: undefined,
     closed: undefined,
     drained: undefined,
   };
 }
 
-function takeTrailers(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
+export function takeTrailers(
+  connection: Connection,
+  streamId: number,
+  isEndStream: boolean,
+): ErrorCode | undefined {
   const stream = connection.streams.get(streamId);
-  // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
-  if (stream === undefined && isHead(connection.reading)) return ERROR_CODE.PROTOCOL_ERROR;
+  const isNewHead = isHead(connection.reading);
   const fault = finishTrailers(connection.reading);
+  if (connection.resetIds.has(streamId)) return undefined;
+  // Trailers may have been on their way when the call ended. A new call has a number that is too low (RFC 9113 §5.1.1).
+  if (stream === undefined && isNewHead) return ERROR_CODE.PROTOCOL_ERROR;
   if (isPassedOver(connection, streamId)) return undefined;
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
   if (fault !== undefined) return resetStream(connection, streamId, FAULT_CODE[fault]);
-  if (!isEndStream || (stream.bytesToCome ?? 0) !== 0)
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (!isEndStream) return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if ((stream.bytesToCome ?? 0) !== 0) return endWrongBody(stream, true);
   takePiece(stream, NOTHING, true);
   return undefined;
 }
@@ -151,15 +119,14 @@ export function takeData(connection: Connection, frame: Frame): ErrorCode | unde
   // Padding counts as well (RFC 9113 §6.1).
   const size = frame.to - frame.from;
   countData(connection, size);
-  if (isPassedOver(connection, streamId)) return undefined;
+  if (isPassedOver(connection, streamId) || connection.resetIds.has(streamId)) return undefined;
   const stream = connection.streams.get(streamId);
   if (stream === undefined || stream.hasAsked)
     return resetStream(connection, streamId, ERROR_CODE.STREAM_CLOSED);
   if (size > stream.receiveWindow) return resetStream(connection, streamId, ERROR_CODE.FLOW_CONTROL_ERROR);
   stream.receiveWindow -= size;
   const isLast = (flags & FLAG.END_STREAM) !== 0;
-  if (!fitsContentLength(stream, content.to - content.from, isLast))
-    return resetStream(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
+  if (!fitsContentLength(stream, content.to - content.from, isLast)) return endWrongBody(stream, isLast);
   takePiece(stream, bytes.subarray(content.from, content.to), isLast);
   return undefined;
 }
@@ -180,17 +147,24 @@ function fitsContentLength(stream: Stream, size: number, isLast: boolean): boole
 }
 
 function takePiece(stream: Stream, piece: Buffer, isLast: boolean): void {
-  if (piece.length === 0 && !isLast) return;
-  stream.hasAsked = isLast;
-  stream.receive?.(stream, piece, isLast);
+  if (isLast) {
+    stream.hasAsked = true;
+    stream.connection.load.unasked--;
+  }
+  if (piece.length > 0 || isLast) stream.receive?.(stream, piece, isLast);
+  // Padding used its window, too.
   if (!isLast) giveRoom(stream);
   else if (stream.hasAnswered) forget(stream);
 }
 
-/** More of a body may come, unless nobody takes it, or not now. */
+/**
+ * More of a body may come, unless nobody takes it, or not now. The rest of a Check that was denied early is taken and
+ * discarded: there are clients that read no response before they have sent all.
+ */
 export function giveRoom(stream: Stream): void {
   const used = FIRST_WINDOW_BYTES - stream.receiveWindow;
-  if (stream.receive === undefined || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
+  const isTaken = stream.receive !== undefined || stream.answersFault;
+  if (stream.isOver || !isTaken || stream.isPaused || used < FIRST_WINDOW_BYTES / 2) return;
   const { output } = stream.connection;
   output.frame(FRAME.WINDOW_UPDATE, 0, stream.id, numbers(used));
   output.flushSoon();
@@ -202,6 +176,6 @@ export function resetStream(connection: Connection, streamId: number, why: Error
   if (!connection.mayReset()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   const stream = connection.streams.get(streamId);
   if (stream !== undefined) cutOff(stream, why);
-  else connection.output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
+  else writeReset(connection, streamId, why);
   return undefined;
 }

@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.ts";
 import { isIdle } from "./connection.ts";
-import type { ErrorCode } from "./frames.ts";
+import type { ErrorCode, Frame } from "./frames.ts";
 import {
   ERROR_CODE,
   FLAG,
@@ -10,8 +10,8 @@ import {
   MAX_WINDOW_BYTES,
   SETTING,
 } from "./frames.ts";
-import type { Frame } from "./receive-call.ts";
-import { resetStream, takeContinuation, takeData, takeHeaders } from "./receive-call.ts";
+import { resetStream, takeData } from "./receive-call.ts";
+import { takeContinuation, takeHeaders } from "./receive-headers.ts";
 import { forget, sendOn } from "./stream.ts";
 
 type Take = (connection: Connection, frame: Frame) => ErrorCode | undefined;
@@ -54,19 +54,17 @@ function takePriority(connection: Connection, { streamId, from, to }: Frame): Er
   if (streamId === 0) return ERROR_CODE.PROTOCOL_ERROR;
   if (to - from === 5) return undefined;
   // What is idle cannot be reset (RFC 9113 §6.4).
-  return isIdle(connection, streamId)
-    ? ERROR_CODE.FRAME_SIZE_ERROR
-    : resetStream(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
+  if (isIdle(connection, streamId)) return ERROR_CODE.FRAME_SIZE_ERROR;
+  if (connection.resetIds.has(streamId)) return undefined;
+  return resetStream(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
 }
 
 function takeReset(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   const stream = connection.streams.get(streamId);
-  // One that was answered has cost no more for it.
-  if (stream === undefined) return undefined;
-  forget(stream);
-  return connection.mayReset() ? undefined : ERROR_CODE.ENHANCE_YOUR_CALM;
+  if (stream !== undefined) forget(stream);
+  return undefined;
 }
 
 function takeSettings(
@@ -76,7 +74,10 @@ function takeSettings(
   const isAck = (flags & FLAG.ACK) !== 0;
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
-  if (isAck) return undefined;
+  if (isAck) {
+    connection.hasAgreed = true;
+    return undefined;
+  }
   // Each may move the windows of all calls.
   if (!connection.maySet()) return ERROR_CODE.ENHANCE_YOUR_CALM;
   connection.isGreeted = true;
@@ -134,11 +135,15 @@ function takePing(
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if (to - from !== 8) return ERROR_CODE.FRAME_SIZE_ERROR;
   if ((flags & FLAG.ACK) === 0) connection.output.frame(FRAME.PING, FLAG.ACK, 0, bytes.subarray(from, to));
-  else {
-    connection.pinged?.();
-    connection.pinged = undefined;
-  }
+  else takePong(connection, bytes.readUInt32BE(from) === 0 ? bytes.readUInt32BE(from + 4) : -1);
   return undefined;
+}
+
+/** An acknowledgement of another PING than ours says nothing. */
+function takePong({ pings }: Connection, id: number): void {
+  const answered = pings.get(id);
+  pings.delete(id);
+  answered?.();
 }
 
 /** Its caller opens no more calls; those that are open are answered. */

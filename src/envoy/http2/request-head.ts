@@ -7,6 +7,8 @@ export interface RequestHead {
   encoding: string | undefined;
   /** Bytes that its body is to have. */
   contentLength: number | undefined;
+  /** Set at the end of its block. */
+  fault: HeadFault | undefined;
 }
 
 /** What is wrong with a header block. */
@@ -14,20 +16,18 @@ export type HeadFault = "malformed" | "too_large";
 
 /** The fields of one block so far; the same one serves each block of a connection. */
 export interface HeadReading {
+  readonly maxBytes: number;
   head: RequestHead;
   /** Which of the fields that may come once have come, and whether any that is no pseudo-header has. */
   seen: number;
   bytes: number;
-  fields: number;
   isMalformed: boolean;
   /** Names that were found to be in order: they come with every request. */
   readonly names: Set<string>;
 }
 
-/** RFC 9113 §6.5.2: names and values, and 32 bytes more for each field. */
-export const MAX_HEAD_BYTES = 16 * 1024;
+/** What a field counts beyond its name and value (RFC 9113 §6.5.2). It bounds the number of fields, too. */
 const FIELD_BYTES = 32;
-const MAX_FIELDS = 64;
 const MAX_NAMES = 256;
 const MAX_NAME_BYTES = 64;
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
@@ -60,8 +60,9 @@ const SINGLE = new Map<string, number>([
   ["content-length", CONTENT_LENGTH],
 ]);
 
-export function createHeadReading(): HeadReading {
-  return { head: emptyHead(), seen: 0, bytes: 0, fields: 0, isMalformed: false, names: new Set() };
+/** @param maxBytes of a whole header block, counted as RFC 9113 §6.5.2 says */
+export function createHeadReading(maxBytes: number): HeadReading {
+  return { maxBytes, head: emptyHead(), seen: 0, bytes: 0, isMalformed: false, names: new Set() };
 }
 
 function emptyHead(): RequestHead {
@@ -72,31 +73,30 @@ function emptyHead(): RequestHead {
     timeout: undefined,
     encoding: undefined,
     contentLength: undefined,
+    fault: undefined,
   };
 }
 
-/** Takes the next field of a block, by RFC 9113 §8.2 and 8.3: what could be understood in two ways is malformed. */
-export function readField(reading: HeadReading, name: string, value: string): void {
-  reading.bytes += name.length + value.length + FIELD_BYTES;
-  reading.fields++;
-  // It is refused for that, whatever else comes: a byte of the block can stand for a field of kilobytes.
-  if (isTooLarge(reading)) return;
-  if (WRONG_VALUE.test(value)) reading.isMalformed = true;
+/**
+ * Takes the next field of a block. What is used is read strictly (RFC 9113 §8.2 and §8.3): what could be understood in two ways
+ * is malformed. The **value of any other field is not judged**: Envoy's tracers and `initial_metadata` copy into the metadata
+ * of a Check what a client sent, and no client may have the Check of its request reset.
+ */
+export function readField(reading: HeadReading, name: string, value: string, valueBytes: number): void {
+  reading.bytes += name.length + valueBytes + FIELD_BYTES;
   const what = SINGLE.get(name);
   if (what === undefined) {
     reading.seen |= REGULAR;
-    if (!isInOrder(reading, name, value)) reading.isMalformed = true;
+    // Of a block that is too large only what says which call it is of: a byte of it can stand for a field of kilobytes.
+    if (reading.bytes <= reading.maxBytes && !isInOrder(reading, name, value)) reading.isMalformed = true;
     return;
   }
   const isPseudo = (what & PSEUDO) !== 0;
-  if (reading.seen & (isPseudo ? what | REGULAR : what) || (isPseudo && value === ""))
-    reading.isMalformed = true;
+  const isOutOfPlace = (reading.seen & (isPseudo ? what | REGULAR : what)) !== 0;
+  if (isOutOfPlace || WRONG_VALUE.test(value) || (isPseudo && value === "")) reading.isMalformed = true;
+  if (isOutOfPlace) return;
   reading.seen |= isPseudo ? what : what | REGULAR;
   keep(reading, what, value);
-}
-
-function isTooLarge({ bytes, fields }: HeadReading): boolean {
-  return bytes > MAX_HEAD_BYTES || fields > MAX_FIELDS;
 }
 
 function keep(reading: HeadReading, what: number, value: string): void {
@@ -126,9 +126,10 @@ export function isHead({ seen }: HeadReading): boolean {
 }
 
 /** The head, at the end of its block. */
-export function finishHead(reading: HeadReading): RequestHead | HeadFault {
+export function finishHead(reading: HeadReading): RequestHead {
   const { head } = reading;
-  return finish(reading, (reading.seen & NEEDED) === NEEDED) ?? head;
+  head.fault = finish(reading, (reading.seen & NEEDED) === NEEDED);
+  return head;
 }
 
 /** The same of trailers, of which nothing is used. */
@@ -137,11 +138,11 @@ export function finishTrailers(reading: HeadReading): HeadFault | undefined {
 }
 
 function finish(reading: HeadReading, isComplete: boolean): HeadFault | undefined {
-  const tooLarge = isTooLarge(reading);
+  const isTooLarge = reading.bytes > reading.maxBytes;
   const isWellFormed = isComplete && !reading.isMalformed;
   reading.head = emptyHead();
-  reading.seen = reading.bytes = reading.fields = 0;
+  reading.seen = reading.bytes = 0;
   reading.isMalformed = false;
-  if (tooLarge) return "too_large";
+  if (isTooLarge) return "too_large";
   return isWellFormed ? undefined : "malformed";
 }

@@ -1,18 +1,17 @@
 import type { Socket } from "node:net";
-import type { Connection, ConnectionPorts } from "./connection.ts";
+import type { Connection, ConnectionPorts, Load } from "./connection.ts";
 import { CONNECTION_WINDOW_BYTES, createConnection } from "./connection.ts";
 import { createFrameSplitter } from "./frame-splitter.ts";
 import { FIRST_WINDOW_BYTES, FRAME, numbers, SETTING, settingsPayload } from "./frames.ts";
 import { useNewRoom } from "./receive.ts";
-import { MAX_HEAD_BYTES } from "./request-head.ts";
 import { forget } from "./stream.ts";
 
 /** A caller that takes nothing is not listened to while so much waits for it. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /** Serves HTTP/2 on a socket that has just been opened. */
-export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection {
-  const connection = createConnection(socket, ports);
+export function serveSocket(socket: Socket, ports: ConnectionPorts, load: Load): Connection {
+  const connection = createConnection(socket, ports, load);
   const { output } = connection;
   greet(connection);
   const take = createFrameSplitter(connection);
@@ -28,6 +27,7 @@ export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection 
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
   });
   socket.on("drain", () => {
+    load.unsent.set(connection, 0);
     socket.resume();
     for (const stream of connection.streams.values()) stream.drained?.();
   });
@@ -35,17 +35,16 @@ export function serveSocket(socket: Socket, ports: ConnectionPorts): Connection 
   socket.on("error", () => undefined);
   socket.on("close", () => {
     connection.isOver = true;
+    load.unsent.set(connection, 0);
     for (const stream of connection.streams.values()) forget(stream);
-    connection.pinged?.();
+    for (const answered of connection.pings.values()) answered();
   });
   return connection;
 }
 
 function greet({ output, ports }: Connection): void {
-  const settings = settingsPayload([
-    [SETTING.MAX_CONCURRENT_STREAMS, ports.maxStreams],
-    [SETTING.MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
-  ]);
+  // No MAX_HEADER_LIST_SIZE: a caller that acts on it would fail the call itself, which Envoy may let through.
+  const settings = settingsPayload([[SETTING.MAX_CONCURRENT_STREAMS, ports.maxStreams]]);
   output.frame(FRAME.SETTINGS, 0, 0, settings);
   output.frame(FRAME.WINDOW_UPDATE, 0, 0, numbers(CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES));
   output.flush();

@@ -39,8 +39,13 @@ export interface Stream {
   /** What has come of its body, where the receiver keeps it until there is all: so many bytes, in a buffer that may be larger. */
   body: Buffer | undefined;
   bodyBytes: number;
+  /** What is wrong with it is answered, not reset. */
+  answersFault: boolean;
+  /** Frees what is kept of its body, and denies it: it is malformed, or all calls together keep too much. */
+  giveUp: ((stream: Stream) => void) | undefined;
   /** DATA for which the other side has no room yet. */
   waiting: Buffer[] | undefined;
+  waitingBytes: number;
   /** Header block that ends the answer, behind what waits. */
   trailers: Buffer | undefined;
   closed: (() => void) | undefined;
@@ -50,6 +55,8 @@ export interface Stream {
 
 /** Answers of all calls of a connection, as long as their caller gives them no room. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+/** Calls that we reset, of which a connection remembers that it did. */
+const MAX_RESET_IDS = 1024;
 const TABLE_SIZE_0 = Buffer.of(0x20);
 
 export function sendHead(stream: Stream, block: Buffer, isEnd: boolean): void {
@@ -72,6 +79,7 @@ export function sendData(stream: Stream, bytes: Buffer): void {
   const { connection } = stream;
   stream.waiting ??= [];
   stream.waiting.push(bytes);
+  stream.waitingBytes += bytes.length;
   connection.waitingBytes += bytes.length;
   sendWaiting(stream);
   if (connection.waitingBytes > MAX_WAITING_BYTES) cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
@@ -106,11 +114,13 @@ function sendWaiting(stream: Stream): void {
     connection.sendWindow -= bytes;
     stream.sendWindow -= bytes;
     connection.waitingBytes -= bytes;
+    stream.waitingBytes -= bytes;
     if (bytes === first.length) stream.waiting?.shift();
     else stream.waiting?.splice(0, 1, first.subarray(bytes));
   }
   connection.output.flushSoon();
-  if (isWaiting(stream) || stream.trailers === undefined) return;
+  connection.load.waiting.set(stream, stream.waitingBytes);
+  if (stream.isOver || isWaiting(stream) || stream.trailers === undefined) return;
   writeBlock(stream, stream.trailers, FLAG.END_STREAM);
   answered(stream);
 }
@@ -159,10 +169,18 @@ export function sendUnary(
 /** Ends a call half-way, and tells its caller why. */
 export function cutOff(stream: Stream, why: ErrorCode): void {
   if (stream.isOver) return;
-  const { output } = stream.connection;
-  output.frame(FRAME.RST_STREAM, 0, stream.id, numbers(why));
-  output.flushSoon();
+  writeReset(stream.connection, stream.id, why);
+  stream.connection.output.flushSoon();
   forget(stream);
+}
+
+/** Of a stream that is not idle. */
+export function writeReset({ output, resetIds }: Connection, streamId: number, why: ErrorCode): void {
+  output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
+  resetIds.add(streamId);
+  if (resetIds.size <= MAX_RESET_IDS) return;
+  const [oldest] = resetIds;
+  if (oldest !== undefined) resetIds.delete(oldest);
 }
 
 /** Nothing more is known of it. */
@@ -170,9 +188,17 @@ export function forget(stream: Stream): void {
   if (stream.isOver) return;
   stream.isOver = true;
   stream.receive = undefined;
-  for (const { length } of stream.waiting ?? []) stream.connection.waitingBytes -= length;
-  stream.waiting = undefined;
-  stream.connection.streams.delete(stream.id);
+  const { connection } = stream;
+  if (!stream.hasAsked) connection.load.unasked--;
+  if (stream.waiting !== undefined) forgetWaiting(stream);
+  connection.streams.delete(stream.id);
   stream.closed?.();
-  closeIfDone(stream.connection);
+  closeIfDone(connection);
+}
+
+function forgetWaiting(stream: Stream): void {
+  stream.connection.waitingBytes -= stream.waitingBytes;
+  stream.connection.load.waiting.set(stream, 0);
+  stream.waitingBytes = 0;
+  stream.waiting = undefined;
 }

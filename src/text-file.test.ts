@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { removeAtEnd } from "../test/support/at-end.ts";
-import { textOf } from "./file-watch.ts";
+import { textOf } from "./text-file.ts";
 
 test("what is no regular file is not read: a FIFO or a device cannot block the process", () => {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-fifo-"));

@@ -1,0 +1,107 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { cookieValues, withoutCookies } from "./cookies.ts";
+import { presentedCredential } from "./credential.ts";
+
+const KEY = "eyJh.eyJi.c-_9";
+const NAMES = new Set(["lk"]);
+
+/** As they come with `encode_raw_headers`, each line by itself. */
+function raw(...lines: readonly string[]) {
+  return { headers: new Map([["cookie", lines]]) };
+}
+
+/** As they come without it. */
+function joined(...lines: readonly string[]) {
+  const headers = new Map([["cookie", [lines.join(",")]]]);
+  return { headers: { get: (name: string) => headers.get(name), keys: () => headers.keys(), joined: true } };
+}
+
+// Whatever bytes a client may put between two semicolons, among them what looks like a cookie of ours.
+const other = fc
+  .oneof(
+    fc.string({ unit: "binary", maxLength: 30 }),
+    fc.constantFrom(
+      "consent=C0001:1,C0002:0",
+      ' prefs={"a":[1,2],"b":"x, y"}',
+      " seen=Wed, 21 Oct 2026 07:28:00 GMT",
+      "x=1,lk=zzz",
+      "lk",
+      "LK=x",
+      ' q="a, b"',
+      "",
+      " \t ",
+      "=lk",
+      "k=lk=1",
+    ),
+  )
+  .map((text) => text.replaceAll(";", ":"))
+  .filter((text) => !/^[ \t]*lk[ \t]*=/.test(text));
+const keyed = fc.constantFrom(`lk=${KEY}`, ` lk=${KEY}`, `\tlk = ${KEY} `, ` lk="${KEY}"`);
+const trimmed = (text: string) => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "");
+
+test("of any Cookie header nothing but the key's pair is taken, byte for byte", () => {
+  fc.assert(
+    fc.property(fc.array(other, { maxLength: 8 }), keyed, fc.nat(8), (others, pair, place) => {
+      const parts = [...others];
+      parts.splice(Math.min(place, others.length), 0, pair);
+      const request = raw(parts.join(";"));
+      expect(withoutCookies(request, NAMES)).toBe(trimmed(others.join(";")));
+      expect(presentedCredential(request, ["cookie:lk"])).toEqual({
+        kind: "one",
+        token: KEY,
+        source: "cookie:lk",
+      });
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("a Cookie header without the key's pair is left alone, and presents no key", () => {
+  fc.assert(
+    fc.property(fc.array(other, { maxLength: 8 }), (others) => {
+      const request = raw(others.join(";"));
+      expect(withoutCookies(request, NAMES)).toBeUndefined();
+      expect(presentedCredential(request, ["cookie:lk"])).toEqual({ kind: "none" });
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("a comma in another cookie makes no second key of a request with one", () => {
+  const { headers } = raw("x=1,lk=zzz");
+  headers.set("authorization", ["Bearer abc"]);
+  expect(presentedCredential({ headers }, ["authorization", "cookie:lk"])).toMatchObject({ token: "abc" });
+});
+
+test("several lines become one, and a line that is empty without the key goes", () => {
+  expect(withoutCookies(raw("a=1", `lk=${KEY}; b=2,3`), NAMES)).toBe("a=1; b=2,3");
+  expect(withoutCookies(raw("a=1", `lk=${KEY}`), NAMES)).toBe("a=1");
+  expect(withoutCookies(raw(`lk=${KEY}`), NAMES)).toBe("");
+  expect(withoutCookies(raw("a=1", "b=2"), NAMES)).toBeUndefined();
+});
+
+test("each of several cookies of the name goes", () => {
+  expect(withoutCookies(raw("lk=1; a=1;lk=2;b=2; lk=3"), NAMES)).toBe("a=1;b=2");
+  expect(cookieValues(raw("lk=1; a=1;lk=2", "lk=3"), "lk", "?")).toEqual(["1", "2", "3"]);
+});
+
+describe("where Envoy joins lines by commas", () => {
+  test("a key in a line of its own is found and taken, and commas elsewhere stay", () => {
+    for (const [lines, kept] of [
+      [["a=1", `lk=${KEY}`], "a=1"],
+      [[`lk=${KEY}`, "a=1"], "a=1"],
+      [["a=1", `lk=${KEY}; b=2`], "a=1; b=2"],
+      [["consent=C0001:1", `C0002:0; lk=${KEY}`], "consent=C0001:1,C0002:0"],
+      [["", `lk=${KEY}`, ""], ","],
+    ] as const) {
+      const request = joined(...lines);
+      expect(withoutCookies(request, NAMES)).toBe(kept);
+      expect(presentedCredential(request, ["cookie:lk"])).toMatchObject({ token: KEY });
+    }
+  });
+
+  test("two lines with a key each are two keys", () => {
+    expect(presentedCredential(joined("lk=one", "lk=two"), ["cookie:lk"])).toEqual({ kind: "ambiguous" });
+  });
+});

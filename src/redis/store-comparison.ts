@@ -1,0 +1,38 @@
+import { readFileSync } from "node:fs";
+import { decodeFeedEntry } from "../core/feed-entry.ts";
+import type { MigrationState } from "../core/migration.ts";
+import type { RedisClient } from "./client.ts";
+import { names } from "./names.ts";
+import { texts } from "./replies.ts";
+
+const SOURCE = readFileSync(new URL("./compare.lua", import.meta.url), "utf8");
+const NAMES = [
+  names.standings,
+  names.endedFamilies,
+  names.cutOffs,
+  names.counts,
+  names.epoch,
+  names.newest,
+  names.migration,
+  names.sequence,
+];
+
+/** What the store says of itself. */
+export interface StoreState {
+  /** Its clock, milliseconds. */
+  readonly nowMs: number;
+  /** Names the latest time that less was there than should be; empty: never. */
+  readonly missed: string;
+  /** The phase of V1 keys that it has. */
+  readonly phase?: MigrationState;
+}
+
+/** Looks whether all is there that ends keys, whatever the feed says: Redis may evict single names. */
+export function createStoreComparison(client: RedisClient): () => Promise<StoreState> {
+  const run = client.script(SOURCE, "compare");
+  return async () => {
+    const [nowMs, missed = "", phase = ""] = texts(await run(NAMES, []));
+    const entry = decodeFeedEntry(phase);
+    return { nowMs: Number(nowMs), missed, ...(entry?.kind === "phase" && { phase: entry.state }) };
+  };
+}

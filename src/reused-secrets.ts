@@ -1,0 +1,75 @@
+import type { SettingName, Settings } from "./settings.ts";
+import { SETTINGS } from "./settings.ts";
+
+/** A secret under the name of the setting that gives it. */
+export interface NamedSecret {
+  readonly name: SettingName;
+  readonly secret: string;
+}
+
+/** Every secret that the settings give, as it is used: each item of a list, the password of a URL, the credential of a header. */
+export function namedSecrets(settings: Settings): readonly NamedSecret[] {
+  const { REDIS_URL: _, ...others } = settings;
+  const named = Object.entries(others).flatMap(([name, value]) =>
+    isSecret(name) && value !== "off" ? secretsIn(value).map((secret) => ({ name, secret })) : [],
+  );
+  const password = settings.REDIS_PASSWORD === undefined ? passwordOf(settings.REDIS_URL) : undefined;
+  return password === undefined ? named : [...named, { name: "REDIS_URL", secret: password }];
+}
+
+/** One value that is used twice, a sentence each; never the value: whoever may know the one would know the other. */
+export function reuseProblems(settings: Settings): readonly string[] {
+  const namesOf = Map.groupBy(namedSecrets(settings), ({ secret }) => comparable(secret));
+  return [...namesOf.values()].flatMap((uses) => {
+    if (uses.length === 1) return [];
+    const names = [...new Set(uses.map(({ name }) => name))];
+    const [last, ...before] = names.toReversed();
+    return before.length === 0
+      ? [`${last} has one value twice: leave one out`]
+      : [`${before.toReversed().join(", ")} and ${last} have the same value: give each its own`];
+  });
+}
+
+/**
+ * Says of the secrets of a `JWT_KEYS_FILE`, one after the other and as one character a byte, which of them are used twice: as a
+ * setting, whose text may be the bytes themselves or their base64, or in the file itself.
+ */
+export function createReuseCheck(settings: Settings): (bytes: string) => string | undefined {
+  const known = new Map<string, string>();
+  for (const { name, secret } of namedSecrets(settings))
+    for (const bytes of [Buffer.from(comparable(secret)), Buffer.from(comparable(secret), "base64")])
+      known.set(bytes.toString("latin1"), name);
+  return (bytes) => {
+    const of = known.get(bytes);
+    known.set(bytes, "another key of it");
+    return of && `is used twice, in JWT_KEYS_FILE and as ${of}`;
+  };
+}
+
+/** White space around it does not make another secret of it. */
+function comparable(secret: string): string {
+  return secret.trim();
+}
+
+function isSecret(name: string): name is SettingName {
+  return Object.entries(SETTINGS).some(([known, setting]) => known === name && "secret" in setting);
+}
+
+function secretsIn(value: unknown): readonly string[] {
+  if (typeof value === "string") return [value];
+  if (Array.isArray(value)) return value.filter((item) => typeof item === "string");
+  // Headers for a collector: `Bearer <credential>`.
+  return Object.values(Object(value)).flatMap((header) =>
+    typeof header === "string" ? [header.slice(header.lastIndexOf(" ") + 1)] : [],
+  );
+}
+
+function passwordOf(url: string | undefined): string | undefined {
+  const { password } = url === undefined ? { password: "" } : new URL(url);
+  if (password === "") return undefined;
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    return password;
+  }
+}

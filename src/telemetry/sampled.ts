@@ -1,0 +1,20 @@
+import { createBudget } from "../core/budget.ts";
+
+const ONE_A_MINUTE = { capacity: 1, refillPerSecond: 1 / 60 };
+
+/** Logs what an outsider can cause as often as it likes: once a minute, with the number of times that were left out. */
+export function createSampled<Args extends readonly unknown[]>(
+  monotonicMs: () => number,
+  log: (unlogged: number, ...args: Args) => void,
+): (...args: Args) => void {
+  const mayLog = createBudget(ONE_A_MINUTE, monotonicMs);
+  let unlogged = 0;
+  return (...args) => {
+    if (!mayLog()) {
+      unlogged++;
+      return;
+    }
+    log(unlogged, ...args);
+    unlogged = 0;
+  };
+}

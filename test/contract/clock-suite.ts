@@ -1,0 +1,174 @@
+import { describe, expect, test } from "vitest";
+import { changeKey } from "../../src/core/key-administration.ts";
+import { revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { importLegacyKeys } from "../../src/core/legacy-import.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
+import type { CallOrigin, Registry } from "../../src/core/registry.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
+import { instanceOn, START } from "./key-store-suite.ts";
+
+const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
+const DAY = 86_400;
+
+async function register(registry: Registry, more: object = {}) {
+  const result = await registerKey(registry, { role: "contributor", name: "n", ...more }, admin);
+  if (result.kind === "refused") throw new Error(result.reason);
+  return result.record;
+}
+
+/** What every key store guarantees of time: its own clock is the one that counts. */
+export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
+  const begin = async () => {
+    const under = await setUp();
+    const store = await under.open();
+    return { under, store, clock: under.clock, registry: instanceOn(store, under.clock) };
+  };
+
+  describe("the store's clock", () => {
+    test("takes no change that was decided at another time, and says which time it is", async () => {
+      const { store, under } = await begin();
+      for (const off of [-1000 * DAY, -3, 3, 1000 * DAY]) {
+        const outcome = await store.commit({ nowSeconds: START + off, put: [], audit: [] });
+        expect(outcome).toEqual({ kind: "clock", nowMs: START * 1000 });
+      }
+      expect(await under.auditTrail()).toEqual([]);
+    });
+
+    test("dates what an instance with another clock writes", async () => {
+      const { store, clock } = await begin();
+      for (const offMs of [-90_000, 90_000]) {
+        const own = instanceOn(store, clock);
+        let toldMs = START * 1000 + offMs;
+        const registry: Registry = {
+          ...own,
+          storeClock: {
+            storeNowMs: () => toldMs,
+            heard(nowMs) {
+              toldMs = nowMs;
+            },
+          },
+        };
+        expect(await register(registry)).toMatchObject({ issuedAt: START, familyStartedAt: START });
+      }
+    });
+
+    test("a cut-off of now lies beyond every date that was given out, whatever the clock says since", async () => {
+      const { store, clock, registry } = await begin();
+      const owned = await register(registry, { owner: "acme" });
+      clock.nowSeconds = START - 100;
+      const cutOff = { kind: "cutoff", scope: "owner", subject: "acme", until: START + DAY } as const;
+      const early = await store.commit({
+        nowSeconds: START - 100,
+        put: [],
+        end: { ...cutOff, before: START - 99 },
+        requires: { beyondIssued: true },
+        audit: [],
+      });
+      expect(early).toEqual({ kind: "early", before: START + 1 });
+      await revokeOwner(registry, "acme", admin);
+      expect(registry.view.ended(owned, START * 1000)).toBe("key_revoked");
+    });
+
+    test("however often owner and keys come and go in one second, each end takes each key, and each later key is good", async () => {
+      const { registry } = await begin();
+      const made: KeyRecord[] = [];
+      for (let round = 0; round < 3; round++) {
+        const record = await register(registry, { owner: "acme" });
+        expect(registry.view.ended(record, START * 1000)).toBeUndefined();
+        made.push(record);
+        await revokeOwner(registry, "acme", admin);
+        for (const record of made) expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+      }
+    });
+
+    test("an explicit moment of the last seconds means every key that there is; an earlier one is exact", async () => {
+      const { clock, registry } = await begin();
+      const old = await register(registry);
+      clock.nowSeconds += 60;
+      const [fresh, legacy] = [
+        await register(registry),
+        await registerLegacyKey(registry, { name: "n", role: "contributor" }, admin),
+      ];
+      if (legacy.kind === "refused") throw new Error(legacy.reason);
+      const ended = () =>
+        [old, fresh, legacy.record].map((record) => registry.view.ended(record, START * 1000));
+      await revokeIssuedBefore(registry, START + 30, {}, admin);
+      expect(ended()).toEqual(["key_revoked", undefined, undefined]);
+      await revokeIssuedBefore(registry, START + 58, {}, admin);
+      expect(ended()).toEqual(["key_revoked", "key_revoked", "key_revoked"]);
+    });
+
+    test("V1 keys end with an owner's end of their second, and leave no successor; those that come after it are good", async () => {
+      const { registry, store, clock } = await begin();
+      const entry = (key: string) => ({ line: 1, key, name: "n", role: "basic", owner: "acme" });
+      await importLegacyKeys(registry, [entry("before")], admin, false);
+      await revokeOwner(registry, "acme", admin);
+      await importLegacyKeys(registry, [entry("after")], admin, false);
+      const ended = await Promise.all(
+        ["before", "after"].map(async (key) => {
+          const record = await store.findLegacy([key]);
+          return record && registry.view.ended(record, START * 1000);
+        }),
+      );
+      expect(ended).toEqual(["key_revoked", undefined]);
+      // An instance that has not heard of the end.
+      const unaware = instanceOn(store, clock);
+      expect(await migrateLegacyKey(unaware, "before", admin)).toMatchObject({ reason: "key_revoked" });
+      const next = await migrateLegacyKey(unaware, "after", admin);
+      if (next.kind === "refused") throw new Error(next.reason);
+      expect(registry.view.ended(next.record, START * 1000)).toBeUndefined();
+    });
+  });
+
+  describe("forgetting", () => {
+    test("goes by the store's clock, where an instance's is ahead", async () => {
+      const { store, registry } = await begin();
+      const record = await register(registry);
+      await revokeOne(registry, record.keyId, admin);
+      expect(await store.sweep(START + 1000 * DAY, 100)).toBe(0);
+      const fresh = createRevocationView();
+      for await (const portion of store.revocations()) fresh.apply(portion);
+      expect(fresh.ended(record, START * 1000)).toBe("key_revoked");
+      expect(await store.load(record.keyId)).toBeDefined();
+    });
+
+    test("leaves no key that a clock which steps back could bring back", async () => {
+      const { store, clock, registry } = await begin();
+      const record = await register(registry, { ttlSeconds: 60 });
+      await revokeOne(registry, record.keyId, admin);
+      clock.nowSeconds = START + 61;
+      await store.sweep(START + 61, 100);
+      clock.nowSeconds = START;
+      const fresh = createRevocationView();
+      for await (const portion of store.revocations()) fresh.apply(portion);
+      expect(fresh.ended(record, START * 1000)).not.toBeUndefined();
+    });
+  });
+
+  test("a key without a record ends by its id for whoever starts later, where that is asked for", async () => {
+    const { store, clock, registry } = await begin();
+    const lost = { ...(await register(registry)), keyId: "contributor_1_lost00000000000000000" };
+    expect(await revokeOne(registry, lost.keyId, admin)).toMatchObject({ reason: "key_unknown" });
+    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", again: false });
+    const fresh = createRevocationView();
+    for await (const portion of store.revocations()) fresh.apply(portion);
+    expect(fresh.ended(lost, clock.nowSeconds * 1000)).toBe("key_revoked");
+  });
+
+  test("each change of a key is said later than the one before, in one second and after a step back", async () => {
+    const { store, clock, registry } = await begin();
+    const { keyId } = await register(registry);
+    const said: number[] = [];
+    for (const disabled of [true, false, true, false]) {
+      await changeKey(registry, keyId, { disabled }, admin);
+      said.push((await store.load(keyId))?.changedAt ?? 0);
+      clock.nowSeconds -= 1;
+    }
+    expect(said).toEqual([...said].sort((a, b) => a - b));
+    expect(new Set(said).size).toBe(4);
+    expect(registry.view.standing(keyId)).toMatchObject({ disabled: false, version: said.at(-1) });
+  });
+}

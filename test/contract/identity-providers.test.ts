@@ -1,0 +1,62 @@
+import { describe, expect, test } from "vitest";
+import { TOKEN_REFUSALS } from "../../src/core/token-refusal.ts";
+import { createIssuerVerifier } from "../../src/jwt/issuer-verifier.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
+import { readDocument } from "../support/documents.ts";
+import { documentedBlock, IDENTITY_PROVIDERS } from "../support/identity-providers.ts";
+
+const text = readDocument("docs/identity-providers.md");
+
+/** The provider's block of docs/identity-providers.md, as the only part of a policy. */
+function entryOf(name: string) {
+  const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/identity-providers.md" });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const [issuer] = parsed.policy.issuers;
+  if (issuer === undefined) throw new Error(`${name} has no issuer`);
+  return { policy: parsed.policy, issuer };
+}
+
+describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, token, expected }) => {
+  const { policy, issuer } = entryOf(name);
+  const verifier = createIssuerVerifier({
+    policy: () => policy,
+    fetchText: async (uri) => {
+      expect(uri).toBe(issuer.jwksUri);
+      return published;
+    },
+    monotonicMs: () => 0,
+    waitMs: 10_000,
+    cacheSize: 10,
+    fetched: (_, error) => expect(error).toBeUndefined(),
+  });
+  const verify = async (changes: Readonly<Record<string, unknown>> = {}, nowMs = Date.now()) => {
+    const presented = await token(issuer, changes);
+    return verifier.of(presented)?.verify(presented, nowMs);
+  };
+
+  test("takes a token of its form, for the party and the role that it names", async () => {
+    expect(await verify()).toMatchObject({ ok: true, principal: { ...expected, issuer: issuer.name } });
+  });
+
+  test("takes a token from a clock that differs by a minute, before and after", async () => {
+    const seconds = Math.floor(Date.now() / 1000);
+    expect(await verify({ iat: seconds + 59, nbf: seconds + 59 })).toMatchObject({ ok: true });
+    expect(await verify({ exp: seconds - 59, iat: seconds - 999 })).toMatchObject({ ok: true });
+    expect(await verify({ exp: seconds - 61, iat: seconds - 999 })).toMatchObject({ reason: "key_expired" });
+  });
+
+  test("refuses a token for another audience, and says so to operators", async () => {
+    const refused = { cause: "audience_wrong", issuer: issuer.name };
+    expect(await verify({ aud: "another" })).toMatchObject({ reason: "credential_invalid", refused });
+  });
+
+  test("takes a token with 300 groups", async () => {
+    const groups = Array.from({ length: 300 }, (_, at) => `a group with a name ${at}`);
+    expect(await verify({ wids: groups })).toMatchObject({ ok: true });
+  });
+});
+
+test("the document lists every cause of a refusal, in the words of the code, and no other", () => {
+  const rows = [...text.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map(([, cause, words]) => [cause, words]);
+  expect(rows).toEqual(Object.entries(TOKEN_REFUSALS));
+});

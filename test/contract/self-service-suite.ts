@@ -1,0 +1,160 @@
+import { expect, test } from "vitest";
+import { changeKey } from "../../src/core/key-administration.ts";
+import { revokeByHolder, revokeFamily, revokeIssuedBefore, revokeOne } from "../../src/core/key-ending.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
+import { setPhase } from "../../src/core/migration-switch.ts";
+import type { KeyStore } from "../../src/core/ports.ts";
+import type { CallOrigin, Registry } from "../../src/core/registry.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
+import { instanceOn, START } from "./key-store-suite.ts";
+
+/** A store whose index of self-service keys can be set back to what an older version left. */
+export interface SelfServiceStore extends StoreUnderTest {
+  /** Writes that these keys count, whatever has become of them, as an older version had it; gives the store as it is opened then. */
+  readonly countAgain: (keyIds: readonly string[]) => Promise<KeyStore>;
+}
+
+const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
+const anyone: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" } };
+/** `guards.self_service_keys` of an instance. */
+const CAP = 3;
+
+/** What every key store guarantees of the cap of self-service keys. */
+export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
+  const begin = async () => {
+    const under = await setUp();
+    const store = await under.open();
+    const { clock } = under;
+    clock.nowSeconds = START;
+    return { under, store, clock, registry: instanceOn(store, clock) };
+  };
+  const register = async (registry: Registry): Promise<KeyRecord> => {
+    const result = await registerKey(registry, { role: "basic", name: "n" }, anyone);
+    if (result.kind === "refused") throw new Error(result.reason);
+    return result.record;
+  };
+  const registerLegacy = async (registry: Registry) => {
+    const result = await registerLegacyKey(registry, { role: "basic", name: "n" }, anyone);
+    if (result.kind === "refused") throw new Error(result.reason);
+    return result;
+  };
+  /** How many more may be registered. */
+  const roomFor = async (registry: Registry) => {
+    let made = 0;
+    for (; made <= CAP; made++) {
+      const result = await registerKey(registry, { role: "basic", name: "n" }, anyone);
+      if (result.kind === "issued") continue;
+      expect(result.reason).toBe("too_many_keys");
+      break;
+    }
+    return made;
+  };
+  const fill = async (registry: Registry, make = register as (registry: Registry) => Promise<KeyRecord>) => {
+    const [first, ...rest] = [await make(registry), await make(registry), await make(registry)];
+    expect(await roomFor(registry)).toBe(0);
+    return [first, ...rest] as const;
+  };
+
+  type Ending = (registry: Registry, record: KeyRecord) => Promise<unknown>;
+  const endings: readonly (readonly [what: string, end: Ending])[] = [
+    ["revoked by its holder", (registry, record) => revokeByHolder(registry, record, anyone)],
+    ["revoked alone", (registry, { keyId }) => revokeOne(registry, keyId, admin)],
+    ["ended with its family", (registry, { family }) => revokeFamily(registry, family, admin)],
+  ];
+  test.each(endings)("a key that was %s makes room for another one, a V1 key too", async (_what, end) => {
+    const { registry } = await begin();
+    const [first] = await fill(registry);
+    await end(registry, first);
+    const legacy = (await registerLegacy(registry)).record;
+    expect(await roomFor(registry)).toBe(0);
+    await end(registry, legacy);
+    expect(await roomFor(registry)).toBe(1);
+  });
+
+  test("V1 keys that were all revoked leave room for as many again", async () => {
+    const { registry } = await begin();
+    for (const { family } of await fill(registry, async (one) => (await registerLegacy(one)).record))
+      await revokeFamily(registry, family, anyone);
+    expect(await roomFor(registry)).toBe(CAP);
+  });
+
+  test("keys that were cut off leave room, and those that were made since count", async () => {
+    for (const subject of [{}, { role: "basic" }]) {
+      const { registry, clock } = await begin();
+      clock.nowSeconds += 100;
+      await revokeIssuedBefore(registry, clock.nowSeconds, {}, admin);
+      await fill(registry);
+      clock.nowSeconds += 10;
+      await revokeIssuedBefore(registry, clock.nowSeconds, subject, admin);
+      expect(await roomFor(registry)).toBe(CAP);
+    }
+  });
+
+  test("a refreshed or rotated key and its successor count once", async () => {
+    const { registry, clock } = await begin();
+    const [first, second] = await fill(registry);
+    clock.nowSeconds = first.refreshAfter;
+    await refreshByHolder(registry, { ...first }, undefined, anyone);
+    if (second) await rotateByOperator(registry, second.keyId, undefined, admin);
+    expect(await roomFor(registry)).toBe(0);
+    clock.nowSeconds = first.expiresAt;
+    // The third, which nobody has refreshed.
+    expect(await roomFor(registry)).toBe(1);
+  });
+
+  test("a key that is disabled counts on: it may come back", async () => {
+    const { registry } = await begin();
+    const [first] = await fill(registry);
+    await changeKey(registry, first.keyId, { disabled: true }, admin);
+    expect(await roomFor(registry)).toBe(0);
+    await changeKey(registry, first.keyId, { disabled: false }, admin);
+    expect(await roomFor(registry)).toBe(0);
+  });
+
+  test("a V1 key and what it was exchanged for count once, and no more once V1 keys are removed", async () => {
+    const { registry } = await begin();
+    const { key } = await registerLegacy(registry);
+    await migrateLegacyKey(registry, key, anyone);
+    await registerLegacy(registry);
+    await register(registry);
+    expect(await roomFor(registry)).toBe(0);
+    await setPhase(registry, "removed", admin);
+    expect(await roomFor(registry)).toBe(2);
+    await setPhase(registry, "silent", admin);
+    expect(await roomFor(registry)).toBe(0);
+  });
+
+  test("of many who register at once, on two instances, as many get a key as there is room for", async () => {
+    const { store, clock, registry } = await begin();
+    const [first] = await fill(registry);
+    await revokeFamily(registry, first.family, admin);
+    const instances = [registry, instanceOn(store, clock)];
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, at) =>
+        registerKey(instances[at % 2] ?? registry, { role: "basic", name: "n" }, anyone),
+      ),
+    );
+    expect(results.filter(({ kind }) => kind === "issued")).toHaveLength(1);
+  });
+
+  test("what an older version counted although it had ended closes self-service for nobody", async () => {
+    const { under, registry, clock } = await begin();
+    const { record, key } = await registerLegacy(registry);
+    const migrated = await migrateLegacyKey(registry, key, anyone);
+    if (migrated.kind !== "issued") throw new Error("not migrated");
+    await revokeFamily(registry, record.family, anyone);
+    const [alone, refreshed, kept] = await fill(registry);
+    await revokeOne(registry, alone.keyId, admin);
+    clock.nowSeconds = refreshed?.refreshAfter ?? 0;
+    await refreshByHolder(registry, { ...(refreshed ?? alone) }, undefined, anyone);
+    const ended = [record.keyId, migrated.record.keyId, alone.keyId, refreshed?.keyId ?? ""];
+    const later = await under.countAgain([...ended, kept?.keyId ?? ""]);
+    expect(await roomFor(instanceOn(later, clock))).toBe(1);
+    const last = await under.countAgain(ended);
+    await last.sweep(clock.nowSeconds, 500);
+    expect((await last.count(clock.nowSeconds)).selfService).toBe(CAP);
+  });
+}

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { newSecret, registerKey } from "../support/keys.ts";
+import type { TestedLatchkey } from "../support/latchkey.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import { sendRaw } from "../support/raw-request.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import type { Upstream } from "../support/upstream.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+/** All is tried in shadow mode; one route is in earnest. */
+const POLICY = `
+roles:
+  basic: { scopes: [a], ttl: 1d, refresh_window: 1h, self_service: true, rate_limits: [{ name: n, per: key, capacity: 9, refill: 1/s }] }
+defaults: { mode: shadow }
+routes:
+  - { path: /strict/**, methods: [GET], scopes: [a], mode: enforce }
+  - { path: /trial/**, scopes: [a] }
+`;
+
+let redis: TestedRedis;
+let upstream: Upstream;
+let latchkey: TestedLatchkey;
+let envoy: EnvoyProcess;
+
+beforeAll(async () => {
+  [redis, upstream] = await Promise.all([startRedis(), startUpstream()]);
+  // Redis may take longer than Envoy waits: what is late is the Check.
+  const env = { JWT_SECRET: newSecret(), REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "60000" };
+  latchkey = await startLatchkey(env, { policy: POLICY });
+  envoy = await startEnvoy({
+    authzTarget: latchkey.grpc,
+    upstreamPort: upstream.port,
+    normalise: false,
+    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "2s"),
+  });
+});
+
+afterAll(async () => {
+  await Promise.all([envoy?.stop(), latchkey?.stop()]);
+  await Promise.all([redis?.stop(), upstream?.stop()]);
+});
+
+test("no spelling of an enforced path reaches upstream without a key, though the default is shadow mode", async () => {
+  expect((await sendRaw(envoy.port, { path: "/trial/x" })).status).toBe(200);
+  const before = upstream.requests.length;
+  const paths = ["//strict/x", "/strict//x", "/%2fstrict/x", "/strict%2fx", "/strict/x;y", "/strict/%2e/x"];
+  for (const path of [
+    ...paths,
+    "/trial/../strict/x",
+    "/trial/%2e%2e/strict/x",
+    "/strict/%78",
+    "/elsewhere",
+  ]) {
+    const { status, headers } = await sendRaw(envoy.port, { path });
+    expect([path, status]).toEqual([path, expect.toBeOneOf([400, 401])]);
+    expect(headers["x-latchkey-reason"]).toBeDefined();
+  }
+  const post = await sendRaw(envoy.port, { path: "/strict/x", method: "POST" });
+  expect(post.status).toBe(401);
+  expect(upstream.requests.length).toBe(before);
+});
+
+test("while Redis is paused, the enforced route denies in time, and what is in shadow mode goes through", async () => {
+  const { api_key } = await registerKey(latchkey.http);
+  const authorization = `Bearer ${api_key}`;
+  process.kill(redis.pid, "SIGSTOP");
+  try {
+    const strict = await sendRaw(envoy.port, { path: "/strict/x", headers: { authorization } });
+    expect([strict.status, strict.headers["x-latchkey-reason"]]).toEqual([503, "internal"]);
+    const trial = await sendRaw(envoy.port, { path: "/trial/x", headers: { authorization } });
+    expect(trial.status).toBe(200);
+  } finally {
+    process.kill(redis.pid, "SIGCONT");
+  }
+});

@@ -1,0 +1,48 @@
+import { z } from "zod";
+
+const operation = z.looseObject({
+  security: z.array(z.record(z.string(), z.unknown())).default([]),
+  "x-latchkey-writes": z.boolean(),
+  requestBody: z.looseObject({ content: z.record(z.string(), z.unknown()) }).optional(),
+  responses: z.record(z.string(), z.unknown()),
+});
+
+const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), operation)) });
+
+/** One call of the API, as its OpenAPI document describes it. */
+export interface DescribedCall {
+  readonly method: string;
+  /** As OpenAPI writes it. */
+  readonly template: string;
+  /** With something of the right form for each parameter. */
+  readonly path: string;
+  readonly forOperators: boolean;
+  readonly writes: boolean;
+  readonly bodyType: string | undefined;
+  readonly statuses: readonly string[];
+}
+
+const PARAMETERS: Readonly<Record<string, string>> = {
+  key_id: "basic_1700000000_abcdefghijklmnopqrstuv",
+  family: "fam_abcdefghijklmnopqrstuv",
+  owner: "somebody",
+  name: "not-found",
+};
+
+/** Every call that a listener describes: a new one is in each test over the table without another line. */
+export async function callsOf(listener: string): Promise<readonly DescribedCall[]> {
+  const response = await fetch(`http://${listener}/openapi.json`);
+  const { paths } = document.parse(await response.json());
+  return Object.entries(paths).flatMap(([template, operations]) =>
+    Object.entries(operations).map(([method, described]) => ({
+      method: method.toUpperCase(),
+      template,
+      path: template.replaceAll(/\{(\w+)\}/g, (_, name) => PARAMETERS[name] ?? "x"),
+      forOperators:
+        described.security.some((scheme) => "operator" in scheme) && described.security.length === 1,
+      writes: described["x-latchkey-writes"],
+      bodyType: Object.keys(described.requestBody?.content ?? {})[0],
+      statuses: Object.keys(described.responses),
+    })),
+  );
+}

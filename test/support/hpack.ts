@@ -1,0 +1,24 @@
+import type { Fields } from "./http2-frames.ts";
+
+/** An integer (RFC 7541 §5.1) of a first byte whose high bits are given. */
+export function integer(high: number, prefix: number, value: number): Buffer {
+  if (value < prefix) return Buffer.of(high | value);
+  const bytes = [high | prefix];
+  let rest = value - prefix;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest & 0x7f) | 0x80);
+  return Buffer.from([...bytes, rest]);
+}
+
+/** A literal field of any length, without the Huffman code: `high` 0x40 puts it into the table, 0 and 0x10 do not. */
+export function literal(high: number, [name, value]: Fields[number]): Buffer {
+  const strings = [name, value].flatMap((text) => [
+    integer(0, 0x7f, text.length),
+    Buffer.from(text, "latin1"),
+  ]);
+  return Buffer.concat([Buffer.of(high), ...strings]);
+}
+
+/** A header block of literals that do not enter the table. */
+export function literals(fields: Fields): Buffer {
+  return Buffer.concat(fields.map((field) => literal(0, field)));
+}

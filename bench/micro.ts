@@ -53,6 +53,7 @@ const metrics = createMetrics({
   nowMs: Date.now,
   stalenessMs: () => 0,
   outputDropped: () => 0,
+  clockAheadMs: () => 0,
 });
 metrics.policyInForce(parts.policy);
 const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });

@@ -1,22 +1,20 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
+import { createCheckBeforeStore } from "./check-before-store.ts";
 import type { Closing } from "./closing.ts";
 import type { AuthorizePorts } from "./core/authorize.ts";
 import { createAuthorize } from "./core/authorize.ts";
 import { clientAddress } from "./core/client-address.ts";
 import type { Clock } from "./core/clock.ts";
-import { hasThreeParts } from "./core/credential.ts";
 import { createExplain, lookingOnly, NOTHING_COUNTED } from "./core/explain.ts";
-import { rememberReuse } from "./core/key-renewal.ts";
 import type { KeyVerifier } from "./core/ports.ts";
-import type { LegacyForm, Registry } from "./core/registry.ts";
+import type { Registry } from "./core/registry.ts";
 import { headerLines } from "./core/request.ts";
-import type { RevocationView } from "./core/revocation-view.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
-import type { RunningDoors } from "./doors.ts";
-import { openDoors } from "./doors.ts";
+import type { Addresses, Doors } from "./doors.ts";
+import { createDoors } from "./doors.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import type { Check } from "./envoy/check.ts";
 import { createCheck } from "./envoy/check.ts";
@@ -25,20 +23,21 @@ import { FAULTS, upkeepFails } from "./fault-words.ts";
 import { createInstanceClock } from "./instance-clock.ts";
 import { tellingRefusals, withIssuers } from "./issuer-parts.ts";
 import { followKeyAges } from "./key-ages.ts";
-import { createLegacyForm } from "./legacy/hasher.ts";
-import type { LegacyParts } from "./legacy-parts.ts";
-import { createLegacyParts } from "./legacy-parts.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { openOpsDoor } from "./ops-door.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
-import { followPhases, keepPolicyFresh } from "./policy-reload.ts";
-import { randomText } from "./random.ts";
-import { adminTokens, auditKey, keyHashSecrets } from "./secrets.ts";
+import { keepPolicyFresh } from "./policy-reload.ts";
+import type { Later } from "./registry-parts.ts";
+import { compareWithFleet, joinRegistry, openLegacy, openStoresUntilAnswered } from "./registry-parts.ts";
+import type { Secrets } from "./secrets.ts";
+import { readSecrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import type { SigningKeys } from "./signing-keys.ts";
+import type { SigningParts } from "./signing-parts.ts";
 import { openSigning } from "./signing-parts.ts";
-import type { Fleet, Stores, StoresOptions } from "./stores.ts";
-import { openStores } from "./stores.ts";
+import type { UntilAnswered } from "./start-wait.ts";
+import { createStartWait } from "./start-wait.ts";
+import type { Stores } from "./stores.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -67,60 +66,83 @@ export interface AppOptions {
   readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
 }
 
-/** The composition root: opens the rooms, joins them, and registers each close beside its open. Rejects when a door stays shut. */
-export async function startApp(options: AppOptions): Promise<RunningDoors> {
-  const { settings, log } = options;
+/** An instance that is ready, or on its way there. */
+export interface StartedApp extends Pick<Doors, "drain" | "hurry"> {
+  /** Resolves once it is ready, with where it listens. Rejects with what keeps it from that, if that does not pass by itself. */
+  readonly ready: Promise<Addresses>;
+}
+
+/**
+ * The composition root: opens the modules, joins them, and registers each close beside its open. While the store does not
+ * answer the listeners are open, and deny.
+ */
+export async function startApp(options: AppOptions): Promise<StartedApp> {
   const later: Later = {};
   const metrics = openMetrics(options, later);
   const ops = options.worker?.ops(metrics) ?? (await openOpsDoor(options, metrics));
   const traces = await openTraces(options);
   keepPolicyFresh(options, metrics);
-  const policy = options.policy.current;
+  // The listeners close before the rest, whose parts their open calls still need.
+  const [closing, closingDoors] = [options.closing.group(), options.closing.group()];
+  const checkBeforeStore = createCheckBeforeStore({
+    ...options,
+    policy: options.policy.current,
+    metrics,
+    traces,
+  });
+  const doors = createDoors({ ...options, closing: closingDoors, metrics, ops, checkBeforeStore });
+  const { untilAnswered, stop } = createStartWait({ log: options.log, waits: doors.waits });
+  const ready = openParts({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
+  options.closing.later("the start", () => stop(ready));
+  return { drain: doors.drain, hurry: doors.hurry, ready };
+}
+
+interface WaitingOptions extends AppOptions {
+  readonly untilAnswered: UntilAnswered;
+}
+
+interface StartParts {
+  readonly later: Later;
+  readonly metrics: Metrics;
+  readonly traces: Tracing | undefined;
+  readonly doors: Doors;
+}
+
+/** Everything that needs the store, and at last what the listeners serve. */
+async function openParts(
+  options: WaitingOptions,
+  { later, metrics, traces, doors }: StartParts,
+): Promise<Addresses> {
+  const { settings, log, untilAnswered } = options;
   const view = createRevocationView();
   const clock = createInstanceClock(settings, log, metrics.clockJumped);
-  const stores = await openStoresOf(options, { policy, view, clock }, metrics, later);
-  later.fleet = stores.fleet;
-  const parts = { view, clock, metrics, ...(await openLegacy(options, stores, clock, later)) };
-  const { registry, verifier, signingKeys } = await openRegistry(options, stores, parts);
+  const stores = await openStoresUntilAnswered(options, { later, metrics, view, clock });
+  const secrets = await untilAnswered(() => readSecrets(settings, stores.secrets, log));
+  const signing = await openSigning({ ...options, secrets: stores.secrets, metrics });
+  await compareWithFleet(options, { stores, secrets, signing, later });
+  startKeyAges(options, { stores, signing, metrics });
+  const legacy = await openLegacy(options, { stores, secrets, later, clock });
+  const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy, clock });
   const deciding = decidingParts(options, { registry, verifier, stores, metrics });
-  const audit = await openAuditOf(options, { deciding, stores, metrics, clock });
+  const audit = await openAuditOf(options, { deciding, stores, metrics, secrets, clock });
   const upkeep = startUpkeep(options, registry, clock, metrics);
-  const check = joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock });
-  const doors = await openDoors({
+  const addresses = await doors.serve({
     ...options,
+    check: joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock }),
     explain: openExplain(options, deciding, stores, clock),
     registry,
     verifier,
-    check,
     metrics,
-    adminTokens: await adminTokens(settings, stores.secrets, log),
+    adminTokens: secrets.adminTokens,
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
     answered: answeredBy(audit, traces),
     fleet: stores.fleet,
     ...(stores.isInPlace !== undefined && { isInPlace: stores.isInPlace }),
-    signingKeys,
-    ops,
+    signingKeys: signing.keys,
   });
   stores.started();
-  return doors;
-}
-
-function openStoresOf(
-  options: AppOptions,
-  parts: Pick<StoresOptions, "policy" | "view" | "clock">,
-  metrics: Metrics,
-  later: Later,
-): Promise<Stores> {
-  return openStores({
-    ...options,
-    ...parts,
-    meter: metrics.store,
-    // What is heard before the V1 parts are there is read with them.
-    heard: (entry) => later.legacy?.hear(entry),
-    missed: async () => later.legacy?.resync(),
-    phase: async (stored) => later.legacy?.stored(stored),
-  });
+  return addresses;
 }
 
 function answeredBy(audit: Audit, traces: Tracing | undefined): (call: AnsweredCall) => void {
@@ -143,24 +165,15 @@ function openExplain(
 
 async function openAuditOf(
   options: AppOptions,
-  {
-    deciding,
-    stores,
-    metrics,
-    clock,
-  }: Pick<CheckParts, "deciding" | "metrics" | "clock"> & {
-    readonly stores: Stores;
-  },
+  { deciding, stores, metrics, secrets, clock }: AuditedParts,
 ): Promise<Audit> {
   const { clientAddress } = deciding;
-  const key = await auditKey(options.settings, stores.secrets, options.log);
-  return openAudit({ ...options, key, store: stores.audit, clientAddress, metrics, clock });
+  return openAudit({ ...options, key: secrets.auditKey, store: stores.audit, clientAddress, metrics, clock });
 }
 
-/** What is asked for before it is there. */
-interface Later {
-  legacy?: LegacyParts;
-  fleet?: Fleet;
+interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics" | "clock"> {
+  readonly stores: Stores;
+  readonly secrets: Secrets;
 }
 
 function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
@@ -170,16 +183,26 @@ function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
     phase: () => later.legacy?.migration.state().phase ?? "silent",
     nowMs: Date.now,
     stalenessMs: () => later.fleet?.stalenessMs() ?? Number.POSITIVE_INFINITY,
+    clockAheadMs: () => later.fleet?.clockAheadMs() ?? 0,
   });
 }
 
-async function openLegacy(options: AppOptions, stores: Stores, clock: Clock, later: Later) {
-  const secrets = await keyHashSecrets(options.settings, stores.secrets, options.log);
-  const legacyForm = createLegacyForm(secrets, randomText);
-  const legacy = createLegacyParts(legacyForm, () => stores.keys, clock, options.log);
-  later.legacy = legacy;
-  await followPhases(options, legacy);
-  return { legacy, legacyForm };
+function startKeyAges(
+  options: AppOptions,
+  {
+    stores,
+    signing,
+    metrics,
+  }: Pick<DecidingParts, "stores" | "metrics"> & { readonly signing: SigningParts },
+): void {
+  const { secrets, fleet } = stores;
+  followKeyAges({
+    ...options,
+    signingKeys: signing.keys,
+    secrets,
+    metrics,
+    mayNote: () => !fleet.isStrange(),
+  });
 }
 
 function startUpkeep(
@@ -197,46 +220,6 @@ function startUpkeep(
   });
   closing.later("the upkeep", upkeep.close);
   return upkeep;
-}
-
-async function openRegistry(
-  options: AppOptions,
-  { keys: store, secrets, fleet }: Stores,
-  { view, clock, metrics, legacy, legacyForm }: RegistryParts,
-) {
-  const { signer, verifier: jwt, keys: signingKeys } = await openSigning({ ...options, secrets, metrics });
-  await fleet.compareKids(() => signingKeys.ring().kids);
-  followKeyAges({ ...options, signingKeys, secrets, metrics, mayNote: () => !fleet.isStrange() });
-  const registry: Registry = {
-    store,
-    migration: legacy.migration,
-    legacy: legacyForm,
-    told: (entry) => {
-      if (entry.kind === "legacy" || entry.kind === "phase") legacy.hear(entry);
-    },
-    view,
-    signer,
-    policy: options.policy.current,
-    nowMs: clock.nowMs,
-    storeClock: clock,
-    newRandom: randomText,
-    digest: (text) => createHash("sha256").update(text).digest("base64url"),
-    auditedReuse: rememberReuse(() => performance.now()),
-  };
-  const verifier: KeyVerifier = {
-    verify: (token, nowMs, client) =>
-      (hasThreeParts(token) ? jwt : legacy.verifier).verify(token, nowMs, client),
-    needsStore: (token) => !hasThreeParts(token) && legacy.verifier.needsStore?.(token) === true,
-  };
-  return { registry, verifier, signingKeys };
-}
-
-interface RegistryParts {
-  readonly view: RevocationView;
-  readonly clock: Clock;
-  readonly metrics: Metrics;
-  readonly legacy: LegacyParts;
-  readonly legacyForm: LegacyForm;
 }
 
 interface DecidingParts {

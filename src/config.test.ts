@@ -57,11 +57,31 @@ test("forms: what traces need", () => {
   expect(secretTexts(read)).toEqual(["Basic abc==", "1"]);
   const bad = {
     OTEL_EXPORTER_OTLP_ENDPOINT: ["collector:4318", "grpc://c", "http://user:pw@c", "http://c/?key=1"],
-    OTEL_EXPORTER_OTLP_HEADERS: ["bare", "a=1,,b=2", "a=%zz", "a b=1", "a=\r\nb"],
+    OTEL_EXPORTER_OTLP_HEADERS: ["bare", "a=1,,b=2", "a=%zz", "a b=1", "a=\r\nb", "a=%0d%0ab"],
     OTEL_TRACES_SAMPLER_ARG: ["2", "1.5", "-1", "half", "1e-3"],
   };
   for (const [name, texts] of Object.entries(bad))
     for (const text of texts) expect(problemsOf({ [name]: text })).toEqual([expect.stringContaining(name)]);
+});
+
+test("Redis: what a connection could not be made with is refused here", () => {
+  const JWT_SECRET = strong();
+  const REDIS_HOST = "r";
+  expect(problemsOf({ JWT_SECRET, REDIS_URL: "redis://:100%pass@host" })).toEqual([
+    "REDIS_URL has a % that encodes nothing: percent-encode it, as %25",
+  ]);
+  for (const host of ["redis://r", "r:6379", "r/3", "[::1]", "a..b"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST: host })).toEqual([
+      expect.stringContaining("REDIS_HOST must be"),
+    ]);
+  for (const host of ["r", "127.0.0.1", "::1", "redis.default.svc.cluster.local", "my_redis"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST: host })).toEqual([]);
+  for (const setting of ["REDIS_PORT", "REDIS_COMMAND_TIMEOUT_MS"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST, [setting]: "0" })).toEqual([`${setting} must be at least 1`]);
+  expect(problemsOf({ JWT_SECRET, REDIS_URL: "redis://r/3", REDIS_DB: "5" })).toEqual([
+    "REDIS_DB is 5 and REDIS_URL names database 3: give one",
+  ]);
+  expect(secretTexts(settingsOf({ JWT_SECRET, REDIS_URL: "redis://:p%40ss@r" }))).toContain("p@ss");
 });
 
 test("forms: addresses, sockets, durations and lists", () => {

@@ -4,7 +4,7 @@ import { reuseProblems } from "./reused-secrets.ts";
 import { secretText } from "./secret-text.ts";
 import type { Listen } from "./setting-forms.ts";
 import type { SettingName, Settings } from "./settings.ts";
-import { SETTINGS } from "./settings.ts";
+import { redisPlace, SETTINGS } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -120,6 +120,9 @@ function contradictions(settings: Settings): string[] {
   const problems: string[] = workerProblems(settings);
   if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
     problems.push("REDIS_URL and REDIS_HOST are both set: give one");
+  const { db } = redisPlace(settings);
+  if (settings.REDIS_DB !== 0 && db !== settings.REDIS_DB)
+    problems.push(`REDIS_DB is ${settings.REDIS_DB} and REDIS_URL names database ${db}: give one`);
   if (STORE !== "redis") return problems;
   if (REDIS_URL === undefined && REDIS_HOST === undefined)
     problems.push("STORE is redis: REDIS_URL or REDIS_HOST must say which");
@@ -160,7 +163,7 @@ function productionProblems(settings: Settings): string[] {
       : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
     ...reuseProblems(settings),
   ];
-  if (settings.STORE === "redis" && !hasRedisPassword(settings)) {
+  if (settings.STORE === "redis" && redisPlace(settings).password === undefined) {
     problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");
   }
   const doors = {
@@ -183,10 +186,6 @@ function productionProblems(settings: Settings): string[] {
 
 function namesSigningKeys({ JWT_SECRET, JWT_KEYS_FILE }: Settings): boolean {
   return JWT_SECRET !== undefined || JWT_KEYS_FILE !== undefined;
-}
-
-function hasRedisPassword({ REDIS_URL, REDIS_PASSWORD }: Settings): boolean {
-  return REDIS_PASSWORD !== undefined || (REDIS_URL !== undefined && new URL(REDIS_URL).password !== "");
 }
 
 function secretProblems(name: SettingName, secrets: readonly string[], required: boolean): string[] {

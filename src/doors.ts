@@ -1,5 +1,6 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Endpoint } from "./api/endpoint.ts";
+import type { HttpServer } from "./api/server.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { ApiParts } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
@@ -13,102 +14,164 @@ import type { Check } from "./envoy/check.ts";
 import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
 import { callFaulted, FAULTS } from "./fault-words.ts";
+import { CLOCK_NOT_READY_MS } from "./fleet.ts";
 import type { OpsDoor } from "./ops-door.ts";
+import { UNKNOWN_FLEET } from "./ops-door.ts";
+import type { PolicyInForce } from "./policy-in-force.ts";
 import type { Listen } from "./setting-forms.ts";
 import { formatListen } from "./setting-forms.ts";
+import type { Settings } from "./settings.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
 
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
 /** Readiness may change without a word from anybody: Envoy hears of it within this. */
 const READINESS_EVERY_MS = 250;
 
-export interface RunningDoors {
-  /** Where each door listens, once its port is known. */
-  readonly addresses: Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+/** Where each listener is, once its port is known. */
+export type Addresses = Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+
+export interface Doors {
+  /** Says that the start waits for the store. From now on the listeners are open, and deny. Rejects when one cannot be opened. */
+  waits(): Promise<void>;
+  /** From now on this is what the listeners do, and what they say of themselves. Rejects when one cannot be opened. */
+  serve(parts: ServingParts): Promise<Addresses>;
   /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
   drain(): void;
-  /** Calls that are open when the doors close are cut off at once. */
+  /** Calls that are open when the listeners close are cut off at once. */
   hurry(): void;
 }
 
-interface DoorOptions extends ApiParts {
+interface DoorOptions {
+  readonly settings: Settings;
+  readonly policy: PolicyInForce;
+  readonly metrics: Metrics;
   readonly log: Log;
   readonly closing: Closing;
+  /** Decides until there is another one. */
+  readonly checkBeforeStore: Check;
+  readonly ops: OpsDoor;
+}
+
+/** What the listeners do once the store has answered. */
+export interface ServingParts extends ApiParts {
   readonly check: Check;
   /** Hears of every call at an HTTP door once it is answered. */
   readonly answered: (call: AnsweredCall) => void;
-  readonly ops: OpsDoor;
   /** Whether the embedded store is where the next start looks for it. */
   readonly isInPlace?: () => boolean;
 }
 
-/** What changes when an instance goes: what it says of itself, and how long it waits for calls that are open. */
-interface Going {
-  state: "ready" | "draining";
-  graceMs: number;
+/** The listeners beside the one for ops. */
+interface Opened {
+  readonly grpc: EnvoyServer;
+  readonly http: HttpServer;
+  readonly operator: HttpServer;
 }
 
-/** Opens every other door, the one for Envoy first; the ops door, which is open, tells of it. */
-export async function openDoors(options: DoorOptions): Promise<RunningDoors> {
-  const { settings, ops } = options;
-  const going: Going = { state: "ready", graceMs: CLOSE_GRACE_MS };
-  const grpc = await openGrpc(options, going);
-  const openHttp = httpOpener(options, going);
-  const { open, all } = apiEndpoints(options);
-  const http = await openHttp(
-    "the HTTP door",
-    settings.HTTP_LISTEN,
-    settings.OPERATOR_LISTEN === undefined ? all : open,
-  );
-  const operator =
-    settings.OPERATOR_LISTEN === undefined
-      ? http
-      : await openHttp("the operator door", settings.OPERATOR_LISTEN, all);
-  const readiness = () => ({ instance: going.state, ...fleetReadiness(options) });
+/** What changes while an instance runs: what its listeners do, what the instance says of itself, how long it waits for open calls. */
+interface State {
+  instance: "starting" | "waiting" | "ready" | "draining";
+  graceMs: number;
+  check: Check;
+  parts: ServingParts | undefined;
+}
+
+/**
+ * The listeners beside the one for ops, which is open and tells of them. They are opened when the instance is ready, so that
+ * nobody is sent to one that is not; where it waits for the store, at once: then callers are told so.
+ */
+export function createDoors(options: DoorOptions): Doors {
+  const { ops, checkBeforeStore: check } = options;
+  const state: State = { instance: "starting", graceMs: CLOSE_GRACE_MS, check, parts: undefined };
+  const readiness = () => ({ instance: state.instance, ...fleetReadiness(options, state) });
   ops.tell(readiness);
-  const tellEnvoy = () => grpc.setServing(Object.values(readiness()).every((part) => part === "ready"));
-  tellEnvoy();
-  const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
-  options.closing.later("the word on readiness", () => clearInterval(telling));
+  const isReady = () => Object.values(readiness()).every((part) => part === "ready");
+  let tellEnvoy = () => {};
+  let opening: Promise<Opened> | undefined;
+  const open = (endpoints?: Endpoints) => {
+    opening ??= openAll(options, state, endpoints).then((opened) => {
+      tellEnvoy = () => opened.grpc.setServing(isReady());
+      const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
+      options.closing.later("the word on readiness", () => clearInterval(telling));
+      return opened;
+    });
+    return opening;
+  };
   return {
-    addresses: { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
+    async waits() {
+      if (state.instance === "starting") state.instance = "waiting";
+      await open();
+    },
+    async serve(parts) {
+      const endpoints = apiEndpoints(parts);
+      const wereOpen = opening !== undefined;
+      Object.assign(state, { parts, check: parts.check });
+      const { grpc, http, operator } = await open(endpoints);
+      if (wereOpen) {
+        await http.serve(http === operator ? endpoints.all : endpoints.open);
+        if (http !== operator) await operator.serve(endpoints.all);
+      }
+      if (state.instance !== "draining") state.instance = "ready";
+      tellEnvoy();
+      return { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address };
+    },
     drain() {
-      going.state = "draining";
+      state.instance = "draining";
       tellEnvoy();
     },
     hurry() {
-      going.graceMs = 0;
+      state.graceMs = 0;
     },
   };
 }
 
-async function openGrpc(options: DoorOptions, going: Going): Promise<EnvoyServer> {
-  const { settings, check, closing } = options;
+type Endpoints = ReturnType<typeof apiEndpoints>;
+
+/** Envoy's first. Without endpoints the others answer 503. */
+async function openAll(options: DoorOptions, state: State, endpoints?: Endpoints): Promise<Opened> {
+  const grpc = await openGrpc(options, state);
+  return { grpc, ...(await openHttpDoors(options, state, endpoints)) };
+}
+
+async function openHttpDoors(options: DoorOptions, state: State, endpoints?: Endpoints) {
+  const { HTTP_LISTEN, OPERATOR_LISTEN } = options.settings;
+  const openHttp = httpOpener(options, state);
+  const isOne = OPERATOR_LISTEN === undefined;
+  const http = await openHttp("the HTTP door", HTTP_LISTEN, isOne ? endpoints?.all : endpoints?.open);
+  const operator = isOne ? http : await openHttp("the operator door", OPERATOR_LISTEN, endpoints?.all);
+  return { http, operator };
+}
+
+async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer> {
+  const { settings, closing } = options;
+  const check: Check = (message, timeLeftMs) => state.check(message, timeLeftMs);
   const listen = formatListen(settings.GRPC_LISTEN);
   const transport = settings.GRPC_SERVER;
   const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
   const maxHeaderBytes = settings.GRPC_MAX_HEADER_BYTES;
   const tls = openTls("GRPC", options);
   const door = await startEnvoyServer({ listen, check, transport, maxHeaderBytes, faulted, ...tls });
-  closing.later("the gRPC door", () => door.close(going.graceMs));
+  closing.later("the gRPC door", () => door.close(state.graceMs));
   return door;
 }
 
-function httpOpener(options: DoorOptions, going: Going) {
+function httpOpener(options: DoorOptions, state: State) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
   const common = {
     corsOrigins: settings.HTTP_CORS_ORIGINS ?? [],
-    answered: options.answered,
+    answered: (call: AnsweredCall) => state.parts?.answered(call),
     trustedHops: settings.HTTP_TRUSTED_HOPS,
   };
-  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints: readonly Endpoint[]) => {
+  return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints?: readonly Endpoint[]) => {
     const faulted = (error: unknown, requestId: string) =>
       log.error({ err: error, requestId }, callFaulted(name));
-    const isLast = () => going.state === "draining";
-    const door = await startHttpServer({ ...common, listen, endpoints, faulted, isLast, ...httpTls });
-    closing.later(name, () => door.close(going.graceMs));
+    const isLast = () => state.instance === "draining";
+    const served = endpoints === undefined ? {} : { endpoints };
+    const door = await startHttpServer({ ...common, ...served, listen, faulted, isLast, ...httpTls });
+    closing.later(name, () => door.close(state.graceMs));
     return door;
   };
 }
@@ -131,16 +194,19 @@ function openTls(
 }
 
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
-function fleetReadiness({ fleet, policy, isInPlace }: DoorOptions) {
+function fleetReadiness({ policy }: DoorOptions, { parts }: State) {
+  if (parts === undefined) return UNKNOWN_FLEET;
+  const { fleet, isInPlace } = parts;
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
   return {
     revocations: stale ? "not_ready" : "ready",
     secrets: fleet.isStrange() ? "not_ready" : "ready",
+    clock: Math.abs(fleet.clockAheadMs()) >= CLOCK_NOT_READY_MS ? "not_ready" : "ready",
     ...storeReadiness(isInPlace),
   } as const;
 }
 
 /** With Redis there is no file that could be gone. */
-function storeReadiness(isInPlace: DoorOptions["isInPlace"]): { readonly store?: "ready" | "not_ready" } {
+function storeReadiness(isInPlace: ServingParts["isInPlace"]): { readonly store?: "ready" | "not_ready" } {
   return isInPlace === undefined ? {} : { store: isInPlace() ? "ready" : "not_ready" };
 }

@@ -91,14 +91,27 @@ export const FAULTS = {
     check:
       "that each move of a rotation is on every instance before the next (docs/operations.md); the kids, and latchkey_signing_key_info",
   },
-  secretDiffers: {
-    happened: "JWT_SECRET differs, or JWT_KEYS_FILE: this instance accepts no key that the others sign",
-    does: "it answers, and is not ready (/readyz)",
-    check: "that all were given the same keys, and a former secret in JWT_SECRET_PREVIOUS",
+  clockDiffers: {
+    happened: "this machine's clock differs from Redis's by 2 s or more",
+    does: "nothing changes yet; from 5 s on this instance is not ready",
+    check: "NTP on both machines; aheadSeconds, and latchkey_clock_ahead_seconds",
+  },
+  clockTooFar: {
+    happened: "this machine's clock differs from Redis's by 5 s or more",
+    does: "this instance is not ready (/readyz): keys that it issues would be refused elsewhere, and expired ones be taken",
+    check: "NTP on both machines; aheadSeconds, and latchkey_clock_ahead_seconds",
   },
 } as const satisfies Record<string, FaultWords>;
 
 export const OUTAGES = {
+  start: {
+    failed: {
+      happened: "Redis does not answer yet",
+      does: "the start waits for it: the instance is not ready, keys are answered 503 credential_unavailable, the HTTP API 503",
+      check: "Redis and the way to it: the error says how it failed",
+    },
+    healed: "Redis answers: the start goes on",
+  },
   redis: {
     failed: {
       happened: "Redis does not answer, or takes no writes",
@@ -162,6 +175,25 @@ export function workerEnded(worker: number): FaultWords {
     happened: `worker ${worker} has ended by itself`,
     does: "another one takes its place in restartMs, and Envoy asks the others meanwhile",
     check: "how it ended, and its last lines: SIGKILL is often the memory limit",
+  };
+}
+
+/** @param settings of which this instance has nothing in common with those that started before it */
+export function settingsDiffer(settings: readonly string[]): FaultWords {
+  return {
+    happened: `this instance belongs to another fleet than the others on this Redis, which have another ${settings.join(" and another ")}`,
+    does: "it is not ready (/readyz) and changes nothing in the store: registrations and revocations are answered 503",
+    check:
+      "that all were given the same, and a former secret in JWT_SECRET_PREVIOUS or KEY_HASH_SECRET_PREVIOUS; that two fleets have two databases",
+  };
+}
+
+/** @param setting a sentence that names the setting to change */
+export function redisRefuses(setting: string): FaultWords {
+  return {
+    happened: "Latchkey cannot start, for Redis refuses it",
+    does: "the process ends with exit code 1",
+    check: setting,
   };
 }
 

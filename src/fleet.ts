@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
-import { FAULTS, OUTAGES } from "./fault-words.ts";
+import { FAULTS, OUTAGES, settingsDiffer } from "./fault-words.ts";
+import type { FleetGuard } from "./fleet-guard.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
 import type { KidExchange } from "./redis/kid-exchange.ts";
@@ -16,6 +17,10 @@ const BLOCK_MS = 300;
 const READ_DEADLINE_MS = BLOCK_MS + 300;
 /** After a failed read. */
 const RETRY_MS = 100;
+/** From this difference of clocks on it is said. */
+const CLOCK_WARNS_MS = 2000;
+/** From this difference on an instance is not ready: verifiers allow 5 s, so the keys that it issues would be refused elsewhere. */
+export const CLOCK_NOT_READY_MS = 5000;
 /** Each compares with all others: of a thousand instances this reads a million entries. */
 const COMPARE_EVERY_MS = 5000;
 
@@ -25,13 +30,13 @@ interface FleetParts {
   readonly instanceId: string;
   /** Hears of what ends no key. */
   readonly heard: FeedOptions["heard"];
-  readonly missed: FeedOptions["missed"];
+  readonly guard: FleetGuard;
 }
 
 /** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, heard, missed }: FleetParts,
-  { closing, log, view }: StoresOptions,
+  { client, place, instanceId, heard, guard }: FleetParts,
+  { closing, log, view, missed }: StoresOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({
     ...place,
@@ -47,6 +52,7 @@ export async function joinFleet(
     monotonicMs: () => performance.now(),
     heard,
     missed,
+    mayWriteBack: () => !guard.isStrange(),
     lost: () => log.warn({}, FAULTS.writesLost),
   });
   await feed.read();
@@ -57,17 +63,19 @@ export async function joinFleet(
     await reading.close();
     await loop.ended;
   });
-  let exchange: ReturnType<typeof createKidExchange> | undefined;
+  let clockAheadMs = () => 0;
   return {
     stalenessMs: feed.stalenessMs,
     suspectLoss: feed.suspectLoss,
-    isStrange: () => exchange?.strangers() !== undefined,
-    async compareKids(kids) {
-      const comparing = createKidExchange(client, { instanceId, kids });
-      exchange = comparing;
-      closing.later("the secrets' digests", comparing.leave);
-      const compare = sayingWhatDiffers(comparing, log);
+    isStrange: guard.isStrange,
+    clockAheadMs: () => clockAheadMs(),
+    async compare({ joined, ...own }) {
+      const exchange = createKidExchange(client, { instanceId, ...own });
+      const compare = sayingWhatDiffers(exchange, joined, log);
       await compare();
+      closing.later("the secrets' digests", exchange.leave);
+      guard.judgeBy(() => exchange.strangers() !== undefined);
+      clockAheadMs = exchange.clockAheadMs;
       closing.later(
         "comparing secrets",
         everyTurn(COMPARE_EVERY_MS, ...sayingOnce(compare, log, OUTAGES.secrets)),
@@ -77,18 +85,38 @@ export async function joinFleet(
 }
 
 /** Compares, and says what is found when it changes. */
-function sayingWhatDiffers(exchange: KidExchange, log: Log): () => Promise<void> {
-  let strange = false;
+function sayingWhatDiffers(exchange: KidExchange, joined: () => void, log: Log): () => Promise<void> {
+  let differing = "";
   let unknown = "";
+  const sayClock = sayingClock(log);
   return async () => {
     await exchange.beat();
-    const others = exchange.strangers();
-    if (others !== undefined && !strange) log.error({ others }, FAULTS.secretDiffers);
-    if (others === undefined && strange) log.info({}, "this instance accepts keys of the others again");
-    strange = others !== undefined;
+    const found = exchange.differing().join(", ");
+    if (found !== "" && found !== differing)
+      log.error({ others: exchange.strangers() }, settingsDiffer(exchange.differing()));
+    if (found === "" && differing !== "") {
+      log.info({}, "this instance shares all settings with the others again");
+      joined();
+    }
+    differing = found;
     const kids = exchange.unknownSigners().join(" ");
     if (kids !== "" && kids !== unknown) log.error({ kids }, FAULTS.signerUnknown);
     unknown = kids;
+    sayClock(exchange.clockAheadMs());
+  };
+}
+
+/** Says when this machine's clock has left Redis's, when it is too far, and when it is back. */
+function sayingClock(log: Log): (aheadMs: number) => void {
+  let said: "well" | "warned" | "not_ready" = "well";
+  return (aheadMs) => {
+    const offMs = Math.abs(aheadMs);
+    const now = offMs >= CLOCK_NOT_READY_MS ? "not_ready" : offMs >= CLOCK_WARNS_MS ? "warned" : "well";
+    if (now === said) return;
+    if (now === "well") log.info({}, "this machine's clock and Redis's agree again");
+    else if (now === "warned") log.warn({ aheadSeconds: aheadMs / 1000 }, FAULTS.clockDiffers);
+    else log.error({ aheadSeconds: aheadMs / 1000 }, FAULTS.clockTooFar);
+    said = now;
   };
 }
 

@@ -2,15 +2,20 @@ import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Registry } from "./core/registry.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
+import { NotOfThisFleet } from "./fleet-guard.ts";
+import { sharedSettings } from "./fleet-settings.ts";
 import { createInstanceClock } from "./instance-clock.ts";
 import { createLegacyForm } from "./legacy/hasher.ts";
 import { createLegacyParts } from "./legacy-parts.ts";
 import { openPolicy } from "./policy-in-force.ts";
 import { randomText } from "./random.ts";
+import type { SharedSettings } from "./redis/kid-exchange.ts";
 import { keyHashSecrets } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
 import { secretTexts } from "./settings.ts";
-import type { StoresOptions } from "./stores.ts";
+import type { Fleet, StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
+import type { Log } from "./telemetry/log.ts";
 import { createLog } from "./telemetry/log.ts";
 import { readText } from "./text-file.ts";
 
@@ -35,12 +40,7 @@ export async function openOffline(
   const { settings } = config;
   const opened = openPolicy(settings);
   if (!opened.ok) return opened;
-  const log = createLog({
-    level: "error",
-    terminal: process.stderr.isTTY,
-    secrets: secretTexts(settings),
-    write: (text) => process.stderr.write(text),
-  });
+  const log = logOnStderr(settings);
   const closing = createClosing();
   const policy = opened.policy.current;
   const view = createRevocationView();
@@ -55,7 +55,9 @@ export async function openOffline(
       clock,
       ...UNHEARD,
     });
-    const form = createLegacyForm(await keyHashSecrets(settings, stores.secrets, log), randomText);
+    const secrets = await keyHashSecrets(settings, stores.secrets, log);
+    await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
+    const form = createLegacyForm(secrets, randomText);
     const { migration } = createLegacyParts(form, () => stores.keys, clock, log);
     const registry = withoutInstance({
       store: stores.keys,
@@ -71,6 +73,21 @@ export async function openOffline(
     await closing.closeAll();
     return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
   }
+}
+
+/** V1 keys that are kept under another secret than the fleet's are found by no instance. Rejects where it is another one. */
+async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
+  await fleet.compare({ kids: () => [], settings, joined: () => undefined });
+  if (fleet.isStrange()) throw new NotOfThisFleet();
+}
+
+function logOnStderr(settings: Settings): Log {
+  return createLog({
+    level: "error",
+    terminal: process.stderr.isTTY,
+    secrets: secretTexts(settings),
+    write: (text) => process.stderr.write(text),
+  });
 }
 
 type Parts = Pick<Registry, "store" | "view" | "migration" | "legacy" | "policy" | "nowMs" | "storeClock">;

@@ -10,7 +10,7 @@ import type { Metrics } from "./telemetry/metrics.ts";
 
 /** What each part of an instance can do; it is ready when all are. */
 export type Parts = Readonly<
-  Record<"instance" | "revocations" | "secrets", PartState> & { store?: PartState }
+  Record<"instance" | "revocations" | "secrets" | "clock", PartState> & { store?: PartState }
 >;
 
 /** What a door of its own, or the supervisor's, is told by an instance. */
@@ -20,7 +20,9 @@ export interface OpsDoor {
   tell(parts: () => Parts): void;
 }
 
-export const STARTING: Parts = { instance: "starting", revocations: "not_ready", secrets: "not_ready" };
+/** What is known of the fleet before the store has answered. */
+export const UNKNOWN_FLEET = { revocations: "not_ready", secrets: "not_ready", clock: "not_ready" } as const;
+export const STARTING: Parts = { instance: "starting", ...UNKNOWN_FLEET };
 
 /** Whoever still reads metrics then is cut off. */
 const CLOSE_GRACE_MS = 1000;

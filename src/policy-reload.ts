@@ -1,4 +1,5 @@
 import type { Closing } from "./closing.ts";
+import type { Policy } from "./core/policy.ts";
 import { FAULTS } from "./fault-words.ts";
 import type { LegacyParts } from "./legacy-parts.ts";
 import type { PolicyInForce } from "./policy-in-force.ts";
@@ -11,15 +12,16 @@ export interface ReloadParts {
   readonly closing: Closing;
 }
 
-/** The phase of V1 keys: as it is stored, or as the policy has it, now and after each change of the policy. */
-export async function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): Promise<void> {
-  await legacy.followPolicy(policy.current());
+/** The phase of V1 keys after each change of the policy: as it is stored, or as the policy has it. */
+export function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): void {
   policy.onReload((reload) => {
-    if (reload.kind !== "taken") return;
-    legacy.followPolicy(reload.policy).catch((error: unknown) => {
-      log.warn({ err: error }, FAULTS.phaseNotTaken);
-    });
+    if (reload.kind === "taken") followPhase(legacy, reload.policy, log);
   });
+}
+
+/** The stored phase goes on to hold where the policy's cannot be stored. */
+export function followPhase(legacy: LegacyParts, policy: Policy, log: Log): void {
+  legacy.followPolicy(policy).catch((error: unknown) => log.warn({ err: error }, FAULTS.phaseNotTaken));
 }
 
 /** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */

@@ -48,19 +48,23 @@ export async function keyHashSecrets(
   return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
 }
 
-/** What seals the audit chain. */
-export async function auditKey(settings: Settings, keeper: SecretKeeper, log: Log): Promise<string> {
-  return settings.AUDIT_KEY ?? (await madeSecret("AUDIT_KEY", keeper, log));
+/** The secrets of an instance, beside what signs. Those that the settings do not name are made, and kept. */
+export interface Secrets {
+  /** Under which V1 keys are hashed, the current one first. */
+  readonly keyHashSecrets: [string, ...string[]];
+  /** Seals the audit chain. */
+  readonly auditKey: string;
+  /** Operators' first credentials; none when they are switched off. */
+  readonly adminTokens: readonly string[];
 }
 
-/** Operators' first credentials; none when they are switched off. */
-export async function adminTokens(
-  settings: Settings,
-  keeper: SecretKeeper,
-  log: Log,
-): Promise<readonly string[]> {
-  if (settings.ADMIN_TOKEN === "off") return [];
-  return settings.ADMIN_TOKEN ?? [await madeSecret("ADMIN_TOKEN", keeper, log)];
+export async function readSecrets(settings: Settings, keeper: SecretKeeper, log: Log): Promise<Secrets> {
+  const { AUDIT_KEY, ADMIN_TOKEN } = settings;
+  return {
+    keyHashSecrets: await keyHashSecrets(settings, keeper, log),
+    auditKey: AUDIT_KEY ?? (await madeSecret("AUDIT_KEY", keeper, log)),
+    adminTokens: ADMIN_TOKEN === "off" ? [] : (ADMIN_TOKEN ?? [await madeSecret("ADMIN_TOKEN", keeper, log)]),
+  };
 }
 
 async function madeSecret(name: string, keeper: SecretKeeper, log: Log): Promise<string> {

@@ -1,8 +1,10 @@
+import { validateHeaderValue } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
 import { trimOws } from "./core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "./core/key-lifecycle.ts";
 import { parseDuration } from "./policy/durations.ts";
+import { readRedisUrl } from "./redis/place.ts";
 
 /** Where a door listens. Port 0 takes a free one. */
 export type Listen =
@@ -100,10 +102,12 @@ export const size = (min: number) =>
     context.addIssue(`must be a size such as 100MB, at least ${min} bytes`);
     return z.NEVER;
   });
+/** The same from 1. */
+export const countFrom1 = (max: number) => count(max).refine((number) => number >= 1, "must be at least 1");
 /** Of a header block. */
 export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
 /** Processes that share a machine's work. */
-export const workers = count(64).refine((workers) => workers >= 1, "must be at least 1");
+export const workers = countFrom1(64);
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
 /** A file's name. */
 export const path = z.string().min(1);
@@ -116,12 +120,19 @@ export const doors = z
 /** `true` or `false`. */
 export const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
-/** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. */
-export const redisUrl = z.string().refine((text) => {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "unix:") return url.pathname.length > 1;
-  return (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
-}, "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH");
+/** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. Stays text: it holds a secret. */
+export const redisUrl = z.string().superRefine((text, context) => {
+  const read = readRedisUrl(text);
+  if (!read.ok) context.addIssue(read.problem);
+});
+
+/** A host name or an address, nothing around it: what cannot be resolved would be waited for. */
+export const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || /^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(text),
+    "must be a host name or an IP address, without scheme and port",
+  );
 
 /** `http://` or `https://`; what proves who we are goes elsewhere, not into a URL. */
 export const httpUrl = z.string().refine((text) => {
@@ -144,7 +155,9 @@ function headerPair(text: string): readonly [name: string, value: string] | unde
   const [, name, value] = /^[ \t]*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)[ \t]*$/.exec(text) ?? [];
   if (name === undefined || value === undefined) return undefined;
   try {
-    return [name, decodeURIComponent(value)];
+    const decoded = decodeURIComponent(value);
+    validateHeaderValue(name, decoded);
+    return [name, decoded];
   } catch {
     return undefined;
   }

@@ -1,11 +1,15 @@
 import { z } from "zod";
+import type { RedisPlace } from "./redis/place.ts";
+import { readRedisUrl } from "./redis/place.ts";
 import {
   count,
+  countFrom1,
   doors,
   duration,
   flag,
   headerBytes,
   headers,
+  host,
   httpUrl,
   listen,
   origins,
@@ -141,8 +145,8 @@ export const SETTINGS = {
     secret: true,
     schema: redisUrl,
   },
-  REDIS_HOST: { meaning: "the Redis, where no REDIS_URL is given", schema: word },
-  REDIS_PORT: { meaning: "its port", default: "6379", schema: count(65_535) },
+  REDIS_HOST: { meaning: "the Redis, where no REDIS_URL is given", schema: host },
+  REDIS_PORT: { meaning: "its port", default: "6379", schema: countFrom1(65_535) },
   REDIS_DB: { meaning: "its database", default: "0", schema: count(1_000_000) },
   REDIS_USERNAME: { meaning: "its ACL user", schema: word },
   REDIS_PASSWORD: { meaning: "its password", secret: true, schema: z.string() },
@@ -156,7 +160,7 @@ export const SETTINGS = {
   REDIS_COMMAND_TIMEOUT_MS: {
     meaning: "how long a command to Redis may take, in milliseconds",
     default: "50",
-    schema: count(60_000),
+    schema: countFrom1(60_000),
   },
   DATA_DIR: {
     meaning: "where the embedded store and secrets made in development live; one process at a time",
@@ -252,6 +256,24 @@ export type Settings = {
     : z.output<(typeof SETTINGS)[Name]["schema"]> | undefined;
 };
 
+/** Where Redis is, as the connection will read it. */
+export function redisPlace(settings: Settings): RedisPlace {
+  const { REDIS_HOST: host, REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_URL: url } = settings;
+  const beside = {
+    ...(host !== undefined && { host }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  };
+  const read = url === undefined ? undefined : readRedisUrl(url);
+  return {
+    port: settings.REDIS_PORT,
+    db: settings.REDIS_DB,
+    tls: settings.REDIS_TLS,
+    ...(read?.ok && read.place),
+    ...beside,
+  };
+}
+
 /** The text of every secret that was set: what must never be seen. */
 export function secretTexts(settings: Settings): readonly string[] {
   const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
@@ -259,6 +281,6 @@ export function secretTexts(settings: Settings): readonly string[] {
     const one = typeof value === "object" ? Object.values(value) : (value ?? []);
     return [one].flat().map(String);
   });
-  const { REDIS_URL } = settings;
-  return REDIS_URL === undefined ? texts : [...texts, decodeURIComponent(new URL(REDIS_URL).password)];
+  const { password } = redisPlace(settings);
+  return password === undefined ? texts : [...texts, password];
 }

@@ -3,6 +3,7 @@ import type { LeasePool, LeasePoolPorts } from "./core/lease-pool.ts";
 import { createLeasePool } from "./core/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "./core/local-share.ts";
 import type { Policy } from "./core/policy.ts";
+import type { FleetGuard } from "./fleet-guard.ts";
 import type { RedisClient } from "./redis/client.ts";
 import { createLeaseStore } from "./redis/lease-store.ts";
 import type { FleetMembership } from "./redis/membership.ts";
@@ -14,6 +15,8 @@ const BREAKER = { threshold: 3, probeEveryMs: 200 };
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
   readonly client: RedisClient;
+  /** Absent: it belongs to the fleet. */
+  readonly guard?: Pick<FleetGuard, "leases">;
   readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
   readonly newRandom: () => string;
   readonly observe?: NonNullable<LeasePoolPorts["observe"]>;
@@ -27,6 +30,7 @@ export interface SharedBuckets {
 
 export function createSharedBuckets({
   client,
+  guard,
   faults,
   newRandom,
   ...ports
@@ -42,9 +46,10 @@ export function createSharedBuckets({
     localMaxMs,
     maxBuckets,
   });
+  const leases = createLeaseStore(client, { breaker, monotonicMs });
   const pool = createLeasePool({
     ...ports,
-    store: createLeaseStore(client, { breaker, monotonicMs }),
+    store: guard?.leases(leases) ?? leases,
     withoutStore: createFaultPolicy(() => faults().limits, local),
   });
   return {

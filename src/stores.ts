@@ -12,19 +12,26 @@ import { openThreadedStore } from "./embedded/threaded-store.ts";
 import { everyTurn, sayingOnce } from "./every-turn.ts";
 import { OUTAGES } from "./fault-words.ts";
 import { joinFleet } from "./fleet.ts";
+import type { FleetGuard } from "./fleet-guard.ts";
+import { createFleetGuard } from "./fleet-guard.ts";
 import { makeFolder } from "./folders.ts";
 import { randomText } from "./random.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
 import { connectRedis } from "./redis/client.ts";
+import { followAddress } from "./redis/follow-address.ts";
 import { createKeyStore as createRedisKeyStore } from "./redis/key-store.ts";
+import type { SharedSettings } from "./redis/kid-exchange.ts";
+import type { OneServer } from "./redis/one-server.ts";
+import { createOneServer } from "./redis/one-server.ts";
 import type { FeedOptions } from "./redis/revocation-feed.ts";
 import { createRedisKeeper } from "./redis/secret-keeper.ts";
 import { redisWarnings } from "./redis/warnings.ts";
 import type { SecretKeeper } from "./secrets.ts";
 import { createFileKeeper } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import { redisPlace } from "./settings.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { watchStore } from "./store-watch.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -36,6 +43,8 @@ const MAX_BUCKETS = 1_000_000;
 const BEAT_EVERY_MS = 1000;
 const PLACE_EVERY_MS = 400;
 const GIVE_BACK_EVERY_MS = 50;
+/** A connection each time: of a thousand instances 200 a second. */
+const ADDRESS_EVERY_MS = 5000;
 /** Time kept back from the command deadline for Redis's own answer. */
 const REPLY_MARGIN_MS = 10;
 
@@ -70,17 +79,28 @@ export interface Fleet {
   stalenessMs(): number;
   /** The store may have lost a part of what is known here: it is compared, and written back. */
   suspectLoss(): void;
-  /** Begins to compare secrets with the others. */
-  compareKids(kids: () => readonly string[]): Promise<void>;
-  /** Whether its secret cannot be the fleet's. */
+  /** Begins to compare with the others what all must share, and the clock with the store's. */
+  compare(own: Comparison): Promise<void>;
+  /** Whether it belongs to another fleet, by what it shares; then it changes nothing in the store. */
   isStrange(): boolean;
+  /** Milliseconds that this machine's clock is ahead of the store's; negative: behind. */
+  clockAheadMs(): number;
+}
+
+/** What an instance compares with the others. */
+export interface Comparison {
+  readonly kids: () => readonly string[];
+  readonly settings: SharedSettings;
+  /** Called when it belongs to the fleet after all. */
+  readonly joined: () => void;
 }
 
 const ALONE: Fleet = {
   stalenessMs: () => 0,
   suspectLoss: () => undefined,
-  compareKids: async () => undefined,
+  compare: async () => undefined,
   isStrange: () => false,
+  clockAheadMs: () => 0,
 };
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
@@ -169,37 +189,61 @@ function makeDataFolder(dataDir: string): void {
 
 async function openRedis(options: StoresOptions): Promise<Stores> {
   const { settings, closing, log } = options;
-  const place = { ...redisPlace(settings), observe: options.meter.command };
+  const place = { ...redisPlace(settings), server: createOneServer(), observe: options.meter.command };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.later("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
   const instanceId = randomText();
-  const buckets = await openSharedBuckets(client, instanceId, options);
+  const guard = createFleetGuard();
+  const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
+  watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const heard: FeedOptions["heard"] = (entry) => {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
     else options.heard(entry);
   };
   const watch = await watchStore({ ...options, client });
-  const fleet = await joinFleet({ client, place, instanceId, heard, missed: options.missed }, options);
+  const fleet = await joinFleet({ client, place, instanceId, heard, guard }, options);
   watch.begin(fleet.suspectLoss);
   return {
     started() {
       client.started();
       registryClient.started();
     },
-    keys: createRedisKeyStore(registryClient, {
-      recordRetentionSeconds: settings.RECORD_RETENTION,
-      waitReplicas: settings.REDIS_WAIT_REPLICAS,
-      replicaTimeoutMs: Math.max(1, settings.REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
-      newRandom: randomText,
-    }),
+    keys: guard.keys(createRedisKeyStore(registryClient, keyStoreOptions(settings))),
     fleet,
-    audit: createRedisAuditStore(client, instanceId),
+    audit: guard.audit(createRedisAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: createBucketAdmin(client, buckets.forget),
+    bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
     secrets: createRedisKeeper(client),
   };
+}
+
+function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_TIMEOUT_MS }: Settings) {
+  return {
+    recordRetentionSeconds: RECORD_RETENTION,
+    waitReplicas: REDIS_WAIT_REPLICAS,
+    replicaTimeoutMs: Math.max(1, REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
+    newRandom: randomText,
+  };
+}
+
+function watchAddress(
+  client: RedisClient,
+  place: Omit<RedisOptions, "commandTimeoutMs"> & { readonly server: OneServer },
+  { settings, closing }: StoresOptions,
+): void {
+  const { observe: _, ...own } = place;
+  const options = { ...own, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS };
+  closing.later(
+    "the watch on the address of Redis",
+    // That nothing answers there is found out, and said, by those who need it.
+    everyTurn(
+      ADDRESS_EVERY_MS,
+      () => followAddress(options, client),
+      () => undefined,
+    ),
+  );
 }
 
 /** Where secrets are kept, alone, for a command without an instance. Rejects when the store does not answer. */
@@ -227,25 +271,19 @@ async function openRegistryClient(
   return own;
 }
 
-function redisPlace(settings: Settings) {
-  return {
-    ...(settings.REDIS_URL !== undefined && { url: settings.REDIS_URL }),
-    ...(settings.REDIS_HOST !== undefined && { host: settings.REDIS_HOST }),
-    ...(settings.REDIS_USERNAME !== undefined && { username: settings.REDIS_USERNAME }),
-    ...(settings.REDIS_PASSWORD !== undefined && { password: settings.REDIS_PASSWORD }),
-    port: settings.REDIS_PORT,
-    db: settings.REDIS_DB,
-    tls: settings.REDIS_TLS,
-  };
+interface BucketParts {
+  readonly client: RedisClient;
+  readonly instanceId: string;
+  readonly guard: FleetGuard;
 }
 
 async function openSharedBuckets(
-  client: RedisClient,
-  instanceId: string,
+  { client, instanceId, guard }: BucketParts,
   { policy, log, closing, meter }: StoresOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
+    guard,
     instanceId,
     monotonicMs,
     faults: () => policy().faults,
@@ -255,7 +293,7 @@ async function openSharedBuckets(
   });
   const beat = async () => {
     try {
-      await membership.beat();
+      await (guard.isStrange() ? membership.leave() : membership.beat());
       meter.up(true);
     } catch (error) {
       meter.up(false);

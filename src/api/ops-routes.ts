@@ -3,7 +3,8 @@ import { ANYONE } from "./access.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { openEndpoint } from "./endpoint.ts";
 
-export type PartState = "ready" | "not_ready" | "starting" | "draining";
+/** `waiting`: it is starting, and the store has not answered yet. */
+export type PartState = "ready" | "not_ready" | "starting" | "waiting" | "draining";
 
 /** What an instance says of itself. */
 export interface Readiness {

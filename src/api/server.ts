@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { RequestListener, Server } from "node:http";
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
@@ -22,13 +23,16 @@ const MAX_PATH_PARAM = 8192;
 export interface HttpServer {
   /** `host:port`. */
   readonly address: string;
+  /** Serves these from now on; until then every call is answered 503. To be called once, where the options name none. */
+  serve(endpoints: readonly Endpoint[]): Promise<void>;
   /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
   close(graceMs: number): Promise<void>;
 }
 
 export interface HttpServerOptions extends ListenerOptions {
   readonly listen: { readonly host: string; readonly port: number };
-  readonly endpoints: readonly Endpoint[];
+  /** Absent: they are given to `serve` later, while the listener is open already. */
+  readonly endpoints?: readonly Endpoint[];
   /** Pages of these origins may call. */
   readonly corsOrigins?: readonly string[];
   /** Hears of every fault that became an answer. */
@@ -39,12 +43,42 @@ export interface HttpServerOptions extends ListenerOptions {
   readonly trustedHops?: number;
 }
 
-/** Opens a door for people and programs. Rejects when it cannot listen. */
+/** Opens a listener for people and programs. Rejects when it cannot listen. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  let handle: RequestListener | undefined;
+  const server = await buildServer(options, options.endpoints, (answer) =>
+    createListener((request, response) => (handle ?? answer)(request, response), options),
+  );
+  const { host, port } = options.listen;
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    throw new Error(
+      `an HTTP door cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  return {
+    address: addressOf(server),
+    async serve(endpoints) {
+      // Fastify takes no route once it listens: another one takes the calls, at the same listener.
+      const serving = await buildServer(options, endpoints);
+      await serving.ready();
+      handle = serving.routing;
+    },
+    close: (graceMs) => shutDown(server, graceMs),
+  };
+}
+
+/** What answers calls; without endpoints all with 503. */
+async function buildServer(
+  options: HttpServerOptions,
+  endpoints: readonly Endpoint[] | undefined,
+  serverFactory?: (answer: RequestListener) => Server,
+): Promise<FastifyInstance> {
   const server = Fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
-    serverFactory: (answer) => createListener(answer, options),
+    ...(serverFactory !== undefined && { serverFactory }),
     genReqId: () => randomUUID(),
     forceCloseConnections: "idle",
     // What comes on an open connection while the door closes is still answered.
@@ -64,22 +98,15 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     answerError(error, request.id, reply, options.faulted),
   );
   if (options.answered !== undefined) tellAnswered(server, options.trustedHops ?? 0, options.answered);
-  const allowed = allowedMethods(options.endpoints);
+  const allowed = allowedMethods(endpoints ?? []);
   server.setNotFoundHandler((request, reply) => {
+    if (endpoints === undefined) return sendProblem(reply, "store_unavailable");
     const methods = allowed(request.raw.url ?? "");
     if (methods.length === 0) return sendProblem(reply, "not_found");
     return sendProblem(reply.header("allow", methods.join(", ")), "method_not_allowed");
   });
-  for (const endpoint of options.endpoints) addRoute(server, endpoint);
-  const { host, port } = options.listen;
-  try {
-    await server.listen({ host, port });
-  } catch (error) {
-    throw new Error(
-      `an HTTP door cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-  return { address: addressOf(server), close: (graceMs) => shutDown(server, graceMs) };
+  for (const endpoint of endpoints ?? []) addRoute(server, endpoint);
+  return server;
 }
 
 async function shutDown(server: FastifyInstance, graceMs: number): Promise<void> {

@@ -4,8 +4,9 @@ import { createClosing } from "../closing.ts";
 import type { ConfigResult } from "../config.ts";
 import { readConfig } from "../config.ts";
 import type { Policy } from "../core/policy.ts";
-import { FAULTS, notClosed, secretUnclean } from "../fault-words.ts";
+import { FAULTS, notClosed, redisRefuses, secretUnclean } from "../fault-words.ts";
 import { openPolicy } from "../policy-in-force.ts";
+import { RedisUnavailable } from "../redis/redis-error.ts";
 import { secretTexts } from "../settings.ts";
 import { openSigningKeys } from "../signing-keys.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -113,20 +114,25 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
   process.on("uncaughtExceptionMonitor", onCrash);
   try {
     const app = await startApp({ ...given, version: VERSION, closing });
-    const what = ready === undefined ? "ready" : "a worker is ready";
-    log.info({ ...app.addresses, policy: policy.current().hash, version: VERSION }, what);
-    ready?.(app.addresses);
     hangUps.onHangUp(() => {
       void policy.reload();
       void signingKeys?.reload();
     });
-    const signal = await signals.first;
+    const readyAndEnded = app.ready.then((addresses) => {
+      const what = ready === undefined ? "ready" : "a worker is ready";
+      log.info({ ...addresses, policy: policy.current().hash, version: VERSION }, what);
+      ready?.(addresses);
+      return signals.first;
+    });
+    const signal = await Promise.race([readyAndEnded, signals.first]);
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
     await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second.then(app.hurry)]);
     return await close();
   } catch (error) {
-    log.fatal({ err: error }, FAULTS.cannotStart);
+    const setting = error instanceof RedisUnavailable ? error.refusal : undefined;
+    if (setting === undefined) log.fatal({ err: error }, FAULTS.cannotStart);
+    else log.fatal({}, redisRefuses(setting));
     await close();
     return 1;
   } finally {

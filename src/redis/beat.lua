@@ -14,10 +14,12 @@ if not began then
   redis.call('SET', KEYS[2], ARGV[3] .. ' ' .. whole(now))
 end
 
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. whole(now - tonumber(ARGV[2])))
-local anew = 0
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then anew = 1 end
+local forgotten_before = now - tonumber(ARGV[2])
+local last = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local anew = (not last or tonumber(last) < forgotten_before) and 1 or 0
+-- First of all what needs memory: after a write that frees some, Redis would let it pass although it is full, and refuse leases.
 redis.call('ZADD', KEYS[1], whole(now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. whole(forgotten_before))
 
 -- This instance has just beaten, so it stands last: the oldest other one is among the first two.
 local oldest = -1

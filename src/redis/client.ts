@@ -1,18 +1,22 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
+import type { OneServer } from "./one-server.ts";
+import { createOneServer } from "./one-server.ts";
+import type { RedisPlace } from "./place.ts";
+import { readRedisUrl } from "./place.ts";
 import type { RedisFaultKind } from "./redis-error.ts";
-import { toRedisUnavailable } from "./redis-error.ts";
+import { isNotThePrimary, toRedisUnavailable } from "./redis-error.ts";
+import type { ServerState } from "./server-state.ts";
+import { readServerState } from "./server-state.ts";
+import type { Session } from "./session.ts";
+import { createSession } from "./session.ts";
 
 /** Which Redis, and how long to wait for it. */
-export interface RedisOptions {
-  /** Instead of host, port and db. */
+export interface RedisOptions extends RedisPlace {
+  /** Instead of all of that. */
   readonly url?: string;
-  readonly host?: string;
-  readonly port?: number;
-  readonly db?: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: boolean;
+  /** What keeps this connection on one server with others of its instance; absent: it is alone. */
+  readonly server?: OneServer;
   /** Milliseconds; a command that takes longer rejects, though it may have been carried out. While starting there is more time. */
   readonly commandTimeoutMs: number;
   readonly observe?: CommandObserver;
@@ -31,12 +35,16 @@ export interface RedisClient {
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
   /** Several commands in one round trip, each with its own answer; not a transaction. */
   commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
+  /** What the server says of itself now. Rejects, and ends all connections of this instance, where its answers do not count. */
+  serverState(): Promise<ServerState>;
   /** The name is for whoever observes. */
   script(source: string, name?: string): RedisScript;
   /** From now on the deadline of a command is the one that was asked for. */
   started(): void;
   /** How often it has connected: another number means that it may be another server. */
   connections(): number;
+  /** Which process the connection leads to; undefined while there is none. */
+  runId(): string | undefined;
   /** Gives up this connection and makes another one. */
   reconnect(): void;
   close(): Promise<void>;
@@ -44,44 +52,55 @@ export interface RedisClient {
 
 /** A connection is tried again after this at the latest, so that healing is noticed within a second. */
 const RECONNECT_MAX_MS = 250;
-/** While an instance starts nobody waits for it but whoever started it. */
-const START_TIMEOUT_MS = 2000;
+/** While an instance starts no Check waits for a command; a start that does not get an answer in time tries again. */
+const START_TIMEOUT_MS = 1000;
 /**
  * A connection that is not made, or has said nothing while it was asked, for so long is given up: it may lead into a
  * black hole. With the time to reconnect this stays below the second in which healing is noticed.
  */
 const SILENCE_MS = 600;
 
-/** Connects, or rejects with what is wrong. From then on it reconnects by itself. */
+/**
+ * Connects, or rejects with what is wrong: a fault with a `refusal` does not pass by itself. From then on it reconnects by
+ * itself, and each new connection is set up anew before anything is sent.
+ */
 export async function connectRedis(options: RedisOptions): Promise<RedisClient> {
+  const { server = createOneServer() } = options;
+  const { username, password, db = 0, ...place } = placeOf(options);
+  let failures = 0;
   const redis = new Redis({
-    ...placeOf(options),
+    ...wayTo(place),
     lazyConnect: true,
     ...timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
     // A script whose answer was lost may have run: whoever asked must decide, nothing is sent again behind its back.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
-    retryStrategy: (tries) => Math.min(tries * 50, RECONNECT_MAX_MS),
-    maxLoadingRetryTime: RECONNECT_MAX_MS,
-    // Our user may not set it.
+    retryStrategy: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
+    // What is set up on a connection is in session.ts, step by step.
+    enableReadyCheck: false,
     disableClientInfo: true,
     reconnectOnError: null,
     protocol: 2,
   });
-  let lastError: unknown;
-  // Each command tells its own; without a listener this event would end the process.
-  redis.on("error", (error) => {
-    lastError = error;
+  const session = createSession(redis, {
+    server,
+    db,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    onReady() {
+      failures = 0;
+    },
   });
+  // A failed connection is an event as well, and that says more.
+  redis.connect().catch(() => undefined);
   try {
-    await redis.connect();
+    await session.first;
   } catch (error) {
-    redis.disconnect();
-    // What connect rejects with says only that the connection is closed.
-    throw toRedisUnavailable(lastError ?? error);
+    session.close();
+    throw error;
   }
-  return wrap(redis, options);
+  return wrap(redis, session, { ...options, server });
 }
 
 /** A connection is given up later than any of its commands. */
@@ -90,36 +109,23 @@ function timeouts(commandTimeoutMs: number) {
   return { connectTimeout: silenceMs, commandTimeout: commandTimeoutMs, socketTimeout: silenceMs };
 }
 
-function placeOf({ url, host, port, db, username, password, tls }: RedisOptions) {
-  const from = url === undefined ? undefined : new URL(url);
-  const socket = from?.protocol === "unix:" ? decodeURIComponent(from.pathname) : undefined;
-  const secure = from === undefined ? tls : from.protocol === "rediss:";
-  const user = username ?? decode(from?.username);
-  const secret = password ?? decode(from?.password);
-  return {
-    ...(socket === undefined
-      ? {
-          host: from?.hostname.replace(/^\[|\]$/g, "") ?? host ?? "127.0.0.1",
-          port: Number(from?.port || port || 6379),
-          db: Number(from?.pathname.slice(1) || db || 0),
-        }
-      : { path: socket, db: db ?? 0 }),
-    ...(user !== undefined && { username: user }),
-    ...(secret !== undefined && { password: secret }),
-    ...(secure && { tls: {} }),
-  };
+function placeOf({ url, ...place }: RedisOptions): RedisPlace {
+  if (url === undefined) return place;
+  const read = readRedisUrl(url);
+  if (!read.ok) throw new RangeError(`the URL of Redis ${read.problem}`);
+  return read.place;
 }
 
-function decode(part: string | undefined): string | undefined {
-  return part ? decodeURIComponent(part) : undefined;
+function wayTo({ socket, host = "127.0.0.1", port = 6379, tls }: RedisPlace) {
+  return { ...(socket === undefined ? { host, port } : { path: socket }), ...(tls && { tls: {} }) };
 }
 
-function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisClient {
-  let connections = 1;
-  redis.on("ready", () => {
-    connections++;
-  });
-  const observed = async (name: string, call: () => Promise<unknown>): Promise<unknown> => {
+function wrap(
+  redis: Redis,
+  session: Session,
+  { commandTimeoutMs, observe, server }: RedisOptions & { readonly server: OneServer },
+): RedisClient {
+  const observed = async <Reply>(name: string, call: () => Promise<Reply>): Promise<Reply> => {
     const beganMs = performance.now();
     try {
       const reply = await call();
@@ -128,17 +134,21 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
     } catch (error) {
       const unavailable = toRedisUnavailable(error);
       observe?.(name, performance.now() - beganMs, unavailable.kind);
+      if (isNotThePrimary(unavailable)) server.abandon();
       throw unavailable;
     }
   };
   const sendTogether = createSendTogether(redis);
   const call = (name: string, ...args: readonly RedisArgument[]) => {
+    if (!session.isReady()) return Promise.reject(new Error("there is no connection that is set up"));
     sendTogether();
     return redis.call(name, ...args);
   };
   const command: RedisClient["command"] = (name, ...args) => observed(name, () => call(name, ...args));
   return {
     command,
+    serverState: () =>
+      observed("INFO", async () => readServerState(String(await call("INFO", "replication")))),
     commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
     script(source, name = "script") {
       const sha = createHash("sha1").update(source).digest("hex");
@@ -157,10 +167,11 @@ function wrap(redis: Redis, { commandTimeoutMs, observe }: RedisOptions): RedisC
     started() {
       Object.assign(redis.options, timeouts(commandTimeoutMs));
     },
-    connections: () => connections,
-    reconnect: () => redis.disconnect(true),
+    connections: session.connections,
+    runId: session.runId,
+    reconnect: session.reconnect,
     async close() {
-      redis.disconnect();
+      session.close();
     },
   };
 }

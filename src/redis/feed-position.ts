@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Ending } from "../core/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation-view.ts";
-import type { RedisClient } from "./client.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -29,7 +28,7 @@ export interface FeedPositions {
   find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
   /** The store may lack what is known here: the next settling looks at all of it. */
   owe(): void;
-  /** The server's name in the history of replication. */
+  /** The server's name in the history of replication. Rejects where its answers do not count: what was read from it does not either. */
   replicationId(): Promise<string>;
   /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
   settle(): Promise<void>;
@@ -41,7 +40,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const writeBack = createWriteBack(client);
   let owing = false;
 
-  const replicationId = () => readReplicationId(client);
+  const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([names.epoch, names.feedSequence, names.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
@@ -70,7 +69,7 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       return head;
     },
     async settle() {
-      if (!owing) return;
+      if (!owing || options.mayWriteBack?.() === false) return;
       try {
         await writeBack(await lackingIn(options));
         owing = false;
@@ -94,10 +93,6 @@ async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Endin
     if (!stored.covers(entry)) lacking.push(entry);
   });
   return lacking;
-}
-
-async function readReplicationId(client: RedisClient): Promise<string> {
-  return /^master_replid:(\w+)/m.exec(String(await client.command("INFO", "replication")))?.[1] ?? "";
 }
 
 /** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */

@@ -52,11 +52,13 @@ export function createCommit(
     const forgotten = (change.forgetHashes ?? []).map(names.legacyHash);
     const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
     const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
+    const connection = client.connections();
     const outcome = toOutcome(
       await run([...INDEXES, ...records, call, ...forgotten], [JSON.stringify(body)]),
     );
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
-    return (await isReplicated(client, options)) ? outcome : { ...outcome, durable: false };
+    const durable = (await isReplicated(client, options)) && client.connections() === connection;
+    return durable ? outcome : { ...outcome, durable: false };
   };
   return (change) => commitBelowCap(() => attempt(change), release);
 }
@@ -81,7 +83,10 @@ export interface CommitOptions {
   readonly newRandom: () => string;
 }
 
-/** Redis replicates after it has answered: without waiting a failover can lose what was acknowledged. */
+/**
+ * Redis replicates after it has answered: without waiting a failover can lose what was acknowledged. On another connection
+ * the answer says nothing: it may lead to a new primary, which never had the write.
+ */
 async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutMs }: CommitOptions) {
   try {
     return Number(await client.command("WAIT", waitReplicas, replicaTimeoutMs)) >= waitReplicas;

@@ -24,6 +24,8 @@ local leases, out = {}, 0
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'hash' then
   local fields = redis.call('HGETALL', KEYS[1])
+  -- First of all what needs memory: after a write that frees some, Redis would let all others pass although it is full.
+  if fields[2] then redis.call('HSET', KEYS[1], fields[1], fields[2]) end
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'level' then level = tonumber(value)

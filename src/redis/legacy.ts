@@ -6,6 +6,7 @@ import type { KeyStore } from "../core/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./key-commit.ts";
 import { names } from "./names.ts";
+import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
 const IMPORT_SCRIPT = readFileSync(new URL("./import.lua", import.meta.url), "utf8");
@@ -35,12 +36,18 @@ export function createLegacy(
     },
     async importLegacy(records, audit) {
       const written: boolean[] = [];
+      const connection = client.connections();
       for (let begin = 0; begin < records.length; begin += PORTION) {
         const portion = records.slice(begin, begin + PORTION);
         // Each portion has a line of its own, for each is a transaction of its own.
         const event = { ...audit, eventId: `${audit.eventId}.${begin / PORTION}` };
         written.push(...(await importPortion(portion, JSON.stringify(event))));
       }
+      // What was written by another connection may be on another server: the confirmation that follows would not be of it.
+      if (client.connections() !== connection)
+        throw new RedisUnavailable("connection", "the connection was made anew during an import", {
+          cause: undefined,
+        });
       return written;
     },
     async legacyUse(role, since) {

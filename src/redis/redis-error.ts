@@ -1,36 +1,83 @@
 /** How Redis failed us: no connection, no answer in time, or an answer that is an error. */
 export type RedisFaultKind = "connection" | "timeout" | "reply";
 
+export interface RedisFaultDetails {
+  /** The first word of Redis's own error, such as `READONLY` or `OOM`. */
+  readonly code?: string;
+  /** A sentence that names the setting to change. Absent: the fault may pass by itself. */
+  readonly refusal?: string;
+  readonly cause: unknown;
+}
+
 /** Redis could not be asked. A command that timed out, or whose connection broke, may have been carried out all the same. */
 export class RedisUnavailable extends Error {
   override readonly name = "RedisUnavailable";
   readonly kind: RedisFaultKind;
-  /** The first word of Redis's own error, such as `READONLY` or `OOM`. */
   readonly code?: string;
+  readonly refusal?: string;
 
-  constructor(
-    kind: RedisFaultKind,
-    message: string,
-    options: { readonly code?: string; readonly cause: unknown },
-  ) {
-    super(message, { cause: options.cause });
+  constructor(kind: RedisFaultKind, message: string, { code, refusal, cause }: RedisFaultDetails) {
+    super(message, { cause });
     this.kind = kind;
-    if (options.code !== undefined) this.code = options.code;
+    if (code !== undefined) this.code = code;
+    if (refusal !== undefined) this.refusal = refusal;
   }
+}
+
+/** Answers of a Redis that starts, fails over, or is full: they pass without a change of our settings. */
+const PASSING = new Set([
+  ...["LOADING", "MASTERDOWN", "READONLY", "NOREPLICAS", "UNBLOCKED"],
+  ...["OOM", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "NOSCRIPT"],
+]);
+
+/** Answers of a server that must not be talked to any more: another one is the primary, or it is cut off from its replicas. */
+const NOT_THE_PRIMARY = new Set(["READONLY", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED"]);
+
+export function isNotThePrimary({ code = "" }: RedisUnavailable): boolean {
+  return NOT_THE_PRIMARY.has(code);
 }
 
 /** The one place where ioredis's errors become ours. */
 export function toRedisUnavailable(error: unknown): RedisUnavailable {
+  if (error instanceof RedisUnavailable) return error;
   if (!(error instanceof Error)) return new RedisUnavailable("connection", String(error), { cause: error });
-  if (error.name === "ReplyError") {
-    const code = /^[A-Z]+/.exec(error.message)?.[0];
-    return new RedisUnavailable("reply", `Redis answered with an error: ${error.message}`, {
-      cause: error,
-      ...(code && { code }),
-    });
-  }
+  if (error.name === "ReplyError") return fromReply(error);
   if (error.message === "Command timed out") {
     return new RedisUnavailable("timeout", "Redis did not answer in time", { cause: error });
   }
-  return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, { cause: error });
+  const refusal = tlsRefusal(error);
+  return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, {
+    cause: error,
+    ...(refusal !== undefined && { refusal }),
+  });
+}
+
+function fromReply(error: Error): RedisUnavailable {
+  const { message } = error;
+  const code = /^[A-Z]+/.exec(message)?.[0];
+  const refusal = replyRefusal(code, message);
+  return new RedisUnavailable("reply", `Redis answered with an error: ${message}`, {
+    cause: error,
+    ...(code && { code }),
+    ...(refusal !== undefined && { refusal }),
+  });
+}
+
+function replyRefusal(code: string | undefined, message: string): string | undefined {
+  if ((code !== undefined && PASSING.has(code)) || /max number of clients/i.test(message)) return undefined;
+  if (code === "WRONGPASS" || code === "NOAUTH")
+    return `REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL: Redis does not accept them (${message})`;
+  if (code === "NOPERM" || /can't run this command|no permissions?/i.test(message))
+    return `REDIS_USERNAME or REDIS_URL: the ACL of this user must be that of deploy/redis/latchkey.acl (${message})`;
+  return `REDIS_URL or REDIS_HOST: this Redis cannot be used (${message})`;
+}
+
+/** Codes of OpenSSL's verification (`X509_V_ERR_…`), as Node gives them, and of a server that speaks no TLS. */
+const TLS_CODES =
+  /CERT|SELF_SIGNED|UNABLE_TO_|SIGNATURE|HOSTNAME_MISMATCH|^CRL_|^ERR_(?:SSL|TLS|OSSL)_|^EPROTO$/;
+
+function tlsRefusal(error: Error): string | undefined {
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (!TLS_CODES.test(code)) return undefined;
+  return `REDIS_TLS or rediss://: TLS with Redis fails (${code}): name a private authority in NODE_EXTRA_CA_CERTS`;
 }

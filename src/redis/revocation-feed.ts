@@ -21,6 +21,8 @@ export interface FeedOptions {
   readonly heard: (entry: OtherEntry) => void;
   /** Something may not have been heard: whoever keeps what entries tell reads it anew. A rejection is tried again. */
   readonly missed: () => Promise<void>;
+  /** Whether what the store has lost may be written back to it; absent: it may. */
+  readonly mayWriteBack?: () => boolean;
   /** Hears that the store has lost what it knew, or may have lost a part of it. */
   readonly lost: () => void;
 }

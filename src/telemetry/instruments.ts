@@ -57,6 +57,10 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
     ),
     storeErrors: counter("store_errors_total", "Commands to the store that failed.", ["command", "kind"]),
     staleness: gauge("revocation_staleness_seconds", "Time since revocations were last heard of."),
+    clockAhead: gauge(
+      "clock_ahead_seconds",
+      "How far this machine's clock is ahead of Redis's; negative: behind.",
+    ),
   };
 }
 

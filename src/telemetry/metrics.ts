@@ -37,6 +37,8 @@ export interface MetricsOptions {
   readonly stalenessMs: () => number;
   /** Lines that the output did not take; looked at when somebody reads. */
   readonly outputDropped: () => number;
+  /** Of this machine's clock, as against the store's. */
+  readonly clockAheadMs: () => number;
 }
 
 /** Labels come from closed sets only: reasons, the policy's roles and routes. Never a key id, a path or an address. */
@@ -81,6 +83,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       instruments.staleness.set(options.stalenessMs() / 1000);
       instruments.outputDropped.reset();
       instruments.outputDropped.inc(options.outputDropped());
+      instruments.clockAhead.set(options.clockAheadMs() / 1000);
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);
       return { text, contentType: registry.contentType };
     },

@@ -22,7 +22,7 @@ export const report = z.discriminatedUnion("kind", [
 ]);
 export type Report = z.infer<typeof report>;
 
-const parts = z.record(z.string(), z.enum(["ready", "not_ready", "starting", "draining"]));
+const parts = z.record(z.string(), z.enum(["ready", "not_ready", "starting", "waiting", "draining"]));
 
 /** What a worker says of its parts; undefined where it says nothing. */
 export function workerParts(text: string | undefined): z.infer<typeof parts> | undefined {

@@ -20,6 +20,17 @@ beforeEach(() => redis.cli("FLUSHALL"));
 
 let started = 0;
 
+/** An instance that accepts the key `a` and has these settings, and has published them. */
+async function joinWith(settings: Readonly<Record<string, readonly string[]>>) {
+  const exchange = createKidExchange(client, {
+    instanceId: `i${started++}`,
+    kids: () => ["a"],
+    settings: new Map(Object.entries(settings)),
+  });
+  await exchange.beat();
+  return exchange;
+}
+
 /** An instance that accepts these keys, and has said so. */
 async function join(...kids: readonly string[]) {
   const exchange = createKidExchange(client, { instanceId: `i${started++}`, kids: () => kids });
@@ -61,4 +72,47 @@ test("of two that start at one moment exactly one is the stranger", async () => 
 test("what is published is the names of keys as they are given, with nothing beside", async () => {
   await join("digest-of-a");
   expect(await redis.cli("HVALS", "latchkey:kids")).toMatch(/^\d+ \d+ digest-of-a$/);
+});
+
+test("every setting that all share is compared by itself, and one value in common is enough", async () => {
+  const first = await joinWith({ ISSUER: ["i"], HASH: ["h", "g"] });
+  const same = await joinWith({ ISSUER: ["i"], HASH: ["k", "h"] });
+  const other = await joinWith({ ISSUER: ["j"], HASH: ["h"] });
+  const both = await joinWith({ ISSUER: ["x"], HASH: ["x"] });
+  await first.beat();
+  expect([first, same, other, both].map((exchange) => exchange.differing())).toEqual([
+    [],
+    [],
+    ["ISSUER"],
+    // A value counts for its own setting alone: another instance's HASH is no ISSUER.
+    ["ISSUER", "HASH"],
+  ]);
+  expect(other.strangers()).toBe(2);
+});
+
+test("an instance of a version that publishes keys alone is compared by those", async () => {
+  await redis.cli("HSET", "latchkey:kids", "old", `1 ${Date.now()} a`);
+  expect((await joinWith({ ISSUER: ["i"] })).differing()).toEqual([]);
+  expect((await join("b")).differing()).toEqual(["JWT_SECRET or JWT_KEYS_FILE"]);
+});
+
+test("a clock's difference is what the way to Redis and back cannot explain", async () => {
+  const aheadOf = async (offsetMs: number, wayMs: number) => {
+    const slow: RedisClient = {
+      ...client,
+      async command(name, ...args) {
+        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, wayMs));
+        const reply = await client.command(name, ...args);
+        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, wayMs));
+        return reply;
+      },
+    };
+    const options = { instanceId: `i${started++}`, kids: () => ["a"], nowMs: () => Date.now() + offsetMs };
+    const exchange = createKidExchange(slow, options);
+    await exchange.beat();
+    return exchange.clockAheadMs();
+  };
+  expect(await aheadOf(0, 100)).toBe(0);
+  expect(Math.abs((await aheadOf(3000, 0)) - 3000)).toBeLessThan(1000);
+  expect(Math.abs((await aheadOf(-3000, 0)) + 3000)).toBeLessThan(1000);
 });

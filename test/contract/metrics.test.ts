@@ -19,6 +19,7 @@ function newMetrics(nowSeconds = () => CHECKED_AT_SECONDS) {
     nowMs: () => nowSeconds() * 1000,
     stalenessMs: () => 0,
     outputDropped: () => 0,
+    clockAheadMs: () => 0,
   });
 }
 

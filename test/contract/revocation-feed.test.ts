@@ -11,6 +11,7 @@ import {
   endedIn,
   endings,
   failover,
+  NOTHING,
   NOW,
   newRecord,
   nowSeconds,
@@ -133,6 +134,20 @@ describe("a store that has lost its writes brings no key back", () => {
     const alone = createRevocationView();
     for await (const portion of snapshot(one.client)) alone.apply(portion);
     expect(endedIn(alone, record)).toBeUndefined();
+  });
+
+  test("an instance that belongs to another fleet writes nothing back, until it belongs to this one", async () => {
+    let mayWriteBack = false;
+    const one = await startInstance(redis.port, { ...NOTHING, mayWriteBack: () => mayWriteBack });
+    const record = await revoked(one);
+    await one.feed.read();
+    await redis.cli("FLUSHALL");
+    await one.feed.read();
+    expect(await redis.cli("DBSIZE")).toBe("0");
+    expect(endedIn(one.view, record)).toBe("key_revoked");
+    mayWriteBack = true;
+    await one.feed.read();
+    expect(endedIn((await startInstance(redis.port)).view, record)).toBe("key_revoked");
   });
 
   test("a restart without its data: the same", async () => {

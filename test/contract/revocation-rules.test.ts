@@ -110,8 +110,7 @@ const withoutReplicationId: LeaveOut = {
   ...asIs,
   reading: (client) => ({
     ...client,
-    command: async (name, ...args) =>
-      name === "INFO" ? "master_replid:one\r\n" : client.command(name, ...args),
+    serverState: async () => ({ ...(await client.serverState()), replicationId: "one" }),
   }),
 };
 

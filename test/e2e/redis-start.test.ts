@@ -1,50 +1,159 @@
-import { createServer } from "node:net";
-import { expect, test } from "vitest";
+import { Client, credentials } from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createClient } from "../../src/client/client.ts";
+import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
+import { check } from "../support/checks.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { newSecret } from "../support/keys.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import type { StartingLatchkey } from "../support/latchkey.ts";
+import { freeAddress, launchLatchkey } from "../support/latchkey.ts";
+import type { TestedRedis } from "../support/redis.ts";
 import { startRedis, urlBy } from "../support/redis.ts";
+import { latchkeyUser } from "../support/redis-user.ts";
+import { startUpstream } from "../support/upstream.ts";
 
-/** A port that was free a moment ago: whoever asks before the start is over must know it. */
-async function freeAddress(): Promise<string> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+const ADMIN_TOKEN = newSecret();
+const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN };
+/** Serves all through any outage: whatever is denied all the same is denied since nothing is known yet. */
+const POLICY = `
+roles:
+  basic: { scopes: [a], ttl: 1d, refresh_window: 1h, rate_limits: [{ name: n, per: key, capacity: 1000, refill: 10/s }] }
+routes: [{ path: /a/**, scopes: [a] }, { path: /open/**, public: true }]
+faults: { limits: allow, revocations: { max_staleness: 1s, then: serve } }
+`;
+const WAITING = { instance: "waiting", revocations: "not_ready", secrets: "not_ready", clock: "not_ready" };
+const NOT_SERVING = 2;
+
+let redis: TestedRedis;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis?.stop());
+
+async function waits(latchkey: StartingLatchkey): Promise<void> {
+  await expect
+    .poll(latchkey.readyz, { timeout: 20_000, interval: 20 })
+    .toEqual({ status: 503, parts: WAITING });
 }
 
-test("an instance without a snapshot of the revocations is not ready, says by part why, and lets nobody in", async () => {
-  const redis = await startRedis();
+async function becomesReady(latchkey: StartingLatchkey): Promise<void> {
+  await expect.poll(latchkey.readyz, { timeout: 5000, interval: 20 }).toMatchObject({ status: 200 });
+}
+
+async function healthOf(target: string): Promise<number> {
+  const client = new Client(target, credentials.createInsecure());
+  const { path, requestSerialize, responseDeserialize } = HEALTH_SERVICE.Check;
+  const status = await new Promise<number>((resolve, reject) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service: "" }, (error, answer) =>
+      error === null && answer !== undefined ? resolve(answer.status) : reject(error),
+    );
+  });
+  client.close();
+  return status;
+}
+
+test("an instance that is on its way up, with a Redis that answers, says so, and opens no other listener before it is ready", async () => {
   const relay = await startFaultRelay(redis.port);
   relay.set({ kind: "delay", ms: 60 });
-  const [OPS_LISTEN, HTTP_LISTEN] = [await freeAddress(), await freeAddress()];
-  const starting = startLatchkey({
-    JWT_SECRET: newSecret(),
+  const latchkey = await launchLatchkey({
+    ...env,
+    REDIS_COMMAND_TIMEOUT_MS: "2000",
     REDIS_URL: urlBy(relay.port),
-    OPS_LISTEN,
-    HTTP_LISTEN,
   });
-  const readyz = () => fetch(`http://${OPS_LISTEN}/readyz`).catch(() => undefined);
-  await expect.poll(async () => (await readyz())?.status, { timeout: 20_000, interval: 5 }).toBe(503);
-  expect(await (await readyz())?.json()).toEqual({
-    status: "not_ready",
-    parts: { instance: "starting", revocations: "not_ready", secrets: "not_ready" },
-  });
-  expect((await fetch(`http://${OPS_LISTEN}/livez`)).status).toBe(200);
-  await expect(fetch(`http://${HTTP_LISTEN}/api/auth/v2/validate`)).rejects.toThrow();
+  const starting = { ...WAITING, instance: "starting" };
+  await expect
+    .poll(latchkey.readyz, { timeout: 20_000, interval: 5 })
+    .toEqual({ status: 503, parts: starting });
+  await expect(fetch(`http://${latchkey.http}/api/auth/v2/validate`)).rejects.toThrow();
   relay.set({ kind: "pass" });
-  const latchkey = await starting;
-  expect((await readyz())?.status).toBe(200);
-  await latchkey.stop();
+  await expect.poll(latchkey.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+  expect(await latchkey.stop()).toBe(0);
   await relay.close();
-  await redis.stop();
 });
 
-test("without a Redis an instance does not start, and says what it could not reach", async () => {
-  const redis = await startRedis();
-  await redis.stop();
-  await expect(startLatchkey({ JWT_SECRET: newSecret(), REDIS_URL: redis.url })).rejects.toThrow(
-    "Redis cannot be reached: connect ECONNREFUSED",
-  );
+describe("an instance that is started while Redis is down", () => {
+  test("lives, says by part why it is not ready, denies every key whatever the policy, and is ready within 5 s of Redis's return", async () => {
+    const address = await freeAddress();
+    const port = Number(address.split(":")[1]);
+    // Keys of before: registered by an instance on another Redis with the same secret.
+    const before = await launchLatchkey({ ...env, REDIS_URL: redis.url }, { policy: POLICY });
+    await expect.poll(before.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
+    const operator = createClient({ url: `http://${before.http}`, token: ADMIN_TOKEN });
+    const key = (await operator.register({ name: "n", key_type: "basic" })).api_key;
+    const legacy = (await operator.registerLegacy({ name: "n", key_type: "basic" })).api_key;
+    expect(await before.stop()).toBe(0);
+
+    const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(port) }, { policy: POLICY });
+    await waits(latchkey);
+    const upstream = await startUpstream();
+    const envoy = await startEnvoy({
+      authzTarget: latchkey.grpc,
+      upstreamPort: upstream.port,
+      // A machine that does much else is no fault.
+      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
+    });
+    expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
+    expect(await healthOf(latchkey.grpc)).toBe(NOT_SERVING);
+    for (const presented of [key, legacy, "not.a.key"])
+      expect(await check(envoy, "/a/x", presented)).toMatchObject({
+        status: 503,
+        reason: "credential_unavailable",
+      });
+    expect(await check(envoy, "/a/x")).toMatchObject({ status: 401, reason: "credential_missing" });
+    expect((await check(envoy, "/open/x", key)).status).toBe(200);
+    for (const path of ["/api/auth/v2/validate", "/api/admin/keys", "/openapi.json", "/nowhere"]) {
+      const answer = await fetch(`http://${latchkey.http}${path}`, {
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+      });
+      expect([answer.status, await answer.json()]).toMatchObject([
+        503,
+        { type: "/problems/store-unavailable" },
+      ]);
+      expect(answer.headers.get("retry-after")).toBe("1");
+    }
+
+    const back = await startRedis({ port });
+    await becomesReady(latchkey);
+    expect((await check(envoy, "/a/x", key)).status).toBe(200);
+    const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
+    expect(await client.register({ name: "n", key_type: "basic" })).toHaveProperty("key_id");
+    expect(latchkey.output()).toContain("Redis does not answer yet");
+    await envoy.stop();
+    expect(await latchkey.stop()).toBe(0);
+    await Promise.all([back.stop(), upstream.stop()]);
+  });
+});
+
+describe("a Redis that refuses us stops the start with one sentence that names the setting", () => {
+  test("a wrong password, a forbidden command, a database that is not there: exit code 1, one line, nothing written", async () => {
+    const PASSWORD = newSecret();
+    const [, ...rules] = latchkeyUser(PASSWORD);
+    const own = await startRedis();
+    await own.cli("ACL", "SETUSER", "full", ...rules);
+    await own.cli("ACL", "SETUSER", "closed", ...rules, "-xread");
+    const at = (user: string, end = "") => ({ REDIS_URL: `redis://${user}@127.0.0.1:${own.port}${end}` });
+    const refused = {
+      "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL": at("full:wrong"),
+      "REDIS_USERNAME or REDIS_URL": at(`closed:${PASSWORD}`, "/1"),
+      "REDIS_DB, or the database in REDIS_URL": at(`full:${PASSWORD}`, "/99"),
+    };
+    await Promise.all(
+      Object.entries(refused).map(async ([setting, settings]) => {
+        const latchkey = await launchLatchkey({ ...env, ...settings });
+        expect(await latchkey.exited).toBe(1);
+        const lines = latchkey.output().split("\n");
+        const fatal = lines.filter((line) => line.includes('"fatal"'));
+        expect(fatal).toHaveLength(1);
+        expect(fatal[0]).toContain(
+          `cannot start, for Redis refuses it: the process ends with exit code 1; check ${setting}`,
+        );
+        expect(latchkey.output()).not.toMatch(/stack|unhandled/);
+        expect(latchkey.output()).not.toContain(PASSWORD);
+      }),
+    );
+    expect(await own.cli("INFO", "keyspace")).not.toContain("db0");
+    await own.stop();
+  });
 });

@@ -57,7 +57,7 @@ test("by TLS, with a certificate that is trusted, and not with another one", asy
     REDIS_TLS: "true",
     NODE_EXTRA_CA_CERTS: cert,
   });
-  await expect(lives({ REDIS_URL })).rejects.toThrow("certificate");
+  await expect(lives({ REDIS_URL })).rejects.toThrow("REDIS_TLS or rediss://");
   await redis.stop();
 });
 
@@ -79,6 +79,6 @@ test("a start that Redis refuses half-way says so and ends, rather than to hang"
     JWT_SECRET: newSecret(),
     REDIS_URL: `redis://latchkey:${password}@127.0.0.1:${redis.port}`,
   });
-  await expect(started).rejects.toThrow(/exit code 1\b[\s\S]*Latchkey cannot start/);
+  await expect(started).rejects.toThrow(/exit code 1\b[\s\S]*Latchkey cannot start, for Redis refuses it/);
   await redis.stop();
 });

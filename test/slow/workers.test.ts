@@ -131,7 +131,7 @@ describe("two workers behind one Envoy with one thread", () => {
 
   test("the ops door gathers them: metrics by worker, and what each can do", async () => {
     expect([...(await decided()).keys()].sort()).toEqual(["1", "2"]);
-    const parts = ["instance", "revocations", "secrets"];
+    const parts = ["instance", "revocations", "secrets", "clock"];
     const named = [1, 2].flatMap((worker) => parts.map((part) => [`worker_${worker}.${part}`, "ready"]));
     const readyz = await ops("/readyz");
     expect(readyz.status).toBe(200);

@@ -23,6 +23,8 @@ export interface FaultRelay {
   set(fault: RelayFault): void;
   /** Leads elsewhere from now on, and resets what is open: a failover. */
   leadTo(port: number): void;
+  /** Leads new connections elsewhere from now on, while open ones stay: an address that has moved. */
+  leadNewTo(port: number): void;
   /** Resets what is open, once; new connections pass. */
   reset(): void;
   close(): Promise<void>;
@@ -85,6 +87,9 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
     leadTo(port) {
       targetPort = port;
       resetAll();
+    },
+    leadNewTo(port) {
+      targetPort = port;
     },
     reset: resetAll,
     close: async () => {

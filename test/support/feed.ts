@@ -6,6 +6,7 @@ import { createRevocationView } from "../../src/core/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
+import { createOneServer } from "../../src/redis/one-server.ts";
 import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
 import type { FaultRelay } from "./fault-relay.ts";
 import { startFaultRelay } from "./fault-relay.ts";
@@ -22,13 +23,14 @@ export const endings: (() => Promise<unknown>)[] = [];
 export interface LeaveOut {
   readonly view: (view: RevocationView) => RevocationView;
   readonly reading: (client: RedisClient) => RedisClient;
+  readonly mayWriteBack?: () => boolean;
 }
 
-const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
+export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
 /** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
 export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
-  const place = { url: urlBy(port) };
+  const place = { url: urlBy(port), server: createOneServer() };
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
   const reading = leaveOut.reading(connected);
@@ -46,6 +48,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     heard: (entry) => void filled.push(entry.kind),
     missed: async () => void missed.push("missed"),
     lost: () => void lost.push(1),
+    mayWriteBack: leaveOut.mayWriteBack ?? (() => true),
   });
   const store = createKeyStore(client, {
     recordRetentionSeconds: 86_400,
@@ -54,7 +57,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     newRandom: randomUUID,
   });
   await feed.read();
-  return { client, view, feed, store, lost, filled, missed };
+  return { place, client, reading: connected, view, feed, store, lost, filled, missed };
 }
 
 export type Instance = Awaited<ReturnType<typeof startInstance>>;
@@ -120,11 +123,12 @@ function unacknowledged(info: string): number {
 }
 
 /** A primary with a replica, behind a relay that leads to the primary at first. */
-export async function startReplicated(): Promise<{
+export async function startReplicated(args: readonly string[] = []): Promise<{
   readonly relay: FaultRelay;
+  readonly primary: TestedRedis;
   readonly replica: TestedRedis;
 }> {
-  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
+  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0", ...args] });
   const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(primary.port)] });
   const relay = await startFaultRelay(primary.port);
   endings.push(
@@ -142,7 +146,7 @@ export async function startReplicated(): Promise<{
   await expect
     .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
     .toBe(0);
-  return { relay, replica };
+  return { relay, primary, replica };
 }
 
 /** The primary goes with the last writes; meanwhile somebody was on the replica already. */

@@ -1,9 +1,14 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
+import type { Child } from "../../scripts/child.ts";
+import { startChild } from "../../scripts/child.ts";
 import type { LatchkeyProcess } from "../../scripts/latchkey-process.ts";
 import { startLatchkeyProcess } from "../../scripts/latchkey-process.ts";
 import { removeAtEnd } from "./at-end.ts";
+import { PROGRAM } from "./program.ts";
 
 export interface TestedLatchkey extends LatchkeyProcess {
   /** Outlives `stop`, so that another one can go on with it; removed when the tests end. */
@@ -19,14 +24,64 @@ export async function newSocket(): Promise<string> {
   return `unix:${join(folder, "grpc.sock")}`;
 }
 
+/** A port that was free a moment ago: a listener that is asked before the start is over must be known beforehand. */
+export async function freeAddress(): Promise<string> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+}
+
+/** One that may not be ready yet, and answers all the same. */
+export interface StartingLatchkey extends Child {
+  readonly grpc: string;
+  readonly http: string;
+  readonly ops: string;
+  /** The status of `/readyz` and what it says by part; undefined before the listener is open. */
+  readyz(): Promise<
+    { readonly status: number; readonly parts: Readonly<Record<string, string>> } | undefined
+  >;
+}
+
+/** The same process as {@link startLatchkey} starts, at once: it waits for nothing. */
+export async function launchLatchkey(
+  env: Readonly<Record<string, string>>,
+  options: { readonly policy?: string } = {},
+): Promise<StartingLatchkey> {
+  const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
+  removeAtEnd(cwd);
+  if (options.policy !== undefined) await writeFile(join(cwd, "latchkey.yaml"), options.policy);
+  const [grpc, http, ops] = [await freeAddress(), await freeAddress(), await freeAddress()];
+  const listeners = { GRPC_LISTEN: grpc, HTTP_LISTEN: http, OPS_LISTEN: ops };
+  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", AUDIT_FILE: "off", ...listeners };
+  const child = await startChild(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", PROGRAM, "serve"],
+    {
+      cwd,
+      env: { ...own, ...env },
+      stopWithinMs: 15_000,
+    },
+  );
+  const readyz = async () => {
+    const answer = await fetch(`http://${ops}/readyz`).catch(() => undefined);
+    if (answer === undefined) return undefined;
+    return { status: answer.status, parts: readiness.parse(await answer.json()).parts };
+  };
+  return { ...child, grpc, http, ops, readyz };
+}
+
+const readiness = z.object({ parts: z.record(z.string(), z.string()) });
+
 /** The real process on free ports of loopback, with nothing of our environment but the PATH. */
 export async function startLatchkey(
   env: Readonly<Record<string, string>> = {},
-<<<<<<< HEAD
-  options: { readonly policy?: string; readonly onLogLine?: (line: string) => void } = {},
-=======
-  options: { readonly policy?: string; readonly args?: readonly string[] } = {},
->>>>>>> bulk
+  options: {
+    readonly policy?: string;
+    readonly args?: readonly string[];
+    readonly onLogLine?: (line: string) => void;
+  } = {},
 ): Promise<TestedLatchkey> {
   const cwd = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   removeAtEnd(cwd);

@@ -57,6 +57,11 @@ export const REDIS_FAULTS: readonly RedisFault[] = [
   onTheWay("Replies end early", { kind: "truncate", afterBytes: 2700 }),
   commanded("`OOM`", ["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
   commanded("`READONLY`", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+  commanded(
+    "`NOREPLICAS`",
+    ["CONFIG", "SET", "min-replicas-to-write", "1"],
+    ["CONFIG", "SET", "min-replicas-to-write", "0"],
+  ),
   commanded("`WRONGTYPE`", ["SET", "latchkey:feed", "text"], ["DEL", "latchkey:feed"]),
   commanded(
     "`NOPERM`",

@@ -45,9 +45,9 @@ ports:
   - { name: grpc, containerPort: 9191 }
   - { name: http, containerPort: 8000 }
   - { name: ops, containerPort: 9464 }
-# What comes after a sidecar waits for this: an Envoy whose Latchkey is not ready would refuse everything.
+# Not /readyz: a Latchkey that waits for its Redis must not be restarted. It answers from its first moment, and denies.
 startupProbe:
-  httpGet: { path: {{ ternary "/readyz" "/livez" (eq .Values.mode "sidecar") }}, port: ops }
+  httpGet: { path: /livez, port: ops }
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:

@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { RedisOptions } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import { newSecret } from "../support/keys.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import { latchkeyUser } from "../support/redis-user.ts";
+
+const password = newSecret();
+let redis: TestedRedis;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  const [, ...rules] = latchkeyUser(password);
+  await redis.cli("ACL", "SETUSER", "full", ...rules);
+  await redis.cli("ACL", "SETUSER", "unselected", ...rules, "-select");
+  await redis.cli("ACL", "SETUSER", "uninformed", ...rules, "-info");
+});
+afterAll(() => redis?.stop());
+
+async function refusalOf(options: Omit<RedisOptions, "commandTimeoutMs">): Promise<unknown> {
+  const connected = connectRedis({ host: "127.0.0.1", port: redis.port, ...options, commandTimeoutMs: 2000 });
+  return connected.then(
+    async (client) => {
+      await client.close();
+      return "connected";
+    },
+    (error: unknown) => Object(error).refusal,
+  );
+}
+
+test("each step of setting a connection up must succeed; what does not pass by itself is told by its setting", async () => {
+  const as = (username: string) => ({ username, password });
+  expect(await refusalOf({ ...as("full"), db: 3 })).toBe("connected");
+  await redis.cli("ACL", "SETUSER", "open", "on", "nopass", "allcommands");
+  expect(await refusalOf({ username: "open" })).toBe("connected");
+  const credentials = "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL";
+  expect(await refusalOf({ username: "full", password: "wrong" })).toContain(credentials);
+  expect(await refusalOf({ password: "unwanted" })).toContain("this Redis has none");
+  const database = "REDIS_DB, or the database in REDIS_URL: database";
+  expect(await refusalOf({ ...as("full"), db: 99 })).toContain(`${database} 99`);
+  expect(await refusalOf({ db: 99 })).toContain(`${database} 99`);
+  expect(await refusalOf({ ...as("unselected"), db: 3 })).toContain(`${database} 3`);
+  expect(await refusalOf(as("unselected"))).toBe("connected");
+  expect(await refusalOf(as("uninformed"))).toContain("REDIS_USERNAME or REDIS_URL: the ACL");
+  await redis.cli("CONFIG", "SET", "requirepass", password);
+  expect(await refusalOf({})).toContain(credentials);
+  await redis.cli("-a", password, "CONFIG", "SET", "requirepass", "");
+});
+
+test("a server that is full of clients passes by itself", async () => {
+  const own = await startRedis();
+  const client = await connectRedis({ url: own.adminUrl, commandTimeoutMs: 2000 });
+  await own.cli("CONFIG", "SET", "maxclients", "1");
+  expect(await refusalOf({ port: own.port })).toBeUndefined();
+  await client.close();
+  await own.stop();
+});

@@ -80,14 +80,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
       instruments.keysEnding.reset();
       for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
       instance.atTime(nowMs());
-      instruments.staleness.set(options.stalenessMs() / 1000);
-      instruments.outputDropped.reset();
-      instruments.outputDropped.inc(options.outputDropped());
-      instruments.clockAhead.set(options.clockAheadMs() / 1000);
+      readOptions(instruments, options);
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);
       return { text, contentType: registry.contentType };
     },
   };
+}
+
+/** What other parts know, as it is when somebody reads. */
+function readOptions(instruments: Instruments, options: MetricsOptions): void {
+  instruments.staleness.set(options.stalenessMs() / 1000);
+  instruments.outputDropped.reset();
+  instruments.outputDropped.inc(options.outputDropped());
+  instruments.clockAhead.set(options.clockAheadMs() / 1000);
 }
 
 interface OwnCounts {

@@ -12,6 +12,7 @@ import {
   commit,
   confirm,
   issued,
+  issueTime,
   issueTimeAfter,
   newKeyId,
   nowSeconds,
@@ -54,7 +55,7 @@ export async function registerKey(
     const now = nowSeconds(registry);
     const earlier = remember && (await recall(registry, remember, origin.caller));
     if (earlier !== undefined) return earlier;
-    const record = newRecord(registry, registration, permitted, Math.max(now, earliest));
+    const record = newRecord(registry, registration, permitted, issueTime(registry, registration, earliest));
     const outcome = await commit(registry, {
       put: [record],
       requires: requirements(registry, record),

@@ -11,6 +11,7 @@ import {
   commit,
   confirm,
   issued,
+  issueTime,
   issueTimeAfter,
   newKeyId,
   nowSeconds,
@@ -40,7 +41,7 @@ export async function registerLegacyKey(
   let earliest = 0;
   return untilDecided<IssuedLegacy | Refused>(async () => {
     const now = nowSeconds(registry);
-    const record = legacyRecord(registry, grant, Math.max(now, earliest));
+    const record = legacyRecord(registry, grant, issueTime(registry, { role: role.name }, earliest));
     const outcome = await commit(registry, {
       put: [record],
       requires: requirements(registry, record),

@@ -8,7 +8,7 @@ import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
 import type { Policy } from "./policy.ts";
 import type { CommitOutcome, KeyChange, KeySigner, KeyStore } from "./ports.ts";
-import type { RevocationView } from "./revocation-view.ts";
+import type { CutOffSubject, RevocationView } from "./revocation-view.ts";
 import { endsKey, standingOf } from "./revocation-view.ts";
 
 /** What every operation of the registry works with. */
@@ -202,6 +202,16 @@ export function newKeyId(registry: Registry, role: string, issuedAt = nowSeconds
 /** NumericDate, by the store's clock: changes are decided and keys are dated by it. */
 export function nowSeconds(registry: Registry): number {
   return Math.floor(registry.storeClock.storeNowMs() / 1000);
+}
+
+/**
+ * The date of a new key: now, or behind the cut-offs that are known here, since a store that has lost one does not ask for it.
+ * @param earliest what the store has asked for. Throws as {@link issueTimeAfter}
+ */
+export function issueTime(registry: Registry, of: CutOffSubject, earliest: number): number {
+  const now = nowSeconds(registry);
+  const known = Math.max(earliest, registry.view.cutOffBefore(of));
+  return known > now ? issueTimeAfter(known, now) : now;
 }
 
 /** The date that a cut-off leaves for a new key. Throws when it lies too far ahead: the key would be refused at first. */

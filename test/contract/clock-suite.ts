@@ -72,6 +72,19 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(registry.view.ended(owned, START * 1000)).toBe("key_revoked");
     });
 
+    test("a new key is dated behind a cut-off that the store has lost and this instance knows", async () => {
+      const { registry } = await begin();
+      registry.view.apply([
+        { kind: "cutoff", scope: "owner", subject: "acme", before: START + 2, until: START + DAY },
+        { kind: "cutoff", scope: "role", subject: "basic", before: START + 3, until: START + DAY },
+      ]);
+      const key = await register(registry, { owner: "acme" });
+      const legacy = await registerLegacyKey(registry, { role: "basic", name: "n" }, admin);
+      if (legacy.kind === "refused") throw new Error(legacy.reason);
+      for (const record of [key, legacy.record])
+        expect(registry.view.ended(record, START * 1000)).toBeUndefined();
+    });
+
     test("however often owner and keys come and go in one second, each end takes each key, and each later key is good", async () => {
       const { registry } = await begin();
       const made: KeyRecord[] = [];

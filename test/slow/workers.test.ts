@@ -170,9 +170,11 @@ describe("two workers behind one Envoy with one thread", () => {
   test("a worker that is stopped misses its heartbeats and is replaced", async () => {
     const [first = 0] = pidsOf(latchkey);
     process.kill(first, "SIGSTOP");
-    await expect.poll(() => livesStill(first), { timeout: 60_000, interval: 200 }).toBe(false);
+    await expect
+      .poll(() => latchkey.output(), { timeout: 60_000, interval: 200 })
+      .toContain("worker 1 has ended by itself");
+    expect(livesStill(first)).toBe(false);
     await expect.poll(() => pidsOf(latchkey).length, { timeout: 20_000 }).toBe(2);
-    expect(latchkey.output()).toContain("worker 1 has ended by itself");
   });
 
   test("the audit file holds a chain of each, unbroken over the death of one", async () => {

@@ -16,12 +16,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", "test/fuzz/**/*.test.ts"],
+          include: ["test/slow/**/*.test.ts", "test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"],
           testTimeout: 300 * SECOND_MS,
           hookTimeout: 120 * SECOND_MS,
         },
       },
-      { extends: true, test: { name: "long", include: ["test/fuzz/**/*.test.ts"] } },
+      { extends: true, test: { name: "long", include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"] } },
     ],
   },
 });

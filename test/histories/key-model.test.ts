@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import type { KnownKey } from "./key-model.ts";
+import { expectedOf, MAX_STALENESS_MS } from "./key-model.ts";
+
+const keyWith = (parts: Partial<KnownKey>): KnownKey => ({
+  token: "t",
+  keyId: "k",
+  owner: undefined,
+  isLegacy: false,
+  sentMs: 0,
+  ackedMs: 1,
+  ends: [],
+  switches: [],
+  isRecordLost: false,
+  ...parts,
+});
+const LATER = 100 + MAX_STALENESS_MS + 1000;
+const end = { what: "e", sentMs: 90, ackedMs: 100, isCertain: true };
+
+test("a key that nothing has ended is allowed", () => {
+  expect(expectedOf(keyWith({}), [], 50, 60)).toBe("allowed");
+  expect(expectedOf(keyWith({ ends: [end] }), [], 50, 60)).toBe("allowed");
+});
+
+test("an end is certain once it has been acknowledged for longer than an instance may be stale", () => {
+  expect(expectedOf(keyWith({ ends: [end] }), [], 95, 96)).toBe("either");
+  expect(expectedOf(keyWith({ ends: [end] }), [], 110, 120)).toBe("either");
+  expect(expectedOf(keyWith({ ends: [end] }), [], LATER, LATER)).toBe("denied");
+  expect(expectedOf(keyWith({ ends: [{ ...end, isCertain: false }] }), [], LATER, LATER)).toBe("either");
+  expect(expectedOf(keyWith({ ends: [{ ...end, ackedMs: Infinity }] }), [], LATER, LATER)).toBe("either");
+});
+
+test("of several switches the last one holds that is certain", () => {
+  const off = { what: "off", sentMs: 90, ackedMs: 100, denies: true };
+  const on = { what: "on", sentMs: 110, ackedMs: 120, denies: false };
+  expect(expectedOf(keyWith({ switches: [off] }), [], LATER, LATER)).toBe("denied");
+  expect(expectedOf(keyWith({ switches: [off, on] }), [], LATER + 50, LATER + 50)).toBe("allowed");
+  expect(expectedOf(keyWith({ switches: [off, { ...on, ackedMs: Infinity }] }), [], LATER, LATER)).toBe(
+    "either",
+  );
+  expect(
+    expectedOf(keyWith({ switches: [off], ends: [{ ...end, isCertain: false }] }), [], LATER, LATER),
+  ).toBe("denied");
+});
+
+test("a phase that removes V1 keys denies them, and no others", () => {
+  const removed = { what: "removed", sentMs: 90, ackedMs: 100, denies: true };
+  expect(expectedOf(keyWith({ isLegacy: true }), [removed], LATER, LATER)).toBe("denied");
+  expect(expectedOf(keyWith({ isLegacy: true }), [removed], 110, 120)).toBe("either");
+  expect(expectedOf(keyWith({}), [removed], LATER, LATER)).toBe("allowed");
+});

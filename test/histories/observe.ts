@@ -1,0 +1,48 @@
+import { LatchkeyProblem } from "../../src/client/problem.ts";
+import type { Instance } from "./fleet.ts";
+import type { KnownKey } from "./key-model.ts";
+import { expectedOf } from "./key-model.ts";
+import type { History } from "./operations.ts";
+
+export type Observed = "allowed" | "denied" | "unavailable";
+
+/** Asks one instance whether a key is valid. Gives the violation, if what it says breaks a promise. */
+export async function observe(
+  { phases }: Pick<History, "phases">,
+  key: KnownKey,
+  instance: Instance,
+): Promise<string | undefined> {
+  const sentMs = performance.now();
+  const observed = await ask(key, instance);
+  const expected = expectedOf(key, phases, sentMs, performance.now());
+  if (observed === "unavailable" || expected === "either" || observed === expected) return undefined;
+  const ends = key.ends.map(
+    ({ what, ackedMs }) => `${what} (acknowledged ${(sentMs - ackedMs).toFixed(0)} ms before)`,
+  );
+  const switches = key.switches.map(
+    ({ what, ackedMs }) => `${what} (${(sentMs - ackedMs).toFixed(0)} ms before)`,
+  );
+  const past = [
+    `registered ${(sentMs - key.ackedMs).toFixed(0)} ms before`,
+    ...ends,
+    ...switches,
+    ...(key.isLegacy ? phases.map(({ what }) => what).slice(-2) : []),
+  ].join("; ");
+  return `${key.keyId} is ${observed} at ${instance.name}, expected ${expected}: ${past}`;
+}
+
+async function ask({ token }: KnownKey, { client }: Instance): Promise<Observed> {
+  try {
+    await client.validate(token);
+    return "allowed";
+  } catch (error) {
+    // What cannot be decided denies, and says so by its status.
+    return error instanceof LatchkeyProblem && error.status === 401 ? "denied" : "unavailable";
+  }
+}
+
+/** Every key at one instance. */
+export async function observeAll(history: History, instance: Instance): Promise<string[]> {
+  const found = await Promise.all(history.keys.map((key) => observe(history, key, instance)));
+  return found.filter((violation) => violation !== undefined);
+}

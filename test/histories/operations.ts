@@ -1,0 +1,226 @@
+import type { Instance } from "./fleet.ts";
+import type { Change, End, KnownKey, Switch } from "./key-model.ts";
+import type { Random } from "./random.ts";
+
+/** Enough of them that a key of one is seen before its owner is revoked anew. */
+const OWNERS = Array.from({ length: 20 }, (_, at) => `owner-${at}`);
+const MAX_KEYS = 400;
+/** How far the clock of this process and that of Redis may be apart in an incident's `before`, and its whole seconds. */
+const CUT_OFF_SLACK_MS = 2000;
+/** Ends every key: rarely, or there is little else to see. */
+const ALL_OF_THEM = 0.02;
+
+export interface History {
+  readonly keys: KnownKey[];
+  /** Changes of the migration phase: `removed` denies V1 keys. */
+  readonly phases: Switch[];
+  /** Ends that have been sent and not answered: each looks at every key that is registered meanwhile. */
+  readonly endsInFlight: Set<(key: KnownKey) => void>;
+  readonly random: Random;
+  /** What happened, line by line, for whoever reads a violation. */
+  note(line: string): void;
+}
+
+export type Operation = (history: History, instance: Instance) => Promise<void>;
+
+const now = () => performance.now();
+
+/** Runs a change that may have happened although nothing says so. */
+async function carryOut(
+  change: Change,
+  history: History,
+  at: Instance,
+  call: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await call();
+    change.ackedMs = now();
+    history.note(`${change.what} at ${at.name}`);
+  } catch (error) {
+    history.note(`${change.what} at ${at.name}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+const register: Operation = (history, at) =>
+  registerFor(history, at, history.random.below(3) === 0 ? undefined : history.random.pick(OWNERS));
+
+async function registerFor(
+  history: History,
+  { client, name }: Instance,
+  owner: string | undefined,
+): Promise<void> {
+  const { random, keys } = history;
+  if (keys.length >= MAX_KEYS) return;
+  const isLegacy = owner === undefined && random.below(2) === 0;
+  const key_type = random.below(4) === 0 ? "other" : "basic";
+  const sentMs = now();
+  const issued = await (isLegacy
+    ? client.registerLegacy({ name: "history", key_type })
+    : client.register({ name: "history", key_type, ...(owner !== undefined && { owner }) })
+  ).catch(() => undefined);
+  if (issued === undefined) return;
+  const { api_key: token, key_id: keyId } = issued;
+  add(history, {
+    token,
+    keyId,
+    owner,
+    isLegacy,
+    sentMs,
+    ackedMs: now(),
+    ends: [],
+    switches: [],
+    isRecordLost: false,
+  });
+  history.note(`register ${keyId} for ${owner ?? "nobody"} at ${name}`);
+}
+
+/** A V1 key of an owner, as an operator brings it from elsewhere. */
+async function importOne(history: History, { client, name }: Instance): Promise<void> {
+  const { random, keys } = history;
+  if (keys.length >= MAX_KEYS) return;
+  const owner = random.pick(OWNERS);
+  const token = `old_${Array.from({ length: 40 }, () => random.below(36).toString(36)).join("")}`;
+  const sentMs = now();
+  const line = JSON.stringify({ api_key: token, name: "imported", role: "basic", owner });
+  const report = await client.keys.import(`${line}\n`).catch(() => undefined);
+  if (report === undefined || report.refused.length > 0) return;
+  const valid = await client.validate(token).catch(() => undefined);
+  if (valid === undefined) return;
+  const { key_id: keyId } = valid;
+  add(history, {
+    token,
+    keyId,
+    owner,
+    isLegacy: true,
+    sentMs,
+    ackedMs: now(),
+    ends: [],
+    switches: [],
+    isRecordLost: false,
+  });
+  history.note(`import ${keyId} for ${owner} at ${name}`);
+}
+
+function add(history: History, key: KnownKey): void {
+  history.keys.push(key);
+  for (const look of history.endsInFlight) look(key);
+}
+
+/** Ends what `covers` says: with certainty those keys that were there before. */
+async function end(
+  history: History,
+  at: Instance,
+  what: string,
+  covers: (key: KnownKey, sentMs: number) => "certainly" | "perhaps" | "not",
+  call: () => Promise<unknown>,
+): Promise<void> {
+  const sentMs = now();
+  const change: Change = { what, sentMs, ackedMs: Number.POSITIVE_INFINITY };
+  const covered: End[] = [];
+  const look = (key: KnownKey) => {
+    const how = covers(key, sentMs);
+    if (how === "not") return;
+    const known: End = { ...change, isCertain: how === "certainly" };
+    covered.push(known);
+    key.ends.push(known);
+  };
+  for (const key of history.keys) look(key);
+  history.endsInFlight.add(look);
+  await carryOut(change, history, at, call);
+  history.endsInFlight.delete(look);
+  for (const known of covered) known.ackedMs = change.ackedMs;
+}
+
+/** A key that was registered while the end was under way may be covered. */
+const overlaps = (key: KnownKey, sentMs: number) => (key.ackedMs <= sentMs ? "certainly" : "perhaps");
+
+const revokeKey: Operation = (history, at) => {
+  const key = history.random.pick(history.keys);
+  const call = () =>
+    history.random.below(2) === 0 ? at.client.revoke(key.token) : at.client.keys.revoke(key.keyId);
+  return end(history, at, `revoke ${key.keyId}`, (other) => (other === key ? "certainly" : "not"), call);
+};
+
+const revokeOwner: Operation = (history, at) => revokeAllOf(history, at, history.random.pick(OWNERS));
+
+/** All within one second, mostly: the second end must cover a key that is dated behind the first one. */
+const revokeOwnerTwice: Operation = async (history, at) => {
+  const owner = history.random.pick(OWNERS);
+  await revokeAllOf(history, at, owner);
+  await registerFor(history, at, owner);
+  await revokeAllOf(history, at, owner);
+};
+
+function revokeAllOf(history: History, at: Instance, owner: string): Promise<void> {
+  const covers = (key: KnownKey, sentMs: number) => (key.owner === owner ? overlaps(key, sentMs) : "not");
+  return end(history, at, `revoke owner ${owner}`, covers, () => at.client.keys.revokeOwner(owner));
+}
+
+const revokeIssuedBefore: Operation = (history, at) => {
+  const { random } = history;
+  const owner = random.next() < ALL_OF_THEM ? undefined : random.pick(OWNERS);
+  const covers = (key: KnownKey, sentMs: number) => {
+    if (owner !== undefined && key.owner !== owner) return "not";
+    if (key.sentMs > sentMs + CUT_OFF_SLACK_MS) return "not";
+    return key.ackedMs + CUT_OFF_SLACK_MS <= sentMs ? "certainly" : "perhaps";
+  };
+  const before = new Date().toISOString();
+  return end(history, at, `revoke what was issued before ${before} for ${owner ?? "everybody"}`, covers, () =>
+    at.client.keys.revokeIssuedBefore({ before, ...(owner !== undefined && { owner }) }),
+  );
+};
+
+const switching = new WeakSet<KnownKey>();
+
+const disableOrEnable: Operation = async (history, at) => {
+  const key = history.random.pick(history.keys);
+  if (switching.has(key)) return;
+  switching.add(key);
+  const disabled = history.random.below(2) === 0;
+  const change: Switch = {
+    what: `${disabled ? "disable" : "enable"} ${key.keyId}`,
+    denies: disabled,
+    sentMs: now(),
+    ackedMs: Number.POSITIVE_INFINITY,
+  };
+  key.switches.push(change);
+  await carryOut(change, history, at, () => at.client.keys.change(key.keyId, { disabled }));
+  switching.delete(key);
+};
+
+let isChangingPhase = false;
+
+const changePhase: Operation = async (history, at) => {
+  if (isChangingPhase) return;
+  isChangingPhase = true;
+  const phase = history.random.pick(["silent", "gradual", "active", "removed"] as const);
+  const change: Switch = {
+    what: `phase ${phase}`,
+    denies: phase === "removed",
+    sentMs: now(),
+    ackedMs: Number.POSITIVE_INFINITY,
+  };
+  history.phases.push(change);
+  await carryOut(change, history, at, () => at.client.migration.set(phase));
+  isChangingPhase = false;
+};
+
+const WEIGHTED: readonly (readonly [weight: number, operation: Operation])[] = [
+  [10, register],
+  [2, importOne],
+  [2, revokeKey],
+  [2, revokeOwner],
+  [1, revokeOwnerTwice],
+  [1, revokeIssuedBefore],
+  [5, disableOrEnable],
+  [1, changePhase],
+];
+const OPERATIONS = WEIGHTED.flatMap(([weight, operation]) => Array<Operation>(weight).fill(operation));
+
+/** One operation at one instance that is up, if there is one. */
+export async function operate(history: History, instances: readonly Instance[]): Promise<void> {
+  const up = instances.filter(({ process }) => process !== undefined);
+  if (up.length === 0) return;
+  const operation = history.keys.length === 0 ? register : history.random.pick(OPERATIONS);
+  await operation(history, history.random.pick(up));
+}

@@ -21,7 +21,10 @@ export default defineConfig({
           hookTimeout: 120 * SECOND_MS,
         },
       },
-      { extends: true, test: { name: "long", include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: { name: "long", include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"] },
+      },
     ],
   },
 });

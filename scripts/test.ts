@@ -37,7 +37,9 @@ process.exitCode = ok ? 0 : 1;
 
 /** npm puts node_modules/.bin on the path, where these and Node 24 lie. */
 function run(name: string, command: string, args: readonly string[]): boolean {
-  const env = long ? { FUZZ_SECONDS: LONG_SECONDS, HISTORY_SECONDS: LONG_SECONDS, ...process.env } : process.env;
+  const env = long
+    ? { FUZZ_SECONDS: LONG_SECONDS, HISTORY_SECONDS: LONG_SECONDS, ...process.env }
+    : process.env;
   const { status, error } = spawnSync(command, args, { stdio: "inherit", env });
   if (error !== undefined) console.error(`${name}: ${error.message}`);
   if (status !== 0) console.error(`${name} failed`);

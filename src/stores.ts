@@ -16,6 +16,7 @@ import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
 import { makeFolder } from "./folders.ts";
 import { randomText } from "./random.ts";
+import { probeCommands } from "./redis/acl-probe.ts";
 import { createAuditStore as createRedisAuditStore } from "./redis/audit-store.ts";
 import { createBucketAdmin } from "./redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "./redis/client.ts";
@@ -194,6 +195,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   closing.later("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
   const instanceId = randomText();
+  await probeCommands(client, instanceId);
   const guard = createFleetGuard();
   const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
   watchAddress(client, place, options);

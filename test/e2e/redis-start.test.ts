@@ -132,7 +132,7 @@ describe("a Redis that refuses us stops the start with one sentence that names t
     const [, ...rules] = latchkeyUser(PASSWORD);
     const own = await startRedis();
     await own.cli("ACL", "SETUSER", "full", ...rules);
-    await own.cli("ACL", "SETUSER", "closed", ...rules, "-xread");
+    await own.cli("ACL", "SETUSER", "closed", ...rules, "-xautoclaim");
     const at = (user: string, end = "") => ({ REDIS_URL: `redis://${user}@127.0.0.1:${own.port}${end}` });
     const refused = {
       "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL": at("full:wrong"),

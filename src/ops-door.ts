@@ -54,7 +54,7 @@ export function isReady(parts: Readonly<Record<string, PartState>>): boolean {
 export async function openOps({ settings, log, closing }: OpsOptions, ports: OpsPorts): Promise<string> {
   const door = await startHttpServer({
     listen: settings.OPS_LISTEN,
-    endpoints: opsRoutes({ ...ports, metrics: shareRendering(ports.metrics, () => performance.now()) }),
+    endpoints: opsRoutes({ ...ports, metrics: shareRendering(ports.metrics) }),
     faulted: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
   });
   closing.later("the ops door", () => door.close(CLOSE_GRACE_MS));

@@ -1,3 +1,4 @@
+import { shareRendering } from "../api/shared-rendering.ts";
 import type { AppOptions } from "../app.ts";
 import { startApp } from "../app.ts";
 import { createClosing } from "../closing.ts";
@@ -93,7 +94,8 @@ async function runWorker(given: Given, index: number): Promise<number> {
   const side = joinSupervisor(index);
   side.onReload(given.hangUps.ask);
   const ops: NonNullable<AppOptions["worker"]>["ops"] = (metrics) => {
-    side.answer("metrics", async () => (await metrics.read()).text);
+    const read = shareRendering(metrics.read);
+    side.answer("metrics", async () => (await read()).text);
     return {
       address: "the supervisor's",
       tell: (parts) => side.answer("readiness", () => JSON.stringify(parts())),

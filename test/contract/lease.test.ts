@@ -208,6 +208,41 @@ describe("four instances on one Redis", () => {
     expect(await admitted(outcomes)).toBe(10);
   });
 
+  test("while instances have different capacities, no more than the largest is admitted, whoever asks when", async () => {
+    const asked = fc.array(
+      fc.record({ large: fc.boolean(), at: fc.nat(3), cost: fc.integer({ min: 1, max: 10 }) }),
+      {
+        minLength: 1,
+        maxLength: 40,
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(asked, async (requests) => {
+        const instances = await fleet();
+        const demandOf = (capacity: number) => ({ bucketId: "b", limit: limitOf(capacity, 1 / 3600, false) });
+        let spent = 0;
+        for (const { large, at, cost } of requests) {
+          const taken = await instances[at]?.take([demandOf(large ? 60 : 10)], cost, 0);
+          if (taken?.ok) spent += cost;
+        }
+        expect(spent).toBeLessThanOrEqual(60);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("one capacity after the other: the smaller one clamps what is left, and the larger one fills nothing", async () => {
+    const [raised, old] = await fleet();
+    const take = async (pool: typeof raised, capacity: number, cost: number) =>
+      (await pool?.take([{ bucketId: "b", limit: limitOf(capacity, 1 / 3600, false) }], cost, 0))?.ok;
+    expect(await take(raised, 60, 1)).toBe(true);
+    expect(await take(old, 10, 1)).toBe(true);
+    // Of its 10, one is out in a lease that is not settled yet, and one is spent.
+    expect(await take(raised, 60, 9)).toBe(false);
+    expect(await take(raised, 60, 8)).toBe(true);
+    expect(await take(raised, 60, 1)).toBe(false);
+  });
+
   test("a Redis that forgets its scripts again and again: nobody notices", async () => {
     const instances = await fleet();
     const demand = { bucketId: "b", limit: limitOf(100, 1 / 3600, false) };

@@ -144,11 +144,11 @@ describe("of two words the newer one counts, whatever a store has lost", () => {
     const phases = async () =>
       Promise.all([one, two].map(async (each) => (await operatorOf(each).migration.show()).phase));
     await expect.poll(phases, { timeout: 5000 }).toEqual(["deprecated", "deprecated"]);
-    await replica.cli("CONFIG", "SET", "min-replicas-to-write", "1");
+    await replica.cli("CONFIG", "SET", "maxmemory", "1");
     relay.leadTo(replica.port);
     const said = () => [one, two].every((each) => each.output().includes("has lost the migration phase"));
     await expect.poll(said, { timeout: 15_000 }).toBe(true);
-    await replica.cli("CONFIG", "SET", "min-replicas-to-write", "0");
+    await replica.cli("CONFIG", "SET", "maxmemory", "0");
     await operator.migration.set("removed");
     await expect.poll(phases, { timeout: 5000 }).toEqual(["removed", "removed"]);
     const fresh = await start(urlBy(relay.port));
@@ -161,10 +161,10 @@ describe("of two words the newer one counts, whatever a store has lost", () => {
     const one = await start(urlBy(relay.port));
     await replica.cli("REPLICAOF", "NO", "ONE");
     await operatorOf(one).migration.set("removed");
-    await replica.cli("CONFIG", "SET", "min-replicas-to-write", "1");
+    await replica.cli("CONFIG", "SET", "maxmemory", "1");
     relay.leadTo(replica.port);
     await expect.poll(() => one.output(), { timeout: 15_000 }).toContain("has lost the migration phase");
-    await replica.cli("CONFIG", "SET", "min-replicas-to-write", "0");
+    await replica.cli("CONFIG", "SET", "maxmemory", "0");
     await expect
       .poll(() => replica.cli("GET", "latchkey:migration"), { timeout: 10_000 })
       .toContain('"removed"');

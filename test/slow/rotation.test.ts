@@ -71,9 +71,10 @@ async function openSlot(): Promise<Slot> {
   return { socket, latchkey, envoy, live: true };
 }
 
-async function statusThrough({ envoy }: Slot, key: string): Promise<number> {
+async function askThrough({ envoy }: Slot, key: string) {
   const headers = { authorization: `Bearer ${key}` };
-  return (await fetch(`http://127.0.0.1:${envoy.port}/a/x`, { headers })).status;
+  const response = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, { headers });
+  return { status: response.status, reason: response.headers.get("x-latchkey-reason") ?? "none of ours" };
 }
 
 /** Every live instance signs keys all the time, and every one decides about all that are in use. */
@@ -103,9 +104,10 @@ function startTraffic() {
     await Promise.all(
       live.flatMap((slot) =>
         sample.map(async ({ key }) => {
-          const status = await statusThrough(slot, key);
+          const { status, reason } = await askThrough(slot, key);
           sent++;
-          if (status !== 200) refused.push(`${status} for a key of ${readToken(key).header["kid"]}`);
+          if (status !== 200)
+            refused.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
         }),
       ),
     );
@@ -139,7 +141,9 @@ async function rollOut(): Promise<void> {
     await traffic.settled();
     await slot.latchkey.stop();
     slot.latchkey = await startLatchkey({ ...env, GRPC_LISTEN: slot.socket }, { policy: POLICY });
-    await expect.poll(() => statusThrough(slot, "none.of.ours"), { timeout: 20_000 }).toBe(401);
+    await expect
+      .poll(() => askThrough(slot, "none.of.ours"), { timeout: 20_000 })
+      .toMatchObject({ status: 401 });
     slot.live = true;
   }
   await traffic.settled();

@@ -78,7 +78,10 @@ export type KeyEnd = Extract<Revocation, { kind: "family" | "cutoff" }>;
 
 export interface WrittenEnd {
   readonly end: KeyEnd;
-  /** Whether a cut-off lies beyond every date that keys were given so far: writing it anew would end no key more. */
+  /**
+   * Whether a cut-off lies beyond every date that keys were given so far: those that the store knows, and its own time, for other
+   * issuers' tokens. Writing it anew would end no key more.
+   */
   readonly isBeyondIssued: boolean;
 }
 

@@ -102,14 +102,17 @@ export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
       const until = await client.command("ZSCORE", names.endedFamilies, of.family);
       return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
     }
-    // The date after the cut-off: a key that is dated in between is not overlooked.
+    // The dates after the cut-off: a key that is dated in between is not overlooked.
     const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
     const newest = await client.command("GET", names.newest);
+    const time = await client.command("TIME");
     const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
     if (before === undefined) return undefined;
+    const [now]: readonly unknown[] = Array.isArray(time) ? time : [];
     return {
       end: { ...of, before: Number(before), until: Number(until) },
-      isBeyondIssued: newest !== null && Number(newest) < Number(before),
+      // The store does not know all dates: other issuers give theirs, and a failover may have lost some.
+      isBeyondIssued: newest !== null && Math.max(Number(newest), Number(now)) < Number(before),
     };
   };
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { changeKey } from "../../src/core/key-administration.ts";
 import { revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { NEVER } from "../../src/core/key-record.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
 import { importLegacyKeys } from "../../src/core/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
@@ -94,6 +95,37 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
         made.push(record);
         await revokeOwner(registry, "acme", admin);
         for (const record of made) expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+      }
+    });
+
+    test("an owner's end, and the incident switch, take what another issuer has given since the one before", async () => {
+      const { clock, registry } = await begin();
+      // The store knows no date of these.
+      const tokenOf = (sub: string) => ({
+        keyId: `corp:${sub}-${clock.nowSeconds}`,
+        family: `corp:${sub}`,
+        owner: `corp:${sub}`,
+        role: "basic",
+        scopes: [],
+        name: sub,
+        issuedAt: clock.nowSeconds,
+        expiresAt: clock.nowSeconds + DAY,
+        refreshAfter: NEVER,
+        issuer: "corp",
+      });
+      const ends: readonly (readonly [sub: string, end: () => Promise<unknown>])[] = [
+        ["alice", () => revokeOwner(registry, "corp:alice", admin)],
+        ["bob", () => revokeIssuedBefore(registry, clock.nowSeconds, { role: "basic" }, admin)],
+        ["carol", () => revokeIssuedBefore(registry, clock.nowSeconds, {}, admin)],
+      ];
+      for (const [sub, end] of ends) {
+        for (let round = 0; round < 3; round++) {
+          const token = tokenOf(sub);
+          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBeUndefined();
+          await end();
+          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBe("key_revoked");
+          clock.nowSeconds++;
+        }
       }
     });
 

@@ -185,11 +185,14 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       // An end that lasted longer here than in the store would be taken for one that the store has lost.
       const ends = [...registry.view.entries()].filter(({ kind }) => kind === "family");
       expect([...later.view.entries()]).toEqual(ends);
-      await revokeOwner(registry, "acme", admin);
-      expect(await under.auditTrail()).toEqual(trail);
+      // Now is another now: what the store has no date of may have been issued since.
+      for (let again = 0; again < 2; again++) {
+        await revokeOwner(registry, "acme", admin);
+        expect(await under.auditTrail()).toHaveLength(6);
+      }
       await register(registry, { owner: "acme" });
       await revokeOwner(registry, "acme", admin);
-      expect(await under.auditTrail()).toHaveLength(7);
+      expect(await under.auditTrail()).toHaveLength(8);
     });
 
     test("is whole or not at all, whichever of its requirements fails", async () => {

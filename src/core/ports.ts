@@ -127,7 +127,7 @@ export interface CommitRequirement {
   readonly selfServiceBelow?: number;
   /** V1 keys have ended by the phase: those that never expire are not counted. */
   readonly legacyEnded?: boolean;
-  /** The cut-off of the change lies beyond every date that keys were given so far, and beyond the cut-off that is stored. */
+  /** The cut-off of the change lies beyond every date that the keys it concerns were given so far, and beyond the one that is stored. */
   readonly beyondIssued?: true;
 }
 

@@ -31,6 +31,7 @@ const INDEXES = [
   names.migration,
   names.newest,
   names.counts,
+  names.newestUncut,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -184,6 +185,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
+    ownerCut: cutOffField({ scope: "owner", subject: ownerOf(record) }),
     selfService: countsAsSelfService(record),
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,

@@ -74,8 +74,9 @@ if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migratio
 -- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
 if redis.call('EXISTS', EPOCH) == 0 then
   if redis.call('EXISTS', COUNTS) == 0 then redis.call('HSET', COUNTS, 'standings', 0, 'families', 0, 'cut_offs', 0) end
-  redis.call('SET', NEWEST, 0, 'NX')
-  redis.call('SET', NEWEST_UNCUT, 0, 'NX')
+  -- Where keys were made before, by imports, their dates may be lost.
+  local newest = redis.call('EXISTS', SEQUENCE) == 1 and whole(seconds + 5) or 0
+  for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, newest, 'NX') end
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 end
 -- How many there should be: what is there is compared with it. Where the count itself is lost, it is not begun anew here.

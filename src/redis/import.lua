@@ -9,6 +9,10 @@ local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
   if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
 end
+-- Where no key was made yet, no date was given.
+if redis.call('EXISTS', SEQUENCE) == 0 then
+  for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, 0, 'NX') end
+end
 for i, put in ipairs(cjson.decode(ARGV[1])) do
   local at = 9 + 6 * (i - 1)
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then

@@ -8,6 +8,7 @@ import { importLegacyKeys } from "../../src/core/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
 import type { CallOrigin, Registry } from "../../src/core/registry.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { cutOffHistories } from "./cut-off-histories.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 
@@ -29,6 +30,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
   };
 
   describe("the store's clock", () => {
+    cutOffHistories(setUp);
+
     test("takes no change that was decided at another time, and says which time it is", async () => {
       const { store, under } = await begin();
       for (const off of [-1000 * DAY, -3, 3, 1000 * DAY]) {

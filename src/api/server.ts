@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestListener, Server } from "node:http";
 import cors from "@fastify/cors";
-import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Fastify from "fastify";
 import { asciiLowerCase, trimOws } from "../core/field-text.ts";
 import type { AnsweredCall } from "./answered-call.ts";
@@ -98,13 +98,7 @@ async function buildServer(
     answerError(error, request.id, reply, options.faulted),
   );
   if (options.answered !== undefined) tellAnswered(server, options.trustedHops ?? 0, options.answered);
-  const allowed = allowedMethods(endpoints ?? []);
-  server.setNotFoundHandler((request, reply) => {
-    if (endpoints === undefined) return sendProblem(reply, "store_unavailable");
-    const methods = allowed(request.raw.url ?? "");
-    if (methods.length === 0) return sendProblem(reply, "not_found");
-    return sendProblem(reply.header("allow", methods.join(", ")), "method_not_allowed");
-  });
+  answerUnknown(server, endpoints);
   for (const endpoint of endpoints ?? []) addRoute(server, endpoint);
   return server;
 }
@@ -113,6 +107,21 @@ async function shutDown(server: FastifyInstance, graceMs: number): Promise<void>
   const timer = setTimeout(() => server.server.closeAllConnections(), graceMs);
   await server.close();
   clearTimeout(timer);
+}
+
+/** Answers 404 or 405, before the body is read where no route of the server's own (of CORS) takes the call. */
+function answerUnknown(server: FastifyInstance, endpoints: readonly Endpoint[] | undefined): void {
+  const allowed = allowedMethods(endpoints ?? []);
+  const answer = (request: FastifyRequest, reply: FastifyReply) => {
+    if (endpoints === undefined) return sendProblem(reply, "store_unavailable");
+    const methods = allowed(request.raw.url ?? "");
+    if (methods.length === 0) return sendProblem(reply, "not_found");
+    return sendProblem(reply.header("allow", methods.join(", ")), "method_not_allowed");
+  };
+  server.addHook("onRequest", async (request, reply) => {
+    if (request.is404) return answer(request, reply);
+  });
+  server.setNotFoundHandler(answer);
 }
 
 function addRoute(server: FastifyInstance, endpoint: Endpoint): void {

@@ -1,4 +1,5 @@
 import type { AuditEvent } from "./audit-event.ts";
+import { isForeignId } from "./issuer.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
 import type { KeyEnd } from "./ports.ts";
@@ -68,13 +69,16 @@ async function revokeLost(registry: Registry, keyId: string, origin: CallOrigin)
   return DONE;
 }
 
+/** The end of another issuer's family lasts 400 days from when it was said last, to a day. */
+const PROLONGED_EVERY_SECONDS = 86_400;
+
 /** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
 export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
   const ending = { kind: "family", family, until: lastOf(registry, isLegacyId(family)) } as const;
   const written = await registry.store.findEnd(ending);
-  // No key of a family is minted once it has ended, so its end need not last longer than it does.
-  if (written?.end.kind === "family" && written.end.until > nowSeconds(registry))
-    return endedBefore(registry, written.end);
+  // No key of a family of ours is minted once it has ended, so its end need not last longer than it does. Other issuers go on.
+  const least = isForeignId(family) ? ending.until - PROLONGED_EVERY_SECONDS : nowSeconds(registry);
+  if (written?.end.kind === "family" && written.end.until > least) return endedBefore(registry, written.end);
   await commitAnyhow(registry, () => ({
     put: [],
     end: ending,

@@ -3,7 +3,7 @@ import { NEVER } from "./key-record.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 import { mayGrant } from "./operator.ts";
 import type { CallOrigin, Registry } from "./registry.ts";
-import { auditEvent, commitAnyhow, confirm, nowSeconds } from "./registry.ts";
+import { auditEvent, commitAnyhow, confirm, mayBeDated, nowSeconds } from "./registry.ts";
 
 /** One V1 key to be taken over: parsed, not yet judged. Times are NumericDates. */
 export interface LegacyEntry {
@@ -135,7 +135,10 @@ function recordFor(registry: Registry, entry: LegacyEntry, { caller }: CallOrigi
     ...(owner !== undefined && { owner }),
     ...(expiresAt !== undefined && { expiresAt }),
   };
-  return legacyRecord(registry, grant, createdAt ?? undatedAt(registry, entry));
+  const issuedAt = createdAt ?? undatedAt(registry, entry);
+  if (!mayBeDated(issuedAt, nowSeconds(registry)))
+    return "keys of this role or owner have been cut off a few seconds ahead: import it later";
+  return legacyRecord(registry, grant, issuedAt);
 }
 
 /** As a key that is registered now: past what has cut off earlier keys of its role and owner, as far as it is known here. */

@@ -78,7 +78,10 @@ export type KeyEnd = Extract<Revocation, { kind: "family" | "cutoff" }>;
 
 export interface WrittenEnd {
   readonly end: KeyEnd;
-  /** Whether a cut-off lies beyond every date that keys were given so far: writing it anew would end no key more. */
+  /**
+   * Whether a cut-off lies beyond every date that keys were given so far: those that the store knows, and its own time, for other
+   * issuers' tokens. Writing it anew would end no key more.
+   */
   readonly isBeyondIssued: boolean;
 }
 
@@ -124,7 +127,7 @@ export interface CommitRequirement {
   readonly selfServiceBelow?: number;
   /** V1 keys have ended by the phase: those that never expire are not counted. */
   readonly legacyEnded?: boolean;
-  /** The cut-off of the change lies beyond every date that keys were given so far, and beyond the cut-off that is stored. */
+  /** The cut-off of the change lies beyond every date that the keys it concerns were given so far, and beyond the one that is stored. */
   readonly beyondIssued?: true;
 }
 

@@ -214,9 +214,14 @@ export function issueTime(registry: Registry, of: CutOffSubject, earliest: numbe
   return known > now ? issueTimeAfter(known, now) : now;
 }
 
-/** The date that a cut-off leaves for a new key. Throws when it lies too far ahead: the key would be refused at first. */
+/** Whether a new key may have this date: beyond it, it would be refused at first. */
+export function mayBeDated(issuedAt: number, nowSeconds: number): boolean {
+  return issuedAt - nowSeconds <= MAX_ISSUE_AHEAD_SECONDS;
+}
+
+/** The date that a cut-off leaves for a new key. Throws when it lies too far ahead. */
 export function issueTimeAfter(cutOff: number | undefined, nowSeconds: number): number {
-  if (cutOff === undefined || cutOff - nowSeconds > MAX_ISSUE_AHEAD_SECONDS)
+  if (cutOff === undefined || !mayBeDated(cutOff, nowSeconds))
     throw new Error("keys of this role or owner are cut off further ahead than a new key may be dated");
   return cutOff;
 }

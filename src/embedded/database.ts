@@ -54,6 +54,8 @@ const MIGRATIONS: readonly string[] = [
   `CREATE INDEX IF NOT EXISTS ended_families_by_until ON ended_families (until);
    CREATE INDEX IF NOT EXISTS cut_offs_by_until ON cut_offs (until);
    CREATE INDEX IF NOT EXISTS ended_keys_by_until ON ended_keys (until);`,
+  // The newest date less the keys that were dated by the cut-off of their own owner.
+  "INSERT INTO shared_state (name, value) SELECT 'newest_uncut_date', value FROM shared_state WHERE name = 'newest_date';",
 ];
 
 export interface Database {

@@ -85,22 +85,36 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
 /** Throws {@link Undone} where the cut-off does not lie beyond all dates that were given out. */
 function createBeyond(sqlite: DatabaseSync, nowMs: () => number): (cutOff: CutOff) => void {
   const stored = sqlite.prepare("SELECT before FROM cut_offs WHERE scope = ? AND subject = ?");
-  const newest = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'newest_date'");
+  const newest = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
   return ({ scope, subject, before }) => {
-    const known = [stored.get(scope, subject)?.["before"], newest.get()?.["value"]].map((date) =>
-      Number(date ?? 0),
-    );
+    // Other owners' new keys, dated by their own cut-offs, do not push this owner's ahead.
+    const name = scope === "owner" ? "newest_uncut_date" : "newest_date";
+    const dates = [stored.get(scope, subject)?.["before"], newest.get(name)?.["value"]];
+    const known = dates.map((date) => Number(date ?? 0));
     const least = Math.max(Math.floor(nowMs() / 1000), ...known) + 1;
     if (before < least) throw new Undone({ kind: "early", before: least });
   };
 }
 
-/** Writes a record, or throws {@link Undone}. */
-export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
+/** Notes the date of a new key. */
+function createDate(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const date = sqlite.prepare(
-    `INSERT INTO shared_state (name, value) VALUES ('newest_date', ?)
+    `INSERT INTO shared_state (name, value) VALUES (?, ?)
      ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
   );
+  const cutOff = sqlite.prepare(
+    "SELECT 1 FROM cut_offs WHERE scope = 'owner' AND subject = ? AND before >= ?",
+  );
+  return (record) => {
+    date.run("newest_date", String(record.issuedAt));
+    if (cutOff.get(ownerOf(record), record.issuedAt) === undefined)
+      date.run("newest_uncut_date", String(record.issuedAt));
+  };
+}
+
+/** Writes a record, or throws {@link Undone}. */
+export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
+  const noteDate = createDate(sqlite);
   const insert = sqlite.prepare(
     `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, self_service, ended, version, record, legacy_hash, legacy_alias)
      VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -139,7 +153,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             version - 1,
           );
     if (written.changes === 0) throw new Undone({ kind: "conflict" });
-    if (version === 1) date.run(String(issuedAt));
+    if (version === 1) noteDate(record);
   };
 }
 
@@ -176,7 +190,7 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
   };
 }
 
-export function createFindEnd(sqlite: DatabaseSync): KeyStore["findEnd"] {
+export function createFindEnd(sqlite: DatabaseSync, nowMs: () => number): KeyStore["findEnd"] {
   const family = sqlite.prepare("SELECT until FROM ended_families WHERE family = ?");
   const cutOff = sqlite.prepare(
     `SELECT before, until, (SELECT CAST(value AS INTEGER) FROM shared_state WHERE name = 'newest_date') AS newest
@@ -193,7 +207,8 @@ export function createFindEnd(sqlite: DatabaseSync): KeyStore["findEnd"] {
     const { newest } = row;
     return {
       end: { ...of, before, until: integer(row, "until") },
-      isBeyondIssued: typeof newest === "number" && newest < before,
+      // The store does not know all dates: other issuers give theirs, and a failover may have lost some.
+      isBeyondIssued: typeof newest === "number" && Math.max(newest, Math.floor(nowMs() / 1000)) < before,
     };
   };
 }

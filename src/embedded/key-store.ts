@@ -35,7 +35,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     commit: createCommit(sqlite, release, options.nowMs),
     // Each transaction is on the disk before it is acknowledged.
     confirm: async () => true,
-    findEnd: createFindEnd(sqlite),
+    findEnd: createFindEnd(sqlite, options.nowMs),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),

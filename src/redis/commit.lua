@@ -1,19 +1,19 @@
 -- The registry's one write: checks what a change requires, then writes all of it.
--- KEYS[1..15] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
+-- KEYS[1..16] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
 --             the uses of its role, the name of its alias and the uses of unmigrated keys of its role (any names where there are none);
 --             the name of the call to remember; names of hashes to forget
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
---             put [{id, version, text, issuedAt, expiresAt, forgetAt, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
+--             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
 --             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
 -- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; all but the first have written nothing
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local NEWEST, COUNTS = KEYS[14], KEYS[15]
-local FIRST_RECORD, NAMES = 16, 6
+local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
+local FIRST_RECORD, NAMES = 17, 6
 
 -- A script is not undone: what would fail half-way is looked at first.
-for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
+for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
@@ -56,7 +56,9 @@ if change.beyondIssued then
   local before = stored and tonumber(string.match(stored, '^%d+')) or 0
   -- Where the newest date is lost, keys may have been dated a little ahead of now.
   local unknown = redis.call('EXISTS', EPOCH) == 1 and seconds + 5 or 0
-  local least = math.max(seconds, tonumber(redis.call('GET', NEWEST) or unknown), before) + 1
+  -- Other owners' new keys, dated by their own cut-offs, do not push this owner's ahead.
+  local newest = string.sub(change.cutOff.field, 1, 6) == 'owner:' and NEWEST_UNCUT or NEWEST
+  local least = math.max(seconds, tonumber(redis.call('GET', newest) or unknown), before) + 1
   if change.cutOff.before < least then return { 'early', whole(least) } end
 end
 for i, put in ipairs(change.put) do
@@ -72,7 +74,9 @@ if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migratio
 -- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
 if redis.call('EXISTS', EPOCH) == 0 then
   if redis.call('EXISTS', COUNTS) == 0 then redis.call('HSET', COUNTS, 'standings', 0, 'families', 0, 'cut_offs', 0) end
-  redis.call('SET', NEWEST, 0, 'NX')
+  -- Where keys were made before, by imports, their dates may be lost.
+  local newest = redis.call('EXISTS', SEQUENCE) == 1 and whole(seconds + 5) or 0
+  for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, newest, 'NX') end
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 end
 -- How many there should be: what is there is compared with it. Where the count itself is lost, it is not begun anew here.
@@ -83,6 +87,10 @@ end
 local function end_key(id, expires_at, entry)
   redis.call('ZADD', ENDED, whole(expires_at), id)
   count('standings', redis.call('HSET', STANDINGS, id, entry))
+end
+local function date(name, issued_at)
+  local newest = tonumber(redis.call('GET', name) or 'none')
+  if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
 end
 local function tell(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
@@ -99,8 +107,9 @@ for i, put in ipairs(change.put) do
     else redis.call('ZADD', name_of(i, 5), 'NX', 0, put.id) end
   end
   if put.version == 1 then
-    local newest = tonumber(redis.call('GET', NEWEST) or 'none')
-    if newest and put.issuedAt > newest then redis.call('SET', NEWEST, whole(put.issuedAt)) end
+    date(NEWEST, put.issuedAt)
+    local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
+    if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
     local sequence = redis.call('INCR', SEQUENCE)
     redis.call('ZADD', BY_AGE, sequence, put.id)
     redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)

@@ -1,7 +1,7 @@
 -- Looks whether single names of the registry have gone (an eviction, a DEL): nothing else would tell, since the feed goes on.
--- KEYS     standings, ended families, cut-offs, counts, epoch, newest date, migration, sequence of keys
+-- KEYS     standings, ended families, cut-offs, counts, epoch, newest date, the same without those of owners' cut-offs, migration, sequence of keys
 -- Returns  ms of the store's clock, when something was missed last ("" never), the phase's text ("" none)
-local STANDINGS, FAMILIES, CUT_OFFS, COUNTS, EPOCH, NEWEST, MIGRATION, SEQUENCE = unpack(KEYS)
+local STANDINGS, FAMILIES, CUT_OFFS, COUNTS, EPOCH, NEWEST, NEWEST_UNCUT, MIGRATION, SEQUENCE = unpack(KEYS)
 local function whole(number) return string.format('%.0f', number) end
 local time = redis.call('TIME')
 
@@ -23,7 +23,9 @@ if redis.call('EXISTS', EPOCH) == 1 then
     redis.call('HSET', COUNTS, 'missed', missed)
   end
   -- Keys may have been dated a little ahead of now.
-  if redis.call('EXISTS', NEWEST) == 0 then redis.call('SET', NEWEST, used and whole(tonumber(time[1]) + 5) or 0) end
+  for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do
+    if redis.call('EXISTS', name) == 0 then redis.call('SET', name, used and whole(tonumber(time[1]) + 5) or 0) end
+  end
 end
 return {
   whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),

@@ -1,13 +1,20 @@
 -- Writes V1 keys that are not there yet, and one audit line for all where there was one.
--- KEYS     sequence, by age, by end, self-service, audit, newest date; then for each record: its own name, its owner's index, its hash's name, its role's uses, its alias's name, the uses of its role's unmigrated keys
+-- KEYS     sequence, by age, by end, self-service, audit, newest date, the same without those of owners' cut-offs, cut-offs; then for each record: its own name, its owner's index, its hash's name, its role's uses, its alias's name, the uses of its role's unmigrated keys
 -- ARGV     the records as JSON, as commit.lua takes them; the audit line
 -- Returns  for each record 1 when it was written, 0 when it or its hash was there
-local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST = unpack(KEYS, 1, 6)
+local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS = unpack(KEYS, 1, 8)
 local function whole(number) return string.format('%.0f', number) end
 local written, anew = {}, false
-local newest = tonumber(redis.call('GET', NEWEST) or 'none')
+local function date(name, issued_at)
+  local newest = tonumber(redis.call('GET', name) or 'none')
+  if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
+end
+-- Where no key was made yet, no date was given.
+if redis.call('EXISTS', SEQUENCE) == 0 then
+  for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, 0, 'NX') end
+end
 for i, put in ipairs(cjson.decode(ARGV[1])) do
-  local at = 7 + 6 * (i - 1)
+  local at = 9 + 6 * (i - 1)
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then
     written[i] = 0
   else
@@ -19,11 +26,12 @@ for i, put in ipairs(cjson.decode(ARGV[1])) do
     redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
     if put.owned then redis.call('ZADD', KEYS[at + 1], sequence, put.id) end
     for _, uses in ipairs({ KEYS[at + 3], KEYS[at + 5] }) do redis.call('ZADD', uses, 'NX', 0, put.id) end
-    newest = newest and math.max(newest, put.issuedAt)
+    date(NEWEST, put.issuedAt)
+    local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
+    if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
     written[i] = 1
     anew = true
   end
 end
-if newest and anew then redis.call('SET', NEWEST, whole(newest)) end
 if anew then redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
 return written

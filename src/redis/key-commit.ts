@@ -31,6 +31,7 @@ const INDEXES = [
   names.migration,
   names.newest,
   names.counts,
+  names.newestUncut,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -102,14 +103,17 @@ export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
       const until = await client.command("ZSCORE", names.endedFamilies, of.family);
       return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
     }
-    // The date after the cut-off: a key that is dated in between is not overlooked.
+    // The dates after the cut-off: a key that is dated in between is not overlooked.
     const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
     const newest = await client.command("GET", names.newest);
+    const time = await client.command("TIME");
     const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
     if (before === undefined) return undefined;
+    const [now]: readonly unknown[] = Array.isArray(time) ? time : [];
     return {
       end: { ...of, before: Number(before), until: Number(until) },
-      isBeyondIssued: newest !== null && Number(newest) < Number(before),
+      // The store does not know all dates: other issuers give theirs, and a failover may have lost some.
+      isBeyondIssued: newest !== null && Math.max(Number(newest), Number(now)) < Number(before),
     };
   };
 }
@@ -181,6 +185,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
     issuedAt: record.issuedAt,
     expiresAt: record.expiresAt,
     forgetAt: record.expiresAt + forgetAfterSeconds,
+    ownerCut: cutOffField({ scope: "owner", subject: ownerOf(record) }),
     selfService: countsAsSelfService(record),
     owned: record.owner !== undefined,
     hashed: record.legacy !== undefined,

@@ -10,7 +10,16 @@ import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
 const IMPORT_SCRIPT = readFileSync(new URL("./import.lua", import.meta.url), "utf8");
-const INDEXES = [names.sequence, names.byAge, names.byEnd, names.selfService, names.audit, names.newest];
+const INDEXES = [
+  names.sequence,
+  names.byAge,
+  names.byEnd,
+  names.selfService,
+  names.audit,
+  names.newest,
+  names.newestUncut,
+  names.cutOffs,
+];
 /** So few that no Check waits for long. */
 const PORTION = 50;
 

@@ -27,6 +27,8 @@ export const names = {
   standings: "latchkey:keys:standings",
   /** The newest date (NumericDate) that a key was given: a cut-off of now lies beyond it. */
   newest: "latchkey:keys:newest",
+  /** The same, less the keys that were dated by the cut-off of their own owner: it is there itself when that owner ends again. */
+  newestUncut: "latchkey:keys:newest_uncut",
   /** Hash of how many standings, ended families and cut-offs there should be, and when some were missed last. */
   counts: "latchkey:counts",
   /** NumericDate: what ran out before may have been forgotten. */

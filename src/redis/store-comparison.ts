@@ -13,6 +13,7 @@ const NAMES = [
   names.counts,
   names.epoch,
   names.newest,
+  names.newestUncut,
   names.migration,
   names.sequence,
 ];

@@ -1,11 +1,11 @@
 -- Gives a store that has lost writes back what an instance knows and it does not. Words about one key are joined as in
 -- core/revocation-view: the newer one counts. Its record is mended too, under a new version, so that whoever read it before
 -- has to read it again, and so that what is said of the key from now on is newer still.
--- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date; then, for each entry, its record's name (any, where it is no key)
+-- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date, the same without those of owners' cut-offs; then, for each entry, its record's name (any, where it is no key)
 -- ARGV     feed length; then, for each entry, its text for the feed, which is JSON:
 --          ["k", key id, version, expires, flags, superseded from], ["f", family, until] or ["c", scope, subject, before, until]
 -- Returns  how many entries the store did not know
-local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST = unpack(KEYS, 1, 8)
+local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT = unpack(KEYS, 1, 9)
 local REVOKED, DISABLED = 1, 2
 local seconds = tonumber(redis.call('TIME')[1])
 local function whole(number) return string.format('%.0f', number) end
@@ -58,13 +58,15 @@ local function write_key(entry, record_name)
 end
 
 -- The store may have lost keys that were dated a little ahead: a cut-off of now ends those too.
-if tonumber(redis.call('GET', NEWEST) or 0) < seconds + 5 then redis.call('SET', NEWEST, whole(seconds + 5)) end
+for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do
+  if tonumber(redis.call('GET', name) or 0) < seconds + 5 then redis.call('SET', name, whole(seconds + 5)) end
+end
 
 local written = 0
 for i = 2, #ARGV do
   local entry = cjson.decode(ARGV[i])
   if entry[1] == 'k' then
-    written = written + write_key(entry, KEYS[8 + i - 1])
+    written = written + write_key(entry, KEYS[9 + i - 1])
   elseif entry[1] == 'f' then
     local known = redis.call('ZSCORE', FAMILIES, entry[2])
     if not known or tonumber(known) < entry[3] then

@@ -15,6 +15,7 @@ const INDEXES = [
   names.feedSequence,
   names.counts,
   names.newest,
+  names.newestUncut,
 ];
 /** So few that no other command waits for long. */
 const PORTION = 100;

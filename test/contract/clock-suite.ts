@@ -2,11 +2,13 @@ import { describe, expect, test } from "vitest";
 import { changeKey } from "../../src/core/key-administration.ts";
 import { revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
+import { NEVER } from "../../src/core/key-record.ts";
 import { registerKey } from "../../src/core/key-registration.ts";
 import { importLegacyKeys } from "../../src/core/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
 import type { CallOrigin, Registry } from "../../src/core/registry.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { cutOffHistories } from "./cut-off-histories.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 
@@ -28,6 +30,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
   };
 
   describe("the store's clock", () => {
+    cutOffHistories(setUp);
+
     test("takes no change that was decided at another time, and says which time it is", async () => {
       const { store, under } = await begin();
       for (const off of [-1000 * DAY, -3, 3, 1000 * DAY]) {
@@ -94,6 +98,76 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
         made.push(record);
         await revokeOwner(registry, "acme", admin);
         for (const record of made) expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+      }
+    });
+
+    test("any number of owners are ended and given new keys within a second; the incident switch then takes all of them", async () => {
+      const { registry, store } = await begin();
+      const made: KeyRecord[] = [];
+      for (let at = 0; at < 8; at++) {
+        const owner = `owner-${at}`;
+        const old = await register(registry, { owner });
+        await revokeOwner(registry, owner, admin);
+        expect(registry.view.ended(old, START * 1000)).toBe("key_revoked");
+        made.push(await register(registry, { owner }));
+        const entry = { line: 1, key: `imported ${at}`, name: "n", role: "contributor", owner };
+        expect(await importLegacyKeys(registry, [[entry]], admin, false)).toMatchObject({ imported: 1 });
+        const imported = await store.findLegacy([`imported ${at}`]);
+        if (imported !== undefined) made.push(imported);
+      }
+      const ended = () => made.map((record) => registry.view.ended(record, START * 1000));
+      expect(ended()).toEqual(Array(16).fill(undefined));
+      await revokeIssuedBefore(registry, START, { role: "contributor" }, admin);
+      expect(ended()).toEqual(Array(16).fill("key_revoked"));
+      // Nobody else waits for a date.
+      expect(await register(registry, { role: "basic" })).toMatchObject({ issuedAt: START });
+    });
+
+    test("no imported key is dated further ahead than one that is registered, so that its successor is good", async () => {
+      const { registry, store, clock } = await begin();
+      const one = (key: string) => ({ line: 1, key, name: "n", role: "basic", owner: "acme" });
+      const refused: unknown[] = [];
+      for (let round = 0; round < 8; round++) {
+        const report = await importLegacyKeys(registry, [[one(`key ${round}`)]], admin, false);
+        refused.push(...report.refused);
+        await revokeOwner(registry, "acme", admin);
+      }
+      expect(refused.at(-1)).toEqual({ line: 1, detail: expect.stringContaining("later") });
+      clock.nowSeconds += 8;
+      expect(await importLegacyKeys(registry, [[one("later")]], admin, false)).toMatchObject({ imported: 1 });
+      const record = await store.findLegacy(["later"]);
+      expect(record && registry.view.ended(record, clock.nowSeconds * 1000)).toBeUndefined();
+      expect(await register(registry, { owner: "acme" })).toMatchObject({ issuedAt: clock.nowSeconds });
+    });
+
+    test("an owner's end, and the incident switch, take what another issuer has given since the one before", async () => {
+      const { clock, registry } = await begin();
+      // The store knows no date of these.
+      const tokenOf = (sub: string) => ({
+        keyId: `corp:${sub}-${clock.nowSeconds}`,
+        family: `corp:${sub}`,
+        owner: `corp:${sub}`,
+        role: "basic",
+        scopes: [],
+        name: sub,
+        issuedAt: clock.nowSeconds,
+        expiresAt: clock.nowSeconds + DAY,
+        refreshAfter: NEVER,
+        issuer: "corp",
+      });
+      const ends: readonly (readonly [sub: string, end: () => Promise<unknown>])[] = [
+        ["alice", () => revokeOwner(registry, "corp:alice", admin)],
+        ["bob", () => revokeIssuedBefore(registry, clock.nowSeconds, { role: "basic" }, admin)],
+        ["carol", () => revokeIssuedBefore(registry, clock.nowSeconds, {}, admin)],
+      ];
+      for (const [sub, end] of ends) {
+        for (let round = 0; round < 3; round++) {
+          const token = tokenOf(sub);
+          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBeUndefined();
+          await end();
+          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBe("key_revoked");
+          clock.nowSeconds++;
+        }
       }
     });
 

@@ -84,7 +84,7 @@ describe("the embedded key store", () => {
         const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
         for (const keyId of keyIds) count.run(keyId);
         database.sqlite.exec(
-          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name = 'newest_date'; PRAGMA user_version = 3",
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
         );
         opened.pop()?.close();
         database = open(folder);

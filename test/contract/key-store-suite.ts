@@ -185,11 +185,30 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       // An end that lasted longer here than in the store would be taken for one that the store has lost.
       const ends = [...registry.view.entries()].filter(({ kind }) => kind === "family");
       expect([...later.view.entries()]).toEqual(ends);
-      await revokeOwner(registry, "acme", admin);
-      expect(await under.auditTrail()).toEqual(trail);
+      // Now is another now: what the store has no date of may have been issued since.
+      for (let again = 0; again < 2; again++) {
+        await revokeOwner(registry, "acme", admin);
+        expect(await under.auditTrail()).toHaveLength(6);
+      }
       await register(registry, { owner: "acme" });
       await revokeOwner(registry, "acme", admin);
-      expect(await under.auditTrail()).toHaveLength(7);
+      expect(await under.auditTrail()).toHaveLength(8);
+    });
+
+    test("that ends another issuer's family is made anew on another day, for its issuer gives it further tokens", async () => {
+      const { registry, store, clock, under } = await begin();
+      const endAfter = async (days: number) => {
+        clock.nowSeconds = START + days * DAY;
+        await revokeFamily(registry, "corp:alice", admin);
+        const ends: unknown[] = [];
+        for await (const portion of store.revocations())
+          ends.push(...portion.filter(({ kind }) => kind === "family"));
+        return { ends, written: (await under.auditTrail()).length };
+      };
+      const family = (days: number) => [{ kind: "family", family: "corp:alice", until: START + days * DAY }];
+      expect(await endAfter(0)).toEqual({ ends: family(400), written: 1 });
+      expect(await endAfter(0.5)).toEqual({ ends: family(400), written: 1 });
+      expect(await endAfter(399)).toEqual({ ends: family(799), written: 2 });
     });
 
     test("is whole or not at all, whichever of its requirements fails", async () => {

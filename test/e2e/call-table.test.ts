@@ -336,6 +336,17 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     }
   });
 
+  test("whatever body comes with it, as an unknown path is 404", async () => {
+    const headers = { "content-type": "application/json" };
+    for (const body of ["{", "x".repeat(20_000)]) {
+      for (const listener of [latchkey.http, latchkey.operator]) {
+        const to = async (path: string) =>
+          (await send({ method: "PUT", path, body, headers }, "a stranger", newAddress(), listener)).status;
+        expect([await to("/api/auth/v2/register"), await to("/api/none")]).toEqual([405, 404]);
+      }
+    }
+  });
+
   test("at the ops listener", async () => {
     const get = ["GET"];
     await expectAllowed(

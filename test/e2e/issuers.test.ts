@@ -99,6 +99,19 @@ describe("the key API", () => {
     await expect(operator().keys.revokeFamily("Corp:bob")).rejects.toMatchObject({ status: 400 });
   });
 
+  test("ends what an owner has been given since it was ended before", async () => {
+    for (let round = 0; round < 2; round++) {
+      let token = "";
+      const admitted = async () => {
+        token = await wide({ sub: "dave" });
+        return statusOf(token);
+      };
+      await expect.poll(admitted, { timeout: 10_000 }).toBe(200);
+      await operator().keys.revokeOwner("corp:dave");
+      expect(await send(token)).toEqual({ status: 401, reason: "key_revoked" });
+    }
+  });
+
   test("gives nobody an owner of another issuer's", async () => {
     const registration = { name: "n", key_type: "basic", owner: "corp:bob" };
     await expect(operator().register(registration)).rejects.toMatchObject({ status: 400 });

@@ -1,0 +1,107 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { revokeIssuedBefore, revokeOwner } from "../../src/core/key-ending.ts";
+import type { KeyRecord } from "../../src/core/key-record.ts";
+import { registerKey } from "../../src/core/key-registration.ts";
+import { rotateByOperator } from "../../src/core/key-renewal.ts";
+import { importLegacyKeys } from "../../src/core/legacy-import.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
+import type { RevocationView } from "../../src/core/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { StoreUnderTest } from "./key-store-suite.ts";
+import { instanceOn } from "./key-store-suite.ts";
+
+const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
+
+const step = fc.record({
+  what: fc.constantFrom("register", "v1", "import", "rotate", "migrate", "owner", "role", "all", "tick"),
+  owner: fc.constantFrom("a", "b", undefined),
+  role: fc.constantFrom("basic", "contributor"),
+  ticks: fc.constantFrom(-3, 1, 1, 2),
+  /** Which of the keys so far. */
+  pick: fc.nat(50),
+});
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+interface Made {
+  readonly record: KeyRecord;
+  /** By which a V1 key is exchanged. */
+  readonly v1?: string;
+  ended: boolean;
+}
+
+function madeOf(result: Issued | Refused): readonly Made[] {
+  return result.kind === "issued" ? [{ record: result.record, ended: false }] : [];
+}
+
+/** What a step makes. */
+async function make(registry: Registry, { what, owner, role }: Step, one?: Made): Promise<readonly Made[]> {
+  const own = owner === undefined ? {} : { owner };
+  if (what === "register") return madeOf(await registerKey(registry, { role, name: "n", ...own }, admin));
+  if (what === "rotate" && one !== undefined)
+    return madeOf(await rotateByOperator(registry, one.record.keyId, 1000, admin));
+  if (what === "migrate" && one?.v1 !== undefined)
+    return madeOf(await migrateLegacyKey(registry, one.v1, admin));
+  if (what === "v1") {
+    const result = await registerLegacyKey(registry, { name: "n", role }, admin);
+    return result.kind === "refused" ? [] : [{ record: result.record, v1: result.key, ended: false }];
+  }
+  if (what !== "import") return [];
+  const v1 = registry.newRandom();
+  await importLegacyKeys(registry, [[{ line: 1, key: v1, name: "n", role, ...own }]], admin, false);
+  const record = await registry.store.findLegacy([v1]);
+  return record === undefined ? [] : [{ record, v1, ended: false }];
+}
+
+/** Whose keys a step ends; undefined where it ends none. */
+async function end(registry: Registry, { what, owner, role }: Step, nowSeconds: number) {
+  if (what === "owner" && owner !== undefined) {
+    await revokeOwner(registry, owner, admin);
+    return (record: KeyRecord) => record.owner === owner;
+  }
+  if (what === "role") {
+    await revokeIssuedBefore(registry, nowSeconds, { role }, admin);
+    return (record: KeyRecord) => record.role === role;
+  }
+  if (what !== "all") return undefined;
+  await revokeIssuedBefore(registry, nowSeconds, {}, admin);
+  return () => true;
+}
+
+async function viewOf({ store }: Registry): Promise<RevocationView> {
+  const view = createRevocationView();
+  for await (const portion of store.revocations()) view.apply(portion);
+  return view;
+}
+
+/** What holds of cut-offs in any order of what makes and ends keys, and however the store's clock steps. */
+export function cutOffHistories(setUp: () => Promise<StoreUnderTest>): void {
+  test("an end takes each key that was made before it and none that was made since, in whatever order, and however the clock steps", async () => {
+    const history = fc.array(step, { minLength: 5, maxLength: 30 });
+    const holds = fc.asyncProperty(history, async (steps) => {
+      const { open, clock } = await setUp();
+      const registry = instanceOn(await open(), clock);
+      const made: Made[] = [];
+      for (const one of steps) {
+        if (one.what === "tick") clock.nowSeconds += one.ticks;
+        try {
+          made.push(...(await make(registry, one, made[one.pick % Math.max(1, made.length)])));
+        } catch (error) {
+          // The only reason to make none.
+          expect(String(error)).toContain("cut off further ahead than a new key may be dated");
+        }
+        const isEnded = await end(registry, one, clock.nowSeconds);
+        for (const key of made) key.ended ||= isEnded?.(key.record) ?? false;
+        for (const view of [registry.view, await viewOf(registry)])
+          expect(
+            made.map(({ record }) => view.ended(record, clock.nowSeconds * 1000) === "key_revoked"),
+          ).toEqual(made.map(({ ended }) => ended));
+      }
+    });
+    const importedFirst = (["import", "tick", "register", "all", "register"] as const).map(
+      (what): Step => ({ what, owner: "a", role: "basic", ticks: -3, pick: 0 }),
+    );
+    await fc.assert(holds, { numRuns: 25, examples: [[importedFirst]] });
+  });
+}

@@ -14,6 +14,8 @@ import type { Log } from "./telemetry/log.ts";
 
 /** V1 keys that are kept verified: some 500 bytes each. */
 const CACHE_SIZE = 100_000;
+/** Longer than Envoy waits. A store that stands still must not gather Checks until there is no place for others. */
+const WAIT_MS = 1000;
 
 /** What an instance has for V1 keys. */
 export interface LegacyParts {
@@ -46,6 +48,7 @@ export function createLegacyParts(
       );
     },
     monotonicMs: () => performance.now(),
+    waitMs: WAIT_MS,
     cacheSize: CACHE_SIZE,
   });
   const phase = createPhase(migration, store, clock, log);

@@ -11,7 +11,8 @@ export function boundUnreadResponses(server: FastifyInstance): void {
   let unreadBytes = 0;
   server.addHook("onSend", (_request, reply, payload, done) => {
     const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : 0;
-    if (bytes <= SMALL_BYTES) return done(null, payload);
+    // A client that has gone takes nothing, and nothing tells of its end once more.
+    if (bytes <= SMALL_BYTES || reply.raw.closed) return done(null, payload);
     if (unreadBytes + bytes > MAX_UNREAD_BYTES) {
       const { status } = PROBLEMS.too_many_unread_responses;
       reply.code(status).header("retry-after", "1").type(PROBLEM_MEDIA_TYPE).removeHeader("content-length");

@@ -12,9 +12,21 @@ export function clientAddress(
   trustedHops: number,
 ): string {
   if (trustedHops === 0) return peerAddress;
-  const entries = forwardedFor.flatMap((line) => line.split(",")).map(trimOws);
-  const entry = entries[entries.length - trustedHops];
+  const entry = entryFromRight(forwardedFor, trustedHops);
   return entry === undefined || entry === "" ? peerAddress : withoutPort(entry);
+}
+
+/** The n-th entry from the right. Those on its left are not looked at: a client can send one for each byte. */
+function entryFromRight(lines: readonly string[], n: number): string | undefined {
+  let left = n;
+  for (const line of lines.toReversed()) {
+    for (let to = line.length; to >= 0; ) {
+      const from = to === 0 ? 0 : line.lastIndexOf(",", to - 1) + 1;
+      if (--left === 0) return trimOws(line.slice(from, to));
+      to = from - 1;
+    }
+  }
+  return undefined;
 }
 
 /** Some proxies write `1.2.3.4:5678` or `[2001:db8::1]:5678`. */

@@ -83,7 +83,18 @@ test("several lines become one, and a line that is empty without the key goes", 
 
 test("each of several cookies of the name goes", () => {
   expect(withoutCookies(raw("lk=1; a=1;lk=2;b=2; lk=3"), NAMES)).toBe("a=1;b=2");
-  expect(cookieValues(raw("lk=1; a=1;lk=2", "lk=3"), "lk", "?")).toEqual(["1", "2", "3"]);
+  expect(cookieValues(raw("lk=1; a=1;lk=2", "lk=3"), "lk", { unreadable: "?", max: 3 })).toEqual([
+    "1",
+    "2",
+    "3",
+  ]);
+});
+
+test("more cookies of the name than any client sends are no key, even where all but one are empty", () => {
+  const lines = (empty: number) => raw(`${"lk=; ".repeat(empty)}lk=${KEY}`);
+  expect(presentedCredential(lines(15), ["cookie:lk"])).toMatchObject({ kind: "one", token: KEY });
+  expect(presentedCredential(lines(16), ["cookie:lk"])).toEqual({ kind: "ambiguous" });
+  expect(withoutCookies(lines(16), NAMES)).toBe("");
 });
 
 describe("where Envoy joins lines by commas", () => {

@@ -61,3 +61,18 @@ test("a header that the policy does not name is not looked at", () => {
   const headers = new Map([["authorization", ["Bearer abc"]]]);
   expect(presentedCredential({ headers }, ["x-api-key"])).toEqual({ kind: "none" });
 });
+
+test.each([
+  ["its plain name", "a=1&key=abc&b", "one"],
+  ["an escape in its value", "key=%61bc", "one"],
+  ["an escape in its name", "k%65y=abc", "ambiguous"],
+  ["its name in escapes alone", "%6B%65%79=abc", "ambiguous"],
+  ["an escape that is cut off in its name", "ke%7=abc&ke%&key%=abc", "none"],
+  ["an escape that is no UTF-8 beside it", "%ff=abc&key=abc", "one"],
+  ["a value that is no UTF-8", "key=%ff", "ambiguous"],
+  ["a longer name", "keys=abc&akey=abc", "none"],
+  ["no value", "key&key=", "none"],
+  ["more of it than any client sends", `${"key&".repeat(16)}key=abc`, "ambiguous"],
+])("a query parameter with %s", (_what, query, kind) => {
+  expect(presentedCredential({ headers: new Map(), path: { query } }, ["query:key"]).kind).toBe(kind);
+});

@@ -62,7 +62,7 @@ export function queryName(source: CredentialSource): string | undefined {
 /** What stands at one source, each time that it stands there. */
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
-  if (cookie !== undefined) return cookieValues(request, cookie, UNREADABLE);
+  if (cookie !== undefined) return cookieValues(request, cookie, { unreadable: UNREADABLE, max: MAX_VALUES });
   const query = queryName(source);
   return query === undefined ? headerLines(request, source) : parametersOf(request.path?.query ?? "", query);
 }
@@ -72,18 +72,41 @@ function linesOf(request: Presentable, source: CredentialSource): readonly strin
  * stay and reach upstream, so that one counts as a key in a wrong form.
  */
 function parametersOf(query: string, name: string): readonly string[] {
-  if (query === "") return [];
-  return query.split("&").flatMap((part) => {
-    const equals = part.indexOf("=");
-    const key = equals === -1 ? part : part.slice(0, equals);
-    if (key === name) return [decoded(equals === -1 ? "" : part.slice(equals + 1))];
-    return decoded(key) === name ? [UNREADABLE] : [];
-  });
+  const values: string[] = [];
+  // A query can have a parameter in every other character: nothing is made of those with another name.
+  for (let from = 0; from < query.length; ) {
+    const next = query.indexOf("&", from);
+    const to = next === -1 ? query.length : next;
+    const end = nameEnd(query, from, to, name);
+    if (end !== undefined) {
+      const isPlain = end - from === name.length;
+      values.push(isPlain ? decoded(query.slice(end + 1, to)) : UNREADABLE);
+      if (values.length > MAX_VALUES) return [UNREADABLE];
+    }
+    from = to + 1;
+  }
+  return values;
+}
+
+/** Where the name of this parameter ends, if it is that name or decodes to it. */
+function nameEnd(query: string, from: number, to: number, name: string): number | undefined {
+  if (to - from < name.length) return undefined;
+  let at = from;
+  for (let index = 0; index < name.length; index++) {
+    if (at < to && query.charCodeAt(at) === name.charCodeAt(index)) at++;
+    else if (query[at] === "%" && Number.parseInt(query.slice(at + 1, at + 3), 16) === name.charCodeAt(index))
+      at += 3;
+    else return undefined;
+  }
+  return at === to || query[at] === "=" ? at : undefined;
 }
 
 /** Fits no form of a key. */
 const UNREADABLE = "%";
+/** Cookies or parameters of one name. No client sends as many, even empty ones. */
+const MAX_VALUES = 16;
 
+/** Undecodable text fits no form of a key either. */
 function decoded(text: string): string {
   if (!text.includes("%")) return text;
   try {

@@ -29,16 +29,18 @@ export interface DescribedRequest {
 
 export type DescribedResult =
   | { readonly ok: true; readonly request: AuthRequest }
-  | { readonly ok: false; readonly fault: PathFault };
+  | { readonly ok: false; readonly fault: PathFault | "host_malformed" };
 
 /** The request that Envoy would ask about. */
 export function describedRequest(described: DescribedRequest, policy: Policy): DescribedResult {
   const place = described.in ?? policy.credentialSources[0] ?? "authorization";
   const path = normalisePath(withParameter(described, place), policy.pathParams);
   if (!path.ok) return path;
+  const host = normaliseHost(described.host ?? "localhost");
+  if (host === undefined) return { ok: false, fault: "host_malformed" };
   const request = {
     method: described.method,
-    host: normaliseHost(described.host ?? "localhost"),
+    host,
     scheme: described.scheme ?? "https",
     path: path.value,
     headers: headersOf(described, place),

@@ -70,7 +70,7 @@ function normaliseSegment(part: string, pathParams: PathParams): SegmentResult {
   if (kept === "." || kept === "..") return { ok: false, fault: "dot_segment" };
   if (semicolon !== -1 && pathParams === "reject") return { ok: false, fault: "path_params" };
   if (kept === "") return { ok: false, fault: "empty_segment" };
-  return { ok: true, value: encodeOnce(kept) };
+  return { ok: true, value: PLAIN_SEGMENT.test(kept) ? kept : encodeOnce(kept) };
 }
 
 function faultInEscapes(part: string): PathFault | undefined {

@@ -33,7 +33,7 @@ export interface AuthRequest {
 /** What can be told of a request that has no one reading: for whoever accounts for it, never to decide by. */
 export interface UnreadRequest
   extends Pick<AuthRequest, "method" | "host" | "scheme" | "headers" | "peerAddress"> {
-  /** As it was sent, without the query. */
+  /** Its path as it was sent, without the query; so is its host, where that has no one form. */
   readonly rawPath: string;
 }
 
@@ -44,9 +44,14 @@ export function headerLines(request: Pick<AuthRequest, "headers">, name: string)
   return request.headers.get(name) ?? NO_LINES;
 }
 
-/** One form for each host name: lower case, no port, no trailing dot. */
-export function normaliseHost(host: string): string {
-  const lower = asciiLowerCase(host);
-  const withoutPort = lower.replace(/:\d*$/, "");
-  return withoutPort.endsWith(".") ? withoutPort.slice(0, -1) : withoutPort;
+// RFC 9110 §7.2: a DNS name, which may be absolute, or an address; and a port. HTTP/1.0 needs no host.
+const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|(\[[0-9a-f:.]+\]))?(?::\d*)?$/;
+
+/**
+ * One form for each host name: lower case, no port, no trailing dot. Undefined for what is no host, such as `a:80:80`,
+ * `a..` or `user@a`: upstream may read `a` in it, which a route may be for, and so it is refused, never repaired.
+ */
+export function normaliseHost(host: string): string | undefined {
+  const match = HOST.exec(asciiLowerCase(host));
+  return match === null ? undefined : (match[1] ?? match[2] ?? "");
 }

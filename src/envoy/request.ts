@@ -11,7 +11,7 @@ export type ParsedRequest =
   | { readonly ok: true; readonly request: AuthRequest }
   | {
       readonly ok: false;
-      readonly fault: PathFault | "no_http" | "no_method";
+      readonly fault: PathFault | "host_malformed" | "no_http" | "no_method";
       readonly grpc: boolean;
       readonly unread?: UnreadRequest;
     };
@@ -38,13 +38,13 @@ export function toAuthRequest(
   const { method, scheme } = http;
   const host = readHost(http.host);
   const path = method === "" ? NO_METHOD : readPath(http.path, pathParams);
-  if (!path.ok) {
+  if (!path.ok || host === undefined) {
     const [rawPath = ""] = http.path.split("?", 1);
     return {
       ok: false,
-      fault: path.fault,
+      fault: path.ok ? "host_malformed" : path.fault,
       grpc,
-      unread: { method, host, scheme, headers, peerAddress, rawPath },
+      unread: { method, host: host ?? http.host, scheme, headers, peerAddress, rawPath },
     };
   }
   return {

@@ -34,7 +34,7 @@ function recordOf(key: string): KeyRecord {
 }
 
 /** A verifier on a store of one key, which counts what it is asked. */
-function world(options: { readonly down?: () => boolean } = {}) {
+function world(options: { readonly down?: () => boolean; readonly until?: Promise<void> } = {}) {
   const asked: string[] = [];
   let nowMs = 0;
   const records = new Map<string, KeyRecord>();
@@ -42,11 +42,13 @@ function world(options: { readonly down?: () => boolean } = {}) {
     form,
     async find(hashes) {
       asked.push(hashes[0] ?? "");
+      await options.until;
       if (options.down?.()) throw new Error("the store is down");
       return hashes.map((hash) => records.get(hash)).find((record) => record !== undefined);
     },
     outdated: () => undefined,
     monotonicMs: () => nowMs,
+    waitMs: 20,
     cacheSize: 1000,
   });
   return {
@@ -250,4 +252,20 @@ test("a typo in a key of ours is refused without a look-up", async () => {
   ];
   for (const typo of typos) expect(await verify(typo)).toBe("credential_invalid");
   expect(asked).toEqual([]);
+});
+
+test("nobody waits for a store that stands still, and what it answers late is there for the next one", async () => {
+  const { promise: until, resolve: goOn } = Promise.withResolvers<void>();
+  const { add, verify, verifier, asked } = world({ until });
+  add(KEY);
+  expect(await Promise.all([verify(KEY), verify(KEY)])).toEqual([
+    "credential_unavailable",
+    "credential_unavailable",
+  ]);
+  expect(await verify(KEY)).toBe("credential_unavailable");
+  expect(asked).toHaveLength(1);
+  goOn();
+  await expect.poll(() => verifier.needsStore?.(KEY)).toBe(false);
+  expect(await verify(KEY)).toBe("good");
+  expect(asked).toHaveLength(1);
 });

@@ -30,6 +30,8 @@ export interface LegacyVerifierOptions {
   /** Hears of a key that is kept under another hash than it should be. */
   readonly outdated: (record: KeyRecord, kept: LegacyPart) => void;
   readonly monotonicMs: () => number;
+  /** Milliseconds that anyone waits for a look-up, whatever becomes of the store; its answer is there for the next one. */
+  readonly waitMs: number;
   readonly cacheSize: number;
 }
 
@@ -63,8 +65,9 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   const lookUp = createLookUp(options, cache);
   const begin = (key: string, hashes: readonly string[], nowMs: number, ended: Ended) => {
     const started = lookUp(key, hashes, nowMs, ended).finally(() => underWay.delete(hashes[0] ?? ""));
-    underWay.set(hashes[0] ?? "", started);
-    return started;
+    const awaited = inTime(started, options.waitMs);
+    underWay.set(hashes[0] ?? "", awaited);
+    return awaited;
   };
   return {
     verify(key, nowMs, client): Eventual<Verification> {
@@ -87,6 +90,12 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
     forget: cache.forget,
     distrust: cache.distrust,
   };
+}
+
+async function inTime(lookUp: Promise<Verification>, waitMs: number): Promise<Verification> {
+  const { promise: late, resolve } = Promise.withResolvers<Verification>();
+  const timer = setTimeout(() => resolve(UNAVAILABLE), waitMs);
+  return Promise.race([lookUp, late]).finally(() => clearTimeout(timer));
 }
 
 type Ended = (outcome: LookUpOutcome) => void;

@@ -32,6 +32,17 @@ test("every route of a loaded policy is found", async () => {
   }
 });
 
+test("a file that takes too long is refused, so that the one after it is loaded", async () => {
+  // Each alias is looked for in all of the document.
+  const text = `- &a [x]\n${"- *a\n".repeat(50_000)}`;
+  const loaded = await loadPolicy({ text, fileName: "p.yaml" }, 500);
+  expect(loaded).toEqual({
+    ok: false,
+    problems: ["p.yaml:1: the policy cannot be loaded: it takes longer than 500 ms"],
+  });
+  expect((await loadPolicy({ text: policyOf(1), fileName: "p.yaml" })).ok).toBe(true);
+});
+
 test("the thread that decides does under a tenth of the work at a time, however many routes there are", async () => {
   const source = { text: policyOf(5000), fileName: "p.yaml" };
   const beginning = process.threadCpuUsage();

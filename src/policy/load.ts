@@ -15,24 +15,36 @@ const THREAD = new URL(import.meta.url.replace(/load(\.[jt]s)$/, "check-thread$1
 
 /** A file that needs more is refused: it must not take the memory of the process. */
 const MAX_HEAP_MB = 512;
+/** So is one that takes longer: what is written in its place would wait for it. A policy of 10,000 routes takes some seconds. */
+const MAX_LOAD_MS = 60_000;
 
 /**
  * Loads a policy while requests are decided: a thread of its own checks the file, and its routes are taken over in slices of
  * about a millisecond. Never rejects.
  */
-export async function loadPolicy(source: PolicySource): Promise<PolicyResult> {
+export async function loadPolicy(source: PolicySource, maxMs = MAX_LOAD_MS): Promise<PolicyResult> {
+  try {
+    return await loadInThread(source, maxMs);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
+  }
+}
+
+async function loadInThread(source: PolicySource, maxMs: number): Promise<PolicyResult> {
   const thread = new Worker(THREAD, {
     workerData: source,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
   // A process that ends does not wait for it.
   thread.unref();
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`it takes longer than ${maxMs} ms`)), maxMs);
+  timer.unref();
   try {
-    return await receivePolicy(source, thread);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
+    return await Promise.race([receivePolicy(source, thread), late]);
   } finally {
+    clearTimeout(timer);
     await thread.terminate();
   }
 }

@@ -73,6 +73,17 @@ async function open(patience: Patience = PATIENCE): Promise<number> {
     endpoint({
       ...common,
       method: "GET",
+      path: "/large-for-nobody",
+      answer: { status: 200, description: "" },
+      async handle({ reply }) {
+        called.resolve();
+        await once(reply.raw, "close");
+        return reply.send("x".repeat(LARGE_BYTES));
+      },
+    }),
+    endpoint({
+      ...common,
+      method: "GET",
       path: "/small",
       answer: { status: 200, description: "" },
       handle: async ({ reply }) => reply.send("small"),
@@ -200,6 +211,19 @@ test("clients that pipeline and never read hold a bounded number of bytes, and o
   expect(await answered).toMatch(/HTTP\/1\.1 503 .*"type":"\/problems\/too-many-unread-responses"/s);
   for (const socket of greedy) socket.destroy();
   await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/large`)).status).toBe(200);
+});
+
+test("a response that is ready only once its client has gone counts as taken", async () => {
+  const port = await open();
+  for (let call = 0; call < 40; call++) {
+    called = Promise.withResolvers();
+    const socket = connect(port, "127.0.0.1");
+    socket.write("GET /large-for-nobody HTTP/1.1\r\nhost: x\r\n\r\n");
+    await called.promise;
+    socket.destroy();
+  }
+  await expect.poll(() => establishedAt(port)).toBe(0);
+  expect((await fetch(`http://127.0.0.1:${port}/large`)).status).toBe(200);
 });
 
 test("a connection with more than 16 requests whose responses are not taken is ended", async () => {

@@ -18,6 +18,8 @@ defaults: { mode: shadow }
 routes:
   - { path: /strict/**, methods: [GET], scopes: [a], mode: enforce }
   - { path: /trial/**, scopes: [a] }
+  - { path: /hosted/**, public: true }
+  - { path: /hosted/**, hosts: [admin.example.com, "*.inner.example.com"], scopes: [a], mode: enforce }
 `;
 
 let redis: TestedRedis;
@@ -60,6 +62,29 @@ test("no spelling of an enforced path reaches upstream without a key, though the
   }
   const post = await sendRaw(envoy.port, { path: "/strict/x", method: "POST" });
   expect(post.status).toBe(401);
+  expect(upstream.requests.length).toBe(before);
+});
+
+test("no spelling of a host takes its requests to a route for other hosts", async () => {
+  const get = (host: string) => sendRaw(envoy.port, { path: "/hosted/x", headers: { host } });
+  for (const host of ["other.example.com", "other.example.com:8080", "192.0.2.1:80", "[2001:db8::1]:80"])
+    expect([host, (await get(host)).status]).toEqual([host, 200]);
+  const before = upstream.requests.length;
+  const names = ["admin.example.com", "ADMIN.example.com", "admin.example.com.", "a.inner.example.com"];
+  for (const host of names.flatMap((name) => [name, `${name}:80`]))
+    expect([host, (await get(host)).status]).toEqual([host, 401]);
+  for (const port of [":80:80", ":80.", "..", ":80x", ":-80", ":+80", "::", "@other", ",other", ";", "%2e"])
+    for (const host of [`admin.example.com${port}`, `a.inner.example.com${port}`]) {
+      const { status, headers } = await get(host);
+      expect([host, status, headers["x-latchkey-reason"]]).toEqual([host, 400, "request_malformed"]);
+    }
+  for (const host of [
+    "user@admin.example.com",
+    "[admin.example.com]",
+    "admin%2eexample.com",
+    "other,admin.example.com",
+  ])
+    expect([host, (await get(host)).status]).toEqual([host, 400]);
   expect(upstream.requests.length).toBe(before);
 });
 

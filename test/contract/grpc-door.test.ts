@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
-import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
+import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import type { EnvoyServer, EnvoyServerOptions } from "../../src/envoy/server.ts";
 import { startEnvoyServer } from "../../src/envoy/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";

@@ -160,6 +160,15 @@ export const OUTAGES = {
     },
     healed: "the audit log is written again",
   },
+  socket: {
+    failed: {
+      happened: "the file of the gRPC listener's Unix socket is gone, or another one is in its place",
+      does: "connections that are open go on; it listens there again as soon as it can, and is not ready until then",
+      check:
+        "what removed the file, such as a job that cleans up; whether another process listens at that path",
+    },
+    healed: "the gRPC listener listens at its Unix socket again",
+  },
   traces: {
     failed: {
       happened: "traces do not reach the collector",

@@ -38,7 +38,14 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));
   for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: answerReflection });
   const port = await bind(server, options);
-  return { port, close: (graceMs) => shutDown(server, graceMs) };
+  return {
+    port,
+    async listenAgain() {
+      server.unbind(options.listen);
+      await bind(server, options);
+    },
+    close: (graceMs) => shutDown(server, graceMs),
+  };
 }
 
 function toCheckHandler(check: Check) {

@@ -245,6 +245,15 @@ export function notClosed(part: string): FaultWords {
   };
 }
 
+/** @param part as in "the membership" */
+export function leftBehind(part: string): FaultWords {
+  return {
+    happened: `Redis did not take the end of ${part}`,
+    does: "the process ends as it should; what it held in Redis runs out by itself, and events that wait there are written by another instance",
+    check: "Redis and the way to it",
+  };
+}
+
 /** @param name of a variable */
 export function secretUnclean(name: string): FaultWords {
   return {

@@ -22,6 +22,8 @@ const OTHER_WORDS = new Set([
   "HISTORY_SEED",
   "HISTORY_LOG",
   "FUZZ_SEED",
+  "SOAK_SECONDS",
+  "SOAK_SEED",
   "KEY_ID",
   "NODE_EXTRA_CA_CERTS",
   "NODE_OPTIONS",

@@ -16,14 +16,22 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", "test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"],
+          include: [
+            "test/slow/**/*.test.ts",
+            "test/fuzz/**/*.test.ts",
+            "test/histories/**/*.test.ts",
+            "test/soak/**/*.test.ts",
+          ],
           testTimeout: 300 * SECOND_MS,
           hookTimeout: 120 * SECOND_MS,
         },
       },
       {
         extends: true,
-        test: { name: "long", include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts"] },
+        test: {
+          name: "long",
+          include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts", "test/soak/**/*.test.ts"],
+        },
       },
     ],
   },

@@ -1,5 +1,5 @@
+import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { createCheck } from "../src/envoy/check.ts";
-import { encodeCheckRequest } from "../src/envoy/messages.ts";
 import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
 
 /** `node --expose-gc heap.ts KEYS`: how much an instance's heap grows with each key that it has seen. */

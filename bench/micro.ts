@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import type { Decision } from "../src/core/decision.ts";
 import { createLeasePool } from "../src/core/lease-pool.ts";
 import { normalisePath } from "../src/core/path.ts";
@@ -6,7 +7,6 @@ import type { RateLimit } from "../src/core/policy.ts";
 import { createAnswers } from "../src/envoy/answers.ts";
 import { createCheck } from "../src/envoy/check.ts";
 import { decodeCheckRequest } from "../src/envoy/check-request.ts";
-import { encodeCheckRequest } from "../src/envoy/messages.ts";
 import { toAuthRequest } from "../src/envoy/request.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 import { createMetrics } from "../src/telemetry/metrics.ts";

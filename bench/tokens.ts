@@ -1,4 +1,4 @@
-import { encodeCheckRequest } from "../src/envoy/messages.ts";
+import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { framed } from "../src/envoy/rpc-frame.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";

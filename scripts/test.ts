@@ -38,7 +38,12 @@ process.exitCode = ok ? 0 : 1;
 /** npm puts node_modules/.bin on the path, where these and Node 24 lie. */
 function run(name: string, command: string, args: readonly string[]): boolean {
   const env = long
-    ? { FUZZ_SECONDS: LONG_SECONDS, HISTORY_SECONDS: LONG_SECONDS, ...process.env }
+    ? {
+        FUZZ_SECONDS: LONG_SECONDS,
+        HISTORY_SECONDS: LONG_SECONDS,
+        SOAK_SECONDS: LONG_SECONDS,
+        ...process.env,
+      }
     : process.env;
   const { status, error } = spawnSync(command, args, { stdio: "inherit", env });
   if (error !== undefined) console.error(`${name}: ${error.message}`);

@@ -1,5 +1,6 @@
 import type { AnsweredCall } from "./api/answered-call.ts";
 import type { Endpoint } from "./api/endpoint.ts";
+import type { PartState } from "./api/ops-routes.ts";
 import type { HttpServer } from "./api/server.ts";
 import { startHttpServer } from "./api/server.ts";
 import type { ApiParts } from "./api-endpoints.ts";
@@ -13,7 +14,7 @@ import type { DoorTls } from "./core/ports.ts";
 import type { Check } from "./envoy/check.ts";
 import type { EnvoyServer } from "./envoy/server.ts";
 import { startEnvoyServer } from "./envoy/server.ts";
-import { callFaulted, FAULTS } from "./fault-words.ts";
+import { callFaulted, FAULTS, OUTAGES } from "./fault-words.ts";
 import { CLOCK_NOT_READY_MS } from "./fleet.ts";
 import type { OpsDoor } from "./ops-door.ts";
 import { UNKNOWN_FLEET } from "./ops-door.ts";
@@ -85,13 +86,15 @@ interface State {
 export function createDoors(options: DoorOptions): Doors {
   const { ops, checkBeforeStore: check } = options;
   const state: State = { instance: "starting", graceMs: CLOSE_GRACE_MS, check, parts: undefined };
-  const readiness = () => ({ instance: state.instance, ...fleetReadiness(options, state) });
+  let isThere = () => true;
+  const readiness = () => ({ instance: instanceState(state, isThere()), ...fleetReadiness(options, state) });
   ops.tell(readiness);
   const isReady = () => Object.values(readiness()).every((part) => part === "ready");
   let tellEnvoy = () => {};
   let opening: Promise<Opened> | undefined;
   const open = (endpoints?: Endpoints) => {
     opening ??= openAll(options, state, endpoints).then((opened) => {
+      isThere = opened.grpc.isThere;
       tellEnvoy = () => opened.grpc.setServing(isReady());
       const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
       options.closing.later("the word on readiness", () => clearInterval(telling));
@@ -152,7 +155,12 @@ async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer
   const faulted = (error: unknown) => options.log.error({ err: error }, FAULTS.connection);
   const maxHeaderBytes = settings.GRPC_MAX_HEADER_BYTES;
   const tls = openTls("GRPC", options);
-  const door = await startEnvoyServer({ listen, check, transport, maxHeaderBytes, faulted, ...tls });
+  const socketChanged = (isThere: boolean) => {
+    if (isThere) options.log.info({ listen }, OUTAGES.socket.healed);
+    else options.log.warn({ listen }, OUTAGES.socket.failed);
+  };
+  const common = { listen, check, transport, maxHeaderBytes, faulted, socketChanged };
+  const door = await startEnvoyServer({ ...common, ...tls });
   closing.later("the gRPC door", () => door.close(state.graceMs));
   return door;
 }
@@ -191,6 +199,11 @@ function openTls(
   metrics.certificate(door, tls.endsAtMs());
   closing.later(`the watch on the ${door} certificate`, tls.close);
   return { tls };
+}
+
+/** One whose gRPC listener callers do not find is not ready, though all else is well. */
+function instanceState({ instance }: State, isThere: boolean): PartState {
+  return instance === "ready" && !isThere ? "not_ready" : instance;
 }
 
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */

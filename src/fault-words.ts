@@ -160,6 +160,15 @@ export const OUTAGES = {
     },
     healed: "the audit log is written again",
   },
+  socket: {
+    failed: {
+      happened: "the file of the gRPC listener's Unix socket is gone, or another one is in its place",
+      does: "connections that are open go on; it listens there again as soon as it can, and is not ready until then",
+      check:
+        "what removed the file, such as a job that cleans up; whether another process listens at that path",
+    },
+    healed: "the gRPC listener listens at its Unix socket again",
+  },
   traces: {
     failed: {
       happened: "traces do not reach the collector",
@@ -233,6 +242,15 @@ export function notClosed(part: string): FaultWords {
     happened: `${part} did not close`,
     does: "everything else is closed, and the exit code is 1",
     check: "the error; leases and the like that it held run out by themselves",
+  };
+}
+
+/** @param part as in "the membership" */
+export function leftBehind(part: string): FaultWords {
+  return {
+    happened: `Redis did not take the end of ${part}`,
+    does: "the process ends as it should; what it held in Redis runs out by itself, and events that wait there are written by another instance",
+    check: "Redis and the way to it",
   };
 }
 

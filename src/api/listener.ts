@@ -2,6 +2,7 @@ import type { RequestListener, ServerOptions } from "node:http";
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
+import { createNewcomers } from "../core/newcomers.ts";
 import type { DoorTls } from "../core/ports.ts";
 
 /** How long a client may take over each part of what it sends. */
@@ -19,13 +20,15 @@ export const PATIENCE: Patience = {
   headersMs: 10_000,
   requestMs: 30_000,
   idleMs: 75_000,
-  handshakeMs: 10_000,
+  handshakeMs: 3000,
 };
 
 /** All headers of a request; a key has at most 8 KiB. More is answered with 431. */
 const MAX_HEADER_BYTES = 16 * 1024;
 /** Connections of one door; a further one is closed at once. */
 const MAX_CONNECTIONS = 8192;
+/** Of them, those from which no request has come yet, behind their handshake where there is TLS. */
+const MAX_NEWCOMERS = MAX_CONNECTIONS / 4;
 /** Requests of one connection whose responses it has not taken yet (RFC 9112 §9.3.2); one more ends it. */
 const MAX_PIPELINED = 16;
 
@@ -43,8 +46,10 @@ export function createListener(
   { tls, patience = PATIENCE, isLast = () => false }: ListenerOptions,
 ): Server {
   const pipelined = new WeakMap<Socket, number>();
+  const newcomers = createNewcomers<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
   const answer: RequestListener = (request, response) => {
     const { socket } = request;
+    newcomers.remove(nameOf(socket));
     const open = (pipelined.get(socket) ?? 0) + 1;
     if (open > MAX_PIPELINED) return void socket.destroy();
     pipelined.set(socket, open);
@@ -63,9 +68,19 @@ export function createListener(
   const server =
     tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, patience);
   server.maxConnections = MAX_CONNECTIONS;
+  server.on("connection", (socket: Socket) => {
+    const name = nameOf(socket);
+    newcomers.add(name, socket, socket.remoteAddress ?? "");
+    socket.once("close", () => newcomers.remove(name));
+  });
   // A client that takes nothing of its response, and sends nothing, holds it no longer than it may take to send a request.
   server.timeout = patience.requestMs;
   return server;
+}
+
+/** What a connection is known by below TLS and above it. */
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function listenWithTls(

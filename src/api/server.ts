@@ -12,6 +12,7 @@ import type { ListenerOptions } from "./listener.ts";
 import { createListener } from "./listener.ts";
 import { allowedMethods } from "./methods.ts";
 import { sendProblem } from "./problem.ts";
+import { withRouteCode } from "./route-code.ts";
 import { boundUnreadResponses } from "./unread-responses.ts";
 
 /** No call of the API needs more: the largest is a registration with 512 bytes of metadata. */
@@ -61,16 +62,22 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     address: addressOf(server),
     async serve(endpoints) {
       // Fastify takes no route once it listens: another one takes the calls, at the same listener.
-      const serving = await buildServer(options, endpoints);
-      await serving.ready();
-      handle = serving.routing;
+      handle = (await buildServer(options, endpoints)).routing;
     },
     close: (graceMs) => shutDown(server, graceMs),
   };
 }
 
 /** What answers calls; without endpoints all with 503. */
-async function buildServer(
+function buildServer(...of: Parameters<typeof addParts>): Promise<FastifyInstance> {
+  return withRouteCode(async () => {
+    const server = await addParts(...of);
+    await server.ready();
+    return server;
+  });
+}
+
+async function addParts(
   options: HttpServerOptions,
   endpoints: readonly Endpoint[] | undefined,
   serverFactory?: (answer: RequestListener) => Server,

@@ -9,6 +9,8 @@ export const EXIT = {
   calledWrongly: 2,
   /** No answer came: it may have been done. */
   unanswered: 3,
+  /** Whoever reads stdout has gone, as `| head` does: what a shell says of a program that SIGPIPE has ended. */
+  unread: 141,
 } as const;
 
 /** A wrong argument. Its message must not quote the argument, which may be a credential. */

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
+import type { LatchkeyClient } from "../client/client.ts";
 import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../client/types.ts";
 import { parseDuration } from "../policy/durations.ts";
 import { toThumbprint } from "./certificate.ts";
+import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
 import { keyIdArgument, nameArgument, remotely } from "./remote.ts";
@@ -47,11 +49,7 @@ function addRegister(keys: Command, io: Io, finish: Finish): void {
     .option("--json", "the whole answer as JSON on stdout")
     .action(async (options: RegisterOptions) => {
       const registration = registrationOf(options);
-      finish(
-        await remotely(io, async (client) =>
-          printIssued(io, await client.register(registration), options.json),
-        ),
-      );
+      finish(await issuing(io, (client) => client.register(registration), options.json));
     });
 }
 
@@ -69,15 +67,27 @@ function registrationOf(options: RegisterOptions): Registration {
   };
 }
 
-function printIssued(io: Io, issued: IssuedKey, json: true | undefined): void {
-  if (json) {
-    io.print(JSON.stringify(issued));
-    return;
+/**
+ * A key is shown this once, and is lost where nobody takes it: nothing is asked for where that is known before, and its id is
+ * on stderr before the key is on stdout, so that it can be revoked.
+ */
+async function issuing(
+  io: Io,
+  issue: (client: LatchkeyClient) => Promise<IssuedKey>,
+  json: true | undefined,
+): Promise<number> {
+  const problem = io.outputProblem?.();
+  if (problem !== undefined) {
+    io.complain(`latchkey: ${problem}: the key would be lost, so none was asked for`);
+    return EXIT.calledWrongly;
   }
-  io.complain(
-    `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key, shown this once:`,
-  );
-  io.print(issued.api_key);
+  return remotely(io, async (client) => {
+    const issued = await issue(client);
+    io.complain(
+      `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key, shown this once:`,
+    );
+    io.print(json ? JSON.stringify(issued) : issued.api_key);
+  });
 }
 
 /** Each changes one thing of a key, and says what is so now. */
@@ -173,11 +183,7 @@ function addRotate(keys: Command, io: Io, finish: Finish): void {
     .option("--json", "the whole answer as JSON on stdout")
     .action(async (keyId: string, { overlap, json }: { readonly overlap?: number; readonly json?: true }) => {
       const rotation = overlap === undefined ? {} : { overlap };
-      finish(
-        await remotely(io, async (client) =>
-          printIssued(io, await client.keys.rotate(keyId, rotation), json),
-        ),
-      );
+      finish(await issuing(io, (client) => client.keys.rotate(keyId, rotation), json));
     });
 }
 

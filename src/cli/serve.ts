@@ -5,7 +5,7 @@ import { createClosing } from "../closing.ts";
 import type { ConfigResult } from "../config.ts";
 import { readConfig } from "../config.ts";
 import type { Policy } from "../core/policy.ts";
-import { FAULTS, notClosed, redisRefuses, secretUnclean } from "../fault-words.ts";
+import { FAULTS, leftBehind, notClosed, redisRefuses, secretUnclean } from "../fault-words.ts";
 import { openPolicy } from "../policy-in-force.ts";
 import { RedisUnavailable } from "../redis/redis-error.ts";
 import { secretTexts } from "../settings.ts";
@@ -143,10 +143,17 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
   }
 
   async function close(): Promise<number> {
-    const failed = await closing.closeAll();
-    for (const { name, error } of failed) log.error({ err: error }, notClosed(name));
+    let exitCode = 0;
+    for (const { name, error } of await closing.closeAll()) {
+      // A store that is away is no reason to call a stop a failure: nothing of it is left to do here.
+      if (error instanceof RedisUnavailable) log.warn({ err: error.message }, leftBehind(name));
+      else {
+        log.error({ err: error }, notClosed(name));
+        exitCode = 1;
+      }
+    }
     log.info({}, "stopped");
-    return failed.length === 0 ? 0 : 1;
+    return exitCode;
   }
 }
 

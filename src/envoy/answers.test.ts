@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
 import type { Decision, RateStatus } from "../core/decision.ts";
 import { DENY_REASONS } from "../core/decision.ts";
 import type { Principal } from "../core/principal.ts";
@@ -8,8 +9,6 @@ import type { Route } from "../core/route-table.ts";
 import type { AnswerContext } from "./answer-context.ts";
 import { createAnswers } from "./answers.ts";
 import { encodeCheckResponse } from "./check-response.ts";
-import { decodeCheckResponse } from "./messages.ts";
-import { CHECK_METHOD } from "./proto.ts";
 import { toCheckResponse } from "./response.ts";
 import { toStruct } from "./struct.ts";
 

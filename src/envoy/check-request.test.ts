@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { CHECK_METHOD, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { asciiLowerCase } from "../core/field-text.ts";
 import { decodeCheckRequest } from "./check-request.ts";
-import { encodeCheckRequest } from "./messages.ts";
-import { CHECK_METHOD } from "./proto.ts";
 
 const http = (members: object): Buffer => encodeCheckRequest({ attributes: { request: { http: members } } });
 

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { decodeCheckResponse } from "../../scripts/protobuf.ts";
 import { encodeCheckResponse } from "./check-response.ts";
 import type { AllowResponse, DenyResponse } from "./messages.ts";
-import { APPEND_ACTION, decodeCheckResponse } from "./messages.ts";
+import { APPEND_ACTION } from "./messages.ts";
 import { toStruct } from "./struct.ts";
 
 test("an allow comes back as it was sent", () => {

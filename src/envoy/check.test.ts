@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import type { Allow, Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
 import type { CheckPorts } from "./check.ts";
 import { createCheck, MAX_PENDING_CHECKS } from "./check.ts";
-import { decodeCheckResponse, encodeCheckRequest } from "./messages.ts";
 
 const parsed = parsePolicy({ text: "", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");

@@ -4,14 +4,16 @@ import type { Check } from "./check.ts";
 import { serverCredentials } from "./credentials.ts";
 import type { Health } from "./health.ts";
 import { SERVING_STATUS } from "./health.ts";
+import { decodeHealthRequest, encodeHealthResponse } from "./health-messages.ts";
 import type {
   HealthCheckRequest,
   HealthCheckResponse,
   ReflectionRequest,
   ReflectionResponse,
 } from "./proto.ts";
-import { AUTHORIZATION_SERVICE, HEALTH_SERVICE, REFLECTION_SERVICE } from "./proto.ts";
-import { REFLECTION_PATHS, reflect } from "./reflection.ts";
+import { AUTHORIZATION_SERVICE, HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
+import { reflect } from "./reflection.ts";
+import { decodeReflectionRequest, encodeReflectionResponse } from "./reflection-messages.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS, MAX_MESSAGE_BYTES } from "./transport.ts";
 
@@ -36,7 +38,14 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));
   for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: answerReflection });
   const port = await bind(server, options);
-  return { port, close: (graceMs) => shutDown(server, graceMs) };
+  return {
+    port,
+    async listenAgain() {
+      server.unbind(options.listen);
+      await bind(server, options);
+    },
+    close: (graceMs) => shutDown(server, graceMs),
+  };
 }
 
 function toCheckHandler(check: Check) {
@@ -77,8 +86,44 @@ function healthHandlers(health: Health) {
   };
 }
 
+const HEALTH_SERVICE = {
+  Check: {
+    ...clientPart(),
+    path: HEALTH_PATHS.check,
+    requestStream: false,
+    responseStream: false,
+    requestDeserialize: decodeHealthRequest,
+    responseSerialize: encodeHealthResponse,
+  },
+  Watch: {
+    ...clientPart(),
+    path: HEALTH_PATHS.watch,
+    requestStream: false,
+    responseStream: true,
+    requestDeserialize: decodeHealthRequest,
+    responseSerialize: encodeHealthResponse,
+  },
+} as const;
+
 function reflectionAt(path: string) {
-  return { Info: { ...REFLECTION_SERVICE.ServerReflectionInfo, path } };
+  return {
+    Info: {
+      ...clientPart(),
+      path,
+      requestStream: true,
+      responseStream: true,
+      requestDeserialize: decodeReflectionRequest,
+      responseSerialize: encodeReflectionResponse,
+    },
+  } as const;
+}
+
+/** A definition names what a client needs as well; this side never calls it. */
+function clientPart() {
+  const unused = (): never => {
+    throw new Error("only a client of this service needs that");
+  };
+  return { requestSerialize: unused, responseDeserialize: unused };
 }
 
 function answerReflection(call: ServerDuplexStream<ReflectionRequest, ReflectionResponse>): void {

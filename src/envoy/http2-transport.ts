@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import { createNewcomers } from "../core/newcomers.ts";
 import type { DoorTls } from "../core/ports.ts";
 import { createConnections } from "./http2/connections.ts";
 import type { RequestHead } from "./http2/request-head.ts";
@@ -19,7 +21,9 @@ import { DEFAULT_MAX_HEADER_BYTES, MAX_CONCURRENT_CALLS } from "./transport.ts";
 const MAX_CALL_MS = 10_000;
 /** Connections at a time: Envoy needs one for each of its workers. */
 const MAX_CONNECTIONS = 1024;
-const TLS_HANDSHAKE_WITHIN_MS = 10_000;
+/** Of them, those that have not said anything of HTTP/2 yet, behind their handshake where there is TLS. */
+const MAX_NEWCOMERS = MAX_CONNECTIONS / 4;
+const TLS_HANDSHAKE_WITHIN_MS = 3000;
 
 const BAD_HEAD: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the metadata cannot be read" };
 const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: "unknown method" };
@@ -31,41 +35,77 @@ const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: 
 export async function startHttp2Transport(options: TransportOptions): Promise<Transport> {
   const nowMs = () => performance.now();
   const { faulted = () => undefined } = options;
+  const newcomers = createNewcomers<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
   const connections = createConnections({
     nowMs,
     called: caller(createMethods({ ...options, nowMs, faulted }), nowMs),
     answersFault: isCheck,
+    greeted: (socket) => newcomers.remove(nameOf(socket)),
     faulted,
     maxStreams: MAX_CONCURRENT_CALLS,
     maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
   });
-  const server = openServer(options.tls, connections.add);
-  server.maxConnections = MAX_CONNECTIONS;
   const sockets = new Set<Socket>();
   // Those that are still shaking hands for TLS as well.
-  server.on("connection", (socket) => {
+  const connected = (socket: Socket) => {
+    const name = nameOf(socket);
     sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    newcomers.add(name, socket, socket.remoteAddress ?? "");
+    socket.on("close", () => {
+      sockets.delete(socket);
+      newcomers.remove(name);
+    });
     // One place is kept free for a caller that has calls to make.
     if (sockets.size >= MAX_CONNECTIONS) connections.makeWay();
-  });
-  const port = await listening(server, options.listen);
-  server.on("error", faulted);
+  };
+  const open = () => openListener(options, { connected, established: connections.add, faulted });
+  let listener = await open();
   return {
-    port,
+    port: listener.port,
+    async listenAgain() {
+      listener.server.close();
+      listener = await open();
+    },
     async close(graceMs) {
       const late = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);
       // Who goes elsewhere at the word of it must not come back here.
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = new Promise<void>((resolve) => listener.server.close(() => resolve()));
       await connections.announceEnd();
       connections.end();
       await closed;
+      // Those that came by a socket that is not listened on any more.
+      await Promise.all([...sockets].map((socket) => socket.closed || once(socket, "close")));
       clearTimeout(late);
       connections.close();
     },
   };
+}
+
+interface ListenerPorts {
+  /** Has a connection that has just been accepted. */
+  readonly connected: (socket: Socket) => void;
+  /** Has it once TLS stands, where there is TLS. */
+  readonly established: (socket: Socket) => void;
+  readonly faulted: (error: unknown) => void;
+}
+
+async function openListener(
+  { tls, listen }: TransportOptions,
+  { connected, established, faulted }: ListenerPorts,
+): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = openServer(tls, established);
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on("connection", connected);
+  const port = await listening(server, listen);
+  server.on("error", faulted);
+  return { server, port };
+}
+
+/** What a connection is known by below TLS and above it; on a Unix socket there is no such thing as a port. */
+function nameOf(socket: Socket): unknown {
+  return socket.remotePort === undefined ? socket : `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 /** A Check is answered by a CheckResponse even if nothing but this can be read of it: Envoy may let an error through. */

@@ -1,4 +1,3 @@
-import { CHECK_METHOD } from "./proto.ts";
 import type { Struct } from "./struct.ts";
 
 /**
@@ -55,12 +54,3 @@ export const APPEND_ACTION = {
   OVERWRITE_IF_EXISTS_OR_ADD: 2,
   OVERWRITE_IF_EXISTS: 3,
 } as const;
-
-/** The other side of a Check, for whoever plays Envoy. What is left out stays off the wire. */
-export function encodeCheckRequest(request: object): Buffer {
-  return CHECK_METHOD.requestSerialize(request);
-}
-
-export function decodeCheckResponse(bytes: Uint8Array): CheckResponse {
-  return CHECK_METHOD.responseDeserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-}

@@ -1,9 +1,9 @@
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { Client, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
+import { CHECK_METHOD, decodeCheckResponse, HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { encodeCheckResponse } from "./check-response.ts";
-import { decodeCheckResponse } from "./messages.ts";
-import { AUTHORIZATION_SERVICE, CHECK_METHOD, CHECK_PATH, HEALTH_SERVICE } from "./proto.ts";
+import { AUTHORIZATION_SERVICE, CHECK_PATH } from "./proto.ts";
 
 test("the paths are those that Envoy and health probes call", () => {
   expect(CHECK_METHOD.path).toBe(CHECK_PATH);

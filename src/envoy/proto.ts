@@ -1,10 +1,16 @@
-import { fileURLToPath } from "node:url";
-import type { MethodDefinition } from "@grpc/proto-loader";
-import { loadSync } from "@grpc/proto-loader";
-import type { CheckResponse } from "./messages.ts";
-
 /** The wire path of the one call that Envoy makes. */
 export const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
+
+export const HEALTH_PATHS = {
+  check: "/grpc.health.v1.Health/Check",
+  watch: "/grpc.health.v1.Health/Watch",
+} as const;
+
+/** The two names of the one method of gRPC server reflection: clients ask by the new one, some still by the old. */
+export const REFLECTION_PATHS = [
+  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+  "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+] as const;
 
 export interface HealthCheckRequest {
   /** Empty: the server as a whole. */
@@ -16,8 +22,9 @@ export interface HealthCheckResponse {
   readonly status: 0 | 1 | 2 | 3;
 }
 
-/** One question about what the door serves. */
+/** One question about what the listener serves. At most one of the fields beside `host` is set (a oneof). */
 export interface ReflectionRequest {
+  readonly host?: string;
   readonly file_by_filename?: string;
   readonly file_containing_symbol?: string;
   readonly list_services?: string;
@@ -29,37 +36,6 @@ export interface ReflectionResponse {
   readonly list_services_response?: { readonly service: readonly { readonly name: string }[] };
   readonly error_response?: { readonly error_code: number; readonly error_message: string };
 }
-
-interface Services {
-  readonly "envoy.service.auth.v3.Authorization": {
-    readonly Check: MethodDefinition<object, CheckResponse, object>;
-  };
-  readonly "grpc.health.v1.Health": {
-    readonly Check: MethodDefinition<HealthCheckRequest, HealthCheckResponse>;
-    readonly Watch: MethodDefinition<HealthCheckRequest, HealthCheckResponse>;
-  };
-  readonly "grpc.reflection.v1.ServerReflection": {
-    readonly ServerReflectionInfo: MethodDefinition<
-      ReflectionRequest,
-      ReflectionResponse,
-      ReflectionRequest,
-      ReflectionResponse
-    >;
-  };
-}
-
-// proto/ lies beside src/ and beside dist/.
-const protoFiles = ["ext_authz.proto", "health.proto", "reflection.proto"].map((name) =>
-  fileURLToPath(new URL(`../../proto/${name}`, import.meta.url)),
-);
-// proto-loader knows no message by name; that these types are the files' is what the tests hold.
-const services = loadSync(protoFiles, {
-  keepCase: true,
-  longs: String,
-  defaults: true,
-}) as object as Services;
-/** Encodes and decodes the messages of Check. */
-export const CHECK_METHOD = services["envoy.service.auth.v3.Authorization"].Check;
 
 const asItIs = (bytes: Buffer): Buffer => bytes;
 
@@ -78,9 +54,3 @@ export const AUTHORIZATION_SERVICE = {
     responseDeserialize: asItIs,
   },
 } as const;
-
-export const HEALTH_SERVICE = services["grpc.health.v1.Health"];
-export const REFLECTION_SERVICE = services["grpc.reflection.v1.ServerReflection"];
-
-/** Everything that the files define, by full name: services with their methods, messages, enums. */
-export const DEFINITIONS: Readonly<Record<string, object>> = services as object as Record<string, object>;

@@ -50,7 +50,7 @@ export function readText(reader: ProtobufReader, end: number): string {
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
 /** Bytes, each as one character. */
-function readByteString(reader: ProtobufReader, end: number): string {
+export function readByteString(reader: ProtobufReader, end: number): string {
   const to = readFieldEnd(reader, end);
   const from = reader.at;
   reader.at = to;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { REFLECTION_SERVICE } from "./proto.ts";
+import { REFLECTION_SERVICE } from "../../scripts/protobuf.ts";
 import { reflect, reflectBytes } from "./reflection.ts";
 
 const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;

@@ -1,8 +1,9 @@
 import { SERVING_STATUS } from "./health.ts";
+import { decodeHealthRequest, encodeHealthResponse } from "./health-messages.ts";
 import type { Connection } from "./http2/connection.ts";
 import type { Stream } from "./http2/stream.ts";
-import { CHECK_PATH, HEALTH_SERVICE } from "./proto.ts";
-import { REFLECTION_PATHS, reflectBytes } from "./reflection.ts";
+import { CHECK_PATH, HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
+import { reflectBytes } from "./reflection.ts";
 import type { Received } from "./rpc-frame.ts";
 import { OVERSIZED } from "./rpc-frame.ts";
 import { receiveUnary } from "./rpc-receive.ts";
@@ -42,8 +43,8 @@ export function createMethods(ports: MethodPorts): Methods {
   return {
     byPath: new Map([
       [CHECK_PATH, unary(check)],
-      [HEALTH_SERVICE.Check.path, unary(healthCheckMethod(ports))],
-      [HEALTH_SERVICE.Watch.path, unary(healthWatchMethod(ports))],
+      [HEALTH_PATHS.check, unary(healthCheckMethod(ports))],
+      [HEALTH_PATHS.watch, unary(healthWatchMethod(ports))],
       ...REFLECTION_PATHS.map((path): [string, Begin] => [path, reflection]),
     ]),
     denyCheck: (stream) => check(OVERSIZED, stream),
@@ -108,7 +109,7 @@ function healthCheckMethod({ health }: MethodPorts): Method {
     if (typeof service !== "string") return refuse(stream, service);
     const status = health.current(service);
     if (status === SERVING_STATUS.SERVICE_UNKNOWN) return refuse(stream, UNKNOWN_SERVICE);
-    answerRpc(stream, HEALTH_SERVICE.Check.responseSerialize({ status }));
+    answerRpc(stream, encodeHealthResponse({ status }));
   };
 }
 
@@ -122,7 +123,7 @@ function healthWatchMethod({ health }: MethodPorts): Method {
     beginAnswers(stream);
     stream.endMs = Number.POSITIVE_INFINITY;
     const unwatch = health.watch(service, {
-      tell: (status) => addAnswer(stream, HEALTH_SERVICE.Watch.responseSerialize({ status })),
+      tell: (status) => addAnswer(stream, encodeHealthResponse({ status })),
       end: () => endAnswers(stream),
     });
     const closed = () => {
@@ -138,7 +139,7 @@ function healthWatchMethod({ health }: MethodPorts): Method {
 function serviceAsked(received: Received): string | RpcRefusal {
   if (received.kind === "unreadable") return received.why;
   try {
-    return HEALTH_SERVICE.Check.requestDeserialize(received.message).service;
+    return decodeHealthRequest(received.message).service;
   } catch {
     return NO_MESSAGE_OF_OURS;
   }

@@ -1,13 +1,17 @@
-import { chmodSync } from "node:fs";
 import type { DoorTls } from "../core/ports.ts";
 import type { Check } from "./check.ts";
 import { createHealth } from "./health.ts";
 import { startHttp2Transport } from "./http2-transport.ts";
+import type { SocketFile } from "./socket-file.ts";
+import { keepSocketFile } from "./socket-file.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
+import type { Transport } from "./transport.ts";
 
 export interface EnvoyServer {
   /** `host:port`, or `unix:/path`. */
   readonly address: string;
+  /** Whether callers find it: false while the file of its Unix socket is gone, or another one is in its place. */
+  isThere(): boolean;
   /** What the health service says from now on, to watchers too. */
   setServing(serving: boolean): void;
   /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
@@ -24,6 +28,8 @@ export interface EnvoyServerOptions {
   readonly maxHeaderBytes?: number;
   /** Hears of a fault of ours that ended a connection. */
   readonly faulted?: (error: unknown) => void;
+  /** Hears when the file of its Unix socket is gone, and when it listens there again. */
+  readonly socketChanged?: (isThere: boolean) => void;
   /** What carries the calls; `http2` unless it says otherwise. */
   readonly transport?: "http2" | "grpc-js";
 }
@@ -43,13 +49,23 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`the gRPC door cannot listen on ${listen}: ${why}`, { cause: error });
   });
-  if (socketPath !== undefined) chmodSync(socketPath, 0o660);
+  const file = socketPath === undefined ? undefined : await keepFile(socketPath, transport, options);
   return {
     address: socketPath === undefined ? listen.replace(/\d+$/, String(transport.port)) : listen,
+    isThere: () => file?.isThere() ?? true,
     setServing: health.setServing,
     close(graceMs) {
+      file?.close();
       health.close();
       return transport.close(graceMs);
     },
   };
+}
+
+function keepFile(
+  path: string,
+  { listenAgain }: Transport,
+  { socketChanged = () => undefined }: EnvoyServerOptions,
+): Promise<SocketFile> {
+  return keepSocketFile(path, { listenAgain, changed: socketChanged });
 }

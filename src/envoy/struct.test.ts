@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { decodeCheckResponse } from "../../scripts/protobuf.ts";
 import { encodeCheckResponse } from "./check-response.ts";
-import { decodeCheckResponse } from "./messages.ts";
 import { toStruct } from "./struct.ts";
 
 test("toStruct keeps every kind of value, empty ones too, and no name becomes a prototype", () => {

@@ -18,6 +18,8 @@ export interface TransportOptions {
 export interface Transport {
   /** The port that it listens on; 0 on a socket. */
   readonly port: number;
+  /** Listens anew at the same place, where its socket's file is gone; connections that are open go on. Rejects when it cannot. */
+  listenAgain(): Promise<void>;
   /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
   close(graceMs: number): Promise<void>;
 }

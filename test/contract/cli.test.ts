@@ -47,7 +47,7 @@ test("docs/cli.md has every command, with what it is for and its options, and no
 });
 
 test("docs/cli.md says how commands end", () => {
-  const codes = [...document.matchAll(/^\| (\d) \|/gm)].map(([, code]) => Number(code));
+  const codes = [...document.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
   expect(codes).toEqual(Object.values(EXIT));
 });
 

@@ -176,6 +176,27 @@ test.each(doors)(
   },
 );
 
+test.each([
+  ["gRPC", openGrpc, 1024],
+  ["HTTP", openHttp, 8192],
+] as const)(
+  "the %s listener serves clients with a certificate at once while as many others as it has places shake no hands",
+  async (_name, open, places) => {
+    const door = await open(shown(first, ca.cert));
+    const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
+    const before = await door.keepAsking(known);
+    expect(await before.ask()).toBe("answered");
+    const idle = Array.from({ length: places + 100 }, () => connect({ host: "127.0.0.1", port: door.port }));
+    for (const socket of idle) socket.on("error", () => undefined);
+    await Promise.all(idle.map((socket) => socket.connecting && once(socket, "connect")));
+    // The one that was there before goes on, and new ones come in.
+    expect(await before.ask()).toBe("answered");
+    for (let clients = 0; clients < 5; clients++) expect(await door.ask(known)).toBe("answered");
+    before.end();
+    for (const socket of idle) socket.destroy();
+  },
+);
+
 test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
   const server = await startEnvoyServer({
     listen: "127.0.0.1:0",

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { createReplay } from "../../src/audit-replay.ts";
 import { runCases } from "../../src/case-runner.ts";
 import type { AuthorizePorts } from "../../src/core/authorize.ts";
@@ -9,7 +10,6 @@ import type { KeyRecord } from "../../src/core/key-record.ts";
 import { createMigration } from "../../src/core/migration.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { createRevocationView } from "../../src/core/revocation-view.ts";
-import { decodeCheckResponse, encodeCheckRequest } from "../../src/envoy/messages.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const text = read("docs/failure-modes.md");
 const faults = text
-  .slice(text.indexOf("| fault |"))
+  .slice(text.indexOf("| fault |"), text.indexOf("\n## The host"))
   .split("\n")
   .slice(2)
   .filter((line) => line.startsWith("| "))

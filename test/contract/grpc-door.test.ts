@@ -1,12 +1,13 @@
 import { once } from "node:events";
-import { mkdtemp, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
-import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
+import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import type { EnvoyServer, EnvoyServerOptions } from "../../src/envoy/server.ts";
 import { startEnvoyServer } from "../../src/envoy/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";
@@ -21,6 +22,39 @@ afterEach(async () => {
 
 const asItIs = (bytes: Buffer): Buffer => bytes;
 const echo: EnvoyServerOptions["check"] = (message) => message ?? Buffer.from("unreadable");
+
+async function newSocketPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "latchkey-socket-"));
+  removeAtEnd(folder);
+  return join(folder, "grpc.sock");
+}
+
+/** What a killed process leaves behind. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const server = createServer().listen(`${path}.old`);
+  await once(server, "listening");
+  // Before the server's end removes it.
+  await rename(`${path}.old`, path);
+  server.close();
+}
+
+/** What a listener tells of its socket's file, one change after the other. */
+function changesOf() {
+  const [told, waiting]: [boolean[], ((isThere: boolean) => void)[]] = [[], []];
+  return {
+    tell(isThere: boolean) {
+      const first = waiting.shift();
+      if (first === undefined) told.push(isThere);
+      else first(isThere);
+    },
+    next: () =>
+      new Promise<boolean>((resolve) => {
+        const first = told.shift();
+        if (first === undefined) waiting.push(resolve);
+        else resolve(first);
+      }),
+  };
+}
 
 describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) => {
   async function open(options: Partial<EnvoyServerOptions> = {}): Promise<EnvoyServer> {
@@ -189,12 +223,54 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
   });
 
   test("comes by a Unix socket that only owner and group may use", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "latchkey-socket-"));
-    removeAtEnd(folder);
-    const path = join(folder, "grpc.sock");
+    const path = await newSocketPath();
     const server = await open({ listen: `unix:${path}` });
     expect((await stat(path)).mode & 0o777).toBe(0o660);
     expect(await check(clientOf(server), Buffer.from("here"))).toEqual(Buffer.from("here"));
+  });
+
+  test("finds the listener again when the file of its socket is removed, while older connections go on", async () => {
+    const path = await newSocketPath();
+    const changes = changesOf();
+    const server = await open({ listen: `unix:${path}`, socketChanged: changes.tell });
+    const before = clientOf(server);
+    expect(await check(before, Buffer.from("one"))).toEqual(Buffer.from("one"));
+    for (const what of ["removed", "removed again", "stale"]) {
+      await unlink(path);
+      if (what === "stale") await leaveStaleSocket(path);
+      expect([await changes.next(), await changes.next()]).toEqual([false, true]);
+      expect(server.isThere()).toBe(true);
+      expect((await stat(path)).mode & 0o777).toBe(0o660);
+      // A client of its own: what an older one has is a connection already.
+      const after = clientOf(server, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+      expect(await check(after, Buffer.from(what))).toEqual(Buffer.from(what));
+      expect(await check(before, Buffer.from(what))).toEqual(Buffer.from(what));
+    }
+  });
+
+  test("finds it again once the file that was put in its place has gone; until then it says that it is not there", async () => {
+    const path = await newSocketPath();
+    const changes = changesOf();
+    const server = await open({ listen: `unix:${path}`, socketChanged: changes.tell });
+    const others = createServer();
+    closes.push(() => others.close());
+    await unlink(path);
+    await once(others.listen(path), "listening");
+    expect([await changes.next(), server.isThere()]).toEqual([false, false]);
+    // What others listen on is left to them.
+    await pause(1200);
+    expect(server.isThere()).toBe(false);
+    others.close();
+    await once(others, "close");
+    expect(await changes.next()).toBe(true);
+    await writeFile(`${path}.new`, "no socket");
+    await rename(`${path}.new`, path);
+    expect([await changes.next(), server.isThere()]).toEqual([false, false]);
+    expect(await readFile(path, "utf8")).toBe("no socket");
+    await unlink(path);
+    expect(await changes.next()).toBe(true);
+    const client = clientOf(server);
+    expect(await check(client, Buffer.from("here"))).toEqual(Buffer.from("here"));
   });
 
   test("comes by TLS, with a certificate of its own where the door wants one", async () => {

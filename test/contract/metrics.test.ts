@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
+import { encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { DENY_REASONS } from "../../src/core/decision.ts";
 import type { KeyRecord } from "../../src/core/key-record.ts";
 import { normalisePath } from "../../src/core/path.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import type { Route } from "../../src/core/route-table.ts";
-import { encodeCheckRequest } from "../../src/envoy/messages.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
-import { REFLECTION_SERVICE } from "../../src/envoy/proto.ts";
-import { REFLECTION_PATHS } from "../../src/envoy/reflection.ts";
+import { REFLECTION_SERVICE } from "../../scripts/protobuf.ts";
+import { REFLECTION_PATHS } from "../../src/envoy/proto.ts";
 import { startEnvoyServer } from "../../src/envoy/server.ts";
 import { answerOf, connectRaw, frame, openCall } from "../support/grpc-client.ts";
 

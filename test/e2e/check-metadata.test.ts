@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Document } from "yaml";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
-import { decodeCheckResponse } from "../../src/envoy/messages.ts";
+import { decodeCheckResponse } from "../../scripts/protobuf.ts";
 import { check } from "../support/checks.ts";
 import { EXT_AUTHZ, HTTP_MANAGER, startEnvoy } from "../support/envoy.ts";
 import { call, connectRaw, frame } from "../support/grpc-client.ts";

@@ -1,6 +1,6 @@
 import { Client, credentials } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
+import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { startRedis } from "../support/redis.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
 import { createClient } from "../../src/client/client.ts";
-import { decodeCheckResponse, encodeCheckRequest } from "../../src/envoy/messages.ts";
 import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";

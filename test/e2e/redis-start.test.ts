@@ -1,7 +1,7 @@
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { createClient } from "../../src/client/client.ts";
-import { HEALTH_SERVICE } from "../../src/envoy/proto.ts";
 import { check } from "../support/checks.ts";
 import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";

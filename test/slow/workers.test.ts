@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -165,6 +165,16 @@ describe("two workers behind one Envoy with one thread", () => {
     await expect.poll(hashes, { timeout: 10_000 }).not.toContain(before);
     const after = await hashes();
     expect([after.length, new Set(after).size]).toEqual([2, 1]);
+  });
+
+  test("a worker whose socket's file is removed listens there again, and no request is refused meanwhile", async () => {
+    const [first = ""] = latchkey.grpc.split(",").map((listen) => listen.slice("unix:".length));
+    const answers = await underLoad({ known: () => check(envoy, "/a/x", key) }, async () => {
+      rmSync(first);
+      await expect.poll(() => existsSync(first), { timeout: 10_000 }).toBe(true);
+    });
+    for (const [, of] of answers) expect(of.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(latchkey.output()).toContain("the gRPC listener listens at its Unix socket again");
   });
 
   test("a worker that is stopped misses its heartbeats and is replaced", async () => {

@@ -21,6 +21,8 @@ export interface ConnectionPorts {
   readonly maxStreams: number;
   /** Of a header block, counted as RFC 9113 §6.5.2 says. A larger one is a fault of its call alone. */
   readonly maxHeaderBytes: number;
+  /** Hears that the first frame of a connection has come. */
+  readonly greeted?: (socket: Socket) => void;
   /** Hears of a fault of ours, by which the connection has ended. */
   readonly faulted: (error: unknown) => void;
 }

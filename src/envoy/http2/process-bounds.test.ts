@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { HEALTH_SERVICE } from "../../../scripts/protobuf.ts";
 import { removeAtEnd } from "../../../test/support/at-end.ts";
 import { echo } from "../../../test/support/echo-door.ts";
 import { frame as grpcFrame } from "../../../test/support/grpc-client.ts";
@@ -14,7 +15,6 @@ import { connectFrames, data, HEAD, headers, OPENING, settings } from "../../../
 import type { Health } from "../health.ts";
 import { createHealth } from "../health.ts";
 import { startHttp2Transport } from "../http2-transport.ts";
-import { HEALTH_SERVICE } from "../proto.ts";
 import type { Transport } from "../transport.ts";
 import { FLAG, FRAME, frameOf, numbers, SETTING } from "./frames.ts";
 import { headerBlock } from "./header-block.ts";

@@ -80,6 +80,7 @@ function takeSettings(
   }
   // Each may move the windows of all calls.
   if (!connection.maySet()) return ERROR_CODE.ENHANCE_YOUR_CALM;
+  if (!connection.isGreeted) connection.ports.greeted?.(connection.socket);
   connection.isGreeted = true;
   const { firstSendWindow } = connection;
   for (let at = from; at < to; at += 6) {

@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import type { ProtobufReader } from "./protobuf-reader.ts";
+import { openReader, readByteString, readInner, readMessage, readText } from "./protobuf-reader.ts";
+
+/** A proto file as protoc compiled it. */
+export interface DescribedFile {
+  /** FileDescriptorProto. */
+  readonly bytes: Buffer;
+  readonly name: string;
+  /** Full names of its services. */
+  readonly services: readonly string[];
+  /** Full names of its services, and of its messages and enums that are not within another message. */
+  readonly symbols: readonly string[];
+}
+
+/** The proto files compiled by protoc (`node scripts/descriptors.ts`). They lie beside src/ and beside dist/. */
+const DESCRIPTORS = new URL("../../proto/descriptors.pb", import.meta.url);
+
+/** Reads proto/descriptors.pb, which is a FileDescriptorSet. Throws on any other content: it is a file of this program. */
+export function readDescriptors(): readonly DescribedFile[] {
+  const bytes = readFileSync(DESCRIPTORS);
+  const files: DescribedFile[] = [];
+  readMessage(openReader(bytes), bytes.length, files, (reader, tag, end, into) => {
+    if (tag !== F1) return false;
+    into.push(readFile(Buffer.from(readByteString(reader, end), "latin1")));
+    return true;
+  });
+  return files;
+}
+
+/** Tags of fields with a length, by their numbers in google/protobuf/descriptor.proto. */
+const F1 = 0x0a;
+const F2 = 0x12;
+const F4 = 0x22;
+const F5 = 0x2a;
+const F6 = 0x32;
+
+interface FileReading {
+  name: string;
+  package: string;
+  readonly services: string[];
+  /** Relative to the package. */
+  readonly types: string[];
+}
+
+function readFile(bytes: Buffer): DescribedFile {
+  const file: FileReading = { name: "", package: "", services: [], types: [] };
+  readMessage(openReader(bytes), bytes.length, file, takeOfFile);
+  const full = (name: string) => (file.package === "" ? name : `${file.package}.${name}`);
+  const services = file.services.map(full);
+  return { bytes, name: file.name, services, symbols: [...services, ...file.types.map(full)] };
+}
+
+function takeOfFile(reader: ProtobufReader, tag: number, end: number, file: FileReading): boolean {
+  if (tag === F1) file.name = readText(reader, end);
+  else if (tag === F2) file.package = readText(reader, end);
+  else if (tag === F4 || tag === F5) file.types.push(readName(reader, end));
+  else if (tag === F6) file.services.push(readName(reader, end));
+  else return false;
+  return true;
+}
+
+/** The name of a message, enum or service, which is field 1 of each. */
+function readName(reader: ProtobufReader, end: number): string {
+  const definition = { name: "" };
+  readInner(reader, end, definition, takeName);
+  return definition.name;
+}
+
+function takeName(reader: ProtobufReader, tag: number, end: number, definition: { name: string }): boolean {
+  if (tag !== F1) return false;
+  definition.name = readText(reader, end);
+  return true;
+}

@@ -78,7 +78,7 @@ test("no history of operations and faults lets an ended key through, or denies o
     const history: History = {
       keys: [],
       phases: [],
-      endsInFlight: new Set(),
+      ends: [],
       random: createRandom(seed),
       note,
     };

@@ -4,7 +4,10 @@ import type { KnownKey } from "./key-model.ts";
 import { expectedOf } from "./key-model.ts";
 import type { History } from "./operations.ts";
 
-export type Observed = "allowed" | "denied" | "unavailable";
+interface Observed {
+  readonly verdict: "allowed" | "denied" | "unavailable";
+  readonly reason: string;
+}
 
 /** Asks one instance whether a key is valid. Gives the violation, if what it says breaks a promise. */
 export async function observe(
@@ -13,9 +16,9 @@ export async function observe(
   instance: Instance,
 ): Promise<string | undefined> {
   const sentMs = performance.now();
-  const observed = await ask(key, instance);
+  const { verdict, reason } = await ask(key, instance);
   const expected = expectedOf(key, phases, sentMs, performance.now());
-  if (observed === "unavailable" || expected === "either" || observed === expected) return undefined;
+  if (verdict === "unavailable" || expected === "either" || verdict === expected) return undefined;
   const ends = key.ends.map(
     ({ what, ackedMs }) => `${what} (acknowledged ${(sentMs - ackedMs).toFixed(0)} ms before)`,
   );
@@ -28,16 +31,17 @@ export async function observe(
     ...switches,
     ...(key.isLegacy ? phases.map(({ what }) => what).slice(-2) : []),
   ].join("; ");
-  return `${key.keyId} is ${observed} at ${instance.name}, expected ${expected}: ${past}`;
+  return `${key.keyId} is ${verdict} (${reason}) at ${instance.name}, expected ${expected}: ${past}`;
 }
 
 async function ask({ token }: KnownKey, { client }: Instance): Promise<Observed> {
   try {
     await client.validate(token);
-    return "allowed";
+    return { verdict: "allowed", reason: "" };
   } catch (error) {
+    const { status, reason } = error instanceof LatchkeyProblem ? error : { status: 0, reason: "no answer" };
     // What cannot be decided denies, and says so by its status.
-    return error instanceof LatchkeyProblem && error.status === 401 ? "denied" : "unavailable";
+    return { verdict: status === 401 ? "denied" : "unavailable", reason };
   }
 }
 

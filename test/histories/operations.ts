@@ -14,8 +14,8 @@ export interface History {
   readonly keys: KnownKey[];
   /** Changes of the migration phase: `removed` denies V1 keys. */
   readonly phases: Switch[];
-  /** Ends that have been sent and not answered: each looks at every key that is registered meanwhile. */
-  readonly endsInFlight: Set<(key: KnownKey) => void>;
+  /** Every end that was sent. Each looks at every key that is registered later, because the two may overlap. */
+  readonly ends: ((key: KnownKey) => void)[];
   readonly random: Random;
   /** What happened, line by line, for whoever reads a violation. */
   note(line: string): void;
@@ -103,36 +103,48 @@ async function importOne(history: History, { client, name }: Instance): Promise<
 
 function add(history: History, key: KnownKey): void {
   history.keys.push(key);
-  for (const look of history.endsInFlight) look(key);
+  for (const look of history.ends) look(key);
 }
+
+/** When an end was under way. */
+interface Span {
+  readonly sentMs: number;
+  /** When it was answered, with success or not. */
+  finishedMs: number;
+}
+
+type Covers = (key: KnownKey, span: Span) => "certainly" | "perhaps" | "not";
 
 /** Ends what `covers` says: with certainty those keys that were there before. */
 async function end(
   history: History,
   at: Instance,
   what: string,
-  covers: (key: KnownKey, sentMs: number) => "certainly" | "perhaps" | "not",
+  covers: Covers,
   call: () => Promise<unknown>,
 ): Promise<void> {
-  const sentMs = now();
-  const change: Change = { what, sentMs, ackedMs: Number.POSITIVE_INFINITY };
+  const span: Span = { sentMs: now(), finishedMs: Number.POSITIVE_INFINITY };
+  const change: Change = { what, sentMs: span.sentMs, ackedMs: Number.POSITIVE_INFINITY };
   const covered: End[] = [];
   const look = (key: KnownKey) => {
-    const how = covers(key, sentMs);
+    const how = covers(key, span);
     if (how === "not") return;
     const known: End = { ...change, isCertain: how === "certainly" };
     covered.push(known);
     key.ends.push(known);
   };
   for (const key of history.keys) look(key);
-  history.endsInFlight.add(look);
+  history.ends.push(look);
   await carryOut(change, history, at, call);
-  history.endsInFlight.delete(look);
+  span.finishedMs = now();
   for (const known of covered) known.ackedMs = change.ackedMs;
 }
 
 /** A key that was registered while the end was under way may be covered. */
-const overlaps = (key: KnownKey, sentMs: number) => (key.ackedMs <= sentMs ? "certainly" : "perhaps");
+const overlaps: Covers = (key, { sentMs, finishedMs }) => {
+  if (key.sentMs > finishedMs) return "not";
+  return key.ackedMs <= sentMs ? "certainly" : "perhaps";
+};
 
 const revokeKey: Operation = (history, at) => {
   const key = history.random.pick(history.keys);
@@ -152,14 +164,14 @@ const revokeOwnerTwice: Operation = async (history, at) => {
 };
 
 function revokeAllOf(history: History, at: Instance, owner: string): Promise<void> {
-  const covers = (key: KnownKey, sentMs: number) => (key.owner === owner ? overlaps(key, sentMs) : "not");
+  const covers: Covers = (key, span) => (key.owner === owner ? overlaps(key, span) : "not");
   return end(history, at, `revoke owner ${owner}`, covers, () => at.client.keys.revokeOwner(owner));
 }
 
 const revokeIssuedBefore: Operation = (history, at) => {
   const { random } = history;
   const owner = random.next() < ALL_OF_THEM ? undefined : random.pick(OWNERS);
-  const covers = (key: KnownKey, sentMs: number) => {
+  const covers: Covers = (key, { sentMs }) => {
     if (owner !== undefined && key.owner !== owner) return "not";
     if (key.sentMs > sentMs + CUT_OFF_SLACK_MS) return "not";
     return key.ackedMs + CUT_OFF_SLACK_MS <= sentMs ? "certainly" : "perhaps";

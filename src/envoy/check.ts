@@ -49,8 +49,10 @@ export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => Eve
 /** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
 const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response: { status: { code: 503 } } });
 
-/** Time kept back from Envoy's deadline, so that our answer is there before it gives up. */
-const ANSWER_MARGIN_MS = 20;
+/** Time kept back from Envoy's deadline, so that our answer is there before it gives up: a tenth, and at least 20 ms. */
+function timeToAnswerMs(timeLeftMs: number): number {
+  return Math.min(0.9 * timeLeftMs, timeLeftMs - 20);
+}
 
 /**
  * Checks that wait for a store, also those whose client has gone: Envoy resets their streams, and as many new ones may
@@ -72,7 +74,7 @@ export function createCheck(ports: CheckPorts): Check {
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
       pending++;
       decision.then(settled, settled);
-      return beforeDeadline(decision, timeLeftMs - ANSWER_MARGIN_MS, () => undecided(state))
+      return beforeDeadline(decision, timeToAnswerMs(timeLeftMs), () => undecided(state))
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {

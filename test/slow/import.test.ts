@@ -74,6 +74,7 @@ test("an instance takes tens of thousands, and goes on answering meanwhile", asy
   const ADMIN_TOKEN = newSecret();
   const latchkey = await startLatchkey({ ADMIN_TOKEN });
   const client = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+  const { api_key: asked } = await client.register({ name: "asked", key_type: "basic" });
   const file = await fileOf(30_000);
   const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
   let importing = true;
@@ -81,7 +82,7 @@ test("an instance takes tens of thousands, and goes on answering meanwhile", asy
   const asking = (async () => {
     while (importing) {
       const beganMs = performance.now();
-      await client.validate("none-of-them").catch(() => undefined);
+      await client.validate(asked);
       slowestMs = Math.max(slowestMs, performance.now() - beganMs);
     }
   })();

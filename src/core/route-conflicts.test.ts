@@ -1,21 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import { routeConflicts } from "./route-conflicts.ts";
 import { comparePatterns, parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
 
 function route(pattern: string, more: Partial<Route> = {}): Route {
-  const rest = {
-    public: false,
-    scopes: [],
-    anyScope: [],
-    cost: 1,
-    mode: "enforce",
-    stripCredential: true,
-  } as const;
   const { hosts = [], methods = [] } = more;
-  return { ...rest, label: `${pattern} ${hosts} ${methods}`, pattern, hosts, methods };
+  return { ...PLAIN_ROUTE, label: `${pattern} ${hosts} ${methods}`, pattern, hosts, methods };
 }
 
 /** Every host and path that these routes can tell apart: `z` stands for a name that no route has. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import { normalisePath } from "./path.ts";
 import { routeConflicts } from "./route-conflicts.ts";
 import { comparePatterns, parsePattern } from "./route-pattern.ts";
@@ -7,18 +8,8 @@ import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
 
 function route(pattern: string, more: Partial<Route> = {}): Route {
-  const defaults = {
-    methods: [],
-    hosts: [],
-    public: false,
-    scopes: [],
-    anyScope: [],
-    cost: 1,
-    mode: "enforce",
-    stripCredential: true,
-  } as const;
   return {
-    ...defaults,
+    ...PLAIN_ROUTE,
     pattern,
     label: `${pattern} ${(more.methods ?? []).join()} ${(more.hosts ?? []).join()}`.trim(),
     ...more,

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
+import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
@@ -11,18 +12,7 @@ const parsed = parsePolicy({ text: "", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");
 const { policy } = parsed;
 
-const route = {
-  label: "/a",
-  pattern: "/a",
-  methods: [],
-  hosts: [],
-  public: true,
-  scopes: [],
-  anyScope: [],
-  cost: 1,
-  mode: "enforce",
-  stripCredential: true,
-} as const;
+const route = { ...PLAIN_ROUTE, label: "/a", pattern: "/a", public: true };
 const allowed: Allow = {
   verdict: "allow",
   reason: "allowed",

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision.ts";
 import { DENY_REASONS, deny, REFUSALS } from "../core/decision.ts";
 import type { AuthRequest } from "../core/request.ts";
@@ -7,18 +8,7 @@ import type { AnswerContext } from "./answer-context.ts";
 import type { HeaderOption } from "./messages.ts";
 import { toCheckResponse } from "./response.ts";
 
-const route = {
-  label: "chat",
-  pattern: "/a",
-  methods: [],
-  hosts: [],
-  public: false,
-  scopes: [],
-  anyScope: [],
-  cost: 1,
-  mode: "enforce",
-  stripCredential: true,
-} as const;
+const route = { ...PLAIN_ROUTE, label: "chat", pattern: "/a" };
 const principal = {
   keyId: "basic_1_x",
   family: "fam_x",

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
+import type { KeyRecord } from "../../src/core/key-record.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { endings, newRecord, put, readUntilWell, startInstance, startReplicated } from "../support/feed.ts";
@@ -8,6 +9,18 @@ import { startRedis } from "../support/redis.ts";
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
+
+const becomesWritten = (at: Parameters<typeof put>[0], record: KeyRecord) =>
+  expect
+    .poll(
+      () =>
+        put(at, record).then(
+          () => "written",
+          () => "refused",
+        ),
+      { timeout: 5000 },
+    )
+    .toBe("written");
 
 describe("a read from a server that may not be the primary is no answer: staleness grows", () => {
   test("one that is cut off from its replicas", async () => {
@@ -55,16 +68,7 @@ describe("all connections of an instance lead to one server", () => {
     // The one that reads the feed; the one that writes stays open.
     one.reading.reconnect();
     await readUntilWell(one);
-    await expect
-      .poll(
-        () =>
-          put(one, record).then(
-            () => "written",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("written");
+    await becomesWritten(one, record);
     expect(await replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
     expect(await primary.cli("EXISTS", `api_key:${record.keyId}`)).toBe("0");
   });
@@ -79,16 +83,7 @@ describe("all connections of an instance lead to one server", () => {
     await put(one, record);
     relay.leadNewTo(replica.port);
     await watch();
-    await expect
-      .poll(
-        () =>
-          put(one, other).then(
-            () => "written",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("written");
+    await becomesWritten(one, other);
     await readUntilWell(one);
     const existsAt = (redis: typeof primary) => redis.cli("EXISTS", `api_key:${other.keyId}`);
     expect([await existsAt(primary), await existsAt(replica)]).toEqual(["0", "1"]);
@@ -106,16 +101,7 @@ describe("all connections of an instance lead to one server", () => {
     relay.leadNewTo(replica.port);
     await primary.cli("REPLICAOF", "127.0.0.1", String(replica.port));
     const record = newRecord();
-    await expect
-      .poll(
-        () =>
-          put(one, record).then(
-            () => "written",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("written");
+    await becomesWritten(one, record);
     expect(await replica.cli("EXISTS", `api_key:${record.keyId}`)).toBe("1");
     await readUntilWell(one);
   });

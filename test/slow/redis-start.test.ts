@@ -141,31 +141,18 @@ describe("a database that cannot be selected on a reconnect is an outage, never 
     await expect.poll(latchkey.readyz, { timeout: 60_000 }).toMatchObject({ status: 200 });
     const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
     const register = () => client.register({ name: "n", key_type: "basic" });
+    const registering = () =>
+      register().then(
+        () => "made",
+        () => "refused",
+      );
     await register();
     await own.cli("ACL", "SETUSER", "us", "-select");
     await own.cli("CLIENT", "KILL", "USER", "us");
-    await expect
-      .poll(
-        () =>
-          register().then(
-            () => "made",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("refused");
+    await expect.poll(registering, { timeout: 5000 }).toBe("refused");
     expect(latchkey.output()).toContain("Redis does not answer");
     await own.cli("ACL", "SETUSER", "us", "+select");
-    await expect
-      .poll(
-        () =>
-          register().then(
-            () => "made",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("made");
+    await expect.poll(registering, { timeout: 5000 }).toBe("made");
     await own.stop();
 
     const fewer = await startRedis({ port: own.port, args: ["--databases", "2"] });
@@ -175,16 +162,7 @@ describe("a database that cannot be selected on a reconnect is an outage, never 
     await fewer.stop();
     const whole = await startRedis({ port: own.port });
     await whole.cli("ACL", "SETUSER", "us", ...rules);
-    await expect
-      .poll(
-        () =>
-          register().then(
-            () => "made",
-            () => "refused",
-          ),
-        { timeout: 5000 },
-      )
-      .toBe("made");
+    await expect.poll(registering, { timeout: 5000 }).toBe("made");
     expect(await whole.cli("INFO", "keyspace")).toMatch(/^# Keyspace\s+db3:\S+$/);
     expect(await latchkey.stop()).toBe(0);
     await whole.stop();

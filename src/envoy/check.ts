@@ -2,6 +2,7 @@ import type { Authorize } from "../core/authorize.ts";
 import type { Decision } from "../core/decision.ts";
 import { deny } from "../core/decision.ts";
 import type { Eventual } from "../core/eventual.ts";
+import { inTime } from "../core/in-time.ts";
 import type { Mode, Policy } from "../core/policy.ts";
 import type { AuthRequest, UnreadRequest } from "../core/request.ts";
 import type { AnswerContext } from "./answer-context.ts";
@@ -49,9 +50,15 @@ export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => Eve
 /** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
 const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response: { status: { code: 503 } } });
 
-/** Time kept back from Envoy's deadline, so that our answer is there before it gives up: a tenth, and at least 20 ms. */
+/** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
+const MAX_WAIT_MS = 10_000;
+
+/**
+ * How long a decision may take; a later one is none. A tenth of Envoy's deadline is kept back, and at least 20 ms, so that our
+ * answer is there before it gives up.
+ */
 function timeToAnswerMs(timeLeftMs: number): number {
-  return Math.min(0.9 * timeLeftMs, timeLeftMs - 20);
+  return Math.max(0, Math.min(0.9 * timeLeftMs, timeLeftMs - 20, MAX_WAIT_MS));
 }
 
 /**
@@ -74,7 +81,7 @@ export function createCheck(ports: CheckPorts): Check {
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
       pending++;
       decision.then(settled, settled);
-      return beforeDeadline(decision, timeToAnswerMs(timeLeftMs), () => undecided(state))
+      return inTime(decision, timeToAnswerMs(timeLeftMs), () => undecided(state))
         .then((settled) => answer(parts, settled, state))
         .catch((error: unknown) => answerFault(parts, error, state));
     } catch (error) {
@@ -163,27 +170,6 @@ function begin(parts: CheckParts, state: CheckState): Policy {
   };
   return policy;
 }
-
-/** The decision, or a refusal when it does not come in time: a late verdict is none. */
-async function beforeDeadline(
-  decision: Promise<Decision>,
-  timeLeftMs: number,
-  refusal: () => Decision,
-): Promise<Decision> {
-  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
-  const timer = setTimeout(() => resolve(LATE), Math.max(0, Math.min(timeLeftMs, MAX_TIMER_MS)));
-  try {
-    const settled = await Promise.race([decision, late]);
-    return settled === LATE ? refusal() : settled;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const LATE = Symbol("late");
-
-/** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
-const MAX_TIMER_MS = 10_000;
 
 /** A late or failed decision. Its route says whether the request goes through all the same: in shadow mode alone. */
 function undecided({ policy, context: { request } }: CheckState): Decision {

@@ -2,6 +2,7 @@ import { importJWK } from "jose";
 import { z } from "zod";
 import type { Eventual } from "../core/eventual.ts";
 import { chain } from "../core/eventual.ts";
+import { inTime } from "../core/in-time.ts";
 import type { IssuerAlgorithm } from "../core/issuer.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers } from "./jwk.ts";
@@ -81,7 +82,7 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       askedMs = monotonicMs();
       underWay = load();
     }
-    return underWay && inTime(underWay, waitMs);
+    return underWay && inTime(underWay, waitMs, () => undefined);
   };
   const known = (kid: string, alg: IssuerAlgorithm): Eventual<Found> => {
     if (monotonicMs() - loadedMs > MAX_AGE_MS) return UNAVAILABLE;
@@ -104,12 +105,6 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       return chain(known(kid, alg), (found) => (found.kind === "none" ? askedFirst() : found));
     },
   };
-}
-
-async function inTime(work: Promise<void>, waitMs: number): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, waitMs);
-  await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 /** What can be used of a set, by name. What cannot is no fault: issuers publish keys for other purposes too. */

@@ -1,5 +1,6 @@
 import { createBudget } from "../core/budget.ts";
 import type { Eventual } from "../core/eventual.ts";
+import { inTime } from "../core/in-time.ts";
 import type { KeyRecord, LegacyPart } from "../core/key-record.ts";
 import type { KeyVerifier, Verification } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
@@ -65,7 +66,7 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   const lookUp = createLookUp(options, cache);
   const begin = (key: string, hashes: readonly string[], nowMs: number, ended: Ended) => {
     const started = lookUp(key, hashes, nowMs, ended).finally(() => underWay.delete(hashes[0] ?? ""));
-    const awaited = inTime(started, options.waitMs);
+    const awaited = inTime(started, options.waitMs, () => UNAVAILABLE);
     underWay.set(hashes[0] ?? "", awaited);
     return awaited;
   };
@@ -90,12 +91,6 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
     forget: cache.forget,
     distrust: cache.distrust,
   };
-}
-
-async function inTime(lookUp: Promise<Verification>, waitMs: number): Promise<Verification> {
-  const { promise: late, resolve } = Promise.withResolvers<Verification>();
-  const timer = setTimeout(() => resolve(UNAVAILABLE), waitMs);
-  return Promise.race([lookUp, late]).finally(() => clearTimeout(timer));
 }
 
 type Ended = (outcome: LookUpOutcome) => void;

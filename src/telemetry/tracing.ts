@@ -2,6 +2,7 @@ import type { Attributes, Context, SpanContext } from "@opentelemetry/api";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
 import type { Decision } from "../core/decision.ts";
 import { REFUSALS } from "../core/decision.ts";
+import { inTime } from "../core/in-time.ts";
 import type { Mode } from "../core/policy.ts";
 import type { AuthRequest } from "../core/request.ts";
 import { headerLines } from "../core/request.ts";
@@ -95,7 +96,13 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   return {
     check: (decision, about) => span(CHECK, spanOfCheck(decision, about)),
     call: (about) => span(nameOfCall(about), spanOfCall(about)),
-    close: () => within(CLOSE_WITHIN_MS, provider.shutdown()),
+    // Of a failure the exporter has told.
+    close: () =>
+      inTime(
+        provider.shutdown().catch(() => undefined),
+        CLOSE_WITHIN_MS,
+        () => undefined,
+      ),
   };
 }
 
@@ -160,14 +167,6 @@ function telling(exporter: SpanExporter, sent: TracingOptions["sent"]): SpanExpo
       }),
     shutdown: () => exporter.shutdown(),
   };
-}
-
-/** Resolves when the work is done, has failed (of which the exporter has told), or the time is over. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([work.catch(() => undefined), over]);
-  clearTimeout(timer);
 }
 
 async function loadPackages() {

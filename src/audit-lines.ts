@@ -1,5 +1,6 @@
 import type { Closing } from "./closing.ts";
 import type { Clock } from "./core/clock.ts";
+import { reasonOf } from "./core/reason-of.ts";
 import { lockForProcess } from "./embedded/process-lock.ts";
 import { everyTurn } from "./every-turn.ts";
 import { makeFolder, notAFile } from "./folders.ts";
@@ -102,9 +103,7 @@ async function openFile({ settings, key, worker }: AuditLinesParts, rotated: () 
       rotated,
     });
   } catch (error) {
-    throw new Error(
-      `AUDIT_FILE ${path} cannot be written: ${error instanceof Error ? error.message : error}`,
-    );
+    throw new Error(`AUDIT_FILE ${path} cannot be written: ${reasonOf(error)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
+import { reasonOf } from "./core/reason-of.ts";
 import { reuseProblems } from "./reused-secrets.ts";
 import { secretText } from "./secret-text.ts";
 import type { Listen } from "./setting-forms.ts";
@@ -69,7 +70,7 @@ function secretOf(
       problems.push(path === undefined ? `${name} is blank` : `${name}_FILE is empty: ${path}`);
     return secret || undefined;
   } catch (error) {
-    problems.push(`${name}_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(`${name}_FILE cannot be read: ${reasonOf(error)}`);
     return undefined;
   }
 }

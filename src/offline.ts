@@ -1,5 +1,6 @@
 import { createClosing } from "./closing.ts";
 import { readConfig } from "./config.ts";
+import { reasonOf } from "./core/reason-of.ts";
 import type { Registry } from "./core/registry.ts";
 import { createRevocationView } from "./core/revocation-view.ts";
 import { NotOfThisFleet } from "./fleet-guard.ts";
@@ -71,7 +72,7 @@ export async function openOffline(
     return { ok: true, registry, close: async () => void (await closing.closeAll()) };
   } catch (error) {
     await closing.closeAll();
-    return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
+    return { ok: false, problems: [reasonOf(error)] };
   }
 }
 

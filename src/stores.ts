@@ -5,6 +5,7 @@ import type { LeasePool } from "./core/lease-pool.ts";
 import type { MigrationState } from "./core/migration.ts";
 import type { Policy } from "./core/policy.ts";
 import type { AuditStore, BucketAdmin, BucketStore, KeyStore } from "./core/ports.ts";
+import { reasonOf } from "./core/reason-of.ts";
 import type { RevocationView } from "./core/revocation-view.ts";
 import { createBucketStore } from "./embedded/bucket-store.ts";
 import { observed } from "./embedded/observed.ts";
@@ -184,7 +185,7 @@ function makeDataFolder(dataDir: string): void {
   try {
     makeFolder(dataDir, 0o700);
   } catch (error) {
-    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${error instanceof Error ? error.message : error}`);
+    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${reasonOf(error)}`);
   }
 }
 

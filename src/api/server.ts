@@ -4,6 +4,7 @@ import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Fastify from "fastify";
 import { asciiLowerCase, trimOws } from "../core/field-text.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import type { AnsweredCall } from "./answered-call.ts";
 import { tellAnswered } from "./answered-call.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -54,9 +55,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   try {
     await server.listen({ host, port });
   } catch (error) {
-    throw new Error(
-      `an HTTP door cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : error}`,
-    );
+    throw new Error(`an HTTP door cannot listen on ${host}:${port}: ${reasonOf(error)}`);
   }
   return {
     address: addressOf(server),

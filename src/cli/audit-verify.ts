@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
+import { reasonOf } from "../core/reason-of.ts";
 import { secretText } from "../secret-text.ts";
 import type { ChainState } from "../telemetry/audit-chain.ts";
 import type { AuditVerifier, ChainBeginning, Verified } from "../telemetry/audit-verify.ts";
@@ -46,7 +47,7 @@ export async function verify(
     else tell(io, verified);
     return verified.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
-    io.complain(error instanceof Error ? error.message : String(error));
+    io.complain(reasonOf(error));
     return EXIT.calledWrongly;
   }
 }

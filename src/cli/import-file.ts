@@ -3,6 +3,7 @@ import type { LatchkeyClient } from "../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../client/problem.ts";
 import type { ImportReport } from "../client/types.ts";
 import type { RefusedLine } from "../core/legacy-import.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import { csvReader } from "./csv.ts";
 import type { FileLine } from "./file-lines.ts";
 import { fileLines } from "./file-lines.ts";
@@ -156,7 +157,7 @@ function isClientError(error: unknown): boolean {
 }
 
 function interrupted(error: unknown, done: number): Interrupted {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = reasonOf(error);
   return new Interrupted(
     `${why}; lines up to ${done} are done, --from-line ${done + 1} goes on there`,
     error instanceof LatchkeyUnreachable,

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { importLines } from "../api/import-lines.ts";
 import type { LatchkeyClient } from "../client/client.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { ImportOptions, ImportTotal, Sending } from "./import-file.ts";
 import { Interrupted, importFile, WrongFile } from "./import-file.ts";
@@ -53,7 +54,7 @@ function whyUnreadable(file: string): string | undefined {
   try {
     found = statSync(file, { throwIfNoEntry: false });
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
   if (found === undefined) return "there is no such file";
   return found.isFile() ? undefined : "is not a file";

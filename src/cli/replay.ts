@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Replay } from "../audit-replay.ts";
 import { createReplay, readPastRequest } from "../audit-replay.ts";
 import type { Policy } from "../core/policy.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import { AUDIT_MARK } from "../telemetry/audit-chain.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { FileLine } from "./file-lines.ts";
@@ -71,7 +72,7 @@ async function replay(io: Io, files: readonly string[], policy: Policy): Promise
         bar.show(bytes, report.lines);
       }
     } catch (error) {
-      io.complain(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+      io.complain(`${file}: ${reasonOf(error)}`);
       return undefined;
     }
   }

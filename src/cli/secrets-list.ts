@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { reasonOf } from "../core/reason-of.ts";
 import { secretKid } from "../jwt/key-ring.ts";
 import { keyFirstSeen } from "../key-ages.ts";
 import type { Settings } from "../settings.ts";
@@ -88,7 +89,7 @@ async function withAges(rows: readonly Row[], settings: Settings, io: Io): Promi
       await close();
     }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     io.complain(`latchkey: the store knows how old some keys are, and does not answer: ${why}`);
     return rows;
   }

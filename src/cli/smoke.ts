@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { LatchkeyProblem } from "../client/problem.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { baseUrl, operatorCredential } from "./remote.ts";
@@ -115,7 +116,7 @@ async function runOne({ name, run }: SmokeCheck, world: SmokeWorld): Promise<Lin
     await run(world);
     return { name, outcome: "pass" };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = reasonOf(error);
     if (error instanceof NotHere) return { name, outcome: "skip", detail, excused: true };
     return { name, outcome: error instanceof Skipped ? "skip" : "fail", detail };
   }

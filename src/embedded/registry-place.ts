@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { reasonOf } from "../core/reason-of.ts";
 import type { RegistryMarker } from "./registry-marker.ts";
 import { readMarker, writeMarker } from "./registry-marker.ts";
 import { text } from "./rows.ts";
@@ -144,7 +145,7 @@ function markerOf(dataDir: string): RegistryMarker | undefined {
   try {
     return readMarker(dataDir);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new RegistryLost(dataDir, `registry.json, which tells of it, cannot be read (${why})`);
   }
 }

@@ -1,4 +1,5 @@
 import type { DoorTls } from "../core/ports.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import type { Check } from "./check.ts";
 import { createHealth } from "./health.ts";
 import { startHttp2Transport } from "./http2-transport.ts";
@@ -46,7 +47,7 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
       ? (await import("./grpc-js-transport.ts")).startGrpcJsTransport
       : startHttp2Transport;
   const transport = await start({ ...options, health }).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw new Error(`the gRPC door cannot listen on ${listen}: ${why}`, { cause: error });
   });
   const file = socketPath === undefined ? undefined : await keepFile(socketPath, transport, options);

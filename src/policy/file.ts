@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
 import type { Mode, Policy, RateLimit, Role } from "../core/policy.ts";
+import { reasonOf } from "../core/reason-of.ts";
 import type { Route, RouteTable } from "../core/route-table.ts";
 import { createRouteTable } from "../core/route-table.ts";
 import type { Problem } from "./consistency.ts";
@@ -65,7 +66,7 @@ export function checkPolicy(source: PolicySource): CheckResult {
     return checkText(source);
   } catch (error) {
     // A fault of ours must not end the instances that reload the file.
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
   }
 }

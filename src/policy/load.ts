@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { reasonOf } from "../core/reason-of.ts";
 import type { Route } from "../core/route-table.ts";
 import { buildRouteTable } from "../core/route-table.ts";
 import type { CheckedDocument, PolicyResult, PolicySource } from "./file.ts";
@@ -26,7 +27,7 @@ export async function loadPolicy(source: PolicySource, maxMs = MAX_LOAD_MS): Pro
   try {
     return await loadInThread(source, maxMs);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
   }
 }

@@ -1,4 +1,4 @@
-# Latchkey in a container: `docker build -t latchkey .` in this folder. What it needs is in docs/install.md.
+# Latchkey in a container: `docker build -t latchkey .` in this folder. What it needs is in docs/guides/install.md.
 
 FROM node:24-slim AS build
 WORKDIR /build

@@ -1,12 +1,12 @@
-import { createAuthorize } from "../src/core/authorize.ts";
-import type { KeyRecord } from "../src/core/key-record.ts";
-import { createMigration } from "../src/core/migration.ts";
-import type { Policy } from "../src/core/policy.ts";
-import { createRevocationView } from "../src/core/revocation-view.ts";
-import { createBucketStore } from "../src/embedded/bucket-store.ts";
+import { createAuthorize } from "../src/core/decision/authorize.ts";
+import type { KeyRecord } from "../src/core/keys/key-record.ts";
+import { createMigration } from "../src/core/legacy/migration.ts";
+import type { Policy } from "../src/core/policy/policy.ts";
+import { createRevocationView } from "../src/core/revocation/revocation-view.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
+import { createBucketStore } from "../src/memory/bucket-store.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 
 export const NAMES = { issuer: "blyan-api", audience: "latchkey" };

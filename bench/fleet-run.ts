@@ -1,4 +1,4 @@
-import type { RateLimit } from "../src/core/policy.ts";
+import type { RateLimit } from "../src/core/policy/policy.ts";
 import type { SimulatedInstance } from "./simulated-instance.ts";
 import { createSimulatedInstance } from "./simulated-instance.ts";
 import { createSimulatedStore } from "./simulated-store.ts";

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { RateLimit } from "../src/core/policy.ts";
+import type { RateLimit } from "../src/core/policy/policy.ts";
 import type { FleetOptions, FleetResult } from "./fleet-run.ts";
 import { runFleet } from "./fleet-run.ts";
 

@@ -1,5 +1,5 @@
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
-import { createCheck } from "../src/envoy/check.ts";
+import { createCheck } from "../src/ext-authz/check.ts";
 import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
 
 /** `node --expose-gc heap.ts KEYS`: how much an instance's heap grows with each key that it has seen. */
@@ -33,7 +33,7 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-// What is made once, and what is only kept of late (src/envoy/answers.ts), is there before it begins.
+// What is made once, and what is only kept of late (src/ext-authz/response-cache.ts), is there before it begins.
 await see(0, 10_000);
 const before = heapBytes();
 await see(10_000, keys);

@@ -1,9 +1,9 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { KeyRecord } from "../src/core/key-record.ts";
-import { openDatabase } from "../src/embedded/database.ts";
-import { createKeyStore } from "../src/embedded/key-store.ts";
+import type { KeyRecord } from "../src/core/keys/key-record.ts";
+import { openDatabase } from "../src/sqlite/database.ts";
+import { createKeyStore } from "../src/sqlite/key-store.ts";
 import { removeAtEnd } from "../test/support/at-end.ts";
 import type { TestedRedis } from "../test/support/redis.ts";
 import type { Answering } from "./candidates/candidate.ts";

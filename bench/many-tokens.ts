@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
+import { CHECK_PATH } from "../src/grpc/proto.ts";
 import {
   FIRST_WINDOW_BYTES,
   FLAG,
@@ -12,9 +13,8 @@ import {
   PREFACE,
   SETTING,
   settingsPayload,
-} from "../src/envoy/http2/frames.ts";
-import { headerBlock } from "../src/envoy/http2/header-block.ts";
-import { CHECK_PATH } from "../src/envoy/proto.ts";
+} from "../src/http2/frames.ts";
+import { headerBlock } from "../src/http2/header-encoder.ts";
 
 const IN_FLIGHT = 100;
 const HEAD = headerBlock([

@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
-import type { Decision } from "../src/core/decision.ts";
-import { createLeasePool } from "../src/core/lease-pool.ts";
-import { normalisePath } from "../src/core/path.ts";
-import type { RateLimit } from "../src/core/policy.ts";
-import { createAnswers } from "../src/envoy/answers.ts";
-import { createCheck } from "../src/envoy/check.ts";
-import { decodeCheckRequest } from "../src/envoy/check-request.ts";
-import { toAuthRequest } from "../src/envoy/request.ts";
+import type { Decision } from "../src/core/decision/decision.ts";
+import { normalisePath } from "../src/core/decision/path.ts";
+import { createLeasePool } from "../src/core/limits/lease-pool.ts";
+import type { RateLimit } from "../src/core/policy/policy.ts";
+import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
+import { createCheck } from "../src/ext-authz/check.ts";
+import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
+import { createAnswers } from "../src/ext-authz/response-cache.ts";
 import { parsePolicy } from "../src/policy/file.ts";
-import { createMetrics } from "../src/telemetry/metrics.ts";
+import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
 import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
 import { median, table } from "./figures.ts";
 

@@ -1,14 +1,14 @@
-import { createBreaker } from "../src/core/breaker.ts";
-import type { LeasePool } from "../src/core/lease-pool.ts";
-import { createLeasePool } from "../src/core/lease-pool.ts";
-import type { Membership } from "../src/core/local-share.ts";
-import { createFaultPolicy, createLocalShares } from "../src/core/local-share.ts";
+import { createBreaker } from "../src/core/limits/breaker.ts";
+import type { LeasePool } from "../src/core/limits/lease-pool.ts";
+import { createLeasePool } from "../src/core/limits/lease-pool.ts";
+import type { Membership } from "../src/core/limits/local-share.ts";
+import { createFaultPolicy, createLocalShares } from "../src/core/limits/local-share.ts";
 import type { SimulatedStore } from "./simulated-store.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
-/** One instance, joined as src/stores.ts joins it. */
+/** One instance, joined as src/server/stores.ts joins it. */
 export interface SimulatedInstance {
   readonly pool: LeasePool;
   beat(): void;

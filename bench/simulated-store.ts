@@ -1,6 +1,6 @@
-import type { LeaseStore } from "../src/core/lease-traffic.ts";
-import type { LeasedBucket, LeaseReply } from "../src/core/leased-bucket.ts";
-import { fullLeasedBucket, leaseStep } from "../src/core/leased-bucket.ts";
+import type { LeaseStore } from "../src/core/limits/lease-exchange.ts";
+import type { LeasedBucket, LeaseReply } from "../src/core/limits/leased-bucket.ts";
+import { fullLeasedBucket, leaseStep } from "../src/core/limits/leased-bucket.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What a command waits for at most, as REDIS_COMMAND_TIMEOUT_MS. */

@@ -1,5 +1,5 @@
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
-import { framed } from "../src/envoy/rpc-frame.ts";
+import { framed } from "../src/grpc/message-frame.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { SECRET } from "./candidates/candidate.ts";

@@ -1,13 +1,13 @@
 import { fileURLToPath } from "node:url";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import { loadSync } from "@grpc/proto-loader";
-import type { CheckResponse } from "../src/envoy/messages.ts";
+import type { CheckResponse } from "../src/ext-authz/messages.ts";
 import type {
   HealthCheckRequest,
   HealthCheckResponse,
   ReflectionRequest,
   ReflectionResponse,
-} from "../src/envoy/proto.ts";
+} from "../src/grpc/proto.ts";
 
 interface Services {
   readonly "envoy.service.auth.v3.Authorization": {

@@ -1,7 +1,7 @@
 import { createServer } from "node:http2";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { encodeCheckResponse } from "../../src/envoy/check-response.ts";
-import { AUTHORIZATION_SERVICE } from "../../src/envoy/proto.ts";
+import { encodeCheckResponse } from "../../src/ext-authz/check-response-encoder.ts";
+import { AUTHORIZATION_SERVICE } from "../../src/grpc/proto.ts";
 
 /** A server that decides nothing: `node bare-server.ts http2|grpc-js`. The same small allow for whatever is asked. */
 const ALLOW = encodeCheckResponse({ status: { code: 0 }, ok_response: {} });

@@ -1,6 +1,6 @@
 /*
  * API keys in a browser: V2 where it is there, V1 where it is not, and the way from one to the other. A classic script
- * without dependencies; `/api-auth-migration.mjs` is the same as an ES module. Documentation: docs/browser.md.
+ * without dependencies; `/api-auth-migration.mjs` is the same as an ES module. Documentation: docs/guides/browser.md.
  */
 ((global) => {
   const PATHS = {

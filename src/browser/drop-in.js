@@ -1,6 +1,6 @@
 /*
  * The drop-in: a page that sends its stored V1 key goes on as it is, and V2 keys go out. The script's own tag asks for it
- * (`data-auto`). It is the end of `/api-auth-migration.js`. Documentation: docs/browser.md.
+ * (`data-auto`). It is the end of `/api-auth-migration.js`. Documentation: docs/guides/browser.md.
  */
 ((global) => {
   const script = global.document?.currentScript;

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 
-/** How a command ends (docs/cli.md). */
+/** How a command ends (docs/reference/cli.md). */
 export const EXIT = {
   done: 0,
   /** Refused, or something is wrong with what was looked at. */

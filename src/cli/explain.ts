@@ -1,13 +1,13 @@
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { Explanation } from "../client/explain-types.ts";
+import { trimSecret } from "../config/secret-text.ts";
 import { asciiLowerCase, trimOws } from "../core/field-text.ts";
-import { trimSecret } from "../secret-text.ts";
-import { toThumbprint } from "./certificate.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { remotely } from "./remote.ts";
+import { toThumbprint } from "./keys/certificate-option.ts";
 import { formatTable } from "./table.ts";
+import { remotely } from "./with-client.ts";
 
 interface ExplainOptions {
   readonly method: string;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Io } from "./io.ts";
-import { keyIdArgument, remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
+import { keyIdArgument, remotely } from "./with-client.ts";
 
 /** `latchkey limits …`: the buckets of a live instance, or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {

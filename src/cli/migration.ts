@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import type { LegacyUse, MigrationStatus, Phase } from "../client/types.ts";
-import { PHASES } from "../core/migration.ts";
+import { PHASES } from "../core/legacy/migration.ts";
 import type { Io } from "./io.ts";
-import { remotely } from "./remote.ts";
 import { formatTable } from "./table.ts";
+import { remotely } from "./with-client.ts";
 
 interface SetOptions {
   readonly fromPolicy?: true;

@@ -1,17 +1,17 @@
 import { Command, CommanderError } from "commander";
-import { VERSION } from "../version.ts";
-import { addAuditCommand } from "./audit.ts";
+import { VERSION } from "../config/version.ts";
+import { addAuditCommand } from "./audit/audit.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
 import { addExplainCommand } from "./explain.ts";
-import { addImportCommand } from "./import.ts";
+import { addImportCommand } from "./import/import.ts";
 import type { Io } from "./io.ts";
-import { addKeysCommand } from "./keys.ts";
+import { addKeysCommand } from "./keys/keys.ts";
 import { addLimitsCommand } from "./limits.ts";
 import { addMigrationCommand } from "./migration.ts";
-import { addPolicyCommand } from "./policy.ts";
-import { addSecretsCommand } from "./secrets.ts";
-import type { ServeOptions } from "./serve.ts";
-import { addSmokeCommand } from "./smoke.ts";
+import { addPolicyCommand } from "./policy/policy.ts";
+import { addSecretsCommand } from "./secrets/secrets.ts";
+import type { ServeOptions } from "./serve/serve.ts";
+import { addSmokeCommand } from "./smoke/smoke.ts";
 
 export interface Program {
   /** Runs one command; resolves with the exit code. */
@@ -59,14 +59,14 @@ function isSystemError(error: unknown): error is Error {
 export function addCommands(program: Command, io: Io, finish: (code: number) => void): void {
   program
     .command("serve")
-    .description("run an instance; settings come from the environment (docs/settings.md)")
+    .description("run an instance; settings come from the environment (docs/reference/settings.md)")
     .option(
       "--accept-empty-registry",
       "go on with what is in DATA_DIR, though the registry that was there before is lost",
     )
     .action(async (options: ServeOptions) => {
       // Only whoever serves waits for everything that serving needs.
-      const { serve } = await import("./serve.ts");
+      const { serve } = await import("./serve/serve.ts");
       finish(await serve(io, options));
     });
   addKeysCommand(program, io, finish);

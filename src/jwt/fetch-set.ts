@@ -1,4 +1,4 @@
-import { outsideText } from "../core/outside-text.ts";
+import { outsideText } from "../core/utf8-text.ts";
 
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 256 * 1024;

@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
-import type { ClaimPath, Issuer } from "../core/issuer.ts";
-import { foreignId } from "../core/issuer.ts";
-import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
-import { NEVER } from "../core/key-record.ts";
-import type { Policy, Role } from "../core/policy.ts";
-import type { Principal } from "../core/principal.ts";
-import type { TokenRefusal } from "../core/token-refusal.ts";
+import type { Principal } from "../core/decision/principal.ts";
+import type { TokenRefusal } from "../core/decision/token-rejection.ts";
+import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
+import { NEVER } from "../core/keys/key-record.ts";
+import type { ClaimPath, Issuer } from "../core/policy/issuer.ts";
+import { foreignId } from "../core/policy/issuer.ts";
+import type { Policy, Role } from "../core/policy/policy.ts";
 
 const MAX_NAME_CHARACTERS = 128;
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TestedIssuer } from "../../test/support/issuer.ts";
 import { startIssuer } from "../../test/support/issuer.ts";
 import { newJwk } from "../../test/support/jwk.ts";
-import type { Policy } from "../core/policy.ts";
+import type { Policy } from "../core/policy/policy.ts";
 import { parsePolicy } from "../policy/file.ts";
 import { fetchSet } from "./fetch-set.ts";
 import type { IssuerVerifier } from "./issuer-verifier.ts";

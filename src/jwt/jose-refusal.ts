@@ -1,5 +1,5 @@
 import { errors } from "jose";
-import type { TokenRefusal } from "../core/token-refusal.ts";
+import type { TokenRefusal } from "../core/decision/token-rejection.ts";
 
 /** What a claim that jose refuses means; of all others it has only looked whether they are there. */
 const OF_CLAIMS: Readonly<Record<string, TokenRefusal>> = {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { IssuerAlgorithm } from "../core/issuer.ts";
-import { algorithmName } from "../core/issuer.ts";
+import type { IssuerAlgorithm } from "../core/policy/issuer.ts";
+import { algorithmName } from "../core/policy/issuer.ts";
 import type { SigningAlgorithm } from "./key-ring.ts";
 
 /** The kind of key that each algorithm takes (RFC 7518 §6, RFC 8037 §2). */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { jwkSet, newJwk, publicPart } from "../../test/support/jwk.ts";
-import type { KeyRecord } from "../core/key-record.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
 import { createKeyRing, joinKeys } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
 import { createSigner } from "./signer.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify, importJWK } from "jose";
 import { z } from "zod";
-import { algorithmName } from "../core/issuer.ts";
+import { algorithmName } from "../core/policy/issuer.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers, SIGNING_ALGORITHMS, textMembers } from "./jwk.ts";
 import type { CryptoKey, NamedKey, RingKey, SigningAlgorithm } from "./key-ring.ts";

@@ -1,9 +1,9 @@
 import { importJWK } from "jose";
 import { z } from "zod";
-import type { Eventual } from "../core/eventual.ts";
-import { chain } from "../core/eventual.ts";
-import { inTime } from "../core/in-time.ts";
-import type { IssuerAlgorithm } from "../core/issuer.ts";
+import type { Eventual } from "../core/maybe-promise.ts";
+import { chain } from "../core/maybe-promise.ts";
+import type { IssuerAlgorithm } from "../core/policy/issuer.ts";
+import { inTime } from "../core/timeout.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers } from "./jwk.ts";
 import type { CryptoKey } from "./key-ring.ts";

@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
-import { claimsOf } from "../core/key-record.ts";
-import type { KeySigner } from "../core/ports.ts";
+import { claimsOf } from "../core/keys/key-record.ts";
+import type { KeySigner } from "../core/keys/ports.ts";
 import type { KeyRing } from "./key-ring.ts";
 
 export interface TokenNames {

@@ -1,9 +1,9 @@
 import { createHmac, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { KeyRecord } from "../core/key-record.ts";
-import { claimsOf } from "../core/key-record.ts";
-import type { Verification } from "../core/ports.ts";
+import type { Verification } from "../core/decision/ports.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { claimsOf } from "../core/keys/key-record.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { createKeyRing } from "./key-ring.ts";
 import { createSigner } from "./signer.ts";

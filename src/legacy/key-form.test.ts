@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { randomText } from "../random.ts";
+import { randomText } from "../server/random-id.ts";
 import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
 
 test("a key that was made has its form, and any one letter that is changed in it is noticed", () => {

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { hasThreeParts } from "../core/credential.ts";
+import { hasThreeParts } from "../core/decision/credential.ts";
 
 /** By which a scanner finds a key that has got where it does not belong. */
 export const LEGACY_PREFIX = "lk1_";

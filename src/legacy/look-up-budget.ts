@@ -1,7 +1,7 @@
-import { addressNetworks } from "../core/client-address.ts";
-import { createRecent } from "../core/recent.ts";
-import type { BucketLimit, BucketState } from "../core/token-bucket.ts";
-import { fullBucket, MICRO, refillBucket } from "../core/token-bucket.ts";
+import { createRecent } from "../core/cache/clock-cache.ts";
+import { addressNetworks } from "../core/decision/client-address.ts";
+import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
+import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
 
 /** Look-ups that found no key: of one address (an IPv6 /64), of one IPv6 /48, and of all clients of either kind. */
 const OF_ADDRESS = { capacity: 400, refillPerSecond: 200 };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { KeyRecord } from "../core/key-record.ts";
-import { NEVER } from "../core/key-record.ts";
-import type { Verification } from "../core/ports.ts";
+import type { Verification } from "../core/decision/ports.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { NEVER } from "../core/keys/key-record.ts";
 import { createLegacyForm } from "./hasher.ts";
 import { createLegacyVerifier } from "./verifier.ts";
 

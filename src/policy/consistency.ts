@@ -1,9 +1,9 @@
-import { OPERATOR_SCOPES } from "../core/operator.ts";
-import type { RateLimit, Role } from "../core/policy.ts";
-import { routeConflicts } from "../core/route-conflicts.ts";
-import { parsePattern } from "../core/route-pattern.ts";
-import type { Route } from "../core/route-table.ts";
-import { scopesSuffice } from "../core/scopes.ts";
+import { OPERATOR_SCOPES } from "../core/keys/operator.ts";
+import type { RateLimit, Role } from "../core/policy/policy.ts";
+import { routeConflicts } from "../core/policy/route-conflicts.ts";
+import { parsePattern } from "../core/policy/route-pattern.ts";
+import type { Route } from "../core/policy/route-table.ts";
+import { scopesSuffice } from "../core/policy/scopes.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** What is wrong, and where in the file: keys and positions from its root. */

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { ClaimPath, Issuer, IssuerAlgorithm } from "../core/issuer.ts";
-import { ISSUER_ALGORITHMS, ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/issuer.ts";
-import { OPERATOR_SCOPES } from "../core/operator.ts";
-import type { Role } from "../core/policy.ts";
+import { OPERATOR_SCOPES } from "../core/keys/operator.ts";
+import { parseDuration } from "../core/policy/duration.ts";
+import type { ClaimPath, Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
+import { ISSUER_ALGORITHMS, ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/policy/issuer.ts";
+import type { Role } from "../core/policy/policy.ts";
 import type { Problem } from "./consistency.ts";
-import { parseDuration } from "./durations.ts";
 import { name } from "./names.ts";
 import { didYouMean } from "./suggestion.ts";
 

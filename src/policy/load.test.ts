@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { normalisePath } from "../core/path.ts";
+import { normalisePath } from "../core/decision/path.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./file.ts";
 import { loadPolicy } from "./load.ts";
 

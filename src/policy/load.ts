@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { reasonOf } from "../core/reason-of.ts";
-import type { Route } from "../core/route-table.ts";
-import { buildRouteTable } from "../core/route-table.ts";
+import { reasonOf } from "../core/error-message.ts";
+import type { Route } from "../core/policy/route-table.ts";
+import { buildRouteTable } from "../core/policy/route-table.ts";
 import type { CheckedDocument, PolicyResult, PolicySource } from "./file.ts";
 import { toPolicy, toRoute } from "./file.ts";
 

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { CredentialSource } from "../core/credential.ts";
-import { MAX_KEY_LIFE_SECONDS } from "../core/key-lifecycle.ts";
-import { PHASES } from "../core/migration.ts";
-import type { BucketLimit } from "../core/token-bucket.ts";
-import { parseDuration, parseRate } from "./durations.ts";
+import type { CredentialSource } from "../core/decision/credential.ts";
+import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
+import { PHASES } from "../core/legacy/migration.ts";
+import type { BucketLimit } from "../core/limits/token-bucket.ts";
+import { parseDuration, parseRate } from "../core/policy/duration.ts";
 import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
 

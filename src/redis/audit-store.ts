@@ -1,5 +1,5 @@
-import { decodeEvent } from "../core/audit-event-text.ts";
-import type { AuditStore, StoredEvent } from "../core/ports.ts";
+import { decodeEvent } from "../core/audit/audit-event-codec.ts";
+import type { AuditStore, StoredEvent } from "../core/audit/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";

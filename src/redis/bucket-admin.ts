@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
-import { encodeFeedEntry } from "../core/feed-entry.ts";
-import type { LeasedBucket } from "../core/leased-bucket.ts";
-import { fullLeasedBucket, leaseStep } from "../core/leased-bucket.ts";
-import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/ports.ts";
-import { MICRO } from "../core/token-bucket.ts";
+import type { LeasedBucket } from "../core/limits/leased-bucket.ts";
+import { fullLeasedBucket, leaseStep } from "../core/limits/leased-bucket.ts";
+import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/limits/ports.ts";
+import { MICRO } from "../core/limits/token-bucket.ts";
+import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./key-commit.ts";
 import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
-const RESET_SCRIPT = readFileSync(new URL("./reset.lua", import.meta.url), "utf8");
+const RESET_SCRIPT = readFileSync(new URL("./scripts/reset.lua", import.meta.url), "utf8");
 
 /** Looks into the shared buckets, and fills them. `forget` drops what this instance holds of one. */
 export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {

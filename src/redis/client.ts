@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
+import type { RedisPlace } from "../config/redis-url.ts";
+import { readRedisUrl } from "../config/redis-url.ts";
 import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
-import type { RedisPlace } from "./place.ts";
-import { readRedisUrl } from "./place.ts";
 import type { RedisFaultKind } from "./redis-error.ts";
 import { isNotThePrimary, toRedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";

@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending } from "../core/revocation-view.ts";
-import { createRevocationView, inSteps } from "../core/revocation-view.ts";
+import type { Ending } from "../core/revocation/revocation-view.ts";
+import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import { snapshot } from "./key-store.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import type { FeedOptions } from "./revocation-feed.ts";
 import { createWriteBack } from "./write-back.ts";
 
-const HEAD_SCRIPT = readFileSync(new URL("./head.lua", import.meta.url), "utf8");
+const HEAD_SCRIPT = readFileSync(new URL("./scripts/head.lua", import.meta.url), "utf8");
 
 /** Where an instance stands in the feed. */
 export interface FeedPosition {

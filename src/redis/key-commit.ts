@@ -1,19 +1,19 @@
 import { readFileSync } from "node:fs";
-import { encodeFeedEntry } from "../core/feed-entry.ts";
-import type { KeyRecord } from "../core/key-record.ts";
-import { countsAsSelfService, NEVER } from "../core/key-record.ts";
-import { encodeRecord } from "../core/key-record-text.ts";
-import type { MigrationState, MigrationStep } from "../core/migration.ts";
-import type { CommitOutcome, KeyChange, KeyStore } from "../core/ports.ts";
-import { DECIDED_WITHIN_SECONDS } from "../core/ports.ts";
-import { ownerOf } from "../core/principal.ts";
-import type { CutOff } from "../core/revocation-view.ts";
-import { endsKey, standingOf } from "../core/revocation-view.ts";
-import { commitBelowCap } from "../core/self-service-cap.ts";
+import { ownerOf } from "../core/decision/principal.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
+import { encodeRecord } from "../core/keys/key-record-codec.ts";
+import type { CommitOutcome, KeyChange, KeyStore } from "../core/keys/ports.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/keys/ports.ts";
+import { commitBelowCap } from "../core/keys/self-service-cap.ts";
+import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
+import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { CutOff } from "../core/revocation/revocation-view.ts";
+import { endsKey, standingOf } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
-const SOURCE = readFileSync(new URL("./commit.lua", import.meta.url), "utf8");
+const SOURCE = readFileSync(new URL("./scripts/commit.lua", import.meta.url), "utf8");
 
 const INDEXES = [
   names.sequence,

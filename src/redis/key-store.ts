@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { decodeFeedEntry } from "../core/feed-entry.ts";
-import type { KeyRecord } from "../core/key-record.ts";
-import { isLegacyId, roleOfKeyId } from "../core/key-record.ts";
-import { decodeRecord } from "../core/key-record-text.ts";
-import type { KeyStore } from "../core/ports.ts";
-import type { Revocation } from "../core/revocation-view.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
+import { decodeRecord } from "../core/keys/key-record-codec.ts";
+import type { KeyStore } from "../core/keys/ports.ts";
+import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { Revocation } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
@@ -13,8 +13,8 @@ import { names } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 
-const SWEEP_SOURCE = readFileSync(new URL("./sweep.lua", import.meta.url), "utf8");
-const USE_SOURCE = readFileSync(new URL("./use.lua", import.meta.url), "utf8");
+const SWEEP_SOURCE = readFileSync(new URL("./scripts/sweep.lua", import.meta.url), "utf8");
+const USE_SOURCE = readFileSync(new URL("./scripts/use.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
   names.byAge,
   names.byEnd,

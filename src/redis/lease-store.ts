@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import type { Breaker } from "../core/breaker.ts";
-import type { LeaseStore } from "../core/lease-traffic.ts";
-import { LEASE_LIFE_US } from "../core/leased-bucket.ts";
+import type { Breaker } from "../core/limits/breaker.ts";
+import type { LeaseStore } from "../core/limits/lease-exchange.ts";
+import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 
-export const LEASE_SCRIPT = readFileSync(new URL("./lease.lua", import.meta.url), "utf8");
+export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
 
 export interface LeaseStoreOptions {
   /** Keeps Checks from waiting for a Redis that does not answer. */

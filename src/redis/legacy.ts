@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
-import { decodeFeedEntry } from "../core/feed-entry.ts";
-import type { KeyRecord } from "../core/key-record.ts";
-import { decodeRecord } from "../core/key-record-text.ts";
-import type { KeyStore } from "../core/ports.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { decodeRecord } from "../core/keys/key-record-codec.ts";
+import type { KeyStore } from "../core/keys/ports.ts";
+import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./key-commit.ts";
 import { names } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
-const IMPORT_SCRIPT = readFileSync(new URL("./import.lua", import.meta.url), "utf8");
+const IMPORT_SCRIPT = readFileSync(new URL("./scripts/import.lua", import.meta.url), "utf8");
 const INDEXES = [
   names.sequence,
   names.byAge,

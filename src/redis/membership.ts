@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import type { Membership } from "../core/local-share.ts";
+import type { Membership } from "../core/limits/local-share.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 
-const BEAT_SCRIPT = readFileSync(new URL("./beat.lua", import.meta.url), "utf8");
+const BEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
 
 export interface MembershipOptions {
   /** Unique among instances and restarts. */

@@ -1,6 +1,6 @@
-import type { FeedEntry } from "../core/feed-entry.ts";
-import { decodeFeedEntry } from "../core/feed-entry.ts";
-import type { RevocationView } from "../core/revocation-view.ts";
+import type { FeedEntry } from "../core/revocation/feed-entry.ts";
+import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { FeedPosition } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";

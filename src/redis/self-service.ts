@@ -3,7 +3,7 @@ import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 import { texts } from "./replies.ts";
 
-const SOURCE = readFileSync(new URL("./release-self-service.lua", import.meta.url), "utf8");
+const SOURCE = readFileSync(new URL("./scripts/release-self-service.lua", import.meta.url), "utf8");
 const INDEXES = [names.selfService, names.endedFamilies, names.cutOffs];
 
 /**

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { decodeFeedEntry } from "../core/feed-entry.ts";
-import type { MigrationState } from "../core/migration.ts";
+import type { MigrationState } from "../core/legacy/migration.ts";
+import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { names } from "./names.ts";
 import { texts } from "./replies.ts";
 
-const SOURCE = readFileSync(new URL("./compare.lua", import.meta.url), "utf8");
+const SOURCE = readFileSync(new URL("./scripts/compare.lua", import.meta.url), "utf8");
 const NAMES = [
   names.standings,
   names.endedFamilies,

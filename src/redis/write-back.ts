@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { encodeFeedEntry } from "../core/feed-entry.ts";
-import type { Ending } from "../core/revocation-view.ts";
+import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { Ending } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./key-commit.ts";
 import { names } from "./names.ts";
 
-const SOURCE = readFileSync(new URL("./write-back.lua", import.meta.url), "utf8");
+const SOURCE = readFileSync(new URL("./scripts/write-back.lua", import.meta.url), "utf8");
 const INDEXES = [
   names.standings,
   names.ended,

@@ -1,4 +1,4 @@
-import { escapeUnsafe } from "./unsafe-text.ts";
+import { escapeUnsafe } from "../core/escape-text.ts";
 
 export interface LineWriterOptions {
   /** Whether lines are for people, or JSON for programs. */

@@ -1,4 +1,4 @@
-import { createBudget } from "../core/budget.ts";
+import { createBudget } from "../core/limits/budget.ts";
 
 const ONE_A_MINUTE = { capacity: 1, refillPerSecond: 1 / 60 };
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { startReceiver } from "../../test/support/otlp.ts";
-import { deny } from "../core/decision.ts";
+import { deny } from "../core/decision/decision.ts";
 import { openTracing } from "./tracing.ts";
 
 const CHECK = { decisionId: "d", elapsedNs: 1_500_000n, mode: "enforce" } as const;

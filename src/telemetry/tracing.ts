@@ -1,11 +1,11 @@
 import type { Attributes, Context, SpanContext } from "@opentelemetry/api";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
-import type { Decision } from "../core/decision.ts";
-import { REFUSALS } from "../core/decision.ts";
-import { inTime } from "../core/in-time.ts";
-import type { Mode } from "../core/policy.ts";
-import type { AuthRequest } from "../core/request.ts";
-import { headerLines } from "../core/request.ts";
+import type { Decision } from "../core/decision/decision.ts";
+import { REFUSALS } from "../core/decision/decision.ts";
+import type { AuthRequest } from "../core/decision/request.ts";
+import { headerLines } from "../core/decision/request.ts";
+import type { Mode } from "../core/policy/policy.ts";
+import { inTime } from "../core/timeout.ts";
 
 /** What waits for a collector at most; further spans are dropped, so that a dead one costs no memory. */
 const MAX_WAITING = 2048;

@@ -1,7 +1,7 @@
 import cluster from "node:cluster";
 import type { Question, WorkerDoors } from "./channel.ts";
-import type { Post } from "./post.ts";
-import { createPost } from "./post.ts";
+import type { Post } from "./worker-slot.ts";
+import { createPost } from "./worker-slot.ts";
 
 export interface SupervisorOptions {
   readonly count: number;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { runCases } from "../../src/case-runner.ts";
-import { DENY_REASONS } from "../../src/core/decision.ts";
+import { runCases } from "../../src/cli/policy/case-runner.ts";
+import { DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
@@ -10,7 +10,7 @@ const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"))
 
 /** Reasons that no policy and key bring about by themselves, and the test that shows each. */
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
-  internal: "src/envoy/check.test.ts",
+  internal: "src/ext-authz/check.test.ts",
   credential_unavailable: "src/legacy/verifier.test.ts",
   legacy_key_removed: "test/e2e/legacy.test.ts",
 };

@@ -2,9 +2,9 @@ import { copyFile, mkdir, mkdtemp, rename, symlink, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CertificateFiles, WatchedCertificate } from "../../src/certificates.ts";
-import { readCertificate, watchCertificate } from "../../src/certificates.ts";
-import { readConfig } from "../../src/config.ts";
+import type { CertificateFiles, WatchedCertificate } from "../../src/config/certificates.ts";
+import { readCertificate, watchCertificate } from "../../src/config/certificates.ts";
+import { readConfig } from "../../src/config/load.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa, replaceCertificate } from "../support/certificates.ts";

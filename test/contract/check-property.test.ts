@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
-import { normalisePath } from "../../src/core/path.ts";
+import { normalisePath } from "../../src/core/decision/path.ts";
 import { realCheck } from "../support/real-check.ts";
 
 const odd = fc.constantFrom(

@@ -6,7 +6,7 @@ import { addCommands } from "../../src/cli/program.ts";
 
 const program = new Command("latchkey");
 addCommands(program, { environment: {}, print: () => undefined, complain: () => undefined }, () => undefined);
-const document = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8");
+const document = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");
 
 /** Every command that does something, with the words that lead to it. */
 function* commandsOf(parent: Command, path: string): Generator<readonly [path: string, command: Command]> {
@@ -14,7 +14,7 @@ function* commandsOf(parent: Command, path: string): Generator<readonly [path: s
   for (const child of parent.commands) yield* commandsOf(child, `${path} ${child.name()}`);
 }
 
-/** What docs/cli.md says of a command: its heading, what it is for, its options. */
+/** What docs/reference/cli.md says of a command: its heading, what it is for, its options. */
 function entryOf([path, { registeredArguments, options, description }]: ReturnType<
   typeof listed
 >[number]): string {
@@ -41,12 +41,12 @@ function listed() {
   );
 }
 
-test("docs/cli.md has every command, with what it is for and its options, and no other", () => {
+test("docs/reference/cli.md has every command, with what it is for and its options, and no other", () => {
   const [, reference = ""] = document.split("\n## Reference\n");
   expect(reference.trim()).toBe(listed().map(entryOf).join("\n\n"));
 });
 
-test("docs/cli.md says how commands end", () => {
+test("docs/reference/cli.md says how commands end", () => {
   const codes = [...document.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
   expect(codes).toEqual(Object.values(EXIT));
 });

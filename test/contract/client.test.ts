@@ -1,10 +1,9 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { auditAnswer, auditQuery } from "../../src/api/audit-route.ts";
-import type { explainBody, explanation } from "../../src/api/explain-schemas.ts";
-import type { importAnswer, legacyIssued, migrationAnswer } from "../../src/api/legacy-schemas.ts";
-import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/policy-schemas.ts";
+import type { auditAnswer, auditQuery } from "../../src/api/admin/audit-route.ts";
+import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
+import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/admin/policy-schemas.ts";
 import type {
   cutOffBody,
   introspection,
@@ -17,7 +16,8 @@ import type {
   patchBody,
   registerBody,
   validKey,
-} from "../../src/api/schemas.ts";
+} from "../../src/api/keys/schemas.ts";
+import type { importAnswer, legacyIssued, migrationAnswer } from "../../src/api/legacy/legacy-schemas.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";

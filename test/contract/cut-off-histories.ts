@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { revokeIssuedBefore, revokeOwner } from "../../src/core/key-ending.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import { registerKey } from "../../src/core/key-registration.ts";
-import { rotateByOperator } from "../../src/core/key-renewal.ts";
-import { importLegacyKeys } from "../../src/core/legacy-import.ts";
-import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
-import type { RevocationView } from "../../src/core/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import { registerKey } from "../../src/core/keys/key-registration.ts";
+import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
+import { revokeIssuedBefore, revokeOwner } from "../../src/core/keys/key-revocation.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/keys/registry.ts";
+import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
+import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn } from "./key-store-suite.ts";
 

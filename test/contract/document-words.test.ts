@@ -4,8 +4,8 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { addCommands } from "../../src/cli/program.ts";
-import { SETTINGS } from "../../src/settings.ts";
-import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { codeOf, DOCUMENTS, readDocument } from "../support/documents.ts";
 
 /** Words in capitals that are no settings of `serve`: of its commands, its scripts, and of other programs. */

@@ -3,18 +3,18 @@ import { dirname, join } from "node:path";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/problem.ts";
-import { DENY_REASONS, REFUSALS } from "../../src/core/decision.ts";
+import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { DENY_REASONS, REFUSALS } from "../../src/core/decision/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
-import { SETTINGS } from "../../src/settings.ts";
-import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
 
 const root = ROOT;
 const read = readDocument;
 
-test("docs/settings.md has every setting, with the default and meaning of the code, and no other", () => {
-  const rows = read("docs/settings.md")
+test("docs/reference/settings.md has every setting, with the default and meaning of the code, and no other", () => {
+  const rows = read("docs/reference/settings.md")
     .split("\n")
     .filter((line) => /^\| `[A-Z_]+`/.test(line));
   const wanted = Object.entries(SETTINGS).map(([name, setting]) => {
@@ -24,16 +24,16 @@ test("docs/settings.md has every setting, with the default and meaning of the co
   expect(rows).toEqual(wanted);
 });
 
-test("docs/failure-modes.md has an entry for every reason, with its status, and no other", () => {
-  const headings = [...read("docs/failure-modes.md").matchAll(/^### `(\w+)` \((\d+)\)$/gm)].map(
+test("docs/operations/failure-modes.md has an entry for every reason, with its status, and no other", () => {
+  const headings = [...read("docs/operations/failure-modes.md").matchAll(/^### `(\w+)` \((\d+)\)$/gm)].map(
     ([, name, status]) => `${name} ${status}`,
   );
   const wanted = DENY_REASONS.map((reason) => `${reason} ${REFUSALS[reason].status}`);
   expect(headings.sort()).toEqual(wanted.sort());
 });
 
-test("docs/key-api.md has an entry for every problem that only the key API has", () => {
-  const rows = [...read("docs/key-api.md").matchAll(/^\| `([\w-]+)` \| (\d+) \|/gm)].map(
+test("docs/reference/api.md has an entry for every problem that only the key API has", () => {
+  const rows = [...read("docs/reference/api.md").matchAll(/^\| `([\w-]+)` \| (\d+) \|/gm)].map(
     ([, name, status]) => `${name} ${status}`,
   );
   const own = PROBLEM_NAMES.filter((name) => !Object.hasOwn(REFUSALS, name));
@@ -42,14 +42,14 @@ test("docs/key-api.md has an entry for every problem that only the key API has",
   );
 });
 
-test("docs/metrics.md has every metric of ours, with its type and labels, and no other", () => {
-  const rows = [...read("docs/metrics.md").matchAll(/^\| `(latchkey_\w+)` \| (\w+) \| ([^|]*)\|/gm)].map(
-    ([, name, type, labels = ""]) => [
-      name,
-      type,
-      ...[...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
-    ],
-  );
+test("docs/reference/metrics.md has every metric of ours, with its type and labels, and no other", () => {
+  const rows = [
+    ...read("docs/reference/metrics.md").matchAll(/^\| `(latchkey_\w+)` \| (\w+) \| ([^|]*)\|/gm),
+  ].map(([, name, type, labels = ""]) => [
+    name,
+    type,
+    ...[...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
+  ]);
   const metrics = Object.values(createInstruments(new Registry())).map((metric) => {
     // What prom-client's types keep to themselves.
     const { name, labelNames }: { name: string; labelNames: readonly string[] } = Object(metric);
@@ -58,8 +58,8 @@ test("docs/metrics.md has every metric of ours, with its type and labels, and no
   expect(rows).toEqual(metrics);
 });
 
-test("docs/policy.md names every field of the policy file", () => {
-  const text = read("docs/policy.md");
+test("docs/reference/policy.md names every field of the policy file", () => {
+  const text = read("docs/reference/policy.md");
   const fields = fieldNames(policySchema);
   expect(fields.length).toBeGreaterThan(25);
   expect(fields.filter((name) => !text.includes(name))).toEqual([]);
@@ -122,12 +122,12 @@ test("README.md counts the dependencies right", () => {
   expect(read("README.md")).toContain(`${runtime} runtime dependencies (and ${optional} of OpenTelemetry`);
 });
 
-test("ARCHITECTURE.md names every room, and README.md keeps to 150 lines", () => {
-  const rooms = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) =>
+test("ARCHITECTURE.md names every module, and README.md keeps to 150 lines", () => {
+  const modules = readdirSync(join(root, "src"), { withFileTypes: true }).filter((entry) =>
     entry.isDirectory(),
   );
   const text = read("ARCHITECTURE.md");
-  expect(rooms.map(({ name }) => `src/${name}/`).filter((room) => !text.includes(room))).toEqual([]);
+  expect(modules.map(({ name }) => `src/${name}/`).filter((module) => !text.includes(module))).toEqual([]);
   expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
 });
 
@@ -148,8 +148,8 @@ function fieldNames(schema: unknown): string[] {
   return [...names];
 }
 
-test("docs/failure-modes.md answers the deployment guide's four issues by their own words", () => {
-  const text = read("docs/failure-modes.md");
+test("docs/operations/failure-modes.md answers the deployment guide's four issues by their own words", () => {
+  const text = read("docs/operations/failure-modes.md");
   const issues = [
     "V2 endpoints return 404",
     "500 errors on V2 registration",

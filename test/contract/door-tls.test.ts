@@ -6,16 +6,16 @@ import type { ConnectionOptions } from "node:tls";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { ANYONE } from "../../src/api/access.ts";
-import { openEndpoint } from "../../src/api/endpoint.ts";
-import { startHttpServer } from "../../src/api/server.ts";
-import type { DoorTls } from "../../src/core/ports.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import { ANYONE } from "../../src/api/http/access.ts";
+import { openEndpoint } from "../../src/api/http/endpoint.ts";
+import { startHttpServer } from "../../src/api/http/server.ts";
+import type { ListenerTls } from "../../src/config/certificates.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa } from "../support/certificates.ts";
 
 /** A certificate that a test changes. */
-interface Shown extends DoorTls {
+interface Shown extends ListenerTls {
   show(certificate: TestedCertificate): void;
 }
 
@@ -66,7 +66,7 @@ function shown(certificate: TestedCertificate | undefined, clientCa?: string): S
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
-async function openGrpc(tls: DoorTls): Promise<OpenDoor> {
+async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
   const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
@@ -96,7 +96,7 @@ async function openGrpc(tls: DoorTls): Promise<OpenDoor> {
   return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
 }
 
-async function openHttp(tls: DoorTls): Promise<OpenDoor> {
+async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
   const hello = openEndpoint({
     method: "GET",
     path: "/hello",

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import type { Database } from "../../src/embedded/database.ts";
-import { openDatabase } from "../../src/embedded/database.ts";
-import { createKeyStore } from "../../src/embedded/key-store.ts";
-import { RegistryLost } from "../../src/embedded/registry-place.ts";
-import { openThreadedStore } from "../../src/embedded/threaded-store.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { Database } from "../../src/sqlite/database.ts";
+import { openDatabase } from "../../src/sqlite/database.ts";
+import { createKeyStore } from "../../src/sqlite/key-store.ts";
+import { RegistryLost } from "../../src/sqlite/registry-place.ts";
+import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
@@ -145,7 +145,7 @@ describe("the embedded key store", () => {
     const folder = newFolder();
     open(folder);
     const program = `
-      import { openDatabase } from ${JSON.stringify(fileURLToPath(new URL("../../src/embedded/database.ts", import.meta.url)))};
+      import { openDatabase } from ${JSON.stringify(fileURLToPath(new URL("../../src/sqlite/database.ts", import.meta.url)))};
       try { openDatabase(${JSON.stringify(folder)}); } catch (error) { console.log(error.message); }`;
     const second = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
     expect(second.stdout).toContain("another process uses");

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { DENY_REASONS } from "../../src/core/decision.ts";
-import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { DENY_REASONS } from "../../src/core/decision/decision.ts";
+import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { REDIS_FAULTS } from "../support/redis-faults.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
-const text = read("docs/failure-modes.md");
+const text = read("docs/operations/failure-modes.md");
 const faults = text
   .slice(text.indexOf("| fault |"), text.indexOf("\n## The host"))
   .split("\n")
@@ -36,14 +36,15 @@ test("the metrics that it names are there, and the words of the log are those of
   const named = [...text.matchAll(/latchkey_[a-z_]+/g)].map(([name]) => name);
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter((name) => !metrics.includes(name))).toEqual([]);
-  const words = read("src/fault-words.ts");
+  const words = read("src/telemetry/fault-messages.ts");
   const quoted = [...text.matchAll(/(?<![*\w])\*([A-Za-z][^*]+)\*(?!\*)/g)].map(([, phrase = ""]) => phrase);
   expect(quoted.length).toBeGreaterThan(3);
   expect(quoted.filter((phrase) => !words.includes(phrase))).toEqual([]);
 });
 
 test("Latchkey's Redis user has every command that is sent, and none that is not", () => {
-  const sources = readdirSync(join(root, "src/redis"))
+  const sources = readdirSync(join(root, "src/redis"), { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(?:ts|lua)$/.test(name))
     .map((name) => read(`src/redis/${name}`))
     .join("\n");
   const allowed = [...read("deploy/redis/latchkey.acl").matchAll(/ \+([a-z]+)/g)].map(

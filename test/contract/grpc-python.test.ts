@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { grpcForPython } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
 import { createCa } from "../support/certificates.ts";
 
 const SCRIPT = fileURLToPath(new URL("../support/grpc_calls.py", import.meta.url));

@@ -6,12 +6,12 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
-import type { Access } from "../../src/api/access.ts";
-import { endpoint } from "../../src/api/endpoint.ts";
-import type { Patience } from "../../src/api/listener.ts";
-import { PATIENCE } from "../../src/api/listener.ts";
-import type { HttpServer } from "../../src/api/server.ts";
-import { startHttpServer } from "../../src/api/server.ts";
+import type { Access } from "../../src/api/http/access.ts";
+import { endpoint } from "../../src/api/http/endpoint.ts";
+import type { Patience } from "../../src/api/http/node-server.ts";
+import { PATIENCE } from "../../src/api/http/node-server.ts";
+import type { HttpServer } from "../../src/api/http/server.ts";
+import { startHttpServer } from "../../src/api/http/server.ts";
 
 const NOBODY_WAITS: Patience = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
 

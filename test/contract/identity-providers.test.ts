@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { TOKEN_REFUSALS } from "../../src/core/token-refusal.ts";
+import { TOKEN_REFUSALS } from "../../src/core/decision/token-rejection.ts";
 import { createIssuerVerifier } from "../../src/jwt/issuer-verifier.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { readDocument } from "../support/documents.ts";
 import { documentedBlock, IDENTITY_PROVIDERS } from "../support/identity-providers.ts";
 
-const text = readDocument("docs/identity-providers.md");
+const text = readDocument("docs/guides/identity-providers.md");
 
-/** The provider's block of docs/identity-providers.md, as the only part of a policy. */
+/** The provider's block of docs/guides/identity-providers.md, as the only part of a policy. */
 function entryOf(name: string) {
-  const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/identity-providers.md" });
+  const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/guides/identity-providers.md" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const [issuer] = parsed.policy.issuers;
   if (issuer === undefined) throw new Error(`${name} has no issuer`);

@@ -1,21 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { changeKey, listKeys, showKey } from "../../src/core/key-administration.ts";
+import { changeKey, listKeys, showKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { Registration } from "../../src/core/keys/key-registration.ts";
+import { registerKey } from "../../src/core/keys/key-registration.ts";
+import { refreshByHolder, rememberReuse, rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import {
   revokeByHolder,
   revokeFamily,
   revokeIssuedBefore,
   revokeOne,
   revokeOwner,
-} from "../../src/core/key-ending.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import type { Registration } from "../../src/core/key-registration.ts";
-import { registerKey } from "../../src/core/key-registration.ts";
-import { refreshByHolder, rememberReuse, rotateByOperator } from "../../src/core/key-renewal.ts";
-import { createMigration } from "../../src/core/migration.ts";
-import type { KeyChange, KeyStore } from "../../src/core/ports.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/registry.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
+} from "../../src/core/keys/key-revocation.ts";
+import type { KeyChange, KeyStore } from "../../src/core/keys/ports.ts";
+import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/keys/registry.ts";
+import { createMigration } from "../../src/core/legacy/migration.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
 /** What a store's own test file gives the suite. */

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { revokeOne } from "../../src/core/key-ending.ts";
-import { rotateByOperator } from "../../src/core/key-renewal.ts";
-import { importLegacyKeys } from "../../src/core/legacy-import.ts";
-import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
-import { setPhase } from "../../src/core/migration-switch.ts";
-import type { CallOrigin } from "../../src/core/registry.ts";
+import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
+import { revokeOne } from "../../src/core/keys/key-revocation.ts";
+import type { CallOrigin } from "../../src/core/keys/registry.ts";
+import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
+import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { encodeCheckRequest } from "../../scripts/protobuf.ts";
-import { DENY_REASONS } from "../../src/core/decision.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import { normalisePath } from "../../src/core/path.ts";
-import type { Policy } from "../../src/core/policy.ts";
-import type { Route } from "../../src/core/route-table.ts";
+import { DENY_REASONS } from "../../src/core/decision/decision.ts";
+import { normalisePath } from "../../src/core/decision/path.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { Policy } from "../../src/core/policy/policy.ts";
+import type { Route } from "../../src/core/policy/route-table.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { createMetrics } from "../../src/telemetry/metrics/metrics.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";
 
 const DAY = 86_400;

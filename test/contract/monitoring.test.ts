@@ -2,16 +2,16 @@ import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { createInstruments } from "../../src/telemetry/instruments.ts";
+import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { readCompose } from "../support/compose.ts";
 import { readDashboard, readRules } from "../support/prometheus.ts";
 
 const alerts = readRules("alerts").groups.flatMap(({ rules }) => rules);
 const recorded = readRules("recording").groups.flatMap(({ rules }) => rules);
-const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+const operations = readFileSync(new URL("../../docs/operations/operations.md", import.meta.url), "utf8");
 const alertNames = alerts.map(({ alert }) => alert ?? "");
 
-test("docs/operations.md has a section for every alert, in the order of the rules, and no other", () => {
+test("docs/operations/operations.md has a section for every alert, in the order of the rules, and no other", () => {
   const begin = operations.indexOf("\n## Alerts\n");
   const section = operations.slice(begin, operations.indexOf("\n## ", begin + 1));
   expect([...section.matchAll(/^### (\w+)$/gm)].map(([, name]) => name)).toEqual(alertNames);
@@ -22,7 +22,7 @@ test("every alert has a severity, says what is wrong, and leads to its section",
   for (const { alert = "", labels, annotations } of alerts) {
     expect(["page", "ticket"]).toContain(labels?.["severity"]);
     expect(Object.keys(annotations ?? {})).toEqual(["summary", "description", "runbook"]);
-    expect(annotations?.["runbook"]).toBe(`docs/operations.md#${alert.toLowerCase()}`);
+    expect(annotations?.["runbook"]).toBe(`docs/operations/operations.md#${alert.toLowerCase()}`);
   }
 });
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
-import type { KeyRecord } from "../../src/core/key-record.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { endings, newRecord, put, readUntilWell, startInstance, startReplicated } from "../support/feed.ts";

@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { changeKey } from "../../src/core/key-administration.ts";
-import { revokeFamily, revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/key-ending.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import { NEVER } from "../../src/core/key-record.ts";
-import { registerKey } from "../../src/core/key-registration.ts";
-import { importLegacyKeys } from "../../src/core/legacy-import.ts";
-import { setPhase } from "../../src/core/migration-switch.ts";
+import { changeKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import { NEVER } from "../../src/core/keys/key-record.ts";
+import { registerKey } from "../../src/core/keys/key-registration.ts";
+import {
+  revokeFamily,
+  revokeIssuedBefore,
+  revokeOne,
+  revokeOwner,
+} from "../../src/core/keys/key-revocation.ts";
+import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
+import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { REFLECTION_SERVICE } from "../../scripts/protobuf.ts";
-import { REFLECTION_PATHS } from "../../src/envoy/proto.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import { REFLECTION_PATHS } from "../../src/grpc/proto.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
 import { answerOf, connectRaw, frame, openCall } from "../support/grpc-client.ts";
 
 const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;

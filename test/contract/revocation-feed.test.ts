@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { encodeFeedEntry } from "../../src/core/feed-entry.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import { createRevocationView, standingOf } from "../../src/core/revocation-view.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
+import { createRevocationView, standingOf } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
 import type { Instance } from "../support/feed.ts";
@@ -348,7 +348,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
       digest: String,
     } as never;
     const origin = { caller: { kind: "admin", id: "t" } } as const;
-    const { revokeOne } = await import("../../src/core/key-ending.ts");
+    const { revokeOne } = await import("../../src/core/keys/key-revocation.ts");
     await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");
     await expect(revokeOne(registry, record.keyId, origin)).rejects.toThrow("too few replicas");
   });

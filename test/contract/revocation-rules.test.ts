@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { LeaveOut } from "../support/feed.ts";

@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
-import { changeKey } from "../../src/core/key-administration.ts";
-import { revokeByHolder, revokeFamily, revokeIssuedBefore, revokeOne } from "../../src/core/key-ending.ts";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import { registerKey } from "../../src/core/key-registration.ts";
-import { refreshByHolder, rotateByOperator } from "../../src/core/key-renewal.ts";
-import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy-keys.ts";
-import { setPhase } from "../../src/core/migration-switch.ts";
-import type { KeyStore } from "../../src/core/ports.ts";
-import type { CallOrigin, Registry } from "../../src/core/registry.ts";
+import { changeKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import { registerKey } from "../../src/core/keys/key-registration.ts";
+import { refreshByHolder, rotateByOperator } from "../../src/core/keys/key-renewal.ts";
+import {
+  revokeByHolder,
+  revokeFamily,
+  revokeIssuedBefore,
+  revokeOne,
+} from "../../src/core/keys/key-revocation.ts";
+import type { KeyStore } from "../../src/core/keys/ports.ts";
+import type { CallOrigin, Registry } from "../../src/core/keys/registry.ts";
+import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
+import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 

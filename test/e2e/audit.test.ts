@@ -317,7 +317,7 @@ test("each event of a fleet is in exactly one log", async () => {
   await redis.stop();
 });
 
-test("the deployment guide's own monitoring lines work, as docs/migration.md has them", async () => {
+test("the deployment guide's own monitoring lines work, as docs/guides/migration.md has them", async () => {
   const redis = await startRedis();
   const latchkey = await startLatchkey({
     JWT_SECRET: newSecret(),
@@ -329,7 +329,7 @@ test("the deployment guide's own monitoring lines work, as docs/migration.md has
     name: "n",
     key_type: "basic",
   });
-  const guide = readFileSync(new URL("../../docs/migration.md", import.meta.url), "utf8");
+  const guide = readFileSync(new URL("../../docs/guides/migration.md", import.meta.url), "utf8");
   const [, block = ""] = /## Monitoring\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(guide) ?? [];
   const [validate = "", ping = "", scan = "", tail = ""] = block.trim().split("\n");
   // What is on the PATH speaks to our Redis: the lines name no port.

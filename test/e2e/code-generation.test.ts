@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodeCheckResponse, encodeCheckRequest } from "../../scripts/protobuf.ts";
-import { HEALTH_PATHS, REFLECTION_PATHS } from "../../src/envoy/proto.ts";
+import { HEALTH_PATHS, REFLECTION_PATHS } from "../../src/grpc/proto.ts";
 import { call, connectRaw, frame } from "../support/grpc-client.ts";
 import { registerKey } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";

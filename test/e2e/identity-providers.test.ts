@@ -16,7 +16,7 @@ import { startUpstream } from "../support/upstream.ts";
 
 const ADMIN_TOKEN = newSecret();
 const blocks = z.object({ issuers: z.tuple([z.looseObject({ issuer: z.string(), audience: z.string() })]) });
-/** What docs/identity-providers.md says of each. */
+/** What docs/guides/identity-providers.md says of each. */
 const entries = IDENTITY_PROVIDERS.map(({ name }) => blocks.parse(parse(documentedBlock(name))).issuers[0]);
 
 let keys: Server;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startChild } from "../../scripts/child.ts";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import { buildProgram } from "../../src/cli/program.ts";
-import { SMOKE_SECTIONS } from "../../src/cli/smoke-checks.ts";
+import { SMOKE_SECTIONS } from "../../src/cli/smoke/checks.ts";
 import { createClient } from "../../src/client/client.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { newSecret } from "../support/keys.ts";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { MAX_FRAME_BYTES } from "../../src/envoy/http2/frames.ts";
+import { MAX_FRAME_BYTES } from "../../src/http2/frames.ts";
 import type { Body, Conversation, Field, Request, Text } from "./conversation.ts";
 import { plain } from "./conversation.ts";
 import { flawedFields, headerFields } from "./headers.ts";

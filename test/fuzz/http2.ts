@@ -6,7 +6,7 @@ import {
   frameOf,
   MAX_FRAME_BYTES,
   numbers,
-} from "../../src/envoy/http2/frames.ts";
+} from "../../src/http2/frames.ts";
 import { inPieces, OPENING, padded } from "../support/http2-frames.ts";
 import type { Body, Conversation, Expand, Field, Plan, Request } from "./conversation.ts";
 import { copiesWithin, plain } from "./conversation.ts";

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { readConfig } from "../../src/config.ts";
-import { SETTINGS } from "../../src/settings.ts";
+import { readConfig } from "../../src/config/load.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 import type { TestedCa } from "../support/certificates.ts";
 import { createCa } from "../support/certificates.ts";
 import { podOf, renderChart, serviceOf } from "../support/chart.ts";

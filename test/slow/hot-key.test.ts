@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createBreaker } from "../../src/core/breaker.ts";
-import { createLeasePool } from "../../src/core/lease-pool.ts";
+import { createBreaker } from "../../src/core/limits/breaker.ts";
+import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
 import { startRedis } from "../support/redis.ts";

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { goProgram } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import { createConnections } from "../../src/envoy/http2/connections.ts";
-import { headerBlock } from "../../src/envoy/http2/header-block.ts";
-import type { Stream } from "../../src/envoy/http2/stream.ts";
-import { sendData, sendHead, sendTrailers } from "../../src/envoy/http2/stream.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
+import { createConnections } from "../../src/http2/connections.ts";
+import { headerBlock } from "../../src/http2/header-encoder.ts";
+import type { Stream } from "../../src/http2/stream.ts";
+import { sendData, sendHead, sendTrailers } from "../../src/http2/stream.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 
 interface Report {

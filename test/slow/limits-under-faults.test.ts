@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { connectRedis } from "../../src/redis/client.ts";
-import { createSharedBuckets } from "../../src/shared-buckets.ts";
+import { createSharedBuckets } from "../../src/server/shared-buckets.ts";
 import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import type { TestedRedis } from "../support/redis.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { snapshot } from "../../src/redis/key-store.ts";
 import { fillWithEndedKeys } from "../support/ended-keys.ts";

@@ -42,7 +42,7 @@ beforeAll(() => {
 describe("the package, installed in an empty folder", () => {
   test("carries what it reads at run time, and neither sources nor tests", () => {
     const shipped = readdirSync(join(folder, "node_modules/latchkey"), { recursive: true, encoding: "utf8" });
-    const scripts = readdirSync(join(ROOT, "src/redis")).filter((name) => name.endsWith(".lua"));
+    const scripts = readdirSync(join(ROOT, "src/redis/scripts")).filter((name) => name.endsWith(".lua"));
     expect(shipped).toEqual(
       expect.arrayContaining([
         "bin/latchkey.js",

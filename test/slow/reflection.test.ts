@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { goProgram, protoDescriptors } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import type { EnvoyServer } from "../../src/envoy/server.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import type { EnvoyServer } from "../../src/grpc/server.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
 
 test("the descriptors that the door shows are those of the proto files", async () => {
   const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { systemdAnalyze } from "../../scripts/systemd-analyze.ts";
-import { readConfig } from "../../src/config.ts";
-import { SETTINGS } from "../../src/settings.ts";
+import { readConfig } from "../../src/config/load.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { newSecret } from "../support/keys.ts";
 

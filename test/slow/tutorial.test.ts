@@ -21,7 +21,7 @@ interface Step {
 }
 
 test("the tutorial does what it shows, line by line", async () => {
-  const page = readFileSync(join(ROOT, "docs/tutorial.md"), "utf8");
+  const page = readFileSync(join(ROOT, "docs/guides/tutorial.md"), "utf8");
   const steps = stepsOf(page);
   expect(steps.length).toBeGreaterThan(15);
   const folder = await mkdtemp(join(tmpdir(), "latchkey-tutorial-"));

@@ -61,9 +61,9 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
 
-/** What docs/workers.md has Envoy know, with the doors of these workers. */
+/** What docs/operations/workers.md has Envoy know, with the doors of these workers. */
 function asDocumented(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
-  const text = readFileSync(new URL("../../docs/workers.md", import.meta.url), "utf8");
+  const text = readFileSync(new URL("../../docs/operations/workers.md", import.meta.url), "utf8");
   const [service, cluster] = [...text.matchAll(/```yaml\n([^`]+)```/g)].map(([, yaml = ""]) => parse(yaml));
   const doors = latchkey.grpc
     .split(",")

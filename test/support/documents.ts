@@ -9,7 +9,7 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Every document for people: their paths in the repository. */
 export const DOCUMENTS: readonly string[] = [
   ...readdirSync(ROOT),
-  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).map((name) => `docs/${name}`),
   "bench/README.md",
   "deploy/helm/latchkey/README.md",
 ].filter((name) => name.endsWith(".md"));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "vitest";
-import type { EnvoyServer } from "../../src/envoy/server.ts";
-import { startEnvoyServer } from "../../src/envoy/server.ts";
+import type { EnvoyServer } from "../../src/grpc/server.ts";
+import { startEnvoyServer } from "../../src/grpc/server.ts";
 
 /** Answers with the message itself, and later what says so. */
 export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import type { KeyRecord } from "../../src/core/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";

@@ -1,15 +1,8 @@
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import {
-  FLAG,
-  FRAME,
-  FRAME_HEAD_BYTES,
-  frameOf,
-  PREFACE,
-  settingsPayload,
-} from "../../src/envoy/http2/frames.ts";
-import { headerBlock } from "../../src/envoy/http2/header-block.ts";
-import { createHpackDecoder } from "../../src/envoy/http2/hpack.ts";
+import { FLAG, FRAME, FRAME_HEAD_BYTES, frameOf, PREFACE, settingsPayload } from "../../src/http2/frames.ts";
+import { headerBlock } from "../../src/http2/header-encoder.ts";
+import { createHpackDecoder } from "../../src/http2/hpack.ts";
 import { CHECK_PATH, frame as grpcFrame } from "./grpc-client.ts";
 
 export interface SeenFrame {

@@ -6,15 +6,15 @@ import { jwkSet, newJwk, publicPart } from "./jwk.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** The provider's block in docs/identity-providers.md: YAML, beginning with `issuers:`. */
+/** The provider's block in docs/guides/identity-providers.md: YAML, beginning with `issuers:`. */
 export function documentedBlock(name: string): string {
-  const section = readDocument("docs/identity-providers.md").split(`\n## ${name}\n`)[1] ?? "";
+  const section = readDocument("docs/guides/identity-providers.md").split(`\n## ${name}\n`)[1] ?? "";
   return section.split("```yaml\n")[1]?.split("```")[0] ?? "";
 }
 
 /** A token and a key set of the form that an identity provider publishes; the keys are ours. */
 export interface IdentityProvider {
-  /** Of its section in docs/identity-providers.md. */
+  /** Of its section in docs/guides/identity-providers.md. */
   readonly name: string;
   /** As its JWK Set is published. */
   readonly published: string;

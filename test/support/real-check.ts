@@ -1,16 +1,17 @@
 import { readFileSync } from "node:fs";
-import type { AuthorizePorts } from "../../src/core/authorize.ts";
-import { createAuthorize } from "../../src/core/authorize.ts";
-import { createMigration } from "../../src/core/migration.ts";
-import type { Policy } from "../../src/core/policy.ts";
-import type { KeySigner } from "../../src/core/ports.ts";
-import { createRevocationView } from "../../src/core/revocation-view.ts";
-import { createBucketStore } from "../../src/embedded/bucket-store.ts";
-import type { Check, CheckPorts } from "../../src/envoy/check.ts";
-import { createCheck } from "../../src/envoy/check.ts";
+import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
+import { createAuthorize } from "../../src/core/decision/authorize.ts";
+import type { KeySigner } from "../../src/core/keys/ports.ts";
+import { createMigration } from "../../src/core/legacy/migration.ts";
+import type { Policy } from "../../src/core/policy/policy.ts";
+import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { CheckPorts } from "../../src/ext-authz/check.ts";
+import { createCheck } from "../../src/ext-authz/check.ts";
+import type { Check } from "../../src/grpc/transport.ts";
 import { createKeyRing } from "../../src/jwt/key-ring.ts";
 import { createSigner } from "../../src/jwt/signer.ts";
 import { createVerifier } from "../../src/jwt/verifier.ts";
+import { createBucketStore } from "../../src/memory/bucket-store.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";

@@ -8,7 +8,7 @@ export interface Hurtable {
   readonly relay: FaultRelay;
 }
 
-/** Each fault that docs/failure-modes.md has an entry for, in its words. */
+/** Each fault that docs/operations/failure-modes.md has an entry for, in its words. */
 export interface RedisFault {
   readonly name: string;
   /** Between the instance and Redis: other instances go on. */

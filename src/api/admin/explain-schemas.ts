@@ -1,0 +1,46 @@
+import { z } from "zod";
+import type { CredentialSource } from "../../core/decision/credential.ts";
+
+/** All that Envoy takes of headers is 60 KiB: what a request can hold can be explained. */
+const text = z.string().max(65_536);
+
+const place = z
+  .string()
+  .refine(
+    (name): name is CredentialSource =>
+      /^(?:authorization|x-api-key|(?:cookie|query):[A-Za-z0-9_.-]{1,64})$/.test(name),
+    "must be authorization, x-api-key, cookie:NAME or query:NAME",
+  );
+
+export const explainBody = z
+  .strictObject({
+    method: z.string().regex(/^[A-Za-z]{1,32}$/, "must be an HTTP method"),
+    path: text.min(1).meta({ description: "With its query." }),
+    host: z.string().max(255).optional(),
+    scheme: z.enum(["http", "https"]).optional().meta({ description: "`https` by default." }),
+    headers: z.record(z.string().max(256), z.union([text, z.array(text).max(16)])).optional(),
+    address: z.string().max(64).optional().meta({ description: "Envoy's peer." }),
+    certificate: z
+      .string()
+      .max(64)
+      .optional()
+      .meta({ description: "`x5t#S256` of the client's certificate; none by default." }),
+    extensions: z
+      .record(z.string().max(256), text)
+      .optional()
+      .meta({ description: "`context_extensions` of Envoy's configuration." }),
+    key: text.optional().meta({ description: "It stands in no answer and in no log." }),
+    in: place.optional().meta({ description: "Where the key comes; the policy's first place by default." }),
+  })
+  .meta({ title: "DescribedRequest" });
+
+export const explanation = z
+  .object({
+    verdict: z.enum(["allow", "deny"]),
+    reason: z.string(),
+    status: z.int().meta({ description: "200 stands for whatever upstream says." }),
+    mode: z.enum(["enforce", "shadow"]),
+    route: z.string().nullable(),
+    steps: z.array(z.object({ step: z.string(), saw: z.string(), outcome: z.string() })),
+  })
+  .meta({ title: "Explanation" });

@@ -1,0 +1,87 @@
+import type { Policy, Role } from "../../core/policy/policy.ts";
+import { operators } from "../http/access.ts";
+import type { ApiPorts } from "../http/calls.ts";
+import type { Endpoint } from "../http/endpoint.ts";
+import { endpoint } from "../http/endpoint.ts";
+import { sendProblem } from "../http/problem.ts";
+import { policyAnswer, reloadAnswer, rolesAnswer } from "./policy-schemas.ts";
+
+/** What the API needs of the policy beside its use. */
+export interface PolicyPort {
+  current(): Policy;
+  source(): { readonly fileName: string; readonly text: string };
+  reload(): Promise<
+    | { readonly kind: "taken" | "unchanged" }
+    | { readonly kind: "refused"; readonly problems: readonly string[] }
+  >;
+}
+
+/** What is in force, and having the file looked at now. */
+export function policyRoutes(ports: ApiPorts, policy: PolicyPort): readonly Endpoint[] {
+  return [showRoute(ports, policy), rolesRoute(ports, policy), reloadRoute(ports, policy)];
+}
+
+function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/policy",
+    summary: "Show the policy in force",
+    access: operators(ports, "keys:read"),
+    writes: false,
+    answer: { status: 200, description: "The policy.", schema: policyAnswer },
+    handle: async (call) => {
+      const { fileName, text } = policy.source();
+      const { hash, mode } = policy.current();
+      return call.reply.send({ hash, file: fileName, mode, text });
+    },
+  });
+}
+
+function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/roles",
+    summary: "List the roles in force",
+    access: operators(ports, "keys:read"),
+    writes: false,
+    answer: { status: 200, description: "The roles.", schema: rolesAnswer },
+    handle: async (call) => call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
+  });
+}
+
+function roleBody(role: Role) {
+  return {
+    name: role.name,
+    scopes: [...role.scopes],
+    ttl_seconds: role.ttlSeconds,
+    refresh_window_seconds: role.refreshWindowSeconds,
+    self_service: role.selfService,
+    may_grant: role.mayGrant,
+    rate_limits: role.rateLimits.map(({ name, per, capacity, refillPerSecond }) => ({
+      name,
+      per,
+      capacity,
+      refill_per_second: refillPerSecond,
+    })),
+  };
+}
+
+function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/admin/policy/reload",
+    summary: "Take up the policy file now",
+    description: "On this instance. A changed file is taken up by itself within a second or so, too.",
+    access: operators(ports, "system:write"),
+    writes: true,
+    answer: { status: 200, description: "It is in force.", schema: reloadAnswer },
+    problems: ["policy_refused"],
+    handle: async (call) => {
+      const reload = await policy.reload();
+      if (reload.kind !== "refused") {
+        return call.reply.send({ result: reload.kind, hash: policy.current().hash });
+      }
+      return sendProblem(call.reply, "policy_refused", { detail: reload.problems.join("\n") });
+    },
+  });
+}

@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { ANYONE } from "../http/access.ts";
+import type { Endpoint } from "../http/endpoint.ts";
+import { openEndpoint } from "../http/endpoint.ts";
+
+const SCRIPT = readFileSync(new URL("../../browser/api-auth-migration.js", import.meta.url), "utf8");
+/** For pages that know nothing of the client: a classic script alone has a tag of its own. */
+const DROP_IN = readFileSync(new URL("../../browser/drop-in.js", import.meta.url), "utf8");
+const MODULE = `${SCRIPT}\nexport const { create, ApiAuth } = globalThis.ApiAuthMigration;\n`;
+
+/** The client for browsers, as a classic script and as an ES module. */
+export function browserRoutes(): readonly Endpoint[] {
+  return [
+    script("/api-auth-migration.js", `${SCRIPT}\n${DROP_IN}`),
+    script("/api-auth-migration.mjs", MODULE),
+  ];
+}
+
+function script(path: string, text: string): Endpoint {
+  return openEndpoint({
+    method: "GET",
+    path,
+    summary: path.endsWith(".mjs") ? "The browser client, as an ES module" : "The browser client",
+    access: ANYONE,
+    answer: { status: 200, description: "A script." },
+    handle: async ({ reply }) =>
+      reply
+        .type("text/javascript; charset=utf-8")
+        .header("cache-control", "public, max-age=300")
+        .header("access-control-allow-origin", "*")
+        .header("cross-origin-resource-policy", "cross-origin")
+        .send(text),
+  });
+}

@@ -1,0 +1,150 @@
+import { z } from "zod";
+import type { Endpoint } from "../http/endpoint.ts";
+import { PROBLEMS } from "../http/problem.ts";
+import { problem } from "../keys/schemas.ts";
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/** OpenAPI 3.1 of the endpoints, from the very schemas that they are checked by. */
+export function openApiDocument(endpoints: readonly Endpoint[], version: string): Json {
+  const schemas: Record<string, Json> = {};
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const endpoint of endpoints) {
+    const path = paths[endpoint.path] ?? {};
+    path[endpoint.method.toLowerCase()] = operation(endpoint, schemas);
+    paths[endpoint.path] = path;
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Latchkey key API",
+      version,
+      description:
+        "Registers, validates, refreshes and revokes API keys. Errors are problems as of RFC 9457. A caller is authenticated and authorized before its body is read. A method that a path does not have is answered 405 with `Allow`. Calls with `x-latchkey-writes` are charged per client address (`guards.open_calls` of the policy), unless the caller holds `keys:write`.",
+    },
+    paths,
+    components: {
+      schemas,
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "A key." },
+        operator: {
+          type: "http",
+          scheme: "bearer",
+          description: "`ADMIN_TOKEN`, or a key whose scopes make its holder an operator.",
+        },
+      },
+    },
+  };
+}
+
+function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
+  const { answer } = endpoint;
+  const content = answer.schema && {
+    "application/json": { schema: refer(answer.schema, "output", schemas) },
+  };
+  return {
+    operationId: operationId(endpoint),
+    summary: endpoint.summary,
+    ...(endpoint.description !== undefined && { description: endpoint.description }),
+    ...securityOf(endpoint),
+    "x-latchkey-writes": endpoint.writes,
+    ...parametersOf(endpoint),
+    ...(endpoint.body && {
+      requestBody: {
+        required: true,
+        content: {
+          [endpoint.bodyType ?? "application/json"]: { schema: refer(endpoint.body, "input", schemas) },
+        },
+      },
+    }),
+    responses: {
+      [answer.status]: { description: answer.description, ...(content && { content }) },
+      ...problemsOf(endpoint, schemas),
+    },
+  };
+}
+
+/** `post /api/auth/v2/register` → `postAuthV2Register`: stable as long as the path is. */
+function operationId({ method, path }: Endpoint): string {
+  const words = path
+    .replace("/api/", "/")
+    .split(/[^A-Za-z0-9]+/)
+    .filter((word) => word !== "");
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
+}
+
+function securityOf({ security }: Endpoint): { readonly security?: Json } {
+  switch (security) {
+    case "none":
+      return {};
+    case "optional":
+      return { security: [{}, { operator: [] }] };
+    case "key":
+    case "operator":
+      return { security: [{ [security]: [] }] };
+  }
+}
+
+function parametersOf(endpoint: Endpoint): { readonly parameters?: Json } {
+  const inPath = [...endpoint.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  const inHeader = endpoint.idempotent
+    ? [{ name: "Idempotency-Key", in: "header", required: false, schema: { type: "string", minLength: 22 } }]
+    : [];
+  const parameters = [...inPath, ...queryParameters(endpoint), ...inHeader];
+  return parameters.length === 0 ? {} : { parameters };
+}
+
+function queryParameters({ query }: Endpoint): Json[] {
+  if (query === undefined) return [];
+  const { properties = {} } = toJsonSchema(query, "input");
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: false,
+    schema: toJson(schema),
+  }));
+}
+
+/** One response a status: several problems may share it, told apart by their `type`. */
+function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Record<string, Json> {
+  const byStatus = new Map<number, string[]>();
+  for (const name of problems) {
+    const { status, title } = PROBLEMS[name];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${name.replaceAll("_", "-")}\`: ${title}`]);
+  }
+  const schema = refer(problem, "output", schemas);
+  return Object.fromEntries(
+    [...byStatus].map(([status, lines]) => [
+      String(status),
+      { description: lines.join("\n\n"), content: { "application/problem+json": { schema } } },
+    ]),
+  );
+}
+
+/** A schema with a title is written once, under components, and referred to. */
+function refer(schema: z.ZodType, io: "input" | "output", schemas: Record<string, Json>): Json {
+  const title = schema.meta()?.title;
+  const inline = toJson(toJsonSchema(schema, io));
+  if (title === undefined) return inline;
+  schemas[title] = inline;
+  return { $ref: `#/components/schemas/${title}` };
+}
+
+function toJsonSchema(schema: z.ZodType, io: "input" | "output") {
+  const {
+    $schema: _,
+    id: __,
+    ...jsonSchema
+  } = z.toJSONSchema(schema, { io, unrepresentable: "any", reused: "inline" });
+  return jsonSchema;
+}
+
+/** zod's type for a JSON Schema has functions in it that its values never have. */
+function toJson(value: unknown): Json {
+  return JSON.parse(JSON.stringify(value));
+}

@@ -1,0 +1,51 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { CompletedCall } from "../../core/audit/ports.ts";
+import { isKeyId } from "../../core/keys/key-record.ts";
+import type { ProblemName } from "./problem.ts";
+import { addressOf } from "./request-facts.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The path of the endpoint. */
+    readonly path?: string;
+  }
+  interface FastifyRequest {
+    /** Who calls, as far as it has been found out. */
+    actor: string;
+  }
+  interface FastifyReply {
+    /** What it says is wrong. */
+    problem: ProblemName | undefined;
+  }
+}
+
+/** Tells of each call once it is answered. */
+export function tellAnswered(
+  server: FastifyInstance,
+  trustedHops: number,
+  answered: (call: CompletedCall) => void,
+): void {
+  server.decorateRequest("actor", "anonymous");
+  server.decorateReply("problem", undefined);
+  server.addHook("onResponse", async (request, reply) => {
+    const { path } = request.routeOptions.config;
+    const keyId = keyIdOf(request);
+    answered({
+      method: request.method,
+      ...(path !== undefined && { route: path }),
+      status: reply.statusCode,
+      elapsedMs: reply.elapsedTime,
+      requestId: request.id,
+      actor: request.actor,
+      address: addressOf(request, { trustedHops }),
+      ...(keyId !== undefined && { keyId }),
+      ...(reply.problem !== undefined && { problem: reply.problem }),
+      traceparent: request.raw.headersDistinct["traceparent"] ?? [],
+    });
+  });
+}
+
+function keyIdOf({ params }: FastifyRequest): string | undefined {
+  const { key_id: keyId }: { key_id?: unknown } = Object(params);
+  return typeof keyId === "string" && isKeyId(keyId) ? keyId : undefined;
+}

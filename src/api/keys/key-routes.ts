@@ -1,0 +1,173 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { z } from "zod";
+import type { Principal } from "../../core/decision/principal.ts";
+import type { Registration } from "../../core/keys/key-registration.ts";
+import { registerKey } from "../../core/keys/key-registration.ts";
+import { refreshByHolder } from "../../core/keys/key-renewal.ts";
+import { revokeByHolder } from "../../core/keys/key-revocation.ts";
+import type { CallOrigin } from "../../core/keys/registry.ts";
+import { anyCaller, KEY_PROBLEMS, keyHolders, possessors } from "../http/access.ts";
+import { holderOf } from "../http/caller.ts";
+import type { ApiPorts } from "../http/calls.ts";
+import { idempotencyKeyOf, originOf, originOfHolder } from "../http/calls.ts";
+import type { Call, Endpoint } from "../http/endpoint.ts";
+import { endpoint } from "../http/endpoint.ts";
+import { sendProblem } from "../http/problem.ts";
+import { addressOf } from "../http/request-facts.ts";
+import { addNotice } from "../legacy/legacy-notice.ts";
+import { sendIssued, sendRefused } from "./responses.ts";
+import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
+
+/** The calls that holders of keys, and those who want one, make. */
+export function keyRoutes(ports: ApiPorts): readonly Endpoint[] {
+  return [registerRoute(ports), validateRoute(ports), refreshRoute(ports), revokeRoute(ports)];
+}
+
+function registerRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/register",
+    summary: "Register a key",
+    description:
+      "Anyone for a role with `self_service`, else an operator. The key is in this answer and nowhere else.",
+    access: anyCaller(ports),
+    writes: true,
+    body: registerBody,
+    idempotent: true,
+    answer: { status: 201, description: "The key.", schema: issuedKey },
+    problems: ["idempotency_key_weak", "grant_refused", "idempotency_key_reused", "too_many_keys"],
+    handle({ request, reply, who, body }) {
+      const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
+      const idempotencyKey = idempotencyKeyOf(request);
+      return registerAs(
+        ports,
+        reply,
+        {
+          role,
+          name,
+          ...(metadata && { metadata: JSON.stringify(metadata) }),
+          ...(scopes && { scopes }),
+          ...(ttl !== undefined && { ttlSeconds: ttl }),
+          ...(owner !== undefined && { owner }),
+          ...(addresses && { nets: [...new Set(addresses)] }),
+          ...(cnf && { certificate: cnf["x5t#S256"] }),
+          ...(idempotencyKey !== undefined && { idempotencyKey }),
+        },
+        who,
+      );
+    },
+  });
+}
+
+/** Registers a V2 key for whoever calls. */
+export async function registerAs(
+  ports: ApiPorts,
+  reply: FastifyReply,
+  registration: Registration,
+  origin: CallOrigin,
+): Promise<FastifyReply> {
+  const result = await registerKey(ports.registry, registration, origin);
+  if (result.kind === "refused") return sendRefused(reply, result);
+  if (!result.again) ports.counters.issued(result.record.role, "registered");
+  return sendIssued(reply, result, 201);
+}
+
+function validateRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/auth/v2/validate",
+    summary: "Validate a key",
+    description: "Says what the presented key is and may do.",
+    access: keyHolders(ports),
+    writes: false,
+    answer: { status: 200, description: "The key is good.", schema: validKey },
+    async handle({ reply, who: { principal, scopes } }) {
+      return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
+        valid: true,
+        key_id: principal.keyId,
+        role: principal.role,
+        scopes,
+        expires_at: formatEnd(principal.expiresAt),
+      });
+    },
+  });
+}
+
+function refreshRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/refresh",
+    summary: "Refresh a key",
+    description:
+      "Gives the key its one successor, from `refresh_after` on. Send an `Idempotency-Key`: should the answer be lost, the same one gives the same successor again.",
+    access: possessors(ports),
+    writes: true,
+    body: possessionBody,
+    idempotent: true,
+    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    problems: [...KEY_PROBLEMS, "refresh_too_early", "already_refreshed", "family_too_old"],
+    handle: (call) => refresh(ports, call),
+  });
+}
+
+async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall): Promise<FastifyReply> {
+  const found = await holderOf(body.current_key, request, ports, true);
+  if (!found.ok) {
+    ports.counters.refreshed(undefined, found.problem);
+    return sendProblem(reply, found.problem);
+  }
+  if (found.holder.principal.legacy !== undefined) {
+    const errors = [{ pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" }];
+    return sendProblem(reply, "request_invalid", { errors });
+  }
+  const origin = originOfHolder(request, found.holder, ports);
+  const result = await refreshByHolder(
+    ports.registry,
+    found.holder.principal,
+    idempotencyKeyOf(request),
+    origin,
+  );
+  const { role } = found.holder.principal;
+  if (result.kind === "refused") {
+    ports.counters.refreshed(role, result.reason);
+    return sendRefused(reply, result);
+  }
+  ports.counters.refreshed(role, result.again ? "again" : "refreshed");
+  if (!result.again) ports.counters.issued(role, "refreshed");
+  return sendIssued(reply, result, 200);
+}
+
+type PossessionCall = Call<z.output<typeof possessionBody>, unknown>;
+
+function revokeRoute(ports: ApiPorts): Endpoint {
+  return endpoint({
+    method: "POST",
+    path: "/api/auth/v2/revoke",
+    summary: "Revoke a key that one holds",
+    description: "Ends the key, its predecessors and its successors. Doing it again changes nothing.",
+    access: possessors(ports),
+    writes: true,
+    body: possessionBody,
+    answer: { status: 204, description: "It has ended." },
+    problems: ["credential_invalid"],
+    async handle({ request, reply, body }) {
+      const holder = await possessorOf(body.current_key, request, ports);
+      if (holder === undefined) return sendProblem(reply, "credential_invalid");
+      const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
+      const result = await revokeByHolder(ports.registry, holder, origin);
+      if (result.kind === "refused") return sendProblem(reply, "credential_invalid");
+      if (!result.again) ports.counters.revoked("holder");
+      return reply.code(204).send();
+    },
+  });
+}
+
+/** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
+async function possessorOf(
+  token: string,
+  request: FastifyRequest,
+  ports: ApiPorts,
+): Promise<Principal | undefined> {
+  const verified = await ports.verifier.verify(token, ports.nowMs(), () => addressOf(request, ports));
+  return verified.ok || verified.reason === "key_expired" ? verified.principal : undefined;
+}

@@ -1,0 +1,183 @@
+import { z } from "zod";
+import { createAuthorize } from "../core/decision/authorize.ts";
+import type { Reason } from "../core/decision/decision.ts";
+import { DENY_REASONS } from "../core/decision/decision.ts";
+import { describedRequest } from "../core/decision/described-request.ts";
+import type { Verification } from "../core/decision/ports.ts";
+import type { Principal } from "../core/decision/principal.ts";
+import { createMigration, enterPhase } from "../core/legacy/migration.ts";
+import type { BucketDemand, TakeOutcome } from "../core/limits/ports.ts";
+import type { Mode, Policy } from "../core/policy/policy.ts";
+
+const REASONS: readonly [Reason, ...Reason[]] = ["allowed", ...DENY_REASONS];
+
+/** What the audit log tells of one request. */
+const pastRequest = z.object({
+  time: z.iso.datetime(),
+  reason: z.enum(REASONS),
+  mode: z.enum(["enforce", "shadow"]),
+  route: z.string().optional(),
+  key_id: z.string().optional(),
+  family: z.string().optional(),
+  owner: z.string().optional(),
+  role: z.string().optional(),
+  scopes: z.array(z.string()).optional(),
+  method: z.string().optional(),
+  host: z.string().optional(),
+  scheme: z.string().optional(),
+  path: z.string().optional(),
+  raw_path: z.string().optional(),
+  cut: z.literal(true).optional(),
+  preflight: z.literal(true).optional(),
+  extensions: z.record(z.string(), z.string()).optional(),
+  address: z.string().optional(),
+});
+
+export type PastRequest = z.output<typeof pastRequest>;
+
+/** What a line of an audit log is; undefined for what is none. */
+export function readPastRequest(line: unknown): PastRequest | undefined {
+  const parsed = pastRequest.safeParse(line);
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** How a request was or would be decided: a reason, with the mode where that lets it through anyway. */
+export type Outcome = Reason | `${Reason} (shadow)`;
+
+export type Replayed =
+  | { readonly told: true; readonly was: Outcome; readonly wouldBe: Outcome; readonly route: string }
+  /** The answer hangs on what the line does not tell. */
+  | { readonly told: false; readonly why: string };
+
+export type Replay = (past: PastRequest) => Promise<Replayed>;
+
+/**
+ * Decides past requests under another policy, by the code that decides. Its ports know no more than the line does: a
+ * question that the line leaves open makes the answer one that cannot be told, but only if it is asked.
+ */
+export function createReplay(policy: Policy): Replay {
+  let past: PastRequest;
+  let open: string | undefined;
+  const unknown = <T>(why: string, harmless: T): T => {
+    open ??= why;
+    return harmless;
+  };
+  const authorize = createAuthorize({
+    policy: () => policy,
+    verifier: { verify: () => verified(past, unknown) },
+    view: { ended: () => endedThen(past, unknown) },
+    // Only a V1 key that was refused for it is one here, so the phase holds for no other.
+    migration: createMigration(enterPhase(undefined, "removed", true, 0)),
+    stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
+    buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
+    failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
+    clientAddress: ({ peerAddress }) => peerAddress,
+  });
+  return async (asked) => {
+    [past, open] = [asked, whyUnreadable(asked)];
+    if (open !== undefined) return { told: false, why: open };
+    const described = describedRequest(describe(past), policy);
+    const decision = described.ok
+      ? await authorize(described.request, Date.parse(past.time))
+      : ({ verdict: "deny", reason: "request_malformed" } as const);
+    if (decision.reason === "https_required" && !keyWasSeen(past)) unknown(NO_KEY_TOLD, undefined);
+    if (open !== undefined) return { told: false, why: open };
+    const route = "route" in decision ? decision.route : undefined;
+    return {
+      told: true,
+      was: outcome(past.reason, past.mode),
+      wouldBe: outcome(decision.reason, route?.mode ?? policy.mode),
+      route: route?.label ?? past.route ?? "none",
+    };
+  };
+}
+
+function outcome(reason: Reason, mode: Mode): Outcome {
+  return mode === "shadow" && reason !== "allowed" ? `${reason} (shadow)` : reason;
+}
+
+function whyUnreadable({ path, raw_path: rawPath, cut }: PastRequest): string | undefined {
+  if (path === undefined && rawPath === undefined) return "nothing of the request could be read then";
+  return cut ? "its path stands in the log cut short, or without a key that was in it" : undefined;
+}
+
+function describe(past: PastRequest) {
+  const { reason, extensions, preflight } = past;
+  const keys = reason === "credential_missing" ? 0 : reason === "credential_ambiguous" ? 2 : 1;
+  return {
+    method: past.method ?? "",
+    path: past.path ?? past.raw_path ?? "",
+    host: past.host,
+    scheme: past.scheme,
+    address: past.address,
+    ...(extensions && { extensions }),
+    ...(preflight && { headers: PREFLIGHT }),
+    ...(keys > 0 && { key: keys === 1 ? "key" : "two keys" }),
+  };
+}
+
+const PREFLIGHT = { origin: "https://page", "access-control-request-method": "GET" };
+
+type Unknown = <T>(why: string, harmless: T) => T;
+
+const NO_KEY_TOLD = "no key was asked for then, so whether one was sent is not told";
+const INVALID = { ok: false, reason: "credential_invalid" } as const;
+
+/** Whether the line tells if a key was sent: one that went through without a key does not. */
+function keyWasSeen({ role, reason }: PastRequest): boolean {
+  return role !== undefined || !["allowed", "request_malformed", "internal"].includes(reason);
+}
+
+function verified(past: PastRequest, unknown: Unknown): Verification {
+  const { role, reason } = past;
+  if (role !== undefined) return { ok: true, principal: principalOf(past, role) };
+  if (reason === "credential_invalid" || reason === "too_many_failures") return INVALID;
+  if (reason === "key_expired") return { ok: false, reason, principal: principalOf(past, "") };
+  if (reason === "https_required")
+    return unknown("the key was not looked at then: it came over http", INVALID);
+  if (!keyWasSeen(past)) return unknown(NO_KEY_TOLD, INVALID);
+  return unknown("the key could not be looked at then", INVALID);
+}
+
+function principalOf(past: PastRequest, role: string): Principal {
+  const { key_id: keyId = "", family = "", owner, scopes = [], reason } = past;
+  const end = Number.MAX_SAFE_INTEGER;
+  return {
+    keyId,
+    family,
+    role,
+    scopes,
+    name: "",
+    ...(owner !== undefined && { owner }),
+    ...(reason === "legacy_key_removed" && { legacy: {} }),
+    // What binds a key is not told; that it came from elsewhere is.
+    ...(reason === "certificate_mismatch" && { certificate: "another" }),
+    ...(reason === "address_not_allowed" && { nets: [] }),
+    issuedAt: 0,
+    expiresAt: end,
+    refreshAfter: end,
+  };
+}
+
+/** A key that had ended has; neither the policy nor a phase of V1 keys gives it back here. */
+function endedThen({ reason }: PastRequest, unknown: Unknown) {
+  if (reason === "revocations_stale") return unknown("revocations were not known then", undefined);
+  const ends = ["key_revoked", "key_disabled", "key_superseded"] as const;
+  return ends.find((end) => end === reason);
+}
+
+const TOKENS: TakeOutcome = { ok: true, rates: [] };
+const NO_TOKENS: TakeOutcome = { ok: false, reason: "rate_limited", retryAfterSeconds: 1, rates: [] };
+
+function taken(
+  { reason }: PastRequest,
+  demands: readonly BucketDemand[],
+  cost: number,
+  unknown: Unknown,
+): TakeOutcome {
+  if (demands.length === 0 || cost === 0) return TOKENS;
+  if (reason === "rate_limited")
+    return unknown("it was rate limited: what its buckets would hold is not told", NO_TOKENS);
+  if (reason === "limits_unavailable") return unknown("limits could not be asked then", NO_TOKENS);
+  return reason === "internal" ? unknown("it met a fault then", NO_TOKENS) : TOKENS;
+}

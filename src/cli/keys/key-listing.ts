@@ -1,0 +1,172 @@
+import type { Command } from "commander";
+import { Option } from "commander";
+import { keyBody } from "../../api/keys/responses.ts";
+import type { Key, KeyFilter, KeyStatus } from "../../client/types.ts";
+import { listKeys } from "../../core/keys/key-administration.ts";
+import { EXIT } from "../exit-codes.ts";
+import type { Io } from "../io.ts";
+import { progressCount } from "../progress.ts";
+import { formatTable } from "../table.ts";
+import { keyIdArgument, remotely } from "../with-client.ts";
+
+const STATUSES = [
+  "active",
+  "superseded",
+  "disabled",
+  "revoked",
+  "expired",
+] as const satisfies readonly KeyStatus[];
+
+/** Keys a page: the most that an instance gives. */
+const PAGE = 500;
+
+type Finish = (exitCode: number) => void;
+
+interface ListOptions {
+  readonly role?: string;
+  readonly owner?: string;
+  readonly family?: string;
+  readonly status?: KeyStatus;
+  readonly name?: string;
+  readonly expiringBefore?: string;
+  readonly json?: true;
+}
+
+function addFilters(command: Command): Command {
+  return command
+    .option("--role <role>", "keys of this role")
+    .option("--owner <owner>", "keys of this owner")
+    .option("--family <family>", "keys of this family")
+    .addOption(new Option("--status <status>", "keys with this status").choices(STATUSES))
+    .option("--name <prefix>", "keys whose name begins so")
+    .option("--expiring-before <time>", "keys that end before, RFC 3339");
+}
+
+function toFilter({ role, owner, family, status, name, expiringBefore }: ListOptions): KeyFilter {
+  return {
+    limit: PAGE,
+    ...(role !== undefined && { role }),
+    ...(owner !== undefined && { owner }),
+    ...(family !== undefined && { family }),
+    ...(status !== undefined && { status }),
+    ...(name !== undefined && { name_prefix: name }),
+    ...(expiringBefore !== undefined && { expiring_before: expiringBefore }),
+  };
+}
+
+export function addList(keys: Command, io: Io, finish: Finish): void {
+  addFilters(keys.command("list").description("list keys, oldest first"))
+    .option("--json", "one JSON record a line")
+    .action(async (options: ListOptions) => {
+      const exitCode = await remotely(io, async (client) => {
+        const found: Key[] = [];
+        for await (const key of client.keys.all(toFilter(options))) {
+          if (options.json) io.print(JSON.stringify(key));
+          else found.push(key);
+        }
+        if (!options.json) io.print(keyTable(found));
+      });
+      finish(exitCode);
+    });
+}
+
+function keyTable(keys: readonly Key[]): string {
+  if (keys.length === 0) return "No keys.";
+  const rows = keys.map((key) => [
+    key.key_id,
+    key.name,
+    key.owner ?? "-",
+    key.status,
+    key.expires_at ?? "never",
+    key.last_used_at ?? "never",
+  ]);
+  return formatTable(["key id", "name", "owner", "status", "expires", "last used"], rows);
+}
+
+export function addShow(keys: Command, io: Io, finish: Finish): void {
+  keys
+    .command("show")
+    .addArgument(keyIdArgument())
+    .description("show the record of a key")
+    .option("--json", "as JSON")
+    .action(async (keyId: string, { json }: { readonly json?: true }) => {
+      finish(await remotely(io, async (client) => printKey(io, await client.keys.show(keyId), json)));
+    });
+}
+
+function printKey(io: Io, key: Key, json: true | undefined): void {
+  if (json) {
+    io.print(JSON.stringify(key));
+    return;
+  }
+  const rows = Object.entries(key).map(([name, value]) => [
+    name,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  io.print(formatTable(["field", "value"], rows));
+}
+
+export function addExport(keys: Command, io: Io, finish: Finish): void {
+  addFilters(
+    keys
+      .command("export")
+      .description(
+        "write the records of keys, one JSON a line, never the keys: of the instance that LATCHKEY_URL names, else of the store itself",
+      ),
+  ).action(async (options: ListOptions) => {
+    const filter = toFilter(options);
+    const counter = progressCount(io, "keys");
+    const write: Write = async (found) => {
+      for await (const key of found) {
+        io.print(JSON.stringify(key));
+        counter.one();
+      }
+    };
+    const exitCode = io.environment["LATCHKEY_URL"]
+      ? await remotely(io, (client) => write(client.keys.all(filter)))
+      : await exportOffline(io, filter, write);
+    counter.end();
+    finish(exitCode);
+  });
+}
+
+type Write = (keys: AsyncIterable<object>) => Promise<void>;
+
+/** From the store that the settings name; an embedded one must not be in use. */
+async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<number> {
+  const before = filter.expiring_before === undefined ? undefined : Date.parse(filter.expiring_before);
+  if (before !== undefined && Number.isNaN(before)) {
+    io.complain("latchkey: --expiring-before takes a time such as 2027-01-01T00:00:00Z");
+    return EXIT.calledWrongly;
+  }
+  const { openOffline } = await import("../../server/offline.ts");
+  const opened = await openOffline(io.environment);
+  if (!opened.ok) {
+    io.complain(opened.problems.join("\n"));
+    io.complain("LATCHKEY_URL names the instance, if one is running");
+    return EXIT.failed;
+  }
+  const { role, owner, family, status, name_prefix: namePrefix } = filter;
+  const wanted = {
+    ...(role !== undefined && { role }),
+    ...(owner !== undefined && { owner }),
+    ...(family !== undefined && { family }),
+    ...(status !== undefined && { status }),
+    ...(namePrefix !== undefined && { namePrefix }),
+    ...(before !== undefined && { expiringBefore: Math.floor(before / 1000) }),
+  };
+  const pages = async function* () {
+    for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+      const found = await listKeys(opened.registry, wanted, { limit: PAGE, ...(cursor && { cursor }) });
+      if (found === "cursor_unknown") throw new Error("the store does not know its own cursor");
+      yield* found.views.map(keyBody);
+      cursor = found.nextCursor;
+    }
+  };
+  try {
+    await write(pages());
+    return EXIT.done;
+  } finally {
+    await opened.close();
+  }
+}

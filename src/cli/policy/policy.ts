@@ -1,0 +1,103 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { textOf } from "../../config/text-file.ts";
+import type { Policy } from "../../core/policy/policy.ts";
+import type { CaseFileResult } from "../../policy/cases.ts";
+import { parseCases } from "../../policy/cases.ts";
+import { parsePolicy } from "../../policy/file.ts";
+import { EXIT } from "../exit-codes.ts";
+import type { Io } from "../io.ts";
+import type { CaseResult } from "./case-runner.ts";
+import { addReplayCommand } from "./replay.ts";
+
+/** `latchkey policy …`: works on files, without an instance. */
+export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  const policy = program.command("policy").description("check and test policy files");
+  policy
+    .command("check <file>")
+    .description("whether the file would be taken up; every problem with its line")
+    .option("--json", "as JSON")
+    .action((file: string, { json }: { readonly json?: true }) => finish(checkPolicy(io, file, json)));
+  policy
+    .command("test <file>")
+    .description("runs the cases that are written beside the policy (docs/reference/policy.md)")
+    .option("--cases <file>", "the cases; NAME.cases.yaml beside NAME.yaml by default")
+    .option("--json", "as JSON")
+    .action(async (file: string, { cases, json }: { readonly cases?: string; readonly json?: true }) => {
+      finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml"), json));
+    });
+  addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
+}
+
+function summary(policy: Policy): string {
+  const mode = policy.mode === "shadow" ? ", in shadow mode" : "";
+  return `policy ${policy.hash} with ${policy.roles.size} roles${mode}`;
+}
+
+function checkPolicy(io: Io, file: string, json: true | undefined): number {
+  const text = readText(io, file);
+  if (text === undefined) return EXIT.calledWrongly;
+  const parsed = parsePolicy({ text, fileName: file });
+  const problems = parsed.ok ? [] : parsed.problems;
+  if (json) {
+    const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode };
+    io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));
+  } else if (parsed.ok) io.print(`${file}: good, ${summary(parsed.policy)}`);
+  else io.complain(problems.join("\n"));
+  return parsed.ok ? EXIT.done : EXIT.failed;
+}
+
+/** Undefined once the problems have been told. */
+function readPolicy(io: Io, file: string): Policy | undefined {
+  const text = readText(io, file);
+  if (text === undefined) return undefined;
+  const parsed = parsePolicy({ text, fileName: file });
+  if (parsed.ok) return parsed.policy;
+  io.complain(parsed.problems.join("\n"));
+  return undefined;
+}
+
+function readText(io: Io, file: string): string | undefined {
+  const text = textOf(file);
+  if (text !== undefined) return text;
+  io.complain(
+    `${file}: ${existsSync(file) ? "it cannot be read, or is no UTF-8 text" : "there is no such file"}`,
+  );
+  return undefined;
+}
+
+async function testPolicy(io: Io, file: string, caseFile: string, json: true | undefined): Promise<number> {
+  const policy = readPolicy(io, file);
+  const text = readText(io, caseFile);
+  if (!existsSync(file) || text === undefined) return EXIT.calledWrongly;
+  if (policy === undefined) return EXIT.failed;
+  const cases = parseCases(text, caseFile);
+  if (!cases.ok) {
+    io.complain(cases.problems.join("\n"));
+    return 1;
+  }
+  const { runCases } = await import("./case-runner.ts");
+  const results = await runCases(cases.file, policy);
+  const failed = results.filter(({ problems }) => problems.length > 0);
+  for (const result of failed) io.complain(inWords(result, cases, results.indexOf(result), caseFile));
+  const [passed, lines] = [results.length - failed.length, results.map(asJson)];
+  if (json) io.print(JSON.stringify({ passed, failed: failed.length, cases: lines }));
+  else io.print(`${passed} passed, ${failed.length} failed`);
+  return failed.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+function asJson({ decisionCase, explanation, problems }: CaseResult) {
+  return { name: decisionCase.name, reason: explanation.reason, problems };
+}
+
+function inWords(
+  { decisionCase, explanation, problems }: CaseResult,
+  cases: Extract<CaseFileResult, { ok: true }>,
+  index: number,
+  caseFile: string,
+): string {
+  const steps = explanation.steps.map(({ step, saw, outcome }) => `    ${step}: ${saw}: ${outcome}`);
+  return [`${caseFile}:${cases.lineOf(index)}: ${decisionCase.name}: ${problems.join("; ")}`, ...steps].join(
+    "\n",
+  );
+}

@@ -1,0 +1,82 @@
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { newJwk } from "../../jwt/new-key.ts";
+import { editKeyFile } from "./key-file.ts";
+import type { KeyEntry, Move } from "./key-rotation.ts";
+
+let folder: string;
+let file: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "latchkey-key-file-"));
+  file = join(folder, "keys.json");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+// A new key has the members that an entry has.
+const entry = (kid: string) => newJwk("ES256", kid) as KeyEntry;
+const adding =
+  (kid: string) =>
+  (keys: readonly KeyEntry[]): Move => ({
+    kind: "changed",
+    keys: [...keys, entry(kid)],
+    kid,
+    told: "",
+  });
+const read = () => JSON.parse(readFileSync(file, "utf8"));
+const kids = () => read().keys.map(({ kid }: KeyEntry) => kid);
+
+test("a file is made, and edited, for its owner alone; what else stands in it stays", async () => {
+  await editKeyFile(file, adding("a"));
+  writeFileSync(file, JSON.stringify({ ...read(), note: "ours", keys: [{ ...read().keys[0], mine: [1] }] }));
+  chmodSync(file, 0o644);
+  await editKeyFile(file, adding("b"));
+  expect(read()).toMatchObject({ note: "ours", keys: [{ kid: "a", mine: [1] }, { kid: "b" }] });
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder)).toEqual(["keys.json"]);
+});
+
+test("two at once: one edits, the other is told so; nothing is lost", async () => {
+  await editKeyFile(file, adding("a"));
+  const both = await Promise.all([editKeyFile(file, adding("b")), editKeyFile(file, adding("c"))]);
+  expect(both.map(({ kind }) => kind)).toEqual(["changed", "refused"]);
+  expect(both[1].told).toContain("is at work");
+  expect(kids()).toEqual(["a", "b"]);
+});
+
+test("a file that is no key set is left as it is, and none is left behind", async () => {
+  writeFileSync(file, "{");
+  expect(await editKeyFile(file, adding("a"))).toMatchObject({ kind: "refused" });
+  expect(readFileSync(file, "utf8")).toBe("{");
+  rmSync(file);
+  await editKeyFile(file, adding("a"));
+  const twice = await editKeyFile(file, adding("a"));
+  expect(twice).toMatchObject({ kind: "refused", told: expect.stringContaining("second key with this kid") });
+  expect(kids()).toEqual(["a"]);
+});
+
+test("a move that changes nothing writes nothing", async () => {
+  await editKeyFile(file, adding("a"));
+  const before = statSync(file).ino;
+  await editKeyFile(file, () => ({ kind: "unchanged", told: "" }));
+  expect(statSync(file).ino).toBe(before);
+});
+
+test("a link stays one", async () => {
+  const link = join(folder, "link.json");
+  await editKeyFile(file, adding("a"));
+  symlinkSync(file, link);
+  await editKeyFile(link, adding("b"));
+  expect(kids()).toEqual(["a", "b"]);
+});

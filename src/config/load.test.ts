@@ -1,0 +1,350 @@
+import { randomBytes } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Environment } from "./load.ts";
+import { readConfig } from "./load.ts";
+import { secretTexts } from "./settings.ts";
+import { weakness } from "./weak-secret.ts";
+
+const strong = () => randomBytes(32).toString("base64");
+const noFiles = (path: string): string => {
+  throw new Error(`ENOENT: ${path}`);
+};
+
+function problemsOf(environment: Environment, files = noFiles): readonly string[] {
+  const result = readConfig(environment, files);
+  return result.ok ? [] : result.problems;
+}
+
+function settingsOf(environment: Environment, files = noFiles) {
+  const result = readConfig(environment, files);
+  if (!result.ok) throw new Error(result.problems.join("\n"));
+  return result.settings;
+}
+
+test("without anything, everything has its default", () => {
+  expect(settingsOf({})).toMatchObject({
+    GRPC_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 9191 },
+    HTTP_LISTEN: { host: "127.0.0.1", port: 8000 },
+    OPS_LISTEN: { host: "127.0.0.1", port: 9464 },
+    STORE: "embedded",
+    JWT_ISSUER: "blyan-api",
+    ENVIRONMENT: "development",
+    DRAIN_SECONDS: 5,
+    RECORD_RETENTION: 604_800,
+  });
+  expect(settingsOf({}).OPERATOR_LISTEN).toBeUndefined();
+});
+
+test("an empty variable counts as not set", () => {
+  expect(settingsOf({ JWT_SECRET: "", HTTP_LISTEN: "", ADMIN_TOKEN: "" })).toMatchObject({
+    HTTP_LISTEN: { port: 8000 },
+  });
+});
+
+test("forms: what traces need", () => {
+  const endpoint = "https://collector.example.com:4318/otlp";
+  const read = settingsOf({
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20abc==, x-tenant=1",
+    OTEL_TRACES_SAMPLER_ARG: "0.05",
+  });
+  expect(read).toMatchObject({
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_HEADERS: { authorization: "Basic abc==", "x-tenant": "1" },
+    OTEL_TRACES_SAMPLER_ARG: 0.05,
+  });
+  expect(secretTexts(read)).toEqual(["Basic abc==", "1"]);
+  const bad = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: ["collector:4318", "grpc://c", "http://user:pw@c", "http://c/?key=1"],
+    OTEL_EXPORTER_OTLP_HEADERS: ["bare", "a=1,,b=2", "a=%zz", "a b=1", "a=\r\nb", "a=%0d%0ab"],
+    OTEL_TRACES_SAMPLER_ARG: ["2", "1.5", "-1", "half", "1e-3"],
+  };
+  for (const [name, texts] of Object.entries(bad))
+    for (const text of texts) expect(problemsOf({ [name]: text })).toEqual([expect.stringContaining(name)]);
+});
+
+test("Redis: what a connection could not be made with is refused here", () => {
+  const JWT_SECRET = strong();
+  const REDIS_HOST = "r";
+  expect(problemsOf({ JWT_SECRET, REDIS_URL: "redis://:100%pass@host" })).toEqual([
+    "REDIS_URL has a % that encodes nothing: percent-encode it, as %25",
+  ]);
+  for (const host of ["redis://r", "r:6379", "r/3", "[::1]", "a..b"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST: host })).toEqual([
+      expect.stringContaining("REDIS_HOST must be"),
+    ]);
+  for (const host of ["r", "127.0.0.1", "::1", "redis.default.svc.cluster.local", "my_redis"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST: host })).toEqual([]);
+  for (const setting of ["REDIS_PORT", "REDIS_COMMAND_TIMEOUT_MS"])
+    expect(problemsOf({ JWT_SECRET, REDIS_HOST, [setting]: "0" })).toEqual([`${setting} must be at least 1`]);
+  expect(problemsOf({ JWT_SECRET, REDIS_URL: "redis://r/3", REDIS_DB: "5" })).toEqual([
+    "REDIS_DB is 5 and REDIS_URL names database 3: give one",
+  ]);
+  expect(secretTexts(settingsOf({ JWT_SECRET, REDIS_URL: "redis://:p%40ss@r" }))).toContain("p@ss");
+});
+
+test("forms: addresses, sockets, durations and lists", () => {
+  const [first, second] = [strong(), strong()];
+  expect(
+    settingsOf({
+      GRPC_LISTEN: "unix:/run/l.sock",
+      HTTP_LISTEN: "[::1]:80",
+      TTL_BASIC: "30d",
+      TTL_CONTRIBUTOR: "60",
+      ADMIN_TOKEN: `${first}, ${second}`,
+    }),
+  ).toMatchObject({
+    GRPC_LISTEN: { kind: "unix", path: "/run/l.sock" },
+    HTTP_LISTEN: { host: "::1", port: 80 },
+    TTL_BASIC: 2_592_000,
+    TTL_CONTRIBUTOR: 60,
+    ADMIN_TOKEN: [first, second],
+  });
+  expect(settingsOf({ ADMIN_TOKEN: "off" }).ADMIN_TOKEN).toBe("off");
+  expect(settingsOf({ REDIS_HOST: "r", JWT_SECRET: strong() }).STORE).toBe("redis");
+});
+
+test("every problem is told at once, and no secret with it", () => {
+  const secret = "short-secret-of-mine";
+  const problems = problemsOf({
+    GRPC_LISTEN: "nowhere",
+    DRAIN_SECONDS: "-1",
+    JWT_SECRET: secret,
+    LOG_LEVEL: "loud",
+    TTL_BASIC: "soon",
+    REDIS_URL: "http://x",
+  });
+  expect(problems.map((problem) => problem.split(" ")[0]).sort()).toEqual([
+    "DRAIN_SECONDS",
+    "GRPC_LISTEN",
+    "JWT_SECRET",
+    "LOG_LEVEL",
+    "REDIS_URL",
+    "TTL_BASIC",
+  ]);
+  expect(problems.join("\n")).not.toContain(secret);
+});
+
+describe("a secret from a file", () => {
+  test("is read, a list one a line", () => {
+    const [first, second] = [strong(), strong()];
+    const files = (path: string) => (path === "/s" ? `${first}\n` : `${first}\n${second}\n`);
+    expect(settingsOf({ JWT_SECRET_FILE: "/s", ADMIN_TOKEN_FILE: "/t" }, files)).toMatchObject({
+      JWT_SECRET: first,
+      ADMIN_TOKEN: [first, second],
+    });
+  });
+
+  test("beside the variable is one too many; a missing file is told; other settings have no file", () => {
+    expect(problemsOf({ JWT_SECRET: strong(), JWT_SECRET_FILE: "/s" })).toEqual([
+      "JWT_SECRET and JWT_SECRET_FILE are both set: give one",
+    ]);
+    expect(problemsOf({ JWT_SECRET_FILE: "/s" })[0]).toMatch(/^JWT_SECRET_FILE cannot be read: ENOENT/);
+    expect(settingsOf({ HTTP_LISTEN_FILE: "/s" })).toMatchObject({ HTTP_LISTEN: { port: 8000 } });
+  });
+});
+
+describe("a secret is the same from a variable and from a file:", () => {
+  const [first, second] = [strong(), strong()];
+  test.each([
+    `${first}\n`,
+    `${first}\r\n`,
+    `  ${first}\t\n\n`,
+    `\ufeff${first}`,
+    `${first},${second}\n`,
+    `${first}\n${second}\n`,
+    `${first}, ${second}`,
+  ])("%j", (text) => {
+    for (const name of ["JWT_SECRET", "KEY_HASH_SECRET_PREVIOUS", "ADMIN_TOKEN", "REDIS_PASSWORD"]) {
+      const direct = Object.entries(settingsOf({ [name]: text }));
+      expect(direct).toEqual(Object.entries(settingsOf({ [`${name}_FILE`]: "/s" }, () => text)));
+      expect(JSON.stringify(direct)).toContain(first);
+    }
+  });
+
+  test("white space around a variable's is told, for others may take it for a part", () => {
+    const read = (environment: Environment) => {
+      const result = readConfig(environment, () => `${first}\n`);
+      return result.ok ? result.unclean : result.problems;
+    };
+    expect(read({ JWT_SECRET: `${first}\n`, AUDIT_KEY: second })).toEqual(["JWT_SECRET"]);
+    expect(read({ JWT_SECRET_FILE: "/s", AUDIT_KEY: second })).toEqual([]);
+  });
+
+  test("nothing but white space is an error, and none is made in its place", () => {
+    for (const text of ["", "\n", " \r\n"])
+      expect(problemsOf({ JWT_SECRET_FILE: "/s" }, () => text)).toEqual(["JWT_SECRET_FILE is empty: /s"]);
+    expect(problemsOf({ JWT_SECRET: "\n" })).toEqual(["JWT_SECRET is blank"]);
+  });
+});
+
+test("the hint for headers says how a space is written", () => {
+  expect(problemsOf({ OTEL_EXPORTER_OTLP_HEADERS: "Authorization=Basic abc" })[0]).toContain("%20");
+});
+
+describe("production", () => {
+  const good = () => ({
+    ENVIRONMENT: "production",
+    JWT_SECRET: strong(),
+    KEY_HASH_SECRET: strong(),
+    AUDIT_KEY: strong(),
+    ADMIN_TOKEN: strong(),
+  });
+
+  test("starts with strong secrets, its operator door apart", () => {
+    expect(settingsOf(good()).OPERATOR_LISTEN).toEqual({ kind: "tcp", host: "127.0.0.1", port: 8001 });
+    expect(settingsOf({ ...good(), ADMIN_TOKEN: "off" }).ADMIN_TOKEN).toBe("off");
+  });
+
+  test.each([
+    ["no JWT_SECRET", { JWT_SECRET: undefined }, "JWT_SECRET is missing"],
+    ["no ADMIN_TOKEN", { ADMIN_TOKEN: undefined }, "ADMIN_TOKEN is missing"],
+    ["a short secret", { JWT_SECRET: "x7Jq" }, "JWT_SECRET must have at least 32 bytes"],
+    ["a blank secret", { JWT_SECRET: " ".repeat(40) }, "JWT_SECRET is blank"],
+    [
+      "a well-known word",
+      { JWT_SECRET: "your-super-secret-jwt-key-change-me" },
+      "JWT_SECRET is made of well-known words",
+    ],
+    ["a word again and again", { JWT_SECRET: "changeme".repeat(5) }, "JWT_SECRET repeats itself"],
+    ["one letter", { JWT_SECRET: "a".repeat(64) }, "JWT_SECRET repeats itself"],
+    ["a sequence", { JWT_SECRET: "0123456789012345678901234567890123456789" }, "JWT_SECRET"],
+    ["the alphabet", { JWT_SECRET: "abcdefghijklmnopqrstuvwxyzabcdefgh" }, "JWT_SECRET is a sequence"],
+    [
+      "the alphabet backwards",
+      { JWT_SECRET: "zyxwvutsrqponmlkjihgfedcbazyxwvutsrq" },
+      "JWT_SECRET is a sequence",
+    ],
+    [
+      "one weak among several",
+      { ADMIN_TOKEN: `${strong()},${"ab".repeat(20)}` },
+      "ADMIN_TOKEN repeats itself",
+    ],
+    ["a weak old secret", { JWT_SECRET_PREVIOUS: "secret".repeat(8) }, "JWT_SECRET_PREVIOUS repeats itself"],
+    ["gRPC beyond loopback", { GRPC_LISTEN: "0.0.0.0:9191" }, "GRPC_LISTEN would listen in clear text"],
+    ["HTTP beyond loopback", { HTTP_LISTEN: "10.0.0.1:8000" }, "HTTP_LISTEN would listen in clear text"],
+    [
+      "operators beyond loopback",
+      { OPERATOR_LISTEN: "[::]:8001" },
+      "OPERATOR_LISTEN would listen in clear text",
+    ],
+    ["Redis without a password", { REDIS_URL: "redis://r:6379" }, "Redis has no password"],
+    [
+      "Redis named twice",
+      { REDIS_URL: "redis://:p@r", REDIS_HOST: "r" },
+      "REDIS_URL and REDIS_HOST are both set",
+    ],
+    [
+      "redis without a Redis",
+      { STORE: "redis", REDIS_PASSWORD: "p" },
+      "STORE is redis: REDIS_URL or REDIS_HOST must say which",
+    ],
+  ] as const)("does not start with %s", (_what, change, problem) => {
+    const problems = problemsOf({ ...good(), ...change });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(problem);
+  });
+
+  const names = ["JWT_SECRET", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"] as const;
+  const lists = ["JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET_PREVIOUS", "ADMIN_TOKEN"] as const;
+  const redis = { REDIS_HOST: "r", REDIS_PASSWORD: "p" };
+  const value = strong();
+  const encoded = encodeURIComponent(value);
+  const pairs: readonly (readonly [one: string, other: string, environment: Environment])[] = [
+    ...names.flatMap((one, at) =>
+      names.slice(at + 1).map((other) => [one, other, { [one]: value, [other]: value }] as const),
+    ),
+    ...lists.flatMap((list) =>
+      names
+        .filter((one) => one !== list)
+        .map((one) => [one, list, { [one]: value, [list]: `${strong()}, ${value}` }] as const),
+    ),
+    ["JWT_SECRET", "REDIS_PASSWORD", { ...redis, JWT_SECRET: value, REDIS_PASSWORD: value }],
+    ["AUDIT_KEY", "REDIS_URL", { AUDIT_KEY: value, REDIS_URL: `redis://:${encoded}@r` }],
+    [
+      "ADMIN_TOKEN",
+      "OTEL_EXPORTER_OTLP_HEADERS",
+      { ADMIN_TOKEN: value, OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${encoded}` },
+    ],
+    ["JWT_SECRET", "AUDIT_KEY", { JWT_SECRET: value, AUDIT_KEY: ` ${value} ` }],
+  ];
+  test.each(pairs)("does not start with one value as %s and %s, and names both", (one, other, change) => {
+    const [problem = "", ...more] = problemsOf({ ...good(), ...change });
+    expect(more).toEqual([]);
+    expect(problem).toMatch(/have the same value: give each its own$/);
+    expect(problem.split(/ and | have /)).toEqual(expect.arrayContaining([one, other]));
+    expect(problem).not.toContain(value);
+  });
+
+  test("does not start with one value twice in a list", () => {
+    for (const list of lists)
+      expect(problemsOf({ ...good(), [list]: `${value},${strong()},${value}` })).toEqual([
+        `${list} has one value twice: leave one out`,
+      ]);
+  });
+
+  test("compares secrets as they come, from files too; the same Redis password given twice is one secret", () => {
+    const change = { AUDIT_KEY: undefined, AUDIT_KEY_FILE: "/f", JWT_SECRET: value };
+    expect(problemsOf({ ...good(), ...change }, () => `\ufeff${value}\r\n`)).toEqual([
+      "JWT_SECRET and AUDIT_KEY have the same value: give each its own",
+    ]);
+    const twice = { REDIS_URL: `redis://:${encoded}@r`, REDIS_PASSWORD: value };
+    expect(problemsOf({ ...good(), ...twice })).toEqual([]);
+    expect(problemsOf({ JWT_SECRET: value, AUDIT_KEY: value })).toEqual([]);
+  });
+
+  test("may listen anywhere where a mesh encrypts", () => {
+    const anywhere = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+    expect(problemsOf({ ...good(), ...anywhere, ALLOW_CLEARTEXT: "grpc, http" })).toHaveLength(1);
+    expect(problemsOf({ ...good(), ...anywhere, ALLOW_CLEARTEXT: "grpc,http,operator" })).toEqual([]);
+    expect(problemsOf({ ...good(), GRPC_LISTEN: "unix:/run/x" })).toEqual([]);
+  });
+});
+
+test("a file of keys takes the place of JWT_SECRET, in production and in a fleet", () => {
+  const secrets = { KEY_HASH_SECRET: strong(), AUDIT_KEY: strong(), ADMIN_TOKEN: strong() };
+  const JWT_KEYS_FILE = "/keys";
+  expect(problemsOf({ ...secrets, ENVIRONMENT: "production", JWT_KEYS_FILE })).toEqual([]);
+  expect(problemsOf({ REDIS_HOST: "r", JWT_KEYS_FILE })).toEqual([]);
+});
+
+test("a fleet in development must share its signing secret", () => {
+  expect(problemsOf({ REDIS_HOST: "r" })).toEqual([
+    "JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it",
+  ]);
+});
+
+test("what a generator gives is never called weak", () => {
+  const encodings = ["base64", "base64url", "hex"] as const;
+  fc.assert(
+    fc.property(fc.constantFrom(...encodings), fc.integer({ min: 32, max: 64 }), (encoding, bytes) => {
+      expect(weakness(randomBytes(bytes).toString(encoding))).toBeUndefined();
+    }),
+  );
+  fc.assert(
+    fc.property(
+      fc
+        .array(fc.nat({ max: 9 }), { minLength: 40, maxLength: 60 })
+        .filter((digits) => new Set(digits).size > 6),
+      (digits) => {
+        const text = digits.join("");
+        expect([undefined, "is a sequence", "repeats itself"]).toContain(weakness(text));
+      },
+    ),
+  );
+});
+
+test("WORKERS: some number of processes, with a Redis and with doors for each", () => {
+  const redis = { REDIS_HOST: "r", JWT_SECRET: strong() };
+  expect(settingsOf({ ...redis, WORKERS: "4" }).WORKERS).toBe(4);
+  expect(settingsOf({ WORKERS: "1" }).STORE).toBe("embedded");
+  expect(problemsOf({ WORKERS: "2" })).toEqual([
+    "WORKERS is 2: the embedded store serves one process; name a Redis, or leave WORKERS out",
+  ]);
+  expect(problemsOf({ ...redis, WORKERS: "3", GRPC_LISTEN: "127.0.0.1:65534" })).toEqual([
+    "GRPC_LISTEN leaves no ports for 3 workers: theirs are the 3 from it on",
+  ]);
+  for (const WORKERS of ["0", "65", "two", "-1", "1.5"])
+    expect(problemsOf({ ...redis, WORKERS })[0]).toMatch(/^WORKERS /);
+});

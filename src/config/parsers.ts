@@ -1,0 +1,184 @@
+import { validateHeaderValue } from "node:http";
+import { isIP } from "node:net";
+import { z } from "zod";
+import { trimOws } from "../core/field-text.ts";
+import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
+import { parseDuration } from "../core/policy/duration.ts";
+import { readRedisUrl } from "./redis-url.ts";
+
+/** Where a door listens. Port 0 takes a free one. */
+export type Listen =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** RFC 7518 §3.2, and enough that nobody guesses the others either. */
+const MIN_SECRET_BYTES = 32;
+
+/** `HOST:PORT`. */
+export const tcp = z.string().transform((text, context): Listen & { kind: "tcp" } => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/\s]+)):(\d{1,5})$/.exec(text);
+  const [, v6, name, port] = match ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || Number(port) > 65_535 || (v6 !== undefined && isIP(v6) !== 6)) {
+    context.addIssue("must be HOST:PORT, such as 127.0.0.1:9191 or [::1]:9191");
+    return z.NEVER;
+  }
+  return { kind: "tcp", host, port: Number(port) };
+});
+
+export function formatListen(listen: Listen): string {
+  if (listen.kind === "unix") return `unix:${listen.path}`;
+  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
+}
+
+/** The doors of several workers: a port and those after it, or a path and the same with `.2`, `.3` and so on. */
+export function listenOfWorker(listen: Listen, index: number): Listen {
+  if (index === 1 || (listen.kind === "tcp" && listen.port === 0)) return listen;
+  return listen.kind === "unix"
+    ? { ...listen, path: `${listen.path}.${index}` }
+    : { ...listen, port: listen.port + index - 1 };
+}
+
+/** `HOST:PORT` or `unix:/PATH`. */
+export const listen = z.union(
+  [
+    z
+      .string()
+      .regex(/^unix:\/.{1,100}$/)
+      .transform((text): Listen => ({ kind: "unix", path: text.slice("unix:".length) })),
+    tcp,
+  ],
+  "must be HOST:PORT or unix:/PATH",
+);
+
+export const secret = z
+  .string()
+  .refine(
+    (text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES,
+    `must have at least ${MIN_SECRET_BYTES} bytes`,
+  );
+/** Secrets with commas between. */
+export const secrets = z
+  .string()
+  .transform((text) =>
+    text
+      .split(",")
+      .map(trimOws)
+      .filter((part) => part !== ""),
+  )
+  .pipe(z.array(secret));
+
+/** Seconds, or a duration, in seconds; at most 400 days. */
+export const ttl = z.string().transform((text, context) => {
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : parseDuration(text);
+  if (seconds !== undefined && seconds > 0 && seconds <= MAX_KEY_LIFE_SECONDS) return seconds;
+  context.addIssue("must be seconds, or a duration such as 30d, at most 400d");
+  return z.NEVER;
+});
+
+/** A duration such as `7d`, in seconds. */
+export const duration = z.string().transform((text, context) => {
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds > 0) return seconds;
+  context.addIssue("must be a duration such as 12h or 7d");
+  return z.NEVER;
+});
+
+/** A whole number from 0. */
+export const count = (max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,7}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.int().max(max));
+const UNITS: Readonly<Record<string, number>> = { KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
+
+/** A size such as `100MB`, in bytes: units are of 1,024. */
+export const size = (min: number) =>
+  z.string().transform((text, context) => {
+    const [, number, unit = ""] = /^(\d{1,12})(KB|MB|GB)?$/.exec(text) ?? [];
+    const bytes = Number(number) * (UNITS[unit] ?? 1);
+    if (Number.isSafeInteger(bytes) && bytes >= min) return bytes;
+    context.addIssue(`must be a size such as 100MB, at least ${min} bytes`);
+    return z.NEVER;
+  });
+/** The same from 1. */
+export const countFrom1 = (max: number) => count(max).refine((number) => number >= 1, "must be at least 1");
+/** Of a header block. */
+export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
+/** Processes that share a machine's work. */
+export const workers = countFrom1(64);
+export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
+/** A file's name. */
+export const path = z.string().min(1);
+/** Names of doors with commas between. */
+export const doors = z
+  .string()
+  .transform((text) => text.split(",").map(trimOws))
+  .pipe(z.array(z.enum(["grpc", "http", "operator"])));
+
+/** `true` or `false`. */
+export const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+
+/** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. Stays text: it holds a secret. */
+export const redisUrl = z.string().superRefine((text, context) => {
+  const read = readRedisUrl(text);
+  if (!read.ok) context.addIssue(read.problem);
+});
+
+/** A host name or an address, nothing around it: what cannot be resolved would be waited for. */
+export const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || /^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(text),
+    "must be a host name or an IP address, without scheme and port",
+  );
+
+/** `http://` or `https://`; what proves who we are goes elsewhere, not into a URL. */
+export const httpUrl = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const plain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  return plain && (url.protocol === "http:" || url.protocol === "https:");
+}, "must be http://HOST[:PORT][/PATH] or https://, without user, query and fragment");
+
+/** Headers as OpenTelemetry writes them: `name=value`, percent-encoded, with commas between. */
+export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
+  const pairs = text.split(",").map(headerPair);
+  if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
+  context.addIssue(
+    "must be NAME=VALUE with commas between, values percent-encoded: %20 for a space, as in Authorization=Basic%20…",
+  );
+  return z.NEVER;
+});
+
+function headerPair(text: string): readonly [name: string, value: string] | undefined {
+  const [, name, value] = /^[ \t]*([\w!#$%&'*+.^`|~-]+)=([\x21-\x7e]*)[ \t]*$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  try {
+    const decoded = decodeURIComponent(value);
+    validateHeaderValue(name, decoded);
+    return [name, decoded];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A number from 0 to 1. */
+export const share = z
+  .string()
+  .regex(/^(?:0|1|[01]?\.\d{1,9})$/, "must be a number from 0 to 1, such as 0.05")
+  .transform(Number)
+  .pipe(z.number().max(1));
+
+/** Origins as browsers send them: scheme and host, no path. */
+export const origins = z.string().transform((text, context) => {
+  const list = text
+    .split(",")
+    .map(trimOws)
+    .filter((part) => part !== "");
+  for (const origin of list) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      context.addIssue(`"${origin}" is not an origin such as https://app.example.com`);
+  }
+  return list;
+});

@@ -1,0 +1,84 @@
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { makeFolder } from "./folders.ts";
+import { secretText } from "./secret-text.ts";
+import type { Settings } from "./settings.ts";
+import { readText, textOf } from "./text-file.ts";
+
+/** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
+export interface SecretKeeper {
+  keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
+  /** The one that is kept there; undefined where there is none. */
+  find(name: string): Promise<string | undefined>;
+}
+
+/** Called when no setting names a secret: a generated one, new or stored before, is used. */
+export type OnUnsetSecret = (
+  name: string,
+  stored: { readonly place: string; readonly isNew: boolean },
+) => void;
+
+/** In files of `DATA_DIR`, readable by their owner alone. */
+export function createFileKeeper(dataDir: string): SecretKeeper {
+  return {
+    async keep(name, fresh) {
+      makeFolder(dataDir, 0o700);
+      const place = join(dataDir, name);
+      try {
+        writeFileSync(place, `${fresh}\n`, { mode: 0o600, flag: "wx" });
+        return { value: fresh, place };
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+        return { value: secretText(readText(place)), place };
+      }
+    },
+    find: async (name) => textOf(join(dataDir, name))?.trim(),
+  };
+}
+
+/** A secret that signs, where the settings name none. Production, and every fleet, has been checked to name one. */
+export function madeJwtSecret(keeper: SecretKeeper, onUnset: OnUnsetSecret): Promise<string> {
+  return madeSecret("JWT_SECRET", keeper, onUnset);
+}
+
+/** The secrets under which V1 keys are hashed, the current one first. */
+export async function keyHashSecrets(
+  settings: Settings,
+  keeper: SecretKeeper,
+  onUnset: OnUnsetSecret,
+): Promise<[string, ...string[]]> {
+  const current = settings.KEY_HASH_SECRET ?? (await madeSecret("KEY_HASH_SECRET", keeper, onUnset));
+  return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
+}
+
+/** The secrets of an instance, beside what signs. Those that the settings do not name are made, and kept. */
+export interface Secrets {
+  /** Under which V1 keys are hashed, the current one first. */
+  readonly keyHashSecrets: [string, ...string[]];
+  /** Seals the audit chain. */
+  readonly auditKey: string;
+  /** Operators' first credentials; none when they are switched off. */
+  readonly adminTokens: readonly string[];
+}
+
+export async function readSecrets(
+  settings: Settings,
+  keeper: SecretKeeper,
+  onUnset: OnUnsetSecret,
+): Promise<Secrets> {
+  const { AUDIT_KEY, ADMIN_TOKEN } = settings;
+  return {
+    keyHashSecrets: await keyHashSecrets(settings, keeper, onUnset),
+    auditKey: AUDIT_KEY ?? (await madeSecret("AUDIT_KEY", keeper, onUnset)),
+    adminTokens:
+      ADMIN_TOKEN === "off" ? [] : (ADMIN_TOKEN ?? [await madeSecret("ADMIN_TOKEN", keeper, onUnset)]),
+  };
+}
+
+async function madeSecret(name: string, keeper: SecretKeeper, onUnset: OnUnsetSecret): Promise<string> {
+  const fresh = randomBytes(32).toString("base64url");
+  const { value, place } = await keeper.keep(name.toLowerCase(), fresh);
+  onUnset(name, { place, isNew: value === fresh });
+  return value;
+}

@@ -1,0 +1,59 @@
+import type { AuthRequest, UnreadRequest } from "../decision/request.ts";
+import type { Mode } from "../policy/policy.ts";
+import type { AuditEvent } from "./audit-event.ts";
+
+/** An event of the registry, as the store keeps it. */
+export interface StoredEvent {
+  /** Its place; opaque. */
+  readonly cursor: string;
+  readonly event: AuditEvent;
+}
+
+/** The events of the registry: the store's copy is the truth, the log's is written from it. */
+export interface AuditStore {
+  /** Events that are in no log yet, for this instance to write; they are given again until they are done. */
+  claim(limit: number): Promise<readonly StoredEvent[]>;
+  done(cursors: readonly string[]): Promise<void>;
+  /**
+   * The newest ones, the newest before a place, or those after a place; oldest first. Throws RangeError on a place
+   * that is none.
+   */
+  read(query: {
+    readonly after?: string;
+    readonly before?: string;
+    readonly limit: number;
+  }): Promise<readonly StoredEvent[]>;
+  /** Forgets what was before that time, milliseconds. */
+  sweep(beforeMs: number): Promise<void>;
+}
+
+/** What the audit log records of a Check beside its decision. */
+export interface CheckFacts {
+  readonly decisionId: string;
+  readonly elapsedNs: bigint;
+  /** With `shadow` Envoy let the request through, whatever the decision was. */
+  readonly mode: Mode;
+  /** Undefined if the request could not be parsed. */
+  readonly request: AuthRequest | undefined;
+  /** The fields of a request that could not be parsed. */
+  readonly unread: UnreadRequest | undefined;
+}
+
+/** One call of the HTTP API, after its response was sent. */
+export interface CompletedCall {
+  readonly method: string;
+  /** The path of its endpoint, with `{name}` for each parameter; absent if no endpoint matched. */
+  readonly route?: string;
+  readonly status: number;
+  readonly elapsedMs: number;
+  readonly requestId: string;
+  /** The caller, as far as it was authenticated: `admin:…`, `key:…` or `anonymous`. */
+  readonly actor: string;
+  readonly address: string;
+  /** The key id in the path, if it has the form of one. */
+  readonly keyId?: string;
+  /** The name of the problem in the response. */
+  readonly problem?: string;
+  /** The lines of its `traceparent` header. */
+  readonly traceparent: readonly string[];
+}

@@ -1,0 +1,74 @@
+import { asciiLowerCase } from "../field-text.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { CredentialSource } from "./credential.ts";
+import { cookieName, queryName } from "./credential.ts";
+import type { PathFault } from "./path.ts";
+import { normalisePath } from "./path.ts";
+import type { AuthRequest } from "./request.ts";
+import { normaliseHost } from "./request.ts";
+
+/** A request as somebody describes it who wants to know its decision. What is left out has a harmless value. */
+export interface DescribedRequest {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly host?: string | undefined;
+  readonly scheme?: string | undefined;
+  /** By lower-case name; a list is several lines. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
+  /** Envoy's peer. */
+  readonly address?: string | undefined;
+  /** `x5t#S256` of the client's certificate; none by default. */
+  readonly certificate?: string | undefined;
+  /** `context_extensions` of Envoy's configuration. */
+  readonly extensions?: Readonly<Record<string, string>> | undefined;
+  readonly key?: string | undefined;
+  /** Where the key comes; the policy's first place by default. */
+  readonly in?: CredentialSource | undefined;
+}
+
+export type DescribedResult =
+  | { readonly ok: true; readonly request: AuthRequest }
+  | { readonly ok: false; readonly fault: PathFault | "host_malformed" };
+
+/** The request that Envoy would ask about. */
+export function describedRequest(described: DescribedRequest, policy: Policy): DescribedResult {
+  const place = described.in ?? policy.credentialSources[0] ?? "authorization";
+  const path = normalisePath(withParameter(described, place), policy.pathParams);
+  if (!path.ok) return path;
+  const host = normaliseHost(described.host ?? "localhost");
+  if (host === undefined) return { ok: false, fault: "host_malformed" };
+  const request = {
+    method: described.method,
+    host,
+    scheme: described.scheme ?? "https",
+    path: path.value,
+    headers: headersOf(described, place),
+    peerAddress: described.address ?? "192.0.2.1",
+    certificate: () => described.certificate,
+    extensions: new Map(Object.entries(described.extensions ?? {})),
+    grpc: false,
+  };
+  return { ok: true, request };
+}
+
+function withParameter({ path, key }: DescribedRequest, place: CredentialSource): string {
+  const name = queryName(place);
+  if (name === undefined || key === undefined) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}${name}=${encodeURIComponent(key)}`;
+}
+
+function headersOf({ headers = {}, key }: DescribedRequest, place: CredentialSource): AuthRequest["headers"] {
+  const lines = new Map(
+    Object.entries(headers).map(([name, value]) => [
+      asciiLowerCase(name),
+      typeof value === "string" ? [value] : [...value],
+    ]),
+  );
+  const add = (name: string, line: string) => lines.set(name, [...(lines.get(name) ?? []), line]);
+  if (key === undefined || queryName(place) !== undefined) return lines;
+  const cookie = cookieName(place);
+  if (cookie !== undefined) add("cookie", `${cookie}=${key}`);
+  else add(place, place === "authorization" ? `Bearer ${key}` : key);
+  return lines;
+}

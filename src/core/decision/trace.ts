@@ -1,0 +1,69 @@
+import type { Route } from "../policy/route-table.ts";
+import type { RateStatus } from "./decision.ts";
+import type { Principal } from "./principal.ts";
+import type { AuthRequest } from "./request.ts";
+import type { RefusedToken } from "./token-rejection.ts";
+import { TOKEN_REFUSALS } from "./token-rejection.ts";
+
+/** The questions of a decision, in their order. */
+export type StepName =
+  | "request"
+  | "route"
+  | "credential"
+  | "transport"
+  | "key"
+  | "revocation"
+  | "binding"
+  | "role"
+  | "scopes"
+  | "limits";
+
+/** Hears of a step: what it saw, and what came of it in a few words, or the reason of the refusal. */
+export type Trace = (step: StepName, saw: string, outcome: string) => void;
+
+export interface ExplainedStep {
+  readonly step: StepName;
+  readonly saw: string;
+  readonly outcome: string;
+}
+
+export function seenRequest({ method, scheme, host, path }: AuthRequest): string {
+  return `${method} ${scheme}://${host}${path.path}`;
+}
+
+export function seenRoute(route: Route | undefined): string {
+  if (route === undefined) return "no route of the policy";
+  const { label, pattern, scopes, anyScope, cost, mode } = route;
+  return [
+    label === pattern ? pattern : `${label} (${pattern})`,
+    ...(scopes.length > 0 ? [`needs ${scopes.join(" ")}`] : []),
+    ...(anyScope.length > 0 ? [`needs one of ${anyScope.join(" ")}`] : []),
+    `cost ${cost}`,
+    ...(mode === "shadow" ? ["shadow: whatever is decided lets through"] : []),
+  ].join(", ");
+}
+
+export function seenKey({ keyId, role, owner, family }: Principal): string {
+  return `${keyId}, role ${role}, ${owner === undefined ? `family ${family}` : `owner ${owner}`}`;
+}
+
+/** Of a key that has expired nothing more is to be said. */
+export function seenRefusal(refused: RefusedToken | undefined): string {
+  if (refused === undefined) return "a key";
+  const whose = refused.issuer === undefined ? "no key of ours" : `a token of the issuer ${refused.issuer}`;
+  return `${whose}: ${TOKEN_REFUSALS[refused.cause]} (${refused.cause})`;
+}
+
+export function seenBinding({ nets = [], certificate }: Principal): string {
+  return [...nets, ...(certificate === undefined ? [] : [`certificate ${certificate}`])].join(", ");
+}
+
+export function seenScopes(granted: readonly string[]): string {
+  return granted.length === 0 ? "no scope that its role still has" : granted.join(" ");
+}
+
+export function seenLimits(rates: readonly RateStatus[]): string {
+  return rates.length === 0
+    ? "no limits"
+    : rates.map(({ name, remaining, capacity }) => `${name}: ${remaining} of ${capacity}`).join(", ");
+}

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+import { parsePolicy } from "../../policy/file.ts";
+import type { Caller } from "./operator.ts";
+import { callerHas, mayGrant } from "./operator.ts";
+
+const parsed = parsePolicy({
+  fileName: "test",
+  text: `
+roles:
+  basic: { scopes: [chat:read], ttl: 1d, refresh_window: 1h }
+  writer: { scopes: [keys:write], may_grant: [basic], ttl: 1d, refresh_window: 1h }
+  boss: { scopes: [keys:read, keys:write, system:write], may_grant: [basic, writer], ttl: 1d, refresh_window: 1h }
+  trap: { scopes: [keys:write], may_grant: [boss], ttl: 1d, refresh_window: 1h }
+  clone: { scopes: [keys:write], may_grant: [clone], ttl: 1d, refresh_window: 1h }
+  wide: { scopes: [keys:write], may_grant: [trap, wide], ttl: 1d, refresh_window: 1h }
+  idle: { scopes: [], ttl: 1d, refresh_window: 1h }
+routes: []
+`,
+});
+if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+const { policy } = parsed;
+
+function role(name: string) {
+  const found = policy.roles.get(name);
+  if (found === undefined) throw new Error(name);
+  return found;
+}
+
+function keyOf(name: string, scopes: readonly string[] = [...role(name).scopes]): Caller {
+  return { kind: "key", id: `${name}_1_x`, role: role(name), scopes };
+}
+
+const admin: Caller = { kind: "admin", id: "x" };
+const anonymous: Caller = { kind: "anonymous", address: "192.0.2.1" };
+
+describe("nobody grants more than they hold", () => {
+  const cases: readonly (readonly [who: string, caller: Caller, grants: string, may: boolean])[] = [
+    ["an admin token grants everything", admin, "boss", true],
+    ["a stranger grants nothing", anonymous, "basic", false],
+    ["a key grants what its role may grant", keyOf("writer"), "basic", true],
+    ["a key does not grant its own role", keyOf("writer"), "writer", false],
+    ["a key grants its own role where that lists itself", keyOf("clone"), "clone", true],
+    ["a key does not grant more", keyOf("writer"), "boss", false],
+    ["a key does not grant an unlisted role without any scope", keyOf("boss"), "idle", false],
+    ["a key grants a role that may grant in turn", keyOf("boss"), "writer", true],
+    ["not the same scopes with a further reach", keyOf("writer"), "trap", false],
+    ["a key grants what its role names, with all that this may grant in turn", keyOf("trap"), "boss", true],
+    ["a narrowed key grants within what is left", keyOf("boss", ["keys:write"]), "writer", true],
+    ["a narrowed key grants no scope that it gave up", keyOf("boss", ["keys:write"]), "boss", false],
+    ["a key without keys:write grants nothing", keyOf("boss", ["keys:read"]), "basic", false],
+    ["a key without operator scopes grants nothing", keyOf("basic"), "basic", false],
+  ];
+  test.each(cases)("%s", (_who, caller, grants, may) => {
+    expect(mayGrant(caller, [...role(grants).scopes], role(grants), policy)).toBe(may);
+  });
+
+  test.each([
+    ["a part of it", ["keys:read"]],
+    ["no scope", []],
+  ])("a role that is not listed is not granted with %s either", (_what, scopes) => {
+    expect(mayGrant(keyOf("boss"), scopes, role("boss"), policy)).toBe(false);
+  });
+
+  test("scopes beyond the reach are not granted with a listed role: an old record may hold what its role has lost", () => {
+    expect(mayGrant(keyOf("writer"), ["chat:read"], role("basic"), policy)).toBe(true);
+    expect(mayGrant(keyOf("writer"), ["chat:read", "system:write"], role("basic"), policy)).toBe(false);
+    expect(mayGrant(keyOf("wide"), ["keys:write"], role("trap"), policy)).toBe(true);
+  });
+});
+
+test("an operator's call needs its scope; whoever only holds a key has none", () => {
+  expect(callerHas(admin, "system:write")).toBe(true);
+  expect(callerHas(keyOf("boss"), "keys:read")).toBe(true);
+  expect(callerHas(keyOf("boss"), "audit:read")).toBe(false);
+  expect(callerHas(anonymous, "keys:read")).toBe(false);
+  expect(callerHas({ kind: "holder", id: "x" }, "keys:read")).toBe(false);
+});

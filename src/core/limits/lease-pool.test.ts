@@ -1,0 +1,184 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { RateLimit } from "../policy/policy.ts";
+import { createLeasePool } from "./lease-pool.ts";
+import type { LeasedBucket } from "./leased-bucket.ts";
+import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
+import { MICRO } from "./token-bucket.ts";
+
+/** Two instances on one store that answers at once, by one clock. */
+function twoInstances() {
+  const clock = { nowMs: 1_000_000 };
+  const buckets = new Map<string, LeasedBucket>();
+  const pools = [0, 1].map((number) =>
+    createLeasePool({
+      store: {
+        async step(bucketId, limit, settlements, ask) {
+          const nowUs = clock.nowMs * 1000;
+          const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, nowUs);
+          buckets.set(bucketId, bucket);
+          return leaseStep(bucket, limit, settlements, ask, nowUs);
+        },
+      },
+      monotonicMs: () => clock.nowMs,
+      instanceId: `i${number}`,
+      maxBuckets: 100,
+      withoutStore: {
+        take: () => {
+          throw new Error("the store answers");
+        },
+      },
+    }),
+  );
+  const poolOf = (number: number) => pools[number % pools.length] ?? expect.unreachable();
+  const wait = async (ms: number) => {
+    for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; ) {
+      clock.nowMs = Math.min(endMs, clock.nowMs + 50);
+      for (const pool of pools) await pool.sweep();
+    }
+  };
+  return { buckets, poolOf, wait, close: () => Promise.all(pools.map((pool) => pool.close())) };
+}
+
+function limitOf(capacity: number, refillPerSecond: number, leased: boolean): RateLimit {
+  return { name: "n", per: "key", capacity, refillPerSecond, leased };
+}
+
+const instance = fc.nat({ max: 1 });
+
+describe("several buckets on one request", () => {
+  const NEXT_TO_NOTHING = 1e-9;
+  const limits = [
+    limitOf(40, NEXT_TO_NOTHING, true),
+    limitOf(25, NEXT_TO_NOTHING, true),
+    limitOf(7, NEXT_TO_NOTHING, false),
+  ];
+  const request = fc.record({
+    instance,
+    cost: fc.integer({ min: 0, max: 3 }),
+    of: fc.subarray([0, 1, 2], { minLength: 1 }),
+  });
+  const rounds = fc.array(
+    fc.record({
+      together: fc.array(request, { minLength: 1, maxLength: 12 }),
+      thenMs: fc.constantFrom(0, 0, 3, 120),
+    }),
+    { minLength: 1, maxLength: 14 },
+  );
+
+  test("an admitted one takes its cost from each of them, a refused one from none, however many come at once", async () => {
+    await fc.assert(
+      fc.asyncProperty(rounds, async (history) => {
+        const { buckets, poolOf, wait, close } = twoInstances();
+        const left = limits.map(({ capacity }) => capacity);
+        for (const { together, thenMs } of history) {
+          await Promise.all(
+            together.map(async ({ instance: number, cost, of }) => {
+              const demands = limits.flatMap((limit, at) =>
+                of.includes(at) ? [{ bucketId: `b${at}`, limit }] : [],
+              );
+              const { ok } = await poolOf(number).take(demands, cost, 0);
+              if (ok) for (const at of of) left[at] = (left[at] ?? 0) - cost;
+            }),
+          );
+          await wait(thenMs);
+        }
+        await close();
+        for (const [at, tokens] of left.entries()) {
+          const bucket = buckets.get(`b${at}`);
+          if (bucket !== undefined) expect(bucket.levelMicro / MICRO).toBeCloseTo(tokens, 4);
+          expect(tokens).toBeGreaterThanOrEqual(0);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("Retry-After", () => {
+  const form = fc.record({
+    capacity: fc.integer({ min: 1, max: 40 }),
+    refillPerSecond: fc.constantFrom(1 / 60, 0.3, 1, 2.5, 7, 40),
+    leased: fc.boolean(),
+  });
+  const move = fc.record({
+    instance,
+    cost: fc.integer({ min: 1, max: 40 }),
+    thenMs: fc.constantFrom(0, 0, 0, 1, 30, 400, 1300),
+    again: instance,
+  });
+  const moves = fc.array(move, { minLength: 5, maxLength: 60 });
+  type Moves = typeof moves extends fc.Arbitrary<infer Made> ? Made : never;
+
+  const admitted = fc.asyncProperty(
+    form,
+    moves,
+    fc.boolean(),
+    async ({ leased, ...size }, history, oneCost) => {
+      const limit = limitOf(size.capacity, size.refillPerSecond, leased);
+      const demands = [{ bucketId: "b", limit }];
+      const { poolOf, wait } = twoInstances();
+      for (const { cost, instance: number, again, thenMs } of oneCost
+        ? ofOneCost(history)
+        : onOneInstance(history)) {
+        const taken = Math.min(cost, limit.capacity);
+        const outcome = await poolOf(number).take(demands, taken, 0);
+        if (!outcome.ok) {
+          // The way there and back takes time, too; stamps are rounded up to microseconds.
+          await wait(outcome.retryAfterSeconds * 1000 + 1);
+          expect(await poolOf(again).take(demands, taken, 0)).toMatchObject({ ok: true });
+        }
+        await wait(thenMs);
+      }
+    },
+  );
+  const ofOneCost = (history: Moves) => history.map((one) => ({ ...one, cost: history[0]?.cost ?? 1 }));
+  const onOneInstance = (history: Moves) => history.map((one) => ({ ...one, instance: 0, again: 0 }));
+
+  test("a lone client that waits as long is admitted: at any costs on one instance, at one cost on any", async () => {
+    await fc.assert(admitted, { numRuns: 100 });
+  });
+});
+
+test("a bucket that nobody uses any more is not kept, and is asked for anew when somebody does", async () => {
+  const { poolOf, wait, close } = twoInstances();
+  const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 10, refillPerSecond: 1 };
+  const pool = poolOf(0);
+  const take = (bucketId: string) => pool.take([{ bucketId, limit }], 1, 0);
+  await Promise.all(Array.from({ length: 50 }, (_, i) => take(`b${i}`)));
+  expect(pool.size()).toBe(50);
+  await wait(900);
+  await take("b0");
+  await wait(300);
+  expect(pool.size()).toBe(1);
+  await wait(2000);
+  expect(pool.size()).toBe(0);
+  expect(await take("b0")).toMatchObject({ ok: true });
+  await close();
+});
+
+test("tokens that the store did not hear of are given back at the next sweep", async () => {
+  const clock = { nowMs: 1_000_000 };
+  const given: number[] = [];
+  let failures = 1;
+  const pool = createLeasePool({
+    store: {
+      async step(_bucketId, _limit, settlements, ask) {
+        if (ask !== undefined) return { grantedTokens: 10, waitUs: 0, othersOut: false };
+        if (failures-- > 0) throw new Error("away for a moment");
+        given.push(...settlements.map(({ unspentTokens }) => unspentTokens));
+        return { grantedTokens: 0, waitUs: 0, othersOut: false };
+      },
+    },
+    monotonicMs: () => clock.nowMs,
+    instanceId: "i",
+    maxBuckets: 100,
+    withoutStore: { take: () => expect.unreachable() },
+  });
+  await pool.take([{ bucketId: "b", limit: limitOf(100, 1, true) }], 1, 0);
+  for (let sweeps = 0; sweeps < 8; sweeps++) {
+    clock.nowMs += 50;
+    await pool.sweep();
+  }
+  expect(given).toEqual([9]);
+});

@@ -1,0 +1,171 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { PLAIN_ROUTE } from "../../../test/support/route.ts";
+import { normalisePath } from "../decision/path.ts";
+import { routeConflicts } from "./route-conflicts.ts";
+import { comparePatterns, parsePattern } from "./route-pattern.ts";
+import type { Route } from "./route-table.ts";
+import { createRouteTable } from "./route-table.ts";
+
+function route(pattern: string, more: Partial<Route> = {}): Route {
+  return {
+    ...PLAIN_ROUTE,
+    pattern,
+    label: `${pattern} ${(more.methods ?? []).join()} ${(more.hosts ?? []).join()}`.trim(),
+    ...more,
+  };
+}
+
+function find(
+  routes: readonly Route[],
+  path: string,
+  method = "GET",
+  host = "example.com",
+): string | undefined {
+  const normal = normalisePath(path, "reject");
+  if (!normal.ok) throw new Error(normal.fault);
+  return createRouteTable(routes).find({ path: normal.value, method, host })?.label;
+}
+
+describe("the most specific route wins", () => {
+  const routes = ["/**", "/a/**", "/a/*", "/a/b", "/a/*/c", "/a/b/**", "/*/b"].map((pattern) =>
+    route(pattern),
+  );
+  test.each([
+    ["/", "/**"],
+    ["/x/y/z", "/**"],
+    ["/x/b", "/*/b"],
+    ["/a", "/a/**"],
+    ["/a/", "/a/**"],
+    ["/a/x", "/a/*"],
+    ["/a/b", "/a/b"],
+    ["/a/b/c", "/a/b/**"],
+    ["/a/x/c", "/a/*/c"],
+    ["/a/x/d", "/a/**"],
+    ["/A/b", "/*/b"],
+  ])("%s goes to %s", (path, label) => {
+    expect(find(routes, path)).toBe(label);
+  });
+
+  test("** stands for nothing, too", () => {
+    expect(find([route("/public/**")], "/public")).toBe("/public/**");
+    expect(find([route("/public/**")], "/publics")).toBeUndefined();
+  });
+
+  test("a pattern takes every character that a path may have, as itself", () => {
+    expect(find([route("/a.b")], "/axb")).toBeUndefined();
+    expect(find([route("/a*b")].slice(1), "/a*b")).toBeUndefined();
+    for (const text of ["a%20b", "(x)", "a+b", "$", "x:y", "a,b", "100%25"])
+      expect(find([route(`/${text}`)], `/${text}`)).toBeDefined();
+    expect(find([route("/*")], "/*")).toBe("/*");
+  });
+});
+
+describe("methods", () => {
+  test("GET covers HEAD, and nothing else covers anything", () => {
+    const routes = [route("/a", { methods: ["GET"] }), route("/a", { methods: ["POST"] })];
+    expect(find(routes, "/a", "HEAD")).toBe("/a GET");
+    expect(find(routes, "/a", "POST")).toBe("/a POST");
+    expect(find(routes, "/a", "PUT")).toBeUndefined();
+    expect(find(routes, "/a", "get")).toBeUndefined();
+  });
+
+  test("a broader route never takes a method that the closer one leaves out", () => {
+    const routes = [route("/a/b", { methods: ["GET"] }), route("/a/**"), route("/**", { methods: ["POST"] })];
+    expect(find(routes, "/a/b", "POST")).toBeUndefined();
+    expect(find(routes, "/a/c", "POST")).toBe("/a/**");
+  });
+});
+
+describe("hosts", () => {
+  const routes = [
+    route("/x"),
+    route("/x", { hosts: ["*.example.com"] }),
+    route("/x", { hosts: ["*.eu.example.com"] }),
+    route("/x", { hosts: ["api.eu.example.com"] }),
+  ];
+  test.each([
+    ["other.org", "/x"],
+    ["example.com", "/x"],
+    ["a.example.com", "/x  *.example.com"],
+    ["a.eu.example.com", "/x  *.eu.example.com"],
+    ["api.eu.example.com", "/x  api.eu.example.com"],
+    ["evilexample.com", "/x"],
+  ])("%s goes to %s", (host, label) => {
+    expect(find(routes, "/x", "GET", host)).toBe(label);
+  });
+});
+
+describe("routes of which neither is the closer one are found", () => {
+  test.each([
+    ["one path twice", [route("/a"), route("/a")], 1],
+    ["overlapping methods", [route("/a", { methods: ["GET", "PUT"] }), route("/a", { methods: ["PUT"] })], 1],
+    ["HEAD beside GET", [route("/a", { methods: ["GET"] }), route("/a", { methods: ["HEAD"] })], 1],
+    ["all methods beside one", [route("/a"), route("/a", { methods: ["GET"] })], 1],
+    ["other methods", [route("/a", { methods: ["GET"] }), route("/a", { methods: ["PUT"] })], 0],
+    ["one spelling of two", [route("/%61"), route("/a/")], 1],
+    ["other hosts", [route("/a", { hosts: ["x.org"] }), route("/a", { hosts: ["y.org"] })], 0],
+    ["a host and none", [route("/a", { hosts: ["x.org"] }), route("/a")], 0],
+    ["closer by host, the other by path", [route("/**", { hosts: ["x.org"] }), route("/public/**")], 1],
+    ["closer by both", [route("/public/x", { hosts: ["x.org"] }), route("/public/**")], 0],
+    [
+      "closer by host, but where the other names that very host",
+      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["x.example.com", "*.com"] })],
+      1,
+    ],
+    [
+      "closer by path for each host that both take",
+      [route("/a/**", { hosts: ["*.example.com"] }), route("/a/b", { hosts: ["*.example.com", "*.com"] })],
+      0,
+    ],
+    [
+      "closer by host under a wildcard, in a rest that meets a star",
+      [route("/*/b/**", { hosts: ["*.x.org"] }), route("/a/**", { hosts: ["*.org"] })],
+      1,
+    ],
+    ["apart by path", [route("/a/**", { hosts: ["x.org"] }), route("/b/c")], 0],
+  ] as const)("%s", (_what, routes, conflicts) => {
+    expect(routeConflicts(routes)).toHaveLength(conflicts);
+  });
+});
+
+test.each([["/a/**/b"], ["/a*"], ["/**x"], ["a"], ["/a?b"], ["/a//b"], ["/../x"]])(
+  "%s is no pattern",
+  (text) => {
+    expect(parsePattern(text).ok).toBe(false);
+  },
+);
+
+test("the table agrees with reading the list from the closest pattern down, for any routes and any path", () => {
+  const segment = fc.constantFrom("a", "b", "c", "*");
+  const pattern = fc
+    .tuple(fc.array(segment, { maxLength: 4 }), fc.boolean())
+    .map(([segments, rest]) => `/${[...segments, ...(rest ? ["**"] : [])].join("/")}`);
+  const path = fc.array(fc.constantFrom("a", "b", "c", "d"), { maxLength: 5 });
+  fc.assert(
+    fc.property(fc.uniqueArray(pattern, { maxLength: 12 }), path, (patterns, segments) => {
+      const fits = (text: string) => {
+        const parts = text
+          .slice(1)
+          .split("/")
+          .filter((part) => part !== "");
+        const rest = parts.at(-1) === "**";
+        const fixed = rest ? parts.slice(0, -1) : parts;
+        const long = rest ? segments.length >= fixed.length : segments.length === fixed.length;
+        return long && fixed.every((part, at) => part === "*" || part === segments[at]);
+      };
+      const parse = (text: string) => {
+        const parsed = parsePattern(text);
+        return parsed.ok ? parsed.value : [];
+      };
+      const [closest] = patterns.filter(fits).sort((a, b) => comparePatterns(parse(a), parse(b)));
+      expect(
+        find(
+          patterns.map((text) => route(text)),
+          `/${segments.join("/")}`,
+        ),
+      ).toBe(closest);
+    }),
+    { numRuns: 1000 },
+  );
+});

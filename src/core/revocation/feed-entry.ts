@@ -1,0 +1,109 @@
+import type { MigrationState } from "../legacy/migration.ts";
+import { isPhase } from "../legacy/migration.ts";
+import type { CutOff, Ending } from "./revocation-view.ts";
+
+/** What instances tell each other. */
+export type FeedEntry =
+  | Ending
+  /** Buckets that an operator has filled: leases on them are void. */
+  | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
+  /** The phase of V1 keys. */
+  | { readonly kind: "phase"; readonly state: MigrationState }
+  /** V1 keys of which something has changed; none: new ones are there. */
+  | { readonly kind: "legacy"; readonly keyIds: readonly string[] };
+
+const REVOKED = 1;
+const DISABLED = 2;
+
+/** One line of text for an entry; small, since a store keeps one for each ended key. */
+export function encodeFeedEntry(entry: FeedEntry): string {
+  switch (entry.kind) {
+    case "key": {
+      const flags = (entry.revoked ? REVOKED : 0) + (entry.disabled ? DISABLED : 0);
+      return JSON.stringify(["k", entry.keyId, entry.version, entry.expiresAt, flags, entry.notAfter ?? 0]);
+    }
+    case "family":
+      return JSON.stringify(["f", entry.family, entry.until]);
+    case "cutoff":
+      return JSON.stringify(["c", entry.scope, entry.subject, entry.before, entry.until]);
+    case "buckets":
+      return JSON.stringify(["b", ...entry.bucketIds]);
+    case "phase": {
+      const { phase, chosen, deprecatedAt, version } = entry.state;
+      return JSON.stringify(["p", phase, chosen ? 1 : 0, deprecatedAt ?? 0, version]);
+    }
+    case "legacy":
+      return JSON.stringify(["l", ...entry.keyIds]);
+  }
+}
+
+/** The entry that a text stands for; undefined for one of a kind that only a later version knows, or a damaged one. */
+export function decodeFeedEntry(text: string): FeedEntry | undefined {
+  const list = parseList(text);
+  const [kind, ...rest] = list;
+  const texts = rest.filter((part) => typeof part === "string");
+  const numbers = rest.filter((part) => Number.isSafeInteger(part)).map(Number);
+  switch (kind) {
+    case "k":
+      return keyEntry(texts, numbers);
+    case "f":
+      return texts.length === 1 && numbers.length === 1
+        ? { kind: "family", family: texts[0] ?? "", until: numbers[0] ?? 0 }
+        : undefined;
+    case "c":
+      return cutOffEntry(texts, numbers);
+    case "p": {
+      const state = phaseState(texts, numbers);
+      return state && { kind: "phase", state };
+    }
+    case "l":
+      return texts.length === rest.length ? { kind: "legacy", keyIds: texts } : undefined;
+    case "b":
+      return texts.length === rest.length ? { kind: "buckets", bucketIds: texts } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function phaseState(
+  [phase]: readonly string[],
+  [chosen, deprecatedAt, version]: readonly number[],
+): MigrationState | undefined {
+  if (phase === undefined || !isPhase(phase) || version === undefined) return undefined;
+  return { phase, chosen: chosen === 1, ...(deprecatedAt ? { deprecatedAt } : {}), version };
+}
+
+function keyEntry(texts: readonly string[], numbers: readonly number[]): FeedEntry | undefined {
+  const [keyId] = texts;
+  const [version, expiresAt, flags, notAfter] = numbers;
+  if (keyId === undefined || version === undefined || expiresAt === undefined || flags === undefined)
+    return undefined;
+  return {
+    kind: "key",
+    keyId,
+    version,
+    expiresAt,
+    revoked: (flags & REVOKED) !== 0,
+    disabled: (flags & DISABLED) !== 0,
+    ...(notAfter ? { notAfter } : {}),
+  };
+}
+
+function cutOffEntry([scope, subject]: readonly string[], [before, until]: readonly number[]) {
+  if (!isScope(scope) || subject === undefined || before === undefined || until === undefined)
+    return undefined;
+  return { kind: "cutoff", scope, subject, before, until } as const;
+}
+
+function isScope(text: string | undefined): text is CutOff["scope"] {
+  return text === "all" || text === "role" || text === "owner";
+}
+
+function parseList(text: string): readonly unknown[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
+}

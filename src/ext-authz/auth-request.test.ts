@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { createCa } from "../../test/support/certificates.ts";
+import { toAuthRequest } from "./auth-request.ts";
+import { createReceivedHeaders } from "./request-headers.ts";
+
+/** What is made of the certificate that Envoy tells of. */
+function thumbprint(certificate: string): string | undefined {
+  const http = { method: "GET", path: "/", host: "x", scheme: "https", headers: createReceivedHeaders() };
+  const parsed = toAuthRequest({ http, certificate, peerAddress: "", extensions: new Map() }, "reject");
+  return parsed.ok ? parsed.request.certificate() : "not read";
+}
+
+test("the client's certificate is known by the SHA-256 of its DER, however its PEM is written", async () => {
+  const ca = await createCa();
+  expect(thumbprint(encodeURIComponent(ca.cert))).toBe(ca.thumbprint);
+  expect(thumbprint(encodeURIComponent(ca.cert.replaceAll("\n", "\r\n")))).toBe(ca.thumbprint);
+});
+
+test.each(["", "%zz", "garbage", "-----BEGIN CERTIFICATE-----%0AAAAA%0A-----END CERTIFICATE-----%0A", "%00"])(
+  "%j is no certificate",
+  (text) => expect(thumbprint(text)).toBeUndefined(),
+);

@@ -1,0 +1,90 @@
+import { hash, X509Certificate } from "node:crypto";
+import { remembering } from "../core/cache/memoize.ts";
+import type { PathFault, PathParams, PathResult } from "../core/decision/path.ts";
+import { normalisePath } from "../core/decision/path.ts";
+import type { AuthRequest, UnreadRequest } from "../core/decision/request.ts";
+import { headerLines, normaliseHost } from "../core/decision/request.ts";
+import type { ReceivedCheck } from "./check-request-decoder.ts";
+
+/** What a CheckRequest turns out to be. Even a malformed one says whether its refusal must be worded for gRPC. */
+export type ParsedRequest =
+  | { readonly ok: true; readonly request: AuthRequest }
+  | {
+      readonly ok: false;
+      readonly fault: PathFault | "host_malformed" | "no_http" | "no_method";
+      readonly grpc: boolean;
+      readonly unread?: UnreadRequest;
+    };
+
+// Most requests are for a few hosts and paths.
+const readHost = remembering(64, normaliseHost);
+const READ_PATH: Readonly<Record<PathParams, (target: string) => PathResult>> = {
+  reject: remembering(1024, (target) => normalisePath(target, "reject")),
+  strip: remembering(1024, (target) => normalisePath(target, "strip")),
+};
+const NO_METHOD = { ok: false, fault: "no_method" } as const;
+
+/**
+ * Reads what Envoy sent. Path, method and host come from their own fields: Envoy fills those whatever headers it
+ * was told to send, while headers such as `x-original-url` are the client's own words.
+ */
+export function toAuthRequest(
+  { http, peerAddress, certificate, extensions }: ReceivedCheck,
+  pathParams: PathParams,
+): ParsedRequest {
+  if (http === undefined) return { ok: false, fault: "no_http", grpc: false };
+  const { headers } = http;
+  const grpc = isGrpc(headers);
+  const { method, scheme } = http;
+  const host = readHost(http.host);
+  const path = method === "" ? NO_METHOD : readPath(http.path, pathParams);
+  if (!path.ok || host === undefined) {
+    const [rawPath = ""] = http.path.split("?", 1);
+    return {
+      ok: false,
+      fault: path.ok ? "host_malformed" : path.fault,
+      grpc,
+      unread: { method, host: host ?? http.host, scheme, headers, peerAddress, rawPath },
+    };
+  }
+  return {
+    ok: true,
+    request: {
+      method,
+      host,
+      path: path.value,
+      scheme,
+      headers,
+      peerAddress,
+      certificate: certificate === "" ? NO_CERTIFICATE : () => thumbprintOf(certificate),
+      extensions,
+      grpc,
+    },
+  };
+}
+
+const NO_CERTIFICATE = () => undefined;
+
+/** `x5t#S256` (RFC 8705 §3.1) of the PEM that Envoy sends, URL-encoded. What cannot be read is no certificate. */
+function thumbprintOf(encoded: string): string | undefined {
+  try {
+    return hash("sha256", new X509Certificate(decodeURIComponent(encoded)).raw, "base64url");
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is kept of it has no query, in which there may be a key. */
+function readPath(target: string, pathParams: PathParams): PathResult {
+  const mark = target.indexOf("?");
+  if (mark === -1) return READ_PATH[pathParams](target);
+  const known = READ_PATH[pathParams](target.slice(0, mark));
+  return known.ok ? { ok: true, value: { ...known.value, query: target.slice(mark + 1) } } : known;
+}
+
+/** Exactly the content types for which Envoy turns a refusal into a grpc-status. */
+function isGrpc(headers: AuthRequest["headers"]): boolean {
+  const contentType = headerLines({ headers }, "content-type")[0];
+  if (contentType === undefined) return false;
+  return contentType === "application/grpc" || contentType.startsWith("application/grpc+");
+}

@@ -1,0 +1,227 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { CHECK_METHOD, encodeCheckRequest } from "../../scripts/protobuf.ts";
+import { asciiLowerCase } from "../core/field-text.ts";
+import { decodeCheckRequest } from "./check-request-decoder.ts";
+
+const http = (members: object): Buffer => encodeCheckRequest({ attributes: { request: { http: members } } });
+
+const line = z.object({ key: z.string(), value: z.string(), raw_value: z.instanceof(Buffer) });
+const decoded = z.object({
+  attributes: z
+    .object({
+      source: z
+        .object({
+          address: z.object({ socket_address: z.object({ address: z.string() }).optional() }).nullable(),
+          certificate: z.string(),
+        })
+        .nullable(),
+      request: z
+        .object({
+          http: z
+            .object({
+              method: z.string(),
+              path: z.string(),
+              host: z.string(),
+              scheme: z.string(),
+              headers: z.unknown(),
+              header_map: z.object({ headers: z.array(line) }).nullable(),
+            })
+            .nullable(),
+        })
+        .nullable(),
+      context_extensions: z.unknown(),
+    })
+    .nullable(),
+});
+
+/** With the headers by name, as they are looked up. */
+function read(message: Uint8Array) {
+  const check = decodeCheckRequest(message);
+  const { http } = check;
+  const names = [...(http?.headers.keys() ?? [])];
+  const headers = new Map(names.map((name) => [name, http?.headers.get(name)]));
+  return { ...check, http: http && { ...http, headers } };
+}
+
+/** The same by protobufjs, which decodes all of it. */
+function byProtobufjs(message: Buffer): ReturnType<typeof read> {
+  const { attributes } = decoded.parse(CHECK_METHOD.requestDeserialize(message));
+  const { source, request, context_extensions } = attributes ?? {};
+  return {
+    peerAddress: source?.address?.socket_address?.address ?? "",
+    certificate: source?.certificate ?? "",
+    extensions: new Map(entriesOf(context_extensions)),
+    http: request?.http == null ? undefined : { ...pick(request.http), headers: linesOf(request.http) },
+  };
+}
+
+/** zod would drop a `__proto__`. */
+function entriesOf(map: unknown): [string, string][] {
+  return Object.entries(Object(map)).map(([key, value]) => [key, String(value)]);
+}
+
+const pick = ({ method, path, host, scheme }: Record<"method" | "path" | "host" | "scheme", string>) => ({
+  method,
+  path,
+  host,
+  scheme,
+});
+
+function linesOf(from: {
+  readonly headers?: unknown;
+  readonly header_map: { readonly headers: z.infer<typeof line>[] } | null;
+}) {
+  const lines = new Map<string, string[]>();
+  const add = (key: string, value: string) => {
+    const name = asciiLowerCase(key);
+    lines.set(name, [...(lines.get(name) ?? []), value]);
+  };
+  for (const [key, value] of entriesOf(from.headers)) add(key, value);
+  for (const { key, value, raw_value } of from.header_map?.headers ?? [])
+    add(key, raw_value.length > 0 ? raw_value.toString("latin1") : value);
+  return lines;
+}
+
+const text = fc.oneof(
+  fc.string({ maxLength: 12 }),
+  fc.string({ unit: "binary", maxLength: 12 }),
+  fc.constant("x".repeat(300)),
+);
+const name = fc.oneof(fc.constantFrom("__proto__", "constructor", "Authorization", "x-api-key", ""), text);
+const bytes = fc.uint8Array({ maxLength: 12 }).map((array) => Buffer.from(array));
+const map = fc.uniqueArray(fc.tuple(name, text), { selector: ([key]) => asciiLowerCase(key), maxLength: 5 });
+const record = <T extends object>(members: T) => fc.record(members, { requiredKeys: [] });
+
+/** Objects are made by entries: an assignment would take `__proto__` for the prototype. */
+const anyRequest = record({
+  attributes: record({
+    source: record({
+      address: fc.oneof(
+        record({
+          socket_address: record({ protocol: fc.nat(1), address: text, port_value: fc.nat(65_535) }),
+        }),
+        record({ pipe: record({ path: text, mode: fc.nat() }) }),
+      ),
+      service: text,
+      principal: text,
+      certificate: text,
+      labels: map.map(Object.fromEntries),
+    }),
+    destination: record({ service: text, address: record({ socket_address: record({ address: text }) }) }),
+    request: record({
+      time: record({ seconds: fc.nat().map(String), nanos: fc.nat(999_999_999) }),
+      http: record({
+        id: text,
+        method: text,
+        headers: map.map(Object.fromEntries),
+        path: text,
+        host: text,
+        scheme: text,
+        query: text,
+        fragment: text,
+        size: fc.constantFrom("-1", "0", "9223372036854775807"),
+        protocol: text,
+        body: text,
+        raw_body: bytes,
+        header_map: record({
+          headers: fc.array(record({ key: name, value: text, raw_value: bytes }), { maxLength: 5 }),
+        }),
+      }),
+    }),
+    context_extensions: map.map(Object.fromEntries),
+    tls_session: record({ sni: text }),
+    metadata_context: fc.constant({
+      filter_metadata: {
+        a: { fields: { b: { listValue: { values: [{ numberValue: 1 }, { nullValue: 0 }] } } } },
+      },
+    }),
+  }),
+});
+
+test("of every CheckRequest it reads what protobufjs reads", () => {
+  fc.assert(
+    fc.property(anyRequest, (request) => {
+      const message = encodeCheckRequest(request);
+      expect(read(message)).toEqual(byProtobufjs(message));
+    }),
+    { numRuns: 1500 },
+  );
+});
+
+test("an empty message has nothing in it", () => {
+  const nothing = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
+  expect(read(new Uint8Array(0))).toEqual(nothing);
+  expect(read(http({})).http).toEqual({
+    method: "",
+    path: "",
+    host: "",
+    scheme: "",
+    headers: new Map(),
+  });
+});
+
+test("only the bytes of a view are read, not those around it", () => {
+  const message = http({ path: "/a" });
+  const around = new Uint8Array(message.length + 20).fill(0xff);
+  around.set(message, 10);
+  expect(read(around.subarray(10, 10 + message.length))).toEqual(read(message));
+});
+
+test("lines of one header stay apart, whichever spelling and form they came in", () => {
+  const header_map = {
+    headers: [
+      { key: "X-Api-Key", value: "b" },
+      { key: "x-api-key", raw_value: Buffer.from([0xff]) },
+    ],
+  };
+  const { http: seen } = read(http({ headers: { "x-api-key": "a" }, header_map }));
+  expect(seen?.headers).toEqual(new Map([["x-api-key", ["a", "b", "\u00ff"]]]));
+});
+
+test.each([
+  ["a tag that never ends", [0xff]],
+  ["a tag of more than 32 bits", [0x80, 0x80, 0x80, 0x80, 0x80, 0x01]],
+  ["a length beyond the end", [0x0a, 0x7f]],
+  ["a length beyond the end of the message that it is in", [0x0a, 0x02, 0x0a, 0x05, 0x0a, 0, 0, 0, 0]],
+  ["a number that ends outside of its message", [0x0a, 0x02, 0x78, 0x80, 0x01]],
+  ["eight bytes of which four are there", [0x79, 0, 0, 0, 0]],
+  ["a group", [0x0b, 0x0c]],
+  ["a wire type that does not exist", [0x0f]],
+  ["a field without a number", [0x02, 0x00]],
+  ["text", [...Buffer.from("GET / HTTP/1.1")]],
+  ["a message cut in its middle", [...http({ path: "/v1/chat" }).subarray(0, -3)]],
+])("bytes that are no message throw: %s", (_what, message) => {
+  expect(() => decodeCheckRequest(Uint8Array.from(message))).toThrow(RangeError);
+});
+
+test("text that is not UTF-8, fields that we do not know, and known ones of another type do not throw", () => {
+  const message = http({ path: "/abc" });
+  message[message.length - 1] = 0xff;
+  expect(decodeCheckRequest(message).http?.path).toBe("/ab\u{fffd}");
+  expect(decodeCheckRequest(Uint8Array.of(0x78, 0x01, 0x08, 0x01, 0x7d, 0, 0, 0, 0)).http).toBeUndefined();
+});
+
+test("a message in two pieces is taken as one", () => {
+  const message = Buffer.concat([http({ method: "GET", path: "/a" }), http({ path: "/b", host: "h" })]);
+  expect(decodeCheckRequest(message).http).toMatchObject({ method: "GET", path: "/b", host: "h" });
+});
+
+test("whatever the bytes are, decoding gives a request or throws a RangeError", () => {
+  const broken = fc.tuple(fc.uint8Array({ maxLength: 8 }), fc.nat(300)).map(([change, at]) => {
+    const message = http({ method: "GET", path: "/v1/chat", headers: { a: "b" }, host: "h" });
+    message.set(change.subarray(0, message.length - (at % message.length)), at % message.length);
+    return message;
+  });
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 300 }), broken), (message) => {
+      try {
+        expect(decodeCheckRequest(message)).toHaveProperty("http");
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError);
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});

@@ -1,0 +1,123 @@
+import type { ProtobufReader } from "../grpc/protobuf-reader.ts";
+import { openReader, readEntry, readInner, readMessage, readText } from "../grpc/protobuf-reader.ts";
+import type { ReceivedHeaders } from "./request-headers.ts";
+import { createReceivedHeaders } from "./request-headers.ts";
+
+/** What is used of a CheckRequest. Text that is absent on the wire is empty. */
+export interface ReceivedCheck {
+  /** The TCP peer of Envoy, where that is an IP socket. */
+  peerAddress: string;
+  /** The certificate that the client showed Envoy: PEM, URL-encoded. */
+  certificate: string;
+  /** From Envoy's own configuration: no client can set these. */
+  readonly extensions: Map<string, string>;
+  /** Undefined: it is about no HTTP request. */
+  http: ReceivedHttp | undefined;
+}
+
+export interface ReceivedHttp {
+  method: string;
+  /** With `?query`; nothing is decoded. */
+  path: string;
+  host: string;
+  scheme: string;
+  /** Of both forms that Envoy knows: `headers`, and `header_map` where `encode_raw_headers` is set. */
+  readonly headers: ReceivedHeaders;
+}
+
+/**
+ * Reads what is used and passes over the rest; a property test holds it equal to protobufjs. Throws on bytes that are
+ * no message. Of what comes twice, texts give the last one and messages are joined, as protobuf says.
+ */
+export function decodeCheckRequest(message: Uint8Array): ReceivedCheck {
+  const check: ReceivedCheck = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
+  readMessage(openReader(message), message.length, check, takeOfCheck);
+  return check;
+}
+
+/** Tags of fields with a length, by their numbers in proto/ext_authz.proto. */
+const F1 = 0x0a;
+const F2 = 0x12;
+const F3 = 0x1a;
+const F4 = 0x22;
+const F5 = 0x2a;
+const F6 = 0x32;
+const F10 = 0x52;
+const F13 = 0x6a;
+
+function takeOfCheck(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  return tag === F1 && readInner(reader, end, check, takeOfAttributes);
+}
+
+function takeOfAttributes(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  if (tag === F1) return readInner(reader, end, check, takeOfSource);
+  if (tag === F4) return readInner(reader, end, check, takeOfRequest);
+  if (tag !== F10) return false;
+  const entry = readEntry(reader, end);
+  check.extensions.set(entry.key, entry.value);
+  return true;
+}
+
+function takeOfSource(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  if (tag === F1) return readInner(reader, end, check, takeOfAddress);
+  if (tag !== F5) return false;
+  check.certificate = readText(reader, end);
+  return true;
+}
+
+function takeOfAddress(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  return tag === F1 && readInner(reader, end, check, takeOfSocketAddress);
+}
+
+function takeOfSocketAddress(
+  reader: ProtobufReader,
+  tag: number,
+  end: number,
+  check: ReceivedCheck,
+): boolean {
+  if (tag !== F2) return false;
+  check.peerAddress = readText(reader, end);
+  return true;
+}
+
+function takeOfRequest(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  if (tag !== F2) return false;
+  check.http ??= { method: "", path: "", host: "", scheme: "", headers: createReceivedHeaders() };
+  return readInner(reader, end, check.http, takeOfHttp);
+}
+
+function takeOfHttp(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
+  switch (tag) {
+    case F2:
+      http.method = readText(reader, end);
+      return true;
+    case F3:
+      // The map has one entry for each name: Envoy has joined its lines.
+      http.headers.joined = true;
+      return takeHeader(reader, end, http);
+    case F4:
+      http.path = readText(reader, end);
+      return true;
+    case F5:
+      http.host = readText(reader, end);
+      return true;
+    case F6:
+      http.scheme = readText(reader, end);
+      return true;
+    case F13:
+      return readInner(reader, end, http, takeOfHeaderMap);
+    default:
+      return false;
+  }
+}
+
+function takeOfHeaderMap(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
+  return tag === F1 && takeHeader(reader, end, http);
+}
+
+function takeHeader(reader: ProtobufReader, end: number, { headers }: ReceivedHttp): true {
+  const { key, value, raw } = readEntry(reader, end);
+  // Raw bytes stay one character each: nothing but ASCII can be a key, a content type or an address anyway.
+  headers.add(key, raw === "" ? value : raw);
+  return true;
+}

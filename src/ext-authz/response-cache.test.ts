@@ -1,0 +1,171 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
+import type { Decision, RateStatus } from "../core/decision/decision.ts";
+import { DENY_REASONS } from "../core/decision/decision.ts";
+import type { Principal } from "../core/decision/principal.ts";
+import type { AuthRequest } from "../core/decision/request.ts";
+import type { Route } from "../core/policy/route-table.ts";
+import { encodeCheckResponse } from "./check-response-encoder.ts";
+import { toCheckResponse } from "./response.ts";
+import { createAnswers } from "./response-cache.ts";
+import type { AnswerContext } from "./response-context.ts";
+import { toStruct } from "./struct.ts";
+
+const text = fc.oneof(
+  fc.string({ maxLength: 8 }),
+  fc.string({ unit: "binary", maxLength: 8 }),
+  fc.constant("n".repeat(200)),
+);
+const scope = fc.constantFrom("chat:read", "chat:write", "model:read");
+
+// Few of each, so that a test meets the same key and route again, under another policy too.
+const people: readonly Principal[] = ["ada", "50% Zoë 🔑", "n".repeat(200), ""].map((name, i) => ({
+  keyId: `basic_1_${i}`,
+  family: `fam_${i}`,
+  role: "basic",
+  scopes: ["chat:read"],
+  name,
+  issuedAt: 1,
+  expiresAt: 2,
+  refreshAfter: 1,
+  ...(i > 1 && { owner: "acme" }),
+}));
+const routes: readonly Route[] = ["/a", "/b/**"].map((pattern, i) => ({
+  label: pattern,
+  pattern,
+  methods: [],
+  hosts: [],
+  public: false,
+  scopes: [],
+  anyScope: [],
+  cost: 1,
+  mode: "enforce",
+  stripCredential: i === 0,
+}));
+const route = fc.constantFrom(...routes);
+const rate: fc.Arbitrary<RateStatus> = fc.record({
+  name: fc.constantFrom("per-key", "per-address"),
+  capacity: fc.integer({ min: 1, max: 1e9 }),
+  windowSeconds: fc.integer({ min: 1, max: 1e9 }),
+  remaining: fc.nat(),
+});
+const rates = fc.array(rate, { maxLength: 2 });
+const seconds = fc.integer({ min: 1, max: 1e9 });
+
+const decision: fc.Arbitrary<Decision> = fc.oneof(
+  fc.record(
+    {
+      verdict: fc.constant("allow" as const),
+      reason: fc.constant("allowed" as const),
+      route,
+      principal: fc.constantFrom(...people),
+      scopes: fc.array(scope, { maxLength: 3 }),
+      rates,
+      refreshDue: fc.boolean(),
+      notice: fc.record({ deprecatedAt: seconds, sunset: seconds }, { requiredKeys: [] }),
+    },
+    { requiredKeys: ["verdict", "reason", "route", "scopes", "rates", "refreshDue"] },
+  ),
+  fc.record(
+    {
+      verdict: fc.constant("deny" as const),
+      reason: fc.constantFrom(...DENY_REASONS),
+      route,
+      principal: fc.constantFrom(...people),
+      requiredScopes: fc.array(scope, { maxLength: 2 }),
+      retryAfterSeconds: seconds,
+      rates,
+    },
+    { requiredKeys: ["verdict", "reason"] },
+  ),
+);
+
+const sources: readonly AnswerContext["credentialSources"][] = [
+  ["authorization", "x-api-key"],
+  ["authorization", "cookie:key", "query:api_key"],
+];
+const headers = fc.dictionary(
+  fc.constantFrom("x-latchkey-role", "x_latchkey_role", "x-latchkey-other", "x-other", "cookie"),
+  fc.constantFrom("key=1", "key=1; a=b", "a=b"),
+);
+const request: fc.Arbitrary<AuthRequest> = fc
+  .record({ headers, query: fc.constantFrom("", "api_key=1", "a=b&api_key=1") })
+  .map((seen) => ({
+    method: "GET",
+    host: "x",
+    scheme: "https",
+    path: { path: "/a", segments: ["a"], query: seen.query },
+    headers: new Map(Object.entries(seen.headers).map(([name, value]) => [name, [value]])),
+    peerAddress: "127.0.0.1",
+    certificate: () => undefined,
+    extensions: new Map(),
+    grpc: false,
+  }));
+const context: fc.Arbitrary<AnswerContext> = fc.record({
+  decisionId: fc.uuid(),
+  forwardPrefix: fc.constantFrom("x-latchkey-", "x-id-"),
+  legacyRateLimit: fc.boolean(),
+  credentialSources: fc.constantFrom(...sources),
+  request: fc.option(request, { nil: undefined }),
+  grpc: fc.boolean(),
+});
+
+test("a response written by hand is byte for byte what protobufjs makes of it", () => {
+  fc.assert(
+    fc.property(decision, context, fc.constantFrom("enforce", "shadow"), (made, about, mode) => {
+      const response = toCheckResponse(made, about, mode);
+      expect(encodeCheckResponse(response)).toEqual(CHECK_METHOD.responseSerialize(response));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("so are the kinds of value that a Struct can hold", () => {
+  const value = fc.oneof(
+    fc.constant(null),
+    fc.boolean(),
+    fc.double({ noNaN: true }),
+    text,
+    fc.array(text),
+    fc.dictionary(text, fc.nat()),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(text, value), (members) => {
+      const response = { status: { code: 0 }, ok_response: {}, dynamic_metadata: toStruct(members) } as const;
+      expect(encodeCheckResponse(response)).toEqual(CHECK_METHOD.responseSerialize(response));
+    }),
+  );
+});
+
+/** Lists in one order: an answer that is put together has them in another. */
+function sorted(bytes: Uint8Array): unknown {
+  const order = (item: unknown): unknown => {
+    if (Array.isArray(item))
+      return item.map(order).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+    if (item === null || typeof item !== "object" || Buffer.isBuffer(item)) return item;
+    return Object.fromEntries(Object.entries(item).map(([key, value]) => [key, order(value)]));
+  };
+  return order(decodeCheckResponse(bytes));
+}
+
+test("what was encoded before never shows in another answer", () => {
+  const asked = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
+  fc.assert(
+    fc.property(fc.array(asked, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
+      const encode = createAnswers(maxKeys);
+      for (const [made, about, mode] of all) {
+        const bytes = encode(made, about, mode);
+        const expected = toCheckResponse(made, about, mode);
+        expect(sorted(bytes)).toEqual(sorted(encodeCheckResponse(expected)));
+        if (made.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a refusal with the code of an allow is not sent", () => {
+  const broken = JSON.parse('{ "status": { "code": 0 }, "denied_response": { "status": { "code": 403 } } }');
+  expect(() => encodeCheckResponse(broken)).toThrow(RangeError);
+});

@@ -1,0 +1,125 @@
+import { createReuseCheck } from "../config/reused-secrets.ts";
+import type { Settings } from "../config/settings.ts";
+import { textOf } from "../config/text-file.ts";
+import { watchFiles } from "../config/watched-files.ts";
+import { weakness } from "../config/weak-secret.ts";
+import type { KeyRing, RingKey } from "./key-ring.ts";
+import { createKeyRing, joinKeys, secretKey } from "./key-ring.ts";
+import { parseKeySet } from "./key-set.ts";
+
+/** What came of looking at the file again. */
+export type KeysReload =
+  | { readonly kind: "taken" }
+  | { readonly kind: "unchanged" }
+  /** The old keys stay. */
+  | { readonly kind: "refused"; readonly problems: readonly string[] };
+
+/** The one set of keys that every part asks for at each use. */
+export interface SigningKeys {
+  ring(): KeyRing;
+  /** Looks at `JWT_KEYS_FILE` now, and takes it up if nothing is wrong with it. */
+  reload(): Promise<KeysReload>;
+  /** Looks for changes of the file from now on, until `close`. */
+  watch(): void;
+  /** Hears of every look that found something new. */
+  onReload(listener: (reload: Exclude<KeysReload, { kind: "unchanged" }>) => void): void;
+  close(): void;
+}
+
+export type OpenedKeys =
+  /** No keys: the settings name none, and a secret is made instead. */
+  | { readonly ok: true; readonly keys: SigningKeys | undefined }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Reads the keys that the settings name. */
+export async function openSigningKeys(settings: Settings): Promise<OpenedKeys> {
+  const { JWT_SECRET, JWT_KEYS_FILE: fileName } = settings;
+  if (JWT_SECRET === undefined && fileName === undefined) return { ok: true, keys: undefined };
+  const text = fileName === undefined ? undefined : textOf(fileName);
+  const first = await readRing(settings, text);
+  return first.ok ? { ok: true, keys: keepKeys(settings, text, first.ring) } : first;
+}
+
+/** The keys of a secret that was made, beside those that the settings name: nothing of them changes. */
+export async function madeSigningKeys(secret: string, settings: Settings): Promise<SigningKeys> {
+  const ring = await createKeyRing([secret, ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
+  return keepKeys(settings, undefined, ring);
+}
+
+function keepKeys(settings: Settings, firstText: string | undefined, firstRing: KeyRing): SigningKeys {
+  const { JWT_KEYS_FILE: fileName } = settings;
+  let [text, ring] = [firstText, firstRing];
+  let looking: Promise<unknown> = Promise.resolve();
+  let stopWatching = () => {};
+  const listeners: Parameters<SigningKeys["onReload"]>[0][] = [];
+  const look = async (): Promise<KeysReload> => {
+    const found = fileName === undefined ? undefined : textOf(fileName);
+    if (found === text) return { kind: "unchanged" };
+    const read = await readRing(settings, found).catch((error: unknown) => refuseFault(error, fileName));
+    if (read.ok) [text, ring] = [found, read.ring];
+    const told: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
+      ? { kind: "taken" }
+      : { kind: "refused", problems: read.problems };
+    for (const listener of listeners) listener(told);
+    return told;
+  };
+  const reload = () => {
+    // One look after the other: what is read last is what holds.
+    const looked = looking.then(look);
+    looking = looked.catch(() => undefined);
+    return looked;
+  };
+  return {
+    ring: () => ring,
+    reload,
+    watch() {
+      if (fileName !== undefined) stopWatching = watchFiles([fileName], () => void reload());
+    },
+    onReload: (listener) => void listeners.push(listener),
+    close: () => stopWatching(),
+  };
+}
+
+type RingResult =
+  | { readonly ok: true; readonly ring: KeyRing }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** A text that our own code fails on is refused like any other: a reload must not end the process. */
+function refuseFault(error: unknown, fileName: string | undefined): RingResult {
+  // The message of a parser may quote the file, which holds secrets.
+  const kind = error instanceof Error ? error.name : "unknown error";
+  return { ok: false, problems: [`${fileName}: the keys cannot be loaded (${kind})`] };
+}
+
+/** `JWT_SECRET` signs where it is set, else the first key of the file; all verify. */
+async function readRing(settings: Settings, text: string | undefined): Promise<RingResult> {
+  const { JWT_SECRET: secret, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: fileName } = settings;
+  const file = fileName === undefined ? [] : await readFile(fileName, text, settings);
+  if ("problems" in file) return { ok: false, problems: file.problems };
+  const others = await Promise.all(JWT_SECRET_PREVIOUS.map(secretKey));
+  const keys = secret === undefined ? [...file, ...others] : [await secretKey(secret), ...others, ...file];
+  const kids = new Set(file.map(({ verifying }) => verifying.kid));
+  const problems: string[] = [];
+  if (keys.some((key) => !file.includes(key) && kids.has(key.verifying.kid)))
+    problems.push(`JWT_KEYS_FILE: ${fileName}: a key has the kid of a JWT_SECRET: give it another one`);
+  if (keys[0]?.signing === undefined)
+    problems.push(
+      `JWT_KEYS_FILE: ${fileName}: the first key signs, and this one has no private part: put one first that has, or set JWT_SECRET`,
+    );
+  return problems.length === 0 ? { ok: true, ring: joinKeys(keys) } : { ok: false, problems };
+}
+
+async function readFile(
+  fileName: string,
+  text: string | undefined,
+  settings: Settings,
+): Promise<readonly RingKey[] | { readonly problems: readonly string[] }> {
+  if (text === undefined)
+    return { problems: [`JWT_KEYS_FILE: ${fileName}: it cannot be read, or is no UTF-8 text`] };
+  const reuse = createReuseCheck(settings);
+  const weak = (secret: string) => weakness(secret) ?? reuse(secret);
+  const parsed = await parseKeySet(text, settings.ENVIRONMENT === "production" ? weak : () => undefined);
+  return parsed.ok
+    ? parsed.keys
+    : { problems: parsed.problems.map((problem) => `JWT_KEYS_FILE: ${fileName}: ${problem}`) };
+}

@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { createAuditLog } from "../audit/log.ts";
+import type { AuditEvent } from "../core/audit/audit-event.ts";
+import { createAuditStore } from "../sqlite/audit-store.ts";
+import { openDatabase } from "../sqlite/database.ts";
+import { createKeyStore } from "../sqlite/key-store.ts";
+import { createEventWriter } from "./audit.ts";
+
+test("events are in the log once, though the store cannot be told that they are", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-events-"));
+  const database = openDatabase(folder);
+  const keys = createKeyStore(database, { recordRetentionSeconds: 1, nowMs: () => 1000 });
+  const written: string[] = [];
+  const log = createAuditLog({
+    key: "audit-key-audit-key-audit-key-123",
+    file: undefined,
+    output: {
+      write: () => undefined,
+      deliver: async (text) => written.push(...text.trimEnd().split("\n")) > 0,
+      dropped: () => 0,
+    },
+    newRandom: () => "chain",
+    nowMs: () => 0,
+    observe: () => undefined,
+    dropped: () => undefined,
+    throttled: () => undefined,
+  });
+  const write = createEventWriter(log, createAuditStore(database));
+  const happen = async (eventId: string) => {
+    const event: AuditEvent = { eventId, atMs: 0, event: "key_revoked", outcome: "done", actor: "anonymous" };
+    await keys.commit({ nowSeconds: 1, put: [], audit: [event] });
+  };
+  await happen("one");
+  database.sqlite.exec("PRAGMA query_only = ON");
+  for (let at = 0; at < 3; at++) await expect(write()).rejects.toThrow(/readonly/);
+  database.sqlite.exec("PRAGMA query_only = OFF");
+  await happen("two");
+  await write();
+  await write();
+  expect(written.map((line) => JSON.parse(line).event_id)).toEqual(["one", "two"]);
+  database.close();
+  rmSync(folder, { recursive: true });
+});

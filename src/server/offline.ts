@@ -1,0 +1,107 @@
+import { readConfig } from "../config/load.ts";
+import { keyHashSecrets } from "../config/secrets.ts";
+import type { Settings } from "../config/settings.ts";
+import { secretTexts } from "../config/settings.ts";
+import { readText } from "../config/text-file.ts";
+import { reasonOf } from "../core/error-message.ts";
+import type { Registry } from "../core/keys/registry.ts";
+import { createRevocationView } from "../core/revocation/revocation-view.ts";
+import { createLegacyForm } from "../legacy/hasher.ts";
+import { openPolicy } from "../policy/active-policy.ts";
+import type { SharedSettings } from "../redis/kid-exchange.ts";
+import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
+import type { Log } from "../telemetry/log.ts";
+import { createLog } from "../telemetry/log.ts";
+import { NotOfThisFleet } from "./fleet-guard.ts";
+import { sharedSettings } from "./fleet-settings.ts";
+import { createInstanceClock } from "./instance-clock.ts";
+import { createLegacyParts } from "./legacy.ts";
+import { randomText } from "./random-id.ts";
+import { createClosing } from "./shutdown.ts";
+import type { Fleet, StoresOptions } from "./stores.ts";
+import { openStores } from "./stores.ts";
+
+/** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
+export type Offline =
+  | { readonly ok: true; readonly registry: Registry; close(): Promise<void> }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** There is no instance that anything could be news for. */
+const UNHEARD: Pick<StoresOptions, "heard" | "meter" | "missed" | "phase"> = {
+  heard: () => undefined,
+  meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
+  missed: async () => undefined,
+  phase: async () => undefined,
+};
+
+export async function openOffline(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Offline> {
+  const config = readConfig(environment, readText);
+  if (!config.ok) return config;
+  const { settings } = config;
+  const opened = openPolicy(settings);
+  if (!opened.ok) return opened;
+  const log = logOnStderr(settings);
+  const closing = createClosing();
+  const policy = opened.policy.current;
+  const view = createRevocationView();
+  const clock = createInstanceClock(settings, log);
+  try {
+    const stores = await openStores({
+      settings,
+      policy,
+      log,
+      closing,
+      view,
+      clock,
+      ...UNHEARD,
+    });
+    const secrets = await keyHashSecrets(settings, stores.secrets, unsetSecretLogger(log));
+    await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
+    const form = createLegacyForm(secrets, randomText);
+    const { migration } = createLegacyParts(form, () => stores.keys, clock, log);
+    const registry = withoutInstance({
+      store: stores.keys,
+      view,
+      migration,
+      legacy: form,
+      policy,
+      nowMs: clock.nowMs,
+      storeClock: clock,
+    });
+    return { ok: true, registry, close: async () => void (await closing.closeAll()) };
+  } catch (error) {
+    await closing.closeAll();
+    return { ok: false, problems: [reasonOf(error)] };
+  }
+}
+
+/** V1 keys that are kept under another secret than the fleet's are found by no instance. Rejects where it is another one. */
+async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
+  await fleet.compare({ kids: () => [], settings, joined: () => undefined });
+  if (fleet.isStrange()) throw new NotOfThisFleet();
+}
+
+function logOnStderr(settings: Settings): Log {
+  return createLog({
+    level: "error",
+    terminal: process.stderr.isTTY,
+    secrets: secretTexts(settings),
+    write: (text) => process.stderr.write(text),
+  });
+}
+
+type Parts = Pick<Registry, "store" | "view" | "migration" | "legacy" | "policy" | "nowMs" | "storeClock">;
+
+/** A registry that signs no key, and whose changes no other part has to know of. */
+function withoutInstance(parts: Parts): Registry {
+  return {
+    ...parts,
+    told: () => undefined,
+    signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
+    newRandom: randomText,
+    digest: (text) => text,
+    auditedReuse: { isDue: () => true, noted: () => undefined },
+  };
+}

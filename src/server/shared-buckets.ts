@@ -1,0 +1,66 @@
+import { createBreaker } from "../core/limits/breaker.ts";
+import type { LeasePool, LeasePoolPorts } from "../core/limits/lease-pool.ts";
+import { createLeasePool } from "../core/limits/lease-pool.ts";
+import { createFaultPolicy, createLocalShares } from "../core/limits/local-share.ts";
+import type { Policy } from "../core/policy/policy.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { createLeaseStore } from "../redis/lease-store.ts";
+import type { FleetMembership } from "../redis/membership.ts";
+import { createMembership } from "../redis/membership.ts";
+import type { FleetGuard } from "./fleet-guard.ts";
+
+/** Three failures in a row are an outage; after that one request in a while finds out whether it is over. */
+const BREAKER = { threshold: 3, probeEveryMs: 200 };
+
+export interface SharedBucketsOptions
+  extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
+  readonly client: RedisClient;
+  /** Absent: it belongs to the fleet. */
+  readonly guard?: Pick<FleetGuard, "leases">;
+  readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
+  readonly newRandom: () => string;
+  readonly observe?: NonNullable<LeasePoolPorts["observe"]>;
+}
+
+/** Buckets that all instances share, and the heartbeat by which each knows its part should Redis be gone. */
+export interface SharedBuckets {
+  readonly pool: LeasePool;
+  readonly membership: FleetMembership;
+}
+
+export function createSharedBuckets({
+  client,
+  guard,
+  faults,
+  newRandom,
+  ...ports
+}: SharedBucketsOptions): SharedBuckets {
+  const { monotonicMs, instanceId, maxBuckets } = ports;
+  const breaker = createBreaker(BREAKER);
+  const localMaxMs = () => faults().localMaxMs;
+  const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
+  const local = createLocalShares({
+    membership: membership.current,
+    outageSinceMs: breaker.failingSinceMs,
+    monotonicMs,
+    localMaxMs,
+    maxBuckets,
+  });
+  const leases = createLeaseStore(client, { breaker, monotonicMs });
+  const pool = createLeasePool({
+    ...ports,
+    store: guard?.leases(leases) ?? leases,
+    withoutStore: createFaultPolicy(() => faults().limits, local),
+  });
+  return {
+    pool,
+    membership: {
+      ...membership,
+      async beat() {
+        await membership.beat();
+        // Without requests nobody else would find out that the outage is over, and its share would grow on.
+        breaker.succeeded();
+      },
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { observed } from "./timed-store.ts";
+
+test("each call's end is heard, and whether it failed; the calls are as they were", async () => {
+  const heard: [call: string, failed: boolean][] = [];
+  const store = {
+    factor: 2,
+    async load(value: number) {
+      return this.factor * value;
+    },
+    commit: () => Promise.reject(new Error("database or disk is full")),
+    async *revocations() {
+      yield 1;
+    },
+  };
+  const watched = observed(store, (call, elapsedMs, failed) => {
+    expect(elapsedMs).toBeGreaterThanOrEqual(0);
+    heard.push([call, failed]);
+  });
+  expect(await watched.load(21)).toBe(42);
+  await expect(watched.commit()).rejects.toThrow("full");
+  for await (const portion of watched.revocations()) expect(portion).toBe(1);
+  expect(heard).toEqual([
+    ["load", false],
+    ["commit", true],
+  ]);
+});

@@ -1,0 +1,67 @@
+import type { RefusedToken } from "../../core/decision/token-rejection.ts";
+import type { Instruments } from "./instruments.ts";
+
+/** The label of credentials that belong to no issuer of the policy, whose names begin with a letter. */
+const OTHER_ISSUER = "_other";
+
+/** What an instance tells of its audit log and of what it was given: policy and keys. */
+export interface InstanceMeter {
+  auditLines(kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number): void;
+  auditDropped(lines: number): void;
+  auditThrottled(lines: number): void;
+  policyReload(result: "taken" | "refused"): void;
+  keysReload(result: "taken" | "refused"): void;
+  /** A clock has jumped: this machine's, or the store's. */
+  clockJumped(clock: "wall" | "store"): void;
+  issuerFetched(issuer: string, result: "taken" | "failed"): void;
+  tokenRefused(refused: RefusedToken): void;
+  /** The certificate that a door shows. */
+  certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
+  /** The keys in force; the first kid signs. */
+  signingKeys(ring: { readonly kids: readonly string[] }): void;
+  /** When keys were added, Unix milliseconds: of those of which it is known. */
+  signingKeysAdded(addedAtMs: ReadonlyMap<string, number>): void;
+  /** Brings up to this time what grows by itself. */
+  atTime(nowMs: number): void;
+}
+
+export function createInstanceMeter(instruments: Instruments): InstanceMeter {
+  const { auditLines, auditDropped, policyReloads, keysReloads, signingKeyInfo, signingKeyAge } = instruments;
+  let kids: readonly string[] = [];
+  let addedAtMs: ReadonlyMap<string, number> = new Map();
+  for (const reloads of [policyReloads, keysReloads])
+    for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
+  for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
+  for (const kind of ["lifecycle", "request", "access", "gap", "dropped"]) auditLines.inc({ kind }, 0);
+  return {
+    auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
+    auditDropped: (lines) => auditDropped.inc(lines),
+    auditThrottled: (lines) => instruments.auditThrottled.inc(lines),
+    policyReload: (result) => policyReloads.inc({ result }),
+    keysReload: (result) => keysReloads.inc({ result }),
+    clockJumped: (clock) => instruments.clockJumps.inc({ clock }),
+    issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
+    tokenRefused: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
+    certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
+    signingKeys(ring) {
+      kids = ring.kids;
+      signingKeyInfo.reset();
+      for (const [at, kid] of kids.entries()) signingKeyInfo.set({ kid, use: useOf(at) }, 1);
+    },
+    signingKeysAdded(known) {
+      addedAtMs = known;
+    },
+    atTime(nowMs) {
+      signingKeyAge.reset();
+      for (const [at, kid] of kids.entries()) {
+        const added = addedAtMs.get(kid);
+        if (added === undefined) continue;
+        signingKeyAge.set({ kid, use: useOf(at) }, Math.max(0, (nowMs - added) / 1000));
+      }
+    },
+  };
+}
+
+function useOf(position: number): "signs" | "verifies" {
+  return position === 0 ? "signs" : "verifies";
+}

@@ -1,0 +1,31 @@
+import type { Decision } from "../../core/decision/decision.ts";
+
+type Verdict = Decision["verdict"];
+
+/** Checks of V1 keys, by the phase they came in. */
+export interface LegacyCounts {
+  count(verdict: Verdict): void;
+  all(): Iterable<{
+    readonly labels: { readonly phase: string; readonly verdict: Verdict };
+    readonly value: number;
+  }>;
+}
+
+/** Counts on the path of a Check: the present phase has its zeros before the first one comes. */
+export function createLegacyCounts(phase: () => string): LegacyCounts {
+  const byPhase = new Map<string, Record<Verdict, number>>();
+  const current = () => {
+    const counts = byPhase.get(phase()) ?? { allow: 0, deny: 0 };
+    byPhase.set(phase(), counts);
+    return counts;
+  };
+  return {
+    count: (verdict) => void current()[verdict]++,
+    *all() {
+      current();
+      for (const [name, counts] of byPhase)
+        for (const verdict of ["allow", "deny"] as const)
+          yield { labels: { phase: name, verdict }, value: counts[verdict] };
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { expect, test } from "vitest";
+import { ROOT } from "../support/documents.ts";
+
+const ADAPTERS =
+  "api audit ext-authz grpc http2 jwt legacy memory policy redis sqlite telemetry workers".split(" ");
+
+/** Which modules a module may import, beside itself. Type-only imports count. Everything that is not listed is forbidden. */
+const MODULES: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(ADAPTERS.map((adapter) => [adapter, ["core", "config"]])),
+  browser: [],
+  client: [],
+  core: [],
+  config: ["core"],
+  http2: ["core"],
+  grpc: ["core", "config", "http2"],
+  "ext-authz": ["core", "config", "grpc"],
+  server: [...ADAPTERS.filter((adapter) => adapter !== "workers"), "core", "config"],
+  cli: [...ADAPTERS, "core", "config", "client", "server"],
+  main: ["cli"],
+};
+
+/** The only module that may import a package. Other packages are free, but for core, which imports none. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  "@fastify/cors": "api",
+  "@grpc/grpc-js": "grpc",
+  "@opentelemetry": "telemetry",
+  commander: "cli",
+  fastify: "api",
+  ioredis: "redis",
+  jose: "jwt",
+  "node:cluster": "workers",
+  "node:sqlite": "sqlite",
+  pino: "telemetry",
+  "prom-client": "telemetry",
+};
+
+interface Import {
+  /** `file:line` of the import. */
+  readonly at: string;
+  readonly from: string;
+  /** A path in the repository, or the name of a package. */
+  readonly to: string;
+}
+
+const STATEMENT =
+  /^\s*(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|\bimport\(\s*"([^"]+)"|^import "([^"]+)"/gm;
+
+const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+  .map((name) => `src/${name}`)
+  .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+
+const imports: readonly Import[] = sources.flatMap((from) => {
+  const text = readFileSync(join(ROOT, from), "utf8");
+  return [...text.matchAll(STATEMENT)].map((match) => {
+    const named = match[1] ?? match[2] ?? match[3] ?? "";
+    const line = text.slice(0, match.index).trimEnd().split("\n").length;
+    const to = named.startsWith(".") ? normalize(join(dirname(from), named)) : named;
+    return { at: `${from}:${line}`, from, to };
+  });
+});
+
+const moduleOf = (path: string) => (path === "src/main.ts" ? "main" : (path.split("/")[1] ?? ""));
+
+function problemOf({ from, to }: Import): string | undefined {
+  const [module, target] = [moduleOf(from), moduleOf(to)];
+  if (to.startsWith("src/")) {
+    if (module === target) return undefined;
+    return MODULES[module]?.includes(target) === true ? undefined : `${module} must not import ${target}`;
+  }
+  if (/^(?:test|scripts|bench)\//.test(to)) return "src imports nothing outside src";
+  if (module === "core") return "core imports no package and no node: module";
+  const owner = Object.entries(PACKAGES).find(([name]) => to === name || to.startsWith(`${name}/`))?.[1];
+  return owner === undefined || owner === module ? undefined : `only ${owner} imports ${to}`;
+}
+
+test("every import goes from a module to one that it may import", () => {
+  const problems = imports.flatMap((found) => {
+    const problem = problemOf(found);
+    return problem === undefined ? [] : [`${found.at}: ${problem} (${found.to})`];
+  });
+  expect(imports.length).toBeGreaterThan(1000);
+  expect(problems).toEqual([]);
+});
+
+test("src has main.ts and modules, and each module is in the table", () => {
+  const entries = readdirSync(join(ROOT, "src"), { withFileTypes: true });
+  expect(entries.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual(["main.ts"]);
+  const modules = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  expect(modules.filter((module) => !Object.hasOwn(MODULES, module))).toEqual([]);
+});

@@ -12,11 +12,11 @@ const check = createCheck({
   nowMs: Date.now,
   monotonicNs: process.hrtime.bigint,
   newDecisionId: () => "d",
-  decided: () => undefined,
+  onDecision: () => undefined,
   undecodable: (error) => {
     throw error;
   },
-  faulted: (error) => {
+  onFault: (error) => {
     throw error;
   },
 });

@@ -3,13 +3,13 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { CHECK_PATH } from "../src/grpc/proto.ts";
 import {
-  FIRST_WINDOW_BYTES,
+  encodeFrame,
+  encodeUint32s,
   FLAG,
   FRAME,
   FRAME_HEAD_BYTES,
-  frameOf,
+  INITIAL_WINDOW_BYTES,
   MAX_WINDOW_BYTES,
-  numbers,
   PREFACE,
   SETTING,
   settingsPayload,
@@ -58,7 +58,7 @@ export async function sendChecks(
     socket,
     messages,
     requests,
-    window: FIRST_WINDOW_BYTES,
+    window: INITIAL_WINDOW_BYTES,
     sent: 0,
     ended: 0,
     refused: new Map(),
@@ -66,8 +66,8 @@ export async function sendChecks(
   };
   await once(socket, "connect");
   const widest = settingsPayload([[SETTING.INITIAL_WINDOW_SIZE, MAX_WINDOW_BYTES]]);
-  const more = frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(MAX_WINDOW_BYTES - FIRST_WINDOW_BYTES));
-  socket.write(Buffer.concat([PREFACE, frameOf(FRAME.SETTINGS, 0, 0, widest), more]));
+  const more = encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(MAX_WINDOW_BYTES - INITIAL_WINDOW_BYTES));
+  socket.write(Buffer.concat([PREFACE, encodeFrame(FRAME.SETTINGS, 0, 0, widest), more]));
   const start = performance.now();
   await answered(sending);
   const seconds = (performance.now() - start) / 1000;
@@ -111,8 +111,8 @@ function sendOn(sending: Sending): void {
     const streamId = 2 * sending.sent + 1;
     sending.sent++;
     frames.push(
-      frameOf(FRAME.HEADERS, FLAG.END_HEADERS, streamId, HEAD),
-      frameOf(FRAME.DATA, FLAG.END_STREAM, streamId, message),
+      encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, HEAD),
+      encodeFrame(FRAME.DATA, FLAG.END_STREAM, streamId, message),
     );
   }
   if (frames.length > 0) socket.write(Buffer.concat(frames));
@@ -123,8 +123,8 @@ function takeFrame(sending: Sending, frame: Buffer): void {
   const payload = frame.subarray(FRAME_HEAD_BYTES);
   const isAck = (flags & FLAG.ACK) !== 0;
   if (type === FRAME.SETTINGS && !isAck)
-    sending.socket.write(frameOf(FRAME.SETTINGS, FLAG.ACK, 0, numbers()));
-  if (type === FRAME.PING && !isAck) sending.socket.write(frameOf(FRAME.PING, FLAG.ACK, 0, payload));
+    sending.socket.write(encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, encodeUint32s()));
+  if (type === FRAME.PING && !isAck) sending.socket.write(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
   if (type === FRAME.WINDOW_UPDATE && streamId === 0) sending.window += payload.readUInt32BE(0);
   if (type === FRAME.DATA) sending.bodies.set(streamId, payload);
   const isEnd = type === FRAME.RST_STREAM || (type <= FRAME.HEADERS && (flags & FLAG.END_STREAM) !== 0);

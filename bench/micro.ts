@@ -7,7 +7,7 @@ import type { RateLimit } from "../src/core/policy/policy.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
 import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
-import { createAnswers } from "../src/ext-authz/response-cache.ts";
+import { createResponseEncoder } from "../src/ext-authz/response-cache.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
 import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
@@ -66,13 +66,13 @@ const leases = createLeasePool({
     step: async (_id, _limit, _settled, ask) => ({
       grantedTokens: ask?.ahead ?? 0,
       waitUs: 0,
-      othersOut: false,
+      leasesOutstanding: false,
     }),
   },
   monotonicMs: () => performance.now(),
   instanceId: "bench",
   maxBuckets: 1000,
-  withoutStore: parts.buckets,
+  fallback: parts.buckets,
 });
 const demands = [{ bucketId: "b", limit }];
 await leases.take(demands, 1, nowMs);
@@ -88,18 +88,18 @@ const context = {
   request,
   grpc: false,
 };
-const encode = createAnswers();
+const encode = createResponseEncoder();
 const check = createCheck({
   policy: () => parts.policy,
   authorize: parts.authorize,
   nowMs: Date.now,
   monotonicNs: process.hrtime.bigint,
   newDecisionId: randomUUID,
-  decided: (made, about) => metrics.decided(made, about),
+  onDecision: (made, about) => metrics.decided(made, about),
   undecodable: (error) => {
     throw error;
   },
-  faulted: (error) => {
+  onFault: (error) => {
     throw error;
   },
 });

@@ -51,7 +51,7 @@ export function createSimulatedInstance({ store, time, ...options }: InstanceOpt
     monotonicMs: time.nowMs,
     instanceId: options.instanceId,
     maxBuckets: options.maxBuckets,
-    withoutStore: createFaultPolicy(() => "local", local),
+    fallback: createFaultPolicy(() => "local", local),
   });
   return {
     pool,

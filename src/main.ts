@@ -6,7 +6,7 @@ endWithStandardOutput(complain);
 const program = buildProgram({
   environment: process.env,
   print: (text) => process.stdout.write(`${text}\n`),
-  complain,
+  printError: complain,
   outputProblem: standardOutputProblem,
   ...(process.stderr.isTTY && { terminal: (text: string) => process.stderr.write(text) }),
 });

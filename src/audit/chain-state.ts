@@ -2,7 +2,7 @@ import { open, readFile, rename, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { ChainState } from "./chain.ts";
-import { openSealed } from "./chain.ts";
+import { verifySealedLine } from "./chain.ts";
 
 const stateForm = z.object({
   instance: z.string().min(1),
@@ -59,7 +59,7 @@ async function newestLine(
   const input = file.createReadStream({ start: size < bytes ? 0 : bytes, encoding: "utf8" });
   for await (const line of createInterface({ input })) {
     if (!line.includes(`"instance":"${known.instance}"`)) continue;
-    const sealed = openSealed(key, line);
+    const sealed = verifySealedLine(key, line);
     if (sealed?.instance !== known.instance || sealed.n <= newest.n) continue;
     newest = { instance: sealed.instance, n: sealed.n, hmac: sealed.hmac };
   }

@@ -55,7 +55,7 @@ export const DROPPED_KIND = "dropped" as const;
 const droppedChains = z.array(z.object({ instance: z.string(), n: z.int(), hmac: z.string() }));
 
 /** A line that was sealed under this key; undefined for one that was not, or was changed. */
-export function openSealed(key: string, line: string): SealedLine | undefined {
+export function verifySealedLine(key: string, line: string): SealedLine | undefined {
   const [, body, hmac] = SEALED.exec(line) ?? [];
   if (body === undefined || hmac === undefined || hmacOf(key, `${body}}`) !== hmac) return undefined;
   const value: unknown = JSON.parse(`${body}}`);

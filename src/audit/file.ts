@@ -54,12 +54,12 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   options.makeFolder(dirname(path));
   const claim = options.claim(`${name}.lock`);
   let handle = await openFile(path, FILE_MODE);
-  if (claim !== undefined) await cutHalfLine(handle);
+  if (claim !== undefined) await truncatePartialLine(handle);
   const chain = claim && (await openChainState(path, name, key, options.newRandom));
   return {
     last: chain?.last,
     async append(lines, state) {
-      if (await isElsewhere(handle, path)) {
+      if (await wasReplaced(handle, path)) {
         options.makeFolder(dirname(path));
         handle = await reopened(handle, path);
       }
@@ -71,13 +71,13 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
         await handle.appendFile(text);
         await handle.datasync();
       } catch (error) {
-        await takeBack(handle, size, text).catch(() => undefined);
+        await undoPartialWrite(handle, size, text).catch(() => undefined);
         throw error;
       }
       // The lines are there, whatever becomes of this: a start looks for those that were not remembered.
       await chain?.remember(state, size + text.length).catch(() => undefined);
       if (size + text.length >= maxBytes) {
-        await putAside(handle, path, nowMs()).catch(() => undefined);
+        await rotateFile(handle, path, nowMs()).catch(() => undefined);
         options.rotated?.();
       }
     },
@@ -89,7 +89,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   };
 }
 
-/** As {@link putAside} names them; what others have put aside under names of their own is theirs. */
+/** As {@link rotateFile} names them; what others have put aside under names of their own is theirs. */
 const ASIDE = /^\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z(?:-\d+)?(?:\.dropping)?$/;
 /** What is being removed; after a crash it is still there. */
 export const DROPPING = ".dropping";
@@ -125,7 +125,7 @@ async function reopened(handle: FileHandle, path: string): Promise<FileHandle> {
 }
 
 /** Whether the path names another file by now, or none. */
-async function isElsewhere(handle: FileHandle, path: string): Promise<boolean> {
+async function wasReplaced(handle: FileHandle, path: string): Promise<boolean> {
   const [ours, theirs] = await Promise.all([handle.stat(), stat(path).catch(() => undefined)]);
   return ours.ino !== theirs?.ino || ours.dev !== theirs.dev;
 }
@@ -137,8 +137,8 @@ async function endsWithLine(handle: FileHandle, size: number): Promise<boolean> 
 }
 
 /** Under the time; never over a file that has been put aside before. */
-async function putAside(handle: FileHandle, path: string, nowMs: number): Promise<void> {
-  if (await isElsewhere(handle, path)) return;
+async function rotateFile(handle: FileHandle, path: string, nowMs: number): Promise<void> {
+  if (await wasReplaced(handle, path)) return;
   const aside = `${path}.${new Date(nowMs).toISOString().replaceAll(":", "")}`;
   for (let at = 0; ; at++) {
     const free = at === 0 ? aside : `${aside}-${at}`;
@@ -147,7 +147,7 @@ async function putAside(handle: FileHandle, path: string, nowMs: number): Promis
 }
 
 /** What a crash has left of a line is cut off: nobody was told that it was written. */
-async function cutHalfLine(handle: FileHandle): Promise<void> {
+async function truncatePartialLine(handle: FileHandle): Promise<void> {
   const whole = await wholeBytes(handle);
   if (whole === (await handle.stat()).size) return;
   await pause(WRITTEN_WITHIN_MS);
@@ -172,7 +172,7 @@ async function wholeBytes(handle: FileHandle): Promise<number> {
 }
 
 /** Cuts off what has got into the file of a write that failed, if nobody has written after it. */
-async function takeBack(handle: FileHandle, size: number, text: Buffer): Promise<void> {
+async function undoPartialWrite(handle: FileHandle, size: number, text: Buffer): Promise<void> {
   const written = Buffer.alloc((await handle.stat()).size - size);
   await handle.read(written, 0, written.length, size);
   if (text.subarray(0, written.length).equals(written)) await handle.truncate(size);

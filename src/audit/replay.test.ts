@@ -68,10 +68,10 @@ function portsOf(policy: Policy, world: World): AuthorizePorts {
     policy: () => policy,
     verifier: { verify },
     view: {
-      ended: ({ name }) =>
+      endReason: ({ name }) =>
         (["key_revoked", "key_disabled", "key_superseded"] as const).find((end) => name.endsWith(end)),
     },
-    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }), heard: () => undefined },
+    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }), applyState: () => undefined },
     stalenessMs: () => (world.stale ? 1e12 : 0),
     buckets: {
       take: (demands, cost) =>
@@ -171,8 +171,8 @@ test("what is told is what the policy would have decided; under the same policy 
     fc.asyncProperty(asked, both, both, async ({ world, target }, then, now) => {
       const past = await lineOf(then, world, target);
       const replayed = await createReplay(now)(past);
-      told[replayed.told ? "yes" : "no"]++;
-      if (!replayed.told) return;
+      told[replayed.determined ? "yes" : "no"]++;
+      if (!replayed.determined) return;
       // Params that were stripped then are not in the log: the report says so.
       if (then.pathParams === "strip" && now.pathParams === "reject" && target.target.includes(";")) return;
       const { decision } = await decided(now, world, target);

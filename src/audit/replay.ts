@@ -45,9 +45,9 @@ export function readPastRequest(line: unknown): PastRequest | undefined {
 export type Outcome = Reason | `${Reason} (shadow)`;
 
 export type Replayed =
-  | { readonly told: true; readonly was: Outcome; readonly wouldBe: Outcome; readonly route: string }
+  | { readonly determined: true; readonly was: Outcome; readonly wouldBe: Outcome; readonly route: string }
   /** The answer hangs on what the line does not tell. */
-  | { readonly told: false; readonly why: string };
+  | { readonly determined: false; readonly why: string };
 
 export type Replay = (past: PastRequest) => Promise<Replayed>;
 
@@ -65,7 +65,7 @@ export function createReplay(policy: Policy): Replay {
   const authorize = createAuthorize({
     policy: () => policy,
     verifier: { verify: () => verified(past, unknown) },
-    view: { ended: () => endedThen(past, unknown) },
+    view: { endReason: () => endedThen(past, unknown) },
     // Only a V1 key that was refused for it is one here, so the phase holds for no other.
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
@@ -75,16 +75,16 @@ export function createReplay(policy: Policy): Replay {
   });
   return async (asked) => {
     [past, open] = [asked, whyUnreadable(asked)];
-    if (open !== undefined) return { told: false, why: open };
+    if (open !== undefined) return { determined: false, why: open };
     const described = describedRequest(describe(past), policy);
     const decision = described.ok
       ? await authorize(described.request, Date.parse(past.time))
       : ({ verdict: "deny", reason: "request_malformed" } as const);
     if (decision.reason === "https_required" && !keyWasSeen(past)) unknown(NO_KEY_TOLD, undefined);
-    if (open !== undefined) return { told: false, why: open };
+    if (open !== undefined) return { determined: false, why: open };
     const route = "route" in decision ? decision.route : undefined;
     return {
-      told: true,
+      determined: true,
       was: outcome(past.reason, past.mode),
       wouldBe: outcome(decision.reason, route?.mode ?? policy.mode),
       route: route?.label ?? past.route ?? "none",

@@ -16,7 +16,7 @@ export function requestFields(
   const { principal, route } = decision;
   const seen = request ?? unread;
   const path = request?.path.path ?? unread?.rawPath ?? "";
-  const told = clientsWord(path, 2048);
+  const told = sanitizeClientText(path, 2048);
   return {
     decision_id: decisionId,
     verdict: decision.verdict,
@@ -29,16 +29,16 @@ export function requestFields(
     owner: principal?.owner,
     role: principal?.role,
     scopes: principal?.scopes,
-    method: seen && clientsWord(seen.method, 64),
-    host: seen && clientsWord(seen.host, 256),
+    method: seen && sanitizeClientText(seen.method, 64),
+    host: seen && sanitizeClientText(seen.host, 256),
     scheme: seen?.scheme,
     path: request && told,
     raw_path: unread && told,
     cut: (told ?? "") === path ? undefined : true,
     extensions: request && narrowing(request),
     preflight: request && isPreflight(request) ? true : undefined,
-    address: seen && clientsWord(clientAddress(seen), 64),
-    request_id: seen && clientsWord(headerLines(seen, "x-request-id")[0] ?? "", 128),
+    address: seen && sanitizeClientText(clientAddress(seen), 64),
+    request_id: seen && sanitizeClientText(headerLines(seen, "x-request-id")[0] ?? "", 128),
   };
 }
 
@@ -51,6 +51,6 @@ function narrowing({ extensions }: AuthRequest) {
 const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
 
 /** What a client chose: it cannot fill the log, and a key that it put where none belongs is none any more. */
-function clientsWord(text: string, maxLength: number): string | undefined {
+function sanitizeClientText(text: string, maxLength: number): string | undefined {
   return text === "" ? undefined : text.slice(0, maxLength).replace(KEY, "[a key]");
 }

@@ -3,7 +3,7 @@ import { rename, unlink } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AuditFields, ChainState } from "./chain.ts";
-import { openSealed } from "./chain.ts";
+import { verifySealedLine } from "./chain.ts";
 import type { AsideFile, AuditFile } from "./file.ts";
 import { DROPPING } from "./file.ts";
 import type { AuditLog } from "./log.ts";
@@ -88,7 +88,7 @@ async function* sealedLines(path: string, key: string) {
   let read = 0;
   for await (const line of createInterface({ input: createReadStream(path, "utf8") })) {
     if (++read % READ_AT_ONCE === 0) await nextTurn();
-    const sealed = openSealed(key, line);
+    const sealed = verifySealedLine(key, line);
     if (sealed !== undefined) yield { sealed, length: line.length };
   }
 }

@@ -1,5 +1,5 @@
 import type { ChainState, SealedLine } from "./chain.ts";
-import { AUDIT_MARK, openSealed } from "./chain.ts";
+import { AUDIT_MARK, verifySealedLine } from "./chain.ts";
 
 /** What became of a chain's lines in some files. */
 export interface VerifiedChain {
@@ -85,7 +85,7 @@ export function createAuditVerifier(
       const segment = segments.get(name);
       const point = points.get(placeOf(sealed));
       const why =
-        (segment === undefined ? beginsWrong(sealed) : whyNotNext(segment.last, sealed)) ??
+        (segment === undefined ? firstLineError(sealed) : sequenceError(segment.last, sealed)) ??
         (point && point.hmac !== hmac ? "is not the line that a checkpoint tells of" : undefined);
       if (why !== undefined) return { file, line, why };
       if (segment === undefined) segments.set(name, { file, line, first: linked, last: linked });
@@ -102,7 +102,7 @@ export function createAuditVerifier(
         if ("why" in joined) return { ok: false, ...joined };
         chains.push(joined);
       }
-      const cut = whatIsCut(chains, checkpoints, dropped);
+      const cut = truncationError(chains, checkpoints, dropped);
       return cut === undefined ? { ok: true, chains, lines } : { ok: false, ...cut };
     },
   };
@@ -143,7 +143,7 @@ function openLine(key: string, text: string | undefined, ended: boolean): Sealed
   if (text?.includes(AUDIT_MARK) !== true) return "is no audit line";
   if (!ended)
     return "is not whole: it is being written, or a crash has cut it and no start has mended it yet";
-  return openSealed(key, text) ?? "was changed, or not sealed under this AUDIT_KEY";
+  return verifySealedLine(key, text) ?? "was changed, or not sealed under this AUDIT_KEY";
 }
 
 function join(parts: readonly Segment[], begins: Beginnings): VerifiedChain | BrokenLine {
@@ -154,7 +154,7 @@ function join(parts: readonly Segment[], begins: Beginnings): VerifiedChain | Br
     return { file: oldest.file, line: oldest.line, why: missing };
   let before: Segment | undefined;
   for (const segment of ordered) {
-    const why = before && whyNotNext(before.last, segment.first);
+    const why = before && sequenceError(before.last, segment.first);
     if (why !== undefined) return { file: segment.file, line: segment.line, why };
     before = segment;
   }
@@ -163,7 +163,7 @@ function join(parts: readonly Segment[], begins: Beginnings): VerifiedChain | Br
 }
 
 /** A checkpoint of a line that should be there, and is not. */
-function whatIsCut(
+function truncationError(
   chains: readonly VerifiedChain[],
   checkpoints: readonly ChainState[],
   dropped: Beginnings["dropped"],
@@ -179,11 +179,11 @@ function whatIsCut(
 }
 
 /** Only the very first line has no predecessor. */
-function beginsWrong({ n, prev }: LinkedLine): string | undefined {
+function firstLineError({ n, prev }: LinkedLine): string | undefined {
   return (n === 1) === (prev === "") ? undefined : "claims to be the first of its chain, and is not";
 }
 
-function whyNotNext(last: LinkedLine, next: LinkedLine): string | undefined {
+function sequenceError(last: LinkedLine, next: LinkedLine): string | undefined {
   if (next.n > last.n + 1)
     return `${next.n - last.n - 1} lines before it are missing (after number ${last.n})`;
   if (next.n <= last.n) return `stands after number ${last.n}, though it is number ${next.n}`;

@@ -6,7 +6,7 @@ export const EXIT = {
   /** Refused, or something is wrong with what was looked at. */
   failed: 1,
   /** Called wrongly: an argument, a variable or a file that is missing or wrong. Nothing was done. */
-  calledWrongly: 2,
+  usageError: 2,
   /** No answer came: it may have been done. */
   unanswered: 3,
   /** Whoever reads stdout has gone, as `| head` does: what a shell says of a program that SIGPIPE has ended. */
@@ -16,6 +16,6 @@ export const EXIT = {
 /** A wrong argument. Its message must not quote the argument, which may be a credential. */
 export class UsageError extends CommanderError {
   constructor(message: string) {
-    super(EXIT.calledWrongly, "latchkey.usage", message);
+    super(EXIT.usageError, "latchkey.usage", message);
   }
 }

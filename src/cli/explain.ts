@@ -7,7 +7,7 @@ import { EXIT } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { toThumbprint } from "./keys/certificate-option.ts";
 import { formatTable } from "./table.ts";
-import { remotely } from "./with-client.ts";
+import { withClient } from "./with-client.ts";
 
 interface ExplainOptions {
   readonly method: string;
@@ -39,12 +39,12 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
     .option("--json", "as JSON")
     .action(async (options: ExplainOptions) => {
       if (options.key !== undefined && options.key !== "-") {
-        io.complain("latchkey: a key does not belong on the command line: --key - reads it from the input");
-        return finish(EXIT.calledWrongly);
+        io.printError("latchkey: a key does not belong on the command line: --key - reads it from the input");
+        return finish(EXIT.usageError);
       }
       const key = options.key === undefined ? undefined : trimSecret(await text(process.stdin));
       finish(
-        await remotely(io, async (client) => {
+        await withClient(io, async (client) => {
           const { method, path, host, scheme, address, certificate } = options;
           const explained = await client.explain({
             method,
@@ -57,7 +57,7 @@ export function addExplainCommand(program: Command, io: Io, finish: (exitCode: n
             ...(key !== undefined && { key }),
             ...(options.in !== undefined && { in: options.in }),
           });
-          io.print(options.json ? JSON.stringify(explained) : inWords(explained));
+          io.print(options.json ? JSON.stringify(explained) : formatExplanation(explained));
         }),
       );
     });
@@ -80,7 +80,7 @@ function headersOf(lines: readonly string[]): Record<string, string[]> {
   return Object.fromEntries(headers);
 }
 
-function inWords({ steps, verdict, reason, status, mode }: Explanation): string {
+function formatExplanation({ steps, verdict, reason, status, mode }: Explanation): string {
   const rows = steps.map(({ step, saw, outcome }) => [step, saw, outcome]);
   const through = mode === "shadow" ? ", and in shadow mode it is let through all the same" : "";
   const end = verdict === "allow" ? "allowed" : `refused: ${reason} (${status})`;

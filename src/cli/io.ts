@@ -4,7 +4,7 @@ export interface Io {
   /** A line for whoever reads the result. */
   readonly print: (text: string) => void;
   /** A line for whoever watches. */
-  readonly complain: (text: string) => void;
+  readonly printError: (text: string) => void;
   /** Why what is printed would be lost, as far as that can be known before; undefined where it would not. */
   readonly outputProblem?: () => string | undefined;
   /** Writes as it is to the terminal of whoever watches; absent where there is none. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
-import { keyIdArgument, remotely } from "./with-client.ts";
+import { keyIdArgument, withClient } from "./with-client.ts";
 
 /** `latchkey limits …`: the buckets of a live instance, or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -12,7 +12,7 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
     .description("what is left in the buckets of a key")
     .option("--json", "as JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
-      const exitCode = await remotely(io, async (client) => {
+      const exitCode = await withClient(io, async (client) => {
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
         if (found.limits.length === 0) return io.print("No limits.");
@@ -34,7 +34,7 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
     .option("--json", "as JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(
-        await remotely(io, async (client) => {
+        await withClient(io, async (client) => {
           await client.limits.reset(keyId);
           io.print(json ? JSON.stringify({ key_id: keyId, reset: true }) : `full: ${keyId}`);
         }),

@@ -3,7 +3,7 @@ import type { LegacyUse, MigrationStatus, Phase } from "../client/types.ts";
 import { PHASES } from "../core/legacy/migration.ts";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
-import { remotely } from "./with-client.ts";
+import { withClient } from "./with-client.ts";
 
 interface SetOptions {
   readonly fromPolicy?: true;
@@ -13,14 +13,14 @@ interface SetOptions {
 /** `latchkey migration …`: how far V1 keys are on their way out, and the switch. */
 export function addMigrationCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const migration = program.command("migration").description("move users of V1 keys over, phase by phase");
-  const shown = (status: MigrationStatus) => inWords(status, Date.now());
+  const shown = (status: MigrationStatus) => formatMigration(status, Date.now());
   migration
     .command("status")
     .description("the phase, how many V1 keys are still used, and what each phase would mean for them")
     .option("--json", "as JSON")
     .action(async ({ json }: { readonly json?: true }) => {
       finish(
-        await remotely(io, async (client) => {
+        await withClient(io, async (client) => {
           const status = await client.migration.show();
           io.print(json ? JSON.stringify(status) : shown(status));
         }),
@@ -37,7 +37,7 @@ export function addMigrationCommand(program: Command, io: Io, finish: (exitCode:
       if (wanted === undefined || (fromPolicy && phase !== undefined))
         command.error(`error: give one of ${PHASES.join(", ")}, or --from-policy`);
       finish(
-        await remotely(io, async (client) => {
+        await withClient(io, async (client) => {
           if (wanted === undefined) return;
           const status = await client.migration.set(wanted);
           io.print(json ? JSON.stringify(status) : shown(status));
@@ -46,7 +46,7 @@ export function addMigrationCommand(program: Command, io: Io, finish: (exitCode:
     });
 }
 
-function inWords(status: MigrationStatus, nowMs: number): string {
+function formatMigration(status: MigrationStatus, nowMs: number): string {
   const { phase, chosen_by, policy_phase, roles } = status;
   const by =
     chosen_by === "policy" ? "as the policy says" : `an operator's choice; the policy says ${policy_phase}`;

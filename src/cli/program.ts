@@ -26,7 +26,7 @@ export function buildProgram(io: Io): Program {
     .version(VERSION)
     .configureOutput({
       writeOut: (text) => io.print(text.trimEnd()),
-      writeErr: (text) => io.complain(text.trimEnd()),
+      writeErr: (text) => io.printError(text.trimEnd()),
     })
     .exitOverride()
     .helpCommand(false)
@@ -40,10 +40,10 @@ export function buildProgram(io: Io): Program {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
         return exitCode;
       } catch (error) {
-        if (error instanceof UsageError) io.complain(`error: ${error.message} (--help says how)`);
-        if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.calledWrongly;
+        if (error instanceof UsageError) io.printError(`error: ${error.message} (--help says how)`);
+        if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usageError;
         if (!isSystemError(error)) throw error;
-        io.complain(`latchkey: ${error.message}`);
+        io.printError(`latchkey: ${error.message}`);
         return EXIT.failed;
       }
     },

@@ -5,7 +5,7 @@ const WIDTH = 30;
 const SHOW_EVERY = 500;
 
 /** How far a command is with its files. Only for people: a pipe gets nothing of it. What is complained of stands above it. */
-export function progressBar({ terminal, complain }: Io, size: number) {
+export function progressBar({ terminal, printError: complain }: Io, size: number) {
   let shown = "";
   const draw = (text: string) => {
     terminal?.(`\r${text.padEnd(shown.length)}${text === "" ? "\r" : ""}`);
@@ -40,7 +40,7 @@ export function progressCount(io: Io, what: string) {
       if (shown && count % SHOW_EVERY === 0) stderr.write(`\r${count} ${what}`);
     },
     end() {
-      if (shown) io.complain(`\r${count} ${what}`);
+      if (shown) io.printError(`\r${count} ${what}`);
     },
   };
 }

@@ -19,7 +19,7 @@ export function catchSignals(): Signals {
  * For a worker the supervisor's word counts. A signal to the whole group, as Ctrl-C and systemd send it, comes beside
  * that word: it begins the end, and never is the second one.
  */
-export function catchOrders(onEnd: (listener: () => void) => void): Signals {
+export function supervisorSignals(onEnd: (listener: () => void) => void): Signals {
   const { onSignal, signals } = countSignals();
   onEnd(() => onSignal("the supervisor's word"));
   let direct = false;

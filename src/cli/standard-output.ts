@@ -8,7 +8,7 @@ const STDOUT = 1;
  * Ends the process with an exit code that is not 0 as soon as stdout does not take what a command prints. `serve` writes
  * its log by another way, which no fault of stdout ends.
  */
-export function endWithStandardOutput(complain: Io["complain"]): void {
+export function endWithStandardOutput(complain: Io["printError"]): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(EXIT.unread);
     complain(`latchkey: standard output cannot be written: ${error.message}`);

@@ -21,27 +21,30 @@ interface Remote {
 }
 
 /** Runs a command against the live instance that `LATCHKEY_URL` names; resolves with the exit code. */
-export async function remotely(io: Io, command: (client: LatchkeyClient) => Promise<void>): Promise<number> {
+export async function withClient(
+  io: Io,
+  command: (client: LatchkeyClient) => Promise<void>,
+): Promise<number> {
   const remote = remoteOf(io);
-  if (remote === undefined) return EXIT.calledWrongly;
+  if (remote === undefined) return EXIT.usageError;
   const { url, token } = remote;
   try {
     await command(createClient({ url, ...(token !== undefined && { token }) }));
     return EXIT.done;
   } catch (error) {
     if (error instanceof LatchkeyUnreachable) {
-      io.complain(`latchkey: ${error.message}${reasonOf(error)} (LATCHKEY_URL says where it is)`);
+      io.printError(`latchkey: ${error.message}${reasonOf(error)} (LATCHKEY_URL says where it is)`);
       return EXIT.unanswered;
     }
     if (!(error instanceof LatchkeyProblem)) throw error;
-    io.complain(describe(error, await hintOf(error, remote)));
+    io.printError(describe(error, await hintOf(error, remote)));
     return EXIT.failed;
   }
 }
 
 /** Undefined once it has been told what is wrong with the variables. */
 function remoteOf(io: Io): Remote | undefined {
-  const { environment, complain } = io;
+  const { environment, printError: complain } = io;
   const url = environment["LATCHKEY_URL"] || DEFAULT_URL;
   const problem = urlProblem(url);
   if (problem !== undefined) {
@@ -53,7 +56,10 @@ function remoteOf(io: Io): Remote | undefined {
 }
 
 /** The operator's token, where there is one. Undefined once it has been told what is wrong with the variables. */
-export function operatorCredential({ environment, complain }: Io): Pick<Remote, "token"> | undefined {
+export function operatorCredential({
+  environment,
+  printError: complain,
+}: Io): Pick<Remote, "token"> | undefined {
   const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
   const [name, token] =
     !file || LATCHKEY_TOKEN

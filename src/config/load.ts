@@ -1,4 +1,4 @@
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
 import type { Listen } from "./parsers.ts";
@@ -35,9 +35,9 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
     else problems.push(`${name} ${parsed.error.issues[0]?.message ?? "is not valid"}`);
   }
   if (problems.length > 0) return { ok: false, problems };
-  const settings = withOtherDefaults(values as unknown as Settings); // Built from the very table that the type is made of.
+  const settings = applyDerivedDefaults(values as unknown as Settings); // Built from the very table that the type is made of.
   problems.push(
-    ...contradictions(settings),
+    ...conflictingSettings(settings),
     ...tlsProblems("GRPC", settings),
     ...tlsProblems("HTTP", settings),
   );
@@ -70,7 +70,7 @@ function secretOf(
       problems.push(path === undefined ? `${name} is blank` : `${name}_FILE is empty: ${path}`);
     return secret || undefined;
   } catch (error) {
-    problems.push(`${name}_FILE cannot be read: ${reasonOf(error)}`);
+    problems.push(`${name}_FILE cannot be read: ${errorMessage(error)}`);
     return undefined;
   }
 }
@@ -80,7 +80,7 @@ function isUnclean(text = ""): boolean {
 }
 
 /** Defaults that depend on other settings. */
-function withOtherDefaults(settings: Settings): Settings {
+function applyDerivedDefaults(settings: Settings): Settings {
   const namesRedis = settings.REDIS_URL !== undefined || settings.REDIS_HOST !== undefined;
   const STORE = settings.STORE ?? (namesRedis ? "redis" : "embedded");
   if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development")
@@ -89,10 +89,10 @@ function withOtherDefaults(settings: Settings): Settings {
 }
 
 /** The doors that have a certificate of their own: the HTTP one is the operator door's as well. */
-export type TlsDoor = "GRPC" | "HTTP";
+export type TlsListener = "GRPC" | "HTTP";
 
 /** Where a door's certificate lies; undefined: it speaks clear text. */
-export function certificateFiles(door: TlsDoor, settings: Settings): CertificateFiles | undefined {
+export function certificateFiles(door: TlsListener, settings: Settings): CertificateFiles | undefined {
   const [cert, key] = [settings[`${door}_TLS_CERT`], settings[`${door}_TLS_KEY`]];
   const clientCa = settings[`${door}_TLS_CLIENT_CA`];
   if (cert === undefined || key === undefined) return undefined;
@@ -102,7 +102,7 @@ export function certificateFiles(door: TlsDoor, settings: Settings): Certificate
 const TLS_PART = { cert: "CERT", key: "KEY", clientCa: "CLIENT_CA" } as const;
 
 /** Half a pair must not turn into clear text. */
-function tlsProblems(door: TlsDoor, settings: Settings): string[] {
+function tlsProblems(door: TlsListener, settings: Settings): string[] {
   const given = (["CERT", "KEY", "CLIENT_CA"] as const).filter(
     (part) => settings[`${door}_TLS_${part}`] !== undefined,
   );
@@ -116,7 +116,7 @@ function tlsProblems(door: TlsDoor, settings: Settings): string[] {
 }
 
 /** Settings that contradict each other, whatever the environment. */
-function contradictions(settings: Settings): string[] {
+function conflictingSettings(settings: Settings): string[] {
   const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
   const problems: string[] = workerProblems(settings);
   if (REDIS_URL !== undefined && REDIS_HOST !== undefined)

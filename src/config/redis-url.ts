@@ -1,5 +1,5 @@
 /** Where a Redis is, and as whom to talk to it. */
-export interface RedisPlace {
+export interface RedisAddress {
   /** Path of a Unix socket, instead of host and port. */
   readonly socket?: string;
   readonly host?: string;
@@ -10,8 +10,8 @@ export interface RedisPlace {
   readonly tls?: boolean;
 }
 
-export type ReadPlace =
-  | { readonly ok: true; readonly place: RedisPlace }
+export type ParsedRedisUrl =
+  | { readonly ok: true; readonly place: RedisAddress }
   /** What is wrong, to follow the setting's name. It holds no part of the URL, which has a password in it. */
   | { readonly ok: false; readonly problem: string };
 
@@ -21,7 +21,7 @@ const FORM = "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for 
  * Reads `redis://`, `rediss://` (TLS) and `unix://` URLs. The settings are checked with it and the connection is made
  * with it, so nothing passes the check that the connection would read in another way.
  */
-export function readRedisUrl(text: string): ReadPlace {
+export function readRedisUrl(text: string): ParsedRedisUrl {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !isComplete(url)) return { ok: false, problem: FORM };
   if (url.search !== "" || url.hash !== "")

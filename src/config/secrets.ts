@@ -7,8 +7,8 @@ import type { Settings } from "./settings.ts";
 import { readText, textOf } from "./text-file.ts";
 
 /** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
-export interface SecretKeeper {
-  keep(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
+export interface SecretStore {
+  getOrCreate(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
   /** The one that is kept there; undefined where there is none. */
   find(name: string): Promise<string | undefined>;
 }
@@ -20,9 +20,9 @@ export type OnUnsetSecret = (
 ) => void;
 
 /** In files of `DATA_DIR`, readable by their owner alone. */
-export function createFileKeeper(dataDir: string): SecretKeeper {
+export function createFileKeeper(dataDir: string): SecretStore {
   return {
-    async keep(name, fresh) {
+    async getOrCreate(name, fresh) {
       makeFolder(dataDir, 0o700);
       const place = join(dataDir, name);
       try {
@@ -38,17 +38,18 @@ export function createFileKeeper(dataDir: string): SecretKeeper {
 }
 
 /** A secret that signs, where the settings name none. Production, and every fleet, has been checked to name one. */
-export function madeJwtSecret(keeper: SecretKeeper, onUnset: OnUnsetSecret): Promise<string> {
-  return madeSecret("JWT_SECRET", keeper, onUnset);
+export function madeJwtSecret(keeper: SecretStore, onUnset: OnUnsetSecret): Promise<string> {
+  return loadOrGenerateSecret("JWT_SECRET", keeper, onUnset);
 }
 
 /** The secrets under which V1 keys are hashed, the current one first. */
 export async function keyHashSecrets(
   settings: Settings,
-  keeper: SecretKeeper,
+  keeper: SecretStore,
   onUnset: OnUnsetSecret,
 ): Promise<[string, ...string[]]> {
-  const current = settings.KEY_HASH_SECRET ?? (await madeSecret("KEY_HASH_SECRET", keeper, onUnset));
+  const current =
+    settings.KEY_HASH_SECRET ?? (await loadOrGenerateSecret("KEY_HASH_SECRET", keeper, onUnset));
   return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
 }
 
@@ -64,21 +65,27 @@ export interface Secrets {
 
 export async function readSecrets(
   settings: Settings,
-  keeper: SecretKeeper,
+  keeper: SecretStore,
   onUnset: OnUnsetSecret,
 ): Promise<Secrets> {
   const { AUDIT_KEY, ADMIN_TOKEN } = settings;
   return {
     keyHashSecrets: await keyHashSecrets(settings, keeper, onUnset),
-    auditKey: AUDIT_KEY ?? (await madeSecret("AUDIT_KEY", keeper, onUnset)),
+    auditKey: AUDIT_KEY ?? (await loadOrGenerateSecret("AUDIT_KEY", keeper, onUnset)),
     adminTokens:
-      ADMIN_TOKEN === "off" ? [] : (ADMIN_TOKEN ?? [await madeSecret("ADMIN_TOKEN", keeper, onUnset)]),
+      ADMIN_TOKEN === "off"
+        ? []
+        : (ADMIN_TOKEN ?? [await loadOrGenerateSecret("ADMIN_TOKEN", keeper, onUnset)]),
   };
 }
 
-async function madeSecret(name: string, keeper: SecretKeeper, onUnset: OnUnsetSecret): Promise<string> {
+async function loadOrGenerateSecret(
+  name: string,
+  keeper: SecretStore,
+  onUnset: OnUnsetSecret,
+): Promise<string> {
   const fresh = randomBytes(32).toString("base64url");
-  const { value, place } = await keeper.keep(name.toLowerCase(), fresh);
+  const { value, place } = await keeper.getOrCreate(name.toLowerCase(), fresh);
   onUnset(name, { place, isNew: value === fresh });
   return value;
 }

@@ -22,7 +22,7 @@ import {
   word,
   workers,
 } from "./parsers.ts";
-import type { RedisPlace } from "./redis-url.ts";
+import type { RedisAddress } from "./redis-url.ts";
 import { readRedisUrl } from "./redis-url.ts";
 
 /** One setting: what it means, and how its text becomes a value. Without a default it may be left out. */
@@ -257,7 +257,7 @@ export type Settings = {
 };
 
 /** Where Redis is, as the connection will read it. */
-export function redisPlace(settings: Settings): RedisPlace {
+export function redisPlace(settings: Settings): RedisAddress {
   const { REDIS_HOST: host, REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_URL: url } = settings;
   const beside = {
     ...(host !== undefined && { host }),

@@ -1,12 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
-import { outsideText } from "../core/utf8-text.ts";
+import { decodeUtf8 } from "../core/utf8-text.ts";
 
 /** No policy, key set or certificate is as large as this. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 /** The text of a file that people or other programs wrote. Throws an Error that says why it cannot be read. */
 export function readText(path: string): string {
-  const text = outsideText(readFileSync(path));
+  const text = decodeUtf8(readFileSync(path));
   if (text === undefined) throw new Error(`${path} is no UTF-8 text`);
   return text;
 }

@@ -1,4 +1,4 @@
 /** The words of whatever was thrown, without a stack. */
-export function reasonOf(thrown: unknown): string {
+export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -4,7 +4,7 @@ const LATE = Symbol("late");
  * What the work gives, or what `late` gives when it takes longer than `waitMs` milliseconds. Rejects as the work does in that
  * time. The work goes on, and nobody hears how it ends.
  */
-export async function inTime<Done, Late>(
+export async function withTimeout<Done, Late>(
   work: Promise<Done>,
   waitMs: number,
   late: () => Late,

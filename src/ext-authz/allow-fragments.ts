@@ -1,8 +1,8 @@
 import type { Allow, RateStatus } from "../core/decision/decision.ts";
 import { ownerOf } from "../core/decision/principal.ts";
-import { credentialHeaders, strippedCredential, twin } from "./credential-removal.ts";
+import { credentialHeaders, credentialRemoval, underscoreVariant } from "./credential-removal.ts";
 import {
-  appended,
+  append,
   legacyLimitHeaders,
   limitHeaders,
   noticeHeaders,
@@ -10,7 +10,7 @@ import {
   policyHeaders,
 } from "./header-options.ts";
 import type { OkHttpResponse } from "./messages.ts";
-import type { AnswerContext } from "./response-context.ts";
+import type { ResponseContext } from "./response-context.ts";
 import type { PlainObject } from "./struct.ts";
 
 /** The names that upstream can trust, less their prefix. */
@@ -26,16 +26,16 @@ export const IDENTITY_HEADERS = [
 type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
 
 /** Some of what an allow says. Everything in it is a list, so that parts of it can be put together. */
-export interface AllowPart {
+export interface AllowFragment {
   readonly ok: OkHttpResponse;
   readonly metadata: PlainObject;
 }
 
 /** Whose key it is: the same in every answer to this key with these scopes and limits. */
-export function keyPart(
+export function keyFragment(
   { principal, scopes, rates }: Pick<Allow, "principal" | "scopes" | "rates">,
-  { forwardPrefix }: Pick<AnswerContext, "forwardPrefix">,
-): AllowPart {
+  { forwardPrefix }: Pick<ResponseContext, "forwardPrefix">,
+): AllowFragment {
   const name = (identity: IdentityHeader) => forwardPrefix + identity;
   if (principal === undefined) {
     const unset = IDENTITY_HEADERS.filter((identity) => identity !== "decision-id");
@@ -56,11 +56,11 @@ export function keyPart(
 }
 
 /** The same in every answer to this route, under one policy. */
-export function routePart(
+export function routeFragment(
   { label, stripCredential }: Allow["route"],
-  { forwardPrefix, credentialSources }: Pick<AnswerContext, "forwardPrefix" | "credentialSources">,
-): AllowPart {
-  const twins = IDENTITY_HEADERS.map((name) => twin(forwardPrefix + name));
+  { forwardPrefix, credentialSources }: Pick<ResponseContext, "forwardPrefix" | "credentialSources">,
+): AllowFragment {
+  const twins = IDENTITY_HEADERS.map((name) => underscoreVariant(forwardPrefix + name));
   const credential = stripCredential ? credentialHeaders(credentialSources) : [];
   return {
     ok: { headers_to_remove: [...twins, ...credential] },
@@ -69,29 +69,29 @@ export function routePart(
 }
 
 /** What must be taken off this very request; usually nothing. */
-export function requestPart({ route }: Allow, context: AnswerContext): AllowPart {
+export function requestFragment({ route }: Allow, context: ResponseContext): AllowFragment {
   const { request, credentialSources } = context;
   const spoofed = spoofedHeaders(context);
   if (request === undefined || !route.stripCredential)
     return spoofed.length === 0 ? NOTHING : { ok: { headers_to_remove: spoofed }, metadata: {} };
-  const { cookieHeader, cookies, parameters } = strippedCredential(request, credentialSources);
+  const { cookieHeader, cookies, parameters } = credentialRemoval(request, credentialSources);
   if (spoofed.length === 0 && !cookieHeader && cookies === "" && parameters.length === 0) return NOTHING;
   return {
     ok: {
       headers: cookies === "" ? [] : [overwrite("cookie", cookies)],
       headers_to_remove: cookieHeader ? [...spoofed, "cookie"] : spoofed,
       // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
-      response_headers_to_add: parameters.length === 0 ? [] : [appended("cache-control", "private")],
+      response_headers_to_add: parameters.length === 0 ? [] : [append("cache-control", "private")],
       query_parameters_to_remove: parameters,
     },
     metadata: {},
   };
 }
 
-export const NOTHING: AllowPart = { ok: {}, metadata: {} };
+export const NOTHING: AllowFragment = { ok: {}, metadata: {} };
 
 /** What changes from one answer to the next. */
-export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
+export function decisionFragment(decision: Allow, context: ResponseContext): AllowFragment {
   const { decisionId, forwardPrefix } = context;
   const { rates } = decision;
   return {
@@ -104,17 +104,17 @@ export function answerPart(decision: Allow, context: AnswerContext): AllowPart {
 }
 
 /** What clients are told beside, some of them; usually nothing. */
-export function noticePart(
+export function noticeFragment(
   { refreshDue, notice, rates }: Allow,
-  { legacyRateLimit }: AnswerContext,
-): AllowPart {
+  { legacyRateLimit }: ResponseContext,
+): AllowFragment {
   if (!refreshDue && notice === undefined && !legacyRateLimit) return NOTHING;
   return {
     ok: {
       response_headers_to_add: [
         ...(refreshDue ? [overwrite("x-latchkey-refresh", "due")] : []),
         ...(legacyRateLimit ? legacyLimitHeaders(rates) : []),
-        ...noticeHeaders(notice, appended),
+        ...noticeHeaders(notice, append),
       ],
     },
     metadata: {},
@@ -122,7 +122,7 @@ export function noticePart(
 }
 
 /** What the client sent under our names, in every spelling that a server might read as ours (`_` for `-`). */
-export function spoofedHeaders({ forwardPrefix, request }: AnswerContext): readonly string[] {
+export function spoofedHeaders({ forwardPrefix, request }: ResponseContext): readonly string[] {
   let spoofed: string[] | undefined;
   const first = forwardPrefix.charCodeAt(0);
   for (const name of request?.headers.keys() ?? NO_NAMES) {
@@ -139,7 +139,9 @@ export function spoofedHeaders({ forwardPrefix, request }: AnswerContext): reado
 const NO_NAMES: readonly string[] = [];
 
 function isOurs(name: string, prefix: string): boolean {
-  return IDENTITY_HEADERS.some((identity) => name === prefix + identity || name === twin(prefix + identity));
+  return IDENTITY_HEADERS.some(
+    (identity) => name === prefix + identity || name === underscoreVariant(prefix + identity),
+  );
 }
 
 /** Printable ASCII as it is; all else, and `%`, as percent-encoded UTF-8. */

@@ -1,8 +1,8 @@
 import { hash, X509Certificate } from "node:crypto";
-import { remembering } from "../core/cache/memoize.ts";
+import { memoize } from "../core/cache/memoize.ts";
 import type { PathFault, PathParams, PathResult } from "../core/decision/path.ts";
 import { normalisePath } from "../core/decision/path.ts";
-import type { AuthRequest, UnreadRequest } from "../core/decision/request.ts";
+import type { AuthRequest, UnparsedRequest } from "../core/decision/request.ts";
 import { headerLines, normaliseHost } from "../core/decision/request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 
@@ -13,14 +13,14 @@ export type ParsedRequest =
       readonly ok: false;
       readonly fault: PathFault | "host_malformed" | "no_http" | "no_method";
       readonly grpc: boolean;
-      readonly unread?: UnreadRequest;
+      readonly unread?: UnparsedRequest;
     };
 
 // Most requests are for a few hosts and paths.
-const readHost = remembering(64, normaliseHost);
+const readHost = memoize(64, normaliseHost);
 const READ_PATH: Readonly<Record<PathParams, (target: string) => PathResult>> = {
-  reject: remembering(1024, (target) => normalisePath(target, "reject")),
-  strip: remembering(1024, (target) => normalisePath(target, "strip")),
+  reject: memoize(1024, (target) => normalisePath(target, "reject")),
+  strip: memoize(1024, (target) => normalisePath(target, "strip")),
 };
 const NO_METHOD = { ok: false, fault: "no_method" } as const;
 

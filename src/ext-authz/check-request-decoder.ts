@@ -31,7 +31,7 @@ export interface ReceivedHttp {
  */
 export function decodeCheckRequest(message: Uint8Array): ReceivedCheck {
   const check: ReceivedCheck = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
-  readMessage(openReader(message), message.length, check, takeOfCheck);
+  readMessage(openReader(message), message.length, check, readCheckField);
   return check;
 }
 
@@ -45,31 +45,36 @@ const F6 = 0x32;
 const F10 = 0x52;
 const F13 = 0x6a;
 
-function takeOfCheck(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
-  return tag === F1 && readInner(reader, end, check, takeOfAttributes);
+function readCheckField(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  return tag === F1 && readInner(reader, end, check, readAttributesField);
 }
 
-function takeOfAttributes(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
-  if (tag === F1) return readInner(reader, end, check, takeOfSource);
-  if (tag === F4) return readInner(reader, end, check, takeOfRequest);
+function readAttributesField(
+  reader: ProtobufReader,
+  tag: number,
+  end: number,
+  check: ReceivedCheck,
+): boolean {
+  if (tag === F1) return readInner(reader, end, check, readSourceField);
+  if (tag === F4) return readInner(reader, end, check, readRequestField);
   if (tag !== F10) return false;
   const entry = readEntry(reader, end);
   check.extensions.set(entry.key, entry.value);
   return true;
 }
 
-function takeOfSource(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
-  if (tag === F1) return readInner(reader, end, check, takeOfAddress);
+function readSourceField(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  if (tag === F1) return readInner(reader, end, check, readAddressField);
   if (tag !== F5) return false;
   check.certificate = readText(reader, end);
   return true;
 }
 
-function takeOfAddress(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
-  return tag === F1 && readInner(reader, end, check, takeOfSocketAddress);
+function readAddressField(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+  return tag === F1 && readInner(reader, end, check, readSocketAddressField);
 }
 
-function takeOfSocketAddress(
+function readSocketAddressField(
   reader: ProtobufReader,
   tag: number,
   end: number,
@@ -80,13 +85,13 @@ function takeOfSocketAddress(
   return true;
 }
 
-function takeOfRequest(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
+function readRequestField(reader: ProtobufReader, tag: number, end: number, check: ReceivedCheck): boolean {
   if (tag !== F2) return false;
   check.http ??= { method: "", path: "", host: "", scheme: "", headers: createReceivedHeaders() };
-  return readInner(reader, end, check.http, takeOfHttp);
+  return readInner(reader, end, check.http, readHttpField);
 }
 
-function takeOfHttp(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
+function readHttpField(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
   switch (tag) {
     case F2:
       http.method = readText(reader, end);
@@ -94,7 +99,7 @@ function takeOfHttp(reader: ProtobufReader, tag: number, end: number, http: Rece
     case F3:
       // The map has one entry for each name: Envoy has joined its lines.
       http.headers.joined = true;
-      return takeHeader(reader, end, http);
+      return readHeader(reader, end, http);
     case F4:
       http.path = readText(reader, end);
       return true;
@@ -105,17 +110,17 @@ function takeOfHttp(reader: ProtobufReader, tag: number, end: number, http: Rece
       http.scheme = readText(reader, end);
       return true;
     case F13:
-      return readInner(reader, end, http, takeOfHeaderMap);
+      return readInner(reader, end, http, readHeaderMapField);
     default:
       return false;
   }
 }
 
-function takeOfHeaderMap(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
-  return tag === F1 && takeHeader(reader, end, http);
+function readHeaderMapField(reader: ProtobufReader, tag: number, end: number, http: ReceivedHttp): boolean {
+  return tag === F1 && readHeader(reader, end, http);
 }
 
-function takeHeader(reader: ProtobufReader, end: number, { headers }: ReceivedHttp): true {
+function readHeader(reader: ProtobufReader, end: number, { headers }: ReceivedHttp): true {
   const { key, value, raw } = readEntry(reader, end);
   // Raw bytes stay one character each: nothing but ASCII can be a key, a content type or an address anyway.
   headers.add(key, raw === "" ? value : raw);

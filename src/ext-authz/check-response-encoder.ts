@@ -1,4 +1,4 @@
-import { remembering } from "../core/cache/memoize.ts";
+import { memoize } from "../core/cache/memoize.ts";
 import type { ByteString } from "../grpc/protobuf-writer.ts";
 import { doubleField, field, numberField, textField, toBytes } from "../grpc/protobuf-writer.ts";
 import type { CheckResponse, DeniedHttpResponse, HeaderOption, OkHttpResponse } from "./messages.ts";
@@ -66,7 +66,7 @@ function headerOption(number: number, { header, append, append_action }: HeaderO
 }
 
 /** Of headers and of metadata there are few names. */
-const nameBytes = remembering(256, (name) => textField(1, name));
+const nameBytes = memoize(256, (name) => textField(1, name));
 const APPEND = field(2, numberField(1, 1));
 const NO_APPEND = field(2, numberField(1, 0));
 

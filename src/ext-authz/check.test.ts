@@ -77,8 +77,8 @@ function portsOf(script: Script): CheckPorts {
           return script.async ? Promise.resolve(decision) : decision;
       }
     },
-    decided: () => orThrow(script.decided, undefined),
-    faulted: () => orThrow(script.faulted, undefined),
+    onDecision: () => orThrow(script.decided, undefined),
+    onFault: () => orThrow(script.faulted, undefined),
     undecodable: () => orThrow(script.undecodable, undefined),
   };
 }
@@ -184,8 +184,8 @@ test.each([
   const seen: unknown[] = [];
   const check = createCheck({
     ...portsOf(fine),
-    decided: ({ reason }) => seen.push(reason),
-    faulted: (error) => seen.push(error),
+    onDecision: ({ reason }) => seen.push(reason),
+    onFault: (error) => seen.push(error),
     undecodable: (why) => seen.push(why.name),
   });
   const response = decodeCheckResponse(await check(message, 50));

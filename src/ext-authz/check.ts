@@ -2,19 +2,19 @@ import type { CheckFacts } from "../core/audit/ports.ts";
 import type { Authorize } from "../core/decision/authorize.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import { deny } from "../core/decision/decision.ts";
-import type { UnreadRequest } from "../core/decision/request.ts";
-import type { Eventual } from "../core/maybe-promise.ts";
+import type { UnparsedRequest } from "../core/decision/request.ts";
+import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import { inTime } from "../core/timeout.ts";
+import { withTimeout } from "../core/timeout.ts";
 import type { Check } from "../grpc/transport.ts";
 import { toAuthRequest } from "./auth-request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 import { decodeCheckRequest } from "./check-request-decoder.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import { canStripCookies } from "./credential-removal.ts";
-import type { EncodeAnswer } from "./response-cache.ts";
-import { createAnswers } from "./response-cache.ts";
-import type { AnswerContext } from "./response-context.ts";
+import type { EncodeResponse } from "./response-cache.ts";
+import { createResponseEncoder } from "./response-cache.ts";
+import type { ResponseContext } from "./response-context.ts";
 
 export interface CheckPorts {
   readonly policy: () => Policy;
@@ -24,15 +24,18 @@ export interface CheckPorts {
   readonly monotonicNs: () => bigint;
   readonly newDecisionId: () => string;
   /** Hears of every decision, before it is answered. Should it throw, the answer is a refusal. */
-  readonly decided: (decision: Decision, about: CheckFacts) => void;
+  readonly onDecision: (decision: Decision, about: CheckFacts) => void;
   /** Receives every fault that became a denial. */
-  readonly faulted: (error: unknown, decisionId: string) => void;
+  readonly onFault: (error: unknown, decisionId: string) => void;
   /** Receives why a message could not be decoded: its sender's mistake, not a fault. */
   readonly undecodable: (why: RangeError, decisionId: string) => void;
 }
 
 /** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
-const LAST_RESORT = encodeCheckResponse({ status: { code: 13 }, denied_response: { status: { code: 503 } } });
+const FALLBACK_DENIAL = encodeCheckResponse({
+  status: { code: 13 },
+  denied_response: { status: { code: 503 } },
+});
 
 /** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
 const MAX_WAIT_MS = 10_000;
@@ -41,7 +44,7 @@ const MAX_WAIT_MS = 10_000;
  * How long a decision may take; a later one is none. A tenth of Envoy's deadline is kept back, and at least 20 ms, so that our
  * answer is there before it gives up.
  */
-function timeToAnswerMs(timeLeftMs: number): number {
+function responseBudgetMs(timeLeftMs: number): number {
   return Math.max(0, Math.min(0.9 * timeLeftMs, timeLeftMs - 20, MAX_WAIT_MS));
 }
 
@@ -52,30 +55,30 @@ function timeToAnswerMs(timeLeftMs: number): number {
 export const MAX_PENDING_CHECKS = 32 * 1024;
 
 export function createCheck(ports: CheckPorts): Check {
-  const parts: CheckParts = { ...ports, encode: createAnswers() };
+  const parts: CheckParts = { ...ports, encode: createResponseEncoder() };
   let pending = 0;
   const settled = () => {
     pending--;
   };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, policy: undefined, context: NOTHING_KNOWN, unread: undefined };
+    const state: CheckState = { startedNs: 0n, policy: undefined, context: EMPTY_CONTEXT, unread: undefined };
     try {
       if (pending >= MAX_PENDING_CHECKS) return answer(parts, overloaded(parts, state), state);
       const decision = decide(parts, message, state);
       if (!(decision instanceof Promise)) return answer(parts, decision, state);
       pending++;
       decision.then(settled, settled);
-      return inTime(decision, timeToAnswerMs(timeLeftMs), () => undecided(state))
+      return withTimeout(decision, responseBudgetMs(timeLeftMs), () => undecided(state))
         .then((settled) => answer(parts, settled, state))
-        .catch((error: unknown) => answerFault(parts, error, state));
+        .catch((error: unknown) => respondToFault(parts, error, state));
     } catch (error) {
-      return answerFault(parts, error, state);
+      return respondToFault(parts, error, state);
     }
   };
 }
 
 interface CheckParts extends CheckPorts {
-  readonly encode: EncodeAnswer;
+  readonly encode: EncodeResponse;
 }
 
 /** What is known so far of one Check: a fault half-way is answered with what there is. */
@@ -84,12 +87,12 @@ interface CheckState {
   /** By which it is decided; undefined: not known yet. */
   policy: Policy | undefined;
   context: CheckContext;
-  unread: UnreadRequest | undefined;
+  unread: UnparsedRequest | undefined;
 }
 
-type CheckContext = { -readonly [Member in keyof AnswerContext]: AnswerContext[Member] };
+type CheckContext = { -readonly [Member in keyof ResponseContext]: ResponseContext[Member] };
 
-const NOTHING_KNOWN: AnswerContext = {
+const EMPTY_CONTEXT: ResponseContext = {
   decisionId: "",
   forwardPrefix: "x-latchkey-",
   credentialSources: [],
@@ -98,7 +101,11 @@ const NOTHING_KNOWN: AnswerContext = {
   grpc: false,
 };
 
-function decide(parts: CheckParts, message: Uint8Array | undefined, state: CheckState): Eventual<Decision> {
+function decide(
+  parts: CheckParts,
+  message: Uint8Array | undefined,
+  state: CheckState,
+): MaybePromise<Decision> {
   const policy = begin(parts, state);
   if (message === undefined) return deny("request_malformed");
   const received = decoded(parts, message, state.context.decisionId);
@@ -166,15 +173,15 @@ function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8
   const bytes = parts.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const elapsedNs = parts.monotonicNs() - state.startedNs;
-  parts.decided(decision, { decisionId, elapsedNs, mode, request, unread: state.unread });
+  parts.onDecision(decision, { decisionId, elapsedNs, mode, request, unread: state.unread });
   return bytes;
 }
 
-function answerFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
+function respondToFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
   try {
-    parts.faulted(error, state.context.decisionId);
+    parts.onFault(error, state.context.decisionId);
     return answer(parts, undecided(state), state);
   } catch {
-    return LAST_RESORT;
+    return FALLBACK_DENIAL;
   }
 }

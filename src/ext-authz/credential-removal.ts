@@ -5,7 +5,7 @@ import { cookieName, queryName } from "../core/decision/credential.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 
 /** What takes a key off one request before upstream sees it, beside the headers that always go. */
-export interface Stripping {
+export interface CredentialRemoval {
   /** Whether the Cookie header goes, since nothing would be left of it. */
   readonly cookieHeader: boolean;
   /** What the Cookie header becomes; empty when it goes, or stays as it is. */
@@ -14,24 +14,27 @@ export interface Stripping {
   readonly parameters: readonly string[];
 }
 
-const NOTHING_STRIPPED: Stripping = { cookieHeader: false, cookies: "", parameters: [] };
+const NOTHING_STRIPPED: CredentialRemoval = { cookieHeader: false, cookies: "", parameters: [] };
 
 /** The headers in which the policy lets a key come: they go, whether or not there was a key in them. */
 export function credentialHeaders(sources: readonly CredentialSource[]): readonly string[] {
   const headers = sources.filter(
     (source) => cookieName(source) === undefined && queryName(source) === undefined,
   );
-  return headers.flatMap((name) => [...new Set([name, twin(name)])]);
+  return headers.flatMap((name) => [...new Set([name, underscoreVariant(name)])]);
 }
 
 /** What else stands where the policy lets a key come. */
-export function strippedCredential(request: AuthRequest, sources: readonly CredentialSource[]): Stripping {
+export function credentialRemoval(
+  request: AuthRequest,
+  sources: readonly CredentialSource[],
+): CredentialRemoval {
   const parameters: string[] = [];
   for (const source of sources) {
     const parameter = queryName(source);
     if (parameter !== undefined && hasParameter(request.path.query, parameter)) parameters.push(parameter);
   }
-  const kept = keptCookies(request, sources);
+  const kept = remainingCookies(request, sources);
   if (kept === undefined && parameters.length === 0) return NOTHING_STRIPPED;
   // What cannot be sent is refused before; should it come here, no cookie passes rather than the key.
   const cookies = kept === undefined ? "" : (sendable(kept) ?? "");
@@ -43,12 +46,12 @@ export function strippedCredential(request: AuthRequest, sources: readonly Crede
  * beside a key in a cookie cannot be left as they are.
  */
 export function canStripCookies(request: AuthRequest, sources: readonly CredentialSource[]): boolean {
-  const kept = keptCookies(request, sources);
+  const kept = remainingCookies(request, sources);
   return kept === undefined || sendable(kept) !== undefined;
 }
 
 /** The Cookie header without the policy's cookies; undefined where none of them is there. */
-function keptCookies(
+function remainingCookies(
   request: AuthRequest,
   sources: readonly CredentialSource[],
 ): { readonly text: string; readonly raw: boolean } | undefined {
@@ -70,6 +73,6 @@ function hasParameter(query: string, name: string): boolean {
 }
 
 /** The spelling that some servers take for the same header. */
-export function twin(name: string): string {
+export function underscoreVariant(name: string): string {
   return name.replaceAll("-", "_");
 }

@@ -16,7 +16,7 @@ export function overwrite(key: string, value: string): HeaderOption {
 const NO_APPEND = { value: false } as const;
 
 /** Beside what upstream says of the same. */
-export function appended(key: string, value: string): HeaderOption {
+export function append(key: string, value: string): HeaderOption {
   return {
     header: { key, value },
     append: { value: true },
@@ -31,7 +31,7 @@ export const MIGRATE_LINK = '</api/auth/v2/migrate>; rel="successor-version"';
  * What the holder of a V1 key is told: that there is something new, and later when the old ends (RFC 9745, RFC 8594).
  * Upstream may have links of its own; a refusal has none, and Envoy appends to it only what is there already.
  */
-export function noticeHeaders(notice: LegacyNotice | undefined, link: typeof appended): HeaderOption[] {
+export function noticeHeaders(notice: LegacyNotice | undefined, link: typeof append): HeaderOption[] {
   if (notice === undefined) return [];
   const { deprecatedAt, sunset } = notice;
   return [

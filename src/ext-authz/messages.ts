@@ -13,7 +13,7 @@ export interface AllowResponse {
 }
 
 export interface DenyResponse {
-  readonly status: { readonly code: RefusalCode; readonly message?: string };
+  readonly status: { readonly code: DenialCode; readonly message?: string };
   readonly denied_response: DeniedHttpResponse;
   readonly dynamic_metadata?: Struct;
 }
@@ -22,7 +22,7 @@ export interface DenyResponse {
  * google.rpc.Code: invalid argument, not found, permission denied, resource exhausted, internal, unavailable,
  * unauthenticated. Never 0.
  */
-export type RefusalCode = 3 | 5 | 7 | 8 | 13 | 14 | 16;
+export type DenialCode = 3 | 5 | 7 | 8 | 13 | 14 | 16;
 
 export interface DeniedHttpResponse {
   readonly status: { readonly code: number };

@@ -1,4 +1,4 @@
-import { remembering } from "../core/cache/memoize.ts";
+import { memoize } from "../core/cache/memoize.ts";
 import type { HeaderLines } from "../core/decision/request.ts";
 import { asciiLowerCase } from "../core/field-text.ts";
 
@@ -9,7 +9,7 @@ export interface ReceivedHeaders extends HeaderLines {
 }
 
 /** Names come again with every request. */
-const lowerCase = remembering(256, asciiLowerCase);
+const lowerCase = memoize(256, asciiLowerCase);
 
 /** Few of them are ever asked for, so no index is made. */
 export function createReceivedHeaders(): ReceivedHeaders {

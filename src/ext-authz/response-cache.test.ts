@@ -8,8 +8,8 @@ import type { AuthRequest } from "../core/decision/request.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import { toCheckResponse } from "./response.ts";
-import { createAnswers } from "./response-cache.ts";
-import type { AnswerContext } from "./response-context.ts";
+import { createResponseEncoder } from "./response-cache.ts";
+import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";
 
 const text = fc.oneof(
@@ -81,7 +81,7 @@ const decision: fc.Arbitrary<Decision> = fc.oneof(
   ),
 );
 
-const sources: readonly AnswerContext["credentialSources"][] = [
+const sources: readonly ResponseContext["credentialSources"][] = [
   ["authorization", "x-api-key"],
   ["authorization", "cookie:key", "query:api_key"],
 ];
@@ -102,7 +102,7 @@ const request: fc.Arbitrary<AuthRequest> = fc
     extensions: new Map(),
     grpc: false,
   }));
-const context: fc.Arbitrary<AnswerContext> = fc.record({
+const context: fc.Arbitrary<ResponseContext> = fc.record({
   decisionId: fc.uuid(),
   forwardPrefix: fc.constantFrom("x-latchkey-", "x-id-"),
   legacyRateLimit: fc.boolean(),
@@ -153,7 +153,7 @@ test("what was encoded before never shows in another answer", () => {
   const asked = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
   fc.assert(
     fc.property(fc.array(asked, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
-      const encode = createAnswers(maxKeys);
+      const encode = createResponseEncoder(maxKeys);
       for (const [made, about, mode] of all) {
         const bytes = encode(made, about, mode);
         const expected = toCheckResponse(made, about, mode);

@@ -1,29 +1,36 @@
-import type { Recent } from "../core/cache/clock-cache.ts";
-import { createRecent } from "../core/cache/clock-cache.ts";
-import { remembering } from "../core/cache/memoize.ts";
+import type { ClockCache } from "../core/cache/clock-cache.ts";
+import { createClockCache } from "../core/cache/clock-cache.ts";
+import { memoize } from "../core/cache/memoize.ts";
 import type { Allow, Decision, RateStatus } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { Mode } from "../core/policy/policy.ts";
 import type { Route } from "../core/policy/route-table.ts";
-import { doubleBytes, inOnePiece, withValue } from "../grpc/protobuf-writer.ts";
-import type { AllowPart } from "./allow-fragments.ts";
-import { keyPart, NOTHING, noticePart, remainingOf, requestPart, routePart } from "./allow-fragments.ts";
+import { createTemplate, doubleBytes, flatten } from "../grpc/protobuf-writer.ts";
+import type { AllowFragment } from "./allow-fragments.ts";
+import {
+  keyFragment,
+  NOTHING,
+  noticeFragment,
+  remainingOf,
+  requestFragment,
+  routeFragment,
+} from "./allow-fragments.ts";
 import type { AllowBytes } from "./check-response-encoder.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response-encoder.ts";
 import { overwrite } from "./header-options.ts";
 import { limitField } from "./rate-limit-headers.ts";
 import { toCheckResponse } from "./response.ts";
-import type { AnswerContext } from "./response-context.ts";
+import type { ResponseContext } from "./response-context.ts";
 
 /** Keys whose part of the answer is kept: some 700 bytes each. Only those used of late, for it is quickly made. */
 const MAX_KEYS = 4096;
 
 /** The bytes of an answer: those of `toCheckResponse`, a property test says. In shadow mode everything lets through. */
-export type EncodeAnswer = (decision: Decision, context: AnswerContext, mode: Mode) => Buffer;
+export type EncodeResponse = (decision: Decision, context: ResponseContext, mode: Mode) => Buffer;
 
 /** Most of an allow is the same for one key, and for one route: that is encoded once, and the rest put behind it. */
-export function createAnswers(maxKeys = MAX_KEYS): EncodeAnswer {
-  const keys = createRecent<Principal, KeyBytes>(maxKeys);
+export function createResponseEncoder(maxKeys = MAX_KEYS): EncodeResponse {
+  const keys = createClockCache<Principal, KeyBytes>(maxKeys);
   const routes = new WeakMap<Route, RouteBytes>();
   return (decision, context, mode) => {
     if (mode === "shadow" || decision.verdict !== "allow")
@@ -31,16 +38,16 @@ export function createAnswers(maxKeys = MAX_KEYS): EncodeAnswer {
     const parts = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
-      answerBytes(decision, context),
+      responseBytes(decision, context),
     ];
-    for (const part of [requestPart(decision, context), noticePart(decision, context)])
+    for (const part of [requestFragment(decision, context), noticeFragment(decision, context)])
       if (part !== NOTHING) parts.push(partBytes(part));
     return joinAllow(parts);
   };
 }
 
 /** Bytes of `answerPart`, for which none of its objects is made. */
-function answerBytes({ rates }: Allow, { decisionId, forwardPrefix }: AnswerContext): AllowBytes {
+function responseBytes({ rates }: Allow, { decisionId, forwardPrefix }: ResponseContext): AllowBytes {
   const ok = decisionIdHeader(forwardPrefix)(decisionId);
   const metadata = decisionIdMetadata(decisionId);
   if (rates.length === 0) return { ok, metadata };
@@ -50,13 +57,13 @@ function answerBytes({ rates }: Allow, { decisionId, forwardPrefix }: AnswerCont
   };
 }
 
-const decisionIdHeader = remembering(16, (prefix) =>
-  withValue((id) => okBytes({ headers: [overwrite(`${prefix}decision-id`, id)] })),
+const decisionIdHeader = memoize(16, (prefix) =>
+  createTemplate((id) => okBytes({ headers: [overwrite(`${prefix}decision-id`, id)] })),
 );
-const limitHeader = withValue((value) =>
+const limitHeader = createTemplate((value) =>
   okBytes({ response_headers_to_add: [overwrite("ratelimit", value)] }),
 );
-const decisionIdMetadata = withValue((id) => plainBytes({ decision_id: id }));
+const decisionIdMetadata = createTemplate((id) => plainBytes({ decision_id: id }));
 /** All of the member but its value. */
 const REMAINING = plainBytes({ remaining: 0 }).slice(0, -doubleBytes(0).length);
 
@@ -67,7 +74,11 @@ interface KeyBytes extends AllowBytes {
   readonly forwardPrefix: string;
 }
 
-function keyBytes(keys: Recent<Principal, KeyBytes>, decision: Allow, context: AnswerContext): AllowBytes {
+function keyBytes(
+  keys: ClockCache<Principal, KeyBytes>,
+  decision: Allow,
+  context: ResponseContext,
+): AllowBytes {
   const { principal, scopes, rates } = decision;
   const { forwardPrefix } = context;
   const known = principal && keys.get(principal);
@@ -77,33 +88,33 @@ function keyBytes(keys: Recent<Principal, KeyBytes>, decision: Allow, context: A
     sameLimits(known.rates, rates)
   )
     return known;
-  const made = { ...keptBytes(keyPart(decision, context)), scopes, rates, forwardPrefix };
+  const made = { ...keptBytes(keyFragment(decision, context)), scopes, rates, forwardPrefix };
   if (principal !== undefined) keys.set(principal, made);
   return made;
 }
 
 interface RouteBytes extends AllowBytes {
   readonly forwardPrefix: string;
-  readonly credentialSources: AnswerContext["credentialSources"];
+  readonly credentialSources: ResponseContext["credentialSources"];
 }
 
-function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: AnswerContext): AllowBytes {
+function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: ResponseContext): AllowBytes {
   const { forwardPrefix, credentialSources } = context;
   const known = routes.get(route);
   if (known?.forwardPrefix === forwardPrefix && known.credentialSources === credentialSources) return known;
-  const made = { ...keptBytes(routePart(route, context)), forwardPrefix, credentialSources };
+  const made = { ...keptBytes(routeFragment(route, context)), forwardPrefix, credentialSources };
   routes.set(route, made);
   return made;
 }
 
-function partBytes({ ok, metadata }: AllowPart): AllowBytes {
+function partBytes({ ok, metadata }: AllowFragment): AllowBytes {
   return { ok: okBytes(ok), metadata: plainBytes(metadata) };
 }
 
 /** In one piece, which V8 is not left to put together each time. */
-function keptBytes(part: AllowPart): AllowBytes {
+function keptBytes(part: AllowFragment): AllowBytes {
   const { ok, metadata } = partBytes(part);
-  return { ok: inOnePiece(ok), metadata: inOnePiece(metadata) };
+  return { ok: flatten(ok), metadata: flatten(metadata) };
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

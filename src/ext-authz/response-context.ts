@@ -2,7 +2,7 @@ import type { CredentialSource } from "../core/decision/credential.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 
 /** What an answer needs beside the decision. */
-export interface AnswerContext {
+export interface ResponseContext {
   readonly decisionId: string;
   /** `headers.forward_prefix` of the policy. */
   readonly forwardPrefix: string;

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
-import { DENY_REASONS, deny, REFUSALS } from "../core/decision/decision.ts";
+import { DENIALS, DENY_REASONS, deny } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import type { HeaderOption } from "./messages.ts";
 import { toCheckResponse } from "./response.ts";
-import type { AnswerContext } from "./response-context.ts";
+import type { ResponseContext } from "./response-context.ts";
 
 const route = { ...PLAIN_ROUTE, label: "chat", pattern: "/a" };
 const principal = {
@@ -30,9 +30,9 @@ const allow: Allow = {
 };
 
 function contextWith(
-  more: Partial<AnswerContext> = {},
+  more: Partial<ResponseContext> = {},
   headers: Readonly<Record<string, string>> = {},
-): AnswerContext {
+): ResponseContext {
   const request: AuthRequest = {
     method: "GET",
     host: "x",
@@ -59,7 +59,7 @@ function valuesOf(headers: readonly HeaderOption[] | undefined): Record<string, 
   return Object.fromEntries((headers ?? []).map(({ header }) => [header.key, header.value]));
 }
 
-function allowed(decision: Allow, context: AnswerContext) {
+function allowed(decision: Allow, context: ResponseContext) {
   const response = toCheckResponse(decision, context);
   if (!("ok_response" in response)) throw new Error("denied");
   return {
@@ -166,7 +166,7 @@ describe("every refusal", () => {
     "%s has its status, its challenge, and a problem without more than its title",
     (reason) => {
       const { status, headers, body, code } = denied(deny(reason));
-      const refusal = REFUSALS[reason];
+      const refusal = DENIALS[reason];
       expect(status).toBe(refusal.status);
       expect(code).not.toBe(0);
       expect(headers).toMatchObject({
@@ -190,8 +190,8 @@ describe("every refusal", () => {
   test("for gRPC is a short text with a grpc-status that fits", () => {
     const statuses = DENY_REASONS.map((reason) => {
       const { headers, body } = denied(deny(reason), contextWith({ grpc: true }));
-      expect(body).toBe(REFUSALS[reason].title);
-      return [REFUSALS[reason].status, headers["grpc-status"]];
+      expect(body).toBe(DENIALS[reason].title);
+      return [DENIALS[reason].status, headers["grpc-status"]];
     });
     expect(new Map(statuses.map(([http, grpc]) => [http, grpc]))).toEqual(
       new Map([

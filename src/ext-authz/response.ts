@@ -1,17 +1,17 @@
-import type { Allow, Decision, Deny, DenyReason, Refusal } from "../core/decision/decision.ts";
-import { REFUSALS } from "../core/decision/decision.ts";
+import type { Allow, Decision, Denial, Deny, DenyReason } from "../core/decision/decision.ts";
+import { DENIALS } from "../core/decision/decision.ts";
 import type { Mode } from "../core/policy/policy.ts";
 import {
-  answerPart,
+  decisionFragment,
   IDENTITY_HEADERS,
-  keyPart,
-  noticePart,
+  keyFragment,
+  noticeFragment,
   remainingOf,
-  requestPart,
-  routePart,
+  requestFragment,
+  routeFragment,
   spoofedHeaders,
 } from "./allow-fragments.ts";
-import { twin } from "./credential-removal.ts";
+import { underscoreVariant } from "./credential-removal.ts";
 import {
   legacyLimitHeaders,
   limitHeaders,
@@ -20,28 +20,28 @@ import {
   overwrite,
   policyHeaders,
 } from "./header-options.ts";
-import type { AllowResponse, CheckResponse, DenyResponse, HeaderOption, RefusalCode } from "./messages.ts";
-import type { AnswerContext } from "./response-context.ts";
+import type { AllowResponse, CheckResponse, DenialCode, DenyResponse, HeaderOption } from "./messages.ts";
+import type { ResponseContext } from "./response-context.ts";
 import type { PlainObject } from "./struct.ts";
 import { toStruct } from "./struct.ts";
 
 /** In shadow mode whatever was decided lets through. */
 export function toCheckResponse(
   decision: Decision,
-  context: AnswerContext,
+  context: ResponseContext,
   mode: Mode = "enforce",
 ): CheckResponse {
   if (mode === "shadow") return shadowResponse(decision, context);
   return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
 }
 
-function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
+function allowResponse(decision: Allow, context: ResponseContext): AllowResponse {
   const parts = [
-    keyPart(decision, context),
-    routePart(decision.route, context),
-    requestPart(decision, context),
-    answerPart(decision, context),
-    noticePart(decision, context),
+    keyFragment(decision, context),
+    routeFragment(decision.route, context),
+    requestFragment(decision, context),
+    decisionFragment(decision, context),
+    noticeFragment(decision, context),
   ];
   const parameters = parts.flatMap(({ ok }) => ok.query_parameters_to_remove ?? []);
   return {
@@ -57,13 +57,16 @@ function allowResponse(decision: Allow, context: AnswerContext): AllowResponse {
 }
 
 /** The credential stays, for whatever judges it so far; of our names none is set, and none comes from a client. */
-function shadowResponse(decision: Decision, context: AnswerContext): AllowResponse {
+function shadowResponse(decision: Decision, context: ResponseContext): AllowResponse {
   const { forwardPrefix } = context;
   return {
     status: { code: 0 },
     ok_response: {
       headers_to_remove: [
-        ...IDENTITY_HEADERS.flatMap((name) => [forwardPrefix + name, twin(forwardPrefix + name)]),
+        ...IDENTITY_HEADERS.flatMap((name) => [
+          forwardPrefix + name,
+          underscoreVariant(forwardPrefix + name),
+        ]),
         ...spoofedHeaders(context),
       ],
     },
@@ -71,7 +74,7 @@ function shadowResponse(decision: Decision, context: AnswerContext): AllowRespon
   };
 }
 
-function metadataOf(decision: Decision, context: AnswerContext): PlainObject {
+function metadataOf(decision: Decision, context: ResponseContext): PlainObject {
   const { principal } = decision;
   const rates = decision.rates ?? [];
   return {
@@ -85,7 +88,7 @@ function metadataOf(decision: Decision, context: AnswerContext): PlainObject {
 }
 
 /** google.rpc codes for Envoy's own log, and for gRPC clients, whom Envoy would tell UNAVAILABLE for a 429. */
-const RPC_CODES: Readonly<Record<Refusal["status"], RefusalCode>> = {
+const RPC_CODES: Readonly<Record<Denial["status"], DenialCode>> = {
   400: 3,
   401: 16,
   403: 7,
@@ -94,8 +97,8 @@ const RPC_CODES: Readonly<Record<Refusal["status"], RefusalCode>> = {
   503: 14,
 };
 
-function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
-  const refusal: Refusal = REFUSALS[decision.reason];
+function denyResponse(decision: Deny, context: ResponseContext): DenyResponse {
+  const refusal: Denial = DENIALS[decision.reason];
   const code = RPC_CODES[refusal.status];
   const { rates = [], retryAfterSeconds } = decision;
   const headers = [
@@ -124,7 +127,7 @@ function denyResponse(decision: Deny, context: AnswerContext): DenyResponse {
 }
 
 /** RFC 6750 §3: no error code without a credential, the missing scope with `insufficient_scope`. */
-function challenge(decision: Deny, refusal: Refusal): HeaderOption[] {
+function challenge(decision: Deny, refusal: Denial): HeaderOption[] {
   if (refusal.challenge === undefined) return [];
   const parts = ['realm="latchkey"'];
   if (refusal.challenge !== "none")
@@ -133,13 +136,13 @@ function challenge(decision: Deny, refusal: Refusal): HeaderOption[] {
   return [overwrite("www-authenticate", `Bearer ${parts.join(", ")}`)];
 }
 
-function retryAfter(decision: Deny, refusal: Refusal): HeaderOption[] {
+function retryAfter(decision: Deny, refusal: Denial): HeaderOption[] {
   const seconds = decision.retryAfterSeconds ?? (refusal.status === 503 ? 1 : undefined);
   return seconds === undefined ? [] : [overwrite("retry-after", String(seconds))];
 }
 
 /** RFC 9457. */
-function problemBody(reason: DenyReason, refusal: Refusal, decisionId: string): string {
+function problemBody(reason: DenyReason, refusal: Denial, decisionId: string): string {
   return JSON.stringify({
     type: `/problems/${reason.replaceAll("_", "-")}`,
     title: refusal.title,

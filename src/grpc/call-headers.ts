@@ -1,16 +1,16 @@
 import type { RequestHead } from "../http2/request-head.ts";
-import type { HttpRefusal, RpcRefusal } from "./status.ts";
+import type { HttpRejection, RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 
 const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:[ \t]*;|$)/i;
 
-const NO_POST: HttpRefusal = { httpStatus: 405 };
-const NO_GRPC: HttpRefusal = { httpStatus: 415 };
-const COMPRESSION: RpcRefusal = {
+const NO_POST: HttpRejection = { httpStatus: 405 };
+const NO_GRPC: HttpRejection = { httpStatus: 415 };
+const COMPRESSION: RpcRejection = {
   status: RPC_STATUS.UNIMPLEMENTED,
   message: "compressed messages are not taken",
 };
-const TIMEOUT_FORM: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "grpc-timeout has a wrong form" };
+const TIMEOUT_FORM: RpcRejection = { status: RPC_STATUS.INTERNAL, message: "grpc-timeout has a wrong form" };
 
 const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -31,7 +31,7 @@ export function readCall({
   contentType,
   encoding,
   timeout,
-}: RequestHead): number | RpcRefusal | HttpRefusal {
+}: RequestHead): number | RpcRejection | HttpRejection {
   if (method !== "POST") return NO_POST;
   if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return NO_GRPC;
   if (encoding !== undefined && encoding !== "identity") return COMPRESSION;

@@ -45,13 +45,13 @@ interface FileReading {
 
 function readFile(bytes: Buffer): DescribedFile {
   const file: FileReading = { name: "", package: "", services: [], types: [] };
-  readMessage(openReader(bytes), bytes.length, file, takeOfFile);
+  readMessage(openReader(bytes), bytes.length, file, readFileField);
   const full = (name: string) => (file.package === "" ? name : `${file.package}.${name}`);
   const services = file.services.map(full);
   return { bytes, name: file.name, services, symbols: [...services, ...file.types.map(full)] };
 }
 
-function takeOfFile(reader: ProtobufReader, tag: number, end: number, file: FileReading): boolean {
+function readFileField(reader: ProtobufReader, tag: number, end: number, file: FileReading): boolean {
   if (tag === F1) file.name = readText(reader, end);
   else if (tag === F2) file.package = readText(reader, end);
   else if (tag === F4 || tag === F5) file.types.push(readName(reader, end));
@@ -63,11 +63,16 @@ function takeOfFile(reader: ProtobufReader, tag: number, end: number, file: File
 /** The name of a message, enum or service, which is field 1 of each. */
 function readName(reader: ProtobufReader, end: number): string {
   const definition = { name: "" };
-  readInner(reader, end, definition, takeName);
+  readInner(reader, end, definition, readNameField);
   return definition.name;
 }
 
-function takeName(reader: ProtobufReader, tag: number, end: number, definition: { name: string }): boolean {
+function readNameField(
+  reader: ProtobufReader,
+  tag: number,
+  end: number,
+  definition: { name: string },
+): boolean {
   if (tag !== F1) return false;
   definition.name = readText(reader, end);
   return true;

@@ -35,7 +35,7 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   });
   server.addService(AUTHORIZATION_SERVICE, { Check: toCheckHandler(options.check) });
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));
-  for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: answerReflection });
+  for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: serveReflection });
   const port = await bind(server, options);
   return {
     port,
@@ -75,7 +75,7 @@ function healthHandlers(health: Health) {
     },
     Watch(call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>) {
       const unwatch = health.watch(call.request.service, {
-        tell: (serving) => void call.write({ status: serving }),
+        onStatus: (serving) => void call.write({ status: serving }),
         end: () => void call.end(),
       });
       call.on("cancelled", unwatch);
@@ -125,7 +125,7 @@ function clientPart() {
   return { requestSerialize: unused, responseDeserialize: unused };
 }
 
-function answerReflection(call: ServerDuplexStream<ReflectionRequest, ReflectionResponse>): void {
+function serveReflection(call: ServerDuplexStream<ReflectionRequest, ReflectionResponse>): void {
   call.on("data", (request: ReflectionRequest) => call.write(reflect(request)));
   call.on("end", () => call.end());
 }

@@ -6,14 +6,14 @@ import { numberField, toBytes } from "./protobuf-writer.ts";
 /** Of two `service` fields the last one counts, as protobuf says. Throws a RangeError on bytes that are no message. */
 export function decodeHealthRequest(message: Uint8Array): HealthCheckRequest {
   const request = { service: "" };
-  readMessage(openReader(message), message.length, request, takeService);
+  readMessage(openReader(message), message.length, request, readServiceField);
   return request;
 }
 
 /** Tag of field 1, which has a length. */
 const SERVICE = 0x0a;
 
-function takeService(
+function readServiceField(
   reader: ProtobufReader,
   tag: number,
   end: number,

@@ -6,6 +6,6 @@ test("a watch that begins once the door closes is told the status and ends, so t
   health.setServing(true);
   health.close();
   const told: unknown[] = [];
-  health.watch("", { tell: (status) => told.push(status), end: () => told.push("end") });
+  health.watch("", { onStatus: (status) => told.push(status), end: () => told.push("end") });
   expect(told).toEqual([SERVING_STATUS.SERVING, "end"]);
 });

@@ -16,7 +16,7 @@ export interface Health {
 }
 
 export interface HealthWatcher {
-  tell(status: ServingStatus): void;
+  onStatus(status: ServingStatus): void;
   end(): void;
 }
 
@@ -34,14 +34,14 @@ export function createHealth(): Health {
     watch(service, watcher) {
       const watch = { service, watcher };
       watches.add(watch);
-      watcher.tell(current(service));
+      watcher.onStatus(current(service));
       if (closed) watcher.end();
       return () => void watches.delete(watch);
     },
     setServing(value) {
       if (value === serving) return;
       serving = value;
-      for (const { service, watcher } of watches) watcher.tell(current(service));
+      for (const { service, watcher } of watches) watcher.onStatus(current(service));
     },
     close() {
       closed = true;

@@ -4,20 +4,20 @@ import { constants } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { answerOf, call, connectRaw, frame, openCall } from "../../test/support/grpc-client.ts";
-import type { EnvoyServer } from "./server.ts";
-import { startEnvoyServer } from "./server.ts";
+import type { GrpcServer } from "./server.ts";
+import { startGrpcServer } from "./server.ts";
 
 const HEALTH_PATH = "/grpc.health.v1.Health/Check";
 const DENIAL = Buffer.from("denial");
 
-let server: EnvoyServer;
+let server: GrpcServer;
 let session: ClientHttp2Session;
 let seen: (Uint8Array | undefined)[];
 const sessions: ClientHttp2Session[] = [];
 
 beforeEach(async () => {
   seen = [];
-  server = await startEnvoyServer({
+  server = await startGrpcServer({
     listen: "127.0.0.1:0",
     check(message) {
       seen.push(message);

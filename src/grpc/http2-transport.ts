@@ -3,7 +3,7 @@ import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { ListenerTls } from "../config/certificates.ts";
-import { createNewcomers } from "../core/limits/unidentified-connections.ts";
+import { createUnidentifiedConnections } from "../core/limits/unidentified-connections.ts";
 import { createConnections } from "../http2/connections.ts";
 import type { RequestHead } from "../http2/request-head.ts";
 import type { Stream } from "../http2/stream.ts";
@@ -11,8 +11,8 @@ import { readCall } from "./call-headers.ts";
 import type { Methods } from "./methods.ts";
 import { createMethods } from "./methods.ts";
 import { CHECK_PATH } from "./proto.ts";
-import { refuse } from "./responses.ts";
-import type { RpcRefusal } from "./status.ts";
+import { rejectCall } from "./responses.ts";
+import type { RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 import { DEFAULT_MAX_HEADER_BYTES, MAX_CONCURRENT_CALLS } from "./transport.ts";
@@ -25,8 +25,8 @@ const MAX_CONNECTIONS = 1024;
 const MAX_NEWCOMERS = MAX_CONNECTIONS / 4;
 const TLS_HANDSHAKE_WITHIN_MS = 3000;
 
-const BAD_HEAD: RpcRefusal = { status: RPC_STATUS.INTERNAL, message: "the metadata cannot be read" };
-const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: "unknown method" };
+const BAD_HEAD: RpcRejection = { status: RPC_STATUS.INTERNAL, message: "the metadata cannot be read" };
+const UNKNOWN_METHOD: RpcRejection = { status: RPC_STATUS.UNIMPLEMENTED, message: "unknown method" };
 
 /**
  * gRPC on an HTTP/2 of our own, as much as Check, health and reflection need of it. It is strict where a caller could be
@@ -35,13 +35,13 @@ const UNKNOWN_METHOD: RpcRefusal = { status: RPC_STATUS.UNIMPLEMENTED, message: 
 export async function startHttp2Transport(options: TransportOptions): Promise<Transport> {
   const nowMs = () => performance.now();
   const { faulted = () => undefined } = options;
-  const newcomers = createNewcomers<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
+  const newcomers = createUnidentifiedConnections<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
   const connections = createConnections({
     nowMs,
-    called: caller(createMethods({ ...options, nowMs, faulted }), nowMs),
+    onRequest: caller(createMethods({ ...options, nowMs, faulted }), nowMs),
     answersFault: isCheck,
     greeted: (socket) => newcomers.remove(nameOf(socket)),
-    faulted,
+    onFault: faulted,
     maxStreams: MAX_CONCURRENT_CALLS,
     maxHeaderBytes: options.maxHeaderBytes ?? DEFAULT_MAX_HEADER_BYTES,
   });
@@ -119,15 +119,15 @@ function caller({ byPath, denyCheck }: Methods, nowMs: () => number) {
     const timeLeftMs = head.fault === undefined ? readCall(head) : BAD_HEAD;
     const startMs = nowMs();
     stream.connection.lastCallMs = startMs;
-    stream.endMs = startMs + MAX_CALL_MS;
+    stream.deadlineMs = startMs + MAX_CALL_MS;
     if (typeof timeLeftMs !== "number") {
       if (isCheck(head)) denyCheck(stream);
-      else refuse(stream, timeLeftMs);
+      else rejectCall(stream, timeLeftMs);
       return;
     }
-    stream.endMs = startMs + Math.min(timeLeftMs, MAX_CALL_MS);
+    stream.deadlineMs = startMs + Math.min(timeLeftMs, MAX_CALL_MS);
     const begin = byPath.get(head.path);
-    if (begin === undefined) refuse(stream, UNKNOWN_METHOD);
+    if (begin === undefined) rejectCall(stream, UNKNOWN_METHOD);
     else begin(stream);
   };
 }

@@ -1,4 +1,4 @@
-import type { RpcRefusal } from "./status.ts";
+import type { RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 
 /** A flag that says whether the message is compressed, and its length: four bytes, the highest first. */
@@ -16,7 +16,7 @@ export function framed(message: Uint8Array): Buffer {
 /** What came of a unary call's one message. */
 export type Received =
   | { readonly kind: "message"; readonly message: Buffer }
-  | { readonly kind: "unreadable"; readonly why: RpcRefusal };
+  | { readonly kind: "unreadable"; readonly why: RpcRejection };
 
 export const OVERSIZED: Received = {
   kind: "unreadable",

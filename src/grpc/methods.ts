@@ -1,14 +1,14 @@
 import type { Connection } from "../http2/connection.ts";
 import type { Stream } from "../http2/stream.ts";
-import { talk } from "./bidi-stream.ts";
+import { serveBidiStream } from "./bidi-stream.ts";
 import { SERVING_STATUS } from "./health.ts";
 import { decodeHealthRequest, encodeHealthResponse } from "./health-messages.ts";
 import type { Received } from "./message-frame.ts";
 import { OVERSIZED } from "./message-frame.ts";
 import { CHECK_PATH, HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
 import { reflectBytes } from "./reflection.ts";
-import { addAnswer, answerRpc, beginAnswers, endAnswers, refuse } from "./responses.ts";
-import type { RpcRefusal } from "./status.ts";
+import { endResponse, rejectCall, sendMessage, sendUnaryResponse, startResponse } from "./responses.ts";
+import type { RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 import type { TransportOptions } from "./transport.ts";
 import { receiveUnary } from "./unary-receiver.ts";
@@ -19,7 +19,7 @@ export interface MethodPorts extends Pick<TransportOptions, "check" | "health"> 
 }
 
 /** Begins a call of one method. */
-export type Begin = (stream: Stream) => void;
+export type StartCall = (stream: Stream) => void;
 
 /** Watches and reflection calls last: so many of one connection, and of all together. */
 const WATCHES = { ofConnection: 64, ofAll: 1024 };
@@ -27,7 +27,7 @@ const REFLECTIONS = { ofConnection: 8, ofAll: 64 };
 
 export interface Methods {
   /** By their paths. */
-  readonly byPath: ReadonlyMap<string, Begin>;
+  readonly byPath: ReadonlyMap<string, StartCall>;
   /** Answers a Check that cannot be taken, whatever is wrong with it. */
   readonly denyCheck: (stream: Stream) => void;
 }
@@ -35,23 +35,23 @@ export interface Methods {
 export function createMethods(ports: MethodPorts): Methods {
   const check = checkMethod(ports);
   const enterReflection = createPlaces(REFLECTIONS);
-  const reflection: Begin = (stream) => {
+  const reflection: StartCall = (stream) => {
     const leave = enterReflection(stream.connection);
-    if (leave === undefined) refuse(stream, TOO_MANY);
-    else talk(stream, reflectBytes, leave);
+    if (leave === undefined) rejectCall(stream, TOO_MANY);
+    else serveBidiStream(stream, reflectBytes, leave);
   };
   return {
     byPath: new Map([
       [CHECK_PATH, unary(check)],
       [HEALTH_PATHS.check, unary(healthCheckMethod(ports))],
       [HEALTH_PATHS.watch, unary(healthWatchMethod(ports))],
-      ...REFLECTION_PATHS.map((path): [string, Begin] => [path, reflection]),
+      ...REFLECTION_PATHS.map((path): [string, StartCall] => [path, reflection]),
     ]),
     denyCheck: (stream) => check(OVERSIZED, stream),
   };
 }
 
-function unary(method: Method): Begin {
+function unary(method: Method): StartCall {
   const { receive, giveUp } = receiveUnary(method);
   return (stream) => {
     stream.receive = receive;
@@ -77,7 +77,7 @@ function createPlaces(max: { readonly ofConnection: number; readonly ofAll: numb
   };
 }
 
-const TOO_MANY: RpcRefusal = {
+const TOO_MANY: RpcRejection = {
   status: RPC_STATUS.RESOURCE_EXHAUSTED,
   message: "too many calls of this kind are open",
 };
@@ -86,10 +86,10 @@ const TOO_MANY: RpcRefusal = {
 function checkMethod({ check, nowMs, faulted }: MethodPorts): Method {
   return (received, stream) => {
     const message = received.kind === "message" ? received.message : undefined;
-    const answer = check(message, stream.endMs - nowMs());
-    if (!(answer instanceof Promise)) return answerRpc(stream, answer);
+    const answer = check(message, stream.deadlineMs - nowMs());
+    if (!(answer instanceof Promise)) return sendUnaryResponse(stream, answer);
     answer
-      .then((settled) => answerRpc(stream, settled))
+      .then((settled) => sendUnaryResponse(stream, settled))
       .catch((error: unknown) => {
         faulted(error);
         stream.connection.socket.destroy();
@@ -97,50 +97,50 @@ function checkMethod({ check, nowMs, faulted }: MethodPorts): Method {
   };
 }
 
-const UNKNOWN_SERVICE: RpcRefusal = { status: RPC_STATUS.NOT_FOUND, message: "unknown service" };
-const NO_MESSAGE_OF_OURS: RpcRefusal = {
+const UNKNOWN_SERVICE: RpcRejection = { status: RPC_STATUS.NOT_FOUND, message: "unknown service" };
+const UNDECODABLE_MESSAGE: RpcRejection = {
   status: RPC_STATUS.INTERNAL,
   message: "the message does not decode",
 };
 
 function healthCheckMethod({ health }: MethodPorts): Method {
   return (received, stream) => {
-    const service = serviceAsked(received);
-    if (typeof service !== "string") return refuse(stream, service);
+    const service = requestedService(received);
+    if (typeof service !== "string") return rejectCall(stream, service);
     const status = health.current(service);
-    if (status === SERVING_STATUS.SERVICE_UNKNOWN) return refuse(stream, UNKNOWN_SERVICE);
-    answerRpc(stream, encodeHealthResponse({ status }));
+    if (status === SERVING_STATUS.SERVICE_UNKNOWN) return rejectCall(stream, UNKNOWN_SERVICE);
+    sendUnaryResponse(stream, encodeHealthResponse({ status }));
   };
 }
 
 function healthWatchMethod({ health }: MethodPorts): Method {
   const enter = createPlaces(WATCHES);
   return (received, stream) => {
-    const service = serviceAsked(received);
-    if (typeof service !== "string") return refuse(stream, service);
+    const service = requestedService(received);
+    if (typeof service !== "string") return rejectCall(stream, service);
     const leave = enter(stream.connection);
-    if (leave === undefined) return refuse(stream, TOO_MANY);
-    beginAnswers(stream);
-    stream.endMs = Number.POSITIVE_INFINITY;
+    if (leave === undefined) return rejectCall(stream, TOO_MANY);
+    startResponse(stream);
+    stream.deadlineMs = Number.POSITIVE_INFINITY;
     const unwatch = health.watch(service, {
-      tell: (status) => addAnswer(stream, encodeHealthResponse({ status })),
-      end: () => endAnswers(stream),
+      onStatus: (status) => sendMessage(stream, encodeHealthResponse({ status })),
+      end: () => endResponse(stream),
     });
     const closed = () => {
       unwatch();
       leave();
     };
     // The first notification may have ended the call.
-    if (stream.isOver) closed();
-    else stream.closed = closed;
+    if (stream.isClosed) closed();
+    else stream.onClose = closed;
   };
 }
 
-function serviceAsked(received: Received): string | RpcRefusal {
+function requestedService(received: Received): string | RpcRejection {
   if (received.kind === "unreadable") return received.why;
   try {
     return decodeHealthRequest(received.message).service;
   } catch {
-    return NO_MESSAGE_OF_OURS;
+    return UNDECODABLE_MESSAGE;
   }
 }

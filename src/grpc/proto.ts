@@ -37,7 +37,7 @@ export interface ReflectionResponse {
   readonly error_response?: { readonly error_code: number; readonly error_message: string };
 }
 
-const asItIs = (bytes: Buffer): Buffer => bytes;
+const identity = (bytes: Buffer): Buffer => bytes;
 
 /**
  * The service for a gRPC server, with bytes in and bytes out: its handler decodes for itself, so that a message
@@ -48,9 +48,9 @@ export const AUTHORIZATION_SERVICE = {
     path: CHECK_PATH,
     requestStream: false,
     responseStream: false,
-    requestSerialize: asItIs,
-    requestDeserialize: asItIs,
-    responseSerialize: asItIs,
-    responseDeserialize: asItIs,
+    requestSerialize: identity,
+    requestDeserialize: identity,
+    responseSerialize: identity,
+    responseDeserialize: identity,
   },
 } as const;

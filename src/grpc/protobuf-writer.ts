@@ -44,7 +44,7 @@ export function doubleBytes(value: number): ByteString {
  * Something that is written again and again with another value: what stands around that depends on its length alone, and
  * is kept for each. What is written must be one and the same for values of one length but for the value itself.
  */
-export function withValue(write: (value: string) => ByteString): (value: string) => ByteString {
+export function createTemplate(write: (value: string) => ByteString): (value: string) => ByteString {
   const around: (readonly [before: ByteString, after: ByteString])[] = [];
   return (value) => {
     const { length } = value;
@@ -61,11 +61,11 @@ function splitAt(write: (value: string) => ByteString, length: number): readonly
   const [one, other] = [write("a".repeat(length)), write("b".repeat(length))];
   let start = 0;
   while (one[start] === other[start]) start++;
-  return [inOnePiece(one.slice(0, start)), inOnePiece(one.slice(start + length))];
+  return [flatten(one.slice(0, start)), flatten(one.slice(start + length))];
 }
 
 /** V8 keeps joined strings as trees, and puts them together anew for each that they become part of. */
-export function inOnePiece(bytes: ByteString): ByteString {
+export function flatten(bytes: ByteString): ByteString {
   return toBytes(bytes).toString("latin1");
 }
 

@@ -21,11 +21,11 @@ const HOST = 0x0a;
  */
 export function decodeReflectionRequest(message: Uint8Array): ReflectionRequest {
   const read: { host: string; asked: ReflectionRequest } = { host: "", asked: {} };
-  readMessage(openReader(message), message.length, read, takeOfRequest);
+  readMessage(openReader(message), message.length, read, readRequestField);
   return read.host === "" ? read.asked : { host: read.host, ...read.asked };
 }
 
-function takeOfRequest(
+function readRequestField(
   reader: ProtobufReader,
   tag: number,
   end: number,

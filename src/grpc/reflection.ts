@@ -11,11 +11,11 @@ const services = described
   .toSorted()
   .map((name) => ({ name }));
 
-type Answer = Omit<ReflectionResponse, "original_request">;
+type ReflectionResult = Omit<ReflectionResponse, "original_request">;
 
 /** Says what this listener serves (gRPC server reflection): for people with grpcurl. It holds our proto files and nothing else. */
 export function reflect(request: ReflectionRequest): ReflectionResponse {
-  return { original_request: request, ...answerTo(request) };
+  return { original_request: request, ...responseTo(request) };
 }
 
 /** The same on the wire. Throws on bytes that are no request. */
@@ -23,11 +23,11 @@ export function reflectBytes(bytes: Buffer): Buffer {
   return encodeReflectionResponse(reflect(decodeReflectionRequest(bytes)));
 }
 
-function answerTo({
+function responseTo({
   list_services,
   file_by_filename,
   file_containing_symbol: symbol,
-}: ReflectionRequest): Answer {
+}: ReflectionRequest): ReflectionResult {
   if (list_services !== undefined) return { list_services_response: { service: services } };
   if (file_by_filename !== undefined) return fileNamed(file_by_filename);
   const home = symbol === undefined ? undefined : homeOf(symbol);
@@ -43,12 +43,12 @@ function homeOf(symbol: string): string | undefined {
   return undefined;
 }
 
-function fileNamed(name: string): Answer {
+function fileNamed(name: string): ReflectionResult {
   const file = files.get(name);
   if (file === undefined) return notFound("file");
   return { file_descriptor_response: { file_descriptor_proto: [file] } };
 }
 
-function notFound(what: "file" | "symbol"): Answer {
+function notFound(what: "file" | "symbol"): ReflectionResult {
   return { error_response: { error_code: RPC_STATUS.NOT_FOUND, error_message: `no such ${what}` } };
 }

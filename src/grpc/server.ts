@@ -1,17 +1,17 @@
 import type { ListenerTls } from "../config/certificates.ts";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import { createHealth } from "./health.ts";
 import { startHttp2Transport } from "./http2-transport.ts";
 import type { SocketFile } from "./socket-file.ts";
-import { keepSocketFile } from "./socket-file.ts";
+import { watchSocketFile } from "./socket-file.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 import type { Check, Transport } from "./transport.ts";
 
-export interface EnvoyServer {
+export interface GrpcServer {
   /** `host:port`, or `unix:/path`. */
   readonly address: string;
   /** Whether callers find it: false while the file of its Unix socket is gone, or another one is in its place. */
-  isThere(): boolean;
+  isReachable(): boolean;
   /** What the health service says from now on, to watchers too. */
   setServing(serving: boolean): void;
   /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
@@ -29,13 +29,13 @@ export interface EnvoyServerOptions {
   /** Hears of a fault of ours that ended a connection. */
   readonly faulted?: (error: unknown) => void;
   /** Hears when the file of its Unix socket is gone, and when it listens there again. */
-  readonly socketChanged?: (isThere: boolean) => void;
+  readonly socketChanged?: (isReachable: boolean) => void;
   /** What carries the calls; `http2` unless it says otherwise. */
   readonly transport?: "http2" | "grpc-js";
 }
 
 /** Opens the door that Envoy knocks on. Rejects when it cannot listen. */
-export async function startEnvoyServer(options: EnvoyServerOptions): Promise<EnvoyServer> {
+export async function startGrpcServer(options: EnvoyServerOptions): Promise<GrpcServer> {
   const { listen } = options;
   const health = createHealth();
   const socketPath = listen.startsWith("unix:") ? listen.slice("unix:".length) : undefined;
@@ -46,13 +46,13 @@ export async function startEnvoyServer(options: EnvoyServerOptions): Promise<Env
       ? (await import("./grpc-js-transport.ts")).startGrpcJsTransport
       : startHttp2Transport;
   const transport = await start({ ...options, health }).catch((error: unknown) => {
-    const why = reasonOf(error);
+    const why = errorMessage(error);
     throw new Error(`the gRPC door cannot listen on ${listen}: ${why}`, { cause: error });
   });
   const file = socketPath === undefined ? undefined : await keepFile(socketPath, transport, options);
   return {
     address: socketPath === undefined ? listen.replace(/\d+$/, String(transport.port)) : listen,
-    isThere: () => file?.isThere() ?? true,
+    isReachable: () => file?.isPresent() ?? true,
     setServing: health.setServing,
     close(graceMs) {
       file?.close();
@@ -67,5 +67,5 @@ function keepFile(
   { listenAgain }: Transport,
   { socketChanged = () => undefined }: EnvoyServerOptions,
 ): Promise<SocketFile> {
-  return keepSocketFile(path, { listenAgain, changed: socketChanged });
+  return watchSocketFile(path, { listenAgain, changed: socketChanged });
 }

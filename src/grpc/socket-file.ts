@@ -6,7 +6,7 @@ const LOOK_EVERY_MS = 500;
 
 export interface SocketFile {
   /** Whether callers find the listener by it. */
-  isThere(): boolean;
+  isPresent(): boolean;
   close(): void;
 }
 
@@ -14,19 +14,19 @@ export interface SocketFilePorts {
   /** Opens the listener at the same path once more. Rejects when it cannot. */
   readonly listenAgain: () => Promise<void>;
   /** Hears when the file is gone, or another one is in its place, and when it is there again. */
-  readonly changed: (isThere: boolean) => void;
+  readonly changed: (isPresent: boolean) => void;
 }
 
 /**
  * Keeps the file of a Unix socket that is listened on. A listener whose file was removed or replaced hears of nothing, and
  * no caller finds it: it is opened once more. A file that is no socket, or that another process listens on, is left alone.
  */
-export async function keepSocketFile(path: string, ports: SocketFilePorts): Promise<SocketFile> {
+export async function watchSocketFile(path: string, ports: SocketFilePorts): Promise<SocketFile> {
   let own = await takeOver(path);
-  let isThere = true;
+  let isPresent = true;
   const tell = (next: boolean) => {
-    if (next === isThere) return;
-    isThere = next;
+    if (next === isPresent) return;
+    isPresent = next;
     ports.changed(next);
   };
   const look = async () => {
@@ -49,7 +49,7 @@ export async function keepSocketFile(path: string, ports: SocketFilePorts): Prom
       });
   }, LOOK_EVERY_MS);
   looking.unref();
-  return { isThere: () => isThere, close: () => clearInterval(looking) };
+  return { isPresent: () => isPresent, close: () => clearInterval(looking) };
 }
 
 /** For the owner and its group alone. Gives what the file is known by. */

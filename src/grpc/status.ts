@@ -7,12 +7,12 @@ export const RPC_STATUS = {
 } as const;
 
 /** Why a call ends without an answer. The words are ours alone, never the caller's, and plain ASCII. */
-export interface RpcRefusal {
+export interface RpcRejection {
   readonly status: (typeof RPC_STATUS)[keyof typeof RPC_STATUS];
   readonly message: string;
 }
 
 /** To what is no gRPC call at all, plain HTTP is spoken. */
-export interface HttpRefusal {
+export interface HttpRejection {
   readonly httpStatus: 405 | 415;
 }

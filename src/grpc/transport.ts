@@ -1,5 +1,5 @@
 import type { ListenerTls } from "../config/certificates.ts";
-import type { Eventual } from "../core/maybe-promise.ts";
+import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Health } from "./health.ts";
 
 /**
@@ -7,7 +7,7 @@ import type { Health } from "./health.ts";
  * not be received. Never throws and never rejects, because Envoy may let a request through after an RPC error.
  * @param timeLeftMs milliseconds until the deadline of the call
  */
-export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => Eventual<Uint8Array>;
+export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => MaybePromise<Uint8Array>;
 
 /** What carries gRPC: there are two of these, and one contract suite. */
 export interface TransportOptions {

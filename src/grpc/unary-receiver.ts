@@ -23,15 +23,15 @@ export function receiveUnary(
     if (isLast && stream.bodyBytes === 0) return received(readFrame(piece, MAX_MESSAGE_BYTES), stream);
     const size = stream.bodyBytes + piece.length;
     if (size > MAX_BYTES) return giveUp(stream);
-    while (stream.connection.heldBytes + piece.length > MAX_CONNECTION_BYTES) {
+    while (stream.connection.bufferedBytes + piece.length > MAX_CONNECTION_BYTES) {
       const largest = largestOf(stream);
       largest.giveUp?.(largest);
       if (largest === stream) return;
     }
     stream.body = appended(stream.body ?? NOTHING, stream.bodyBytes, piece);
     stream.bodyBytes = size;
-    stream.connection.heldBytes += piece.length;
-    stream.closed ??= () => release(stream);
+    stream.connection.bufferedBytes += piece.length;
+    stream.onClose ??= () => release(stream);
     if (!isLast) {
       stream.connection.load.held.set(stream, stream.body.length);
       return;
@@ -53,7 +53,7 @@ function largestOf(stream: Stream): Stream {
 
 function release(stream: Stream): void {
   const { connection } = stream;
-  connection.heldBytes -= stream.bodyBytes;
+  connection.bufferedBytes -= stream.bodyBytes;
   connection.load.held.set(stream, 0);
   stream.bodyBytes = 0;
   stream.body = undefined;

@@ -1,20 +1,20 @@
 import type { Socket } from "node:net";
 import { createBudget } from "../core/limits/budget.ts";
 import type { ErrorCode } from "./frames.ts";
-import { ERROR_CODE, FIRST_WINDOW_BYTES, FRAME, MAX_STREAM_ID, numbers } from "./frames.ts";
+import { ERROR_CODE, encodeUint32s, FRAME, INITIAL_WINDOW_BYTES, MAX_STREAM_ID } from "./frames.ts";
 import type { HpackDecoder, OnField } from "./hpack.ts";
 import { createHpackDecoder } from "./hpack.ts";
 import type { Output } from "./output.ts";
 import { createOutput } from "./output.ts";
-import type { HeadReading, RequestHead } from "./request-head.ts";
-import { createHeadReading, readField } from "./request-head.ts";
+import type { HeaderValidator, RequestHead } from "./request-head.ts";
+import { addField, createHeadReading } from "./request-head.ts";
 import type { SharedBytes } from "./shared-bytes.ts";
 import type { Stream } from "./stream.ts";
 
 export interface ConnectionPorts {
   readonly nowMs: () => number;
   /** A call has come: says who takes its body, or answers at once. */
-  readonly called: (stream: Stream, head: RequestHead) => void;
+  readonly onRequest: (stream: Stream, head: RequestHead) => void;
   /** Whether `called` also gets this call, whose head has a fault. Any other one is reset. */
   readonly answersFault: (head: RequestHead) => boolean;
   /** Calls that may be open at a time. */
@@ -24,7 +24,7 @@ export interface ConnectionPorts {
   /** Hears that the first frame of a connection has come. */
   readonly greeted?: (socket: Socket) => void;
   /** Hears of a fault of ours, by which the connection has ended. */
-  readonly faulted: (error: unknown) => void;
+  readonly onFault: (error: unknown) => void;
 }
 
 /** What the callers of all connections together make this process keep: each has its bound here, too. */
@@ -51,7 +51,7 @@ export interface Connection {
   readonly socket: Socket;
   readonly output: Output;
   readonly hpack: HpackDecoder;
-  readonly reading: HeadReading;
+  readonly reading: HeaderValidator;
   /** Takes the next field of a header block. */
   readonly field: OnField;
   /** Calls that are not over. */
@@ -59,35 +59,35 @@ export interface Connection {
   /** The latest calls that we reset: frames of them that were on their way are discarded (RFC 9113 §5.1). */
   readonly resetIds: Set<number>;
   /** Whether we may reset one more call that broke a rule: else the connection has to end. */
-  readonly mayReset: () => boolean;
+  readonly resetBudget: () => boolean;
   /** The same of SETTINGS. */
-  readonly maySet: () => boolean;
+  readonly settingsBudget: () => boolean;
   readonly openedMs: number;
   /** When its latest call began. */
   lastCallMs: number;
   /** The highest that its caller has opened. */
-  lastStreamId: number;
+  highestOpenedStreamId: number;
   /** The highest of them that was taken: what GOAWAY tells, and must never tell a higher one than before (RFC 9113 §6.8). */
-  lastTakenId: number;
+  lastProcessedStreamId: number;
   /** A header block that goes on in the next frame: nothing else may come before that (RFC 9113 §6.10). */
   block: OpenBlock | undefined;
   sendWindow: number;
   /** Bytes of calls that have not come whole, where their receivers keep them. */
-  heldBytes: number;
+  bufferedBytes: number;
   /** Bytes of answers for which there is no room yet. */
-  waitingBytes: number;
+  pendingBytes: number;
   /** That window was shut and is open again: calls may wait for it. */
   hasNewRoom: boolean;
   receiveWindow: number;
   /** What each new call begins with. */
-  firstSendWindow: number;
-  mustTellTableSize: boolean;
+  initialSendWindow: number;
+  tableSizeUpdatePending: boolean;
   /** Its first frame has come, which is SETTINGS. */
-  isGreeted: boolean;
+  settingsReceived: boolean;
   /** It has acknowledged our SETTINGS. */
   hasAgreed: boolean;
   /** Takes no new calls, and closes with its last one. */
-  isEnding: boolean;
+  isDraining: boolean;
   isOver: boolean;
   /** What waits for the acknowledgements of our PINGs, by their payloads. */
   readonly pings: Map<number, () => void>;
@@ -124,26 +124,26 @@ export function createConnection(socket: Socket, ports: ConnectionPorts, load: L
     output: createOutput(socket, (bytes) => load.unsent.set(connection, bytes)),
     hpack: createHpackDecoder(),
     reading,
-    field: (name, value, valueBytes) => readField(reading, name, value, valueBytes),
+    field: (name, value, valueBytes) => addField(reading, name, value, valueBytes),
     streams: new Map(),
     resetIds: new Set(),
-    mayReset: createBudget(RESETS, ports.nowMs),
-    maySet: createBudget(SETTINGS, ports.nowMs),
+    resetBudget: createBudget(RESETS, ports.nowMs),
+    settingsBudget: createBudget(SETTINGS, ports.nowMs),
     openedMs,
     lastCallMs: openedMs,
-    lastStreamId: 0,
-    lastTakenId: 0,
+    highestOpenedStreamId: 0,
+    lastProcessedStreamId: 0,
     block: undefined,
-    sendWindow: FIRST_WINDOW_BYTES,
-    heldBytes: 0,
-    waitingBytes: 0,
+    sendWindow: INITIAL_WINDOW_BYTES,
+    bufferedBytes: 0,
+    pendingBytes: 0,
     hasNewRoom: false,
     receiveWindow: CONNECTION_WINDOW_BYTES,
-    firstSendWindow: FIRST_WINDOW_BYTES,
-    mustTellTableSize: false,
-    isGreeted: false,
+    initialSendWindow: INITIAL_WINDOW_BYTES,
+    tableSizeUpdatePending: false,
+    settingsReceived: false,
     hasAgreed: false,
-    isEnding: false,
+    isDraining: false,
     isOver: false,
     pings: new Map(),
     nextPing: 0,
@@ -152,39 +152,39 @@ export function createConnection(socket: Socket, ports: ConnectionPorts, load: L
 }
 
 /** Whether there has been no such call yet: those with even numbers would be the server's (RFC 9113 §5.1.1). */
-export function isIdle({ lastStreamId }: Connection, streamId: number): boolean {
-  return streamId > lastStreamId || (streamId & 1) === 0;
+export function isIdle({ highestOpenedStreamId }: Connection, streamId: number): boolean {
+  return streamId > highestOpenedStreamId || (streamId & 1) === 0;
 }
 
 /** Sends a PING with a payload of its own. Calls back when it is acknowledged, or the connection is over. */
 export function ping(connection: Connection, answered: () => void): void {
   const id = connection.nextPing++;
   connection.pings.set(id, answered);
-  connection.output.frame(FRAME.PING, 0, 0, numbers(0, id));
+  connection.output.frame(FRAME.PING, 0, 0, encodeUint32s(0, id));
   connection.output.flush();
 }
 
 /** Tells its caller to go elsewhere; what is on its way is still served (RFC 9113 §6.8). */
-export function announceEnd(connection: Connection): void {
-  sayGoodbye(connection, MAX_STREAM_ID, ERROR_CODE.NO_ERROR);
+export function announceShutdown(connection: Connection): void {
+  sendGoaway(connection, MAX_STREAM_ID, ERROR_CODE.NO_ERROR);
 }
 
 /** Takes no new calls, and closes with its last one. */
-export function endConnection(connection: Connection): void {
+export function drainConnection(connection: Connection): void {
   if (connection.isOver) return;
-  connection.isEnding = true;
-  sayGoodbye(connection, connection.lastTakenId, ERROR_CODE.NO_ERROR);
-  closeIfDone(connection);
+  connection.isDraining = true;
+  sendGoaway(connection, connection.lastProcessedStreamId, ERROR_CODE.NO_ERROR);
+  closeIfDrained(connection);
 }
 
-export function closeIfDone(connection: Connection): void {
-  if (connection.isEnding && connection.streams.size === 0) close(connection);
+export function closeIfDrained(connection: Connection): void {
+  if (connection.isDraining && connection.streams.size === 0) close(connection);
 }
 
 /** Ends a connection that cannot go on (RFC 9113 §5.4.1). */
 export function fail(connection: Connection, why: ErrorCode): void {
   if (connection.isOver) return;
-  sayGoodbye(connection, connection.lastTakenId, why);
+  sendGoaway(connection, connection.lastProcessedStreamId, why);
   close(connection);
 }
 
@@ -195,7 +195,7 @@ function close(connection: Connection): void {
   connection.socket.destroySoon();
 }
 
-function sayGoodbye({ output }: Connection, lastStreamId: number, why: ErrorCode): void {
-  output.frame(FRAME.GOAWAY, 0, 0, numbers(lastStreamId, why));
+function sendGoaway({ output }: Connection, highestOpenedStreamId: number, why: ErrorCode): void {
+  output.frame(FRAME.GOAWAY, 0, 0, encodeUint32s(highestOpenedStreamId, why));
   output.flush();
 }

@@ -9,9 +9,9 @@ test("a connection that is opened while the door closes is told so, and closes",
     answersFault: () => false,
     maxHeaderBytes: 1000,
     nowMs: () => performance.now(),
-    called: () => expect.unreachable("a call was taken"),
+    onRequest: () => expect.unreachable("a call was taken"),
     maxStreams: 10,
-    faulted: (error) => expect.fail(String(error)),
+    onFault: (error) => expect.fail(String(error)),
   });
   connections.end();
   const server = createServer(connections.add).listen(0, "127.0.0.1");

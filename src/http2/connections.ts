@@ -1,22 +1,22 @@
 import type { Socket } from "node:net";
 import type { Connection, ConnectionPorts } from "./connection.ts";
-import { announceEnd, endConnection, ping } from "./connection.ts";
+import { announceShutdown, drainConnection, ping } from "./connection.ts";
 import { ERROR_CODE } from "./frames.ts";
 import { createLoad, maxBy } from "./load.ts";
-import { serveSocket } from "./serve-connection.ts";
-import { cutOff } from "./stream.ts";
+import { serveConnection } from "./serve-connection.ts";
+import { sendReset } from "./stream.ts";
 
 /** A connection that answers no ping for so long is dead. */
 const PING_EVERY_MS = 30_000;
 /** One that says nothing of HTTP/2 for so long never will. */
-const GREETED_WITHIN_MS = 5000;
+const SETTINGS_TIMEOUT_MS = 5000;
 const SWEEP_EVERY_MS = 1000;
 /** One that says nothing for so long makes way for a new one, where there is no place left. */
 const GREETED_SOON_MS = 100;
 /** So does one that has had no call for so long. */
 const IDLE_MS = 60_000;
 /** Callers hear that the door closes before it does: a round trip, or this when one is slow. */
-const NOTICE_WITHIN_MS = 100;
+const GOAWAY_NOTICE_TIMEOUT_MS = 100;
 
 /** The connections of a server. */
 export interface Connections {
@@ -53,27 +53,27 @@ export function createConnections(ports: ConnectionPorts): Connections {
   sweep.unref();
   return {
     add(socket) {
-      const connection = serveSocket(socket, ports, load);
+      const connection = serveConnection(socket, ports, load);
       open.add(connection);
       socket.on("close", () => {
         open.delete(connection);
         silent.delete(connection);
       });
-      if (isEnding) endConnection(connection);
+      if (isEnding) drainConnection(connection);
     },
     makeWay: () => makeWay(open, ports.nowMs()),
     async announceEnd() {
       clearInterval(pings);
       await Promise.all(
         [...open].map((connection) => {
-          announceEnd(connection);
+          announceShutdown(connection);
           return roundTrip(connection);
         }),
       );
     },
     end() {
       isEnding = true;
-      for (const connection of open) endConnection(connection);
+      for (const connection of open) drainConnection(connection);
     },
     close() {
       clearInterval(pings);
@@ -83,26 +83,27 @@ export function createConnections(ports: ConnectionPorts): Connections {
 }
 
 function cutOffLate(open: Iterable<Connection>, nowMs: number): void {
-  for (const { streams, isGreeted, openedMs, socket } of open) {
-    if (!isGreeted && nowMs - openedMs > GREETED_WITHIN_MS) socket.destroy();
-    for (const stream of streams.values()) if (stream.endMs <= nowMs) cutOff(stream, ERROR_CODE.CANCEL);
+  for (const { streams, settingsReceived: isGreeted, openedMs, socket } of open) {
+    if (!isGreeted && nowMs - openedMs > SETTINGS_TIMEOUT_MS) socket.destroy();
+    for (const stream of streams.values())
+      if (stream.deadlineMs <= nowMs) sendReset(stream, ERROR_CODE.CANCEL);
   }
 }
 
 function makeWay(open: Iterable<Connection>, nowMs: number): void {
   const leaving =
-    maxBy(open, ({ isGreeted, isOver, openedMs }) =>
+    maxBy(open, ({ settingsReceived: isGreeted, isOver, openedMs }) =>
       isGreeted || isOver ? 0 : nowMs - openedMs - GREETED_SOON_MS,
     ) ?? maxBy(open, ({ isOver, lastCallMs }) => (isOver ? 0 : nowMs - lastCallMs - IDLE_MS));
   if (leaving === undefined) return;
-  endConnection(leaving);
+  drainConnection(leaving);
   leaving.isOver = true;
   leaving.socket.destroySoon();
 }
 
 function roundTrip(connection: Connection): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const late = setTimeout(resolve, NOTICE_WITHIN_MS);
+  const late = setTimeout(resolve, GOAWAY_NOTICE_TIMEOUT_MS);
   ping(connection, () => {
     clearTimeout(late);
     resolve();

@@ -1,12 +1,12 @@
 import type { Connection } from "./connection.ts";
 import { fail } from "./connection.ts";
-import { takeFrame } from "./frame-handlers.ts";
+import { onFrame } from "./frame-handlers.ts";
 import { ERROR_CODE, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from "./frames.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Cuts what comes of a connection into frames, behind the preface (RFC 9113 §3.4, §4.1). */
-export function createFrameSplitter(connection: Connection): (chunk: Buffer) => void {
+export function createFrameParser(connection: Connection): (chunk: Buffer) => void {
   let rest = NOTHING;
   let isPrefaced = false;
   return (chunk) => {
@@ -22,12 +22,12 @@ export function createFrameSplitter(connection: Connection): (chunk: Buffer) => 
       isPrefaced = seen === PREFACE.length;
       at = isPrefaced ? seen : 0;
     }
-    rest = isPrefaced ? takeFrames(connection, bytes, at) : bytes;
+    rest = isPrefaced ? parseFrames(connection, bytes, at) : bytes;
   };
 }
 
 /** Takes all frames that have come whole. Gives what there is of the next one. */
-function takeFrames(connection: Connection, bytes: Buffer, start: number): Buffer {
+function parseFrames(connection: Connection, bytes: Buffer, start: number): Buffer {
   let at = start;
   while (bytes.length - at >= FRAME_HEAD_BYTES) {
     const length = bytes.readUIntBE(at, 3);
@@ -36,7 +36,7 @@ function takeFrames(connection: Connection, bytes: Buffer, start: number): Buffe
     const why =
       length > MAX_FRAME_BYTES
         ? ERROR_CODE.FRAME_SIZE_ERROR
-        : takeFrame(connection, bytes, from, from + length);
+        : onFrame(connection, bytes, from, from + length);
     if (why !== undefined) fail(connection, why);
     if (connection.isOver) break;
     at = from + length;

@@ -42,7 +42,7 @@ export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 export const FRAME_HEAD_BYTES = 9;
 /** What either side takes before it has said otherwise, and what we take at all. */
 export const MAX_FRAME_BYTES = 16_384;
-export const FIRST_WINDOW_BYTES = 65_535;
+export const INITIAL_WINDOW_BYTES = 65_535;
 export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 export const MAX_STREAM_ID = 2 ** 31 - 1;
 
@@ -68,7 +68,7 @@ export function contentOf(
 }
 
 /** The head of a frame, and room for its payload. */
-export function frameOf(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
+export function encodeFrame(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + payload.length);
   writeFrameHead(frame, 0, payload.length, type, flags, streamId);
   frame.set(payload, FRAME_HEAD_BYTES);
@@ -90,7 +90,7 @@ export function writeFrameHead(
 }
 
 /** One number of 32 bits, or several, as a payload. */
-export function numbers(...values: readonly number[]): Buffer {
+export function encodeUint32s(...values: readonly number[]): Buffer {
   const payload = Buffer.allocUnsafe(4 * values.length);
   for (const [index, value] of values.entries()) payload.writeUInt32BE(value, 4 * index);
   return payload;

@@ -2,7 +2,7 @@ import type { Connection } from "./connection.ts";
 import type { ErrorCode, Frame } from "./frames.ts";
 import { contentOf, ERROR_CODE, FLAG } from "./frames.ts";
 import { CompressionError } from "./hpack.ts";
-import { takeCall, takeTrailers } from "./stream-handlers.ts";
+import { onTrailers, openStream } from "./stream-handlers.ts";
 
 /**
  * Compressed bytes of one header block: with more the connection ends. Envoy cannot send as much. A client's headers are at
@@ -15,7 +15,7 @@ const MAX_BLOCK_FRAMES = 16;
 const MIN_FRAME_BYTES = 4096;
 const PRIORITY_BYTES = 5;
 
-export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | undefined {
+export function onHeaders(connection: Connection, frame: Frame): ErrorCode | undefined {
   const { streamId, flags, bytes } = frame;
   if ((streamId & 1) === 0) return ERROR_CODE.PROTOCOL_ERROR;
   const content = contentOf(frame, (flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
@@ -25,12 +25,12 @@ export function takeHeaders(connection: Connection, frame: Frame): ErrorCode | u
   const isLast = (flags & FLAG.END_HEADERS) !== 0;
   const why = decode(connection, piece, isLast);
   if (why !== undefined) return why;
-  if (isLast) return takeBlock(connection, streamId, isEndStream);
+  if (isLast) return onHeaderBlock(connection, streamId, isEndStream);
   connection.block = { streamId, isEndStream, bytes: piece.length, frames: 1 };
   return undefined;
 }
 
-export function takeContinuation(
+export function onContinuation(
   connection: Connection,
   { flags, bytes, from, to }: Frame,
 ): ErrorCode | undefined {
@@ -44,7 +44,7 @@ export function takeContinuation(
   const why = decode(connection, bytes.subarray(from, to), isLast);
   if (why !== undefined || !isLast) return why;
   connection.block = undefined;
-  return takeBlock(connection, block.streamId, block.isEndStream);
+  return onHeaderBlock(connection, block.streamId, block.isEndStream);
 }
 
 /** Every block is decoded, whatever becomes of its call: the two sides' tables must stay the same. */
@@ -59,8 +59,12 @@ function decode({ hpack, field }: Connection, fragment: Buffer, isLast: boolean)
 }
 
 /** A whole header block: the head of a new call, or trailers. */
-function takeBlock(connection: Connection, streamId: number, isEndStream: boolean): ErrorCode | undefined {
-  return streamId > connection.lastStreamId
-    ? takeCall(connection, streamId, isEndStream)
-    : takeTrailers(connection, streamId, isEndStream);
+function onHeaderBlock(
+  connection: Connection,
+  streamId: number,
+  isEndStream: boolean,
+): ErrorCode | undefined {
+  return streamId > connection.highestOpenedStreamId
+    ? openStream(connection, streamId, isEndStream)
+    : onTrailers(connection, streamId, isEndStream);
 }

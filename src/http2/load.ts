@@ -3,7 +3,7 @@ import { fail } from "./connection.ts";
 import { ERROR_CODE } from "./frames.ts";
 import { createSharedBytes } from "./shared-bytes.ts";
 import type { Stream } from "./stream.ts";
-import { cutOff, forget } from "./stream.ts";
+import { closeStream, sendReset } from "./stream.ts";
 
 /** Of all connections together: requests that have not come whole. */
 export const MAX_HELD_BYTES = 64 * 1024 * 1024;
@@ -17,7 +17,7 @@ export function createLoad(open: Iterable<Connection>): Load {
   return {
     held: createSharedBytes<Stream>(MAX_HELD_BYTES, (stream) => stream.giveUp?.(stream)),
     waiting: createSharedBytes<Stream>(MAX_WAITING_BYTES, (stream) =>
-      cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM),
+      sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM),
     ),
     unsent: createSharedBytes<Connection>(MAX_UNSENT_BYTES, ({ socket }) => socket.destroy()),
     unasked: 0,
@@ -25,7 +25,7 @@ export function createLoad(open: Iterable<Connection>): Load {
       const most = maxBy(open, unaskedOf);
       if (most === undefined) return;
       fail(most, ERROR_CODE.ENHANCE_YOUR_CALM);
-      for (const stream of most.streams.values()) forget(stream);
+      for (const stream of most.streams.values()) closeStream(stream);
     },
   };
 }
@@ -33,7 +33,7 @@ export function createLoad(open: Iterable<Connection>): Load {
 /** A caller that sends each call at once has few of them. */
 function unaskedOf({ streams, isOver }: Connection): number {
   let unasked = 0;
-  if (!isOver) for (const { hasAsked } of streams.values()) if (!hasAsked) unasked++;
+  if (!isOver) for (const { halfClosedRemote: hasAsked } of streams.values()) if (!hasAsked) unasked++;
   return unasked;
 }
 

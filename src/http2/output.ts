@@ -1,18 +1,18 @@
 import type { Socket } from "node:net";
-import { frameOf } from "./frames.ts";
+import { encodeFrame } from "./frames.ts";
 
 /** What is written to one connection: frames are put one behind the other, and sent together. */
 export interface Output {
   frame(type: number, flags: number, streamId: number, payload: Uint8Array): void;
   /** Room for so many bytes at its end; they count as written. */
-  room(bytes: number): Room;
+  reserve(bytes: number): Reservation;
   /** Sends what has been put here; nothing is sent otherwise. */
   flush(): void;
   /** The same, once whatever happens now is over. */
   flushSoon(): void;
 }
 
-export interface Room {
+export interface Reservation {
   readonly buffer: Buffer;
   readonly at: number;
 }
@@ -23,7 +23,7 @@ const BUFFER_BYTES = 64 * 1024;
 const FIRST_BUFFER_BYTES = 1024;
 
 /** A buffer that is filled from its beginning; what has been sent of it stays as it is until the socket is through with it. */
-interface Filling {
+interface WriteBuffer {
   readonly buffer: Buffer;
   sent: number;
   end: number;
@@ -35,7 +35,7 @@ interface Filling {
 export function createOutput(socket: Socket, behind: (bytes: number) => void): Output {
   let filling = newFilling(0);
   /** One that was full and is free again: a busy connection needs two, and makes no more of them. */
-  let spare: Filling | undefined;
+  let spare: WriteBuffer | undefined;
   let isDue = false;
   const flush = () => {
     isDue = false;
@@ -51,7 +51,7 @@ export function createOutput(socket: Socket, behind: (bytes: number) => void): O
     });
     if (!isTaken) behind(socket.writableLength);
   };
-  const room = (bytes: number): Room => {
+  const reserve = (bytes: number): Reservation => {
     if (filling.end + bytes > filling.buffer.length) {
       flush();
       const size = filling.buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES;
@@ -63,7 +63,7 @@ export function createOutput(socket: Socket, behind: (bytes: number) => void): O
     return { buffer: filling.buffer, at: filling.end - bytes };
   };
   return {
-    room,
+    reserve,
     flush,
     flushSoon() {
       if (isDue) return;
@@ -71,13 +71,13 @@ export function createOutput(socket: Socket, behind: (bytes: number) => void): O
       process.nextTick(flush);
     },
     frame(type, flags, streamId, payload) {
-      const bytes = frameOf(type, flags, streamId, payload);
-      const { buffer: to, at } = room(bytes.length);
+      const bytes = encodeFrame(type, flags, streamId, payload);
+      const { buffer: to, at } = reserve(bytes.length);
       to.set(bytes, at);
     },
   };
 }
 
-function newFilling(size: number): Filling {
+function newFilling(size: number): WriteBuffer {
   return { buffer: Buffer.allocUnsafeSlow(size), sent: 0, end: 0, writes: 0 };
 }

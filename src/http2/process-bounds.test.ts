@@ -16,7 +16,7 @@ import type { Health } from "../grpc/health.ts";
 import { createHealth } from "../grpc/health.ts";
 import { startHttp2Transport } from "../grpc/http2-transport.ts";
 import type { Transport } from "../grpc/transport.ts";
-import { FLAG, FRAME, frameOf, numbers, SETTING } from "./frames.ts";
+import { encodeFrame, encodeUint32s, FLAG, FRAME, SETTING } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
 let address: string;
@@ -83,13 +83,13 @@ async function expectServed(): Promise<void> {
 
 async function ponged(connection: FrameConnection | undefined): Promise<void> {
   const payload = Buffer.from("settled!");
-  await connection?.send(frameOf(FRAME.PING, 0, 0, payload));
+  await connection?.send(encodeFrame(FRAME.PING, 0, 0, payload));
   await connection?.until(`PING ACK ${payload.toString("hex")}`);
 }
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => 2 * index + 1);
 const block = headerBlock(HEAD);
-const head = (id: number, bytes = block) => frameOf(FRAME.HEADERS, FLAG.END_HEADERS, id, bytes);
+const head = (id: number, bytes = block) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, bytes);
 const SHUT = settings([SETTING.INITIAL_WINDOW_SIZE, 0]);
 const linesOf = (all: readonly FrameConnection[], pattern: RegExp) =>
   all.flatMap(({ lines }) => lines.filter((line) => pattern.test(line)));
@@ -137,7 +137,7 @@ test("answers for which callers open no window have one bound: the oldest are cu
 test("what callers do not read has one bound: the connection that has not read for longest ends, and a Check is answered", async () => {
   const wide = [
     settings([SETTING.INITIAL_WINDOW_SIZE, 2 ** 30]),
-    frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(2 ** 30)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(2 ** 30)),
   ];
   const checks = ids(110).map((id) =>
     Buffer.concat([head(id), data(id, grpcFrame(Buffer.alloc(16_000)), FLAG.END_STREAM)]),

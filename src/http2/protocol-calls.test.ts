@@ -17,7 +17,7 @@ import {
   padded,
   SERVED,
 } from "../../test/support/http2-frames.ts";
-import { FLAG, FRAME, frameOf, numbers } from "./frames.ts";
+import { encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
 const door = echoDoor();
@@ -28,12 +28,12 @@ const LATER = checkOf(1, "later");
 const HELLO = lastMessage(1, "hello");
 const BLOCK = headerBlock(HEAD);
 const CUTS = Array.from({ length: 15 }, (_, index) => index + 1);
-const PING = frameOf(FRAME.PING, 0, 0, Buffer.alloc(8));
+const PING = encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const TRAILERS = FLAG.END_HEADERS | FLAG.END_STREAM;
 const OVER = FLAG.END_STREAM;
 
 function continuation(streamId: number, block: Uint8Array, flags: number = FLAG.END_HEADERS): Buffer {
-  return frameOf(FRAME.CONTINUATION, flags, streamId, block);
+  return encodeFrame(FRAME.CONTINUATION, flags, streamId, block);
 }
 
 type Case = readonly [what: string, bytes: readonly Buffer[], outcome: readonly string[]];
@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
   ],
   [
     "§6.2: padded HEADERS of no byte",
-    [frameOf(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PADDED, 1, NOTHING), PING],
+    [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PADDED, 1, NOTHING), PING],
     ended("FRAME_SIZE_ERROR"),
   ],
   ["§6.2: HEADERS with a priority", [headersWith(FLAG.PRIORITY, Buffer.alloc(5)), HELLO], [ANSWERED, SERVED]],
@@ -72,13 +72,13 @@ const CASES: readonly Case[] = [
   ],
   [
     "§6.2: HEADERS too short for their priority",
-    [frameOf(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PRIORITY, 1, Buffer.alloc(4))],
+    [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PRIORITY, 1, Buffer.alloc(4))],
     ended("FRAME_SIZE_ERROR"),
   ],
   [
     "§6.2: padding that leaves a priority no room",
     [
-      frameOf(
+      encodeFrame(
         FRAME.HEADERS,
         FLAG.END_HEADERS | FLAG.PRIORITY | FLAG.PADDED,
         1,
@@ -149,7 +149,7 @@ const CASES: readonly Case[] = [
   [
     "§6.10: CONTINUATION of which many say little",
     [
-      frameOf(FRAME.HEADERS, 0, 1, NOTHING),
+      encodeFrame(FRAME.HEADERS, 0, 1, NOTHING),
       ...Array.from({ length: 20 }, () => continuation(1, Buffer.alloc(1000, 0x82), 0)),
       continuation(1, NOTHING, 0),
     ],
@@ -157,7 +157,10 @@ const CASES: readonly Case[] = [
   ],
   [
     "§6.10: CONTINUATION without end",
-    [frameOf(FRAME.HEADERS, 0, 1, NOTHING), ...Array.from({ length: 16 }, () => continuation(1, NOTHING, 0))],
+    [
+      encodeFrame(FRAME.HEADERS, 0, 1, NOTHING),
+      ...Array.from({ length: 16 }, () => continuation(1, NOTHING, 0)),
+    ],
     ended("ENHANCE_YOUR_CALM"),
   ],
   ["§6.10: CONTINUATION without HEADERS", [continuation(1, BLOCK)], ended("PROTOCOL_ERROR")],
@@ -174,7 +177,7 @@ const CASES: readonly Case[] = [
   ["§6.10: CONTINUATION on stream 0", [continuation(0, BLOCK)], ended("PROTOCOL_ERROR")],
   [
     "§6.10: CONTINUATION of another stream",
-    [frameOf(FRAME.HEADERS, 0, 1, BLOCK), continuation(3, NOTHING)],
+    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), continuation(3, NOTHING)],
     ended("PROTOCOL_ERROR"),
   ],
   ...[
@@ -191,20 +194,20 @@ const CASES: readonly Case[] = [
     (name, type): Case => [
       `§6.2: ${name} amid a head`,
       [
-        frameOf(FRAME.HEADERS, 0, 1, BLOCK),
-        frameOf(type, 0, type === 4 || type === 6 || type === 7 ? 0 : 1, Buffer.alloc(8)),
+        encodeFrame(FRAME.HEADERS, 0, 1, BLOCK),
+        encodeFrame(type, 0, type === 4 || type === 6 || type === 7 ? 0 : 1, Buffer.alloc(8)),
       ],
       ended("PROTOCOL_ERROR"),
     ],
   ),
   [
     "§6.2: an unknown frame amid a head",
-    [frameOf(FRAME.HEADERS, 0, 1, BLOCK), frameOf(0x42, 0, 1, NOTHING)],
+    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), encodeFrame(0x42, 0, 1, NOTHING)],
     ended("PROTOCOL_ERROR"),
   ],
   [
     "§6.2: a frame amid trailers",
-    [headers(1), frameOf(FRAME.HEADERS, OVER, 1, NOTHING), PING],
+    [headers(1), encodeFrame(FRAME.HEADERS, OVER, 1, NOTHING), PING],
     ended("PROTOCOL_ERROR", 1),
   ],
 
@@ -245,7 +248,7 @@ const CASES: readonly Case[] = [
   ],
   [
     "§5.1: trailers of a call that was reset, which were on their way",
-    [headers(1), frameOf(FRAME.RST_STREAM, 0, 1, numbers(8)), headers(1, [], TRAILERS)],
+    [headers(1), encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8)), headers(1, [], TRAILERS)],
     ["RST_STREAM 1 STREAM_CLOSED", SERVED],
   ],
   [
@@ -277,7 +280,7 @@ test.each(CASES)("%s", async (_what, bytes, outcome) => {
 
 /** HEADERS on stream 1 with what flags ask for before the block, and behind it. */
 function headersWith(flags: number, before: Buffer, after: Buffer = NOTHING): Buffer {
-  return frameOf(FRAME.HEADERS, flags | FLAG.END_HEADERS, 1, Buffer.concat([before, BLOCK, after]));
+  return encodeFrame(FRAME.HEADERS, flags | FLAG.END_HEADERS, 1, Buffer.concat([before, BLOCK, after]));
 }
 
 /** A header block in frames that are as full as they may be. */
@@ -299,7 +302,7 @@ const KEPT_PATH = Buffer.from([0x44, CHECK_PATH.length, ...Buffer.from(CHECK_PAT
 const BY_TABLE = Buffer.concat([Buffer.of(0x83, 0x86, 0x80 | 62), headerBlock(HEAD.slice(4))]);
 
 test.each<Case>([
-  ["malformed", [frameOf(FRAME.HEADERS, 4, 1, KEPT_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
+  ["malformed", [encodeFrame(FRAME.HEADERS, 4, 1, KEPT_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
   [
     "too many bytes",
     [inBlocks(1, Buffer.concat([headerBlock(headOf(2000, 400_000)), KEPT_PATH])), HELLO],
@@ -308,7 +311,7 @@ test.each<Case>([
   [
     "with a content-length and no body",
     [
-      frameOf(
+      encodeFrame(
         FRAME.HEADERS,
         TRAILERS,
         1,
@@ -318,7 +321,7 @@ test.each<Case>([
     ["1 answered: denied"],
   ],
 ])("RFC 7541 §2.2: a head that is refused counts for the table: %s", async (_what, bytes, outcome) => {
-  const byTable = [frameOf(FRAME.HEADERS, 4, 3, BY_TABLE), lastMessage(3, "by the table")];
+  const byTable = [encodeFrame(FRAME.HEADERS, 4, 3, BY_TABLE), lastMessage(3, "by the table")];
   expect(await outcomeOf(door.address(), ...bytes, ...byTable)).toEqual([
     ...outcome,
     "3 answered: by the table",
@@ -334,8 +337,8 @@ test("RFC 7541 §2.2: trailers of a call that is over count for the table", asyn
     await outcomeOf(
       door.address(),
       checkOf(1, "hello"),
-      frameOf(FRAME.HEADERS, TRAILERS, 1, kept),
-      frameOf(FRAME.HEADERS, TRAILERS, 3, byTable),
+      encodeFrame(FRAME.HEADERS, TRAILERS, 1, kept),
+      encodeFrame(FRAME.HEADERS, TRAILERS, 3, byTable),
     ),
   ).toEqual([ANSWERED, "RST_STREAM 1 STREAM_CLOSED", "3 refused: 200, 12", SERVED]);
 });
@@ -356,8 +359,10 @@ test.each<readonly [what: string, block: Buffer]>([
   "RFC 7541 %s ends the connection, in a head, in trailers, and on a stream that is closed",
   async (_what, block) => {
     const compressionError = (last: number) => ended("COMPRESSION_ERROR", last);
-    expect(await outcomeOf(door.address(), frameOf(FRAME.HEADERS, 4, 1, block))).toEqual(compressionError(0));
-    const trailers = frameOf(FRAME.HEADERS, TRAILERS, 1, block);
+    expect(await outcomeOf(door.address(), encodeFrame(FRAME.HEADERS, 4, 1, block))).toEqual(
+      compressionError(0),
+    );
+    const trailers = encodeFrame(FRAME.HEADERS, TRAILERS, 1, block);
     expect(await outcomeOf(door.address(), headers(1), trailers)).toEqual(compressionError(1));
     expect(await outcomeOf(door.address(), checkOf(1, "hello"), trailers)).toEqual([
       ANSWERED,
@@ -366,13 +371,13 @@ test.each<readonly [what: string, block: Buffer]>([
   },
 );
 
-const AGREED = frameOf(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
+const AGREED = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
 
 test("§6.5.3: a caller that has not acknowledged this yet may open four times as many: a busy one does so at once", async () => {
   const ids = Array.from({ length: 4097 }, (_, index) => 2 * index + 1);
   const connection = await connectFrames(door.address());
   const block = headerBlock(HEAD);
-  await connection.send(OPENING, ...ids.map((id) => frameOf(FRAME.HEADERS, FLAG.END_HEADERS, id, block)));
+  await connection.send(OPENING, ...ids.map((id) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, block)));
   await connection.send(...ids.slice(0, -1).map((id) => lastMessage(id, "all")));
   await connection.until("8191 answered: all");
   expect(connection.lines.slice(3)).toEqual([

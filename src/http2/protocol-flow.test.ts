@@ -19,12 +19,12 @@ import {
   SETTINGS,
   settings,
 } from "../../test/support/http2-frames.ts";
-import type { EnvoyServer } from "../grpc/server.ts";
-import { startEnvoyServer } from "../grpc/server.ts";
-import { FLAG, FRAME, frameOf, numbers, SETTING } from "./frames.ts";
+import type { GrpcServer } from "../grpc/server.ts";
+import { startGrpcServer } from "../grpc/server.ts";
+import { encodeFrame, encodeUint32s, FLAG, FRAME, SETTING } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-let server: EnvoyServer;
+let server: GrpcServer;
 let connection: FrameConnection;
 const faults: unknown[] = [];
 /** The messages that came. */
@@ -38,7 +38,7 @@ async function open(listen: string): Promise<void> {
   const held = Promise.withResolvers<void>();
   answerAll = held.resolve;
   asked = [];
-  server = await startEnvoyServer({
+  server = await startGrpcServer({
     listen,
     check: (message) => {
       asked.push(Buffer.from(message ?? "").toString());
@@ -62,11 +62,11 @@ async function close(): Promise<void> {
 const REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const WINDOW = SETTING.INITIAL_WINDOW_SIZE;
 const NOTHING = Buffer.alloc(0);
-const PING = frameOf(FRAME.PING, 0, 0, Buffer.alloc(8));
+const PING = encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const PONG = "PING ACK 0000000000000000";
 
 function widen(streamId: number, more: number): Buffer {
-  return frameOf(FRAME.WINDOW_UPDATE, 0, streamId, numbers(more));
+  return encodeFrame(FRAME.WINDOW_UPDATE, 0, streamId, encodeUint32s(more));
 }
 
 /** What came of a call's answer, and in which frames. */
@@ -200,7 +200,7 @@ test.each([
   ["", 0],
   [", of which padding is a part,", 255],
 ])("§6.9.1: more than its window%s is a fault of that call alone", async (_what, padding) => {
-  const piece = frameOf(
+  const piece = encodeFrame(
     FRAME.DATA,
     FLAG.PADDED,
     1,
@@ -241,13 +241,13 @@ test("§5.1: of a call that we have reset, what was on its way is discarded, res
   const behind = Buffer.concat([
     data(1, Buffer.alloc(100)),
     headers(1, [["x-end", "1"]], FLAG.END_HEADERS | FLAG.END_STREAM),
-    frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(0)),
-    frameOf(FRAME.PRIORITY, 0, 1, Buffer.alloc(4)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(0)),
+    encodeFrame(FRAME.PRIORITY, 0, 1, Buffer.alloc(4)),
     headers(1),
     data(1, NOTHING, FLAG.END_STREAM),
-    frameOf(FRAME.RST_STREAM, 0, 1, numbers(8)),
+    encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8)),
   ]);
-  await connection.send(OPENING, headers(1), frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(0)));
+  await connection.send(OPENING, headers(1), encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(0)));
   for (let times = 0; times < 30; times++)
     await connection.send(...Array.from({ length: 1000 }, () => behind));
   await connection.send(checkOf(3, "next"));
@@ -263,10 +263,10 @@ test("§6.7: each of our PINGs has a payload of its own, and another one acknowl
   const ping = connection.frames.find(({ type, flags }) => type === FRAME.PING && flags === 0);
   const other = Buffer.from(ping?.payload ?? NOTHING);
   other[0] = 1;
-  await connection.send(frameOf(FRAME.PING, FLAG.ACK, 0, other));
+  await connection.send(encodeFrame(FRAME.PING, FLAG.ACK, 0, other));
   await settle();
   expect(connection.lines.filter((line) => line.startsWith("GOAWAY"))).toHaveLength(1);
-  await connection.send(frameOf(FRAME.PING, FLAG.ACK, 0, ping?.payload ?? NOTHING));
+  await connection.send(encodeFrame(FRAME.PING, FLAG.ACK, 0, ping?.payload ?? NOTHING));
   await connection.until(/^GOAWAY 1 /);
   answerAll();
   await closed;
@@ -365,9 +365,9 @@ test("§10.5: however many of its calls a caller resets, its connection goes on:
   await connection.send(OPENING);
   const [block, message] = [headerBlock(HEAD), grpcFrame(Buffer.from("held"))];
   const aborted = Array.from({ length: 50_000 }, (_, index) => [
-    frameOf(FRAME.HEADERS, FLAG.END_HEADERS, 2 * index + 1, block),
+    encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, 2 * index + 1, block),
     data(2 * index + 1, message, FLAG.END_STREAM),
-    frameOf(FRAME.RST_STREAM, 0, 2 * index + 1, numbers(8)),
+    encodeFrame(FRAME.RST_STREAM, 0, 2 * index + 1, encodeUint32s(8)),
   ]);
   await connection.send(Buffer.concat(aborted.flat()), checkOf(100_001, "next"));
   await connection.until("100001 answered: next");
@@ -378,7 +378,7 @@ test("§10.5: however many of its calls a caller resets, its connection goes on:
 test.each([
   [
     "that it makes us send",
-    (id: number) => Buffer.concat([headers(id), frameOf(FRAME.WINDOW_UPDATE, 0, id, numbers(0))]),
+    (id: number) => Buffer.concat([headers(id), encodeFrame(FRAME.WINDOW_UPDATE, 0, id, encodeUint32s(0))]),
   ],
   ["of calls whose heads are malformed", (id: number) => headers(id, [])],
 ])("§10.5: thousands of calls at once that we have to reset end the connection: %s", async (_what, one) => {
@@ -421,7 +421,7 @@ test("§10.5: a hundred SETTINGS at once are taken; a connection that goes on so
 });
 
 test("§10.5: resets of calls that were answered cost nobody anything, however many they are", async () => {
-  const reset = frameOf(FRAME.RST_STREAM, 0, 1, numbers(8));
+  const reset = encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8));
   await connection.send(OPENING, checkOf(1, "hello"), ...Array.from({ length: 20_000 }, () => reset));
   await connection.send(checkOf(3, "next"));
   await connection.until("3 answered: next");
@@ -453,7 +453,7 @@ test("§6.8: a door that closes says so, hears what is on its way, and closes wi
   const closed = server.close(60_000);
   await connection.until(/^PING 0/);
   expect(connection.lines.slice(4)).toEqual([`GOAWAY ${2 ** 31 - 1} NO_ERROR`, "PING 0000000000000000"]);
-  await connection.send(checkOf(5, "on its way"), frameOf(FRAME.PING, FLAG.ACK, 0, Buffer.alloc(8)));
+  await connection.send(checkOf(5, "on its way"), encodeFrame(FRAME.PING, FLAG.ACK, 0, Buffer.alloc(8)));
   await connection.until(/^GOAWAY 5/);
   expect(connection.lines.slice(6)).toEqual(["5 answered: on its way", "GOAWAY 5 NO_ERROR"]);
   // However many are too late: their caller hears in GOAWAY that they were not taken.

@@ -14,7 +14,7 @@ import {
   padded,
   settings,
 } from "../../test/support/http2-frames.ts";
-import { FLAG, FRAME, frameOf, numbers, PREFACE, SETTING } from "./frames.ts";
+import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
 const door = echoDoor();
@@ -42,19 +42,19 @@ const KEPT = Buffer.concat([
 const CONVERSATION = Buffer.concat([
   OPENING,
   checkOf(1, "one"),
-  frameOf(FRAME.PING, 0, 0, Buffer.from("pingpong")),
-  frameOf(FRAME.HEADERS, FLAG.END_HEADERS, 3, KEEPING),
+  encodeFrame(FRAME.PING, 0, 0, Buffer.from("pingpong")),
+  encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, 3, KEEPING),
   padded(FRAME.DATA, 3, MESSAGE.subarray(0, 4), 7),
   settings([SETTING.INITIAL_WINDOW_SIZE, 10], [SETTING.HEADER_TABLE_SIZE, 0], [0xfafa, 1]),
-  frameOf(FRAME.PRIORITY, 0, 7, Buffer.alloc(5)),
+  encodeFrame(FRAME.PRIORITY, 0, 7, Buffer.alloc(5)),
   inPieces(5, KEPT, [1, 1, 9], FLAG.END_STREAM),
   data(3, MESSAGE.subarray(4)),
-  frameOf(0x42, 0xff, 3, Buffer.from("unknown")),
+  encodeFrame(0x42, 0xff, 3, Buffer.from("unknown")),
   headers(3, [["x-end", "1"]], TRAILERS),
-  frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(9)),
-  frameOf(FRAME.WINDOW_UPDATE, 0, 3, numbers(3)),
+  encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(9)),
+  encodeFrame(FRAME.WINDOW_UPDATE, 0, 3, encodeUint32s(3)),
   headers(7),
-  frameOf(FRAME.RST_STREAM, 0, 7, numbers(8)),
+  encodeFrame(FRAME.RST_STREAM, 0, 7, encodeUint32s(8)),
   headers(9, []),
   settings([SETTING.INITIAL_WINDOW_SIZE, 65_535]),
   checkOf(11, "last"),
@@ -143,12 +143,12 @@ const payloads = fc.oneof(
     Buffer.alloc(5),
     Buffer.alloc(8),
   ),
-  fc.nat(0xffff_ffff).map((number) => numbers(number)),
+  fc.nat(0xffff_ffff).map((number) => encodeUint32s(number)),
   fc.tuple(fc.nat(7), fc.nat(0xffff_ffff)).map(([id, value]) => settings([id, value]).subarray(9)),
 );
 const frames = fc
   .tuple(fc.nat(11), fc.oneof(fc.constantFrom(0, 1, 4, 5), fc.nat(255)), streamIds, payloads)
-  .map(([type, flags, streamId, payload]) => frameOf(type, flags, streamId, payload));
+  .map(([type, flags, streamId, payload]) => encodeFrame(type, flags, streamId, payload));
 
 const mutations = fc.array(
   fc.record({

@@ -15,7 +15,7 @@ import {
   SETTINGS,
   settings,
 } from "../../test/support/http2-frames.ts";
-import { FLAG, FRAME, frameOf, numbers, PREFACE, SETTING } from "./frames.ts";
+import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
 
 const door = echoDoor();
 
@@ -35,16 +35,20 @@ test.each<Case>([
     Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"),
     ended("PROTOCOL_ERROR"),
   ],
-  ["no SETTINGS before a PING", Buffer.concat([PREFACE, frameOf(6, 0, 0, PING)]), ended("PROTOCOL_ERROR")],
+  [
+    "no SETTINGS before a PING",
+    Buffer.concat([PREFACE, encodeFrame(6, 0, 0, PING)]),
+    ended("PROTOCOL_ERROR"),
+  ],
   ["no SETTINGS before a call", Buffer.concat([PREFACE, checkOf(1, "hello")]), ended("PROTOCOL_ERROR")],
   [
     "no SETTINGS before an unknown frame",
-    Buffer.concat([PREFACE, frameOf(99, 0, 0, PING)]),
+    Buffer.concat([PREFACE, encodeFrame(99, 0, 0, PING)]),
     ended("PROTOCOL_ERROR"),
   ],
   [
     "no SETTINGS but their acknowledgement",
-    Buffer.concat([PREFACE, frameOf(4, 1, 0, NOTHING), LAST]),
+    Buffer.concat([PREFACE, encodeFrame(4, 1, 0, NOTHING), LAST]),
     ended("PROTOCOL_ERROR"),
   ],
   ["a good opening", Buffer.concat([OPENING, LAST]), [SERVED]],
@@ -74,15 +78,15 @@ test("§3.4: a preface that is cut off ends with its connection", async () => {
 
 /** GOAWAY tells the last call that was taken: 1 where there is one. */
 const CASES: readonly Case[] = [
-  ["§4.1: a frame of a type that nobody knows is passed over", frameOf(0x42, 0xff, 0, PING), [SERVED]],
+  ["§4.1: a frame of a type that nobody knows is passed over", encodeFrame(0x42, 0xff, 0, PING), [SERVED]],
   [
     "§4.1: so is one on a stream",
-    Buffer.concat([OPEN, frameOf(0xff, 1, 1, PING), lastMessage(1, "hello")]),
+    Buffer.concat([OPEN, encodeFrame(0xff, 1, 1, PING), lastMessage(1, "hello")]),
     [ANSWERED, SERVED],
   ],
   [
     "§4.1: the reserved bit of a stream's id says nothing",
-    Buffer.concat([OPEN, frameOf(0, 1, 2 ** 31 + 1, lastMessage(1, "hello").subarray(9))]),
+    Buffer.concat([OPEN, encodeFrame(0, 1, 2 ** 31 + 1, lastMessage(1, "hello").subarray(9))]),
     [ANSWERED, SERVED],
   ],
   [
@@ -111,17 +115,17 @@ const CASES: readonly Case[] = [
   ],
   [
     "§4.2: HEADERS of 16,385 bytes",
-    frameOf(FRAME.HEADERS, 4, 1, Buffer.alloc(16_385)),
+    encodeFrame(FRAME.HEADERS, 4, 1, Buffer.alloc(16_385)),
     ended("FRAME_SIZE_ERROR"),
   ],
   [
     "§4.2: an unknown frame of 16,385 bytes",
-    frameOf(0x42, 0, 0, Buffer.alloc(16_385)),
+    encodeFrame(0x42, 0, 0, Buffer.alloc(16_385)),
     ended("FRAME_SIZE_ERROR"),
   ],
   [
     "§4.2: SETTINGS of 16,386 bytes",
-    frameOf(FRAME.SETTINGS, 0, 0, Buffer.alloc(16_386)),
+    encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(16_386)),
     ended("FRAME_SIZE_ERROR"),
   ],
 
@@ -163,71 +167,83 @@ const CASES: readonly Case[] = [
     ended("FRAME_SIZE_ERROR", 1),
   ],
 
-  ["§6.3: PRIORITY, of a stream that is idle", frameOf(FRAME.PRIORITY, 0, 9, Buffer.alloc(5)), [SERVED]],
+  ["§6.3: PRIORITY, of a stream that is idle", encodeFrame(FRAME.PRIORITY, 0, 9, Buffer.alloc(5)), [SERVED]],
   [
     "§6.3: PRIORITY, of a call that is over",
-    Buffer.concat([checkOf(1, "hello"), frameOf(FRAME.PRIORITY, 0, 1, Buffer.alloc(5))]),
+    Buffer.concat([checkOf(1, "hello"), encodeFrame(FRAME.PRIORITY, 0, 1, Buffer.alloc(5))]),
     [ANSWERED, SERVED],
   ],
-  ["§6.3: PRIORITY on stream 0", frameOf(FRAME.PRIORITY, 0, 0, Buffer.alloc(5)), ended("PROTOCOL_ERROR")],
+  ["§6.3: PRIORITY on stream 0", encodeFrame(FRAME.PRIORITY, 0, 0, Buffer.alloc(5)), ended("PROTOCOL_ERROR")],
   [
     "§6.3: PRIORITY of 4 bytes, of a call",
-    Buffer.concat([checkOf(1, "later"), frameOf(FRAME.PRIORITY, 0, 1, Buffer.alloc(4))]),
+    Buffer.concat([checkOf(1, "later"), encodeFrame(FRAME.PRIORITY, 0, 1, Buffer.alloc(4))]),
     ["RST_STREAM 1 FRAME_SIZE_ERROR", SERVED],
   ],
   [
     "§6.3, §6.4: PRIORITY of 6 bytes, of a stream that is idle and thus cannot be reset",
-    frameOf(FRAME.PRIORITY, 0, 1, Buffer.alloc(6)),
+    encodeFrame(FRAME.PRIORITY, 0, 1, Buffer.alloc(6)),
     ended("FRAME_SIZE_ERROR"),
   ],
 
   [
     "§6.4: RST_STREAM of a call that waits for its answer, which then gets none",
-    Buffer.concat([checkOf(1, "later"), frameOf(FRAME.RST_STREAM, 0, 1, numbers(8))]),
+    Buffer.concat([checkOf(1, "later"), encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8))]),
     [SERVED],
   ],
   [
     "§6.4: RST_STREAM of a call that is over",
-    Buffer.concat([checkOf(1, "hello"), frameOf(FRAME.RST_STREAM, 0, 1, numbers(8))]),
+    Buffer.concat([checkOf(1, "hello"), encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8))]),
     [ANSWERED, SERVED],
   ],
   [
     "§6.4: RST_STREAM with a code that nobody knows",
-    Buffer.concat([checkOf(1, "later"), frameOf(FRAME.RST_STREAM, 0, 1, numbers(0xffff_ffff))]),
+    Buffer.concat([checkOf(1, "later"), encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(0xffff_ffff))]),
     [SERVED],
   ],
-  ["§6.4: RST_STREAM on stream 0", frameOf(FRAME.RST_STREAM, 0, 0, numbers(8)), ended("PROTOCOL_ERROR")],
+  [
+    "§6.4: RST_STREAM on stream 0",
+    encodeFrame(FRAME.RST_STREAM, 0, 0, encodeUint32s(8)),
+    ended("PROTOCOL_ERROR"),
+  ],
   [
     "§6.4: RST_STREAM on a stream that is idle",
-    frameOf(FRAME.RST_STREAM, 0, 1, numbers(8)),
+    encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8)),
     ended("PROTOCOL_ERROR"),
   ],
   [
     "§6.4: RST_STREAM on a stream of the server's",
-    Buffer.concat([checkOf(5, "hello"), frameOf(FRAME.RST_STREAM, 0, 2, numbers(8))]),
+    Buffer.concat([checkOf(5, "hello"), encodeFrame(FRAME.RST_STREAM, 0, 2, encodeUint32s(8))]),
     ["5 answered: hello", ...ended("PROTOCOL_ERROR", 5)],
   ],
   [
     "§6.4: RST_STREAM of 3 bytes",
-    Buffer.concat([OPEN, frameOf(FRAME.RST_STREAM, 0, 1, Buffer.alloc(3))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.RST_STREAM, 0, 1, Buffer.alloc(3))]),
     ended("FRAME_SIZE_ERROR", 1),
   ],
   [
     "§6.4: RST_STREAM of 5 bytes",
-    Buffer.concat([OPEN, frameOf(FRAME.RST_STREAM, 0, 1, Buffer.alloc(5))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.RST_STREAM, 0, 1, Buffer.alloc(5))]),
     ended("FRAME_SIZE_ERROR", 1),
   ],
 
-  ["§6.5: an acknowledgement that nobody asked for", frameOf(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING), [SERVED]],
+  [
+    "§6.5: an acknowledgement that nobody asked for",
+    encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING),
+    [SERVED],
+  ],
   [
     "§6.5: an acknowledgement with a payload",
-    frameOf(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(6)),
+    encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(6)),
     ended("FRAME_SIZE_ERROR"),
   ],
-  ["§6.5: SETTINGS of 5 bytes", frameOf(FRAME.SETTINGS, 0, 0, Buffer.alloc(5)), ended("FRAME_SIZE_ERROR")],
+  [
+    "§6.5: SETTINGS of 5 bytes",
+    encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(5)),
+    ended("FRAME_SIZE_ERROR"),
+  ],
   [
     "§6.5: SETTINGS on a stream",
-    Buffer.concat([OPEN, frameOf(FRAME.SETTINGS, 0, 1, NOTHING)]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.SETTINGS, 0, 1, NOTHING)]),
     ended("PROTOCOL_ERROR", 1),
   ],
   ["§6.5: a setting that nobody knows", settings([0xfafa, 0xffff_ffff], [0, 1]), [SERVED]],
@@ -255,96 +271,100 @@ const CASES: readonly Case[] = [
 
   [
     "§6.6: PUSH_PROMISE",
-    Buffer.concat([OPEN, frameOf(FRAME.PUSH_PROMISE, 4, 1, numbers(2))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.PUSH_PROMISE, 4, 1, encodeUint32s(2))]),
     ended("PROTOCOL_ERROR", 1),
   ],
 
-  ["§6.7: PING comes back", frameOf(FRAME.PING, 0, 0, PING), [`PING ACK ${PING.toString("hex")}`, SERVED]],
-  ["§6.7: the acknowledgement of a PING does not", frameOf(FRAME.PING, FLAG.ACK, 0, PING), [SERVED]],
-  ["§6.7: PING of 7 bytes", frameOf(FRAME.PING, 0, 0, Buffer.alloc(7)), ended("FRAME_SIZE_ERROR")],
-  ["§6.7: PING of 9 bytes", frameOf(FRAME.PING, 0, 0, Buffer.alloc(9)), ended("FRAME_SIZE_ERROR")],
+  [
+    "§6.7: PING comes back",
+    encodeFrame(FRAME.PING, 0, 0, PING),
+    [`PING ACK ${PING.toString("hex")}`, SERVED],
+  ],
+  ["§6.7: the acknowledgement of a PING does not", encodeFrame(FRAME.PING, FLAG.ACK, 0, PING), [SERVED]],
+  ["§6.7: PING of 7 bytes", encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(7)), ended("FRAME_SIZE_ERROR")],
+  ["§6.7: PING of 9 bytes", encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(9)), ended("FRAME_SIZE_ERROR")],
   [
     "§6.7: PING on a stream",
-    Buffer.concat([OPEN, frameOf(FRAME.PING, 0, 1, PING)]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.PING, 0, 1, PING)]),
     ended("PROTOCOL_ERROR", 1),
   ],
 
   [
     "§6.8: a caller's GOAWAY, whose open calls are answered",
-    Buffer.concat([OPEN, frameOf(FRAME.GOAWAY, 0, 0, numbers(0, 0)), lastMessage(1, "hello")]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.GOAWAY, 0, 0, encodeUint32s(0, 0)), lastMessage(1, "hello")]),
     [ANSWERED, SERVED],
   ],
   [
     "§6.8: GOAWAY on a stream",
-    Buffer.concat([OPEN, frameOf(FRAME.GOAWAY, 0, 1, numbers(0, 0))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.GOAWAY, 0, 1, encodeUint32s(0, 0))]),
     ended("PROTOCOL_ERROR", 1),
   ],
-  ["§6.8: GOAWAY of 7 bytes", frameOf(FRAME.GOAWAY, 0, 0, Buffer.alloc(7)), ended("FRAME_SIZE_ERROR")],
+  ["§6.8: GOAWAY of 7 bytes", encodeFrame(FRAME.GOAWAY, 0, 0, Buffer.alloc(7)), ended("FRAME_SIZE_ERROR")],
 
   [
     "§6.9: WINDOW_UPDATE by 0, of the connection",
-    frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(0)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(0)),
     ended("PROTOCOL_ERROR"),
   ],
   [
     "§6.9: WINDOW_UPDATE by 0, of a call",
-    Buffer.concat([OPEN, frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(0))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(0))]),
     ["RST_STREAM 1 PROTOCOL_ERROR", SERVED],
   ],
   [
     "§6.9: WINDOW_UPDATE of 3 bytes",
-    frameOf(FRAME.WINDOW_UPDATE, 0, 0, Buffer.alloc(3)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, Buffer.alloc(3)),
     ended("FRAME_SIZE_ERROR"),
   ],
   [
     "§6.9: WINDOW_UPDATE of 5 bytes, of a call",
-    Buffer.concat([OPEN, frameOf(FRAME.WINDOW_UPDATE, 0, 1, Buffer.alloc(5))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, Buffer.alloc(5))]),
     ended("FRAME_SIZE_ERROR", 1),
   ],
   [
     "§5.1: WINDOW_UPDATE on a stream that is idle",
-    frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(1)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(1)),
     ended("PROTOCOL_ERROR"),
   ],
   [
     "§5.1: WINDOW_UPDATE on a stream of the server's",
-    Buffer.concat([checkOf(5, "hello"), frameOf(FRAME.WINDOW_UPDATE, 0, 2, numbers(1))]),
+    Buffer.concat([checkOf(5, "hello"), encodeFrame(FRAME.WINDOW_UPDATE, 0, 2, encodeUint32s(1))]),
     ["5 answered: hello", ...ended("PROTOCOL_ERROR", 5)],
   ],
   [
     "§5.1: WINDOW_UPDATE on a call that is over",
-    Buffer.concat([checkOf(1, "hello"), frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(1))]),
+    Buffer.concat([checkOf(1, "hello"), encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(1))]),
     [ANSWERED, SERVED],
   ],
   [
     "§6.9.1: a window of 2^31-1, of the connection",
-    frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(2 ** 31 - 1 - 65_535)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(2 ** 31 - 1 - 65_535)),
     [SERVED],
   ],
   [
     "§6.9.1: a window of 2^31, of the connection",
-    frameOf(FRAME.WINDOW_UPDATE, 0, 0, numbers(2 ** 31 - 65_535)),
+    encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(2 ** 31 - 65_535)),
     ended("FLOW_CONTROL_ERROR"),
   ],
   [
     "§6.9.1: a window of 2^31-1, of a call",
     Buffer.concat([
       OPEN,
-      frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(2 ** 31 - 1 - 65_535)),
+      encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(2 ** 31 - 1 - 65_535)),
       lastMessage(1, "hello"),
     ]),
     [ANSWERED, SERVED],
   ],
   [
     "§6.9.1: a window of 2^31, of a call",
-    Buffer.concat([OPEN, frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(2 ** 31 - 65_535))]),
+    Buffer.concat([OPEN, encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(2 ** 31 - 65_535))]),
     ["RST_STREAM 1 FLOW_CONTROL_ERROR", SERVED],
   ],
   [
     "§6.9.2: SETTINGS that make a call's window 2^31",
     Buffer.concat([
       OPEN,
-      frameOf(FRAME.WINDOW_UPDATE, 0, 1, numbers(1)),
+      encodeFrame(FRAME.WINDOW_UPDATE, 0, 1, encodeUint32s(1)),
       settings([SETTING.INITIAL_WINDOW_SIZE, 2 ** 31 - 1]),
     ]),
     ended("FLOW_CONTROL_ERROR", 1),
@@ -357,7 +377,7 @@ test.each(CASES)("%s", async (_what, bytes, outcome) => {
 
 test("§6.5.3: each SETTINGS is acknowledged once, and no acknowledgement is", async () => {
   const connection = await connectFrames(door.address());
-  await connection.send(OPENING, SETTINGS, frameOf(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING), SETTINGS, LAST);
+  await connection.send(OPENING, SETTINGS, encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING), SETTINGS, LAST);
   await connection.until(SERVED);
   expect(connection.lines.filter((line) => line === "SETTINGS ACK")).toHaveLength(3);
   connection.socket.destroy();

@@ -15,7 +15,7 @@ export interface RequestHead {
 export type HeadFault = "malformed" | "too_large";
 
 /** The fields of one block so far; the same one serves each block of a connection. */
-export interface HeadReading {
+export interface HeaderValidator {
   readonly maxBytes: number;
   head: RequestHead;
   /** Which of the fields that may come once have come, and whether any that is no pseudo-header has. */
@@ -34,7 +34,7 @@ const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9113 §8.2.1. */
 const WRONG_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 /** Of one connection of HTTP/1 (RFC 9113 §8.2.2). */
-const OF_A_CONNECTION = new Set([
+const CONNECTION_HEADERS = new Set([
   "connection",
   "proxy-connection",
   "keep-alive",
@@ -61,7 +61,7 @@ const SINGLE = new Map<string, number>([
 ]);
 
 /** @param maxBytes of a whole header block, counted as RFC 9113 §6.5.2 says */
-export function createHeadReading(maxBytes: number): HeadReading {
+export function createHeadReading(maxBytes: number): HeaderValidator {
   return { maxBytes, head: emptyHead(), seen: 0, bytes: 0, isMalformed: false, names: new Set() };
 }
 
@@ -82,13 +82,13 @@ function emptyHead(): RequestHead {
  * is malformed. The **value of any other field is not judged**: Envoy's tracers and `initial_metadata` copy into the metadata
  * of a Check what a client sent, and no client may have the Check of its request reset.
  */
-export function readField(reading: HeadReading, name: string, value: string, valueBytes: number): void {
+export function addField(reading: HeaderValidator, name: string, value: string, valueBytes: number): void {
   reading.bytes += name.length + valueBytes + FIELD_BYTES;
   const what = SINGLE.get(name);
   if (what === undefined) {
     reading.seen |= REGULAR;
     // Of a block that is too large only what says which call it is of: a byte of it can stand for a field of kilobytes.
-    if (reading.bytes <= reading.maxBytes && !isInOrder(reading, name, value)) reading.isMalformed = true;
+    if (reading.bytes <= reading.maxBytes && !isValidField(reading, name, value)) reading.isMalformed = true;
     return;
   }
   const isPseudo = (what & PSEUDO) !== 0;
@@ -99,7 +99,7 @@ export function readField(reading: HeadReading, name: string, value: string, val
   keep(reading, what, value);
 }
 
-function keep(reading: HeadReading, what: number, value: string): void {
+function keep(reading: HeaderValidator, what: number, value: string): void {
   const { head } = reading;
   if (what === METHOD) head.method = value;
   else if (what === PATH) head.path = value;
@@ -112,32 +112,32 @@ function keep(reading: HeadReading, what: number, value: string): void {
   }
 }
 
-function isInOrder({ names }: HeadReading, name: string, value: string): boolean {
+function isValidField({ names }: HeaderValidator, name: string, value: string): boolean {
   if (name === "te") return value === "trailers";
   if (names.has(name)) return true;
-  if (!FIELD_NAME.test(name) || OF_A_CONNECTION.has(name)) return false;
+  if (!FIELD_NAME.test(name) || CONNECTION_HEADERS.has(name)) return false;
   if (names.size < MAX_NAMES && name.length <= MAX_NAME_BYTES) names.add(name);
   return true;
 }
 
 /** Whether the block has what only the head of a request has. */
-export function isHead({ seen }: HeadReading): boolean {
+export function isHead({ seen }: HeaderValidator): boolean {
   return (seen & PSEUDO) !== 0;
 }
 
 /** The head, at the end of its block. */
-export function finishHead(reading: HeadReading): RequestHead {
+export function finishHead(reading: HeaderValidator): RequestHead {
   const { head } = reading;
   head.fault = finish(reading, (reading.seen & NEEDED) === NEEDED);
   return head;
 }
 
 /** The same of trailers, of which nothing is used. */
-export function finishTrailers(reading: HeadReading): HeadFault | undefined {
+export function finishTrailers(reading: HeaderValidator): HeadFault | undefined {
   return finish(reading, !isHead(reading));
 }
 
-function finish(reading: HeadReading, isComplete: boolean): HeadFault | undefined {
+function finish(reading: HeaderValidator, isComplete: boolean): HeadFault | undefined {
   const isTooLarge = reading.bytes > reading.maxBytes;
   const isWellFormed = isComplete && !reading.isMalformed;
   reading.head = emptyHead();

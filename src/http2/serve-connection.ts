@@ -1,27 +1,27 @@
 import type { Socket } from "node:net";
 import type { Connection, ConnectionPorts, Load } from "./connection.ts";
 import { CONNECTION_WINDOW_BYTES, createConnection } from "./connection.ts";
-import { useNewRoom } from "./frame-handlers.ts";
-import { createFrameSplitter } from "./frame-parser.ts";
-import { FIRST_WINDOW_BYTES, FRAME, numbers, SETTING, settingsPayload } from "./frames.ts";
-import { forget } from "./stream.ts";
+import { flushBlocked } from "./frame-handlers.ts";
+import { createFrameParser } from "./frame-parser.ts";
+import { encodeUint32s, FRAME, INITIAL_WINDOW_BYTES, SETTING, settingsPayload } from "./frames.ts";
+import { closeStream } from "./stream.ts";
 
 /** A caller that takes nothing is not listened to while so much waits for it. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /** Serves HTTP/2 on a socket that has just been opened. */
-export function serveSocket(socket: Socket, ports: ConnectionPorts, load: Load): Connection {
+export function serveConnection(socket: Socket, ports: ConnectionPorts, load: Load): Connection {
   const connection = createConnection(socket, ports, load);
   const { output } = connection;
-  greet(connection);
-  const take = createFrameSplitter(connection);
+  sendPreface(connection);
+  const take = createFrameParser(connection);
   socket.on("data", (chunk: Buffer) => {
     try {
       take(chunk);
-      useNewRoom(connection);
+      flushBlocked(connection);
       output.flush();
     } catch (error) {
-      ports.faulted(error);
+      ports.onFault(error);
       socket.destroy();
     }
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
@@ -29,23 +29,23 @@ export function serveSocket(socket: Socket, ports: ConnectionPorts, load: Load):
   socket.on("drain", () => {
     load.unsent.set(connection, 0);
     socket.resume();
-    for (const stream of connection.streams.values()) stream.drained?.();
+    for (const stream of connection.streams.values()) stream.onDrain?.();
   });
   // A connection that breaks is its caller's loss: the answers find nobody.
   socket.on("error", () => undefined);
   socket.on("close", () => {
     connection.isOver = true;
     load.unsent.set(connection, 0);
-    for (const stream of connection.streams.values()) forget(stream);
+    for (const stream of connection.streams.values()) closeStream(stream);
     for (const answered of connection.pings.values()) answered();
   });
   return connection;
 }
 
-function greet({ output, ports }: Connection): void {
+function sendPreface({ output, ports }: Connection): void {
   // No MAX_HEADER_LIST_SIZE: a caller that acts on it would fail the call itself, which Envoy may let through.
   const settings = settingsPayload([[SETTING.MAX_CONCURRENT_STREAMS, ports.maxStreams]]);
   output.frame(FRAME.SETTINGS, 0, 0, settings);
-  output.frame(FRAME.WINDOW_UPDATE, 0, 0, numbers(CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES));
+  output.frame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(CONNECTION_WINDOW_BYTES - INITIAL_WINDOW_BYTES));
   output.flush();
 }

@@ -1,13 +1,13 @@
 import type { Connection } from "./connection.ts";
-import { closeIfDone } from "./connection.ts";
+import { closeIfDrained } from "./connection.ts";
 import type { ErrorCode } from "./frames.ts";
 import {
   ERROR_CODE,
+  encodeUint32s,
   FLAG,
   FRAME,
   FRAME_HEAD_BYTES,
   MAX_FRAME_BYTES,
-  numbers,
   writeFrameHead,
 } from "./frames.ts";
 
@@ -27,15 +27,15 @@ export interface Stream {
   /** The caller hears of no more room. */
   isPaused: boolean;
   /** Bytes of its body that are to come by its `content-length`. */
-  bytesToCome: number | undefined;
+  remainingContentLength: number | undefined;
   /** Its caller has sent all. */
-  hasAsked: boolean;
+  halfClosedRemote: boolean;
   /** All of our answer is written, or waits for room. */
-  hasAnswered: boolean;
+  halfClosedLocal: boolean;
   /** Nothing more comes of it, or goes to it. */
-  isOver: boolean;
+  isClosed: boolean;
   /** By the clock of the connection: then it is cut off. */
-  endMs: number;
+  deadlineMs: number;
   /** What has come of its body, where the receiver keeps it until there is all: so many bytes, in a buffer that may be larger. */
   body: Buffer | undefined;
   bodyBytes: number;
@@ -44,13 +44,13 @@ export interface Stream {
   /** Frees what is kept of its body, and denies it: it is malformed, or all calls together keep too much. */
   giveUp: ((stream: Stream) => void) | undefined;
   /** DATA for which the other side has no room yet. */
-  waiting: Buffer[] | undefined;
+  pendingData: Buffer[] | undefined;
   waitingBytes: number;
   /** Header block that ends the answer, behind what waits. */
   trailers: Buffer | undefined;
-  closed: (() => void) | undefined;
+  onClose: (() => void) | undefined;
   /** All that was written of the answer is on its way, so that there may be more of it. */
-  drained: (() => void) | undefined;
+  onDrain: (() => void) | undefined;
 }
 
 /** Answers of all calls of a connection, as long as their caller gives them no room. */
@@ -60,7 +60,7 @@ const MAX_RESET_IDS = 1024;
 const TABLE_SIZE_0 = Buffer.of(0x20);
 
 export function sendHead(stream: Stream, block: Buffer, isEnd: boolean): void {
-  if (stream.isOver || stream.hasAnswered) return;
+  if (stream.isClosed || stream.halfClosedLocal) return;
   writeBlock(stream, block, isEnd ? FLAG.END_STREAM : 0);
   stream.connection.output.flushSoon();
   if (isEnd) answered(stream);
@@ -68,66 +68,66 @@ export function sendHead(stream: Stream, block: Buffer, isEnd: boolean): void {
 
 function writeBlock({ connection, id }: Stream, block: Buffer, flags: number): void {
   // The other side waits for a word about the table that it made smaller (RFC 7541 §4.2): we use none of it.
-  const told = connection.mustTellTableSize ? Buffer.concat([TABLE_SIZE_0, block]) : block;
-  connection.mustTellTableSize = false;
+  const told = connection.tableSizeUpdatePending ? Buffer.concat([TABLE_SIZE_0, block]) : block;
+  connection.tableSizeUpdatePending = false;
   connection.output.frame(FRAME.HEADERS, FLAG.END_HEADERS | flags, id, told);
 }
 
 /** Bytes of the answer's body: written as far as the other side has room for them. */
 export function sendData(stream: Stream, bytes: Buffer): void {
-  if (stream.isOver || stream.hasAnswered) return;
+  if (stream.isClosed || stream.halfClosedLocal) return;
   const { connection } = stream;
-  stream.waiting ??= [];
-  stream.waiting.push(bytes);
+  stream.pendingData ??= [];
+  stream.pendingData.push(bytes);
   stream.waitingBytes += bytes.length;
-  connection.waitingBytes += bytes.length;
-  sendWaiting(stream);
-  if (connection.waitingBytes > MAX_WAITING_BYTES) cutOff(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+  connection.pendingBytes += bytes.length;
+  flushPending(stream);
+  if (connection.pendingBytes > MAX_WAITING_BYTES) sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
 }
 
 /** Ends the answer, once all of its body is written. */
 export function sendTrailers(stream: Stream, block: Buffer): void {
-  if (stream.isOver || stream.hasAnswered) return;
+  if (stream.isClosed || stream.halfClosedLocal) return;
   stream.trailers = block;
-  sendWaiting(stream);
+  flushPending(stream);
 }
 
-export function isWaiting(stream: Stream): boolean {
-  return stream.waiting !== undefined && stream.waiting.length > 0;
+export function hasPendingData(stream: Stream): boolean {
+  return stream.pendingData !== undefined && stream.pendingData.length > 0;
 }
 
 /** To be called whenever there is more room. Tells who has more to send once nothing waits. */
-export function sendOn(stream: Stream): void {
-  if (!isWaiting(stream)) return;
-  sendWaiting(stream);
-  if (!isWaiting(stream) && !stream.hasAnswered) stream.drained?.();
+export function resumeStream(stream: Stream): void {
+  if (!hasPendingData(stream)) return;
+  flushPending(stream);
+  if (!hasPendingData(stream) && !stream.halfClosedLocal) stream.onDrain?.();
 }
 
 /** Writes what waits, as far as there is room. */
-function sendWaiting(stream: Stream): void {
+function flushPending(stream: Stream): void {
   const { connection } = stream;
-  while (isWaiting(stream)) {
-    const [first] = stream.waiting ?? [];
+  while (hasPendingData(stream)) {
+    const [first] = stream.pendingData ?? [];
     const bytes = Math.min(first?.length ?? 0, connection.sendWindow, stream.sendWindow, MAX_FRAME_BYTES);
     if (first === undefined || (bytes <= 0 && first.length > 0)) break;
     connection.output.frame(FRAME.DATA, 0, stream.id, first.subarray(0, bytes));
     connection.sendWindow -= bytes;
     stream.sendWindow -= bytes;
-    connection.waitingBytes -= bytes;
+    connection.pendingBytes -= bytes;
     stream.waitingBytes -= bytes;
-    if (bytes === first.length) stream.waiting?.shift();
-    else stream.waiting?.splice(0, 1, first.subarray(bytes));
+    if (bytes === first.length) stream.pendingData?.shift();
+    else stream.pendingData?.splice(0, 1, first.subarray(bytes));
   }
   connection.output.flushSoon();
   connection.load.waiting.set(stream, stream.waitingBytes);
-  if (stream.isOver || isWaiting(stream) || stream.trailers === undefined) return;
+  if (stream.isClosed || hasPendingData(stream) || stream.trailers === undefined) return;
   writeBlock(stream, stream.trailers, FLAG.END_STREAM);
   answered(stream);
 }
 
 function answered(stream: Stream): void {
-  stream.hasAnswered = true;
-  if (stream.hasAsked) forget(stream);
+  stream.halfClosedLocal = true;
+  if (stream.halfClosedRemote) closeStream(stream);
   // What still comes is for nobody, and gets no more room.
   else stream.receive = undefined;
 }
@@ -142,9 +142,9 @@ export function sendUnary(
 ): void {
   const { connection, id } = stream;
   const bytes = prefix.length + message.length;
-  if (stream.isOver || stream.hasAnswered) return;
+  if (stream.isClosed || stream.halfClosedLocal) return;
   const room = Math.min(MAX_FRAME_BYTES, connection.sendWindow, stream.sendWindow);
-  if (bytes > room || connection.mustTellTableSize) {
+  if (bytes > room || connection.tableSizeUpdatePending) {
     sendHead(stream, head, false);
     sendData(stream, Buffer.concat([prefix, message]));
     sendTrailers(stream, trailers);
@@ -152,7 +152,7 @@ export function sendUnary(
   }
   connection.sendWindow -= bytes;
   const size = 3 * FRAME_HEAD_BYTES + head.length + bytes + trailers.length;
-  const { buffer, at } = connection.output.room(size);
+  const { buffer, at } = connection.output.reserve(size);
   writeFrameHead(buffer, at, head.length, FRAME.HEADERS, FLAG.END_HEADERS, id);
   buffer.set(head, at + FRAME_HEAD_BYTES);
   const data = at + FRAME_HEAD_BYTES + head.length;
@@ -167,16 +167,16 @@ export function sendUnary(
 }
 
 /** Ends a call half-way, and tells its caller why. */
-export function cutOff(stream: Stream, why: ErrorCode): void {
-  if (stream.isOver) return;
+export function sendReset(stream: Stream, why: ErrorCode): void {
+  if (stream.isClosed) return;
   writeReset(stream.connection, stream.id, why);
   stream.connection.output.flushSoon();
-  forget(stream);
+  closeStream(stream);
 }
 
 /** Of a stream that is not idle. */
 export function writeReset({ output, resetIds }: Connection, streamId: number, why: ErrorCode): void {
-  output.frame(FRAME.RST_STREAM, 0, streamId, numbers(why));
+  output.frame(FRAME.RST_STREAM, 0, streamId, encodeUint32s(why));
   resetIds.add(streamId);
   if (resetIds.size <= MAX_RESET_IDS) return;
   const [oldest] = resetIds;
@@ -184,21 +184,21 @@ export function writeReset({ output, resetIds }: Connection, streamId: number, w
 }
 
 /** Nothing more is known of it. */
-export function forget(stream: Stream): void {
-  if (stream.isOver) return;
-  stream.isOver = true;
+export function closeStream(stream: Stream): void {
+  if (stream.isClosed) return;
+  stream.isClosed = true;
   stream.receive = undefined;
   const { connection } = stream;
-  if (!stream.hasAsked) connection.load.unasked--;
-  if (stream.waiting !== undefined) forgetWaiting(stream);
+  if (!stream.halfClosedRemote) connection.load.unasked--;
+  if (stream.pendingData !== undefined) forgetWaiting(stream);
   connection.streams.delete(stream.id);
-  stream.closed?.();
-  closeIfDone(connection);
+  stream.onClose?.();
+  closeIfDrained(connection);
 }
 
 function forgetWaiting(stream: Stream): void {
-  stream.connection.waitingBytes -= stream.waitingBytes;
+  stream.connection.pendingBytes -= stream.waitingBytes;
   stream.connection.load.waiting.set(stream, 0);
   stream.waitingBytes = 0;
-  stream.waiting = undefined;
+  stream.pendingData = undefined;
 }

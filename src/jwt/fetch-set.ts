@@ -1,4 +1,4 @@
-import { outsideText } from "../core/utf8-text.ts";
+import { decodeUtf8 } from "../core/utf8-text.ts";
 
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 256 * 1024;
@@ -47,7 +47,7 @@ async function readText({ body }: Response): Promise<string> {
     if (bytes > MAX_BYTES) throw new FetchFault(`it has more than ${MAX_BYTES} bytes`);
     parts.push(part);
   }
-  const text = outsideText(Buffer.concat(parts));
+  const text = decodeUtf8(Buffer.concat(parts));
   if (text === undefined) throw new FetchFault("it is no UTF-8 text");
   return text;
 }

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
 import type { Principal } from "../core/decision/principal.ts";
-import type { TokenRefusal } from "../core/decision/token-rejection.ts";
+import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { NEVER } from "../core/keys/key-record.ts";
 import type { ClaimPath, Issuer } from "../core/policy/issuer.ts";
@@ -24,7 +24,7 @@ export function principalOf(
   issuer: Issuer,
   policy: Policy,
   nowMs: number,
-): Principal | TokenRefusal {
+): Principal | TokenRejection {
   const times = timesSchema.safeParse(claims);
   if (!times.success) return "times_not_accepted";
   const { iat, exp } = times.data;

@@ -47,7 +47,7 @@ async function verdict(verifier: ReturnType<typeof verifierOf>, token: string): 
   const verified = await verifier.of(token)?.verify(token, Date.now());
   if (verified === undefined) return "of no issuer";
   if (verified.ok) return "good";
-  return "refused" in verified ? `${verified.reason} ${verified.refused?.cause}` : verified.reason;
+  return "rejection" in verified ? `${verified.reason} ${verified.rejection?.cause}` : verified.reason;
 }
 
 const nowSeconds = Math.floor(Date.now() / 1000);

@@ -1,16 +1,16 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
 import { z } from "zod";
-import { createRecent } from "../core/cache/clock-cache.ts";
+import { createClockCache } from "../core/cache/clock-cache.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
-import type { TokenRefusal } from "../core/decision/token-rejection.ts";
+import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import { chain } from "../core/maybe-promise.ts";
 import type { Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/policy/issuer.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { principalOf } from "./issuer-claims.ts";
-import { joseRefusal } from "./jose-refusal.ts";
+import { joseRejection } from "./jose-refusal.ts";
 import type { CryptoKey } from "./key-ring.ts";
 import type { RemoteKeys } from "./remote-keys.ts";
 import { createRemoteKeys } from "./remote-keys.ts";
@@ -62,7 +62,9 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     verifiers = new Map(
       current.issuers.flatMap((issuer) => {
         const keys = remote.get(issuer.jwksUri);
-        return keys === undefined ? [] : [[issuer.issuer, createOne(issuer, keys, current, options)]];
+        return keys === undefined
+          ? []
+          : [[issuer.issuer, createVerifierForIssuer(issuer, keys, current, options)]];
       }),
     );
     return verifiers;
@@ -95,22 +97,22 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
 }
 
 /** A token that was verified, by the keys of this generation. */
-interface Kept {
+interface CachedPrincipal {
   readonly principal: Principal;
   readonly generation: number;
 }
 
-function createOne(
+function createVerifierForIssuer(
   issuer: Issuer,
   keys: RemoteKeys,
   policy: Policy,
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
-  const cache = createRecent<string, Kept>(cacheSize);
-  const refused = (cause: TokenRefusal): Verification => ({
+  const cache = createClockCache<string, CachedPrincipal>(cacheSize);
+  const refused = (cause: TokenRejection): Verification => ({
     ok: false,
     reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",
-    refused: { cause, issuer: issuer.name },
+    rejection: { cause, issuer: issuer.name },
   });
   return {
     verify(token, nowMs) {
@@ -143,7 +145,7 @@ function standing(principal: Principal, { clockSkewSeconds }: Issuer, nowMs: num
     : { ok: true, principal };
 }
 
-interface AskedKey {
+interface RequestedKey {
   readonly kid: string;
   /** As the token has it. */
   readonly algName: string;
@@ -152,7 +154,7 @@ interface AskedKey {
 }
 
 /** Which key a token wants to be verified by, or why none is looked for. */
-function readHeader(token: string, { algorithms }: Issuer): AskedKey | TokenRefusal {
+function readHeader(token: string, { algorithms }: Issuer): RequestedKey | TokenRejection {
   const segments = canonicalSegments(token);
   if (segments === undefined) return "token_malformed";
   const header = headerSchema.safeParse(readSegment(segments[0]));
@@ -164,7 +166,7 @@ function readHeader(token: string, { algorithms }: Issuer): AskedKey | TokenRefu
     : "algorithm_not_allowed";
 }
 
-interface Judging {
+interface VerificationContext {
   readonly issuer: Issuer;
   readonly policy: Policy;
   readonly nowMs: number;
@@ -174,10 +176,10 @@ interface Judging {
 async function verifyBy(
   keys: readonly CryptoKey[],
   token: string,
-  { algName, payload }: AskedKey,
-  { issuer, policy, nowMs }: Judging,
-): Promise<Principal | TokenRefusal> {
-  let problem: TokenRefusal | undefined = "signature_wrong";
+  { algName, payload }: RequestedKey,
+  { issuer, policy, nowMs }: VerificationContext,
+): Promise<Principal | TokenRejection> {
+  let problem: TokenRejection | undefined = "signature_wrong";
   for (const key of keys) {
     problem = await problemOf(token, issuer, algName, key, nowMs);
     if (problem !== "signature_wrong") break;
@@ -192,7 +194,7 @@ async function problemOf(
   algName: string,
   key: CryptoKey,
   nowMs: number,
-): Promise<TokenRefusal | undefined> {
+): Promise<TokenRejection | undefined> {
   try {
     await jwtVerify(token, key, {
       algorithms: [algName],
@@ -206,6 +208,6 @@ async function problemOf(
     return undefined;
   } catch (error) {
     if (error instanceof errors.JWTExpired) return undefined;
-    return joseRefusal(error);
+    return joseRejection(error);
   }
 }

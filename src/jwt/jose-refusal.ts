@@ -1,8 +1,8 @@
 import { errors } from "jose";
-import type { TokenRefusal } from "../core/decision/token-rejection.ts";
+import type { TokenRejection } from "../core/decision/token-rejection.ts";
 
 /** What a claim that jose refuses means; of all others it has only looked whether they are there. */
-const OF_CLAIMS: Readonly<Record<string, TokenRefusal>> = {
+const OF_CLAIMS: Readonly<Record<string, TokenRejection>> = {
   iss: "issuer_unknown",
   aud: "audience_wrong",
   nbf: "not_yet_valid",
@@ -10,7 +10,7 @@ const OF_CLAIMS: Readonly<Record<string, TokenRefusal>> = {
 };
 
 /** Why jose refused a token. Throws what is no refusal on. */
-export function joseRefusal(error: unknown): TokenRefusal {
+export function joseRejection(error: unknown): TokenRejection {
   if (error instanceof errors.JWSSignatureVerificationFailed) return "signature_wrong";
   if (error instanceof errors.JOSEAlgNotAllowed || error instanceof errors.JOSENotSupported)
     return "algorithm_not_allowed";

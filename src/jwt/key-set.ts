@@ -92,12 +92,12 @@ async function readPair(kid: string, alg: SigningAlgorithm, jwk: Jwk): Promise<R
   const publicJwk = { ...members, kid, alg, use: "sig" };
   if (jwk["d"] === undefined) return { verifying, publicJwk };
   const signing = await named(textMembers(jwk));
-  return (await belongTogether(signing, verifying))
+  return (await isKeyPair(signing, verifying))
     ? { verifying, signing, publicJwk }
     : "its private and its public part belong to two keys";
 }
 
-async function belongTogether(signing: NamedKey, verifying: NamedKey): Promise<boolean> {
+async function isKeyPair(signing: NamedKey, verifying: NamedKey): Promise<boolean> {
   try {
     const signed = new CompactSign(randomBytes(16)).setProtectedHeader({ alg: signing.alg });
     await compactVerify(await signed.sign(signing.key), verifying.key);

@@ -1,9 +1,9 @@
 import { importJWK } from "jose";
 import { z } from "zod";
-import type { Eventual } from "../core/maybe-promise.ts";
+import type { MaybePromise } from "../core/maybe-promise.ts";
 import { chain } from "../core/maybe-promise.ts";
 import type { IssuerAlgorithm } from "../core/policy/issuer.ts";
-import { inTime } from "../core/timeout.ts";
+import { withTimeout } from "../core/timeout.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers } from "./jwk.ts";
 import type { CryptoKey } from "./key-ring.ts";
@@ -29,7 +29,7 @@ export type Found =
 
 export interface RemoteKeys {
   /** The keys of this name that are for this algorithm. */
-  find(kid: string, alg: IssuerAlgorithm): Eventual<Found>;
+  find(kid: string, alg: IssuerAlgorithm): MaybePromise<Found>;
   /** Whether what is known is fresh; its number changes when it does. Undefined: it must be found anew. */
   generation(): number | undefined;
   /** Begins to ask, for whoever comes first. */
@@ -58,7 +58,7 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
   let text: string | undefined;
   let [generation, loadedMs, askedMs] = [0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   let lastFailed = true;
-  let underWay: Promise<void> | undefined;
+  let inFlight: Promise<void> | undefined;
 
   const load = async () => {
     try {
@@ -74,17 +74,17 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       lastFailed = true;
       fetched(error instanceof Error ? error : new Error(String(error)));
     } finally {
-      underWay = undefined;
+      inFlight = undefined;
     }
   };
   const ask = (): Promise<void> | undefined => {
-    if (underWay === undefined && monotonicMs() - askedMs >= COOLDOWN_MS) {
+    if (inFlight === undefined && monotonicMs() - askedMs >= COOLDOWN_MS) {
       askedMs = monotonicMs();
-      underWay = load();
+      inFlight = load();
     }
-    return underWay && inTime(underWay, waitMs, () => undefined);
+    return inFlight && withTimeout(inFlight, waitMs, () => undefined);
   };
-  const known = (kid: string, alg: IssuerAlgorithm): Eventual<Found> => {
+  const known = (kid: string, alg: IssuerAlgorithm): MaybePromise<Found> => {
     if (monotonicMs() - loadedMs > MAX_AGE_MS) return UNAVAILABLE;
     const candidates = keys.get(kid);
     if (candidates !== undefined) {
@@ -94,7 +94,7 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       return found;
     }
     // A name that is not there may be one that could not be heard of.
-    return lastFailed || underWay !== undefined ? UNAVAILABLE : UNKNOWN;
+    return lastFailed || inFlight !== undefined ? UNAVAILABLE : UNKNOWN;
   };
   return {
     prefetch: () => void ask(),

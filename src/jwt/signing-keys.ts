@@ -55,7 +55,7 @@ function keepKeys(settings: Settings, firstText: string | undefined, firstRing: 
   const look = async (): Promise<KeysReload> => {
     const found = fileName === undefined ? undefined : textOf(fileName);
     if (found === text) return { kind: "unchanged" };
-    const read = await readRing(settings, found).catch((error: unknown) => refuseFault(error, fileName));
+    const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
     if (read.ok) [text, ring] = [found, read.ring];
     const told: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
       ? { kind: "taken" }
@@ -85,7 +85,7 @@ type RingResult =
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** A text that our own code fails on is refused like any other: a reload must not end the process. */
-function refuseFault(error: unknown, fileName: string | undefined): RingResult {
+function rejectionMessage(error: unknown, fileName: string | undefined): RingResult {
   // The message of a parser may quote the file, which holds secrets.
   const kind = error instanceof Error ? error.name : "unknown error";
   return { ok: false, problems: [`${fileName}: the keys cannot be loaded (${kind})`] };

@@ -1,15 +1,15 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
 import { z } from "zod";
-import { createRecent } from "../core/cache/clock-cache.ts";
+import { createClockCache } from "../core/cache/clock-cache.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
-import type { TokenRefusal } from "../core/decision/token-rejection.ts";
+import type { TokenRejection } from "../core/decision/token-rejection.ts";
 import { parseNetwork } from "../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/keys/key-binding.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { isKeyId, isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
-import { joseRefusal } from "./jose-refusal.ts";
+import { joseRejection } from "./jose-refusal.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";
@@ -65,8 +65,8 @@ function claimsAgree({ sub, fam, jti, role, iat, nbf, refresh_after: refreshAfte
   );
 }
 
-function refused(cause: TokenRefusal): Verification {
-  return { ok: false, reason: "credential_invalid", refused: { cause } };
+function refused(cause: TokenRejection): Verification {
+  return { ok: false, reason: "credential_invalid", rejection: { cause } };
 }
 
 export interface VerifierOptions extends TokenNames {
@@ -86,8 +86,8 @@ export interface CachingVerifier extends KeyVerifier {
  * What it keeps is identity only, under the SHA-256 of the whole token, and no longer than `exp`.
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
-  const cache = createRecent<string, Principal>(options.cacheSize);
-  const sharing = createSharing();
+  const cache = createClockCache<string, Principal>(options.cacheSize);
+  const sharing = createInterner();
   return {
     clear: () => cache.clear(),
     verify(token, nowMs) {
@@ -115,7 +115,7 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
 const MAX_SHARED_LISTS = 1000;
 
 /** What many keys say alike is kept once: their scopes, their role, and the id that a first key has of its family. */
-function createSharing(): (principal: Principal) => Principal {
+function createInterner(): (principal: Principal) => Principal {
   const known = new Map<string, Pick<Principal, "scopes" | "role">>();
   return (principal) => {
     const { role, scopes, keyId, family } = principal;
@@ -149,13 +149,15 @@ async function verifyToken(
     });
   } catch (error) {
     // jose checks the signature before it looks at a claim, so an expired token is one that was ours.
-    return error instanceof errors.JWTExpired ? toVerification(segments, nowMs) : refused(joseRefusal(error));
+    return error instanceof errors.JWTExpired
+      ? toVerification(segments, nowMs)
+      : refused(joseRejection(error));
   }
   return toVerification(segments, nowMs);
 }
 
 /** Which of the two it is that a token without a key of ours lacks: it may be one of an issuer that the policy forgot. */
-function strangersCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRefusal {
+function strangersCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRejection {
   const iss: unknown = Object(readSegment(payload)).iss;
   if (iss !== issuer) return "issuer_unknown";
   return headerIsOurs ? "key_unknown" : "header_not_accepted";

@@ -18,8 +18,8 @@ export function createLegacyForm(
   const ofDigest = (secret: string, sha256Hex: string) => hmac(secret, `sha256\n${sha256Hex.toLowerCase()}`);
   return {
     newKey: () => makeLegacyKey(newRandom),
-    couldBe: couldBeLegacyKey,
-    kept: (key) => ({ hash: hmac(current, key), alias: ofDigest(current, sha256(key)) }),
+    isPlausible: couldBeLegacyKey,
+    storedForm: (key) => ({ hash: hmac(current, key), alias: ofDigest(current, sha256(key)) }),
     hashes(key) {
       const sha256Hex = sha256(key);
       return secrets.flatMap((secret) => [hmac(secret, key), ofDigest(secret, sha256Hex)]);

@@ -1,4 +1,4 @@
-import { createRecent } from "../core/cache/clock-cache.ts";
+import { createClockCache } from "../core/cache/clock-cache.ts";
 import { addressNetworks } from "../core/decision/client-address.ts";
 import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
@@ -37,7 +37,7 @@ interface Network {
  * from thousands of networks.
  */
 export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
-  const networks = createRecent<string, Network>(MAX_NETWORKS);
+  const networks = createClockCache<string, Network>(MAX_NETWORKS);
   const pools = [
     { bucket: fullBucket(OF_ALL, monotonicMs()) },
     { bucket: fullBucket(OF_ALL, monotonicMs()) },

@@ -15,7 +15,7 @@ function recordOf(key: string): KeyRecord {
       key === KEY
         ? "basic_1_v1abcdefghijklmnopqrstuv"
         : `basic_1_v1${form
-            .kept(key)
+            .storedForm(key)
             .hash.replace(/[^A-Za-z0-9]/g, "x")
             .slice(0, 22)}`,
     family: "fam_v1abcdefghijklmnopqrstuv",
@@ -28,7 +28,7 @@ function recordOf(key: string): KeyRecord {
     refreshAfter: NEVER,
     selfService: false,
     disabled: false,
-    legacy: form.kept(key),
+    legacy: form.storedForm(key),
     version: 1,
   };
 }
@@ -46,7 +46,7 @@ function world(options: { readonly down?: () => boolean; readonly until?: Promis
       if (options.down?.()) throw new Error("the store is down");
       return hashes.map((hash) => records.get(hash)).find((record) => record !== undefined);
     },
-    outdated: () => undefined,
+    onOutdatedHash: () => undefined,
     monotonicMs: () => nowMs,
     waitMs: 20,
     cacheSize: 1000,
@@ -64,7 +64,7 @@ function world(options: { readonly down?: () => boolean; readonly until?: Promis
       return result.ok ? "good" : result.reason;
     },
     verifier,
-    add: (key: string) => records.set(form.kept(key).hash, recordOf(key)),
+    add: (key: string) => records.set(form.storedForm(key).hash, recordOf(key)),
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -213,7 +213,7 @@ test("after something may have been missed, known keys are served as they were w
   add(KEY);
   await verify(KEY);
   expect(await verify("unknown-so-far")).toBe("credential_invalid");
-  verifier.distrust();
+  verifier.revalidateAll();
   // A store that has lost the key does not take it from those who have it.
   records.clear();
   add("unknown-so-far");

@@ -1,11 +1,11 @@
-import { createRecent } from "../core/cache/clock-cache.ts";
+import { createClockCache } from "../core/cache/clock-cache.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { KeyRecord, LegacyPart } from "../core/keys/key-record.ts";
 import type { LegacyForm } from "../core/keys/registry.ts";
 import { createBudget } from "../core/limits/budget.ts";
-import type { Eventual } from "../core/maybe-promise.ts";
-import { inTime } from "../core/timeout.ts";
+import type { MaybePromise } from "../core/maybe-promise.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { couldBeLegacyKey } from "./key-form.ts";
 import type { LookUpOutcome } from "./look-up-budget.ts";
 import { createLookUpBudget } from "./look-up-budget.ts";
@@ -20,7 +20,7 @@ const REPEATED = { capacity: 400, refillPerSecond: 200 };
 const INVALID: Verification = {
   ok: false,
   reason: "credential_invalid",
-  refused: { cause: "opaque_unknown" },
+  rejection: { cause: "opaque_unknown" },
 };
 const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" };
 
@@ -29,7 +29,7 @@ export interface LegacyVerifierOptions {
   /** The V1 key with one of these hashes; rejects when the store does not answer. */
   readonly find: (hashes: readonly string[]) => Promise<KeyRecord | undefined>;
   /** Hears of a key that is kept under another hash than it should be. */
-  readonly outdated: (record: KeyRecord, kept: LegacyPart) => void;
+  readonly onOutdatedHash: (record: KeyRecord, kept: LegacyPart) => void;
   readonly monotonicMs: () => number;
   /** Milliseconds that anyone waits for a look-up, whatever becomes of the store; its answer is there for the next one. */
   readonly waitMs: number;
@@ -43,10 +43,10 @@ export interface LegacyVerifier extends KeyVerifier {
    * Something may have changed unheard: each known key is looked up once more when it is next used. Until that is answered
    * it is taken as it was, for all of them would come at once; and one that a store has lost stays known here.
    */
-  distrust(): void;
+  revalidateAll(): void;
 }
 
-/** As the store had it after so many of {@link LegacyVerifier.distrust}. */
+/** As the store had it after so many of {@link LegacyVerifier.revalidateAll}. */
 interface Known {
   readonly principal: Principal;
   readonly trust: number;
@@ -66,12 +66,12 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
   const lookUp = createLookUp(options, cache);
   const begin = (key: string, hashes: readonly string[], nowMs: number, ended: Ended) => {
     const started = lookUp(key, hashes, nowMs, ended).finally(() => underWay.delete(hashes[0] ?? ""));
-    const awaited = inTime(started, options.waitMs, () => UNAVAILABLE);
+    const awaited = withTimeout(started, options.waitMs, () => UNAVAILABLE);
     underWay.set(hashes[0] ?? "", awaited);
     return awaited;
   };
   return {
-    verify(key, nowMs, client): Eventual<Verification> {
+    verify(key, nowMs, client): MaybePromise<Verification> {
       if (!couldBeLegacyKey(key)) return INVALID;
       const hashes = options.form.hashes(key);
       const [hash = ""] = hashes;
@@ -89,7 +89,7 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
     },
     needsStore: (key) => couldBeLegacyKey(key) && isForgotten(options.form.hashes(key)[0] ?? ""),
     forget: cache.forget,
-    distrust: cache.distrust,
+    revalidateAll: cache.revalidateAll,
   };
 }
 
@@ -117,7 +117,7 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
         else if (isCurrent && lost !== undefined) cache.keep(hash, { ...lost, trust });
         return INVALID;
       }
-      if (record.legacy.hash !== hash) options.outdated(record, options.form.kept(key));
+      if (record.legacy.hash !== hash) options.onOutdatedHash(record, options.form.storedForm(key));
       const principal = principalOf(record);
       if (isCurrent) cache.keep(hash, { principal, trust });
       return standing(principal, nowMs);
@@ -132,9 +132,9 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
 function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
   /** Not by their hash, for instances may hash with different secrets while those rotate. */
   const hashes = new Map<string, string>();
-  const known = createRecent<string, Known>(cacheSize, ({ principal }) => hashes.delete(principal.keyId));
+  const known = createClockCache<string, Known>(cacheSize, ({ principal }) => hashes.delete(principal.keyId));
   /** Until when a key counts as unknown. Apart from those that are known, which garbage must not drive out. */
-  const unknown = createRecent<string, number>(MAX_UNKNOWN);
+  const unknown = createClockCache<string, number>(MAX_UNKNOWN);
   let [changes, trust] = [0, 0];
   return {
     get: (hash: string) => known.get(hash),
@@ -154,7 +154,7 @@ function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
       }
       if (keyIds.length === 0) unknown.clear();
     },
-    distrust() {
+    revalidateAll() {
       changes++;
       trust++;
       unknown.clear();

@@ -28,11 +28,11 @@ test("what is given back can be taken again, and never more than there is room f
   const limit = { name: "n", per: "address", leased: false, capacity: 2, refillPerSecond: 0.001 } as const;
   const demand = { bucketId: "b", limit };
   const takes = async () => (await store.take([demand], 1, 0)).ok;
-  store.giveBack(demand, 1);
+  store.refund(demand, 1);
   expect([await takes(), await takes(), await takes()]).toEqual([true, true, false]);
-  store.giveBack(demand, 1);
+  store.refund(demand, 1);
   expect([await takes(), await takes()]).toEqual([true, false]);
-  store.giveBack(demand, 9);
+  store.refund(demand, 9);
   expect([await takes(), await takes(), await takes()]).toEqual([true, true, false]);
 });
 

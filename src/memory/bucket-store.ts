@@ -3,9 +3,9 @@ import type { BucketAdmin, BucketDemand, BucketStore } from "../core/limits/port
 import type { BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/limits/token-bucket.ts";
 
-export interface GivesBack {
+export interface Refunds {
   /** Undoes that much of a take, as far as the bucket has room. */
-  giveBack(demand: BucketDemand, cost: number): void;
+  refund(demand: BucketDemand, cost: number): void;
 }
 
 /**
@@ -14,7 +14,7 @@ export interface GivesBack {
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
-}): BucketStore & BucketAdmin & GivesBack {
+}): BucketStore & BucketAdmin & Refunds {
   const buckets = new Map<string, BucketState>();
   const put = (id: string, state: BucketState) => {
     buckets.delete(id);
@@ -31,7 +31,7 @@ export function createBucketStore(options: {
     async reset(demands) {
       for (const { bucketId } of demands) buckets.delete(bucketId);
     },
-    giveBack({ bucketId, limit }, cost) {
+    refund({ bucketId, limit }, cost) {
       const state = buckets.get(bucketId);
       if (state === undefined) return;
       const levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);

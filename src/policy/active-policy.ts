@@ -16,7 +16,7 @@ export type Reload =
   | { readonly kind: "refused"; readonly problems: readonly string[] };
 
 /** The one policy that every part asks for at each use. */
-export interface PolicyInForce {
+export interface ActivePolicy {
   current(): Policy;
   /** The text of the policy in force. */
   source(): { readonly fileName: string; readonly text: string };
@@ -30,7 +30,7 @@ export interface PolicyInForce {
 }
 
 export type OpenedPolicy =
-  | { readonly ok: true; readonly policy: PolicyInForce }
+  | { readonly ok: true; readonly policy: ActivePolicy }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** Reads the policy that the settings name; without a file the built-in one holds. */
@@ -41,12 +41,12 @@ export function openPolicy(settings: Settings): OpenedPolicy {
   return parsed.ok ? { ok: true, policy: keepPolicy(settings, source, parsed.policy) } : parsed;
 }
 
-function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy): PolicyInForce {
+function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy): ActivePolicy {
   const { POLICY_FILE: fileName } = settings;
   let source = firstSource;
   let policy = first;
   let stopWatching = () => {};
-  const listeners: Parameters<PolicyInForce["onReload"]>[0][] = [];
+  const listeners: Parameters<ActivePolicy["onReload"]>[0][] = [];
   let reloading: Promise<unknown> = Promise.resolve();
   const take = async (found: PolicySource): Promise<Reload> => {
     const loaded = await loadPolicy(found);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { Mode, Policy, RateLimit, Role } from "../core/policy/policy.ts";
 import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
@@ -66,7 +66,7 @@ export function checkPolicy(source: PolicySource): CheckResult {
     return checkText(source);
   } catch (error) {
     // A fault of ours must not end the instances that reload the file.
-    const why = reasonOf(error);
+    const why = errorMessage(error);
     return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
   }
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { buildRouteTable } from "../core/policy/route-table.ts";
 import type { CheckedDocument, PolicyResult, PolicySource } from "./file.ts";
@@ -27,7 +27,7 @@ export async function loadPolicy(source: PolicySource, maxMs = MAX_LOAD_MS): Pro
   try {
     return await loadInThread(source, maxMs);
   } catch (error) {
-    const why = reasonOf(error);
+    const why = errorMessage(error);
     return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
   }
 }

@@ -1,7 +1,7 @@
 import { decodeEvent } from "../core/audit/audit-event-codec.ts";
 import type { AuditStore, StoredEvent } from "../core/audit/ports.ts";
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { pairs, texts } from "./replies.ts";
 
@@ -9,7 +9,7 @@ const PLACE = /^\d{1,15}-\d{1,15}$/;
 /** Whoever writes events to a log: each event goes to one of them. */
 const GROUP = "log";
 /** An event that an instance has taken and not written by then is another one's: it has crashed. */
-const TAKEN_OVER_AFTER_MS = 60_000;
+const CLAIM_AFTER_MS = 60_000;
 /** Who has not asked for so long is no more: instances ask several times a second. */
 const GONE_AFTER_MS = 3_600_000;
 
@@ -17,18 +17,19 @@ const GONE_AFTER_MS = 3_600_000;
 export function createAuditStore(
   client: RedisClient,
   instanceId: string,
-  { takenOverAfterMs = TAKEN_OVER_AFTER_MS, goneAfterMs = GONE_AFTER_MS } = {},
+  { takenOverAfterMs = CLAIM_AFTER_MS, goneAfterMs = GONE_AFTER_MS } = {},
 ): AuditStore {
+  const stream = redisKeys.audit;
   const take = async (limit: number): Promise<readonly StoredEvent[]> => {
     const left = await client.command(
-      ...(["XAUTOCLAIM", names.audit, GROUP, instanceId, takenOverAfterMs, "0-0", "COUNT", limit] as const),
+      ...(["XAUTOCLAIM", stream, GROUP, instanceId, takenOverAfterMs, "0-0", "COUNT", limit] as const),
     );
     const [, orphaned] = Array.isArray(left) ? left : [];
     const fresh = await client.command(
-      ...(["XREADGROUP", "GROUP", GROUP, instanceId, "COUNT", limit, "STREAMS", names.audit, ">"] as const),
+      ...(["XREADGROUP", "GROUP", GROUP, instanceId, "COUNT", limit, "STREAMS", stream, ">"] as const),
     );
-    const [stream] = Array.isArray(fresh) ? fresh : [];
-    const [, entries] = Array.isArray(stream) ? stream : [];
+    const [first] = Array.isArray(fresh) ? fresh : [];
+    const [, entries] = Array.isArray(first) ? first : [];
     return [...toStored(orphaned), ...toStored(entries)];
   };
   return {
@@ -42,22 +43,22 @@ export function createAuditStore(
       }
     },
     async done(cursors) {
-      if (cursors.length > 0) await client.command("XACK", names.audit, GROUP, ...cursors);
+      if (cursors.length > 0) await client.command("XACK", stream, GROUP, ...cursors);
     },
     async read({ after, before, limit }) {
       const place = after ?? before;
       if (place !== undefined && !PLACE.test(place)) throw new RangeError("no such place");
       if (after !== undefined)
-        return toStored(await client.command("XRANGE", names.audit, `(${after}`, "+", "COUNT", limit));
+        return toStored(await client.command("XRANGE", stream, `(${after}`, "+", "COUNT", limit));
       const to = before === undefined ? "+" : `(${before}`;
-      return toStored(await client.command("XREVRANGE", names.audit, to, "-", "COUNT", limit)).toReversed();
+      return toStored(await client.command("XREVRANGE", stream, to, "-", "COUNT", limit)).toReversed();
     },
     async sweep(beforeMs) {
       const until = Math.min(beforeMs, await unwrittenSinceMs(client));
       const minId = Math.max(0, Math.floor(until));
       // With `~` Redis removes some thousand at a time: it goes on until there are no more, and others have their turn between.
-      while (Number(await client.command("XTRIM", names.audit, "MINID", "~", minId)) > 0);
-      if (until > 0) await forgetGone(client, goneAfterMs);
+      while (Number(await client.command("XTRIM", stream, "MINID", "~", minId)) > 0);
+      if (until > 0) await removeDeadConsumers(client, goneAfterMs);
     },
   };
 }
@@ -68,7 +69,7 @@ function isReply(error: unknown, code: string): boolean {
 
 async function createGroup(client: RedisClient): Promise<void> {
   try {
-    await client.command("XGROUP", "CREATE", names.audit, GROUP, "0", "MKSTREAM");
+    await client.command("XGROUP", "CREATE", redisKeys.audit, GROUP, "0", "MKSTREAM");
   } catch (error) {
     // Another instance was quicker.
     if (!isReply(error, "BUSYGROUP")) throw error;
@@ -79,8 +80,8 @@ async function createGroup(client: RedisClient): Promise<void> {
 async function unwrittenSinceMs(client: RedisClient): Promise<number> {
   try {
     const [groups, pending] = await client.commands([
-      ["XINFO", "GROUPS", names.audit],
-      ["XPENDING", names.audit, GROUP],
+      ["XINFO", "GROUPS", redisKeys.audit],
+      ["XPENDING", redisKeys.audit, GROUP],
     ]);
     const [group] = Array.isArray(groups) ? groups : [];
     const delivered = new Map(pairs(group ?? [])).get("last-delivered-id") ?? "0-0";
@@ -95,12 +96,12 @@ async function unwrittenSinceMs(client: RedisClient): Promise<number> {
 }
 
 /** Forgets the names of instances that are no more and have nothing left: each start makes a new one. */
-async function forgetGone(client: RedisClient, goneAfterMs: number): Promise<void> {
-  const consumers = await client.command("XINFO", "CONSUMERS", names.audit, GROUP);
+async function removeDeadConsumers(client: RedisClient, goneAfterMs: number): Promise<void> {
+  const consumers = await client.command("XINFO", "CONSUMERS", redisKeys.audit, GROUP);
   for (const consumer of Array.isArray(consumers) ? consumers : []) {
     const told = new Map(pairs(consumer));
     if (told.get("pending") === "0" && Number(told.get("idle")) > goneAfterMs)
-      await client.command("XGROUP", "DELCONSUMER", names.audit, GROUP, told.get("name") ?? "");
+      await client.command("XGROUP", "DELCONSUMER", redisKeys.audit, GROUP, told.get("name") ?? "");
   }
 }
 

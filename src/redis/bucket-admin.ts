@@ -6,7 +6,7 @@ import { MICRO } from "../core/limits/token-bucket.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./key-commit.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 const RESET_SCRIPT = readFileSync(new URL("./scripts/reset.lua", import.meta.url), "utf8");
@@ -18,7 +18,7 @@ export function createBucketAdmin(client: RedisClient, forget: (bucketId: string
     const [seconds = "0", micros = "0"] = texts(await client.command("TIME"));
     const nowUs = Number(seconds) * MICRO + Number(micros);
     const bucket =
-      bucketFrom(pairs(await client.command("HGETALL", names.bucket(bucketId)))) ??
+      bucketFrom(pairs(await client.command("HGETALL", redisKeys.bucket(bucketId)))) ??
       fullLeasedBucket(limit, nowUs);
     leaseStep(bucket, limit, [], undefined, nowUs);
     const leasedTokens = [...bucket.leases.values()].reduce((sum, { tokens }) => sum + tokens, 0);
@@ -30,7 +30,7 @@ export function createBucketAdmin(client: RedisClient, forget: (bucketId: string
       const bucketIds = demands.map(({ bucketId }) => bucketId);
       if (bucketIds.length === 0) return;
       await runReset(
-        [names.feedSequence, names.feed, ...bucketIds.map(names.bucket)],
+        [redisKeys.feedSequence, redisKeys.feed, ...bucketIds.map(redisKeys.bucket)],
         [FEED_LENGTH, encodeFeedEntry({ kind: "buckets", bucketIds })],
       );
       for (const bucketId of bucketIds) forget(bucketId);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import type { RedisPlace } from "../config/redis-url.ts";
+import type { RedisAddress } from "../config/redis-url.ts";
 import { readRedisUrl } from "../config/redis-url.ts";
 import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
@@ -12,7 +12,7 @@ import type { Session } from "./session.ts";
 import { createSession } from "./session.ts";
 
 /** Which Redis, and how long to wait for it. */
-export interface RedisOptions extends RedisPlace {
+export interface RedisOptions extends RedisAddress {
   /** Instead of all of that. */
   readonly url?: string;
   /** What keeps this connection on one server with others of its instance; absent: it is alone. */
@@ -40,7 +40,7 @@ export interface RedisClient {
   /** The name is for whoever observes. */
   script(source: string, name?: string): RedisScript;
   /** From now on the deadline of a command is the one that was asked for. */
-  started(): void;
+  finishStartup(): void;
   /** How often it has connected: another number means that it may be another server. */
   connections(): number;
   /** Which process the connection leads to; undefined while there is none. */
@@ -111,14 +111,14 @@ function timeouts(commandTimeoutMs: number) {
   return { connectTimeout: silenceMs, commandTimeout: commandTimeoutMs, socketTimeout: silenceMs };
 }
 
-function placeOf({ url, ...place }: RedisOptions): RedisPlace {
+function placeOf({ url, ...place }: RedisOptions): RedisAddress {
   if (url === undefined) return place;
   const read = readRedisUrl(url);
   if (!read.ok) throw new RangeError(`the URL of Redis ${read.problem}`);
   return read.place;
 }
 
-function wayTo({ socket, host = "127.0.0.1", port = 6379, tls }: RedisPlace) {
+function wayTo({ socket, host = "127.0.0.1", port = 6379, tls }: RedisAddress) {
   return { ...(socket === undefined ? { host, port } : { path: socket }), ...(tls && { tls: {} }) };
 }
 
@@ -140,7 +140,7 @@ function wrap(
       throw unavailable;
     }
   };
-  const sendTogether = createSendTogether(redis);
+  const sendTogether = createCommandBatcher(redis);
   const call = (name: string, ...args: readonly RedisArgument[]) => {
     if (!session.isReady()) return Promise.reject(new Error("there is no connection that is set up"));
     sendTogether();
@@ -166,7 +166,7 @@ function wrap(
       };
       return (keys, args) => observed(name, () => run(keys, args));
     },
-    started() {
+    finishStartup() {
       Object.assign(redis.options, timeouts(commandTimeoutMs));
     },
     connections: session.connections,
@@ -179,7 +179,7 @@ function wrap(
 }
 
 /** Commands of one moment go out in one piece: a hundred Checks that come together would be a hundred system calls. */
-function createSendTogether(redis: Redis): () => void {
+function createCommandBatcher(redis: Redis): () => void {
   let isHeld = false;
   return () => {
     const { stream } = redis;

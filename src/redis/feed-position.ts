@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Ending } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import { snapshot } from "./key-store.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import type { FeedOptions } from "./revocation-feed.ts";
 import { createWriteBack } from "./write-back.ts";
@@ -38,11 +38,11 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   const { reading: client, view } = options;
   const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
-  let owing = false;
+  let writeBackPending = false;
 
   const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([names.epoch, names.feedSequence, names.feed], []);
+    const reply = await runHead([redisKeys.epoch, redisKeys.feedSequence, redisKeys.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),
@@ -57,22 +57,22 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
   return {
     replicationId,
     owe() {
-      owing = true;
+      writeBackPending = true;
     },
     async find(known, why) {
       const head = await headNow();
       if (known !== undefined && why === undefined && follows(head, known)) return known;
-      if (known !== undefined && !follows(head, known)) options.lost();
+      if (known !== undefined && !follows(head, known)) options.onDataLoss();
       await takeSnapshot();
-      await options.missed();
-      owing ||= known !== undefined;
+      await options.onGap();
+      writeBackPending ||= known !== undefined;
       return head;
     },
     async settle() {
-      if (!owing || options.mayWriteBack?.() === false) return;
+      if (!writeBackPending || options.mayWriteBack?.() === false) return;
       try {
         await writeBack(await lackingIn(options));
-        owing = false;
+        writeBackPending = false;
       } catch (error) {
         // It answers, and does not take it: what is known here goes on to count, and reading goes on.
         if (!(error instanceof RedisUnavailable && error.kind === "reply")) throw error;
@@ -88,11 +88,11 @@ async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Endin
     stored.apply(portion);
     view.apply(portion);
   }
-  const lacking: Ending[] = [];
+  const missingFromStore: Ending[] = [];
   await inSteps(view.entries(), nextTurn, (entry) => {
-    if (!stored.covers(entry)) lacking.push(entry);
+    if (!stored.includes(entry)) missingFromStore.push(entry);
   });
-  return lacking;
+  return missingFromStore;
 }
 
 /** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */

@@ -9,29 +9,29 @@ import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { CutOff } from "../core/revocation/revocation-view.ts";
-import { endsKey, standingOf } from "../core/revocation/revocation-view.ts";
+import { endsKey, restrictionOf } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/commit.lua", import.meta.url), "utf8");
 
 const INDEXES = [
-  names.sequence,
-  names.byAge,
-  names.byEnd,
-  names.ended,
-  names.endedFamilies,
-  names.cutOffs,
-  names.selfService,
-  names.audit,
-  names.standings,
-  names.feed,
-  names.feedSequence,
-  names.epoch,
-  names.migration,
-  names.newest,
-  names.counts,
-  names.newestUncut,
+  redisKeys.sequence,
+  redisKeys.byAge,
+  redisKeys.byEnd,
+  redisKeys.ended,
+  redisKeys.endedFamilies,
+  redisKeys.cutOffs,
+  redisKeys.selfService,
+  redisKeys.audit,
+  redisKeys.standings,
+  redisKeys.feed,
+  redisKeys.feedSequence,
+  redisKeys.epoch,
+  redisKeys.migration,
+  redisKeys.newest,
+  redisKeys.counts,
+  redisKeys.newestUncut,
 ];
 
 /** Entries that the feed keeps at least: whoever is further behind loads a snapshot. */
@@ -49,8 +49,8 @@ export function createCommit(
   const run = client.script(SOURCE, "commit");
   const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
     const records = change.put.flatMap(namesOf);
-    const call = change.remember === undefined ? names.nothing : names.call(change.remember.id);
-    const forgotten = (change.forgetHashes ?? []).map(names.legacyHash);
+    const call = change.remember === undefined ? redisKeys.nothing : redisKeys.call(change.remember.id);
+    const forgotten = (change.forgetHashes ?? []).map(redisKeys.legacyHash);
     const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
     const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
     const connection = client.connections();
@@ -69,7 +69,7 @@ export function createConfirm(client: RedisClient, options: CommitOptions): KeyS
   return async () => {
     if (options.waitReplicas === 0) return true;
     // WAIT waits for what was written, by whomever, before the last command of its own connection.
-    await client.command("GET", names.epoch);
+    await client.command("GET", redisKeys.epoch);
     return isReplicated(client, options);
   };
 }
@@ -100,12 +100,12 @@ async function isReplicated(client: RedisClient, { waitReplicas, replicaTimeoutM
 export function createFindEnd(client: RedisClient): KeyStore["findEnd"] {
   return async (of) => {
     if (of.kind === "family") {
-      const until = await client.command("ZSCORE", names.endedFamilies, of.family);
+      const until = await client.command("ZSCORE", redisKeys.endedFamilies, of.family);
       return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
     }
     // The dates after the cut-off: a key that is dated in between is not overlooked.
-    const cut = await client.command("HGET", names.cutOffs, cutOffField(of));
-    const newest = await client.command("GET", names.newest);
+    const cut = await client.command("HGET", redisKeys.cutOffs, cutOffField(of));
+    const newest = await client.command("GET", redisKeys.newest);
     const time = await client.command("TIME");
     const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
     if (before === undefined) return undefined;
@@ -125,17 +125,17 @@ function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): str
 /** The names that the script takes for one record. */
 export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly string[] {
   return [
-    names.key(keyId),
-    owner === undefined ? names.nothing : names.byOwner(owner),
-    legacy === undefined ? names.nothing : names.legacyHash(legacy.hash),
-    legacy === undefined ? names.nothing : names.legacyUse(role),
-    legacy === undefined ? names.nothing : names.legacyHash(legacy.alias ?? legacy.hash),
-    legacy === undefined ? names.nothing : names.legacyUnmigrated(role),
+    redisKeys.key(keyId),
+    owner === undefined ? redisKeys.nothing : redisKeys.byOwner(owner),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.hash),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUse(role),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.alias ?? legacy.hash),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUnmigrated(role),
   ];
 }
 
 function toWire(change: KeyChange, forgetAfterSeconds: number) {
-  const { nowSeconds, put, end, requires, remember, audit, migration, tell = [] } = change;
+  const { nowSeconds, put, end, requires, remember, audit, migration, feedEntries: tell = [] } = change;
   return {
     tell: tell.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
@@ -177,7 +177,7 @@ function livingToWire(living: NonNullable<NonNullable<KeyChange["requires"]>["li
 }
 
 export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
-  const standing = standingOf(record);
+  const standing = restrictionOf(record);
   return {
     id: record.keyId,
     version: record.version,

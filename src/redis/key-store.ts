@@ -9,23 +9,23 @@ import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 
 const SWEEP_SOURCE = readFileSync(new URL("./scripts/sweep.lua", import.meta.url), "utf8");
 const USE_SOURCE = readFileSync(new URL("./scripts/use.lua", import.meta.url), "utf8");
 const SWEPT_INDEXES = [
-  names.byAge,
-  names.byEnd,
-  names.ended,
-  names.endedFamilies,
-  names.cutOffs,
-  names.selfService,
-  names.lastUsed,
-  names.standings,
-  names.counts,
-  names.forgotten,
+  redisKeys.byAge,
+  redisKeys.byEnd,
+  redisKeys.ended,
+  redisKeys.endedFamilies,
+  redisKeys.cutOffs,
+  redisKeys.selfService,
+  redisKeys.lastUsed,
+  redisKeys.standings,
+  redisKeys.counts,
+  redisKeys.forgotten,
 ];
 const SCAN_COUNT = 500;
 
@@ -45,7 +45,9 @@ export function createKeyStore(client: RedisClient, options: KeyStoreOptions): K
     revocations: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
-        [names.byEnd, names.selfService].map((index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const),
+        [redisKeys.byEnd, redisKeys.selfService].map(
+          (index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const,
+        ),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
     },
@@ -63,16 +65,16 @@ function createSweep(
 ): KeyStore["sweep"] {
   const run = client.script(SWEEP_SOURCE, "sweep");
   const prefixes = [
-    names.key(""),
-    names.byOwner(""),
-    names.legacyHash(""),
-    names.legacyUse(""),
-    names.legacyUnmigrated(""),
+    redisKeys.key(""),
+    redisKeys.byOwner(""),
+    redisKeys.legacyHash(""),
+    redisKeys.legacyUse(""),
+    redisKeys.legacyUnmigrated(""),
   ];
   let cutOffCursor = "0";
   /** Some cut-offs at a time: those of many owners stay for ever. */
   const someCutOffs = async () => {
-    const reply = await client.command("HSCAN", names.cutOffs, cutOffCursor, "COUNT", SWEPT_AT_ONCE);
+    const reply = await client.command("HSCAN", redisKeys.cutOffs, cutOffCursor, "COUNT", SWEPT_AT_ONCE);
     const [next, members] = Array.isArray(reply) ? reply : [];
     cutOffCursor = texts([next])[0] ?? "0";
     return pairs(members).map(([field]) => field);
@@ -98,7 +100,7 @@ function createReads(client: RedisClient): Pick<KeyStore, "load" | "recall" | "p
   return {
     load: async (keyId) => (await loadAll(client, [keyId]))[0],
     async recall(id, nowSeconds) {
-      const reply = await client.command("GET", names.call(id));
+      const reply = await client.command("GET", redisKeys.call(id));
       if (reply === null) return undefined;
       const call: unknown = JSON.parse(String(reply));
       const [bodyDigest, keyId, until] = Array.isArray(call) ? call : [];
@@ -108,7 +110,7 @@ function createReads(client: RedisClient): Pick<KeyStore, "load" | "recall" | "p
     },
     async page({ owner, cursor, limit }) {
       if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) return "cursor_unknown";
-      const index = owner === undefined ? names.byAge : names.byOwner(owner);
+      const index = owner === undefined ? redisKeys.byAge : redisKeys.byOwner(owner);
       const range = [
         "ZRANGEBYSCORE",
         index,
@@ -139,7 +141,7 @@ function createReads(client: RedisClient): Pick<KeyStore, "load" | "recall" | "p
 async function loadAll(client: RedisClient, keyIds: readonly string[]): Promise<(KeyRecord | undefined)[]> {
   if (keyIds.length === 0) return [];
   // GET tells a name that holds something else; MGET would say that there is nothing.
-  const stored = await client.commands(keyIds.map((keyId) => ["GET", names.key(keyId)] as const));
+  const stored = await client.commands(keyIds.map((keyId) => ["GET", redisKeys.key(keyId)] as const));
   return stored.map((text, at) => (text === null ? undefined : decodeRecord(keyIds[at] ?? "", String(text))));
 }
 
@@ -148,11 +150,11 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   return {
     async noteUse(used) {
       if (used.size > 0)
-        await note([names.lastUsed, ...[...used.keys()].flatMap(namesOfUse)], [...used].flat());
+        await note([redisKeys.lastUsed, ...[...used.keys()].flatMap(namesOfUse)], [...used].flat());
     },
     async lastUsed(keyIds) {
       if (keyIds.length === 0) return new Map();
-      const reply = await client.command("ZMSCORE", names.lastUsed, ...keyIds);
+      const reply = await client.command("ZMSCORE", redisKeys.lastUsed, ...keyIds);
       const scores: unknown[] = Array.isArray(reply) ? reply : [];
       return new Map(
         keyIds.flatMap((keyId, at) => (scores[at] === null ? [] : [[keyId, Number(scores[at])]])),
@@ -163,19 +165,19 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
 
 function namesOfUse(keyId: string): readonly string[] {
   const legacy = isLegacyId(keyId)
-    ? [names.legacyUse, names.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
-    : [names.nothing, names.nothing];
-  return [names.key(keyId), ...legacy];
+    ? [redisKeys.legacyUse, redisKeys.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
+    : [redisKeys.nothing, redisKeys.nothing];
+  return [redisKeys.key(keyId), ...legacy];
 }
 
 /** Everything that ends keys, as it stands. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
-  yield [{ kind: "forgotten", before: Number(await client.command("GET", names.forgotten)) }];
-  for await (const families of scan(client, "ZSCAN", names.endedFamilies)) {
+  yield [{ kind: "forgotten", before: Number(await client.command("GET", redisKeys.forgotten)) }];
+  for await (const families of scan(client, "ZSCAN", redisKeys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
-  for await (const cutOffs of scan(client, "HSCAN", names.cutOffs)) yield cutOffs.map(toCutOff);
-  for await (const standings of scan(client, "HSCAN", names.standings)) {
+  for await (const cutOffs of scan(client, "HSCAN", redisKeys.cutOffs)) yield cutOffs.map(toCutOff);
+  for await (const standings of scan(client, "HSCAN", redisKeys.standings)) {
     yield standings.flatMap(([, text]) => {
       const entry = decodeFeedEntry(text);
       return entry?.kind === "key" ? [entry] : [];

@@ -1,5 +1,5 @@
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 /** An instance that has not been heard of for so long has ended. */
@@ -13,12 +13,12 @@ export type SharedSettings = ReadonlyMap<string, readonly string[]>;
 
 export interface KidExchange {
   /** Publishes what this instance has, and reads what the others have. To be called every few seconds. */
-  beat(): Promise<void>;
+  heartbeat(): Promise<void>;
   /**
    * How many instances started earlier, when this one has nothing in common with any of them in some setting: it belongs
    * to another fleet. Undefined while all is well.
    */
-  strangers(): number | undefined;
+  foreignInstances(): number | undefined;
   /** The names of those settings; signing keys are {@link SIGNING}. */
   differing(): readonly string[];
   /** The keys that others sign with and this one has not: a move of a rotation came before the last one was everywhere. */
@@ -48,21 +48,21 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
   let unknownSigners: readonly string[] = [];
   let clockAheadMs = 0;
   return {
-    strangers: () => (differing.length > 0 ? elders : undefined),
+    foreignInstances: () => (differing.length > 0 ? elders : undefined),
     differing: () => differing,
     unknownSigners: () => unknownSigners,
     clockAheadMs: () => clockAheadMs,
-    async beat() {
+    async heartbeat() {
       const askedMs = localNowMs();
       const nowMs = await storeTimeMs(client);
       clockAheadMs = aheadOf(nowMs, askedMs, localNowMs());
       const started = startedMs ?? nowMs;
       startedMs = started;
       const own: SharedSettings = new Map([[SIGNING, options.kids()], ...settings]);
-      await client.command("HSET", names.kids, instanceId, beatText(started, nowMs, own));
+      await client.command("HSET", redisKeys.kids, instanceId, beatText(started, nowMs, own));
       const others = await readOthers(client, instanceId);
       const silent = others.filter(({ beatMs }) => beatMs < nowMs - SILENT_AFTER_MS);
-      for (const { id } of silent) await client.command("HDEL", names.kids, id);
+      for (const { id } of silent) await client.command("HDEL", redisKeys.kids, id);
       const living = others.filter((other) => !silent.includes(other));
       // Of two that started in one millisecond the names decide, so that one of them is the elder.
       const elder = living.filter(
@@ -75,7 +75,7 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       unknownSigners = [...new Set(signers)].filter((kid) => !kids.includes(kid)).sort();
     },
     async leave() {
-      await client.command("HDEL", names.kids, instanceId);
+      await client.command("HDEL", redisKeys.kids, instanceId);
     },
   };
 }
@@ -114,7 +114,7 @@ function beatText(startedMs: number, beatMs: number, settings: SharedSettings): 
 }
 
 async function readOthers(client: RedisClient, instanceId: string): Promise<readonly Beat[]> {
-  return pairs(await client.command("HGETALL", names.kids))
+  return pairs(await client.command("HGETALL", redisKeys.kids))
     .filter(([id]) => id !== instanceId)
     .map(([id, text]) => {
       const [startedMs, beatMs, ...words] = text.split(" ");

@@ -3,7 +3,7 @@ import type { Breaker } from "../core/limits/breaker.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 
 export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
@@ -26,7 +26,7 @@ export function createLeaseStore(
         throw new RedisUnavailable("connection", "Redis does not answer", { cause: undefined });
       try {
         const reply = await run(
-          [names.bucket(bucketId)],
+          [redisKeys.bucket(bucketId)],
           [
             limit.capacity,
             limit.refillPerSecond,
@@ -55,6 +55,6 @@ export function createLeaseStore(
 function toReply(reply: unknown) {
   if (!Array.isArray(reply) || !reply.every(Number.isSafeInteger))
     throw new Error("lease.lua answered something else");
-  const [grantedTokens = 0, waitUs = 0, othersOut = 0] = reply.map(Number);
-  return { grantedTokens, waitUs, othersOut: othersOut === 1 };
+  const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = reply.map(Number);
+  return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
 }

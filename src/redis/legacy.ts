@@ -5,20 +5,20 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./key-commit.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
 const IMPORT_SCRIPT = readFileSync(new URL("./scripts/import.lua", import.meta.url), "utf8");
 const INDEXES = [
-  names.sequence,
-  names.byAge,
-  names.byEnd,
-  names.selfService,
-  names.audit,
-  names.newest,
-  names.newestUncut,
-  names.cutOffs,
+  redisKeys.sequence,
+  redisKeys.byAge,
+  redisKeys.byEnd,
+  redisKeys.selfService,
+  redisKeys.audit,
+  redisKeys.newest,
+  redisKeys.newestUncut,
+  redisKeys.cutOffs,
 ];
 /** So few that no Check waits for long. */
 const PORTION = 50;
@@ -37,10 +37,10 @@ export function createLegacy(
   return {
     async findLegacy(hashes) {
       if (hashes.length === 0) return undefined;
-      const found = await client.command("MGET", ...hashes.map(names.legacyHash));
+      const found = await client.command("MGET", ...hashes.map(redisKeys.legacyHash));
       const keyId = (Array.isArray(found) ? found : []).find((id) => typeof id === "string");
       if (typeof keyId !== "string") return undefined;
-      const text = await client.command("GET", names.key(keyId));
+      const text = await client.command("GET", redisKeys.key(keyId));
       return text === null ? undefined : decodeRecord(keyId, String(text));
     },
     async importLegacy(records, audit) {
@@ -61,13 +61,13 @@ export function createLegacy(
     },
     async legacyUse(role, since) {
       const [all, unmigrated] = await Promise.all([
-        usesIn(client, names.legacyUse(role), since),
-        usesIn(client, names.legacyUnmigrated(role), since),
+        usesIn(client, redisKeys.legacyUse(role), since),
+        usesIn(client, redisKeys.legacyUnmigrated(role), since),
       ]);
       return { ...all, unmigrated };
     },
     async migration() {
-      const text = await client.command("GET", names.migration);
+      const text = await client.command("GET", redisKeys.migration);
       const entry = text === null ? undefined : decodeFeedEntry(String(text));
       return entry?.kind === "phase" ? entry.state : undefined;
     },

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Membership } from "../core/limits/local-share.ts";
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 
-const BEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
+const HEARTBEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
 
 export interface MembershipOptions {
   /** Unique among instances and restarts. */
@@ -18,21 +18,21 @@ export interface MembershipOptions {
 export interface FleetMembership {
   current(): Membership | undefined;
   /** Beats once; to be called each second. Rejects when Redis does not answer. */
-  beat(): Promise<void>;
+  heartbeat(): Promise<void>;
   /** An instance that ends in order no longer counts. */
   leave(): Promise<void>;
 }
 
 export function createMembership(client: RedisClient, options: MembershipOptions): FleetMembership {
-  const run = client.script(BEAT_SCRIPT, "beat");
+  const run = client.script(HEARTBEAT_SCRIPT, "beat");
   let membership: Membership | undefined;
   let joinedMs = 0;
   return {
     current: () => membership,
-    async beat() {
+    async heartbeat() {
       const sentMs = options.monotonicMs();
       const reply = await run(
-        [names.members, names.epoch],
+        [redisKeys.members, redisKeys.epoch],
         [options.instanceId, options.localMaxMs(), options.newRandom()],
       );
       const [anew = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
@@ -42,7 +42,7 @@ export function createMembership(client: RedisClient, options: MembershipOptions
       membership = { members, contactMs: sentMs, counted: countedByAll && epochAgeMs > options.localMaxMs() };
     },
     async leave() {
-      await client.command("ZREM", names.members, options.instanceId);
+      await client.command("ZREM", redisKeys.members, options.instanceId);
     },
   };
 }

@@ -2,7 +2,7 @@
  * Every name in Redis is made here. `api_key:*` are the records of keys and nothing else, so that a scan for them
  * lists the keys. A Cluster would have one hash tag in all names but the buckets'.
  */
-export const names = {
+export const redisKeys = {
   key: (keyId: string) => `api_key:${keyId}`,
   /** Sorted set, key id → sequence number of its making. */
   byAge: "latchkey:keys:by_age",

@@ -5,7 +5,7 @@ export interface RedisFaultDetails {
   /** The first word of Redis's own error, such as `READONLY` or `OOM`. */
   readonly code?: string;
   /** A sentence that names the setting to change. Absent: the fault may pass by itself. */
-  readonly refusal?: string;
+  readonly rejectedSetting?: string;
   readonly cause: unknown;
 }
 
@@ -14,13 +14,13 @@ export class RedisUnavailable extends Error {
   override readonly name = "RedisUnavailable";
   readonly kind: RedisFaultKind;
   readonly code?: string;
-  readonly refusal?: string;
+  readonly rejectedSetting?: string;
 
-  constructor(kind: RedisFaultKind, message: string, { code, refusal, cause }: RedisFaultDetails) {
+  constructor(kind: RedisFaultKind, message: string, { code, rejectedSetting, cause }: RedisFaultDetails) {
     super(message, { cause });
     this.kind = kind;
     if (code !== undefined) this.code = code;
-    if (refusal !== undefined) this.refusal = refusal;
+    if (rejectedSetting !== undefined) this.rejectedSetting = rejectedSetting;
   }
 }
 
@@ -45,25 +45,25 @@ export function toRedisUnavailable(error: unknown): RedisUnavailable {
   if (error.message === "Command timed out") {
     return new RedisUnavailable("timeout", "Redis did not answer in time", { cause: error });
   }
-  const refusal = tlsRefusal(error);
+  const rejectedSetting = tlsRejection(error);
   return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, {
     cause: error,
-    ...(refusal !== undefined && { refusal }),
+    ...(rejectedSetting !== undefined && { rejectedSetting }),
   });
 }
 
 function fromReply(error: Error): RedisUnavailable {
   const { message } = error;
   const code = /^[A-Z]+/.exec(message)?.[0];
-  const refusal = replyRefusal(code, message);
+  const rejectedSetting = replyRejection(code, message);
   return new RedisUnavailable("reply", `Redis answered with an error: ${message}`, {
     cause: error,
     ...(code && { code }),
-    ...(refusal !== undefined && { refusal }),
+    ...(rejectedSetting !== undefined && { rejectedSetting }),
   });
 }
 
-function replyRefusal(code: string | undefined, message: string): string | undefined {
+function replyRejection(code: string | undefined, message: string): string | undefined {
   if ((code !== undefined && PASSING.has(code)) || /max number of clients/i.test(message)) return undefined;
   if (code === "WRONGPASS" || code === "NOAUTH")
     return `REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL: Redis does not accept them (${message})`;
@@ -76,7 +76,7 @@ function replyRefusal(code: string | undefined, message: string): string | undef
 const TLS_CODES =
   /CERT|SELF_SIGNED|UNABLE_TO_|SIGNATURE|HOSTNAME_MISMATCH|^CRL_|^ERR_(?:SSL|TLS|OSSL)_|^EPROTO$/;
 
-function tlsRefusal(error: Error): string | undefined {
+function tlsRejection(error: Error): string | undefined {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   if (!TLS_CODES.test(code)) return undefined;
   return `REDIS_TLS or rediss://: TLS with Redis fails (${code}): name a private authority in NODE_EXTRA_CA_CERTS`;

@@ -4,7 +4,7 @@ import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { FeedPosition } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
@@ -18,13 +18,13 @@ export interface FeedOptions {
   readonly blockMs: number;
   readonly monotonicMs: () => number;
   /** Hears of entries that end no key. */
-  readonly heard: (entry: OtherEntry) => void;
+  readonly onEntry: (entry: OtherEntry) => void;
   /** Something may not have been heard: whoever keeps what entries tell reads it anew. A rejection is tried again. */
-  readonly missed: () => Promise<void>;
+  readonly onGap: () => Promise<void>;
   /** Whether what the store has lost may be written back to it; absent: it may. */
   readonly mayWriteBack?: () => boolean;
   /** Hears that the store has lost what it knew, or may have lost a part of it. */
-  readonly lost: () => void;
+  readonly onDataLoss: () => void;
 }
 
 type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
@@ -48,36 +48,36 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   const { reading, monotonicMs } = options;
   const positions = createFeedPositions(options);
   let at: FeedPosition | undefined;
-  let heardMs = Number.NEGATIVE_INFINITY;
+  let lastReadSentMs = Number.NEGATIVE_INFINITY;
   /** The connection by which the position is known: on another one the server may be another one. */
   let by: number | undefined;
 
   const readFrom = async (position: FeedPosition, waits: boolean) => {
     const block = waits ? ["BLOCK", options.blockMs] : [];
-    const from = ["STREAMS", names.feed, position.streamId];
+    const from = ["STREAMS", redisKeys.feed, position.streamId];
     return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
   };
   const readOn = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
-    const contiguous = take(position, entries, options);
+    const contiguous = applyEntries(position, entries, options);
     const [head, replicationId] = await Promise.all([
-      reading.command("MGET", names.epoch, names.feedSequence),
+      reading.command("MGET", redisKeys.epoch, redisKeys.feedSequence),
       positions.replicationId(),
     ]);
     const [epoch, told]: readonly unknown[] = Array.isArray(head) ? head : [];
     const sequence = Number(told ?? 0);
-    const sameEpoch = (epoch ?? "") === position.epoch;
-    const samePast = sameEpoch && replicationId === position.replicationId && sequence >= position.sequence;
-    if (!contiguous || !samePast) return positions.find(position, "gap");
+    const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
+    if (!contiguous || !sameHistory || sequence < position.sequence) return positions.find(position, "gap");
     if (entries.length > 0 || sequence === position.sequence) return position;
     // Something was told between the read and the look at the number; what cannot be read now either is gone.
     const late = await readFrom(position, false);
-    return late.length > 0 && take(position, late, options) ? position : positions.find(position, "gap");
+    if (late.length > 0 && applyEntries(position, late, options)) return position;
+    return positions.find(position, "gap");
   };
 
   return {
     suspectLoss: positions.owe,
-    stalenessMs: () => monotonicMs() - heardMs,
+    stalenessMs: () => monotonicMs() - lastReadSentMs,
     async read() {
       const sentMs = monotonicMs();
       const connection = reading.connections();
@@ -88,7 +88,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
         // Right after a snapshot there is nothing to wait for: a start does not.
         at = await readOn(position, known !== undefined);
         if (reading.connections() === connection) by = connection;
-        heardMs = sentMs;
+        lastReadSentMs = sentMs;
         await positions.settle();
       } catch (error) {
         // Whatever this connection leads to, it does not answer: a new one may.
@@ -106,10 +106,10 @@ interface StreamEntry {
 }
 
 /** Takes in what follows the position, which moves along; false at a gap. */
-function take(
+function applyEntries(
   position: FeedPosition,
   entries: readonly StreamEntry[],
-  { view, heard }: FeedOptions,
+  { view, onEntry }: FeedOptions,
 ): boolean {
   for (const { streamId, sequence, text } of entries) {
     if (sequence > position.sequence + 1) return false;
@@ -118,7 +118,7 @@ function take(
     const entry = decodeFeedEntry(text);
     if (entry !== undefined) {
       if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff") view.apply([entry]);
-      else heard(entry);
+      else onEntry(entry);
     }
     position.sequence = sequence;
   }

@@ -130,7 +130,7 @@ function authFault(reason: unknown): RedisUnavailable {
 function selectFault(reason: unknown, db: number): RedisUnavailable {
   const fault = toRedisUnavailable(reason);
   // A number that is out of range has no code of its own.
-  if (fault.refusal === undefined || fault.code === "NOAUTH") return fault;
+  if (fault.rejectedSetting === undefined || fault.code === "NOAUTH") return fault;
   return withRefusal(
     fault,
     `REDIS_DB, or the database in REDIS_URL: database ${db} cannot be selected (${fault.message})`,
@@ -138,5 +138,9 @@ function selectFault(reason: unknown, db: number): RedisUnavailable {
 }
 
 function withRefusal({ kind, message, code, cause }: RedisUnavailable, refusal: string): RedisUnavailable {
-  return new Unavailable(kind, message, { cause, refusal, ...(code !== undefined && { code }) });
+  return new Unavailable(kind, message, {
+    cause,
+    rejectedSetting: refusal,
+    ...(code !== undefined && { code }),
+  });
 }

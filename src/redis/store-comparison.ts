@@ -2,20 +2,20 @@ import { readFileSync } from "node:fs";
 import type { MigrationState } from "../core/legacy/migration.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 import { texts } from "./replies.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/compare.lua", import.meta.url), "utf8");
 const NAMES = [
-  names.standings,
-  names.endedFamilies,
-  names.cutOffs,
-  names.counts,
-  names.epoch,
-  names.newest,
-  names.newestUncut,
-  names.migration,
-  names.sequence,
+  redisKeys.standings,
+  redisKeys.endedFamilies,
+  redisKeys.cutOffs,
+  redisKeys.counts,
+  redisKeys.epoch,
+  redisKeys.newest,
+  redisKeys.newestUncut,
+  redisKeys.migration,
+  redisKeys.sequence,
 ];
 
 /** What the store says of itself. */

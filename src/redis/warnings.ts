@@ -2,9 +2,9 @@ import type { RedisClient } from "./client.ts";
 
 /** What is wrong with the Redis, in the words of the log. */
 export interface RedisWarning {
-  readonly happened: string;
-  readonly does: string;
-  readonly check: string;
+  readonly event: string;
+  readonly effect: string;
+  readonly action: string;
 }
 
 /** What is wrong with a Redis that would lose what Latchkey writes. */
@@ -16,16 +16,16 @@ export async function redisWarnings(client: RedisClient): Promise<readonly Redis
   const warnings: RedisWarning[] = [];
   if (limited && policy !== "noeviction") {
     warnings.push({
-      happened: `Redis would evict keys and revocations when its memory is full (maxmemory-policy ${policy})`,
-      does: "nothing can be done about that from here",
-      check: "its configuration: set maxmemory-policy noeviction",
+      event: `Redis would evict keys and revocations when its memory is full (maxmemory-policy ${policy})`,
+      effect: "nothing can be done about that from here",
+      action: "its configuration: set maxmemory-policy noeviction",
     });
   }
   if (!/^aof_enabled:1/m.test(persistence)) {
     warnings.push({
-      happened: "Redis keeps no append-only file: a restart loses its last writes, or all of them",
-      does: "revocations that an instance knows are then written back, registrations are not",
-      check: "its configuration: set appendonly yes",
+      event: "Redis keeps no append-only file: a restart loses its last writes, or all of them",
+      effect: "revocations that an instance knows are then written back, registrations are not",
+      action: "its configuration: set appendonly yes",
     });
   }
   return warnings;

@@ -3,19 +3,19 @@ import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { Ending } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./key-commit.ts";
-import { names } from "./names.ts";
+import { redisKeys } from "./names.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/write-back.lua", import.meta.url), "utf8");
 const INDEXES = [
-  names.standings,
-  names.ended,
-  names.endedFamilies,
-  names.cutOffs,
-  names.feed,
-  names.feedSequence,
-  names.counts,
-  names.newest,
-  names.newestUncut,
+  redisKeys.standings,
+  redisKeys.ended,
+  redisKeys.endedFamilies,
+  redisKeys.cutOffs,
+  redisKeys.feed,
+  redisKeys.feedSequence,
+  redisKeys.counts,
+  redisKeys.newest,
+  redisKeys.newestUncut,
 ];
 /** So few that no other command waits for long. */
 const PORTION = 100;
@@ -28,7 +28,9 @@ export function createWriteBack(client: RedisClient): (entries: readonly Ending[
     let begin = 0;
     do {
       const portion = entries.slice(begin, begin + PORTION);
-      const records = portion.map((entry) => (entry.kind === "key" ? names.key(entry.keyId) : names.nothing));
+      const records = portion.map((entry) =>
+        entry.kind === "key" ? redisKeys.key(entry.keyId) : redisKeys.nothing,
+      );
       await run([...INDEXES, ...records], [FEED_LENGTH, ...portion.map(encodeFeedEntry)]);
       begin += PORTION;
     } while (begin < entries.length);

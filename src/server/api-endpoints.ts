@@ -21,17 +21,17 @@ import type { Registry } from "../core/keys/registry.ts";
 import type { BucketAdmin } from "../core/limits/ports.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Fleet } from "./stores.ts";
 
 /** Addresses whose unauthenticated calls are counted; the one heard of longest ago is forgotten first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
 /** What the calls of the API work with. */
-export interface ApiParts {
+export interface ApiDeps {
   readonly settings: Settings;
   readonly version: string;
-  readonly policy: PolicyInForce;
+  readonly policy: ActivePolicy;
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
   readonly metrics: Metrics;
@@ -44,7 +44,7 @@ export interface ApiParts {
 }
 
 /** What each door serves: the operators' calls are not there at an HTTP door that has an operator door beside it. */
-export function apiEndpoints(options: ApiParts): Readonly<Record<"open" | "all", readonly Endpoint[]>> {
+export function apiEndpoints(options: ApiDeps): Readonly<Record<"open" | "all", readonly Endpoint[]>> {
   const ports = apiPorts(options);
   const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
   const publicJwks = () => options.signingKeys.ring().publicJwks;
@@ -69,7 +69,7 @@ export function apiEndpoints(options: ApiParts): Readonly<Record<"open" | "all",
   };
 }
 
-function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: ApiParts): ApiPorts {
+function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: ApiDeps): ApiPorts {
   return {
     stale: () => revocationsAreStale(policy.current(), options.fleet.stalenessMs()),
     policy: policy.current,

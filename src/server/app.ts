@@ -7,7 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { clientAddress } from "../core/decision/client-address.ts";
-import { createExplain, lookingOnly, NOTHING_COUNTED } from "../core/decision/explain.ts";
+import { createExplain, readOnlyBuckets, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
 import type { Registry } from "../core/keys/registry.ts";
@@ -16,7 +16,7 @@ import { createCheck } from "../ext-authz/check.ts";
 import type { Check } from "../grpc/transport.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS, unsetSecretLogger, upkeepFails } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
@@ -26,23 +26,23 @@ import { createSampled } from "../telemetry/sampled.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Audit } from "./audit.ts";
 import { openAudit } from "./audit.ts";
-import type { Upkeep } from "./background.ts";
+import type { BackgroundWork } from "./background.ts";
 import { createUpkeep } from "./background.ts";
 import { createInstanceClock } from "./instance-clock.ts";
-import { tellingRefusals, withIssuers } from "./issuers.ts";
+import { logRejections, withIssuers } from "./issuers.ts";
 import { followKeyAges } from "./key-ages.ts";
-import type { Addresses, Doors } from "./listeners.ts";
-import { createDoors } from "./listeners.ts";
-import type { OpsDoor } from "./ops-listener.ts";
-import { openOpsDoor } from "./ops-listener.ts";
-import { keepPolicyFresh } from "./policy-reload.ts";
-import type { Later } from "./registry.ts";
-import { compareWithFleet, joinRegistry, openLegacy, openStoresUntilAnswered } from "./registry.ts";
-import { sayingOnce } from "./repeat.ts";
-import type { Closing } from "./shutdown.ts";
-import type { SigningParts } from "./signing.ts";
+import type { Addresses, Listeners } from "./listeners.ts";
+import { createListeners } from "./listeners.ts";
+import type { OpsListener } from "./ops-listener.ts";
+import { openOpsListener } from "./ops-listener.ts";
+import { watchPolicy } from "./policy-reload.ts";
+import type { LateBindings } from "./registry.ts";
+import { compareWithFleet, joinRegistry, openLegacy, openStoresWithRetry } from "./registry.ts";
+import { logTransitions } from "./repeat.ts";
+import type { Shutdown } from "./shutdown.ts";
+import type { SigningServices } from "./signing.ts";
 import { openSigning } from "./signing.ts";
-import type { UntilAnswered } from "./start-wait.ts";
+import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
 import { createCheckBeforeStore } from "./startup-check.ts";
 import type { Stores } from "./stores.ts";
@@ -53,7 +53,7 @@ const MAX_GUARDED_ADDRESSES = 100_000;
 
 export interface AppOptions {
   readonly settings: Settings;
-  readonly policy: PolicyInForce;
+  readonly policy: ActivePolicy;
   /** Undefined: the settings name none, and one is made. */
   readonly signingKeys: SigningKeys | undefined;
   readonly version: string;
@@ -61,13 +61,13 @@ export interface AppOptions {
   readonly log: Log;
   /** Where the log goes, and audit lines. */
   readonly output: Output;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
   /** Where this is one of several processes: its number, from 1, and what tells of it instead of a door. */
-  readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsDoor };
+  readonly worker?: { readonly index: number; readonly ops: (metrics: Pick<Metrics, "read">) => OpsListener };
 }
 
 /** An instance that is ready, or on its way there. */
-export interface StartedApp extends Pick<Doors, "drain" | "hurry"> {
+export interface StartedApp extends Pick<Listeners, "drain" | "skipDrain"> {
   /** Resolves once it is ready, with where it listens. Rejects with what keeps it from that, if that does not pass by itself. */
   readonly ready: Promise<Addresses>;
 }
@@ -77,58 +77,58 @@ export interface StartedApp extends Pick<Doors, "drain" | "hurry"> {
  * answer the listeners are open, and deny.
  */
 export async function startApp(options: AppOptions): Promise<StartedApp> {
-  const later: Later = {};
+  const later: LateBindings = {};
   const metrics = openMetrics(options, later);
-  const ops = options.worker?.ops(metrics) ?? (await openOpsDoor(options, metrics));
+  const ops = options.worker?.ops(metrics) ?? (await openOpsListener(options, metrics));
   const traces = await openTraces(options);
-  keepPolicyFresh(options, metrics);
+  watchPolicy(options, metrics);
   // The listeners close before the rest, whose parts their open calls still need.
-  const [closing, closingDoors] = [options.closing.group(), options.closing.group()];
+  const [closing, closeListeners] = [options.closing.group(), options.closing.group()];
   const checkBeforeStore = createCheckBeforeStore({
     ...options,
     policy: options.policy.current,
     metrics,
     traces,
   });
-  const doors = createDoors({ ...options, closing: closingDoors, metrics, ops, checkBeforeStore });
+  const doors = createListeners({ ...options, closing: closeListeners, metrics, ops, checkBeforeStore });
   const { untilAnswered, stop } = createStartWait({ log: options.log, waits: doors.waits });
-  const ready = openParts({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
-  options.closing.later("the start", () => stop(ready));
-  return { drain: doors.drain, hurry: doors.hurry, ready };
+  const ready = openComponents({ ...options, closing, untilAnswered }, { later, metrics, traces, doors });
+  options.closing.defer("the start", () => stop(ready));
+  return { drain: doors.drain, skipDrain: doors.skipDrain, ready };
 }
 
 interface WaitingOptions extends AppOptions {
-  readonly untilAnswered: UntilAnswered;
+  readonly untilAnswered: RetryUntilAvailable;
 }
 
-interface StartParts {
-  readonly later: Later;
+interface StartDeps {
+  readonly later: LateBindings;
   readonly metrics: Metrics;
   readonly traces: Tracing | undefined;
-  readonly doors: Doors;
+  readonly doors: Listeners;
 }
 
 /** Everything that needs the store, and at last what the listeners serve. */
-async function openParts(
+async function openComponents(
   options: WaitingOptions,
-  { later, metrics, traces, doors }: StartParts,
+  { later, metrics, traces, doors }: StartDeps,
 ): Promise<Addresses> {
   const { settings, log, untilAnswered } = options;
   const view = createRevocationView();
   const clock = createInstanceClock(settings, log, metrics.clockJumped);
-  const stores = await openStoresUntilAnswered(options, { later, metrics, view, clock });
+  const stores = await openStoresWithRetry(options, { later, metrics, view, clock });
   const secrets = await untilAnswered(() => readSecrets(settings, stores.secrets, unsetSecretLogger(log)));
   const signing = await openSigning({ ...options, secrets: stores.secrets, metrics });
   await compareWithFleet(options, { stores, secrets, signing, later });
   startKeyAges(options, { stores, signing, metrics });
   const legacy = await openLegacy(options, { stores, secrets, later, clock });
   const { registry, verifier } = joinRegistry(options, { stores, view, signing, legacy, clock });
-  const deciding = decidingParts(options, { registry, verifier, stores, metrics });
+  const deciding = authorizeDeps(options, { registry, verifier, stores, metrics });
   const audit = await openAuditOf(options, { deciding, stores, metrics, secrets, clock });
   const upkeep = startUpkeep(options, registry, clock, metrics);
   const addresses = await doors.serve({
     ...options,
-    check: joinCheck(options, { deciding, metrics, upkeep, audit, traces, clock }),
+    check: createCheckHandler(options, { deciding, metrics, upkeep, audit, traces, clock }),
     explain: openExplain(options, deciding, stores, clock),
     registry,
     verifier,
@@ -136,7 +136,7 @@ async function openParts(
     adminTokens: secrets.adminTokens,
     bucketAdmin: stores.bucketAdmin,
     audit: stores.audit,
-    answered: answeredBy(audit, traces),
+    onCompletedCall: answeredBy(audit, traces),
     fleet: stores.fleet,
     ...(stores.isInPlace !== undefined && { isInPlace: stores.isInPlace }),
     signingKeys: signing.keys,
@@ -159,24 +159,24 @@ function openExplain(
   { bucketAdmin }: Stores,
   { nowMs }: Clock,
 ) {
-  const looking = { ...deciding, buckets: lookingOnly(bucketAdmin), failures: NOTHING_COUNTED };
+  const looking = { ...deciding, buckets: readOnlyBuckets(bucketAdmin), failures: UNCOUNTED_FAILURES };
   return createExplain({ authorize: createAuthorize(looking), policy: policy.current, nowMs });
 }
 
 async function openAuditOf(
   options: AppOptions,
-  { deciding, stores, metrics, secrets, clock }: AuditedParts,
+  { deciding, stores, metrics, secrets, clock }: AuditedDeps,
 ): Promise<Audit> {
   const { clientAddress } = deciding;
   return openAudit({ ...options, key: secrets.auditKey, store: stores.audit, clientAddress, metrics, clock });
 }
 
-interface AuditedParts extends Pick<CheckParts, "deciding" | "metrics" | "clock"> {
+interface AuditedDeps extends Pick<CheckDeps, "deciding" | "metrics" | "clock"> {
   readonly stores: Stores;
   readonly secrets: Secrets;
 }
 
-function openMetrics({ version, output }: AppOptions, later: Later): Metrics {
+function openMetrics({ version, output }: AppOptions, later: LateBindings): Metrics {
   return createMetrics({
     version,
     outputDropped: output.dropped,
@@ -193,7 +193,7 @@ function startKeyAges(
     stores,
     signing,
     metrics,
-  }: Pick<DecidingParts, "stores" | "metrics"> & { readonly signing: SigningParts },
+  }: Pick<AuthorizeDeps, "stores" | "metrics"> & { readonly signing: SigningServices },
 ): void {
   const { secrets, fleet } = stores;
   followKeyAges({
@@ -201,7 +201,7 @@ function startKeyAges(
     signingKeys: signing.keys,
     secrets,
     metrics,
-    mayNote: () => !fleet.isStrange(),
+    mayNote: () => !fleet.differsFromFleet(),
   });
 }
 
@@ -210,19 +210,19 @@ function startUpkeep(
   { store, view }: Registry,
   clock: Clock,
   metrics: Metrics,
-): Upkeep {
+): BackgroundWork {
   const upkeep = createUpkeep({
     store,
     view,
     clock,
     counted: metrics.keys.counted,
-    saying: (name, work) => sayingOnce(work, log, upkeepFails(name)),
+    saying: (name, work) => logTransitions(work, log, upkeepFails(name)),
   });
-  closing.later("the upkeep", upkeep.close);
+  closing.defer("the upkeep", upkeep.close);
   return upkeep;
 }
 
-interface DecidingParts {
+interface AuthorizeDeps {
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
   readonly stores: Stores;
@@ -230,9 +230,9 @@ interface DecidingParts {
 }
 
 /** What a decision is made of; an explanation looks at the same. */
-function decidingParts(
+function authorizeDeps(
   { settings, policy, log }: AppOptions,
-  { registry, verifier, stores, metrics }: DecidingParts,
+  { registry, verifier, stores, metrics }: AuthorizeDeps,
 ): AuthorizePorts {
   return {
     policy: policy.current,
@@ -247,37 +247,37 @@ function decidingParts(
   };
 }
 
-interface CheckParts {
+interface CheckDeps {
   readonly deciding: AuthorizePorts;
   readonly metrics: Metrics;
-  readonly upkeep: Upkeep;
+  readonly upkeep: BackgroundWork;
   readonly audit: Audit;
   readonly traces: Tracing | undefined;
   readonly clock: Clock;
 }
 
-function joinCheck(
+function createCheckHandler(
   { policy, log }: AppOptions,
-  { deciding, metrics, upkeep, audit, traces, clock }: CheckParts,
+  { deciding, metrics, upkeep, audit, traces, clock }: CheckDeps,
 ): Check {
-  const tellRefusal = tellingRefusals(log, metrics);
+  const logDenial = logRejections(log, metrics);
   return createCheck({
     policy: policy.current,
     authorize: createAuthorize(deciding),
     nowMs: clock.nowMs,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
-    decided(decision, about) {
+    onDecision(decision, about) {
       metrics.decided(decision, about);
-      tellRefusal(decision, about);
+      logDenial(decision, about);
       traces?.check(decision, about);
       audit.decided(decision, about, policy.current());
       const { principal } = decision;
       // Other issuers' tokens have no record that could note it.
       if (decision.verdict === "allow" && principal !== undefined && principal.issuer === undefined)
-        upkeep.used(principal.keyId);
+        upkeep.recordUse(principal.keyId);
     },
-    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+    onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
     undecodable: createSampled(
       () => performance.now(),
       (unlogged, why: RangeError, decisionId: string) =>

@@ -6,22 +6,22 @@ import { createAuditRetention } from "../audit/retention.ts";
 import { makeFolder, notAFile } from "../config/folders.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../core/clock.ts";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import { lockForProcess } from "../sqlite/process-lock.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Output } from "../telemetry/output.ts";
 import { randomText } from "./random-id.ts";
-import { everyTurn } from "./repeat.ts";
-import type { Closing } from "./shutdown.ts";
+import { repeat } from "./repeat.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 const LOOK_EVERY_MS = 600_000;
 /** Whoever reads the log may be of the folder's group. */
 const FOLDER_MODE = 0o750;
 
-export interface AuditLinesParts {
+export interface AuditOutputDeps {
   readonly settings: Settings;
   readonly key: string;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
   readonly metrics: Metrics;
   readonly output: Output;
   readonly clock: Pick<Clock, "forgetBeforeMs">;
@@ -36,14 +36,14 @@ export interface AuditLines {
 }
 
 /** Opens the log that AUDIT_FILE names. Rejects, naming the setting, where it cannot be written. */
-export async function openAuditLines(parts: AuditLinesParts): Promise<AuditLines> {
+export async function openAuditLines(parts: AuditOutputDeps): Promise<AuditLines> {
   const { settings, key, closing, metrics, output, worker } = parts;
   let dropDue = true;
   const look = async () => {
     dropDue = true;
   };
   const file = settings.AUDIT_FILE === "off" ? undefined : await openFile(parts, look);
-  if (file !== undefined) closing.later("the audit file", file.close);
+  if (file !== undefined) closing.defer("the audit file", file.close);
   const log = createAuditLog({
     key,
     file,
@@ -57,9 +57,9 @@ export async function openAuditLines(parts: AuditLinesParts): Promise<AuditLines
   // Of several workers that write one file, one drops what is too much.
   if (file === undefined || (worker?.index ?? 1) !== 1) return { log, dropFiles: async () => undefined };
   const drop = retentionOf(parts, { file, log, key });
-  closing.later(
+  closing.defer(
     "looking for old audit files",
-    everyTurn(LOOK_EVERY_MS, look, () => undefined),
+    repeat(LOOK_EVERY_MS, look, () => undefined),
   );
   return {
     log,
@@ -72,7 +72,7 @@ export async function openAuditLines(parts: AuditLinesParts): Promise<AuditLines
 }
 
 function retentionOf(
-  { settings, clock: { forgetBeforeMs: nowMs } }: AuditLinesParts,
+  { settings, clock: { forgetBeforeMs: nowMs } }: AuditOutputDeps,
   log: { readonly file: AuditFile; readonly log: AuditLog; readonly key: string },
 ): () => Promise<void> {
   return createAuditRetention({
@@ -85,7 +85,7 @@ function retentionOf(
 }
 
 /** A device takes lines and keeps none, a pipe holds up whoever opens it: only a regular file is a log. */
-async function openFile({ settings, key, worker }: AuditLinesParts, rotated: () => void): Promise<AuditFile> {
+async function openFile({ settings, key, worker }: AuditOutputDeps, rotated: () => void): Promise<AuditFile> {
   const { AUDIT_FILE: path, AUDIT_FILE_MAX: maxBytes } = settings;
   const found = notAFile(path);
   if (found !== undefined)
@@ -103,7 +103,7 @@ async function openFile({ settings, key, worker }: AuditLinesParts, rotated: () 
       rotated,
     });
   } catch (error) {
-    throw new Error(`AUDIT_FILE ${path} cannot be written: ${reasonOf(error)}`);
+    throw new Error(`AUDIT_FILE ${path} cannot be written: ${errorMessage(error)}`);
   }
 }
 

@@ -9,9 +9,9 @@ import type { Policy, RateLimit } from "../core/policy/policy.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { AuditLinesParts } from "./audit-output.ts";
+import type { AuditOutputDeps } from "./audit-output.ts";
 import { openAuditLines } from "./audit-output.ts";
-import { everyTurn, sayingOnce } from "./repeat.ts";
+import { logTransitions, repeat } from "./repeat.ts";
 
 const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
@@ -32,7 +32,7 @@ const REFUSALS_OF_AN_ADDRESS: RateLimit = {
 /** The address heard of longest ago is forgotten first. */
 const MAX_LINED = 10_000;
 
-export interface AuditParts extends AuditLinesParts {
+export interface AuditDeps extends AuditOutputDeps {
   readonly store: AuditStore;
   readonly log: Log;
   /** As far as trusted hops tell. */
@@ -48,7 +48,7 @@ export interface Audit {
 }
 
 /** Opens the audit log, and brings the store's events into it from now on. */
-export async function openAudit(parts: AuditParts): Promise<Audit> {
+export async function openAudit(parts: AuditDeps): Promise<Audit> {
   const { settings, store, log, closing, clientAddress, output, clock } = parts;
   const { log: lines, dropFiles } = await openAuditLines(parts);
   const writeEvents = createEventWriter(lines, store);
@@ -60,20 +60,21 @@ export async function openAudit(parts: AuditParts): Promise<Audit> {
   // Not by the log: its level must not decide whether a cut tail can be found.
   const checkpoint = async () =>
     output.write(`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}\n`);
-  closing.later("the last audit checkpoint", checkpoint);
-  closing.later("what waits for the audit log", write);
-  closing.later("writing the audit log", everyTurn(WRITE_EVERY_MS, ...sayingOnce(write, log, OUTAGES.audit)));
-  closing.later(
+  closing.defer("the last audit checkpoint", checkpoint);
+  closing.defer("what waits for the audit log", write);
+  const writing = repeat(WRITE_EVERY_MS, ...logTransitions(write, log, OUTAGES.audit));
+  closing.defer("writing the audit log", writing);
+  closing.defer(
     "audit checkpoints",
-    everyTurn(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
+    repeat(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
   );
   const sweep = async () => {
     const beforeMs = clock.forgetBeforeMs();
     if (beforeMs !== undefined) await store.sweep(beforeMs - settings.AUDIT_RETENTION * 1000);
   };
-  closing.later(
+  closing.defer(
     "forgetting old audit events",
-    everyTurn(SWEEP_EVERY_MS, sweep, () => undefined),
+    repeat(SWEEP_EVERY_MS, sweep, () => undefined),
   );
   const warningOf = createWarnings(() => performance.now());
   const refusal = createRefusals(lines);

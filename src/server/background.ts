@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import type { KeyCount, KeyStore } from "../core/keys/ports.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
-import { everyTurn } from "./repeat.ts";
+import { repeat } from "./repeat.ts";
 
 type Work = () => Promise<void>;
 
@@ -16,9 +16,9 @@ export interface UpkeepOptions {
   readonly saying: (name: string, work: Work) => [work: Work, failed: (error: unknown) => void];
 }
 
-export interface Upkeep {
+export interface BackgroundWork {
   /** Notes that a key has just been let through. Costs one entry in memory; no Check waits for the store. */
-  used(keyId: string): void;
+  recordUse(keyId: string): void;
   /** Ends the turns and writes what is noted. */
   close(): Promise<void>;
 }
@@ -32,7 +32,7 @@ const PORTION = 500;
 const MAX_NOTED = 200_000;
 
 /** What an instance does beside its requests, a little at a time: notes last uses, forgets what is over. */
-export function createUpkeep(options: UpkeepOptions): Upkeep {
+export function createUpkeep(options: UpkeepOptions): BackgroundWork {
   const { store, view, clock, saying } = options;
   const pending = new Map<string, number>();
   const nowSeconds = () => Math.floor(clock.storeNowMs() / 1000);
@@ -50,12 +50,12 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   };
   const count = async () => options.counted(await store.count(nowSeconds()));
   const turns = [
-    everyTurn(NOTE_EVERY_MS, ...saying("noting when keys were used", notePortion)),
-    everyTurn(SWEEP_EVERY_MS, ...saying("forgetting keys whose retention is over", sweep)),
-    everyTurn(COUNT_EVERY_MS, ...saying("counting keys", count)),
+    repeat(NOTE_EVERY_MS, ...saying("noting when keys were used", notePortion)),
+    repeat(SWEEP_EVERY_MS, ...saying("forgetting keys whose retention is over", sweep)),
+    repeat(COUNT_EVERY_MS, ...saying("counting keys", count)),
   ];
   return {
-    used(keyId) {
+    recordUse(keyId) {
       if (pending.size < MAX_NOTED) pending.set(keyId, nowSeconds());
     },
     async close() {

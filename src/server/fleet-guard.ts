@@ -14,9 +14,9 @@ export class NotOfThisFleet extends Error {
 
 /** Keeps an instance that does not belong to the fleet from changing anything in its store. */
 export interface FleetGuard {
-  readonly isStrange: () => boolean;
+  readonly differsFromFleet: () => boolean;
   /** From now on this is what says so. */
-  judgeBy(isStrange: () => boolean): void;
+  judgeBy(differsFromFleet: () => boolean): void;
   keys(store: KeyStore): KeyStore;
   audit(store: AuditStore): AuditStore;
   buckets(admin: BucketAdmin): BucketAdmin;
@@ -25,23 +25,23 @@ export interface FleetGuard {
 
 export function createFleetGuard(): FleetGuard {
   let judge = () => false;
-  const isStrange = () => judge();
+  const differsFromFleet = () => judge();
   /** What was asked for is refused. */
   const refusing =
     <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>) =>
     async (...args: Args): Promise<Result> => {
-      if (isStrange()) throw new NotOfThisFleet();
+      if (differsFromFleet()) throw new NotOfThisFleet();
       return write(...args);
     };
   /** What an instance does by itself is left undone. */
   const leaving =
     <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>, undone: Result) =>
     async (...args: Args): Promise<Result> =>
-      isStrange() ? undone : write(...args);
+      differsFromFleet() ? undone : write(...args);
   return {
-    isStrange,
-    judgeBy(isStrange) {
-      judge = isStrange;
+    differsFromFleet,
+    judgeBy(differsFromFleet) {
+      judge = differsFromFleet;
     },
     keys: (store) => ({
       ...store,

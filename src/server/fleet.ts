@@ -8,7 +8,7 @@ import { createRevocationFeed } from "../redis/revocation-feed.ts";
 import { FAULTS, OUTAGES, settingsDiffer } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
-import { everyTurn, sayingOnce } from "./repeat.ts";
+import { logTransitions, repeat } from "./repeat.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
 
 /** An idle feed answers after this. */
@@ -24,19 +24,19 @@ export const CLOCK_NOT_READY_MS = 5000;
 /** Each compares with all others: of a thousand instances this reads a million entries. */
 const COMPARE_EVERY_MS = 5000;
 
-interface FleetParts {
+interface FleetDeps {
   readonly client: RedisClient;
   readonly place: Omit<RedisOptions, "commandTimeoutMs">;
   readonly instanceId: string;
   /** Hears of what ends no key. */
-  readonly heard: FeedOptions["heard"];
+  readonly onFeedEntry: FeedOptions["onEntry"];
   readonly guard: FleetGuard;
 }
 
 /** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, heard, guard }: FleetParts,
-  { closing, log, view, missed }: StoresOptions,
+  { client, place, instanceId, onFeedEntry: heard, guard }: FleetDeps,
+  { closing, log, view, onGap: missed }: StoresOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({
     ...place,
@@ -44,21 +44,21 @@ export async function joinFleet(
     // It waits for news: how long it took says nothing, only that it failed.
     observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
   });
-  closing.later("the feed's connection", reading.close);
+  closing.defer("the feed's connection", reading.close);
   const feed = createRevocationFeed({
     reading,
     blockMs: BLOCK_MS,
     view,
     monotonicMs: () => performance.now(),
-    heard,
-    missed,
-    mayWriteBack: () => !guard.isStrange(),
-    lost: () => log.warn({}, FAULTS.writesLost),
+    onEntry: heard,
+    onGap: missed,
+    mayWriteBack: () => !guard.differsFromFleet(),
+    onDataLoss: () => log.warn({}, FAULTS.writesLost),
   });
   await feed.read();
-  reading.started();
-  const loop = readOn(...sayingOnce(feed.read, log, OUTAGES.feed));
-  closing.later("the feed", async () => {
+  reading.finishStartup();
+  const loop = readContinuously(...logTransitions(feed.read, log, OUTAGES.feed));
+  closing.defer("the feed", async () => {
     loop.stop();
     await reading.close();
     await loop.ended;
@@ -67,33 +67,33 @@ export async function joinFleet(
   return {
     stalenessMs: feed.stalenessMs,
     suspectLoss: feed.suspectLoss,
-    isStrange: guard.isStrange,
+    differsFromFleet: guard.differsFromFleet,
     clockAheadMs: () => clockAheadMs(),
     async compare({ joined, ...own }) {
       const exchange = createKidExchange(client, { instanceId, ...own });
-      const compare = sayingWhatDiffers(exchange, joined, log);
+      const compare = logSecretMismatch(exchange, joined, log);
       await compare();
-      closing.later("the secrets' digests", exchange.leave);
-      guard.judgeBy(() => exchange.strangers() !== undefined);
+      closing.defer("the secrets' digests", exchange.leave);
+      guard.judgeBy(() => exchange.foreignInstances() !== undefined);
       clockAheadMs = exchange.clockAheadMs;
-      closing.later(
+      closing.defer(
         "comparing secrets",
-        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(compare, log, OUTAGES.secrets)),
+        repeat(COMPARE_EVERY_MS, ...logTransitions(compare, log, OUTAGES.secrets)),
       );
     },
   };
 }
 
 /** Compares, and says what is found when it changes. */
-function sayingWhatDiffers(exchange: KidExchange, joined: () => void, log: Log): () => Promise<void> {
+function logSecretMismatch(exchange: KidExchange, joined: () => void, log: Log): () => Promise<void> {
   let differing = "";
   let unknown = "";
   const sayClock = sayingClock(log);
   return async () => {
-    await exchange.beat();
+    await exchange.heartbeat();
     const found = exchange.differing().join(", ");
     if (found !== "" && found !== differing)
-      log.error({ others: exchange.strangers() }, settingsDiffer(exchange.differing()));
+      log.error({ others: exchange.foreignInstances() }, settingsDiffer(exchange.differing()));
     if (found === "" && differing !== "") {
       log.info({}, "this instance shares all settings with the others again");
       joined();
@@ -121,7 +121,7 @@ function sayingClock(log: Log): (aheadMs: number) => void {
 }
 
 /** Reads without end, one read after the other. */
-function readOn(read: () => Promise<void>, failed: (error: unknown) => void) {
+function readContinuously(read: () => Promise<void>, failed: (error: unknown) => void) {
   let going = true;
   const loop = async () => {
     while (going) {

@@ -3,7 +3,7 @@ import type { Decision } from "../core/decision/decision.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { fetchSet } from "../jwt/fetch-set.ts";
 import { createIssuerVerifier } from "../jwt/issuer-verifier.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import { issuerFaulted } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
@@ -14,19 +14,19 @@ const CACHE_SIZE = 50_000;
 const WAIT_MS = 150;
 
 /** Tells operators why a credential was refused; of the credential itself nothing is told. */
-export function tellingRefusals(
+export function logRejections(
   log: Log,
   metrics: Metrics,
 ): (decision: Decision, about: Pick<CheckFacts, "decisionId">) => void {
   return (decision, { decisionId }) => {
     if (decision.verdict === "allow" || decision.refused === undefined) return;
-    metrics.tokenRefused(decision.refused);
+    metrics.tokenRejected(decision.refused);
     log.debug({ ...decision.refused, decisionId }, "a credential was refused");
   };
 }
 
 export interface IssuerOptions {
-  readonly policy: PolicyInForce;
+  readonly policy: ActivePolicy;
   readonly log: Log;
 }
 

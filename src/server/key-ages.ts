@@ -1,8 +1,8 @@
-import type { SecretKeeper } from "../config/secrets.ts";
+import type { SecretStore } from "../config/secrets.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import { everyTurn } from "./repeat.ts";
-import type { Closing } from "./shutdown.ts";
+import { repeat } from "./repeat.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** How soon it is known of a key of a changed file where the store did not answer at once. */
 const LOOK_EVERY_MS = 60_000;
@@ -12,11 +12,11 @@ const nameOf = (kid: string) => `signing_key_seen_${kid}`;
 
 export interface KeyAgeOptions {
   readonly signingKeys: SigningKeys;
-  readonly secrets: SecretKeeper;
+  readonly secrets: SecretStore;
   /** Whether this instance may write: one whose keys are not the fleet's changes nothing in the store. */
   readonly mayNote: () => boolean;
   readonly metrics: Metrics;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
 }
 
 /**
@@ -29,9 +29,9 @@ export function followKeyAges(options: KeyAgeOptions): void {
   const lookNow = () => void look().catch(() => undefined);
   lookNow();
   signingKeys.onReload(lookNow);
-  closing.later(
+  closing.defer(
     "the ages of signing keys",
-    everyTurn(LOOK_EVERY_MS, look, () => undefined),
+    repeat(LOOK_EVERY_MS, look, () => undefined),
   );
 }
 
@@ -45,7 +45,7 @@ async function keysAdded({
   for (const kid of kids) {
     if (added.has(kid)) continue;
     const seen = mayNote()
-      ? (await secrets.keep(nameOf(kid), new Date().toISOString())).value
+      ? (await secrets.getOrCreate(nameOf(kid), new Date().toISOString())).value
       : await keyFirstSeen(kid, secrets);
     const seenMs = Date.parse(seen ?? "");
     if (!Number.isNaN(seenMs)) added.set(kid, seenMs);
@@ -54,6 +54,6 @@ async function keysAdded({
 }
 
 /** When an instance of this store first had the key, RFC 3339; undefined where the store does not know. */
-export function keyFirstSeen(kid: string, secrets: Pick<SecretKeeper, "find">): Promise<string | undefined> {
+export function keyFirstSeen(kid: string, secrets: Pick<SecretStore, "find">): Promise<string | undefined> {
   return secrets.find(nameOf(kid));
 }

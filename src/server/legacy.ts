@@ -19,11 +19,11 @@ const CACHE_SIZE = 100_000;
 const WAIT_MS = 1000;
 
 /** What an instance has for V1 keys. */
-export interface LegacyParts {
+export interface LegacyServices {
   readonly migration: Migration;
   readonly verifier: KeyVerifier;
   /** Takes in what other instances tell. */
-  hear(entry: LegacyEntry): void;
+  onFeedEntry(entry: LegacyEntry): void;
   /** Something may not have been heard: reads it anew, and gives a store that has lost the phase the one that held here. */
   resync(): Promise<void>;
   /** Takes in which phase the store has; gives back one that it has lost, and tries again at each next word until it is taken. */
@@ -33,17 +33,17 @@ export interface LegacyParts {
 }
 
 /** Verifies V1 keys and knows how far they are on their way out. The store is there later than those who tell. */
-export function createLegacyParts(
+export function createLegacyServices(
   form: LegacyForm,
   store: () => KeyStore,
   clock: StoreClock,
   log: Log,
-): LegacyParts {
+): LegacyServices {
   const migration = createMigration();
   const verifier = createLegacyVerifier({
     form,
     find: (hashes) => store().findLegacy(hashes),
-    outdated: (record, kept) => {
+    onOutdatedHash: (record, kept) => {
       rehash(store(), clock, record, kept).catch((error: unknown) =>
         log.warn({ err: error }, FAULTS.notRehashed),
       );
@@ -56,12 +56,12 @@ export function createLegacyParts(
   return {
     migration,
     verifier,
-    hear(entry) {
-      if (entry.kind === "phase") migration.heard(entry.state);
+    onFeedEntry(entry) {
+      if (entry.kind === "phase") migration.applyState(entry.state);
       else verifier.forget(entry.keyIds);
     },
     async resync() {
-      verifier.distrust();
+      verifier.revalidateAll();
       await phase.stored(await store().migration());
     },
     ...phase,
@@ -73,7 +73,7 @@ function createPhase(
   store: () => KeyStore,
   clock: StoreClock,
   log: Log,
-): Pick<LegacyParts, "stored" | "followPolicy"> {
+): Pick<LegacyServices, "stored" | "followPolicy"> {
   const step = createSteps(store, clock);
   let said = false;
   return {
@@ -81,7 +81,7 @@ function createPhase(
       const to = migration.state();
       if ((from?.version ?? 0) >= to.version) {
         said = false;
-        if (from !== undefined) migration.heard(from);
+        if (from !== undefined) migration.applyState(from);
         return;
       }
       try {
@@ -95,13 +95,13 @@ function createPhase(
     async followPolicy({ migration: { phase } }) {
       for (;;) {
         const from = await store().migration();
-        if (from !== undefined) migration.heard(from);
+        if (from !== undefined) migration.applyState(from);
         if (from?.chosen || from?.phase === phase) return;
         const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
         const to = enterPhase(from, phase, false, nowSeconds, migration.state().version);
         const audit = phase === "silent" && from === undefined ? [] : [phaseEvent(phase, clock)];
         if (!(await step({ from, to }, audit))) continue;
-        return migration.heard(to);
+        return migration.applyState(to);
       }
     },
   };

@@ -4,26 +4,26 @@ import { startHttpServer } from "../api/http/server.ts";
 import type { PartState } from "../api/ops/ops-routes.ts";
 import type { ListenerTls } from "../config/certificates.ts";
 import { watchCertificate } from "../config/certificates.ts";
-import type { TlsDoor } from "../config/load.ts";
+import type { TlsListener } from "../config/load.ts";
 import { certificateFiles } from "../config/load.ts";
 import type { Listen } from "../config/parsers.ts";
 import { formatListen } from "../config/parsers.ts";
 import type { Settings } from "../config/settings.ts";
 import type { CompletedCall } from "../core/audit/ports.ts";
 import { revocationsAreStale } from "../core/decision/authorize.ts";
-import type { EnvoyServer } from "../grpc/server.ts";
-import { startEnvoyServer } from "../grpc/server.ts";
+import type { GrpcServer } from "../grpc/server.ts";
+import { startGrpcServer } from "../grpc/server.ts";
 import type { Check } from "../grpc/transport.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import { callFaulted, FAULTS, OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { ApiParts } from "./api-endpoints.ts";
+import type { ApiDeps } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
 import { CLOCK_NOT_READY_MS } from "./fleet.ts";
-import type { OpsDoor } from "./ops-listener.ts";
+import type { OpsListener } from "./ops-listener.ts";
 import { UNKNOWN_FLEET } from "./ops-listener.ts";
-import type { Closing } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** Calls still open when everything else has ended are cut off after this. */
 const CLOSE_GRACE_MS = 5000;
@@ -33,40 +33,40 @@ const READINESS_EVERY_MS = 250;
 /** Where each listener is, once its port is known. */
 export type Addresses = Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
 
-export interface Doors {
+export interface Listeners {
   /** Says that the start waits for the store. From now on the listeners are open, and deny. Rejects when one cannot be opened. */
   waits(): Promise<void>;
   /** From now on this is what the listeners do, and what they say of themselves. Rejects when one cannot be opened. */
-  serve(parts: ServingParts): Promise<Addresses>;
+  serve(parts: ServingDeps): Promise<Addresses>;
   /** Says NOT_SERVING and not ready from now on, while it goes on serving. */
   drain(): void;
   /** Calls that are open when the listeners close are cut off at once. */
-  hurry(): void;
+  skipDrain(): void;
 }
 
-interface DoorOptions {
+interface ListenerOptions {
   readonly settings: Settings;
-  readonly policy: PolicyInForce;
+  readonly policy: ActivePolicy;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
   /** Decides until there is another one. */
   readonly checkBeforeStore: Check;
-  readonly ops: OpsDoor;
+  readonly ops: OpsListener;
 }
 
 /** What the listeners do once the store has answered. */
-export interface ServingParts extends ApiParts {
+export interface ServingDeps extends ApiDeps {
   readonly check: Check;
   /** Hears of every call at an HTTP door once it is answered. */
-  readonly answered: (call: CompletedCall) => void;
+  readonly onCompletedCall: (call: CompletedCall) => void;
   /** Whether the embedded store is where the next start looks for it. */
   readonly isInPlace?: () => boolean;
 }
 
 /** The listeners beside the one for ops. */
 interface Opened {
-  readonly grpc: EnvoyServer;
+  readonly grpc: GrpcServer;
   readonly http: HttpServer;
   readonly operator: HttpServer;
 }
@@ -76,28 +76,28 @@ interface State {
   instance: "starting" | "waiting" | "ready" | "draining";
   graceMs: number;
   check: Check;
-  parts: ServingParts | undefined;
+  parts: ServingDeps | undefined;
 }
 
 /**
  * The listeners beside the one for ops, which is open and tells of them. They are opened when the instance is ready, so that
  * nobody is sent to one that is not; where it waits for the store, at once: then callers are told so.
  */
-export function createDoors(options: DoorOptions): Doors {
+export function createListeners(options: ListenerOptions): Listeners {
   const { ops, checkBeforeStore: check } = options;
   const state: State = { instance: "starting", graceMs: CLOSE_GRACE_MS, check, parts: undefined };
   let isThere = () => true;
   const readiness = () => ({ instance: instanceState(state, isThere()), ...fleetReadiness(options, state) });
-  ops.tell(readiness);
+  ops.setReadiness(readiness);
   const isReady = () => Object.values(readiness()).every((part) => part === "ready");
-  let tellEnvoy = () => {};
+  let publishHealth = () => {};
   let opening: Promise<Opened> | undefined;
   const open = (endpoints?: Endpoints) => {
     opening ??= openAll(options, state, endpoints).then((opened) => {
-      isThere = opened.grpc.isThere;
-      tellEnvoy = () => opened.grpc.setServing(isReady());
-      const telling = setInterval(tellEnvoy, READINESS_EVERY_MS);
-      options.closing.later("the word on readiness", () => clearInterval(telling));
+      isThere = opened.grpc.isReachable;
+      publishHealth = () => opened.grpc.setServing(isReady());
+      const telling = setInterval(publishHealth, READINESS_EVERY_MS);
+      options.closing.defer("the word on readiness", () => clearInterval(telling));
       return opened;
     });
     return opening;
@@ -117,14 +117,14 @@ export function createDoors(options: DoorOptions): Doors {
         if (http !== operator) await operator.serve(endpoints.all);
       }
       if (state.instance !== "draining") state.instance = "ready";
-      tellEnvoy();
+      publishHealth();
       return { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address };
     },
     drain() {
       state.instance = "draining";
-      tellEnvoy();
+      publishHealth();
     },
-    hurry() {
+    skipDrain() {
       state.graceMs = 0;
     },
   };
@@ -133,12 +133,12 @@ export function createDoors(options: DoorOptions): Doors {
 type Endpoints = ReturnType<typeof apiEndpoints>;
 
 /** Envoy's first. Without endpoints the others answer 503. */
-async function openAll(options: DoorOptions, state: State, endpoints?: Endpoints): Promise<Opened> {
+async function openAll(options: ListenerOptions, state: State, endpoints?: Endpoints): Promise<Opened> {
   const grpc = await openGrpc(options, state);
-  return { grpc, ...(await openHttpDoors(options, state, endpoints)) };
+  return { grpc, ...(await openHttpListeners(options, state, endpoints)) };
 }
 
-async function openHttpDoors(options: DoorOptions, state: State, endpoints?: Endpoints) {
+async function openHttpListeners(options: ListenerOptions, state: State, endpoints?: Endpoints) {
   const { HTTP_LISTEN, OPERATOR_LISTEN } = options.settings;
   const openHttp = httpOpener(options, state);
   const isOne = OPERATOR_LISTEN === undefined;
@@ -147,7 +147,7 @@ async function openHttpDoors(options: DoorOptions, state: State, endpoints?: End
   return { http, operator };
 }
 
-async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer> {
+async function openGrpc(options: ListenerOptions, state: State): Promise<GrpcServer> {
   const { settings, closing } = options;
   const check: Check = (message, timeLeftMs) => state.check(message, timeLeftMs);
   const listen = formatListen(settings.GRPC_LISTEN);
@@ -160,17 +160,17 @@ async function openGrpc(options: DoorOptions, state: State): Promise<EnvoyServer
     else options.log.warn({ listen }, OUTAGES.socket.failed);
   };
   const common = { listen, check, transport, maxHeaderBytes, faulted, socketChanged };
-  const door = await startEnvoyServer({ ...common, ...tls });
-  closing.later("the gRPC door", () => door.close(state.graceMs));
+  const door = await startGrpcServer({ ...common, ...tls });
+  closing.defer("the gRPC door", () => door.close(state.graceMs));
   return door;
 }
 
-function httpOpener(options: DoorOptions, state: State) {
+function httpOpener(options: ListenerOptions, state: State) {
   const { settings, closing, log } = options;
   const httpTls = openTls("HTTP", options);
   const common = {
     corsOrigins: settings.HTTP_CORS_ORIGINS ?? [],
-    answered: (call: CompletedCall) => state.parts?.answered(call),
+    onCompletedCall: (call: CompletedCall) => state.parts?.onCompletedCall(call),
     trustedHops: settings.HTTP_TRUSTED_HOPS,
   };
   return async (name: string, listen: Extract<Listen, { kind: "tcp" }>, endpoints?: readonly Endpoint[]) => {
@@ -179,15 +179,15 @@ function httpOpener(options: DoorOptions, state: State) {
     const isLast = () => state.instance === "draining";
     const served = endpoints === undefined ? {} : { endpoints };
     const door = await startHttpServer({ ...common, ...served, listen, faulted, isLast, ...httpTls });
-    closing.later(name, () => door.close(state.graceMs));
+    closing.defer(name, () => door.close(state.graceMs));
     return door;
   };
 }
 
 /** The certificate of a door that has one; a bad one that comes later is said, and the old one stays. */
 function openTls(
-  door: TlsDoor,
-  { settings, log, closing, metrics }: DoorOptions,
+  door: TlsListener,
+  { settings, log, closing, metrics }: ListenerOptions,
 ): { readonly tls?: ListenerTls } {
   const files = certificateFiles(door, settings);
   if (files === undefined) return {};
@@ -197,7 +197,7 @@ function openTls(
     else log.error({ door, problem }, FAULTS.certificateRefused);
   });
   metrics.certificate(door, tls.endsAtMs());
-  closing.later(`the watch on the ${door} certificate`, tls.close);
+  closing.defer(`the watch on the ${door} certificate`, tls.close);
   return { tls };
 }
 
@@ -207,19 +207,19 @@ function instanceState({ instance }: State, isThere: boolean): PartState {
 }
 
 /** What an instance can do of its work: a Redis that is gone takes it out of service only where the policy denies. */
-function fleetReadiness({ policy }: DoorOptions, { parts }: State) {
+function fleetReadiness({ policy }: ListenerOptions, { parts }: State) {
   if (parts === undefined) return UNKNOWN_FLEET;
   const { fleet, isInPlace } = parts;
   const stale = revocationsAreStale(policy.current(), fleet.stalenessMs());
   return {
     revocations: stale ? "not_ready" : "ready",
-    secrets: fleet.isStrange() ? "not_ready" : "ready",
+    secrets: fleet.differsFromFleet() ? "not_ready" : "ready",
     clock: Math.abs(fleet.clockAheadMs()) >= CLOCK_NOT_READY_MS ? "not_ready" : "ready",
     ...storeReadiness(isInPlace),
   } as const;
 }
 
 /** With Redis there is no file that could be gone. */
-function storeReadiness(isInPlace: ServingParts["isInPlace"]): { readonly store?: "ready" | "not_ready" } {
+function storeReadiness(isInPlace: ServingDeps["isInPlace"]): { readonly store?: "ready" | "not_ready" } {
   return isInPlace === undefined ? {} : { store: isInPlace() ? "ready" : "not_ready" };
 }

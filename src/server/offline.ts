@@ -3,7 +3,7 @@ import { keyHashSecrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { secretTexts } from "../config/settings.ts";
 import { readText } from "../config/text-file.ts";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { Registry } from "../core/keys/registry.ts";
 import { createRevocationView } from "../core/revocation/revocation-view.ts";
 import { createLegacyForm } from "../legacy/hasher.ts";
@@ -15,7 +15,7 @@ import { createLog } from "../telemetry/log.ts";
 import { NotOfThisFleet } from "./fleet-guard.ts";
 import { sharedSettings } from "./fleet-settings.ts";
 import { createInstanceClock } from "./instance-clock.ts";
-import { createLegacyParts } from "./legacy.ts";
+import { createLegacyServices } from "./legacy.ts";
 import { randomText } from "./random-id.ts";
 import { createClosing } from "./shutdown.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
@@ -27,10 +27,10 @@ export type Offline =
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** There is no instance that anything could be news for. */
-const UNHEARD: Pick<StoresOptions, "heard" | "meter" | "missed" | "phase"> = {
-  heard: () => undefined,
+const UNHEARD: Pick<StoresOptions, "onFeedEntry" | "meter" | "onGap" | "phase"> = {
+  onFeedEntry: () => undefined,
   meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
-  missed: async () => undefined,
+  onGap: async () => undefined,
   phase: async () => undefined,
 };
 
@@ -60,7 +60,7 @@ export async function openOffline(
     const secrets = await keyHashSecrets(settings, stores.secrets, unsetSecretLogger(log));
     await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
     const form = createLegacyForm(secrets, randomText);
-    const { migration } = createLegacyParts(form, () => stores.keys, clock, log);
+    const { migration } = createLegacyServices(form, () => stores.keys, clock, log);
     const registry = withoutInstance({
       store: stores.keys,
       view,
@@ -70,17 +70,17 @@ export async function openOffline(
       nowMs: clock.nowMs,
       storeClock: clock,
     });
-    return { ok: true, registry, close: async () => void (await closing.closeAll()) };
+    return { ok: true, registry, close: async () => void (await closing.run()) };
   } catch (error) {
-    await closing.closeAll();
-    return { ok: false, problems: [reasonOf(error)] };
+    await closing.run();
+    return { ok: false, problems: [errorMessage(error)] };
   }
 }
 
 /** V1 keys that are kept under another secret than the fleet's are found by no instance. Rejects where it is another one. */
 async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
   await fleet.compare({ kids: () => [], settings, joined: () => undefined });
-  if (fleet.isStrange()) throw new NotOfThisFleet();
+  if (fleet.differsFromFleet()) throw new NotOfThisFleet();
 }
 
 function logOnStderr(settings: Settings): Log {
@@ -98,7 +98,7 @@ type Parts = Pick<Registry, "store" | "view" | "migration" | "legacy" | "policy"
 function withoutInstance(parts: Parts): Registry {
   return {
     ...parts,
-    told: () => undefined,
+    onFeedEntry: () => undefined,
     signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
     newRandom: randomText,
     digest: (text) => text,

@@ -6,23 +6,23 @@ import type { Settings } from "../config/settings.ts";
 import { callFaulted } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { Closing } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** What each part of an instance can do; it is ready when all are. */
-export type Parts = Readonly<
+export type ComponentStates = Readonly<
   Record<"instance" | "revocations" | "secrets" | "clock", PartState> & { store?: PartState }
 >;
 
 /** What a door of its own, or the supervisor's, is told by an instance. */
-export interface OpsDoor {
+export interface OpsListener {
   readonly address: string;
   /** From now on it tells this, instead of that it is starting. */
-  tell(parts: () => Parts): void;
+  setReadiness(parts: () => ComponentStates): void;
 }
 
 /** What is known of the fleet before the store has answered. */
 export const UNKNOWN_FLEET = { revocations: "not_ready", secrets: "not_ready", clock: "not_ready" } as const;
-export const STARTING: Parts = { instance: "starting", ...UNKNOWN_FLEET };
+export const STARTING: ComponentStates = { instance: "starting", ...UNKNOWN_FLEET };
 
 /** Whoever still reads metrics then is cut off. */
 const CLOSE_GRACE_MS = 1000;
@@ -30,17 +30,20 @@ const CLOSE_GRACE_MS = 1000;
 export interface OpsOptions {
   readonly settings: Settings;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
 }
 
 /** Opens the first door, and the last to close: it tells that an instance is on its way up, or down. */
-export async function openOpsDoor(options: OpsOptions, metrics: Pick<Metrics, "read">): Promise<OpsDoor> {
+export async function openOpsListener(
+  options: OpsOptions,
+  metrics: Pick<Metrics, "read">,
+): Promise<OpsListener> {
   let parts = () => STARTING;
   const readiness = () => ({ ready: isReady(parts()), parts: parts() });
   const address = await openOps(options, { metrics: metrics.read, readiness });
   return {
     address,
-    tell(told) {
+    setReadiness(told) {
       parts = told;
     },
   };
@@ -57,6 +60,6 @@ export async function openOps({ settings, log, closing }: OpsOptions, ports: Ops
     endpoints: opsRoutes({ ...ports, metrics: shareRendering(ports.metrics) }),
     faulted: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
   });
-  closing.later("the ops door", () => door.close(CLOSE_GRACE_MS));
+  closing.defer("the ops door", () => door.close(CLOSE_GRACE_MS));
   return door.address;
 }

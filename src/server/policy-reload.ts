@@ -1,31 +1,31 @@
 import type { Policy } from "../core/policy/policy.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { LegacyParts } from "./legacy.ts";
-import type { Closing } from "./shutdown.ts";
+import type { LegacyServices } from "./legacy.ts";
+import type { Shutdown } from "./shutdown.ts";
 
-export interface ReloadParts {
-  readonly policy: PolicyInForce;
+export interface ReloadDeps {
+  readonly policy: ActivePolicy;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
 }
 
 /** The phase of V1 keys after each change of the policy: as it is stored, or as the policy has it. */
-export function followPhases({ policy, log }: ReloadParts, legacy: LegacyParts): void {
+export function followMigrationPhase({ policy, log }: ReloadDeps, legacy: LegacyServices): void {
   policy.onReload((reload) => {
     if (reload.kind === "taken") followPhase(legacy, reload.policy, log);
   });
 }
 
 /** The stored phase goes on to hold where the policy's cannot be stored. */
-export function followPhase(legacy: LegacyParts, policy: Policy, log: Log): void {
+export function followPhase(legacy: LegacyServices, policy: Policy, log: Log): void {
   legacy.followPolicy(policy).catch((error: unknown) => log.warn({ err: error }, FAULTS.phaseNotTaken));
 }
 
 /** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
-export function keepPolicyFresh({ policy, log, closing }: ReloadParts, metrics: Metrics): void {
+export function watchPolicy({ policy, log, closing }: ReloadDeps, metrics: Metrics): void {
   metrics.policyInForce(policy.current());
   policy.onReload((reload) => {
     metrics.policyReload(reload.kind);
@@ -37,5 +37,5 @@ export function keepPolicyFresh({ policy, log, closing }: ReloadParts, metrics: 
     }
   });
   policy.watch();
-  closing.later("the watch on the policy", policy.close);
+  closing.defer("the watch on the policy", policy.close);
 }

@@ -8,45 +8,45 @@ import { rememberReuse } from "../core/keys/key-renewal.ts";
 import type { LegacyForm, Registry } from "../core/keys/registry.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { createLegacyForm } from "../legacy/hasher.ts";
-import type { PolicyInForce } from "../policy/active-policy.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import { sharedSettings } from "./fleet-settings.ts";
-import type { LegacyParts } from "./legacy.ts";
-import { createLegacyParts } from "./legacy.ts";
-import { followPhase, followPhases } from "./policy-reload.ts";
+import type { LegacyServices } from "./legacy.ts";
+import { createLegacyServices } from "./legacy.ts";
+import { followMigrationPhase, followPhase } from "./policy-reload.ts";
 import { randomText } from "./random-id.ts";
-import type { Closing } from "./shutdown.ts";
-import type { SigningParts } from "./signing.ts";
-import type { UntilAnswered } from "./start-wait.ts";
+import type { Shutdown } from "./shutdown.ts";
+import type { SigningServices } from "./signing.ts";
+import type { RetryUntilAvailable } from "./start-wait.ts";
 import type { Fleet, Stores } from "./stores.ts";
 import { openStores } from "./stores.ts";
 
 export interface RegistryOptions {
   readonly settings: Settings;
-  readonly policy: PolicyInForce;
+  readonly policy: ActivePolicy;
   readonly log: Log;
-  readonly closing: Closing;
-  readonly untilAnswered: UntilAnswered;
+  readonly closing: Shutdown;
+  readonly untilAnswered: RetryUntilAvailable;
 }
 
 /** What is asked for before it is there. */
-export interface Later {
-  legacy?: LegacyParts;
+export interface LateBindings {
+  legacy?: LegacyServices;
   fleet?: Fleet;
 }
 
-interface StoreParts {
-  readonly later: Later;
+interface StoreDeps {
+  readonly later: LateBindings;
   readonly metrics: Metrics;
   readonly view: RevocationView;
   readonly clock: Clock;
 }
 
 /** What was opened in an attempt that failed half-way is closed before the next one. */
-export async function openStoresUntilAnswered(
+export async function openStoresWithRetry(
   options: RegistryOptions,
-  { later, metrics, view, clock }: StoreParts,
+  { later, metrics, view, clock }: StoreDeps,
 ): Promise<Stores> {
   const closing = options.closing.group();
   const attempt = () =>
@@ -58,11 +58,11 @@ export async function openStoresUntilAnswered(
       clock,
       meter: metrics.store,
       // What is heard before the V1 parts are there is read with them.
-      heard: (entry) => later.legacy?.hear(entry),
-      missed: async () => later.legacy?.resync(),
+      onFeedEntry: (entry) => later.legacy?.onFeedEntry(entry),
+      onGap: async () => later.legacy?.resync(),
       phase: async (stored) => later.legacy?.stored(stored),
     }).catch(async (error: unknown) => {
-      await closing.closeAll();
+      await closing.run();
       throw error;
     });
   const stores = await options.untilAnswered(attempt);
@@ -73,7 +73,7 @@ export async function openStoresUntilAnswered(
 /** Before the first change of the store: an instance that belongs to another fleet makes none. */
 export async function compareWithFleet(
   { settings, log, policy, untilAnswered }: RegistryOptions,
-  { stores, secrets, signing, later }: Omit<LegacyOptions, "clock"> & { readonly signing: SigningParts },
+  { stores, secrets, signing, later }: Omit<LegacyOptions, "clock"> & { readonly signing: SigningServices },
 ): Promise<void> {
   const own = {
     kids: () => signing.keys.ring().kids,
@@ -88,33 +88,33 @@ export async function compareWithFleet(
 /** V1 keys, and the phase that they are in. */
 export async function openLegacy(options: RegistryOptions, { stores, secrets, later, clock }: LegacyOptions) {
   const form = createLegacyForm(secrets.keyHashSecrets, randomText);
-  const parts = createLegacyParts(form, () => stores.keys, clock, options.log);
+  const parts = createLegacyServices(form, () => stores.keys, clock, options.log);
   later.legacy = parts;
-  if (stores.fleet.isStrange()) await options.untilAnswered(() => parts.resync());
+  if (stores.fleet.differsFromFleet()) await options.untilAnswered(() => parts.resync());
   else await options.untilAnswered(() => parts.followPolicy(options.policy.current()));
-  followPhases(options, parts);
+  followMigrationPhase(options, parts);
   return { parts, form };
 }
 
 interface LegacyOptions {
   readonly stores: Stores;
   readonly secrets: Secrets;
-  readonly later: Later;
+  readonly later: LateBindings;
   readonly clock: Clock;
 }
 
 /** The registry, and what verifies its keys. */
 export function joinRegistry(
   { policy }: RegistryOptions,
-  { stores, view, signing, legacy, clock }: RegistryParts,
+  { stores, view, signing, legacy, clock }: RegistryDeps,
 ) {
   const { parts, form } = legacy;
   const registry: Registry = {
     store: stores.keys,
     migration: parts.migration,
     legacy: form,
-    told: (entry) => {
-      if (entry.kind === "legacy" || entry.kind === "phase") parts.hear(entry);
+    onFeedEntry: (entry) => {
+      if (entry.kind === "legacy" || entry.kind === "phase") parts.onFeedEntry(entry);
     },
     view,
     signer: signing.signer,
@@ -133,10 +133,10 @@ export function joinRegistry(
   return { registry, verifier };
 }
 
-interface RegistryParts {
+interface RegistryDeps {
   readonly stores: Stores;
   readonly view: RevocationView;
-  readonly signing: SigningParts;
+  readonly signing: SigningServices;
   readonly clock: Clock;
-  readonly legacy: { readonly parts: LegacyParts; readonly form: LegacyForm };
+  readonly legacy: { readonly parts: LegacyServices; readonly form: LegacyForm };
 }

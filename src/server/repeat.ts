@@ -1,8 +1,8 @@
-import type { OutageWords } from "../telemetry/fault-messages.ts";
+import type { OutageMessages } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 
 /** Repeats the work, one turn after the other. Gives what ends it, once the turn under way is over. */
-export function everyTurn(
+export function repeat(
   intervalMs: number,
   work: () => Promise<void>,
   failed: (error: unknown) => void,
@@ -26,10 +26,10 @@ export function everyTurn(
 }
 
 /** The work, and what hears of its failures: an outage is told when it begins and when it is over. */
-export function sayingOnce(
+export function logTransitions(
   work: () => Promise<void>,
   log: Pick<Log, "info" | "warn">,
-  words: OutageWords,
+  words: OutageMessages,
 ): [work: () => Promise<void>, failed: (error: unknown) => void] {
   let well = true;
   return [

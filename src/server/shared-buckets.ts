@@ -50,14 +50,14 @@ export function createSharedBuckets({
   const pool = createLeasePool({
     ...ports,
     store: guard?.leases(leases) ?? leases,
-    withoutStore: createFaultPolicy(() => faults().limits, local),
+    fallback: createFaultPolicy(() => faults().limits, local),
   });
   return {
     pool,
     membership: {
       ...membership,
-      async beat() {
-        await membership.beat();
+      async heartbeat() {
+        await membership.heartbeat();
         // Without requests nobody else would find out that the outage is over, and its share would grow on.
         breaker.succeeded();
       },

@@ -5,13 +5,13 @@ test("what was opened last is closed first, and each close has ended before the 
   const closing = createClosing();
   const seen: string[] = [];
   for (const name of ["store", "door", "socket"]) {
-    closing.later(name, async () => {
+    closing.defer(name, async () => {
       seen.push(`${name} begins`);
       await Promise.resolve();
       seen.push(`${name} ends`);
     });
   }
-  expect(await closing.closeAll()).toEqual([]);
+  expect(await closing.run()).toEqual([]);
   expect(seen).toEqual([
     "socket begins",
     "socket ends",
@@ -26,13 +26,13 @@ test("one close that fails keeps none of the others from running, and is named w
   const closing = createClosing();
   const closed: string[] = [];
   const [thrown, rejected] = [new Error("thrown"), new Error("rejected")];
-  closing.later("first", () => void closed.push("first"));
-  closing.later("throws", () => {
+  closing.defer("first", () => void closed.push("first"));
+  closing.defer("throws", () => {
     throw thrown;
   });
-  closing.later("rejects", () => Promise.reject(rejected));
-  closing.later("last", () => void closed.push("last"));
-  expect(await closing.closeAll()).toEqual([
+  closing.defer("rejects", () => Promise.reject(rejected));
+  closing.defer("last", () => void closed.push("last"));
+  expect(await closing.run()).toEqual([
     { name: "rejects", error: rejected },
     { name: "throws", error: thrown },
   ]);
@@ -42,8 +42,8 @@ test("one close that fails keeps none of the others from running, and is named w
 test("closing twice, even at once, closes each thing once", async () => {
   const closing = createClosing();
   let closes = 0;
-  closing.later("door", () => void closes++);
-  await Promise.all([closing.closeAll(), closing.closeAll()]);
-  await closing.closeAll();
+  closing.defer("door", () => void closes++);
+  await Promise.all([closing.run(), closing.run()]);
+  await closing.run();
   expect(closes).toBe(1);
 });

@@ -1,27 +1,27 @@
 /** What must be closed, in the reverse of the order in which it was opened. */
-export interface Closing {
+export interface Shutdown {
   /** Registers the close of what has just been opened. */
-  later(name: string, close: () => void | Promise<void>): void;
+  defer(name: string, close: () => void | Promise<void>): void;
   /** What is registered at the group is closed in this place, whenever it was opened. */
-  group(): Closing;
+  group(): Shutdown;
   /** Closes all, each though another one failed; says what failed. */
-  closeAll(): Promise<readonly { readonly name: string; readonly error: unknown }[]>;
+  run(): Promise<readonly { readonly name: string; readonly error: unknown }[]>;
 }
 
-export function createClosing(): Closing {
-  const closes: ({ readonly name: string; readonly close: () => void | Promise<void> } | Closing)[] = [];
+export function createClosing(): Shutdown {
+  const closes: ({ readonly name: string; readonly close: () => void | Promise<void> } | Shutdown)[] = [];
   return {
-    later: (name, close) => void closes.push({ name, close }),
+    defer: (name, close) => void closes.push({ name, close }),
     group() {
       const group = createClosing();
       closes.push(group);
       return group;
     },
-    async closeAll() {
+    async run() {
       const failed = [];
       for (const one of closes.splice(0).reverse()) {
-        if ("closeAll" in one) {
-          failed.push(...(await one.closeAll()));
+        if ("run" in one) {
+          failed.push(...(await one.run()));
           continue;
         }
         try {

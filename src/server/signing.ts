@@ -1,4 +1,4 @@
-import type { SecretKeeper } from "../config/secrets.ts";
+import type { SecretStore } from "../config/secrets.ts";
 import { madeJwtSecret } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { KeySigner } from "../core/keys/ports.ts";
@@ -10,7 +10,7 @@ import { createVerifier } from "../jwt/verifier.ts";
 import { FAULTS, unsetSecretLogger } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { Closing } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** Verified tokens kept: some 600 bytes each. */
 const VERIFY_CACHE_SIZE = 100_000;
@@ -19,21 +19,21 @@ export interface SigningOptions {
   readonly settings: Settings;
   /** Undefined: the settings name none. */
   readonly signingKeys: SigningKeys | undefined;
-  readonly secrets: SecretKeeper;
+  readonly secrets: SecretStore;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
 }
 
 /** What an instance has for keys that it signs itself. */
-export interface SigningParts {
+export interface SigningServices {
   readonly keys: SigningKeys;
   readonly signer: KeySigner;
   readonly verifier: CachingVerifier;
 }
 
 /** Signs and verifies by the keys in force; a changed file is taken up while Checks go on, a bad one refused and said. */
-export async function openSigning(options: SigningOptions): Promise<SigningParts> {
+export async function openSigning(options: SigningOptions): Promise<SigningServices> {
   const { settings, metrics, log, closing } = options;
   const keys =
     options.signingKeys ??
@@ -57,6 +57,6 @@ export async function openSigning(options: SigningOptions): Promise<SigningParts
     }
   });
   keys.watch();
-  closing.later("the watch on the signing keys", keys.close);
+  closing.defer("the watch on the signing keys", keys.close);
   return { keys, signer: createSigner(keys.ring, names), verifier };
 }

@@ -7,10 +7,10 @@ import type { Log } from "../telemetry/log.ts";
 const RETRY_MS = 250;
 
 /** Repeats a step of the start until the store answers. Rejects with what does not pass by itself, and once it is to stop. */
-export type UntilAnswered = <T>(step: () => Promise<T>) => Promise<T>;
+export type RetryUntilAvailable = <T>(step: () => Promise<T>) => Promise<T>;
 
 export interface StartWait {
-  readonly untilAnswered: UntilAnswered;
+  readonly untilAnswered: RetryUntilAvailable;
   /** Gives up, and resolves when the start has come to its end. */
   stop(start: Promise<unknown>): Promise<void>;
 }
@@ -25,7 +25,7 @@ export interface StartWaitOptions {
 export function createStartWait({ log, waits }: StartWaitOptions): StartWait {
   const stop = new AbortController();
   let isWaiting = false;
-  const untilAnswered: UntilAnswered = async (step) => {
+  const untilAnswered: RetryUntilAvailable = async (step) => {
     for (;;) {
       try {
         const found = await step();
@@ -52,5 +52,5 @@ export function createStartWait({ log, waits }: StartWaitOptions): StartWait {
 }
 
 function passesByItself(error: unknown): boolean {
-  return error instanceof RedisUnavailable && error.refusal === undefined;
+  return error instanceof RedisUnavailable && error.rejectedSetting === undefined;
 }

@@ -10,7 +10,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 
-export interface BeforeStoreParts {
+export interface StartupCheckDeps {
   readonly policy: () => Policy;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -26,11 +26,11 @@ const NO_BUCKETS: BucketStore = {
  * Checks before the store has answered for the first time. What has been revoked is not known, so no key is let through,
  * whatever the policy says of outages; routes that need no key are decided as always.
  */
-export function createCheckBeforeStore({ policy, log, metrics, traces }: BeforeStoreParts): Check {
+export function createCheckBeforeStore({ policy, log, metrics, traces }: StartupCheckDeps): Check {
   const authorize = createAuthorize({
     policy,
     verifier: { verify: () => ({ ok: false, reason: "credential_unavailable" }) },
-    view: { ended: () => undefined },
+    view: { endReason: () => undefined },
     migration: createMigration(),
     stalenessMs: () => Number.POSITIVE_INFINITY,
     buckets: NO_BUCKETS,
@@ -43,12 +43,12 @@ export function createCheckBeforeStore({ policy, log, metrics, traces }: BeforeS
     nowMs: Date.now,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
-    decided(decision, about) {
+    onDecision(decision, about) {
       metrics.decided(decision, about);
       traces?.check(decision, about);
     },
     // Counted as request_malformed; that is enough while the start waits.
     undecodable: () => undefined,
-    faulted: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
+    onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });
 }

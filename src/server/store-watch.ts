@@ -4,8 +4,8 @@ import type { RedisClient } from "../redis/client.ts";
 import { createStoreComparison } from "../redis/store-comparison.ts";
 import { FAULTS, OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
-import { everyTurn, sayingOnce } from "./repeat.ts";
-import type { Closing } from "./shutdown.ts";
+import { logTransitions, repeat } from "./repeat.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 const COMPARE_EVERY_MS = 1000;
 
@@ -13,7 +13,7 @@ export interface StoreWatchOptions {
   readonly client: RedisClient;
   readonly clock: Clock;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
   /** Hears which phase of V1 keys the store has. */
   readonly phase: (stored: MigrationState | undefined) => Promise<void>;
 }
@@ -46,9 +46,9 @@ export async function watchStore(options: StoreWatchOptions): Promise<StoreWatch
         known = state.missed;
         await phase(state.phase);
       };
-      closing.later(
+      closing.defer(
         "comparing with the store",
-        everyTurn(COMPARE_EVERY_MS, ...sayingOnce(turn, log, OUTAGES.comparison)),
+        repeat(COMPARE_EVERY_MS, ...logTransitions(turn, log, OUTAGES.comparison)),
       );
     },
   };

@@ -1,11 +1,11 @@
 import { makeFolder } from "../config/folders.ts";
-import type { SecretKeeper } from "../config/secrets.ts";
+import type { SecretStore } from "../config/secrets.ts";
 import { createFileKeeper } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { redisPlace } from "../config/settings.ts";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { Clock } from "../core/clock.ts";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { MigrationState } from "../core/legacy/migration.ts";
 import type { LeasePool } from "../core/limits/lease-pool.ts";
@@ -36,17 +36,17 @@ import { joinFleet } from "./fleet.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
 import { randomText } from "./random-id.ts";
-import { everyTurn, sayingOnce } from "./repeat.ts";
+import { logTransitions, repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
-import type { Closing } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 import { watchStore } from "./store-watch.ts";
 
 /** Buckets that an instance knows at a time: some 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
 
-const BEAT_EVERY_MS = 1000;
+const HEARTBEAT_EVERY_MS = 1000;
 const PLACE_EVERY_MS = 400;
-const GIVE_BACK_EVERY_MS = 50;
+const RETURN_EVERY_MS = 50;
 /** A connection each time: of a thousand instances 200 a second. */
 const ADDRESS_EVERY_MS = 5000;
 /** Time kept back from the command deadline for Redis's own answer. */
@@ -67,7 +67,7 @@ export interface Stores {
   readonly keys: KeyStore;
   readonly buckets: BucketStore;
   readonly bucketAdmin: BucketAdmin;
-  readonly secrets: SecretKeeper;
+  readonly secrets: SecretStore;
   /** Whether the database is in its place; absent where it is not ours. */
   readonly isInPlace?: () => boolean;
   /** Nobody waits for the start any more: from now on each command has its own deadline. */
@@ -86,7 +86,7 @@ export interface Fleet {
   /** Begins to compare with the others what all must share, and the clock with the store's. */
   compare(own: Comparison): Promise<void>;
   /** Whether it belongs to another fleet, by what it shares; then it changes nothing in the store. */
-  isStrange(): boolean;
+  differsFromFleet(): boolean;
   /** Milliseconds that this machine's clock is ahead of the store's; negative: behind. */
   clockAheadMs(): number;
 }
@@ -99,11 +99,11 @@ export interface Comparison {
   readonly joined: () => void;
 }
 
-const ALONE: Fleet = {
+const STANDALONE: Fleet = {
   stalenessMs: () => 0,
   suspectLoss: () => undefined,
   compare: async () => undefined,
-  isStrange: () => false,
+  differsFromFleet: () => false,
   clockAheadMs: () => 0,
 };
 
@@ -113,11 +113,11 @@ export interface StoresOptions {
   readonly settings: Settings;
   readonly policy: () => Policy;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
   /** Hears what other instances tell of V1 keys. */
-  readonly heard: (entry: LegacyEntry) => void;
+  readonly onFeedEntry: (entry: LegacyEntry) => void;
   /** Something of that may have been missed. */
-  readonly missed: () => Promise<void>;
+  readonly onGap: () => Promise<void>;
   /** Hears which phase of V1 keys the store has; of none, when it has lost it. */
   readonly phase: (stored: MigrationState | undefined) => Promise<void>;
   /** Hears what time the store has. */
@@ -141,7 +141,7 @@ async function openEmbedded(options: StoresOptions): Promise<Stores> {
   makeDataFolder(dataDir);
   const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry };
   const store = await openThreadedStore(thread, clock.storeNowMs);
-  closing.later("the store", store.close);
+  closing.defer("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
@@ -155,7 +155,7 @@ async function openEmbedded(options: StoresOptions): Promise<Stores> {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),
     started: () => undefined,
-    fleet: ALONE,
+    fleet: STANDALONE,
     audit: observed(store.audit, observe),
     buckets,
     bucketAdmin: buckets,
@@ -176,9 +176,9 @@ function watchPlace(checkPlace: () => Promise<void>, { log, closing, meter }: St
       throw error;
     }
   };
-  closing.later(
+  closing.defer(
     "the look at the store's place",
-    everyTurn(PLACE_EVERY_MS, ...sayingOnce(look, log, OUTAGES.place)),
+    repeat(PLACE_EVERY_MS, ...logTransitions(look, log, OUTAGES.place)),
   );
   return () => inPlace;
 }
@@ -187,7 +187,7 @@ function makeDataFolder(dataDir: string): void {
   try {
     makeFolder(dataDir, 0o700);
   } catch (error) {
-    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${reasonOf(error)}`);
+    throw new Error(`DATA_DIR ${dataDir} cannot be made: ${errorMessage(error)}`);
   }
 }
 
@@ -195,7 +195,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   const { settings, closing, log } = options;
   const place = { ...redisPlace(settings), server: createOneServer(), observe: options.meter.command };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
-  closing.later("the connection to Redis", client.close);
+  closing.defer("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, instanceId);
@@ -203,17 +203,17 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
-  const heard: FeedOptions["heard"] = (entry) => {
+  const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
     if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
-    else options.heard(entry);
+    else options.onFeedEntry(entry);
   };
   const watch = await watchStore({ ...options, client });
-  const fleet = await joinFleet({ client, place, instanceId, heard, guard }, options);
+  const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard }, options);
   watch.begin(fleet.suspectLoss);
   return {
     started() {
-      client.started();
-      registryClient.started();
+      client.finishStartup();
+      registryClient.finishStartup();
     },
     keys: guard.keys(createRedisKeyStore(registryClient, keyStoreOptions(settings))),
     fleet,
@@ -240,10 +240,10 @@ function watchAddress(
 ): void {
   const { observe: _, ...own } = place;
   const options = { ...own, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS };
-  closing.later(
+  closing.defer(
     "the watch on the address of Redis",
     // That nothing answers there is found out, and said, by those who need it.
-    everyTurn(
+    repeat(
       ADDRESS_EVERY_MS,
       () => followAddress(options, client),
       () => undefined,
@@ -254,7 +254,7 @@ function watchAddress(
 /** Where secrets are kept, alone, for a command without an instance. Rejects when the store does not answer. */
 export async function openSecrets(
   settings: Settings,
-): Promise<{ readonly secrets: SecretKeeper; close(): Promise<void> }> {
+): Promise<{ readonly secrets: SecretStore; close(): Promise<void> }> {
   if (settings.STORE !== "redis")
     return { secrets: createFileKeeper(settings.DATA_DIR), close: async () => undefined };
   const client = await connectRedis({
@@ -272,18 +272,18 @@ async function openRegistryClient(
 ): Promise<RedisClient> {
   if (settings.REDIS_WAIT_REPLICAS === 0) return client;
   const own = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
-  closing.later("the registry's connection to Redis", own.close);
+  closing.defer("the registry's connection to Redis", own.close);
   return own;
 }
 
-interface BucketParts {
+interface BucketDeps {
   readonly client: RedisClient;
   readonly instanceId: string;
   readonly guard: FleetGuard;
 }
 
 async function openSharedBuckets(
-  { client, instanceId, guard }: BucketParts,
+  { client, instanceId, guard }: BucketDeps,
   { policy, log, closing, meter }: StoresOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
@@ -298,7 +298,7 @@ async function openSharedBuckets(
   });
   const beat = async () => {
     try {
-      await (guard.isStrange() ? membership.leave() : membership.beat());
+      await (guard.differsFromFleet() ? membership.leave() : membership.heartbeat());
       meter.up(true);
     } catch (error) {
       meter.up(false);
@@ -306,12 +306,12 @@ async function openSharedBuckets(
     }
   };
   await beat();
-  closing.later("the membership", membership.leave);
-  closing.later("the heartbeat", everyTurn(BEAT_EVERY_MS, ...sayingOnce(beat, log, OUTAGES.redis)));
-  closing.later("the leases", pool.close);
-  closing.later(
+  closing.defer("the membership", membership.leave);
+  closing.defer("the heartbeat", repeat(HEARTBEAT_EVERY_MS, ...logTransitions(beat, log, OUTAGES.redis)));
+  closing.defer("the leases", pool.close);
+  closing.defer(
     "giving back",
-    everyTurn(GIVE_BACK_EVERY_MS, pool.sweep, () => undefined),
+    repeat(RETURN_EVERY_MS, pool.sweep, () => undefined),
   );
   return pool;
 }

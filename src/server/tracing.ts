@@ -2,14 +2,14 @@ import type { Settings } from "../config/settings.ts";
 import { OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
-import type { Closing } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** Traces for the collector that the settings name; undefined, and nothing is loaded, where they name none. */
 export async function openTraces(parts: {
   readonly settings: Settings;
   readonly version: string;
   readonly log: Log;
-  readonly closing: Closing;
+  readonly closing: Shutdown;
 }): Promise<Tracing | undefined> {
   const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER_ARG } = parts.settings;
   if (OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return undefined;
@@ -20,9 +20,9 @@ export async function openTraces(parts: {
     sample: OTEL_TRACES_SAMPLER_ARG,
     version: parts.version,
     nowMs: Date.now,
-    sent: sayingOnce(parts.log),
+    onExport: sayingOnce(parts.log),
   });
-  parts.closing.later("the traces", tracing.close);
+  parts.closing.defer("the traces", tracing.close);
   return tracing;
 }
 

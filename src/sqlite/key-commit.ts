@@ -20,7 +20,7 @@ import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
 /** Thrown inside a transaction to undo it; never leaves the room. */
-export class Undone extends Error {
+export class TransactionAborted extends Error {
   readonly outcome: CommitOutcome;
   constructor(outcome: CommitOutcome) {
     super(outcome.kind);
@@ -47,7 +47,7 @@ export function createCommit(
       return inTransaction(sqlite, () => {
         const storeMs = nowMs();
         if (Math.abs(change.nowSeconds - Math.floor(storeMs / 1000)) > DECIDED_WITHIN_SECONDS)
-          throw new Undone({ kind: "clock", nowMs: Math.floor(storeMs) });
+          throw new TransactionAborted({ kind: "clock", nowMs: Math.floor(storeMs) });
         if (change.requires?.beyondIssued && change.end?.kind === "cutoff") requireBeyond(change.end);
         if (change.requires !== undefined) requireThat(change.requires, change.nowSeconds);
         for (const record of change.put) putRecord(record);
@@ -58,7 +58,7 @@ export function createCommit(
         return { kind: "committed" };
       });
     } catch (error) {
-      if (error instanceof Undone) return error.outcome;
+      if (error instanceof TransactionAborted) return error.outcome;
       throw error;
     }
   };
@@ -78,17 +78,18 @@ function createRequirements(sqlite: DatabaseSync): Run<CommitRequirement> {
   );
   return ({ living, selfServiceBelow, legacyEnded }, nowSeconds) => {
     if (living !== undefined) {
-      if (familyEnd.get(living.family) !== undefined) throw new Undone({ kind: "ended" });
+      if (familyEnd.get(living.family) !== undefined) throw new TransactionAborted({ kind: "ended" });
       const before = cutOff.get(living.role, ownerOf(living), living.issuedAt)?.["before"];
-      if (typeof before === "number") throw new Undone({ kind: "ended", before });
+      if (typeof before === "number") throw new TransactionAborted({ kind: "ended", before });
     }
     if (selfServiceBelow === undefined) return;
     const row = live.get(nowSeconds, legacyEnded ? NEVER - 1 : NEVER);
-    if (row === undefined || integer(row, "live") >= selfServiceBelow) throw new Undone({ kind: "full" });
+    if (row === undefined || integer(row, "live") >= selfServiceBelow)
+      throw new TransactionAborted({ kind: "full" });
   };
 }
 
-/** Throws {@link Undone} where the cut-off does not lie beyond all dates that were given out. */
+/** Throws {@link TransactionAborted} where the cut-off does not lie beyond all dates that were given out. */
 function createBeyond(sqlite: DatabaseSync, nowMs: () => number): (cutOff: CutOff) => void {
   const stored = sqlite.prepare("SELECT before FROM cut_offs WHERE scope = ? AND subject = ?");
   const newest = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
@@ -98,7 +99,7 @@ function createBeyond(sqlite: DatabaseSync, nowMs: () => number): (cutOff: CutOf
     const dates = [stored.get(scope, subject)?.["before"], newest.get(name)?.["value"]];
     const known = dates.map((date) => Number(date ?? 0));
     const least = Math.max(Math.floor(nowMs() / 1000), ...known) + 1;
-    if (before < least) throw new Undone({ kind: "early", before: least });
+    if (before < least) throw new TransactionAborted({ kind: "early", before: least });
   };
 }
 
@@ -118,7 +119,7 @@ function createDate(sqlite: DatabaseSync): (record: KeyRecord) => void {
   };
 }
 
-/** Writes a record, or throws {@link Undone}. */
+/** Writes a record, or throws {@link TransactionAborted}. */
 export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const noteDate = createDate(sqlite);
   const insert = sqlite.prepare(
@@ -158,7 +159,7 @@ export function createPut(sqlite: DatabaseSync): (record: KeyRecord) => void {
             keyId,
             version - 1,
           );
-    if (written.changes === 0) throw new Undone({ kind: "conflict" });
+    if (written.changes === 0) throw new TransactionAborted({ kind: "conflict" });
     if (version === 1) noteDate(record);
   };
 }
@@ -180,7 +181,7 @@ function createStep(sqlite: DatabaseSync): (step: MigrationStep) => void {
   );
   const textOf = (state: MigrationState) => encodeFeedEntry({ kind: "phase", state });
   return ({ from, to }) => {
-    if (get.get()?.["value"] !== (from && textOf(from))) throw new Undone({ kind: "conflict" });
+    if (get.get()?.["value"] !== (from && textOf(from))) throw new TransactionAborted({ kind: "conflict" });
     set.run(textOf(to));
   };
 }
@@ -192,7 +193,8 @@ function createRemember(sqlite: DatabaseSync): Run<RememberedCall> {
   );
   return ({ id, bodyDigest, keyId, until }, nowSeconds) => {
     forget.run(id, nowSeconds);
-    if (insert.run(id, bodyDigest, keyId, until).changes === 0) throw new Undone({ kind: "conflict" });
+    if (insert.run(id, bodyDigest, keyId, until).changes === 0)
+      throw new TransactionAborted({ kind: "conflict" });
   };
 }
 

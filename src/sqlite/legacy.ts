@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { KeyStore } from "../core/keys/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import { createPut, Undone } from "./key-commit.ts";
+import { createPut, TransactionAborted } from "./key-commit.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
@@ -40,7 +40,7 @@ export function createLegacy(
             put(record);
             return true;
           } catch (error) {
-            if (error instanceof Undone) return false;
+            if (error instanceof TransactionAborted) return false;
             throw error;
           }
         });

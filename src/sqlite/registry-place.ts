@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { reasonOf } from "../core/error-message.ts";
+import { errorMessage } from "../core/error-message.ts";
 import type { RegistryMarker } from "./registry-marker.ts";
 import { readMarker, writeMarker } from "./registry-marker.ts";
 import { text } from "./rows.ts";
@@ -145,7 +145,7 @@ function markerOf(dataDir: string): RegistryMarker | undefined {
   try {
     return readMarker(dataDir);
   } catch (error) {
-    const why = reasonOf(error);
+    const why = errorMessage(error);
     throw new RegistryLost(dataDir, `registry.json, which tells of it, cannot be read (${why})`);
   }
 }

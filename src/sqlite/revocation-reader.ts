@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { Revocation } from "../core/revocation/revocation-view.ts";
-import { standingOf } from "../core/revocation/revocation-view.ts";
+import { restrictionOf } from "../core/revocation/revocation-view.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
 /** Where to read on: in which table, and after which row. */
@@ -134,7 +134,7 @@ function keysOf(sqlite: DatabaseSync): Table {
     rows: ([seq = 0]) =>
       ended
         .all(seq, ROWS)
-        .map((row) => ({ revocation: standingOf(recordOf(row)), place: [integer(row, "seq")] })),
+        .map((row) => ({ revocation: restrictionOf(recordOf(row)), place: [integer(row, "seq")] })),
   };
 }
 

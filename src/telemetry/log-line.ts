@@ -15,14 +15,14 @@ const HIDDEN = "[hidden]";
 
 /** Takes the log's JSON lines and writes them as they may be seen: without credentials, and harmless to a terminal. */
 export function createLineWriter({ terminal, secrets, write }: LineWriterOptions): (json: string) => void {
-  const hide = createHide(secrets);
+  const hide = createRedactor(secrets);
   return (json) => {
     const line = escapeUnsafe(hide(json));
-    write(terminal ? forPeople(line) : line);
+    write(terminal ? formatForTerminal(line) : line);
   };
 }
 
-function createHide(secrets: readonly string[]): (text: string) => string {
+function createRedactor(secrets: readonly string[]): (text: string) => string {
   const known = secrets.filter((secret) => secret.length >= MIN_SECRET_LENGTH);
   // As they stand in JSON.
   const texts = known.map((secret) => JSON.stringify(secret).slice(1, -1));
@@ -36,7 +36,7 @@ function createHide(secrets: readonly string[]): (text: string) => string {
 const COLOURS: Readonly<Record<string, string>> = { warn: "33", error: "31", fatal: "31" };
 
 /** `12:00:00.000 warn  What happened  key="value"`, then an error's stack. Strings stay escaped as in JSON. */
-function forPeople(json: string): string {
+function formatForTerminal(json: string): string {
   const line: Readonly<Record<string, unknown>> = JSON.parse(json);
   const { time, level, msg, err, ...fields } = line;
   const name = String(level).padEnd(5);

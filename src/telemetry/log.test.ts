@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { LogOptions } from "./log.ts";
 import { createLog } from "./log.ts";
 
-const WORDS = { happened: "the store is gone", does: "it is asked again", check: "the store" };
+const WORDS = { event: "the store is gone", effect: "it is asked again", action: "the store" };
 const SECRET = 'swordfish-"quoted"-and-\\long';
 const JWT = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJiYXNpY18xIn0.c2lnbmF0dXJl";
 
@@ -54,7 +54,7 @@ test.each([false, true])(
     });
     const text = logged({ terminal }, (log) => {
       log.error({ err: error, at: "redis://latchkey:pass%20word@redis:6379/0" }, WORDS);
-      log.warn({ key: `lk1_${"a".repeat(38)}` }, { ...WORDS, check: SECRET });
+      log.warn({ key: `lk1_${"a".repeat(38)}` }, { ...WORDS, action: SECRET });
     });
     expect(text).not.toMatch(/swordfish|hunter2|pass%20word|aaaaaaaa|eyJhbGci|c2lnbmF0dXJl/);
     expect(text).toContain("redis://latchkey:[hidden]@redis:6379/0");

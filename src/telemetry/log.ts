@@ -2,12 +2,12 @@ import { pino } from "pino";
 import { createLineWriter } from "./log-line.ts";
 
 /** What a person who reads of a fault has to know: without one of the three it cannot be logged. */
-export interface FaultWords {
-  readonly happened: string;
+export interface FaultMessage {
+  readonly event: string;
   /** What Latchkey does about it. */
-  readonly does: string;
+  readonly effect: string;
   /** What to look at, or to mend; after "check". */
-  readonly check: string;
+  readonly action: string;
 }
 
 /** One JSON line an event. Header values, tokens and secrets are never given to it. */
@@ -15,11 +15,11 @@ export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   /** Something is not as it should be, and Latchkey gets along. */
-  warn(fields: object, words: FaultWords): void;
+  warn(fields: object, words: FaultMessage): void;
   /** Somebody was refused who should not have been, or will be. */
-  error(fields: object, words: FaultWords): void;
+  error(fields: object, words: FaultMessage): void;
   /** The process ends. */
-  fatal(fields: object, words: FaultWords): void;
+  fatal(fields: object, words: FaultMessage): void;
 }
 
 export interface LogOptions {
@@ -53,8 +53,8 @@ export function createLog({ level, base, ...options }: LogOptions): Log {
   };
 }
 
-function sentence({ happened, does, check }: FaultWords): string {
-  return `${happened}: ${does}; check ${check}`;
+function sentence({ event, effect, action }: FaultMessage): string {
+  return `${event}: ${effect}; check ${action}`;
 }
 
 /** Errors may carry what they were about, a command's arguments for one: only what says what went wrong is kept. */

@@ -13,7 +13,7 @@ async function opened(endpoint: string, sample = 1) {
     sample,
     version: "1",
     nowMs: Date.now,
-    sent: (failure) => void told.push(failure),
+    onExport: (failure) => void told.push(failure),
   });
   return { tracing, told };
 }

@@ -1,11 +1,11 @@
 import type { Attributes, Context, SpanContext } from "@opentelemetry/api";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
 import type { Decision } from "../core/decision/decision.ts";
-import { REFUSALS } from "../core/decision/decision.ts";
+import { DENIALS } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import { headerLines } from "../core/decision/request.ts";
 import type { Mode } from "../core/policy/policy.ts";
-import { inTime } from "../core/timeout.ts";
+import { withTimeout } from "../core/timeout.ts";
 
 /** What waits for a collector at most; further spans are dropped, so that a dead one costs no memory. */
 const MAX_WAITING = 2048;
@@ -23,7 +23,7 @@ export interface TracingOptions {
   readonly version: string;
   readonly nowMs: () => number;
   /** Hears of every batch: what went wrong, or nothing. */
-  readonly sent: (failure: string | undefined) => void;
+  readonly onExport: (failure: string | undefined) => void;
 }
 
 /** A Check, once it is decided. */
@@ -68,7 +68,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     }),
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(options.sample) }),
     spanProcessors: [
-      new sdk.BatchSpanProcessor(telling(exporter, options.sent), {
+      new sdk.BatchSpanProcessor(reportingExporter(exporter, options.onExport), {
         maxQueueSize: MAX_WAITING,
         scheduledDelayMillis: 500,
       }),
@@ -98,7 +98,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     call: (about) => span(nameOfCall(about), spanOfCall(about)),
     // Of a failure the exporter has told.
     close: () =>
-      inTime(
+      withTimeout(
         provider.shutdown().catch(() => undefined),
         CLOSE_WITHIN_MS,
         () => undefined,
@@ -133,7 +133,7 @@ function spanOfCheck(
       ...(principal && { "latchkey.role": principal.role }),
     },
     elapsedMs: Number(elapsedNs) / 1e6,
-    failed: reason !== "allowed" && REFUSALS[reason].status === 503,
+    failed: reason !== "allowed" && DENIALS[reason].status === 503,
     traceparent: headerLines(unread, "traceparent"),
   };
 }
@@ -158,11 +158,11 @@ function spanOfCall({ method, route, status, elapsedMs, requestId, traceparent }
   };
 }
 
-function telling(exporter: SpanExporter, sent: TracingOptions["sent"]): SpanExporter {
+function reportingExporter(exporter: SpanExporter, onExport: TracingOptions["onExport"]): SpanExporter {
   return {
     export: (spans: ReadableSpan[], done) =>
       exporter.export(spans, (result) => {
-        sent(result.code === 0 ? undefined : (result.error?.message ?? "the collector refused them"));
+        onExport(result.code === 0 ? undefined : (result.error?.message ?? "the collector refused them"));
         done(result);
       }),
     shutdown: () => exporter.shutdown(),

@@ -1,14 +1,17 @@
 import cluster from "node:cluster";
-import type { Question, WorkerDoors } from "./channel.ts";
-import type { Post } from "./worker-slot.ts";
-import { createPost } from "./worker-slot.ts";
+import type { WorkerListeners, WorkerQuery } from "./channel.ts";
+import type { WorkerSlot } from "./worker-slot.ts";
+import { createWorkerSlot } from "./worker-slot.ts";
 
 export interface SupervisorOptions {
   readonly count: number;
   /** The program that each worker runs, as `PROGRAM serve`. */
   readonly program: string;
   /** What the n-th worker (from 1) finds in its environment; where its predecessor has listened, if it had one. */
-  readonly environment: (index: number, before: WorkerDoors | undefined) => Readonly<Record<string, string>>;
+  readonly environment: (
+    index: number,
+    before: WorkerListeners | undefined,
+  ) => Readonly<Record<string, string>>;
   /** Hears of a worker that has ended by itself, and after how long another one takes its place. */
   readonly ended: (index: number, how: string, restartMs: number) => void;
   readonly restarted: (index: number) => void;
@@ -16,9 +19,9 @@ export interface SupervisorOptions {
 
 export interface Supervisor {
   /** Where they listen, once all are ready. Rejects when one ends before. */
-  readonly started: Promise<readonly WorkerDoors[]>;
+  readonly started: Promise<readonly WorkerListeners[]>;
   /** What each answers; undefined for one that is not there, or does not answer in time. */
-  ask(what: Question): Promise<readonly (string | undefined)[]>;
+  ask(what: WorkerQuery): Promise<readonly (string | undefined)[]>;
   /** Has each reload its files; one that is starting does so once it is ready. */
   reload(): void;
   /** Has all end, and starts none any more; a second time: at once. */
@@ -38,7 +41,7 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
   let isEnding = false;
   let allWell = true;
 
-  const goneFrom = (post: Post, how: string, isWell: boolean) => {
+  const goneFrom = (post: WorkerSlot, how: string, isWell: boolean) => {
     if (isEnding) {
       allWell &&= isWell;
       if (posts.every((post) => post.isEmpty())) stopped.resolve(allWell);
@@ -50,7 +53,7 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
     }
   };
   const posts = Array.from({ length: options.count }, (_, at) => {
-    const post: Post = createPost({
+    const post: WorkerSlot = createWorkerSlot({
       index: at + 1,
       environment: (before) => options.environment(at + 1, before),
       ready(doors, isSuccessor) {
@@ -79,13 +82,13 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
 
 /** Is over once each has been ready, or one has ended before. */
 function watchStart(count: number) {
-  const { promise, resolve, reject } = Promise.withResolvers<readonly WorkerDoors[]>();
+  const { promise, resolve, reject } = Promise.withResolvers<readonly WorkerListeners[]>();
   promise.catch(() => undefined); // Whoever awaits it hears of it.
-  const doors = new Map<number, WorkerDoors>();
+  const doors = new Map<number, WorkerListeners>();
   return {
     promise,
     isOver: () => doors.size === count,
-    ready(at: number, of: WorkerDoors) {
+    ready(at: number, of: WorkerListeners) {
       doors.set(at, of);
       if (doors.size === count) resolve(Array.from({ length: count }, (_, at) => doors.get(at) ?? of));
     },

@@ -1,6 +1,6 @@
 import type { Worker } from "node:cluster";
 import cluster from "node:cluster";
-import type { Order, Question, WorkerDoors } from "./channel.ts";
+import type { WorkerCommand, WorkerListeners, WorkerQuery } from "./channel.ts";
 import { report } from "./channel.ts";
 import { watchHeartbeat } from "./heartbeat.ts";
 
@@ -14,31 +14,31 @@ const SETTLED_MS = 10_000;
 export interface PostOptions {
   readonly index: number;
   /** What a process finds in its environment; where its predecessor has listened, if it had one. */
-  readonly environment: (before: WorkerDoors | undefined) => Readonly<Record<string, string>>;
-  readonly ready: (doors: WorkerDoors, isSuccessor: boolean) => void;
+  readonly environment: (before: WorkerListeners | undefined) => Readonly<Record<string, string>>;
+  readonly ready: (doors: WorkerListeners, isSuccessor: boolean) => void;
   readonly gone: (how: string, isWell: boolean) => void;
 }
 
 /** The place of one worker, which one process after the other may take. */
-export interface Post {
+export interface WorkerSlot {
   readonly index: number;
   fork(): void;
   /** Whether no process has it at the moment. */
   isEmpty(): boolean;
-  say(order: Order): void;
+  say(order: WorkerCommand): void;
   /** Has the process reload its files, as soon as it is ready. */
   reload(): void;
   /** Undefined where nobody answers in time. */
-  ask(what: Question): Promise<string | undefined>;
+  ask(what: WorkerQuery): Promise<string | undefined>;
   kill(): void;
   /** After how long the next process is started: longer each time that one ends before it has settled. */
   restartMs(): number;
 }
 
-export function createPost(options: PostOptions): Post {
+export function createWorkerSlot(options: PostOptions): WorkerSlot {
   let worker: Worker | undefined;
-  const { say, ask, answered, dropAll } = createQuestions(() => worker);
-  let doors: WorkerDoors | undefined;
+  const { say, ask, answered, dropAll } = createQueries(() => worker);
+  let doors: WorkerListeners | undefined;
   let readyAtMs: number | undefined;
   let failures = 0;
   let stopHeartbeat = () => {};
@@ -96,10 +96,10 @@ function createReloads(send: () => void) {
 }
 
 /** Orders and questions to the process of the moment, and what it has not answered yet. */
-function createQuestions(current: () => Worker | undefined) {
+function createQueries(current: () => Worker | undefined) {
   const open = new Map<number, (text: string | undefined) => void>();
   let asked = 0;
-  const say = (order: Order) => {
+  const say = (order: WorkerCommand) => {
     const worker = current();
     if (worker?.isConnected()) worker.send(order, () => undefined);
   };
@@ -109,7 +109,7 @@ function createQuestions(current: () => Worker | undefined) {
     dropAll() {
       for (const drop of open.values()) drop(undefined);
     },
-    async ask(what: Question): Promise<string | undefined> {
+    async ask(what: WorkerQuery): Promise<string | undefined> {
       if (!current()?.isConnected()) return undefined;
       const id = ++asked;
       const { promise, resolve } = Promise.withResolvers<string | undefined>();

@@ -1,4 +1,4 @@
-import type { Question, Report, WorkerDoors } from "./channel.ts";
+import type { WorkerListeners, WorkerQuery, WorkerReport } from "./channel.ts";
 import { order } from "./channel.ts";
 
 /** A worker's side of what it and its supervisor say to each other. */
@@ -10,8 +10,8 @@ export interface WorkerSide {
   /** Calls the listener each time that the supervisor wants files to be reloaded. */
   onReload(listener: () => void): void;
   /** From now on this is what it answers. */
-  answer(what: Question, give: () => string | Promise<string>): void;
-  ready(doors: WorkerDoors): void;
+  answer(what: WorkerQuery, give: () => string | Promise<string>): void;
+  ready(doors: WorkerListeners): void;
   /** From now on nothing but its own work keeps the process. */
   release(): void;
 }
@@ -20,8 +20,8 @@ export interface WorkerSide {
 export function joinSupervisor(index: number): WorkerSide {
   const endings: (() => void)[] = [];
   const reloads: (() => void)[] = [];
-  const answers = new Map<Question, () => string | Promise<string>>([["heartbeat", () => ""]]);
-  const say = (report: Report) => void process.send?.(report);
+  const answers = new Map<WorkerQuery, () => string | Promise<string>>([["heartbeat", () => ""]]);
+  const say = (report: WorkerReport) => void process.send?.(report);
   process.on("message", (message) => {
     const heard = order.safeParse(message);
     if (!heard.success) return;

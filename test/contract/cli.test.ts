@@ -5,7 +5,11 @@ import { EXIT } from "../../src/cli/exit-codes.ts";
 import { addCommands } from "../../src/cli/program.ts";
 
 const program = new Command("latchkey");
-addCommands(program, { environment: {}, print: () => undefined, complain: () => undefined }, () => undefined);
+addCommands(
+  program,
+  { environment: {}, print: () => undefined, printError: () => undefined },
+  () => undefined,
+);
 const document = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");
 
 /** Every command that does something, with the words that lead to it. */

@@ -1,23 +1,23 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { auditAnswer, auditQuery } from "../../src/api/admin/audit-route.ts";
+import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
-import type { policyAnswer, reloadAnswer, rolesAnswer } from "../../src/api/admin/policy-schemas.ts";
+import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
 import type {
   cutOffBody,
   introspection,
   issuedKey,
-  jwkSetAnswer,
-  keyAnswer,
-  keyListAnswer,
-  limitsAnswer,
+  jwkSetResponse,
+  keyListResponse,
+  keyResponse,
+  limitsResponse,
   listQuery,
   patchBody,
   registerBody,
   validKey,
 } from "../../src/api/keys/schemas.ts";
-import type { importAnswer, legacyIssued, migrationAnswer } from "../../src/api/legacy/legacy-schemas.ts";
+import type { importResponse, legacyIssued, migrationResponse } from "../../src/api/legacy/legacy-schemas.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";
 import { createLiveKey } from "../../src/client/live-key.ts";
@@ -128,22 +128,22 @@ test("the client's types are those of the schemas", () => {
       ? { readonly [K in keyof T]: Frozen<T[K]> }
       : T;
   expectTypeOf<Frozen<z.output<typeof issuedKey>>>().toEqualTypeOf<IssuedKey>();
-  expectTypeOf<Frozen<z.output<typeof jwkSetAnswer>>>().toEqualTypeOf<JwkSet>();
+  expectTypeOf<Frozen<z.output<typeof jwkSetResponse>>>().toEqualTypeOf<JwkSet>();
   expectTypeOf<Frozen<z.output<typeof validKey>>>().toEqualTypeOf<ValidKey>();
   expectTypeOf<Introspection>().toExtend<Frozen<z.output<typeof introspection>>>();
   expectTypeOf<keyof z.output<typeof introspection>>().toEqualTypeOf<keyof Introspection>();
-  expectTypeOf<keyof z.output<typeof keyAnswer>>().toEqualTypeOf<keyof Key>();
-  expectTypeOf<keyof z.output<typeof keyListAnswer>>().toEqualTypeOf<keyof KeyList>();
-  expectTypeOf<Frozen<z.output<typeof limitsAnswer>>>().toEqualTypeOf<Limits>();
+  expectTypeOf<keyof z.output<typeof keyResponse>>().toEqualTypeOf<keyof Key>();
+  expectTypeOf<keyof z.output<typeof keyListResponse>>().toEqualTypeOf<keyof KeyList>();
+  expectTypeOf<Frozen<z.output<typeof limitsResponse>>>().toEqualTypeOf<Limits>();
   expectTypeOf<keyof z.input<typeof explainBody>>().toEqualTypeOf<keyof DescribedRequest>();
   expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
-  expectTypeOf<Frozen<z.output<typeof policyAnswer>>>().toEqualTypeOf<PolicyInForce>();
-  expectTypeOf<Frozen<z.output<typeof rolesAnswer>>>().toEqualTypeOf<Roles>();
-  expectTypeOf<Frozen<z.output<typeof reloadAnswer>>>().toEqualTypeOf<Reload>();
-  expectTypeOf<Frozen<z.output<typeof auditAnswer>>>().toEqualTypeOf<AuditEvents>();
+  expectTypeOf<Frozen<z.output<typeof policyResponse>>>().toEqualTypeOf<PolicyInForce>();
+  expectTypeOf<Frozen<z.output<typeof rolesResponse>>>().toEqualTypeOf<Roles>();
+  expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();
+  expectTypeOf<Frozen<z.output<typeof auditResponse>>>().toEqualTypeOf<AuditEvents>();
   expectTypeOf<keyof z.input<typeof auditQuery>>().toEqualTypeOf<keyof AuditQuery>();
-  expectTypeOf<Frozen<z.output<typeof migrationAnswer>>>().toEqualTypeOf<MigrationStatus>();
-  expectTypeOf<Frozen<z.output<typeof importAnswer>>>().toEqualTypeOf<ImportReport>();
+  expectTypeOf<Frozen<z.output<typeof migrationResponse>>>().toEqualTypeOf<MigrationStatus>();
+  expectTypeOf<Frozen<z.output<typeof importResponse>>>().toEqualTypeOf<ImportReport>();
   expectTypeOf<Frozen<z.output<typeof legacyIssued>>>().toEqualTypeOf<LegacyIssuedKey>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
   expectTypeOf<keyof z.input<typeof cutOffBody>>().toEqualTypeOf<keyof CutOff>();

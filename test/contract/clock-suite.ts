@@ -73,7 +73,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       });
       expect(early).toEqual({ kind: "early", before: START + 1 });
       await revokeOwner(registry, "acme", admin);
-      expect(registry.view.ended(owned, START * 1000)).toBe("key_revoked");
+      expect(registry.view.endReason(owned, START * 1000)).toBe("key_revoked");
     });
 
     test("a new key is dated behind a cut-off that the store has lost and this instance knows", async () => {
@@ -86,7 +86,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       const legacy = await registerLegacyKey(registry, { role: "basic", name: "n" }, admin);
       if (legacy.kind === "refused") throw new Error(legacy.reason);
       for (const record of [key, legacy.record])
-        expect(registry.view.ended(record, START * 1000)).toBeUndefined();
+        expect(registry.view.endReason(record, START * 1000)).toBeUndefined();
     });
 
     test("however often owner and keys come and go in one second, each end takes each key, and each later key is good", async () => {
@@ -94,10 +94,10 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       const made: KeyRecord[] = [];
       for (let round = 0; round < 3; round++) {
         const record = await register(registry, { owner: "acme" });
-        expect(registry.view.ended(record, START * 1000)).toBeUndefined();
+        expect(registry.view.endReason(record, START * 1000)).toBeUndefined();
         made.push(record);
         await revokeOwner(registry, "acme", admin);
-        for (const record of made) expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+        for (const record of made) expect(registry.view.endReason(record, START * 1000)).toBe("key_revoked");
       }
     });
 
@@ -108,14 +108,14 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
         const owner = `owner-${at}`;
         const old = await register(registry, { owner });
         await revokeOwner(registry, owner, admin);
-        expect(registry.view.ended(old, START * 1000)).toBe("key_revoked");
+        expect(registry.view.endReason(old, START * 1000)).toBe("key_revoked");
         made.push(await register(registry, { owner }));
         const entry = { line: 1, key: `imported ${at}`, name: "n", role: "contributor", owner };
         expect(await importLegacyKeys(registry, [[entry]], admin, false)).toMatchObject({ imported: 1 });
         const imported = await store.findLegacy([`imported ${at}`]);
         if (imported !== undefined) made.push(imported);
       }
-      const ended = () => made.map((record) => registry.view.ended(record, START * 1000));
+      const ended = () => made.map((record) => registry.view.endReason(record, START * 1000));
       expect(ended()).toEqual(Array(16).fill(undefined));
       await revokeIssuedBefore(registry, START, { role: "contributor" }, admin);
       expect(ended()).toEqual(Array(16).fill("key_revoked"));
@@ -136,7 +136,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       clock.nowSeconds += 8;
       expect(await importLegacyKeys(registry, [[one("later")]], admin, false)).toMatchObject({ imported: 1 });
       const record = await store.findLegacy(["later"]);
-      expect(record && registry.view.ended(record, clock.nowSeconds * 1000)).toBeUndefined();
+      expect(record && registry.view.endReason(record, clock.nowSeconds * 1000)).toBeUndefined();
       expect(await register(registry, { owner: "acme" })).toMatchObject({ issuedAt: clock.nowSeconds });
     });
 
@@ -163,9 +163,9 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       for (const [sub, end] of ends) {
         for (let round = 0; round < 3; round++) {
           const token = tokenOf(sub);
-          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBeUndefined();
+          expect(registry.view.endReason(token, clock.nowSeconds * 1000)).toBeUndefined();
           await end();
-          expect(registry.view.ended(token, clock.nowSeconds * 1000)).toBe("key_revoked");
+          expect(registry.view.endReason(token, clock.nowSeconds * 1000)).toBe("key_revoked");
           clock.nowSeconds++;
         }
       }
@@ -181,7 +181,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       ];
       if (legacy.kind === "refused") throw new Error(legacy.reason);
       const ended = () =>
-        [old, fresh, legacy.record].map((record) => registry.view.ended(record, START * 1000));
+        [old, fresh, legacy.record].map((record) => registry.view.endReason(record, START * 1000));
       await revokeIssuedBefore(registry, START + 30, {}, admin);
       expect(ended()).toEqual(["key_revoked", undefined, undefined]);
       await revokeIssuedBefore(registry, START + 58, {}, admin);
@@ -197,7 +197,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       const ended = await Promise.all(
         ["before", "after"].map(async (key) => {
           const record = await store.findLegacy([key]);
-          return record && registry.view.ended(record, START * 1000);
+          return record && registry.view.endReason(record, START * 1000);
         }),
       );
       expect(ended).toEqual(["key_revoked", undefined]);
@@ -206,7 +206,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await migrateLegacyKey(unaware, "before", admin)).toMatchObject({ reason: "key_revoked" });
       const next = await migrateLegacyKey(unaware, "after", admin);
       if (next.kind === "refused") throw new Error(next.reason);
-      expect(registry.view.ended(next.record, START * 1000)).toBeUndefined();
+      expect(registry.view.endReason(next.record, START * 1000)).toBeUndefined();
     });
   });
 
@@ -218,7 +218,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await store.sweep(START + 1000 * DAY, 100)).toBe(0);
       const fresh = createRevocationView();
       for await (const portion of store.revocations()) fresh.apply(portion);
-      expect(fresh.ended(record, START * 1000)).toBe("key_revoked");
+      expect(fresh.endReason(record, START * 1000)).toBe("key_revoked");
       expect(await store.load(record.keyId)).toBeDefined();
     });
 
@@ -231,7 +231,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       clock.nowSeconds = START;
       const fresh = createRevocationView();
       for await (const portion of store.revocations()) fresh.apply(portion);
-      expect(fresh.ended(record, START * 1000)).not.toBeUndefined();
+      expect(fresh.endReason(record, START * 1000)).not.toBeUndefined();
     });
   });
 
@@ -242,7 +242,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", again: false });
     const fresh = createRevocationView();
     for await (const portion of store.revocations()) fresh.apply(portion);
-    expect(fresh.ended(lost, clock.nowSeconds * 1000)).toBe("key_revoked");
+    expect(fresh.endReason(lost, clock.nowSeconds * 1000)).toBe("key_revoked");
   });
 
   test("each change of a key is said later than the one before, in one second and after a step back", async () => {

@@ -4,7 +4,7 @@ import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
 import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import { revokeIssuedBefore, revokeOwner } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin, DeniedOperation, Issued, Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
@@ -31,7 +31,7 @@ interface Made {
   ended: boolean;
 }
 
-function madeOf(result: Issued | Refused): readonly Made[] {
+function madeOf(result: Issued | DeniedOperation): readonly Made[] {
   return result.kind === "issued" ? [{ record: result.record, ended: false }] : [];
 }
 
@@ -95,7 +95,7 @@ export function cutOffHistories(setUp: () => Promise<StoreUnderTest>): void {
         for (const key of made) key.ended ||= isEnded?.(key.record) ?? false;
         for (const view of [registry.view, await viewOf(registry)])
           expect(
-            made.map(({ record }) => view.ended(record, clock.nowSeconds * 1000) === "key_revoked"),
+            made.map(({ record }) => view.endReason(record, clock.nowSeconds * 1000) === "key_revoked"),
           ).toEqual(made.map(({ ended }) => ended));
       }
     });

@@ -108,7 +108,7 @@ function commandLines(text: string, isBlock: boolean): string[][] {
 async function problemOf(args: readonly string[]): Promise<CommanderError | undefined> {
   const silent = { writeErr: () => {}, writeOut: () => {} };
   const program = new Command("latchkey").exitOverride().configureOutput(silent);
-  addCommands(program, { environment: {}, print: () => {}, complain: () => {} }, () => {});
+  addCommands(program, { environment: {}, print: () => {}, printError: () => {} }, () => {});
   const disarm = (command: Command) => {
     if (command.commands.length === 0) command.action(() => {});
     command.commands.forEach(disarm);

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
 import { SETTINGS } from "../../src/config/settings.ts";
-import { DENY_REASONS, REFUSALS } from "../../src/core/decision/decision.ts";
+import { DENIALS, DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
@@ -28,7 +28,7 @@ test("docs/operations/failure-modes.md has an entry for every reason, with its s
   const headings = [...read("docs/operations/failure-modes.md").matchAll(/^### `(\w+)` \((\d+)\)$/gm)].map(
     ([, name, status]) => `${name} ${status}`,
   );
-  const wanted = DENY_REASONS.map((reason) => `${reason} ${REFUSALS[reason].status}`);
+  const wanted = DENY_REASONS.map((reason) => `${reason} ${DENIALS[reason].status}`);
   expect(headings.sort()).toEqual(wanted.sort());
 });
 
@@ -36,7 +36,7 @@ test("docs/reference/api.md has an entry for every problem that only the key API
   const rows = [...read("docs/reference/api.md").matchAll(/^\| `([\w-]+)` \| (\d+) \|/gm)].map(
     ([, name, status]) => `${name} ${status}`,
   );
-  const own = PROBLEM_NAMES.filter((name) => !Object.hasOwn(REFUSALS, name));
+  const own = PROBLEM_NAMES.filter((name) => !Object.hasOwn(DENIALS, name));
   expect(rows.sort()).toEqual(
     own.map((name) => `${name.replaceAll("_", "-")} ${PROBLEMS[name].status}`).sort(),
   );

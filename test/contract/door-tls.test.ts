@@ -10,7 +10,7 @@ import { ANYONE } from "../../src/api/http/access.ts";
 import { openEndpoint } from "../../src/api/http/endpoint.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
 import type { ListenerTls } from "../../src/config/certificates.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa } from "../support/certificates.ts";
 
@@ -67,7 +67,7 @@ function shown(certificate: TestedCertificate | undefined, clientCa?: string): S
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
 async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
-  const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
+  const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
   const keepAsking = async (options: ConnectionOptions) => {
@@ -198,7 +198,7 @@ test.each([
 );
 
 test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
-  const server = await startEnvoyServer({
+  const server = await startGrpcServer({
     listen: "127.0.0.1:0",
     check: () => new Uint8Array(),
     tls: shown(first),

@@ -5,7 +5,7 @@ import { createReplay } from "../../src/audit/replay.ts";
 import { runCases } from "../../src/cli/policy/case-runner.ts";
 import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
-import { createExplain, NOTHING_COUNTED } from "../../src/core/decision/explain.ts";
+import { createExplain, UNCOUNTED_FAILURES } from "../../src/core/decision/explain.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
@@ -167,7 +167,7 @@ describe.each(["shadow", "enforce"])(
         },
       ],
       ["revocations are stale", { stalenessMs: () => Number.POSITIVE_INFINITY }],
-      ["revocations cannot be read", { view: { ended: broken } }],
+      ["revocations cannot be read", { view: { endReason: broken } }],
       ["the phase cannot be read", { stalenessMs: broken }],
     ];
     test.each(faults)("%s: the enforced route denies, and the shadow lets through", async (_what, ports) => {
@@ -239,8 +239,8 @@ function explained(policy: Policy, verb: string, path: string) {
     view: createRevocationView(),
     migration: createMigration(),
     stalenessMs: () => 0,
-    buckets: NOTHING_COUNTED,
-    failures: NOTHING_COUNTED,
+    buckets: UNCOUNTED_FAILURES,
+    failures: UNCOUNTED_FAILURES,
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   const explain = createExplain({ authorize, policy: () => policy, nowMs: () => CHECKED_AT_SECONDS * 1000 });

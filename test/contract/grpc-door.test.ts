@@ -8,8 +8,8 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
-import type { EnvoyServer, EnvoyServerOptions } from "../../src/grpc/server.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import type { EnvoyServerOptions, GrpcServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { createCa } from "../support/certificates.ts";
 import { CHECK_PATH, call, connectRaw, frame as grpcFrame } from "../support/grpc-client.ts";
@@ -57,13 +57,13 @@ function changesOf() {
 }
 
 describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) => {
-  async function open(options: Partial<EnvoyServerOptions> = {}): Promise<EnvoyServer> {
-    const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: echo, transport, ...options });
+  async function open(options: Partial<EnvoyServerOptions> = {}): Promise<GrpcServer> {
+    const server = await startGrpcServer({ listen: "127.0.0.1:0", check: echo, transport, ...options });
     closes.push(() => server.close(0));
     return server;
   }
 
-  function clientOf(server: EnvoyServer, creds = credentials.createInsecure(), options: object = {}): Client {
+  function clientOf(server: GrpcServer, creds = credentials.createInsecure(), options: object = {}): Client {
     const client = new Client(server.address, creds, options);
     closes.push(() => client.close());
     return client;
@@ -239,7 +239,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
       await unlink(path);
       if (what === "stale") await leaveStaleSocket(path);
       expect([await changes.next(), await changes.next()]).toEqual([false, true]);
-      expect(server.isThere()).toBe(true);
+      expect(server.isReachable()).toBe(true);
       expect((await stat(path)).mode & 0o777).toBe(0o660);
       // A client of its own: what an older one has is a connection already.
       const after = clientOf(server, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
@@ -256,16 +256,16 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     closes.push(() => others.close());
     await unlink(path);
     await once(others.listen(path), "listening");
-    expect([await changes.next(), server.isThere()]).toEqual([false, false]);
+    expect([await changes.next(), server.isReachable()]).toEqual([false, false]);
     // What others listen on is left to them.
     await pause(1200);
-    expect(server.isThere()).toBe(false);
+    expect(server.isReachable()).toBe(false);
     others.close();
     await once(others, "close");
     expect(await changes.next()).toBe(true);
     await writeFile(`${path}.new`, "no socket");
     await rename(`${path}.new`, path);
-    expect([await changes.next(), server.isThere()]).toEqual([false, false]);
+    expect([await changes.next(), server.isReachable()]).toEqual([false, false]);
     expect(await readFile(path, "utf8")).toBe("no socket");
     await unlink(path);
     expect(await changes.next()).toBe(true);
@@ -290,7 +290,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
 
   test("hears at once that an address is taken", async () => {
     const { address } = await open();
-    await expect(startEnvoyServer({ listen: address, check: echo, transport })).rejects.toThrow(
+    await expect(startGrpcServer({ listen: address, check: echo, transport })).rejects.toThrow(
       `the gRPC door cannot listen on ${address}`,
     );
   });

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { grpcForPython } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 import { createCa } from "../support/certificates.ts";
 
 const SCRIPT = fileURLToPath(new URL("../support/grpc_calls.py", import.meta.url));
@@ -24,7 +24,7 @@ test.each(["in clear text", "by mTLS"])("Google's gRPC understands the door, %s"
   const ca = await createCa();
   const [shown, client] = await Promise.all([ca.issue("door"), ca.issue("client")]);
   const current = () => ({ cert: shown.cert, key: shown.key, clientCa: ca.cert });
-  const server = await startEnvoyServer({
+  const server = await startGrpcServer({
     listen: "127.0.0.1:0",
     check(message) {
       if (message === undefined) return Buffer.from("denied");

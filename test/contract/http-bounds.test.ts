@@ -8,12 +8,12 @@ import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
 import type { Access } from "../../src/api/http/access.ts";
 import { endpoint } from "../../src/api/http/endpoint.ts";
-import type { Patience } from "../../src/api/http/node-server.ts";
-import { PATIENCE } from "../../src/api/http/node-server.ts";
+import type { HttpTimeouts } from "../../src/api/http/node-server.ts";
+import { DEFAULT_TIMEOUTS } from "../../src/api/http/node-server.ts";
 import type { HttpServer } from "../../src/api/http/server.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
 
-const NOBODY_WAITS: Patience = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
+const NOBODY_WAITS: HttpTimeouts = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
 
 const LARGE_BYTES = 1024 * 1024;
 /** A body may come from anyone here. */
@@ -37,7 +37,7 @@ afterEach(async () => {
   goesSoon = false;
 });
 
-async function open(patience: Patience = PATIENCE): Promise<number> {
+async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> {
   called = Promise.withResolvers();
   const common = { summary: "", access: everyone, writes: false } as const;
   const endpoints = [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { TOKEN_REFUSALS } from "../../src/core/decision/token-rejection.ts";
+import { TOKEN_REJECTIONS } from "../../src/core/decision/token-rejection.ts";
 import { createIssuerVerifier } from "../../src/jwt/issuer-verifier.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { readDocument } from "../support/documents.ts";
@@ -58,5 +58,5 @@ describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, tok
 
 test("the document lists every cause of a refusal, in the words of the code, and no other", () => {
   const rows = [...text.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map(([, cause, words]) => [cause, words]);
-  expect(rows).toEqual(Object.entries(TOKEN_REFUSALS));
+  expect(rows).toEqual(Object.entries(TOKEN_REJECTIONS));
 });

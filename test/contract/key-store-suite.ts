@@ -13,7 +13,7 @@ import {
   revokeOwner,
 } from "../../src/core/keys/key-revocation.ts";
 import type { KeyChange, KeyStore } from "../../src/core/keys/ports.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin, DeniedOperation, Issued, Registry } from "../../src/core/keys/registry.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
@@ -63,12 +63,12 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     migration: createMigration(),
     legacy: {
       newKey: () => `v1 ${counter++}`,
-      couldBe: () => true,
-      kept: (key) => ({ hash: key, alias: `of ${key}` }),
+      isPlausible: () => true,
+      storedForm: (key) => ({ hash: key, alias: `of ${key}` }),
       hashes: (key) => [key, `of ${key}`],
       hashOfDigest: (hex) => `of ${hex}`,
     },
-    told: () => undefined,
+    onFeedEntry: () => undefined,
     view: createRevocationView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,
@@ -81,7 +81,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
 }
 let counter = 0;
 
-function mustIssue(result: Issued | Refused): KeyRecord {
+function mustIssue(result: Issued | DeniedOperation): KeyRecord {
   if (result.kind === "refused") throw new Error(result.reason);
   return result.record;
 }
@@ -143,8 +143,8 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         kind: "refused",
         reason: "key_revoked",
       });
-      expect(unaware.view.ended(record, START * 1000)).toBe(undefined);
-      expect(registry.view.ended(record, START * 1000)).toBe("key_revoked");
+      expect(unaware.view.endReason(record, START * 1000)).toBe(undefined);
+      expect(registry.view.endReason(record, START * 1000)).toBe("key_revoked");
     });
 
     test("is listed by its owner, which is its family where none is set", async () => {
@@ -177,7 +177,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const other = instanceOn(store, clock);
       await end(other);
       expect(await under.auditTrail()).toEqual(trail);
-      expect(other.view.ended(record, START * 1000)).toBe("key_revoked");
+      expect(other.view.endReason(record, START * 1000)).toBe("key_revoked");
       clock.nowSeconds += 50;
       const later = instanceOn(store, clock);
       await revokeFamily(later, record.family, admin);
@@ -435,7 +435,10 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
               familyEnded ||
               (record.keyId === first.keyId && (names.includes("revoke") || names.includes("owner")));
             if (mustBeRevoked)
-              expect([names, fresh.ended(record, clock.nowSeconds * 1000)]).toEqual([names, "key_revoked"]);
+              expect([names, fresh.endReason(record, clock.nowSeconds * 1000)]).toEqual([
+                names,
+                "key_revoked",
+              ]);
           }
         },
       ),

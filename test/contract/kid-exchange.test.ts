@@ -27,46 +27,50 @@ async function joinWith(settings: Readonly<Record<string, readonly string[]>>) {
     kids: () => ["a"],
     settings: new Map(Object.entries(settings)),
   });
-  await exchange.beat();
+  await exchange.heartbeat();
   return exchange;
 }
 
 /** An instance that accepts these keys, and has said so. */
 async function join(...kids: readonly string[]) {
   const exchange = createKidExchange(client, { instanceId: `i${started++}`, kids: () => kids });
-  await exchange.beat();
+  await exchange.heartbeat();
   return exchange;
 }
 
 test("an instance that accepts no key of those who were there before is the stranger; they are not", async () => {
   const [one, two] = [await join("a"), await join("b", "a")];
   const stranger = await join("c");
-  await Promise.all([one.beat(), two.beat()]);
-  expect([one, two, stranger].map((exchange) => exchange.strangers())).toEqual([undefined, undefined, 2]);
+  await Promise.all([one.heartbeat(), two.heartbeat()]);
+  expect([one, two, stranger].map((exchange) => exchange.foreignInstances())).toEqual([
+    undefined,
+    undefined,
+    2,
+  ]);
 });
 
 test("a former secret that is still accepted is enough", async () => {
   await join("old");
-  expect((await join("new", "old")).strangers()).toBeUndefined();
+  expect((await join("new", "old")).foreignInstances()).toBeUndefined();
 });
 
 test("a stranger is none any more once the others have left, or have ended without a word", async () => {
   const elder = await join("a");
   const stranger = await join("b");
-  expect(stranger.strangers()).toBe(1);
+  expect(stranger.foreignInstances()).toBe(1);
   await elder.leave();
-  await stranger.beat();
-  expect(stranger.strangers()).toBeUndefined();
+  await stranger.heartbeat();
+  expect(stranger.foreignInstances()).toBeUndefined();
   await redis.cli("HSET", "latchkey:kids", "ended", "1 1 a");
-  await stranger.beat();
-  expect(stranger.strangers()).toBeUndefined();
+  await stranger.heartbeat();
+  expect(stranger.foreignInstances()).toBeUndefined();
   expect(await redis.cli("HEXISTS", "latchkey:kids", "ended")).toBe("0");
 });
 
 test("of two that start at one moment exactly one is the stranger", async () => {
   const [one, two] = await Promise.all([join("a"), join("b")]);
-  await Promise.all([one.beat(), two.beat()]);
-  expect([one, two].filter((exchange) => exchange.strangers() !== undefined).length).toBe(1);
+  await Promise.all([one.heartbeat(), two.heartbeat()]);
+  expect([one, two].filter((exchange) => exchange.foreignInstances() !== undefined).length).toBe(1);
 });
 
 test("what is published is the names of keys as they are given, with nothing beside", async () => {
@@ -79,7 +83,7 @@ test("every setting that all share is compared by itself, and one value in commo
   const same = await joinWith({ ISSUER: ["i"], HASH: ["k", "h"] });
   const other = await joinWith({ ISSUER: ["j"], HASH: ["h"] });
   const both = await joinWith({ ISSUER: ["x"], HASH: ["x"] });
-  await first.beat();
+  await first.heartbeat();
   expect([first, same, other, both].map((exchange) => exchange.differing())).toEqual([
     [],
     [],
@@ -87,7 +91,7 @@ test("every setting that all share is compared by itself, and one value in commo
     // A value counts for its own setting alone: another instance's HASH is no ISSUER.
     ["ISSUER", "HASH"],
   ]);
-  expect(other.strangers()).toBe(2);
+  expect(other.foreignInstances()).toBe(2);
 });
 
 test("an instance of a version that publishes keys alone is compared by those", async () => {
@@ -109,7 +113,7 @@ test("a clock's difference is what the way to Redis and back cannot explain", as
     };
     const options = { instanceId: `i${started++}`, kids: () => ["a"], nowMs: () => Date.now() + offsetMs };
     const exchange = createKidExchange(slow, options);
-    await exchange.beat();
+    await exchange.heartbeat();
     return exchange.clockAheadMs();
   };
   expect(await aheadOf(0, 100)).toBe(0);

@@ -62,7 +62,13 @@ function newPool(
     },
   };
   const instanceId = `pool${pools++}`;
-  const pool = createLeasePool({ store: counting, monotonicMs, instanceId, maxBuckets: 1000, withoutStore });
+  const pool = createLeasePool({
+    store: counting,
+    monotonicMs,
+    instanceId,
+    maxBuckets: 1000,
+    fallback: withoutStore,
+  });
   return { ...pool, commands: () => commands };
 }
 
@@ -144,7 +150,7 @@ describe("the script", () => {
                 ...settlements.flatMap((one) => [one.leaseId, one.unspentTokens, one.spentAgoUs]),
               ],
             );
-            expect(reply).toEqual([wanted.grantedTokens, wanted.waitUs, wanted.othersOut ? 1 : 0]);
+            expect(reply).toEqual([wanted.grantedTokens, wanted.waitUs, wanted.leasesOutstanding ? 1 : 0]);
             expect(Object.fromEntries(pairs(await admin.command("HGETALL", "bucket")))).toEqual({
               level: String(bucket.levelMicro),
               stamp: String(bucket.stampUs),
@@ -338,7 +344,7 @@ describe("without Redis", () => {
   test("an outage is decided by the fault policy, without waiting once it is known, and healing is noticed", async () => {
     const own = await startRedis();
     const client = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
-    client.started();
+    client.finishStartup();
     let sent = 0;
     const counted: RedisClient = {
       ...client,

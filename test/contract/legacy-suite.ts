@@ -50,7 +50,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
       exchanged.kind === "issued" ? exchanged.record.keyId : exchanged.reason,
     );
     expect(new Set(ids)).toEqual(new Set([ids[0]]));
-    expect(all.filter((exchanged) => exchanged.kind === "issued" && !exchanged.again).length).toBe(1);
+    expect(all.filter((exchanged) => exchanged.kind === "issued" && !exchanged.replayed).length).toBe(1);
   });
 
   test("the family's age goes on from its first V2 key, however it goes on, and then it is too old", async () => {

@@ -241,7 +241,7 @@ describe("the key store in Redis", () => {
   test("a Redis that is stopped is told in time, and works again when it goes on or comes back", async () => {
     const own = await startRedis();
     const impatient = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
-    impatient.started();
+    impatient.finishStartup();
     const store = createKeyStore(impatient, RETENTION);
     try {
       const nowSeconds = Math.floor(Date.now() / 1000);

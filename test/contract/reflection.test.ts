@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { REFLECTION_SERVICE } from "../../scripts/protobuf.ts";
 import { REFLECTION_PATHS } from "../../src/grpc/proto.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 import { answerOf, connectRaw, frame, openCall } from "../support/grpc-client.ts";
 
 const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;
@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 async function openReflection(transport: "http2" | "grpc-js", path: string = REFLECTION_PATHS[0]) {
-  const server = await startEnvoyServer({ listen: "127.0.0.1:0", check: () => Buffer.alloc(0), transport });
+  const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => Buffer.alloc(0), transport });
   closes.push(() => server.close(0));
   const session = await connectRaw(server.address);
   closes.push(() => session.destroy());

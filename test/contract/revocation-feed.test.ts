@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
-import { createRevocationView, standingOf } from "../../src/core/revocation/revocation-view.ts";
+import { createRevocationView, restrictionOf } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
 import type { Instance } from "../support/feed.ts";
@@ -193,7 +193,7 @@ describe("a store that has lost its writes brings no key back", () => {
 test("an entry that a later version wrote is passed over, not taken for the end of the feed", async () => {
   const one = await startInstance(redis.port);
   const record = newRecord();
-  const standing = encodeFeedEntry(standingOf({ ...record, version: 2, revokedAt: NOW }));
+  const standing = encodeFeedEntry(restrictionOf({ ...record, version: 2, revokedAt: NOW }));
   for (const text of ['["z","?"]', "no list", standing]) {
     const number = await redis.cli("INCR", "latchkey:feed:sequence");
     await redis.cli("XADD", "latchkey:feed", "*", "s", number, "e", text);

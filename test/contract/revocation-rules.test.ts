@@ -45,8 +45,8 @@ const withoutMerge: LeaveOut = {
         if (portion.some(({ kind }) => kind === "forgotten")) current = createRevocationView();
         current.apply(portion);
       },
-      ended: (principal, nowMs) => current.ended(principal, nowMs),
-      covers: (revocation) => current.covers(revocation),
+      endReason: (principal, nowMs) => current.endReason(principal, nowMs),
+      includes: (revocation) => current.includes(revocation),
       entries: () => current.entries(),
     };
   },

@@ -84,7 +84,7 @@ async function smoke(args: readonly string[], token?: string) {
   const program = buildProgram({
     environment: token === undefined ? {} : { LATCHKEY_TOKEN: token },
     print: (text) => void printed.push(text),
-    complain: (text) => void printed.push(text),
+    printError: (text) => void printed.push(text),
   });
   const exitCode = await program.run(["smoke", ...args]);
   return { exitCode, output: printed.join("\n") };

@@ -1,11 +1,11 @@
 import {
   ERROR_CODE,
+  encodeFrame,
+  encodeUint32s,
   FLAG,
   FRAME,
   FRAME_HEAD_BYTES,
-  frameOf,
   MAX_FRAME_BYTES,
-  numbers,
 } from "../../src/http2/frames.ts";
 import { inPieces, OPENING, padded } from "../support/http2-frames.ts";
 import type { Body, Conversation, Expand, Field, Plan, Request } from "./conversation.ts";
@@ -29,7 +29,7 @@ export function http2Plan(conversation: Conversation, expand: Expand): Plan {
 }
 
 function resetOf(streamId: number): Buffer {
-  return frameOf(FRAME.RST_STREAM, 0, streamId, numbers(ERROR_CODE.CANCEL));
+  return encodeFrame(FRAME.RST_STREAM, 0, streamId, encodeUint32s(ERROR_CODE.CANCEL));
 }
 
 /** What the pseudo-header `:protocol` stands for (RFC 8441 §4). */
@@ -83,12 +83,12 @@ function bodyFrames(
   const bytes = pieces.flatMap((piece) => cut(Buffer.from(expand(piece), "latin1"), MAX_FRAME_BYTES - 256));
   const data = bytes.map((piece) =>
     frames.padding === 0
-      ? frameOf(FRAME.DATA, 0, streamId, piece)
+      ? encodeFrame(FRAME.DATA, 0, streamId, piece)
       : padded(FRAME.DATA, streamId, piece, frames.padding),
   );
   const end =
     trailers.length === 0
-      ? frameOf(FRAME.DATA, FLAG.END_STREAM, streamId, Buffer.alloc(0))
+      ? encodeFrame(FRAME.DATA, FLAG.END_STREAM, streamId, Buffer.alloc(0))
       : blockFrames(streamId, trailers, frames.block, FLAG.END_STREAM, expand);
   return [...data, end];
 }
@@ -132,7 +132,7 @@ function literal(text: string): Buffer {
   return Buffer.concat([Buffer.of(...length, rest), bytes]);
 }
 
-const SETTINGS_ACK = frameOf(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0));
+const SETTINGS_ACK = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, Buffer.alloc(0));
 
 /** Counts the streams that have ended in what Envoy sends by HTTP/2, and acknowledges its SETTINGS. */
 export function http2Counter(send: (bytes: Buffer) => void): (chunk: Buffer) => number {

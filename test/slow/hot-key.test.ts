@@ -27,7 +27,7 @@ test("a hot key at ten times its rate, over four instances for 10 s, is admitted
         monotonicMs,
         instanceId: `hot${at}`,
         maxBuckets: 10,
-        withoutStore,
+        fallback: withoutStore,
       });
       const sweeping = setInterval(() => void pool.sweep(), 50);
       const close = () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { goProgram } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 import { createConnections } from "../../src/http2/connections.ts";
 import { headerBlock } from "../../src/http2/header-encoder.ts";
 import type { Stream } from "../../src/http2/stream.ts";
@@ -58,7 +58,7 @@ const WITHOUT_DATA = [
 test("h2spec finds nothing at the door but that nobody heeds priorities, and that a GET gets no DATA", async () => {
   const faults: unknown[] = [];
   const check = () => Buffer.alloc(0);
-  const door = await startEnvoyServer({
+  const door = await startGrpcServer({
     listen: "127.0.0.1:0",
     check,
     faulted: (error) => faults.push(error),
@@ -100,13 +100,13 @@ async function answering(): Promise<{ readonly port: number; readonly faults: re
     answersFault: () => false,
     maxHeaderBytes: 256 * 1024,
     nowMs: () => performance.now(),
-    called(stream) {
+    onRequest(stream) {
       stream.receive = (_stream, _piece, isLast) => {
         if (isLast) answer(stream);
       };
     },
     maxStreams: 100,
-    faulted: (error) => faults.push(error),
+    onFault: (error) => faults.push(error),
   });
   const server = createServer({ noDelay: true }, connections.add);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

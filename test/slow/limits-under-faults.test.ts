@@ -20,7 +20,7 @@ async function startInstance(redis: TestedRedis, number: number) {
   const relay: FaultRelay = await startFaultRelay(redis.port);
   endings.push(relay.close);
   const client = await connectRedis({ url: urlBy(relay.port), commandTimeoutMs: 50 });
-  client.started();
+  client.finishStartup();
   endings.push(client.close);
   // The store's memory is as old as it has to be: the test sets the epoch's begin.
   const { pool, membership } = createSharedBuckets({
@@ -40,7 +40,7 @@ async function startFleet(redis: TestedRedis) {
   await redis.cli("SET", "latchkey:epoch", "old 1");
   const fleet = await Promise.all(Array.from({ length: INSTANCES }, (_, at) => startInstance(redis, at)));
   // In the first round the members join, in the second each has beaten since the last one joined, the third tells all.
-  for (let round = 0; round < 3; round++) for (const { membership } of fleet) await membership.beat();
+  for (let round = 0; round < 3; round++) for (const { membership } of fleet) await membership.heartbeat();
   return fleet;
 }
 
@@ -132,7 +132,7 @@ describe("the bound holds, and every request is answered", () => {
     endings.push(again.stop);
     const after = await flood(fleet, 1.5);
     expectBound([...before, ...during, ...after], 1.5, limit.capacity);
-    for (const { membership } of fleet) await membership.beat();
+    for (const { membership } of fleet) await membership.heartbeat();
     expect(fleet.map(({ membership }) => membership.current()?.counted)).toEqual([
       false,
       false,

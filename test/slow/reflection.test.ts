@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { goProgram, protoDescriptors } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
-import type { EnvoyServer } from "../../src/grpc/server.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import type { GrpcServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 
 test("the descriptors that the door shows are those of the proto files", async () => {
   const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));
@@ -13,11 +13,11 @@ test("the descriptors that the door shows are those of the proto files", async (
 describe.each(["http2", "grpc-js"] as const)(
   "grpcurl, which knows no proto file, at a door of %s",
   (transport) => {
-    let door: EnvoyServer;
+    let door: GrpcServer;
 
     beforeAll(async () => {
       const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
-      door = await startEnvoyServer({ listen: "127.0.0.1:0", check, transport });
+      door = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
       door.setServing(true);
     });
 

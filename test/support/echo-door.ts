@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "vitest";
-import type { EnvoyServer } from "../../src/grpc/server.ts";
-import { startEnvoyServer } from "../../src/grpc/server.ts";
+import type { GrpcServer } from "../../src/grpc/server.ts";
+import { startGrpcServer } from "../../src/grpc/server.ts";
 
 /** Answers with the message itself, and later what says so. */
 export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {
@@ -11,10 +11,10 @@ export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint
 
 /** A door that answers a Check by its own message, for all tests of a file. Whatever they send, it has no fault. */
 export function echoDoor(): { readonly address: () => string } {
-  let server: EnvoyServer;
+  let server: GrpcServer;
   const faults: unknown[] = [];
   beforeAll(async () => {
-    server = await startEnvoyServer({
+    server = await startGrpcServer({
       listen: "127.0.0.1:0",
       check: echo,
       faulted: (error) => faults.push(error),

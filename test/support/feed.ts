@@ -34,7 +34,7 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
   const reading = leaveOut.reading(connected);
-  for (const one of [client, connected]) one.started();
+  for (const one of [client, connected]) one.finishStartup();
   endings.push(client.close, connected.close);
   const view = leaveOut.view(createRevocationView());
   const lost: number[] = [];
@@ -45,9 +45,9 @@ export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) 
     blockMs: 50,
     view,
     monotonicMs: () => performance.now(),
-    heard: (entry) => void filled.push(entry.kind),
-    missed: async () => void missed.push("missed"),
-    lost: () => void lost.push(1),
+    onEntry: (entry) => void filled.push(entry.kind),
+    onGap: async () => void missed.push("missed"),
+    onDataLoss: () => void lost.push(1),
     mayWriteBack: leaveOut.mayWriteBack ?? (() => true),
   });
   const store = createKeyStore(client, {
@@ -100,7 +100,7 @@ export async function revoked(instance: Instance): Promise<KeyRecord> {
 }
 
 export function endedIn(view: RevocationView, record: KeyRecord) {
-  return view.ended(record, NOW * 1000);
+  return view.endReason(record, NOW * 1000);
 }
 
 /** Reads until nothing more is to come: an outage may take a few tries to be over. */

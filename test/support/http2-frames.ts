@@ -1,6 +1,13 @@
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { FLAG, FRAME, FRAME_HEAD_BYTES, frameOf, PREFACE, settingsPayload } from "../../src/http2/frames.ts";
+import {
+  encodeFrame,
+  FLAG,
+  FRAME,
+  FRAME_HEAD_BYTES,
+  PREFACE,
+  settingsPayload,
+} from "../../src/http2/frames.ts";
 import { headerBlock } from "../../src/http2/header-encoder.ts";
 import { createHpackDecoder } from "../../src/http2/hpack.ts";
 import { CHECK_PATH, frame as grpcFrame } from "./grpc-client.ts";
@@ -40,19 +47,19 @@ export const HEAD: Fields = [
   ["te", "trailers"],
 ];
 
-export const SETTINGS = frameOf(FRAME.SETTINGS, 0, 0, Buffer.alloc(0));
+export const SETTINGS = encodeFrame(FRAME.SETTINGS, 0, 0, Buffer.alloc(0));
 export const OPENING = Buffer.concat([PREFACE, SETTINGS]);
 
 export function settings(...values: readonly (readonly [id: number, value: number])[]): Buffer {
-  return frameOf(FRAME.SETTINGS, 0, 0, settingsPayload(values));
+  return encodeFrame(FRAME.SETTINGS, 0, 0, settingsPayload(values));
 }
 
 export function headers(streamId: number, fields: Fields = HEAD, flags: number = FLAG.END_HEADERS): Buffer {
-  return frameOf(FRAME.HEADERS, flags, streamId, headerBlock(fields));
+  return encodeFrame(FRAME.HEADERS, flags, streamId, headerBlock(fields));
 }
 
 export function data(streamId: number, bytes: Uint8Array, flags = 0): Buffer {
-  return frameOf(FRAME.DATA, flags, streamId, bytes);
+  return encodeFrame(FRAME.DATA, flags, streamId, bytes);
 }
 
 /** A message as gRPC frames it, and the end of its call. */
@@ -189,7 +196,7 @@ export function padded(
   told = padding,
 ): Buffer {
   const payload = Buffer.concat([Buffer.of(told), content, Buffer.alloc(padding)]);
-  return frameOf(type, flags | FLAG.PADDED, streamId, payload);
+  return encodeFrame(type, flags | FLAG.PADDED, streamId, payload);
 }
 
 /** What every connection hears first, and again with each of its SETTINGS. */
@@ -231,8 +238,8 @@ export function inPieces(streamId: number, block: Buffer, cuts: readonly number[
     const piece = block.subarray(ends[index - 1] ?? 0, end);
     const isLast = index === cuts.length ? FLAG.END_HEADERS : 0;
     return index === 0
-      ? frameOf(FRAME.HEADERS, flags | isLast, streamId, piece)
-      : frameOf(FRAME.CONTINUATION, isLast, streamId, piece);
+      ? encodeFrame(FRAME.HEADERS, flags | isLast, streamId, piece)
+      : encodeFrame(FRAME.CONTINUATION, isLast, streamId, piece);
   });
   return Buffer.concat(frames);
 }

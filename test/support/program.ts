@@ -35,7 +35,7 @@ export async function runHere(
   const program = buildProgram({
     environment,
     print: (text) => stdout.push(`${text}\n`),
-    complain: (text) => stderr.push(`${text}\n`),
+    printError: (text) => stderr.push(`${text}\n`),
   });
   return { status: await program.run(args), stdout: stdout.join(""), stderr: stderr.join("") };
 }

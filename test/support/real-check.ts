@@ -34,7 +34,7 @@ const CASES_POLICY = readFileSync(new URL("../cases/policy.yaml", import.meta.ur
   .replace("preflights: allow", "preflights: check");
 
 export interface RealCheckOptions {
-  readonly decided?: CheckPorts["decided"];
+  readonly decided?: CheckPorts["onDecision"];
   readonly policy?: string;
   /** Parts in the place of those of an instance in which all is well. */
   readonly ports?: Partial<AuthorizePorts>;
@@ -65,8 +65,8 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
     nowMs: () => CHECKED_AT_SECONDS * 1000,
     monotonicNs: () => 0n,
     newDecisionId: () => "d",
-    decided,
-    faulted: (error) => faults.push(error),
+    onDecision: decided,
+    onFault: (error) => faults.push(error),
     undecodable: (why) => undecodable.push(why),
   });
   return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };

@@ -5,8 +5,8 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
-import { limitsAnswer } from "../keys/schemas.ts";
-import { aboutKey } from "./operator-call.ts";
+import { limitsResponse } from "../keys/schemas.ts";
+import { withKeyId } from "./operator-call.ts";
 
 /** What operators see and do of a key's buckets. Those per address belong to no key, and are not among them. */
 export function limitRoutes(ports: ApiPorts, buckets: BucketAdmin): readonly Endpoint[] {
@@ -20,10 +20,10 @@ function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     summary: "Show what is left in a key's buckets",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The buckets.", schema: limitsAnswer },
+    answer: { status: 200, description: "The buckets.", schema: limitsResponse },
     problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, async (keyId) => {
+      withKeyId(call, async (keyId) => {
         const demands = await demandsOf(ports, keyId);
         if (demands === undefined) return sendProblem(call.reply, "not_found");
         const levels = await buckets.levels(demands, ports.nowMs());
@@ -43,7 +43,7 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     answer: { status: 204, description: "They are full." },
     problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, async (keyId) => {
+      withKeyId(call, async (keyId) => {
         const demands = await demandsOf(ports, keyId);
         if (demands === undefined) return sendProblem(call.reply, "not_found");
         await buckets.reset(demands.filter(({ limit }) => limit.per !== "role"));

@@ -4,7 +4,7 @@ import type { Call } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 
 /** Runs the rest for the key that the path names, whose id must have the form of one: a key itself must not pass for its id. */
-export async function aboutKey<B, Q>(
+export async function withKeyId<B, Q>(
   call: Call<B, Q, CallOrigin>,
   next: (keyId: string, origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
 ): Promise<Call<B, Q>["reply"]> {

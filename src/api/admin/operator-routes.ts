@@ -8,19 +8,19 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
-import { keyBody, sendIssued, sendRefused } from "../keys/responses.ts";
+import { keyBody, sendDenial, sendIssued } from "../keys/responses.ts";
 import {
   cutOffBody,
   issuedKey,
-  keyAnswer,
-  keyListAnswer,
+  keyListResponse,
+  keyResponse,
   listQuery,
   OWNER_NAME,
   patchBody,
   revokeQuery,
   rotateBody,
 } from "../keys/schemas.ts";
-import { aboutKey, sendPathProblem } from "./operator-call.ts";
+import { sendPathProblem, withKeyId } from "./operator-call.ts";
 
 const DEFAULT_PAGE = 100;
 
@@ -47,7 +47,7 @@ function listRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:read"),
     writes: false,
     query: listQuery,
-    answer: { status: 200, description: "A page.", schema: keyListAnswer },
+    answer: { status: 200, description: "A page.", schema: keyListResponse },
     handle: async (call) => {
       const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
       const filter = {
@@ -77,10 +77,10 @@ function showRoute(ports: ApiPorts): Endpoint {
     summary: "Show a key's record",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The record.", schema: keyAnswer },
+    answer: { status: 200, description: "The record.", schema: keyResponse },
     problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, async (keyId) => {
+      withKeyId(call, async (keyId) => {
         const view = await showKey(ports.registry, keyId);
         return view === undefined ? sendProblem(call.reply, "not_found") : call.reply.send(keyBody(view));
       }),
@@ -95,10 +95,10 @@ function changeRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:write"),
     writes: true,
     body: patchBody,
-    answer: { status: 200, description: "The record as it is now.", schema: keyAnswer },
+    answer: { status: 200, description: "The record as it is now.", schema: keyResponse },
     problems: ["not_found", "grant_refused", "key_ended"],
     handle: (call) =>
-      aboutKey(call, async (keyId, origin) => {
+      withKeyId(call, async (keyId, origin) => {
         const { name, disabled, metadata } = call.body;
         const patch = {
           ...(name !== undefined && { name }),
@@ -107,7 +107,7 @@ function changeRoute(ports: ApiPorts): Endpoint {
         };
         const result = await changeKey(ports.registry, keyId, patch, origin);
         return "kind" in result
-          ? sendRefused(call.reply, result, "operator")
+          ? sendDenial(call.reply, result, "operator")
           : call.reply.send(keyBody(result));
       }),
   });
@@ -126,9 +126,9 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     answer: { status: 204, description: "It has ended." },
     problems: ["not_found"],
     handle: (call) =>
-      aboutKey(call, async (keyId, origin) => {
+      withKeyId(call, async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin, call.query.without_record);
-        if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
+        if (result.kind === "refused") return sendDenial(call.reply, result, "operator");
         if (!result.again) ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
@@ -146,9 +146,9 @@ function rotateRoute(ports: ApiPorts): Endpoint {
     answer: { status: 200, description: "The successor.", schema: issuedKey },
     problems: ["not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
     handle: (call) =>
-      aboutKey(call, async (keyId, origin) => {
+      withKeyId(call, async (keyId, origin) => {
         const result = await rotateByOperator(ports.registry, keyId, call.body.overlap, origin);
-        if (result.kind === "refused") return sendRefused(call.reply, result, "operator");
+        if (result.kind === "refused") return sendDenial(call.reply, result, "operator");
         ports.counters.issued(result.record.role, "rotated");
         return sendIssued(call.reply, result, 200);
       }),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-export const policyAnswer = z
+export const policyResponse = z
   .object({
     hash: z.string().meta({ description: "The label of the metric `latchkey_policy_info`." }),
     file: z.string(),
@@ -11,7 +11,7 @@ export const policyAnswer = z
   })
   .meta({ title: "Policy" });
 
-export const rolesAnswer = z
+export const rolesResponse = z
   .object({
     roles: z.array(
       z.object({
@@ -34,6 +34,6 @@ export const rolesAnswer = z
   })
   .meta({ title: "Roles" });
 
-export const reloadAnswer = z
+export const reloadResponse = z
   .object({ result: z.enum(["taken", "unchanged"]), hash: z.string() })
   .meta({ title: "Reload" });

@@ -40,7 +40,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
 function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
   const { answer } = endpoint;
   const content = answer.schema && {
-    "application/json": { schema: refer(answer.schema, "output", schemas) },
+    "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
   };
   return {
     operationId: operationId(endpoint),
@@ -53,7 +53,7 @@ function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
       requestBody: {
         required: true,
         content: {
-          [endpoint.bodyType ?? "application/json"]: { schema: refer(endpoint.body, "input", schemas) },
+          [endpoint.bodyType ?? "application/json"]: { schema: schemaRef(endpoint.body, "input", schemas) },
         },
       },
     }),
@@ -117,7 +117,7 @@ function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Reco
     const { status, title } = PROBLEMS[name];
     byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${name.replaceAll("_", "-")}\`: ${title}`]);
   }
-  const schema = refer(problem, "output", schemas);
+  const schema = schemaRef(problem, "output", schemas);
   return Object.fromEntries(
     [...byStatus].map(([status, lines]) => [
       String(status),
@@ -127,7 +127,7 @@ function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Reco
 }
 
 /** A schema with a title is written once, under components, and referred to. */
-function refer(schema: z.ZodType, io: "input" | "output", schemas: Record<string, Json>): Json {
+function schemaRef(schema: z.ZodType, io: "input" | "output", schemas: Record<string, Json>): Json {
   const title = schema.meta()?.title;
   const inline = toJson(toJsonSchema(schema, io));
   if (title === undefined) return inline;

@@ -4,12 +4,12 @@ import type { Caller, OperatorScope } from "../../core/keys/operator.ts";
 import { callerHas } from "../../core/keys/operator.ts";
 import type { CallOrigin } from "../../core/keys/registry.ts";
 import type { Holder, HolderResult } from "./caller.ts";
-import { callerOf, holderOf } from "./caller.ts";
+import { authenticateHolder, callerOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";
 import { originOf } from "./calls.ts";
 import type { ProblemName } from "./problem.ts";
 import { headersOf } from "./request-facts.ts";
-import { admitOpen, refuseOpen } from "./unauthenticated-calls.ts";
+import { admitOpen, denyUnauthenticated } from "./unauthenticated-calls.ts";
 
 /** Who may make a call. It is decided before the body is read: a caller that is refused does not learn how its body is judged. */
 export interface Access<Who> {
@@ -65,7 +65,7 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
       // Each refusal leaves an audit line. Only an operator may cause those without a charge.
       const free = writes || callerHas(caller, "keys:write");
       const problem = "operator_scope_missing";
-      await refuseOpen(request, reply, ports, free ? { problem, charged: true } : { problem });
+      await denyUnauthenticated(request, reply, ports, free ? { problem, charged: true } : { problem });
       return undefined;
     },
   };
@@ -94,7 +94,7 @@ export function keyHolders(ports: ApiPorts): Access<Holder> {
       if (writes && !(await admitOpen(request, reply, ports))) return undefined;
       const found = await presentedHolder(request, ports, writes);
       if (found.ok) return { who: found.holder };
-      await refuseOpen(request, reply, ports, { ...found, ...(writes && { charged: true }) });
+      await denyUnauthenticated(request, reply, ports, { ...found, ...(writes && { charged: true }) });
       return undefined;
     },
   };
@@ -108,7 +108,7 @@ async function presentedHolder(
   const presented = presentedCredential({ headers: headersOf(request) }, ["authorization", "x-api-key"]);
   if (presented.kind === "none") return { ok: false, problem: "credential_missing" };
   if (presented.kind === "ambiguous") return { ok: false, problem: "credential_ambiguous" };
-  return holderOf(presented.token, request, ports, charged);
+  return authenticateHolder(presented.token, request, ports, charged);
 }
 
 /** Callers that present a key in the body. They are not known before the body is read, so all of them are charged. */
@@ -131,12 +131,12 @@ async function chargedCaller(
 ): Promise<Caller | undefined> {
   const found = await callerOf(request, ports);
   if (!found.ok) {
-    await refuseOpen(request, reply, ports, found);
+    await denyUnauthenticated(request, reply, ports, found);
     return undefined;
   }
   const { caller } = found;
   if (caller.kind === "anonymous" && anonymous !== undefined) {
-    await refuseOpen(request, reply, ports, { problem: anonymous });
+    await denyUnauthenticated(request, reply, ports, { problem: anonymous });
     return undefined;
   }
   const charged = writes && !callerHas(caller, "keys:write");

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { presentedCredential } from "../../core/decision/credential.ts";
 import type { Principal } from "../../core/decision/principal.ts";
-import { misplaced } from "../../core/keys/key-binding.ts";
+import { bindingViolation } from "../../core/keys/key-binding.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import { callerName } from "../../core/keys/operator.ts";
 import type { Migration } from "../../core/legacy/migration.ts";
@@ -11,7 +11,7 @@ import type { Role } from "../../core/policy/policy.ts";
 import { grantedScopes } from "../../core/policy/scopes.ts";
 import type { RevocationView } from "../../core/revocation/revocation-view.ts";
 import { addressOf, certificateOf, headersOf } from "./request-facts.ts";
-import type { CredentialRefusal, OpenCallPorts } from "./unauthenticated-calls.ts";
+import type { CredentialDenial, OpenCallPorts } from "./unauthenticated-calls.ts";
 import { chargeLookUp } from "./unauthenticated-calls.ts";
 
 export interface CallerPorts extends OpenCallPorts {
@@ -31,17 +31,17 @@ export interface Holder {
 }
 
 /** Why a key is refused, with its id where its signature is good. */
-export interface KeyRefusal extends CredentialRefusal {
+export interface KeyDenial extends CredentialDenial {
   readonly keyId?: string;
 }
 
 export type HolderResult =
   | { readonly ok: true; readonly holder: Holder }
-  | ({ readonly ok: false } & KeyRefusal);
+  | ({ readonly ok: false } & KeyDenial);
 
 export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
-  | ({ readonly ok: false } & CredentialRefusal);
+  | ({ readonly ok: false } & CredentialDenial);
 
 const FREE = { kind: "free" } as const;
 
@@ -49,7 +49,7 @@ const FREE = { kind: "free" } as const;
  * Finds out who presents a token: the same judgement as a Check's, without route and limits.
  * @param charged whether the address has been charged for this call; else it is charged for the look-up of a key that is not good
  */
-export async function holderOf(
+export async function authenticateHolder(
   token: string,
   request: FastifyRequest,
   ports: CallerPorts,
@@ -63,23 +63,23 @@ export async function holderOf(
   const result = await holderHere(token, request, ports);
   if (charge.kind === "free") return result;
   if (!result.ok) return { ...result, charged: true };
-  charge.giveBack();
+  charge.refund();
   return result;
 }
 
 /** The holder, if the key may be presented by this client. */
 async function holderHere(token: string, request: FastifyRequest, ports: CallerPorts): Promise<HolderResult> {
-  const found = await goodKey(token, ports, () => addressOf(request, ports));
+  const found = await authenticateKey(token, ports, () => addressOf(request, ports));
   const keyId = found.ok ? found.holder.principal.keyId : found.keyId;
   if (keyId !== undefined) request.actor = `key:${keyId}`;
   if (!found.ok) return found;
   const from = { address: () => addressOf(request, ports), certificate: () => certificateOf(request) };
-  const problem = misplaced(found.holder.principal, from);
+  const problem = bindingViolation(found.holder.principal, from);
   return problem === undefined ? found : { ok: false, problem };
 }
 
 /** Finds out who a token belongs to, wherever it may be presented; by whom, where it is the caller itself. */
-export async function goodKey(
+export async function authenticateKey(
   token: string,
   ports: CallerPorts,
   client?: () => string,
@@ -91,7 +91,7 @@ export async function goodKey(
   const { keyId } = principal;
   if (ports.stale()) return { ok: false, problem: "revocations_stale", keyId };
   const phase = endedByPhase(principal, ports.migration.state(), ports.policy().migration, nowMs);
-  const ended = ports.view.ended(principal, nowMs) ?? phase;
+  const ended = ports.view.endReason(principal, nowMs) ?? phase;
   if (ended !== undefined) return { ok: false, problem: ended, keyId };
   const role = ports.policy().roles.get(principal.role);
   if (role === undefined) return { ok: false, problem: "credential_invalid", keyId };
@@ -109,7 +109,7 @@ export async function callerOf(request: FastifyRequest, ports: CallerPorts): Pro
     return { ok: true, caller: { kind: "anonymous", address: addressOf(request, ports) } };
   const admin = adminId(presented.token, ports.adminTokens);
   if (admin !== undefined) return callsAs(request, { kind: "admin", id: admin });
-  const found = await holderOf(presented.token, request, ports, false);
+  const found = await authenticateHolder(presented.token, request, ports, false);
   if (!found.ok) return found;
   const { principal, role, scopes } = found.holder;
   return { ok: true, caller: { kind: "key", id: principal.keyId, role, scopes } };

@@ -20,7 +20,7 @@ declare module "fastify" {
 }
 
 /** Tells of each call once it is answered. */
-export function tellAnswered(
+export function reportCompletedCalls(
   server: FastifyInstance,
   trustedHops: number,
   answered: (call: CompletedCall) => void,

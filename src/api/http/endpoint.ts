@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest, HTTPMethods } from "fastify";
 import type { z } from "zod";
 import type { Access, OpenAccess } from "./access.ts";
-import { BodyFault, parseForm } from "./json-body.ts";
+import { InvalidBody, parseForm } from "./json-body.ts";
 import type { FieldProblem, ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
 
@@ -176,7 +176,7 @@ function parseQuery<T>(schema: z.ZodType<T>, { raw: { url = "" } }: FastifyReque
   try {
     return parsePart(schema, begin === -1 ? {} : parseForm(url.slice(begin + 1)), "/query");
   } catch (error) {
-    if (!(error instanceof BodyFault)) throw error;
+    if (!(error instanceof InvalidBody)) throw error;
     return { ok: false, errors: [{ pointer: "#/query", detail: error.message }] };
   }
 }

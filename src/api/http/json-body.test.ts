@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BodyFault, decodeBody, parseForm, parseJsonBody } from "./json-body.ts";
+import { decodeBody, InvalidBody, parseForm, parseJsonBody } from "./json-body.ts";
 
 /** JSON text as anybody may write it: white space anywhere, names spelt with escapes, the same name again. */
 interface Written {
@@ -54,7 +54,8 @@ describe("a JSON body", () => {
     fc.assert(
       fc.property(written, ({ text, repeats }) => {
         if (repeats) refused++;
-        if (repeats) expect(() => parseJsonBody(text)).toThrow(new BodyFault("the body has a member twice"));
+        if (repeats)
+          expect(() => parseJsonBody(text)).toThrow(new InvalidBody("the body has a member twice"));
         else expect(() => parseJsonBody(text)).not.toThrow();
       }),
       { numRuns: 1500 },
@@ -92,7 +93,7 @@ describe("a JSON body", () => {
     ["nesting without end", "[".repeat(8000) + "]".repeat(8000), "the body nests too deeply"],
     ["members without end", `${'{"a":'.repeat(2700)}1${"}".repeat(2700)}`, "the body nests too deeply"],
   ])("is refused with words for it: %s", (_what, text, problem) => {
-    expect(() => parseJsonBody(text)).toThrow(new BodyFault(problem));
+    expect(() => parseJsonBody(text)).toThrow(new InvalidBody(problem));
   });
 
   test.each([
@@ -117,7 +118,7 @@ describe("a form", () => {
   });
 
   test("in which a field stands twice is refused", () => {
-    expect(() => parseForm("token=a&tok%65n=b")).toThrow(BodyFault);
+    expect(() => parseForm("token=a&tok%65n=b")).toThrow(InvalidBody);
   });
 
   test.each([
@@ -129,7 +130,7 @@ describe("a form", () => {
     ["an overlong slash", "token=%c0%af"],
     ["a name that cannot be decoded", "%=x"],
   ])("with %s is refused", (_what, text) => {
-    expect(() => parseForm(text)).toThrow(new BodyFault("a field is not valid percent-encoded UTF-8"));
+    expect(() => parseForm(text)).toThrow(new InvalidBody("a field is not valid percent-encoded UTF-8"));
   });
 
   test("is read as the URL standard reads it wherever that repairs nothing", () => {
@@ -156,7 +157,7 @@ test.each([
   ["half a character", [0xed, 0xa0, 0x80]],
   ["a character that is cut off", [0xf0, 0x9f, 0x98]],
 ])("a body with %s is refused, not repaired", (_what, bytes) => {
-  expect(() => decodeBody(Uint8Array.from(bytes))).toThrow(new BodyFault("the body is not valid UTF-8"));
+  expect(() => decodeBody(Uint8Array.from(bytes))).toThrow(new InvalidBody("the body is not valid UTF-8"));
 });
 
 test("a body keeps every character, a byte order mark too", () => {

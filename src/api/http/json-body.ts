@@ -1,22 +1,22 @@
 import { isUtf8 } from "node:buffer";
 
 /** What is wrong with a body that is no unambiguous JSON. */
-export class BodyFault extends Error {}
+export class InvalidBody extends Error {}
 
 /** No body of the API nests deeper than metadata in a registration; what does is not handed on to be walked. */
 const MAX_DEPTH = 64;
 
-/** The text of a body. Bytes that are no UTF-8 are refused, not repaired. Throws {@link BodyFault}. */
+/** The text of a body. Bytes that are no UTF-8 are refused, not repaired. Throws {@link InvalidBody}. */
 export function decodeBody(bytes: Uint8Array): string {
-  if (!isUtf8(bytes)) throw new BodyFault("the body is not valid UTF-8");
+  if (!isUtf8(bytes)) throw new InvalidBody("the body is not valid UTF-8");
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
-/** Parses a JSON body as {@link parseStrictJson} does. Throws {@link BodyFault}. */
+/** Parses a JSON body as {@link parseStrictJson} does. Throws {@link InvalidBody}. */
 export function parseJsonBody(text: string): unknown {
   const parsed = parseStrictJson(text);
   if (parsed.ok) return parsed.value;
-  throw new BodyFault(text.trim() === "" ? "the body is empty" : `the body ${parsed.fault}`);
+  throw new InvalidBody(text.trim() === "" ? "the body is empty" : `the body ${parsed.fault}`);
 }
 
 export type StrictJson =
@@ -58,7 +58,7 @@ function structureFault(json: string): "has a member twice" | "nests too deeply"
   return undefined;
 }
 
-/** Parses a form, or a query. A field that stands twice, and what cannot be decoded, is refused. Throws {@link BodyFault}. */
+/** Parses a form, or a query. A field that stands twice, and what cannot be decoded, is refused. Throws {@link InvalidBody}. */
 export function parseForm(text: string): Record<string, string> {
   const fields = text
     .split("&")
@@ -68,7 +68,7 @@ export function parseForm(text: string): Record<string, string> {
       return [decodeField(name), decodeField(value.join("="))] as const;
     });
   if (new Set(fields.map(([name]) => name)).size !== fields.length)
-    throw new BodyFault("a field stands there twice");
+    throw new InvalidBody("a field stands there twice");
   return Object.fromEntries(fields);
 }
 
@@ -77,6 +77,6 @@ function decodeField(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
-    throw new BodyFault("a field is not valid percent-encoded UTF-8");
+    throw new InvalidBody("a field is not valid percent-encoded UTF-8");
   }
 }

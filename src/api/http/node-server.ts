@@ -3,10 +3,10 @@ import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { ListenerTls } from "../../config/certificates.ts";
-import { createNewcomers } from "../../core/limits/unidentified-connections.ts";
+import { createUnidentifiedConnections } from "../../core/limits/unidentified-connections.ts";
 
 /** How long a client may take over each part of what it sends. */
-export interface Patience {
+export interface HttpTimeouts {
   /** Until the last header has come, from the first byte. */
   readonly headersMs: number;
   /** Until the last byte of the body has come. */
@@ -16,7 +16,7 @@ export interface Patience {
   readonly handshakeMs: number;
 }
 
-export const PATIENCE: Patience = {
+export const DEFAULT_TIMEOUTS: HttpTimeouts = {
   headersMs: 10_000,
   requestMs: 30_000,
   idleMs: 75_000,
@@ -35,18 +35,18 @@ const MAX_PIPELINED = 16;
 export interface ListenerOptions {
   /** Absent: clear text. */
   readonly tls?: ListenerTls;
-  readonly patience?: Patience;
+  readonly patience?: HttpTimeouts;
   /** Whether each answer is the last on its connection, since the door is about to close. */
   readonly isLast?: () => boolean;
 }
 
 /** The server below a door, which bounds what a client can hold of it, and whose certificate may change. */
-export function createListener(
+export function createNodeServer(
   handle: RequestListener,
-  { tls, patience = PATIENCE, isLast = () => false }: ListenerOptions,
+  { tls, patience = DEFAULT_TIMEOUTS, isLast = () => false }: ListenerOptions,
 ): Server {
   const pipelined = new WeakMap<Socket, number>();
-  const newcomers = createNewcomers<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
+  const newcomers = createUnidentifiedConnections<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
   const answer: RequestListener = (request, response) => {
     const { socket } = request;
     newcomers.remove(nameOf(socket));
@@ -87,7 +87,7 @@ function listenWithTls(
   options: ServerOptions,
   answer: RequestListener,
   tls: ListenerTls,
-  { handshakeMs: handshakeTimeout }: Patience,
+  { handshakeMs: handshakeTimeout }: HttpTimeouts,
 ): Server {
   const context = () => {
     const { cert, key, clientCa } = tls.current();

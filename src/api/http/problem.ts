@@ -1,5 +1,5 @@
 import type { FastifyReply } from "fastify";
-import { DENY_REASONS, REFUSALS } from "../../core/decision/decision.ts";
+import { DENIALS, DENY_REASONS } from "../../core/decision/decision.ts";
 
 interface ProblemType {
   readonly status: number;
@@ -40,7 +40,7 @@ const API_PROBLEMS = {
 } as const satisfies Record<string, ProblemType>;
 
 /** Every problem of both doors, by the name that `/problems/<name>` has with hyphens. */
-export const PROBLEMS = { ...REFUSALS, ...API_PROBLEMS } as const satisfies Record<string, ProblemType>;
+export const PROBLEMS = { ...DENIALS, ...API_PROBLEMS } as const satisfies Record<string, ProblemType>;
 
 export type ProblemName = keyof typeof PROBLEMS;
 

@@ -4,14 +4,14 @@ import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Fastify from "fastify";
 import type { CompletedCall } from "../../core/audit/ports.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import { asciiLowerCase, trimOws } from "../../core/field-text.ts";
 import { allowedMethods } from "./allowed-methods.ts";
-import { tellAnswered } from "./completed-call.ts";
+import { reportCompletedCalls } from "./completed-call.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { BodyFault, decodeBody, parseForm, parseJsonBody } from "./json-body.ts";
+import { decodeBody, InvalidBody, parseForm, parseJsonBody } from "./json-body.ts";
 import type { ListenerOptions } from "./node-server.ts";
-import { createListener } from "./node-server.ts";
+import { createNodeServer } from "./node-server.ts";
 import { sendProblem } from "./problem.ts";
 import { withRouteCode } from "./route-code.ts";
 import { boundUnreadResponses } from "./unread-responses.ts";
@@ -49,13 +49,13 @@ export interface HttpServerOptions extends ListenerOptions {
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let handle: RequestListener | undefined;
   const server = await buildServer(options, options.endpoints, (answer) =>
-    createListener((request, response) => (handle ?? answer)(request, response), options),
+    createNodeServer((request, response) => (handle ?? answer)(request, response), options),
   );
   const { host, port } = options.listen;
   try {
     await server.listen({ host, port });
   } catch (error) {
-    throw new Error(`an HTTP door cannot listen on ${host}:${port}: ${reasonOf(error)}`);
+    throw new Error(`an HTTP door cannot listen on ${host}:${port}: ${errorMessage(error)}`);
   }
   return {
     address: addressOf(server),
@@ -100,10 +100,11 @@ async function addParts(
   acceptBodies(server);
   boundUnreadResponses(server);
   if (options.corsOrigins?.length) await allowOrigins(server, options.corsOrigins);
-  server.setErrorHandler((error: FastifyError | BodyFault, request, reply) =>
+  server.setErrorHandler((error: FastifyError | InvalidBody, request, reply) =>
     answerError(error, request.id, reply, options.faulted),
   );
-  if (options.answered !== undefined) tellAnswered(server, options.trustedHops ?? 0, options.answered);
+  if (options.answered !== undefined)
+    reportCompletedCalls(server, options.trustedHops ?? 0, options.answered);
   answerUnknown(server, endpoints);
   for (const endpoint of endpoints ?? []) addRoute(server, endpoint);
   return server;
@@ -209,12 +210,12 @@ function sendUnreadablePath(reply: FastifyReply): FastifyReply {
 
 /** The one catch of this door. */
 function answerError(
-  error: FastifyError | BodyFault,
+  error: FastifyError | InvalidBody,
   requestId: string,
   reply: FastifyReply,
   faulted: HttpServerOptions["faulted"],
 ): FastifyReply {
-  if (error instanceof BodyFault) {
+  if (error instanceof InvalidBody) {
     return sendProblem(reply, "request_invalid", { errors: [{ pointer: "#", detail: error.message }] });
   }
   if (error.statusCode === 413) return sendProblem(reply, "body_too_large");

@@ -13,12 +13,12 @@ export interface OpenCallPorts {
   readonly nowMs: () => number;
   readonly trustedHops: number;
   /** In this instance's memory. */
-  readonly guard: BucketStore & { giveBack(demand: BucketDemand, cost: number): void };
+  readonly guard: BucketStore & { refund(demand: BucketDemand, cost: number): void };
   readonly verifier: KeyVerifier;
 }
 
 /** Why a call is refused for its credential. */
-export interface CredentialRefusal {
+export interface CredentialDenial {
   readonly problem: ProblemName;
   /** Whether the address has been charged for the call. */
   readonly charged?: true;
@@ -39,11 +39,11 @@ export async function admitOpen(
 }
 
 /** Refuses a call for its credential. The address is charged first, unless it has been; beyond its limit the answer is 429. */
-export async function refuseOpen(
+export async function denyUnauthenticated(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: OpenCallPorts,
-  { problem, charged, retryAfterSeconds }: CredentialRefusal,
+  { problem, charged, retryAfterSeconds }: CredentialDenial,
 ): Promise<FastifyReply> {
   if (!charged && !(await admitOpen(request, reply, ports))) return reply;
   return sendProblem(reply, problem, { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) });
@@ -55,7 +55,7 @@ export type LookUpCharge =
   | { readonly kind: "free" }
   | { readonly kind: "refused"; readonly retryAfterSeconds: number }
   /** To be given back once the key is found good. */
-  | { readonly kind: "charged"; giveBack(): void };
+  | { readonly kind: "charged"; refund(): void };
 
 /**
  * Charges the look-up of a key that this instance does not know before it is made: made-up keys reach the store no more
@@ -69,7 +69,7 @@ export async function chargeLookUp(
   if (!ports.verifier.needsStore?.(token)) return { kind: "free" };
   const retryAfterSeconds = await chargeOpen(request, ports);
   if (retryAfterSeconds > 0) return { kind: "refused", retryAfterSeconds };
-  return { kind: "charged", giveBack: () => ports.guard.giveBack(demandOf(request, ports), 1) };
+  return { kind: "charged", refund: () => ports.guard.refund(demandOf(request, ports), 1) };
 }
 
 /** Counts one open call; whole seconds to wait when there were too many, else 0. */

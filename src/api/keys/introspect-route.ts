@@ -1,7 +1,7 @@
 import type { Principal } from "../../core/decision/principal.ts";
 import { NEVER } from "../../core/keys/key-record.ts";
 import { operators } from "../http/access.ts";
-import { goodKey } from "../http/caller.ts";
+import { authenticateKey } from "../http/caller.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint, MAX_TOKEN_BODY_BYTES } from "../http/endpoint.ts";
@@ -24,7 +24,7 @@ export function introspectRoute(
     answer: { status: 200, description: "What the key is.", schema: introspection },
     async handle({ reply, body }) {
       void reply.header("cache-control", "no-store");
-      const found = await goodKey(body.token, ports);
+      const found = await authenticateKey(body.token, ports);
       if (!found.ok) return reply.send({ active: false });
       return reply.send({
         ...activeBody(found.holder.principal, found.holder.scopes),

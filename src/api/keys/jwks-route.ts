@@ -1,7 +1,7 @@
 import { ANYONE } from "../http/access.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { openEndpoint } from "../http/endpoint.ts";
-import { jwkSetAnswer } from "./schemas.ts";
+import { jwkSetResponse } from "./schemas.ts";
 
 /** Whoever verifies by it looks again after this; a new key is published at least so long before it signs. */
 const MAX_AGE_SECONDS = 300;
@@ -14,7 +14,7 @@ export function jwksRoute(publicJwks: () => readonly Readonly<Record<string, str
     summary: "The public keys that verify keys (RFC 7517)",
     description: "Empty where keys are signed by a secret. Whoever verifies by it knows of no revocation.",
     access: ANYONE,
-    answer: { status: 200, description: "A JWK Set.", schema: jwkSetAnswer },
+    answer: { status: 200, description: "A JWK Set.", schema: jwkSetResponse },
     handle: async ({ reply }) =>
       reply
         .header("cache-control", `public, max-age=${MAX_AGE_SECONDS}`)

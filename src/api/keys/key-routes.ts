@@ -7,7 +7,7 @@ import { refreshByHolder } from "../../core/keys/key-renewal.ts";
 import { revokeByHolder } from "../../core/keys/key-revocation.ts";
 import type { CallOrigin } from "../../core/keys/registry.ts";
 import { anyCaller, KEY_PROBLEMS, keyHolders, possessors } from "../http/access.ts";
-import { holderOf } from "../http/caller.ts";
+import { authenticateHolder } from "../http/caller.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import { idempotencyKeyOf, originOf, originOfHolder } from "../http/calls.ts";
 import type { Call, Endpoint } from "../http/endpoint.ts";
@@ -15,7 +15,7 @@ import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import { addressOf } from "../http/request-facts.ts";
 import { addNotice } from "../legacy/legacy-notice.ts";
-import { sendIssued, sendRefused } from "./responses.ts";
+import { sendDenial, sendIssued } from "./responses.ts";
 import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
 
 /** The calls that holders of keys, and those who want one, make. */
@@ -67,8 +67,8 @@ export async function registerAs(
   origin: CallOrigin,
 ): Promise<FastifyReply> {
   const result = await registerKey(ports.registry, registration, origin);
-  if (result.kind === "refused") return sendRefused(reply, result);
-  if (!result.again) ports.counters.issued(result.record.role, "registered");
+  if (result.kind === "refused") return sendDenial(reply, result);
+  if (!result.replayed) ports.counters.issued(result.record.role, "registered");
   return sendIssued(reply, result, 201);
 }
 
@@ -111,7 +111,7 @@ function refreshRoute(ports: ApiPorts): Endpoint {
 }
 
 async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall): Promise<FastifyReply> {
-  const found = await holderOf(body.current_key, request, ports, true);
+  const found = await authenticateHolder(body.current_key, request, ports, true);
   if (!found.ok) {
     ports.counters.refreshed(undefined, found.problem);
     return sendProblem(reply, found.problem);
@@ -130,10 +130,10 @@ async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall
   const { role } = found.holder.principal;
   if (result.kind === "refused") {
     ports.counters.refreshed(role, result.reason);
-    return sendRefused(reply, result);
+    return sendDenial(reply, result);
   }
-  ports.counters.refreshed(role, result.again ? "again" : "refreshed");
-  if (!result.again) ports.counters.issued(role, "refreshed");
+  ports.counters.refreshed(role, result.replayed ? "again" : "refreshed");
+  if (!result.replayed) ports.counters.issued(role, "refreshed");
   return sendIssued(reply, result, 200);
 }
 
@@ -151,7 +151,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     answer: { status: 204, description: "It has ended." },
     problems: ["credential_invalid"],
     async handle({ request, reply, body }) {
-      const holder = await possessorOf(body.current_key, request, ports);
+      const holder = await verifyPossession(body.current_key, request, ports);
       if (holder === undefined) return sendProblem(reply, "credential_invalid");
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
@@ -163,7 +163,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
 }
 
 /** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
-async function possessorOf(
+async function verifyPossession(
   token: string,
   request: FastifyRequest,
   ports: ApiPorts,

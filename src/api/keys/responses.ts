@@ -1,6 +1,6 @@
 import type { FastifyReply } from "fastify";
 import type { KeyView } from "../../core/keys/key-administration.ts";
-import type { Issued, Refused, RegistryRefusal } from "../../core/keys/registry.ts";
+import type { DeniedOperation, Issued, RegistryDenial } from "../../core/keys/registry.ts";
 import type { ProblemDetails, ProblemName } from "../http/problem.ts";
 import { sendProblem } from "../http/problem.ts";
 import { formatEnd, formatTime } from "./schemas.ts";
@@ -20,17 +20,17 @@ export function sendIssued(reply: FastifyReply, { record, token }: Issued, statu
     });
 }
 
-interface Told {
+interface ProblemResponse {
   readonly problem: ProblemName;
   readonly details?: ProblemDetails;
 }
 
-function field(pointer: string, detail: string): Told {
+function field(pointer: string, detail: string): ProblemResponse {
   return { problem: "request_invalid", details: { errors: [{ pointer, detail }] } };
 }
 
 /** How each refusal of the registry is told to callers. */
-const TOLD: Readonly<Record<RegistryRefusal, Told>> = {
+const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
   role_unknown: field("#/key_type", "no such role"),
   scope_unknown: field("#/scopes", "the role does not have all of these scopes"),
   ttl_too_long: field("#/ttl", "longer than the role allows"),
@@ -51,7 +51,7 @@ const TOLD: Readonly<Record<RegistryRefusal, Told>> = {
 };
 
 /** What an operator is told instead: the key in question is not the caller's own. */
-const TOLD_OPERATOR: Partial<Record<RegistryRefusal, Told>> = {
+const OPERATOR_OVERRIDES: Partial<Record<RegistryDenial, ProblemResponse>> = {
   key_unknown: { problem: "not_found" },
   role_unknown: { problem: "grant_refused" },
   key_revoked: { problem: "key_ended", details: { detail: "The key has been revoked." } },
@@ -63,12 +63,13 @@ const TOLD_OPERATOR: Partial<Record<RegistryRefusal, Told>> = {
   },
 };
 
-export function sendRefused(
+export function sendDenial(
   reply: FastifyReply,
-  refused: Refused,
+  refused: DeniedOperation,
   to: "holder" | "operator" = "holder",
 ): FastifyReply {
-  const { problem, details } = (to === "operator" && TOLD_OPERATOR[refused.reason]) || TOLD[refused.reason];
+  const { problem, details } =
+    (to === "operator" && OPERATOR_OVERRIDES[refused.reason]) || HOLDER_PROBLEMS[refused.reason];
   const members =
     refused.refreshAfter === undefined
       ? {}

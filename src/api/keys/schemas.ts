@@ -181,7 +181,7 @@ export const introspection = z
     description: "RFC 7662: of a key that is not good, only that it is not active.",
   });
 
-export const keyAnswer = z
+export const keyResponse = z
   .object({
     key_id: z.string(),
     family: z.string(),
@@ -208,12 +208,14 @@ export const keyAnswer = z
   })
   .meta({ title: "Key", description: "A key's record. It never holds the key." });
 
-export const keyListAnswer = z.object({ keys: z.array(keyAnswer), next_cursor: z.string().nullable() }).meta({
-  title: "KeyList",
-  description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
-});
+export const keyListResponse = z
+  .object({ keys: z.array(keyResponse), next_cursor: z.string().nullable() })
+  .meta({
+    title: "KeyList",
+    description: "Go on with `next_cursor` until it is null: a page may be short, even empty, before.",
+  });
 
-export const limitsAnswer = z
+export const limitsResponse = z
   .object({
     key_id: z.string(),
     limits: z.array(
@@ -229,7 +231,7 @@ export const limitsAnswer = z
   })
   .meta({ title: "Limits" });
 
-export const jwkSetAnswer = z
+export const jwkSetResponse = z
   .object({ keys: z.array(z.record(z.string(), z.string())) })
   .meta({ title: "JwkSet", description: "RFC 7517, public members only." });
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
 import type { CallOrigin, Registry } from "../../core/keys/registry.ts";
-import type { ImportReport, LegacyEntry, RefusedLine } from "../../core/legacy/legacy-import.ts";
+import type { ImportReport, LegacyEntry, RejectedLine } from "../../core/legacy/legacy-import.ts";
 import { importLegacyKeys } from "../../core/legacy/legacy-import.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";
@@ -46,7 +46,7 @@ export async function importLines(
   { firstLine, dryRun }: { readonly firstLine: number; readonly dryRun: boolean },
   origin: CallOrigin,
 ): Promise<ImportReport> {
-  const unread: RefusedLine[] = [];
+  const unread: RejectedLine[] = [];
   const portions = async function* () {
     for (const lines of portionsOf(text, firstLine)) {
       const parsed = lines.map(({ line, number }) => parseLine(line, number));

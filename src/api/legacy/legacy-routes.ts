@@ -5,7 +5,7 @@ import { originOf } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { registerAs } from "../keys/key-routes.ts";
-import { sendIssued, sendRefused } from "../keys/responses.ts";
+import { sendDenial, sendIssued } from "../keys/responses.ts";
 import { issuedKey } from "../keys/schemas.ts";
 import { legacyIssued, legacyRegisterBody, migrateBody } from "./legacy-schemas.ts";
 
@@ -32,7 +32,7 @@ function registerRoute(ports: ApiPorts): Endpoint {
       const wantsV2 = request.headers["accept-key-version"] === "2" && phase !== "silent";
       if (wantsV2 && phase !== "removed") return registerAs(ports, reply, registration, who);
       const result = await registerLegacyKey(ports.registry, registration, who);
-      if (result.kind === "refused") return sendRefused(reply, result);
+      if (result.kind === "refused") return sendDenial(reply, result);
       ports.counters.issued(result.record.role, "registered");
       const { keyId, role } = result.record;
       return reply
@@ -66,8 +66,8 @@ function migrateRoute(ports: ApiPorts): Endpoint {
     async handle({ request, reply, body }) {
       const origin = originOf(request, { kind: "anonymous", address: "" }, ports);
       const result = await migrateLegacyKey(ports.registry, body.legacy_key, origin);
-      if (result.kind === "refused") return sendRefused(reply, result);
-      if (!result.again) ports.counters.issued(result.record.role, "migrated");
+      if (result.kind === "refused") return sendDenial(reply, result);
+      if (!result.replayed) ports.counters.issued(result.record.role, "migrated");
       return sendIssued(reply, result, 201);
     },
   });

@@ -31,7 +31,7 @@ const legacyUse = z.object({
   used_last_month: z.int(),
 });
 
-export const migrationAnswer = z
+export const migrationResponse = z
   .object({
     phase,
     chosen_by: z.enum(["policy", "operator"]),
@@ -73,7 +73,7 @@ export const importBody = z.string().meta({
     "NDJSON: one object a line, of `api_key` or `api_key_hash` (hex SHA-256), `name`, `role`, `owner`, `created_at`, `expires_at`.",
 });
 
-export const importAnswer = z
+export const importResponse = z
   .object({
     imported: z.int(),
     known: z.int().meta({ description: "They were there already." }),

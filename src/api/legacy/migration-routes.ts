@@ -8,7 +8,7 @@ import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { formatTime } from "../keys/schemas.ts";
 import { importLines } from "./import-lines.ts";
-import { importAnswer, importBody, importQuery, migrationAnswer, phaseBody } from "./legacy-schemas.ts";
+import { importBody, importQuery, importResponse, migrationResponse, phaseBody } from "./legacy-schemas.ts";
 
 const DAY_SECONDS = 86_400;
 
@@ -24,7 +24,7 @@ function statusRoute(ports: ApiPorts): Endpoint {
     summary: "Show how far the migration is",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationAnswer },
+    answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationResponse },
     handle: async (call) => call.reply.send(await statusBody(ports)),
   });
 }
@@ -38,7 +38,7 @@ function switchRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "system:write"),
     writes: true,
     body: phaseBody,
-    answer: { status: 200, description: "As it is now.", schema: migrationAnswer },
+    answer: { status: 200, description: "As it is now.", schema: migrationResponse },
     handle: async (call) => {
       const origin = call.who;
       await setPhase(ports.registry, call.body.phase, origin);
@@ -85,7 +85,7 @@ function importRoute(ports: ApiPorts): Endpoint {
     bodyType: "application/x-ndjson",
     body: importBody,
     query: importQuery,
-    answer: { status: 200, description: "What was done, line by line.", schema: importAnswer },
+    answer: { status: 200, description: "What was done, line by line.", schema: importResponse },
     handle: async (call) => {
       const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
       const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.who);

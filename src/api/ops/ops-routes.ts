@@ -1,4 +1,4 @@
-import type { Eventual } from "../../core/maybe-promise.ts";
+import type { MaybePromise } from "../../core/maybe-promise.ts";
 import { ANYONE } from "../http/access.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { openEndpoint } from "../http/endpoint.ts";
@@ -15,7 +15,7 @@ export interface Readiness {
 export interface OpsPorts {
   /** The metrics in Prometheus's text form, and its content type. */
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
-  readonly readiness: () => Eventual<Readiness>;
+  readonly readiness: () => MaybePromise<Readiness>;
 }
 
 /** What those who run Latchkey ask: they hold no secret, and never wait for a store. */

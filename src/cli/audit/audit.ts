@@ -5,7 +5,7 @@ import type { ChainBeginning } from "../../audit/verify.ts";
 import type { AuditEvents, AuditQuery } from "../../client/types.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
-import { remotely } from "../with-client.ts";
+import { withClient } from "../with-client.ts";
 import type { VerifyOptions } from "./verify.ts";
 import { parseBeginning, verify } from "./verify.ts";
 
@@ -47,7 +47,7 @@ export function addAuditCommand(program: Command, io: Io, finish: (exitCode: num
     .option("--role <role>", "only events of keys of this role")
     .option("--json", "one JSON a line")
     .action(async (options: TailOptions) => {
-      finish(await remotely(io, (client) => tail(client.audit, io, options)));
+      finish(await withClient(io, (client) => tail(client.audit, io, options)));
     });
 }
 
@@ -82,7 +82,7 @@ async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
       ...filter,
       ...(after !== undefined && { after }),
     });
-    for (const event of events) io.print(json ? JSON.stringify(event) : inWords(event));
+    for (const event of events) io.print(json ? JSON.stringify(event) : formatAuditEvent(event));
     // After a full page there may be more.
     const all = after === undefined || next === after;
     after = next ?? undefined;
@@ -91,7 +91,7 @@ async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
   }
 }
 
-function inWords(event: AuditEvents["events"][number]): string {
+function formatAuditEvent(event: AuditEvents["events"][number]): string {
   const about = event.key_id ?? event.family ?? event.owner ?? event.role ?? "";
   const outcome = event.outcome === "done" ? "" : `refused: ${event.reason ?? ""}`;
   const from = event.address === null ? "" : `from ${event.address}`;

@@ -5,7 +5,7 @@ import type { AuditVerifier, ChainBeginning, Verified } from "../../audit/verify
 import { createAuditVerifier } from "../../audit/verify.ts";
 import { secretText } from "../../config/secret-text.ts";
 import { textOf } from "../../config/text-file.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import { EXIT } from "../exit-codes.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
@@ -37,8 +37,8 @@ export async function verify(
 ): Promise<number> {
   const key = keyOf(io);
   if (typeof key !== "string") {
-    io.complain(key.missing);
-    return EXIT.calledWrongly;
+    io.printError(key.missing);
+    return EXIT.usageError;
   }
   try {
     const points = checkpoints === undefined ? [] : await readCheckpoints(checkpoints);
@@ -47,8 +47,8 @@ export async function verify(
     else tell(io, verified);
     return verified.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
-    io.complain(reasonOf(error));
-    return EXIT.calledWrongly;
+    io.printError(errorMessage(error));
+    return EXIT.usageError;
   }
 }
 
@@ -103,7 +103,7 @@ function parseJson(text: string): unknown {
 function tell(io: Io, verified: Verified): void {
   if (!verified.ok) {
     const { file, line, why } = verified;
-    io.complain(visible(file === undefined ? why : `${file}:${line}: ${why}`));
+    io.printError(visible(file === undefined ? why : `${file}:${line}: ${why}`));
     return;
   }
   for (const { instance, first, last, hmac } of verified.chains)

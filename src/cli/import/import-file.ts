@@ -2,8 +2,8 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import type { LatchkeyClient } from "../../client/client.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../client/problem.ts";
 import type { ImportReport } from "../../client/types.ts";
-import { reasonOf } from "../../core/error-message.ts";
-import type { RefusedLine } from "../../core/legacy/legacy-import.ts";
+import { errorMessage } from "../../core/error-message.ts";
+import type { RejectedLine } from "../../core/legacy/legacy-import.ts";
 import type { FileLine } from "../file-lines.ts";
 import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
@@ -28,10 +28,10 @@ export interface ImportTotal extends ImportReport {
   readonly refused_lines: number;
 }
 
-export type Sending = LatchkeyClient["keys"]["import"];
+export type SendLines = LatchkeyClient["keys"]["import"];
 
 /** Not one line of the file could be read rightly. */
-export class WrongFile extends Error {}
+export class InvalidFile extends Error {}
 
 /** It was cut off: says why, and where to go on. */
 export class Interrupted extends Error {
@@ -45,7 +45,7 @@ export class Interrupted extends Error {
 
 /** Reads the file once, in bounded memory; each refused line is told as it comes. */
 export async function importFile(
-  sending: Sending,
+  sending: SendLines,
   io: Io,
   file: string,
   options: ImportOptions,
@@ -56,11 +56,11 @@ export async function importFile(
   for await (const lines of fileLines(file, run.read)) {
     for (const line of lines) {
       const read = toJson(line);
-      if ("problem" in read && line.number === 1 && isCsv(file)) throw new WrongFile(read.problem);
+      if ("problem" in read && line.number === 1 && isCsv(file)) throw new InvalidFile(read.problem);
       if (line.number < options.fromLine) continue;
       await run.take(line.number, read);
       if (!line.ended && isCsv(file))
-        io.complain(
+        io.printError(
           `${file}:${line.number}: no line break follows; if the file was cut off, so was this line`,
         );
     }
@@ -77,7 +77,7 @@ function refuseOtherEncodings(file: string): void {
   const [a, b] = begin;
   const marked = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff);
   if (marked || (!isZipped(file) && begin.subarray(0, length).includes(0)))
-    throw new WrongFile("is not UTF-8 text (UTF-16?): save it as UTF-8");
+    throw new InvalidFile("is not UTF-8 text (UTF-16?): save it as UTF-8");
 }
 
 type Read = { readonly json: string } | { readonly problem: string };
@@ -100,12 +100,12 @@ function jsonReader(file: string): (line: FileLine) => Read {
 }
 
 /** Sends what it is given in portions, and sums up what came of them. */
-function createRun(sending: Sending, io: Io, file: string, options: ImportOptions) {
+function createRun(sending: SendLines, io: Io, file: string, options: ImportOptions) {
   const bar = progressBar(io, statSync(file).size);
-  const total = { imported: 0, known: 0, refused: [] as RefusedLine[], refused_lines: 0, lines: 0 };
+  const total = { imported: 0, known: 0, refused: [] as RejectedLine[], refused_lines: 0, lines: 0 };
   let portion: string[] = [];
   let [characters, bytes, done] = [0, 0, options.fromLine - 1];
-  const refuse = ({ line, detail }: RefusedLine) => {
+  const refuse = ({ line, detail }: RejectedLine) => {
     total.refused_lines++;
     if (total.refused.length < MAX_KEPT_REFUSALS) total.refused.push({ line, detail });
     bar.complain(`${file}:${line}: ${visible(detail)}`);
@@ -142,7 +142,7 @@ function createRun(sending: Sending, io: Io, file: string, options: ImportOption
 }
 
 async function sendPortion(
-  sending: Sending,
+  sending: SendLines,
   portion: readonly string[],
   first: number,
   { dryRun }: ImportOptions,
@@ -157,7 +157,7 @@ function isClientError(error: unknown): boolean {
 }
 
 function interrupted(error: unknown, done: number): Interrupted {
-  const why = reasonOf(error);
+  const why = errorMessage(error);
   return new Interrupted(
     `${why}; lines up to ${done} are done, --from-line ${done + 1} goes on there`,
     error instanceof LatchkeyUnreachable,

@@ -4,13 +4,13 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { importLines } from "../../api/legacy/import-lines.ts";
 import type { LatchkeyClient } from "../../client/client.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
-import { remotely } from "../with-client.ts";
-import type { ImportOptions, ImportTotal, Sending } from "./import-file.ts";
-import { Interrupted, importFile, WrongFile } from "./import-file.ts";
+import { withClient } from "../with-client.ts";
+import type { ImportOptions, ImportTotal, SendLines } from "./import-file.ts";
+import { Interrupted, InvalidFile, importFile } from "./import-file.ts";
 
 interface CommandOptions extends ImportOptions {
   readonly json?: true;
@@ -25,19 +25,19 @@ export function addImportCommand(program: Command, io: Io, finish: (exitCode: nu
     .option("--from-line <n>", "go on here; whoever was cut off can also begin anew", lineNumber, 1)
     .option("--json", "the report as JSON")
     .action(async (file: string, options: CommandOptions) => {
-      const unreadable = whyUnreadable(file);
+      const unreadable = fileProblem(file);
       if (unreadable !== undefined) {
-        io.complain(`${file}: ${unreadable}`);
-        return finish(EXIT.calledWrongly);
+        io.printError(`${file}: ${unreadable}`);
+        return finish(EXIT.usageError);
       }
       let total: ImportTotal | undefined;
-      const run = async (sending: Sending) => {
+      const run = async (sending: SendLines) => {
         total = await importFile(sending, io, file, options);
-        io.print(options.json ? JSON.stringify(total) : inWords(total, options));
+        io.print(options.json ? JSON.stringify(total) : formatImportResult(total, options));
       };
-      const exitCode = await sayingWhy(io, file, () =>
+      const exitCode = await reportFileErrors(io, file, () =>
         io.environment["LATCHKEY_URL"]
-          ? remotely(io, (client: LatchkeyClient) => run(client.keys.import))
+          ? withClient(io, (client: LatchkeyClient) => run(client.keys.import))
           : offline(io, run),
       );
       finish(exitCode === EXIT.done && (total?.refused_lines ?? 0) > 0 ? EXIT.failed : exitCode);
@@ -49,39 +49,39 @@ function lineNumber(text: string): number {
   return Number(text);
 }
 
-function whyUnreadable(file: string): string | undefined {
+function fileProblem(file: string): string | undefined {
   let found: Stats | undefined;
   try {
     found = statSync(file, { throwIfNoEntry: false });
   } catch (error) {
-    return reasonOf(error);
+    return errorMessage(error);
   }
   if (found === undefined) return "there is no such file";
   return found.isFile() ? undefined : "is not a file";
 }
 
 /** What is wrong with the file, and how far a run that was cut off has come, in a sentence. */
-async function sayingWhy(io: Io, file: string, run: () => Promise<number>): Promise<number> {
+async function reportFileErrors(io: Io, file: string, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
   } catch (error) {
-    if (error instanceof WrongFile) {
-      io.complain(`${file}: ${visible(error.message)}`);
-      return EXIT.calledWrongly;
+    if (error instanceof InvalidFile) {
+      io.printError(`${file}: ${visible(error.message)}`);
+      return EXIT.usageError;
     }
     if (!(error instanceof Interrupted)) throw error;
-    io.complain(`latchkey: ${error.message}`);
+    io.printError(`latchkey: ${error.message}`);
     return error.unanswered ? EXIT.unanswered : EXIT.failed;
   }
 }
 
 /** Into the store that the settings name; an embedded one must not be in use. */
-async function offline(io: Io, run: (sending: Sending) => Promise<void>): Promise<number> {
+async function offline(io: Io, run: (sending: SendLines) => Promise<void>): Promise<number> {
   const { openOffline } = await import("../../server/offline.ts");
   const opened = await openOffline(io.environment);
   if (!opened.ok) {
-    io.complain(opened.problems.join("\n"));
-    io.complain("LATCHKEY_URL names the instance, if one is running");
+    io.printError(opened.problems.join("\n"));
+    io.printError("LATCHKEY_URL names the instance, if one is running");
     return 1;
   }
   const origin = { caller: { kind: "admin", id: "offline" } } as const;
@@ -95,7 +95,7 @@ async function offline(io: Io, run: (sending: Sending) => Promise<void>): Promis
   }
 }
 
-function inWords(
+function formatImportResult(
   { imported, known, refused_lines: refused, lines }: ImportTotal,
   { dryRun }: ImportOptions,
 ): string {

@@ -7,7 +7,7 @@ import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { progressCount } from "../progress.ts";
 import { formatTable } from "../table.ts";
-import { keyIdArgument, remotely } from "../with-client.ts";
+import { keyIdArgument, withClient } from "../with-client.ts";
 
 const STATUSES = [
   "active",
@@ -58,7 +58,7 @@ export function addList(keys: Command, io: Io, finish: Finish): void {
   addFilters(keys.command("list").description("list keys, oldest first"))
     .option("--json", "one JSON record a line")
     .action(async (options: ListOptions) => {
-      const exitCode = await remotely(io, async (client) => {
+      const exitCode = await withClient(io, async (client) => {
         const found: Key[] = [];
         for await (const key of client.keys.all(toFilter(options))) {
           if (options.json) io.print(JSON.stringify(key));
@@ -90,7 +90,7 @@ export function addShow(keys: Command, io: Io, finish: Finish): void {
     .description("show the record of a key")
     .option("--json", "as JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
-      finish(await remotely(io, async (client) => printKey(io, await client.keys.show(keyId), json)));
+      finish(await withClient(io, async (client) => printKey(io, await client.keys.show(keyId), json)));
     });
 }
 
@@ -123,7 +123,7 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
       }
     };
     const exitCode = io.environment["LATCHKEY_URL"]
-      ? await remotely(io, (client) => write(client.keys.all(filter)))
+      ? await withClient(io, (client) => write(client.keys.all(filter)))
       : await exportOffline(io, filter, write);
     counter.end();
     finish(exitCode);
@@ -136,14 +136,14 @@ type Write = (keys: AsyncIterable<object>) => Promise<void>;
 async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<number> {
   const before = filter.expiring_before === undefined ? undefined : Date.parse(filter.expiring_before);
   if (before !== undefined && Number.isNaN(before)) {
-    io.complain("latchkey: --expiring-before takes a time such as 2027-01-01T00:00:00Z");
-    return EXIT.calledWrongly;
+    io.printError("latchkey: --expiring-before takes a time such as 2027-01-01T00:00:00Z");
+    return EXIT.usageError;
   }
   const { openOffline } = await import("../../server/offline.ts");
   const opened = await openOffline(io.environment);
   if (!opened.ok) {
-    io.complain(opened.problems.join("\n"));
-    io.complain("LATCHKEY_URL names the instance, if one is running");
+    io.printError(opened.problems.join("\n"));
+    io.printError("LATCHKEY_URL names the instance, if one is running");
     return EXIT.failed;
   }
   const { role, owner, family, status, name_prefix: namePrefix } = filter;

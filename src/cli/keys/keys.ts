@@ -6,7 +6,7 @@ import { parseDuration } from "../../core/policy/duration.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
-import { keyIdArgument, nameArgument, remotely } from "../with-client.ts";
+import { keyIdArgument, nameArgument, withClient } from "../with-client.ts";
 import { toThumbprint } from "./certificate-option.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
 
@@ -78,12 +78,12 @@ async function issuing(
 ): Promise<number> {
   const problem = io.outputProblem?.();
   if (problem !== undefined) {
-    io.complain(`latchkey: ${problem}: the key would be lost, so none was asked for`);
-    return EXIT.calledWrongly;
+    io.printError(`latchkey: ${problem}: the key would be lost, so none was asked for`);
+    return EXIT.usageError;
   }
-  return remotely(io, async (client) => {
+  return withClient(io, async (client) => {
     const issued = await issue(client);
-    io.complain(
+    io.printError(
       `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key, shown this once:`,
     );
     io.print(json ? JSON.stringify(issued) : issued.api_key);
@@ -94,7 +94,7 @@ async function issuing(
 function addChanges(keys: Command, io: Io, finish: Finish): void {
   const change = async (keyId: string, patch: KeyPatch, json: true | undefined, told: (key: Key) => string) =>
     finish(
-      await remotely(io, async (client) => {
+      await withClient(io, async (client) => {
         const key = await client.keys.change(keyId, patch);
         io.print(json ? JSON.stringify(key) : `${keyId}: ${visible(told(key))}`);
       }),
@@ -157,7 +157,7 @@ function addRevoke(keys: Command, io: Io, finish: Finish): void {
           ? given.length !== 1 || role !== undefined
           : keyId !== undefined || family !== undefined;
       if (wrong) command.error("error: give one of a key id, --family, --owner and --issued-before");
-      const exitCode = await remotely(io, async (client) => {
+      const exitCode = await withClient(io, async (client) => {
         if (issuedBefore !== undefined) await client.keys.revokeIssuedBefore(cutOffOf(issuedBefore, options));
         else if (keyId !== undefined) await client.keys.revoke(keyId, options);
         else if (family !== undefined) await client.keys.revokeFamily(family);

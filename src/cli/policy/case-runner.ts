@@ -10,7 +10,7 @@ import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
 import type { BucketStore } from "../../core/limits/ports.ts";
 import type { Policy } from "../../core/policy/policy.ts";
-import { createRevocationView, standingOf } from "../../core/revocation/revocation-view.ts";
+import { createRevocationView, restrictionOf } from "../../core/revocation/revocation-view.ts";
 import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
@@ -35,7 +35,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
   const tokens = new Map<string, string>();
   for (const [name, key] of Object.entries(file.keys)) {
     const record = recordOf(name, key, policy);
-    view.apply([standingOf(record)]);
+    view.apply([restrictionOf(record)]);
     const signer = createSigner(() => (key.state === "forged" ? otherRing : ring), NAMES);
     tokens.set(name, await signer.sign(record));
   }

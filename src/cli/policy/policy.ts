@@ -36,14 +36,14 @@ function summary(policy: Policy): string {
 
 function checkPolicy(io: Io, file: string, json: true | undefined): number {
   const text = readText(io, file);
-  if (text === undefined) return EXIT.calledWrongly;
+  if (text === undefined) return EXIT.usageError;
   const parsed = parsePolicy({ text, fileName: file });
   const problems = parsed.ok ? [] : parsed.problems;
   if (json) {
     const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode };
     io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));
   } else if (parsed.ok) io.print(`${file}: good, ${summary(parsed.policy)}`);
-  else io.complain(problems.join("\n"));
+  else io.printError(problems.join("\n"));
   return parsed.ok ? EXIT.done : EXIT.failed;
 }
 
@@ -53,14 +53,14 @@ function readPolicy(io: Io, file: string): Policy | undefined {
   if (text === undefined) return undefined;
   const parsed = parsePolicy({ text, fileName: file });
   if (parsed.ok) return parsed.policy;
-  io.complain(parsed.problems.join("\n"));
+  io.printError(parsed.problems.join("\n"));
   return undefined;
 }
 
 function readText(io: Io, file: string): string | undefined {
   const text = textOf(file);
   if (text !== undefined) return text;
-  io.complain(
+  io.printError(
     `${file}: ${existsSync(file) ? "it cannot be read, or is no UTF-8 text" : "there is no such file"}`,
   );
   return undefined;
@@ -69,17 +69,18 @@ function readText(io: Io, file: string): string | undefined {
 async function testPolicy(io: Io, file: string, caseFile: string, json: true | undefined): Promise<number> {
   const policy = readPolicy(io, file);
   const text = readText(io, caseFile);
-  if (!existsSync(file) || text === undefined) return EXIT.calledWrongly;
+  if (!existsSync(file) || text === undefined) return EXIT.usageError;
   if (policy === undefined) return EXIT.failed;
   const cases = parseCases(text, caseFile);
   if (!cases.ok) {
-    io.complain(cases.problems.join("\n"));
+    io.printError(cases.problems.join("\n"));
     return 1;
   }
   const { runCases } = await import("./case-runner.ts");
   const results = await runCases(cases.file, policy);
   const failed = results.filter(({ problems }) => problems.length > 0);
-  for (const result of failed) io.complain(inWords(result, cases, results.indexOf(result), caseFile));
+  for (const result of failed)
+    io.printError(formatCaseResult(result, cases, results.indexOf(result), caseFile));
   const [passed, lines] = [results.length - failed.length, results.map(asJson)];
   if (json) io.print(JSON.stringify({ passed, failed: failed.length, cases: lines }));
   else io.print(`${passed} passed, ${failed.length} failed`);
@@ -90,7 +91,7 @@ function asJson({ decisionCase, explanation, problems }: CaseResult) {
   return { name: decisionCase.name, reason: explanation.reason, problems };
 }
 
-function inWords(
+function formatCaseResult(
   { decisionCase, explanation, problems }: CaseResult,
   cases: Extract<CaseFileResult, { ok: true }>,
   index: number,

@@ -68,7 +68,7 @@ export function countBad(report: Report, place: Place): void {
 export function countRequest(report: Report, past: PastRequest, replayed: Replayed, first: Place): void {
   report.requests++;
   if (past.reason === "allowed") report.allowed_seen = true;
-  if (!replayed.told) {
+  if (!replayed.determined) {
     report.untold++;
     const { why } = replayed;
     known(report.untold_because, why, () => ({ why, first, requests: 0 })).requests++;
@@ -83,7 +83,7 @@ export function countRequest(report: Report, past: PastRequest, replayed: Replay
 function changeOf(
   { changes }: Report,
   role: string,
-  { route, was, wouldBe }: Extract<Replayed, { told: true }>,
+  { route, was, wouldBe }: Extract<Replayed, { determined: true }>,
   first: Place,
 ): Change {
   const key = JSON.stringify([route, role, was, wouldBe]);
@@ -129,7 +129,7 @@ function unseen({
   ];
 }
 
-export function reportInWords(report: Report): string {
+export function formatReport(report: Report): string {
   const { requests, same, changed, untold, bad } = report;
   const rows = mostFirst(report.changes).map((change) => [
     String(change.requests),

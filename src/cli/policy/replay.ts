@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { AUDIT_MARK } from "../../audit/chain.ts";
 import type { Replay } from "../../audit/replay.ts";
 import { createReplay, readPastRequest } from "../../audit/replay.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { FileLine } from "../file-lines.ts";
@@ -11,7 +11,7 @@ import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";
 import type { Report } from "./replay-report.ts";
-import { countBad, countRequest, emptyReport, reportAsJson, reportInWords } from "./replay-report.ts";
+import { countBad, countRequest, emptyReport, formatReport, reportAsJson } from "./replay-report.ts";
 
 interface ReplayOptions {
   readonly policy: string;
@@ -35,12 +35,12 @@ export function addReplayCommand(
     .action(async (files: readonly string[], options: ReplayOptions) => {
       const found = readPolicy(options.policy);
       const unreadable = files.filter((file) => !isReadable(file));
-      for (const file of unreadable) io.complain(`${file}: there is no such file, or it cannot be read`);
-      if (unreadable.length > 0) return finish(EXIT.calledWrongly);
+      for (const file of unreadable) io.printError(`${file}: there is no such file, or it cannot be read`);
+      if (unreadable.length > 0) return finish(EXIT.usageError);
       if (found === undefined) return finish(EXIT.failed);
       const report = await replay(io, files, found);
       if (report === undefined) return finish(EXIT.failed);
-      io.print(options.json ? JSON.stringify(reportAsJson(report)) : reportInWords(report));
+      io.print(options.json ? JSON.stringify(reportAsJson(report)) : formatReport(report));
       finish(EXIT.done);
     });
 }
@@ -74,7 +74,7 @@ async function replay(io: Io, files: readonly string[], policy: Policy): Promise
         bar.show(bytes, report.lines);
       }
     } catch (error) {
-      io.complain(`${file}: ${reasonOf(error)}`);
+      io.printError(`${file}: ${errorMessage(error)}`);
       return undefined;
     }
   }

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newJwk } from "../../jwt/new-key.ts";
 import { editKeyFile } from "./key-file.ts";
-import type { KeyEntry, Move } from "./key-rotation.ts";
+import type { KeyEntry, RotationResult } from "./key-rotation.ts";
 
 let folder: string;
 let file: string;
@@ -28,11 +28,11 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const entry = (kid: string) => newJwk("ES256", kid) as KeyEntry;
 const adding =
   (kid: string) =>
-  (keys: readonly KeyEntry[]): Move => ({
+  (keys: readonly KeyEntry[]): RotationResult => ({
     kind: "changed",
     keys: [...keys, entry(kid)],
     kid,
-    told: "",
+    message: "",
   });
 const read = () => JSON.parse(readFileSync(file, "utf8"));
 const kids = () => read().keys.map(({ kid }: KeyEntry) => kid);
@@ -51,7 +51,7 @@ test("two at once: one edits, the other is told so; nothing is lost", async () =
   await editKeyFile(file, adding("a"));
   const both = await Promise.all([editKeyFile(file, adding("b")), editKeyFile(file, adding("c"))]);
   expect(both.map(({ kind }) => kind)).toEqual(["changed", "refused"]);
-  expect(both[1].told).toContain("is at work");
+  expect(both[1].message).toContain("is at work");
   expect(kids()).toEqual(["a", "b"]);
 });
 
@@ -62,14 +62,17 @@ test("a file that is no key set is left as it is, and none is left behind", asyn
   rmSync(file);
   await editKeyFile(file, adding("a"));
   const twice = await editKeyFile(file, adding("a"));
-  expect(twice).toMatchObject({ kind: "refused", told: expect.stringContaining("second key with this kid") });
+  expect(twice).toMatchObject({
+    kind: "refused",
+    message: expect.stringContaining("second key with this kid"),
+  });
   expect(kids()).toEqual(["a"]);
 });
 
 test("a move that changes nothing writes nothing", async () => {
   await editKeyFile(file, adding("a"));
   const before = statSync(file).ino;
-  await editKeyFile(file, () => ({ kind: "unchanged", told: "" }));
+  await editKeyFile(file, () => ({ kind: "unchanged", message: "" }));
   expect(statSync(file).ino).toBe(before);
 });
 

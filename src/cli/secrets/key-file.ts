@@ -14,7 +14,7 @@ import { dirname } from "node:path";
 import { z } from "zod";
 import { textOf } from "../../config/text-file.ts";
 import { parseKeySet } from "../../jwt/key-set.ts";
-import type { KeyEntry, Move } from "./key-rotation.ts";
+import type { KeyEntry, RotationResult } from "./key-rotation.ts";
 
 const fileSchema = z.looseObject({
   keys: z.array(z.looseObject({ kid: z.string(), alg: z.string(), kty: z.string() })),
@@ -24,22 +24,25 @@ const fileSchema = z.looseObject({
  * Makes a move in a JWK Set file: nobody else at the same time, whole or not at all, and readable by its owner alone. A
  * file that no instance would take up is not edited, and none is left behind. What else stands in it stays.
  */
-export async function editKeyFile(path: string, move: (keys: readonly KeyEntry[]) => Move): Promise<Move> {
+export async function editKeyFile(
+  path: string,
+  move: (keys: readonly KeyEntry[]) => RotationResult,
+): Promise<RotationResult> {
   // A link stays one: what it leads to is replaced.
   const file = existsSync(path) ? realpathSync(path) : path;
   const lock = `${file}.lock`;
   if (!takeLock(lock)) {
     const told = `${lock} is there: another \`latchkey secrets\` is at work; remove it if none is`;
-    return { kind: "refused", told };
+    return { kind: "refused", message: told };
   }
   try {
     const read = await readKeyFile(file);
-    if (!read.ok) return { kind: "refused", told: read.problems.join("\n") };
+    if (!read.ok) return { kind: "refused", message: read.problems.join("\n") };
     const moved = move(read.set.keys);
     if (moved.kind !== "changed") return moved;
     const text = `${JSON.stringify({ ...read.set, keys: moved.keys }, undefined, 2)}\n`;
     const problems = await problemsOf(file, text);
-    if (problems.length > 0) return { kind: "refused", told: problems.join("\n") };
+    if (problems.length > 0) return { kind: "refused", message: problems.join("\n") };
     replaceFile(file, text);
     return moved;
   } finally {

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { secretKid } from "../../jwt/key-ring.ts";
-import type { KeyEntry, Keys, Move } from "./key-rotation.ts";
+import type { KeyEntry, Keys, RotationResult } from "./key-rotation.ts";
 import { addKey, promoteKey, retireKey, stateOf } from "./key-rotation.ts";
 import type { SecretMove, Secrets } from "./secret-rotation.ts";
 import {
   addSecret,
   asVariables,
+  demoteSigningSecret,
   promoteSecret,
   retireSecret,
   shellLine,
-  standBack,
 } from "./secret-rotation.ts";
 
 const DAY_SECONDS = 86_400;
@@ -22,7 +22,7 @@ function pair(kid: string): KeyEntry {
 /** Keys of a file under a clock of its own. */
 function fileOf(keys: readonly KeyEntry[], secretSigns = false) {
   let known: Keys = { keys, secretSigns, nowMs: START_MS };
-  const made = (move: Move) => {
+  const made = (move: RotationResult) => {
     if (move.kind === "changed") known = { ...known, keys: move.keys };
     return move;
   };
@@ -74,7 +74,7 @@ describe("the keys of a file", () => {
 
   test("of which several wait are promoted by name; what signs is never retired", () => {
     const file = fileOf([pair("old"), pair("a"), pair("b")]);
-    expect(file.promote()).toMatchObject({ kind: "refused", told: expect.stringContaining("a, b") });
+    expect(file.promote()).toMatchObject({ kind: "refused", message: expect.stringContaining("a, b") });
     expect(file.promote("c")).toMatchObject({ kind: "refused" });
     expect(file.retire({ kid: "old", force: true })).toMatchObject({ kind: "refused" });
   });
@@ -93,7 +93,7 @@ describe("the keys of a file", () => {
     expect(file.retire({ kid: "added" })).toMatchObject({ kind: "changed" });
     expect(file.retire({ kid: "by hand" })).toMatchObject({
       kind: "refused",
-      told: expect.stringContaining("--since"),
+      message: expect.stringContaining("--since"),
     });
     const since = (days: number) => START_MS - days * DAY_SECONDS * 1000;
     expect(file.retire({ kid: "by hand", sinceMs: since(89) })).toMatchObject({ kind: "refused" });
@@ -113,7 +113,7 @@ describe("the keys of a file", () => {
     expect(file.states()).toEqual(["first waits"]);
     expect(file.promote()).toMatchObject({
       kind: "changed",
-      told: expect.stringContaining("no JWT_SECRET"),
+      message: expect.stringContaining("no JWT_SECRET"),
     });
     expect(file.promote()).toMatchObject({ kind: "unchanged", kid: "first" });
   });
@@ -122,7 +122,7 @@ describe("the keys of a file", () => {
 describe("secrets in the environment", () => {
   const [one, two] = ["one".repeat(12), "two'".repeat(9)];
   const applied = (move: SecretMove): Secrets => {
-    if (move.kind !== "changed") throw new Error(move.told);
+    if (move.kind !== "changed") throw new Error(move.message);
     return move.set;
   };
   const retirement = { force: false, longestTtlSeconds: DAY_SECONDS };
@@ -150,7 +150,7 @@ describe("secrets in the environment", () => {
 
   test("the first one signs; a secret that makes way for a file goes on verifying", () => {
     expect(applied(addSecret({ previous: [] }, one, false))).toEqual({ signing: one, previous: [] });
-    expect(standBack({ signing: one, previous: [two] })).toEqual({ previous: [one, two] });
+    expect(demoteSigningSecret({ signing: one, previous: [two] })).toEqual({ previous: [one, two] });
     expect(asVariables({ previous: [one, two] })).toEqual({
       JWT_SECRET: "",
       JWT_SECRET_PREVIOUS: `${one},${two}`,

@@ -14,16 +14,16 @@ export interface KeyEntry {
 export type KeyState = "signs" | "waits" | "signed" | "verifies";
 
 /** What a move makes of the keys. Each is a sentence for whoever rotates. */
-export type Move =
+export type RotationResult =
   | {
       readonly kind: "changed";
       readonly keys: readonly KeyEntry[];
       readonly kid: string;
-      readonly told: string;
+      readonly message: string;
     }
   /** It had been done before. */
-  | { readonly kind: "unchanged"; readonly kid?: string; readonly told: string }
-  | { readonly kind: "refused"; readonly told: string; readonly retireAt?: string };
+  | { readonly kind: "unchanged"; readonly kid?: string; readonly message: string }
+  | { readonly kind: "refused"; readonly message: string; readonly retireAt?: string };
 
 export interface Keys {
   readonly keys: readonly KeyEntry[];
@@ -43,7 +43,7 @@ function canSign(entry: KeyEntry): boolean {
 }
 
 /** A further key, which verifies. A second time nothing is added while one waits, unless `another` is wanted. */
-export function addKey(known: Keys, entry: KeyEntry, another: boolean): Move {
+export function addKey(known: Keys, entry: KeyEntry, another: boolean): RotationResult {
   const waiting = known.keys.filter((key) => stateOf(key, known) === "waits");
   const same = known.keys.find(({ kid }) => kid === entry.kid);
   const there = same ?? (another ? undefined : waiting[0]);
@@ -51,41 +51,48 @@ export function addKey(known: Keys, entry: KeyEntry, another: boolean): Move {
     return {
       kind: "unchanged",
       kid: there.kid,
-      told: `${there.kid} (${there.alg}) is there already and ${STATES[stateOf(there, known)]}; nothing is added`,
+      message: `${there.kid} (${there.alg}) is there already and ${STATES[stateOf(there, known)]}; nothing is added`,
     };
   const keys = [...known.keys, { ...entry, added_at: timeOf(known.nowMs) }];
   const first = known.keys.length === 0 && !known.secretSigns;
   const next = first
     ? "as the only one it signs as soon as an instance has it"
     : "once every instance has the file, `latchkey secrets promote` makes it sign";
-  return { kind: "changed", keys, kid: entry.kid, told: `${entry.kid} (${entry.alg}) is added; ${next}` };
+  return { kind: "changed", keys, kid: entry.kid, message: `${entry.kid} (${entry.alg}) is added; ${next}` };
 }
 
 /** Makes a key sign: the one that waits, or any that is named. */
-export function promoteKey(known: Keys, kid: string | undefined): Move {
+export function promoteKey(known: Keys, kid: string | undefined): RotationResult {
   const waiting = known.keys.filter((key) => stateOf(key, known) === "waits");
   const signer = known.secretSigns ? undefined : known.keys[0];
   if (kid === undefined && waiting.length > 1)
-    return { kind: "refused", told: `several wait: name one of ${kidsOf(waiting)}` };
+    return { kind: "refused", message: `several wait: name one of ${kidsOf(waiting)}` };
   const chosen = kid === undefined ? waiting[0] : known.keys.find((key) => key.kid === kid);
   if (chosen === undefined && kid === undefined && signer !== undefined)
-    return { kind: "unchanged", kid: signer.kid, told: `${signer.kid} signs, and none waits` };
+    return { kind: "unchanged", kid: signer.kid, message: `${signer.kid} signs, and none waits` };
   if (chosen === undefined)
     return {
       kind: "refused",
-      told: `there is no key ${kid ?? "that waits"}: \`latchkey secrets add\` makes one`,
+      message: `there is no key ${kid ?? "that waits"}: \`latchkey secrets add\` makes one`,
     };
-  if (chosen === signer) return { kind: "unchanged", kid: chosen.kid, told: `${chosen.kid} signs already` };
+  if (chosen === signer)
+    return { kind: "unchanged", kid: chosen.kid, message: `${chosen.kid} signs already` };
   if (chosen === known.keys[0] && chosen.signs_from !== undefined)
-    return { kind: "unchanged", kid: chosen.kid, told: `${chosen.kid} signs once there is no JWT_SECRET` };
-  if (!canSign(chosen)) return { kind: "refused", told: `${chosen.kid} has no private part: it cannot sign` };
+    return { kind: "unchanged", kid: chosen.kid, message: `${chosen.kid} signs once there is no JWT_SECRET` };
+  if (!canSign(chosen))
+    return { kind: "refused", message: `${chosen.kid} has no private part: it cannot sign` };
   const now = timeOf(known.nowMs);
   const { signed_until: _, ...rest } = chosen;
   const others = known.keys
     .filter((key) => key !== chosen)
     .map((key) => (key === signer ? { ...key, signed_until: now } : key));
-  const told = `${chosen.kid} signs on every instance that has the file${known.secretSigns ? " and no JWT_SECRET" : ""}`;
-  return { kind: "changed", keys: [{ ...rest, signs_from: now }, ...others], kid: chosen.kid, told };
+  const message = `${chosen.kid} signs on every instance that has the file${known.secretSigns ? " and no JWT_SECRET" : ""}`;
+  return {
+    kind: "changed",
+    keys: [{ ...rest, signs_from: now }, ...others],
+    kid: chosen.kid,
+    message,
+  };
 }
 
 export interface Retirement {
@@ -99,7 +106,7 @@ export interface Retirement {
 }
 
 /** Takes a key away once no key that it signed can live any more. */
-export function retireKey(known: Keys, retirement: Retirement): Move {
+export function retireKey(known: Keys, retirement: Retirement): RotationResult {
   const { kid } = retirement;
   const former = known.keys.filter((key) => stateOf(key, known) === "signed");
   const oldest = former.toSorted((a, b) => endOf(a) - endOf(b))[0];
@@ -107,21 +114,26 @@ export function retireKey(known: Keys, retirement: Retirement): Move {
   if (chosen === undefined)
     return {
       kind: "unchanged",
-      told: `there is no key ${kid ?? "that has signed"}: nothing is to be retired`,
+      message: `there is no key ${kid ?? "that has signed"}: nothing is to be retired`,
     };
   if (stateOf(chosen, known) === "signs")
-    return { kind: "refused", told: `${chosen.kid} signs: promote another one first` };
+    return { kind: "refused", message: `${chosen.kid} signs: promote another one first` };
   const refusal = tooEarly(chosen, retirement, known);
   if (refusal !== undefined) return refusal;
-  const told = `${chosen.kid} is retired; keys that it signed are refused by every instance that has the file`;
-  return { kind: "changed", keys: known.keys.filter((key) => key !== chosen), kid: chosen.kid, told };
+  const message = `${chosen.kid} is retired; keys that it signed are refused by every instance that has the file`;
+  return {
+    kind: "changed",
+    keys: known.keys.filter((key) => key !== chosen),
+    kid: chosen.kid,
+    message,
+  };
 }
 
 function tooEarly(
   chosen: KeyEntry,
   { sinceMs, longestTtlSeconds, force }: Retirement,
   known: Keys,
-): Move | undefined {
+): RotationResult | undefined {
   // What was added here and never promoted has signed nothing.
   const unused =
     chosen.signed_until === undefined && chosen.signs_from === undefined && chosen.added_at !== undefined;
@@ -130,7 +142,7 @@ function tooEarly(
   if (!Number.isFinite(endedMs))
     return {
       kind: "refused",
-      told: `the file does not say until when ${chosen.kid} signed: --since TIME does, or --force takes it away all the same`,
+      message: `the file does not say until when ${chosen.kid} signed: --since TIME does, or --force takes it away all the same`,
     };
   return retiredTooEarly(chosen.kid, endedMs, longestTtlSeconds, known.nowMs);
 }
@@ -141,13 +153,13 @@ export function retiredTooEarly(
   endedMs: number,
   longestTtlSeconds: number,
   nowMs: number,
-): Extract<Move, { kind: "refused" }> | undefined {
+): Extract<RotationResult, { kind: "refused" }> | undefined {
   const dueMs = endedMs + longestTtlSeconds * 1000;
   if (nowMs >= dueMs) return undefined;
   const retireAt = timeOf(dueMs);
   return {
     kind: "refused",
-    told: `${kid} signed until ${timeOf(endedMs)}, and keys live up to ${inWords(longestTtlSeconds)}: retire it from ${retireAt} on (--force ends such keys now)`,
+    message: `${kid} signed until ${timeOf(endedMs)}, and keys live up to ${formatRotation(longestTtlSeconds)}: retire it from ${retireAt} on (--force ends such keys now)`,
     retireAt,
   };
 }
@@ -159,7 +171,7 @@ const STATES: Readonly<Record<KeyState, string>> = {
   verifies: "verifies only",
 };
 
-function inWords(seconds: number): string {
+function formatRotation(seconds: number): string {
   return seconds % 86_400 === 0 ? `${seconds / 86_400}d` : `${seconds}s`;
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Settings } from "../../config/settings.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import { secretKid } from "../../jwt/key-ring.ts";
 import { keyFirstSeen } from "../../server/key-ages.ts";
 import { openSecrets } from "../../server/stores.ts";
@@ -34,9 +34,9 @@ export function addList(secrets: Command, io: Io, finish: (exitCode: number) => 
       const settings = settingsOf(io);
       const file = settings?.JWT_KEYS_FILE;
       const read = file === undefined ? undefined : await readKeyFile(file);
-      if (read?.ok === false) io.complain(read.problems.join("\n"));
+      if (read?.ok === false) io.printError(read.problems.join("\n"));
       if (settings === undefined || read?.ok === false)
-        return finish(settings === undefined ? EXIT.calledWrongly : EXIT.failed);
+        return finish(settings === undefined ? EXIT.usageError : EXIT.failed);
       const rows = await withAges(rowsOf(settings, read?.set.keys ?? []), settings, io);
       if (json) for (const row of rows) io.print(JSON.stringify(row));
       else if (rows.length === 0) io.print("No keys.");
@@ -89,8 +89,8 @@ async function withAges(rows: readonly Row[], settings: Settings, io: Io): Promi
       await close();
     }
   } catch (error) {
-    const why = reasonOf(error);
-    io.complain(`latchkey: the store knows how old some keys are, and does not answer: ${why}`);
+    const why = errorMessage(error);
+    io.printError(`latchkey: the store knows how old some keys are, and does not answer: ${why}`);
     return rows;
   }
 }

@@ -10,9 +10,9 @@ export interface Secrets {
 
 /** What a move asks to be set: the program cannot set it itself. */
 export type SecretMove =
-  | { readonly kind: "changed"; readonly set: Secrets; readonly kid: string; readonly told: string }
-  | { readonly kind: "unchanged"; readonly kid: string; readonly told: string }
-  | { readonly kind: "refused"; readonly told: string; readonly retireAt?: string };
+  | { readonly kind: "changed"; readonly set: Secrets; readonly kid: string; readonly message: string }
+  | { readonly kind: "unchanged"; readonly kid: string; readonly message: string }
+  | { readonly kind: "refused"; readonly message: string; readonly retireAt?: string };
 
 export function isSecretKid({ signing, previous }: Secrets, kid: string | undefined): boolean {
   return [...(signing === undefined ? [] : [signing]), ...previous].some(
@@ -25,32 +25,33 @@ export function addSecret(secrets: Secrets, fresh: string, another: boolean): Se
   const kid = secretKid(fresh);
   const { signing, previous } = secrets;
   if (signing === undefined)
-    return { kind: "changed", set: { signing: fresh, previous }, kid, told: `${kid} (HS256) is to sign` };
+    return { kind: "changed", set: { signing: fresh, previous }, kid, message: `${kid} (HS256) is to sign` };
   const [there] = previous;
   if (there !== undefined && !another)
     return {
       kind: "unchanged",
       kid: secretKid(there),
-      told: `JWT_SECRET_PREVIOUS holds ${secretKid(there)} already: promote or retire it first, or give --another`,
+      message: `JWT_SECRET_PREVIOUS holds ${secretKid(there)} already: promote or retire it first, or give --another`,
     };
-  const told = `${kid} (HS256) is to verify: once every instance has it, \`latchkey secrets promote ${kid}\``;
-  return { kind: "changed", set: { signing, previous: [fresh, ...previous] }, kid, told };
+  const message = `${kid} (HS256) is to verify: once every instance has it, \`latchkey secrets promote ${kid}\``;
+  return { kind: "changed", set: { signing, previous: [fresh, ...previous] }, kid, message };
 }
 
 /** Makes a secret sign that verified so far; the one that signed so far goes on verifying. */
 export function promoteSecret(secrets: Secrets, kid: string | undefined): SecretMove {
   const { signing, previous } = secrets;
   if (signing !== undefined && secretKid(signing) === kid)
-    return { kind: "unchanged", kid, told: `${kid} signs already` };
+    return { kind: "unchanged", kid, message: `${kid} signs already` };
   const chosen = previous.find((secret) => secretKid(secret) === kid);
-  if (chosen === undefined || kid === undefined) return { kind: "refused", told: whichOf(secrets, kid) };
+  if (chosen === undefined || kid === undefined)
+    return { kind: "refused", message: unknownSecretMessage(secrets, kid) };
   const others = previous.filter((secret) => secret !== chosen);
   const set = { signing: chosen, previous: signing === undefined ? others : [...others, signing] };
-  return { kind: "changed", set, kid, told: `${kid} is to sign, and what signed so far to verify` };
+  return { kind: "changed", set, kid, message: `${kid} is to sign, and what signed so far to verify` };
 }
 
 /** The secret that signs makes way for the keys of a file. */
-export function standBack({ signing, previous }: Secrets): Secrets | undefined {
+export function demoteSigningSecret({ signing, previous }: Secrets): Secrets | undefined {
   return signing === undefined ? undefined : { previous: [signing, ...previous] };
 }
 
@@ -59,22 +60,22 @@ export function retireSecret(secrets: Secrets, retirement: Retirement, nowMs: nu
   const { signing, previous } = secrets;
   const { kid, sinceMs, longestTtlSeconds, force } = retirement;
   if (signing !== undefined && secretKid(signing) === kid)
-    return { kind: "refused", told: `${kid} signs: promote another one first` };
+    return { kind: "refused", message: `${kid} signs: promote another one first` };
   if (kid === undefined || !isSecretKid(secrets, kid))
-    return { kind: "refused", told: whichOf(secrets, kid) };
+    return { kind: "refused", message: unknownSecretMessage(secrets, kid) };
   if (!force && sinceMs === undefined)
     return {
       kind: "refused",
-      told: `the environment does not say until when ${kid} signed: --since TIME does, or --force takes it away all the same`,
+      message: `the environment does not say until when ${kid} signed: --since TIME does, or --force takes it away all the same`,
     };
   const early = force ? undefined : retiredTooEarly(kid, sinceMs ?? nowMs, longestTtlSeconds, nowMs);
   if (early !== undefined) return early;
   const left = previous.filter((secret) => secretKid(secret) !== kid);
   const set = { ...(signing !== undefined && { signing }), previous: left };
-  return { kind: "changed", set, kid, told: `${kid} is to go: keys that it signed are refused then` };
+  return { kind: "changed", set, kid, message: `${kid} is to go: keys that it signed are refused then` };
 }
 
-function whichOf({ previous }: Secrets, kid: string | undefined): string {
+function unknownSecretMessage({ previous }: Secrets, kid: string | undefined): string {
   const known = previous.map(secretKid).join(", ") || "none: `latchkey secrets add` makes one";
   return kid === undefined
     ? `name the one that is meant: ${known}`

@@ -6,18 +6,18 @@ import { SIGNING_ALGORITHMS } from "../../jwt/jwk.ts";
 import type { SigningAlgorithm } from "../../jwt/key-ring.ts";
 import { newJwk } from "../../jwt/new-key.ts";
 import type { Io } from "../io.ts";
-import type { KeyEntry, Keys, Move, Retirement } from "./key-rotation.ts";
+import type { KeyEntry, Keys, Retirement, RotationResult } from "./key-rotation.ts";
 import { addKey, promoteKey, retireKey } from "./key-rotation.ts";
 import { addList } from "./list.ts";
 import {
   addSecret,
   asVariables,
+  demoteSigningSecret,
   isSecretKid,
   promoteSecret,
   retireSecret,
-  standBack,
 } from "./secret-rotation.ts";
-import { asked, moving } from "./session.ts";
+import { runRotation, withVariables } from "./session.ts";
 
 type Finish = (exitCode: number) => void;
 
@@ -51,18 +51,18 @@ function addAdd(secrets: Command, io: Io, finish: Finish): void {
     .option("--json", "as JSON")
     .action(async (options: AddOptions) => {
       finish(
-        await moving(io, options, async (world) => {
+        await runRotation(io, options, async (world) => {
           const another = options.another === true || options.kid !== undefined;
           if (world.file !== undefined) return world.edit((known) => added(known, options, another));
           if ((options.alg ?? "HS256") !== "HS256" || options.kid !== undefined)
-            return { kind: "refused", told: "JWT_KEYS_FILE names the file where such a key is to stand" };
-          return asked(addSecret(world.secrets, randomBytes(32).toString("base64url"), another));
+            return { kind: "refused", message: "JWT_KEYS_FILE names the file where such a key is to stand" };
+          return withVariables(addSecret(world.secrets, randomBytes(32).toString("base64url"), another));
         }),
       );
     });
 }
 
-function added(known: Keys, { alg, kid }: AddOptions, another: boolean): Move {
+function added(known: Keys, { alg, kid }: AddOptions, another: boolean): RotationResult {
   const wanted = alg ?? algorithmOf(known.keys);
   // The schema of the file takes the members that a new key has.
   const entry = newJwk(wanted, kid ?? newKid(known.nowMs)) as KeyEntry;
@@ -85,11 +85,11 @@ function addPromote(secrets: Command, io: Io, finish: Finish): void {
     .option("--json", "as JSON")
     .action(async (kid: string | undefined, options: { readonly json?: true }) => {
       finish(
-        await moving(io, options, async (world) => {
+        await runRotation(io, options, async (world) => {
           if (world.file === undefined || isSecretKid(world.secrets, kid))
-            return asked(promoteSecret(world.secrets, kid));
+            return withVariables(promoteSecret(world.secrets, kid));
           const moved = await world.edit((known) => promoteKey(known, kid));
-          const set = moved.kind === "refused" ? undefined : standBack(world.secrets);
+          const set = moved.kind === "refused" ? undefined : demoteSigningSecret(world.secrets);
           return set === undefined ? moved : { ...moved, variables: asVariables(set) };
         }),
       );
@@ -111,7 +111,7 @@ function addRetire(secrets: Command, io: Io, finish: Finish): void {
     .option("--json", "as JSON")
     .action(async (kid: string | undefined, options: RetireOptions) => {
       finish(
-        await moving(io, options, async (world) => {
+        await runRotation(io, options, async (world) => {
           const retirement: Retirement = {
             ...(kid !== undefined && { kid }),
             ...(options.since !== undefined && { sinceMs: options.since }),
@@ -119,7 +119,7 @@ function addRetire(secrets: Command, io: Io, finish: Finish): void {
             force: options.force === true,
           };
           return world.file === undefined || isSecretKid(world.secrets, kid)
-            ? asked(retireSecret(world.secrets, retirement, Date.now()))
+            ? withVariables(retireSecret(world.secrets, retirement, Date.now()))
             : world.edit((known) => retireKey(known, retirement));
         }),
       );

@@ -5,39 +5,39 @@ import { openPolicy } from "../../policy/active-policy.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { editKeyFile } from "./key-file.ts";
-import type { Keys, Move } from "./key-rotation.ts";
+import type { Keys, RotationResult } from "./key-rotation.ts";
 import type { SecretMove, Secrets } from "./secret-rotation.ts";
 import { asVariables, shellLine } from "./secret-rotation.ts";
 
 /** What came of a move, and which variables are to be set beside it. */
-export type Moved = (Move | SecretMove) & { readonly variables?: Readonly<Record<string, string>> };
+export type Moved = (RotationResult | SecretMove) & { readonly variables?: Readonly<Record<string, string>> };
 
 /** Where what signs is kept. */
-export interface World {
+export interface Session {
   /** `JWT_KEYS_FILE`. */
   readonly file: string | undefined;
   readonly secrets: Secrets;
   readonly longestTtlSeconds: () => number;
-  edit(move: (known: Keys) => Move): Promise<Move>;
+  edit(move: (known: Keys) => RotationResult): Promise<RotationResult>;
 }
 
 /** A move that the program cannot make itself. */
-export function asked(move: SecretMove): Moved {
+export function withVariables(move: SecretMove): Moved {
   return move.kind === "changed" ? { ...move, variables: asVariables(move.set) } : move;
 }
 
 /** Makes one move, and says what came of it: the exit code. */
-export async function moving(
+export async function runRotation(
   io: Io,
   { json }: { readonly json?: true },
-  move: (world: World) => Promise<Moved>,
+  move: (world: Session) => Promise<Moved>,
 ): Promise<number> {
   const settings = settingsOf(io);
-  if (settings === undefined) return EXIT.calledWrongly;
+  if (settings === undefined) return EXIT.usageError;
   const policy = openPolicy(settings);
   if (!policy.ok) {
-    io.complain(policy.problems.join("\n"));
-    return EXIT.calledWrongly;
+    io.printError(policy.problems.join("\n"));
+    return EXIT.usageError;
   }
   const roles = [...policy.policy.current().roles.values()];
   const { JWT_SECRET, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: file } = settings;
@@ -50,21 +50,23 @@ export async function moving(
         change({ keys, secretSigns: JWT_SECRET !== undefined, nowMs: Date.now() }),
       ),
   });
-  tell(io, moved, json);
+  printResult(io, moved, json);
   return moved.kind === "refused" ? EXIT.failed : EXIT.done;
 }
 
 /** The variables alone go to stdout: they hold secrets, and whoever keeps them should not have to pick them out. */
-function tell(io: Io, moved: Moved, json: true | undefined): void {
-  const { kind, told, variables } = moved;
+function printResult(io: Io, moved: Moved, json: true | undefined): void {
+  const { kind, message: told, variables } = moved;
   if (json) {
     const kid = "kid" in moved ? moved.kid : undefined;
     const retireAt = "retireAt" in moved ? moved.retireAt : undefined;
     io.print(JSON.stringify({ result: kind, kid, told, variables, retire_at: retireAt }));
   } else if (variables !== undefined) {
-    io.complain(`${told}. Set these for every instance, and restart one after the other; they hold secrets:`);
+    io.printError(
+      `${told}. Set these for every instance, and restart one after the other; they hold secrets:`,
+    );
     for (const variable of Object.entries(variables)) io.print(shellLine(variable));
-  } else if (kind === "refused") io.complain(`latchkey: ${told}`);
+  } else if (kind === "refused") io.printError(`latchkey: ${told}`);
   else io.print(told);
 }
 
@@ -72,6 +74,6 @@ function tell(io: Io, moved: Moved, json: true | undefined): void {
 export function settingsOf(io: Io): Settings | undefined {
   const config = readConfig(io.environment, readText);
   if (config.ok) return config.settings;
-  io.complain(config.problems.join("\n"));
+  io.printError(config.problems.join("\n"));
   return undefined;
 }

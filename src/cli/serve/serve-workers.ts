@@ -2,12 +2,12 @@ import { formatListen, listenOfWorker } from "../../config/parsers.ts";
 import type { Settings } from "../../config/settings.ts";
 import { VERSION } from "../../config/version.ts";
 import { isReady, openOps, STARTING } from "../../server/ops-listener.ts";
-import type { Closing } from "../../server/shutdown.ts";
+import type { Shutdown } from "../../server/shutdown.ts";
 import { createClosing } from "../../server/shutdown.ts";
 import { FAULTS, notClosed, workerEnded } from "../../telemetry/fault-messages.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { gatherMetrics, METRICS_TYPE } from "../../telemetry/metrics/merged-metrics.ts";
-import type { WorkerDoors } from "../../workers/channel.ts";
+import { METRICS_TYPE, mergeMetrics } from "../../telemetry/metrics/merged-metrics.ts";
+import type { WorkerListeners } from "../../workers/channel.ts";
 import { workerParts } from "../../workers/channel.ts";
 import type { Supervisor } from "../../workers/supervisor.ts";
 import { startSupervisor } from "../../workers/supervisor.ts";
@@ -38,7 +38,7 @@ export async function serveByWorkers(settings: Settings, log: Log, hangUps: Hang
     log.fatal({ err: error }, FAULTS.cannotStart);
     await endAll(supervisor, Promise.resolve(), settings);
   }
-  const failed = await closing.closeAll();
+  const failed = await closing.run();
   for (const { name, error } of failed) log.error({ err: error }, notClosed(name));
   signals.release();
   log.info({}, "stopped");
@@ -69,7 +69,7 @@ async function endAll(supervisor: Supervisor, atOnce: Promise<void>, settings: S
 
 /** One ops door for all: each worker's metrics under its number, and what each can do. */
 async function openGatheredOps(
-  options: { readonly settings: Settings; readonly log: Log; readonly closing: Closing },
+  options: { readonly settings: Settings; readonly log: Log; readonly closing: Shutdown },
   supervisor: Supervisor,
 ): Promise<string> {
   let started = false;
@@ -83,7 +83,7 @@ async function openGatheredOps(
     async metrics() {
       const texts = await supervisor.ask("metrics");
       const there = texts.flatMap((text, at) => (text === undefined ? [] : [[at + 1, text] as const]));
-      return { text: gatherMetrics(new Map(there)), contentType: METRICS_TYPE };
+      return { text: mergeMetrics(new Map(there)), contentType: METRICS_TYPE };
     },
     async readiness() {
       const told = (await supervisor.ask("readiness")).map((text) => workerParts(text) ?? STARTING);
@@ -96,7 +96,7 @@ async function openGatheredOps(
   });
 }
 
-function addressesOf(doors: readonly WorkerDoors[]) {
+function addressesOf(doors: readonly WorkerListeners[]) {
   const [{ http = "", operator = "" } = {}] = doors;
   return { grpc: doors.map(({ grpc }) => grpc).join(","), http, operator };
 }

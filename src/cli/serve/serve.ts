@@ -21,11 +21,11 @@ import {
 import type { Log } from "../../telemetry/log.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { createOutput } from "../../telemetry/output.ts";
-import type { WorkerDoors } from "../../workers/channel.ts";
+import type { WorkerListeners } from "../../workers/channel.ts";
 import { joinSupervisor } from "../../workers/worker.ts";
 import type { Io } from "../io.ts";
 import type { Signals } from "../signals.ts";
-import { catchOrders, catchSignals, waitSeconds } from "../signals.ts";
+import { catchSignals, supervisorSignals, waitSeconds } from "../signals.ts";
 import type { HangUps } from "./hang-ups.ts";
 import { catchHangUps } from "./hang-ups.ts";
 import { serveByWorkers, WORKER_VARIABLE } from "./serve-workers.ts";
@@ -47,11 +47,11 @@ export async function serve(io: Io, options: ServeOptions = {}): Promise<number>
 
 async function serveWith(io: Io, hangUps: HangUps, options: ServeOptions): Promise<number> {
   const config = readConfig(io.environment, readText);
-  if (!config.ok) return refuseToStart(io, "settings", config.problems);
+  if (!config.ok) return startupError(io, "settings", config.problems);
   const policy = openPolicy(config.settings);
-  if (!policy.ok) return refuseToStart(io, "policy", policy.problems);
+  if (!policy.ok) return startupError(io, "policy", policy.problems);
   const signing = await openSigningKeys(config.settings);
-  if (!signing.ok) return refuseToStart(io, "signing keys", signing.problems);
+  if (!signing.ok) return startupError(io, "signing keys", signing.problems);
   const worker = Number(io.environment[WORKER_VARIABLE] || 0);
   const output = createOutput(STDOUT);
   const log = createLog({
@@ -104,15 +104,19 @@ async function runWorker(given: Given, index: number): Promise<number> {
     side.answer("metrics", async () => (await read()).text);
     return {
       address: "the supervisor's",
-      tell: (parts) => side.answer("readiness", () => JSON.stringify(parts())),
+      setReadiness: (parts) => side.answer("readiness", () => JSON.stringify(parts())),
     };
   };
-  const exitCode = await run({ ...given, worker: { index, ops } }, catchOrders(side.onEnd), side.ready);
+  const exitCode = await run({ ...given, worker: { index, ops } }, supervisorSignals(side.onEnd), side.ready);
   side.release();
   return exitCode;
 }
 
-async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) => void): Promise<number> {
+async function run(
+  given: Given,
+  signals: Signals,
+  ready?: (doors: WorkerListeners) => void,
+): Promise<number> {
   const { settings, policy, signingKeys, log, output, hangUps } = given;
   const closing = createClosing();
   const onCrash = (error: unknown) => {
@@ -135,10 +139,10 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
     const signal = await Promise.race([readyAndEnded, signals.first]);
     log.info({ signal, seconds: settings.DRAIN_SECONDS }, "draining");
     app.drain();
-    await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second.then(app.hurry)]);
+    await Promise.race([waitSeconds(settings.DRAIN_SECONDS), signals.second.then(app.skipDrain)]);
     return await close();
   } catch (error) {
-    const setting = error instanceof RedisUnavailable ? error.refusal : undefined;
+    const setting = error instanceof RedisUnavailable ? error.rejectedSetting : undefined;
     if (setting === undefined) log.fatal({ err: error }, FAULTS.cannotStart);
     else log.fatal({}, redisRefuses(setting));
     await close();
@@ -150,7 +154,7 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
 
   async function close(): Promise<number> {
     let exitCode = 0;
-    for (const { name, error } of await closing.closeAll()) {
+    for (const { name, error } of await closing.run()) {
       // A store that is away is no reason to call a stop a failure: nothing of it is left to do here.
       if (error instanceof RedisUnavailable) log.warn({ err: error.message }, leftBehind(name));
       else {
@@ -163,8 +167,8 @@ async function run(given: Given, signals: Signals, ready?: (doors: WorkerDoors) 
   }
 }
 
-function refuseToStart(io: Io, what: string, problems: readonly string[]): number {
+function startupError(io: Io, what: string, problems: readonly string[]): number {
   const heading = `latchkey does not start: ${problems.length === 1 ? "one thing is" : `${problems.length} things are`} wrong with the ${what}.`;
-  io.complain([heading, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
+  io.printError([heading, ...problems.map((problem) => `  - ${problem}`)].join("\n"));
   return 1;
 }

@@ -1,7 +1,7 @@
 import { LatchkeyProblem } from "../../client/problem.ts";
 import { envoy } from "./envoy-checks.ts";
-import type { SmokeSection, SmokeWorld } from "./session.ts";
-import { basicOf, demand, inTime, refusalOf, register, Skipped, v1Of } from "./session.ts";
+import type { SmokeSection, SmokeSession } from "./session.ts";
+import { assert, basicOf, denialOf, register, Skipped, v1Of, withTimeout } from "./session.ts";
 
 const v2: SmokeSection = {
   title: "Testing V2 Endpoints (JWT-based System)",
@@ -9,8 +9,8 @@ const v2: SmokeSection = {
     {
       name: "V2 Endpoints Available",
       async run({ url }) {
-        const { status } = await fetch(`${url}/api/auth/v2/validate`, inTime());
-        demand(status === 401, `validate without a key answers ${status}, not 401`);
+        const { status } = await fetch(`${url}/api/auth/v2/validate`, withTimeout());
+        assert(status === 401, `validate without a key answers ${status}, not 401`);
       },
     },
     {
@@ -20,9 +20,9 @@ const v2: SmokeSection = {
           if (error instanceof Skipped) world.noKey = error;
           throw error;
         });
-        demand(issued.api_key.split(".").length === 3, "the key is no JWT");
-        demand(issued.key_id.startsWith("basic_") && issued.role === "basic", "it is of another role");
-        demand(
+        assert(issued.api_key.split(".").length === 3, "the key is no JWT");
+        assert(issued.key_id.startsWith("basic_") && issued.role === "basic", "it is of another role");
+        assert(
           Date.parse(issued.refresh_after) < Date.parse(issued.expires_at),
           "refresh_after is not before its end",
         );
@@ -34,7 +34,7 @@ const v2: SmokeSection = {
       async run(world) {
         const { api_key, key_id } = basicOf(world);
         const found = await world.open.validate(api_key);
-        demand(found.valid && found.key_id === key_id, "the answer is about another key");
+        assert(found.valid && found.key_id === key_id, "the answer is about another key");
       },
     },
     {
@@ -42,8 +42,8 @@ const v2: SmokeSection = {
       async run(world) {
         const [header, claims, signature = ""] = basicOf(world).api_key.split(".");
         const forged = `${header}.${claims}.${[...signature].reverse().join("")}`;
-        const { status } = await refusalOf(world.open.validate(forged));
-        demand(status === 401, `a forged key gets ${status}, not 401`);
+        const { status } = await denialOf(world.open.validate(forged));
+        assert(status === 401, `a forged key gets ${status}, not 401`);
       },
     },
   ],
@@ -55,8 +55,8 @@ const refresh: SmokeSection = {
     {
       name: "Early Refresh Rejection",
       async run(world) {
-        const { status, reason } = await refusalOf(world.open.refresh(basicOf(world).api_key));
-        demand(status === 409 && reason === "refresh-too-early", `it gets ${status} ${reason}`);
+        const { status, reason } = await denialOf(world.open.refresh(basicOf(world).api_key));
+        assert(status === 409 && reason === "refresh-too-early", `it gets ${status} ${reason}`);
       },
     },
     {
@@ -67,7 +67,7 @@ const refresh: SmokeSection = {
         const next = await world.operator.keys.rotate(issued.key_id);
         world.keys.push(next.api_key);
         for (const key of [issued.api_key, next.api_key])
-          demand((await world.open.validate(key)).valid, "a rotated key and its successor are not both good");
+          assert((await world.open.validate(key)).valid, "a rotated key and its successor are not both good");
       },
     },
   ],
@@ -79,11 +79,11 @@ const roles: SmokeSection = {
   title: "Testing Role-Based Permissions",
   checks: ROLES.map((role) => ({
     name: `${role.replace(/(^|_)[a-z]/g, (letter) => letter.toUpperCase())} Role`,
-    async run(world: SmokeWorld) {
+    async run(world: SmokeSession) {
       const issued = await register(world, role);
       const found = await world.open.validate(issued.api_key);
-      demand(found.role === role && issued.role === role, `the key is of the role ${found.role}`);
-      demand(found.scopes.length > 0, "the role has no scopes");
+      assert(found.role === role && issued.role === role, `the key is of the role ${found.role}`);
+      assert(found.scopes.length > 0, "the role has no scopes");
     },
   })),
 };
@@ -100,14 +100,14 @@ const v1: SmokeSection = {
             key_type: "basic",
           });
           world.keys.push(issued.api_key);
-          demand(issued.api_key.split(".").length !== 3, "the key is a JWT");
+          assert(issued.api_key.split(".").length !== 3, "the key is a JWT");
           world.v1 = issued.api_key;
         } catch (error) {
           if (!(error instanceof LatchkeyProblem)) throw error;
           if (error.status === 401)
             throw new Skipped("the role basic is an operator's to give: set LATCHKEY_TOKEN");
           // 410 is the right answer once V1 is removed.
-          demand(error.status === 410, error.message);
+          assert(error.status === 410, error.message);
         }
       },
     },
@@ -115,7 +115,7 @@ const v1: SmokeSection = {
       name: "V1 Validation",
       async run(world) {
         const found = await world.open.validate(v1Of(world));
-        demand(found.valid && found.role === "basic", "it is not what it was registered as");
+        assert(found.valid && found.role === "basic", "it is not what it was registered as");
       },
     },
   ],
@@ -130,11 +130,11 @@ const migration: SmokeSection = {
         const key = v1Of(world);
         const issued = await world.open.migrate(key);
         world.keys.push(issued.api_key);
-        demand(
+        assert(
           issued.role === "basic" && issued.api_key.split(".").length === 3,
           "it gives no V2 key of its role",
         );
-        demand(
+        assert(
           (await world.open.migrate(key)).key_id === issued.key_id,
           "a second time it gives another key",
         );
@@ -143,7 +143,7 @@ const migration: SmokeSection = {
     {
       name: "V1 Key Stays Valid",
       async run(world) {
-        demand((await world.open.validate(v1Of(world))).valid, "the V1 key is good no longer");
+        assert((await world.open.validate(v1Of(world))).valid, "the V1 key is good no longer");
       },
     },
   ],
@@ -157,8 +157,8 @@ const revocation: SmokeSection = {
       async run(world) {
         const { api_key } = await register(world, "basic");
         await world.open.revoke(api_key);
-        const { status } = await refusalOf(world.open.validate(api_key));
-        demand(status === 401, `a revoked key gets ${status}, not 401`);
+        const { status } = await denialOf(world.open.validate(api_key));
+        assert(status === 401, `a revoked key gets ${status}, not 401`);
       },
     },
   ],

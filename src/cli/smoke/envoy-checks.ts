@@ -1,10 +1,10 @@
-import type { SmokeSection, SmokeWorld } from "./session.ts";
-import { basicOf, demand, inTime, register, Skipped } from "./session.ts";
+import type { SmokeSection, SmokeSession } from "./session.ts";
+import { assert, basicOf, register, Skipped, withTimeout } from "./session.ts";
 
-async function throughEnvoy({ envoy }: SmokeWorld, key?: string) {
+async function throughEnvoy({ envoy }: SmokeSession, key?: string) {
   if (envoy === undefined) throw new Skipped("give --envoy URL");
   const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  const answer = await fetch(`${envoy.url}${envoy.path}`, { headers, ...inTime() });
+  const answer = await fetch(`${envoy.url}${envoy.path}`, { headers, ...withTimeout() });
   return { status: answer.status, reason: answer.headers.get("x-latchkey-reason") };
 }
 
@@ -15,7 +15,7 @@ export const envoy: SmokeSection = {
       name: "Envoy Refuses a Request Without a Key",
       async run(world) {
         const { status, reason } = await throughEnvoy(world);
-        demand(status === 401 && reason === "credential_missing", `it gets ${status} ${reason ?? ""}`);
+        assert(status === 401 && reason === "credential_missing", `it gets ${status} ${reason ?? ""}`);
       },
     },
     {
@@ -24,7 +24,7 @@ export const envoy: SmokeSection = {
         const { status, reason } = await throughEnvoy(world, basicOf(world).api_key);
         // What upstream says of the path is its own; that it could not be asked, or Latchkey could not, is not.
         const through = reason === null && status !== 401 && status !== 403 && status < 500;
-        demand(through, `it gets ${status} ${reason ?? ""}`);
+        assert(through, `it gets ${status} ${reason ?? ""}`);
       },
     },
     {
@@ -38,7 +38,7 @@ export const envoy: SmokeSection = {
         let { reason } = await throughEnvoy(world, api_key);
         while (reason !== "key_revoked" && Date.now() < endMs)
           ({ reason } = await throughEnvoy(world, api_key));
-        demand(reason === "key_revoked", `it gets ${reason ?? "through"}`);
+        assert(reason === "key_revoked", `it gets ${reason ?? "through"}`);
       },
     },
   ],

@@ -3,7 +3,7 @@ import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 
 /** What the checks of one run share. */
-export interface SmokeWorld {
+export interface SmokeSession {
   readonly url: string;
   /** Without a credential. */
   readonly open: LatchkeyClient;
@@ -22,14 +22,14 @@ export interface SmokeWorld {
 export class Skipped extends Error {}
 
 /** What it looks at does not exist in this deployment, and need not: no failure, and nothing to be given. */
-export class NotHere extends Skipped {}
+export class NotApplicable extends Skipped {}
 
 const TIMEOUT_MS = 10_000;
 
 export interface SmokeCheck {
   readonly name: string;
   /** Throws when it fails, {@link Skipped} when it does not apply. */
-  run(world: SmokeWorld): Promise<void>;
+  run(world: SmokeSession): Promise<void>;
 }
 
 export interface SmokeSection {
@@ -37,12 +37,12 @@ export interface SmokeSection {
   readonly checks: readonly SmokeCheck[];
 }
 
-export function demand(holds: boolean, otherwise: string): void {
+export function assert(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise);
 }
 
 /** The problem that a call is refused with; throws when it is not. */
-export async function refusalOf(call: Promise<unknown>): Promise<LatchkeyProblem> {
+export async function denialOf(call: Promise<unknown>): Promise<LatchkeyProblem> {
   try {
     await call;
   } catch (error) {
@@ -52,21 +52,21 @@ export async function refusalOf(call: Promise<unknown>): Promise<LatchkeyProblem
   throw new Error("it was not refused");
 }
 
-export function inTime(): RequestInit {
+export function withTimeout(): RequestInit {
   return { signal: AbortSignal.timeout(TIMEOUT_MS) };
 }
 
-export function basicOf({ basic, noKey }: SmokeWorld) {
+export function basicOf({ basic, noKey }: SmokeSession) {
   if (basic === undefined) throw noKey ?? new Error("there is no key to try it with");
   return basic;
 }
 
-export function v1Of({ v1 }: SmokeWorld): string {
-  if (v1 === undefined) throw new NotHere("no V1 key is given");
+export function v1Of({ v1 }: SmokeSession): string {
+  if (v1 === undefined) throw new NotApplicable("no V1 key is given");
   return v1;
 }
 
-export async function register(world: SmokeWorld, role: string) {
+export async function register(world: SmokeSession, role: string) {
   const client = world.operator ?? world.open;
   try {
     const issued = await client.register({ name: "smoke test", key_type: role });
@@ -83,11 +83,11 @@ function inFull({ message, errors }: LatchkeyProblem): string {
   return [message, ...errors.map(({ pointer, detail }) => `${pointer} ${detail}`)].join(" ");
 }
 
-export function createWorld(
+export function createSession(
   url: string,
   token: string | undefined,
-  through: SmokeWorld["envoy"],
-): SmokeWorld {
+  through: SmokeSession["envoy"],
+): SmokeSession {
   return {
     url,
     open: createClient({ url }),

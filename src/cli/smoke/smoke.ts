@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { LatchkeyProblem } from "../../client/problem.ts";
-import { reasonOf } from "../../core/error-message.ts";
+import { errorMessage } from "../../core/error-message.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
 import { baseUrl, operatorCredential } from "../with-client.ts";
 import { SMOKE_SECTIONS } from "./checks.ts";
-import type { SmokeCheck, SmokeWorld } from "./session.ts";
-import { createWorld, NotHere, Skipped } from "./session.ts";
+import type { SmokeCheck, SmokeSession } from "./session.ts";
+import { createSession, NotApplicable, Skipped } from "./session.ts";
 
 interface SmokeOptions {
   readonly envoy?: string;
@@ -49,21 +49,21 @@ export function addSmokeCommand(program: Command, io: Io, finish: (exitCode: num
     .option("--allow-skips", "exit with 0 although something was skipped")
     .action(async (url: string, options: SmokeOptions) => {
       const credential = operatorCredential(io);
-      if (credential === undefined) return finish(EXIT.calledWrongly);
+      if (credential === undefined) return finish(EXIT.usageError);
       const { envoy, path } = options;
       const through = envoy === undefined ? undefined : { url: baseUrl(envoy), path };
-      const world = createWorld(baseUrl(url), credential.token, through);
+      const world = createSession(baseUrl(url), credential.token, through);
       const run = await runAll(world, options.json ? () => undefined : io.print);
       io.print(options.json ? JSON.stringify(asJson(run)) : summary(run));
       if (run.keys_left > 0)
-        io.complain(`${run.keys_left} keys that were registered for it were not revoked`);
+        io.printError(`${run.keys_left} keys that were registered for it were not revoked`);
       const wanting = run.lines.some(({ outcome, excused }) => outcome === "skip" && !excused);
       const wrong = run.interrupted || run.keys_left > 0 || count(run, "fail") > 0;
       finish(wrong || (wanting && !options.allowSkips) ? EXIT.failed : EXIT.done);
     });
 }
 
-async function runAll(world: SmokeWorld, print: Io["print"]): Promise<Run> {
+async function runAll(world: SmokeSession, print: Io["print"]): Promise<Run> {
   const lines: Line[] = [];
   const signals = catchSignals();
   print(`API Key System Integration Test\n${RULE}`);
@@ -101,7 +101,7 @@ function catchSignals() {
 }
 
 /** Nothing that was registered for the test outlives it; a key that is none, as a wrong server gives, cannot. */
-async function cleanUp({ keys, open }: SmokeWorld): Promise<number> {
+async function cleanUp({ keys, open }: SmokeSession): Promise<number> {
   let left = 0;
   for (const key of keys) {
     await open.revoke(key).catch((error: unknown) => {
@@ -111,13 +111,13 @@ async function cleanUp({ keys, open }: SmokeWorld): Promise<number> {
   return left;
 }
 
-async function runOne({ name, run }: SmokeCheck, world: SmokeWorld): Promise<Line> {
+async function runOne({ name, run }: SmokeCheck, world: SmokeSession): Promise<Line> {
   try {
     await run(world);
     return { name, outcome: "pass" };
   } catch (error) {
-    const detail = reasonOf(error);
-    if (error instanceof NotHere) return { name, outcome: "skip", detail, excused: true };
+    const detail = errorMessage(error);
+    if (error instanceof NotApplicable) return { name, outcome: "skip", detail, excused: true };
     return { name, outcome: error instanceof Skipped ? "skip" : "fail", detail };
   }
 }

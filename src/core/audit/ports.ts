@@ -1,4 +1,4 @@
-import type { AuthRequest, UnreadRequest } from "../decision/request.ts";
+import type { AuthRequest, UnparsedRequest } from "../decision/request.ts";
 import type { Mode } from "../policy/policy.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
@@ -36,7 +36,7 @@ export interface CheckFacts {
   /** Undefined if the request could not be parsed. */
   readonly request: AuthRequest | undefined;
   /** The fields of a request that could not be parsed. */
-  readonly unread: UnreadRequest | undefined;
+  readonly unread: UnparsedRequest | undefined;
 }
 
 /** One call of the HTTP API, after its response was sent. */

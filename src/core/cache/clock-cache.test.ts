@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { createRecent } from "./clock-cache.ts";
+import { createClockCache } from "./clock-cache.ts";
 
 function filled(max: number, dropped?: (value: number) => void) {
-  const recent = createRecent<string, number>(max, dropped);
+  const recent = createClockCache<string, number>(max, dropped);
   for (let i = 0; i < max; i++) recent.set(`k${i}`, i);
   return recent;
 }

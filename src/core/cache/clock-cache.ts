@@ -1,5 +1,5 @@
 /** What is looked up again and again, bounded. */
-export interface Recent<Key, Value> {
+export interface ClockCache<Key, Value> {
   /** It counts as used. */
   get(key: Key): Value | undefined;
   set(key: Key, value: Value): void;
@@ -26,13 +26,16 @@ interface State<Key, Value> {
 }
 
 /** So many are passed over at a time at most: nobody waits for a walk through all of them. */
-const MAX_PASSED_OVER = 16;
+const MAX_SECOND_CHANCES = 16;
 
 /**
  * Holds `max` entries; for one more, the next goes that was not used since a hand last passed over it (the clock algorithm,
  * "second chance"). So a use costs no more than a mark, and nothing is ever moved.
  */
-export function createRecent<Key, Value>(max: number, dropped?: (value: Value) => void): Recent<Key, Value> {
+export function createClockCache<Key, Value>(
+  max: number,
+  dropped?: (value: Value) => void,
+): ClockCache<Key, Value> {
   const state: State<Key, Value> = { max, entries: new Map(), places: [], free: [], hand: 0 };
   const { entries, places, free } = state;
   return {
@@ -48,7 +51,7 @@ export function createRecent<Key, Value>(max: number, dropped?: (value: Value) =
         held.value = value;
         return;
       }
-      const place = free.pop() ?? (entries.size < max ? places.length : makeRoom(state, dropped));
+      const place = free.pop() ?? (entries.size < max ? places.length : evictOne(state, dropped));
       places[place] = key;
       entries.set(key, { value, used: false, place });
     },
@@ -68,13 +71,13 @@ export function createRecent<Key, Value>(max: number, dropped?: (value: Value) =
 }
 
 /** Drops one entry, where all places are taken. Gives its place. */
-function makeRoom<Key, Value>(state: State<Key, Value>, dropped?: (value: Value) => void): number {
+function evictOne<Key, Value>(state: State<Key, Value>, dropped?: (value: Value) => void): number {
   for (let passedOver = 0; ; passedOver++) {
     const place = state.hand;
     state.hand = (place + 1) % state.max;
     const key = state.places[place];
     const held = key === undefined ? undefined : state.entries.get(key);
-    if (held?.used && passedOver < MAX_PASSED_OVER) {
+    if (held?.used && passedOver < MAX_SECOND_CHANCES) {
       held.used = false;
       continue;
     }

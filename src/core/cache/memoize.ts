@@ -5,10 +5,7 @@ const MAX_KEPT_CHARACTERS = 512;
  * A pure function of texts that come again and again, with the results of late ones. Each text has one of the places
  * (a power of two) and takes it over: who sends texts that share a place makes them slower, and nothing else.
  */
-export function remembering<Result>(
-  places: number,
-  work: (text: string) => Result,
-): (text: string) => Result {
+export function memoize<Result>(places: number, work: (text: string) => Result): (text: string) => Result {
   const texts: (string | undefined)[] = new Array(places).fill(undefined);
   const results: (Result | undefined)[] = new Array(places).fill(undefined);
   return (text) => {

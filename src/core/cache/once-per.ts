@@ -1,4 +1,4 @@
-import { createRecent } from "./clock-cache.ts";
+import { createClockCache } from "./clock-cache.ts";
 
 /** What is written once in a period for each id, however often it happens. */
 export interface OncePer {
@@ -12,7 +12,7 @@ export interface OncePer {
  * @param periodMs milliseconds
  */
 export function createOncePer(periodMs: number, max: number, monotonicMs: () => number): OncePer {
-  const notedAtMs = createRecent<string, number>(max);
+  const notedAtMs = createClockCache<string, number>(max);
   return {
     isDue(id) {
       const atMs = notedAtMs.get(id);

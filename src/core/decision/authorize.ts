@@ -1,9 +1,9 @@
-import { misplaced } from "../keys/key-binding.ts";
+import { bindingViolation } from "../keys/key-binding.ts";
 import type { Migration } from "../legacy/migration.ts";
 import { endedByPhase, legacyNotice } from "../legacy/migration.ts";
 import { bucketDemands } from "../limits/bucket-demands.ts";
 import type { BucketStore } from "../limits/ports.ts";
-import type { Eventual } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { chain } from "../maybe-promise.ts";
 import type { Mode, Policy, RateLimit } from "../policy/policy.ts";
 import { narrowedRoute } from "../policy/route-narrowing.ts";
@@ -18,22 +18,22 @@ import type { KeyVerifier, Verification } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
-import type { RefusedToken } from "./token-rejection.ts";
+import type { RejectedToken } from "./token-rejection.ts";
 import type { Trace } from "./trace.ts";
 import {
-  seenBinding,
-  seenKey,
-  seenLimits,
-  seenRefusal,
-  seenRequest,
-  seenRoute,
-  seenScopes,
+  describeBinding,
+  describeDenial,
+  describeKey,
+  describeLimits,
+  describeRequest,
+  describeRoute,
+  describeScopes,
 } from "./trace.ts";
 
 export interface AuthorizePorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
-  readonly view: Pick<RevocationView, "ended">;
+  readonly view: Pick<RevocationView, "endReason">;
   readonly migration: Migration;
   /** Milliseconds since revocations were last heard of; 0 where there is nobody to hear of. */
   readonly stalenessMs: () => number;
@@ -45,10 +45,10 @@ export interface AuthorizePorts {
 }
 
 /** Whoever wants to know why passes a trace, which hears of each step; it changes none. */
-export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => Eventual<Decision>;
+export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => MaybePromise<Decision>;
 
 /** One request on its way through the steps. */
-interface Asked {
+interface RequestContext {
   readonly ports: AuthorizePorts;
   readonly policy: Policy;
   readonly request: AuthRequest;
@@ -65,7 +65,7 @@ interface Asked {
 export function createAuthorize(ports: AuthorizePorts): Authorize {
   return (request, nowMs, trace) => {
     const policy = ports.policy();
-    trace?.("request", seenRequest(request), "has one reading");
+    trace?.("request", describeRequest(request), "has one reading");
     if (policy.preflightRoute !== undefined && isPreflight(request)) {
       trace?.("route", "a CORS preflight", "passes without a key, as requests.preflights says");
       return allowWithoutKey(policy.preflightRoute);
@@ -76,7 +76,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
       trace?.("route", "context_extensions of a wrong form", "request_malformed");
       return deny("request_malformed", { route: found });
     }
-    trace?.("route", seenRoute(route), route?.public ? "public: no key is needed" : "a key is needed");
+    trace?.("route", describeRoute(route), route?.public ? "public: no key is needed" : "a key is needed");
     if (route?.public) return allowWithoutKey(route);
     return authenticate({ ports, policy, request, nowMs, trace, route });
   };
@@ -96,52 +96,57 @@ function allowWithoutKey(route: Route): Allow {
 }
 
 /** Who it is: one key, over a channel that the policy takes it from, verified, and still standing. */
-function authenticate(asked: Asked): Eventual<Decision> {
+function authenticate(asked: RequestContext): MaybePromise<Decision> {
   const { ports, policy, request, nowMs, trace } = asked;
   const presented = presentedCredential(request, policy.credentialSources);
-  if (presented.kind === "none") return refuse(asked, "credential", "no key", "credential_missing");
+  if (presented.kind === "none") return denyAt(asked, "credential", "no key", "credential_missing");
   if (presented.kind === "ambiguous") {
-    return refuse(asked, "credential", "more than one key, or one in a wrong form", "credential_ambiguous");
+    return denyAt(asked, "credential", "more than one key, or one in a wrong form", "credential_ambiguous");
   }
   trace?.("credential", `one key, in ${presented.source}`, "goes on");
   if (policy.requireHttps && request.scheme !== "https") {
-    return refuse(asked, "transport", `a key over ${request.scheme}`, "https_required");
+    return denyAt(asked, "transport", `a key over ${request.scheme}`, "https_required");
   }
   const client = () => ports.clientAddress(request);
   const verifying = ports.verifier.verify(presented.token, nowMs, client);
-  return chain(verifying, (verified) => admitStanding(asked, verified));
+  return chain(verifying, (verified) => checkRevocation(asked, verified));
 }
 
 /** Whether it is a key, and one that still stands. */
-function admitStanding(asked: Asked, verified: Verification): Eventual<Decision> {
+function checkRevocation(asked: RequestContext, verified: Verification): MaybePromise<Decision> {
   if (!verified.ok)
-    return refuseKey(asked, verified.reason, "refused" in verified ? verified.refused : undefined);
+    return denyInvalidCredential(
+      asked,
+      verified.reason,
+      "rejection" in verified ? verified.rejection : undefined,
+    );
   const { ports, policy, nowMs, trace } = asked;
   const { principal } = verified;
-  trace?.("key", seenKey(principal), "its signature, issuer, audience and times are good");
+  trace?.("key", describeKey(principal), "its signature, issuer, audience and times are good");
   if (revocationsAreStale(policy, ports.stalenessMs())) {
-    return refuse(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
+    return denyAt(asked, "revocation", "nothing heard for too long", "revocations_stale", { principal });
   }
   const ended =
-    ports.view.ended(principal, nowMs) ??
+    ports.view.endReason(principal, nowMs) ??
     endedByPhase(principal, ports.migration.state(), policy.migration, nowMs);
-  if (ended !== undefined) return refuse(asked, "revocation", principal.keyId, ended, { principal });
+  if (ended !== undefined) return denyAt(asked, "revocation", principal.keyId, ended, { principal });
   trace?.("revocation", principal.keyId, "neither revoked, disabled nor superseded");
-  return admitFromHere(asked, principal);
+  return checkBinding(asked, principal);
 }
 
 /** Whether it is taken from here, with this certificate: a key that is bound is good nowhere else. */
-function admitFromHere(asked: Asked, principal: Principal): Eventual<Decision> {
-  if (principal.nets === undefined && principal.certificate === undefined) return admit(asked, principal);
+function checkBinding(asked: RequestContext, principal: Principal): MaybePromise<Decision> {
+  if (principal.nets === undefined && principal.certificate === undefined)
+    return checkPermissions(asked, principal);
   const { ports, request, trace } = asked;
   const address = () => ports.clientAddress(request);
-  const wrong = misplaced(principal, { address, certificate: request.certificate });
+  const wrong = bindingViolation(principal, { address, certificate: request.certificate });
   if (wrong !== undefined) {
     const saw = wrong === "address_not_allowed" ? address() : (request.certificate() ?? "no certificate");
-    return refuse(asked, "binding", saw, wrong, { principal });
+    return denyAt(asked, "binding", saw, wrong, { principal });
   }
-  trace?.("binding", seenBinding(principal), "comes from there");
-  return admit(asked, principal);
+  trace?.("binding", describeBinding(principal), "comes from there");
+  return checkPermissions(asked, principal);
 }
 
 /** Whether so little is known of revocations that the policy lets no key through. */
@@ -150,32 +155,32 @@ export function revocationsAreStale({ faults }: Policy, stalenessMs: number): bo
 }
 
 /** What it may: its role's scopes of today, the route, and tokens last. */
-function admit(asked: Asked, principal: Principal): Eventual<Decision> {
+function checkPermissions(asked: RequestContext, principal: Principal): MaybePromise<Decision> {
   const { ports, policy, request, nowMs, trace, route } = asked;
   const notice = legacyNotice(principal, ports.migration.state(), policy.migration);
   const whose = { principal, ...(notice && { notice }) };
   const role = policy.roles.get(principal.role);
   if (role === undefined) {
-    return refuse(asked, "role", `${principal.role}, which the policy has not`, "credential_invalid", whose);
+    return denyAt(asked, "role", `${principal.role}, which the policy has not`, "credential_invalid", whose);
   }
-  if (route === undefined) return refuse(asked, "route", "no route", "route_unknown", whose);
+  if (route === undefined) return denyAt(asked, "route", "no route", "route_unknown", whose);
   const scopes = grantedScopes(principal.scopes, role.scopes);
   if (!scopesSuffice(scopes, route)) {
     const requiredScopes = scopesToAskFor(route);
-    return refuse(asked, "scopes", seenScopes(scopes), "scope_missing", { ...whose, requiredScopes });
+    return denyAt(asked, "scopes", describeScopes(scopes), "scope_missing", { ...whose, requiredScopes });
   }
-  trace?.("scopes", seenScopes(scopes), "enough");
+  trace?.("scopes", describeScopes(scopes), "enough");
   if (role.rateLimits.some(({ capacity }) => capacity < route.cost)) {
     // Only context_extensions can bring such a cost: the policy file is checked.
-    return refuse(asked, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", whose);
+    return denyAt(asked, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", whose);
   }
   const demands = bucketDemands(role, principal, () => ports.clientAddress(request), route.mode);
   return chain(ports.buckets.take(demands, route.cost, nowMs), (taken) => {
     if (!taken.ok) {
       const { reason, retryAfterSeconds, rates } = taken;
-      return refuse(asked, "limits", seenLimits(rates), reason, { ...whose, retryAfterSeconds, rates });
+      return denyAt(asked, "limits", describeLimits(rates), reason, { ...whose, retryAfterSeconds, rates });
     }
-    trace?.("limits", seenLimits(taken.rates), `cost ${route.cost}`);
+    trace?.("limits", describeLimits(taken.rates), `cost ${route.cost}`);
     const refreshDue = nowMs >= principal.refreshAfter * 1000;
     const { rates } = taken;
     const allow: Allow = { verdict: "allow", reason: "allowed", route, ...whose, scopes, rates, refreshDue };
@@ -183,8 +188,8 @@ function admit(asked: Asked, principal: Principal): Eventual<Decision> {
   });
 }
 
-function refuse(
-  { route, trace }: Asked,
+function denyAt(
+  { route, trace }: RequestContext,
   step: Parameters<Trace>[0],
   saw: string,
   reason: Deny["reason"],
@@ -198,18 +203,22 @@ function refuse(
  * A key that is none. Too many of those from one address are turned away as such: whoever guesses learns nothing
  * more, while good keys from there are served, for they never come here. Only what was not signed by us is counted.
  */
-function refuseKey(asked: Asked, reason: Deny["reason"], refused: RefusedToken | undefined): Eventual<Deny> {
+function denyInvalidCredential(
+  asked: RequestContext,
+  reason: Deny["reason"],
+  refused: RejectedToken | undefined,
+): MaybePromise<Deny> {
   const { ports, policy, request, nowMs, route } = asked;
-  const saw = seenRefusal(refused);
+  const saw = describeDenial(refused);
   const details = refused === undefined ? {} : { refused };
-  if (reason !== "credential_invalid") return refuse(asked, "key", saw, reason, details);
+  if (reason !== "credential_invalid") return denyAt(asked, "key", saw, reason, details);
   const mode: Mode = route?.mode ?? policy.mode;
   const limit: RateLimit = { name: "failures", per: "address", leased: false, ...policy.guards.failures };
   const demand = { bucketId: `${mode}:${addressGroup(ports.clientAddress(request))}`, limit };
   return chain(ports.failures.take([demand], 1, nowMs), (taken) => {
-    if (taken.ok) return refuse(asked, "key", saw, reason, details);
+    if (taken.ok) return denyAt(asked, "key", saw, reason, details);
     const { retryAfterSeconds } = taken;
-    return refuse(asked, "key", `${saw}; one of many`, "too_many_failures", {
+    return denyAt(asked, "key", `${saw}; one of many`, "too_many_failures", {
       ...details,
       retryAfterSeconds,
     });

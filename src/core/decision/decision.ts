@@ -1,10 +1,10 @@
 import type { LegacyNotice } from "../legacy/migration.ts";
 import type { Route } from "../policy/route-table.ts";
 import type { Principal } from "./principal.ts";
-import type { RefusedToken } from "./token-rejection.ts";
+import type { RejectedToken } from "./token-rejection.ts";
 
 /** How a refusal is told: the one table from reason to HTTP status. */
-export interface Refusal {
+export interface Denial {
   readonly status: 400 | 401 | 403 | 410 | 429 | 503;
   /** A short sentence for the client. It tells nothing that helps guessing. */
   readonly title: string;
@@ -13,7 +13,7 @@ export interface Refusal {
 }
 
 /** Every reason why a Check is refused. It is also the metric's label and the `x-latchkey-reason` header. */
-export const REFUSALS = {
+export const DENIALS = {
   request_malformed: { status: 400, title: "The request is malformed or ambiguous." },
   credential_missing: { status: 401, title: "An API key is required.", challenge: "none" },
   credential_ambiguous: {
@@ -57,13 +57,13 @@ export const REFUSALS = {
   },
   credential_unavailable: { status: 503, title: "The API key cannot be checked at the moment." },
   internal: { status: 503, title: "The request could not be decided." },
-} as const satisfies Record<string, Refusal>;
+} as const satisfies Record<string, Denial>;
 
-export type DenyReason = keyof typeof REFUSALS;
+export type DenyReason = keyof typeof DENIALS;
 export type Reason = "allowed" | DenyReason;
 
-export const DENY_REASONS = Object.keys(REFUSALS).filter((name): name is DenyReason =>
-  Object.hasOwn(REFUSALS, name),
+export const DENY_REASONS = Object.keys(DENIALS).filter((name): name is DenyReason =>
+  Object.hasOwn(DENIALS, name),
 );
 
 /** What one bucket says after a Check, for the `RateLimit` headers. */
@@ -107,7 +107,7 @@ export interface Deny {
   /** What the holder of a V1 key is to be told beside. */
   readonly notice?: LegacyNotice;
   /** Why the credential was refused; for operators, never for the client. */
-  readonly refused?: RefusedToken;
+  readonly refused?: RejectedToken;
 }
 
 export type Decision = Allow | Deny;

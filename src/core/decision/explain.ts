@@ -2,7 +2,7 @@ import type { BucketAdmin, BucketStore } from "../limits/ports.ts";
 import type { Mode, Policy } from "../policy/policy.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Decision } from "./decision.ts";
-import { deny, REFUSALS } from "./decision.ts";
+import { DENIALS, deny } from "./decision.ts";
 import type { DescribedRequest } from "./described-request.ts";
 import { describedRequest } from "./described-request.ts";
 import type { ExplainedStep } from "./trace.ts";
@@ -21,7 +21,7 @@ export interface Explanation {
 
 export type Explain = (described: DescribedRequest) => Promise<Explanation>;
 
-/** Explains by the very code that decides; `authorize` must look at buckets only ({@link lookingOnly}). */
+/** Explains by the very code that decides; `authorize` must look at buckets only ({@link readOnlyBuckets}). */
 export function createExplain(ports: {
   readonly authorize: Authorize;
   readonly policy: () => Policy;
@@ -47,7 +47,7 @@ function explanationOf(decision: Decision, policy: Policy, steps: readonly Expla
   return {
     verdict: decision.verdict,
     reason: decision.reason,
-    status: decision.verdict === "allow" ? 200 : REFUSALS[decision.reason].status,
+    status: decision.verdict === "allow" ? 200 : DENIALS[decision.reason].status,
     mode: decision.route?.mode ?? policy.mode,
     ...(decision.route && { route: decision.route.label }),
     steps,
@@ -55,7 +55,7 @@ function explanationOf(decision: Decision, policy: Policy, steps: readonly Expla
 }
 
 /** Buckets that tell what would be, and give nothing away. */
-export function lookingOnly(buckets: BucketAdmin): BucketStore {
+export function readOnlyBuckets(buckets: BucketAdmin): BucketStore {
   return {
     async take(demands, cost, nowMs) {
       const levels = await buckets.levels(demands, nowMs);
@@ -75,4 +75,4 @@ export function lookingOnly(buckets: BucketAdmin): BucketStore {
 }
 
 /** Counts nothing: whoever asks why is not guessing. */
-export const NOTHING_COUNTED: BucketStore = { take: () => ({ ok: true, rates: [] }) };
+export const UNCOUNTED_FAILURES: BucketStore = { take: () => ({ ok: true, rates: [] }) };

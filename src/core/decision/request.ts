@@ -31,7 +31,7 @@ export interface AuthRequest {
 }
 
 /** What can be told of a request that has no one reading: for whoever accounts for it, never to decide by. */
-export interface UnreadRequest
+export interface UnparsedRequest
   extends Pick<AuthRequest, "method" | "host" | "scheme" | "headers" | "peerAddress"> {
   /** Its path as it was sent, without the query; so is its host, where that has no one form. */
   readonly rawPath: string;

@@ -2,7 +2,7 @@
  * Why a verifier refused a credential, in words for operators. The client learns none of it: it would help to guess. The
  * names are a metric's label as well.
  */
-export const TOKEN_REFUSALS = {
+export const TOKEN_REJECTIONS = {
   token_too_long: "it is longer than max_token_bytes allows",
   token_malformed: "it is no signed JWT in its canonical spelling",
   issuer_unknown: "its iss is neither JWT_ISSUER nor an issuer of the policy",
@@ -25,10 +25,10 @@ export const TOKEN_REFUSALS = {
   opaque_unknown: "it is no JWT, and no V1 key that is known",
 } as const satisfies Record<string, string>;
 
-export type TokenRefusal = keyof typeof TOKEN_REFUSALS;
+export type TokenRejection = keyof typeof TOKEN_REJECTIONS;
 
 /** A refusal, and whose token it was: the issuer's name in the policy; absent for our own tokens and for all others. */
-export interface RefusedToken {
-  readonly cause: TokenRefusal;
+export interface RejectedToken {
+  readonly cause: TokenRejection;
   readonly issuer?: string;
 }

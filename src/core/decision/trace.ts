@@ -2,8 +2,8 @@ import type { Route } from "../policy/route-table.ts";
 import type { RateStatus } from "./decision.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
-import type { RefusedToken } from "./token-rejection.ts";
-import { TOKEN_REFUSALS } from "./token-rejection.ts";
+import type { RejectedToken } from "./token-rejection.ts";
+import { TOKEN_REJECTIONS } from "./token-rejection.ts";
 
 /** The questions of a decision, in their order. */
 export type StepName =
@@ -27,11 +27,11 @@ export interface ExplainedStep {
   readonly outcome: string;
 }
 
-export function seenRequest({ method, scheme, host, path }: AuthRequest): string {
+export function describeRequest({ method, scheme, host, path }: AuthRequest): string {
   return `${method} ${scheme}://${host}${path.path}`;
 }
 
-export function seenRoute(route: Route | undefined): string {
+export function describeRoute(route: Route | undefined): string {
   if (route === undefined) return "no route of the policy";
   const { label, pattern, scopes, anyScope, cost, mode } = route;
   return [
@@ -43,26 +43,26 @@ export function seenRoute(route: Route | undefined): string {
   ].join(", ");
 }
 
-export function seenKey({ keyId, role, owner, family }: Principal): string {
+export function describeKey({ keyId, role, owner, family }: Principal): string {
   return `${keyId}, role ${role}, ${owner === undefined ? `family ${family}` : `owner ${owner}`}`;
 }
 
 /** Of a key that has expired nothing more is to be said. */
-export function seenRefusal(refused: RefusedToken | undefined): string {
+export function describeDenial(refused: RejectedToken | undefined): string {
   if (refused === undefined) return "a key";
   const whose = refused.issuer === undefined ? "no key of ours" : `a token of the issuer ${refused.issuer}`;
-  return `${whose}: ${TOKEN_REFUSALS[refused.cause]} (${refused.cause})`;
+  return `${whose}: ${TOKEN_REJECTIONS[refused.cause]} (${refused.cause})`;
 }
 
-export function seenBinding({ nets = [], certificate }: Principal): string {
+export function describeBinding({ nets = [], certificate }: Principal): string {
   return [...nets, ...(certificate === undefined ? [] : [`certificate ${certificate}`])].join(", ");
 }
 
-export function seenScopes(granted: readonly string[]): string {
+export function describeScopes(granted: readonly string[]): string {
   return granted.length === 0 ? "no scope that its role still has" : granted.join(" ");
 }
 
-export function seenLimits(rates: readonly RateStatus[]): string {
+export function describeLimits(rates: readonly RateStatus[]): string {
   return rates.length === 0
     ? "no limits"
     : rates.map(({ name, remaining, capacity }) => `${name}: ${remaining} of ${capacity}`).join(", ");

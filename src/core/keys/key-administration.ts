@@ -5,8 +5,8 @@ import { patchKey } from "./key-lifecycle.ts";
 import type { KeyRecord, KeyStatus } from "./key-record.ts";
 import { isFamilyId, statusOf } from "./key-record.ts";
 import { mayGrant } from "./operator.ts";
-import type { CallOrigin, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, confirm, refused, untilDecided } from "./registry.ts";
+import type { CallOrigin, DeniedOperation, Registry } from "./registry.ts";
+import { auditEvent, commit, ensureDurable, refused, retryOnConflict } from "./registry.ts";
 
 /** A key as operators see it: never the key itself. */
 export interface KeyView {
@@ -86,8 +86,8 @@ export function changeKey(
   keyId: string,
   patch: KeyPatch,
   origin: CallOrigin,
-): Promise<KeyView | Refused> {
-  return untilDecided<KeyView | Refused>(async () => {
+): Promise<KeyView | DeniedOperation> {
+  return retryOnConflict<KeyView | DeniedOperation>(async () => {
     const current = await registry.store.load(keyId);
     if (current === undefined) return refused("key_unknown");
     const role = registry.policy().roles.get(current.role);
@@ -99,7 +99,7 @@ export function changeKey(
     if (viewOf(registry, current).status === "revoked") return refused("key_revoked");
     const next = patchKey(current, patch);
     if (next === current) {
-      await confirm(registry);
+      await ensureDurable(registry);
       return viewOf(registry, current);
     }
     const audit = [auditEvent(registry, origin, eventOf(current, next), current)];
@@ -115,7 +115,7 @@ function eventOf(current: KeyRecord, next: KeyRecord): AuditEventName {
 
 function viewOf(registry: Registry, record: KeyRecord): KeyView {
   const nowMs = registry.nowMs();
-  const revoked = registry.view.ended(record, nowMs) === "key_revoked";
+  const revoked = registry.view.endReason(record, nowMs) === "key_revoked";
   return { record, status: revoked ? "revoked" : statusOf(record, Math.floor(nowMs / 1000)) };
 }
 

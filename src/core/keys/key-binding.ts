@@ -19,7 +19,7 @@ export interface Presenter {
 }
 
 /** Why a good key is not taken from here. Who it is comes first: a certificate is part of that. */
-export function misplaced(
+export function bindingViolation(
   { nets, certificate }: KeyBinding,
   from: Presenter,
 ): "certificate_mismatch" | "address_not_allowed" | undefined {

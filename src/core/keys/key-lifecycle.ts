@@ -61,7 +61,7 @@ function lifetime(
 }
 
 /** Why a key gets no successor. */
-export type RefreshRefusal =
+export type RefreshDenial =
   | "key_revoked"
   | "key_expired"
   | "key_disabled"
@@ -74,7 +74,7 @@ export type RefreshResult =
   | { readonly kind: "minted"; readonly old: KeyRecord; readonly next: KeyRecord }
   /** The same refresh once more: its reply was lost. */
   | { readonly kind: "again"; readonly keyId: string }
-  | { readonly kind: "refused"; readonly reason: RefreshRefusal };
+  | { readonly kind: "refused"; readonly reason: RefreshDenial };
 
 export interface RefreshRequest {
   /** The role as the policy has it now. */
@@ -92,7 +92,7 @@ export function refreshKey(current: KeyRecord, request: RefreshRequest): Refresh
   const { role, nowSeconds, rotation } = request;
   const ended = endedForRefresh(current, nowSeconds);
   if (ended !== undefined) return { kind: "refused", reason: ended };
-  if (current.successor !== undefined) return secondRefresh(current.successor, request);
+  if (current.successor !== undefined) return repeatRefresh(current.successor, request);
   if (rotation === undefined && nowSeconds < current.refreshAfter) {
     return { kind: "refused", reason: "refresh_too_early" };
   }
@@ -126,14 +126,14 @@ export function exchanged({ legacy }: KeyRecord, nowSeconds: number): Pick<KeyRe
   return { legacy: { ...legacy, migratedAt: legacy.migratedAt ?? nowSeconds } };
 }
 
-function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshRefusal | undefined {
+function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshDenial | undefined {
   const status = statusOf(current, nowSeconds);
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}`;
   const over = current.successor !== undefined && nowSeconds >= current.successor.notAfter;
   return over ? "key_superseded" : undefined;
 }
 
-function secondRefresh(successor: Succession, request: RefreshRequest): RefreshResult {
+function repeatRefresh(successor: Succession, request: RefreshRequest): RefreshResult {
   const same = request.idempotency !== undefined && request.idempotency === successor.idempotency;
   return same ? { kind: "again", keyId: successor.keyId } : { kind: "refused", reason: "already_refreshed" };
 }

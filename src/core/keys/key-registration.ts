@@ -6,18 +6,18 @@ import type { KeyRecord } from "./key-record.ts";
 import type { Caller } from "./operator.ts";
 import { mayGrant } from "./operator.ts";
 import type { CommitRequirement, RememberedCall } from "./ports.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
+import type { CallOrigin, DeniedOperation, Issued, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
-  confirm,
+  ensureDurable,
   issued,
   issueTime,
   issueTimeAfter,
   newKeyId,
   nowSeconds,
   refused,
-  untilDecided,
+  retryOnConflict,
 } from "./registry.ts";
 
 /** What a caller asks for; parsed, not yet permitted. */
@@ -45,13 +45,13 @@ export async function registerKey(
   registry: Registry,
   registration: Registration,
   origin: CallOrigin,
-): Promise<Issued | Refused> {
+): Promise<Issued | DeniedOperation> {
   const permitted = permit(registry, registration, origin.caller);
   if ("kind" in permitted) return permitted;
   const remember = rememberedAs(registry, registration, origin.caller);
   if (remember === "weak") return refused("idempotency_key_weak");
   let earliest = 0;
-  return untilDecided(async () => {
+  return retryOnConflict(async () => {
     const now = nowSeconds(registry);
     const earlier = remember && (await recall(registry, remember, origin.caller));
     if (earlier !== undefined) return earlier;
@@ -76,7 +76,11 @@ interface Permitted {
 }
 
 /** What the caller may have of what it asks for, or why not. */
-export function permit(registry: Registry, registration: Registration, caller: Caller): Permitted | Refused {
+export function permit(
+  registry: Registry,
+  registration: Registration,
+  caller: Caller,
+): Permitted | DeniedOperation {
   const policy = registry.policy();
   const role = policy.roles.get(registration.role);
   if (role === undefined) return refused("role_unknown");
@@ -142,7 +146,7 @@ async function recall(
   registry: Registry,
   remember: Remembered,
   caller: Caller,
-): Promise<Issued | Refused | undefined> {
+): Promise<Issued | DeniedOperation | undefined> {
   const known = await registry.store.recall(remember.id, nowSeconds(registry));
   if (known === undefined) return undefined;
   if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
@@ -150,7 +154,7 @@ async function recall(
   if (record === undefined) return refused("key_unknown");
   // It is handed out once more: what the caller could grant then it must be able to grant now.
   if (!record.selfService && !mayGrantAgain(registry, record, caller)) return refused("grant_refused");
-  await confirm(registry);
+  await ensureDurable(registry);
   return issued(registry, record, true);
 }
 

@@ -7,17 +7,17 @@ import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
 import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import { mayGrant } from "./operator.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "./registry.ts";
+import type { CallOrigin, DeniedOperation, Issued, Registry } from "./registry.ts";
 import {
   auditEvent,
   commit,
   commitAnyhow,
-  confirm,
+  ensureDurable,
   issued,
   newKeyId,
   nowSeconds,
   refused,
-  untilDecided,
+  retryOnConflict,
 } from "./registry.ts";
 
 /** Refreshes the key that its holder presented: verified, perhaps ended since. */
@@ -26,7 +26,7 @@ export function refreshByHolder(
   holder: Principal,
   idempotencyKey: string | undefined,
   origin: CallOrigin,
-): Promise<Issued | Refused> {
+): Promise<Issued | DeniedOperation> {
   const idempotency =
     idempotencyKey && registry.digest(JSON.stringify(["refresh", holder.keyId, idempotencyKey]));
   return renew(
@@ -43,7 +43,7 @@ export function rotateByOperator(
   keyId: string,
   overlapSeconds: number | undefined,
   origin: CallOrigin,
-): Promise<Issued | Refused> {
+): Promise<Issued | DeniedOperation> {
   const rotation = overlapSeconds === undefined ? {} : { overlapSeconds };
   return renew(registry, keyId, { event: "key_rotated", rotation }, origin);
 }
@@ -57,13 +57,13 @@ function renew(
   keyId: string,
   renewal: Renewal,
   origin: CallOrigin,
-): Promise<Issued | Refused> {
-  return untilDecided<Issued | Refused>(async () => {
+): Promise<Issued | DeniedOperation> {
+  return retryOnConflict<Issued | DeniedOperation>(async () => {
     const current = await registry.store.load(keyId);
     if (current === undefined) return refused("key_unknown");
     const role = registry.policy().roles.get(current.role);
     if (role === undefined) return refused("role_unknown");
-    if (registry.view.ended(current, registry.nowMs()) === "key_revoked") return refused("key_revoked");
+    if (registry.view.endReason(current, registry.nowMs()) === "key_revoked") return refused("key_revoked");
     if (renewal.rotation !== undefined && !mayGrant(origin.caller, current.scopes, role, registry.policy())) {
       return refused("grant_refused");
     }
@@ -91,11 +91,11 @@ async function notMinted(
   result: Exclude<RefreshResult, { kind: "minted" }>,
   event: Renewal["event"],
   origin: CallOrigin,
-): Promise<Issued | Refused> {
+): Promise<Issued | DeniedOperation> {
   if (result.kind === "again") {
     const successor = await registry.store.load(result.keyId);
     if (successor === undefined) return refused("key_unknown");
-    await confirm(registry);
+    await ensureDurable(registry);
     return issued(registry, successor, true);
   }
   const { reason } = result;

@@ -6,8 +6,16 @@ import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
 import type { KeyEnd } from "./ports.ts";
 import { DECIDED_WITHIN_SECONDS } from "./ports.ts";
-import type { CallOrigin, Refused, Registry } from "./registry.ts";
-import { auditEvent, commit, commitAnyhow, confirm, nowSeconds, refused, untilDecided } from "./registry.ts";
+import type { CallOrigin, DeniedOperation, Registry } from "./registry.ts";
+import {
+  auditEvent,
+  commit,
+  commitAnyhow,
+  ensureDurable,
+  nowSeconds,
+  refused,
+  retryOnConflict,
+} from "./registry.ts";
 
 export interface Done {
   readonly kind: "done";
@@ -23,7 +31,7 @@ export async function revokeByHolder(
   registry: Registry,
   holder: Principal,
   origin: CallOrigin,
-): Promise<Done | Refused> {
+): Promise<Done | DeniedOperation> {
   // Whether the registry still has the key is not asked: a store that has lost its record must not keep it alive.
   return revokeFamily(registry, holder.family, origin);
 }
@@ -37,14 +45,14 @@ export function revokeOne(
   keyId: string,
   origin: CallOrigin,
   withoutRecord = false,
-): Promise<Done | Refused> {
-  return untilDecided<Done | Refused>(async () => {
+): Promise<Done | DeniedOperation> {
+  return retryOnConflict<Done | DeniedOperation>(async () => {
     const current = await registry.store.load(keyId);
     if (current === undefined)
       return withoutRecord ? revokeLost(registry, keyId, origin) : refused("key_unknown");
     const next = revokeKey(current, nowSeconds(registry));
     if (next === current) {
-      await confirm(registry);
+      await ensureDurable(registry);
       return DONE_BEFORE;
     }
     const audit = [auditEvent(registry, origin, "key_revoked", current)];
@@ -60,7 +68,7 @@ async function revokeLost(registry: Registry, keyId: string, origin: CallOrigin)
       kind: "key",
       keyId,
       version: Math.floor(registry.storeClock.storeNowMs()),
-      expiresAt: lastOf(registry, isLegacyId(keyId)),
+      expiresAt: retainUntil(registry, isLegacyId(keyId)),
       revoked: true,
       disabled: false,
     },
@@ -74,7 +82,7 @@ const PROLONGED_EVERY_SECONDS = 86_400;
 
 /** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
 export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
-  const ending = { kind: "family", family, until: lastOf(registry, isLegacyId(family)) } as const;
+  const ending = { kind: "family", family, until: retainUntil(registry, isLegacyId(family)) } as const;
   const written = await registry.store.findEnd(ending);
   // No key of a family of ours is minted once it has ended, so its end need not last longer than it does. Other issuers go on.
   const least = isForeignId(family) ? ending.until - PROLONGED_EVERY_SECONDS : nowSeconds(registry);
@@ -88,7 +96,7 @@ export async function revokeFamily(registry: Registry, family: string, origin: C
 }
 
 /** When no token that is concerned can live any more. V1 keys may live for ever; so may cut-offs, which are few. */
-function lastOf(registry: Registry, legacy: boolean): number {
+function retainUntil(registry: Registry, legacy: boolean): number {
   return legacy ? NEVER : nowSeconds(registry) + MAX_KEY_LIFE_SECONDS;
 }
 
@@ -109,7 +117,7 @@ function cutOff(
   audit: readonly AuditEvent[],
 ): Promise<Done> {
   let least = 0;
-  return untilDecided<Done>(async () => {
+  return retryOnConflict<Done>(async () => {
     const now = nowSeconds(registry);
     const beyondIssued = moment === "now" || moment >= now - DECIDED_WITHIN_SECONDS;
     const before = moment === "now" ? Math.max(now + 1, least) : Math.max(moment, least);
@@ -134,7 +142,7 @@ function cutOff(
 /** The store has an end that suffices, so nothing is written. This instance's Checks see it at once all the same. */
 async function endedBefore(registry: Registry, written: KeyEnd): Promise<Done> {
   registry.view.apply([written]);
-  await confirm(registry);
+  await ensureDurable(registry);
   return DONE_BEFORE;
 }
 

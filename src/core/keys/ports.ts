@@ -34,7 +34,7 @@ export interface KeyChange {
   /** The phase, for all instances; a conflict where the store has another one than it comes from. */
   readonly migration?: MigrationStep;
   /** What other instances hear beside what ends keys. */
-  readonly tell?: readonly FeedEntry[];
+  readonly feedEntries?: readonly FeedEntry[];
 }
 
 /** What must hold at the moment of the write, so that a change that races a revocation loses. */

@@ -4,8 +4,8 @@ import type { Migration } from "../legacy/migration.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
 import type { CutOffSubject, RevocationView } from "../revocation/revocation-view.ts";
-import { endsKey, standingOf } from "../revocation/revocation-view.ts";
-import type { RefreshRefusal } from "./key-lifecycle.ts";
+import { endsKey, restrictionOf } from "../revocation/revocation-view.ts";
+import type { RefreshDenial } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
@@ -17,7 +17,7 @@ export interface Registry {
   readonly migration: Migration;
   readonly legacy: LegacyForm;
   /** Hears on this instance what a commit tells the others. */
-  readonly told: (entry: FeedEntry) => void;
+  readonly onFeedEntry: (entry: FeedEntry) => void;
   /** Of this instance: a change shows in its Checks at once. */
   readonly view: RevocationView;
   readonly signer: KeySigner;
@@ -37,10 +37,10 @@ export interface Registry {
 export interface LegacyForm {
   newKey(): string;
   /** False for a key that pretends to be ours and is none, and for a JWT. */
-  couldBe(key: string): boolean;
+  isPlausible(key: string): boolean;
   /** How the key is kept. */
-  kept(key: string): { readonly hash: string; readonly alias: string };
-  /** All hashes under which it may be kept, those of {@link kept} first. */
+  storedForm(key: string): { readonly hash: string; readonly alias: string };
+  /** All hashes under which it may be kept, those of {@link storedForm} first. */
   hashes(key: string): readonly string[];
   /** The hash for a key of which only its SHA-256 (hex) is known. */
   hashOfDigest(sha256Hex: string): string;
@@ -54,8 +54,8 @@ export interface CallOrigin {
 }
 
 /** Why the registry does not do what it was asked. */
-export type RegistryRefusal =
-  | RefreshRefusal
+export type RegistryDenial =
+  | RefreshDenial
   | "role_unknown"
   | "scope_unknown"
   | "ttl_too_long"
@@ -67,9 +67,9 @@ export type RegistryRefusal =
   | "legacy_removed"
   | "key_unknown";
 
-export interface Refused {
+export interface DeniedOperation {
   readonly kind: "refused";
-  readonly reason: RegistryRefusal;
+  readonly reason: RegistryDenial;
   /** With `refresh_too_early`: NumericDate from which it may be done. */
   readonly refreshAfter?: number;
 }
@@ -80,15 +80,15 @@ export interface Issued {
   readonly record: KeyRecord;
   readonly token: string;
   /** Whether it is an answer given before. */
-  readonly again: boolean;
+  readonly replayed: boolean;
 }
 
-export function refused(reason: RegistryRefusal): Refused {
+export function refused(reason: RegistryDenial): DeniedOperation {
   return { kind: "refused", reason };
 }
 
-export async function issued(registry: Registry, record: KeyRecord, again: boolean): Promise<Issued> {
-  return { kind: "issued", record, token: await registry.signer.sign(record), again };
+export async function issued(registry: Registry, record: KeyRecord, replayed: boolean): Promise<Issued> {
+  return { kind: "issued", record, token: await registry.signer.sign(record), replayed };
 }
 
 /** A change as an operation decides it; when that was is added here. */
@@ -104,8 +104,12 @@ export async function commit(
 ): Promise<Exclude<CommitOutcome, { kind: "clock" }>> {
   const change = { ...decided, put: decided.put.map((record) => stamped(registry, record)) };
   const changed = change.put.filter((record) => record.version > 1);
-  const tell = [...(change.tell ?? []), ...ofLegacyKeys(changed)];
-  const outcome = await registry.store.commit({ ...change, tell, nowSeconds: nowSeconds(registry) });
+  const tell = [...(change.feedEntries ?? []), ...ofLegacyKeys(changed)];
+  const outcome = await registry.store.commit({
+    ...change,
+    feedEntries: tell,
+    nowSeconds: nowSeconds(registry),
+  });
   if (outcome.kind === "clock") {
     registry.storeClock.heard(outcome.nowMs);
     return { kind: "conflict" };
@@ -113,11 +117,11 @@ export async function commit(
   if (outcome.kind === "committed") {
     // That nothing ends a key is news only where something did.
     const standings = changed
-      .map(standingOf)
+      .map(restrictionOf)
       .filter((standing) => endsKey(standing) || registry.view.standing(standing.keyId) !== undefined);
     registry.view.apply(change.end === undefined ? standings : [...standings, change.end]);
-    if (change.migration !== undefined) registry.migration.heard(change.migration.to);
-    for (const entry of tell) registry.told(entry);
+    if (change.migration !== undefined) registry.migration.applyState(change.migration.to);
+    for (const entry of tell) registry.onFeedEntry(entry);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
@@ -132,7 +136,7 @@ function stamped({ view, storeClock }: Registry, record: KeyRecord): KeyRecord {
 
 /** Writes what nothing can stand against but the clock. */
 export function commitAnyhow(registry: Registry, decide: () => Decided): Promise<void> {
-  return untilDecided<void>(async () => {
+  return retryOnConflict<void>(async () => {
     const outcome = await commit(registry, decide());
     return outcome.kind === "committed" ? undefined : "conflict";
   });
@@ -157,12 +161,12 @@ export class NotReplicated extends Error {
  * Nothing is to be changed, so nothing is written; but what was changed before must be as durable as a change that is
  * acknowledged. Throws {@link NotReplicated} otherwise.
  */
-export async function confirm(registry: Registry): Promise<void> {
+export async function ensureDurable(registry: Registry): Promise<void> {
   if (!(await registry.store.confirm())) throw new NotReplicated();
 }
 
 /** Repeats read, decide and write until nobody else has written in between. */
-export async function untilDecided<T>(attempt: () => Promise<T | "conflict">): Promise<T> {
+export async function retryOnConflict<T>(attempt: () => Promise<T | "conflict">): Promise<T> {
   for (let tries = 0; tries < 8; tries++) {
     const result = await attempt();
     if (result !== "conflict") return result;
@@ -176,7 +180,7 @@ export function auditEvent(
   origin: CallOrigin,
   event: AuditEventName,
   about: Partial<Pick<KeyRecord, "keyId" | "family" | "owner" | "role">>,
-  refusal?: RegistryRefusal,
+  refusal?: RegistryDenial,
 ): AuditEvent {
   const { keyId, family, owner, role } = about;
   return {

@@ -2,7 +2,7 @@ import type { KeyRecord, LegacyPart } from "../keys/key-record.ts";
 import { NEVER } from "../keys/key-record.ts";
 import { mayGrant } from "../keys/operator.ts";
 import type { CallOrigin, Registry } from "../keys/registry.ts";
-import { auditEvent, commitAnyhow, confirm, mayBeDated, nowSeconds } from "../keys/registry.ts";
+import { auditEvent, commitAnyhow, ensureDurable, mayBeDated, nowSeconds } from "../keys/registry.ts";
 import { legacyRecord } from "./legacy-keys.ts";
 
 /** One V1 key to be taken over: parsed, not yet judged. Times are NumericDates. */
@@ -19,7 +19,7 @@ export interface LegacyEntry {
   readonly expiresAt?: number;
 }
 
-export interface RefusedLine {
+export interface RejectedLine {
   readonly line: number;
   readonly detail: string;
 }
@@ -28,7 +28,7 @@ export interface ImportReport {
   readonly imported: number;
   /** They were there already, and are the same: importing a file again changes nothing. */
   readonly known: number;
-  readonly refused: readonly RefusedLine[];
+  readonly refused: readonly RejectedLine[];
 }
 
 /** A line that may be taken over. */
@@ -56,12 +56,12 @@ export async function importLegacyKeys(
   dryRun: boolean,
 ): Promise<ImportReport> {
   const first = new Map<string, Standing>();
-  const refused: RefusedLine[] = [];
+  const refused: RejectedLine[] = [];
   let [imported, known] = [0, 0];
   try {
     for await (const entries of portions) {
       const sorted = sortOut(registry, entries, origin, first);
-      const taken = await takeOver(registry, sorted.candidates, origin, dryRun);
+      const taken = await importCandidates(registry, sorted.candidates, origin, dryRun);
       imported += taken.imported;
       const compared = [...taken.there, ...sorted.again].map(({ line, record, earlier }) => ({
         line,
@@ -76,8 +76,12 @@ export async function importLegacyKeys(
   } finally {
     // Whoever tried one of them before was told that it is none; of an import that is cut off that holds too.
     if (!dryRun && imported > 0)
-      await commitAnyhow(registry, () => ({ put: [], tell: [{ kind: "legacy", keyIds: [] }], audit: [] }));
-    else if (!dryRun && known > 0) await confirm(registry);
+      await commitAnyhow(registry, () => ({
+        put: [],
+        feedEntries: [{ kind: "legacy", keyIds: [] }],
+        audit: [],
+      }));
+    else if (!dryRun && known > 0) await ensureDurable(registry);
   }
   return { imported, known, refused };
 }
@@ -89,7 +93,7 @@ function sortOut(
   origin: CallOrigin,
   first: Map<string, Standing>,
 ) {
-  const refused: RefusedLine[] = [];
+  const refused: RejectedLine[] = [];
   const candidates: Candidate[] = [];
   const again: Found[] = [];
   for (const entry of entries) {
@@ -121,11 +125,12 @@ function recordFor(registry: Registry, entry: LegacyEntry, { caller }: CallOrigi
   if (role === undefined) return `no such role: ${entry.role}`;
   const scopes = [...role.scopes];
   if (!mayGrant(caller, scopes, role, policy)) return `the role ${entry.role} is not yours to grant`;
-  if (key !== undefined && !legacy.couldBe(key))
+  if (key !== undefined && !legacy.isPlausible(key))
     return "the key could never be used: its checksum does not fit";
   const time = timeProblem(entry, nowSeconds(registry));
   if (time !== undefined) return time;
-  const kept: LegacyPart = key === undefined ? { hash: legacy.hashOfDigest(sha256Hex) } : legacy.kept(key);
+  const kept: LegacyPart =
+    key === undefined ? { hash: legacy.hashOfDigest(sha256Hex) } : legacy.storedForm(key);
   const grant = {
     role,
     scopes,
@@ -155,7 +160,7 @@ function timeProblem({ createdAt = 0, expiresAt = NEVER }: LegacyEntry, now: num
 }
 
 /** What was written, and what was there already. */
-async function takeOver(
+async function importCandidates(
   registry: Registry,
   candidates: readonly Candidate[],
   origin: CallOrigin,

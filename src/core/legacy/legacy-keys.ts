@@ -3,18 +3,18 @@ import type { KeyRecord, LegacyPart } from "../keys/key-record.ts";
 import { NEVER, statusOf } from "../keys/key-record.ts";
 import type { Registration } from "../keys/key-registration.ts";
 import { permit, requirements } from "../keys/key-registration.ts";
-import type { CallOrigin, Issued, Refused, Registry } from "../keys/registry.ts";
+import type { CallOrigin, DeniedOperation, Issued, Registry } from "../keys/registry.ts";
 import {
   auditEvent,
   commit,
-  confirm,
+  ensureDurable,
   issued,
   issueTime,
   issueTimeAfter,
   newKeyId,
   nowSeconds,
   refused,
-  untilDecided,
+  retryOnConflict,
 } from "../keys/registry.ts";
 import type { Role } from "../policy/policy.ts";
 import { mayMigrate } from "./migration.ts";
@@ -31,15 +31,15 @@ export async function registerLegacyKey(
   registry: Registry,
   registration: Pick<Registration, "name" | "role">,
   origin: CallOrigin,
-): Promise<IssuedLegacy | Refused> {
+): Promise<IssuedLegacy | DeniedOperation> {
   if (registry.migration.state().phase === "removed") return refused("legacy_removed");
   const permitted = permit(registry, registration, origin.caller);
   if ("kind" in permitted) return permitted;
   const key = registry.legacy.newKey();
   const { role, scopes, selfService } = permitted;
-  const grant = { role, scopes, name: registration.name, kept: registry.legacy.kept(key), selfService };
+  const grant = { role, scopes, name: registration.name, kept: registry.legacy.storedForm(key), selfService };
   let earliest = 0;
-  return untilDecided<IssuedLegacy | Refused>(async () => {
+  return retryOnConflict<IssuedLegacy | DeniedOperation>(async () => {
     const now = nowSeconds(registry);
     const record = legacyRecord(registry, grant, issueTime(registry, { role: role.name }, earliest));
     const outcome = await commit(registry, {
@@ -94,19 +94,19 @@ export function migrateLegacyKey(
   registry: Registry,
   legacyKey: string,
   origin: CallOrigin,
-): Promise<Issued | Refused> {
-  return untilDecided<Issued | Refused>(async () => {
+): Promise<Issued | DeniedOperation> {
+  return retryOnConflict<Issued | DeniedOperation>(async () => {
     const state = registry.migration.state();
     const { migration } = registry.policy();
     if (!mayMigrate(state, migration, registry.nowMs())) return refused("legacy_removed");
     const current = await registry.store.findLegacy(registry.legacy.hashes(legacyKey));
     if (current?.legacy === undefined) return refused("key_unknown");
-    const ended = whyEnded(registry, current);
+    const ended = endReasonOf(registry, current);
     if (ended !== undefined) return refused(ended);
     const { legacy } = current;
     const earlier = legacy.successorId && (await registry.store.load(legacy.successorId));
-    if (earlier && isFresh(registry, earlier)) {
-      await confirm(registry);
+    if (earlier && isUnrefreshed(registry, earlier)) {
+      await ensureDurable(registry);
       return issued(registry, earlier, true);
     }
     return exchange(registry, current, origin);
@@ -114,9 +114,9 @@ export function migrateLegacyKey(
 }
 
 /** Not by its phase: whoever comes late, with a copy of a key that another machine has exchanged, gets a V2 key too. */
-function whyEnded(registry: Registry, record: KeyRecord) {
+function endReasonOf(registry: Registry, record: KeyRecord) {
   const nowMs = registry.nowMs();
-  if (registry.view.ended(record, nowMs) === "key_revoked") return "key_revoked";
+  if (registry.view.endReason(record, nowMs) === "key_revoked") return "key_revoked";
   const status = statusOf(record, Math.floor(nowMs / 1000));
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}` as const;
   // An operator has replaced it: whoever has a copy of it gets nothing more.
@@ -124,7 +124,7 @@ function whyEnded(registry: Registry, record: KeyRecord) {
   return replaced ? "key_superseded" : undefined;
 }
 
-function isFresh(registry: Registry, successor: KeyRecord): boolean {
+function isUnrefreshed(registry: Registry, successor: KeyRecord): boolean {
   return (
     successor.successor === undefined && statusOf(successor, Math.floor(registry.nowMs() / 1000)) === "active"
   );
@@ -134,7 +134,7 @@ async function exchange(
   registry: Registry,
   current: KeyRecord,
   origin: CallOrigin,
-): Promise<Issued | Refused | "conflict"> {
+): Promise<Issued | DeniedOperation | "conflict"> {
   const role = registry.policy().roles.get(current.role);
   if (role === undefined || current.legacy === undefined) return refused("role_unknown");
   // Never behind the key that it is made from, which may be dated past a cut-off of this second.

@@ -73,12 +73,12 @@ test("entering the phase that it is in is no step", () => {
 test("a step beats one that the store has lost, and of two with one version the store's wins", () => {
   const migration = createMigration();
   const lost = enterPhase(undefined, "deprecated", true, 5);
-  migration.heard(lost);
+  migration.applyState(lost);
   // The store has no step any more, and its clock is behind.
   const next = enterPhase(undefined, "removed", true, 3, migration.state().version);
-  migration.heard(next);
+  migration.applyState(next);
   expect(migration.state()).toEqual({ ...next, phase: "removed" });
-  migration.heard({ ...next, phase: "active" });
+  migration.applyState({ ...next, phase: "active" });
   expect(migration.state().phase).toBe("active");
 });
 
@@ -86,7 +86,7 @@ test("each step has a version, and a word that is heard late changes nothing", (
   const first = enterPhase(undefined, "active", true, 1);
   const second = enterPhase(first, "silent", true, 2);
   const migration = createMigration();
-  migration.heard(second);
-  migration.heard(first);
+  migration.applyState(second);
+  migration.applyState(first);
   expect([first.version, second.version, migration.state()]).toEqual([1000, 2000, second]);
 });

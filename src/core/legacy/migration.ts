@@ -101,7 +101,7 @@ export function legacyNotice(
 export interface Migration {
   state(): MigrationState;
   /** The store has it. An older one changes nothing; of two with one version the store's wins. */
-  heard(state: MigrationState): void;
+  applyState(state: MigrationState): void;
 }
 
 export function createMigration(
@@ -110,7 +110,7 @@ export function createMigration(
   let current = first;
   return {
     state: () => current,
-    heard(state) {
+    applyState(state) {
       if (state.version >= current.version) current = state;
     },
   };

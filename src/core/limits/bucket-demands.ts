@@ -1,4 +1,4 @@
-import { createRecent } from "../cache/clock-cache.ts";
+import { createClockCache } from "../cache/clock-cache.ts";
 import { addressGroup } from "../decision/client-address.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
@@ -15,10 +15,11 @@ export function bucketDemands(
   address: () => string,
   mode: Mode = "enforce",
 ): readonly BucketDemand[] {
-  const known = lately.get(principal);
+  const known = recentDemands.get(principal);
   if (known?.role === role && known.mode === mode) return known.demands;
   const demands = demandsOf(role, principal, address, mode);
-  if (role.rateLimits.every(({ per }) => per !== "address")) lately.set(principal, { role, mode, demands });
+  if (role.rateLimits.every(({ per }) => per !== "address"))
+    recentDemands.set(principal, { role, mode, demands });
   return demands;
 }
 
@@ -29,7 +30,7 @@ interface Demanded {
 }
 
 /** Of the keys that most requests come with: what they demand is the same each time. */
-const lately = createRecent<Principal, Demanded>(4096);
+const recentDemands = createClockCache<Principal, Demanded>(4096);
 
 function demandsOf(
   role: Role,

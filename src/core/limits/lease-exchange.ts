@@ -1,7 +1,14 @@
 import type { RateLimit } from "../policy/policy.ts";
-import type { LeaseAsk, LeaseReply, Settlement } from "./leased-bucket.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import type { LeaseHolder } from "./token-lease.ts";
-import { failAsk, finishAsk, keepEnded, settlementOf, startAsk, takeEnded } from "./token-lease.ts";
+import {
+  beginLeaseRequest,
+  completeLeaseRequest,
+  failLeaseRequest,
+  requeueSettlements,
+  settlementOf,
+  takeSettlements,
+} from "./token-lease.ts";
 
 /** Where the buckets are that instances share. */
 export interface LeaseStore {
@@ -13,7 +20,7 @@ export interface LeaseStore {
     bucketId: string,
     limit: RateLimit,
     settlements: readonly Settlement[],
-    ask: LeaseAsk | undefined,
+    ask: LeaseRequest | undefined,
   ): Promise<LeaseReply>;
 }
 
@@ -31,9 +38,9 @@ export interface SharedBucket {
   readonly limit: RateLimit;
   readonly holder: LeaseHolder;
   /** Resolves with whether an answer came, for all who wait for the one ask under way. */
-  asking: Promise<boolean> | undefined;
+  pendingRequest: Promise<boolean> | undefined;
   /** The store is being told of leases that are done with. */
-  isSendingBack: boolean;
+  isReturning: boolean;
   /** When it last went to the end of those that are known, the one used last. */
   movedMs: number;
 }
@@ -42,7 +49,7 @@ export interface LeaseTraffic {
   /** Asks for tokens of one bucket; whoever comes while an ask is under way waits for the same. */
   ask(bucket: SharedBucket, cost: number): Promise<boolean>;
   /** Tells the store which leases are done with. Never rejects: what was not heard is said again, until it is void. */
-  sendBack(bucket: SharedBucket): Promise<void>;
+  returnLeases(bucket: SharedBucket): Promise<void>;
 }
 
 /** What goes to and fro between an instance's leases and the store. */
@@ -51,14 +58,19 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
   let counter = 0;
 
   const exchange = async ({ bucketId, limit, holder }: SharedBucket, cost: number): Promise<boolean> => {
-    const { settlements, ask } = startAsk(holder, cost, `${ports.instanceId}.${++counter}`, monotonicMs());
+    const { settlements, ask } = beginLeaseRequest(
+      holder,
+      cost,
+      `${ports.instanceId}.${++counter}`,
+      monotonicMs(),
+    );
     try {
       const reply = await store.step(bucketId, limit, settlements, ask);
-      finishAsk(holder, reply, monotonicMs());
+      completeLeaseRequest(holder, reply, monotonicMs());
       ports.observe?.(reply.grantedTokens > 0 ? "granted" : "refused", reply.grantedTokens);
       return true;
     } catch {
-      failAsk(holder);
+      failLeaseRequest(holder);
       ports.observe?.("failed", 0);
       return false;
     }
@@ -66,18 +78,18 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
 
   return {
     ask(bucket, cost) {
-      bucket.asking ??= exchange(bucket, cost).finally(() => {
-        bucket.asking = undefined;
+      bucket.pendingRequest ??= exchange(bucket, cost).finally(() => {
+        bucket.pendingRequest = undefined;
       });
-      return bucket.asking;
+      return bucket.pendingRequest;
     },
-    async sendBack(bucket) {
+    async returnLeases(bucket) {
       const { bucketId, limit, holder } = bucket;
-      const ended = takeEnded(holder);
+      const ended = takeSettlements(holder);
       if (ended.length === 0) return;
       const nowMs = monotonicMs();
       const settlements = ended.map((lease) => settlementOf(lease, nowMs));
-      bucket.isSendingBack = true;
+      bucket.isReturning = true;
       try {
         await store.step(bucketId, limit, settlements, undefined);
         ports.observe?.(
@@ -85,9 +97,9 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
           settlements.reduce((sum, { unspentTokens }) => sum + unspentTokens, 0),
         );
       } catch {
-        keepEnded(holder, ended);
+        requeueSettlements(holder, ended);
       } finally {
-        bucket.isSendingBack = false;
+        bucket.isReturning = false;
       }
     },
   };

@@ -23,7 +23,7 @@ function twoInstances() {
       monotonicMs: () => clock.nowMs,
       instanceId: `i${number}`,
       maxBuckets: 100,
-      withoutStore: {
+      fallback: {
         take: () => {
           throw new Error("the store answers");
         },
@@ -164,16 +164,16 @@ test("tokens that the store did not hear of are given back at the next sweep", a
   const pool = createLeasePool({
     store: {
       async step(_bucketId, _limit, settlements, ask) {
-        if (ask !== undefined) return { grantedTokens: 10, waitUs: 0, othersOut: false };
+        if (ask !== undefined) return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
         if (failures-- > 0) throw new Error("away for a moment");
         given.push(...settlements.map(({ unspentTokens }) => unspentTokens));
-        return { grantedTokens: 0, waitUs: 0, othersOut: false };
+        return { grantedTokens: 0, waitUs: 0, leasesOutstanding: false };
       },
     },
     monotonicMs: () => clock.nowMs,
     instanceId: "i",
     maxBuckets: 100,
-    withoutStore: { take: () => expect.unreachable() },
+    fallback: { take: () => expect.unreachable() },
   });
   await pool.take([{ bucketId: "b", limit: limitOf(100, 1, true) }], 1, 0);
   for (let sweeps = 0; sweeps < 8; sweeps++) {

@@ -1,5 +1,5 @@
 import type { RateStatus } from "../decision/decision.ts";
-import type { Eventual } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
 import type { LeaseTraffic, LeaseTrafficPorts, SharedBucket } from "./lease-exchange.ts";
 import { createLeaseTraffic } from "./lease-exchange.ts";
@@ -9,11 +9,11 @@ import {
   createLeaseHolder,
   dueInMs,
   emptyForMs,
-  giveBackAll,
-  giveBackIdle,
   isDormant,
-  noteDemand,
-  shouldAskAhead,
+  recordDemand,
+  returnAllLeases,
+  returnIdleLeases,
+  shouldPrefetch,
   spendTokens,
 } from "./token-lease.ts";
 
@@ -21,7 +21,7 @@ export interface LeasePoolPorts extends LeaseTrafficPorts {
   /** Buckets that an instance knows at a time; the one used longest ago goes first, its tokens back to the store. */
   readonly maxBuckets: number;
   /** Decides while the store does not answer. */
-  readonly withoutStore: BucketStore;
+  readonly fallback: BucketStore;
 }
 
 export interface LeasePool extends BucketStore {
@@ -36,10 +36,10 @@ export interface LeasePool extends BucketStore {
 }
 
 /** So long a bucket counts as used just now: one of a thousand requests a second is not moved as often. */
-const USED_JUST_NOW_MS = 50;
+const LRU_TOUCH_INTERVAL_MS = 50;
 
 /** So long after its last request a bucket may be asked for again as if for the first time. */
-const KNOWN_UNUSED_MS = 1000;
+const IDLE_EVICTION_MS = 1000;
 
 /** A request that loses the race for what was granted this often in a row is refused: the bucket is contended. */
 const MAX_ROUNDS = 16;
@@ -56,16 +56,16 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       const nowMs = ports.monotonicMs();
       const buckets = demands.map((demand) => known.find(demand, nowMs));
       if (cost === 0) return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };
-      for (const { holder } of buckets) noteDemand(holder, cost, nowMs);
+      for (const { holder } of buckets) recordDemand(holder, cost, nowMs);
       return attempt({ ports, traffic, demands, buckets, cost, wallMs }, 0, nowMs);
     },
     async sweep() {
       const nowMs = ports.monotonicMs();
       const back: Promise<void>[] = [];
       for (const bucket of known.active()) {
-        if (giveBackIdle(bucket.holder, nowMs)) back.push(traffic.sendBack(bucket));
+        if (returnIdleLeases(bucket.holder, nowMs)) back.push(traffic.returnLeases(bucket));
         // What is not heard has to be said again.
-        if (!bucket.isSendingBack && isDormant(bucket.holder, nowMs)) known.rest(bucket);
+        if (!bucket.isReturning && isDormant(bucket.holder, nowMs)) known.rest(bucket);
       }
       known.forgetUnused(nowMs);
       await Promise.all(back);
@@ -75,9 +75,9 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
     async close() {
       const buckets = [...known.active()];
       // What is under way may still bring tokens.
-      await Promise.all(buckets.map(({ asking }) => asking));
-      for (const { holder } of buckets) giveBackAll(holder);
-      await Promise.all(buckets.map(traffic.sendBack));
+      await Promise.all(buckets.map(({ pendingRequest: asking }) => asking));
+      for (const { holder } of buckets) returnAllLeases(holder);
+      await Promise.all(buckets.map(traffic.returnLeases));
     },
   };
 }
@@ -89,8 +89,8 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
   const retire = (bucket: SharedBucket) => {
     byId.delete(bucket.bucketId);
     active.delete(bucket);
-    giveBackAll(bucket.holder);
-    void traffic.sendBack(bucket);
+    returnAllLeases(bucket.holder);
+    void traffic.returnLeases(bucket);
   };
   return {
     active: (): Iterable<SharedBucket> => active,
@@ -99,7 +99,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
     /** Those at rest of which nobody has wanted anything for a while: a hundred thousand of them would be 60 MB. */
     forgetUnused(nowMs: number): void {
       for (const bucket of byId.values()) {
-        if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < KNOWN_UNUSED_MS) return;
+        if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < IDLE_EVICTION_MS) return;
         byId.delete(bucket.bucketId);
       }
     },
@@ -110,7 +110,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
       if (found !== undefined && same === undefined) retire(found);
       const bucket = same ?? newBucket(bucketId, limit, nowMs);
       active.add(bucket);
-      if (nowMs - bucket.movedMs < USED_JUST_NOW_MS) return bucket;
+      if (nowMs - bucket.movedMs < LRU_TOUCH_INTERVAL_MS) return bucket;
       bucket.movedMs = nowMs;
       byId.delete(bucketId);
       byId.set(bucketId, bucket);
@@ -131,8 +131,8 @@ function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedBuc
     bucketId,
     limit,
     holder: createLeaseHolder(limit, nowMs),
-    asking: undefined,
-    isSendingBack: false,
+    pendingRequest: undefined,
+    isReturning: false,
     movedMs: Number.NEGATIVE_INFINITY,
   };
 }
@@ -146,7 +146,7 @@ interface Attempt {
   readonly wallMs: number;
 }
 
-function attempt(take: Attempt, round: number, nowMs: number): Eventual<TakeOutcome> {
+function attempt(take: Attempt, round: number, nowMs: number): MaybePromise<TakeOutcome> {
   const { ports, traffic, buckets, cost } = take;
   const lacking = buckets.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   if (lacking.length === 0) return spendAll(take, nowMs);
@@ -155,7 +155,7 @@ function attempt(take: Attempt, round: number, nowMs: number): Eventual<TakeOutc
   for (const { holder } of lacking) holder.waiting += cost;
   return Promise.all(lacking.map((bucket) => traffic.ask(bucket, cost))).then((answered) => {
     for (const { holder } of lacking) holder.waiting -= cost;
-    if (answered.includes(false)) return ports.withoutStore.take(take.demands, cost, take.wallMs);
+    if (answered.includes(false)) return ports.fallback.take(take.demands, cost, take.wallMs);
     return attempt(take, round + 1, ports.monotonicMs());
   });
 }
@@ -164,7 +164,7 @@ function attempt(take: Attempt, round: number, nowMs: number): Eventual<TakeOutc
 function spendAll({ traffic, buckets, cost }: Attempt, nowMs: number): TakeOutcome {
   for (const { holder } of buckets) spendTokens(holder, cost, nowMs);
   for (const bucket of buckets) {
-    if (bucket.asking === undefined && shouldAskAhead(bucket.holder, cost, nowMs))
+    if (bucket.pendingRequest === undefined && shouldPrefetch(bucket.holder, cost, nowMs))
       void traffic.ask(bucket, cost);
   }
   return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };

@@ -32,7 +32,7 @@ export interface Settlement {
 }
 
 /** What an instance asks for. All are whole tokens. */
-export interface LeaseAsk {
+export interface LeaseRequest {
   /** Unique for ever: instance and counter. */
   readonly leaseId: string;
   /** The least that is of use: what the first waiting request costs. */
@@ -49,7 +49,7 @@ export interface LeaseReply {
   /** After a refusal: microseconds until the level has the cost, if nothing comes back before. */
   readonly waitUs: number;
   /** Whether tokens are out that may come back sooner. */
-  readonly othersOut: boolean;
+  readonly leasesOutstanding: boolean;
 }
 
 /** How long a lease lives on the store's clock. */
@@ -64,17 +64,17 @@ export function leaseStep(
   bucket: LeasedBucket,
   limit: BucketLimit,
   settlements: readonly Settlement[],
-  ask: LeaseAsk | undefined,
+  ask: LeaseRequest | undefined,
   nowUs: number,
 ): LeaseReply {
-  catchUp(bucket, limit, settlements, nowUs);
+  advanceTo(bucket, limit, settlements, nowUs);
   for (const { leaseId } of settlements) settle(bucket, leaseId);
   const grantedTokens = ask === undefined ? 0 : grant(bucket, ask, nowUs);
   const refused = ask !== undefined && grantedTokens === 0;
   return {
     grantedTokens,
     waitUs: refused ? waitForUs(bucket, limit, ask.cost, nowUs) : 0,
-    othersOut: refused && bucket.leases.size > 0,
+    leasesOutstanding: refused && bucket.leases.size > 0,
   };
 }
 
@@ -100,7 +100,7 @@ interface Release {
  * a token that was spent from when its holder spent it; a lease that was not settled from its deadline, for whoever
  * held it may have spent it until then.
  */
-function catchUp(
+function advanceTo(
   bucket: LeasedBucket,
   limit: BucketLimit,
   settlements: readonly Settlement[],
@@ -163,7 +163,7 @@ function outstandingMicro(bucket: LeasedBucket): number {
   return tokens * MICRO;
 }
 
-function grant(bucket: LeasedBucket, ask: LeaseAsk, nowUs: number): number {
+function grant(bucket: LeasedBucket, ask: LeaseRequest, nowUs: number): number {
   // It has been carried out before: nothing is granted twice for it.
   const before = bucket.leases.get(ask.leaseId);
   if (before !== undefined) return before.tokens;

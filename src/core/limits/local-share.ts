@@ -39,7 +39,7 @@ export function createLocalShares(ports: LocalSharePorts): BucketStore {
         shares = new Map();
         sharesOfMs = sinceMs;
       }
-      const parts = entitledParts(ports);
+      const parts = fleetSizeIfEntitled(ports);
       if (parts === undefined) return UNAVAILABLE;
       return takeShares(shares, demands, cost, {
         parts,
@@ -54,7 +54,7 @@ export function createLocalShares(ports: LocalSharePorts): BucketStore {
 const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
 
 /** Into how many parts a bucket is divided; undefined when this instance may not use one. */
-function entitledParts(ports: LocalSharePorts): number | undefined {
+function fleetSizeIfEntitled(ports: LocalSharePorts): number | undefined {
   const membership = ports.membership();
   if (membership === undefined || !membership.counted) return undefined;
   const stale = ports.monotonicMs() - membership.contactMs > ports.localMaxMs();

@@ -1,5 +1,5 @@
 import type { RateStatus } from "../decision/decision.ts";
-import type { Eventual } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
 
 /** What a request wants of one bucket. */
@@ -24,7 +24,7 @@ export interface BucketStore {
    * Takes `cost` tokens (a whole number from 0, at most each capacity) from every bucket, or from none.
    * A cost of 0 is always admitted.
    */
-  take(demands: readonly BucketDemand[], cost: number, nowMs: number): Eventual<TakeOutcome>;
+  take(demands: readonly BucketDemand[], cost: number, nowMs: number): MaybePromise<TakeOutcome>;
 }
 
 /** What a bucket holds at this moment. */

@@ -1,23 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { LeaseAsk, LeasedBucket, Settlement } from "./leased-bucket.ts";
+import type { LeasedBucket, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
 import type { LeaseHolder, LeaseLimit } from "./token-lease.ts";
 import {
   availableTokens,
+  beginLeaseRequest,
+  completeLeaseRequest,
   createLeaseHolder,
   emptyForMs,
-  failAsk,
-  finishAsk,
-  giveBackIdle,
-  keepEnded,
-  noteDemand,
+  failLeaseRequest,
+  recordDemand,
+  requeueSettlements,
+  returnIdleLeases,
   settlementOf,
-  shouldAskAhead,
+  shouldPrefetch,
   spendTokens,
-  startAsk,
-  takeEnded,
+  takeSettlements,
 } from "./token-lease.ts";
 
 /** A fleet in virtual time: real state machines, a store with a clock of its own, a network that delays, loses and repeats. */
@@ -58,7 +58,7 @@ interface Message {
   /** The instance's life in which it was sent: a restarted one gets no old answers. */
   readonly life: number;
   readonly settlements: readonly Settlement[];
-  readonly ask: LeaseAsk | undefined;
+  readonly ask: LeaseRequest | undefined;
   readonly arrivesMs: number;
   readonly fate: Fate;
 }
@@ -103,14 +103,14 @@ function runFleet(
   const pausedUntil = holders.map(() => 0);
   const storeUs = () => (nowMs + clockMs) * 1000;
 
-  const send = (instance: number, settlements: readonly Settlement[], ask: LeaseAsk | undefined) => {
+  const send = (instance: number, settlements: readonly Settlement[], ask: LeaseRequest | undefined) => {
     const fate = fates[counter % Math.max(1, fates.length)] ?? AT_ONCE;
     const arrivesMs = nowMs + fate.requestMs;
     messages.push({ instance, life: lives[instance] ?? 0, settlements, ask, arrivesMs, fate });
   };
   const holderOf = (instance: number) => holders[instance] ?? createLeaseHolder(limit, nowMs);
   const ask = (instance: number, cost: number) => {
-    const { settlements, ask } = startAsk(
+    const { settlements, ask } = beginLeaseRequest(
       holderOf(instance),
       cost,
       `${instance}.${lives[instance]}.${counter++}`,
@@ -124,7 +124,7 @@ function runFleet(
     if (availableTokens(holder, nowMs) >= cost) {
       spendTokens(holder, cost, nowMs);
       fleet.admitted.push({ atMs: nowMs, cost });
-      if (shouldAskAhead(holder, cost, nowMs)) ask(instance, cost);
+      if (shouldPrefetch(holder, cost, nowMs)) ask(instance, cost);
     } else if (emptyForMs(holder, cost, nowMs) === 0) {
       holder.waiting += cost;
       queues[instance]?.push(cost);
@@ -132,7 +132,7 @@ function runFleet(
     }
   };
   const request = (instance: number, cost: number) => {
-    noteDemand(holderOf(instance), cost, nowMs);
+    recordDemand(holderOf(instance), cost, nowMs);
     attempt(instance, cost);
   };
   const wake = (instance: number, answered: boolean) => {
@@ -188,13 +188,13 @@ function runFleet(
       if (holder.inFlight?.leaseId !== message.ask.leaseId) continue;
       // Left out: the deadline counts from when the answer was heard.
       if (broken.deadline) holder.inFlight = { ...holder.inFlight, sentMs: nowMs };
-      finishAsk(holder, reply, nowMs);
+      completeLeaseRequest(holder, reply, nowMs);
       wake(message.instance, true);
     }
     if (patient) return;
     for (const [at, holder] of holders.entries()) {
       if (!holder.inFlight || nowMs - holder.inFlight.sentMs <= COMMAND_TIMEOUT_MS) continue;
-      failAsk(holder);
+      failLeaseRequest(holder);
       wake(at, false);
     }
   };
@@ -204,8 +204,8 @@ function runFleet(
   };
   const sweep = (instance: number) => {
     const holder = holderOf(instance);
-    if (!giveBackIdle(holder, nowMs)) return;
-    const ended = takeEnded(holder);
+    if (!returnIdleLeases(holder, nowMs)) return;
+    const ended = takeSettlements(holder);
     send(
       instance,
       ended.map((lease) => settlementOf(lease, nowMs)),
@@ -213,7 +213,7 @@ function runFleet(
     );
     counter++;
     // Whether it was heard is not known: it is said again, which must change nothing.
-    keepEnded(holder, ended);
+    requeueSettlements(holder, ended);
   };
   for (const event of events) {
     past.push({ bucket: copyOf(bucket), grantedTokens });

@@ -1,4 +1,4 @@
-import type { LeaseAsk, LeaseReply, Settlement } from "./leased-bucket.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import { LEASE_LIFE_US } from "./leased-bucket.ts";
 import type { BucketLimit } from "./token-bucket.ts";
 
@@ -17,7 +17,7 @@ export interface LeaseHolder {
   /** What requests wait for, in tokens. */
   waiting: number;
   /** A refusal that is remembered, so that a flood costs the store nothing. */
-  empty: Emptiness | undefined;
+  empty: RememberedDenial | undefined;
   /** Tokens asked for lately: of the running window of 100 ms, and of the one before. */
   readonly demand: { windowStartMs: number; current: number; previous: number };
   lastUseMs: number;
@@ -45,7 +45,7 @@ interface EndedLease {
   readonly voidMs: number;
 }
 
-interface Emptiness {
+interface RememberedDenial {
   /** Requests that cost less were not refused. */
   readonly cost: number;
   /** Until here nobody asks again. */
@@ -53,7 +53,7 @@ interface Emptiness {
   /** Here the level has the cost, if nothing comes back before. */
   readonly dueMs: number;
   /** Leases were out: the level cannot grow beyond what they leave before they are over. */
-  readonly othersOut: boolean;
+  readonly leasesOutstanding: boolean;
 }
 
 interface InFlight {
@@ -69,7 +69,7 @@ const DEADLINE_MARGIN_MS = 100;
 const LEASE_LIFE_MS = LEASE_LIFE_US / 1000;
 /** An unused lease goes back after this; and any lease when so little of its life is left. */
 const IDLE_MS = 200;
-const LAST_CALL_MS = 100;
+const RETURN_BEFORE_DEADLINE_MS = 100;
 const DEMAND_WINDOW_MS = 100;
 /** While others hold tokens they may bring some back: a refusal is not remembered for longer. */
 const EMPTY_WHILE_OTHERS_OUT_MS = 1000;
@@ -109,12 +109,12 @@ export function dueInMs(holder: LeaseHolder, cost: number, nowMs: number): numbe
   if (empty === undefined || cost < empty.cost) return 0;
   const dueMs = Math.max(0, empty.dueMs - nowMs);
   if (cost === empty.cost) return dueMs;
-  const leasesMs = empty.othersOut ? LEASE_LIFE_MS : 0;
+  const leasesMs = empty.leasesOutstanding ? LEASE_LIFE_MS : 0;
   return dueMs + leasesMs + ((cost - empty.cost) / limit.refillPerSecond) * 1000;
 }
 
 /** Counts what a request wants, whether or not it gets it. */
-export function noteDemand(holder: LeaseHolder, cost: number, nowMs: number): void {
+export function recordDemand(holder: LeaseHolder, cost: number, nowMs: number): void {
   const { demand } = holder;
   turnWindow(demand, nowMs);
   demand.current += cost;
@@ -132,26 +132,26 @@ export function spendTokens(holder: LeaseHolder, cost: number, nowMs: number): v
     if (left === 0) break;
   }
   if (left > 0) throw new RangeError("spent more tokens than were held");
-  while (holder.leases[0]?.tokens === 0) giveUp(holder, 0);
+  while (holder.leases[0]?.tokens === 0) endLease(holder, 0);
 }
 
 /** Whether to ask the store before anybody has to wait, when a request of this cost has just been served. */
-export function shouldAskAhead(holder: LeaseHolder, cost: number, nowMs: number): boolean {
+export function shouldPrefetch(holder: LeaseHolder, cost: number, nowMs: number): boolean {
   if (holder.inFlight !== undefined || aheadTokens(holder, cost, nowMs) === 0) return false;
   if (emptyForMs(holder, 1, nowMs) > 0) return false;
   return availableTokens(holder, nowMs) < (demandTokens(holder, nowMs) - cost) / 2;
 }
 
 /** What to send: settlements, and an ask. It is under way from now on; only one may be. */
-export function startAsk(
+export function beginLeaseRequest(
   holder: LeaseHolder,
   cost: number,
   leaseId: string,
   nowMs: number,
-): { readonly settlements: readonly Settlement[]; readonly ask: LeaseAsk } {
+): { readonly settlements: readonly Settlement[]; readonly ask: LeaseRequest } {
   if (holder.inFlight !== undefined) throw new RangeError("an ask is under way already");
   dropOverdue(holder, nowMs);
-  const settling = takeEnded(holder);
+  const settling = takeSettlements(holder);
   const settlements = settling.map((ended) => settlementOf(ended, nowMs));
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
   const waiting = Math.max(cost, holder.waiting);
@@ -159,7 +159,7 @@ export function startAsk(
 }
 
 /** Takes in the answer. The deadline counts from when the ask was sent: the store cannot have granted before. */
-export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number): void {
+export function completeLeaseRequest(holder: LeaseHolder, reply: LeaseReply, nowMs: number): void {
   const { inFlight } = holder;
   if (inFlight === undefined) throw new RangeError("no ask is under way");
   holder.inFlight = undefined;
@@ -176,13 +176,13 @@ export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number)
   const waitMs = reply.waitUs / 1000;
   const rememberedMs = Math.max(
     EMPTY_AT_LEAST_MS,
-    reply.othersOut ? Math.min(waitMs, EMPTY_WHILE_OTHERS_OUT_MS) : waitMs,
+    reply.leasesOutstanding ? Math.min(waitMs, EMPTY_WHILE_OTHERS_OUT_MS) : waitMs,
   );
   holder.empty = {
     cost: inFlight.cost,
     untilMs: nowMs + rememberedMs,
     dueMs: nowMs + waitMs,
-    othersOut: reply.othersOut,
+    leasesOutstanding: reply.leasesOutstanding,
   };
 }
 
@@ -190,32 +190,33 @@ export function finishAsk(holder: LeaseHolder, reply: LeaseReply, nowMs: number)
  * No answer came. The ask may have been carried out: its lease is left to expire as spent, and its settlements are
  * sent again, which changes nothing if they were heard.
  */
-export function failAsk(holder: LeaseHolder): void {
+export function failLeaseRequest(holder: LeaseHolder): void {
   const { inFlight } = holder;
   if (inFlight === undefined) return;
   holder.inFlight = undefined;
-  keepEnded(holder, inFlight.settling);
+  requeueSettlements(holder, inFlight.settling);
 }
 
 /** Gives up leases that nobody uses, or that are nearly over; whether there is something to send back. */
-export function giveBackIdle(holder: LeaseHolder, nowMs: number): boolean {
+export function returnIdleLeases(holder: LeaseHolder, nowMs: number): boolean {
   const idle = nowMs - holder.lastUseMs >= IDLE_MS;
   for (let index = holder.leases.length - 1; index >= 0; index--) {
     const lease = holder.leases[index];
-    if (lease !== undefined && (idle || lease.deadlineMs - nowMs <= LAST_CALL_MS)) giveUp(holder, index);
+    if (lease !== undefined && (idle || lease.deadlineMs - nowMs <= RETURN_BEFORE_DEADLINE_MS))
+      endLease(holder, index);
   }
   holder.ended = holder.ended.filter(({ voidMs }) => voidMs > nowMs);
   return holder.ended.some(({ unspentTokens }) => unspentTokens > 0);
 }
 
-/** Leases to tell the store of. Should that fail, {@link keepEnded} has it told again. */
-export function takeEnded(holder: LeaseHolder): readonly EndedLease[] {
+/** Leases to tell the store of. Should that fail, {@link requeueSettlements} has it told again. */
+export function takeSettlements(holder: LeaseHolder): readonly EndedLease[] {
   const ended = holder.ended;
   holder.ended = [];
   return ended;
 }
 
-export function keepEnded(holder: LeaseHolder, ended: readonly EndedLease[]): void {
+export function requeueSettlements(holder: LeaseHolder, ended: readonly EndedLease[]): void {
   holder.ended.push(...ended);
 }
 
@@ -225,8 +226,8 @@ export function settlementOf({ leaseId, unspentTokens, spentMs }: EndedLease, no
 }
 
 /** Gives up everything: on shutdown, or when the bucket was reset. */
-export function giveBackAll(holder: LeaseHolder): void {
-  while (holder.leases.length > 0) giveUp(holder, 0);
+export function returnAllLeases(holder: LeaseHolder): void {
+  while (holder.leases.length > 0) endLease(holder, 0);
 }
 
 /** Whether nothing would be lost by forgetting the holder. */
@@ -240,7 +241,7 @@ export function isDormant(holder: LeaseHolder, nowMs: number): boolean {
   );
 }
 
-function giveUp(holder: LeaseHolder, index: number): void {
+function endLease(holder: LeaseHolder, index: number): void {
   const [lease] = holder.leases.splice(index, 1);
   if (lease === undefined) return;
   const voidMs = lease.deadlineMs + 2 * DEADLINE_MARGIN_MS;
@@ -252,7 +253,7 @@ function giveUp(holder: LeaseHolder, index: number): void {
 function dropOverdue(holder: LeaseHolder, nowMs: number): void {
   for (let index = holder.leases.length - 1; index >= 0; index--) {
     const lease = holder.leases[index];
-    if (lease !== undefined && lease.deadlineMs <= nowMs) giveUp(holder, index);
+    if (lease !== undefined && lease.deadlineMs <= nowMs) endLease(holder, index);
   }
 }
 

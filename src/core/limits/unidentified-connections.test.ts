@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { createNewcomers } from "./unidentified-connections.ts";
+import { createUnidentifiedConnections } from "./unidentified-connections.ts";
 
 function bounded(max: number) {
   const expelled: string[] = [];
-  const newcomers = createNewcomers<string>(max, (name) => expelled.push(name));
+  const newcomers = createUnidentifiedConnections<string>(max, (name) => expelled.push(name));
   return {
     expelled,
     remove: newcomers.remove,

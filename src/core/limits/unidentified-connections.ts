@@ -1,5 +1,5 @@
 /** Connections whose callers have not said yet what they want, or who they are. They have a bound of their own. */
-export interface Newcomers<Connection> {
+export interface UnidentifiedConnections<Connection> {
   /**
    * Where there are too many, the oldest one of the address that has most of them is expelled: one address fills no
    * listener, and keeps no caller of another address from being heard.
@@ -12,10 +12,10 @@ export interface Newcomers<Connection> {
 }
 
 /** @param max at least 1 */
-export function createNewcomers<Connection>(
+export function createUnidentifiedConnections<Connection>(
   max: number,
   expel: (connection: Connection) => void,
-): Newcomers<Connection> {
+): UnidentifiedConnections<Connection> {
   const addresses = new Map<unknown, string>();
   const groups = new Map<string, Map<unknown, Connection>>();
   const remove = (name: unknown) => {

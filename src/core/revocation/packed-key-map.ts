@@ -18,13 +18,13 @@ export interface PackedKeys {
 }
 
 const NUMBERS = 4;
-const FIRST_ROOM = 64;
+const INITIAL_CAPACITY = 64;
 
 /** All numbers in one array; a key's place in it is given to another one when the key goes. */
 export function createPackedKeys(): PackedKeys {
   const places = new Map<string, number>();
   const free: number[] = [];
-  let numbers = new Float64Array(FIRST_ROOM * NUMBERS);
+  let numbers = new Float64Array(INITIAL_CAPACITY * NUMBERS);
   const read = (place: number): PackedKey => {
     const [version = 0, expiresAt = 0, flags = 0, notAfter = 0] = numbers.subarray(place, place + NUMBERS);
     return { version, expiresAt, flags, notAfter };

@@ -28,7 +28,7 @@ const standing = {
 
 test("a key stands until something ends it", () => {
   const ended = (...revocations: readonly Revocation[]) =>
-    viewOf(...revocations).ended(principalOf({ owner: "acme" }), NOW * 1000);
+    viewOf(...revocations).endReason(principalOf({ owner: "acme" }), NOW * 1000);
   expect(ended()).toBeUndefined();
   expect(ended({ ...standing, version: 2, revoked: true })).toBe("key_revoked");
   expect(ended({ ...standing, version: 2, disabled: true })).toBe("key_disabled");
@@ -51,8 +51,8 @@ test("a key stands until something ends it", () => {
 test("an older word never beats a newer one", () => {
   const disabled = { ...standing, version: 2, disabled: true };
   const enabled = { ...standing, version: 3 };
-  expect(viewOf(disabled, enabled).ended(principalOf(), NOW * 1000)).toBeUndefined();
-  expect(viewOf(enabled, disabled).ended(principalOf(), NOW * 1000)).toBeUndefined();
+  expect(viewOf(disabled, enabled).endReason(principalOf(), NOW * 1000)).toBeUndefined();
+  expect(viewOf(enabled, disabled).endReason(principalOf(), NOW * 1000)).toBeUndefined();
 });
 
 test("any order and any repetition of the same words give the same view", () => {
@@ -93,7 +93,7 @@ test("any order and any repetition of the same words give the same view", () => 
           principalOf({ keyId: "k2", family: "f2" }),
         ];
         const told = (list: readonly Revocation[]) =>
-          principals.map((principal) => viewOf(...list).ended(principal, NOW * 1000));
+          principals.map((principal) => viewOf(...list).endReason(principal, NOW * 1000));
         expect(told(shuffled)).toEqual(told(words));
       },
     ),

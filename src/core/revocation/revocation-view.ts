@@ -4,10 +4,10 @@ import type { PackedKey, PackedKeys } from "./packed-key-map.ts";
 import { createPackedKeys } from "./packed-key-map.ts";
 
 /** Why a key with a good signature is refused all the same. */
-export type Ended = "key_revoked" | "key_disabled" | "key_superseded" | "key_expired";
+export type EndReason = "key_revoked" | "key_disabled" | "key_superseded" | "key_expired";
 
 /** What ends or limits one key before its own end. Nothing set: the key is good again. */
-export interface KeyStanding {
+export interface KeyRestriction {
   readonly keyId: string;
   /** When it was said: the record's `changedAt`, or its version. An older word never beats a newer one. */
   readonly version: number;
@@ -45,7 +45,7 @@ export interface Forgotten {
 
 /** What ends keys. */
 export type Ending =
-  | ({ readonly kind: "key" } & KeyStanding)
+  | ({ readonly kind: "key" } & KeyRestriction)
   | ({ readonly kind: "family" } & FamilyEnd)
   | ({ readonly kind: "cutoff" } & CutOff);
 
@@ -69,15 +69,15 @@ export interface RevocationView {
    */
   apply(revocations: Iterable<Revocation>): void;
   /** Why a key is refused; undefined while it stands. */
-  ended(principal: Principal, nowMs: number): Ended | undefined;
+  endReason(principal: Principal, nowMs: number): EndReason | undefined;
   /** Whether taking this in would change nothing. */
-  covers(revocation: Revocation): boolean;
+  includes(revocation: Revocation): boolean;
   /** All that is known, to be written back to a store that has lost it. The view may change while it is read. */
   entries(): Iterable<Ending>;
   /** NumericDate: keys of this role and owner that are dated before it are refused. 0 where there is no cut-off. */
   cutOffBefore(of: CutOffSubject): number;
   /** What is known of one key; that it is good again is known until its `exp` too, so that no older word counts again. */
-  standing(keyId: string): KeyStanding | undefined;
+  standing(keyId: string): KeyRestriction | undefined;
   /**
    * Forgets what ran out before that time (milliseconds): it must lie before every clock's. Keys that expired by then stay
    * refused. Goes through all in steps.
@@ -88,7 +88,7 @@ export interface RevocationView {
 }
 
 /** What other instances must hear of a record: everything that a token does not say itself. */
-export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeyStanding {
+export function restrictionOf(record: KeyRecord): { readonly kind: "key" } & KeyRestriction {
   return {
     kind: "key",
     keyId: record.keyId,
@@ -104,7 +104,7 @@ export function standingOf(record: KeyRecord): { readonly kind: "key" } & KeySta
 }
 
 /** Whether it ends or limits the key; else the key is good. */
-export function endsKey({ revoked, disabled, notAfter }: KeyStanding): boolean {
+export function endsKey({ revoked, disabled, notAfter }: KeyRestriction): boolean {
   return revoked || disabled || notAfter !== undefined;
 }
 
@@ -124,12 +124,12 @@ export function createRevocationView(): RevocationView {
           cutOffs.set(cutOffId(revocation), revocation);
       }
     },
-    ended: (principal, nowMs) => endedBy({ keys, families, cutOffs, forgotten }, principal, nowMs),
-    covers(revocation) {
+    endReason: (principal, nowMs) => endedBy({ keys, families, cutOffs, forgotten }, principal, nowMs),
+    includes(revocation) {
       if (revocation.kind === "forgotten") return forgotten >= revocation.before;
       if (revocation.kind === "key") {
         const known = keys.get(revocation.keyId);
-        return known !== undefined && samePacked(known, join(known, pack(revocation)));
+        return known !== undefined && samePacked(known, merge(known, pack(revocation)));
       }
       return revocation.kind === "family"
         ? (families.get(revocation.family) ?? 0) >= revocation.until
@@ -182,7 +182,7 @@ interface Known {
   readonly forgotten: number;
 }
 
-function endedBy(known: Known, principal: Principal, nowMs: number): Ended | undefined {
+function endedBy(known: Known, principal: Principal, nowMs: number): EndReason | undefined {
   const { keys, families, cutOffs, forgotten } = known;
   // Whatever a clock says now: what ended this key may be among what was forgotten.
   if (principal.expiresAt <= forgotten) return "key_expired";
@@ -209,12 +209,12 @@ function before(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
 const REVOKED = 1;
 const DISABLED = 2;
 
-function applyKey(keys: PackedKeys, standing: KeyStanding): void {
+function applyKey(keys: PackedKeys, standing: KeyRestriction): void {
   const known = keys.get(standing.keyId);
-  keys.set(standing.keyId, known === undefined ? pack(standing) : join(known, pack(standing)));
+  keys.set(standing.keyId, known === undefined ? pack(standing) : merge(known, pack(standing)));
 }
 
-function join(a: PackedKey, b: PackedKey): PackedKey {
+function merge(a: PackedKey, b: PackedKey): PackedKey {
   const disabled =
     a.version === b.version
       ? (a.flags | b.flags) & DISABLED
@@ -232,7 +232,7 @@ function samePacked(a: PackedKey, b: PackedKey): boolean {
   return a.version === b.version && a.flags === b.flags && a.notAfter === b.notAfter;
 }
 
-function pack({ version, expiresAt, revoked, disabled, notAfter = 0 }: KeyStanding): PackedKey {
+function pack({ version, expiresAt, revoked, disabled, notAfter = 0 }: KeyRestriction): PackedKey {
   const flags = (revoked ? REVOKED : 0) + (disabled ? DISABLED : 0);
   return { version, expiresAt, flags, notAfter };
 }

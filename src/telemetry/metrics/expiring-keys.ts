@@ -1,9 +1,9 @@
 import type { Principal } from "../../core/decision/principal.ts";
 
 /** Keys that are in use and end soon: their holders have not refreshed them, although they could have for long. */
-export interface EndingKeys {
+export interface ExpiringKeys {
   /** Hears of every key that is let through; for one that does not end soon it costs a comparison. */
-  used(principal: Principal, nowMs: number): void;
+  recordUse(principal: Principal, nowMs: number): void;
   /** How many of each role. */
   byRole(nowMs: number): ReadonlyMap<string, number>;
 }
@@ -23,10 +23,10 @@ interface EndingKey {
   usedMs: number;
 }
 
-export function createEndingKeys(): EndingKeys {
+export function createEndingKeys(): ExpiringKeys {
   const keys = new Map<string, EndingKey>();
   return {
-    used(principal, nowMs) {
+    recordUse(principal, nowMs) {
       const { keyId, role, expiresAt } = principal;
       if (expiresAt * 1000 - nowMs > warningSeconds(principal) * 1000) return;
       const known = keys.get(keyId);

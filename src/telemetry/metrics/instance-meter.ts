@@ -1,4 +1,4 @@
-import type { RefusedToken } from "../../core/decision/token-rejection.ts";
+import type { RejectedToken } from "../../core/decision/token-rejection.ts";
 import type { Instruments } from "./instruments.ts";
 
 /** The label of credentials that belong to no issuer of the policy, whose names begin with a letter. */
@@ -14,7 +14,7 @@ export interface InstanceMeter {
   /** A clock has jumped: this machine's, or the store's. */
   clockJumped(clock: "wall" | "store"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
-  tokenRefused(refused: RefusedToken): void;
+  tokenRejected(refused: RejectedToken): void;
   /** The certificate that a door shows. */
   certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
@@ -41,7 +41,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     keysReload: (result) => keysReloads.inc({ result }),
     clockJumped: (clock) => instruments.clockJumps.inc({ clock }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
-    tokenRefused: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
+    tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
     signingKeys(ring) {
       kids = ring.kids;

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { gatherMetrics } from "./merged-metrics.ts";
+import { mergeMetrics } from "./merged-metrics.ts";
 
 async function textOf(value: number): Promise<string> {
   const registers = [new Registry()];
@@ -14,7 +14,7 @@ async function textOf(value: number): Promise<string> {
 }
 
 test("each sample is there once, under its worker's number, and each family is told once", async () => {
-  const gathered = gatherMetrics(
+  const gathered = mergeMetrics(
     new Map([
       [1, await textOf(1)],
       [3, await textOf(6)],
@@ -43,5 +43,5 @@ test("each sample is there once, under its worker's number, and each family is t
 });
 
 test("without workers there is nothing", () => {
-  expect(gatherMetrics(new Map())).toBe("");
+  expect(mergeMetrics(new Map())).toBe("");
 });

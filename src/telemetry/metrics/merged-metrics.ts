@@ -14,7 +14,7 @@ interface Family {
  * The metrics of several processes in one text, each sample with the number of its worker as a label: a sum would
  * look like a reset to Prometheus whenever a worker is started anew.
  */
-export function gatherMetrics(texts: ReadonlyMap<number, string>): string {
+export function mergeMetrics(texts: ReadonlyMap<number, string>): string {
   const families = new Map<string, Family>();
   for (const [worker, text] of texts) {
     let family: Family | undefined;

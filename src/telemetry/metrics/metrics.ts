@@ -60,7 +60,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const { principal, verdict } = decision;
       decisions.count(decision, mode);
       if (principal?.legacy !== undefined) legacy.count(verdict);
-      if (principal !== undefined && verdict === "allow") ending.used(principal, nowMs());
+      if (principal !== undefined && verdict === "allow") ending.recordUse(principal, nowMs());
       duration.observe(Number(elapsedNs) / 1e9);
     },
     verifyCache: (result) => void cache[result]++,
@@ -75,7 +75,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       instruments.policyInfo.set({ hash: policy.hash }, 1);
     },
     async read() {
-      takeOver(instruments, { legacy, cache });
+      syncCounters(instruments, { legacy, cache });
       const soon = ending.byRole(nowMs());
       instruments.keysEnding.reset();
       for (const role of roles.keys()) instruments.keysEnding.set({ role }, soon.get(role) ?? 0);
@@ -101,7 +101,7 @@ interface OwnCounts {
 }
 
 /** What each Check counts is kept beside prom-client, which makes strings at each count, and brought in when somebody reads. */
-function takeOver(instruments: Instruments, { legacy, cache }: OwnCounts): void {
+function syncCounters(instruments: Instruments, { legacy, cache }: OwnCounts): void {
   const { verifyCache, legacyRequests } = instruments;
   for (const counter of [verifyCache, legacyRequests]) counter.reset();
   for (const result of ["hit", "miss"] as const) verifyCache.inc({ result }, cache[result]);

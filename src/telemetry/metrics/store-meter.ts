@@ -19,7 +19,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
   const { storeUp, storeCommands, storeErrors, leases, leaseTokens } = instruments;
   const durations = new Map<string, { observe(seconds: number): void }>();
   /** A command's errors are there, as zeros, from its first use on. */
-  const meet = (command: string) => {
+  const initCommand = (command: string) => {
     const duration = storeCommands.labels({ command });
     durations.set(command, duration);
     for (const kind of FAULTS) storeErrors.inc({ command, kind }, 0);
@@ -29,7 +29,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
   for (const outcome of ["granted", "returned"]) leaseTokens.inc({ outcome }, 0);
   return {
     command(name, elapsedMs, fault) {
-      (durations.get(name) ?? meet(name)).observe(elapsedMs / 1000);
+      (durations.get(name) ?? initCommand(name)).observe(elapsedMs / 1000);
       if (fault !== undefined) storeErrors.inc({ command: name, kind: fault });
     },
     up: (isUp) => storeUp.set(isUp ? 1 : 0),

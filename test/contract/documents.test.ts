@@ -8,7 +8,7 @@ import { SETTINGS } from "../../src/config/settings.ts";
 import { DENY_REASONS, REFUSALS } from "../../src/core/decision/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
-import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
+import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
 
 const root = ROOT;
 const read = readDocument;
@@ -131,6 +131,15 @@ test("ARCHITECTURE.md names every module, and README.md keeps to 150 lines", () 
   const text = read("ARCHITECTURE.md");
   expect(modules.map(({ name }) => `src/${name}/`).filter((module) => !text.includes(module))).toEqual([]);
   expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
+});
+
+test("every file of src that ARCHITECTURE.md names exists", () => {
+  const named = codeOf(read("ARCHITECTURE.md")).flatMap(
+    ({ text }) => text.match(/[\w-]+(?:\/[\w-]+)+\.(?:ts|lua)\b/g) ?? [],
+  );
+  const files = named.filter((path) => !/^(?:src|test)\//.test(path));
+  expect(files.length).toBeGreaterThan(40);
+  expect(files.filter((path) => !existsSync(join(root, "src", path)))).toEqual([]);
 });
 
 test("README.md says that no licence has been chosen, as package.json does", () => {

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -8,7 +8,7 @@ import { SETTINGS } from "../../src/config/settings.ts";
 import { DENIALS, DENY_REASONS } from "../../src/core/decision/decision.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
-import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
+import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
 
 const root = ROOT;
 const read = readDocument;
@@ -108,9 +108,11 @@ test("every threat in SECURITY.md names a test that is there", () => {
   }
 });
 
-test("README.md leads to every page", () => {
-  const pages = DOCUMENTS.filter((name) => name !== "README.md");
-  expect(pages.filter((page) => !read("README.md").includes(`](${page}`))).toEqual([]);
+test("README.md links to docs/README.md, which links to every page", () => {
+  expect(read("README.md")).toContain("](docs/README.md)");
+  const pages = DOCUMENTS.filter((name) => name !== "docs/README.md");
+  const index = read("docs/README.md");
+  expect(pages.filter((page) => !index.includes(`](${relative("docs", page)})`))).toEqual([]);
 });
 
 test("README.md counts the dependencies right", () => {
@@ -129,6 +131,43 @@ test("ARCHITECTURE.md names every module, and README.md keeps to 150 lines", () 
   const text = read("ARCHITECTURE.md");
   expect(modules.map(({ name }) => `src/${name}/`).filter((module) => !text.includes(module))).toEqual([]);
   expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
+});
+
+test("every file of src that ARCHITECTURE.md names exists", () => {
+  const named = codeOf(read("ARCHITECTURE.md")).flatMap(
+    ({ text }) => text.match(/[\w-]+(?:\/[\w-]+)+\.(?:ts|lua)\b/g) ?? [],
+  );
+  const files = named.filter((path) => !/^(?:src|test)\//.test(path));
+  expect(files.length).toBeGreaterThan(40);
+  expect(files.filter((path) => !existsSync(join(root, "src", path)))).toEqual([]);
+});
+
+test("README.md says that no licence has been chosen, as package.json does", () => {
+  expect(JSON.parse(read("package.json")).license).toBe("UNLICENSED");
+  expect(read("README.md")).toContain("`UNLICENSED`");
+});
+
+test("a concept is one page of at most 120 lines, with a diagram", () => {
+  const concepts = DOCUMENTS.filter((name) => name.startsWith("docs/concepts/"));
+  expect(concepts.length).toBeGreaterThanOrEqual(5);
+  expect(concepts.filter((page) => read(page).split("\n").length > 121)).toEqual([]);
+  expect(concepts.filter((page) => !read(page).includes("```mermaid\n"))).toEqual([]);
+});
+
+test("no table cell of what a newcomer reads first is longer than 200 characters", () => {
+  const first = DOCUMENTS.filter(
+    (name) => /^(?:README|ARCHITECTURE|docs\/README)\.md$/.test(name) || name.startsWith("docs/concepts/"),
+  );
+  const long = first.flatMap((document) =>
+    read(document)
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .flatMap((line) => line.split("|").map((cell) => cell.trim()))
+      .filter((cell) => cell.length > 200)
+      .map((cell) => `${document}: ${cell}`),
+  );
+  expect(first.length).toBeGreaterThan(5);
+  expect(long).toEqual([]);
 });
 
 /** The names of all members, at every depth. */

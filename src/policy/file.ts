@@ -28,6 +28,9 @@ const MAX_ROUTE_LABELS = 200;
 /** No path and no name of a route has a blank. */
 const PREFLIGHT_LABEL = "CORS preflight";
 
+const REFUSALS_RENAMED =
+  "audit.requests: `refusals` is now called `denials`, and a later version will not accept the old name";
+
 export type PolicyResult =
   | { readonly ok: true; readonly policy: Policy }
   /** Each problem is a line `FILE:LINE: PATH: what is wrong`. */
@@ -191,6 +194,7 @@ export function toPolicy(
   routes: readonly Route[],
   table: RouteTable,
 ): Policy {
+  const { requests } = document.audit;
   return {
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source),
@@ -222,7 +226,8 @@ export function toPolicy(
         document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
     },
     issuers: document.issuers.map(toIssuer),
-    audit: document.audit,
+    audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
+    deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {

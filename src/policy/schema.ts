@@ -149,7 +149,7 @@ export const policySchema = z.strictObject({
   issuers: z.array(issuerSchema).max(16).default([]),
   audit: z
     .strictObject({
-      requests: z.enum(["refusals", "all", "off"]).default("refusals"),
+      requests: z.enum(["denials", "all", "off", "refusals"]).default("denials"),
       sample: z.number().gt(0).max(1).default(1),
     })
     .prefault({}),

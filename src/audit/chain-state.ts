@@ -8,19 +8,19 @@ const stateForm = z.object({
   instance: z.string().min(1),
   n: z.int().min(0),
   hmac: z.string(),
-  /** How long the file was with this line. */
+  /** The size of the file up to and including this line. */
   bytes: z.int().min(0),
 });
 
-/** Where a chain stands, beside its file. */
+/** The state file of a chain, beside the log file. */
 export interface ChainStateFile {
   readonly last: ChainState;
   remember(state: ChainState, bytes: number): Promise<void>;
 }
 
 /**
- * None was left, or half of one: then a new chain begins, and says so by its first number. Its name is remembered before its
- * first line, which a crash may leave behind.
+ * Without a readable state a new chain begins with number 1. Its name is stored before its first line is written, because
+ * a crash may leave that line behind.
  */
 export async function openChainState(
   path: string,
@@ -46,7 +46,7 @@ export async function openChainState(
   return { last, remember };
 }
 
-/** After a crash the file may be ahead of what was remembered of it; after a rotation another one is in its place. */
+/** After a crash the file may be ahead of the stored state. After a rotation the path names another file. */
 async function newestLine(
   path: string,
   key: string,
@@ -70,6 +70,6 @@ async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(path, "utf8"));
   } catch {
-    return undefined; // What cannot be read is not there.
+    return undefined; // Treats an unreadable state as missing.
   }
 }

@@ -2,28 +2,28 @@ import { createHmac } from "node:crypto";
 import { z } from "zod";
 import { escapeUnsafe } from "../core/escape-text.ts";
 
-/** Members of an audit line, besides those of the chain. */
+/** The members of an audit line, without those of the chain. */
 export type AuditFields = Readonly<Record<string, unknown>>;
 
-/** Where a chain stands. */
+/** The position of a chain. */
 export interface ChainState {
-  /** Names the chain: one an instance, across its restarts where it finds its state again. */
+  /** The name of the chain. An instance keeps one chain across restarts if it finds its state. */
   readonly instance: string;
-  /** Number of the last line; 0 before the first. */
+  /** The number of the last line, or 0 before the first line. */
   readonly n: number;
-  /** HMAC of the last line. */
+  /** The HMAC of the last line. */
   readonly hmac: string;
 }
 
-/** By which the lines are found among others: the deployment guide greps for it. */
+/** Marks audit lines on standard output. The deployment guide greps for it. */
 export const AUDIT_MARK = "API_AUDIT";
 
-/** Makes lines, each sealed over itself and its predecessor under a key that whoever forges a line does not have. */
+/** Seals lines with an HMAC over the line and its predecessor. Only holders of the key can forge a line. */
 export function createAuditChain(key: string, first: ChainState) {
   let state = first;
   return {
     state: () => state,
-    /** One line, without its end. */
+    /** One line, without its line break. */
     seal(fields: AuditFields): string {
       const n = state.n + 1;
       const sealed = { audit: AUDIT_MARK, instance: state.instance, n, ...fields, prev: state.hmac };
@@ -43,18 +43,18 @@ const SEALED = /^(\{.*),"hmac":"([A-Za-z0-9_-]{43})"\}$/s;
 
 export interface SealedLine extends ChainState {
   readonly prev: string;
-  /** In a line about files that were dropped: where the chains stood at their ends. */
+  /** In a line about dropped files: the positions of the chains at the end of those files. */
   readonly droppedTo: readonly ChainState[];
-  /** All members, those of the chain among them. */
+  /** All members, including those of the chain. */
   readonly members: AuditFields;
 }
 
-/** The kind of the line that says which files were dropped. */
+/** The kind of a line about dropped files. */
 export const DROPPED_KIND = "dropped" as const;
 
 const droppedChains = z.array(z.object({ instance: z.string(), n: z.int(), hmac: z.string() }));
 
-/** A line that was sealed under this key; undefined for one that was not, or was changed. */
+/** Verifies a line. Returns undefined if it was not sealed under this key, or was changed. */
 export function verifySealedLine(key: string, line: string): SealedLine | undefined {
   const [, body, hmac] = SEALED.exec(line) ?? [];
   if (body === undefined || hmac === undefined || hmacOf(key, `${body}}`) !== hmac) return undefined;

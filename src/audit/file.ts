@@ -5,48 +5,48 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ChainState } from "./chain.ts";
 import { openChainState } from "./chain-state.ts";
 
-/** Whoever is writing the end of a file has written it by then. */
+/** Another process that is writing a line has finished it after this time. */
 const WRITTEN_WITHIN_MS = 200;
 
-/** A file of audit lines. Of its methods one at a time may be under way. */
+/** A file of audit lines. Only one of its methods may run at a time. */
 export interface AuditFile {
-  /** Where the chain stood when it was last written; undefined where nothing tells. */
+  /** The position of the chain after the last write, or undefined if it is unknown. */
   readonly last: ChainState | undefined;
   /**
-   * Appends whole lines, on the disk before it resolves, and remembers where the chain stands. Rejects when it cannot,
-   * and then none of them is there. A file that somebody has put aside is not written to any more.
+   * Appends whole lines and stores the chain's position. The lines are on disk when it resolves. If it rejects, none of
+   * them was written. A file that another process has rotated is not written any more.
    */
   append(lines: readonly string[], state: ChainState): Promise<void>;
-  /** Files that were put aside because they were full, the oldest first. */
-  aside(): Promise<readonly AsideFile[]>;
+  /** The rotated files, the oldest first. */
+  rotatedFiles(): Promise<readonly RotatedFile[]>;
   close(): Promise<void>;
 }
 
-export interface AsideFile {
+export interface RotatedFile {
   readonly path: string;
-  /** When its last line was written, milliseconds. */
+  /** The time of its last line, in milliseconds. */
   readonly writtenMs: number;
 }
 
 export interface AuditFileOptions {
   readonly path: string;
-  /** Names the chain of this process, across its restarts: several may write one file, but not one chain. */
+  /** The name of this process's chain across restarts. Several processes may write one file, but each needs its own chain. */
   readonly chain?: string;
   /**
-   * Makes the chain ours, by a lock of this name; undefined while somebody who lives has it, and then, or where nobody can
-   * tell, a chain of one's own begins.
+   * Claims the chain with a lock of this name. Returns undefined if a running process holds it. A new chain begins then,
+   * and also if the lock cannot be checked.
    */
   readonly claim: (path: string) => { release(): void } | undefined;
   readonly key: string;
   readonly nowMs: () => number;
-  /** Names a new chain. */
+  /** The name of a new chain. */
   readonly newRandom: () => string;
-  /** Beyond this a file is put aside under the time of its end. */
+  /** A larger file is rotated. The rotated file is named by the time of the rotation. */
   readonly maxBytes: number;
-  /** Makes the folder of the file, where it is missing. */
+  /** Creates the folder of the file if it is missing. */
   readonly makeFolder: (path: string) => void;
-  /** Hears that a file was put aside. */
-  readonly rotated?: () => void;
+  /** Called after a rotation. */
+  readonly onRotate?: () => void;
 }
 
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
@@ -64,7 +64,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
         handle = await reopened(handle, path);
       }
       const { size } = await handle.stat();
-      // Half a line of another process that has crashed must not become the beginning of ours.
+      // A partial line of a crashed process must not become the beginning of our line.
       const lead = (await endsWithLine(handle, size)) ? "" : "\n";
       const text = Buffer.from(`${lead}${lines.join("\n")}\n`);
       try {
@@ -74,14 +74,14 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
         await undoPartialWrite(handle, size, text).catch(() => undefined);
         throw error;
       }
-      // The lines are there, whatever becomes of this: a start looks for those that were not remembered.
+      // Ignores a failure, because the lines are written. The next start finds lines beyond the stored state.
       await chain?.remember(state, size + text.length).catch(() => undefined);
       if (size + text.length >= maxBytes) {
         await rotateFile(handle, path, nowMs()).catch(() => undefined);
-        options.rotated?.();
+        options.onRotate?.();
       }
     },
-    aside: () => filesAside(path),
+    rotatedFiles: () => filesAside(path),
     async close() {
       await handle.close();
       claim?.release();
@@ -89,12 +89,12 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   };
 }
 
-/** As {@link rotateFile} names them; what others have put aside under names of their own is theirs. */
+/** The names that {@link rotateFile} gives. Files that other programs have renamed are not ours to remove. */
 const ASIDE = /^\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z(?:-\d+)?(?:\.dropping)?$/;
-/** What is being removed; after a crash it is still there. */
+/** Marks a file whose removal has begun. A crash may leave it behind. */
 export const DROPPING = ".dropping";
 
-async function filesAside(path: string): Promise<readonly AsideFile[]> {
+async function filesAside(path: string): Promise<readonly RotatedFile[]> {
   const [folder, name] = [dirname(path), basename(path)];
   const names = (await readdir(folder)).filter(
     (other) => other.startsWith(name) && ASIDE.test(other.slice(name.length)),
@@ -108,7 +108,7 @@ async function filesAside(path: string): Promise<readonly AsideFile[]> {
   return files.sort((a, b) => a.writtenMs - b.writtenMs || (a.path < b.path ? -1 : 1));
 }
 
-/** Whoever else shall read the log is let in by a `chmod`, which later files follow. */
+/** An operator gives others access with `chmod`. New files take over the mode of the old one. */
 const FILE_MODE = 0o600;
 
 async function openFile(path: string, mode: number): Promise<FileHandle> {
@@ -124,7 +124,7 @@ async function reopened(handle: FileHandle, path: string): Promise<FileHandle> {
   return opened;
 }
 
-/** Whether the path names another file by now, or none. */
+/** Whether the path now names another file, or none. */
 async function wasReplaced(handle: FileHandle, path: string): Promise<boolean> {
   const [ours, theirs] = await Promise.all([handle.stat(), stat(path).catch(() => undefined)]);
   return ours.ino !== theirs?.ino || ours.dev !== theirs.dev;
@@ -136,28 +136,28 @@ async function endsWithLine(handle: FileHandle, size: number): Promise<boolean> 
   return size === 0 || last.toString() === "\n";
 }
 
-/** Under the time; never over a file that has been put aside before. */
+/** Renames the file by the current time. Never overwrites an older rotated file. */
 async function rotateFile(handle: FileHandle, path: string, nowMs: number): Promise<void> {
   if (await wasReplaced(handle, path)) return;
-  const aside = `${path}.${new Date(nowMs).toISOString().replaceAll(":", "")}`;
+  const rotatedFiles = `${path}.${new Date(nowMs).toISOString().replaceAll(":", "")}`;
   for (let at = 0; ; at++) {
-    const free = at === 0 ? aside : `${aside}-${at}`;
+    const free = at === 0 ? rotatedFiles : `${rotatedFiles}-${at}`;
     if ((await stat(free).catch(() => undefined)) === undefined) return rename(path, free);
   }
 }
 
-/** What a crash has left of a line is cut off: nobody was told that it was written. */
+/** Removes the partial line that a crash left. It was never acknowledged. */
 async function truncatePartialLine(handle: FileHandle): Promise<void> {
   const whole = await wholeBytes(handle);
   if (whole === (await handle.stat()).size) return;
   await pause(WRITTEN_WITHIN_MS);
-  // Another instance was writing it, if it has grown.
+  // If the file has grown, another instance is still writing the line.
   if (whole === (await wholeBytes(handle))) await handle.truncate(whole);
 }
 
 const PORTION_BYTES = 64 * 1024;
 
-/** Where the last whole line ends. */
+/** The offset of the end of the last whole line. */
 async function wholeBytes(handle: FileHandle): Promise<number> {
   let { size: end } = await handle.stat();
   const portion = Buffer.alloc(PORTION_BYTES);
@@ -171,7 +171,7 @@ async function wholeBytes(handle: FileHandle): Promise<number> {
   return 0;
 }
 
-/** Cuts off what has got into the file of a write that failed, if nobody has written after it. */
+/** Removes the bytes of a failed write, unless another process has written after them. */
 async function undoPartialWrite(handle: FileHandle, size: number, text: Buffer): Promise<void> {
   const written = Buffer.alloc((await handle.stat()).size - size);
   await handle.read(written, 0, written.length, size);

@@ -4,32 +4,32 @@ import type { AuditFields, ChainState } from "./chain.ts";
 import { createAuditChain, DROPPED_KIND } from "./chain.ts";
 import type { AuditFile } from "./file.ts";
 
-/** Lines about requests that wait at most; a decision never waits for one. */
+/** Maximum number of buffered lines about requests. A decision never waits for the log. */
 const MAX_WAITING = 10_000;
-/** Where there is no file, the output has to take some lines, which usually are one piece of a pipe, within this. */
+/** Without a file, this many lines are delivered to the output in one piece, within DELIVERED_WITHIN_MS. */
 const DELIVERED_AT_ONCE = 8;
 const DELIVERED_WITHIN_MS = 2000;
-/** Lines that the output did not take are told at most so often: that line may not be taken either. */
+/** The minimum time between two lines about lines that the output dropped. The output may drop such a line too. */
 const OUTPUT_GAP_EVERY_MS = 60_000;
-/** Lines that are written in one piece: what becomes of them, down to their bytes, holds up no Check. */
+/** Maximum number of lines per write, so that building the text does not delay a Check. */
 const WRITTEN_AT_ONCE = 500;
-/** Lines sealed before Checks get their turn again: a fraction of a millisecond. */
+/** Lines sealed between two turns of the event loop: a fraction of a millisecond. */
 const SEALED_AT_ONCE = 50;
 
 export interface AuditLogOptions {
   readonly key: string;
-  /** Undefined: lines go to the output alone. */
+  /** Undefined if lines go to the output only. */
   readonly file: AuditFile | undefined;
-  /** Where lines go beside the file, or alone: then they have been written when it has taken them. */
+  /** Receives every line, too. Without a file, a line counts as written once the output has taken it. */
   readonly output: LineOutput;
   readonly newRandom: () => string;
   readonly nowMs: () => number;
   readonly observe: (kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number) => void;
-  readonly dropped: (lines: number) => void;
+  readonly onDropped: (lines: number) => void;
   readonly throttled: (lines: number) => void;
 }
 
-/** Where lines go that are also for people to read: standard output. */
+/** Standard output. */
 export interface LineOutput {
   write(text: string): void;
   /** Whether the output has taken the text within this time. */
@@ -38,19 +38,19 @@ export interface LineOutput {
   dropped(): number;
 }
 
-/** Everything that must be accounted for, sealed line by line. Of its methods that write one at a time may be under way. */
+/** The audit log, sealed line by line. Only one of its writing methods may run at a time. */
 export interface AuditLog {
-  /** Lines about keys: written before it resolves, or it rejects. */
+  /** Writes lines about keys. They are written when it resolves. Rejects otherwise. */
   events(events: readonly AuditEvent[]): Promise<void>;
-  /** A line about a request at one of the doors; when too many wait it is dropped, and counted. */
+  /** Buffers a line about a request. If the buffer is full, the line is dropped and counted. */
   request(kind: "request" | "access", fields: () => AuditFields): void;
-  /** Counts a line about a request that is not noted, for its address has left too many. */
+  /** Counts a line that is not written because its client address has caused too many. */
   throttle(): void;
-  /** Writes what waits. */
+  /** Writes the buffered lines. */
   flush(): Promise<void>;
-  /** Writes lines of a file that is to be dropped a second time. */
-  again(lines: readonly AuditFields[]): Promise<void>;
-  /** Writes how far the chains are dropped with a file. */
+  /** Writes lines of a file that is about to be dropped again. */
+  rewrite(lines: readonly AuditFields[]): Promise<void>;
+  /** Writes the positions up to which the chains are dropped with a file. */
   droppedTo(chains: readonly ChainState[]): Promise<void>;
   state(): ChainState;
 }
@@ -68,7 +68,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   let waiting: Waiting[] = [];
   const drop = (lines: number) => {
     gaps.lost(lines);
-    options.dropped(lines);
+    options.onDropped(lines);
   };
   return {
     state,
@@ -99,7 +99,7 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
       }
       await gaps.write();
     },
-    again: write,
+    rewrite: write,
     async droppedTo(chains) {
       await write([timed(nowMs(), DROPPED_KIND, { chains })]);
       observe(DROPPED_KIND, 1);
@@ -109,12 +109,12 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
 
 type Write = (lines: readonly AuditFields[]) => Promise<void>;
 
-/** The lines that say how many others are not there, or not on the output. */
+/** The lines that report how many lines are missing in the log or on the output. */
 function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
   let lost = 0;
   let toldOfOutput = 0;
   let toldMs = Number.NEGATIVE_INFINITY;
-  const tell = async (fields: AuditFields) => {
+  const writeGap = async (fields: AuditFields) => {
     await write([timed(nowMs(), "gap", fields)]);
     observe("gap", 1);
   };
@@ -125,26 +125,26 @@ function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
     async write() {
       if (lost > 0) {
         const lines = lost;
-        await tell({ lines });
+        await writeGap({ lines });
         lost -= lines;
       }
       const lines = output.dropped() - toldOfOutput;
       if (lines === 0 || nowMs() - toldMs < OUTPUT_GAP_EVERY_MS) return;
-      await tell({ output: "stdout", lines });
+      await writeGap({ output: "stdout", lines });
       toldOfOutput += lines;
       toldMs = nowMs();
     },
   };
 }
 
-/** Seals lines and writes them, all of them or none; without a file as many as the output takes. */
+/** Seals and writes lines, all or none. Without a file it writes as many as the output takes. */
 function createWriter({ key, file, output, newRandom }: AuditLogOptions) {
   let written = file?.last ?? { instance: newRandom(), n: 0, hmac: "" };
   return {
     state: () => written,
     async write(lines: readonly AuditFields[]): Promise<void> {
       if (lines.length === 0) return;
-      // What is not written has no number: the next line goes on where the log ends.
+      // A line that was not written gets no number, so the chain has no gap.
       const chain = createAuditChain(key, written);
       const sealed = await sealAll(lines, chain);
       if (file === undefined) {
@@ -160,7 +160,7 @@ function createWriter({ key, file, output, newRandom }: AuditLogOptions) {
       const texts = sealed.map(({ text }) => text);
       await file.append(texts, chain.state());
       written = chain.state();
-      // Where there is a file, that is the log: what becomes of the output changes nothing.
+      // With a file, the file is the log. A failure of the output does not matter.
       for (const text of texts) output.write(`${text}\n`);
     },
   };

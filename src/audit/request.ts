@@ -4,10 +4,10 @@ import type { Decision } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import { headerLines } from "../core/decision/request.ts";
 
-/** As far as trusted hops tell. */
+/** The client's address, as far as the trusted hops report it. */
 export type ClientAddress = (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
 
-/** Enough to decide the request anew under another policy; never a key, and no query. */
+/** The fields of a request that a replay under another policy needs. Never a key, and never the query. */
 export function requestFields(
   decision: Decision,
   { decisionId, mode, request, unread }: CheckFacts,
@@ -16,7 +16,7 @@ export function requestFields(
   const { principal, route } = decision;
   const seen = request ?? unread;
   const path = request?.path.path ?? unread?.rawPath ?? "";
-  const told = sanitizeClientText(path, 2048);
+  const loggedPath = sanitizeClientText(path, 2048);
   return {
     decision_id: decisionId,
     verdict: decision.verdict,
@@ -32,9 +32,9 @@ export function requestFields(
     method: seen && sanitizeClientText(seen.method, 64),
     host: seen && sanitizeClientText(seen.host, 256),
     scheme: seen?.scheme,
-    path: request && told,
-    raw_path: unread && told,
-    cut: (told ?? "") === path ? undefined : true,
+    path: request && loggedPath,
+    raw_path: unread && loggedPath,
+    cut: (loggedPath ?? "") === path ? undefined : true,
     extensions: request && narrowing(request),
     preflight: request && isPreflight(request) ? true : undefined,
     address: seen && sanitizeClientText(clientAddress(seen), 64),
@@ -42,7 +42,7 @@ export function requestFields(
   };
 }
 
-/** What Envoy's configuration asked for beside the policy. */
+/** The context extensions of Envoy's configuration. */
 function narrowing({ extensions }: AuthRequest) {
   const { scopes, cost } = { scopes: extensions.get("scopes"), cost: extensions.get("cost") };
   return scopes === undefined && cost === undefined ? undefined : { scopes, cost };
@@ -50,7 +50,7 @@ function narrowing({ extensions }: AuthRequest) {
 
 const KEY = /eyJ[\w-]+\.[\w-]+\.[\w-]+|lk1_[A-Za-z0-9]{38}/g;
 
-/** What a client chose: it cannot fill the log, and a key that it put where none belongs is none any more. */
+/** Bounds a text that a client chose, and masks keys in it. */
 function sanitizeClientText(text: string, maxLength: number): string | undefined {
   return text === "" ? undefined : text.slice(0, maxLength).replace(KEY, "[a key]");
 }

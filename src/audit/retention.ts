@@ -4,32 +4,33 @@ import { createInterface } from "node:readline";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AuditFields, ChainState } from "./chain.ts";
 import { verifySealedLine } from "./chain.ts";
-import type { AsideFile, AuditFile } from "./file.ts";
+import type { AuditFile, RotatedFile } from "./file.ts";
 import { DROPPING } from "./file.ts";
 import type { AuditLog } from "./log.ts";
 
 export interface AuditRetentionOptions {
-  readonly file: Pick<AuditFile, "aside">;
-  readonly log: Pick<AuditLog, "again" | "droppedTo">;
+  readonly file: Pick<AuditFile, "rotatedFiles">;
+  readonly log: Pick<AuditLog, "rewrite" | "droppedTo">;
   readonly key: string;
-  /** Files that stay at most, the one that is written among them; at least 2. */
+  /** Maximum number of files, including the current one. At least 2. */
   readonly maxFiles: number;
-  /** Bytes of lines about keys that are written again at most, of one file: half a file lets the log get on. */
+  /** Maximum number of bytes of lines about keys that are copied from one dropped file. Half a file leaves space for new lines. */
   readonly maxAgainBytes: number;
   readonly maxAgeMs: number;
-  /** Undefined while no clock can be trusted: then nothing is too old. */
+  /** Undefined while no clock can be trusted. Nothing is dropped by age then. */
   readonly nowMs: () => number | undefined;
 }
 
 /**
- * Drops files that are too many or too old. Lines about requests go first: what a file that must go says of keys, and is not
- * too old, is written into the log again. A sealed line tells how far the chains were dropped, before the file goes. It
- * is called while nothing else of the log is under way. Rejects when the log cannot be written: then the file has not gone.
+ * Drops files that are too many or too old. Lines about keys that are not too old are first copied to the current log, so
+ * that lines about requests are lost first. Before a file is removed, a sealed line records the positions of the chains at
+ * its end. Must not run while another method of the log runs. Rejects if the log cannot be written, and then no file was
+ * removed.
  */
 export function createAuditRetention(options: AuditRetentionOptions): () => Promise<void> {
   const { file, maxFiles } = options;
-  const nextSurplus = async (): Promise<AsideFile | undefined> => {
-    const [oldest, ...others] = await file.aside();
+  const nextSurplus = async (): Promise<RotatedFile | undefined> => {
+    const [oldest, ...others] = await file.rotatedFiles();
     if (oldest === undefined) return undefined;
     return others.length + 2 > maxFiles || oldest.writtenMs < oldMs(options) ? oldest : undefined;
   };
@@ -42,19 +43,19 @@ export function createAuditRetention(options: AuditRetentionOptions): () => Prom
   };
 }
 
-/** What was written before that is too old. */
+/** Lines written before this time are too old. */
 function oldMs({ nowMs, maxAgeMs }: AuditRetentionOptions): number {
   return Math.max(0, (nowMs() ?? 0) - maxAgeMs);
 }
 
-/** What is written again may fill a file itself: the rest has its turn next time. */
+/** Maximum number of files dropped per run, because copied lines may fill files themselves. */
 const MAX_DROPPED_AT_ONCE = 10;
-/** Lines that are looked at before Checks get their turn again. */
+/** Lines read between two turns of the event loop. */
 const READ_AT_ONCE = 100;
 const WRITTEN_AT_ONCE = 200;
 
 async function drop(given: string, options: AuditRetentionOptions): Promise<void> {
-  // What cannot be renamed cannot be removed either: it must not be written again time after time.
+  // Renames the file first. A file that cannot be renamed cannot be removed, and its lines must not be copied again at every run.
   const path = given.endsWith(DROPPING) ? given : `${given}${DROPPING}`;
   if (path !== given) await rename(given, path);
   const { log, maxAgainBytes } = options;
@@ -63,7 +64,7 @@ async function drop(given: string, options: AuditRetentionOptions): Promise<void
   const ends = new Map<string, ChainState>();
   let bytes = 0;
   for await (const { sealed, length } of sealedLines(path, options.key)) {
-    // The place up to which an older file was dropped is told again, for its line goes with this one.
+    // Repeats the positions of files dropped earlier, because the line that recorded them is dropped with this file.
     for (const end of [...sealed.droppedTo, sealed])
       if (end.n > (ends.get(end.instance)?.n ?? 0)) ends.set(end.instance, end);
     if (isKept(sealed.members)) bytes += length;
@@ -71,19 +72,19 @@ async function drop(given: string, options: AuditRetentionOptions): Promise<void
   let portion: AuditFields[] = [];
   for await (const { sealed, length } of sealedLines(path, options.key)) {
     if (!isKept(sealed.members)) continue;
-    // Of too many the newest stay.
+    // Keeps the newest lines if there are too many.
     if (bytes <= maxAgainBytes) portion.push(withoutChain(sealed.members));
     else bytes -= length;
     if (portion.length < WRITTEN_AT_ONCE) continue;
-    await log.again(portion);
+    await log.rewrite(portion);
     portion = [];
   }
-  await log.again(portion);
+  await log.rewrite(portion);
   await log.droppedTo([...ends.values()].map(({ instance, n, hmac }) => ({ instance, n, hmac })));
   await unlink(path);
 }
 
-/** Lines that were sealed by us: others say nothing. */
+/** The lines sealed under our key. All others are skipped. */
 async function* sealedLines(path: string, key: string) {
   let read = 0;
   for await (const line of createInterface({ input: createReadStream(path, "utf8") })) {

@@ -1,7 +1,7 @@
 import type { ChainState, SealedLine } from "./chain.ts";
 import { AUDIT_MARK, verifySealedLine } from "./chain.ts";
 
-/** What became of a chain's lines in some files. */
+/** The result for one chain. */
 export interface VerifiedChain {
   readonly instance: string;
   readonly first: number;
@@ -10,28 +10,28 @@ export interface VerifiedChain {
 }
 
 export interface BrokenLine {
-  /** Both absent where no line is wrong, but some are not there. */
+  /** Both absent if no line is wrong but lines are missing. */
   readonly file?: string;
   readonly line?: number;
-  readonly why: string;
+  readonly problem: string;
 }
 
 export type Verified =
   | { readonly ok: true; readonly chains: readonly VerifiedChain[]; readonly lines: number }
   | ({ readonly ok: false } & BrokenLine);
 
-/** A line as it stands in a file. */
+/** A line as read from a file. */
 export interface StandingLine {
   readonly number: number;
-  /** Undefined: no text, or far too long. */
+  /** Undefined if the line is not UTF-8 or is much too long. */
   readonly text: string | undefined;
-  /** Whether a line break ends it. */
+  /** Whether it ends with a line break. */
   readonly ended: boolean;
 }
 
 type LinkedLine = ChainState & Pick<SealedLine, "prev">;
 
-/** Lines of one chain in one file, which follow each other. */
+/** Consecutive lines of one chain in one file. */
 interface Segment {
   readonly file: string;
   readonly line: number;
@@ -39,27 +39,27 @@ interface Segment {
   last: LinkedLine;
 }
 
-/** Where a chain may begin, for someone who has put what was before elsewhere. */
+/** A position where a chain may begin, because the lines before it are archived. */
 export interface ChainBeginning {
   readonly instance: string;
-  /** Number of the first line that must be there. */
+  /** The number of the first line that must exist. */
   readonly n: number;
-  /** HMAC of the line before it, where that is known. */
+  /** The HMAC of the previous line, if known. */
   readonly prev?: string;
 }
 
 export interface AuditVerifier {
-  /** The next line of a file: what is wrong with it, if anything. */
+  /** Checks the next line of a file. Returns the problem, or undefined. */
   take(file: string, line: StandingLine): BrokenLine | undefined;
-  /** Once all files have been read. */
+  /** Call after all files were read. */
   end(): Verified;
 }
 
 /**
- * Checks audit lines, of which it keeps none: each line's seal, and that nothing is missing, moved or doubled between
- * them. Several instances may have written one file, one may have written several, given in any order. A chain begins with
- * its first line, or where a checkpoint, a line of the log about dropped files, or `beginnings` say that it may. What was cut
- * off at the end shows only against checkpoints kept elsewhere.
+ * Checks the seal of each audit line, and that no line is missing, moved or duplicated. It keeps no lines in memory. One
+ * file may contain chains of several instances, and one chain may span several files, given in any order. A chain begins
+ * with line 1, or where a checkpoint, a line about dropped files, or `beginnings` allow it. A truncated end is only
+ * detected with a checkpoint kept elsewhere.
  */
 export function createAuditVerifier(
   key: string,
@@ -68,14 +68,14 @@ export function createAuditVerifier(
 ): AuditVerifier {
   const segments = new Map<string, Segment>();
   const points = new Map(checkpoints.map((point) => [placeOf(point), point]));
-  /** Of each chain the furthest place up to which files were dropped. */
+  /** For each chain the highest position up to which files were dropped. */
   const dropped = new Map<string, ChainState>();
   let lines = 0;
   return {
     take(file, { number: line, text, ended }) {
       if (text !== undefined && text.trim() === "") return undefined;
       const sealed = openLine(key, text, ended);
-      if (typeof sealed === "string") return { file, line, why: sealed };
+      if (typeof sealed === "string") return { file, line, problem: sealed };
       lines++;
       for (const place of sealed.droppedTo)
         if (place.n > (dropped.get(place.instance)?.n ?? 0)) dropped.set(place.instance, place);
@@ -84,22 +84,22 @@ export function createAuditVerifier(
       const name = JSON.stringify([file, instance]);
       const segment = segments.get(name);
       const point = points.get(placeOf(sealed));
-      const why =
+      const problem =
         (segment === undefined ? firstLineError(sealed) : sequenceError(segment.last, sealed)) ??
-        (point && point.hmac !== hmac ? "is not the line that a checkpoint tells of" : undefined);
-      if (why !== undefined) return { file, line, why };
+        (point && point.hmac !== hmac ? "is not the line that a checkpoint names" : undefined);
+      if (problem !== undefined) return { file, line, problem };
       if (segment === undefined) segments.set(name, { file, line, first: linked, last: linked });
       else segment.last = linked;
       return undefined;
     },
     end() {
       if (lines === 0 && checkpoints.length === 0)
-        return { ok: false, why: "there is no audit line: if there was one, the beginning is missing" };
+        return { ok: false, problem: "there is no audit line: if there was one, the beginning is missing" };
       const begins = { beginnings, checkpoints: points, dropped };
       const chains: VerifiedChain[] = [];
       for (const parts of Map.groupBy(segments.values(), ({ first }) => first.instance).values()) {
         const joined = join(parts, begins);
-        if ("why" in joined) return { ok: false, ...joined };
+        if ("problem" in joined) return { ok: false, ...joined };
         chains.push(joined);
       }
       const cut = truncationError(chains, checkpoints, dropped);
@@ -108,14 +108,14 @@ export function createAuditVerifier(
   };
 }
 
-/** What says that a chain may begin after its first line. */
+/** The reasons why a chain may begin after line 1. */
 interface Beginnings {
   readonly beginnings: readonly ChainBeginning[];
   readonly checkpoints: ReadonlyMap<string, ChainState>;
   readonly dropped: ReadonlyMap<string, ChainState>;
 }
 
-/** Why a chain may not begin with this line; undefined where it may. */
+/** Why a chain must not begin with this line, or undefined if it may. */
 function beginningMissing(
   { instance, n, prev }: LinkedLine,
   { beginnings, checkpoints, dropped }: Beginnings,
@@ -123,11 +123,15 @@ function beginningMissing(
   if (n === 1) return undefined;
   const before = placeOf({ instance, n: n - 1 });
   const place = checkpoints.get(before) ?? dropped.get(instance);
-  // A file whose dropping was told, and which is still there, may begin anywhere before that place.
+  // A file that was recorded as dropped but still exists may begin anywhere before that position.
   if (place !== undefined && (place.n > n - 1 || (place.n === n - 1 && place.hmac === prev)))
     return undefined;
-  const told = beginnings.find((beginning) => beginning.instance === instance);
-  if (told !== undefined && (told.n > n || (told.n === n && (told.prev ?? prev) === prev))) return undefined;
+  const beginning = beginnings.find((candidate) => candidate.instance === instance);
+  if (
+    beginning !== undefined &&
+    (beginning.n > n || (beginning.n === n && (beginning.prev ?? prev) === prev))
+  )
+    return undefined;
   return (
     `the beginning of ${instance} is missing: its lines 1 to ${n - 1} are not in these files; give all files of the log, ` +
     `or, where earlier ones were put away, the checkpoint of their end or --from ${instance}:${n}`
@@ -138,11 +142,11 @@ function placeOf({ instance, n }: Pick<ChainState, "instance" | "n">): string {
   return JSON.stringify([instance, n]);
 }
 
-/** The line, or what is wrong with it. */
+/** The parsed line, or its problem. */
 function openLine(key: string, text: string | undefined, ended: boolean): SealedLine | string {
   if (text?.includes(AUDIT_MARK) !== true) return "is no audit line";
   if (!ended)
-    return "is not whole: it is being written, or a crash has cut it and no start has mended it yet";
+    return "is incomplete: it is being written, or a crash has truncated it and the next start will repair it";
   return verifySealedLine(key, text) ?? "was changed, or not sealed under this AUDIT_KEY";
 }
 
@@ -151,18 +155,18 @@ function join(parts: readonly Segment[], begins: Beginnings): VerifiedChain | Br
   const [oldest] = ordered;
   const missing = oldest && beginningMissing(oldest.first, begins);
   if (oldest !== undefined && missing !== undefined)
-    return { file: oldest.file, line: oldest.line, why: missing };
+    return { file: oldest.file, line: oldest.line, problem: missing };
   let before: Segment | undefined;
   for (const segment of ordered) {
-    const why = before && sequenceError(before.last, segment.first);
-    if (why !== undefined) return { file: segment.file, line: segment.line, why };
+    const problem = before && sequenceError(before.last, segment.first);
+    if (problem !== undefined) return { file: segment.file, line: segment.line, problem };
     before = segment;
   }
   const { instance = "", n: first = 0 } = oldest?.first ?? {};
   return { instance, first, last: before?.last.n ?? 0, hmac: before?.last.hmac ?? "" };
 }
 
-/** A checkpoint of a line that should be there, and is not. */
+/** The problem of a checkpoint whose line is missing. */
 function truncationError(
   chains: readonly VerifiedChain[],
   checkpoints: readonly ChainState[],
@@ -172,13 +176,13 @@ function truncationError(
     const last = chains.find((chain) => chain.instance === instance)?.last ?? dropped.get(instance)?.n ?? 0;
     if (n > last)
       return {
-        why: `the end is cut off: ${instance} had ${n} lines at a checkpoint, of which ${last} are here`,
+        problem: `the end is cut off: ${instance} had ${n} lines at a checkpoint, of which ${last} are here`,
       };
   }
   return undefined;
 }
 
-/** Only the very first line has no predecessor. */
+/** Only line 1 has no predecessor. */
 function firstLineError({ n, prev }: LinkedLine): string | undefined {
   return (n === 1) === (prev === "") ? undefined : "claims to be the first of its chain, and is not";
 }

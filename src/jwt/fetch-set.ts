@@ -4,12 +4,12 @@ const TIMEOUT_MS = 5000;
 const MAX_BYTES = 256 * 1024;
 const MAX_REDIRECTS = 3;
 
-/** What went wrong on the way to a JWK Set; it quotes nothing that came. */
+/** Why a JWK Set could not be fetched. The message never quotes the response. */
 export class FetchFault extends Error {
   override readonly name = "FetchFault";
 }
 
-/** The text at a URL. Rejects unless it comes whole, in time, in bounds, and from the very place that is named. */
+/** Fetches the text of a URL. Rejects if the response is incomplete, late, too large or a redirect. */
 export async function fetchSet(uri: string): Promise<string> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const first = new URL(uri);
@@ -43,7 +43,7 @@ async function readText({ body }: Response): Promise<string> {
   let bytes = 0;
   for await (const part of body ?? []) {
     bytes += part.length;
-    // Leaving the loop cancels the rest.
+    // Throwing inside the loop cancels the response body.
     if (bytes > MAX_BYTES) throw new FetchFault(`it has more than ${MAX_BYTES} bytes`);
     parts.push(part);
   }

@@ -15,8 +15,9 @@ const numericDate = z.number().min(0).max(NEVER).transform(Math.floor);
 const timesSchema = z.looseObject({ iat: numericDate, exp: numericDate });
 
 /**
- * Who a token of an issuer's is, in our words and its namespace, or why it is refused: it does not say, or says more than
- * it may. Signature, `iss`, `aud`, `typ` and `nbf` have been checked.
+ * Maps the claims of an issuer's token to a principal in that issuer's namespace, or returns why the token is rejected: a
+ * claim is missing, or claims more than the issuer may. The caller has checked the signature, `iss`, `aud`, `typ` and
+ * `nbf`.
  */
 export function principalOf(
   claims: unknown,
@@ -42,14 +43,14 @@ export function principalOf(
     name: [...name].slice(0, MAX_NAME_CHARACTERS).join(""),
     issuedAt: issuedAt(iat, issuer, nowMs),
     expiresAt: exp,
-    // Its issuer refreshes it, not Latchkey.
+    // The issuer refreshes its tokens; Latchkey does not.
     refreshAfter: NEVER,
   };
 }
 
 /**
- * RFC 7519 gives no reason to refuse a token by its `iat`. One that lies ahead, farther than clocks differ, says nothing
- * of when the token was issued: then every cut-off ends it, so that no date outlives the incident switch.
+ * RFC 7519 does not reject a token by its `iat`. An `iat` further in the future than the clock tolerance is not a usable
+ * issue time, so every cut-off revokes such a token. Otherwise a token could outlive the incident switch.
  */
 function issuedAt(iat: number, { clockSkewSeconds }: Issuer, nowMs: number): number {
   return iat * 1000 > nowMs + clockSkewSeconds * 1000 ? 0 : iat;
@@ -74,7 +75,7 @@ function roleOf(claims: unknown, issuer: Issuer): string | undefined {
   return issuer.roles.find((role) => named.has(role)) ?? issuer.defaultRole;
 }
 
-/** However many a token has, those of its role are all that count. */
+/** Only scopes that the role has are kept. */
 function scopesOf(claims: unknown, role: Role, { claims: { scope } }: Issuer): readonly string[] {
   if (scope === undefined) return [...role.scopes];
   const named = new Set(wordsAt(claims, scope));
@@ -82,8 +83,8 @@ function scopesOf(claims: unknown, role: Role, { claims: { scope } }: Issuer): r
 }
 
 /**
- * Words with blanks between (RFC 8693 §4.2), a list of them, or the names of an object's members, as Zitadel has roles. A
- * member that is false, null, 0 or empty names nothing.
+ * Reads space-separated words (RFC 8693 §4.2), a list of words, or the member names of an object (Zitadel's form of
+ * roles). Ignores a member whose value is false, null, 0 or empty.
  */
 function wordsAt(claims: unknown, where: ClaimPath): readonly string[] {
   const value = claimAt(claims, where);
@@ -98,7 +99,7 @@ function textAt(claims: unknown, where: ClaimPath | undefined): string | undefin
   return typeof value === "string" ? value : undefined;
 }
 
-/** What stands at the first of these paths at which something stands. */
+/** The value at the first path that exists. */
 function claimAt(claims: unknown, where: ClaimPath): unknown {
   for (const path of where) {
     const value = path.reduce(memberOf, claims);

@@ -35,7 +35,7 @@ issuers:
     monotonicMs: () => monotonicMs,
     waitMs: 30_000,
     cacheSize: 10,
-    fetched(name, error) {
+    onFetch(name, error) {
       answered.push(name);
       if (error !== undefined) faults.push(error);
     },

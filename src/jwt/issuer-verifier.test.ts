@@ -44,7 +44,7 @@ function verifierOf(policy: () => Policy, waitMs = 30_000): IssuerVerifier {
     monotonicMs: () => monotonicMs,
     waitMs,
     cacheSize: 10,
-    fetched: (name, error) => error && faults.push(`${name}: ${error.message}`),
+    onFetch: (name, error) => error && faults.push(`${name}: ${error.message}`),
   });
 }
 

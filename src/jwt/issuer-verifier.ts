@@ -16,7 +16,7 @@ import type { RemoteKeys } from "./remote-keys.ts";
 import { createRemoteKeys } from "./remote-keys.ts";
 import { canonicalSegments, readSegment } from "./token-form.ts";
 
-// What else stands in it (jku, x5u, …) is an attacker's wish, and not looked at; `crit` may not be overlooked.
+// Ignores jku, x5u and the like, because an attacker may have written them. `crit` must not be ignored (RFC 7515 §4.1.11).
 const headerSchema = z.looseObject({
   alg: z.string(),
   kid: z.string().min(1).max(256),
@@ -27,27 +27,27 @@ const issSchema = z.looseObject({ iss: z.string() });
 
 export interface IssuerVerifierOptions {
   readonly policy: () => Policy;
-  /** The text of the JWK Set at a URL; rejects when it cannot be had. */
+  /** Fetches the text of the JWK Set at a URL. Rejects if it cannot. */
   readonly fetchText: (uri: string) => Promise<string>;
   readonly monotonicMs: () => number;
-  /** Milliseconds that a token waits for its issuer; the answer is there for the next one. */
+  /** Milliseconds that one verification waits for the issuer's keys. The fetch continues for later tokens. */
   readonly waitMs: number;
-  /** Verified tokens kept, for each issuer. */
+  /** Maximum number of cached tokens, for each issuer. */
   readonly cacheSize: number;
-  /** Hears of every answer of an issuer's. */
-  readonly fetched: (issuerName: string, error: Error | undefined) => void;
+  /** Called after each fetch from an issuer. */
+  readonly onFetch: (issuerName: string, error: Error | undefined) => void;
 }
 
 export interface IssuerVerifier {
-  /** What verifies this token; undefined where it names no issuer of the policy. */
+  /** The verifier for this token, or undefined if its `iss` is not an issuer of the policy. */
   of(token: string): KeyVerifier | undefined;
-  /** Asks issuers of whose keys nothing is known, ahead of their first token. */
+  /** Fetches the keys of issuers that have none yet, before their first token arrives. */
   prefetch(): void;
 }
 
 /**
- * Verifies tokens that other parties issued, each by its own keys, its own claims and in its own namespace. Nothing
- * that one issuer does, or does not, concerns another's tokens or ours.
+ * Verifies the tokens of other issuers, each with its own keys, claims and namespace. A failure of one issuer does not
+ * affect the tokens of another issuer or ours.
  */
 export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVerifier {
   let policy: Policy | undefined;
@@ -57,7 +57,7 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
     const current = options.policy();
     if (current === policy) return verifiers;
     policy = current;
-    // Keys of an issuer that stays are kept; what its tokens say may be read otherwise.
+    // Keeps the keys of issuers that remain. Drops cached principals, because the new policy may map claims differently.
     remote = new Map(current.issuers.map(({ jwksUri }) => [jwksUri, remote.get(jwksUri) ?? keysOf(jwksUri)]));
     verifiers = new Map(
       current.issuers.flatMap((issuer) => {
@@ -74,17 +74,17 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
       fetchText: () => options.fetchText(jwksUri),
       monotonicMs: options.monotonicMs,
       waitMs: options.waitMs,
-      // Several issuers may have their keys in one place, and a new policy may call one otherwise.
-      fetched(error) {
+      // Several issuers may share one URL, and a new policy may rename an issuer.
+      onFetch(error) {
         for (const issuer of options.policy().issuers)
-          if (issuer.jwksUri === jwksUri) options.fetched(issuer.name, error);
+          if (issuer.jwksUri === jwksUri) options.onFetch(issuer.name, error);
       },
     });
   return {
     of(token) {
       const issuers = upToDate();
       if (issuers.size === 0) return undefined;
-      // Even a token that is too long for its issuer is its issuer's.
+      // A token that is too long for its issuer still counts as that issuer's token.
       if (token.length > ISSUER_TOKEN_BYTES.max) return undefined;
       const claims = issSchema.safeParse(readSegment(token.split(".", 2)[1] ?? ""));
       return claims.success ? issuers.get(claims.data.iss) : undefined;
@@ -96,7 +96,7 @@ export function createIssuerVerifier(options: IssuerVerifierOptions): IssuerVeri
   };
 }
 
-/** A token that was verified, by the keys of this generation. */
+/** A principal verified with the keys of this generation. */
 interface CachedPrincipal {
   readonly principal: Principal;
   readonly generation: number;
@@ -109,28 +109,28 @@ function createVerifierForIssuer(
   { cacheSize }: IssuerVerifierOptions,
 ): KeyVerifier {
   const cache = createClockCache<string, CachedPrincipal>(cacheSize);
-  const refused = (cause: TokenRejection): Verification => ({
+  const rejected = (cause: TokenRejection): Verification => ({
     ok: false,
     reason: cause === "keys_unavailable" ? "credential_unavailable" : "credential_invalid",
     rejection: { cause, issuer: issuer.name },
   });
   return {
     verify(token, nowMs) {
-      if (token.length > issuer.maxTokenBytes) return refused("token_too_long");
+      if (token.length > issuer.maxTokenBytes) return rejected("token_too_long");
       const id = hash("sha256", token, "base64url");
       const known = cache.get(id);
       const generation = keys.generation();
       if (known !== undefined && known.generation === generation)
         return standing(known.principal, issuer, nowMs);
-      const asked = readHeader(token, issuer);
-      if (typeof asked === "string") return refused(asked);
-      return chain(keys.find(asked.kid, asked.alg), async (found) => {
-        if (found.kind === "none") return refused(found.cause);
-        if (found.kind === "unavailable") return refused("keys_unavailable");
-        const verified = await verifyBy(found.keys, token, asked, { issuer, policy, nowMs });
-        if (typeof verified === "string") return refused(verified);
+      const requested = readHeader(token, issuer);
+      if (typeof requested === "string") return rejected(requested);
+      return chain(keys.find(requested.kid, requested.alg), async (found) => {
+        if (found.kind === "none") return rejected(found.cause);
+        if (found.kind === "unavailable") return rejected("keys_unavailable");
+        const verified = await verifyBy(found.keys, token, requested, { issuer, policy, nowMs });
+        if (typeof verified === "string") return rejected(verified);
         const standingNow = standing(verified, issuer, nowMs);
-        // Its keys may have changed meanwhile.
+        // The keys may have changed during verification.
         if (standingNow.ok && found.generation === keys.generation())
           cache.set(id, { principal: verified, generation: found.generation });
         return standingNow;
@@ -147,13 +147,13 @@ function standing(principal: Principal, { clockSkewSeconds }: Issuer, nowMs: num
 
 interface RequestedKey {
   readonly kid: string;
-  /** As the token has it. */
+  /** The `alg` value of the token. */
   readonly algName: string;
   readonly alg: IssuerAlgorithm;
   readonly payload: string;
 }
 
-/** Which key a token wants to be verified by, or why none is looked for. */
+/** Reads which key the token names, or why the token is rejected before a key lookup. */
 function readHeader(token: string, { algorithms }: Issuer): RequestedKey | TokenRejection {
   const segments = canonicalSegments(token);
   if (segments === undefined) return "token_malformed";
@@ -172,7 +172,7 @@ interface VerificationContext {
   readonly nowMs: number;
 }
 
-/** By the first key whose signature it has: several may have one name, and all but one then fail. */
+/** Tries each key, because several keys may have the same `kid`. */
 async function verifyBy(
   keys: readonly CryptoKey[],
   token: string,
@@ -187,7 +187,7 @@ async function verifyBy(
   return problem ?? principalOf(readSegment(payload), token, issuer, policy, nowMs);
 }
 
-/** Signature, issuer, audience, `typ` and `nbf`. jose checks `exp` last: an expired token is one of its issuer's. */
+/** Checks signature, issuer, audience, `typ` and `nbf`. jose checks `exp` last, so an expired token has passed all other checks. */
 async function problemOf(
   token: string,
   { issuer, audience, typ, clockSkewSeconds }: Issuer,

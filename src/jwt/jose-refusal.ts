@@ -1,7 +1,7 @@
 import { errors } from "jose";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
 
-/** What a claim that jose refuses means; of all others it has only looked whether they are there. */
+/** The rejection for each claim whose value jose checks. For all other claims jose only checks that they exist. */
 const OF_CLAIMS: Readonly<Record<string, TokenRejection>> = {
   iss: "issuer_unknown",
   aud: "audience_wrong",
@@ -9,13 +9,13 @@ const OF_CLAIMS: Readonly<Record<string, TokenRejection>> = {
   typ: "type_wrong",
 };
 
-/** Why jose refused a token. Throws what is no refusal on. */
+/** Maps an error of jose to a rejection. Rethrows every other error. */
 export function joseRejection(error: unknown): TokenRejection {
   if (error instanceof errors.JWSSignatureVerificationFailed) return "signature_wrong";
   if (error instanceof errors.JOSEAlgNotAllowed || error instanceof errors.JOSENotSupported)
     return "algorithm_not_allowed";
   if (error instanceof errors.JWTClaimValidationFailed) {
-    // A nbf that is no number.
+    // `nbf` is not a number.
     if (error.claim === "nbf" && error.reason === "invalid") return "times_not_accepted";
     return Object.hasOwn(OF_CLAIMS, error.claim)
       ? (OF_CLAIMS[error.claim] ?? "times_not_accepted")

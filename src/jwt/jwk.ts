@@ -3,7 +3,7 @@ import type { IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { algorithmName } from "../core/policy/issuer.ts";
 import type { SigningAlgorithm } from "./key-ring.ts";
 
-/** The kind of key that each algorithm takes (RFC 7518 §6, RFC 8037 §2). */
+/** The key type that each algorithm requires (RFC 7518 §6, RFC 8037 §2). */
 const KINDS: Readonly<
   Record<SigningAlgorithm | IssuerAlgorithm, { readonly kty: string; readonly crv?: string }>
 > = {
@@ -16,7 +16,7 @@ const KINDS: Readonly<
 };
 export const SIGNING_ALGORITHMS = ["HS256", "ES256", "EdDSA", "RS256"] as const satisfies SigningAlgorithm[];
 
-/** The members that say what a public key is, by `kty`; every other member is private or not ours. */
+/** The members of a public key, by `kty`. All other members are private or not used here. */
 const PUBLIC_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   EC: ["kty", "crv", "x", "y"],
   OKP: ["kty", "crv", "x"],
@@ -24,11 +24,11 @@ const PUBLIC_MEMBERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 const MIN_RSA_BITS = 2048;
-/** Larger ones make every verification slow, and nobody has them. */
+/** Larger keys make every verification slow, and are not used in practice. */
 const MAX_RSA_BITS = 8192;
 const MIN_RSA_EXPONENT = 65_537n;
 
-/** A JSON Web Key as far as it is looked at here; further members are allowed (RFC 7517 §4). */
+/** The members of a JSON Web Key that are used here. Other members are allowed (RFC 7517 §4). */
 export const jwkSchema = z.looseObject({
   kty: z.string(),
   kid: z.string().optional(),
@@ -38,7 +38,7 @@ export const jwkSchema = z.looseObject({
 });
 export type Jwk = z.output<typeof jwkSchema>;
 
-/** Why a key must not be used under this algorithm; undefined when it may. */
+/** Why the key must not be used with this algorithm, or undefined if it may be used. */
 export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm | IssuerAlgorithm): string | undefined {
   const { kty, crv } = KINDS[alg];
   if (jwk.kty !== kty || (crv !== undefined && jwk["crv"] !== crv))
@@ -66,13 +66,13 @@ function numberOf(member: unknown): bigint {
   return BigInt(`0x0${hex}`);
 }
 
-/** Its public members alone. */
+/** Only the public members. */
 export function publicMembers(jwk: Jwk): Record<string, string> {
   const names = PUBLIC_MEMBERS[jwk.kty] ?? [];
   return Object.fromEntries(Object.entries(textMembers(jwk)).filter(([name]) => names.includes(name)));
 }
 
-/** What is text of it: all that a key is made of, less `use` and the like, which have been looked at. */
+/** The text members of a key, without `use`, `key_ops` and similar members, which were checked before. */
 export function textMembers({ use: _, ...jwk }: Jwk): Record<string, string> {
   return Object.fromEntries(
     Object.entries(jwk).filter((entry): entry is [string, string] => typeof entry[1] === "string"),

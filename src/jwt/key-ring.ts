@@ -1,28 +1,28 @@
 import { createHmac, subtle } from "node:crypto";
 
-/** What a key of ours may be for. Each key is for one of them. */
+/** The algorithms of our signing keys. Each key has exactly one. */
 export type SigningAlgorithm = "HS256" | "ES256" | "EdDSA" | "RS256";
 
 export type CryptoKey = Awaited<ReturnType<typeof subtle.importKey>>;
 
-/** A key under the one algorithm that it is for. */
+/** A key and its one algorithm. */
 export interface NamedKey {
   readonly kid: string;
   readonly alg: SigningAlgorithm;
   readonly key: CryptoKey;
 }
 
-/** A public key as others may have it (RFC 7517): no private member. */
+/** A public key for publication (RFC 7517), without private members. */
 export type PublicJwk = Readonly<Record<string, string>>;
 
-/** What a ring is made of. */
+/** One key of a ring. */
 export interface RingKey {
   readonly verifying: NamedKey;
-  /** Absent: it verifies only. */
+  /** Absent if the key only verifies. */
   readonly signing?: NamedKey;
   /** Absent for a secret. */
   readonly publicJwk?: PublicJwk;
-  /** When it was added, where its file says so. */
+  /** When the key was added, if its file states it. */
   readonly addedAtMs?: number;
 }
 
@@ -30,23 +30,23 @@ export interface RingKey {
 export interface KeyRing {
   readonly signing: NamedKey;
   find(kid: string): NamedKey | undefined;
-  /** The one that signs first. */
+  /** The signing key comes first. */
   readonly kids: readonly string[];
-  /** Of keys whose file says when they were added. */
+  /** Only keys whose file states when they were added. */
   readonly addedAtMs: ReadonlyMap<string, number>;
-  /** What others need to verify what we sign; nothing of secrets. */
+  /** The public keys that verify our tokens. Contains no secret. */
   readonly publicJwks: readonly PublicJwk[];
 }
 
 /** RFC 7518 §3.2: an HS256 key is at least as long as its hash. */
 export const MIN_SECRET_BYTES = 32;
 
-/** Makes the ring of HS256 secrets: the first signs, the others verify as well. Rejects with RangeError on a short one. */
+/** Makes a ring from HS256 secrets. The first secret signs, and all verify. Rejects with RangeError if a secret is too short. */
 export async function createKeyRing(secrets: readonly [string, ...string[]]): Promise<KeyRing> {
   return joinKeys(await Promise.all(secrets.map(secretKey)));
 }
 
-/** Makes the ring of these keys. Throws RangeError when the first cannot sign. */
+/** Makes a ring from keys. Throws RangeError if the first key cannot sign. */
 export function joinKeys(keys: readonly RingKey[]): KeyRing {
   const signing = keys[0]?.signing;
   if (signing === undefined) throw new RangeError("the first key of a ring signs");
@@ -64,13 +64,13 @@ export function joinKeys(keys: readonly RingKey[]): KeyRing {
   };
 }
 
-/** The key of a secret, named by a digest of it. */
+/** The key of a secret. Its `kid` is a digest of the secret. */
 export function secretKey(secret: string): Promise<RingKey> {
   const bytes = Buffer.from(secret, "utf8");
   return hs256Key(secretKid(secret), bytes);
 }
 
-/** Rejects with RangeError when there are too few bytes. */
+/** Rejects with RangeError if the secret is too short. */
 export async function hs256Key(kid: string, bytes: Uint8Array<ArrayBuffer>): Promise<RingKey> {
   if (bytes.length < MIN_SECRET_BYTES)
     throw new RangeError(`an HS256 secret has at least ${MIN_SECRET_BYTES} bytes`);
@@ -80,7 +80,7 @@ export async function hs256Key(kid: string, bytes: Uint8Array<ArrayBuffer>): Pro
   return { verifying: named, signing: named };
 }
 
-/** A keyed digest, so that the published `kid` helps nobody who guesses secrets by their hash. */
+/** A keyed digest, so that the published `kid` does not help to guess the secret from a table of hashes. */
 export function secretKid(secret: string): string {
   return createHmac("sha256", secret).update("latchkey kid").digest("base64url").slice(0, 16);
 }

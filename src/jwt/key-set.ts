@@ -10,18 +10,18 @@ import { hs256Key, MIN_SECRET_BYTES } from "./key-ring.ts";
 const MAX_KEYS = 64;
 
 const setSchema = z.looseObject({ keys: z.array(jwkSchema).min(1).max(MAX_KEYS) });
-// Kids are told to other instances with blanks between, and stand in the header of every token.
+// Instances publish their kids separated by spaces, and every token carries one in its header.
 const kidSchema = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/);
 const algSchema = z.enum(SIGNING_ALGORITHMS);
 
 export type KeySetResult =
   | { readonly ok: true; readonly keys: readonly RingKey[] }
-  /** All that is wrong, a sentence each; nothing of a key's text. */
+  /** Every problem, one sentence each. No problem quotes a key. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /**
- * Reads a JWK Set of signing keys (RFC 7517 §5), whole: each key under its own `kid`, for its one `alg`. `weakness` says
- * why a secret protects nothing.
+ * Reads a JWK Set of signing keys (RFC 7517 §5). Each key has its own `kid` and one `alg`. `weakness` returns why a secret
+ * is too weak.
  */
 export async function parseKeySet(
   text: string,
@@ -46,7 +46,7 @@ export async function parseKeySet(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, keys };
 }
 
-/** The key, or why it is none. */
+/** The key, or why it is invalid. */
 async function readKey(
   jwk: Jwk,
   weakness: (secret: string) => string | undefined,
@@ -65,7 +65,7 @@ async function readKey(
     const addedAtMs = Date.parse(String(jwk["added_at"]));
     return typeof key === "string" || Number.isNaN(addedAtMs) ? key : { ...key, addedAtMs };
   } catch {
-    return "cannot be used: its members do not make a key"; // What a library says might quote the key.
+    return "cannot be used: its members do not make a key"; // The message of a library may quote the key.
   }
 }
 
@@ -84,7 +84,7 @@ async function readPair(kid: string, alg: SigningAlgorithm, jwk: Jwk): Promise<R
   const named = async (members: Record<string, string>): Promise<NamedKey> => ({
     kid,
     alg,
-    // Only `oct` is imported as bytes.
+    // `importJWK` returns bytes only for `oct`.
     key: (await importJWK(members, alg)) as CryptoKey,
   });
   const members = publicMembers(jwk);

@@ -8,19 +8,19 @@ import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers } from "./jwk.ts";
 import type { CryptoKey } from "./key-ring.ts";
 
-/** A set is looked at again after this: a key that its issuer has withdrawn verifies no longer. */
+/** The set is fetched again after this time, so that a key withdrawn by its issuer stops verifying. */
 const FRESH_MS = 300_000;
-/** While the issuer does not answer, what is known holds so long. */
+/** While the issuer does not respond, the cached keys remain valid for this time. */
 const MAX_AGE_MS = 3_600_000;
-/** Whatever names tokens have, the issuer is asked no more often than this. */
+/** The minimum time between two fetches, whatever `kid`s the tokens have. */
 const COOLDOWN_MS = 10_000;
 const MAX_KEYS = 100;
-/** Keys of one name and for one algorithm that a token is tried with: each costs a signature. */
+/** Maximum number of keys with the same `kid` and algorithm that are tried. Each try costs one signature check. */
 const MAX_CANDIDATES = 4;
 
 const setSchema = z.looseObject({ keys: z.array(z.unknown()).max(MAX_KEYS) });
 
-/** Whether there are keys. An issuer that does not answer has said neither. */
+/** The result of a key lookup. `unavailable`: the issuer did not respond, so it is unknown whether the key exists. */
 export type Found =
   /** Not empty: a `kid` need not be unique (RFC 7517 §4.5). */
   | { readonly kind: "found"; readonly keys: readonly CryptoKey[]; readonly generation: number }
@@ -28,32 +28,32 @@ export type Found =
   | { readonly kind: "unavailable" };
 
 export interface RemoteKeys {
-  /** The keys of this name that are for this algorithm. */
+  /** Finds the keys with this `kid` for this algorithm. */
   find(kid: string, alg: IssuerAlgorithm): MaybePromise<Found>;
-  /** Whether what is known is fresh; its number changes when it does. Undefined: it must be found anew. */
+  /** A number that changes whenever the keys change, or undefined if the keys are stale and must be looked up again. */
   generation(): number | undefined;
-  /** Begins to ask, for whoever comes first. */
+  /** Starts a fetch before the first token arrives. */
   prefetch(): void;
 }
 
 export interface RemoteKeysOptions {
-  /** The text of the JWK Set; rejects when it cannot be had. */
+  /** Fetches the text of the JWK Set. Rejects if it cannot. */
   readonly fetchText: () => Promise<string>;
   readonly monotonicMs: () => number;
-  /** Nobody waits longer for an answer; it is there for the next one. */
+  /** The longest time that one lookup waits for a fetch. The fetch continues for later lookups. */
   readonly waitMs: number;
-  /** Hears of every answer. */
-  readonly fetched: (error: Error | undefined) => void;
+  /** Called after each fetch. */
+  readonly onFetch: (error: Error | undefined) => void;
 }
 
 const UNKNOWN: Found = { kind: "none", cause: "key_unknown" };
 const UNSUITABLE: Found = { kind: "none", cause: "key_unsuitable" };
 const UNAVAILABLE: Found = { kind: "unavailable" };
 
-/** Keeps an issuer's keys: asks again for what is old or unknown, once at a time, and rarely. */
-export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: RemoteKeysOptions): RemoteKeys {
+/** Caches an issuer's keys. Fetches again if they are stale or a `kid` is unknown, with one fetch at a time and a cooldown between fetches. */
+export function createRemoteKeys({ fetchText, monotonicMs, waitMs, onFetch }: RemoteKeysOptions): RemoteKeys {
   let keys: ReadonlyMap<string, readonly Jwk[]> = new Map();
-  /** By name and algorithm. */
+  /** By `kid` and algorithm. */
   const usable = new Map<string, Promise<Found>>();
   let text: string | undefined;
   let [generation, loadedMs, askedMs] = [0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -69,10 +69,10 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
         generation++;
       }
       [loadedMs, lastFailed] = [monotonicMs(), false];
-      fetched(undefined);
+      onFetch(undefined);
     } catch (error) {
       lastFailed = true;
-      fetched(error instanceof Error ? error : new Error(String(error)));
+      onFetch(error instanceof Error ? error : new Error(String(error)));
     } finally {
       inFlight = undefined;
     }
@@ -93,7 +93,7 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
       usable.set(name, found);
       return found;
     }
-    // A name that is not there may be one that could not be heard of.
+    // If the last fetch failed, a new key may exist that this instance has not seen.
     return lastFailed || inFlight !== undefined ? UNAVAILABLE : UNKNOWN;
   };
   return {
@@ -107,7 +107,7 @@ export function createRemoteKeys({ fetchText, monotonicMs, waitMs, fetched }: Re
   };
 }
 
-/** What can be used of a set, by name. What cannot is no fault: issuers publish keys for other purposes too. */
+/** The usable keys of a set, by `kid`. Other keys are ignored, because issuers also publish keys for other purposes. */
 function parseSet(text: string): ReadonlyMap<string, readonly Jwk[]> {
   const { keys } = setSchema.parse(JSON.parse(text));
   const byName = new Map<string, Jwk[]>();
@@ -131,10 +131,10 @@ async function imported(
   return keys.length === 0 ? UNSUITABLE : { kind: "found", keys, generation };
 }
 
-/** Undefined where its members do not make a key. */
+/** Undefined if its members are not a valid key. */
 async function importedKey(jwk: Jwk, alg: IssuerAlgorithm): Promise<CryptoKey | undefined> {
   try {
-    // Only `oct` is imported as bytes, and no algorithm here takes one.
+    // `importJWK` returns bytes only for `oct`, which no algorithm here uses.
     return (await importJWK(publicMembers(jwk), alg)) as CryptoKey;
   } catch {
     return undefined;

@@ -7,27 +7,27 @@ import type { KeyRing, RingKey } from "./key-ring.ts";
 import { createKeyRing, joinKeys, secretKey } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
 
-/** What came of looking at the file again. */
+/** The result of a reload. */
 export type KeysReload =
   | { readonly kind: "taken" }
   | { readonly kind: "unchanged" }
   /** The old keys stay. */
   | { readonly kind: "refused"; readonly problems: readonly string[] };
 
-/** The one set of keys that every part asks for at each use. */
+/** The current keys. Every user reads them at each use, so that a reload applies at once. */
 export interface SigningKeys {
   ring(): KeyRing;
-  /** Looks at `JWT_KEYS_FILE` now, and takes it up if nothing is wrong with it. */
+  /** Reads `JWT_KEYS_FILE` now and loads it if it is valid. */
   reload(): Promise<KeysReload>;
-  /** Looks for changes of the file from now on, until `close`. */
+  /** Watches the file until `close`. */
   watch(): void;
-  /** Hears of every look that found something new. */
+  /** Called after every reload that found a change. */
   onReload(listener: (reload: Exclude<KeysReload, { kind: "unchanged" }>) => void): void;
   close(): void;
 }
 
 export type OpenedKeys =
-  /** No keys: the settings name none, and a secret is made instead. */
+  /** `keys` is undefined if the settings name no keys. A secret is generated in that case. */
   | { readonly ok: true; readonly keys: SigningKeys | undefined }
   | { readonly ok: false; readonly problems: readonly string[] };
 
@@ -40,7 +40,7 @@ export async function openSigningKeys(settings: Settings): Promise<OpenedKeys> {
   return first.ok ? { ok: true, keys: keepKeys(settings, text, first.ring) } : first;
 }
 
-/** The keys of a secret that was made, beside those that the settings name: nothing of them changes. */
+/** The keys of a generated secret. They never change. */
 export async function madeSigningKeys(secret: string, settings: Settings): Promise<SigningKeys> {
   const ring = await createKeyRing([secret, ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
   return keepKeys(settings, undefined, ring);
@@ -57,14 +57,14 @@ function keepKeys(settings: Settings, firstText: string | undefined, firstRing: 
     if (found === text) return { kind: "unchanged" };
     const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
     if (read.ok) [text, ring] = [found, read.ring];
-    const told: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
+    const reload: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
       ? { kind: "taken" }
       : { kind: "refused", problems: read.problems };
-    for (const listener of listeners) listener(told);
-    return told;
+    for (const listener of listeners) listener(reload);
+    return reload;
   };
   const reload = () => {
-    // One look after the other: what is read last is what holds.
+    // Reloads run one after the other, so that the last file read wins.
     const looked = looking.then(look);
     looking = looked.catch(() => undefined);
     return looked;
@@ -84,14 +84,14 @@ type RingResult =
   | { readonly ok: true; readonly ring: KeyRing }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** A text that our own code fails on is refused like any other: a reload must not end the process. */
+/** Reports an unexpected error as a problem of the file. A reload must not end the process. */
 function rejectionMessage(error: unknown, fileName: string | undefined): RingResult {
-  // The message of a parser may quote the file, which holds secrets.
+  // A parser's message may quote the file, which contains secrets.
   const kind = error instanceof Error ? error.name : "unknown error";
   return { ok: false, problems: [`${fileName}: the keys cannot be loaded (${kind})`] };
 }
 
-/** `JWT_SECRET` signs where it is set, else the first key of the file; all verify. */
+/** `JWT_SECRET` signs if it is set, otherwise the first key of the file. All keys verify. */
 async function readRing(settings: Settings, text: string | undefined): Promise<RingResult> {
   const { JWT_SECRET: secret, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: fileName } = settings;
   const file = fileName === undefined ? [] : await readFile(fileName, text, settings);

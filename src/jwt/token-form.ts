@@ -1,11 +1,12 @@
-/** Longer tokens of ours are refused before anything is decoded. They have some 600 bytes. */
+/** Longer tokens are rejected before decoding. Our tokens have about 600 bytes. */
 export const MAX_TOKEN_BYTES = 8192;
 
 const SEGMENTS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
 
 /**
- * The three segments of a compact JWS in its one canonical spelling, or undefined. Decoders forgive padding,
- * white space and unused bits (RFC 8725bis §3.14): one token with many spellings would dodge caches and deny-lists.
+ * Splits a compact JWS into its three segments, or returns undefined if its encoding is not canonical. Decoders accept
+ * padding, white space and unused bits (RFC 8725bis §3.14), so one token could have many spellings and bypass caches and
+ * deny-lists.
  */
 export function canonicalSegments(token: string): readonly [string, string, string] | undefined {
   const match = SEGMENTS.exec(token);
@@ -18,7 +19,7 @@ function isCanonical(segment: string): boolean {
   return Buffer.from(segment, "base64url").toString("base64url") === segment;
 }
 
-/** The JSON of a segment; undefined when it holds none. Members that stand twice and the like are the caller's to refuse. */
+/** Parses the JSON of a segment, or returns undefined. The caller rejects duplicate members. */
 export function readSegment(segment: string): unknown {
   try {
     return JSON.parse(Buffer.from(segment, "base64url").toString("utf8"));
@@ -27,5 +28,5 @@ export function readSegment(segment: string): unknown {
   }
 }
 
-/** For our own tokens clocks may differ by this much for `iat` and `nbf`; `exp` is exact. */
+/** The clock tolerance for `iat` and `nbf` of our own tokens. `exp` has none. */
 export const CLOCK_TOLERANCE_SECONDS = 5;

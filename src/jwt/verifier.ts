@@ -22,7 +22,7 @@ const headerSchema = z.strictObject({
 });
 
 const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-/** Scopes of a policy's form, a space between two (RFC 8693 §4.2); or none. */
+/** Space-separated scopes in the policy's form (RFC 8693 §4.2), or an empty string. */
 const SCOPES = /^(?:[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}(?: [A-Za-z0-9][A-Za-z0-9:._/-]{0,63})*)?$/;
 const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
 const claimsSchema = z.strictObject({
@@ -50,14 +50,14 @@ const claimsSchema = z.strictObject({
 type Claims = z.output<typeof claimsSchema>;
 
 /**
- * Whether claims that say one thing twice say the same, as they do in every token that Latchkey makes. Otherwise a limit or a
- * revocation would go by one of them, and upstream or an audit line by the other.
+ * Whether redundant claims agree, as they do in every token that Latchkey signs. Otherwise a limit or a revocation could
+ * use one claim while upstream or the audit log uses the other.
  */
 function claimsAgree({ sub, fam, jti, role, iat, nbf, refresh_after: refreshAfter, exp }: Claims): boolean {
   return (
     sub === fam &&
     roleOfKeyId(jti) === role &&
-    // A V1 key has a record of this form, and no token.
+    // Only records of V1 keys have ids of this form, and V1 keys have no token.
     !isLegacyId(jti) &&
     nbf === iat &&
     iat <= refreshAfter &&
@@ -65,25 +65,25 @@ function claimsAgree({ sub, fam, jti, role, iat, nbf, refresh_after: refreshAfte
   );
 }
 
-function refused(cause: TokenRejection): Verification {
+function rejected(cause: TokenRejection): Verification {
   return { ok: false, reason: "credential_invalid", rejection: { cause } };
 }
 
 export interface VerifierOptions extends TokenNames {
   readonly ring: () => KeyRing;
-  /** Verified tokens kept; one that is not used goes first. */
+  /** Maximum number of cached tokens. Unused tokens are evicted first. */
   readonly cacheSize: number;
   readonly observe?: (result: "hit" | "miss") => void;
 }
 
 export interface CachingVerifier extends KeyVerifier {
-  /** For when signing keys change: what they verified is verified again. */
+  /** Clears the cache after the signing keys changed, so that every token is verified again. */
   clear(): void;
 }
 
 /**
- * Verifies our own tokens: one canonical spelling, one algorithm for each `kid`, our claim schema.
- * What it keeps is identity only, under the SHA-256 of the whole token, and no longer than `exp`.
+ * Verifies our own tokens: canonical encoding, one algorithm for each `kid`, our claim schema. Caches only the principal,
+ * under the SHA-256 of the whole token, and not beyond `exp`.
  */
 export function createVerifier(options: VerifierOptions): CachingVerifier {
   const cache = createClockCache<string, Principal>(options.cacheSize);
@@ -101,7 +101,7 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
       }
       const ring = options.ring();
       return verifyToken(token, ring, options, nowMs).then((verified) => {
-        // Keys may have changed while the signature was checked.
+        // The keys may have changed during verification.
         if (!verified.ok || options.ring() !== ring) return verified;
         const principal = sharing(verified.principal);
         cache.set(id, principal);
@@ -111,10 +111,10 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
   };
 }
 
-/** Lists of scopes that are shared at a time; a hundred thousand keys have a handful. */
+/** Maximum number of interned scope lists. A hundred thousand keys have only a few different lists. */
 const MAX_SHARED_LISTS = 1000;
 
-/** What many keys say alike is kept once: their scopes, their role, and the id that a first key has of its family. */
+/** Interns the values that many cached principals share (role, scopes, family id), to save memory. */
 function createInterner(): (principal: Principal) => Principal {
   const known = new Map<string, Pick<Principal, "scopes" | "role">>();
   return (principal) => {
@@ -133,12 +133,12 @@ async function verifyToken(
   names: TokenNames,
   nowMs: number,
 ): Promise<Verification> {
-  if (token.length > MAX_TOKEN_BYTES) return refused("token_too_long");
+  if (token.length > MAX_TOKEN_BYTES) return rejected("token_too_long");
   const segments = canonicalSegments(token);
-  if (segments === undefined) return refused("token_malformed");
+  if (segments === undefined) return rejected("token_malformed");
   const header = headerSchema.safeParse(readSegment(segments[0]));
   const key = header.success ? ring.find(header.data.kid) : undefined;
-  if (key === undefined) return refused(strangersCause(header.success, segments[1], names));
+  if (key === undefined) return rejected(foreignTokenCause(header.success, segments[1], names));
   try {
     await jwtVerify(token, key.key, {
       algorithms: [key.alg],
@@ -148,32 +148,32 @@ async function verifyToken(
       currentDate: new Date(nowMs),
     });
   } catch (error) {
-    // jose checks the signature before it looks at a claim, so an expired token is one that was ours.
+    // jose checks the signature before the claims, so an expired token has a valid signature of ours.
     return error instanceof errors.JWTExpired
       ? toVerification(segments, nowMs)
-      : refused(joseRejection(error));
+      : rejected(joseRejection(error));
   }
   return toVerification(segments, nowMs);
 }
 
-/** Which of the two it is that a token without a key of ours lacks: it may be one of an issuer that the policy forgot. */
-function strangersCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRejection {
+/** Why a token without one of our keys is rejected: its `kid` is unknown, or its issuer is not in the policy. */
+function foreignTokenCause(headerIsOurs: boolean, payload: string, { issuer }: TokenNames): TokenRejection {
   const iss: unknown = Object(readSegment(payload)).iss;
   if (iss !== issuer) return "issuer_unknown";
   return headerIsOurs ? "key_unknown" : "header_not_accepted";
 }
 
-/** The claims are parsed anew: jose forgives a BOM, and a `__proto__` would be no member of what zod gives. */
+/** Parses the claims again, because jose accepts a byte order mark, and zod would drop a `__proto__` member. */
 function toVerification([, payload]: readonly [string, string, string], nowMs: number): Verification {
   const raw = readSegment(payload);
   const parsed = claimsSchema.safeParse(raw);
   if (!parsed.success || Object.keys(Object(raw)).length !== Object.keys(parsed.data).length)
-    return refused("claims_not_accepted");
+    return rejected("claims_not_accepted");
   const claims = parsed.data;
-  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return refused("times_not_accepted");
+  if (claims.iat * 1000 > nowMs + CLOCK_TOLERANCE_SECONDS * 1000) return rejected("times_not_accepted");
   if (claims.exp - claims.iat > MAX_KEY_LIFE_SECONDS || claims.exp <= claims.iat)
-    return refused("times_not_accepted");
-  if (!claimsAgree(claims)) return refused("claims_not_accepted");
+    return rejected("times_not_accepted");
+  if (!claimsAgree(claims)) return rejected("claims_not_accepted");
   const principal: Principal = {
     keyId: claims.jti,
     family: claims.fam,

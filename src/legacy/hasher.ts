@@ -6,7 +6,7 @@ function sha256(text: string): string {
   return hash("sha256", text, "hex");
 }
 
-/** How V1 keys are kept: HMAC-SHA-256 under a secret of its own, so that neither a dump nor a guess finds one. */
+/** V1 keys are stored as HMAC-SHA-256 under a separate secret, so that neither a dump of the store nor guessing reveals a key. */
 export function createLegacyForm(
   secrets: readonly [string, ...string[]],
   newRandom: () => string,
@@ -14,7 +14,7 @@ export function createLegacyForm(
   const [current] = secrets;
   const hmac = (secret: string, text: string) =>
     createHmac("sha256", secret).update(text).digest("base64url");
-  // Nobody can present a text with a line break in it: the two forms never meet.
+  // A presented key cannot contain a line break, so the two inputs never collide.
   const ofDigest = (secret: string, sha256Hex: string) => hmac(secret, `sha256\n${sha256Hex.toLowerCase()}`);
   return {
     newKey: () => makeLegacyKey(newRandom),

@@ -1,14 +1,14 @@
 import { crc32 } from "node:zlib";
 import { hasThreeParts } from "../core/decision/credential.ts";
 
-/** By which a scanner finds a key that has got where it does not belong. */
+/** The prefix lets secret scanners find leaked keys. */
 export const LEGACY_PREFIX = "lk1_";
 const SECRET_LENGTH = 32;
 const CHECKSUM_LENGTH = 6;
 const FORM = /^lk1_[A-Za-z0-9]{38}$/;
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** An opaque key: prefix, 32 letters and digits (190 random bits), and a checksum by which a typo is known without a look-up. */
+/** An opaque key: prefix, 32 letters and digits (190 random bits), and a checksum that detects a typo without a lookup. */
 export function makeLegacyKey(newRandom: () => string): string {
   let secret = "";
   while (secret.length < SECRET_LENGTH) secret += newRandom();
@@ -17,8 +17,8 @@ export function makeLegacyKey(newRandom: () => string): string {
 }
 
 /**
- * Whether a key could be one: ours with a good checksum, or, of those that were imported, anything that is neither a JWT
- * nor pretends to be ours.
+ * Whether a text may be a V1 key: one of ours with a valid checksum, or, because imported keys have any form, anything
+ * that is neither a JWT nor starts with our prefix.
  */
 export function couldBeLegacyKey(key: string): boolean {
   if (!key.startsWith(LEGACY_PREFIX)) return key.length >= 8 && key.length <= 512 && !hasThreeParts(key);

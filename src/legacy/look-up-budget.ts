@@ -3,22 +3,22 @@ import { addressNetworks } from "../core/decision/client-address.ts";
 import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
 
-/** Look-ups that found no key: of one address (an IPv6 /64), of one IPv6 /48, and of all clients of either kind. */
+/** Budgets for lookups that find no key: for one address (an IPv6 /64), for one IPv6 /48, and for all clients. */
 const OF_ADDRESS = { capacity: 400, refillPerSecond: 200 };
 const OF_WIDER_NETWORK = { capacity: 800, refillPerSecond: 400 };
 const OF_ALL = { capacity: 1000, refillPerSecond: 1000 };
-/** A network that finds no key more often than this is guessing; one with a client of a stale key is not. */
+/** A network with more failed lookups than this counts as guessing. A client with one stale key stays below it. */
 const NOT_GUESSING = { capacity: 3, refillPerSecond: 1 / 6 };
-/** Some 200 bytes each; one that is forgotten begins anew, which harms nobody else. */
+/** About 200 bytes each. An evicted network starts with a full budget, which does not affect other clients. */
 const MAX_NETWORKS = 50_000;
 
-/** How a look-up ended: with a key, without one, or without an answer of the store. */
+/** How a lookup ended: key found, key unknown, or no response from the store. */
 export type LookUpOutcome = "found" | "unknown" | "unanswered";
 
 export interface LookUpBudget {
   /**
-   * Whether a client may have a key looked up: then what to call once it has ended. The client's address; undefined or empty where
-   * it is not known, or an operator asks for others: that is charged to what is for all.
+   * Reserves one lookup for a client. Returns the function to call when the lookup has ended, or undefined if the budget
+   * is spent. Lookups without a client address, such as those of operators, are charged to the budget of all clients.
    */
   take(client: string | undefined): ((outcome: LookUpOutcome) => void) | undefined;
 }
@@ -26,15 +26,15 @@ export interface LookUpBudget {
 interface Network {
   readonly limit: BucketLimit;
   bucket: BucketState;
-  /** Holds a token as long as it does not guess. */
+  /** Has a token while the network does not count as guessing. */
   readonly trust: Holder;
   underWay: number;
 }
 
 /**
- * Look-ups that find a key cost nothing. Those that find none are spent by the client's own address first, then from what is for
- * all; and clients that hardly ever fail have a share of their own. So whoever makes up keys stops nobody else, unless it does so
- * from thousands of networks.
+ * Lookups that find a key cost nothing. Failed lookups are charged to the client's address first, then to the budget of
+ * all clients. Clients that rarely fail have a separate share, so a client that invents keys cannot block others, unless
+ * it does so from thousands of networks.
  */
 export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   const networks = createClockCache<string, Network>(MAX_NETWORKS);
@@ -78,7 +78,7 @@ export function createLookUpBudget(monotonicMs: () => number): LookUpBudget {
   };
 }
 
-/** Each look-up that is under way may still find no key. */
+/** Counts lookups in flight as failed, because each may still find no key. */
 function isTrusted({ underWay, trust }: Network): boolean {
   return trust.bucket.levelMicro >= (underWay + 1) * MICRO;
 }
@@ -95,7 +95,7 @@ function has({ bucket }: Holder): boolean {
   return bucket.levelMicro >= MICRO;
 }
 
-/** What is given back beyond the capacity goes with the next refill. */
+/** A returned token above the capacity is removed by the next refill. */
 function add(holder: Holder, micro: number): void {
   holder.bucket = { ...holder.bucket, levelMicro: holder.bucket.levelMicro + micro };
 }

@@ -10,11 +10,11 @@ import { couldBeLegacyKey } from "./key-form.ts";
 import type { LookUpOutcome } from "./look-up-budget.ts";
 import { createLookUpBudget } from "./look-up-budget.ts";
 
-/** A key that was not there may have been imported since. */
+/** After this time an unknown key is looked up again, because it may have been imported. */
 const UNKNOWN_FOR_MS = 10_000;
-/** As many as a second's garbage of all clients can be kept for so long. */
+/** Enough for the failed lookups that the budget of all clients allows in UNKNOWN_FOR_MS. */
 const MAX_UNKNOWN = 20_000;
-/** Known keys that are looked up once more, a second. */
+/** The budget for revalidating known keys. */
 const REPEATED = { capacity: 400, refillPerSecond: 200 };
 
 const INVALID: Verification = {
@@ -26,39 +26,41 @@ const UNAVAILABLE: Verification = { ok: false, reason: "credential_unavailable" 
 
 export interface LegacyVerifierOptions {
   readonly form: LegacyForm;
-  /** The V1 key with one of these hashes; rejects when the store does not answer. */
+  /** Finds the V1 key with one of these hashes. Rejects if the store is unavailable. */
   readonly find: (hashes: readonly string[]) => Promise<KeyRecord | undefined>;
-  /** Hears of a key that is kept under another hash than it should be. */
+  /** Called for a key that is stored under the hash of an older secret. */
   readonly onOutdatedHash: (record: KeyRecord, kept: LegacyPart) => void;
   readonly monotonicMs: () => number;
-  /** Milliseconds that anyone waits for a look-up, whatever becomes of the store; its answer is there for the next one. */
+  /** Milliseconds that a request waits for a lookup. The lookup continues for later requests. */
   readonly waitMs: number;
   readonly cacheSize: number;
 }
 
 export interface LegacyVerifier extends KeyVerifier {
-  /** Forgets keys of which something has changed; without any, that some were not there. */
+  /** Drops changed keys from the cache. With an empty list it drops only the memory of unknown keys. */
   forget(keyIds: readonly string[]): void;
   /**
-   * Something may have changed unheard: each known key is looked up once more when it is next used. Until that is answered
-   * it is taken as it was, for all of them would come at once; and one that a store has lost stays known here.
+   * Called when changes may have been missed. Each cached key is looked up again at its next use. Until the response
+   * arrives the cached value is used, because otherwise all keys would be looked up at once. A key that the store has lost
+   * stays cached.
    */
   revalidateAll(): void;
 }
 
-/** As the store had it after so many of {@link LegacyVerifier.revalidateAll}. */
+/** A cached key, and the number of {@link LegacyVerifier.revalidateAll} calls when it was read. */
 interface Known {
   readonly principal: Principal;
   readonly trust: number;
 }
 
 /**
- * Verifies V1 keys by their hash. A warm key costs no store access; unknown ones are remembered too, each is looked up
- * once at a time, and look-ups have a budget by client, so that garbage reaches the store only so often, and stops nobody else.
+ * Verifies V1 keys by their hash. A cached key needs no store access. Unknown keys are cached too. A key has at most one
+ * lookup in flight, and lookups have a budget for each client, so that invalid keys neither flood the store nor block
+ * other clients.
  */
 export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVerifier {
   const budget = createLookUpBudget(options.monotonicMs);
-  /** Of its own: keys that are known must not keep others from being looked up at all. */
+  /** A separate budget, so that revalidating known keys does not block lookups of other keys. */
   const mayLookAgain = createBudget(REPEATED, options.monotonicMs);
   const cache = createCache(options);
   const isForgotten = (hash: string) => cache.get(hash) === undefined && !cache.isUnknown(hash);
@@ -109,7 +111,7 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
     try {
       const record = await options.find(hashes);
       outcome = record?.legacy === undefined ? "unknown" : "found";
-      // What is looked up while something changes may be outdated, and is not kept.
+      // A result read during a change may be outdated, so it is not cached.
       const isCurrent = cache.changes() === before;
       if (record?.legacy === undefined) {
         const lost = cache.get(hash);
@@ -130,10 +132,10 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
 }
 
 function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
-  /** Not by their hash, for instances may hash with different secrets while those rotate. */
+  /** Keyed by id and not by hash, because instances may hash with different secrets during a rotation. */
   const hashes = new Map<string, string>();
   const known = createClockCache<string, Known>(cacheSize, ({ principal }) => hashes.delete(principal.keyId));
-  /** Until when a key counts as unknown. Apart from those that are known, which garbage must not drive out. */
+  /** Until when a key counts as unknown. Separate from the known keys, so that invalid keys cannot evict them. */
   const unknown = createClockCache<string, number>(MAX_UNKNOWN);
   let [changes, trust] = [0, 0];
   return {

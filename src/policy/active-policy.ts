@@ -8,23 +8,23 @@ import type { PolicySource } from "./file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./file.ts";
 import { loadPolicy } from "./load.ts";
 
-/** What came of looking at the file again. */
+/** The result of a reload. */
 export type Reload =
   | { readonly kind: "taken"; readonly policy: Policy }
   | { readonly kind: "unchanged" }
   /** The old policy stays. */
   | { readonly kind: "refused"; readonly problems: readonly string[] };
 
-/** The one policy that every part asks for at each use. */
+/** The current policy. Every user reads it at each use, so that a reload applies at once. */
 export interface ActivePolicy {
   current(): Policy;
-  /** The text of the policy in force. */
+  /** The text of the current policy. */
   source(): { readonly fileName: string; readonly text: string };
-  /** Reads the file now, and loads it if it is valid, while Checks go on. */
+  /** Reads the file now and loads it if it is valid. Checks are decided meanwhile. */
   reload(): Promise<Reload>;
-  /** Looks for changes from now on, until `close`. */
+  /** Watches the file until `close`. */
   watch(): void;
-  /** Hears of every look that found something new. */
+  /** Called after every reload that found a change. */
   onReload(listener: (reload: Exclude<Reload, { kind: "unchanged" }>) => void): void;
   close(): void;
 }
@@ -33,15 +33,15 @@ export type OpenedPolicy =
   | { readonly ok: true; readonly policy: ActivePolicy }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** Reads the policy that the settings name; without a file the built-in one holds. */
+/** Reads the policy that the settings name, or the built-in policy if there is no file. */
 export function openPolicy(settings: Settings): OpenedPolicy {
   const source = readSource(settings);
   if (typeof source === "string") return { ok: false, problems: [source] };
   const parsed = parsePolicy(source);
-  return parsed.ok ? { ok: true, policy: keepPolicy(settings, source, parsed.policy) } : parsed;
+  return parsed.ok ? { ok: true, policy: createActivePolicy(settings, source, parsed.policy) } : parsed;
 }
 
-function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy): ActivePolicy {
+function createActivePolicy(settings: Settings, firstSource: PolicySource, first: Policy): ActivePolicy {
   const { POLICY_FILE: fileName } = settings;
   let source = firstSource;
   let policy = first;
@@ -55,17 +55,17 @@ function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy
     return { kind: "taken", policy };
   };
   const look = async (): Promise<Reload> => {
-    // A file that has vanished leaves everything as it is: it does not turn into the built-in policy.
+    // If the file disappears, the current policy stays. It must not turn into the built-in policy.
     const found =
       existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
     if (typeof found !== "string" && found.text === source.text) return { kind: "unchanged" };
-    const told: Reload =
+    const reload: Reload =
       typeof found === "string" ? { kind: "refused", problems: [found] } : await take(found);
-    if (told.kind !== "unchanged") for (const listener of listeners) listener(told);
-    return told;
+    if (reload.kind !== "unchanged") for (const listener of listeners) listener(reload);
+    return reload;
   };
   const reload = (): Promise<Reload> => {
-    // One after the other: what is read last is what holds.
+    // Reloads run one after the other, so that the last file read wins.
     const looked = reloading.then(look);
     reloading = looked.catch(() => undefined);
     return looked;
@@ -84,14 +84,14 @@ function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy
 
 const BUILT_IN = "the built-in policy";
 
-/** The policy's text and where it stands, or what is wrong with that. */
+/** The policy's text and file name, or why the file cannot be read. */
 function readSource(settings: Settings): PolicySource | string {
   const { POLICY_FILE: fileName } = settings;
   const known = { ttlSeconds: ttlsOf(settings), ownIssuer: settings.JWT_ISSUER };
   const requireComplete = settings.POLICY_REQUIRE_COMPLETE;
   const text = textOf(fileName);
   if (text !== undefined) return { text, fileName, requireComplete, ...known };
-  // A policy that was asked for and is not there must not turn into another one.
+  // A missing policy file that the settings name must not turn into the built-in policy.
   if (existsSync(fileName) || fileName !== SETTINGS.POLICY_FILE.default) return missing(fileName);
   return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ...known };
 }

@@ -3,7 +3,7 @@ import { readYaml } from "./yaml-file.ts";
 
 const caseKey = z.strictObject({
   role: z.string(),
-  /** All that the role has, by default. */
+  /** By default all scopes of the role. */
   scopes: z.array(z.string()).optional(),
   owner: z.string().optional(),
   addresses: z.array(z.string()).optional(),
@@ -36,13 +36,13 @@ const decisionCase = z.strictObject({
     .string()
     .regex(/^(authorization|x-api-key|(cookie|query):.+)$/, "must be a place of headers.credential")
     .optional(),
-  /** Sent so often before; what is expected is of the last. */
+  /** The number of times that the request is sent before. The expectation is about the last one. */
   after: z.int().min(1).max(100_000).optional(),
-  /** What cannot be asked meanwhile. */
+  /** Which store is unavailable during the request. */
   down: z.enum(["limits", "revocations"]).optional(),
-  /** `allowed`, or the reason of the refusal. */
+  /** `allowed`, or the reason of the denial. */
   expect: z.string(),
-  /** The label of the route that is found. */
+  /** The label of the matching route. */
   route: z.string().optional(),
   mode: z.enum(["enforce", "shadow"]).optional(),
 });
@@ -52,7 +52,7 @@ const caseFile = z.strictObject({
   cases: z.array(decisionCase).min(1),
 });
 
-/** Keys by name, and what is to become of requests: written beside a policy, and run against it. */
+/** Named keys and requests with their expected decisions. The file lies beside a policy and is run against it. */
 export type CaseFile = z.output<typeof caseFile>;
 export type CaseKey = CaseFile["keys"][string];
 export type DecisionCase = CaseFile["cases"][number];
@@ -62,7 +62,7 @@ export type CaseFileResult =
   /** Each problem is a line `FILE:LINE: what is wrong`. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** Parses one file of cases, whole. */
+/** Parses one file of cases. Reports every problem. */
 export function parseCases(text: string, fileName: string): CaseFileResult {
   const yaml = readYaml(text, fileName);
   if (!yaml.ok) return yaml;

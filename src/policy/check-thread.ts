@@ -3,7 +3,7 @@ import { z } from "zod";
 import { checkPolicy } from "./file.ts";
 import type { Checked } from "./load.ts";
 
-/** Routes that one message carries: the thread that decides reads it in about a millisecond. */
+/** Routes per message. The deciding thread reads one message in about a millisecond. */
 const ROUTES_PER_MESSAGE = 500;
 
 const source = z.object({
@@ -14,7 +14,7 @@ const source = z.object({
   requireComplete: z.boolean().exactOptional(),
 });
 
-// The entry of a thread that checks one policy file, and then hands its routes over, some at each request.
+// Entry of a worker thread that checks one policy file and then sends its routes in portions, one for each request.
 const result = checkPolicy(source.parse(workerData));
 if (result.ok) {
   const { routes, ...document } = result.document;

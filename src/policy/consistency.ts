@@ -6,13 +6,13 @@ import type { Route } from "../core/policy/route-table.ts";
 import { scopesSuffice } from "../core/policy/scopes.ts";
 import { didYouMean } from "./suggestion.ts";
 
-/** What is wrong, and where in the file: keys and positions from its root. */
+/** A problem and its path in the file: keys and indexes from the root. */
 export interface Problem {
   readonly path: readonly PropertyKey[];
   readonly message: string;
 }
 
-/** What the schema cannot see of the roles. */
+/** Checks of the roles that the schema cannot express. */
 export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Problem> {
   for (const role of roles.values()) {
     const at = ["roles", role.name];
@@ -38,7 +38,7 @@ export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Probl
   }
 }
 
-/** What the schema cannot see of the routes. */
+/** Checks of the routes that the schema cannot express. */
 export function* routeProblems(
   routes: readonly Route[],
   roles: ReadonlyMap<string, Role>,
@@ -83,7 +83,7 @@ function tooCostly(route: Route, roles: ReadonlyMap<string, Role>): { role: stri
     );
 }
 
-/** Routes of which neither is the closer one. */
+/** Pairs of routes that match the same request with equal precedence. */
 export function* conflictProblems(
   routes: readonly Route[],
   lineOf: (index: number) => number,

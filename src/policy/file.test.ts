@@ -32,6 +32,17 @@ test("the built-in policy holds, and is what a file without a part gets for it",
   expect([...policyOf("routes: []").routeLabels]).toEqual(["CORS preflight"]);
 });
 
+test("the old name `refusals` of the audit still loads, as `denials` and with a warning", () => {
+  const old = policyOf("audit: { requests: refusals }");
+  expect(old.audit.requests).toBe("denials");
+  expect(old.deprecations).toEqual([expect.stringContaining("`denials`")]);
+  for (const requests of ["denials", "all", "off"])
+    expect(policyOf(`audit: { requests: ${requests} }`)).toMatchObject({
+      audit: { requests },
+      deprecations: [],
+    });
+});
+
 test("TTL settings take the place of the file's", () => {
   expect(policyOf("", new Map([["basic", 5]])).roles.get("basic")?.ttlSeconds).toBe(5);
 });

@@ -14,19 +14,22 @@ import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
 import { readYaml } from "./yaml-file.ts";
 
-/** The policy that holds without a file, and for each part that a file leaves out. */
+/** The built-in policy. It applies without a file, and supplies each part that a file omits. */
 export const BUILT_IN_POLICY_FILE = new URL("../../latchkey.yaml", import.meta.url);
 
-/** Endless refreshing of what nobody vouched for ends after 90 days, unless the policy says otherwise. */
+/** The default maximum age of a self-service family: 90 days. No operator vouched for it, so it cannot be refreshed for ever. */
 const SELF_SERVICE_FAMILY_AGE_SECONDS = 90 * 86_400;
 
-/** A key that was forgotten can still be exchanged for so long. */
+/** The default time after `sunset` during which a V1 key can still be exchanged. */
 const MIGRATE_AFTER_SUNSET_SECONDS = 90 * 86_400;
 
-/** Beyond these, a route's metrics are counted under `other`. */
+/** Further routes are counted under the label `other`. */
 const MAX_ROUTE_LABELS = 200;
-/** No path and no name of a route has a blank. */
+/** Contains a space, so it cannot collide with the path or name of a route. */
 const PREFLIGHT_LABEL = "CORS preflight";
+
+const REFUSALS_RENAMED =
+  "audit.requests: `refusals` is now called `denials`, and a later version will not accept the old name";
 
 export type PolicyResult =
   | { readonly ok: true; readonly policy: Policy }
@@ -35,17 +38,17 @@ export type PolicyResult =
 
 export interface PolicySource {
   readonly text: string;
-  /** As the user named it: it heads every problem. */
+  /** The file name as the user wrote it. Every problem starts with it. */
   readonly fileName: string;
   /** Settings `TTL_*`: role name → seconds, instead of the file's `ttl`. */
   readonly ttlSeconds?: ReadonlyMap<string, number>;
-  /** `JWT_ISSUER`: no other party may go by it. */
+  /** `JWT_ISSUER`: no other issuer may use it. */
   readonly ownIssuer?: string;
-  /** `POLICY_REQUIRE_COMPLETE`: a file without its last entry `policy: { complete: true }` is refused as half written. */
+  /** `POLICY_REQUIRE_COMPLETE`: a file without the last entry `policy: { complete: true }` is rejected as half written. */
   readonly requireComplete?: boolean;
 }
 
-/** Parses one policy, whole: either it is valid, or every problem is listed. Never throws, whatever the text is. */
+/** Parses a policy. Returns it, or every problem. Never throws, whatever the text is. */
 export function parsePolicy(source: PolicySource): PolicyResult {
   const checked = checkPolicy(source);
   if (!checked.ok) return checked;
@@ -53,19 +56,19 @@ export function parsePolicy(source: PolicySource): PolicyResult {
   return { ok: true, policy: toPolicy(source, checked.document, routes, createRouteTable(routes)) };
 }
 
-/** A valid policy file with all its parts: plain data, which a thread can give to another one. */
-export type CheckedDocument = PolicyDocument & Parts;
+/** A valid policy file with all its parts, as plain data that can be sent between threads. */
+export type CheckedDocument = PolicyDocument & BuiltInParts;
 
 export type CheckResult =
   | { readonly ok: true; readonly document: CheckedDocument }
   | Extract<PolicyResult, { ok: false }>;
 
-/** Finds every problem of a policy file: nearly all of the work that loading it takes. Never throws. */
+/** Finds every problem of a policy file. This is nearly all of the work of loading it. Never throws. */
 export function checkPolicy(source: PolicySource): CheckResult {
   try {
     return checkText(source);
   } catch (error) {
-    // A fault of ours must not end the instances that reload the file.
+    // An unexpected error must not end the instances that reload the file.
     const why = errorMessage(error);
     return { ok: false, problems: [`${source.fileName}:1: the policy cannot be loaded: ${why}`] };
   }
@@ -97,7 +100,7 @@ function checkText(source: PolicySource): CheckResult {
   return problems.length > 0 ? { ok: false, problems: problems.map(format) } : { ok: true, document };
 }
 
-/** The mark stands at the end: no shorter part of the file has it. */
+/** The mark is the last entry, so no truncated file has it. */
 function completenessProblems(value: unknown, { requireComplete = false }: PolicySource): Problem[] {
   const names = Object.keys(Object(value));
   if (names.includes("policy"))
@@ -114,13 +117,13 @@ function completenessProblems(value: unknown, { requireComplete = false }: Polic
     : [];
 }
 
-interface Parts {
+interface BuiltInParts {
   readonly roles: NonNullable<PolicyDocument["roles"]>;
   readonly routes: NonNullable<PolicyDocument["routes"]>;
 }
 
-/** The built-in roles and routes: what a file that leaves them out gets. */
-function builtIn(): Parts {
+/** The built-in roles and routes, for a file that omits them. */
+function builtIn(): BuiltInParts {
   const { roles, routes } = policySchema.parse(parse(readFileSync(BUILT_IN_POLICY_FILE, "utf8")));
   if (roles === undefined || routes === undefined)
     throw new Error("the built-in policy lacks roles or routes");
@@ -131,7 +134,7 @@ function toRoles({ roles }: Pick<CheckedDocument, "roles">, source: PolicySource
   return new Map(Object.entries(roles).map(([name, entry]) => [name, toRole(name, entry, source)]));
 }
 
-function toRole(name: string, entry: Parts["roles"][string], source: PolicySource): Role {
+function toRole(name: string, entry: BuiltInParts["roles"][string], source: PolicySource): Role {
   const maxFamilyAgeSeconds =
     entry.max_family_age ?? (entry.self_service ? SELF_SERVICE_FAMILY_AGE_SECONDS : undefined);
   return {
@@ -149,7 +152,7 @@ function toRole(name: string, entry: Parts["roles"][string], source: PolicySourc
   };
 }
 
-/** One entry of `routes` as decisions use it. */
+/** Converts one entry of `routes`. */
 export function toRoute(
   entry: CheckedDocument["routes"][number],
   { headers, defaults }: Pick<PolicyDocument, "headers" | "defaults">,
@@ -168,7 +171,7 @@ export function toRoute(
   };
 }
 
-/** What lets preflights through: no key is looked for, and none may come along. */
+/** The route of CORS preflights (`requests.preflights: allow`). It needs no key, and strips any. */
 function preflightRoute(mode: Mode): Route {
   return {
     label: PREFLIGHT_LABEL,
@@ -184,13 +187,14 @@ function preflightRoute(mode: Mode): Route {
   };
 }
 
-/** The policy of a checked file, with its routes and their table. */
+/** Builds the policy of a checked file from its routes and their table. */
 export function toPolicy(
   source: PolicySource,
   document: Omit<CheckedDocument, "routes">,
   routes: readonly Route[],
   table: RouteTable,
 ): Policy {
+  const { requests } = document.audit;
   return {
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source),
@@ -222,7 +226,8 @@ export function toPolicy(
         document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
     },
     issuers: document.issuers.map(toIssuer),
-    audit: document.audit,
+    audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
+    deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {
@@ -235,7 +240,7 @@ export function toPolicy(
   };
 }
 
-/** A zod issue as problems: one for each unknown field, and the key of a record by its own name. */
+/** Converts a zod issue to problems: one for each unknown field, and the inner message for an invalid record key. */
 function issueProblems(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => ({

@@ -62,7 +62,7 @@ describe("an entry is refused, with its line,", () => {
     [
       "with a default that it may not give",
       { default_role: "admin" },
-      '"admin" is none of this issuer\'s roles',
+      '"admin" is not one of the roles of this issuer',
     ],
     ["with a mapping that it may not give", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
     [

@@ -8,15 +8,15 @@ import type { Problem } from "./consistency.ts";
 import { name } from "./names.ts";
 import { didYouMean } from "./suggestion.ts";
 
-// It heads ids in headers, buckets and URLs.
+// The name is a prefix of ids in headers, bucket names and URLs.
 const issuerName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be lower-case letters, digits and -, at most 32");
 
 const memberName = z.string().min(1).max(200);
 /**
- * A claim's name, or a path of names with dots between, of which the name comes first: names with dots are URLs more often
- * than paths. Where names within a path have dots: a list of names, or a JSON Pointer (RFC 6901).
+ * A claim's name, or a path of names separated by dots. A claim with the whole text as its name wins, because claim names
+ * with dots are usually URLs. For names with dots inside a path: a list of names, or a JSON Pointer (RFC 6901).
  */
 const claim = z
   .union(
@@ -55,7 +55,7 @@ const clockSkew = z.string().transform((text, context) => {
 
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
-/** Where keys come from must not be anybody's to change on the way. */
+/** Keys must not be modifiable in transit. */
 const jwksUri = z.string().refine((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.username !== "" || url.password !== "" || url.hash !== "") return false;
@@ -117,7 +117,7 @@ export function toIssuer({
   };
 }
 
-/** What the schema cannot see of other issuers. */
+/** Checks of the issuers that the schema cannot express. */
 export function* issuerProblems(
   issuers: readonly Issuer[],
   roles: ReadonlyMap<string, Role>,
@@ -131,7 +131,7 @@ export function* issuerProblems(
     if (before.some(({ issuer }) => issuer === entry.issuer))
       yield { path: [...at, "issuer"], message: "a second entry for this issuer" };
     if (entry.issuer === ownIssuer)
-      yield { path: [...at, "issuer"], message: "is JWT_ISSUER: that is who we are" };
+      yield { path: [...at, "issuer"], message: "is JWT_ISSUER, the issuer of this instance" };
     yield* givenRoleProblems(entry, at, roles);
   }
 }
@@ -161,6 +161,6 @@ function* givenRoleProblems(
   ];
   for (const [path, role] of given) {
     if (!entry.roles.includes(role))
-      yield { path: [...at, ...path], message: `"${role}" is none of this issuer's roles` };
+      yield { path: [...at, ...path], message: `"${role}" is not one of the roles of this issuer` };
   }
 }

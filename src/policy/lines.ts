@@ -1,7 +1,7 @@
 import type { LineCounter } from "yaml";
 import { isMap, isPair, isScalar } from "yaml";
 
-/** The line of the deepest part of the path that the file has. */
+/** The line of the deepest existing part of the path. */
 export function lineOfPath(root: unknown, path: readonly PropertyKey[], lines: LineCounter): number {
   let offset = 0;
   let node: unknown = root;

@@ -6,22 +6,22 @@ import { buildRouteTable } from "../core/policy/route-table.ts";
 import type { CheckedDocument, PolicyResult, PolicySource } from "./file.ts";
 import { toPolicy, toRoute } from "./file.ts";
 
-/** What the thread says first: the problems, or the policy without its routes, and how many routes follow. */
+/** The first message of the thread: the problems, or the document without its routes and the number of routes that follow. */
 export type Checked =
   | { readonly ok: true; readonly document: Omit<CheckedDocument, "routes">; readonly routes: number }
   | Extract<PolicyResult, { ok: false }>;
 
-// Beside this file, in src/ and in dist/.
+// The file beside this one, in src/ and in dist/.
 const THREAD = new URL(import.meta.url.replace(/load(\.[jt]s)$/, "check-thread$1"));
 
-/** A file that needs more is refused: it must not take the memory of the process. */
+/** A file that needs more memory is rejected, to protect the process. */
 const MAX_HEAP_MB = 512;
-/** So is one that takes longer: what is written in its place would wait for it. A policy of 10,000 routes takes some seconds. */
+/** A file that takes longer is rejected, because its corrected successor would wait for it. A policy of 10,000 routes takes a few seconds. */
 const MAX_LOAD_MS = 60_000;
 
 /**
- * Loads a policy while requests are decided: a thread of its own checks the file, and its routes are taken over in slices of
- * about a millisecond. Never rejects.
+ * Loads a policy while requests are decided: a worker thread checks the file, and its routes arrive in portions of about a
+ * millisecond. Never rejects.
  */
 export async function loadPolicy(source: PolicySource, maxMs = MAX_LOAD_MS): Promise<PolicyResult> {
   try {
@@ -37,7 +37,7 @@ async function loadInThread(source: PolicySource, maxMs: number): Promise<Policy
     workerData: source,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
-  // A process that ends does not wait for it.
+  // The thread must not keep the process alive.
   thread.unref();
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`it takes longer than ${maxMs} ms`)), maxMs);
@@ -67,7 +67,7 @@ async function receivePolicy(source: PolicySource, thread: Worker): Promise<Poli
   return { ok: true, policy: toPolicy(source, checked.document, routes, table) };
 }
 
-/** The thread's next message; rejects when it ends without one. */
+/** The next message of the thread. Rejects if the thread ends first. */
 async function messageOf(thread: Worker) {
   const ended = new AbortController();
   const onExit = () => ended.abort();

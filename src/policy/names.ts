@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What roles, limits and routes may be called. */
+/** The form of the names of roles, limits and routes. */
 export const name = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be letters, digits, _ and -, at most 64");

@@ -32,7 +32,7 @@ const guard = z.string().transform((text, context): BucketLimit => {
   return z.NEVER;
 });
 
-// RFC 6749 §3.3 scope-token, less what would need quoting in a header or a log line.
+// RFC 6749 §3.3 scope-token, without characters that need quoting in a header or a log line.
 const scope = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}$/, "must be letters, digits and :._/-, at most 64");
@@ -80,13 +80,13 @@ const route = z.strictObject({
   strip_credential: z.boolean().optional(),
 });
 
-// What cookies and query parameters may be called without a second spelling (RFC 6265 token, RFC 3986 unreserved).
+// Names of cookies and query parameters that have only one spelling (RFC 6265 token, RFC 3986 unreserved).
 const PLACED_CREDENTIAL = /^(?:cookie|query):[A-Za-z0-9_.-]{1,64}$/;
 
 const credentialSource = z.string().transform((text, context): CredentialSource => {
   if (text === "authorization" || text === "x-api-key") return text;
   if (PLACED_CREDENTIAL.test(text)) return text as CredentialSource; // The pattern is the type.
-  context.addIssue(`"${text}" is none of authorization, x-api-key, cookie:NAME and query:NAME`);
+  context.addIssue(`"${text}" is not one of authorization, x-api-key, cookie:NAME and query:NAME`);
   return z.NEVER;
 });
 
@@ -114,7 +114,7 @@ const migration = z.strictObject({
   migrate_until: date.optional(),
 });
 
-/** The policy file's form. A field is here once Latchkey acts on it: what it does not know stops the start. */
+/** The form of the policy file. Unknown fields are problems, so every field here has an effect. */
 export const policySchema = z.strictObject({
   roles: z.record(name, role).optional(),
   routes: z.array(route).optional(),
@@ -149,7 +149,7 @@ export const policySchema = z.strictObject({
   issuers: z.array(issuerSchema).max(16).default([]),
   audit: z
     .strictObject({
-      requests: z.enum(["refusals", "all", "off"]).default("refusals"),
+      requests: z.enum(["denials", "all", "off", "refusals"]).default("denials"),
       sample: z.number().gt(0).max(1).default(1),
     })
     .prefault({}),
@@ -162,7 +162,7 @@ export const policySchema = z.strictObject({
   policy: z.strictObject({ complete: z.literal(true) }).optional(),
 });
 
-/** Every name that a field may have anywhere, to find the one that was meant. */
+/** Every field name at any depth, for suggestions. */
 export function fieldNames(): ReadonlySet<string> {
   const names = new Set<string>();
   JSON.stringify(z.toJSONSchema(policySchema, { io: "input", unrepresentable: "any" }), (key, value) => {

@@ -1,7 +1,7 @@
-/** `, did you mean "x"?` for the known word that is nearest to what was written; empty when none is near. */
+/** Returns `, did you mean "x"?` for the closest known word, or an empty string if no word is close. */
 export function didYouMean(written: string, known: Iterable<string>): string {
   let nearest: string | undefined;
-  // A third of the letters may be wrong: more would be another word.
+  // Up to a third of the letters may differ. With more it is a different word.
   let least = Math.floor((written.length + 1) / 3) + 1;
   for (const word of known) {
     const distance = editDistance(written, word);

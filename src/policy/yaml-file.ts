@@ -2,7 +2,7 @@ import type { Document } from "yaml";
 import { isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { lineOfPath } from "./lines.ts";
 
-/** Characters of a file. A policy of 10,000 routes has about 1 MB. */
+/** Maximum number of characters. A policy of 10,000 routes has about 1 MB. */
 const MAX_TEXT_LENGTH = 16 * 1024 * 1024;
 const MAX_PROBLEMS = 100;
 /** V8's message, which the parser reports as a syntax error. */
@@ -19,33 +19,33 @@ export type YamlResult =
   /** Each problem is a line `FILE:LINE: what is wrong`. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** Reads one YAML document. Never throws, whatever the text is: a file that is reloaded must not end the process. */
+/** Reads one YAML document. Never throws, whatever the text is, because a reload must not end the process. */
 export function readYaml(text: string, fileName: string): YamlResult {
-  const refuse = (...problems: readonly string[]): YamlResult => ({ ok: false, problems });
+  const reject = (...problems: readonly string[]): YamlResult => ({ ok: false, problems });
   if (text.length > MAX_TEXT_LENGTH)
-    return refuse(`${fileName}:1: the file is longer than ${MAX_TEXT_LENGTH} characters`);
+    return reject(`${fileName}:1: the file is longer than ${MAX_TEXT_LENGTH} characters`);
   const lines = new LineCounter();
   const at = (offset: number) => `${fileName}:${Math.max(1, lines.linePos(offset).line)}`;
   try {
-    // The parser prints no warnings of its own: they are problems like errors.
+    // The parser must not print warnings. They are reported as problems, like errors.
     const yaml = parseDocument(text, { lineCounter: lines, uniqueKeys: true, logLevel: "error" });
     const problems = [
       ...[...yaml.errors, ...yaml.warnings].map(({ pos, message }) => `${at(pos[0])}: ${explain(message)}`),
       ...referenceProblems(yaml, at),
     ];
-    // One fault can cause a thousand that follow from it.
-    if (problems.length > 0) return refuse(...[...new Set(problems)].slice(0, MAX_PROBLEMS));
+    // One mistake can cause a thousand follow-up problems.
+    if (problems.length > 0) return reject(...[...new Set(problems)].slice(0, MAX_PROBLEMS));
     return {
       ok: true,
       value: yaml.toJS() ?? undefined,
       lineOf: (path) => lineOfPath(yaml.contents, path, lines),
     };
   } catch (error) {
-    return refuse(`${fileName}:1: the file cannot be read as YAML: ${whyUnreadable(error)}`);
+    return reject(`${fileName}:1: the file cannot be read as YAML: ${parserProblem(error)}`);
   }
 }
 
-/** Aliases that lead nowhere, mostly patterns that lack their quotes, or into themselves; and merge keys. */
+/** Problems of aliases (unknown or recursive; mostly patterns without quotes) and of merge keys. */
 function referenceProblems(yaml: Document.Parsed, at: (offset: number) => string): string[] {
   const problems: string[] = [];
   visit(yaml, {
@@ -69,7 +69,7 @@ function referenceProblems(yaml: Document.Parsed, at: (offset: number) => string
   return problems;
 }
 
-function whyUnreadable(error: unknown): string {
+function parserProblem(error: unknown): string {
   return explain(
     error instanceof RangeError ? STACK_OVERFLOW : error instanceof Error ? error.message : "unknown error",
   );

@@ -51,7 +51,7 @@ export async function openAuditLines(parts: AuditOutputDeps): Promise<AuditLines
     newRandom: randomText,
     nowMs: Date.now,
     observe: metrics.auditLines,
-    dropped: metrics.auditDropped,
+    onDropped: metrics.auditDropped,
     throttled: metrics.auditThrottled,
   });
   // Of several workers that write one file, one drops what is too much.
@@ -100,7 +100,7 @@ async function openFile({ settings, key, worker }: AuditOutputDeps, rotated: () 
       newRandom: randomText,
       maxBytes,
       makeFolder: (folder) => makeFolder(folder, FOLDER_MODE),
-      rotated,
+      onRotate: rotated,
     });
   } catch (error) {
     throw new Error(`AUDIT_FILE ${path} cannot be written: ${errorMessage(error)}`);

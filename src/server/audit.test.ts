@@ -25,7 +25,7 @@ test("events are in the log once, though the store cannot be told that they are"
     newRandom: () => "chain",
     nowMs: () => 0,
     observe: () => undefined,
-    dropped: () => undefined,
+    onDropped: () => undefined,
     throttled: () => undefined,
   });
   const write = createEventWriter(log, createAuditStore(database));

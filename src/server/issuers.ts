@@ -42,7 +42,7 @@ export function withIssuers({ policy, log }: IssuerOptions, own: KeyVerifier, me
     monotonicMs: () => performance.now(),
     waitMs: WAIT_MS,
     cacheSize: CACHE_SIZE,
-    fetched(issuer, error) {
+    onFetch(issuer, error) {
       metrics.issuerFetched(issuer, error === undefined ? "taken" : "failed");
       if (error !== undefined && !away.has(issuer)) log.warn({ issuer, err: error }, issuerFaulted(issuer));
       if (error === undefined && away.has(issuer)) log.info({ issuer }, `the issuer ${issuer} answers again`);

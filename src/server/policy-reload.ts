@@ -1,6 +1,6 @@
 import type { Policy } from "../core/policy/policy.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
-import { FAULTS } from "../telemetry/fault-messages.ts";
+import { deprecatedInPolicy, FAULTS } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { LegacyServices } from "./legacy.ts";
@@ -26,12 +26,17 @@ export function followPhase(legacy: LegacyServices, policy: Policy, log: Log): v
 
 /** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
 export function watchPolicy({ policy, log, closing }: ReloadDeps, metrics: Metrics): void {
+  const warnOfOldNames = ({ deprecations }: Policy) => {
+    for (const deprecation of deprecations) log.warn({}, deprecatedInPolicy(deprecation));
+  };
   metrics.policyInForce(policy.current());
+  warnOfOldNames(policy.current());
   policy.onReload((reload) => {
     metrics.policyReload(reload.kind);
     if (reload.kind === "taken") {
       metrics.policyInForce(reload.policy);
       log.info({ policy: reload.policy.hash }, "a new policy is in force");
+      warnOfOldNames(reload.policy);
     } else {
       log.error({ problems: reload.problems }, FAULTS.policyRefused);
     }

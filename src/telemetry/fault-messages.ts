@@ -285,3 +285,8 @@ export function unsetSecretLogger(
     log.warn({ place }, { event: `${name} is not set`, effect: does, action: check });
   };
 }
+
+/** An old name in the policy file. @param deprecation the name and its successor, one sentence */
+export function deprecatedInPolicy(deprecation: string): FaultMessage {
+  return { event: "the policy uses an old name", effect: deprecation, action: "the policy file" };
+}

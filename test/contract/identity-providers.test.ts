@@ -27,7 +27,7 @@ describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, tok
     monotonicMs: () => 0,
     waitMs: 10_000,
     cacheSize: 10,
-    fetched: (_, error) => expect(error).toBeUndefined(),
+    onFetch: (_, error) => expect(error).toBeUndefined(),
   });
   const verify = async (changes: Readonly<Record<string, unknown>> = {}, nowMs = Date.now()) => {
     const presented = await token(issuer, changes);

@@ -102,8 +102,8 @@ function parseJson(text: string): unknown {
 
 function tell(io: Io, verified: Verified): void {
   if (!verified.ok) {
-    const { file, line, why } = verified;
-    io.printError(visible(file === undefined ? why : `${file}:${line}: ${why}`));
+    const { file, line, problem } = verified;
+    io.printError(visible(file === undefined ? problem : `${file}:${line}: ${problem}`));
     return;
   }
   for (const { instance, first, last, hmac } of verified.chains)

@@ -39,11 +39,14 @@ function checkPolicy(io: Io, file: string, json: true | undefined): number {
   if (text === undefined) return EXIT.usageError;
   const parsed = parsePolicy({ text, fileName: file });
   const problems = parsed.ok ? [] : parsed.problems;
+  const warnings = parsed.ok ? parsed.policy.deprecations : [];
   if (json) {
-    const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode };
+    const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode, warnings };
     io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));
-  } else if (parsed.ok) io.print(`${file}: good, ${summary(parsed.policy)}`);
-  else io.printError(problems.join("\n"));
+  } else if (parsed.ok) {
+    for (const warning of warnings) io.printError(`${file}: warning: ${warning}`);
+    io.print(`${file}: valid, ${summary(parsed.policy)}`);
+  } else io.printError(problems.join("\n"));
   return parsed.ok ? EXIT.done : EXIT.failed;
 }
 

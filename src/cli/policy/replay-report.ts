@@ -36,7 +36,7 @@ export interface Report {
   /** Requests that left no line when there was no room: gap lines say so. */
   missing: number;
   bad: number;
-  /** Whether a request was let through in these files: with `audit.requests: refusals` none is there. */
+  /** Whether a request was let through in these files: with `audit.requests: denials` none is there. */
   allowed_seen: boolean;
   readonly changes: Map<string, Change>;
   readonly untold_because: Map<string, Untold>;
@@ -124,7 +124,7 @@ function unseen({
     "`;params` that were stripped from paths then are not in the log",
     ...(missing > 0 ? [`${missing} requests left no line, for there was no room`] : []),
     ...(requests > 0 && !allowedSeen
-      ? ["no request here was allowed: with audit.requests: refusals those leave no line"]
+      ? ["no request here was allowed: with audit.requests: denials those leave no line"]
       : []),
   ];
 }

@@ -73,7 +73,7 @@ export interface Policy {
   readonly issuers: readonly Issuer[];
   readonly audit: {
     /** Which Checks leave a line. */
-    readonly requests: "refusals" | "all" | "off";
+    readonly requests: "denials" | "all" | "off";
     /** The share of those, from above 0 to 1. */
     readonly sample: number;
   };
@@ -87,4 +87,6 @@ export interface Policy {
   };
   /** Route labels that metrics may carry; all others are `other`. */
   readonly routeLabels: ReadonlySet<string>;
+  /** Old spellings that the file uses and that a later version will not accept: one sentence each. */
+  readonly deprecations: readonly string[];
 }

@@ -14,16 +14,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import type { ChainState } from "../audit/chain.ts";
-import { hmacOf } from "../audit/chain.ts";
-import type { AuditFile } from "../audit/file.ts";
-import { openAuditFile } from "../audit/file.ts";
-import { createAuditLog } from "../audit/log.ts";
-import { createAuditRetention } from "../audit/retention.ts";
-import type { ChainBeginning, Verified } from "../audit/verify.ts";
-import { createAuditVerifier } from "../audit/verify.ts";
 import type { AuditEvent } from "../core/audit/audit-event.ts";
 import { lockForProcess } from "../sqlite/process-lock.ts";
+import type { ChainState } from "./chain.ts";
+import { hmacOf } from "./chain.ts";
+import type { AuditFile } from "./file.ts";
+import { openAuditFile } from "./file.ts";
+import { createAuditLog } from "./log.ts";
+import { createAuditRetention } from "./retention.ts";
+import type { ChainBeginning, Verified } from "./verify.ts";
+import { createAuditVerifier } from "./verify.ts";
 
 const KEY = "audit-key-audit-key-audit-key-123";
 const folder = mkdtempSync(join(tmpdir(), "latchkey-audit-"));
@@ -82,7 +82,7 @@ async function openLog(
     observe: (kind, lines) => {
       counted[kind === "dropped" ? "droppedFiles" : kind] += lines;
     },
-    dropped: (lines) => {
+    onDropped: (lines) => {
       counted.dropped += lines;
     },
     throttled: () => undefined,
@@ -140,7 +140,7 @@ describe("someone without the key is found out", () => {
     what: string,
     forge: (all: string[]) => string[],
     at: number,
-    why: RegExp,
+    problem: RegExp,
   ])[] = [
     [
       "a changed line",
@@ -177,10 +177,15 @@ describe("someone without the key is found out", () => {
       /was changed/,
     ],
   ];
-  test.each(forgeries)("%s", async (_what, forge, at, why) => {
+  test.each(forgeries)("%s", async (_what, forge, at, problem) => {
     const path = await written();
     put(path, forge(linesOf(path)));
-    expect(verify(path)).toMatchObject({ ok: false, file: path, line: at, why: expect.stringMatching(why) });
+    expect(verify(path)).toMatchObject({
+      ok: false,
+      file: path,
+      line: at,
+      problem: expect.stringMatching(problem),
+    });
   });
 
   test("any change of any byte", async () => {
@@ -214,8 +219,8 @@ describe("someone without the key is found out", () => {
     const all = linesOf(path);
     const { hmac } = JSON.parse(all[1] ?? "");
     put(path, all.slice(2));
-    const why = expect.stringContaining(`the beginning of ${instance} is missing: its lines 1 to 2 `);
-    const missing = { ok: false, file: path, line: 1, why };
+    const problem = expect.stringContaining(`the beginning of ${instance} is missing: its lines 1 to 2 `);
+    const missing = { ok: false, file: path, line: 1, problem };
     const fine = { ok: true, chains: [{ first: 3, last: 5 }] };
     expect(verify(path)).toEqual(missing);
     expect(verify(path, [log.state()])).toEqual(missing);
@@ -227,7 +232,7 @@ describe("someone without the key is found out", () => {
     expect(verify(path, [], [{ instance, n: 2 }])).toEqual(missing);
     expect(verify(path, [], [{ instance: "another", n: 3 }])).toEqual(missing);
     put(path, []);
-    const none = { ok: false, why: expect.stringContaining("there is no audit line") };
+    const none = { ok: false, problem: expect.stringContaining("there is no audit line") };
     expect([verify(path), verify([])]).toEqual([none, none]);
   });
 
@@ -239,19 +244,19 @@ describe("someone without the key is found out", () => {
     const all = linesOf(path);
     put(path, all.slice(0, 3));
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 3 }] });
-    const why = expect.stringMatching(/^the end is cut off: \w+ had 5 lines .*, of which 3 are here$/);
-    expect(verify(path, [checkpoint])).toEqual({ ok: false, why });
+    const problem = expect.stringMatching(/^the end is cut off: \w+ had 5 lines .*, of which 3 are here$/);
+    expect(verify(path, [checkpoint])).toEqual({ ok: false, problem });
     put(path, []);
     expect(verify(path, [checkpoint])).toMatchObject({
       ok: false,
-      why: expect.stringContaining("of which 0"),
+      problem: expect.stringContaining("of which 0"),
     });
     put(path, all);
     const other = { ...checkpoint, hmac: "of another line" };
     expect(verify(path, [other])).toMatchObject({
       ok: false,
       line: 5,
-      why: expect.stringContaining("checkpoint"),
+      problem: expect.stringContaining("checkpoint"),
     });
   });
 });
@@ -279,7 +284,7 @@ describe("the chain goes on", () => {
       ok: false,
       file: path,
       line: 1,
-      why: expect.stringContaining("missing"),
+      problem: expect.stringContaining("missing"),
     });
   });
 
@@ -330,7 +335,11 @@ describe("the chain goes on", () => {
     const whole = readFileSync(path, "utf8");
     const [half = ""] = linesOf(path);
     appendFileSync(path, half.slice(0, 100));
-    expect(verify(path)).toMatchObject({ ok: false, line: 6, why: expect.stringContaining("is not whole") });
+    expect(verify(path)).toMatchObject({
+      ok: false,
+      line: 6,
+      problem: expect.stringContaining("is incomplete"),
+    });
     const { file, log } = await openLog(path);
     expect(readFileSync(path, "utf8")).toBe(whole);
     await log.events([event()]);
@@ -443,9 +452,12 @@ describe("files are bounded", () => {
     expect(verify(filesOf(path))).toMatchObject({ ok: true, lines: left.length });
     // No other file can go unnoticed.
     const [oldest = "", ...younger] = filesOf(path).filter((name) => name !== path);
-    expect(verify([...younger, path])).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    expect(verify([...younger, path])).toMatchObject({
+      ok: false,
+      problem: expect.stringContaining("missing"),
+    });
     put(oldest, linesOf(oldest).slice(1));
-    expect(verify(filesOf(path))).toMatchObject({ ok: false, why: expect.stringContaining("missing") });
+    expect(verify(filesOf(path))).toMatchObject({ ok: false, problem: expect.stringContaining("missing") });
     await file.close();
   });
 

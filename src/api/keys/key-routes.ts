@@ -132,7 +132,7 @@ async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall
     ports.counters.refreshed(role, result.reason);
     return sendRefused(reply, result);
   }
-  ports.counters.refreshed(role, result.again ? "again" : "refreshed");
+  ports.counters.refreshed(role, result.again ? "replayed" : "refreshed");
   if (!result.again) ports.counters.issued(role, "refreshed");
   return sendIssued(reply, result, 200);
 }

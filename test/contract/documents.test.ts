@@ -4,8 +4,9 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
-import { SETTINGS } from "../../src/config/settings.ts";
-import { DENY_REASONS, REFUSALS } from "../../src/core/decision/decision.ts";
+import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
+import { DENY_REASONS, deny, REFUSALS } from "../../src/core/decision/decision.ts";
+import { toCheckResponse } from "../../src/ext-authz/response.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
@@ -13,15 +14,48 @@ import { anchorsOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.t
 const root = ROOT;
 const read = readDocument;
 
-test("docs/reference/settings.md has every setting, with the default and meaning of the code, and no other", () => {
-  const rows = read("docs/reference/settings.md")
-    .split("\n")
-    .filter((line) => /^\| `[A-Z_]+`/.test(line));
-  const wanted = Object.entries(SETTINGS).map(([name, setting]) => {
-    const secret = "secret" in setting ? " *secret*" : "";
-    return `| \`${name}\`${secret} | ${"default" in setting ? `\`${setting.default}\`` : ""} | ${setting.meaning} |`;
-  });
-  expect(rows).toEqual(wanted);
+test("docs/reference/settings.md has every setting in its group, with the default and meaning of the code, and no other", () => {
+  const documented = [
+    ...read("docs/reference/settings.md").matchAll(
+      /^## (.+)$|^### `([A-Z_]+)`\n\n(.+)\n\n(.+)\. Example: `/gm,
+    ),
+  ].map(([, group, name, meaning, value]) => (group === undefined ? [name, meaning, value] : [group]));
+  const wanted = Object.entries(SETTING_GROUPS).flatMap(([group, settings]) => [
+    [group],
+    ...Object.entries(settings).map(([name, setting]) => {
+      const value = "default" in setting ? `\`${setting.default}\`` : "none";
+      return [name, setting.meaning, `${"secret" in setting ? "Secret. " : ""}Default: ${value}`];
+    }),
+  ]);
+  expect(documented.slice(0, wanted.length)).toEqual(wanted);
+  expect(documented.slice(wanted.length).filter(([name = ""]) => Object.hasOwn(SETTINGS, name))).toEqual([]);
+});
+
+test("docs/reference/settings.md has an example for every setting, which the setting accepts", () => {
+  const examples = [...read("docs/reference/settings.md").matchAll(/ Example: `([A-Z_]+)=(.+)`$/gm)];
+  const names = examples.map(([, name = ""]) =>
+    Object.hasOwn(SETTINGS, name) ? name : name.replace(/_FILE$/, ""),
+  );
+  expect(names).toEqual(Object.keys(SETTINGS));
+  const schemas = new Map<string, z.ZodType>(
+    Object.entries(SETTINGS).map(([name, { schema }]) => [name, schema]),
+  );
+  const rejected = examples.filter(
+    ([, name = "", text]) => schemas.get(name)?.safeParse(text).success === false,
+  );
+  expect(rejected.map(([example]) => example)).toEqual([]);
+});
+
+test("no table cell of the guides and the reference shows more than 200 characters", () => {
+  const long = DOCUMENTS.filter((name) => /^docs\/(?:guides|reference)\//.test(name)).flatMap((document) =>
+    read(document)
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .flatMap((line) => line.slice(1, -1).split(/(?<!\\)\|/))
+      .filter((cell) => cell.trim().replaceAll(/\]\([^)]*\)/g, "").length > 200)
+      .map((cell) => `${document}: ${cell.trim()}`),
+  );
+  expect(long).toEqual([]);
 });
 
 test("docs/operations/failure-modes.md has an entry for every reason, with its status, and no other", () => {
@@ -30,6 +64,32 @@ test("docs/operations/failure-modes.md has an entry for every reason, with its s
   );
   const wanted = DENY_REASONS.map((reason) => `${reason} ${REFUSALS[reason].status}`);
   expect(headings.sort()).toEqual(wanted.sort());
+});
+
+test("docs/reference/reasons.md has every reason, with its HTTP and its gRPC status, and no other", () => {
+  const page = read("docs/reference/reasons.md");
+  const rows = [...page.matchAll(/^\| \[`(\w+)`\]\([^)]*\) \| (\d+) \| (\d+) [A-Z_]+ \|/gm)].map((row) =>
+    row.slice(1),
+  );
+  const context = {
+    decisionId: "d",
+    forwardPrefix: "x-",
+    legacyRateLimit: false,
+    credentialSources: [],
+    request: undefined,
+    grpc: true,
+  };
+  const wanted = DENY_REASONS.map((reason) => {
+    const response = toCheckResponse(deny(reason), context);
+    if (!("denied_response" in response)) throw new Error(`${reason} is not denied`);
+    const { status, headers = [] } = response.denied_response;
+    return [
+      reason,
+      `${status.code}`,
+      headers.find(({ header }) => header.key === "grpc-status")?.header.value,
+    ];
+  });
+  expect(rows).toEqual(wanted);
 });
 
 test("docs/reference/api.md has an entry for every problem that only the key API has", () => {
@@ -108,9 +168,14 @@ test("every threat in SECURITY.md names a test that is there", () => {
   }
 });
 
-test("README.md leads to every page", () => {
-  const pages = DOCUMENTS.filter((name) => name !== "README.md");
-  expect(pages.filter((page) => !read("README.md").includes(`](${page}`))).toEqual([]);
+test("README.md leads to every page, by at most one page in between", () => {
+  const linkedFrom = (document: string) =>
+    [...read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)]
+      .map(([, target = ""]) => join(dirname(document), target))
+      .filter((target) => DOCUMENTS.includes(target));
+  const direct = linkedFrom("README.md");
+  const reached = new Set(["README.md", ...direct, ...direct.flatMap(linkedFrom)]);
+  expect(DOCUMENTS.filter((page) => !reached.has(page))).toEqual([]);
 });
 
 test("README.md counts the dependencies right", () => {

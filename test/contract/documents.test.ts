@@ -102,7 +102,7 @@ test("docs/reference/api.md has an entry for every problem that only the key API
   );
 });
 
-test("docs/reference/metrics.md has every metric of ours, with its type and labels, and no other", () => {
+test("docs/reference/metrics.md has every metric of Latchkey, with its type and labels, and no other", () => {
   const rows = [
     ...read("docs/reference/metrics.md").matchAll(/^\| `(latchkey_\w+)` \| (\w+) \| ([^|]*)\|/gm),
   ].map(([, name, type, labels = ""]) => [
@@ -111,7 +111,7 @@ test("docs/reference/metrics.md has every metric of ours, with its type and labe
     ...[...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
   ]);
   const metrics = Object.values(createInstruments(new Registry())).map((metric) => {
-    // What prom-client's types keep to themselves.
+    // The types of prom-client do not declare these members.
     const { name, labelNames }: { name: string; labelNames: readonly string[] } = Object(metric);
     return [name, metric.constructor.name.toLowerCase(), ...labelNames];
   });
@@ -125,7 +125,7 @@ test("docs/reference/policy.md names every field of the policy file", () => {
   expect(fields.filter((name) => !text.includes(name))).toEqual([]);
 });
 
-test("every link between the documents leads somewhere, to a heading that is there where it names one", () => {
+test("every link between the documents leads somewhere, and its anchor to a heading", () => {
   const broken = DOCUMENTS.flatMap((document) =>
     [...readDocument(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
       .filter(([, target = "", anchor]) => !leadsSomewhere(document, target, anchor))
@@ -140,7 +140,7 @@ function leadsSomewhere(document: string, target: string, anchor: string | undef
   return anchor === undefined || anchorsOf(read(path)).has(anchor);
 }
 
-test("what a document leads to is in the package as well, where the document is", () => {
+test("the target of a packaged document's link is in the package too", () => {
   const { files } = z.object({ files: z.array(z.string()) }).parse(JSON.parse(read("package.json")));
   const isShipped = (path: string) =>
     files.some((file) => `${path}/`.startsWith(`${file}/`) || file.startsWith(`${path}/`));
@@ -154,7 +154,7 @@ test("what a document leads to is in the package as well, where the document is"
   expect(missing).toEqual([]);
 });
 
-test("every threat in SECURITY.md names a test that is there", () => {
+test("every threat in SECURITY.md names an existing test", () => {
   const rows = read("SECURITY.md")
     .split("\n")
     .filter((line) => line.startsWith("| ") && !line.startsWith("| threat"));
@@ -178,7 +178,7 @@ test("README.md leads to every page, by at most one page in between", () => {
   expect(DOCUMENTS.filter((page) => !reached.has(page))).toEqual([]);
 });
 
-test("README.md counts the dependencies right", () => {
+test("README.md has the right number of dependencies", () => {
   const packages = z.record(z.string(), z.string());
   const { dependencies, optionalDependencies } = z
     .object({ dependencies: packages, optionalDependencies: packages })
@@ -196,7 +196,7 @@ test("ARCHITECTURE.md names every module, and README.md keeps to 150 lines", () 
   expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
 });
 
-/** The names of all members, at every depth. */
+/** The names of all members of a zod schema, at every depth. */
 function fieldNames(schema: unknown): string[] {
   const names = new Set<string>();
   const visit = (value: unknown) => {

@@ -50,6 +50,7 @@ test("no table cell of the guides and the reference shows more than 200 characte
   const long = DOCUMENTS.filter((name) => /^docs\/(?:guides|reference)\//.test(name)).flatMap((document) =>
     read(document)
       .split("\n")
+      .map((line) => line.trim())
       .filter((line) => line.startsWith("|"))
       .flatMap((line) => line.slice(1, -1).split(/(?<!\\)\|/))
       .filter((cell) => cell.trim().replaceAll(/\]\([^)]*\)/g, "").length > 200)

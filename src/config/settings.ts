@@ -25,228 +25,352 @@ import {
 import type { RedisAddress } from "./redis-url.ts";
 import { readRedisUrl } from "./redis-url.ts";
 
-/** One setting: what it means, and how its text becomes a value. Without a default it may be left out. */
+/** One setting. A setting without a default is optional. */
 interface Setting {
+  /** Sentences for docs/reference/settings.md, with the form and the range of the value. */
   readonly meaning: string;
   readonly default?: string;
-  /** May also come from the file that `<NAME>_FILE` names; never printed. */
+  /** The file that `<NAME>_FILE` names can hold it too. It is never printed. */
   readonly secret?: true;
   readonly schema: z.ZodType<unknown, string>;
 }
 
-/** Every setting of `latchkey serve`: docs/reference/settings.md is compared with this table. */
-export const SETTINGS = {
+const LISTENER_SETTINGS = {
   GRPC_LISTEN: {
-    meaning: "where Envoy asks (gRPC ext_authz): HOST:PORT, or unix:/PATH",
+    meaning: "Address of the gRPC listener, to which Envoy sends its Checks: `HOST:PORT` or `unix:/PATH`.",
     default: "127.0.0.1:9191",
     schema: listen,
   },
   GRPC_SERVER: {
     meaning:
-      "what serves gRPC: an HTTP/2 of Latchkey's own (`http2`), or `grpc-js`, by which a Check costs four times as much: to turn to, should ours ever be in doubt",
+      "The gRPC server: `http2`, Latchkey's own HTTP/2 server, or `grpc-js`, the fallback. With `grpc-js` a Check costs four times as much.",
     default: "http2",
     schema: z.enum(["http2", "grpc-js"]),
   },
   GRPC_MAX_HEADER_BYTES: {
     meaning:
-      "gRPC metadata of a Check: up to so many bytes are taken (16384 to 8388608), and beyond them the request is denied; Envoy copies into it what its tracers and `initial_metadata` take from a client's request",
+      "Maximum bytes of the gRPC metadata of a Check, from 16384 to 8388608. A Check with more metadata is denied. Envoy's tracers and `initial_metadata` copy headers of the client's request into it.",
     default: "262144",
     schema: headerBytes,
   },
-  HTTP_LISTEN: { meaning: "where the key API answers", default: "127.0.0.1:8000", schema: tcp },
+  HTTP_LISTEN: {
+    meaning: "Address of the key API: `HOST:PORT`.",
+    default: "127.0.0.1:8000",
+    schema: tcp,
+  },
   OPERATOR_LISTEN: {
     meaning:
-      "where the operator API answers; in development it shares HTTP_LISTEN, in production it is 127.0.0.1:8001",
+      "Address of the operator API: `HOST:PORT`. If it is not set, development uses the address of `HTTP_LISTEN`, and production uses `127.0.0.1:8001`.",
     schema: tcp,
   },
   OPS_LISTEN: {
-    meaning: "where /metrics, /livez and /readyz answer; it holds no secret",
+    meaning: "Address of `/metrics`, `/livez` and `/readyz`: `HOST:PORT`. This listener serves no secret.",
     default: "127.0.0.1:9464",
     schema: tcp,
   },
+  ALLOW_CLEARTEXT: {
+    meaning:
+      "Listeners that may accept clear text beyond loopback in production, because a mesh encrypts: a comma-separated list of `grpc`, `http` and `operator`.",
+    schema: doors,
+  },
+} as const satisfies Record<string, Setting>;
+
+const TLS_SETTINGS = {
   GRPC_TLS_CERT: {
-    meaning: "the gRPC door's certificate, with its chain: a PEM file, taken up again when it changes",
+    meaning: "Certificate of the gRPC listener, with its chain: a PEM file. A changed file is reloaded.",
     schema: path,
   },
-  GRPC_TLS_KEY: { meaning: "its private key: a PEM file", schema: path },
+  GRPC_TLS_KEY: {
+    meaning: "Private key of the gRPC listener: a PEM file without a passphrase.",
+    schema: path,
+  },
   GRPC_TLS_CLIENT_CA: {
-    meaning: "the CA of Envoy's client certificate: a PEM file; without a certificate of it nobody may ask",
+    meaning:
+      "CA of Envoy's client certificate: a PEM file. If it is set, only clients with a certificate of this CA can send Checks.",
     schema: path,
   },
-  HTTP_TLS_CERT: { meaning: "the same for the HTTP and operator doors", schema: path },
-  HTTP_TLS_KEY: { meaning: "its private key", schema: path },
+  HTTP_TLS_CERT: {
+    meaning:
+      "Certificate of the HTTP and operator listeners, with its chain: a PEM file. A changed file is reloaded.",
+    schema: path,
+  },
+  HTTP_TLS_KEY: {
+    meaning: "Private key of the HTTP and operator listeners: a PEM file without a passphrase.",
+    schema: path,
+  },
   HTTP_TLS_CLIENT_CA: {
     meaning:
-      "the CA of clients' certificates: without a certificate of it nobody may call; keys that are bound to a certificate are validated and refreshed with it",
+      "CA of client certificates: a PEM file. If it is set, only clients with a certificate of this CA can call the HTTP and operator listeners. Keys that are bound to a certificate need it for validation and refresh.",
     schema: path,
   },
-  JWT_SECRET: { meaning: "signs keys (HS256); at least 32 bytes", secret: true, schema: secret },
-  JWT_SECRET_PREVIOUS: {
-    meaning: "further secrets that verify, comma-separated: older ones, or the next one during a roll-out",
-    secret: true,
-    schema: secrets,
-  },
-  JWT_KEYS_FILE: {
-    meaning:
-      "a JWK Set whose keys verify, each under its own `kid`, and of which the first signs unless JWT_SECRET is set; taken up again when it changes",
-    schema: z.string().min(1),
-  },
-  KEY_HASH_SECRET: {
-    meaning: "keys the hash under which V1 keys are stored; at least 32 bytes, and no JWT secret",
-    secret: true,
-    schema: secret,
-  },
-  KEY_HASH_SECRET_PREVIOUS: {
-    meaning: "former ones, comma-separated: keys found under them are re-hashed on use",
-    secret: true,
-    schema: secrets,
-  },
-  AUDIT_KEY: {
-    meaning: "seals the audit chain; at least 32 bytes, and known to nobody who could want to change a line",
-    secret: true,
-    schema: secret,
-  },
-  AUDIT_FILE: {
-    meaning: "where audit lines are written beside stdout: a regular file; or `off`",
-    default: "logs/api.log",
-    schema: word,
-  },
-  AUDIT_FILE_MAX: {
-    meaning: "a file of audit lines that has grown to this is put aside, and another one begun",
-    default: "100MB",
-    schema: size(64 * 1024),
-  },
-  AUDIT_FILES: {
-    meaning:
-      "files of audit lines that are kept, the one that is written among them; of the oldest one, what it says of keys is written again before it goes",
-    default: "10",
-    schema: count(100_000).refine((files) => files >= 2, "must be at least 2"),
-  },
-  AUDIT_RETENTION: {
-    meaning: "how long the store keeps audit events, and a file of audit lines that was put aside stays",
-    default: "90d",
-    schema: duration,
-  },
-  JWT_ISSUER: { meaning: "the `iss` of every key", default: "blyan-api", schema: word },
-  JWT_AUDIENCE: { meaning: "the `aud` of every key", default: "latchkey", schema: word },
-  ADMIN_TOKEN: {
-    meaning:
-      "operators' first credentials, comma-separated, at least 32 bytes each; `off` once keys with operator scopes exist",
-    secret: true,
-    schema: z.union([z.literal("off"), secrets]),
-  },
-  STORE: {
-    meaning:
-      "where keys live: `embedded` (SQLite in DATA_DIR) or `redis`; `redis` as soon as a Redis is named",
-    schema: z.enum(["embedded", "redis"]),
-  },
-  REDIS_URL: {
-    meaning: "the Redis, as redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH",
-    secret: true,
-    schema: redisUrl,
-  },
-  REDIS_HOST: { meaning: "the Redis, where no REDIS_URL is given", schema: host },
-  REDIS_PORT: { meaning: "its port", default: "6379", schema: countFrom1(65_535) },
-  REDIS_DB: { meaning: "its database", default: "0", schema: count(1_000_000) },
-  REDIS_USERNAME: { meaning: "its ACL user", schema: word },
-  REDIS_PASSWORD: { meaning: "its password", secret: true, schema: z.string() },
-  REDIS_TLS: { meaning: "`true` for TLS", default: "false", schema: flag },
-  REDIS_WAIT_REPLICAS: {
-    meaning:
-      "replicas that must have a change of the registry before it is acknowledged; 0 does not wait, and a failover may then lose the last changes",
-    default: "0",
-    schema: count(16),
-  },
-  REDIS_COMMAND_TIMEOUT_MS: {
-    meaning: "how long a command to Redis may take, in milliseconds",
-    default: "50",
-    schema: countFrom1(60_000),
-  },
-  DATA_DIR: {
-    meaning: "where the embedded store and secrets made in development live; one process at a time",
-    default: "./data",
-    schema: z.string(),
-  },
-  POLICY_FILE: {
-    meaning: "the policy; without a file of this name the built-in one holds",
-    default: "./latchkey.yaml",
-    schema: z.string(),
-  },
-  POLICY_REQUIRE_COMPLETE: {
-    meaning:
-      "`true`: a policy file is refused as half written unless its last entry is `policy: { complete: true }`",
-    default: "false",
-    schema: flag,
-  },
-  TTL_BASIC: {
-    meaning: "life of a `basic` key instead of the policy's: seconds, or a duration",
-    schema: ttl,
-  },
-  TTL_CONTRIBUTOR: { meaning: "the same for `contributor`", schema: ttl },
-  TTL_NODE_OPERATOR: { meaning: "the same for `node_operator`", schema: ttl },
-  RECORD_RETENTION: {
-    meaning: "how long a key's record stays after the key's end",
-    default: "7d",
-    schema: duration,
-  },
+} as const satisfies Record<string, Setting>;
+
+const CLIENT_SETTINGS = {
   GRPC_TRUSTED_HOPS: {
-    meaning: "the client's address is the n-th from the right of X-Forwarded-For on a Check; 0: Envoy's peer",
+    meaning:
+      "Position of the client's address in `X-Forwarded-For` on a Check, counted from the right, from 0 to 32. 0 means the peer of Envoy's connection.",
     default: "0",
     schema: count(32),
   },
   HTTP_TRUSTED_HOPS: {
-    meaning: "the same for calls of the key API; 0: the peer",
+    meaning:
+      "Position of the client's address in `X-Forwarded-For` on a call of the key API, counted from the right, from 0 to 32. 0 means the peer of the connection.",
     default: "0",
     schema: count(32),
   },
   HTTP_CORS_ORIGINS: {
     meaning:
-      "origins from which pages may call the key API, comma-separated, such as https://app.example.com",
+      "Origins whose pages may call the key API: a comma-separated list of scheme and host, without a path.",
     schema: origins,
   },
-  ENVIRONMENT: {
-    meaning: "`production` refuses to start with anything unsafe",
-    default: "development",
-    schema: z.enum(["development", "production"]),
+} as const satisfies Record<string, Setting>;
+
+const KEY_SETTINGS = {
+  JWT_SECRET: {
+    meaning: "Secret that signs keys (HS256): at least 32 bytes.",
+    secret: true,
+    schema: secret,
   },
-  ALLOW_CLEARTEXT: {
+  JWT_SECRET_PREVIOUS: {
     meaning:
-      "doors that may listen in clear text beyond loopback in production, since a mesh encrypts: `grpc`, `http`, `operator`",
-    schema: doors,
+      "Further secrets that verify keys: a comma-separated list of former secrets, or the next secret during a roll-out.",
+    secret: true,
+    schema: secrets,
   },
-  WORKERS: {
+  JWT_KEYS_FILE: {
     meaning:
-      "processes that share this machine's work, with Redis only; each has a gRPC door of its own: GRPC_LISTEN's port and those after it, or its path and the same with `.2`, `.3` and so on",
-    default: "1",
-    schema: workers,
+      "File with a JWK Set whose keys verify, each under its own `kid`. The first key signs, unless `JWT_SECRET` is set. A changed file is reloaded.",
+    schema: z.string().min(1),
   },
-  DRAIN_SECONDS: {
-    meaning: "how long a stopping instance goes on serving; a second signal ends it at once",
-    default: "5",
-    schema: count(3600),
+  JWT_ISSUER: {
+    meaning: "The `iss` claim of every key: printable ASCII without spaces, at most 200 characters.",
+    default: "blyan-api",
+    schema: word,
   },
+  JWT_AUDIENCE: {
+    meaning: "The `aud` claim of every key: printable ASCII without spaces, at most 200 characters.",
+    default: "latchkey",
+    schema: word,
+  },
+  KEY_HASH_SECRET: {
+    meaning:
+      "Secret of the HMAC under which V1 keys are stored: at least 32 bytes. It must differ from every JWT secret.",
+    secret: true,
+    schema: secret,
+  },
+  KEY_HASH_SECRET_PREVIOUS: {
+    meaning:
+      "Former values of `KEY_HASH_SECRET`: a comma-separated list. A V1 key that is stored under one of them is re-hashed on use.",
+    secret: true,
+    schema: secrets,
+  },
+  ADMIN_TOKEN: {
+    meaning:
+      "The first operator credentials: a comma-separated list, each of at least 32 bytes. Set `off` once keys with operator scopes exist.",
+    secret: true,
+    schema: z.union([z.literal("off"), secrets]),
+  },
+} as const satisfies Record<string, Setting>;
+
+const STORE_SETTINGS = {
+  STORE: {
+    meaning:
+      "The store of keys: `embedded` (SQLite in `DATA_DIR`) or `redis`. If it is not set, `redis` is used when `REDIS_URL` or `REDIS_HOST` is set, and `embedded` otherwise.",
+    schema: z.enum(["embedded", "redis"]),
+  },
+  DATA_DIR: {
+    meaning:
+      "Folder of the embedded store, and of secrets that development creates. Only one process can use it at a time.",
+    default: "./data",
+    schema: z.string(),
+  },
+  RECORD_RETENTION: {
+    meaning: "Time that a key's record is kept after the key's end: a duration.",
+    default: "7d",
+    schema: duration,
+  },
+} as const satisfies Record<string, Setting>;
+
+const REDIS_SETTINGS = {
+  REDIS_URL: {
+    meaning:
+      "URL of Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for TLS, or `unix:///PATH`.",
+    secret: true,
+    schema: redisUrl,
+  },
+  REDIS_HOST: {
+    meaning: "Host of Redis: a host name or an IP address. Use it instead of `REDIS_URL`.",
+    schema: host,
+  },
+  REDIS_PORT: {
+    meaning: "Port of Redis, from 1 to 65535.",
+    default: "6379",
+    schema: countFrom1(65_535),
+  },
+  REDIS_DB: {
+    meaning: "Number of the Redis database, from 0 to 1000000.",
+    default: "0",
+    schema: count(1_000_000),
+  },
+  REDIS_USERNAME: {
+    meaning: "ACL user of Redis: printable ASCII without spaces.",
+    schema: word,
+  },
+  REDIS_PASSWORD: {
+    meaning: "Password of Redis.",
+    secret: true,
+    schema: z.string(),
+  },
+  REDIS_TLS: {
+    meaning: "`true` to connect to Redis with TLS, or `false`.",
+    default: "false",
+    schema: flag,
+  },
+  REDIS_WAIT_REPLICAS: {
+    meaning:
+      "Number of replicas that must have a change of the registry before it is acknowledged, from 0 to 16. With 0 Latchkey does not wait, and a failover can lose the last changes.",
+    default: "0",
+    schema: count(16),
+  },
+  REDIS_COMMAND_TIMEOUT_MS: {
+    meaning: "Timeout of a command to Redis, in milliseconds, from 1 to 60000.",
+    default: "50",
+    schema: countFrom1(60_000),
+  },
+} as const satisfies Record<string, Setting>;
+
+const POLICY_SETTINGS = {
+  POLICY_FILE: {
+    meaning: "The policy file. If no file has this name, the built-in policy applies.",
+    default: "./latchkey.yaml",
+    schema: z.string(),
+  },
+  POLICY_REQUIRE_COMPLETE: {
+    meaning:
+      "`true` or `false`. With `true` a policy file is rejected as incomplete unless its last entry is `policy: { complete: true }`.",
+    default: "false",
+    schema: flag,
+  },
+  TTL_BASIC: {
+    meaning: "Lifetime of a `basic` key instead of the policy's: seconds, or a duration, at most `400d`.",
+    schema: ttl,
+  },
+  TTL_CONTRIBUTOR: {
+    meaning:
+      "Lifetime of a `contributor` key instead of the policy's: seconds, or a duration, at most `400d`.",
+    schema: ttl,
+  },
+  TTL_NODE_OPERATOR: {
+    meaning:
+      "Lifetime of a `node_operator` key instead of the policy's: seconds, or a duration, at most `400d`.",
+    schema: ttl,
+  },
+} as const satisfies Record<string, Setting>;
+
+const AUDIT_SETTINGS = {
+  AUDIT_KEY: {
+    meaning:
+      "Secret that seals the audit chain: at least 32 bytes. Keep it from everyone who could want to change an audit line.",
+    secret: true,
+    schema: secret,
+  },
+  AUDIT_FILE: {
+    meaning: "File of audit lines, written in addition to stdout: a regular file, or `off`.",
+    default: "logs/api.log",
+    schema: word,
+  },
+  AUDIT_FILE_MAX: {
+    meaning:
+      "Size at which the file of audit lines is rotated: bytes, or `KB`, `MB` or `GB` (units of 1024), at least `64KB`.",
+    default: "100MB",
+    schema: size(64 * 1024),
+  },
+  AUDIT_FILES: {
+    meaning:
+      "Number of files of audit lines that are kept, the current one included, from 2 to 100000. Before the oldest file is removed, its lines about keys are written again.",
+    default: "10",
+    schema: count(100_000).refine((files) => files >= 2, "must be at least 2"),
+  },
+  AUDIT_RETENTION: {
+    meaning:
+      "Time that the store keeps audit events, and that rotated files of audit lines are kept: a duration.",
+    default: "90d",
+    schema: duration,
+  },
+} as const satisfies Record<string, Setting>;
+
+const LOG_SETTINGS = {
   LOG_LEVEL: {
-    meaning: "`debug`, `info`, `warn`, `error` or `silent`",
+    meaning: "Lowest level that is logged: `debug`, `info`, `warn`, `error` or `silent`.",
     default: "info",
     schema: z.enum(["debug", "info", "warn", "error", "silent"]),
   },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     meaning:
-      "the OpenTelemetry collector (OTLP over HTTP, protobuf) that gets a span for each Check and each call, at /v1/traces below this URL; without it there are no traces",
+      "URL of the OpenTelemetry collector (OTLP over HTTP, protobuf). It receives a span for each Check and each call at `/v1/traces` below this URL. Without it there are no traces.",
     schema: httpUrl,
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
-    meaning: "headers for it, `NAME=VALUE` with commas between, values percent-encoded (`%20` for a space)",
+    meaning:
+      "Headers for the collector: `NAME=VALUE`, comma-separated, with percent-encoded values (`%20` for a space).",
     secret: true,
     schema: headers,
   },
   OTEL_TRACES_SAMPLER_ARG: {
     meaning:
-      "the share of requests without a `traceparent` that begin a trace, from 0 to 1; the others follow its sampled flag",
+      "Share of requests without a `traceparent` that start a trace, from 0 to 1. Other requests follow the sampled flag of their `traceparent`.",
     default: "1",
     schema: share,
   },
 } as const satisfies Record<string, Setting>;
+
+const PROCESS_SETTINGS = {
+  ENVIRONMENT: {
+    meaning: "`development` or `production`. Production rejects unsafe settings at start.",
+    default: "development",
+    schema: z.enum(["development", "production"]),
+  },
+  WORKERS: {
+    meaning:
+      "Number of processes that share the work of this machine, from 1 to 64; more than 1 needs Redis. Each has its own gRPC listener: the port of `GRPC_LISTEN` and the next ports, or its path and the same path with `.2`, `.3` and so on.",
+    default: "1",
+    schema: workers,
+  },
+  DRAIN_SECONDS: {
+    meaning:
+      "Time that a stopping instance keeps serving, in seconds, from 0 to 3600. A second signal ends it immediately.",
+    default: "5",
+    schema: count(3600),
+  },
+} as const satisfies Record<string, Setting>;
+
+/** The settings under their headings in docs/reference/settings.md. */
+export const SETTING_GROUPS = {
+  Listeners: LISTENER_SETTINGS,
+  TLS: TLS_SETTINGS,
+  "Client addresses and origins": CLIENT_SETTINGS,
+  "Keys and tokens": KEY_SETTINGS,
+  Store: STORE_SETTINGS,
+  Redis: REDIS_SETTINGS,
+  Policy: POLICY_SETTINGS,
+  Audit: AUDIT_SETTINGS,
+  "Logs and traces": LOG_SETTINGS,
+  Process: PROCESS_SETTINGS,
+} as const;
+
+/** Every setting of `latchkey serve`. */
+export const SETTINGS = {
+  ...LISTENER_SETTINGS,
+  ...TLS_SETTINGS,
+  ...CLIENT_SETTINGS,
+  ...KEY_SETTINGS,
+  ...STORE_SETTINGS,
+  ...REDIS_SETTINGS,
+  ...POLICY_SETTINGS,
+  ...AUDIT_SETTINGS,
+  ...LOG_SETTINGS,
+  ...PROCESS_SETTINGS,
+} as const;
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -256,7 +380,7 @@ export type Settings = {
     : z.output<(typeof SETTINGS)[Name]["schema"]> | undefined;
 };
 
-/** Where Redis is, as the connection will read it. */
+/** The address of Redis and its credentials, from `REDIS_URL` or from the single settings. */
 export function redisPlace(settings: Settings): RedisAddress {
   const { REDIS_HOST: host, REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_URL: url } = settings;
   const beside = {
@@ -274,7 +398,7 @@ export function redisPlace(settings: Settings): RedisAddress {
   };
 }
 
-/** The text of every secret that was set: what must never be seen. */
+/** The text of every secret that is set. No output may contain it. */
 export function secretTexts(settings: Settings): readonly string[] {
   const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
     const value = "secret" in setting ? Object.getOwnPropertyDescriptor(settings, name)?.value : undefined;

@@ -8,7 +8,7 @@ import { SETTINGS } from "../../src/config/settings.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { codeOf, DOCUMENTS, readDocument } from "../support/documents.ts";
 
-/** Words in capitals that are no settings of `serve`: of its commands, its scripts, and of other programs. */
+/** Words in capitals that are not settings of `serve`. They belong to its commands, its scripts and other programs. */
 const OTHER_WORDS = new Set([
   "LATCHKEY_URL",
   "LATCHKEY_TOKEN",
@@ -35,12 +35,12 @@ const OTHER_WORDS = new Set([
   "NOT_SERVING",
 ]);
 
-/** What stands in backticks or in a block of code, of all documents: each with where. */
+/** The text in backticks and in code blocks of all documents, with the document of each. */
 const code = DOCUMENTS.flatMap((document) =>
   codeOf(readDocument(document)).map((piece) => ({ document, ...piece })),
 );
 
-test("every setting that a document names is one", () => {
+test("every setting that a document names exists", () => {
   const isKnown = (word: string) =>
     [word, word.replace(/_FILE$/, ""), `${word}_FILE`].some((name) => Object.hasOwn(SETTINGS, name)) ||
     OTHER_WORDS.has(word);
@@ -55,7 +55,7 @@ test("every setting that a document names is one", () => {
 
 test("every metric that a document names is exported, or made by a recording rule", () => {
   const exported = Object.values(createInstruments(new Registry())).map((metric) => {
-    // What prom-client's types keep to themselves.
+    // The types of prom-client do not declare this member.
     const { name }: { name: string } = Object(metric);
     return name;
   });
@@ -73,26 +73,26 @@ test("every metric that a document names is exported, or made by a recording rul
   expect([...new Set(unknown)]).toEqual([]);
 });
 
-test("every command line in a document is one that the program takes, and every command named is one", async () => {
-  const refused: string[] = [];
+test("the program accepts every command line in a document, and every named command exists", async () => {
+  const rejected: string[] = [];
   for (const { document, text, isBlock } of code) {
     for (const line of commandLines(text, isBlock)) {
       const problem = await problemOf(line);
       if (problem === undefined || (!isBlock && NAMED_WITHOUT_THE_REST.has(problem.code))) continue;
-      refused.push(`${document}: latchkey ${line.join(" ")}: ${problem.message}`);
+      rejected.push(`${document}: latchkey ${line.join(" ")}: ${problem.message}`);
     }
   }
-  expect(refused).toEqual([]);
+  expect(rejected).toEqual([]);
 });
 
-/** In running text a command may be named without what it takes. */
+/** Running text may name a command without its arguments. */
 const NAMED_WITHOUT_THE_REST = new Set([
   "commander.help",
   "commander.missingArgument",
   "commander.missingMandatoryOptionValue",
 ]);
 
-/** The arguments of every `latchkey …` in a piece of code, up to what ends a command in a shell. */
+/** The arguments of every `latchkey …` in a piece of code, up to the character that ends a command in a shell. */
 function commandLines(text: string, isBlock: boolean): string[][] {
   const place = isBlock ? "(?<=^|\\| |npx |\\$\\()" : "(?<=^|^npx )";
   const line = new RegExp(`${place}latchkey ((?:"[^"]*"|[^|)#>&;\n])+)`, "gm");
@@ -104,7 +104,7 @@ function commandLines(text: string, isBlock: boolean): string[][] {
   });
 }
 
-/** What the parser of the real commands says to these arguments; none of the commands is run. */
+/** The error of the real command parser for these arguments. No command runs. */
 async function problemOf(args: readonly string[]): Promise<CommanderError | undefined> {
   const silent = { writeErr: () => {}, writeOut: () => {} };
   const program = new Command("latchkey").exitOverride().configureOutput(silent);
@@ -118,7 +118,7 @@ async function problemOf(args: readonly string[]): Promise<CommanderError | unde
     await program.parseAsync([...args], { from: "user" });
     return undefined;
   } catch (error) {
-    // Help that was asked for is no problem.
+    // A request for help is not an error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : error;
     throw error;
   }

@@ -4,8 +4,9 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
-import { SETTINGS } from "../../src/config/settings.ts";
-import { DENIALS, DENY_REASONS } from "../../src/core/decision/decision.ts";
+import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
+import { DENIALS, DENY_REASONS, deny } from "../../src/core/decision/decision.ts";
+import { toCheckResponse } from "../../src/ext-authz/response.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
@@ -13,15 +14,49 @@ import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/doc
 const root = ROOT;
 const read = readDocument;
 
-test("docs/reference/settings.md has every setting, with the default and meaning of the code, and no other", () => {
-  const rows = read("docs/reference/settings.md")
-    .split("\n")
-    .filter((line) => /^\| `[A-Z_]+`/.test(line));
-  const wanted = Object.entries(SETTINGS).map(([name, setting]) => {
-    const secret = "secret" in setting ? " *secret*" : "";
-    return `| \`${name}\`${secret} | ${"default" in setting ? `\`${setting.default}\`` : ""} | ${setting.meaning} |`;
-  });
-  expect(rows).toEqual(wanted);
+test("docs/reference/settings.md has every setting in its group, with the default and meaning of the code, and no other", () => {
+  const documented = [
+    ...read("docs/reference/settings.md").matchAll(
+      /^## (.+)$|^### `([A-Z_]+)`\n\n(.+)\n\n(.+)\. Example: `/gm,
+    ),
+  ].map(([, group, name, meaning, value]) => (group === undefined ? [name, meaning, value] : [group]));
+  const wanted = Object.entries(SETTING_GROUPS).flatMap(([group, settings]) => [
+    [group],
+    ...Object.entries(settings).map(([name, setting]) => {
+      const value = "default" in setting ? `\`${setting.default}\`` : "none";
+      return [name, setting.meaning, `${"secret" in setting ? "Secret. " : ""}Default: ${value}`];
+    }),
+  ]);
+  expect(documented.slice(0, wanted.length)).toEqual(wanted);
+  expect(documented.slice(wanted.length).filter(([name = ""]) => Object.hasOwn(SETTINGS, name))).toEqual([]);
+});
+
+test("docs/reference/settings.md has an example for every setting, which the setting accepts", () => {
+  const examples = [...read("docs/reference/settings.md").matchAll(/ Example: `([A-Z_]+)=(.+)`$/gm)];
+  const names = examples.map(([, name = ""]) =>
+    Object.hasOwn(SETTINGS, name) ? name : name.replace(/_FILE$/, ""),
+  );
+  expect(names).toEqual(Object.keys(SETTINGS));
+  const schemas = new Map<string, z.ZodType>(
+    Object.entries(SETTINGS).map(([name, { schema }]) => [name, schema]),
+  );
+  const rejected = examples.filter(
+    ([, name = "", text]) => schemas.get(name)?.safeParse(text).success === false,
+  );
+  expect(rejected.map(([example]) => example)).toEqual([]);
+});
+
+test("no table cell of the guides and the reference shows more than 200 characters", () => {
+  const long = DOCUMENTS.filter((name) => /^docs\/(?:guides|reference)\//.test(name)).flatMap((document) =>
+    read(document)
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line.startsWith("|"))
+      .flatMap((line) => line.slice(1, -1).split(/(?<!\\)\|/))
+      .filter((cell) => cell.trim().replaceAll(/\]\([^)]*\)/g, "").length > 200)
+      .map((cell) => `${document}: ${cell.trim()}`),
+  );
+  expect(long).toEqual([]);
 });
 
 test("docs/operations/failure-modes.md has an entry for every reason, with its status, and no other", () => {
@@ -30,6 +65,32 @@ test("docs/operations/failure-modes.md has an entry for every reason, with its s
   );
   const wanted = DENY_REASONS.map((reason) => `${reason} ${DENIALS[reason].status}`);
   expect(headings.sort()).toEqual(wanted.sort());
+});
+
+test("docs/reference/reasons.md has every reason, with its HTTP and its gRPC status, and no other", () => {
+  const page = read("docs/reference/reasons.md");
+  const rows = [...page.matchAll(/^\| \[`(\w+)`\]\([^)]*\) \| (\d+) \| (\d+) [A-Z_]+ \|/gm)].map((row) =>
+    row.slice(1),
+  );
+  const context = {
+    decisionId: "d",
+    forwardPrefix: "x-",
+    legacyRateLimit: false,
+    credentialSources: [],
+    request: undefined,
+    grpc: true,
+  };
+  const wanted = DENY_REASONS.map((reason) => {
+    const response = toCheckResponse(deny(reason), context);
+    if (!("denied_response" in response)) throw new Error(`${reason} is not denied`);
+    const { status, headers = [] } = response.denied_response;
+    return [
+      reason,
+      `${status.code}`,
+      headers.find(({ header }) => header.key === "grpc-status")?.header.value,
+    ];
+  });
+  expect(rows).toEqual(wanted);
 });
 
 test("docs/reference/api.md has an entry for every problem that only the key API has", () => {
@@ -42,7 +103,7 @@ test("docs/reference/api.md has an entry for every problem that only the key API
   );
 });
 
-test("docs/reference/metrics.md has every metric of ours, with its type and labels, and no other", () => {
+test("docs/reference/metrics.md has every metric of Latchkey, with its type and labels, and no other", () => {
   const rows = [
     ...read("docs/reference/metrics.md").matchAll(/^\| `(latchkey_\w+)` \| (\w+) \| ([^|]*)\|/gm),
   ].map(([, name, type, labels = ""]) => [
@@ -51,7 +112,7 @@ test("docs/reference/metrics.md has every metric of ours, with its type and labe
     ...[...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
   ]);
   const metrics = Object.values(createInstruments(new Registry())).map((metric) => {
-    // What prom-client's types keep to themselves.
+    // The types of prom-client do not declare these members.
     const { name, labelNames }: { name: string; labelNames: readonly string[] } = Object(metric);
     return [name, metric.constructor.name.toLowerCase(), ...labelNames];
   });
@@ -65,7 +126,7 @@ test("docs/reference/policy.md names every field of the policy file", () => {
   expect(fields.filter((name) => !text.includes(name))).toEqual([]);
 });
 
-test("every link between the documents leads somewhere, to a heading that is there where it names one", () => {
+test("every link between the documents leads somewhere, and its anchor to a heading", () => {
   const broken = DOCUMENTS.flatMap((document) =>
     [...readDocument(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
       .filter(([, target = "", anchor]) => !leadsSomewhere(document, target, anchor))
@@ -80,7 +141,7 @@ function leadsSomewhere(document: string, target: string, anchor: string | undef
   return anchor === undefined || anchorsOf(read(path)).has(anchor);
 }
 
-test("what a document leads to is in the package as well, where the document is", () => {
+test("the target of a packaged document's link is in the package too", () => {
   const { files } = z.object({ files: z.array(z.string()) }).parse(JSON.parse(read("package.json")));
   const isShipped = (path: string) =>
     files.some((file) => `${path}/`.startsWith(`${file}/`) || file.startsWith(`${path}/`));
@@ -94,7 +155,7 @@ test("what a document leads to is in the package as well, where the document is"
   expect(missing).toEqual([]);
 });
 
-test("every threat in SECURITY.md names a test that is there", () => {
+test("every threat in SECURITY.md names an existing test", () => {
   const rows = read("SECURITY.md")
     .split("\n")
     .filter((line) => line.startsWith("| ") && !line.startsWith("| threat"));
@@ -115,7 +176,7 @@ test("README.md links to docs/README.md, which links to every page", () => {
   expect(pages.filter((page) => !index.includes(`](${relative("docs", page)})`))).toEqual([]);
 });
 
-test("README.md counts the dependencies right", () => {
+test("README.md has the right number of dependencies", () => {
   const packages = z.record(z.string(), z.string());
   const { dependencies, optionalDependencies } = z
     .object({ dependencies: packages, optionalDependencies: packages })
@@ -170,7 +231,7 @@ test("no table cell of what a newcomer reads first is longer than 200 characters
   expect(long).toEqual([]);
 });
 
-/** The names of all members, at every depth. */
+/** The names of all members of a zod schema, at every depth. */
 function fieldNames(schema: unknown): string[] {
   const names = new Set<string>();
   const visit = (value: unknown) => {

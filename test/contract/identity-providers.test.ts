@@ -7,7 +7,7 @@ import { documentedBlock, IDENTITY_PROVIDERS } from "../support/identity-provide
 
 const text = readDocument("docs/guides/identity-providers.md");
 
-/** The provider's block of docs/guides/identity-providers.md, as the only part of a policy. */
+/** The provider's block of docs/guides/identity-providers.md, parsed as a policy of its own. */
 function entryOf(name: string) {
   const parsed = parsePolicy({ text: documentedBlock(name), fileName: "docs/guides/identity-providers.md" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
@@ -34,29 +34,32 @@ describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, tok
     return verifier.of(presented)?.verify(presented, nowMs);
   };
 
-  test("takes a token of its form, for the party and the role that it names", async () => {
+  test("accepts a token of its form, for the party and the role that it names", async () => {
     expect(await verify()).toMatchObject({ ok: true, principal: { ...expected, issuer: issuer.name } });
   });
 
-  test("takes a token from a clock that differs by a minute, before and after", async () => {
+  test("accepts a token from a clock that differs by a minute, before and after", async () => {
     const seconds = Math.floor(Date.now() / 1000);
     expect(await verify({ iat: seconds + 59, nbf: seconds + 59 })).toMatchObject({ ok: true });
     expect(await verify({ exp: seconds - 59, iat: seconds - 999 })).toMatchObject({ ok: true });
     expect(await verify({ exp: seconds - 61, iat: seconds - 999 })).toMatchObject({ reason: "key_expired" });
   });
 
-  test("refuses a token for another audience, and says so to operators", async () => {
+  test("rejects a token for another audience, and reports the cause to operators", async () => {
     const refused = { cause: "audience_wrong", issuer: issuer.name };
     expect(await verify({ aud: "another" })).toMatchObject({ reason: "credential_invalid", refused });
   });
 
-  test("takes a token with 300 groups", async () => {
+  test("accepts a token with 300 groups", async () => {
     const groups = Array.from({ length: 300 }, (_, at) => `a group with a name ${at}`);
     expect(await verify({ wids: groups })).toMatchObject({ ok: true });
   });
 });
 
-test("the document lists every cause of a refusal, in the words of the code, and no other", () => {
-  const rows = [...text.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map(([, cause, words]) => [cause, words]);
+test("the document lists every cause of a rejection, with the text of the code, and no other", () => {
+  const rows = [...text.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)].map(([, cause, message]) => [
+    cause,
+    message,
+  ]);
   expect(rows).toEqual(Object.entries(TOKEN_REJECTIONS));
 });

@@ -2,11 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const BLOCK = /^```\w*\n([\s\S]*?)^```/gm;
+/** A block of code, which may be indented as part of a list. */
+const BLOCK = /^( *)```\w*\n([\s\S]*?)^\1```/gm;
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Every document for people: their paths in the repository. */
+/** The paths of all documents in the repository. */
 export const DOCUMENTS: readonly string[] = [
   ...readdirSync(ROOT),
   ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).map((name) => `docs/${name}`),
@@ -20,13 +21,15 @@ export function readDocument(path: string): string {
 
 export interface Code {
   readonly text: string;
-  /** A block, with continued lines joined; else a piece in backticks within a sentence. */
+  /** True for a block, whose continued lines are joined. False for a piece in backticks within a sentence. */
   readonly isBlock: boolean;
 }
 
-/** What is written as code. */
+/** The code in a document: blocks, and pieces in backticks. */
 export function codeOf(text: string): readonly Code[] {
-  const blocks = [...text.matchAll(BLOCK)].map(([, block = ""]) => block.replaceAll(/\\\n\s*/g, " "));
+  const blocks = [...text.matchAll(BLOCK)].map(([, indent = "", block = ""]) =>
+    block.replaceAll(new RegExp(`^${indent}`, "gm"), "").replaceAll(/\\\n\s*/g, " "),
+  );
   const pieces = [...text.replaceAll(BLOCK, "").matchAll(/`([^`\n]+)`/g)].map(([, piece = ""]) => piece);
   return [
     ...blocks.map((block) => ({ text: block, isBlock: true })),
@@ -34,7 +37,7 @@ export function codeOf(text: string): readonly Code[] {
   ];
 }
 
-/** A heading's anchor, as GitHub makes it. */
+/** The anchors of all headings, in GitHub's form. */
 export function anchorsOf(text: string): ReadonlySet<string> {
   const prose = text.replaceAll(BLOCK, "");
   const anchors = [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>

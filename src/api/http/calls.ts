@@ -15,7 +15,7 @@ export interface ApiPorts extends CallerPorts {
 export interface CallCounters {
   issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
   /** A role where the presented key was good. */
-  refreshed(role: string | undefined, result: "refreshed" | "again" | ProblemName | RegistryDenial): void;
+  refreshed(role: string | undefined, result: "refreshed" | "replayed" | ProblemName | RegistryDenial): void;
   revoked(by: "holder" | "operator" | "cut_off"): void;
 }
 

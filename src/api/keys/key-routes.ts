@@ -132,7 +132,7 @@ async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall
     ports.counters.refreshed(role, result.reason);
     return sendDenial(reply, result);
   }
-  ports.counters.refreshed(role, result.replayed ? "again" : "refreshed");
+  ports.counters.refreshed(role, result.replayed ? "replayed" : "refreshed");
   if (!result.replayed) ports.counters.issued(role, "refreshed");
   return sendIssued(reply, result, 200);
 }

@@ -15,8 +15,8 @@ export interface InstanceMeter {
   clockJumped(clock: "wall" | "store"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
   tokenRejected(refused: RejectedToken): void;
-  /** The certificate that a door shows. */
-  certificate(door: "GRPC" | "HTTP", endsAtMs: number): void;
+  /** The certificate that a listener presents. */
+  certificate(listener: "GRPC" | "HTTP", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
   signingKeys(ring: { readonly kids: readonly string[] }): void;
   /** When keys were added, Unix milliseconds: of those of which it is known. */
@@ -42,7 +42,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     clockJumped: (clock) => instruments.clockJumps.inc({ clock }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
-    certificate: (door, endsAtMs) => instruments.certificateEnd.set({ door }, endsAtMs / 1000),
+    certificate: (listener, endsAtMs) => instruments.certificateEnd.set({ listener }, endsAtMs / 1000),
     signingKeys(ring) {
       kids = ring.kids;
       signingKeyInfo.reset();

@@ -1,7 +1,7 @@
 import type { Registry } from "prom-client";
 import { Counter, Gauge, Histogram } from "prom-client";
 
-/** 50 µs to 50 ms: a warm Check is at the left end, one that waits for a store at the right. */
+/** 50 µs to 50 ms: from a Check that needs only memory to one that waits for the store. */
 const DECISION_BUCKETS_SECONDS = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
 const STORE_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 
@@ -23,7 +23,7 @@ function makers(registry: Registry) {
 
 type Makers = ReturnType<typeof makers>;
 
-/** Every metric of ours: docs/reference/metrics.md is compared with what they say of themselves. */
+/** Every metric of Latchkey. A test compares docs/reference/metrics.md with it. */
 export function createInstruments(registry: Registry) {
   const make = makers(registry);
   return { ...ofDecisions(make), ...ofTheStore(make), ...ofKeys(make), ...ofTheInstance(make) };
@@ -33,74 +33,86 @@ export type Instruments = ReturnType<typeof createInstruments>;
 
 function ofDecisions({ counter, histogram }: Makers) {
   return {
-    decisions: counter("decisions_total", "Checks decided.", ["verdict", "reason", "role", "route", "mode"]),
+    decisions: counter("decisions_total", "Decided Checks.", ["verdict", "reason", "role", "route", "mode"]),
     decisionDuration: histogram(
       "decision_duration_seconds",
-      "Time from a Check's arrival to its answer.",
+      "Time from a Check's arrival to its response, in seconds.",
       DECISION_BUCKETS_SECONDS,
     ),
-    verifyCache: counter("verify_cache_total", "JWTs looked up among the verified ones.", ["result"]),
+    verifyCache: counter("verify_cache_total", "Lookups in the cache of verified JWTs.", ["result"]),
     legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
-    leaseTokens: counter("lease_tokens_total", "Tokens leased, and given back unspent.", ["outcome"]),
+    leaseTokens: counter(
+      "lease_tokens_total",
+      "Tokens leased from the shared buckets, and tokens returned unspent.",
+      ["outcome"],
+    ),
   };
 }
 
 function ofTheStore({ counter, gauge, histogram }: Makers) {
   return {
-    storeUp: gauge("store_up", "1 while the store takes writes, else 0."),
+    storeUp: gauge("store_up", "1 while the store accepts writes, otherwise 0."),
     storeCommands: histogram(
       "store_command_duration_seconds",
-      "Time that commands to the store took, failed ones too.",
+      "Time of commands to the store, in seconds, failed commands included.",
       STORE_BUCKETS_SECONDS,
       ["command"],
     ),
-    storeErrors: counter("store_errors_total", "Commands to the store that failed.", ["command", "kind"]),
-    staleness: gauge("revocation_staleness_seconds", "Time since revocations were last heard of."),
+    storeErrors: counter("store_errors_total", "Failed commands to the store.", ["command", "kind"]),
+    staleness: gauge(
+      "revocation_staleness_seconds",
+      "Seconds since the instance last received the revocation feed.",
+    ),
     clockAhead: gauge(
       "clock_ahead_seconds",
-      "How far this machine's clock is ahead of Redis's; negative: behind.",
+      "Seconds by which this machine's clock is ahead of Redis's; negative if it is behind.",
     ),
   };
 }
 
 function ofKeys({ counter, gauge }: Makers) {
   return {
-    keysIssued: counter("keys_issued_total", "Keys handed out.", ["role", "how"]),
-    keysRefreshed: counter("keys_refreshed_total", "Refreshes that holders asked for.", ["role", "result"]),
-    keysRevoked: counter("keys_revoked_total", "Revocations carried out.", ["by"]),
-    keysEnding: gauge("keys_ending", "Keys used within the last hour that end soon.", ["role"]),
-    keys: gauge("keys", "Keys that have not expired, as last counted.", ["registered"]),
-    selfServiceLimit: gauge("self_service_keys_limit", "The policy's guards.self_service_keys."),
+    keysIssued: counter("keys_issued_total", "Issued keys.", ["role", "how"]),
+    keysRefreshed: counter("keys_refreshed_total", "Refresh requests of key holders.", ["role", "result"]),
+    keysRevoked: counter("keys_revoked_total", "Revocations.", ["by"]),
+    keysEnding: gauge("keys_ending", "Keys used within the last hour that expire soon.", ["role"]),
+    keys: gauge("keys", "Unexpired keys at the last count.", ["registered"]),
+    selfServiceLimit: gauge("self_service_keys_limit", "The limit guards.self_service_keys of the policy."),
   };
 }
 
 function ofTheInstance({ counter, gauge }: Makers) {
   return {
     auditLines: counter("audit_lines_total", "Lines of the audit log.", ["kind"]),
-    auditDropped: counter("audit_dropped_total", "Lines about requests that found no room."),
+    auditDropped: counter(
+      "audit_dropped_total",
+      "Lines about requests that were dropped because the queue was full.",
+    ),
     outputDropped: counter(
       "output_dropped_total",
-      "Lines of the log and the audit log that stdout did not take.",
+      "Lines of the log and the audit log that stdout did not accept.",
     ),
-    auditThrottled: counter(
-      "audit_throttled_total",
-      "Lines about refusals beyond what one address may leave.",
-    ),
-    policyReloads: counter("policy_reloads_total", "Changed policies, taken up or refused.", ["result"]),
-    keysReloads: counter("signing_keys_reloads_total", "Changed JWT_KEYS_FILEs, taken up or refused.", [
-      "result",
-    ]),
-    clockJumps: counter("clock_jumps_total", "Jumps of the wall clock, or of the store's.", ["clock"]),
-    signingKeyInfo: gauge("signing_key_info", "1 for each signing key in force.", ["kid", "use"]),
-    signingKeyAge: gauge("signing_key_age_seconds", "Time since a signing key was added.", ["kid", "use"]),
-    tokenRefusals: counter("token_refusals_total", "Credentials refused at Checks, by cause.", [
+    auditThrottled: counter("audit_throttled_total", "Lines about denials above the limit of one address."),
+    policyReloads: counter("policy_reloads_total", "Reloads of a changed policy.", ["result"]),
+    keysReloads: counter("signing_keys_reloads_total", "Reloads of a changed JWT_KEYS_FILE.", ["result"]),
+    clockJumps: counter("clock_jumps_total", "Jumps of the wall clock or of the store's clock.", ["clock"]),
+    signingKeyInfo: gauge("signing_key_info", "1 for each active signing key.", ["kid", "use"]),
+    signingKeyAge: gauge("signing_key_age_seconds", "Seconds since a signing key was added.", ["kid", "use"]),
+    tokenRefusals: counter("token_refusals_total", "Credentials rejected at Checks, by cause.", [
       "issuer",
       "cause",
     ]),
-    issuerFetches: counter("issuer_fetches_total", "Key sets asked of other issuers.", ["issuer", "result"]),
-    certificateEnd: gauge("certificate_end_timestamp_seconds", "When a door's certificate ends.", ["door"]),
-    policyInfo: gauge("policy_info", "1 for the policy in force.", ["hash"]),
+    issuerFetches: counter("issuer_fetches_total", "Fetches of key sets from other issuers.", [
+      "issuer",
+      "result",
+    ]),
+    certificateEnd: gauge(
+      "certificate_end_timestamp_seconds",
+      "When a listener's certificate expires, in Unix time.",
+      ["listener"],
+    ),
+    policyInfo: gauge("policy_info", "1 for the active policy.", ["hash"]),
     buildInfo: gauge("build_info", "1 for the running version.", ["version"]),
   };
 }

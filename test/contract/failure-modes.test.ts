@@ -31,7 +31,7 @@ test("each fault that is tested has its entry, and each entry has effect, sign a
   expect(incomplete).toEqual([]);
 });
 
-test("the metrics that it names are there, and the words of the log are those of the code", () => {
+test("the metrics that it names exist, and the log messages that it quotes are in the code", () => {
   const metrics = Object.values(createInstruments(new Registry())).map((metric) =>
     String(Object(metric).name),
   );

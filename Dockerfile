@@ -1,4 +1,4 @@
-# Latchkey in a container: `docker build -t latchkey .` in this folder. What it needs is in docs/guides/install.md.
+# Latchkey in a container: `docker build -t latchkey .` in this folder. See docs/guides/install.md.
 
 FROM node:24-slim AS build
 WORKDIR /build
@@ -21,12 +21,12 @@ COPY --from=build /build/bin bin/
 COPY --from=build /build/proto proto/
 COPY --from=build /build/dist dist/
 COPY deploy/container/healthy.js ./
-# The built-in policy, until another one is mounted over it.
+# The built-in policy. Mount your own over it.
 COPY latchkey.yaml /etc/latchkey/
-# The only place that is written to: the root may be read-only.
+# Latchkey writes only here, so the root may be read-only.
 COPY --from=build --chown=10001:10001 /build/data /data/
 WORKDIR /data
-# Production: without secrets, or with a door in clear text that nobody has allowed, it does not start.
+# Production: Latchkey does not start without secrets, or with a listener in clear text that ALLOW_CLEARTEXT does not name.
 ENV NODE_ENV=production \
     ENVIRONMENT=production \
     DATA_DIR=/data \
@@ -40,6 +40,6 @@ VOLUME /data
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 CMD ["node", "/app/healthy.js"]
-# What a Check makes is garbage at once: a small young generation saves 90 MB and costs nothing (bench/README.md).
+# The objects of a Check are short-lived: a small young generation saves 90 MB and costs nothing (bench/README.md).
 ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/bin/latchkey.js"]
 CMD ["serve"]

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml in ./secrets, once: those that are there stay.
+# Generates the secrets of compose.yaml in ./secrets. Existing ones stay.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p secrets
-# The folder keeps others on this host out; the files are read in containers, by users of another number.
+# The folder excludes other users of this host. In containers, users with other ids read the files.
 chmod 700 secrets
 for name in jwt_secret key_hash_secret admin_token audit_key redis_password grafana_password; do
   [ -s "secrets/$name" ] || openssl rand -hex 32 > "secrets/$name"
   chmod 644 "secrets/$name"
 done
-# The user that we ship, and no other: `default` would need no password.
+# Only the user that Latchkey ships. `default` would need no password.
 {
   echo "user default off"
   sed "s/REPLACE_WITH_A_PASSWORD/$(cat secrets/redis_password)/" ../redis/latchkey.acl

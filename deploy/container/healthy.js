@@ -1,4 +1,4 @@
-// Ends with 0 when the instance in this container should get requests: for HEALTHCHECK, which has no curl.
+// Exits with 0 if the instance in this container is ready. For HEALTHCHECK, because the image has no curl.
 const listen = process.env["OPS_LISTEN"] || "127.0.0.1:9464";
 const address = listen.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:");
 const ready = await fetch(`http://${address}/readyz`, { signal: AbortSignal.timeout(2500) })

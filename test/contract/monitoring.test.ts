@@ -8,21 +8,19 @@ import { readDashboard, readRules } from "../support/prometheus.ts";
 
 const alerts = readRules("alerts").groups.flatMap(({ rules }) => rules);
 const recorded = readRules("recording").groups.flatMap(({ rules }) => rules);
-const operations = readFileSync(new URL("../../docs/operations/operations.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/operations/alerts.md", import.meta.url), "utf8");
 const alertNames = alerts.map(({ alert }) => alert ?? "");
 
-test("docs/operations/operations.md has a section for every alert, in the order of the rules, and no other", () => {
-  const begin = operations.indexOf("\n## Alerts\n");
-  const section = operations.slice(begin, operations.indexOf("\n## ", begin + 1));
-  expect([...section.matchAll(/^### (\w+)$/gm)].map(([, name]) => name)).toEqual(alertNames);
-  for (const part of section.split("\n### ").slice(1)) expect(part).toMatch(/\*\*Means\*\*[\s\S]*\*\*Do\*\*/);
+test("docs/operations/alerts.md has a section for every alert, in the order of the rules, and no other", () => {
+  expect([...page.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)).toEqual(alertNames);
+  for (const part of page.split("\n## ").slice(1)) expect(part).toMatch(/\*\*Means\*\*[\s\S]*\*\*Do\*\*/);
 });
 
 test("every alert has a severity, says what is wrong, and leads to its section", () => {
   for (const { alert = "", labels, annotations } of alerts) {
     expect(["page", "ticket"]).toContain(labels?.["severity"]);
     expect(Object.keys(annotations ?? {})).toEqual(["summary", "description", "runbook"]);
-    expect(annotations?.["runbook"]).toBe(`docs/operations/operations.md#${alert.toLowerCase()}`);
+    expect(annotations?.["runbook"]).toBe(`docs/operations/alerts.md#${alert.toLowerCase()}`);
   }
 });
 
@@ -32,7 +30,7 @@ test("the file of promtool's tests has a time at which each alert fires", () => 
   expect([...new Set(tested)].sort()).toEqual([...alertNames].sort());
 });
 
-test("dashboard and rules ask only for metrics that there are", () => {
+test("dashboard and rules use only metrics that exist", () => {
   const known = new Set(recorded.map(({ record }) => record));
   for (const metric of Object.values(createInstruments(new Registry()))) {
     // What prom-client's types keep to themselves.
@@ -82,7 +80,7 @@ test("the compose file puts rules and dashboard where Prometheus and Grafana loo
   const { rule_files, scrape_configs } = parse(read("prometheus/prometheus.yml"));
   expect(rule_files).toEqual(["/etc/prometheus/rules/*.yaml"]);
   expect(prometheus?.volumes).toContain("../prometheus:/etc/prometheus/rules:ro");
-  // By this name the alerts know it.
+  // The alerts match this name.
   expect(scrape_configs).toMatchObject([{ job_name: "latchkey" }]);
   const { providers } = parse(read("grafana/provisioning/dashboards/latchkey.yaml"));
   expect(grafana?.volumes).toContain(`../grafana:${providers[0].options.path}:ro`);

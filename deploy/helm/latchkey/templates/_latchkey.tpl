@@ -1,4 +1,4 @@
-{{/* The environment: what the chart decides, under what `settings` says, and a path for every secret. */}}
+{{/* The environment: the values of the chart, which `settings` overrides, and a path for every secret. */}}
 {{- define "latchkey.environment" -}}
 {{- $host := ternary "127.0.0.1" "0.0.0.0" (eq .Values.mode "sidecar") -}}
 {{- $environment := dict
@@ -18,12 +18,12 @@
 {{- range $name, $_ := .Values.secretsElsewhere -}}
 {{- $_ := set $environment (printf "%s_FILE" $name) (printf "/run/secrets/latchkey/%s" $name) -}}
 {{- end -}}
-{{- range $door, $tls := .Values.tls -}}
+{{- range $listener, $tls := .Values.tls -}}
 {{- if $tls.secretName -}}
-{{- $_ := set $environment (printf "%s_TLS_CERT" (upper $door)) (printf "/run/tls/%s/tls.crt" $door) -}}
-{{- $_ := set $environment (printf "%s_TLS_KEY" (upper $door)) (printf "/run/tls/%s/tls.key" $door) -}}
+{{- $_ := set $environment (printf "%s_TLS_CERT" (upper $listener)) (printf "/run/tls/%s/tls.crt" $listener) -}}
+{{- $_ := set $environment (printf "%s_TLS_KEY" (upper $listener)) (printf "/run/tls/%s/tls.key" $listener) -}}
 {{- if $tls.clientCa -}}
-{{- $_ := set $environment (printf "%s_TLS_CLIENT_CA" (upper $door)) (printf "/run/tls/%s/ca.crt" $door) -}}
+{{- $_ := set $environment (printf "%s_TLS_CLIENT_CA" (upper $listener)) (printf "/run/tls/%s/ca.crt" $listener) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -35,7 +35,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The container's fields, but for what differs between a service and a sidecar. */}}
+{{/* The fields of the container that a service and a sidecar share. */}}
 {{- define "latchkey.container" -}}
 name: latchkey
 image: {{ include "latchkey.image" . | quote }}
@@ -45,7 +45,7 @@ ports:
   - { name: grpc, containerPort: 9191 }
   - { name: http, containerPort: 8000 }
   - { name: ops, containerPort: 9464 }
-# Not /readyz: a Latchkey that waits for its Redis must not be restarted. It answers from its first moment, and denies.
+# Not /readyz: a Latchkey that waits for Redis must not be restarted. It responds from the start, and denies.
 startupProbe:
   httpGet: { path: /livez, port: ops }
   periodSeconds: 1
@@ -68,12 +68,12 @@ volumeMounts:
   - { name: latchkey-secrets, mountPath: /run/secrets/latchkey, readOnly: true }
   - { name: latchkey-data, mountPath: /data }
   {{- if include "latchkey.policyConfigMap" . }}
-  # A folder and no subPath, so that a new version arrives.
+  # A folder without subPath, so that a new version is mounted.
   - { name: latchkey-policy, mountPath: /etc/latchkey/policy, readOnly: true }
   {{- end }}
-  {{- range $door, $tls := .Values.tls }}
+  {{- range $listener, $tls := .Values.tls }}
   {{- if $tls.secretName }}
-  - { name: latchkey-tls-{{ $door }}, mountPath: /run/tls/{{ $door }}, readOnly: true }
+  - { name: latchkey-tls-{{ $listener }}, mountPath: /run/tls/{{ $listener }}, readOnly: true }
   {{- end }}
   {{- end }}
   {{- with .Values.extraVolumeMounts }}
@@ -84,7 +84,7 @@ volumeMounts:
 {{- define "latchkey.volumes" -}}
 - name: latchkey-secrets
   projected:
-    # Only Latchkey's container mounts them, and it is of no group of the pod's.
+    # Only Latchkey's container mounts them, and it is not in a group of the pod.
     defaultMode: 0444
     sources:
       - secret:
@@ -98,14 +98,14 @@ volumeMounts:
           name: {{ $place.name }}
           items: [{ key: {{ $place.key | quote }}, path: {{ $name }} }]
       {{- end }}
-# Holds nothing that must last: keys live in Redis.
+# Contains nothing that must be kept: keys are in Redis.
 - { name: latchkey-data, emptyDir: { sizeLimit: 64Mi } }
 {{- with include "latchkey.policyConfigMap" . }}
 - { name: latchkey-policy, configMap: { name: {{ . }} } }
 {{- end }}
-{{- range $door, $tls := .Values.tls }}
+{{- range $listener, $tls := .Values.tls }}
 {{- if $tls.secretName }}
-- { name: latchkey-tls-{{ $door }}, secret: { secretName: {{ $tls.secretName }}, defaultMode: 0444 } }
+- { name: latchkey-tls-{{ $listener }}, secret: { secretName: {{ $tls.secretName }}, defaultMode: 0444 } }
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* 53 characters, for the longest suffix is -prometheus and a name has 63. */}}
+{{/* 53 characters, because the longest suffix is -prometheus and a name has at most 63. */}}
 {{- define "latchkey.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end }}
 
-{{/* The ConfigMap with the policy; empty where the image's own one holds. */}}
+{{/* The ConfigMap with the policy. Empty if the policy of the image applies. */}}
 {{- define "latchkey.policyConfigMap" -}}
 {{- if .Values.policyConfigMap -}}
 {{- .Values.policyConfigMap -}}

@@ -1,10 +1,10 @@
 {{/*
-For your own pod template, with this chart as a dependency of yours (mode: sidecar), in initContainers and in volumes:
+For your own pod template, with this chart as a dependency (mode: sidecar), in initContainers and in volumes:
 
   initContainers: {{- include "latchkey.sidecar.containers" .Subcharts.latchkey | nindent 8 }}
   volumes: {{- include "latchkey.sidecar.volumes" .Subcharts.latchkey | nindent 8 }}
 
-Containers that restart are sidecars: Latchkey starts before Envoy, Envoy before your container; they end the other way round.
+Containers with restartPolicy are sidecars. Latchkey starts before Envoy, and Envoy before your container. They end in reverse order.
 */}}
 {{- define "latchkey.sidecar.containers" -}}
 - {{ include "latchkey.container" . | indent 2 | trim }}
@@ -42,7 +42,7 @@ Containers that restart are sidecars: Latchkey starts before Envoy, Envoy before
   | replace "{ address: 127.0.0.1, port_value: 8080 }" (printf "{ address: 127.0.0.1, port_value: %d }" (int .Values.sidecar.upstreamPort)) }}
 {{- end }}
 
-{{/* By these the PodMonitor finds the pods. */}}
+{{/* The PodMonitor selects pods by these labels. */}}
 {{- define "latchkey.sidecar.labels" -}}
 latchkey.io/sidecar: {{ .Release.Name }}
 {{- end }}

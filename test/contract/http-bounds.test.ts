@@ -21,7 +21,7 @@ const everyone: Access<undefined> = {
   kind: "charged",
   security: "none",
   problems: [],
-  admit: async () => ({ who: undefined }),
+  admit: async () => ({ caller: undefined }),
 };
 
 let server: HttpServer | undefined;
@@ -46,14 +46,14 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
       method: "POST",
       path: "/echo",
       body: z.unknown(),
-      answer: { status: 204, description: "" },
+      response: { status: 204, description: "" },
       handle: async ({ reply }) => reply.code(204).send(),
     }),
     endpoint({
       ...common,
       method: "GET",
       path: "/slow",
-      answer: { status: 204, description: "" },
+      response: { status: 204, description: "" },
       async handle({ reply }) {
         const answered = new Promise<void>((resolve) => {
           answer = resolve;
@@ -67,14 +67,14 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
       ...common,
       method: "GET",
       path: "/large",
-      answer: { status: 200, description: "" },
+      response: { status: 200, description: "" },
       handle: async ({ reply }) => reply.send("x".repeat(LARGE_BYTES)),
     }),
     endpoint({
       ...common,
       method: "GET",
       path: "/large-for-nobody",
-      answer: { status: 200, description: "" },
+      response: { status: 200, description: "" },
       async handle({ reply }) {
         called.resolve();
         await once(reply.raw, "close");
@@ -85,7 +85,7 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
       ...common,
       method: "GET",
       path: "/small",
-      answer: { status: 200, description: "" },
+      response: { status: 200, description: "" },
       handle: async ({ reply }) => reply.send("small"),
     }),
   ];
@@ -93,9 +93,9 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
   server = await startHttpServer({
     listen,
     endpoints,
-    faulted: () => undefined,
-    patience,
-    isLast: () => goesSoon,
+    onFault: () => undefined,
+    timeouts: patience,
+    isDraining: () => goesSoon,
   });
   return Number(server.address.split(":").at(-1));
 }

@@ -71,7 +71,7 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
     access: operators(ports, "audit:read"),
     writes: false,
     query: auditQuery,
-    answer: { status: 200, description: "Events.", schema: auditResponse },
+    response: { status: 200, description: "Events.", schema: auditResponse },
     handle: async (call) => {
       const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
       const page = { limit, ...(after !== undefined && { after }) };

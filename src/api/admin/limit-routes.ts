@@ -20,7 +20,7 @@ function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     summary: "Show what is left in a key's buckets",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The buckets.", schema: limitsResponse },
+    response: { status: 200, description: "The buckets.", schema: limitsResponse },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
@@ -40,7 +40,7 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     description: "Those of its family and its owner. A bucket that a whole role shares stays as it is.",
     access: operators(ports, "keys:write"),
     writes: true,
-    answer: { status: 204, description: "They are full." },
+    response: { status: 204, description: "They are full." },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {

@@ -9,7 +9,7 @@ export async function withKeyId<B, Q>(
   next: (keyId: string, origin: CallOrigin) => Promise<Call<B, Q>["reply"]>,
 ): Promise<Call<B, Q>["reply"]> {
   const keyId = call.param("key_id");
-  if (isKeyId(keyId)) return next(keyId, call.who);
+  if (isKeyId(keyId)) return next(keyId, call.caller);
   return sendPathProblem(
     call,
     "key_id",

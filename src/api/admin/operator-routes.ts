@@ -47,7 +47,7 @@ function listRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:read"),
     writes: false,
     query: listQuery,
-    answer: { status: 200, description: "A page.", schema: keyListResponse },
+    response: { status: 200, description: "A page.", schema: keyListResponse },
     handle: async (call) => {
       const { cursor, limit, name_prefix, expiring_before, role, owner, family, status } = call.query;
       const filter = {
@@ -77,7 +77,7 @@ function showRoute(ports: ApiPorts): Endpoint {
     summary: "Show a key's record",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The record.", schema: keyResponse },
+    response: { status: 200, description: "The record.", schema: keyResponse },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
@@ -95,7 +95,7 @@ function changeRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:write"),
     writes: true,
     body: patchBody,
-    answer: { status: 200, description: "The record as it is now.", schema: keyResponse },
+    response: { status: 200, description: "The record as it is now.", schema: keyResponse },
     problems: ["not_found", "grant_refused", "key_ended"],
     handle: (call) =>
       withKeyId(call, async (keyId, origin) => {
@@ -123,7 +123,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:write"),
     writes: true,
     query: revokeQuery,
-    answer: { status: 204, description: "It has ended." },
+    response: { status: 204, description: "It has ended." },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId, origin) => {
@@ -143,7 +143,7 @@ function rotateRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "keys:write"),
     writes: true,
     body: rotateBody,
-    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    response: { status: 200, description: "The successor.", schema: issuedKey },
     problems: ["not_found", "grant_refused", "key_ended", "already_refreshed", "family_too_old"],
     handle: (call) =>
       withKeyId(call, async (keyId, origin) => {
@@ -164,9 +164,9 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
       "Every key that came of one registration, those too that a refresh makes at this moment. Unknown families end as well.",
     access: operators(ports, "keys:write"),
     writes: true,
-    answer: { status: 204, description: "It has ended." },
+    response: { status: 204, description: "It has ended." },
     handle: async (call) => {
-      const origin = call.who;
+      const origin = call.caller;
       const family = call.param("family");
       if (!isFamilyId(family) && !isForeignId(family))
         return sendPathProblem(
@@ -190,9 +190,9 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
       "Those that exist now; keys that the owner gets later are good. A family without an owner is its own owner.",
     access: operators(ports, "keys:write"),
     writes: true,
-    answer: { status: 204, description: "They have ended." },
+    response: { status: 204, description: "They have ended." },
     handle: async (call) => {
-      const origin = call.who;
+      const origin = call.caller;
       const owner = call.param("owner");
       if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
       const { again } = await revokeOwner(ports.registry, owner, origin);
@@ -212,9 +212,9 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "system:write"),
     writes: true,
     body: cutOffBody,
-    answer: { status: 204, description: "They have ended." },
+    response: { status: 204, description: "They have ended." },
     handle: async (call) => {
-      const origin = call.who;
+      const origin = call.caller;
       const { before, role, owner } = call.body;
       if ((before - 1) * 1000 >= ports.nowMs()) return sendPathProblem(call, "before", "lies ahead");
       // In an incident nobody may believe that a misspelt role has been cut off.

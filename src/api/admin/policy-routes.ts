@@ -28,7 +28,7 @@ function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     summary: "Show the policy in force",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The policy.", schema: policyResponse },
+    response: { status: 200, description: "The policy.", schema: policyResponse },
     handle: async (call) => {
       const { fileName, text } = policy.source();
       const { hash, mode } = policy.current();
@@ -44,7 +44,7 @@ function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     summary: "List the roles in force",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The roles.", schema: rolesResponse },
+    response: { status: 200, description: "The roles.", schema: rolesResponse },
     handle: async (call) => call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
   });
 }
@@ -74,7 +74,7 @@ function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     description: "On this instance. A changed file is taken up by itself within a second or so, too.",
     access: operators(ports, "system:write"),
     writes: true,
-    answer: { status: 200, description: "It is in force.", schema: reloadResponse },
+    response: { status: 200, description: "It is in force.", schema: reloadResponse },
     problems: ["policy_refused"],
     handle: async (call) => {
       const reload = await policy.reload();

@@ -22,7 +22,7 @@ function script(path: string, text: string): Endpoint {
     path,
     summary: path.endsWith(".mjs") ? "The browser client, as an ES module" : "The browser client",
     access: ANYONE,
-    answer: { status: 200, description: "A script." },
+    response: { status: 200, description: "A script." },
     handle: async ({ reply }) =>
       reply
         .type("text/javascript; charset=utf-8")

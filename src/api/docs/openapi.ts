@@ -38,7 +38,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
 }
 
 function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
-  const { answer } = endpoint;
+  const { response: answer } = endpoint;
   const content = answer.schema && {
     "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
   };

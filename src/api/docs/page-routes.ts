@@ -18,14 +18,14 @@ export function pageRoutes(described: readonly Endpoint[], version: string): rea
       ...common,
       path: "/openapi.json",
       summary: "OpenAPI 3.1 of this API",
-      answer: { status: 200, description: "The document." },
+      response: { status: 200, description: "The document." },
       handle: async ({ reply }) => reply.type("application/json").send(document),
     }),
     openEndpoint({
       ...common,
       path: "/docs",
       summary: "This API for people",
-      answer: { status: 200, description: "A page." },
+      response: { status: 200, description: "A page." },
       handle: async ({ reply }) =>
         reply.type(html).header("content-security-policy", CONTENT_SECURITY_POLICY).send(page),
     }),
@@ -33,7 +33,7 @@ export function pageRoutes(described: readonly Endpoint[], version: string): rea
       ...common,
       path: "/problems/{name}",
       summary: "What a problem type means",
-      answer: { status: 200, description: "A page." },
+      response: { status: 200, description: "A page." },
       problems: ["not_found"],
       async handle({ reply, param }) {
         const name = PROBLEM_NAMES.find((known) => problemType(known) === `/problems/${param("name")}`);
@@ -56,7 +56,7 @@ function docsPage(described: readonly Endpoint[], version: string): string {
     );
     return `<section><h2><code>${call.method} ${escapeHtml(call.path)}</code></h2>
 <p><b>${escapeHtml(call.summary)}.</b> ${escapeHtml(call.description ?? "")}</p>
-<p>${WHO[call.security]} Answers ${call.answer.status}: ${escapeHtml(call.answer.description)}</p>
+<p>${WHO[call.security]} Answers ${call.response.status}: ${escapeHtml(call.response.description)}</p>
 <p class="problems">${problems.join(" · ")}</p></section>`;
   });
   const heading = `<h1>Latchkey key API</h1><p>Version ${escapeHtml(version)}. Schemas: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>`;

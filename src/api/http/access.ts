@@ -25,7 +25,7 @@ export interface Access<Who> {
     request: FastifyRequest,
     reply: FastifyReply,
     writes: boolean,
-  ): Promise<{ readonly who: Who } | undefined>;
+  ): Promise<{ readonly caller: Who } | undefined>;
 }
 
 /** A call that anyone may make without being charged: it can only read. */
@@ -61,7 +61,7 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
     async admit(request, reply, writes) {
       const caller = await chargedCaller(request, reply, ports, { writes, anonymous: "operator_required" });
       if (caller === undefined) return undefined;
-      if (callerHas(caller, scope)) return { who: originOf(request, caller, ports) };
+      if (callerHas(caller, scope)) return { caller: originOf(request, caller, ports) };
       // Each refusal leaves an audit line. Only an operator may cause those without a charge.
       const free = writes || callerHas(caller, "keys:write");
       const problem = "operator_scope_missing";
@@ -79,7 +79,7 @@ export function anyCaller(ports: ApiPorts): Access<CallOrigin> {
     problems: ["operator_required", "credential_ambiguous", ...KEY_PROBLEMS],
     async admit(request, reply, writes) {
       const caller = await chargedCaller(request, reply, ports, { writes });
-      return caller && { who: originOf(request, caller, ports) };
+      return caller && { caller: originOf(request, caller, ports) };
     },
   };
 }
@@ -93,7 +93,7 @@ export function keyHolders(ports: ApiPorts): Access<Holder> {
     async admit(request, reply, writes) {
       if (writes && !(await admitOpen(request, reply, ports))) return undefined;
       const found = await presentedHolder(request, ports, writes);
-      if (found.ok) return { who: found.holder };
+      if (found.ok) return { caller: found.holder };
       await denyUnauthenticated(request, reply, ports, { ...found, ...(writes && { charged: true }) });
       return undefined;
     },
@@ -118,7 +118,7 @@ export function possessors(ports: ApiPorts): Access<undefined> {
     security: "none",
     problems: ["too_many_calls"],
     admit: async (request, reply) =>
-      (await admitOpen(request, reply, ports)) ? { who: undefined } : undefined,
+      (await admitOpen(request, reply, ports)) ? { caller: undefined } : undefined,
   };
 }
 

@@ -23,14 +23,14 @@ declare module "fastify" {
 export function reportCompletedCalls(
   server: FastifyInstance,
   trustedHops: number,
-  answered: (call: CompletedCall) => void,
+  onCompletedCall: (call: CompletedCall) => void,
 ): void {
   server.decorateRequest("actor", "anonymous");
   server.decorateReply("problem", undefined);
   server.addHook("onResponse", async (request, reply) => {
     const { path } = request.routeOptions.config;
     const keyId = keyIdOf(request);
-    answered({
+    onCompletedCall({
       method: request.method,
       ...(path !== undefined && { route: path }),
       status: reply.statusCode,

@@ -23,7 +23,7 @@ export interface Endpoint {
   readonly query?: z.ZodType;
   /** Whether the call takes an `Idempotency-Key`. */
   readonly idempotent?: true;
-  readonly answer: {
+  readonly response: {
     readonly status: 200 | 201 | 204;
     readonly description: string;
     readonly schema?: z.ZodType;
@@ -40,7 +40,7 @@ export interface Endpoint {
 export interface Call<Body, Query, Who = unknown> {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly who: Who;
+  readonly caller: Who;
   readonly body: Body;
   readonly query: Query;
   /** What stood for `{name}` in the path. */
@@ -78,7 +78,14 @@ export function openEndpoint({ access, handle, problems = [], ...described }: Op
     problems,
     admit: async () => true,
     run: (request, reply) =>
-      handle({ request, reply, who: undefined, body: undefined, query: undefined, param: paramsOf(request) }),
+      handle({
+        request,
+        reply,
+        caller: undefined,
+        body: undefined,
+        query: undefined,
+        param: paramsOf(request),
+      }),
   };
 }
 
@@ -87,7 +94,7 @@ export function endpoint<Who, Body = undefined, Query = undefined>(
   definition: Definition<Body, Query, Who>,
 ): Endpoint {
   const { access, handle, body, query, ...described } = definition;
-  const admitted = new WeakMap<FastifyRequest, { readonly who: Who }>();
+  const admitted = new WeakMap<FastifyRequest, { readonly caller: Who }>();
   return {
     ...described,
     security: access.security,
@@ -113,7 +120,7 @@ export function endpoint<Who, Body = undefined, Query = undefined>(
       return handle({
         request,
         reply,
-        who: found.who,
+        caller: found.caller,
         body: bodyValue,
         query: queryValue,
         param: paramsOf(request),

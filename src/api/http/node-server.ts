@@ -32,18 +32,18 @@ const MAX_NEWCOMERS = MAX_CONNECTIONS / 4;
 /** Requests of one connection whose responses it has not taken yet (RFC 9112 §9.3.2); one more ends it. */
 const MAX_PIPELINED = 16;
 
-export interface ListenerOptions {
+export interface NodeServerOptions {
   /** Absent: clear text. */
   readonly tls?: ListenerTls;
-  readonly patience?: HttpTimeouts;
+  readonly timeouts?: HttpTimeouts;
   /** Whether each answer is the last on its connection, since the door is about to close. */
-  readonly isLast?: () => boolean;
+  readonly isDraining?: () => boolean;
 }
 
 /** The server below a door, which bounds what a client can hold of it, and whose certificate may change. */
 export function createNodeServer(
   handle: RequestListener,
-  { tls, patience = DEFAULT_TIMEOUTS, isLast = () => false }: ListenerOptions,
+  { tls, timeouts = DEFAULT_TIMEOUTS, isDraining = () => false }: NodeServerOptions,
 ): Server {
   const pipelined = new WeakMap<Socket, number>();
   const newcomers = createUnidentifiedConnections<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
@@ -54,19 +54,19 @@ export function createNodeServer(
     if (open > MAX_PIPELINED) return void socket.destroy();
     pipelined.set(socket, open);
     response.once("close", () => pipelined.set(socket, (pipelined.get(socket) ?? 1) - 1));
-    if (isLast()) response.setHeader("connection", "close");
+    if (isDraining()) response.setHeader("connection", "close");
     handle(request, response);
   };
   const options: ServerOptions = {
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: patience.headersMs,
-    requestTimeout: patience.requestMs,
-    keepAliveTimeout: patience.idleMs,
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.idleMs,
     // How often Node looks for those who are too slow.
-    connectionsCheckingInterval: Math.min(1000, patience.headersMs),
+    connectionsCheckingInterval: Math.min(1000, timeouts.headersMs),
   };
   const server =
-    tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, patience);
+    tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, timeouts);
   server.maxConnections = MAX_CONNECTIONS;
   server.on("connection", (socket: Socket) => {
     const name = nameOf(socket);
@@ -74,7 +74,7 @@ export function createNodeServer(
     socket.once("close", () => newcomers.remove(name));
   });
   // A client that takes nothing of its response, and sends nothing, holds it no longer than it may take to send a request.
-  server.timeout = patience.requestMs;
+  server.timeout = timeouts.requestMs;
   return server;
 }
 

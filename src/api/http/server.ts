@@ -10,7 +10,7 @@ import { allowedMethods } from "./allowed-methods.ts";
 import { reportCompletedCalls } from "./completed-call.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { decodeBody, InvalidBody, parseForm, parseJsonBody } from "./json-body.ts";
-import type { ListenerOptions } from "./node-server.ts";
+import type { NodeServerOptions } from "./node-server.ts";
 import { createNodeServer } from "./node-server.ts";
 import { sendProblem } from "./problem.ts";
 import { withRouteCode } from "./route-code.ts";
@@ -31,16 +31,16 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
-export interface HttpServerOptions extends ListenerOptions {
+export interface HttpServerOptions extends NodeServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Absent: they are given to `serve` later, while the listener is open already. */
   readonly endpoints?: readonly Endpoint[];
   /** Pages of these origins may call. */
   readonly corsOrigins?: readonly string[];
   /** Hears of every fault that became an answer. */
-  readonly faulted: (error: unknown, requestId: string) => void;
+  readonly onFault: (error: unknown, requestId: string) => void;
   /** Hears of every call once it is answered. */
-  readonly answered?: (call: CompletedCall) => void;
+  readonly onCompletedCall?: (call: CompletedCall) => void;
   /** By which it tells clients' addresses. */
   readonly trustedHops?: number;
 }
@@ -101,10 +101,10 @@ async function addParts(
   boundUnreadResponses(server);
   if (options.corsOrigins?.length) await allowOrigins(server, options.corsOrigins);
   server.setErrorHandler((error: FastifyError | InvalidBody, request, reply) =>
-    answerError(error, request.id, reply, options.faulted),
+    answerError(error, request.id, reply, options.onFault),
   );
-  if (options.answered !== undefined)
-    reportCompletedCalls(server, options.trustedHops ?? 0, options.answered);
+  if (options.onCompletedCall !== undefined)
+    reportCompletedCalls(server, options.trustedHops ?? 0, options.onCompletedCall);
   answerUnknown(server, endpoints);
   for (const endpoint of endpoints ?? []) addRoute(server, endpoint);
   return server;
@@ -213,7 +213,7 @@ function answerError(
   error: FastifyError | InvalidBody,
   requestId: string,
   reply: FastifyReply,
-  faulted: HttpServerOptions["faulted"],
+  onFault: HttpServerOptions["onFault"],
 ): FastifyReply {
   if (error instanceof InvalidBody) {
     return sendProblem(reply, "request_invalid", { errors: [{ pointer: "#", detail: error.message }] });
@@ -223,7 +223,7 @@ function answerError(
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return sendProblem(reply, "request_invalid", { detail: error.message });
   }
-  faulted(error, requestId);
+  onFault(error, requestId);
   return sendProblem(reply, "store_unavailable");
 }
 

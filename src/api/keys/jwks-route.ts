@@ -14,7 +14,7 @@ export function jwksRoute(publicJwks: () => readonly Readonly<Record<string, str
     summary: "The public keys that verify keys (RFC 7517)",
     description: "Empty where keys are signed by a secret. Whoever verifies by it knows of no revocation.",
     access: ANYONE,
-    answer: { status: 200, description: "A JWK Set.", schema: jwkSetResponse },
+    response: { status: 200, description: "A JWK Set.", schema: jwkSetResponse },
     handle: async ({ reply }) =>
       reply
         .header("cache-control", `public, max-age=${MAX_AGE_SECONDS}`)

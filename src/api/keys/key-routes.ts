@@ -34,9 +34,9 @@ function registerRoute(ports: ApiPorts): Endpoint {
     writes: true,
     body: registerBody,
     idempotent: true,
-    answer: { status: 201, description: "The key.", schema: issuedKey },
+    response: { status: 201, description: "The key.", schema: issuedKey },
     problems: ["idempotency_key_weak", "grant_refused", "idempotency_key_reused", "too_many_keys"],
-    handle({ request, reply, who, body }) {
+    handle({ request, reply, caller: who, body }) {
       const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
       return registerAs(
@@ -80,8 +80,8 @@ function validateRoute(ports: ApiPorts): Endpoint {
     description: "Says what the presented key is and may do.",
     access: keyHolders(ports),
     writes: false,
-    answer: { status: 200, description: "The key is good.", schema: validKey },
-    async handle({ reply, who: { principal, scopes } }) {
+    response: { status: 200, description: "The key is good.", schema: validKey },
+    async handle({ reply, caller: { principal, scopes } }) {
       return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
         valid: true,
         key_id: principal.keyId,
@@ -104,7 +104,7 @@ function refreshRoute(ports: ApiPorts): Endpoint {
     writes: true,
     body: possessionBody,
     idempotent: true,
-    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    response: { status: 200, description: "The successor.", schema: issuedKey },
     problems: [...KEY_PROBLEMS, "refresh_too_early", "already_refreshed", "family_too_old"],
     handle: (call) => refresh(ports, call),
   });
@@ -148,7 +148,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
     access: possessors(ports),
     writes: true,
     body: possessionBody,
-    answer: { status: 204, description: "It has ended." },
+    response: { status: 204, description: "It has ended." },
     problems: ["credential_invalid"],
     async handle({ request, reply, body }) {
       const holder = await verifyPossession(body.current_key, request, ports);

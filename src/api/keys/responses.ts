@@ -65,15 +65,13 @@ const OPERATOR_OVERRIDES: Partial<Record<RegistryDenial, ProblemResponse>> = {
 
 export function sendDenial(
   reply: FastifyReply,
-  refused: DeniedOperation,
+  denial: DeniedOperation,
   to: "holder" | "operator" = "holder",
 ): FastifyReply {
   const { problem, details } =
-    (to === "operator" && OPERATOR_OVERRIDES[refused.reason]) || HOLDER_PROBLEMS[refused.reason];
+    (to === "operator" && OPERATOR_OVERRIDES[denial.reason]) || HOLDER_PROBLEMS[denial.reason];
   const members =
-    refused.refreshAfter === undefined
-      ? {}
-      : { members: { refresh_after: formatTime(refused.refreshAfter) } };
+    denial.refreshAfter === undefined ? {} : { members: { refresh_after: formatTime(denial.refreshAfter) } };
   return sendProblem(reply, problem, { ...details, ...members });
 }
 

@@ -24,9 +24,9 @@ function registerRoute(ports: ApiPorts): Endpoint {
     access: anyCaller(ports),
     writes: true,
     body: legacyRegisterBody,
-    answer: { status: 201, description: "The key, shown this once.", schema: legacyIssued },
+    response: { status: 201, description: "The key, shown this once.", schema: legacyIssued },
     problems: ["grant_refused", "legacy_removed", "too_many_keys"],
-    async handle({ request, reply, who, body }) {
+    async handle({ request, reply, caller: who, body }) {
       const registration = { name: body.name, role: body.key_type };
       const { phase } = ports.migration.state();
       const wantsV2 = request.headers["accept-key-version"] === "2" && phase !== "silent";
@@ -53,7 +53,7 @@ function migrateRoute(ports: ApiPorts): Endpoint {
     access: possessors(ports),
     writes: true,
     body: migrateBody,
-    answer: { status: 201, description: "The V2 key.", schema: issuedKey },
+    response: { status: 201, description: "The V2 key.", schema: issuedKey },
     problems: [
       "credential_invalid",
       "key_expired",

@@ -24,7 +24,7 @@ function statusRoute(ports: ApiPorts): Endpoint {
     summary: "Show how far the migration is",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationResponse },
+    response: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationResponse },
     handle: async (call) => call.reply.send(await statusBody(ports)),
   });
 }
@@ -38,9 +38,9 @@ function switchRoute(ports: ApiPorts): Endpoint {
     access: operators(ports, "system:write"),
     writes: true,
     body: phaseBody,
-    answer: { status: 200, description: "As it is now.", schema: migrationResponse },
+    response: { status: 200, description: "As it is now.", schema: migrationResponse },
     handle: async (call) => {
-      const origin = call.who;
+      const origin = call.caller;
       await setPhase(ports.registry, call.body.phase, origin);
       return call.reply.send(await statusBody(ports));
     },
@@ -85,10 +85,10 @@ function importRoute(ports: ApiPorts): Endpoint {
     bodyType: "application/x-ndjson",
     body: importBody,
     query: importQuery,
-    answer: { status: 200, description: "What was done, line by line.", schema: importResponse },
+    response: { status: 200, description: "What was done, line by line.", schema: importResponse },
     handle: async (call) => {
       const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
-      const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.who);
+      const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.caller);
       return call.reply.type("application/json; charset=utf-8").send(await reportText(report));
     },
   });

@@ -26,7 +26,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
       ...common,
       path: "/metrics",
       summary: "Metrics for Prometheus",
-      answer: { status: 200, description: "Metrics." },
+      response: { status: 200, description: "Metrics." },
       async handle({ reply }) {
         const { text, contentType } = await ports.metrics();
         return reply.type(contentType).send(text);
@@ -36,7 +36,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
       ...common,
       path: "/livez",
       summary: "Whether the process lives",
-      answer: { status: 200, description: "It does." },
+      response: { status: 200, description: "It does." },
       async handle({ reply }) {
         return reply.send({ status: "live" });
       },
@@ -45,7 +45,10 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
       ...common,
       path: "/readyz",
       summary: "Whether the instance should get requests",
-      answer: { status: 200, description: "It should; 503 otherwise. Both say which part can do its work." },
+      response: {
+        status: 200,
+        description: "It should; 503 otherwise. Both say which part can do its work.",
+      },
       async handle({ reply }) {
         const { ready, parts } = await ports.readiness();
         return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts });

@@ -3,20 +3,17 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vites
 import { z } from "zod";
 import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
-import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
 import type {
   cutOffBody,
-  introspection,
-  issuedKey,
-  jwkSetResponse,
   keyListResponse,
   keyResponse,
-  limitsResponse,
   listQuery,
   patchBody,
-  registerBody,
-  validKey,
-} from "../../src/api/keys/schemas.ts";
+} from "../../src/api/admin/key-schemas.ts";
+import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
+import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
+import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
+import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
 import type { importResponse, legacyIssued, migrationResponse } from "../../src/api/legacy/legacy-schemas.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";

@@ -158,7 +158,7 @@ describe("what ends a key shows in the next Check", () => {
       status: 1,
       stderr: expect.stringContaining("give a role or an owner, not both"),
     });
-    expect(cutOff("--role", "contributer").stderr).toContain("is no role of the policy");
+    expect(cutOff("--role", "contributer").stderr).toContain("is not a role of the policy");
     expect(cutOff("contributor_1_abcdefghijklmnopqrstuv").status).toBe(2);
     expect(runLatchkey(["keys", "revoke", "--role", "basic"], cli).status).toBe(2);
     const reader = await admin.register({ name: "n", key_type: "admin", scopes: ["keys:write"] });

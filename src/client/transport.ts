@@ -35,7 +35,7 @@ export function createTransport(options: TransportOptions) {
   return {
     /** A call without an answer to read. */
     call: async (request: Request): Promise<void> => void (await call(request)),
-    /** A call whose answer the server's own schemas describe; a test compares them with the types here. */
+    /** A call with a response body. Its type is generated from the schema of the server. */
     json: async <T>(request: Request): Promise<T> => {
       const text = await call(request);
       try {

@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
+import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
 import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
 import type {
@@ -118,7 +120,11 @@ test("the client has every call of the document, and no other", async () => {
   expect([...new Set(sent)].sort()).toEqual(described.sort());
 });
 
-test("the client's types are those of the schemas", () => {
+test("the client's types are up to date with the schemas", () => {
+  expect(readFileSync(CLIENT_TYPES_FILE, "utf8"), "run: npm run client-types").toBe(clientTypes());
+});
+
+test("the generated types accept what the schemas accept and return", () => {
   type Frozen<T> = T extends readonly (infer U)[]
     ? readonly Frozen<U>[]
     : T extends object

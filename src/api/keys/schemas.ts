@@ -14,10 +14,7 @@ export const keyName = z
 export const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
 const scopeName = z.string().max(64);
 export const OWNER_NAME = /^[A-Za-z0-9_.@/-]{1,128}$/;
-export const ownerName = z
-  .string()
-  .regex(OWNER_NAME, "must be 1 to 128 letters, digits, and _ . @ / -")
-  .meta({ description: "The owner of the key. Only operators may set it." });
+export const ownerName = z.string().regex(OWNER_NAME, "must be 1 to 128 letters, digits, and _ . @ / -");
 
 /** Latchkey stores metadata as text and returns it. It never acts on it. */
 export const metadata = z
@@ -65,7 +62,7 @@ export const registerBody = z
       .optional()
       .meta({ description: "A subset of the role's scopes; all of them by default." }),
     ttl: ttlSeconds.optional(),
-    owner: ownerName.optional(),
+    owner: ownerName.optional().meta({ description: "The owner of the key. Only operators may set it." }),
     addresses: networks.optional(),
     cnf: confirmation.optional(),
   })

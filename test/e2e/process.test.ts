@@ -231,6 +231,6 @@ describe("the command line", () => {
     const refused = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
     await latchkey.stop();
-    expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not answer");
+    expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not respond");
   });
 });

@@ -69,7 +69,9 @@ export const rotateBody = z
       .min(0)
       .max(34_560_000)
       .optional()
-      .meta({ description: "Seconds for which the old key stays valid; the default is the role's overlap." }),
+      .meta({
+        description: "Seconds for which the old key stays valid; `refresh_overlap` of the role by default.",
+      }),
   })
   .meta({ title: "Rotation" });
 

@@ -32,7 +32,7 @@ export function pageRoutes(described: readonly Endpoint[], version: string): rea
     openEndpoint({
       ...common,
       path: "/problems/{name}",
-      summary: "What a problem type means",
+      summary: "The documentation of a problem type",
       response: { status: 200, description: "A page." },
       problems: ["not_found"],
       async handle({ reply, param }) {

@@ -64,14 +64,9 @@ export const cutOffBody = z
 
 export const rotateBody = z
   .strictObject({
-    overlap: z
-      .int()
-      .min(0)
-      .max(34_560_000)
-      .optional()
-      .meta({
-        description: "Seconds for which the old key stays valid; `refresh_overlap` of the role by default.",
-      }),
+    overlap: z.int().min(0).max(34_560_000).optional().meta({
+      description: "Seconds for which the old key stays valid; `refresh_overlap` of the role by default.",
+    }),
   })
   .meta({ title: "Rotation" });
 

@@ -90,6 +90,9 @@ export const problemSchema = z
   })
   .meta({ title: "Problem", description: "RFC 9457." });
 
+/** `Retry-After` of a 503 that has no other value. */
+export const UNAVAILABLE_RETRY_SECONDS = 1;
+
 /** RFC 9457 §3. */
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
@@ -104,9 +107,8 @@ export function sendProblem(
   details: ProblemDetails = {},
 ): FastifyReply {
   const { status, title } = PROBLEMS[name];
-  const { retryAfterSeconds } = details;
   reply.problem = name;
-  const waitSeconds = retryAfterSeconds ?? (status === 503 ? 1 : undefined);
+  const waitSeconds = details.retryAfterSeconds ?? (status === 503 ? UNAVAILABLE_RETRY_SECONDS : undefined);
   if (waitSeconds !== undefined) void reply.header("retry-after", String(waitSeconds));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));
   return reply

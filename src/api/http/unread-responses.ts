@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import { PROBLEM_MEDIA_TYPE, PROBLEMS, problemText } from "./problem.ts";
+import { PROBLEM_MEDIA_TYPE, PROBLEMS, problemText, UNAVAILABLE_RETRY_SECONDS } from "./problem.ts";
 
 /** Responses up to this size are always sent: readiness, problems, single keys. */
 const SMALL_BYTES = 16 * 1024;
@@ -15,7 +15,11 @@ export function boundUnreadResponses(server: FastifyInstance): void {
     if (bytes <= SMALL_BYTES || reply.raw.closed) return done(null, payload);
     if (unreadBytes + bytes > MAX_UNREAD_BYTES) {
       const { status } = PROBLEMS.too_many_unread_responses;
-      reply.code(status).header("retry-after", "1").type(PROBLEM_MEDIA_TYPE).removeHeader("content-length");
+      reply
+        .code(status)
+        .header("retry-after", String(UNAVAILABLE_RETRY_SECONDS))
+        .type(PROBLEM_MEDIA_TYPE)
+        .removeHeader("content-length");
       return done(null, problemText("too_many_unread_responses"));
     }
     unreadBytes += bytes;

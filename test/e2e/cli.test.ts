@@ -67,7 +67,7 @@ describe("a command says what to look at", () => {
     ]);
     expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
       2,
-      expect.stringContaining("LATCHKEY_URL is no URL"),
+      expect.stringContaining("LATCHKEY_URL must be a URL"),
     ]);
   });
 

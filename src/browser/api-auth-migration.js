@@ -1,6 +1,6 @@
 /*
- * API keys in a browser: V2 where it is there, V1 where it is not, and the way from one to the other. A classic script
- * without dependencies; `/api-auth-migration.mjs` is the same as an ES module. Documentation: docs/guides/browser.md.
+ * API keys in a browser: uses V2 keys if the server supports them, V1 keys otherwise, and migrates from V1 to V2. A classic
+ * script without dependencies; `/api-auth-migration.mjs` is the same as an ES module. Documentation: docs/guides/browser.md.
  */
 ((global) => {
   const PATHS = {
@@ -12,30 +12,36 @@
   };
   const DEFAULTS = {
     baseUrl: "",
-    /** Further origins that are given the key; all others are called without it. */
+    /** Further origins that may receive the key. Requests to other origins are sent without it. */
     origins: [],
     name: "browser",
     keyType: "basic",
-    /** False: without a good key the call fails, and no new one is registered. */
+    /** If false, a call without a valid key fails instead of registering a new key. */
     register: true,
     storageKey: "api-auth",
-    /** Milliseconds after which what failed is tried again: a server without V2, an exchange, a refresh. */
+    /** Milliseconds before a failed step is tried again: detection of V2, an exchange, a refresh. */
     recheckMs: 60_000,
-    /** Milliseconds that one call of the key API may take. */
+    /** Timeout of one call of the key API, in milliseconds. */
     timeoutMs: 10_000,
   };
 
-  /** Reasons for which a key is of no use any more. One that is disabled may be enabled again. */
-  const ENDED = ["credential_invalid", "key_expired", "key_revoked", "key_superseded", "legacy_key_removed"];
+  /** Reasons that make a key permanently unusable. A disabled key is not among them: it may be enabled again. */
+  const INVALID_KEY_REASONS = [
+    "credential_invalid",
+    "key_expired",
+    "key_revoked",
+    "key_superseded",
+    "legacy_key_removed",
+  ];
 
   class ApiAuth extends EventTarget {
-    /** Set to false to go on with V1 whatever the server has: the quick way back. */
+    /** Set it to false to use V1 even if the server supports V2: a quick rollback. */
     v2Available;
     #options;
     #memory = {};
-    #detected = { there: undefined, atMs: Number.NEGATIVE_INFINITY };
+    #detected = { available: undefined, atMs: Number.NEGATIVE_INFINITY };
     #failedAtMs = Number.NEGATIVE_INFINITY;
-    #underWay;
+    #pending;
     #hasJustFailed = () => Date.now() - this.#failedAtMs < this.#options.recheckMs;
 
     constructor(options) {
@@ -44,36 +50,37 @@
       this.v2Available = this.#options.v2Available;
     }
 
-    /** The key to send, fetched, migrated or refreshed when that is due: `{ key, version }`. Once at a time. */
+    /** Returns the key to send: `{ key, version }`. Registers, migrates or refreshes it if due, once for concurrent callers. */
     getKey() {
-      this.#underWay ??= this.#findKey().finally(() => {
-        this.#underWay = undefined;
+      this.#pending ??= this.#findKey().finally(() => {
+        this.#pending = undefined;
       });
-      return this.#underWay;
+      return this.#pending;
     }
 
-    /** `fetch` with the key attached. A key that Latchkey refuses is replaced once; what upstream refuses is not. */
+    /** `fetch` with the key attached. Replaces the key once if Latchkey rejects it, but not if the upstream does. */
     async fetch(input, init) {
       const { baseUrl } = this.#options;
-      const own = typeof input === "string" && input.startsWith("/") && !input.startsWith("//");
-      const request = new Request(own ? baseUrl + input : input, init);
+      const isPath = typeof input === "string" && input.startsWith("/") && !input.startsWith("//");
+      const request = new Request(isPath ? baseUrl + input : input, init);
       if (!this.#mayHaveKey(request.url)) return global.fetch(request);
       const confined = new Request(request, confinement(request.url, request.redirect));
       const used = await this.getKey();
       const first = await this.#send(confined.clone(), used);
-      if (first.status !== 401 || !ENDED.includes(first.headers.get("x-latchkey-reason"))) return first;
+      if (first.status !== 401 || !INVALID_KEY_REASONS.includes(first.headers.get("x-latchkey-reason")))
+        return first;
       this.#drop(used.key);
       return this.#send(confined, await this.getKey());
     }
 
-    /** Takes a V1 key that the page has kept so far. */
+    /** Adopts a V1 key that the page has stored itself. */
     adoptV1(key) {
       this.#save({ ...this.#state(), v1: key });
     }
 
-    /** Forgets a key that the API refused for this reason, if it is of no use any more: then it says true. */
+    /** Call it if the API rejects a key. Forgets the key and returns true if the reason makes it permanently unusable. */
     refused(key, reason) {
-      if (!ENDED.includes(reason)) return false;
+      if (!INVALID_KEY_REASONS.includes(reason)) return false;
       this.#drop(key);
       return true;
     }
@@ -84,8 +91,8 @@
     }
 
     async #findKey() {
-      const v2 = await this.#isV2There();
-      return this.#alone(() => (v2 ? this.#findV2() : this.#findV1()));
+      const useV2 = await this.#isV2Available();
+      return this.#withLock(() => (useV2 ? this.#findV2() : this.#findV1()));
     }
 
     async #findV2() {
@@ -96,39 +103,39 @@
       return this.#refresh(state, alive);
     }
 
-    /** From a V1 key, which is kept for the way back, or anew. */
+    /** Migrates the V1 key, which is kept for a rollback, or registers a new V2 key. */
     async #enterV2(state) {
       if (state.v1 !== undefined) {
         if (this.#hasJustFailed()) return { key: state.v1, version: 1 };
         const migrated = await this.#call(PATHS.migrate, { legacy_key: state.v1 });
         if (migrated.ok) {
-          this.#tell("migrated", { key_id: migrated.body.key_id });
+          this.#emit("migrated", { key_id: migrated.body.key_id });
           return this.#keepV2(state, migrated.body);
         }
-        if (!isOfNoUse(migrated)) {
+        if (!isInvalidKey(migrated)) {
           this.#failedAtMs = Date.now();
           return { key: state.v1, version: 1 };
         }
-        this.#tell("invalid", { status: migrated.status });
+        this.#emit("invalid", { status: migrated.status });
       }
       const { name, keyType: key_type, register } = this.#options;
       if (!register) {
         this.#failedAtMs = Date.now();
-        throw new Error("there is no good key");
+        throw new Error("there is no valid key");
       }
       const registered = await this.#call(PATHS.register, { name, key_type });
       if (registered.ok) return this.#keepV2({ ...state, v1: undefined }, registered.body);
-      throw this.#notRegistered(registered);
+      throw this.#registrationError(registered);
     }
 
-    /** The same Idempotency-Key until an answer has come: a lost one is given again, and no second key is made. */
+    /** Sends the same Idempotency-Key until a response arrives, so that a lost response does not create a second key. */
     async #refresh(state, alive) {
       const idempotencyKey = state.refreshing ?? global.crypto.randomUUID();
       this.#save({ ...state, refreshing: idempotencyKey });
       const body = { current_key: state.v2.api_key };
       const refreshed = await this.#call(PATHS.refresh, body, { "idempotency-key": idempotencyKey });
       if (refreshed.ok) {
-        this.#tell("refreshed", { key_id: refreshed.body.key_id });
+        this.#emit("refreshed", { key_id: refreshed.body.key_id });
         const kept = this.#keepV2(state, refreshed.body);
         await this.#dropEndedV1(state.v1);
         return kept;
@@ -139,11 +146,11 @@
       return { key: state.v2.api_key, version: 2 };
     }
 
-    /** The V1 key is the way back for as long as the server takes it. */
+    /** Keeps the V1 key for a rollback as long as the server accepts it. */
     async #dropEndedV1(v1) {
       if (v1 === undefined) return;
       const validated = await this.#call(PATHS.validate, undefined, { "x-api-key": v1 });
-      if (isOfNoUse(validated)) this.#drop(v1);
+      if (isInvalidKey(validated)) this.#drop(v1);
     }
 
     async #findV1() {
@@ -151,7 +158,7 @@
       if (state.v1 !== undefined) return { key: state.v1, version: 1 };
       const { name, keyType: key_type } = this.#options;
       const registered = await this.#call(PATHS.registerV1, { name, key_type });
-      if (!registered.ok) throw this.#notRegistered(registered);
+      if (!registered.ok) throw this.#registrationError(registered);
       this.#save({ ...state, v1: registered.body.api_key });
       return { key: registered.body.api_key, version: 1 };
     }
@@ -161,25 +168,25 @@
       return { key: api_key, version: 2 };
     }
 
-    /** Forgets this key; what another tab has put in its place meanwhile stays. */
+    /** Forgets this key, but not a key with which another tab has replaced it in the meantime. */
     #drop(key) {
       const { v1, v2, ...rest } = this.#state();
       this.#save({ ...rest, ...(v1 !== key && { v1 }), ...(v2?.api_key !== key && { v2 }) });
     }
 
-    /** The validate call answers 401 where there is V2, and 404 where there is none. Anything else decides nothing. */
-    async #isV2There() {
+    /** The validate call returns 401 if the server supports V2, and 404 if it does not. Other statuses are inconclusive. */
+    async #isV2Available() {
       if (this.v2Available !== undefined) return this.v2Available;
-      const { there, atMs } = this.#detected;
-      if (there === true || Date.now() - atMs < this.#options.recheckMs) return there === true;
+      const { available, atMs } = this.#detected;
+      if (available === true || Date.now() - atMs < this.#options.recheckMs) return available === true;
       const { status } = await this.#call(PATHS.validate);
       const found = status === 401 || status === 200;
-      if (found || status === 404) this.#detected = { there: found, atMs: Date.now() };
-      if (!found) this.#tell("fallback", { status });
+      if (found || status === 404) this.#detected = { available: found, atMs: Date.now() };
+      if (!found) this.#emit("fallback", { status });
       return found;
     }
 
-    /** A key is for the API alone: whoever else is called, as by a link that a user gave, does not get it. */
+    /** Only the API may receive the key: a URL may come from a user and lead to another origin. */
     #mayHaveKey(url) {
       const { baseUrl, origins } = this.#options;
       return [new URL(baseUrl, global.location?.href).origin, ...origins].includes(new URL(url).origin);
@@ -188,39 +195,39 @@
     async #send(request, { key, version }) {
       if (version === 2) request.headers.set("authorization", `Bearer ${key}`);
       else request.headers.set("x-api-key", key);
-      const answer = await global.fetch(request);
-      if (answer.headers.has("x-latchkey-upgrade")) {
-        const { headers: told } = answer;
-        this.#tell("upgrade", { deprecation: told.get("deprecation"), sunset: told.get("sunset") });
+      const response = await global.fetch(request);
+      if (response.headers.has("x-latchkey-upgrade")) {
+        const { headers } = response;
+        this.#emit("upgrade", { deprecation: headers.get("deprecation"), sunset: headers.get("sunset") });
       }
-      return answer;
+      return response;
     }
 
-    /** `status` is 0 when no answer comes; a `body` that cannot be read is empty, and then nothing is `ok`. */
+    /** `status` is 0 if no response arrives. If the body is not a JSON object, `body` is empty and `ok` is false. */
     async #call(path, body, headers = {}) {
       try {
         const url = this.#options.baseUrl + path;
-        const answer = await global.fetch(url, {
+        const response = await global.fetch(url, {
           ...confinement(url, "follow"),
           ...(body && { method: "POST", body: JSON.stringify(body) }),
           headers: body ? { "content-type": "application/json", ...headers } : headers,
           signal: AbortSignal.timeout(this.#options.timeoutMs),
         });
-        const said = await answer.json().catch(() => undefined);
-        return { ok: answer.ok && said instanceof Object, status: answer.status, body: said ?? {} };
+        const json = await response.json().catch(() => undefined);
+        return { ok: response.ok && json instanceof Object, status: response.status, body: json ?? {} };
       } catch (error) {
-        this.#tell("error", { path, message: String(error) });
+        this.#emit("error", { path, message: String(error) });
         return { ok: false, status: 0, body: {} };
       }
     }
 
-    #notRegistered({ status, body }) {
-      this.#tell("error", { path: "register", status });
+    #registrationError({ status, body }) {
+      this.#emit("error", { path: "register", status });
       return new Error(`register: ${status} ${body.title ?? ""}`.trim());
     }
 
-    /** Tabs that share a storage do this one after the other: the second one finds what the first one got. */
-    #alone(work) {
+    /** Serializes the work over tabs that share a storage, so that the second tab finds the key of the first. */
+    #withLock(work) {
       const { storage, storageKey } = this.#options;
       const { locks } = global.navigator ?? {};
       return storage && locks ? locks.request(`api-auth ${storageKey}`, work) : work();
@@ -237,7 +244,7 @@
       }
     }
 
-    /** A storage that is full or forbidden is done without: the keys are in memory from then on. */
+    /** If the storage is full or forbidden, keeps the keys in memory from then on. */
     #save(state) {
       const { storage, storageKey } = this.#options;
       this.#memory = state;
@@ -245,33 +252,33 @@
         storage?.setItem(storageKey, JSON.stringify(state));
       } catch (error) {
         this.#options.storage = undefined;
-        this.#tell("error", { path: "storage", message: String(error) });
+        this.#emit("error", { path: "storage", message: String(error) });
       }
     }
 
-    #tell(type, detail) {
+    #emit(type, detail) {
       this.dispatchEvent(new CustomEvent(type, { detail }));
     }
   }
 
   /**
-   * Keeps a key from following a redirect to another origin, with which a browser would send `X-API-Key` and a body. Only the
-   * browser sees where a redirect leads: it compares with the page's own origin, so elsewhere no redirect is followed.
+   * Prevents a redirect from taking the key to another origin: a browser would send `X-API-Key` and the body along. Only the
+   * browser sees the target of a redirect. It can compare it with the page's origin; for other origins, redirects are errors.
    */
   function confinement(url, redirect) {
     const page = global.location?.origin;
-    const isOwn = page !== undefined && new URL(url, global.location.href).origin === page;
-    if (isOwn) return { mode: "same-origin" };
+    const isSameOrigin = page !== undefined && new URL(url, global.location.href).origin === page;
+    if (isSameOrigin) return { mode: "same-origin" };
     return redirect === "follow" ? { redirect: "error" } : {};
   }
 
-  /** A time that cannot be read is past. */
+  /** An invalid time counts as past. */
   const isPast = (time) => !(Date.now() < Date.parse(time));
 
-  /** Whether a key was refused for good, as opposed to not now; the reason is the last part of the problem's type. */
-  function isOfNoUse({ status, body: { type = "" } }) {
+  /** Whether a key is rejected permanently, not only for now. The reason is the last part of the problem's type. */
+  function isInvalidKey({ status, body: { type = "" } }) {
     const reason = String(type).split("/").at(-1).replaceAll("-", "_");
-    return status === 400 || status === 410 || (status === 401 && ENDED.includes(reason));
+    return status === 400 || status === 410 || (status === 401 && INVALID_KEY_REASONS.includes(reason));
   }
 
   global.ApiAuthMigration = { create: (options) => new ApiAuth(options), ApiAuth };

@@ -1,6 +1,6 @@
 /*
- * The drop-in: a page that sends its stored V1 key goes on as it is, and V2 keys go out. The script's own tag asks for it
- * (`data-auto`). It is the end of `/api-auth-migration.js`. Documentation: docs/guides/browser.md.
+ * The drop-in: a page keeps sending its stored V1 key, and the script replaces it with a V2 key. The attribute `data-auto` of
+ * the script tag enables it. It is appended to `/api-auth-migration.js`. Documentation: docs/guides/browser.md.
  */
 ((global) => {
   const script = global.document?.currentScript;
@@ -9,17 +9,17 @@
   const { storageKey = "api_key", header = "X-API-Key", origins = "", v2Available } = script.dataset;
   const baseUrl = new URL(script.dataset.baseUrl ?? new URL(script.src).origin, global.location.href).href;
   const apiOrigins = [new URL(baseUrl).origin, ...origins.split(/[\s,]+/).filter((origin) => origin !== "")];
-  /** In the page's storage, beside the page's own key, which stays as it is. */
+  /** The entry in the page's storage. The page's own key has another entry, which is not changed. */
   const SLOT = `api-auth ${storageKey}`;
   const IS_BEARER = header.toLowerCase() === "authorization";
 
   const auths = new Map();
   const auto = Object.assign(new EventTarget(), {
-    /** False goes on with V1 at once: the quick way back. */
+    /** If false, V1 is used at once: a quick rollback. */
     v2Available: v2Available === undefined ? undefined : v2Available === "true",
   });
 
-  /** The key that the page keeps; undefined where it keeps none. */
+  /** The key that the page has stored; undefined if there is none. */
   function storedKey() {
     try {
       return global.localStorage.getItem(storageKey) ?? undefined;
@@ -28,7 +28,7 @@
     }
   }
 
-  /** The slot as the holder of one V1 key sees it: what another one has got is not there. */
+  /** A view of the slot for one V1 key. An entry that belongs to another V1 key is hidden. */
   function slotOf(v1) {
     return {
       getItem(name) {
@@ -49,11 +49,11 @@
     }
   }
 
-  /** One for each V1 key, so that the keys of two users who take turns never mix. */
+  /** One instance per V1 key, so that the keys of two users of the same page never mix. */
   function authOf(v1) {
     let auth = auths.get(v1);
     if (auth === undefined) {
-      // It registers nothing: a key that is refused stays refused, as the page expects.
+      // It never registers a key: if a key is rejected, the page must see that.
       auth = global.ApiAuthMigration.create({
         baseUrl: baseUrl.replace(/\/$/, ""),
         storage: slotOf(v1),
@@ -69,21 +69,21 @@
     return auth;
   }
 
-  /** Whoever logs out leaves nothing behind. */
-  function tidy() {
+  /** Removes the V2 key after the page has removed its own key, as on logout. */
+  function clearAfterLogout() {
     if (storedKey() !== undefined) return;
     auths.clear();
     try {
       global.localStorage.removeItem(SLOT);
     } catch {
-      // A storage that is forbidden holds nothing.
+      // A forbidden storage contains nothing.
     }
   }
 
-  /** The V1 key of a request with this value in the page's header, if that is the stored one and the API is called. */
+  /** The V1 key in a request with this header value, if it is the stored key and the request goes to the API. */
   function keyToReplace(url, value) {
     const { origin, pathname } = new URL(url, global.document.baseURI);
-    // The key API judges the key that it is given.
+    // Calls of the key API keep the key that the page sends.
     if (!apiOrigins.includes(origin) || pathname.startsWith("/api/auth/")) return undefined;
     const key = (IS_BEARER ? /^bearer +(.*)$/i.exec(value ?? "")?.[1] : value)?.trim();
     return key !== undefined && key !== "" && key === storedKey() ? key : undefined;
@@ -91,7 +91,7 @@
 
   const headerValue = (key) => (IS_BEARER ? `Bearer ${key}` : key);
 
-  /** The V2 key to send instead; undefined where the V1 key is to go on. */
+  /** The V2 key to send instead; undefined if the V1 key must be sent. */
   async function successorOf(v1) {
     try {
       const { key, version } = await authOf(v1).getKey();
@@ -101,8 +101,8 @@
     }
   }
 
-  /** Whether Latchkey refused this V2 key for good, which is then forgotten. */
-  function isRefused(v1, key, status, reason) {
+  /** Whether Latchkey rejected this V2 key permanently. If so, the key is forgotten. */
+  function dropIfRejected(v1, key, status, reason) {
     return status === 401 && authOf(v1).refused(key, reason);
   }
 
@@ -112,7 +112,7 @@
     const key = await successorOf(v1);
     if (key === undefined) return realFetch(request);
     const first = await realFetch(withKey(request.clone(), key));
-    if (!isRefused(v1, key, first.status, first.headers.get("x-latchkey-reason"))) return first;
+    if (!dropIfRejected(v1, key, first.status, first.headers.get("x-latchkey-reason"))) return first;
     const next = await successorOf(v1);
     return realFetch(next === undefined ? request : withKey(request, next));
   }
@@ -129,7 +129,7 @@
       const v1 = keyToReplace(isRequest ? input.url : input, headers.get(header));
       if (v1 !== undefined) return fetchWithSuccessor(new Request(input, init), v1);
     } catch {
-      // What is wrong with the call is told by the real one.
+      // The real function reports the error in the arguments.
     }
     return realFetch(input, init);
   };
@@ -141,7 +141,7 @@
     send: prototype.send,
     abort: prototype.abort,
   };
-  /** Of each XMLHttpRequest that was opened: `url`, `isAsync`, the `v1` that is held back, and whether it `waits`. */
+  /** For each open XMLHttpRequest: `url`, `isAsync`, the withheld V1 key `v1`, and whether `send` `waits` for a V2 key. */
   const calls = new WeakMap();
 
   prototype.open = function open(method, url, ...rest) {
@@ -154,7 +154,7 @@
     }
   };
 
-  // A header that is set cannot be taken back, so the key is held back until the request is sent.
+  // A header cannot be unset, so the key is withheld until the request is sent.
   prototype.setRequestHeader = function setRequestHeader(name, value) {
     const call = calls.get(this);
     const isKey = call?.isAsync && String(name).toLowerCase() === header.toLowerCase();
@@ -175,30 +175,30 @@
 
   prototype.abort = function abort() {
     const call = calls.get(this);
-    const waited = call?.waits === true;
+    const wasWaiting = call?.waits === true;
     calls.delete(this);
     real.abort.call(this);
-    if (!waited) return;
+    if (!wasWaiting) return;
     for (const type of ["abort", "loadend"]) this.dispatchEvent(new ProgressEvent(type));
   };
 
   async function sendWithSuccessor(xhr, call, body) {
     const { v1 } = call;
     const key = await successorOf(v1);
-    // It was aborted or opened anew meanwhile.
+    // The request was aborted or reopened in the meantime.
     if (calls.get(xhr) !== call) return;
     call.waits = false;
     if (key !== undefined)
       xhr.addEventListener(
         "loadend",
-        () => isRefused(v1, key, xhr.status, xhr.getResponseHeader("x-latchkey-reason")),
+        () => dropIfRejected(v1, key, xhr.status, xhr.getResponseHeader("x-latchkey-reason")),
         { once: true },
       );
     real.setRequestHeader.call(xhr, header, headerValue(key ?? v1));
     real.send.call(xhr, body);
   }
 
-  tidy();
-  global.addEventListener("pagehide", tidy);
+  clearAfterLogout();
+  global.addEventListener("pagehide", clearAfterLogout);
   global.ApiAuthMigration.auto = auto;
 })(globalThis);

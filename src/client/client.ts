@@ -25,26 +25,26 @@ import type {
 } from "./types.ts";
 
 export interface ClientOptions {
-  /** Where the key API answers, such as `http://127.0.0.1:8000`. */
+  /** The base URL of the key API, such as `http://127.0.0.1:8000`. */
   readonly url: string;
-  /** An operator's credential, for the calls that need one. */
+  /** The credential of an operator, for the calls that require one. */
   readonly token?: string;
-  /** Milliseconds for one call; 10,000 by default. */
+  /** Timeout of one call in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number;
 }
 
-/** How a call that makes a key is repeated safely: the same `Idempotency-Key` gives the same key. */
+/** Makes a call that issues a key safe to repeat: the same `Idempotency-Key` returns the same key. */
 export interface Repeatable {
-  /** At least 22 characters that nobody can guess. */
+  /** At least 22 unguessable characters. */
   readonly idempotencyKey?: string;
 }
 
 export type LatchkeyClient = ReturnType<typeof createClient>;
 
 /**
- * The key API, typed. Every call rejects with `LatchkeyProblem` when it is refused, and with `LatchkeyUnreachable`
- * when no answer came: then it may have been done all the same. Throws a TypeError, or rejects with one, where nothing was
- * sent because an argument cannot be; its message quotes no credential.
+ * Creates a typed client of the key API. A call rejects with `LatchkeyProblem` if the API returns a problem, and with
+ * `LatchkeyUnreachable` if no valid response arrives; the call may have taken effect even then. An invalid argument causes a
+ * TypeError, thrown here or as a rejection, before anything is sent. Its message never quotes a credential.
  */
 export function createClient(options: ClientOptions) {
   const transport = createTransport(options);
@@ -64,13 +64,13 @@ export function createClient(options: ClientOptions) {
       call({ method: "POST", path: "/api/auth/v2/revoke", body: { current_key: key } }),
     introspect: (key: string) =>
       json<Introspection>({ method: "POST", path: "/api/auth/v2/introspect", form: { token: key } }),
-    /** An opaque (V1) key. */
+    /** Registers an opaque (V1) key. */
     registerLegacy: (registration: { readonly name: string; readonly key_type: string }) =>
       json<LegacyIssuedKey>({ method: "POST", path: "/api/auth/register_api_key", body: registration }),
-    /** A V2 key for a V1 key. */
+    /** Exchanges a V1 key for a V2 key. */
     migrate: (legacyKey: string) =>
       json<IssuedKey>({ method: "POST", path: "/api/auth/v2/migrate", body: { legacy_key: legacyKey } }),
-    /** The public keys that verify keys; none where a secret signs. */
+    /** The public keys that verify keys; empty if a secret signs the keys. */
     jwks: () => json<JwkSet>({ method: "GET", path: "/.well-known/jwks.json" }),
     keys: keyCalls(transport),
     ...operatorCalls(transport),
@@ -84,7 +84,7 @@ function keyCalls({ call, json }: Transport) {
   return {
     list: (filter: KeyFilter = {}) =>
       json<KeyList>({ method: "GET", path: "/api/admin/keys", query: filter }),
-    /** Every key that fits, page after page. */
+    /** Every key that matches the filter, loaded page by page. */
     async *all(filter: Omit<KeyFilter, "cursor"> = {}): AsyncGenerator<Key> {
       let cursor: string | undefined;
       do {
@@ -97,22 +97,22 @@ function keyCalls({ call, json }: Transport) {
     show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
     change: (keyId: string, patch: KeyPatch) =>
       json<Key>({ method: "PATCH", path: keyPath(keyId), body: patch }),
-    /** This key alone. `withoutRecord`: also one of which there is no record, which Redis may have lost. */
+    /** Revokes this key only. `withoutRecord` also revokes a key without a record, for example because Redis lost it. */
     revoke: (keyId: string, { withoutRecord = false }: { readonly withoutRecord?: boolean } = {}) =>
       call({
         method: "DELETE",
         path: keyPath(keyId),
         ...(withoutRecord && { query: { without_record: true } }),
       }),
-    /** A successor now. `overlap`: seconds that the old key stays good. */
+    /** Issues the successor now. `overlap`: seconds for which the old key stays valid. */
     rotate: (keyId: string, rotation: { readonly overlap?: number } = {}) =>
       json<IssuedKey>({ method: "POST", path: `${keyPath(keyId)}/rotate`, body: rotation }),
     revokeFamily: (family: string) =>
       call({ method: "DELETE", path: `/api/admin/families/${pathSegment(family)}` }),
-    /** The incident switch: `before` is RFC 3339; without role and owner it ends every key. */
+    /** For incidents. `before` is RFC 3339. Without role and owner it revokes every key. */
     revokeIssuedBefore: (cutOff: CutOff) =>
       call({ method: "POST", path: "/api/admin/revoke-issued-before", body: cutOff }),
-    /** Lines of NDJSON with V1 keys, up to 8 MB; again what is there changes nothing. */
+    /** Imports V1 keys from lines of NDJSON, at most 8 MB. Importing an existing key changes nothing. */
     import: (lines: string, options: ImportOptions = {}) =>
       json<ImportReport>({ method: "POST", path: "/api/admin/keys:import", query: options, lines }),
     revokeOwner: (owner: string) =>
@@ -123,19 +123,19 @@ function keyCalls({ call, json }: Transport) {
 function operatorCalls({ call, json }: Transport) {
   const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
-    /** Why a request would get its decision; nothing is spent. */
+    /** Explains the decision that a request would get. No token is spent. */
     explain: (request: DescribedRequest) =>
       json<Explanation>({ method: "POST", path: "/api/admin/explain", body: request }),
     policy: {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
-      /** Has one instance look at its file now. */
+      /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),
-      /** For all instances; `from-policy` gives the phase back to the policy file. */
+      /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */
       set: (phase: Phase | "from-policy") =>
         json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
     },

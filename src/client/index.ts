@@ -1,4 +1,4 @@
-/** `latchkey/client`: what the package exports of this room. */
+/** The exports of `latchkey/client`. */
 export type { ClientOptions, LatchkeyClient, Repeatable } from "./client.ts";
 export { createClient } from "./client.ts";
 export type * from "./explain-types.ts";

@@ -2,30 +2,30 @@ import type { LatchkeyClient } from "./client.ts";
 import { LatchkeyProblem } from "./problem.ts";
 import type { IssuedKey } from "./types.ts";
 
-/** What must be kept of a key: enough to go on after a restart, in the middle of a refresh too. */
+/** The state to store for a key, so that a restarted process can continue, even in the middle of a refresh. */
 export interface KeptKey {
   readonly api_key: string;
   readonly refresh_after: string;
   readonly expires_at: string;
-  /** Of a refresh whose answer has not come: the next try must carry the same one. */
+  /** Set while a refresh has no response yet. The next attempt must send the same value. */
   readonly pendingIdempotencyKey?: string;
 }
 
 export interface LiveKeyOptions {
   readonly client: Pick<LatchkeyClient, "refresh">;
   readonly key: KeptKey;
-  /** Called before a refresh is sent, and with its outcome; the next step waits for it. */
+  /** Stores the key. Called before a refresh is sent and with its result; the next step waits for it. */
   readonly keep?: (key: KeptKey) => void | Promise<void>;
   readonly nowMs?: () => number;
 }
 
-/** Seconds after a refresh that failed, during which the old key is given without another try. */
+/** Seconds after a failed refresh during which the old key is returned without another attempt. */
 const RETRY_AFTER_SECONDS = 30;
 
 /**
- * A key that refreshes itself. `current()` gives one that is good now: from `refresh_after` on it refreshes first,
- * once, however many ask, with an `Idempotency-Key` that survives a lost answer. While a refresh fails it gives the
- * old key as long as that is good, and rejects after.
+ * A key that refreshes itself. `current()` returns a valid key. From `refresh_after` on it refreshes first: once for all
+ * concurrent callers, with an `Idempotency-Key` that makes a lost response harmless. If the refresh fails, it returns the
+ * old key until that expires, and rejects afterwards.
  */
 export function createLiveKey(options: LiveKeyOptions): { current(): Promise<string> } {
   const nowMs = options.nowMs ?? Date.now;

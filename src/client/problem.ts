@@ -1,15 +1,15 @@
-/** A refusal of the key API (RFC 9457). It never holds a key or a token. */
+/** A problem response of the key API (RFC 9457). It never contains a key or a token. */
 export class LatchkeyProblem extends Error {
   override readonly name = "LatchkeyProblem";
   readonly status: number;
   /** The last part of the problem's type, such as `refresh-too-early`. */
   readonly reason: string;
   readonly detail?: string;
-  /** What is wrong with which field, by JSON Pointer. */
+  /** The errors of single fields, each with a JSON Pointer. */
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
-  /** Seconds to wait before another try, where the answer says so. */
+  /** Seconds to wait before the next attempt, if the response has Retry-After. */
   readonly retryAfterSeconds?: number;
-  /** Further members, such as `refresh_after`. */
+  /** Further members of the problem, such as `refresh_after`. */
   readonly members: Readonly<Record<string, unknown>>;
 
   constructor(status: number, body: Readonly<Record<string, unknown>>, retryAfter: string | null) {
@@ -25,7 +25,7 @@ export class LatchkeyProblem extends Error {
   }
 }
 
-/** No answer of Latchkey's came: the call may have been done, or not. */
+/** No response of Latchkey arrived. The call may or may not have taken effect. */
 export class LatchkeyUnreachable extends Error {
   override readonly name = "LatchkeyUnreachable";
 }

@@ -11,7 +11,7 @@ export interface Request {
   readonly path: string;
   readonly query?: object;
   readonly body?: object;
-  /** NDJSON. */
+  /** A body of NDJSON. */
   readonly lines?: string;
   readonly form?: Readonly<Record<string, string>>;
   /** Instead of the client's own token. */
@@ -21,7 +21,7 @@ export interface Request {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Throws a TypeError, which never quotes it, if the URL cannot be used. */
+/** Throws a TypeError if the URL is unusable. Its message never quotes the URL. */
 export function createTransport(options: TransportOptions) {
   const problem = urlProblem(options.url);
   if (problem !== undefined) throw new TypeError(`the url ${problem}`);
@@ -33,38 +33,41 @@ export function createTransport(options: TransportOptions) {
     return text;
   };
   return {
-    /** A call without an answer to read. */
+    /** A call without a response body. */
     call: async (request: Request): Promise<void> => void (await call(request)),
-    /** A call whose answer the server's own schemas describe; a test compares them with the types here. */
+    /** A call with a response body. Its type is generated from the schema of the server. */
     json: async <T>(request: Request): Promise<T> => {
       const text = await call(request);
       try {
         return JSON.parse(text);
       } catch {
-        throw new LatchkeyUnreachable(`${new URL(options.url).origin} answers, but not as Latchkey does`);
+        throw new LatchkeyUnreachable(
+          `${new URL(options.url).origin} sent a response that is not from Latchkey`,
+        );
       }
     },
   };
 }
 
-/** Why no instance can be called by this URL. A user or a password in it would end up in messages and logs. */
+/** Why the URL is unusable; undefined if it is usable. A user or a password in it would appear in messages and logs. */
 export function urlProblem(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) return "is no URL such as http://127.0.0.1:8000";
-  if (url.username !== "" || url.password !== "") return "must not hold a user or a password";
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    return "must be a URL such as http://127.0.0.1:8000";
+  if (url.username !== "" || url.password !== "") return "must not contain a user or a password";
   return url.search !== "" || url.hash !== "" ? "must not have a query or a fragment" : undefined;
 }
 
-/** Why a header cannot carry this credential (RFC 9110 §5.5); nothing of its text. */
+/** Why a header cannot carry this credential (RFC 9110 §5.5), without quoting it; undefined if it can. */
 export function tokenProblem(token: string | undefined): string | undefined {
   return token === undefined || /^[\x21-\x7e]+$/.test(token)
     ? undefined
-    : "must be one credential: printable ASCII characters without blanks or line breaks";
+    : "must be one credential: printable ASCII characters without spaces or line breaks";
 }
 
-/** A name as one segment of a path. Throws a TypeError for names that would make it another path (RFC 3986 §5.2.4). */
+/** Encodes a name as one segment of a path. Throws a TypeError for dot segments (RFC 3986 §5.2.4) and empty names. */
 export function pathSegment(name: string): string {
-  if (/^\.{0,2}$/.test(name)) throw new TypeError("an empty name, . and .. name nothing");
+  if (/^\.{0,2}$/.test(name)) throw new TypeError("a name must not be empty, . or ..");
   return encodeURIComponent(name);
 }
 
@@ -87,7 +90,7 @@ async function send(options: TransportOptions, request: Request): Promise<Respon
       signal: AbortSignal.timeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     });
   } catch (error) {
-    throw new LatchkeyUnreachable(`${url.origin} does not answer`, { cause: error });
+    throw new LatchkeyUnreachable(`${url.origin} does not respond`, { cause: error });
   }
 }
 
@@ -109,7 +112,7 @@ function headersOf(options: TransportOptions, request: Request): Record<string, 
   };
 }
 
-/** An answer that is no problem document comes from something between us and Latchkey. */
+/** A response that is not a problem document comes from a proxy in front of Latchkey. */
 function parseProblem(text: string): Record<string, unknown> {
   try {
     const body: unknown = JSON.parse(text);

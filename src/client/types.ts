@@ -1,26 +1,7 @@
-/** What the key API takes and gives. `/openapi.json` says the same; a test compares the two. Times are RFC 3339. */
-export interface Registration {
-  readonly name: string;
-  /** The role. */
-  readonly key_type: string;
-  readonly metadata?: Readonly<Record<string, JsonValue>>;
-  /** A part of the role's. */
-  readonly scopes?: readonly string[];
-  /** Seconds; at most the role's. */
-  readonly ttl?: number;
-  /** Operators only. */
-  readonly owner?: string;
-  /** Networks (CIDR) from which the key is taken; anywhere by default. */
-  readonly addresses?: readonly string[];
-  /** The client certificate that the key is taken with. */
-  readonly cnf?: Confirmation;
-}
+// Generated from the schemas of src/api by `npm run client-types`. Do not edit.
+// A string that is a time has the format of RFC 3339.
 
-/** RFC 8705 §3.1: SHA-256 of the certificate's DER, in base64url. */
-export interface Confirmation {
-  readonly "x5t#S256": string;
-}
-
+/** Any JSON value. */
 export type JsonValue =
   | null
   | boolean
@@ -29,7 +10,86 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
+/**
+ * The client certificate that must be presented with the key (RFC 8705 §3.1): SHA-256 of its DER, in
+ * base64url.
+ */
+export interface Confirmation {
+  readonly "x5t#S256": string;
+}
+
+export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
+
+export type Phase = "silent" | "gradual" | "active" | "deprecated" | "removed";
+
+export interface Registration {
+  /** A name for people to read. Latchkey does not verify it. */
+  readonly name: string;
+  /** The role. */
+  readonly key_type: string;
+  /** Stored with the key; at most 512 bytes as JSON. */
+  readonly metadata?: Readonly<Record<string, JsonValue>>;
+  /** A subset of the role's scopes; all of them by default. */
+  readonly scopes?: readonly string[];
+  /** Lifetime in seconds; at most the role's ttl, which is the default. */
+  readonly ttl?: number;
+  /** The owner of the key. Only operators may set it. */
+  readonly owner?: string;
+  /** Networks (CIDR) from which the key is accepted. By default it is accepted from any address. */
+  readonly addresses?: readonly string[];
+  readonly cnf?: Confirmation;
+}
+
+export interface KeyFilter {
+  readonly role?: string;
+  readonly owner?: string;
+  readonly family?: string;
+  readonly status?: KeyStatus;
+  readonly name_prefix?: string;
+  readonly expiring_before?: string;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
+/** Members that are left out do not change. `metadata: null` removes the metadata. */
+export interface KeyPatch {
+  /** A name for people to read. Latchkey does not verify it. */
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, JsonValue>> | null;
+  readonly disabled?: boolean;
+}
+
+/** Without a role and an owner it applies to every key. */
+export interface CutOff {
+  /** Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future. */
+  readonly before: string;
+  readonly role?: string;
+  readonly owner?: string;
+}
+
+export interface ImportOptions {
+  /** Validate the lines without importing them. */
+  readonly dry_run?: boolean;
+  /** The number of the first line in the body, for the report. */
+  readonly first_line?: number;
+}
+
+export interface AuditQuery {
+  /** Returns the events after this cursor; the newest events without it. */
+  readonly after?: string;
+  readonly event?: string;
+  readonly outcome?: "done" | "refused";
+  /** `admin:…`, `key:…` or `anonymous`. */
+  readonly actor?: string;
+  readonly key_id?: string;
+  readonly family?: string;
+  readonly owner?: string;
+  readonly role?: string;
+  readonly limit?: number;
+}
+
 export interface IssuedKey {
+  /** The key. Only this response contains it. */
   readonly api_key: string;
   readonly key_id: string;
   readonly role: string;
@@ -43,10 +103,11 @@ export interface ValidKey {
   readonly key_id: string;
   readonly role: string;
   readonly scopes: readonly string[];
-  /** Null for a V1 key without an end. */
+  /** Null for a V1 key without an expiry. */
   readonly expires_at: string | null;
 }
 
+/** RFC 7662. For a key that is not valid, the response contains `active: false` and nothing else. */
 export interface Introspection {
   readonly active: boolean;
   readonly scope?: string;
@@ -66,8 +127,7 @@ export interface Introspection {
   readonly cnf?: Confirmation;
 }
 
-export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
-
+/** The record of a key. It never contains the key itself. */
 export interface Key {
   readonly key_id: string;
   readonly family: string;
@@ -78,8 +138,9 @@ export interface Key {
   readonly metadata: Readonly<Record<string, JsonValue>> | null;
   readonly status: KeyStatus;
   readonly self_service: boolean;
-  /** An opaque (V1) key. */
+  /** Whether this is an opaque (V1) key. */
   readonly legacy: boolean;
+  /** When a V1 key was first exchanged for a V2 key. */
   readonly migrated_at: string | null;
   readonly issued_at: string;
   readonly expires_at: string | null;
@@ -88,36 +149,15 @@ export interface Key {
   readonly superseded_from: string | null;
   readonly revoked_at: string | null;
   readonly last_used_at: string | null;
+  /** Networks from which the key is accepted; null for any address. */
   readonly addresses: readonly string[] | null;
   readonly cnf: Confirmation | null;
 }
 
+/** Continue with `next_cursor` until it is null. A page before that may be short or empty. */
 export interface KeyList {
   readonly keys: readonly Key[];
   readonly next_cursor: string | null;
-}
-
-export interface KeyFilter {
-  readonly role?: string;
-  readonly owner?: string;
-  readonly family?: string;
-  readonly status?: KeyStatus;
-  readonly name_prefix?: string;
-  readonly expiring_before?: string;
-  readonly cursor?: string;
-  readonly limit?: number;
-}
-
-export interface KeyPatch {
-  readonly name?: string;
-  readonly metadata?: Readonly<Record<string, JsonValue>> | null;
-  readonly disabled?: boolean;
-}
-
-export interface CutOff {
-  readonly before: string;
-  readonly role?: string;
-  readonly owner?: string;
 }
 
 export interface Limits {
@@ -127,17 +167,20 @@ export interface Limits {
     readonly per: "key" | "owner" | "role";
     readonly capacity: number;
     readonly refill_per_second: number;
-    /** What nobody has taken. */
+    /** Tokens that are neither spent nor leased. */
     readonly tokens: number;
-    /** What instances hold ahead of need. */
+    /** Tokens that instances hold as leases. */
     readonly leased_tokens: number;
   }[];
 }
 
 export interface PolicyInForce {
+  /** The label of the metric `latchkey_policy_info`. */
   readonly hash: string;
   readonly file: string;
+  /** The mode for requests that cannot be parsed or that match no route. */
   readonly mode: "enforce" | "shadow";
+  /** The text of the file as it was loaded. */
   readonly text: string;
 }
 
@@ -168,14 +211,12 @@ export interface JwkSet {
   readonly keys: readonly Readonly<Record<string, string>>[];
 }
 
-/** What `register_api_key` gives: an opaque key. */
+/** An opaque (V1) key. No later response contains it. */
 export interface LegacyIssuedKey {
   readonly api_key: string;
   readonly key_id: string;
   readonly role: string;
 }
-
-export type Phase = "silent" | "gradual" | "active" | "deprecated" | "removed";
 
 export interface MigrationStatus {
   readonly phase: Phase;
@@ -184,20 +225,29 @@ export interface MigrationStatus {
   readonly deprecated_at: string | null;
   readonly sunset: string;
   readonly migrate_until: string;
-  /** How long an exchanged V1 key stays good from `deprecated` on, or from its exchange if that is later. */
+  /**
+   * Seconds for which an exchanged V1 key stays valid, from the start of `deprecated` or from its
+   * exchange, whichever is later.
+   */
   readonly overlap_seconds: number;
   readonly roles: readonly RoleUse[];
 }
 
-/** V1 keys of one role. */
-export interface RoleUse extends LegacyUse {
+/** The V1 keys of one role. */
+export interface RoleUse {
   readonly role: string;
-  /** Those of them that were not exchanged yet. */
+  /** Number of V1 keys. */
+  readonly keys: number;
+  readonly used_last_day: number;
+  readonly used_last_week: number;
+  readonly used_last_month: number;
+  /** Only the keys that have not been exchanged for a V2 key. */
   readonly unmigrated: LegacyUse;
 }
 
-/** V1 keys that there are, and how many of them were used lately. */
+/** The number of V1 keys, and how many of them were used recently. */
 export interface LegacyUse {
+  /** Number of V1 keys. */
   readonly keys: number;
   readonly used_last_day: number;
   readonly used_last_week: number;
@@ -206,34 +256,15 @@ export interface LegacyUse {
 
 export interface ImportReport {
   readonly imported: number;
-  /** They were there already. */
+  /** Number of keys that already exist. */
   readonly known: number;
-  readonly refused: readonly { readonly line: number; readonly detail: string }[];
-}
-
-export interface ImportOptions {
-  readonly dry_run?: boolean;
-  /** The number of the first of these lines, for the report. */
-  readonly first_line?: number;
-}
-
-export interface AuditQuery {
-  /** Events after this cursor; the newest ones without. */
-  readonly after?: string;
-  readonly limit?: number;
-  /** What all of them must be. */
-  readonly event?: string;
-  readonly outcome?: "done" | "refused";
-  readonly actor?: string;
-  readonly key_id?: string;
-  readonly family?: string;
-  readonly owner?: string;
-  readonly role?: string;
+  readonly refused: readonly {
+    readonly line: number;
+    readonly detail: string;
+  }[];
 }
 
 export interface AuditEvents {
-  /** Where to go on after; null while nothing has ever happened. */
-  readonly next_cursor: string | null;
   readonly events: readonly {
     readonly cursor: string;
     readonly event_id: string;
@@ -249,4 +280,6 @@ export interface AuditEvents {
     readonly owner: string | null;
     readonly role: string | null;
   }[];
+  /** The cursor for the next page; null if there are no events yet. */
+  readonly next_cursor: string | null;
 }

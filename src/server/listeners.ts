@@ -178,7 +178,14 @@ function httpOpener(options: ListenerOptions, state: State) {
       log.error({ err: error, requestId }, callFaulted(name));
     const isLast = () => state.instance === "draining";
     const served = endpoints === undefined ? {} : { endpoints };
-    const door = await startHttpServer({ ...common, ...served, listen, faulted, isLast, ...httpTls });
+    const door = await startHttpServer({
+      ...common,
+      ...served,
+      listen,
+      onFault: faulted,
+      isDraining: isLast,
+      ...httpTls,
+    });
     closing.defer(name, () => door.close(state.graceMs));
     return door;
   };

@@ -58,7 +58,7 @@ export async function openOps({ settings, log, closing }: OpsOptions, ports: Ops
   const door = await startHttpServer({
     listen: settings.OPS_LISTEN,
     endpoints: opsRoutes({ ...ports, metrics: shareRendering(ports.metrics) }),
-    faulted: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
+    onFault: (error, requestId) => log.error({ err: error, requestId }, callFaulted("the ops door")),
   });
   closing.defer("the ops door", () => door.close(CLOSE_GRACE_MS));
   return door.address;

@@ -1,22 +1,21 @@
+import { readFileSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
+import { CLIENT_TYPES_FILE, clientTypes } from "../../scripts/client-types.ts";
 import type { auditQuery, auditResponse } from "../../src/api/admin/audit-route.ts";
 import type { explainBody, explanation } from "../../src/api/admin/explain-schemas.ts";
-import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
 import type {
   cutOffBody,
-  introspection,
-  issuedKey,
-  jwkSetResponse,
   keyListResponse,
   keyResponse,
-  limitsResponse,
   listQuery,
   patchBody,
-  registerBody,
-  validKey,
-} from "../../src/api/keys/schemas.ts";
+} from "../../src/api/admin/key-schemas.ts";
+import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
+import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
+import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
+import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
 import type { importResponse, legacyIssued, migrationResponse } from "../../src/api/legacy/legacy-schemas.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";
@@ -71,7 +70,7 @@ test("the document is valid OpenAPI 3.1", async () => {
   expect({ valid, errors }).toEqual({ valid: true, errors: undefined });
 });
 
-test("the client has every call of the document, and no other", async () => {
+test("the client has exactly the calls of the document", async () => {
   const sent: string[] = [];
   const anything = new Proxy({}, { get: () => undefined });
   const stub = createClient({ url: "http://127.0.0.1:9", timeoutMs: 1 });
@@ -121,7 +120,11 @@ test("the client has every call of the document, and no other", async () => {
   expect([...new Set(sent)].sort()).toEqual(described.sort());
 });
 
-test("the client's types are those of the schemas", () => {
+test("the client's types are up to date with the schemas", () => {
+  expect(readFileSync(CLIENT_TYPES_FILE, "utf8"), "run: npm run client-types").toBe(clientTypes());
+});
+
+test("the generated types accept what the schemas accept and return", () => {
   type Frozen<T> = T extends readonly (infer U)[]
     ? readonly Frozen<U>[]
     : T extends object
@@ -163,11 +166,11 @@ describe("a key that refreshes itself", () => {
     expires_at: at(300),
   };
 
-  test("refreshes once, however many ask, and not before its time", async () => {
+  test("refreshes once for concurrent callers, and not before refresh_after", async () => {
     let nowMs = 99_000;
-    const asked: (string | undefined)[] = [];
+    const sentKeys: (string | undefined)[] = [];
     const refresh = async (_key: string, { idempotencyKey }: { idempotencyKey?: string } = {}) => {
-      asked.push(idempotencyKey);
+      sentKeys.push(idempotencyKey);
       return successor;
     };
     const live = createLiveKey({ client: { refresh }, key: kept, nowMs: () => nowMs });
@@ -178,12 +181,12 @@ describe("a key that refreshes itself", () => {
       "new",
       "new",
     ]);
-    expect(asked).toHaveLength(1);
+    expect(sentKeys).toHaveLength(1);
   });
 
-  test("repeats a refresh whose answer was lost with the same Idempotency-Key, after a restart too", async () => {
+  test("repeats a refresh after a lost response with the same Idempotency-Key, also after a restart", async () => {
     let nowMs = 100_000;
-    const asked: (string | undefined)[] = [];
+    const sentKeys: (string | undefined)[] = [];
     const stored: {
       pendingIdempotencyKey?: string;
       api_key: string;
@@ -192,7 +195,7 @@ describe("a key that refreshes itself", () => {
     }[] = [];
     let lost = 2;
     const refresh = async (_key: string, { idempotencyKey }: { idempotencyKey?: string } = {}) => {
-      asked.push(idempotencyKey);
+      sentKeys.push(idempotencyKey);
       if (lost-- > 0) throw new LatchkeyUnreachable("lost");
       return successor;
     };
@@ -200,7 +203,7 @@ describe("a key that refreshes itself", () => {
     const live = createLiveKey({ client: { refresh }, key: kept, keep, nowMs: () => nowMs });
     expect(await live.current()).toBe("old");
     expect(await live.current()).toBe("old");
-    expect(asked).toHaveLength(1);
+    expect(sentKeys).toHaveLength(1);
     nowMs += 31_000;
     expect(await live.current()).toBe("old");
     const restarted = createLiveKey({
@@ -210,11 +213,11 @@ describe("a key that refreshes itself", () => {
       nowMs: () => nowMs,
     });
     expect(await restarted.current()).toBe("new");
-    expect(new Set(asked).size).toBe(1);
-    expect(asked[0]).toMatch(/^[0-9a-f-]{36}$/);
+    expect(new Set(sentKeys).size).toBe(1);
+    expect(sentKeys[0]).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test("rejects once the key is over and no successor came", async () => {
+  test("rejects if the key has expired and the refresh fails", async () => {
     const refresh = async () => {
       throw new LatchkeyProblem(409, { type: "/problems/family-too-old" }, null);
     };
@@ -223,7 +226,7 @@ describe("a key that refreshes itself", () => {
   });
 });
 
-test("a refusal is a LatchkeyProblem with its reason, a missing server a LatchkeyUnreachable", async () => {
+test("a problem response is a LatchkeyProblem with its reason, a missing server a LatchkeyUnreachable", async () => {
   const client = createClient({ url: `http://${latchkey.http}` });
   await expect(client.validate("garbage")).rejects.toMatchObject({
     name: "LatchkeyProblem",

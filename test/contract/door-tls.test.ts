@@ -102,11 +102,11 @@ async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
     path: "/hello",
     summary: "",
     access: ANYONE,
-    answer: { status: 204, description: "" },
+    response: { status: 204, description: "" },
     handle: async ({ reply }) => reply.code(204).send(),
   });
   const listen = { host: "127.0.0.1", port: 0 };
-  const server = await startHttpServer({ listen, endpoints: [hello], faulted: () => undefined, tls });
+  const server = await startHttpServer({ listen, endpoints: [hello], onFault: () => undefined, tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
   const keepAsking = async (options: ConnectionOptions) => {

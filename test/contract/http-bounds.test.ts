@@ -13,53 +13,53 @@ import { DEFAULT_TIMEOUTS } from "../../src/api/http/node-server.ts";
 import type { HttpServer } from "../../src/api/http/server.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
 
-const NOBODY_WAITS: HttpTimeouts = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
+const SHORT_TIMEOUTS: HttpTimeouts = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
 
 const LARGE_BYTES = 1024 * 1024;
-/** A body may come from anyone here. */
-const everyone: Access<undefined> = {
+/** Admits every caller, so that the tests can send bodies without a credential. */
+const anyCaller: Access<undefined> = {
   kind: "charged",
   security: "none",
   problems: [],
-  admit: async () => ({ who: undefined }),
+  admit: async () => ({ caller: undefined }),
 };
 
 let server: HttpServer | undefined;
-/** Ends the call of `/slow`. */
-let answer: () => void = () => undefined;
-/** Resolves when a call of `/slow` has come. */
+/** Completes the call of `/slow`. */
+let respond: () => void = () => undefined;
+/** Resolves when a call of `/slow` has arrived. */
 let called = Promise.withResolvers<void>();
-let goesSoon = false;
+let draining = false;
 
 afterEach(async () => {
   await server?.close(0);
   server = undefined;
-  goesSoon = false;
+  draining = false;
 });
 
 async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> {
   called = Promise.withResolvers();
-  const common = { summary: "", access: everyone, writes: false } as const;
+  const common = { summary: "", access: anyCaller, writes: false } as const;
   const endpoints = [
     endpoint<undefined, unknown>({
       ...common,
       method: "POST",
       path: "/echo",
       body: z.unknown(),
-      answer: { status: 204, description: "" },
+      response: { status: 204, description: "" },
       handle: async ({ reply }) => reply.code(204).send(),
     }),
     endpoint({
       ...common,
       method: "GET",
       path: "/slow",
-      answer: { status: 204, description: "" },
+      response: { status: 204, description: "" },
       async handle({ reply }) {
-        const answered = new Promise<void>((resolve) => {
-          answer = resolve;
+        const completed = new Promise<void>((resolve) => {
+          respond = resolve;
         });
         called.resolve();
-        await answered;
+        await completed;
         return reply.code(204).send();
       },
     }),
@@ -67,14 +67,14 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
       ...common,
       method: "GET",
       path: "/large",
-      answer: { status: 200, description: "" },
+      response: { status: 200, description: "" },
       handle: async ({ reply }) => reply.send("x".repeat(LARGE_BYTES)),
     }),
     endpoint({
       ...common,
       method: "GET",
-      path: "/large-for-nobody",
-      answer: { status: 200, description: "" },
+      path: "/large-after-disconnect",
+      response: { status: 200, description: "" },
       async handle({ reply }) {
         called.resolve();
         await once(reply.raw, "close");
@@ -85,7 +85,7 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
       ...common,
       method: "GET",
       path: "/small",
-      answer: { status: 200, description: "" },
+      response: { status: 200, description: "" },
       handle: async ({ reply }) => reply.send("small"),
     }),
   ];
@@ -93,14 +93,14 @@ async function open(patience: HttpTimeouts = DEFAULT_TIMEOUTS): Promise<number> 
   server = await startHttpServer({
     listen,
     endpoints,
-    faulted: () => undefined,
-    patience,
-    isLast: () => goesSoon,
+    onFault: () => undefined,
+    timeouts: patience,
+    isDraining: () => draining,
   });
   return Number(server.address.split(":").at(-1));
 }
 
-/** Connections that the process which listens at this port has open, as the kernel sees them (state 01). */
+/** The number of established connections (state 01 in /proc) of the process that listens on this port. */
 function establishedAt(port: number): number {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const lines = readFileSync("/proc/net/tcp", "utf8")
@@ -109,25 +109,25 @@ function establishedAt(port: number): number {
   return lines.filter(([, address, , state]) => address?.endsWith(local) && state === "01").length;
 }
 
-/** Everything that the door says until it closes the connection. */
-async function heard(socket: Socket): Promise<string> {
+/** Everything that the listener sends until it closes the connection. */
+async function readToEnd(socket: Socket): Promise<string> {
   let text = "";
   socket.on("data", (bytes: Buffer) => {
     text += bytes.toString("latin1");
   });
-  // A door may close on a client that still sends; what counts is that it closes.
+  // The listener may close while the client still sends. The test needs only the close.
   socket.on("error", () => undefined);
   await new Promise((resolve) => socket.on("close", resolve));
   return text;
 }
 
-test("headers above 16 KiB are 431, and the connection ends", async () => {
+test("headers above 16 KiB get 431, and the connection is closed", async () => {
   const socket = connect(await open(), "127.0.0.1");
   socket.write(`GET /slow HTTP/1.1\r\nhost: x\r\nx-long: ${"a".repeat(17_000)}\r\n\r\n`);
-  expect(await heard(socket)).toMatch(/^HTTP\/1.1 431 /);
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 431 /);
 });
 
-test("a body above 16 KiB is 413", async () => {
+test("a body above 16 KiB gets 413", async () => {
   const port = await open();
   const request = httpRequest({
     port,
@@ -146,49 +146,49 @@ test.each([
     "a body",
     "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
   ],
-])("a client that sends %s byte by byte is not waited for, however long it goes on", async (_what, start) => {
-  const socket = connect(await open(NOBODY_WAITS), "127.0.0.1");
+])("a client that sends %s byte by byte is cut off after the timeout", async (_what, start) => {
+  const socket = connect(await open(SHORT_TIMEOUTS), "127.0.0.1");
   socket.write(start);
   const drip = setInterval(() => socket.write("a"), 20);
-  expect(await heard(socket)).toMatch(/^HTTP\/1.1 408 /);
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 408 /);
   clearInterval(drip);
 });
 
-test("a connection on which nothing more comes is closed", async () => {
-  const socket = connect(await open(NOBODY_WAITS), "127.0.0.1");
+test("an idle connection is closed", async () => {
+  const socket = connect(await open(SHORT_TIMEOUTS), "127.0.0.1");
   socket.write("GET /none HTTP/1.1\r\nhost: x\r\n\r\n");
-  const said = await heard(socket);
-  expect(said).toMatch(/^HTTP\/1.1 404 /);
-  expect(said.toLowerCase()).toContain("connection: keep-alive");
+  const received = await readToEnd(socket);
+  expect(received).toMatch(/^HTTP\/1.1 404 /);
+  expect(received.toLowerCase()).toContain("connection: keep-alive");
 });
 
-test("a door that is about to close answers, and says that this was the last on its connection", async () => {
+test("a draining listener responds with connection: close", async () => {
   const socket = connect(await open(), "127.0.0.1");
   socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
   await called.promise;
-  answer();
-  const [first] = await once(socket, "data");
-  expect(String(first)).toMatch(/^HTTP\/1.1 204 .*connection: keep-alive/is);
-  goesSoon = true;
+  respond();
+  const [firstBytes] = await once(socket, "data");
+  expect(String(firstBytes)).toMatch(/^HTTP\/1.1 204 .*connection: keep-alive/is);
+  draining = true;
   called = Promise.withResolvers();
   socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
   await called.promise;
   const closed = server?.close(5000);
-  answer();
-  expect(await heard(socket)).toMatch(/^HTTP\/1.1 204 .*connection: close/is);
+  respond();
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 204 .*connection: close/is);
   await closed;
 });
 
-test("a call that does not end is cut off when its time is over", async () => {
+test("a call that does not complete is cut off after the grace period", async () => {
   const socket = connect(await open(), "127.0.0.1");
   socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
   await called.promise;
-  await Promise.all([server?.close(50), heard(socket)]);
-  answer();
+  await Promise.all([server?.close(50), readToEnd(socket)]);
+  respond();
   await pause(0);
 });
 
-test("clients that pipeline and never read hold a bounded number of bytes, and others are served", async () => {
+test("clients that pipeline and never read occupy bounded memory, and other clients are served", async () => {
   const port = await open();
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
   const before = process.memoryUsage().rss;
@@ -201,24 +201,24 @@ test("clients that pipeline and never read hold a bounded number of bytes, and o
       return socket;
     }),
   );
-  // All that they sent before this has been served, or they have been ended.
+  // Once this call is served, the earlier requests have been served or their connections closed.
   expect((await fetch(`http://127.0.0.1:${port}/small`)).status).toBe(200);
   expect(process.memoryUsage().rss - before).toBeLessThan(300 * LARGE_BYTES);
   const last = greedy.at(-1);
   if (last === undefined) throw new Error("no connection");
-  const answered = heard(last);
+  const received = readToEnd(last);
   last.end().resume();
-  expect(await answered).toMatch(/HTTP\/1\.1 503 .*"type":"\/problems\/too-many-unread-responses"/s);
+  expect(await received).toMatch(/HTTP\/1\.1 503 .*"type":"\/problems\/too-many-unread-responses"/s);
   for (const socket of greedy) socket.destroy();
   await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/large`)).status).toBe(200);
 });
 
-test("a response that is ready only once its client has gone counts as taken", async () => {
+test("a response that is ready after its client has disconnected does not count as unread", async () => {
   const port = await open();
   for (let call = 0; call < 40; call++) {
     called = Promise.withResolvers();
     const socket = connect(port, "127.0.0.1");
-    socket.write("GET /large-for-nobody HTTP/1.1\r\nhost: x\r\n\r\n");
+    socket.write("GET /large-after-disconnect HTTP/1.1\r\nhost: x\r\n\r\n");
     await called.promise;
     socket.destroy();
   }
@@ -226,14 +226,14 @@ test("a response that is ready only once its client has gone counts as taken", a
   expect((await fetch(`http://127.0.0.1:${port}/large`)).status).toBe(200);
 });
 
-test("a connection with more than 16 requests whose responses are not taken is ended", async () => {
+test("a connection with more than 16 unanswered pipelined requests is closed", async () => {
   const socket = connect(await open(), "127.0.0.1");
   socket.write("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n".repeat(17));
-  expect(await heard(socket)).toBe("");
+  expect(await readToEnd(socket)).toBe("");
 });
 
-test("a client that does not read its response is ended when its time is over", async () => {
-  const port = await open(NOBODY_WAITS);
+test("a connection whose client does not read its response is closed after the timeout", async () => {
+  const port = await open(SHORT_TIMEOUTS);
   const socket = connect(port, "127.0.0.1").pause();
   socket.on("error", () => undefined);
   await once(socket, "connect");

@@ -46,8 +46,8 @@ describe.each(IDENTITY_PROVIDERS)("the block for $name", ({ name, published, tok
   });
 
   test("rejects a token for another audience, and reports the cause to operators", async () => {
-    const refused = { cause: "audience_wrong", issuer: issuer.name };
-    expect(await verify({ aud: "another" })).toMatchObject({ reason: "credential_invalid", refused });
+    const rejection = { cause: "audience_wrong", issuer: issuer.name };
+    expect(await verify({ aud: "another" })).toMatchObject({ reason: "credential_invalid", rejection });
   });
 
   test("accepts a token with 300 groups", async () => {

@@ -25,7 +25,7 @@ const problemSchema = z.looseObject({
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
 });
 
-/** Sends a raw body as an operator would, and reads the problem. */
+/** Sends a raw body with an operator's credential and returns the problem. */
 async function post(path: string, body: string, headers: Readonly<Record<string, string>> = JSON_TYPE) {
   const response = await fetch(`http://${latchkey.http}${path}`, {
     method: "POST",
@@ -43,61 +43,61 @@ async function post(path: string, body: string, headers: Readonly<Record<string,
 }
 
 const register = "/api/auth/v2/register";
-const good = { name: "x", key_type: "contributor" };
+const valid = { name: "x", key_type: "contributor" };
 const invalid = (...pointers: string[]) => ({ status: 400, type: "/problems/request-invalid", pointers });
 
-describe("a bad registration gets a clear problem, and nothing is stored", () => {
+describe("an invalid registration gets a problem that names the fields, and nothing is stored", () => {
   const cases: readonly (readonly [what: string, body: unknown, pointers: readonly string[]])[] = [
     ["no body", "", ["#"]],
     ["not JSON", "{name: x}", ["#"]],
-    ["a list", "[]", ["#"]],
+    ["an array", "[]", ["#"]],
     ["null", "null", ["#/name", "#/key_type"]],
     ["a member twice", '{"name":"x","name":"y","key_type":"contributor"}', ["#"]],
     ["a member twice, spelt with an escape", '{"name":"x","n\\u0061me":"y","key_type":"contributor"}', ["#"]],
     ["no members", {}, ["#/name", "#/key_type"]],
-    ["an unknown member", { ...good, admin: true }, ["#/admin"]],
+    ["an unknown member", { ...valid, admin: true }, ["#/admin"]],
     ["__proto__", '{"name":"x","key_type":"contributor","__proto__":{"owner":"y"}}', ["#/__proto__"]],
-    ["an empty name", { ...good, name: "" }, ["#/name"]],
-    ["a name with a control character", { ...good, name: "a\u0007b" }, ["#/name"]],
-    ["a name with a line separator", { ...good, name: "a\u2028b" }, ["#/name"]],
-    ["a name with half a character", { ...good, name: "a\ud800b" }, ["#/name"]],
-    ["a name of 10 KB", { ...good, name: "x".repeat(10_240) }, ["#/name"]],
-    ["a name that is a number", { ...good, name: 7 }, ["#/name"]],
-    ["an unknown role", { ...good, key_type: "emperor" }, ["#/key_type"]],
-    ["a role with a glob", { ...good, key_type: "contrib*" }, ["#/key_type"]],
-    ["a role of the prototype", { ...good, key_type: "constructor" }, ["#/key_type"]],
-    ["an unknown scope", { ...good, scopes: ["chat:read", "keys:write"] }, ["#/scopes"]],
-    ["a scope that is no text", { ...good, scopes: ["chat:read", 1] }, ["#/scopes/1"]],
-    ["a ttl of nothing", { ...good, ttl: 0 }, ["#/ttl"]],
-    ["a negative ttl", { ...good, ttl: -1 }, ["#/ttl"]],
-    ["a ttl above the role's", { ...good, ttl: 86_400 * 31 }, ["#/ttl"]],
+    ["an empty name", { ...valid, name: "" }, ["#/name"]],
+    ["a name with a control character", { ...valid, name: "a\u0007b" }, ["#/name"]],
+    ["a name with a line separator", { ...valid, name: "a\u2028b" }, ["#/name"]],
+    ["a name with a lone surrogate", { ...valid, name: "a\ud800b" }, ["#/name"]],
+    ["a name of 10 KB", { ...valid, name: "x".repeat(10_240) }, ["#/name"]],
+    ["a name that is a number", { ...valid, name: 7 }, ["#/name"]],
+    ["an unknown role", { ...valid, key_type: "emperor" }, ["#/key_type"]],
+    ["a role with a glob", { ...valid, key_type: "contrib*" }, ["#/key_type"]],
+    ["a role of the prototype", { ...valid, key_type: "constructor" }, ["#/key_type"]],
+    ["an unknown scope", { ...valid, scopes: ["chat:read", "keys:write"] }, ["#/scopes"]],
+    ["a scope that is not a string", { ...valid, scopes: ["chat:read", 1] }, ["#/scopes/1"]],
+    ["a ttl of zero", { ...valid, ttl: 0 }, ["#/ttl"]],
+    ["a negative ttl", { ...valid, ttl: -1 }, ["#/ttl"]],
+    ["a ttl above the role's", { ...valid, ttl: 86_400 * 31 }, ["#/ttl"]],
     ["an absurd ttl", '{"name":"x","key_type":"contributor","ttl":1e308}', ["#/ttl"]],
-    ["an owner with a glob", { ...good, owner: "a*" }, ["#/owner"]],
-    ["an owner with a separator", { ...good, owner: "a:b" }, ["#/owner"]],
-    ["an owner with braces", { ...good, owner: "{a}" }, ["#/owner"]],
-    ["no networks", { ...good, addresses: [] }, ["#/addresses"]],
+    ["an owner with a glob", { ...valid, owner: "a*" }, ["#/owner"]],
+    ["an owner with a separator", { ...valid, owner: "a:b" }, ["#/owner"]],
+    ["an owner with braces", { ...valid, owner: "{a}" }, ["#/owner"]],
+    ["no networks", { ...valid, addresses: [] }, ["#/addresses"]],
     [
       "nine networks",
-      { ...good, addresses: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) },
+      { ...valid, addresses: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) },
       ["#/addresses"],
     ],
-    ["a network that is none", { ...good, addresses: ["10.0.0.0/8", "10.0.0.1"] }, ["#/addresses/1"]],
-    ["a network in another spelling", { ...good, addresses: ["10.1.2.3/8"] }, ["#/addresses/0"]],
-    ["an IPv4 network written as IPv6", { ...good, addresses: ["::ffff:10.0.0.0/104"] }, ["#/addresses/0"]],
-    ["a network of 10 KB", { ...good, addresses: [`${"1".repeat(10_240)}/8`] }, ["#/addresses/0"]],
-    ["a thumbprint in hex", { ...good, cnf: { "x5t#S256": "ab".repeat(32) } }, ["#/cnf/x5t%23S256"]],
+    ["an invalid network", { ...valid, addresses: ["10.0.0.0/8", "10.0.0.1"] }, ["#/addresses/1"]],
+    ["a network that is not canonical", { ...valid, addresses: ["10.1.2.3/8"] }, ["#/addresses/0"]],
+    ["an IPv4 network written as IPv6", { ...valid, addresses: ["::ffff:10.0.0.0/104"] }, ["#/addresses/0"]],
+    ["a network of 10 KB", { ...valid, addresses: [`${"1".repeat(10_240)}/8`] }, ["#/addresses/0"]],
+    ["a thumbprint in hex", { ...valid, cnf: { "x5t#S256": "ab".repeat(32) } }, ["#/cnf/x5t%23S256"]],
     [
       "a thumbprint with padding",
-      { ...good, cnf: { "x5t#S256": `${"A".repeat(43)}=` } },
+      { ...valid, cnf: { "x5t#S256": `${"A".repeat(43)}=` } },
       ["#/cnf/x5t%23S256"],
     ],
     [
       "a confirmation of another kind",
-      { ...good, cnf: { jkt: "A".repeat(43) } },
+      { ...valid, cnf: { jkt: "A".repeat(43) } },
       ["#/cnf/x5t%23S256", "#/cnf/jkt"],
     ],
-    ["metadata that is no object", { ...good, metadata: "x" }, ["#/metadata"]],
-    ["metadata above 512 bytes", { ...good, metadata: { a: "x".repeat(600) } }, ["#/metadata"]],
+    ["metadata that is not an object", { ...valid, metadata: "x" }, ["#/metadata"]],
+    ["metadata above 512 bytes", { ...valid, metadata: { a: "x".repeat(600) } }, ["#/metadata"]],
   ];
 
   test.each(cases)("%s", async (_what, body, pointers) => {
@@ -106,8 +106,8 @@ describe("a bad registration gets a clear problem, and nothing is stored", () =>
     );
   });
 
-  test("too large a body is 413, another type 415", async () => {
-    const large = JSON.stringify({ ...good, metadata: { a: "x".repeat(20_000) } });
+  test("a body that is too large gets 413, another media type 415", async () => {
+    const large = JSON.stringify({ ...valid, metadata: { a: "x".repeat(20_000) } });
     expect(await post(register, large)).toMatchObject({ status: 413, type: "/problems/body-too-large" });
     expect(await post(register, "<x/>", { "content-type": "text/xml" })).toMatchObject({ status: 415 });
     expect(
@@ -115,13 +115,13 @@ describe("a bad registration gets a clear problem, and nothing is stored", () =>
     ).toMatchObject({ status: 415 });
   });
 
-  test("none of it has left a key behind", async () => {
+  test("no invalid registration has stored a key", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     expect(await admin.keys.list()).toEqual({ keys: [], next_cursor: null });
   });
 });
 
-describe("elsewhere", () => {
+describe("other calls", () => {
   test.each([
     ["/api/auth/v2/refresh", "{}", ["#/current_key"]],
     ["/api/auth/v2/refresh", '{"current_key":""}', ["#/current_key"]],
@@ -130,9 +130,9 @@ describe("elsewhere", () => {
     expect(await post(path, body)).toEqual(invalid(...pointers));
   });
 
-  test("a key in place of a key id is told so, and not repeated", async () => {
+  test("a key in place of a key id gets a problem that says so and does not repeat the key", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
-    const { api_key } = await admin.register(good);
+    const { api_key } = await admin.register(valid);
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys/${api_key}`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}` },
     });
@@ -143,7 +143,7 @@ describe("elsewhere", () => {
   });
 
   test.each(["basic:1:x", "basic_1_*", "{basic}_1_abcdefghijklmnop", "..%2f..", "basic_1_a"])(
-    "the key id %s is none",
+    "the key id %s is invalid",
     async (keyId) => {
       const response = await fetch(
         `http://${latchkey.operator}/api/admin/keys/${encodeURIComponent(keyId)}`,
@@ -165,14 +165,14 @@ describe("elsewhere", () => {
     "expiring_before=soon",
     "unknown=1",
     "role=a&role=b",
-  ])("the filter %s is none", async (query) => {
+  ])("the filter %s is invalid", async (query) => {
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys?${query}`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}` },
     });
     expect(response.status).toBe(400);
   });
 
-  test("a path that is not there is a problem too", async () => {
+  test("an unknown path gets a problem too", async () => {
     const response = await fetch(`http://${latchkey.http}/api/nothing`);
     expect([response.status, response.headers.get("content-type")]).toEqual([
       404,
@@ -180,7 +180,7 @@ describe("elsewhere", () => {
     ]);
   });
 
-  test("two credentials, or one twice, are one too many", async () => {
+  test("two credentials in one request are rejected", async () => {
     const response = await fetch(`http://${latchkey.http}/api/auth/v2/validate`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}`, "x-api-key": "x" },
     });
@@ -188,13 +188,13 @@ describe("elsewhere", () => {
   });
 });
 
-test("strangers who call too often are told to wait, while a good key from the same address is served", async () => {
+test("unauthenticated callers above the limit get 429, while a valid key from the same address is served", async () => {
   const own = await startLatchkey({ ...ENV, LOG_LEVEL: "info" });
   try {
     const validate = (headers: Record<string, string> = {}) =>
       fetch(`http://${own.http}/api/auth/v2/validate`, { headers });
     const { api_key } = await createClient({ url: `http://${own.http}`, token: ENV.ADMIN_TOKEN }).register(
-      good,
+      valid,
     );
     const statuses: number[] = [];
     for (let sent = 0; sent < 62; sent++) statuses.push((await validate()).status);

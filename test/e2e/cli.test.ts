@@ -59,15 +59,15 @@ describe("a command says what to look at", () => {
     const address = stranger.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const asked = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
-    expect(said(asked)).toEqual([3, expect.stringContaining("answers, but not as Latchkey does")]);
+    expect(said(asked)).toEqual([3, expect.stringContaining("sent a response that is not from Latchkey")]);
     stranger.close();
     expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
       3,
-      expect.stringMatching(/does not answer.*LATCHKEY_URL/),
+      expect.stringMatching(/does not respond.*LATCHKEY_URL/),
     ]);
     expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
       2,
-      expect.stringContaining("LATCHKEY_URL is no URL"),
+      expect.stringContaining("LATCHKEY_URL must be a URL"),
     ]);
   });
 

@@ -36,7 +36,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** What a call with a body answers. */
+/** Sends a call with a body. */
 async function send(
   method: string,
   path: string,
@@ -59,8 +59,8 @@ const post =
 const registerV2 = post("/api/auth/v2/register");
 const registerV1 = post("/api/auth/register_api_key");
 
-/** A key of the role that an admin has made, and has disabled where that is said. */
-async function someKey(role: string, disabled = false): Promise<string> {
+/** The id of a new key of the role, issued by an admin. */
+async function newKeyId(role: string, disabled = false): Promise<string> {
   const { key_id: keyId } = await admin.register({ name: "made by an admin", key_type: role });
   if (disabled) await admin.keys.change(keyId, { disabled: true });
   return keyId;
@@ -68,17 +68,17 @@ async function someKey(role: string, disabled = false): Promise<string> {
 
 async function importLine(token: string, role: string): Promise<{ status: number; text: string }> {
   const line = JSON.stringify({ api_key: `imported-${randomUUID()}`, role, name: "x" });
-  const answer = await send("POST", "/api/admin/keys:import", token, line, {
+  const response = await send("POST", "/api/admin/keys:import", token, line, {
     "content-type": "application/x-ndjson",
   });
-  const { imported } = JSON.parse(answer.text);
-  return { status: imported === 1 ? 200 : 403, text: answer.text };
+  const { imported } = JSON.parse(response.text);
+  return { status: imported === 1 ? 200 : 403, text: response.text };
 }
 
-type Handing = (token: string, role: string) => Promise<{ readonly status: number; readonly text: string }>;
+type GrantKey = (token: string, role: string) => Promise<{ readonly status: number; readonly text: string }>;
 
-/** Every call that creates, returns, enables or changes another holder's key, by an operator with that token. */
-const HANDING: readonly (readonly [call: string, done: number, hand: Handing])[] = [
+/** Every call with which an operator issues, returns, enables or changes the key of another holder. */
+const GRANTING_CALLS: readonly (readonly [call: string, successStatus: number, grant: GrantKey])[] = [
   ["register", 201, (token, role) => registerV2(token, role, {})],
   ["register without any scope", 201, (token, role) => registerV2(token, role, { scopes: [] })],
   ["register for an owner", 201, (token, role) => registerV2(token, role, { owner: "acme" })],
@@ -97,22 +97,22 @@ const HANDING: readonly (readonly [call: string, done: number, hand: Handing])[]
   [
     "rotate",
     200,
-    async (token, role) => send("POST", `/api/admin/keys/${await someKey(role)}/rotate`, token, {}),
+    async (token, role) => send("POST", `/api/admin/keys/${await newKeyId(role)}/rotate`, token, {}),
   ],
   [
     "enable",
     200,
     async (token, role) =>
-      send("PATCH", `/api/admin/keys/${await someKey(role, true)}`, token, { disabled: false }),
+      send("PATCH", `/api/admin/keys/${await newKeyId(role, true)}`, token, { disabled: false }),
   ],
   [
     "rename",
     200,
-    async (token, role) => send("PATCH", `/api/admin/keys/${await someKey(role)}`, token, { name: "y" }),
+    async (token, role) => send("PATCH", `/api/admin/keys/${await newKeyId(role)}`, token, { name: "y" }),
   ],
 ];
 
-describe.each(HANDING)("%s", (_call, done, hand) => {
+describe.each(GRANTING_CALLS)("%s", (_call, successStatus, grant) => {
   test.each([
     ["clerk", "basic", true],
     ["clerk", "contributor", false],
@@ -123,28 +123,28 @@ describe.each(HANDING)("%s", (_call, done, hand) => {
     ["lead", "lead", true],
     ["lead", "basic", false],
     ["lead", "clerk", false],
-  ])("a %s hands out a key of the role %s: %s", async (who, role, may) => {
-    const { api_key: token } = await admin.register({ name: who, key_type: who });
-    const { status, text } = await hand(token, role);
-    expect([status, text]).toEqual([may ? done : 403, expect.anything()]);
-    if (!may) expect(text).not.toContain("api_key");
+  ])("a %s may grant a key of the role %s: %s", async (granter, role, allowed) => {
+    const { api_key: token } = await admin.register({ name: granter, key_type: granter });
+    const { status, text } = await grant(token, role);
+    expect([status, text]).toEqual([allowed ? successStatus : 403, expect.anything()]);
+    if (!allowed) expect(text).not.toContain("api_key");
   });
 
-  test("an admin token hands out a key of every role", async () => {
+  test("an admin token may grant a key of every role", async () => {
     for (const role of ["basic", "contributor", "idle", "clerk", "lead"])
-      expect([role, (await hand(ENV.ADMIN_TOKEN, role)).status]).toEqual([role, done]);
+      expect([role, (await grant(ENV.ADMIN_TOKEN, role)).status]).toEqual([role, successStatus]);
   });
 });
 
-test("a key that holds less than its role hands out no role by what it has lost", async () => {
+test("a key with fewer scopes than its role cannot grant with the scopes that it lacks", async () => {
   const narrowed = await admin.register({ name: "x", key_type: "clerk", scopes: ["keys:read"] });
   expect((await registerV2(narrowed.api_key, "basic", {})).status).toBe(403);
 });
 
-test("a repeated registration is judged by what the caller may grant now", async () => {
+test("a repeated registration is authorized by the current grants of the caller", async () => {
   const { api_key: token } = await admin.register({ name: "clerk", key_type: "clerk" });
   const headers = { "idempotency-key": randomUUID() };
-  // Anyone may have such a key, but one that an operator vouched for is not anyone's to be given again.
+  // The role has self-service, but a key that an operator registered is returned only to a caller that may grant it.
   const first = await registerV2(token, "free", {}, headers);
   expect(await registerV2(token, "free", {}, headers)).toEqual(first);
   const reload = async (grants: string) => {
@@ -157,12 +157,12 @@ test("a repeated registration is judged by what the caller may grant now", async
   expect(await registerV2(token, "free", {}, headers)).toEqual(first);
 });
 
-test("ending a key takes keys:write alone", async () => {
+test("revoking a key requires only keys:write", async () => {
   const clerk = createClient({
     url: `http://${latchkey.operator}`,
     token: (await admin.register({ name: "clerk", key_type: "clerk" })).api_key,
   });
-  const keyId = await someKey("lead");
+  const keyId = await newKeyId("lead");
   await clerk.keys.revoke(keyId);
   expect(await clerk.keys.show(keyId)).toMatchObject({ status: "revoked" });
 });

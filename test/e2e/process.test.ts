@@ -138,7 +138,7 @@ describe("latchkey serve", () => {
   test("says in one sentence that a door is taken, or a store", async () => {
     const latchkey = await startLatchkey();
     const taken = startLatchkey({ HTTP_LISTEN: latchkey.http });
-    await expect(taken).rejects.toThrow(`an HTTP door cannot listen on ${latchkey.http}`);
+    await expect(taken).rejects.toThrow(`an HTTP listener cannot listen on ${latchkey.http}`);
     await expect(startLatchkey({ DATA_DIR: latchkey.dataDir })).rejects.toThrow("another process uses");
     await latchkey.stop();
   });
@@ -231,6 +231,6 @@ describe("the command line", () => {
     const refused = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
     await latchkey.stop();
-    expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not answer");
+    expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not respond");
   });
 });

@@ -29,7 +29,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** An address without earlier calls. */
+/** A client address that has made no call yet. */
 function newAddress(): string {
   addresses++;
   return `10.0.${addresses >> 8}.${addresses & 255}`;
@@ -61,21 +61,21 @@ async function send(path: string, { method, token, body, address = newAddress(),
 
 let listings = 0;
 
-/** How often the store has been called so. A text of metrics may be an earlier one: it is new enough once it counts a listing of ours. */
+/** How often this command of the store was called. The metrics text may be cached, so waits until it counts our own listing. */
 async function callsOfStore(command: string): Promise<number> {
-  const nameOf = (of: string) => `latchkey_store_command_duration_seconds_count{command="${of}"}`;
+  const seriesOf = (name: string) => `latchkey_store_command_duration_seconds_count{command="${name}"}`;
   await admin.keys.list({ limit: 1 });
   listings++;
   let metrics: ReadonlyMap<string, number> = new Map();
   const listingsCounted = async () => {
     metrics = await readMetrics(latchkey.ops);
-    return metrics.get(nameOf("page"));
+    return metrics.get(seriesOf("page"));
   };
   await expect.poll(listingsCounted, { timeout: 20_000, interval: 20 }).toBe(listings);
-  return metrics.get(nameOf(command)) ?? 0;
+  return metrics.get(seriesOf(command)) ?? 0;
 }
 
-/** What has been written: changes of the registry, and events of the audit. */
+/** The number of writes so far: commits of the registry and audit events. */
 async function written() {
   const { events } = await admin.audit({ limit: 500 });
   return { commits: await callsOfStore("commit"), events: events.length };
@@ -83,7 +83,7 @@ async function written() {
 
 const basic = { name: "x", key_type: "basic" };
 
-describe("a call that changes nothing writes nothing: no transaction, no event", () => {
+describe("a call that changes nothing writes nothing: no transaction and no event", () => {
   const operator = (path: string, sent: Sent) => send(path, { token: ENV.ADMIN_TOKEN, ...sent });
   const cases: readonly (readonly [
     what: string,
@@ -91,7 +91,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
     prepare: () => Promise<() => Promise<number>>,
   ])[] = [
     [
-      "revoking one's own key",
+      "revoking the presented key",
       204,
       async () => {
         const { api_key } = await admin.register(basic);
@@ -99,7 +99,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "refreshing a key that has been refreshed",
+      "refreshing a key that has already been refreshed",
       409,
       async () => {
         const { api_key, key_id } = await admin.register(basic);
@@ -109,7 +109,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "rotating a key that has been rotated",
+      "rotating a key that has already been rotated",
       409,
       async () => {
         const { key_id } = await admin.register(basic);
@@ -127,7 +127,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "registering with one Idempotency-Key",
+      "registering with the same Idempotency-Key",
       201,
       async () => {
         const headers = { "idempotency-key": randomUUID() };
@@ -152,7 +152,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "ending what was issued before a moment",
+      "revoking keys that were issued before a time",
       204,
       async () => {
         const body = { before: "2020-01-01T00:00:00Z", role: "basic" };
@@ -160,7 +160,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "changing a key to what it is",
+      "changing a key to its current values",
       200,
       async () => {
         const { key_id } = await admin.register(basic);
@@ -169,12 +169,12 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
       },
     ],
     [
-      "switching to the phase that is in force",
+      "switching to the current phase",
       200,
       async () => () => operator("/api/admin/migration", { method: "PUT", body: { phase: "gradual" } }),
     ],
     [
-      "importing what is there",
+      "importing an existing key",
       200,
       async () => {
         const lines = JSON.stringify({ api_key: `imported-${randomUUID()}`, name: "x", role: "basic" });
@@ -183,16 +183,16 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
     ],
   ];
 
-  test.each(cases)("%s again", async (_what, status, prepare) => {
+  test.each(cases)("repeated: %s", async (_what, status, prepare) => {
     const call = await prepare();
     expect(await call()).toBe(status);
     const before = await written();
-    for (let again = 0; again < 3; again++) expect(await call()).toBe(status);
+    for (let repeat = 0; repeat < 3; repeat++) expect(await call()).toBe(status);
     expect(await written()).toEqual(before);
   });
 });
 
-test("a second refresh is audited, for each address that tries it", async () => {
+test("a second refresh is audited once per client address", async () => {
   const { api_key, key_id } = await admin.register(basic);
   await admin.keys.rotate(key_id);
   const [holder, thief] = [newAddress(), newAddress()];
@@ -205,31 +205,34 @@ test("a second refresh is audited, for each address that tries it", async () => 
   ]);
 });
 
-describe("made-up V1 keys reach the store no more often than other open calls", () => {
-  const madeUp = () => `x${newSecret()}`;
-  const ways: readonly (readonly [call: string, send: (address: string) => Promise<number>])[] = [
-    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: madeUp() }, address })],
-    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: madeUp() }, address })],
-    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: madeUp() }, address })],
-    ["validate", (address) => send("/api/auth/v2/validate", { token: madeUp(), address })],
+describe("invented V1 keys reach the store no more often than other unauthenticated calls", () => {
+  const inventedKey = () => `x${newSecret()}`;
+  const calls: readonly (readonly [call: string, send: (address: string) => Promise<number>])[] = [
+    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: inventedKey() }, address })],
+    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: inventedKey() }, address })],
+    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: inventedKey() }, address })],
+    ["validate", (address) => send("/api/auth/v2/validate", { token: inventedKey(), address })],
     [
       "validate by X-API-Key",
-      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": madeUp() }, address }),
+      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": inventedKey() }, address }),
     ],
-    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: madeUp(), address })],
+    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: inventedKey(), address })],
     [
       "register_api_key",
-      (address) => send("/api/auth/register_api_key", { body: basic, token: madeUp(), address }),
+      (address) => send("/api/auth/register_api_key", { body: basic, token: inventedKey(), address }),
     ],
     [
       "introspect",
-      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: madeUp(), address }),
+      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: inventedKey(), address }),
     ],
-    ["show roles", (address) => send("/api/admin/roles", { token: madeUp(), address })],
-    ["revoke a key", (address) => send("/api/admin/keys/x", { method: "DELETE", token: madeUp(), address })],
+    ["show roles", (address) => send("/api/admin/roles", { token: inventedKey(), address })],
+    [
+      "revoke a key",
+      (address) => send("/api/admin/keys/x", { method: "DELETE", token: inventedKey(), address }),
+    ],
   ];
 
-  test.each(ways)("%s", async (_call, sendOne) => {
+  test.each(calls)("%s", async (_call, sendOne) => {
     const address = newAddress();
     const before = await callsOfStore("findLegacy");
     const statuses = await Promise.all(Array.from({ length: 4 * OPEN_CALLS }, () => sendOne(address)));
@@ -238,20 +241,20 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
     expect(statuses.filter((status) => status === 401)).toHaveLength(OPEN_CALLS);
   });
 
-  test("a good V1 key is served meanwhile: from elsewhere, and from there once it is known", async () => {
+  test("a valid V1 key is served meanwhile: from other addresses, and from the same address once it is cached", async () => {
     const { api_key } = await admin.registerLegacy(basic);
     const [flooded, elsewhere] = [newAddress(), newAddress()];
     const validate = (token: string, address: string) => send("/api/auth/v2/validate", { token, address });
-    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(madeUp(), flooded);
-    expect(await validate(madeUp(), flooded)).toBe(429);
+    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(inventedKey(), flooded);
+    expect(await validate(inventedKey(), flooded)).toBe(429);
     expect(await validate(api_key, elsewhere)).toBe(200);
     expect(await validate(api_key, flooded)).toBe(200);
   });
 
-  test("the look-up of a good one costs nothing: any number of them is validated from one address", async () => {
+  test("the look-up of a valid key is not charged: one address can validate any number of them", async () => {
     const address = newAddress();
     const lines = Array.from({ length: 3 * OPEN_CALLS }, (_, at) => ({
-      api_key: `good-${at}-${randomUUID()}`,
+      api_key: `valid-${at}-${randomUUID()}`,
       name: "x",
       role: "basic",
     }));
@@ -260,7 +263,7 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
       expect(await send("/api/auth/v2/validate", { token, address })).toBe(200);
   });
 
-  test("an admin token is no key that is looked up", async () => {
+  test("an admin token is not looked up in the store", async () => {
     const before = await callsOfStore("findLegacy");
     const address = newAddress();
     for (let sent = 0; sent < 2 * OPEN_CALLS; sent++)

@@ -52,7 +52,7 @@ describe("the package, installed in an empty folder", () => {
         "dist/browser/api-auth-migration.js",
         "deploy/helm/latchkey/Chart.yaml",
         ...readdirSync(join(ROOT, "proto")).map((name) => `proto/${name}`),
-        ...scripts.map((name) => `dist/redis/${name}`),
+        ...scripts.map((name) => `dist/redis/scripts/${name}`),
       ]),
     );
     const sources = shipped.filter((name) => !name.startsWith("node_modules/") && /(?<!\.d)\.ts$/.test(name));

@@ -12,9 +12,9 @@ const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string()
 /** One call of the API, as its OpenAPI document describes it. */
 export interface DescribedCall {
   readonly method: string;
-  /** As OpenAPI writes it. */
+  /** The path with `{name}` for parameters, as in OpenAPI. */
   readonly template: string;
-  /** With something of the right form for each parameter. */
+  /** The path with a well-formed value for each parameter. */
   readonly path: string;
   readonly forOperators: boolean;
   readonly writes: boolean;
@@ -25,11 +25,11 @@ export interface DescribedCall {
 const PARAMETERS: Readonly<Record<string, string>> = {
   key_id: "basic_1700000000_abcdefghijklmnopqrstuv",
   family: "fam_abcdefghijklmnopqrstuv",
-  owner: "somebody",
+  owner: "acme",
   name: "not-found",
 };
 
-/** Every call that a listener describes: a new one is in each test over the table without another line. */
+/** Every call in the OpenAPI document of a listener. A new call is thus part of each test over the table. */
 export async function callsOf(listener: string): Promise<readonly DescribedCall[]> {
   const response = await fetch(`http://${listener}/openapi.json`);
   const { paths } = document.parse(await response.json());

@@ -6,6 +6,7 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
+import { pageLimit } from "../http/query-values.ts";
 
 const DEFAULT_LIMIT = 100;
 
@@ -17,7 +18,7 @@ export const auditQuery = z
       .string()
       .max(64)
       .optional()
-      .meta({ description: "Events after this cursor; the newest ones without." }),
+      .meta({ description: "Returns the events after this cursor; the newest events without it." }),
     event: name.optional(),
     outcome: z.enum(["done", "refused"]).optional(),
     actor: name.optional().meta({ description: "`admin:…`, `key:…` or `anonymous`." }),
@@ -25,12 +26,7 @@ export const auditQuery = z
     family: name.optional(),
     owner: name.optional(),
     role: name.optional(),
-    limit: z
-      .string()
-      .regex(/^\d{1,4}$/, "must be a whole number")
-      .transform(Number)
-      .pipe(z.int().min(1).max(500))
-      .optional(),
+    limit: pageLimit.optional(),
   })
   .meta({ title: "AuditQuery" });
 
@@ -56,22 +52,22 @@ export const auditResponse = z
     next_cursor: z
       .string()
       .nullable()
-      .meta({ description: "Where to go on after; null while nothing has ever happened." }),
+      .meta({ description: "The cursor for the next page; null if there are no events yet." }),
   })
   .meta({ title: "AuditEvents" });
 
-/** What happened to keys: who did it, to which, with what outcome. */
+/** The audit events of keys: actor, key and outcome. */
 export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/audit",
     summary: "Read the audit events",
     description:
-      "Oldest first. What happened to keys; lines about requests are in the log alone. With a filter a page may hold fewer events than there are: `next_cursor` goes on.",
+      "Oldest first. Contains the events of keys; the lines of requests are only in the log. With a filter, a page may contain fewer events than match. Continue with `next_cursor`.",
     access: operators(ports, "audit:read"),
     writes: false,
     query: auditQuery,
-    answer: { status: 200, description: "Events.", schema: auditResponse },
+    response: { status: 200, description: "One page of events.", schema: auditResponse },
     handle: async (call) => {
       const { after, limit = DEFAULT_LIMIT, key_id: keyId, ...fields } = call.query;
       const page = { limit, ...(after !== undefined && { after }) };
@@ -82,7 +78,7 @@ export function auditRoute(ports: ApiPorts, store: AuditStore): Endpoint {
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         return sendProblem(call.reply, "request_invalid", {
-          errors: [{ pointer: "#/query/after", detail: "no such cursor" }],
+          errors: [{ pointer: "#/query/after", detail: "is not a valid cursor" }],
         });
       }
     },

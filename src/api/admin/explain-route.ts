@@ -15,7 +15,7 @@ export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
     writes: false,
     body: explainBody,
     maxBodyBytes: MAX_TOKEN_BODY_BYTES,
-    answer: { status: 200, description: "What would be decided, and why.", schema: explanation },
+    response: { status: 200, description: "What would be decided, and why.", schema: explanation },
     handle: async (call) => {
       const explained = await explain(call.body);
       return call.reply.send({ ...explained, route: explained.route ?? null });

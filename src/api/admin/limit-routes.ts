@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../../core/limits/ports.ts";
 import { operators } from "../http/access.ts";
@@ -5,10 +6,25 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
-import { limitsResponse } from "../keys/schemas.ts";
 import { withKeyId } from "./operator-call.ts";
 
-/** What operators see and do of a key's buckets. Those per address belong to no key, and are not among them. */
+export const limitsResponse = z
+  .object({
+    key_id: z.string(),
+    limits: z.array(
+      z.object({
+        name: z.string(),
+        per: z.enum(["key", "owner", "role"]),
+        capacity: z.int(),
+        refill_per_second: z.number(),
+        tokens: z.number().meta({ description: "Tokens that are neither spent nor leased." }),
+        leased_tokens: z.int().meta({ description: "Tokens that instances hold as leases." }),
+      }),
+    ),
+  })
+  .meta({ title: "Limits" });
+
+/** Shows and resets the buckets of a key. Buckets per address belong to no key and are not included. */
 export function limitRoutes(ports: ApiPorts, buckets: BucketAdmin): readonly Endpoint[] {
   return [showRoute(ports, buckets), resetRoute(ports, buckets)];
 }
@@ -17,10 +33,10 @@ function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/limits/{key_id}",
-    summary: "Show what is left in a key's buckets",
+    summary: "Show the buckets of a key",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The buckets.", schema: limitsResponse },
+    response: { status: 200, description: "The buckets.", schema: limitsResponse },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
@@ -36,11 +52,12 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
   return endpoint({
     method: "DELETE",
     path: "/api/admin/limits/{key_id}",
-    summary: "Fill a key's buckets",
-    description: "Those of its family and its owner. A bucket that a whole role shares stays as it is.",
+    summary: "Fill the buckets of a key",
+    description:
+      "Fills the buckets of the key's family and owner. A bucket that a whole role shares is not changed.",
     access: operators(ports, "keys:write"),
     writes: true,
-    answer: { status: 204, description: "They are full." },
+    response: { status: 204, description: "The buckets are full." },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {

@@ -6,7 +6,7 @@ import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import { policyResponse, reloadResponse, rolesResponse } from "./policy-schemas.ts";
 
-/** What the API needs of the policy beside its use. */
+/** How the API shows and reloads the policy. */
 export interface PolicyPort {
   current(): Policy;
   source(): { readonly fileName: string; readonly text: string };
@@ -16,7 +16,7 @@ export interface PolicyPort {
   >;
 }
 
-/** What is in force, and having the file looked at now. */
+/** Shows the active policy and reloads the file. */
 export function policyRoutes(ports: ApiPorts, policy: PolicyPort): readonly Endpoint[] {
   return [showRoute(ports, policy), rolesRoute(ports, policy), reloadRoute(ports, policy)];
 }
@@ -25,10 +25,10 @@ function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/policy",
-    summary: "Show the policy in force",
+    summary: "Show the active policy",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The policy.", schema: policyResponse },
+    response: { status: 200, description: "The policy.", schema: policyResponse },
     handle: async (call) => {
       const { fileName, text } = policy.source();
       const { hash, mode } = policy.current();
@@ -41,10 +41,10 @@ function rolesRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/roles",
-    summary: "List the roles in force",
+    summary: "List the roles of the active policy",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "The roles.", schema: rolesResponse },
+    response: { status: 200, description: "The roles.", schema: rolesResponse },
     handle: async (call) => call.reply.send({ roles: [...policy.current().roles.values()].map(roleBody) }),
   });
 }
@@ -70,11 +70,12 @@ function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
   return endpoint({
     method: "POST",
     path: "/api/admin/policy/reload",
-    summary: "Take up the policy file now",
-    description: "On this instance. A changed file is taken up by itself within a second or so, too.",
+    summary: "Reload the policy file now",
+    description:
+      "Affects this instance only. A changed file is also reloaded automatically, within about a second.",
     access: operators(ports, "system:write"),
     writes: true,
-    answer: { status: 200, description: "It is in force.", schema: reloadResponse },
+    response: { status: 200, description: "The policy file is active.", schema: reloadResponse },
     problems: ["policy_refused"],
     handle: async (call) => {
       const reload = await policy.reload();

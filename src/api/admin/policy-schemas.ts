@@ -6,8 +6,8 @@ export const policyResponse = z
     file: z.string(),
     mode: z
       .enum(["enforce", "shadow"])
-      .meta({ description: "For requests that cannot be read or that no route takes." }),
-    text: z.string().meta({ description: "As it was taken up." }),
+      .meta({ description: "The mode for requests that cannot be parsed or that match no route." }),
+    text: z.string().meta({ description: "The text of the file as it was loaded." }),
   })
   .meta({ title: "Policy" });
 

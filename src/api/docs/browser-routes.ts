@@ -4,11 +4,11 @@ import type { Endpoint } from "../http/endpoint.ts";
 import { openEndpoint } from "../http/endpoint.ts";
 
 const SCRIPT = readFileSync(new URL("../../browser/api-auth-migration.js", import.meta.url), "utf8");
-/** For pages that know nothing of the client: a classic script alone has a tag of its own. */
+/** For pages that do not call the client. It needs its own script tag, so only the classic script contains it. */
 const DROP_IN = readFileSync(new URL("../../browser/drop-in.js", import.meta.url), "utf8");
 const MODULE = `${SCRIPT}\nexport const { create, ApiAuth } = globalThis.ApiAuthMigration;\n`;
 
-/** The client for browsers, as a classic script and as an ES module. */
+/** Serves the browser client as a classic script and as an ES module. */
 export function browserRoutes(): readonly Endpoint[] {
   return [
     script("/api-auth-migration.js", `${SCRIPT}\n${DROP_IN}`),
@@ -22,7 +22,7 @@ function script(path: string, text: string): Endpoint {
     path,
     summary: path.endsWith(".mjs") ? "The browser client, as an ES module" : "The browser client",
     access: ANYONE,
-    answer: { status: 200, description: "A script." },
+    response: { status: 200, description: "A script." },
     handle: async ({ reply }) =>
       reply
         .type("text/javascript; charset=utf-8")

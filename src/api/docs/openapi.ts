@@ -1,11 +1,10 @@
 import { z } from "zod";
 import type { Endpoint } from "../http/endpoint.ts";
-import { PROBLEMS } from "../http/problem.ts";
-import { problem } from "../keys/schemas.ts";
+import { PROBLEMS, problemSchema } from "../http/problem.ts";
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-/** OpenAPI 3.1 of the endpoints, from the very schemas that they are checked by. */
+/** Builds the OpenAPI 3.1 document from the schemas that validate the requests. */
 export function openApiDocument(endpoints: readonly Endpoint[], version: string): Json {
   const schemas: Record<string, Json> = {};
   const paths: Record<string, Record<string, Json>> = {};
@@ -20,17 +19,17 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
       title: "Latchkey key API",
       version,
       description:
-        "Registers, validates, refreshes and revokes API keys. Errors are problems as of RFC 9457. A caller is authenticated and authorized before its body is read. A method that a path does not have is answered 405 with `Allow`. Calls with `x-latchkey-writes` are charged per client address (`guards.open_calls` of the policy), unless the caller holds `keys:write`.",
+        "Registers, validates, refreshes and revokes API keys. Errors are problem documents (RFC 9457). The caller is authenticated and authorized before the body is read. A method that a path does not support gets 405 with `Allow`. Calls with `x-latchkey-writes` count against the limit of the client address (`guards.open_calls` of the policy), unless the caller holds `keys:write`.",
     },
     paths,
     components: {
       schemas,
       securitySchemes: {
-        key: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "A key." },
+        key: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "An API key." },
         operator: {
           type: "http",
           scheme: "bearer",
-          description: "`ADMIN_TOKEN`, or a key whose scopes make its holder an operator.",
+          description: "`ADMIN_TOKEN`, or a key with operator scopes.",
         },
       },
     },
@@ -38,7 +37,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
 }
 
 function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
-  const { answer } = endpoint;
+  const { response: answer } = endpoint;
   const content = answer.schema && {
     "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
   };
@@ -64,7 +63,7 @@ function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
   };
 }
 
-/** `post /api/auth/v2/register` → `postAuthV2Register`: stable as long as the path is. */
+/** `post /api/auth/v2/register` → `postAuthV2Register`. The id changes only if the path changes. */
 function operationId({ method, path }: Endpoint): string {
   const words = path
     .replace("/api/", "/")
@@ -110,14 +109,14 @@ function queryParameters({ query }: Endpoint): Json[] {
   }));
 }
 
-/** One response a status: several problems may share it, told apart by their `type`. */
+/** OpenAPI has one response per status. Problems that share a status differ by their `type`. */
 function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Record<string, Json> {
   const byStatus = new Map<number, string[]>();
   for (const name of problems) {
     const { status, title } = PROBLEMS[name];
     byStatus.set(status, [...(byStatus.get(status) ?? []), `\`${name.replaceAll("_", "-")}\`: ${title}`]);
   }
-  const schema = schemaRef(problem, "output", schemas);
+  const schema = schemaRef(problemSchema, "output", schemas);
   return Object.fromEntries(
     [...byStatus].map(([status, lines]) => [
       String(status),
@@ -126,7 +125,7 @@ function problemsOf({ problems }: Endpoint, schemas: Record<string, Json>): Reco
   );
 }
 
-/** A schema with a title is written once, under components, and referred to. */
+/** A schema with a title is written once, under components, and referenced from there. */
 function schemaRef(schema: z.ZodType, io: "input" | "output", schemas: Record<string, Json>): Json {
   const title = schema.meta()?.title;
   const inline = toJson(toJsonSchema(schema, io));
@@ -144,7 +143,7 @@ function toJsonSchema(schema: z.ZodType, io: "input" | "output") {
   return jsonSchema;
 }
 
-/** zod's type for a JSON Schema has functions in it that its values never have. */
+/** zod's type of a JSON Schema has functions that the values never contain. */
 function toJson(value: unknown): Json {
   return JSON.parse(JSON.stringify(value));
 }

@@ -4,10 +4,10 @@ import { openEndpoint } from "../http/endpoint.ts";
 import { PROBLEM_NAMES, PROBLEMS, problemType, sendProblem } from "../http/problem.ts";
 import { openApiDocument } from "./openapi.ts";
 
-/** Pages hold no script and fetch nothing from elsewhere. */
+/** The pages contain no script and load nothing from other origins. */
 const CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
-/** What describes the API: the OpenAPI document, a page of it for people, and one for each problem type. */
+/** The documentation of the API: the OpenAPI document, an HTML page, and one page for each problem type. */
 export function pageRoutes(described: readonly Endpoint[], version: string): readonly Endpoint[] {
   const document = JSON.stringify(openApiDocument(described, version));
   const page = docsPage(described, version);
@@ -18,22 +18,22 @@ export function pageRoutes(described: readonly Endpoint[], version: string): rea
       ...common,
       path: "/openapi.json",
       summary: "OpenAPI 3.1 of this API",
-      answer: { status: 200, description: "The document." },
+      response: { status: 200, description: "The document." },
       handle: async ({ reply }) => reply.type("application/json").send(document),
     }),
     openEndpoint({
       ...common,
       path: "/docs",
-      summary: "This API for people",
-      answer: { status: 200, description: "A page." },
+      summary: "The documentation of this API as a page",
+      response: { status: 200, description: "A page." },
       handle: async ({ reply }) =>
         reply.type(html).header("content-security-policy", CONTENT_SECURITY_POLICY).send(page),
     }),
     openEndpoint({
       ...common,
       path: "/problems/{name}",
-      summary: "What a problem type means",
-      answer: { status: 200, description: "A page." },
+      summary: "The documentation of a problem type",
+      response: { status: 200, description: "A page." },
       problems: ["not_found"],
       async handle({ reply, param }) {
         const name = PROBLEM_NAMES.find((known) => problemType(known) === `/problems/${param("name")}`);
@@ -56,18 +56,18 @@ function docsPage(described: readonly Endpoint[], version: string): string {
     );
     return `<section><h2><code>${call.method} ${escapeHtml(call.path)}</code></h2>
 <p><b>${escapeHtml(call.summary)}.</b> ${escapeHtml(call.description ?? "")}</p>
-<p>${WHO[call.security]} Answers ${call.answer.status}: ${escapeHtml(call.answer.description)}</p>
+<p>${CALLERS[call.security]} Success: ${call.response.status}. ${escapeHtml(call.response.description)}</p>
 <p class="problems">${problems.join(" · ")}</p></section>`;
   });
   const heading = `<h1>Latchkey key API</h1><p>Version ${escapeHtml(version)}. Schemas: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p>`;
   return htmlPage("Latchkey key API", heading + rows.join("\n"));
 }
 
-const WHO: Readonly<Record<Endpoint["security"], string>> = {
-  none: "Anyone may call.",
-  key: "For whoever presents a key.",
-  operator: "For operators.",
-  optional: "Anyone for a self-service role, else an operator.",
+const CALLERS: Readonly<Record<Endpoint["security"], string>> = {
+  none: "Requires no credential in a header.",
+  key: "Requires a valid key.",
+  operator: "Requires the credential of an operator.",
+  optional: "A self-service role requires no credential; other roles require an operator.",
 };
 
 function htmlPage(title: string, body: string): string {

@@ -11,24 +11,24 @@ import type { ProblemName } from "./problem.ts";
 import { headersOf } from "./request-facts.ts";
 import { admitOpen, denyUnauthenticated } from "./unauthenticated-calls.ts";
 
-/** Who may make a call. It is decided before the body is read: a caller that is refused does not learn how its body is judged. */
-export interface Access<Who> {
+/** Who may make a call. It is decided before the body is read, so a denied caller learns nothing about its body. */
+export interface Access<Identity> {
   readonly kind: "charged";
   readonly security: "none" | "key" | "operator" | "optional";
-  /** What a refusal answers. */
+  /** The problems of a denial. */
   readonly problems: readonly ProblemName[];
   /**
-   * Finds out who calls; undefined once a refusal has been sent.
-   * @param writes whether the call writes: then every caller without `keys:write` is charged by its address first
+   * Authenticates and authorizes the caller; undefined if it has sent a denial.
+   * @param writes whether the call writes: then the address of every caller without `keys:write` is charged first
    */
   admit(
     request: FastifyRequest,
     reply: FastifyReply,
     writes: boolean,
-  ): Promise<{ readonly who: Who } | undefined>;
+  ): Promise<{ readonly caller: Identity } | undefined>;
 }
 
-/** A call that anyone may make without being charged: it can only read. */
+/** Access without a credential and without a charge, for calls that only read. */
 export interface OpenAccess {
   readonly kind: "open";
   readonly security: "none";
@@ -37,7 +37,7 @@ export interface OpenAccess {
 
 export const ANYONE: OpenAccess = { kind: "open", security: "none", problems: [] };
 
-/** Why a presented key is refused, wherever one is presented. */
+/** The reasons for which any call may deny a presented key. */
 export const KEY_PROBLEMS = [
   "credential_invalid",
   "key_expired",
@@ -52,7 +52,7 @@ export const KEY_PROBLEMS = [
   "too_many_calls",
 ] as const satisfies readonly ProblemName[];
 
-/** Operators that have the scope. */
+/** Admits operators that have the scope. */
 export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOrigin> {
   return {
     kind: "charged",
@@ -61,17 +61,17 @@ export function operators(ports: ApiPorts, scope: OperatorScope): Access<CallOri
     async admit(request, reply, writes) {
       const caller = await chargedCaller(request, reply, ports, { writes, anonymous: "operator_required" });
       if (caller === undefined) return undefined;
-      if (callerHas(caller, scope)) return { who: originOf(request, caller, ports) };
-      // Each refusal leaves an audit line. Only an operator may cause those without a charge.
-      const free = writes || callerHas(caller, "keys:write");
+      if (callerHas(caller, scope)) return { caller: originOf(request, caller, ports) };
+      // Each denial writes an audit line. Only an operator may cause them without a charge.
+      const isFree = writes || callerHas(caller, "keys:write");
       const problem = "operator_scope_missing";
-      await denyUnauthenticated(request, reply, ports, free ? { problem, charged: true } : { problem });
+      await denyUnauthenticated(request, reply, ports, isFree ? { problem, charged: true } : { problem });
       return undefined;
     },
   };
 }
 
-/** Callers without a credential, or with a good one: what they ask for decides whether they may have it. */
+/** Admits callers without a credential or with a valid one. The handler authorizes what they request. */
 export function anyCaller(ports: ApiPorts): Access<CallOrigin> {
   return {
     kind: "charged",
@@ -79,12 +79,12 @@ export function anyCaller(ports: ApiPorts): Access<CallOrigin> {
     problems: ["operator_required", "credential_ambiguous", ...KEY_PROBLEMS],
     async admit(request, reply, writes) {
       const caller = await chargedCaller(request, reply, ports, { writes });
-      return caller && { who: originOf(request, caller, ports) };
+      return caller && { caller: originOf(request, caller, ports) };
     },
   };
 }
 
-/** Callers that present a good key in a header. */
+/** Admits callers that present a valid key in a header. */
 export function keyHolders(ports: ApiPorts): Access<Holder> {
   return {
     kind: "charged",
@@ -93,7 +93,7 @@ export function keyHolders(ports: ApiPorts): Access<Holder> {
     async admit(request, reply, writes) {
       if (writes && !(await admitOpen(request, reply, ports))) return undefined;
       const found = await presentedHolder(request, ports, writes);
-      if (found.ok) return { who: found.holder };
+      if (found.ok) return { caller: found.holder };
       await denyUnauthenticated(request, reply, ports, { ...found, ...(writes && { charged: true }) });
       return undefined;
     },
@@ -111,18 +111,18 @@ async function presentedHolder(
   return authenticateHolder(presented.token, request, ports, charged);
 }
 
-/** Callers that present a key in the body. They are not known before the body is read, so all of them are charged. */
+/** Admits callers that present a key in the body. They are unknown before the body is read, so all are charged. */
 export function possessors(ports: ApiPorts): Access<undefined> {
   return {
     kind: "charged",
     security: "none",
     problems: ["too_many_calls"],
     admit: async (request, reply) =>
-      (await admitOpen(request, reply, ports)) ? { who: undefined } : undefined,
+      (await admitOpen(request, reply, ports)) ? { caller: undefined } : undefined,
   };
 }
 
-/** The caller, charged where the call writes; undefined once a refusal has been sent. */
+/** The authenticated caller, charged if the call writes; undefined if a denial has been sent. */
 async function chargedCaller(
   request: FastifyRequest,
   reply: FastifyReply,

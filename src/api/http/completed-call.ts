@@ -10,27 +10,27 @@ declare module "fastify" {
     readonly path?: string;
   }
   interface FastifyRequest {
-    /** Who calls, as far as it has been found out. */
+    /** The caller, as far as it has been authenticated. */
     actor: string;
   }
   interface FastifyReply {
-    /** What it says is wrong. */
+    /** The problem in the response. */
     problem: ProblemName | undefined;
   }
 }
 
-/** Tells of each call once it is answered. */
+/** Calls `onCompletedCall` after each response. */
 export function reportCompletedCalls(
   server: FastifyInstance,
   trustedHops: number,
-  answered: (call: CompletedCall) => void,
+  onCompletedCall: (call: CompletedCall) => void,
 ): void {
   server.decorateRequest("actor", "anonymous");
   server.decorateReply("problem", undefined);
   server.addHook("onResponse", async (request, reply) => {
     const { path } = request.routeOptions.config;
     const keyId = keyIdOf(request);
-    answered({
+    onCompletedCall({
       method: request.method,
       ...(path !== undefined && { route: path }),
       status: reply.statusCode,

@@ -12,15 +12,15 @@ test.each([
   [["a b%"], "#/a%20b%25"],
   [["é"], "#/%C3%A9"],
   [['"', "\\", "<"], "#/%22/%5C/%3C"],
-] as const)("a pointer to %j is written %s", (path, pointer) => {
+] as const)("a pointer to %j is %s", (path, pointer) => {
   expect(pointerTo("", path)).toBe(pointer);
 });
 
-test("a pointer to the query stands below its root", () => {
+test("a pointer into the query starts with its root", () => {
   expect(pointerTo("/query", ["limit"])).toBe("#/query/limit");
 });
 
-test("any path has a pointer of URI characters that leads back to it, half characters become U+FFFD", () => {
+test("the pointer of any path has only URI characters and decodes to that path; lone surrogates become U+FFFD", () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: "binary" }), { maxLength: 4 }), (path) => {
       const pointer = pointerTo("", path);

@@ -5,71 +5,71 @@ import { InvalidBody, parseForm } from "./json-body.ts";
 import type { FieldProblem, ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
 
-/** One call of the API: what serves it and what describes it in OpenAPI come from the same lines. */
+/** One call of the API. The same definition serves the call and describes it in OpenAPI. */
 export interface Endpoint {
   readonly method: HTTPMethods & ("GET" | "POST" | "PUT" | "PATCH" | "DELETE");
-  /** With `{name}` for what varies, as OpenAPI writes it. */
+  /** Parameters are written `{name}`, as in OpenAPI. */
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
   readonly security: "none" | "key" | "operator" | "optional";
-  /** Whether it may change what is stored: then every caller without `keys:write` is charged by its address. */
+  /** Whether the call may change stored data. If so, the address of every caller without `keys:write` is charged. */
   readonly writes: boolean;
   readonly body?: z.ZodType;
-  /** How the body comes; JSON unless it says otherwise. */
+  /** The media type of the body; JSON by default. */
   readonly bodyType?: "application/x-www-form-urlencoded" | "application/x-ndjson";
-  /** Where the body holds what may be longer than a key of ours, such as another issuer's token. */
+  /** Set if the body may contain something longer than a Latchkey key, such as a token of another issuer. */
   readonly maxBodyBytes?: number;
   readonly query?: z.ZodType;
-  /** Whether the call takes an `Idempotency-Key`. */
+  /** Whether the call accepts an `Idempotency-Key`. */
   readonly idempotent?: true;
-  readonly answer: {
+  readonly response: {
     readonly status: 200 | 201 | 204;
     readonly description: string;
     readonly schema?: z.ZodType;
   };
-  /** Every problem that it may answer. */
+  /** Every problem that the call may return. */
   readonly problems: readonly ProblemName[];
-  /** Authenticates, charges and authorizes, before the body is read. False once a refusal has been sent. */
+  /** Authenticates, charges and authorizes the caller before the body is read. False if it has sent a denial. */
   admit(request: FastifyRequest, reply: FastifyReply): Promise<boolean>;
-  /** Answers a call that was admitted. */
+  /** Serves an admitted call. */
   run(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply>;
 }
 
-/** A call that was admitted, and whose body and query have been parsed. */
-export interface Call<Body, Query, Who = unknown> {
+/** An admitted call with its parsed body and query. */
+export interface Call<Body, Query, Identity = unknown> {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly who: Who;
+  readonly caller: Identity;
   readonly body: Body;
   readonly query: Query;
-  /** What stood for `{name}` in the path. */
+  /** The value of `{name}` in the path. */
   param(name: string): string;
 }
 
 type Described = Omit<Endpoint, "admit" | "run" | "body" | "query" | "security" | "writes" | "problems">;
 
-interface Definition<Body, Query, Who> extends Described {
-  readonly access: Access<Who>;
+interface Definition<Body, Query, Identity> extends Described {
+  readonly access: Access<Identity>;
   readonly writes: boolean;
   readonly body?: z.ZodType<Body>;
   readonly query?: z.ZodType<Query>;
-  /** Beside those of its access, its body and its store. */
+  /** The problems of the handler. Those of access, body, query and store are added. */
   readonly problems?: readonly ProblemName[];
-  handle(call: Call<Body, Query, Who>): Promise<FastifyReply>;
+  handle(call: Call<Body, Query, Identity>): Promise<FastifyReply>;
 }
 
-/** Enough for all that Envoy takes of headers (60 KiB), and for its escapes in JSON or in a form. */
+/** Enough for the largest headers that Envoy accepts (60 KiB), escaped in JSON or in a form. */
 export const MAX_TOKEN_BODY_BYTES = 128 * 1024;
 
-/** What anyone may call uncharged takes no body and changes nothing. */
+/** A call without charge. It has no body and changes nothing. */
 interface OpenDefinition extends Described {
   readonly access: OpenAccess;
   readonly problems?: readonly ProblemName[];
   handle(call: Call<undefined, undefined, undefined>): Promise<FastifyReply>;
 }
 
-/** Makes an endpoint that anyone may call and that changes nothing. */
+/** Creates an endpoint that requires no credential and changes nothing. */
 export function openEndpoint({ access, handle, problems = [], ...described }: OpenDefinition): Endpoint {
   return {
     ...described,
@@ -78,16 +78,23 @@ export function openEndpoint({ access, handle, problems = [], ...described }: Op
     problems,
     admit: async () => true,
     run: (request, reply) =>
-      handle({ request, reply, who: undefined, body: undefined, query: undefined, param: paramsOf(request) }),
+      handle({
+        request,
+        reply,
+        caller: undefined,
+        body: undefined,
+        query: undefined,
+        param: paramsOf(request),
+      }),
   };
 }
 
-/** Makes an endpoint whose handler sees only callers that were admitted, and what its schemas let through. */
-export function endpoint<Who, Body = undefined, Query = undefined>(
-  definition: Definition<Body, Query, Who>,
+/** Creates an endpoint whose handler runs only for admitted callers, with a valid body and query. */
+export function endpoint<Identity, Body = undefined, Query = undefined>(
+  definition: Definition<Body, Query, Identity>,
 ): Endpoint {
   const { access, handle, body, query, ...described } = definition;
-  const admitted = new WeakMap<FastifyRequest, { readonly who: Who }>();
+  const admitted = new WeakMap<FastifyRequest, { readonly caller: Identity }>();
   return {
     ...described,
     security: access.security,
@@ -95,25 +102,25 @@ export function endpoint<Who, Body = undefined, Query = undefined>(
     ...(body && { body }),
     ...(query && { query }),
     async admit(request, reply) {
-      const found = await access.admit(request, reply, definition.writes);
-      if (found !== undefined) admitted.set(request, found);
-      return found !== undefined;
+      const admission = await access.admit(request, reply, definition.writes);
+      if (admission !== undefined) admitted.set(request, admission);
+      return admission !== undefined;
     },
     async run(request, reply) {
-      const found = admitted.get(request);
-      if (found === undefined) throw new Error("a call is run that was not admitted");
+      const admission = admitted.get(request);
+      if (admission === undefined) throw new Error("the call was not admitted");
       const parsedBody = parsePart(body, request.body, "");
       const parsedQuery = query && parseQuery(query, request);
       if (!parsedBody.ok || parsedQuery?.ok === false) {
         const errors = [parsedBody, parsedQuery].flatMap((part) => (!part || part.ok ? [] : part.errors));
         return sendProblem(reply, "request_invalid", { errors });
       }
-      // Without a schema the type parameter is undefined, and so is the value.
+      // Without a schema, both the type parameter and the value are undefined.
       const [bodyValue, queryValue] = [parsedBody.value as Body, parsedQuery?.value as Query];
       return handle({
         request,
         reply,
-        who: found.who,
+        caller: admission.caller,
         body: bodyValue,
         query: queryValue,
         param: paramsOf(request),
@@ -122,7 +129,9 @@ export function endpoint<Who, Body = undefined, Query = undefined>(
   };
 }
 
-function problemsOf<Body, Query, Who>(definition: Definition<Body, Query, Who>): readonly ProblemName[] {
+function problemsOf<Body, Query, Identity>(
+  definition: Definition<Body, Query, Identity>,
+): readonly ProblemName[] {
   const { access, writes, body, bodyType, query, problems = [] } = definition;
   const ofBody = ["request_invalid", "body_too_large", "media_type_unsupported"] as const;
   return [
@@ -145,7 +154,7 @@ function parsePart<T>(schema: z.ZodType<T> | undefined, value: unknown, root: st
   const parsed = schema.safeParse(value ?? {});
   if (parsed.success) return { ok: true, value: parsed.data };
   const errors = parsed.error.issues.flatMap((issue) => fieldProblems(issue, root));
-  // One number can be wrong in several ways; one of them is enough to mend it.
+  // One value can have several errors. The first one is enough to fix it.
   return {
     ok: false,
     errors: [...new Map(errors.reverse().map((error) => [error.pointer, error])).values()].reverse(),
@@ -156,13 +165,13 @@ function fieldProblems(issue: z.core.$ZodIssue, root: string): FieldProblem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       pointer: pointerTo(root, [...issue.path, key]),
-      detail: "unknown member",
+      detail: "is not a known member",
     }));
   }
   return [{ pointer: pointerTo(root, issue.path), detail: issue.message }];
 }
 
-/** RFC 6901 §6: a JSON Pointer as a URI fragment. Half a character, which a URI cannot hold, is shown as U+FFFD. */
+/** A JSON Pointer as a URI fragment (RFC 6901 §6). A lone surrogate, which a URI cannot contain, becomes U+FFFD. */
 export function pointerTo(root: string, path: readonly PropertyKey[]): string {
   const tokens = path.map((part) =>
     encodeURIComponent(String(part).toWellFormed().replaceAll("~", "~0").replaceAll("/", "~1")),
@@ -170,7 +179,7 @@ export function pointerTo(root: string, path: readonly PropertyKey[]): string {
   return `#${root}${tokens.map((token) => `/${token}`).join("")}`;
 }
 
-/** Fastify's own parser repairs what it cannot decode, so the query is read here, and strictly. */
+/** Parses the query strictly. The parser of Fastify repairs what it cannot decode. */
 function parseQuery<T>(schema: z.ZodType<T>, { raw: { url = "" } }: FastifyRequest): PartResult<T> {
   const begin = url.indexOf("?");
   try {

@@ -2,17 +2,17 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeBody, InvalidBody, parseForm, parseJsonBody } from "./json-body.ts";
 
-/** JSON text as anybody may write it: white space anywhere, names spelt with escapes, the same name again. */
-interface Written {
+/** A generated JSON text: with white space anywhere, names with escapes, and duplicate names. */
+interface GeneratedJson {
   readonly text: string;
-  readonly repeats: boolean;
+  readonly hasDuplicate: boolean;
 }
 
 const space = fc.constantFrom("", " ", "\n", "\r", "\t", "\r\n");
 const name = fc.constantFrom("a", "b", "", "__proto__", "{", '"', "\\", ",", "é", "😀", "\u2028");
 const spelling = fc.boolean();
 
-function spelt(text: string, escaped: boolean): string {
+function quoted(text: string, escaped: boolean): string {
   if (!escaped) return JSON.stringify(text);
   const codes = Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
   return `"${codes.map((code) => `\\u${code.toString(16).padStart(4, "0")}`).join("")}"`;
@@ -21,27 +21,27 @@ function spelt(text: string, escaped: boolean): string {
 const leaf = fc
   .oneof(
     fc.constantFrom("1", "-0.5e3", "true", "null"),
-    fc.tuple(name, spelling).map(([text, escaped]) => spelt(text, escaped)),
+    fc.tuple(name, spelling).map(([text, escaped]) => quoted(text, escaped)),
   )
-  .map((text): Written => ({ text, repeats: false }));
+  .map((text): GeneratedJson => ({ text, hasDuplicate: false }));
 
-const { written } = fc.letrec<{ written: Written }>((tie) => ({
-  written: fc.oneof(
+const { generated } = fc.letrec<{ generated: GeneratedJson }>((tie) => ({
+  generated: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
     leaf,
-    fc.tuple(fc.array(tie("written"), { maxLength: 3 }), space).map(
-      ([items, gap]): Written => ({
+    fc.tuple(fc.array(tie("generated"), { maxLength: 3 }), space).map(
+      ([items, gap]): GeneratedJson => ({
         text: `[${gap}${items.map(({ text }) => text).join(`${gap},${gap}`)}${gap}]`,
-        repeats: items.some(({ repeats }) => repeats),
+        hasDuplicate: items.some(({ hasDuplicate }) => hasDuplicate),
       }),
     ),
-    fc.tuple(fc.array(fc.tuple(name, spelling, tie("written")), { maxLength: 4 }), space).map(
-      ([members, gap]): Written => ({
+    fc.tuple(fc.array(fc.tuple(name, spelling, tie("generated")), { maxLength: 4 }), space).map(
+      ([members, gap]): GeneratedJson => ({
         text: `{${gap}${members
-          .map(([key, escaped, { text }]) => `${spelt(key, escaped)}${gap}:${gap}${text}`)
+          .map(([key, escaped, { text }]) => `${quoted(key, escaped)}${gap}:${gap}${text}`)
           .join(`${gap},${gap}`)}${gap}}`,
-        repeats:
-          members.some(([, , { repeats }]) => repeats) ||
+        hasDuplicate:
+          members.some(([, , { hasDuplicate }]) => hasDuplicate) ||
           new Set(members.map(([key]) => key)).size < members.length,
       }),
     ),
@@ -49,22 +49,22 @@ const { written } = fc.letrec<{ written: Written }>((tie) => ({
 }));
 
 describe("a JSON body", () => {
-  test("is refused exactly when some member of it stands twice, however it is spelt", () => {
-    let refused = 0;
+  test("is rejected exactly if an object has a duplicate member, with or without escapes", () => {
+    let rejectedCount = 0;
     fc.assert(
-      fc.property(written, ({ text, repeats }) => {
-        if (repeats) refused++;
-        if (repeats)
+      fc.property(generated, ({ text, hasDuplicate }) => {
+        if (hasDuplicate) rejectedCount++;
+        if (hasDuplicate)
           expect(() => parseJsonBody(text)).toThrow(new InvalidBody("the body has a member twice"));
         else expect(() => parseJsonBody(text)).not.toThrow();
       }),
       { numRuns: 1500 },
     );
-    expect(refused).toBeGreaterThan(50);
+    expect(rejectedCount).toBeGreaterThan(50);
   });
 
-  test("is the value that was written", () => {
-    // Names without escapes: V8 misreads some escaped ones after others (nodejs/node#63785), to names with a backslash.
+  test("is the value that was serialized", () => {
+    // Only names without escapes: V8 misreads some sequences of escaped names as names with a backslash (nodejs/node#63785).
     const plainName = fc.stringMatching(/^[a-z_]{0,9}$/);
     const value = fc.jsonValue({ maxDepth: 3 }).filter((json) => !JSON.stringify(json).includes("\\"));
     fc.assert(
@@ -80,7 +80,7 @@ describe("a JSON body", () => {
     ["text", "{name: x}", "the body is not JSON"],
     ["a byte order mark", '\ufeff{"a":1}', "the body is not JSON"],
     ["two values", "{} {}", "the body is not JSON"],
-    ["a comma too many", '{"a":1,}', "the body is not JSON"],
+    ["a trailing comma", '{"a":1,}', "the body is not JSON"],
     ["a member twice", '{"a":1,"a":1}', "the body has a member twice"],
     ["a member twice, an escape in one", '{"a":1,"\\u0061":1}', "the body has a member twice"],
     ["a member twice, in lines of another system", '{\r"a":1,\r"a":2\r}', "the body has a member twice"],
@@ -92,20 +92,20 @@ describe("a JSON body", () => {
     ],
     ["nesting without end", "[".repeat(8000) + "]".repeat(8000), "the body nests too deeply"],
     ["members without end", `${'{"a":'.repeat(2700)}1${"}".repeat(2700)}`, "the body nests too deeply"],
-  ])("is refused with words for it: %s", (_what, text, problem) => {
+  ])("is rejected with a message: %s", (_what, text, problem) => {
     expect(() => parseJsonBody(text)).toThrow(new InvalidBody(problem));
   });
 
   test.each([
     ["the same name in several objects", '[{"a":1},{"a":{"a":[{"a":1},"a"]}}]'],
-    ["a name that looks like a number or a mark", '{"1":1,"1.0":1,"[":1,"]":1,"}":1,"a,b":1}'],
+    ["a name that looks like a number or a token", '{"1":1,"1.0":1,"[":1,"]":1,"}":1,"a,b":1}'],
     ["a value equal to its name", '{"a":"a","b":"a"}'],
-    ["a text that holds a whole object", '{"a":"{\\"a\\":1,\\"a\\":2}"}'],
-  ])("is taken: %s", (_what, text) => {
+    ["a string that contains a whole object", '{"a":"{\\"a\\":1,\\"a\\":2}"}'],
+  ])("is accepted: %s", (_what, text) => {
     expect(parseJsonBody(text)).toEqual(JSON.parse(text));
   });
 
-  test("with a member __proto__ has it as a member and no other prototype", () => {
+  test("with a member __proto__ has an own member of that name and the usual prototype", () => {
     const body = parseJsonBody('{"__proto__":{"owner":"x"}}');
     expect(Object.keys(Object(body))).toEqual(["__proto__"]);
     expect(Object.getPrototypeOf(body)).toBe(Object.prototype);
@@ -113,11 +113,11 @@ describe("a JSON body", () => {
 });
 
 describe("a form", () => {
-  test("is its fields, decoded", () => {
+  test("becomes its decoded fields", () => {
     expect(parseForm("token=a%2Bb+c&token_type_hint=")).toEqual({ token: "a+b c", token_type_hint: "" });
   });
 
-  test("in which a field stands twice is refused", () => {
+  test("with a duplicate field is rejected", () => {
     expect(() => parseForm("token=a&tok%65n=b")).toThrow(InvalidBody);
   });
 
@@ -125,15 +125,15 @@ describe("a form", () => {
     ["a lone percent sign", "token=%"],
     ["half an escape", "token=%4"],
     ["digits that are not hexadecimal", "token=%zz"],
-    ["bytes that are no UTF-8", "token=%ff"],
-    ["half a character", "token=%ed%a0%80"],
+    ["invalid UTF-8", "token=%ff"],
+    ["a lone surrogate", "token=%ed%a0%80"],
     ["an overlong slash", "token=%c0%af"],
     ["a name that cannot be decoded", "%=x"],
-  ])("with %s is refused", (_what, text) => {
+  ])("with %s is rejected", (_what, text) => {
     expect(() => parseForm(text)).toThrow(new InvalidBody("a field is not valid percent-encoded UTF-8"));
   });
 
-  test("is read as the URL standard reads it wherever that repairs nothing", () => {
+  test("is parsed as by URLSearchParams if nothing has to be repaired", () => {
     fc.assert(
       fc.property(
         fc.dictionary(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" })),
@@ -144,7 +144,7 @@ describe("a form", () => {
     );
   });
 
-  test("with a field __proto__ has it as a field and no other prototype", () => {
+  test("with a field __proto__ has an own field of that name and the usual prototype", () => {
     expect(Object.getPrototypeOf(parseForm("__proto__=x"))).toBe(Object.prototype);
     expect(Object.entries(parseForm("__proto__=x"))).toEqual([["__proto__", "x"]]);
   });
@@ -154,12 +154,12 @@ test.each([
   ["a lone continuation byte", [0x7b, 0x80, 0x7d]],
   ["a byte that UTF-8 never has", [0xff]],
   ["an overlong slash", [0xc0, 0xaf]],
-  ["half a character", [0xed, 0xa0, 0x80]],
-  ["a character that is cut off", [0xf0, 0x9f, 0x98]],
-])("a body with %s is refused, not repaired", (_what, bytes) => {
+  ["a lone surrogate", [0xed, 0xa0, 0x80]],
+  ["a truncated character", [0xf0, 0x9f, 0x98]],
+])("a body with %s is rejected, not repaired", (_what, bytes) => {
   expect(() => decodeBody(Uint8Array.from(bytes))).toThrow(new InvalidBody("the body is not valid UTF-8"));
 });
 
-test("a body keeps every character, a byte order mark too", () => {
+test("a body keeps every character, including a byte order mark", () => {
   expect(decodeBody(new TextEncoder().encode("\ufeff é 😀 \0"))).toBe("\ufeff é 😀 \0");
 });

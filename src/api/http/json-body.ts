@@ -1,12 +1,12 @@
 import { isUtf8 } from "node:buffer";
 
-/** What is wrong with a body that is no unambiguous JSON. */
+/** Thrown for a body that is not unambiguous JSON or form data. The message names the error. */
 export class InvalidBody extends Error {}
 
-/** No body of the API nests deeper than metadata in a registration; what does is not handed on to be walked. */
+/** Deeper bodies are rejected, so that no code has to recurse through them. */
 const MAX_DEPTH = 64;
 
-/** The text of a body. Bytes that are no UTF-8 are refused, not repaired. Throws {@link InvalidBody}. */
+/** Decodes a body. Rejects invalid UTF-8 instead of repairing it. Throws {@link InvalidBody}. */
 export function decodeBody(bytes: Uint8Array): string {
   if (!isUtf8(bytes)) throw new InvalidBody("the body is not valid UTF-8");
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
@@ -23,7 +23,7 @@ export type StrictJson =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly fault: "is not JSON" | "has a member twice" | "nests too deeply" };
 
-/** Parses JSON strictly: a member that stands twice is refused, since parsers differ in which one counts. */
+/** Parses JSON strictly. Rejects duplicate members, because parsers differ in which of them they use. */
 export function parseStrictJson(text: string): StrictJson {
   let value: unknown;
   try {
@@ -37,7 +37,7 @@ export function parseStrictJson(text: string): StrictJson {
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],]/g;
 
-/** JSON.parse keeps the last of two equal members and does not tell. The text is known to be JSON, so its marks are enough. */
+/** JSON.parse silently keeps the last duplicate. The text is valid JSON, so scanning its tokens is enough. */
 function structureFault(json: string): "has a member twice" | "nests too deeply" | undefined {
   const open: (Set<unknown> | undefined)[] = [];
   let nameIsNext = false;
@@ -58,7 +58,7 @@ function structureFault(json: string): "has a member twice" | "nests too deeply"
   return undefined;
 }
 
-/** Parses a form, or a query. A field that stands twice, and what cannot be decoded, is refused. Throws {@link InvalidBody}. */
+/** Parses a form or a query. Rejects duplicate fields and invalid encodings. Throws {@link InvalidBody}. */
 export function parseForm(text: string): Record<string, string> {
   const fields = text
     .split("&")
@@ -68,11 +68,11 @@ export function parseForm(text: string): Record<string, string> {
       return [decodeField(name), decodeField(value.join("="))] as const;
     });
   if (new Set(fields.map(([name]) => name)).size !== fields.length)
-    throw new InvalidBody("a field stands there twice");
+    throw new InvalidBody("a field occurs twice");
   return Object.fromEntries(fields);
 }
 
-/** A `%` that two hexadecimal digits do not follow, and bytes that are no UTF-8, mean something else to each parser. */
+/** Parsers differ in what an incomplete `%` escape or invalid UTF-8 means, so both are rejected. */
 function decodeField(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll("+", " "));

@@ -5,13 +5,13 @@ import type { Socket } from "node:net";
 import type { ListenerTls } from "../../config/certificates.ts";
 import { createUnidentifiedConnections } from "../../core/limits/unidentified-connections.ts";
 
-/** How long a client may take over each part of what it sends. */
+/** Timeouts for what a client sends. */
 export interface HttpTimeouts {
-  /** Until the last header has come, from the first byte. */
+  /** From the first byte of a request to its last header. */
   readonly headersMs: number;
-  /** Until the last byte of the body has come. */
+  /** From the first byte of a request to the last byte of its body. */
   readonly requestMs: number;
-  /** Between two requests on one connection; longer than the idle timeout of most proxies that would reuse it. */
+  /** Between two requests on a connection. Longer than the idle timeout of most proxies that reuse connections. */
   readonly idleMs: number;
   readonly handshakeMs: number;
 }
@@ -23,69 +23,69 @@ export const DEFAULT_TIMEOUTS: HttpTimeouts = {
   handshakeMs: 3000,
 };
 
-/** All headers of a request; a key has at most 8 KiB. More is answered with 431. */
+/** Maximum size of all headers of a request; a key has at most 8 KiB. A larger request gets 431. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Connections of one door; a further one is closed at once. */
+/** Maximum connections of one listener. Further connections are closed at once. */
 const MAX_CONNECTIONS = 8192;
-/** Of them, those from which no request has come yet, behind their handshake where there is TLS. */
-const MAX_NEWCOMERS = MAX_CONNECTIONS / 4;
-/** Requests of one connection whose responses it has not taken yet (RFC 9112 §9.3.2); one more ends it. */
+/** Maximum connections that have not sent a request yet, including those in the TLS handshake. */
+const MAX_UNIDENTIFIED = MAX_CONNECTIONS / 4;
+/** Maximum pipelined requests per connection (RFC 9112 §9.3.2). One more closes the connection. */
 const MAX_PIPELINED = 16;
 
-export interface ListenerOptions {
-  /** Absent: clear text. */
+export interface NodeServerOptions {
+  /** Clear text if absent. */
   readonly tls?: ListenerTls;
-  readonly patience?: HttpTimeouts;
-  /** Whether each answer is the last on its connection, since the door is about to close. */
-  readonly isLast?: () => boolean;
+  readonly timeouts?: HttpTimeouts;
+  /** Whether each response closes its connection, because the listener is about to close. */
+  readonly isDraining?: () => boolean;
 }
 
-/** The server below a door, which bounds what a client can hold of it, and whose certificate may change. */
+/** Creates the Node server of a listener. It bounds the resources of each client and follows certificate changes. */
 export function createNodeServer(
   handle: RequestListener,
-  { tls, patience = DEFAULT_TIMEOUTS, isLast = () => false }: ListenerOptions,
+  { tls, timeouts = DEFAULT_TIMEOUTS, isDraining = () => false }: NodeServerOptions,
 ): Server {
   const pipelined = new WeakMap<Socket, number>();
-  const newcomers = createUnidentifiedConnections<Socket>(MAX_NEWCOMERS, (socket) => socket.destroy());
-  const answer: RequestListener = (request, response) => {
+  const unidentified = createUnidentifiedConnections<Socket>(MAX_UNIDENTIFIED, (socket) => socket.destroy());
+  const onRequest: RequestListener = (request, response) => {
     const { socket } = request;
-    newcomers.remove(nameOf(socket));
+    unidentified.remove(nameOf(socket));
     const open = (pipelined.get(socket) ?? 0) + 1;
     if (open > MAX_PIPELINED) return void socket.destroy();
     pipelined.set(socket, open);
     response.once("close", () => pipelined.set(socket, (pipelined.get(socket) ?? 1) - 1));
-    if (isLast()) response.setHeader("connection", "close");
+    if (isDraining()) response.setHeader("connection", "close");
     handle(request, response);
   };
   const options: ServerOptions = {
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: patience.headersMs,
-    requestTimeout: patience.requestMs,
-    keepAliveTimeout: patience.idleMs,
-    // How often Node looks for those who are too slow.
-    connectionsCheckingInterval: Math.min(1000, patience.headersMs),
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.idleMs,
+    // How often Node checks the timeouts.
+    connectionsCheckingInterval: Math.min(1000, timeouts.headersMs),
   };
   const server =
-    tls === undefined ? createServer(options, answer) : listenWithTls(options, answer, tls, patience);
+    tls === undefined ? createServer(options, onRequest) : listenWithTls(options, onRequest, tls, timeouts);
   server.maxConnections = MAX_CONNECTIONS;
   server.on("connection", (socket: Socket) => {
     const name = nameOf(socket);
-    newcomers.add(name, socket, socket.remoteAddress ?? "");
-    socket.once("close", () => newcomers.remove(name));
+    unidentified.add(name, socket, socket.remoteAddress ?? "");
+    socket.once("close", () => unidentified.remove(name));
   });
-  // A client that takes nothing of its response, and sends nothing, holds it no longer than it may take to send a request.
-  server.timeout = patience.requestMs;
+  // Closes a connection whose client neither reads its response nor sends anything.
+  server.timeout = timeouts.requestMs;
   return server;
 }
 
-/** What a connection is known by below TLS and above it. */
+/** Identifies a connection both below and above TLS, which have different socket objects. */
 function nameOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
 function listenWithTls(
   options: ServerOptions,
-  answer: RequestListener,
+  onRequest: RequestListener,
   tls: ListenerTls,
   { handshakeMs: handshakeTimeout }: HttpTimeouts,
 ): Server {
@@ -96,7 +96,7 @@ function listenWithTls(
   const mutual = tls.current().clientCa !== undefined;
   const server = createTlsServer(
     { ...options, ...context(), handshakeTimeout, requestCert: mutual, rejectUnauthorized: mutual },
-    answer,
+    onRequest,
   );
   server.on(
     "close",

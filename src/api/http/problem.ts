@@ -1,4 +1,5 @@
 import type { FastifyReply } from "fastify";
+import { z } from "zod";
 import { DENIALS, DENY_REASONS } from "../../core/decision/decision.ts";
 
 interface ProblemType {
@@ -6,40 +7,52 @@ interface ProblemType {
   readonly title: string;
 }
 
-/** Problems of the key API that no Check has. */
+/** Problems of the key API that a Check never returns. */
 const API_PROBLEMS = {
-  request_invalid: { status: 400, title: "The request is not of the form that this call takes." },
+  request_invalid: { status: 400, title: "The request does not have the form that this call requires." },
   idempotency_key_weak: {
     status: 400,
-    title: "Without a credential, an Idempotency-Key has at least 22 characters that nobody can guess.",
+    title: "Without a credential, the Idempotency-Key must have at least 22 unguessable characters.",
   },
-  operator_required: { status: 401, title: "This call needs an operator's credential." },
-  grant_refused: { status: 403, title: "Nobody grants more than they hold." },
-  operator_scope_missing: { status: 403, title: "The credential lacks the scope that this call needs." },
-  not_found: { status: 404, title: "There is nothing here." },
-  method_not_allowed: { status: 405, title: "This path does not have this method." },
+  operator_required: { status: 401, title: "This call requires the credential of an operator." },
+  grant_refused: { status: 403, title: "The caller cannot grant more than it holds." },
+  operator_scope_missing: {
+    status: 403,
+    title: "The credential does not have the scope that this call requires.",
+  },
+  not_found: { status: 404, title: "The resource does not exist." },
+  method_not_allowed: { status: 405, title: "The path does not support this method." },
   refresh_too_early: { status: 409, title: "The key may not be refreshed yet." },
-  already_refreshed: { status: 409, title: "The key has been refreshed already." },
+  already_refreshed: { status: 409, title: "The key has already been refreshed." },
   key_ended: {
     status: 409,
-    title: "The key has ended or is disabled: it can be neither changed nor rotated.",
+    title: "The key has ended or is disabled. It cannot be changed or rotated.",
   },
-  family_too_old: { status: 409, title: "The key's family has reached its age: register a new key." },
-  legacy_removed: { status: 410, title: "Keys of the first version are no longer given or exchanged." },
+  family_too_old: { status: 409, title: "The key's family has reached its maximum age. Register a new key." },
+  legacy_removed: { status: 410, title: "V1 keys are no longer issued or exchanged." },
   body_too_large: { status: 413, title: "The body is too large." },
-  media_type_unsupported: { status: 415, title: "The body is not of the media type that this call takes." },
-  idempotency_key_reused: { status: 422, title: "The Idempotency-Key came with another body before." },
-  policy_refused: { status: 422, title: "The policy file has problems; the old policy stays in force." },
-  too_many_calls: { status: 429, title: "Too many calls from this address." },
-  too_many_keys: { status: 503, title: "No more keys are given without an operator at the moment." },
+  media_type_unsupported: { status: 415, title: "This call does not accept the media type of the body." },
+  idempotency_key_reused: {
+    status: 422,
+    title: "The Idempotency-Key was already used with a different body.",
+  },
+  policy_refused: { status: 422, title: "The policy file has errors. The previous policy stays active." },
+  too_many_calls: {
+    status: 429,
+    title: "Too many calls came from this address. Try again after the time in Retry-After.",
+  },
+  too_many_keys: {
+    status: 503,
+    title: "Self-service registration has reached its limit. Try again later, or ask an operator for a key.",
+  },
   too_many_unread_responses: {
     status: 503,
-    title: "Clients of this listener have too many responses that they do not read.",
+    title: "Clients of this listener leave too many responses unread. Try again later.",
   },
-  store_unavailable: { status: 503, title: "The store of keys cannot be reached at the moment." },
+  store_unavailable: { status: 503, title: "The key store is currently unavailable. Try again later." },
 } as const satisfies Record<string, ProblemType>;
 
-/** Every problem of both doors, by the name that `/problems/<name>` has with hyphens. */
+/** Every problem of the Check and of the API, by name. `/problems/<name>` has hyphens instead of underscores. */
 export const PROBLEMS = { ...DENIALS, ...API_PROBLEMS } as const satisfies Record<string, ProblemType>;
 
 export type ProblemName = keyof typeof PROBLEMS;
@@ -51,20 +64,34 @@ export const PROBLEM_NAMES: readonly ProblemName[] = [
   ),
 ];
 
-/** One thing that is wrong with the request's body or query. */
+/** One error in the body, query or path of a request. */
 export interface FieldProblem {
   /** A JSON Pointer as a URI fragment (RFC 6901 §6): `#/scopes/0`. */
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** Members of a problem beside type, title and status. */
+/** The optional members of a problem: all but type, title and status. */
 export interface ProblemDetails {
   readonly detail?: string;
   readonly errors?: readonly FieldProblem[];
   readonly retryAfterSeconds?: number;
   readonly members?: Readonly<Record<string, string | number>>;
 }
+
+/** The schema of a problem document. */
+export const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().optional(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .meta({ title: "Problem", description: "RFC 9457." });
+
+/** `Retry-After` of a 503 that has no other value. */
+export const UNAVAILABLE_RETRY_SECONDS = 1;
 
 /** RFC 9457 §3. */
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
@@ -73,17 +100,16 @@ export function problemType(name: ProblemName): string {
   return `/problems/${name.replaceAll("_", "-")}`;
 }
 
-/** Answers with a problem (RFC 9457), its challenge (RFC 6750 §3) and its Retry-After. */
+/** Sends a problem (RFC 9457) with its challenge (RFC 6750 §3) and its Retry-After. */
 export function sendProblem(
   reply: FastifyReply,
   name: ProblemName,
   details: ProblemDetails = {},
 ): FastifyReply {
   const { status, title } = PROBLEMS[name];
-  const { retryAfterSeconds } = details;
   reply.problem = name;
-  const wait = retryAfterSeconds ?? (status === 503 ? 1 : undefined);
-  if (wait !== undefined) void reply.header("retry-after", String(wait));
+  const waitSeconds = details.retryAfterSeconds ?? (status === 503 ? UNAVAILABLE_RETRY_SECONDS : undefined);
+  if (waitSeconds !== undefined) void reply.header("retry-after", String(waitSeconds));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));
   return reply
     .code(status)
@@ -92,15 +118,15 @@ export function sendProblem(
     .send(problemText(name, details));
 }
 
-/** A problem document without the headers that belong to it. */
+/** The JSON text of a problem. The headers are the caller's part. */
 export function problemText(name: ProblemName, { detail, errors, members }: ProblemDetails = {}): string {
   const { status, title } = PROBLEMS[name];
   return JSON.stringify({ type: problemType(name), title, status, detail, errors, ...members });
 }
 
 function challengeOf(name: ProblemName, title: string): string {
-  const bare = name === "credential_missing" || name === "operator_required";
-  return bare
+  const withoutError = name === "credential_missing" || name === "operator_required";
+  return withoutError
     ? 'Bearer realm="latchkey"'
     : `Bearer realm="latchkey", error="invalid_token", error_description="${title}"`;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { shareRendering } from "./shared-rendering.ts";
 
-function costly(tookMs: number) {
+function expensiveRendering(tookMs: number) {
   let nowMs = 0;
   let rendered = 0;
   const read = shareRendering(
@@ -14,14 +14,14 @@ function costly(tookMs: number) {
   return { read, wait: (ms: number) => (nowMs += ms), rendered: () => rendered };
 }
 
-test("however many ask at once, it is rendered once", async () => {
-  const { read } = costly(10);
+test("concurrent callers share one rendering", async () => {
+  const { read } = expensiveRendering(10);
   expect(await Promise.all(Array.from({ length: 100 }, read))).toEqual(Array(100).fill(1));
 });
 
-test("however often it is asked for, rendering takes at most a tenth of the time, and a text is never older than a second", async () => {
+test("rendering takes at most a tenth of the time, and a text is never older than a second", async () => {
   for (const tookMs of [0.1, 10, 100]) {
-    const { read, wait, rendered } = costly(tookMs);
+    const { read, wait, rendered } = expensiveRendering(tookMs);
     for (let ms = 0; ms < 60_000; ms += 10) {
       await read();
       wait(10);
@@ -31,7 +31,7 @@ test("however often it is asked for, rendering takes at most a tenth of the time
   }
 });
 
-test("a text that waits for others, and costs nothing itself, is new each time", async () => {
+test("a rendering that only waits and takes no CPU time is not reused", async () => {
   let nowMs = 0;
   let rendered = 0;
   const read = shareRendering(
@@ -44,12 +44,12 @@ test("a text that waits for others, and costs nothing itself, is new each time",
   expect([await read(), await read()]).toEqual([1, 2]);
 });
 
-test("what failed is tried again at once", async () => {
-  let tries = 0;
+test("after a failure the next call renders again", async () => {
+  let attempts = 0;
   const read = shareRendering(
     async () => {
-      if (++tries === 1) throw new Error("first");
-      return tries;
+      if (++attempts === 1) throw new Error("first");
+      return attempts;
     },
     { monotonicMs: () => 0, cpuMs: () => 0 },
   );

@@ -1,12 +1,12 @@
-/** A text that is costly to make may take this share of the time of the thread that decides. */
+/** The largest share of the CPU time of this thread that rendering may take. Checks run on the same thread. */
 const MAX_SHARE = 0.1;
-/** Nobody sees an older text, however costly a new one is. */
+/** A rendered text is never older than this, even if rendering is expensive. */
 const MAX_AGE_MS = 1000;
 
-/** Milliseconds, each from any beginning. */
+/** Clocks in milliseconds, each with an arbitrary start. */
 export interface RenderingClock {
   readonly monotonicMs: () => number;
-  /** That the thread has computed: how busy the machine is makes no difference. */
+  /** The CPU time of this thread, which does not depend on the load of the machine. */
   readonly cpuMs: () => number;
 }
 
@@ -19,9 +19,8 @@ const OWN_CLOCK: RenderingClock = {
 };
 
 /**
- * Renders once for all who ask at the same time, and gives a finished text again until ten times of what it took has passed,
- * at most a second: however many ask, and however often, rendering takes a tenth of the time (more only if one takes over
- * 100 ms).
+ * Shares one rendering among concurrent callers. Returns a finished text again for ten times as long as rendering took, but
+ * for a second at most. So rendering takes at most a tenth of the CPU time, unless one rendering takes more than 100 ms.
  */
 export function shareRendering<T>(
   render: () => Promise<T>,

@@ -7,38 +7,38 @@ import type { ProblemName } from "./problem.ts";
 import { sendProblem } from "./problem.ts";
 import { addressOf } from "./request-facts.ts";
 
-/** What charges a client address (`guards.open_calls`). */
+/** The dependencies for charging a client address (`guards.open_calls`). */
 export interface OpenCallPorts {
   readonly policy: () => Policy;
   readonly nowMs: () => number;
   readonly trustedHops: number;
-  /** In this instance's memory. */
+  /** Its buckets are in the memory of this instance. */
   readonly guard: BucketStore & { refund(demand: BucketDemand, cost: number): void };
   readonly verifier: KeyVerifier;
 }
 
-/** Why a call is refused for its credential. */
+/** Why a call is denied because of its credential. */
 export interface CredentialDenial {
   readonly problem: ProblemName;
   /** Whether the address has been charged for the call. */
   readonly charged?: true;
-  /** With `too_many_calls`: whole seconds. */
+  /** Whole seconds; only with `too_many_calls`. */
   readonly retryAfterSeconds?: number;
 }
 
-/** Whether the address may make one more call, which is charged; the refusal has been sent otherwise. */
+/** Charges the address for one call. False if its limit is exceeded; then 429 has been sent. */
 export async function admitOpen(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: OpenCallPorts,
 ): Promise<boolean> {
-  const retryAfterSeconds = await chargeOpen(request, ports);
+  const retryAfterSeconds = await chargeUnauthenticated(request, ports);
   if (retryAfterSeconds === 0) return true;
   sendProblem(reply, "too_many_calls", { retryAfterSeconds });
   return false;
 }
 
-/** Refuses a call for its credential. The address is charged first, unless it has been; beyond its limit the answer is 429. */
+/** Denies a call because of its credential. Charges the address first, unless `charged`; above the limit it sends 429. */
 export async function denyUnauthenticated(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -49,17 +49,17 @@ export async function denyUnauthenticated(
   return sendProblem(reply, problem, { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) });
 }
 
-/** What a look-up in the store costs. */
+/** The charge for a look-up in the store. */
 export type LookUpCharge =
-  /** The token is no key that this instance would look up. */
+  /** The token needs no look-up in the store. */
   | { readonly kind: "free" }
   | { readonly kind: "refused"; readonly retryAfterSeconds: number }
-  /** To be given back once the key is found good. */
+  /** Refund it if the key is valid. */
   | { readonly kind: "charged"; refund(): void };
 
 /**
- * Charges the look-up of a key that this instance does not know before it is made: made-up keys reach the store no more
- * often than other open calls.
+ * Charges the address before a key that this instance does not know is looked up. So invented keys reach the store no more
+ * often than other unauthenticated calls.
  */
 export async function chargeLookUp(
   token: string,
@@ -67,13 +67,13 @@ export async function chargeLookUp(
   ports: OpenCallPorts,
 ): Promise<LookUpCharge> {
   if (!ports.verifier.needsStore?.(token)) return { kind: "free" };
-  const retryAfterSeconds = await chargeOpen(request, ports);
+  const retryAfterSeconds = await chargeUnauthenticated(request, ports);
   if (retryAfterSeconds > 0) return { kind: "refused", retryAfterSeconds };
   return { kind: "charged", refund: () => ports.guard.refund(demandOf(request, ports), 1) };
 }
 
-/** Counts one open call; whole seconds to wait when there were too many, else 0. */
-async function chargeOpen(request: FastifyRequest, ports: OpenCallPorts): Promise<number> {
+/** Counts one call. Returns the whole seconds to wait if there were too many, else 0. */
+async function chargeUnauthenticated(request: FastifyRequest, ports: OpenCallPorts): Promise<number> {
   const taken = await ports.guard.take([demandOf(request, ports)], 1, ports.nowMs());
   return taken.ok ? 0 : taken.retryAfterSeconds;
 }

@@ -21,7 +21,7 @@ export function introspectRoute(
     bodyType: "application/x-www-form-urlencoded",
     body: introspectBody,
     maxBodyBytes: MAX_TOKEN_BODY_BYTES,
-    answer: { status: 200, description: "What the key is.", schema: introspection },
+    response: { status: 200, description: "What the key is.", schema: introspection },
     async handle({ reply, body }) {
       void reply.header("cache-control", "no-store");
       const found = await authenticateKey(body.token, ports);

@@ -14,11 +14,11 @@ import type { Call, Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import { addressOf } from "../http/request-facts.ts";
-import { addNotice } from "../legacy/legacy-notice.ts";
-import { sendDenial, sendIssued } from "./responses.ts";
-import { formatEnd, issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
 
-/** The calls that holders of keys, and those who want one, make. */
+import { addLegacyNotice, formatExpiry, sendDenial, sendIssued } from "./responses.ts";
+import { issuedKey, possessionBody, registerBody, validKey } from "./schemas.ts";
+
+/** The calls for holders of keys and for clients that register a key. */
 export function keyRoutes(ports: ApiPorts): readonly Endpoint[] {
   return [registerRoute(ports), validateRoute(ports), refreshRoute(ports), revokeRoute(ports)];
 }
@@ -29,14 +29,14 @@ function registerRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/v2/register",
     summary: "Register a key",
     description:
-      "Anyone for a role with `self_service`, else an operator. The key is in this answer and nowhere else.",
+      "A role with `self_service` requires no credential. Other roles require an operator. Only this response contains the key.",
     access: anyCaller(ports),
     writes: true,
     body: registerBody,
     idempotent: true,
-    answer: { status: 201, description: "The key.", schema: issuedKey },
+    response: { status: 201, description: "The issued key.", schema: issuedKey },
     problems: ["idempotency_key_weak", "grant_refused", "idempotency_key_reused", "too_many_keys"],
-    handle({ request, reply, who, body }) {
+    handle({ request, reply, caller: who, body }) {
       const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
       return registerAs(
@@ -59,7 +59,7 @@ function registerRoute(ports: ApiPorts): Endpoint {
   });
 }
 
-/** Registers a V2 key for whoever calls. */
+/** Registers a V2 key on behalf of the caller and sends it. */
 export async function registerAs(
   ports: ApiPorts,
   reply: FastifyReply,
@@ -77,17 +77,17 @@ function validateRoute(ports: ApiPorts): Endpoint {
     method: "GET",
     path: "/api/auth/v2/validate",
     summary: "Validate a key",
-    description: "Says what the presented key is and may do.",
+    description: "Returns the role, scopes and expiry of the presented key.",
     access: keyHolders(ports),
     writes: false,
-    answer: { status: 200, description: "The key is good.", schema: validKey },
-    async handle({ reply, who: { principal, scopes } }) {
-      return addNotice(reply.header("cache-control", "no-store"), principal, ports).send({
+    response: { status: 200, description: "The key is valid.", schema: validKey },
+    async handle({ reply, caller: { principal, scopes } }) {
+      return addLegacyNotice(reply.header("cache-control", "no-store"), principal, ports).send({
         valid: true,
         key_id: principal.keyId,
         role: principal.role,
         scopes,
-        expires_at: formatEnd(principal.expiresAt),
+        expires_at: formatExpiry(principal.expiresAt),
       });
     },
   });
@@ -99,12 +99,12 @@ function refreshRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/v2/refresh",
     summary: "Refresh a key",
     description:
-      "Gives the key its one successor, from `refresh_after` on. Send an `Idempotency-Key`: should the answer be lost, the same one gives the same successor again.",
+      "Issues the successor of the key, from `refresh_after` on. A key has one successor. Send an `Idempotency-Key`: if the response is lost, a repeated call with the same value returns the same successor.",
     access: possessors(ports),
     writes: true,
     body: possessionBody,
     idempotent: true,
-    answer: { status: 200, description: "The successor.", schema: issuedKey },
+    response: { status: 200, description: "The successor.", schema: issuedKey },
     problems: [...KEY_PROBLEMS, "refresh_too_early", "already_refreshed", "family_too_old"],
     handle: (call) => refresh(ports, call),
   });
@@ -117,7 +117,9 @@ async function refresh(ports: ApiPorts, { request, reply, body }: PossessionCall
     return sendProblem(reply, found.problem);
   }
   if (found.holder.principal.legacy !== undefined) {
-    const errors = [{ pointer: "#/current_key", detail: "is a V1 key: /api/auth/v2/migrate exchanges it" }];
+    const errors = [
+      { pointer: "#/current_key", detail: "is a V1 key: exchange it with /api/auth/v2/migrate" },
+    ];
     return sendProblem(reply, "request_invalid", { errors });
   }
   const origin = originOfHolder(request, found.holder, ports);
@@ -143,12 +145,12 @@ function revokeRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "POST",
     path: "/api/auth/v2/revoke",
-    summary: "Revoke a key that one holds",
-    description: "Ends the key, its predecessors and its successors. Doing it again changes nothing.",
+    summary: "Revoke the presented key",
+    description: "Revokes the key, its predecessors and its successors. The call is idempotent.",
     access: possessors(ports),
     writes: true,
     body: possessionBody,
-    answer: { status: 204, description: "It has ended." },
+    response: { status: 204, description: "Revoked." },
     problems: ["credential_invalid"],
     async handle({ request, reply, body }) {
       const holder = await verifyPossession(body.current_key, request, ports);
@@ -162,7 +164,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
   });
 }
 
-/** Whoever holds a key with a good signature, though it has ended: it may be revoked all the same. */
+/** The holder of a key with a valid signature. An expired key counts too, because its family can still be revoked. */
 async function verifyPossession(
   token: string,
   request: FastifyRequest,

@@ -1,11 +1,24 @@
 import type { FastifyReply } from "fastify";
+import type { Principal } from "../../core/decision/principal.ts";
 import type { KeyView } from "../../core/keys/key-administration.ts";
+import { NEVER } from "../../core/keys/key-record.ts";
 import type { DeniedOperation, Issued, RegistryDenial } from "../../core/keys/registry.ts";
+import { legacyNotice } from "../../core/legacy/migration.ts";
+import type { ApiPorts } from "../http/calls.ts";
 import type { ProblemDetails, ProblemName } from "../http/problem.ts";
 import { sendProblem } from "../http/problem.ts";
-import { formatEnd, formatTime } from "./schemas.ts";
 
-/** The key that was made, or made again: the only answer that ever holds one. */
+/** Formats a NumericDate as RFC 3339: whole seconds in UTC. */
+export function formatTime(numericDate: number): string {
+  return new Date(numericDate * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** Formats an expiry as {@link formatTime} does; null if there is none. */
+export function formatExpiry(numericDate: number): string | null {
+  return numericDate >= NEVER ? null : formatTime(numericDate);
+}
+
+/** Sends an issued or replayed key. No other response contains one. */
 export function sendIssued(reply: FastifyReply, { record, token }: Issued, status: 200 | 201): FastifyReply {
   return reply
     .code(status)
@@ -29,11 +42,11 @@ function field(pointer: string, detail: string): ProblemResponse {
   return { problem: "request_invalid", details: { errors: [{ pointer, detail }] } };
 }
 
-/** How each refusal of the registry is told to callers. */
+/** The problem for each denial of the registry, for the holder of the key. */
 const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
-  role_unknown: field("#/key_type", "no such role"),
-  scope_unknown: field("#/scopes", "the role does not have all of these scopes"),
-  ttl_too_long: field("#/ttl", "longer than the role allows"),
+  role_unknown: field("#/key_type", "is not a role of the policy"),
+  scope_unknown: field("#/scopes", "contains a scope that the role does not have"),
+  ttl_too_long: field("#/ttl", "is longer than the role allows"),
   operator_required: { problem: "operator_required" },
   grant_refused: { problem: "grant_refused" },
   idempotency_key_reused: { problem: "idempotency_key_reused" },
@@ -50,13 +63,13 @@ const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
   legacy_removed: { problem: "legacy_removed" },
 };
 
-/** What an operator is told instead: the key in question is not the caller's own. */
+/** The problems that differ for an operator, because the key is not the caller's own. */
 const OPERATOR_OVERRIDES: Partial<Record<RegistryDenial, ProblemResponse>> = {
   key_unknown: { problem: "not_found" },
   role_unknown: { problem: "grant_refused" },
   key_revoked: { problem: "key_ended", details: { detail: "The key has been revoked." } },
   key_expired: { problem: "key_ended", details: { detail: "The key has expired." } },
-  key_disabled: { problem: "key_ended", details: { detail: "The key is disabled: enable it first." } },
+  key_disabled: { problem: "key_ended", details: { detail: "The key is disabled. Enable it first." } },
   key_superseded: {
     problem: "key_ended",
     details: { detail: "The key has been replaced by its successor." },
@@ -65,19 +78,30 @@ const OPERATOR_OVERRIDES: Partial<Record<RegistryDenial, ProblemResponse>> = {
 
 export function sendDenial(
   reply: FastifyReply,
-  refused: DeniedOperation,
+  denial: DeniedOperation,
   to: "holder" | "operator" = "holder",
 ): FastifyReply {
   const { problem, details } =
-    (to === "operator" && OPERATOR_OVERRIDES[refused.reason]) || HOLDER_PROBLEMS[refused.reason];
+    (to === "operator" && OPERATOR_OVERRIDES[denial.reason]) || HOLDER_PROBLEMS[denial.reason];
   const members =
-    refused.refreshAfter === undefined
-      ? {}
-      : { members: { refresh_after: formatTime(refused.refreshAfter) } };
+    denial.refreshAfter === undefined ? {} : { members: { refresh_after: formatTime(denial.refreshAfter) } };
   return sendProblem(reply, problem, { ...details, ...members });
 }
 
-/** A record as operators see it. */
+/** Adds the headers that announce the end of V1 keys (RFC 9745, RFC 8594) to a response for a V1 key. */
+export function addLegacyNotice(reply: FastifyReply, principal: Principal, ports: ApiPorts): FastifyReply {
+  const notice = legacyNotice(principal, ports.migration.state(), ports.policy().migration);
+  if (notice === undefined) return reply;
+  const { deprecatedAt, sunset } = notice;
+  void reply
+    .header("x-latchkey-upgrade", "v2")
+    .header("link", '</api/auth/v2/migrate>; rel="successor-version"');
+  if (deprecatedAt !== undefined) void reply.header("deprecation", `@${deprecatedAt}`);
+  if (sunset !== undefined) void reply.header("sunset", new Date(sunset * 1000).toUTCString());
+  return reply;
+}
+
+/** The record of a key, as operators see it. */
 export function keyBody({ record, status, lastUsedAt }: KeyView) {
   const time = (numericDate: number | undefined) =>
     numericDate === undefined ? null : formatTime(numericDate);
@@ -95,8 +119,8 @@ export function keyBody({ record, status, lastUsedAt }: KeyView) {
     legacy: record.legacy !== undefined,
     migrated_at: time(record.legacy?.migratedAt),
     issued_at: formatTime(record.issuedAt),
-    expires_at: formatEnd(record.expiresAt),
-    refresh_after: formatEnd(record.refreshAfter),
+    expires_at: formatExpiry(record.expiresAt),
+    refresh_after: formatExpiry(record.refreshAfter),
     superseded_by: record.successor?.keyId ?? null,
     superseded_from: time(record.successor?.notAfter),
     revoked_at: time(record.revokedAt),

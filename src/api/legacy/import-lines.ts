@@ -13,7 +13,7 @@ const importLine = z
   .strictObject({
     api_key: z
       .string()
-      .regex(/^[A-Za-z0-9\-._~+/]{8,512}=*$/, "is not of a form that a request can carry")
+      .regex(/^[A-Za-z0-9\-._~+/]{8,512}=*$/, "has a form that a request cannot carry")
       .refine((key) => !hasThreeParts(key), "looks like a JWT")
       .optional(),
     api_key_hash: z
@@ -30,15 +30,15 @@ const importLine = z
     expires_at: instant.optional(),
   })
   .refine((line) => (line.api_key === undefined) !== (line.api_key_hash === undefined), {
-    message: "needs api_key or api_key_hash, one of them",
+    message: "needs api_key or api_key_hash, exactly one of them",
   });
 
-/** Lines that are judged and written before others have their turn: some milliseconds. */
+/** How many lines are imported before the event loop runs other work: a few milliseconds. */
 const PORTION_LINES = 100;
 
 /**
- * Takes over the V1 keys that lines of NDJSON describe, a portion at a time: Checks go on between two. What is wrong with
- * a line is told by its number, from `firstLine` on, and never with the key in it.
+ * Imports the V1 keys that the lines of NDJSON describe, in portions, so that Checks run in between. The report names
+ * rejected lines by number, from `firstLine` on, and never contains a key.
  */
 export async function importLines(
   registry: Registry,
@@ -46,20 +46,20 @@ export async function importLines(
   { firstLine, dryRun }: { readonly firstLine: number; readonly dryRun: boolean },
   origin: CallOrigin,
 ): Promise<ImportReport> {
-  const unread: RejectedLine[] = [];
+  const invalid: RejectedLine[] = [];
   const portions = async function* () {
     for (const lines of portionsOf(text, firstLine)) {
       const parsed = lines.map(({ line, number }) => parseLine(line, number));
       const details = parsed.flatMap((entry, at) =>
         typeof entry === "string" ? [{ line: lines[at]?.number ?? 0, detail: entry }] : [],
       );
-      unread.push(...details);
+      invalid.push(...details);
       yield parsed.filter((entry) => typeof entry !== "string");
       await nextTurn();
     }
   };
   const report = await importLegacyKeys(registry, portions(), origin, dryRun);
-  return { ...report, refused: [...unread, ...report.refused].sort((a, b) => a.line - b.line) };
+  return { ...report, refused: [...invalid, ...report.refused].sort((a, b) => a.line - b.line) };
 }
 
 interface NumberedLine {
@@ -67,7 +67,7 @@ interface NumberedLine {
   readonly number: number;
 }
 
-/** Lines that are not blank, a portion at a time. */
+/** The lines that are not blank, in portions. */
 function* portionsOf(text: string, firstLine: number): Generator<readonly NumberedLine[]> {
   let portion: NumberedLine[] = [];
   let number = firstLine;

@@ -9,7 +9,7 @@ import { sendDenial, sendIssued } from "../keys/responses.ts";
 import { issuedKey } from "../keys/schemas.ts";
 import { legacyIssued, legacyRegisterBody, migrateBody } from "./legacy-schemas.ts";
 
-/** The calls of those who still have opaque (V1) keys. */
+/** The calls for clients that still use opaque (V1) keys. */
 export function legacyRoutes(ports: ApiPorts): readonly Endpoint[] {
   return [registerRoute(ports), migrateRoute(ports)];
 }
@@ -20,13 +20,17 @@ function registerRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/register_api_key",
     summary: "Register an opaque (V1) key",
     description:
-      "From the phase `gradual` on, a client that sends `Accept-Key-Version: 2` gets what `/api/auth/v2/register` gives.",
+      "From the phase `gradual` on, a client that sends `Accept-Key-Version: 2` gets a V2 key, as from `/api/auth/v2/register`.",
     access: anyCaller(ports),
     writes: true,
     body: legacyRegisterBody,
-    answer: { status: 201, description: "The key, shown this once.", schema: legacyIssued },
+    response: {
+      status: 201,
+      description: "The issued key. No later response contains it.",
+      schema: legacyIssued,
+    },
     problems: ["grant_refused", "legacy_removed", "too_many_keys"],
-    async handle({ request, reply, who, body }) {
+    async handle({ request, reply, caller: who, body }) {
       const registration = { name: body.name, role: body.key_type };
       const { phase } = ports.migration.state();
       const wantsV2 = request.headers["accept-key-version"] === "2" && phase !== "silent";
@@ -49,11 +53,11 @@ function migrateRoute(ports: ApiPorts): Endpoint {
     path: "/api/auth/v2/migrate",
     summary: "Exchange a V1 key for a V2 key",
     description:
-      "Same role, same limits. The V1 key lives on, as the migration's phase says. Again: the same key, or another of the same family once that has been refreshed.",
+      "The V2 key has the same role and limits. The migration phase decides how long the V1 key stays valid. A repeated call returns the same key, or another key of the family once that key has been refreshed.",
     access: possessors(ports),
     writes: true,
     body: migrateBody,
-    answer: { status: 201, description: "The V2 key.", schema: issuedKey },
+    response: { status: 201, description: "The V2 key.", schema: issuedKey },
     problems: [
       "credential_invalid",
       "key_expired",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { PHASES } from "../../core/legacy/migration.ts";
-import { keyName, roleName } from "../keys/schemas.ts";
+import { flag, wholeNumber } from "../http/query-values.ts";
+import { keyName, roleName, timestamp } from "../keys/schemas.ts";
 
 export const legacyRegisterBody = z
   .strictObject({
@@ -11,72 +12,72 @@ export const legacyRegisterBody = z
 
 export const legacyIssued = z
   .object({ api_key: z.string(), key_id: z.string(), role: z.string() })
-  .meta({ title: "LegacyIssuedKey", description: "An opaque key, shown this once." });
+  .meta({ title: "LegacyIssuedKey", description: "An opaque (V1) key. No later response contains it." });
 
 export const migrateBody = z
   .strictObject({ legacy_key: z.string().min(1).max(8192) })
   .meta({ title: "Migration" });
 
-const phase = z.enum(PHASES);
-const moment = z.string();
-
-export const phaseBody = z
-  .strictObject({ phase: z.union([phase, z.literal("from-policy")]) })
-  .meta({ title: "PhaseSwitch", description: "`from-policy` gives the phase back to the policy file." });
-
-const legacyUse = z.object({
-  keys: z.int().meta({ description: "V1 keys that there are." }),
-  used_last_day: z.int(),
-  used_last_week: z.int(),
-  used_last_month: z.int(),
+export const phase = z.enum(PHASES);
+export const phaseBody = z.strictObject({ phase: z.union([phase, z.literal("from-policy")]) }).meta({
+  title: "PhaseSwitch",
+  description: "With `from-policy`, the policy file determines the phase again.",
 });
+
+export const legacyUse = z
+  .object({
+    keys: z.int().meta({ description: "Number of V1 keys." }),
+    used_last_day: z.int(),
+    used_last_week: z.int(),
+    used_last_month: z.int(),
+  })
+  .meta({ description: "The number of V1 keys, and how many of them were used recently." });
+
+export const roleUse = z
+  .object({
+    role: z.string(),
+    ...legacyUse.shape,
+    unmigrated: legacyUse.meta({ description: "Only the keys that have not been exchanged for a V2 key." }),
+  })
+  .meta({ description: "The V1 keys of one role." });
 
 export const migrationResponse = z
   .object({
     phase,
     chosen_by: z.enum(["policy", "operator"]),
     policy_phase: phase,
-    deprecated_at: moment.nullable(),
-    sunset: moment,
-    migrate_until: moment,
+    deprecated_at: timestamp.nullable(),
+    sunset: timestamp,
+    migrate_until: timestamp,
     overlap_seconds: z.int().meta({
       description:
-        "How long an exchanged V1 key stays good from `deprecated` on, or from its exchange if that is later.",
+        "Seconds for which an exchanged V1 key stays valid, from the start of `deprecated` or from its exchange, whichever is later.",
     }),
-    roles: z.array(
-      z.object({
-        role: z.string(),
-        ...legacyUse.shape,
-        unmigrated: legacyUse.meta({ description: "Those of them that were not exchanged yet." }),
-      }),
-    ),
+    roles: z.array(roleUse),
   })
   .meta({ title: "MigrationStatus" });
 
+const MAX_LINE_NUMBER = 9_999_999_999;
+
 export const importQuery = z
   .strictObject({
-    dry_run: z
-      .enum(["true", "false"])
-      .transform((text) => text === "true")
-      .optional(),
-    first_line: z
-      .string()
-      .regex(/^\d{1,10}$/, "must be a whole number")
-      .transform(Number)
-      .optional(),
+    dry_run: flag.optional().meta({ description: "Validate the lines without importing them." }),
+    first_line: wholeNumber(0, MAX_LINE_NUMBER, 10)
+      .optional()
+      .meta({ description: "The number of the first line in the body, for the report." }),
   })
   .meta({ title: "ImportQuery" });
 
 export const importBody = z.string().meta({
   title: "ImportLines",
   description:
-    "NDJSON: one object a line, of `api_key` or `api_key_hash` (hex SHA-256), `name`, `role`, `owner`, `created_at`, `expires_at`.",
+    "NDJSON with one object per line: `api_key` or `api_key_hash` (hex SHA-256), `name`, `role`, `owner`, `created_at`, `expires_at`.",
 });
 
 export const importResponse = z
   .object({
     imported: z.int(),
-    known: z.int().meta({ description: "They were there already." }),
+    known: z.int().meta({ description: "Number of keys that already exist." }),
     refused: z.array(z.object({ line: z.int(), detail: z.string() })),
   })
   .meta({ title: "ImportReport" });

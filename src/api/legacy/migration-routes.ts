@@ -6,13 +6,13 @@ import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
-import { formatTime } from "../keys/schemas.ts";
+import { formatTime } from "../keys/responses.ts";
 import { importLines } from "./import-lines.ts";
 import { importBody, importQuery, importResponse, migrationResponse, phaseBody } from "./legacy-schemas.ts";
 
 const DAY_SECONDS = 86_400;
 
-/** What operators do with V1 keys: take them over, see how many are left, move on, and back. */
+/** The calls with which operators import V1 keys, show the progress of the migration, and switch its phase. */
 export function migrationRoutes(ports: ApiPorts): readonly Endpoint[] {
   return [statusRoute(ports), switchRoute(ports), importRoute(ports)];
 }
@@ -21,10 +21,14 @@ function statusRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/migration",
-    summary: "Show how far the migration is",
+    summary: "Show the progress of the migration",
     access: operators(ports, "keys:read"),
     writes: false,
-    answer: { status: 200, description: "Phase, dates, and V1 keys by role.", schema: migrationResponse },
+    response: {
+      status: 200,
+      description: "The phase, the dates, and the V1 keys by role.",
+      schema: migrationResponse,
+    },
     handle: async (call) => call.reply.send(await statusBody(ports)),
   });
 }
@@ -33,15 +37,15 @@ function switchRoute(ports: ApiPorts): Endpoint {
   return endpoint({
     method: "PUT",
     path: "/api/admin/migration",
-    summary: "Switch the phase, for all instances",
-    description: "Every step can be taken back. The stored phase wins over the policy's until `from-policy`.",
+    summary: "Switch the phase for all instances",
+    description:
+      "Every switch can be undone. The stored phase overrides the policy's phase until `from-policy` is set.",
     access: operators(ports, "system:write"),
     writes: true,
     body: phaseBody,
-    answer: { status: 200, description: "As it is now.", schema: migrationResponse },
+    response: { status: 200, description: "The migration after the switch.", schema: migrationResponse },
     handle: async (call) => {
-      const origin = call.who;
-      await setPhase(ports.registry, call.body.phase, origin);
+      await setPhase(ports.registry, call.body.phase, call.caller);
       return call.reply.send(await statusBody(ports));
     },
   });
@@ -79,29 +83,33 @@ function importRoute(ports: ApiPorts): Endpoint {
     path: "/api/admin/keys:import",
     summary: "Import V1 keys",
     description:
-      "Up to 8 MB of lines a call. Importing again what is there changes nothing: send it again when in doubt.",
+      "At most 8 MB of lines per call. Importing an existing key changes nothing, so an import can be repeated safely.",
     access: operators(ports, "keys:write"),
     writes: true,
     bodyType: "application/x-ndjson",
     body: importBody,
     query: importQuery,
-    answer: { status: 200, description: "What was done, line by line.", schema: importResponse },
+    response: {
+      status: 200,
+      description: "The report of the import: counts, and each rejected line.",
+      schema: importResponse,
+    },
     handle: async (call) => {
       const { dry_run: dryRun = false, first_line: firstLine = 1 } = call.query;
-      const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.who);
+      const report = await importLines(ports.registry, call.body, { firstLine, dryRun }, call.caller);
       return call.reply.type("application/json; charset=utf-8").send(await reportText(report));
     },
   });
 }
 
-/** Refusals that are written before others have their turn. */
-const WRITTEN_AT_ONCE = 1000;
+/** How many rejected lines are serialized before the event loop runs other work. */
+const LINES_PER_TURN = 1000;
 
-/** The report as JSON. There may be a refusal for each of a hundred thousand lines. */
+/** The report as JSON, serialized in portions: a report may list a hundred thousand rejected lines. */
 async function reportText({ refused, ...counts }: ImportReport): Promise<string> {
   const parts: string[] = [];
-  for (let from = 0; from < refused.length; from += WRITTEN_AT_ONCE) {
-    parts.push(JSON.stringify(refused.slice(from, from + WRITTEN_AT_ONCE)).slice(1, -1));
+  for (let from = 0; from < refused.length; from += LINES_PER_TURN) {
+    parts.push(JSON.stringify(refused.slice(from, from + LINES_PER_TURN)).slice(1, -1));
     await nextTurn();
   }
   return `${JSON.stringify(counts).slice(0, -1)},"refused":[${parts.join(",")}]}`;

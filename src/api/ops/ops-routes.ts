@@ -3,22 +3,22 @@ import { ANYONE } from "../http/access.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { openEndpoint } from "../http/endpoint.ts";
 
-/** `waiting`: it is starting, and the store has not answered yet. */
+/** `waiting`: the component is starting, and the store has not responded yet. */
 export type PartState = "ready" | "not_ready" | "starting" | "waiting" | "draining";
 
-/** What an instance says of itself. */
+/** The readiness of an instance and of its components. */
 export interface Readiness {
   readonly ready: boolean;
   readonly parts: Readonly<Record<string, PartState>>;
 }
 
 export interface OpsPorts {
-  /** The metrics in Prometheus's text form, and its content type. */
+  /** The metrics in the Prometheus text format, and its content type. */
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   readonly readiness: () => MaybePromise<Readiness>;
 }
 
-/** What those who run Latchkey ask: they hold no secret, and never wait for a store. */
+/** Metrics and health for operations. The responses contain no secret and never wait for a store. */
 export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
   const common = { method: "GET", access: ANYONE } as const;
   return [
@@ -26,7 +26,7 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
       ...common,
       path: "/metrics",
       summary: "Metrics for Prometheus",
-      answer: { status: 200, description: "Metrics." },
+      response: { status: 200, description: "Metrics." },
       async handle({ reply }) {
         const { text, contentType } = await ports.metrics();
         return reply.type(contentType).send(text);
@@ -35,8 +35,8 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
     openEndpoint({
       ...common,
       path: "/livez",
-      summary: "Whether the process lives",
-      answer: { status: 200, description: "It does." },
+      summary: "Liveness of the process",
+      response: { status: 200, description: "The process is alive." },
       async handle({ reply }) {
         return reply.send({ status: "live" });
       },
@@ -44,8 +44,12 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
     openEndpoint({
       ...common,
       path: "/readyz",
-      summary: "Whether the instance should get requests",
-      answer: { status: 200, description: "It should; 503 otherwise. Both say which part can do its work." },
+      summary: "Readiness of the instance",
+      response: {
+        status: 200,
+        description:
+          "The instance should receive requests; 503 otherwise. Both responses give the state of each component.",
+      },
       async handle({ reply }) {
         const { ready, parts } = await ports.readiness();
         return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts });

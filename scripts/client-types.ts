@@ -1,0 +1,92 @@
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import {
+  cutOffBody,
+  keyListResponse,
+  keyResponse,
+  keyStatus,
+  listQuery,
+  patchBody,
+} from "../src/api/admin/key-schemas.ts";
+import { limitsResponse } from "../src/api/admin/limit-routes.ts";
+import { policyResponse, reloadResponse, rolesResponse } from "../src/api/admin/policy-schemas.ts";
+import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
+import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
+import {
+  importQuery,
+  importResponse,
+  legacyIssued,
+  legacyUse,
+  migrationResponse,
+  phase,
+  roleUse,
+} from "../src/api/legacy/legacy-schemas.ts";
+import { typeDeclarations } from "./json-schema-types.ts";
+
+export const CLIENT_TYPES_FILE = new URL("../src/client/types.ts", import.meta.url);
+
+/** The types that both requests and responses contain. */
+const SHARED: Readonly<Record<string, z.ZodType>> = {
+  Confirmation: confirmation,
+  KeyStatus: keyStatus,
+  Phase: phase,
+};
+/** The bodies and queries that the client sends. */
+const REQUESTS: Readonly<Record<string, z.ZodType>> = {
+  Registration: registerBody,
+  KeyFilter: listQuery,
+  KeyPatch: patchBody,
+  CutOff: cutOffBody,
+  ImportOptions: importQuery,
+  AuditQuery: auditQuery,
+};
+/** The bodies that the API returns, and their named parts. */
+const RESPONSES: Readonly<Record<string, z.ZodType>> = {
+  IssuedKey: issuedKey,
+  ValidKey: validKey,
+  Introspection: introspection,
+  Key: keyResponse,
+  KeyList: keyListResponse,
+  Limits: limitsResponse,
+  PolicyInForce: policyResponse,
+  Roles: rolesResponse,
+  Reload: reloadResponse,
+  JwkSet: jwkSetResponse,
+  LegacyIssuedKey: legacyIssued,
+  MigrationStatus: migrationResponse,
+  RoleUse: roleUse,
+  LegacyUse: legacyUse,
+  ImportReport: importResponse,
+  AuditEvents: auditResponse,
+};
+
+const HEAD = `// Generated from the schemas of src/api by \`npm run client-types\`. Do not edit.
+// A string that is a time has the format of RFC 3339.
+
+/** Any JSON value. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+`;
+
+/** The text of src/client/types.ts, generated from the schemas of the API. */
+export function clientTypes(): string {
+  const requests = jsonSchemas({ ...SHARED, ...REQUESTS }, "input");
+  const responses = jsonSchemas({ ...SHARED, ...RESPONSES }, "output");
+  return HEAD + typeDeclarations({ ...requests, ...responses });
+}
+
+/** The JSON Schemas of named schemas. A named schema inside another one becomes a `$ref` to its name. */
+function jsonSchemas(schemas: Readonly<Record<string, z.ZodType>>, io: "input" | "output") {
+  const registry = z.registry<{ id?: string }>();
+  for (const [name, schema] of Object.entries(schemas)) registry.add(schema, { id: name });
+  return z.toJSONSchema(registry, { io, unrepresentable: "any", uri: (id) => id }).schemas;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(CLIENT_TYPES_FILE, clientTypes());

@@ -1,0 +1,88 @@
+import type { z } from "zod";
+
+type Schema = z.core.JSONSchema.JSONSchema | boolean;
+
+const MAX_COMMENT_WIDTH = 100;
+
+/**
+ * Writes an exported TypeScript declaration for each named JSON Schema (2020-12), with its descriptions as comments. A `$ref`
+ * is the name of another declaration. Throws on keywords that the schemas of this project do not use.
+ */
+export function typeDeclarations(schemas: Readonly<Record<string, Schema>>): string {
+  return Object.entries(schemas)
+    .map(([name, schema]) => {
+      const type = typeOf(schema, "");
+      const declaration = type.startsWith("{")
+        ? `export interface ${name} ${type}`
+        : `export type ${name} = ${type};`;
+      return `\n${comment(schema, "")}${declaration}\n`;
+    })
+    .join("");
+}
+
+function typeOf(schema: Schema, indent: string): string {
+  if (typeof schema === "boolean") throw new Error("a boolean schema has no type");
+  const { $ref, type, enum: values, const: value, anyOf } = schema;
+  if ($ref !== undefined) return $ref;
+  if (value !== undefined) return JSON.stringify(value);
+  if (values !== undefined) return values.map((one) => JSON.stringify(one)).join(" | ");
+  if (anyOf !== undefined) return anyOf.map((one) => typeOf(one, indent)).join(" | ");
+  const types: readonly string[] = [type ?? []].flat();
+  return types.length === 0 ? "JsonValue" : types.map((one) => namedType(one, schema, indent)).join(" | ");
+}
+
+function namedType(type: string, schema: Exclude<Schema, boolean>, indent: string): string {
+  switch (type) {
+    case "string":
+    case "boolean":
+    case "null":
+      return type;
+    case "integer":
+    case "number":
+      return "number";
+    case "array":
+      return arrayType(schema, indent);
+    case "object":
+      return objectType(schema, indent);
+    default:
+      throw new Error(`no TypeScript type for the JSON Schema type ${type}`);
+  }
+}
+
+function arrayType({ items }: Exclude<Schema, boolean>, indent: string): string {
+  if (items === undefined || Array.isArray(items)) throw new Error("an array needs one schema for its items");
+  const item = typeOf(items, indent);
+  return isUnion(items) ? `readonly (${item})[]` : `readonly ${item}[]`;
+}
+
+function isUnion(schema: Schema): boolean {
+  if (typeof schema === "boolean") return false;
+  return schema.anyOf !== undefined || schema.enum !== undefined || Array.isArray(schema.type);
+}
+
+function objectType(schema: Exclude<Schema, boolean>, indent: string): string {
+  const { properties, required = [], additionalProperties = {} } = schema;
+  if (properties === undefined) return `Readonly<Record<string, ${typeOf(additionalProperties, indent)}>>`;
+  const inner = `${indent}  `;
+  const members = Object.entries(properties).map(([name, property]) => {
+    const key = /^\w+$/.test(name) ? name : JSON.stringify(name);
+    const optional = required.includes(name) ? "" : "?";
+    return `${comment(property, inner)}${inner}readonly ${key}${optional}: ${typeOf(property, inner)};\n`;
+  });
+  return `{\n${members.join("")}${indent}}`;
+}
+
+/** The description as a JSDoc comment, wrapped into lines. */
+function comment(schema: Schema, indent: string): string {
+  const description = typeof schema === "boolean" ? undefined : schema.description;
+  if (description === undefined) return "";
+  const lines: string[] = [];
+  for (const word of description.split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + word.length >= MAX_COMMENT_WIDTH) lines.push(word);
+    else lines.push(`${lines.pop()} ${word}`);
+  }
+  const [only = "", ...rest] = lines;
+  if (rest.length === 0) return `${indent}/** ${only} */\n`;
+  return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join("")}${indent} */\n`;
+}

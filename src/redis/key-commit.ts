@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { ownerOf } from "../core/decision/principal.ts";
+import type { CommitOutcome, KeyChange } from "../core/keys/key-change.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/keys/key-change.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
-import type { CommitOutcome, KeyChange, KeyStore } from "../core/keys/ports.ts";
-import { DECIDED_WITHIN_SECONDS } from "../core/keys/ports.ts";
+import type { KeyStore } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";

@@ -24,7 +24,7 @@ export interface FleetMembership {
 }
 
 export function createMembership(client: RedisClient, options: MembershipOptions): FleetMembership {
-  const run = client.script(HEARTBEAT_SCRIPT, "beat");
+  const run = client.script(HEARTBEAT_SCRIPT, "heartbeat");
   let membership: Membership | undefined;
   let joinedMs = 0;
   return {

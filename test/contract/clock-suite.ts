@@ -4,7 +4,8 @@ import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { NEVER } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
 import { revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
@@ -239,7 +240,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     const { store, clock, registry } = await begin();
     const lost = { ...(await register(registry)), keyId: "contributor_1_lost00000000000000000" };
     expect(await revokeOne(registry, lost.keyId, admin)).toMatchObject({ reason: "key_unknown" });
-    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", again: false });
+    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", replayed: false });
     const fresh = createRevocationView();
     for await (const portion of store.revocations()) fresh.apply(portion);
     expect(fresh.endReason(lost, clock.nowSeconds * 1000)).toBe("key_revoked");

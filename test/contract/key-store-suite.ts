@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { DeniedOperation } from "../../src/core/keys/denial.ts";
+import type { Issued } from "../../src/core/keys/issued-key.ts";
 import { changeKey, listKeys, showKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyChange } from "../../src/core/keys/key-change.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { Registration } from "../../src/core/keys/key-registration.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -12,8 +15,9 @@ import {
   revokeOne,
   revokeOwner,
 } from "../../src/core/keys/key-revocation.ts";
-import type { KeyChange, KeyStore } from "../../src/core/keys/ports.ts";
-import type { CallOrigin, DeniedOperation, Issued, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { KeyStore } from "../../src/core/keys/ports.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
@@ -58,9 +62,10 @@ const stranger: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1"
 export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
   const policy = parsePolicy({ text: "guards: { self_service_keys: 3 }", fileName: "test" });
   if (!policy.ok) throw new Error(policy.problems.join("\n"));
+  const migration = createMigration();
   return {
     store,
-    migration: createMigration(),
+    migration,
     legacy: {
       newKey: () => `v1 ${counter++}`,
       isPlausible: () => true,
@@ -68,7 +73,9 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
       hashes: (key) => [key, `of ${key}`],
       hashOfDigest: (hex) => `of ${hex}`,
     },
-    onFeedEntry: () => undefined,
+    onFeedEntry(entry) {
+      if (entry.kind === "phase") migration.applyState(entry.state);
+    },
     view: createRevocationView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import { revokeOne } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";

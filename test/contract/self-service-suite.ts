@@ -9,8 +9,9 @@ import {
   revokeIssuedBefore,
   revokeOne,
 } from "../../src/core/keys/key-revocation.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
-import type { CallOrigin, Registry } from "../../src/core/keys/registry.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";

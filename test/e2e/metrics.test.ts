@@ -70,7 +70,7 @@ test("/metrics answers though Redis has become a black hole, and says so; it say
   expect(performance.now() - beganMs).toBeLessThan(5000);
   for (const metrics of texts) expect(metrics.get("latchkey_store_up")).toBe(0);
   const errors = [...(texts[0] ?? [])].filter(
-    ([name, value]) => /store_errors_total\{command="beat"/.test(name) && value > 0,
+    ([name, value]) => /store_errors_total\{command="heartbeat"/.test(name) && value > 0,
   );
   expect(errors).not.toEqual([]);
   await expect

@@ -129,7 +129,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       withKeyId(call, async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin, call.query.without_record);
         if (result.kind === "refused") return sendDenial(call.reply, result, "operator");
-        if (!result.again) ports.counters.revoked("operator");
+        if (!result.replayed) ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -174,8 +174,8 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
           "family",
           "is not the id of a family: those look like fam_…, and ISSUER:ID for another issuer's",
         );
-      const { again } = await revokeFamily(ports.registry, family, origin);
-      if (!again) ports.counters.revoked("operator");
+      const { replayed } = await revokeFamily(ports.registry, family, origin);
+      if (!replayed) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -195,8 +195,8 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
       const origin = call.who;
       const owner = call.param("owner");
       if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
-      const { again } = await revokeOwner(ports.registry, owner, origin);
-      if (!again) ports.counters.revoked("operator");
+      const { replayed } = await revokeOwner(ports.registry, owner, origin);
+      if (!replayed) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -221,8 +221,8 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
       if (role !== undefined && !ports.policy().roles.has(role))
         return sendPathProblem(call, "role", "is no role of the policy");
       const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
-      const { again } = await revokeIssuedBefore(ports.registry, before, subject, origin);
-      if (!again) ports.counters.revoked("cut_off");
+      const { replayed } = await revokeIssuedBefore(ports.registry, before, subject, origin);
+      if (!replayed) ports.counters.revoked("cut_off");
       return call.reply.code(204).send();
     },
   });

@@ -1,6 +1,8 @@
 import type { FastifyRequest } from "fastify";
+import type { RegistryDenial } from "../../core/keys/denial.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Caller } from "../../core/keys/operator.ts";
-import type { CallOrigin, Registry, RegistryDenial } from "../../core/keys/registry.ts";
+import type { Registry } from "../../core/keys/registry.ts";
 import type { CallerPorts, Holder } from "./caller.ts";
 import type { ProblemName } from "./problem.ts";
 import { addressOf } from "./request-facts.ts";
@@ -15,7 +17,7 @@ export interface ApiPorts extends CallerPorts {
 export interface CallCounters {
   issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
   /** A role where the presented key was good. */
-  refreshed(role: string | undefined, result: "refreshed" | "again" | ProblemName | RegistryDenial): void;
+  refreshed(role: string | undefined, result: "refreshed" | "replayed" | ProblemName | RegistryDenial): void;
   revoked(by: "holder" | "operator" | "cut_off"): void;
 }
 

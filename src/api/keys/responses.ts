@@ -1,6 +1,7 @@
 import type { FastifyReply } from "fastify";
+import type { DeniedOperation, RegistryDenial } from "../../core/keys/denial.ts";
+import type { Issued } from "../../core/keys/issued-key.ts";
 import type { KeyView } from "../../core/keys/key-administration.ts";
-import type { DeniedOperation, Issued, RegistryDenial } from "../../core/keys/registry.ts";
 import type { ProblemDetails, ProblemName } from "../http/problem.ts";
 import { sendProblem } from "../http/problem.ts";
 import { formatEnd, formatTime } from "./schemas.ts";

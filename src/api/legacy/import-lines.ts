@@ -1,8 +1,10 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
-import type { CallOrigin, Registry } from "../../core/keys/registry.ts";
-import type { ImportReport, LegacyEntry, RejectedLine } from "../../core/legacy/legacy-import.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
+import type { Registry } from "../../core/keys/registry.ts";
+import type { LegacyEntry } from "../../core/legacy/import-entry.ts";
+import type { ImportReport, RejectedLine } from "../../core/legacy/legacy-import.ts";
 import { importLegacyKeys } from "../../core/legacy/legacy-import.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";

@@ -82,7 +82,7 @@ describe("refreshing", () => {
         first.old,
         requestAt(key.refreshAfter + 5, idempotency === undefined ? {} : { idempotency }),
       );
-    expect(again("digest")).toEqual({ kind: "again", keyId: "basic_2_next" });
+    expect(again("digest")).toEqual({ kind: "replayed", keyId: "basic_2_next" });
     expect(again("other")).toEqual({ kind: "refused", reason: "already_refreshed" });
     expect(again()).toEqual({ kind: "refused", reason: "already_refreshed" });
   });

@@ -73,7 +73,7 @@ export type RefreshDenial =
 export type RefreshResult =
   | { readonly kind: "minted"; readonly old: KeyRecord; readonly next: KeyRecord }
   /** The same refresh once more: its reply was lost. */
-  | { readonly kind: "again"; readonly keyId: string }
+  | { readonly kind: "replayed"; readonly keyId: string }
   | { readonly kind: "refused"; readonly reason: RefreshDenial };
 
 export interface RefreshRequest {
@@ -135,7 +135,9 @@ function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshDenial 
 
 function repeatRefresh(successor: Succession, request: RefreshRequest): RefreshResult {
   const same = request.idempotency !== undefined && request.idempotency === successor.idempotency;
-  return same ? { kind: "again", keyId: successor.keyId } : { kind: "refused", reason: "already_refreshed" };
+  return same
+    ? { kind: "replayed", keyId: successor.keyId }
+    : { kind: "refused", reason: "already_refreshed" };
 }
 
 function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {

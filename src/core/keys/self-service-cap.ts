@@ -1,4 +1,4 @@
-import type { CommitOutcome } from "./ports.ts";
+import type { CommitOutcome } from "./key-change.ts";
 
 /** Keys that are looked at before a store says that it is full: some of them may have ended. */
 const PORTION = 250;

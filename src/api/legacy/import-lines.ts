@@ -2,9 +2,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
 import type { CallOrigin } from "../../core/keys/operation-audit.ts";
-import type { Registry } from "../../core/keys/registry.ts";
 import type { LegacyEntry } from "../../core/legacy/import-entry.ts";
-import type { ImportReport, RejectedLine } from "../../core/legacy/legacy-import.ts";
+import type { ImportDeps, ImportReport, RejectedLine } from "../../core/legacy/legacy-import.ts";
 import { importLegacyKeys } from "../../core/legacy/legacy-import.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";
@@ -43,7 +42,7 @@ const PORTION_LINES = 100;
  * a line is told by its number, from `firstLine` on, and never with the key in it.
  */
 export async function importLines(
-  registry: Registry,
+  deps: ImportDeps,
   text: string,
   { firstLine, dryRun }: { readonly firstLine: number; readonly dryRun: boolean },
   origin: CallOrigin,
@@ -60,7 +59,7 @@ export async function importLines(
       await nextTurn();
     }
   };
-  const report = await importLegacyKeys(registry, portions(), origin, dryRun);
+  const report = await importLegacyKeys(deps, portions(), origin, dryRun);
   return { ...report, refused: [...unread, ...report.refused].sort((a, b) => a.line - b.line) };
 }
 

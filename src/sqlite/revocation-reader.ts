@@ -26,9 +26,7 @@ const ROWS = 500;
 /** Reads the rows of one table after a position. */
 interface Table {
   readonly first: readonly (string | number)[];
-  rows(
-    after: readonly (string | number)[],
-  ): readonly {
+  rows(after: readonly (string | number)[]): readonly {
     readonly revocation: Revocation | undefined;
     readonly position: readonly (string | number)[];
   }[];

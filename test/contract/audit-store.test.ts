@@ -161,7 +161,7 @@ describe("instances that share a Redis", () => {
     const crashed = onRedis("crashed").audit;
     expect(idsOf(await crashed.claim(10))).toEqual(ids);
     expect(await onRedis("other").audit.claim(10)).toEqual([]);
-    const impatient = onRedis("impatient", { takenOverAfterMs: 0 }).audit;
+    const impatient = onRedis("impatient", { claimAfterMs: 0 }).audit;
     const taken = await impatient.claim(10);
     expect(idsOf(taken)).toEqual(ids);
     await impatient.done(cursorsOf(taken));
@@ -170,7 +170,7 @@ describe("instances that share a Redis", () => {
 
   test("the name of one that is gone is forgotten, unless it has left something", async () => {
     await happen(onRedis(), 2);
-    const [busy, gone, own] = ["busy", "gone", "own"].map((name) => onRedis(name, { goneAfterMs: -1 }).audit);
+    const [busy, gone, own] = ["busy", "gone", "own"].map((name) => onRedis(name, { deadAfterMs: -1 }).audit);
     await busy?.claim(1);
     const rest = (await gone?.claim(10)) ?? [];
     await gone?.done(cursorsOf(rest));

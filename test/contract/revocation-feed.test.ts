@@ -4,7 +4,8 @@ import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
 import { createRevocationView, restrictionOf } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
-import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
+import { createKeyStore } from "../../src/redis/key-store.ts";
+import { snapshot } from "../../src/redis/snapshot.ts";
 import type { Instance } from "../support/feed.ts";
 import {
   changed,

@@ -147,7 +147,7 @@ async function openEmbedded(options: StoresOptions): Promise<Stores> {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  if (!(await store.wasOpenLately(clock.nowMs()))) clock.doubt();
+  if (!(await store.wasOpenRecently(clock.nowMs()))) clock.doubt();
   const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.revocations()) view.apply(portion);

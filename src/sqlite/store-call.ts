@@ -9,8 +9,8 @@ export interface ThreadStores {
   readonly revocations: RevocationReader;
   readonly audit: AuditStore;
   readonly database: Pick<Database, "close" | "checkPlace"> & {
-    /** As {@link wasOpenLately}. */
-    readonly wasOpenLately: (nowMs: number) => boolean;
+    /** As {@link wasOpenRecently}. */
+    readonly wasOpenRecently: (nowMs: number) => boolean;
   };
 }
 

@@ -2,9 +2,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuditStore } from "./audit-store.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
-import { wasOpenLately } from "./last-open.ts";
 import { createRevocationReader } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
+import { wasOpenRecently } from "./sweep.ts";
 
 // Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
@@ -24,7 +24,7 @@ function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOp
     keys,
     revocations: createRevocationReader(database.sqlite),
     audit: createAuditStore(database),
-    database: { ...database, wasOpenLately: (nowMs) => wasOpenLately(database, nowMs) },
+    database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },
   };
 }
 

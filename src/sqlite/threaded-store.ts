@@ -10,8 +10,8 @@ export interface ThreadedStore {
   readonly audit: AuditStore;
   /** Rejects if the database file was removed or replaced. */
   checkPlace(): Promise<void>;
-  /** As `wasOpenLately` of last-open. */
-  wasOpenLately(nowMs: number): Promise<boolean>;
+  /** As `wasOpenRecently` of sweep.ts. */
+  wasOpenRecently(nowMs: number): Promise<boolean>;
   /** Completes the pending calls, then closes the database. */
   close(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
       revocations: () => allRevocations(reader),
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
-    wasOpenLately: async (nowMs) => (await call("database", "wasOpenLately", [nowMs])) === true,
+    wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);
     },

@@ -56,7 +56,7 @@ describe("refreshing", () => {
 
   test("is denied until refresh_after, to the second", () => {
     expect(refreshKey(key, requestAt(key.refreshAfter - 1))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "refresh_too_early",
     });
     expect(refreshKey(key, requestAt(key.refreshAfter)).kind).toBe("minted");
@@ -83,15 +83,15 @@ describe("refreshing", () => {
         requestAt(key.refreshAfter + 5, idempotency === undefined ? {} : { idempotency }),
       );
     expect(repeat("digest")).toEqual({ kind: "replayed", keyId: "basic_2_next" });
-    expect(repeat("other")).toEqual({ kind: "refused", reason: "already_refreshed" });
-    expect(repeat()).toEqual({ kind: "refused", reason: "already_refreshed" });
+    expect(repeat("other")).toEqual({ kind: "denied", reason: "already_refreshed" });
+    expect(repeat()).toEqual({ kind: "denied", reason: "already_refreshed" });
   });
 
   test("of a key that was refreshed without an Idempotency-Key cannot be repeated without one", () => {
     const first = refreshKey(key, requestAt(key.refreshAfter));
     if (first.kind !== "minted") throw new Error(first.kind);
     expect(refreshKey(first.old, requestAt(key.refreshAfter))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "already_refreshed",
     });
   });
@@ -101,8 +101,8 @@ describe("refreshing", () => {
     ["disabled", patchKey(key, { disabled: true }), key.refreshAfter, "key_disabled"],
     ["expired", key, key.expiresAt, "key_expired"],
   ] as const)("a key that is %s has no successor", (_state, record, at, reason) => {
-    expect(refreshKey(record, requestAt(at))).toEqual({ kind: "refused", reason });
-    expect(refreshKey(record, requestAt(at, { rotation: {} }))).toEqual({ kind: "refused", reason });
+    expect(refreshKey(record, requestAt(at))).toEqual({ kind: "denied", reason });
+    expect(refreshKey(record, requestAt(at, { rotation: {} }))).toEqual({ kind: "denied", reason });
   });
 
   test("after its overlap a key is superseded, also for the same Idempotency-Key", () => {
@@ -112,7 +112,7 @@ describe("refreshing", () => {
     );
     if (first.kind !== "minted") throw new Error(first.kind);
     expect(refreshKey(first.old, requestAt(key.refreshAfter + 60, { idempotency: "d" }))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "key_superseded",
     });
   });
@@ -123,7 +123,7 @@ describe("refreshing", () => {
     if (second.kind !== "minted") throw new Error(second.kind);
     expect(second.next).toMatchObject({ expiresAt: NOW + 10 * DAY, familyStartedAt: NOW });
     const third = refreshKey(second.next, requestAt(second.next.refreshAfter, { role }));
-    expect(third).toEqual({ kind: "refused", reason: "family_too_old" });
+    expect(third).toEqual({ kind: "denied", reason: "family_too_old" });
   });
 
   test("keeps a shorter life short", () => {
@@ -140,7 +140,7 @@ describe("refreshing", () => {
     const twice = refreshKey(key, requestAt(NOW + 1, { rotation: {} }));
     if (twice.kind !== "minted") throw new Error(twice.kind);
     expect(refreshKey(twice.old, requestAt(NOW + 2, { rotation: {} }))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "already_refreshed",
     });
   });

@@ -74,7 +74,7 @@ export type RefreshResult =
   | { readonly kind: "minted"; readonly old: KeyRecord; readonly next: KeyRecord }
   /** A repetition of the same refresh, whose reply was lost. */
   | { readonly kind: "replayed"; readonly keyId: string }
-  | { readonly kind: "refused"; readonly reason: RefreshDenial };
+  | { readonly kind: "denied"; readonly reason: RefreshDenial };
 
 export interface RefreshRequest {
   /** The role in the current policy. */
@@ -91,17 +91,17 @@ export interface RefreshRequest {
 export function refreshKey(current: KeyRecord, request: RefreshRequest): RefreshResult {
   const { role, nowSeconds, rotation } = request;
   const ended = endedForRefresh(current, nowSeconds);
-  if (ended !== undefined) return { kind: "refused", reason: ended };
+  if (ended !== undefined) return { kind: "denied", reason: ended };
   if (current.successor !== undefined) return repeatRefresh(current.successor, request);
   if (rotation === undefined && nowSeconds < current.refreshAfter) {
-    return { kind: "refused", reason: "refresh_too_early" };
+    return { kind: "denied", reason: "refresh_too_early" };
   }
   // A key may be dated a few seconds ahead, behind a cut-off. Its successor must not have an earlier date.
   const issuedAt = Math.max(nowSeconds, current.issuedAt);
   const familyStartedAt = familyStartOf(current, issuedAt);
   const life = lifetime(role, current.ttlSeconds, familyStartedAt, issuedAt);
   if (life.expiresAt <= life.issuedAt || (rotation === undefined && life.expiresAt <= current.expiresAt)) {
-    return { kind: "refused", reason: "family_too_old" };
+    return { kind: "denied", reason: "family_too_old" };
   }
   const { successor: _, revokedAt: __, legacy: ___, ...kept } = current;
   const next: KeyRecord = {
@@ -137,7 +137,7 @@ function repeatRefresh(successor: Succession, request: RefreshRequest): RefreshR
   const isSameCall = request.idempotency !== undefined && request.idempotency === successor.idempotency;
   return isSameCall
     ? { kind: "replayed", keyId: successor.keyId }
-    : { kind: "refused", reason: "already_refreshed" };
+    : { kind: "denied", reason: "already_refreshed" };
 }
 
 function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {

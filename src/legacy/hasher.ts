@@ -1,5 +1,5 @@
 import { createHmac, hash } from "node:crypto";
-import type { LegacyForm } from "../core/keys/registry.ts";
+import type { LegacyForm } from "../core/legacy/ports.ts";
 import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
 
 function sha256(text: string): string {

@@ -2,7 +2,7 @@ import { createClockCache } from "../core/cache/clock-cache.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { KeyRecord, LegacyPart } from "../core/keys/key-record.ts";
-import type { LegacyForm } from "../core/keys/registry.ts";
+import type { LegacyForm } from "../core/legacy/ports.ts";
 import { createBudget } from "../core/limits/budget.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import { withTimeout } from "../core/timeout.ts";

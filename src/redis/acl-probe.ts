@@ -1,17 +1,17 @@
 import type { RedisClient } from "./client.ts";
 
-/** Should the probe be cut off, what it wrote goes by itself. */
+/** If the probe is interrupted, its Redis keys expire by themselves. */
 const EXPIRES_MS = 10_000;
 
 type Command = Parameters<RedisClient["commands"]>[0][number];
 
 /**
- * Runs every command of deploy/redis/latchkey.acl once, on names of its own, so that a user who lacks one stops the start and
- * does not fail at its first use. Rejects with what Redis answers.
+ * Runs every command of deploy/redis/latchkey.acl once, on its own Redis keys. A missing permission then stops the start instead
+ * of failing at the first use. Rejects with Redis's error.
  */
 export async function probeCommands(client: RedisClient, instanceId: string): Promise<void> {
-  const name = (what: string) => `latchkey:probe:${instanceId}:${what}`;
-  const all = [ofTexts, ofHashes, ofSortedSets, ofStreams].map((commands, at) => {
+  const name = (part: string) => `latchkey:probe:${instanceId}:${part}`;
+  const all = [stringCommands, hashCommands, sortedSetCommands, streamCommands].map((commands, at) => {
     const key = name(String(at));
     return [...commands(key), ["PEXPIRE", key, EXPIRES_MS], ["DEL", key]] as const;
   });
@@ -24,7 +24,7 @@ export async function probeCommands(client: RedisClient, instanceId: string): Pr
   ]);
 }
 
-function ofTexts(key: string): readonly Command[] {
+function stringCommands(key: string): readonly Command[] {
   return [
     ["SET", key, "1"],
     ["GET", key],
@@ -35,7 +35,7 @@ function ofTexts(key: string): readonly Command[] {
   ];
 }
 
-function ofHashes(key: string): readonly Command[] {
+function hashCommands(key: string): readonly Command[] {
   return [
     ["HSET", key, "a", "1"],
     ["HGET", key, "a"],
@@ -47,7 +47,7 @@ function ofHashes(key: string): readonly Command[] {
   ];
 }
 
-function ofSortedSets(key: string): readonly Command[] {
+function sortedSetCommands(key: string): readonly Command[] {
   return [
     ["ZADD", key, 1, "a"],
     ["ZCARD", key],
@@ -62,7 +62,7 @@ function ofSortedSets(key: string): readonly Command[] {
   ];
 }
 
-function ofStreams(key: string): readonly Command[] {
+function streamCommands(key: string): readonly Command[] {
   return [
     ["XGROUP", "CREATE", key, "g", "$", "MKSTREAM"],
     ["XADD", key, "*", "a", "1"],

@@ -5,26 +5,26 @@ import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { pairs, texts } from "./replies.ts";
 
-const PLACE = /^\d{1,15}-\d{1,15}$/;
-/** Whoever writes events to a log: each event goes to one of them. */
+const CURSOR_FORM = /^\d{1,15}-\d{1,15}$/;
+/** The consumer group of all instances. Redis delivers each event to one of them. */
 const GROUP = "log";
-/** An event that an instance has taken and not written by then is another one's: it has crashed. */
+/** An event that an instance has claimed but not logged by then goes to another instance, because the first has crashed. */
 const CLAIM_AFTER_MS = 60_000;
-/** Who has not asked for so long is no more: instances ask several times a second. */
-const GONE_AFTER_MS = 3_600_000;
+/** An instance claims several times a second, so after this time without a claim it no longer exists. */
+const DEAD_AFTER_MS = 3_600_000;
 
-/** The events of the registry in a stream, handed out to the instances by a consumer group. */
+/** The events of the registry in a stream, which a consumer group distributes among the instances. */
 export function createAuditStore(
   client: RedisClient,
   instanceId: string,
-  { takenOverAfterMs = CLAIM_AFTER_MS, goneAfterMs = GONE_AFTER_MS } = {},
+  { claimAfterMs = CLAIM_AFTER_MS, deadAfterMs = DEAD_AFTER_MS } = {},
 ): AuditStore {
   const stream = redisKeys.audit;
   const take = async (limit: number): Promise<readonly StoredEvent[]> => {
-    const left = await client.command(
-      ...(["XAUTOCLAIM", stream, GROUP, instanceId, takenOverAfterMs, "0-0", "COUNT", limit] as const),
+    const claimed = await client.command(
+      ...(["XAUTOCLAIM", stream, GROUP, instanceId, claimAfterMs, "0-0", "COUNT", limit] as const),
     );
-    const [, orphaned] = Array.isArray(left) ? left : [];
+    const [, orphaned] = Array.isArray(claimed) ? claimed : [];
     const fresh = await client.command(
       ...(["XREADGROUP", "GROUP", GROUP, instanceId, "COUNT", limit, "STREAMS", stream, ">"] as const),
     );
@@ -46,8 +46,8 @@ export function createAuditStore(
       if (cursors.length > 0) await client.command("XACK", stream, GROUP, ...cursors);
     },
     async read({ after, before, limit }) {
-      const place = after ?? before;
-      if (place !== undefined && !PLACE.test(place)) throw new RangeError("no such place");
+      const cursor = after ?? before;
+      if (cursor !== undefined && !CURSOR_FORM.test(cursor)) throw new RangeError("no such cursor");
       if (after !== undefined)
         return toStored(await client.command("XRANGE", stream, `(${after}`, "+", "COUNT", limit));
       const to = before === undefined ? "+" : `(${before}`;
@@ -56,9 +56,9 @@ export function createAuditStore(
     async sweep(beforeMs) {
       const until = Math.min(beforeMs, await unwrittenSinceMs(client));
       const minId = Math.max(0, Math.floor(until));
-      // With `~` Redis removes some thousand at a time: it goes on until there are no more, and others have their turn between.
+      // With `~` Redis removes a few thousand entries at a time, so other commands can run in between.
       while (Number(await client.command("XTRIM", stream, "MINID", "~", minId)) > 0);
-      if (until > 0) await removeDeadConsumers(client, goneAfterMs);
+      if (until > 0) await removeDeadConsumers(client, deadAfterMs);
     },
   };
 }
@@ -71,12 +71,12 @@ async function createGroup(client: RedisClient): Promise<void> {
   try {
     await client.command("XGROUP", "CREATE", redisKeys.audit, GROUP, "0", "MKSTREAM");
   } catch (error) {
-    // Another instance was quicker.
+    // Another instance has created it.
     if (!isReply(error, "BUSYGROUP")) throw error;
   }
 }
 
-/** From when on events may be in no log yet (milliseconds of their ids): those before are in one. */
+/** Events before this time (milliseconds of their ids) are in a log. Later ones may be missing in it. */
 async function unwrittenSinceMs(client: RedisClient): Promise<number> {
   try {
     const [groups, pending] = await client.commands([
@@ -89,19 +89,19 @@ async function unwrittenSinceMs(client: RedisClient): Promise<number> {
     const firsts = count === 0 ? [delivered] : [delivered, String(oldest)];
     return Math.min(...firsts.map((id) => Number(id.split("-")[0])));
   } catch (error) {
-    // Nobody has ever asked, or nothing has ever happened.
+    // No instance has claimed yet, or there are no events.
     if (error instanceof RedisUnavailable && error.kind === "reply") return 0;
     throw error;
   }
 }
 
-/** Forgets the names of instances that are no more and have nothing left: each start makes a new one. */
-async function removeDeadConsumers(client: RedisClient, goneAfterMs: number): Promise<void> {
+/** Removes the consumers of stopped instances that have no pending events. Each start creates a new consumer. */
+async function removeDeadConsumers(client: RedisClient, deadAfterMs: number): Promise<void> {
   const consumers = await client.command("XINFO", "CONSUMERS", redisKeys.audit, GROUP);
   for (const consumer of Array.isArray(consumers) ? consumers : []) {
-    const told = new Map(pairs(consumer));
-    if (told.get("pending") === "0" && Number(told.get("idle")) > goneAfterMs)
-      await client.command("XGROUP", "DELCONSUMER", redisKeys.audit, GROUP, told.get("name") ?? "");
+    const fields = new Map(pairs(consumer));
+    if (fields.get("pending") === "0" && Number(fields.get("idle")) > deadAfterMs)
+      await client.command("XGROUP", "DELCONSUMER", redisKeys.audit, GROUP, fields.get("name") ?? "");
   }
 }
 
@@ -110,7 +110,7 @@ function toStored(entries: unknown): readonly StoredEvent[] {
   if (!Array.isArray(entries)) return [];
   return entries.flatMap((entry) => {
     const [cursor, fields] = Array.isArray(entry) ? entry : [];
-    // An entry that was trimmed while somebody had it is null.
+    // An entry that was trimmed while it was pending is null.
     if (fields === null || fields === undefined) return [];
     const [, event = ""] = texts(fields);
     return [{ cursor: String(cursor), event: decodeEvent(event) }];

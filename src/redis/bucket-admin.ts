@@ -5,13 +5,15 @@ import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/limits/port
 import { MICRO } from "../core/limits/token-bucket.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
-import { FEED_LENGTH } from "./key-commit.ts";
-import { redisKeys } from "./names.ts";
+import { FEED_LENGTH, redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 const RESET_SCRIPT = readFileSync(new URL("./scripts/reset.lua", import.meta.url), "utf8");
 
-/** Looks into the shared buckets, and fills them. `forget` drops what this instance holds of one. */
+/**
+ * Reads and resets the shared buckets.
+ * @param forget drops this instance's lease on a bucket
+ */
 export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {
   const runReset = client.script(RESET_SCRIPT, "reset");
   const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
@@ -38,7 +40,7 @@ export function createBucketAdmin(client: RedisClient, forget: (bucketId: string
   };
 }
 
-/** The bucket as lease.lua has written it; undefined where there is none, which is a full one. */
+/** Decodes a bucket that lease.lua has written. Undefined for a missing bucket, which counts as full. */
 function bucketFrom(fields: readonly (readonly [string, string])[]): LeasedBucket | undefined {
   const byName = new Map(fields);
   const levelMicro = Number(byName.get("level") ?? Number.NaN);

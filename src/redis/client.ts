@@ -11,76 +11,76 @@ import { readServerState } from "./server-state.ts";
 import type { Session } from "./session.ts";
 import { createSession } from "./session.ts";
 
-/** Which Redis, and how long to wait for it. */
+/** The address of Redis, and the timeouts. */
 export interface RedisOptions extends RedisAddress {
-  /** Instead of all of that. */
+  /** Replaces the members of the address. */
   readonly url?: string;
-  /** What keeps this connection on one server with others of its instance; absent: it is alone. */
+  /** Keeps this connection on the same server as the other connections of the instance. Absent: the only connection. */
   readonly server?: OneServer;
-  /** Milliseconds; a command that takes longer rejects, though it may have been carried out. While starting there is more time. */
+  /** A slower command rejects, although Redis may have executed it. During the start the timeout is longer. */
   readonly commandTimeoutMs: number;
   readonly observe?: CommandObserver;
 }
 
 export type RedisArgument = string | number;
 
-/** Hears of each command's end: its name, or that of the script, and how it failed if it did. */
+/** Called at the end of each command with its name, or the name of the script. `fault` is set if the command failed. */
 export type CommandObserver = (command: string, elapsedMs: number, fault?: RedisFaultKind) => void;
 
-/** A Lua script, run in one step on the server. */
+/** A Lua script, which Redis runs atomically. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
 
-/** What the rest of the room knows of Redis. Every call rejects with `RedisUnavailable`, and nothing is ever sent twice. */
+/** The Redis interface of this module. A failed call rejects with `RedisUnavailable`. No command is ever resent. */
 export interface RedisClient {
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
-  /** Several commands in one round trip, each with its own answer; not a transaction. */
+  /** Several commands in one round trip, each with its own reply. This is not a transaction. */
   commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
-  /** What the server says of itself now. Rejects, and ends all connections of this instance, where its answers do not count. */
+  /** Reads the server's state. If its replies cannot be trusted, it rejects and ends all connections of the instance. */
   serverState(): Promise<ServerState>;
-  /** The name is for whoever observes. */
+  /** The name is passed to the observer. */
   script(source: string, name?: string): RedisScript;
-  /** From now on the deadline of a command is the one that was asked for. */
+  /** From now on `commandTimeoutMs` applies. */
   finishStartup(): void;
-  /** How often it has connected: another number means that it may be another server. */
+  /** The number of connections so far. After it has changed, the server may be another one. */
   connections(): number;
-  /** Which process the connection leads to; undefined while there is none. */
+  /** The run id of the connected server process; undefined without a connection. */
   runId(): string | undefined;
-  /** Gives up this connection and makes another one. */
+  /** Ends this connection and makes a new one. */
   reconnect(): void;
   close(): Promise<void>;
 }
 
-/** A connection is tried again after this at the latest, so that healing is noticed within a second. */
+/** Maximum delay between attempts to connect, so that recovery is noticed within a second. */
 const RECONNECT_MAX_MS = 250;
-/** While an instance starts no Check waits for a command; a start that does not get an answer in time tries again. */
+/** During a start no Check waits for a command. A start whose command times out is repeated. */
 const START_TIMEOUT_MS = 1000;
 /**
- * A connection that is not made, or has said nothing while it was asked, for so long is given up: it may lead into a
- * black hole. With the time to reconnect this stays below the second in which healing is noticed.
+ * A connection that cannot be made or does not respond for this time is ended, because its packets may be dropped. Together
+ * with the reconnect delay this stays below a second.
  */
-const SILENCE_MS = 600;
+const RESPONSE_TIMEOUT_MS = 600;
 
 /**
- * Connects, or rejects with what is wrong: a fault with a `refusal` does not pass by itself. From then on it reconnects by
- * itself, and each new connection is set up anew before anything is sent.
+ * Connects. Rejects with the fault of the first connection: one with a `rejectedSetting` needs a change of settings. Later
+ * it reconnects by itself and sets up each new connection before it sends commands.
  */
 export async function connectRedis(options: RedisOptions): Promise<RedisClient> {
   const { server = createOneServer() } = options;
-  const { username, password, db = 0, ...place } = placeOf(options);
+  const { username, password, db = 0, ...address } = addressOf(options);
   let failures = 0;
   const redis = new Redis({
-    ...wayTo(place),
+    ...connectionOptions(address),
     lazyConnect: true,
     ...timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
-    // A script whose answer was lost may have run: whoever asked must decide, nothing is sent again behind its back.
+    // A script whose reply was lost may have run, so only the caller can decide whether to repeat it.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     retryStrategy: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
-    // What is set up on a connection is in session.ts, step by step.
+    // session.ts sets up each connection.
     enableReadyCheck: false,
     disableClientInfo: true,
-    // Nothing is under way any more when a connection is ended; ioredis would keep the process for 2 s where it has closed before.
+    // No command is pending when a connection is ended. ioredis would otherwise keep the process alive for 2 s.
     disconnectTimeout: 0,
     reconnectOnError: null,
     protocol: 2,
@@ -94,7 +94,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
       failures = 0;
     },
   });
-  // A failed connection is an event as well, and that says more.
+  // A failed connection is also reported as an event, with more details.
   redis.connect().catch(() => undefined);
   try {
     await session.first;
@@ -105,20 +105,24 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   return wrap(redis, session, { ...options, server });
 }
 
-/** A connection is given up later than any of its commands. */
+/** The timeout of a connection is longer than the timeout of its commands. */
 function timeouts(commandTimeoutMs: number) {
-  const silenceMs = Math.max(SILENCE_MS, 1.2 * commandTimeoutMs);
-  return { connectTimeout: silenceMs, commandTimeout: commandTimeoutMs, socketTimeout: silenceMs };
+  const socketTimeoutMs = Math.max(RESPONSE_TIMEOUT_MS, 1.2 * commandTimeoutMs);
+  return {
+    connectTimeout: socketTimeoutMs,
+    commandTimeout: commandTimeoutMs,
+    socketTimeout: socketTimeoutMs,
+  };
 }
 
-function placeOf({ url, ...place }: RedisOptions): RedisAddress {
-  if (url === undefined) return place;
+function addressOf({ url, ...address }: RedisOptions): RedisAddress {
+  if (url === undefined) return address;
   const read = readRedisUrl(url);
   if (!read.ok) throw new RangeError(`the URL of Redis ${read.problem}`);
   return read.place;
 }
 
-function wayTo({ socket, host = "127.0.0.1", port = 6379, tls }: RedisAddress) {
+function connectionOptions({ socket, host = "127.0.0.1", port = 6379, tls }: RedisAddress) {
   return { ...(socket === undefined ? { host, port } : { path: socket }), ...(tls && { tls: {} }) };
 }
 
@@ -128,22 +132,22 @@ function wrap(
   { commandTimeoutMs, observe, server }: RedisOptions & { readonly server: OneServer },
 ): RedisClient {
   const observed = async <Reply>(name: string, call: () => Promise<Reply>): Promise<Reply> => {
-    const beganMs = performance.now();
+    const startedMs = performance.now();
     try {
       const reply = await call();
-      observe?.(name, performance.now() - beganMs);
+      observe?.(name, performance.now() - startedMs);
       return reply;
     } catch (error) {
       const unavailable = toRedisUnavailable(error);
-      observe?.(name, performance.now() - beganMs, unavailable.kind);
+      observe?.(name, performance.now() - startedMs, unavailable.kind);
       if (isNotThePrimary(unavailable)) server.abandon();
       throw unavailable;
     }
   };
-  const sendTogether = createCommandBatcher(redis);
+  const batchCommands = createCommandBatcher(redis);
   const call = (name: string, ...args: readonly RedisArgument[]) => {
-    if (!session.isReady()) return Promise.reject(new Error("there is no connection that is set up"));
-    sendTogether();
+    if (!session.isReady()) return Promise.reject(new Error("no connection is set up"));
+    batchCommands();
     return redis.call(name, ...args);
   };
   const command: RedisClient["command"] = (name, ...args) => observed(name, () => call(name, ...args));
@@ -158,7 +162,7 @@ function wrap(
         try {
           return await call("EVALSHA", sha, keys.length, ...keys, ...args);
         } catch (error) {
-          // Nothing has run yet: the server has been restarted or its scripts flushed.
+          // The script has not run: the server was restarted or its scripts were flushed.
           if (error instanceof Error && error.message.startsWith("NOSCRIPT"))
             return call("EVAL", source, keys.length, ...keys, ...args);
           throw error;
@@ -178,16 +182,16 @@ function wrap(
   };
 }
 
-/** Commands of one moment go out in one piece: a hundred Checks that come together would be a hundred system calls. */
+/** Sends the commands of one turn of the event loop in one system call, because a hundred Checks may come together. */
 function createCommandBatcher(redis: Redis): () => void {
-  let isHeld = false;
+  let isCorked = false;
   return () => {
     const { stream } = redis;
-    if (isHeld || stream === undefined) return;
-    isHeld = true;
+    if (isCorked || stream === undefined) return;
+    isCorked = true;
     stream.cork();
     setImmediate(() => {
-      isHeld = false;
+      isCorked = false;
       stream.uncork();
     });
   };

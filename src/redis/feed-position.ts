@@ -1,20 +1,32 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending } from "../core/revocation/revocation-view.ts";
+import type { Ending, RevocationView } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
-import { snapshot } from "./key-store.ts";
+import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
-import type { FeedOptions } from "./revocation-feed.ts";
+import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
 const HEAD_SCRIPT = readFileSync(new URL("./scripts/head.lua", import.meta.url), "utf8");
 
-/** Where an instance stands in the feed. */
+export interface FeedPositionOptions {
+  /** A separate connection, because reads block: its command timeout is longer than `blockMs`. All reads use it, so that they are from one server. */
+  readonly reading: RedisClient;
+  readonly view: RevocationView;
+  /** Called when entries may have been missed, so that cached data of entries must be reloaded. A rejection is retried. */
+  readonly onGap: () => Promise<void>;
+  /** Whether lost entries may be written back to the store. Absent: always. */
+  readonly mayWriteBack?: () => boolean;
+  /** Called when the store has lost data, or may have. */
+  readonly onDataLoss: () => void;
+}
+
+/** The position of an instance in the feed. */
 export interface FeedPosition {
   /** Empty before the store's first write. */
   readonly epoch: string;
-  /** Another one when the server is another one, or the same one started anew. */
+  /** Differs for another server, and after a restart of the same server. */
   readonly replicationId: string;
   sequence: number;
   streamId: string;
@@ -22,19 +34,19 @@ export interface FeedPosition {
 
 export interface FeedPositions {
   /**
-   * Where to read on: where it was when nothing is missing, else the head, with a snapshot taken in. The head is noted
-   * before the snapshot: the other order would lose what falls between.
+   * The position to continue from: the known one if nothing is missing, otherwise the head after a snapshot. The head is read
+   * before the snapshot, so that no entry between the two is lost.
    */
-  find(known: FeedPosition | undefined, why?: "gap"): Promise<FeedPosition>;
-  /** The store may lack what is known here: the next settling looks at all of it. */
-  owe(): void;
-  /** The server's name in the history of replication. Rejects where its answers do not count: what was read from it does not either. */
+  find(known: FeedPosition | undefined, reason?: "gap"): Promise<FeedPosition>;
+  /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
+  requestWriteBack(): void;
+  /** The server's replication id. Rejects if its replies cannot be trusted; then earlier reads cannot be trusted either. */
   replicationId(): Promise<string>;
-  /** Writes back what the store lacks. A store that takes no writes is asked again next time. */
-  settle(): Promise<void>;
+  /** Writes the missing entries back after a request. If the store takes no writes, the next call tries again. */
+  writeBackMissing(): Promise<void>;
 }
 
-export function createFeedPositions(options: FeedOptions): FeedPositions {
+export function createFeedPositions(options: FeedPositionOptions): FeedPositions {
   const { reading: client, view } = options;
   const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
@@ -51,38 +63,38 @@ export function createFeedPositions(options: FeedOptions): FeedPositions {
       streamId: String(streamId),
     };
   };
-  const takeSnapshot = async () => {
+  const applySnapshot = async () => {
     for await (const portion of snapshot(client)) view.apply(portion);
   };
   return {
     replicationId,
-    owe() {
+    requestWriteBack() {
       writeBackPending = true;
     },
-    async find(known, why) {
+    async find(known, reason) {
       const head = await headNow();
-      if (known !== undefined && why === undefined && follows(head, known)) return known;
+      if (known !== undefined && reason === undefined && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) options.onDataLoss();
-      await takeSnapshot();
+      await applySnapshot();
       await options.onGap();
       writeBackPending ||= known !== undefined;
       return head;
     },
-    async settle() {
+    async writeBackMissing() {
       if (!writeBackPending || options.mayWriteBack?.() === false) return;
       try {
-        await writeBack(await lackingIn(options));
+        await writeBack(await findMissing(options));
         writeBackPending = false;
       } catch (error) {
-        // It answers, and does not take it: what is known here goes on to count, and reading goes on.
+        // Redis replies but takes no writes. The view still applies here, and reading continues.
         if (!(error instanceof RedisUnavailable && error.kind === "reply")) throw error;
       }
     },
   };
 }
 
-/** What a fresh view of the store alone would not know. */
-async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Ending[]> {
+/** The entries of the view that the store lacks. */
+async function findMissing({ reading, view }: FeedPositionOptions): Promise<readonly Ending[]> {
   const stored = createRevocationView();
   for await (const portion of snapshot(reading)) {
     stored.apply(portion);
@@ -95,7 +107,7 @@ async function lackingIn({ reading, view }: FeedOptions): Promise<readonly Endin
   return missingFromStore;
 }
 
-/** Whether the store has gone on from there. Two pasts may have equal counts: another server is another past. */
+/** Whether the store has continued from the known position. Two histories can have equal counts, so the server must be the same. */
 function follows(head: FeedPosition, known: FeedPosition): boolean {
   return (
     (head.epoch === known.epoch || known.epoch === "") &&

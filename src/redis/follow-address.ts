@@ -4,16 +4,16 @@ import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
 
 /**
- * Looks where the address leads now, by a connection of its own. Where that is another primary than the one that the
- * instance talks to, all its connections end and are made anew: they might stay open for ever, away from everybody else.
- * Rejects when nothing that counts is there.
+ * Checks with a separate connection where the address leads now. If it leads to another primary, all connections of the
+ * instance are ended and made again. Otherwise they might stay open on the old server for ever. Rejects if the address leads
+ * to no usable primary.
  */
 export async function followAddress(
-  place: Omit<RedisOptions, "server"> & { readonly server: OneServer },
+  address: Omit<RedisOptions, "server"> & { readonly server: OneServer },
   client: RedisClient,
 ): Promise<void> {
-  const probe = await connectRedis({ ...place, server: createOneServer() });
+  const probe = await connectRedis({ ...address, server: createOneServer() });
   const [there, here] = [probe.runId(), client.runId()];
   await probe.close();
-  if (there && here && there !== here) place.server.abandon();
+  if (there && here && there !== here) address.server.abandon();
 }

@@ -9,21 +9,21 @@ import { RedisUnavailable } from "./redis-error.ts";
 export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
 
 export interface LeaseStoreOptions {
-  /** Keeps Checks from waiting for a Redis that does not answer. */
+  /** Prevents Checks from waiting for an unavailable Redis. */
   readonly breaker: Breaker;
   readonly monotonicMs: () => number;
 }
 
-/** Buckets as hashes in Redis, on its clock: one script a step. */
+/** Buckets as Redis hashes, by Redis's clock. Each step is one script. */
 export function createLeaseStore(
   client: RedisClient,
   { breaker, monotonicMs }: LeaseStoreOptions,
 ): LeaseStore {
   const run = client.script(LEASE_SCRIPT, "lease");
   return {
-    async step(bucketId, limit, settlements, ask) {
+    async step(bucketId, limit, settlements, request) {
       if (!breaker.admits(monotonicMs()))
-        throw new RedisUnavailable("connection", "Redis does not answer", { cause: undefined });
+        throw new RedisUnavailable("connection", "Redis does not respond", { cause: undefined });
       try {
         const reply = await run(
           [redisKeys.bucket(bucketId)],
@@ -31,10 +31,10 @@ export function createLeaseStore(
             limit.capacity,
             limit.refillPerSecond,
             LEASE_LIFE_US,
-            ask?.leaseId ?? "",
-            ask?.cost ?? 0,
-            ask?.waiting ?? 0,
-            ask?.ahead ?? 0,
+            request?.leaseId ?? "",
+            request?.cost ?? 0,
+            request?.waiting ?? 0,
+            request?.ahead ?? 0,
             ...settlements.flatMap(({ leaseId, unspentTokens, spentAgoUs }) => [
               leaseId,
               unspentTokens,
@@ -54,7 +54,7 @@ export function createLeaseStore(
 
 function toReply(reply: unknown) {
   if (!Array.isArray(reply) || !reply.every(Number.isSafeInteger))
-    throw new Error("lease.lua answered something else");
+    throw new Error("lease.lua sent an unexpected reply");
   const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = reply.map(Number);
   return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
 }

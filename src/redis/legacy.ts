@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
-import type { KeyStore } from "../core/keys/ports.ts";
+import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../core/legacy/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
-import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./key-commit.ts";
+import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./commit-wire.ts";
 import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
@@ -20,14 +20,14 @@ const INDEXES = [
   redisKeys.newestUncut,
   redisKeys.cutOffs,
 ];
-/** So few that no Check waits for long. */
+/** Few enough not to delay Checks. */
 const PORTION = 50;
 
-/** What the registry knows of V1 keys. */
+/** The operations on V1 keys. */
 export function createLegacy(
   client: RedisClient,
   recordRetentionSeconds: number,
-): Pick<KeyStore, "findLegacy" | "importLegacy" | "legacyUse" | "migration"> {
+): LegacyKeyReader & LegacyImporter & LegacyUseReader & PhaseReader {
   const runImport = client.script(IMPORT_SCRIPT, "import");
   const importPortion = async (records: readonly KeyRecord[], audit: string) => {
     const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
@@ -46,15 +46,15 @@ export function createLegacy(
     async importLegacy(records, audit) {
       const written: boolean[] = [];
       const connection = client.connections();
-      for (let begin = 0; begin < records.length; begin += PORTION) {
-        const portion = records.slice(begin, begin + PORTION);
-        // Each portion has a line of its own, for each is a transaction of its own.
-        const event = { ...audit, eventId: `${audit.eventId}.${begin / PORTION}` };
+      for (let start = 0; start < records.length; start += PORTION) {
+        const portion = records.slice(start, start + PORTION);
+        // Each portion is a separate transaction, so it has its own audit event.
+        const event = { ...audit, eventId: `${audit.eventId}.${start / PORTION}` };
         written.push(...(await importPortion(portion, JSON.stringify(event))));
       }
-      // What was written by another connection may be on another server: the confirmation that follows would not be of it.
+      // An earlier portion may be on another server, so the following confirmation would not cover it.
       if (client.connections() !== connection)
-        throw new RedisUnavailable("connection", "the connection was made anew during an import", {
+        throw new RedisUnavailable("connection", "the connection was replaced during an import", {
           cause: undefined,
         });
       return written;

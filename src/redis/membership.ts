@@ -6,10 +6,10 @@ import { redisKeys } from "./names.ts";
 const HEARTBEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
 
 export interface MembershipOptions {
-  /** Unique among instances and restarts. */
+  /** Unique across instances and restarts. */
   readonly instanceId: string;
   readonly monotonicMs: () => number;
-  /** After this much silence a member is forgotten, and no share is used in a store younger than this. */
+  /** A member without a heartbeat for this time is removed. No share is used in a store younger than this. */
   readonly localMaxMs: () => number;
   readonly newRandom: () => string;
 }
@@ -17,9 +17,9 @@ export interface MembershipOptions {
 /** This instance's place in the fleet. */
 export interface FleetMembership {
   current(): Membership | undefined;
-  /** Beats once; to be called each second. Rejects when Redis does not answer. */
+  /** Sends one heartbeat. Must be called each second. Rejects if Redis is unavailable. */
   heartbeat(): Promise<void>;
-  /** An instance that ends in order no longer counts. */
+  /** Called at an orderly shutdown, so that the instance no longer counts. */
   leave(): Promise<void>;
 }
 
@@ -35,9 +35,9 @@ export function createMembership(client: RedisClient, options: MembershipOptions
         [redisKeys.members, redisKeys.epoch],
         [options.instanceId, options.localMaxMs(), options.newRandom()],
       );
-      const [anew = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
-      // Both are judged from their unfavourable end: the script ran some time between sending and now.
-      if (anew === 1) joinedMs = options.monotonicMs();
+      const [joined = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
+      // The script ran at some time between sending and now, so each comparison uses the less favourable of the two.
+      if (joined === 1) joinedMs = options.monotonicMs();
       const countedByAll = oldestMs === -1 || sentMs - oldestMs >= joinedMs;
       membership = { members, contactMs: sentMs, counted: countedByAll && epochAgeMs > options.localMaxMs() };
     },
@@ -49,6 +49,6 @@ export function createMembership(client: RedisClient, options: MembershipOptions
 
 function numbers(reply: unknown): number[] {
   if (!Array.isArray(reply) || !reply.every(Number.isSafeInteger))
-    throw new Error("beat.lua answered something else");
+    throw new Error("heartbeat.lua sent an unexpected reply");
   return reply.map(Number);
 }

@@ -1,50 +1,55 @@
+import type { CutOff } from "../core/revocation/revocation-view.ts";
+
+/** Minimum number of entries that the feed keeps. An instance that is further behind loads a snapshot. */
+export const FEED_LENGTH = 10_000;
+
 /**
- * Every name in Redis is made here. `api_key:*` are the records of keys and nothing else, so that a scan for them
- * lists the keys. A Cluster would have one hash tag in all names but the buckets'.
+ * Every Redis key that Latchkey uses. `api_key:*` contains only the records of keys, so that a SCAN of it lists the keys.
+ * A Redis Cluster would need the same hash tag in all of them except the buckets.
  */
 export const redisKeys = {
   key: (keyId: string) => `api_key:${keyId}`,
-  /** Sorted set, key id → sequence number of its making. */
+  /** Sorted set: key id → sequence number of its creation. */
   byAge: "latchkey:keys:by_age",
-  /** The same, of one owner. */
+  /** The same for one owner. */
   byOwner: (owner: string) => `latchkey:keys:by_owner:${owner}`,
-  /** Sorted set, key id → `exp`. */
+  /** Sorted set: key id → `exp`. */
   byEnd: "latchkey:keys:by_end",
-  /** Sorted set, key id → `exp`: keys that a revocation view must know. */
+  /** Sorted set: key id → `exp`, for the keys that a revocation view must know. */
   ended: "latchkey:keys:ended",
-  /** Sorted set, key id → `exp`: keys registered without an operator, less those that have ended (`countsAsSelfService`). */
+  /** Sorted set: key id → `exp`, for the keys that count as self-service (`countsAsSelfService`). */
   selfService: "latchkey:keys:self_service",
-  /** Sorted set, key id → NumericDate. */
+  /** Sorted set: key id → NumericDate. */
   lastUsed: "latchkey:keys:last_used",
-  /** Stands where a script takes a name and there is none: users may only be let at our names. */
+  /** A placeholder for an unused key of a script, because an ACL may permit only our own Redis keys. */
   nothing: "latchkey:nothing",
   sequence: "latchkey:sequence",
-  /** Sorted set, family → when no token of it can live any more. */
+  /** Sorted set: family → NumericDate after which none of its tokens can be alive. */
   endedFamilies: "latchkey:ended_families",
-  /** Hash, `scope:subject` → "<before> <until>". */
+  /** Hash: `scope:subject` → "<before> <until>". */
   cutOffs: "latchkey:cut_offs",
-  /** Hash, key id → feed entry: what ends or limits it. Its members are those of `ended`. */
+  /** Hash: key id → feed entry of its restriction. Has the same members as `ended`. */
   standings: "latchkey:keys:standings",
-  /** The newest date (NumericDate) that a key was given: a cut-off of now lies beyond it. */
+  /** The newest issue date (NumericDate) of all keys. A cut-off of now must be later. */
   newest: "latchkey:keys:newest",
-  /** The same, less the keys that were dated by the cut-off of their own owner: it is there itself when that owner ends again. */
+  /** The same, without the keys that the cut-off of their own owner dated ahead. */
   newestUncut: "latchkey:keys:newest_uncut",
-  /** Hash of how many standings, ended families and cut-offs there should be, and when some were missed last. */
+  /** Hash: the expected number of standings, ended families and cut-offs, and when some were last found missing. */
   counts: "latchkey:counts",
-  /** NumericDate: what ran out before may have been forgotten. */
+  /** NumericDate: entries that ran out before this may have been removed. */
   forgotten: "latchkey:forgotten",
-  /** Stream of what instances tell each other; its entries are numbered without gaps by `feedSequence`. */
+  /** Stream of the entries that instances publish. `feedSequence` numbers them without gaps. */
   feed: "latchkey:feed",
   feedSequence: "latchkey:feed:sequence",
-  /** Hash, instance id → "<started ms> <last beat ms> <digests of the kids it accepts>". */
+  /** Hash: instance id → "<start ms> <last heartbeat ms> <digests of the accepted kids>". */
   kids: "latchkey:kids",
-  /** The id of the V1 key that is found by this hash. */
+  /** The key id of the V1 key with this hash. */
   legacyHash: (hash: string) => `latchkey:legacy:hash:${hash}`,
-  /** Sorted set, id of a V1 key of this role → NumericDate of its last use; 0 before the first. */
+  /** Sorted set: key id of a V1 key of this role → NumericDate of its last use; 0 before the first use. */
   legacyUse: (role: string) => `latchkey:legacy:use:${role}`,
-  /** The same, of those that were not exchanged yet. */
+  /** The same for V1 keys that were not exchanged yet. */
   legacyUnmigrated: (role: string) => `latchkey:legacy:unmigrated:${role}`,
-  /** The phase of V1 keys: the feed entry that told it. */
+  /** The phase of V1 keys, as a feed entry. */
   migration: "latchkey:migration",
   call: (id: string) => `latchkey:call:${id}`,
   /** Stream of audit events. */
@@ -54,3 +59,8 @@ export const redisKeys = {
   epoch: "latchkey:epoch",
   secret: (name: string) => `latchkey:secret:${name}`,
 } as const;
+
+/** The field of a cut-off in `redisKeys.cutOffs`. */
+export function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {
+  return `${scope}:${subject}`;
+}

@@ -1,21 +1,21 @@
-/** One of an instance's connections. */
+/** One connection of an instance. */
 export interface ServerConnection {
-  /** Which process it leads to; undefined while it leads to none that is known. */
+  /** The run id of the connected server process; undefined if it is not known. */
   runId(): string | undefined;
-  /** Ends it; it is made anew. */
+  /** Ends the connection and makes a new one. */
   reconnect(): void;
 }
 
 /**
- * Keeps all connections of an instance on one server. An address may move to another server while connections stay
- * open: revocations would then be read at one and written at the other.
+ * Keeps all connections of an instance on one server. An address can move to another server while connections stay open.
+ * Without this, an instance could read revocations from one server and write them to the other.
  */
 export interface OneServer {
   join(connection: ServerConnection): void;
   leave(connection: ServerConnection): void;
-  /** Ends every connection that leads to another process than this one, which was made last. */
+  /** Ends every connection that leads to another process than this newest connection. */
   arrived(connection: ServerConnection): void;
-  /** Ends all: the server is not the primary any more, or cannot know whether it is. */
+  /** Ends all connections, because the server is no longer the primary, or may not be. */
   abandon(): void;
 }
 

@@ -1,15 +1,15 @@
-/** How Redis failed us: no connection, no answer in time, or an answer that is an error. */
+/** No connection, no reply in time, or an error reply. */
 export type RedisFaultKind = "connection" | "timeout" | "reply";
 
 export interface RedisFaultDetails {
-  /** The first word of Redis's own error, such as `READONLY` or `OOM`. */
+  /** The first word of Redis's error, such as `READONLY` or `OOM`. */
   readonly code?: string;
-  /** A sentence that names the setting to change. Absent: the fault may pass by itself. */
+  /** A sentence that names the setting to change. Absent: the fault may be temporary. */
   readonly rejectedSetting?: string;
   readonly cause: unknown;
 }
 
-/** Redis could not be asked. A command that timed out, or whose connection broke, may have been carried out all the same. */
+/** A command failed. If it timed out or its connection broke, Redis may still have executed it. */
 export class RedisUnavailable extends Error {
   override readonly name = "RedisUnavailable";
   readonly kind: RedisFaultKind;
@@ -24,26 +24,26 @@ export class RedisUnavailable extends Error {
   }
 }
 
-/** Answers of a Redis that starts, fails over, or is full: they pass without a change of our settings. */
-const PASSING = new Set([
+/** Error codes of a Redis that starts, fails over or is full. They end without a change of our settings. */
+const TEMPORARY_CODES = new Set([
   ...["LOADING", "MASTERDOWN", "READONLY", "NOREPLICAS", "UNBLOCKED"],
   ...["OOM", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "NOSCRIPT"],
 ]);
 
-/** Answers of a server that must not be talked to any more: another one is the primary, or it is cut off from its replicas. */
+/** Error codes of a server that must no longer be used: another server is the primary, or it is cut off from its replicas. */
 const NOT_THE_PRIMARY = new Set(["READONLY", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED"]);
 
 export function isNotThePrimary({ code = "" }: RedisUnavailable): boolean {
   return NOT_THE_PRIMARY.has(code);
 }
 
-/** The one place where ioredis's errors become ours. */
+/** The only place that converts errors of ioredis. */
 export function toRedisUnavailable(error: unknown): RedisUnavailable {
   if (error instanceof RedisUnavailable) return error;
   if (!(error instanceof Error)) return new RedisUnavailable("connection", String(error), { cause: error });
   if (error.name === "ReplyError") return fromReply(error);
   if (error.message === "Command timed out") {
-    return new RedisUnavailable("timeout", "Redis did not answer in time", { cause: error });
+    return new RedisUnavailable("timeout", "Redis did not respond in time", { cause: error });
   }
   const rejectedSetting = tlsRejection(error);
   return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, {
@@ -64,7 +64,8 @@ function fromReply(error: Error): RedisUnavailable {
 }
 
 function replyRejection(code: string | undefined, message: string): string | undefined {
-  if ((code !== undefined && PASSING.has(code)) || /max number of clients/i.test(message)) return undefined;
+  if ((code !== undefined && TEMPORARY_CODES.has(code)) || /max number of clients/i.test(message))
+    return undefined;
   if (code === "WRONGPASS" || code === "NOAUTH")
     return `REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL: Redis does not accept them (${message})`;
   if (code === "NOPERM" || /can't run this command|no permissions?/i.test(message))
@@ -72,7 +73,7 @@ function replyRejection(code: string | undefined, message: string): string | und
   return `REDIS_URL or REDIS_HOST: this Redis cannot be used (${message})`;
 }
 
-/** Codes of OpenSSL's verification (`X509_V_ERR_…`), as Node gives them, and of a server that speaks no TLS. */
+/** Node's codes for OpenSSL's verification errors (`X509_V_ERR_…`), and for a server without TLS. */
 const TLS_CODES =
   /CERT|SELF_SIGNED|UNABLE_TO_|SIGNATURE|HOSTNAME_MISMATCH|^CRL_|^ERR_(?:SSL|TLS|OSSL)_|^EPROTO$/;
 

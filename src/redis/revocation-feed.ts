@@ -1,8 +1,6 @@
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { RevocationView } from "../core/revocation/revocation-view.ts";
-import type { RedisClient } from "./client.ts";
-import type { FeedPosition } from "./feed-position.ts";
+import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
 import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -10,88 +8,79 @@ import { texts } from "./replies.ts";
 
 const READ_COUNT = 1000;
 
-export interface FeedOptions {
-  /** A connection of its own, for it waits: its command deadline is longer than `blockMs`. All goes by it, so that all is of one server. */
-  readonly reading: RedisClient;
-  readonly view: RevocationView;
-  /** Milliseconds after which an idle stream answers, so that silence is never taken for an idle stream. */
+export interface FeedOptions extends FeedPositionOptions {
+  /** An idle stream replies after this time, so that a missing reply is never mistaken for an idle stream. */
   readonly blockMs: number;
   readonly monotonicMs: () => number;
-  /** Hears of entries that end no key. */
+  /** Called for entries that do not end keys. */
   readonly onEntry: (entry: OtherEntry) => void;
-  /** Something may not have been heard: whoever keeps what entries tell reads it anew. A rejection is tried again. */
-  readonly onGap: () => Promise<void>;
-  /** Whether what the store has lost may be written back to it; absent: it may. */
-  readonly mayWriteBack?: () => boolean;
-  /** Hears that the store has lost what it knew, or may have lost a part of it. */
-  readonly onDataLoss: () => void;
 }
 
 type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
 
-/** What one instance hears of all others. */
+/** Receives what the other instances publish. */
 export interface RevocationFeed {
-  /** Reads once, for up to `blockMs` while there is nothing; rejects when Redis does not answer. The first read loads a snapshot, and waits for nothing. */
+  /** Reads once and waits up to `blockMs` for an entry. The first read loads a snapshot and does not wait. Rejects if Redis is unavailable. */
   read(): Promise<void>;
-  /** The store may have lost a part of what is known here: the next read looks at all of it, and writes back what it lacks. */
+  /** Called if the store may have lost data. The next read compares all of it and writes back the missing entries. */
   suspectLoss(): void;
-  /** Milliseconds since the last answered read was sent; infinite before the first. */
+  /** Milliseconds since the last successful read was sent. Infinite before the first. */
   stalenessMs(): number;
 }
 
 /**
- * Reads the stream entry by entry. Entries are numbered without gaps: a gap (the stream was trimmed), a step back,
- * another epoch or another server mean a snapshot. It is only ever added to what is known: no store that has lost
- * writes, in whatever way, brings a key back, and what it lacks is written back to it.
+ * Reads the stream entry by entry. Entries are numbered without gaps. A gap (the stream was trimmed), a step back, another
+ * epoch or another server cause a snapshot. A snapshot only adds to the view, so a store that has lost writes never makes a
+ * revoked key valid again. Missing entries are written back to the store.
  */
 export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   const { reading, monotonicMs } = options;
   const positions = createFeedPositions(options);
   let at: FeedPosition | undefined;
   let lastReadSentMs = Number.NEGATIVE_INFINITY;
-  /** The connection by which the position is known: on another one the server may be another one. */
-  let by: number | undefined;
+  /** The connection on which the position was read. Another connection may lead to another server. */
+  let knownConnection: number | undefined;
 
   const readFrom = async (position: FeedPosition, waits: boolean) => {
     const block = waits ? ["BLOCK", options.blockMs] : [];
     const from = ["STREAMS", redisKeys.feed, position.streamId];
     return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
   };
-  const readOn = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
+  const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
     const [head, replicationId] = await Promise.all([
       reading.command("MGET", redisKeys.epoch, redisKeys.feedSequence),
       positions.replicationId(),
     ]);
-    const [epoch, told]: readonly unknown[] = Array.isArray(head) ? head : [];
-    const sequence = Number(told ?? 0);
+    const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
+    const sequence = Number(storedSequence ?? 0);
     const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
     if (!contiguous || !sameHistory || sequence < position.sequence) return positions.find(position, "gap");
     if (entries.length > 0 || sequence === position.sequence) return position;
-    // Something was told between the read and the look at the number; what cannot be read now either is gone.
+    // An entry was published after the read. If it cannot be read now, it is lost.
     const late = await readFrom(position, false);
     if (late.length > 0 && applyEntries(position, late, options)) return position;
     return positions.find(position, "gap");
   };
 
   return {
-    suspectLoss: positions.owe,
+    suspectLoss: positions.requestWriteBack,
     stalenessMs: () => monotonicMs() - lastReadSentMs,
     async read() {
       const sentMs = monotonicMs();
       const connection = reading.connections();
       try {
-        const known = by === connection ? at : undefined;
+        const known = knownConnection === connection ? at : undefined;
         const position = known ?? (await positions.find(at));
-        by = undefined;
-        // Right after a snapshot there is nothing to wait for: a start does not.
-        at = await readOn(position, known !== undefined);
-        if (reading.connections() === connection) by = connection;
+        knownConnection = undefined;
+        // The first read after a snapshot does not wait, so that a start does not wait.
+        at = await readNext(position, known !== undefined);
+        if (reading.connections() === connection) knownConnection = connection;
         lastReadSentMs = sentMs;
-        await positions.settle();
+        await positions.writeBackMissing();
       } catch (error) {
-        // Whatever this connection leads to, it does not answer: a new one may.
+        // The server of this connection does not respond. A new connection may lead to another server.
         if (error instanceof RedisUnavailable && error.kind === "timeout") reading.reconnect();
         throw error;
       }
@@ -105,7 +94,7 @@ interface StreamEntry {
   readonly text: string;
 }
 
-/** Takes in what follows the position, which moves along; false at a gap. */
+/** Applies the entries after the position and advances it. False at a gap. */
 function applyEntries(
   position: FeedPosition,
   entries: readonly StreamEntry[],
@@ -130,7 +119,7 @@ function entriesOf(reply: unknown): readonly StreamEntry[] {
   if (reply === null) return [];
   const [stream] = Array.isArray(reply) ? reply : [];
   const [, entries] = Array.isArray(stream) ? stream : [];
-  if (!Array.isArray(entries)) throw new Error("XREAD answered something else");
+  if (!Array.isArray(entries)) throw new Error("XREAD sent an unexpected reply");
   return entries.map((entry) => {
     const [streamId, fields] = Array.isArray(entry) ? entry : [];
     const [, sequence, , text] = texts(fields);

@@ -7,8 +7,9 @@ const SOURCE = readFileSync(new URL("./scripts/release-self-service.lua", import
 const INDEXES = [redisKeys.selfService, redisKeys.endedFamilies, redisKeys.cutOffs];
 
 /**
- * Makes what looks through the index of self-service keys, from where it stopped, for about `limit` of them: how many it took
- * out. A commit takes out single keys that end; an ended family, a cut-off and what an older version has left are found here.
+ * Returns a function that checks about the next `limit` self-service keys, takes out those that no longer count, and returns
+ * their number. A commit takes out single keys that end. Keys that ended with their family or by a cut-off, and keys that an
+ * older version left, are found here.
  */
 export function createRelease(client: RedisClient): (limit: number) => Promise<number> {
   const run = client.script(SOURCE, "release-self-service");

@@ -1,59 +1,58 @@
 import type { Redis } from "ioredis";
 import type { OneServer, ServerConnection } from "./one-server.ts";
-import type { RedisUnavailable } from "./redis-error.ts";
-import { toRedisUnavailable, RedisUnavailable as Unavailable } from "./redis-error.ts";
+import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
 import { readServerState } from "./server-state.ts";
 
-/** As whom, and in which database. */
+/** The credentials and the database. */
 export interface SessionOptions {
   readonly username?: string;
   readonly password?: string;
   readonly db: number;
   readonly server: OneServer;
-  /** Called each time that a connection is set up. */
+  /** Called each time a connection is set up. */
   readonly onReady: () => void;
 }
 
-/** What has been set up on the connections that ioredis makes, one after the other. */
+/** The state of the connection that ioredis makes, and makes again after a failure. */
 export interface Session {
-  /** Resolves once a connection is set up; rejects with what is wrong with the first one. */
+  /** Resolves once a connection is set up. Rejects with the fault of the first connection. */
   readonly first: Promise<void>;
-  /** Whether the connection of this moment is set up: nothing else may be sent before. */
+  /** Whether the current connection is set up. No command may be sent before. */
   isReady(): boolean;
-  /** Which process it leads to; undefined while it is not set up. */
+  /** The run id of the server process; undefined while the connection is not set up. */
   runId(): string | undefined;
-  /** How many have been set up so far. */
+  /** The number of connections set up so far. */
   connections(): number;
   reconnect(): void;
   close(): void;
 }
 
 /**
- * Sets up every connection: AUTH, SELECT and a look at INFO, of which each must succeed. ioredis's own set-up is not used:
- * it takes a failed SELECT, and some failed AUTHs, for a success, and commands would go to database 0.
+ * Sets up every connection with AUTH, SELECT and INFO, each of which must succeed. The set-up of ioredis is not used, because
+ * it ignores a failed SELECT and some failed AUTHs. Commands would then go to database 0.
  */
 export function createSession(redis: Redis, options: SessionOptions): Session {
   const { server } = options;
   const first = Promise.withResolvers<void>();
-  first.promise.catch(() => undefined); // The caller of connectRedis gets it.
+  first.promise.catch(() => undefined); // connectRedis awaits the promise and reports its error.
   let state: ServerState | undefined;
   let connections = 0;
   const connection: ServerConnection = {
     runId: () => state?.runId,
-    // Not disconnect(): it waits for the other side, which may lie behind a black hole.
+    // disconnect() would wait for the server, which may be unreachable.
     reconnect: () => void redis.stream?.destroy(),
   };
   server.join(connection);
   setUpEach(redis, options, {
-    done(found) {
+    onSetUp(found) {
       state = found;
       connections++;
       options.onReady();
       server.arrived(connection);
       first.resolve();
     },
-    ended(error) {
+    onEnd(error) {
       state = undefined;
       first.reject(error);
     },
@@ -72,29 +71,28 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
 }
 
 interface SessionListener {
-  /** A connection is set up. */
-  done(state: ServerState): void;
-  /** It has ended, or could not be made or set up. */
-  ended(error: RedisUnavailable): void;
+  onSetUp(state: ServerState): void;
+  /** The connection has ended, or could not be made or set up. */
+  onEnd(error: RedisUnavailable): void;
 }
 
 function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListener): void {
   let lastError: unknown;
-  /** What comes of a set-up after its connection has ended is of no connection any more. */
+  /** Identifies the current set-up, so that the result of an earlier connection is ignored. */
   let attempt = 0;
-  // Each command gets its own; without a listener this event would end the process.
+  // Each command reports its own error. Without a listener this event would end the process.
   redis.on("error", (error) => {
     lastError = error;
   });
   redis.on("close", () => {
     attempt++;
-    listener.ended(toRedisUnavailable(lastError ?? new Error("the connection was closed")));
+    listener.onEnd(toRedisUnavailable(lastError ?? new Error("the connection was closed")));
   });
   redis.on("ready", () => {
     const mine = ++attempt;
     setUp(redis, options).then(
       (state) => {
-        if (mine === attempt) listener.done(state);
+        if (mine === attempt) listener.onSetUp(state);
       },
       (error: unknown) => {
         if (mine !== attempt) return;
@@ -105,7 +103,7 @@ function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListe
   });
 }
 
-/** Sent at once, so that a set-up takes one round trip; the first step that failed is the one that counts. */
+/** Sends all steps at once, so that the set-up takes one round trip. Throws the fault of the first failed step. */
 async function setUp(redis: Redis, { username, password, db }: SessionOptions): Promise<ServerState> {
   const name = username === undefined ? [] : [username];
   const credentials = username === undefined && password === undefined ? [] : [...name, password ?? ""];
@@ -120,27 +118,33 @@ async function setUp(redis: Redis, { username, password, db }: SessionOptions): 
   return readServerState(String(info.value));
 }
 
-/** Also where Redis has no password at all, which ioredis takes for a success: it may be another Redis than the one that is meant. */
+/** A Redis without a password is a fault too, because it may not be the intended Redis. ioredis ignores this error. */
 function authFault(reason: unknown): RedisUnavailable {
   const fault = toRedisUnavailable(reason);
   if (!/without any password configured|no password is set/.test(fault.message)) return fault;
-  return withRefusal(fault, "REDIS_PASSWORD or REDIS_URL: a password is given, and this Redis has none");
+  return withRejectedSetting(
+    fault,
+    "REDIS_PASSWORD or REDIS_URL: a password is given, and this Redis has none",
+  );
 }
 
 function selectFault(reason: unknown, db: number): RedisUnavailable {
   const fault = toRedisUnavailable(reason);
-  // A number that is out of range has no code of its own.
+  // Redis has no error code for a database number that is out of range.
   if (fault.rejectedSetting === undefined || fault.code === "NOAUTH") return fault;
-  return withRefusal(
+  return withRejectedSetting(
     fault,
     `REDIS_DB, or the database in REDIS_URL: database ${db} cannot be selected (${fault.message})`,
   );
 }
 
-function withRefusal({ kind, message, code, cause }: RedisUnavailable, refusal: string): RedisUnavailable {
-  return new Unavailable(kind, message, {
+function withRejectedSetting(
+  { kind, message, code, cause }: RedisUnavailable,
+  rejectedSetting: string,
+): RedisUnavailable {
+  return new RedisUnavailable(kind, message, {
     cause,
-    rejectedSetting: refusal,
+    rejectedSetting,
     ...(code !== undefined && { code }),
   });
 }

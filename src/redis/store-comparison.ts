@@ -18,17 +18,17 @@ const NAMES = [
   redisKeys.sequence,
 ];
 
-/** What the store says of itself. */
+/** The state of the store. */
 export interface StoreState {
-  /** Its clock, milliseconds. */
+  /** Its clock in milliseconds. */
   readonly nowMs: number;
-  /** Names the latest time that less was there than should be; empty: never. */
+  /** Identifies the last time that entries were found missing. Empty: never. */
   readonly missed: string;
-  /** The phase of V1 keys that it has. */
+  /** The stored phase of V1 keys. */
   readonly phase?: MigrationState;
 }
 
-/** Looks whether all is there that ends keys, whatever the feed says: Redis may evict single names. */
+/** Checks whether Redis still has everything that ends keys. Redis can evict single keys without a sign in the feed. */
 export function createStoreComparison(client: RedisClient): () => Promise<StoreState> {
   const run = client.script(SOURCE, "compare");
   return async () => {

@@ -1,13 +1,13 @@
 import type { RedisClient } from "./client.ts";
 
-/** What is wrong with the Redis, in the words of the log. */
+/** A log message about a problem of Redis. */
 export interface RedisWarning {
   readonly event: string;
   readonly effect: string;
   readonly action: string;
 }
 
-/** What is wrong with a Redis that would lose what Latchkey writes. */
+/** Warnings about settings with which Redis would lose data. */
 export async function redisWarnings(client: RedisClient): Promise<readonly RedisWarning[]> {
   const memory = String(await client.command("INFO", "memory"));
   const persistence = String(await client.command("INFO", "persistence"));
@@ -16,15 +16,15 @@ export async function redisWarnings(client: RedisClient): Promise<readonly Redis
   const warnings: RedisWarning[] = [];
   if (limited && policy !== "noeviction") {
     warnings.push({
-      event: `Redis would evict keys and revocations when its memory is full (maxmemory-policy ${policy})`,
-      effect: "nothing can be done about that from here",
+      event: `Redis evicts keys and revocations when its memory is full (maxmemory-policy ${policy})`,
+      effect: "Latchkey cannot prevent that",
       action: "its configuration: set maxmemory-policy noeviction",
     });
   }
   if (!/^aof_enabled:1/m.test(persistence)) {
     warnings.push({
       event: "Redis keeps no append-only file: a restart loses its last writes, or all of them",
-      effect: "revocations that an instance knows are then written back, registrations are not",
+      effect: "instances then write back the revocations that they know, but registrations are lost",
       action: "its configuration: set appendonly yes",
     });
   }

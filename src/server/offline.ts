@@ -4,7 +4,8 @@ import type { Settings } from "../config/settings.ts";
 import { secretTexts } from "../config/settings.ts";
 import { readText } from "../config/text-file.ts";
 import { errorMessage } from "../core/error-message.ts";
-import type { Registry } from "../core/keys/registry.ts";
+import type { ListDeps } from "../core/keys/key-administration.ts";
+import type { ImportDeps } from "../core/legacy/legacy-import.ts";
 import { createRevocationView } from "../core/revocation/revocation-view.ts";
 import { createLegacyForm } from "../legacy/hasher.ts";
 import { openPolicy } from "../policy/active-policy.ts";
@@ -15,15 +16,17 @@ import { createLog } from "../telemetry/log.ts";
 import { NotOfThisFleet } from "./fleet-guard.ts";
 import { sharedSettings } from "./fleet-settings.ts";
 import { createInstanceClock } from "./instance-clock.ts";
-import { createLegacyServices } from "./legacy.ts";
 import { randomText } from "./random-id.ts";
 import { createClosing } from "./shutdown.ts";
 import type { Fleet, StoresOptions } from "./stores.ts";
 import { openStores } from "./stores.ts";
 
-/** The registry itself, without an instance: under its lock, where the store is embedded. It signs nothing. */
+/** What listing and importing keys need. No other operation runs without an instance. */
+export type OfflineRegistry = ListDeps & ImportDeps;
+
+/** The registry without an instance. An embedded store is locked. */
 export type Offline =
-  | { readonly ok: true; readonly registry: Registry; close(): Promise<void> }
+  | { readonly ok: true; readonly registry: OfflineRegistry; close(): Promise<void> }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** There is no instance that anything could be news for. */
@@ -59,17 +62,15 @@ export async function openOffline(
     });
     const secrets = await keyHashSecrets(settings, stores.secrets, unsetSecretLogger(log));
     await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
-    const form = createLegacyForm(secrets, randomText);
-    const { migration } = createLegacyServices(form, () => stores.keys, clock, log);
-    const registry = withoutInstance({
+    const registry: OfflineRegistry = {
       store: stores.keys,
       view,
-      migration,
-      legacy: form,
+      legacy: createLegacyForm(secrets, randomText),
       policy,
       nowMs: clock.nowMs,
       storeClock: clock,
-    });
+      newRandom: randomText,
+    };
     return { ok: true, registry, close: async () => void (await closing.run()) };
   } catch (error) {
     await closing.run();
@@ -90,18 +91,4 @@ function logOnStderr(settings: Settings): Log {
     secrets: secretTexts(settings),
     write: (text) => process.stderr.write(text),
   });
-}
-
-type Parts = Pick<Registry, "store" | "view" | "migration" | "legacy" | "policy" | "nowMs" | "storeClock">;
-
-/** A registry that signs no key, and whose changes no other part has to know of. */
-function withoutInstance(parts: Parts): Registry {
-  return {
-    ...parts,
-    onFeedEntry: () => undefined,
-    signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
-    newRandom: randomText,
-    digest: (text) => text,
-    auditedReuse: { isDue: () => true, noted: () => undefined },
-  };
 }

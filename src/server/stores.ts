@@ -25,7 +25,7 @@ import type { SharedSettings } from "../redis/kid-exchange.ts";
 import type { OneServer } from "../redis/one-server.ts";
 import { createOneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
-import { createRedisKeeper } from "../redis/secret-keeper.ts";
+import { createSecretStore } from "../redis/secret-store.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { openThreadedStore } from "../sqlite/threaded-store.ts";
 import { observed } from "../sqlite/timed-store.ts";
@@ -147,7 +147,7 @@ async function openEmbedded(options: StoresOptions): Promise<Stores> {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (EMBEDDED_WRITES.has(call)) meter.up(!failed);
   };
-  if (!(await store.wasOpenLately(clock.nowMs()))) clock.doubt();
+  if (!(await store.wasOpenRecently(clock.nowMs()))) clock.doubt();
   const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.revocations()) view.apply(portion);
@@ -220,7 +220,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
     audit: guard.audit(createRedisAuditStore(client, instanceId)),
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
-    secrets: createRedisKeeper(client),
+    secrets: createSecretStore(client),
   };
 }
 
@@ -261,7 +261,7 @@ export async function openSecrets(
     ...redisPlace(settings),
     commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS,
   });
-  return { secrets: createRedisKeeper(client), close: client.close };
+  return { secrets: createSecretStore(client), close: client.close };
 }
 
 /** WAIT holds up all that comes after it: with it the registry has a connection of its own. */

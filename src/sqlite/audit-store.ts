@@ -7,11 +7,11 @@ import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 
 const CURSOR = "audit_cursor";
-/** Rows of one transaction: other calls have their turn between two. */
-const SWEPT_AT_ONCE = 500;
-const PLACE = /^\d{1,16}$/;
+/** Rows of one transaction. Other calls can run between two transactions. */
+const SWEEP_BATCH = 500;
+const CURSOR_FORM = /^\d{1,16}$/;
 
-/** The events of the registry in SQLite; how far the log has them stands beside them. */
+/** The events of the registry in SQLite, with a mark of the last event that is in the audit log. */
 export function createAuditStore({ sqlite }: Database): AuditStore {
   const after = sqlite.prepare("SELECT seq, event FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
   const newest = sqlite.prepare("SELECT seq, event FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?");
@@ -28,20 +28,20 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
       if (last !== undefined) mark.run(CURSOR, last);
     },
     async read({ after: cursor, before = String(Number.MAX_SAFE_INTEGER), limit }) {
-      if (!PLACE.test(cursor ?? before)) throw new RangeError("no such place");
+      if (!CURSOR_FORM.test(cursor ?? before)) throw new RangeError("no such cursor");
       if (cursor !== undefined) return after.all(Number(cursor), limit).map(toStored);
       return newest.all(Number(before), limit).map(toStored).reverse();
     },
     async sweep(beforeMs) {
       for (;;) {
-        // What is in no log yet is kept, however old it is. Events stand in the order of their times: the first one that
-        // is young enough ends the walk, and no index on the time is needed.
-        const rows = oldest.all(marked(), SWEPT_AT_ONCE);
+        // An event that is not in the log yet is kept, whatever its age. Events are in the order of their times, so the first
+        // one that is young enough ends the loop, and the time needs no index.
+        const rows = oldest.all(marked(), SWEEP_BATCH);
         const young = rows.findIndex((row) => integer(row, "at_ms") >= beforeMs);
         const last = young === -1 ? rows.at(-1) : rows[young - 1];
         if (last === undefined) return;
         forget.run(integer(last, "seq"));
-        if (young !== -1 || rows.length < SWEPT_AT_ONCE) return;
+        if (young !== -1 || rows.length < SWEEP_BATCH) return;
         await nextTurn();
       }
     },

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { ownFile } from "./own-file.ts";
 import { findRegistry, takePlace } from "./registry-place.ts";
 
-/** Each entry brings the schema from its index to the next version; what has been released never changes. */
+/** Each entry migrates the schema from the version of its index to the next one. A released entry never changes. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE keys (
      seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,7 +43,7 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE keys ADD COLUMN migrated INTEGER NOT NULL DEFAULT 0;
    UPDATE keys SET migrated = 1 WHERE legacy_hash IS NOT NULL AND json_extract(record, '$.l[2]') <> 0;
    CREATE INDEX keys_unmigrated_use ON keys (role, last_used_at) WHERE legacy_hash IS NOT NULL AND migrated = 0;`,
-  // `self_service` says from here on whether a key counts against the cap: keys that have ended do not.
+  // From here on `self_service` means that the key counts against the limit. Keys that have ended do not count.
   `UPDATE keys SET self_service = 0 WHERE self_service = 1 AND (
      json_extract(record, '$.x') IS NOT NULL OR json_extract(record, '$.u') IS NOT NULL
      OR (legacy_hash IS NULL AND family GLOB '*_v1*' AND length(family) = 28)
@@ -54,26 +54,26 @@ const MIGRATIONS: readonly string[] = [
   `CREATE INDEX IF NOT EXISTS ended_families_by_until ON ended_families (until);
    CREATE INDEX IF NOT EXISTS cut_offs_by_until ON cut_offs (until);
    CREATE INDEX IF NOT EXISTS ended_keys_by_until ON ended_keys (until);`,
-  // The newest date less the keys that were dated by the cut-off of their own owner.
+  // The newest date, without the keys that the cut-off of their own owner dated ahead.
   "INSERT INTO shared_state (name, value) SELECT 'newest_uncut_date', value FROM shared_state WHERE name = 'newest_date';",
 ];
 
 export interface Database {
   readonly sqlite: DatabaseSync;
-  /** Throws when another file, or none, is in the place of the database: what is written then would be lost. */
+  /** Throws if the database file was removed or replaced, because writes would be lost. */
   checkPlace(): void;
   close(): void;
 }
 
 export interface DatabaseOptions {
-  /** Goes on with what is there, though a registry that was there before is lost. */
+  /** Accepts the present contents although an earlier registry is lost. */
   readonly acceptEmptyRegistry?: boolean;
 }
 
 /**
- * Opens the database of `DATA_DIR`, makes the folder when it is missing, and brings the schema up to date.
- * It is locked for this process: throws when another one has it open, when a newer Latchkey has written it, or
- * {@link RegistryLost} when the folder had another registry before.
+ * Opens the database of `DATA_DIR`, creates a missing folder, updates the schema, and locks the database for this process.
+ * Throws if another process has it open or if a newer Latchkey has written it. Throws {@link RegistryLost} if the folder
+ * contained another registry before.
  */
 export function openDatabase(
   dataDir: string,
@@ -106,7 +106,7 @@ export function openDatabase(
 
 function prepare(sqlite: DatabaseSync, dataDir: string): void {
   try {
-    // The lock is taken by the first write and kept: two processes on one registry would not see each other's views.
+    // The first write takes the lock and keeps it: two processes with one registry would not see each other's revocations.
     sqlite.exec(
       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT;",
     );

@@ -1,26 +1,28 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { KeyRecord } from "../core/keys/key-record.ts";
-import type { KeyPage, KeyStore } from "../core/keys/ports.ts";
+import type { KeyListing, KeyPage, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
-import { createCommit, createFindEnd } from "./key-commit.ts";
+import { createEndReader } from "./ends.ts";
+import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { createRelease } from "./self-service.ts";
+import { createSweep } from "./sweep.ts";
 import { inTransaction } from "./transaction.ts";
 
 export interface KeyStoreOptions {
-  /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
+  /** How long a record stays after its key's end, so that an expired key is not reported as unknown. */
   readonly recordRetentionSeconds: number;
-  /** The store's clock, milliseconds: it dates changes, and judges what may be forgotten. */
+  /** The store's clock in milliseconds. It dates changes and determines what can be removed. */
   readonly nowMs: () => number;
 }
 
 /**
- * The registry in SQLite. Its calls are synchronous under the hood, so an instance has them made in a thread of their own
- * (threaded-store.ts); there they wait for each other, so each one but the count, which walks an index, touches a bounded
- * number of rows.
+ * The registry in SQLite. Its calls are synchronous internally, so an instance runs them in a separate thread
+ * (threaded-store.ts). There they wait for each other, so each call touches a bounded number of rows. The exception is the
+ * count, which walks an index.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
   const revocations = createRevocationReader(sqlite);
@@ -33,9 +35,9 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite, release, options.nowMs),
-    // Each transaction is on the disk before it is acknowledged.
+    // Each transaction is on disk before it is acknowledged.
     confirm: async () => true,
-    findEnd: createFindEnd(sqlite, options.nowMs),
+    ...createEndReader(sqlite, options.nowMs),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
@@ -59,7 +61,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   };
 }
 
-function createReads(sqlite: DatabaseSync): Pick<KeyStore, "load" | "recall" | "page"> {
+function createReads(sqlite: DatabaseSync): KeyReader & RememberedCallReader & KeyListing {
   const byId = sqlite.prepare("SELECT key_id, record FROM keys WHERE key_id = ?");
   const remembered = sqlite.prepare(
     "SELECT body_digest, key_id, until FROM remembered_calls WHERE id = ? AND until > ?",
@@ -116,7 +118,7 @@ function createUse(sqlite: DatabaseSync): Pick<KeyStore, "noteUse" | "lastUsed">
   };
 }
 
-/** The sequence number to go on after; undefined when it is no cursor of ours. */
+/** The sequence number after which the listing continues; undefined for an invalid cursor. */
 function parseCursor(cursor = "0"): number | undefined {
   const seq = /^[0-9a-z]{1,10}$/.test(cursor) ? Number.parseInt(cursor, 36) : Number.NaN;
   return Number.isSafeInteger(seq) ? seq : undefined;
@@ -130,38 +132,4 @@ function toPage(
   const kept = entries.slice(0, limit);
   const nextCursor = kept.at(-1)?.cursor;
   return { entries: kept, ...(nextCursor === undefined ? {} : { nextCursor }) };
-}
-
-/** Deletes at most so many rows of each table, by an index on their end. */
-function createSweep(sqlite: DatabaseSync) {
-  const state = "INSERT INTO shared_state (name, value)";
-  const note = sqlite.prepare(
-    `${state} VALUES ('swept_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
-  );
-  const noteForgotten = sqlite.prepare(
-    `${state} VALUES ('forgotten', ?)
-     ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))`,
-  );
-  const keys = sqlite.prepare(
-    "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-  );
-  const over = (table: string, key: string) =>
-    sqlite.prepare(
-      `DELETE FROM ${table} WHERE ${key} IN (SELECT ${key.replace(/[()]/g, "")} FROM ${table} WHERE until <= ? LIMIT ?)`,
-    );
-  const tables = [
-    over("remembered_calls", "id"),
-    over("ended_families", "family"),
-    over("ended_keys", "key_id"),
-    over("cut_offs", "(scope, subject)"),
-  ];
-  return {
-    /** Also, something is always written, so that a disk that takes nothing any more is noticed without a registration. */
-    noteOpen: (nowSeconds: number) => void note.run(String(nowSeconds)),
-    forget(before: number, endedBefore: number, limit: number): number {
-      noteForgotten.run(String(before));
-      for (const table of tables) table.run(before, limit);
-      return Number(keys.run(endedBefore, limit).changes);
-    },
-  };
 }

@@ -1,28 +1,28 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { KeyStore } from "../core/keys/ports.ts";
+import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../core/legacy/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import { createPut, TransactionAborted } from "./key-commit.ts";
+import { createRecordWriter } from "./record-writer.ts";
 import { integer, recordOf, text } from "./rows.ts";
-import { inTransaction } from "./transaction.ts";
+import { inTransaction, TransactionAborted } from "./transaction.ts";
 
-/** What the registry knows of V1 keys. */
+/** The operations on V1 keys. */
 export function createLegacy(
   sqlite: DatabaseSync,
-): Pick<KeyStore, "findLegacy" | "importLegacy" | "legacyUse" | "migration"> {
+): LegacyKeyReader & LegacyImporter & LegacyUseReader & PhaseReader {
   const byHash = sqlite.prepare("SELECT key_id, record FROM keys WHERE legacy_hash = ? OR legacy_alias = ?");
   const used =
     "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ? AND last_used_at >= ?";
-  const there = "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ?";
-  const ofAll = { there: sqlite.prepare(there), used: sqlite.prepare(used) };
+  const all = "SELECT count(*) AS keys FROM keys WHERE legacy_hash IS NOT NULL AND role = ?";
+  const ofAll = { all: sqlite.prepare(all), used: sqlite.prepare(used) };
   const ofUnmigrated = {
-    there: sqlite.prepare(`${there} AND migrated = 0`),
+    all: sqlite.prepare(`${all} AND migrated = 0`),
     used: sqlite.prepare(`${used} AND migrated = 0`),
   };
   const state = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
-  const put = createPut(sqlite);
+  const writeRecord = createRecordWriter(sqlite);
   const use = (count: typeof ofAll, role: string, since: readonly number[]) => ({
-    keys: keysIn(count.there.get(role)),
+    keys: keysIn(count.all.get(role)),
     used: since.map((moment) => keysIn(count.used.get(role, moment))),
   });
   return {
@@ -37,7 +37,7 @@ export function createLegacy(
       return inTransaction(sqlite, () => {
         const written = records.map((record) => {
           try {
-            put(record);
+            writeRecord(record);
             return true;
           } catch (error) {
             if (error instanceof TransactionAborted) return false;

@@ -1,15 +1,15 @@
 import { chmodSync, closeSync, fchmodSync, openSync, statSync } from "node:fs";
 
-const OWNER_ALONE = 0o600;
+const OWNER_ONLY = 0o600;
 
 /**
- * Makes a file that its owner alone may read, whatever the umask is, before SQLite would make it for all; what SQLite puts
- * beside it has its mode. One that is there is never opened: closing it would end the locks that this process has on it.
+ * Creates a file that only its owner can read, whatever the umask is. SQLite gives its other files the same mode. An existing
+ * file is never opened, because closing it would release the locks that this process has on it.
  */
 export function ownFile(path: string): void {
   try {
-    const file = openSync(path, "wx", OWNER_ALONE);
-    fchmodSync(file, OWNER_ALONE);
+    const file = openSync(path, "wx", OWNER_ONLY);
+    fchmodSync(file, OWNER_ONLY);
     closeSync(file);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
@@ -17,12 +17,12 @@ export function ownFile(path: string): void {
   }
 }
 
-/** Somebody else's file may be one that we may write, and not change the mode of. */
+/** A file of another user can be writable for us although we cannot change its mode. */
 function tighten(path: string): void {
-  if ((statSync(path).mode & 0o777) === OWNER_ALONE) return;
+  if ((statSync(path).mode & 0o777) === OWNER_ONLY) return;
   try {
-    chmodSync(path, OWNER_ALONE);
+    chmodSync(path, OWNER_ONLY);
   } catch {
-    // It stays as its owner wants it.
+    // The mode stays.
   }
 }

@@ -1,14 +1,14 @@
 import { DatabaseSync } from "node:sqlite";
 import { ownFile } from "./own-file.ts";
 
-/** That something is this process's alone. It ends with the process, however that ends. */
+/** An exclusive lock of this process. It ends with the process, even after a crash. */
 export interface ProcessLock {
   release(): void;
 }
 
 /**
- * Takes the lock of this name, a file that stays; undefined while somebody has it, or where the file system knows no locks.
- * It is the kernel's, which SQLite takes for us: Node has no other, and a file that says who is there outlives a crash.
+ * Locks the file of this path, which is never removed. Undefined if another process has the lock, or if the file system has
+ * no locks. Node has no file locks, so SQLite takes the kernel's. A file with a process id would outlive a crash.
  */
 export function lockForProcess(path: string): ProcessLock | undefined {
   ownFile(path);

@@ -3,20 +3,20 @@ import { join } from "node:path";
 import { z } from "zod";
 
 const markerForm = z.object({
-  /** Names the registry, in the database too. */
+  /** The id of the registry, which is also in the database. */
   registry: z.string().min(1),
-  /** How often the database has been opened: an older copy of it was opened less often. */
+  /** How often the database was opened. An older copy has a lower number. */
   opens: z.int().min(1),
-  /** Whether the database was seen to be another file, or none, while it was in use. */
+  /** Whether the database file was removed or replaced while it was in use. */
   moved: z.boolean(),
 });
 
-/** What stands beside a database and says that there is one, and which. */
+/** A file beside the database that records that the database exists, and which one it is. */
 export type RegistryMarker = z.infer<typeof markerForm>;
 
 const nameIn = (dataDir: string) => join(dataDir, "registry.json");
 
-/** Undefined where there is none; throws where it cannot be read. */
+/** Undefined if there is no marker. Throws if it cannot be read. */
 export function readMarker(dataDir: string): RegistryMarker | undefined {
   let text: string;
   try {
@@ -28,7 +28,7 @@ export function readMarker(dataDir: string): RegistryMarker | undefined {
   return markerForm.parse(JSON.parse(text));
 }
 
-/** On the disk, whole, before it returns. */
+/** Writes atomically. The marker is on disk before this returns. */
 export function writeMarker(dataDir: string, marker: RegistryMarker): void {
   const path = nameIn(dataDir);
   const file = openSync(`${path}.new`, "w", 0o600);

@@ -8,42 +8,42 @@ import { readMarker, writeMarker } from "./registry-marker.ts";
 import { text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
-/** The database and what has not been taken from its log into it yet: a registry is both. */
+/** A registry consists of the database and its write-ahead log. */
 const FILES = ["latchkey.db", "latchkey.db-wal"] as const;
 
-/** The folder was used before, and what is in it now is not that registry, or not all of it. */
+/** The folder was used before, but its registry is missing or incomplete now. */
 export class RegistryLost extends Error {
   override readonly name = "RegistryLost";
 
   constructor(dataDir: string, what: string) {
     super(
       `DATA_DIR ${dataDir} was used before, and its registry is lost: ${what}. Put back what was there (latchkey.db and ` +
-        "latchkey.db-wal belong together), or go on with what is there now: `latchkey serve --accept-empty-registry`; " +
-        "keys that were revoked may then be good again",
+        "latchkey.db-wal belong together), or accept the present contents: `latchkey serve --accept-empty-registry`; " +
+        "revoked keys may then be valid again",
     );
   }
 }
 
-/** The files of a database that is open: the place where the next start looks for the registry. */
+/** The files of the open database, where the next start looks for the registry. */
 export interface RegistryPlace {
-  /** Throws when another file, or none, is in the place of one of ours. What is written then would be lost. */
+  /** Throws if one of the files was removed or replaced, because writes would be lost. */
   check(): void;
-  /** Says in the database that nothing comes after this; it is closed right then. */
+  /** Records in the database that it is complete. It must be closed immediately afterwards. */
   leave(): void;
 }
 
-/** What was in the folder before SQLite made anew what was not. */
+/** The state of the folder before SQLite creates missing files. */
 export interface FoundRegistry {
   readonly marker: RegistryMarker;
-  /** Whether the log of changes was there. */
+  /** Whether the write-ahead log existed. */
   readonly hasLog: boolean;
 }
 
-/** Undefined in a folder that was not used before. Throws {@link RegistryLost} where something is missing. */
+/** Undefined for a folder that was not used before. Throws {@link RegistryLost} if a file is missing. */
 export function findRegistry(dataDir: string): FoundRegistry | undefined {
   const marker = markerOf(dataDir);
   if (marker === undefined) return undefined;
-  const [database, log] = FILES.map((name) => lookAt(join(dataDir, name))?.size);
+  const [database, log] = FILES.map((name) => statusOf(join(dataDir, name))?.size);
   if (database === undefined) throw new RegistryLost(dataDir, "latchkey.db is missing");
   if (database === 0) throw new RegistryLost(dataDir, "latchkey.db is empty");
   if (marker.moved)
@@ -52,8 +52,8 @@ export function findRegistry(dataDir: string): FoundRegistry | undefined {
 }
 
 /**
- * Takes the place: names the registry, and counts that it was opened. Throws {@link RegistryLost} when the database is not
- * the one that was found, or not all of it.
+ * Identifies the registry, and counts how often it was opened. Throws {@link RegistryLost} if the database is not the one of
+ * the marker, or is incomplete.
  */
 export function takePlace(
   sqlite: DatabaseSync,
@@ -65,15 +65,12 @@ export function takePlace(
   if (found !== undefined) {
     const { marker, hasLog } = found;
     if (registry !== marker.registry) throw new RegistryLost(dataDir, "latchkey.db is of another registry");
-    // A crash may have come between the two that are written below.
+    // A crash can happen between the two writes below.
     if (opens !== marker.opens && opens !== marker.opens + 1)
       throw new RegistryLost(dataDir, "latchkey.db is another copy than the one that was used last");
-    // A process that ends well takes its log into the database, and says so there; one that was killed leaves it.
+    // A process that stops in order merges the log into the database and records that. A killed process leaves the log.
     if (!hasLog && closed !== opens)
-      throw new RegistryLost(
-        dataDir,
-        "latchkey.db-wal, which a killed process has left, is missing or empty",
-      );
+      throw new RegistryLost(dataDir, "latchkey.db-wal, which a killed process left, is missing or empty");
   }
   const name = { registry: registry ?? crypto.randomUUID(), opens: opens + 1 };
   state.opened(name);
@@ -87,7 +84,7 @@ export function takePlace(
   };
 }
 
-/** What the database itself says of its registry. */
+/** The registry's identity, as stored in the database. */
 function createState(sqlite: DatabaseSync) {
   const get = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
   const set = sqlite.prepare(
@@ -109,7 +106,7 @@ function createState(sqlite: DatabaseSync) {
         set.run("registry_opens", String(opens));
       });
     },
-    /** The last that is written in the time for which it is open. */
+    /** Must be the last write before the database is closed. */
     closed: ({ opens }: RegistryName) => void set.run("registry_closed", String(opens)),
   };
 }
@@ -117,27 +114,27 @@ function createState(sqlite: DatabaseSync) {
 type RegistryName = Omit<RegistryMarker, "moved">;
 
 function watchPlace(dataDir: string, name: RegistryName) {
-  const ours = FILES.map((file) => ({ path: join(dataDir, file), found: lookAt(join(dataDir, file)) }));
+  const ours = FILES.map((file) => ({ path: join(dataDir, file), found: statusOf(join(dataDir, file)) }));
   let moved = false;
   return {
     isMoved: () => moved,
     check() {
-      const gone = ours.find(({ path, found }) => !isSame(found, lookAt(path)));
-      if ((gone !== undefined) !== moved) {
-        moved = gone !== undefined;
+      const missing = ours.find(({ path, found }) => !isSame(found, statusOf(path)));
+      if ((missing !== undefined) !== moved) {
+        moved = missing !== undefined;
         mark(dataDir, { ...name, moved });
       }
-      if (gone !== undefined) throw new Error(`${gone.path} was removed or replaced`);
+      if (missing !== undefined) throw new Error(`${missing.path} was removed or replaced`);
     },
   };
 }
 
-/** The folder may be gone, or be another one's by now. */
+/** The folder may have been removed, or belong to another registry by now. */
 function mark(dataDir: string, marker: RegistryMarker): void {
   try {
     if (readMarker(dataDir)?.registry === marker.registry) writeMarker(dataDir, marker);
   } catch {
-    // The next start finds out by itself, as far as that can be.
+    // The next start detects the loss itself, as far as possible.
   }
 }
 
@@ -145,16 +142,15 @@ function markerOf(dataDir: string): RegistryMarker | undefined {
   try {
     return readMarker(dataDir);
   } catch (error) {
-    const why = errorMessage(error);
-    throw new RegistryLost(dataDir, `registry.json, which tells of it, cannot be read (${why})`);
+    throw new RegistryLost(dataDir, `registry.json, its marker, cannot be read (${errorMessage(error)})`);
   }
 }
 
-function lookAt(path: string): Stats | undefined {
+function statusOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });
 }
 
-/** Neither file is ever empty while it is in use. */
+/** Neither file is empty while it is in use. */
 function isSame(before: Stats | undefined, now: Stats | undefined): boolean {
   return now !== undefined && now.size > 0 && before?.ino === now.ino && before.dev === now.dev;
 }

@@ -4,8 +4,8 @@ import type { Revocation } from "../core/revocation/revocation-view.ts";
 import { restrictionOf } from "../core/revocation/revocation-view.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
-/** Where to read on: in which table, and after which row. */
-export interface RevocationPlace {
+/** The position of a reader: a table, and the row after which it continues. */
+export interface RevocationPosition {
   readonly table: number;
   readonly after: readonly (string | number)[];
 }
@@ -13,22 +13,23 @@ export interface RevocationPlace {
 export interface RevocationPortion {
   readonly revocations: readonly Revocation[];
   /** Absent after the last portion. */
-  readonly next?: RevocationPlace;
+  readonly next?: RevocationPosition;
 }
 
 export interface RevocationReader {
-  /** A bounded part of all that a revocation view must know; the first part without a place. */
-  portion(place?: RevocationPlace): Promise<RevocationPortion>;
+  /** A bounded portion of everything that a revocation view must know. Without a position: the first portion. */
+  portion(position?: RevocationPosition): Promise<RevocationPortion>;
 }
 
 const ROWS = 500;
 
-/** One table: its rows after a place, and that place. */
+/** Reads the rows of one table after a position. */
 interface Table {
   readonly first: readonly (string | number)[];
-  rows(
-    after: readonly (string | number)[],
-  ): readonly { readonly revocation: Revocation | undefined; readonly place: readonly (string | number)[] }[];
+  rows(after: readonly (string | number)[]): readonly {
+    readonly revocation: Revocation | undefined;
+    readonly position: readonly (string | number)[];
+  }[];
 }
 
 export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
@@ -40,43 +41,43 @@ export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
     keysOf(sqlite),
   ];
   return {
-    async portion(place = { table: 0, after: tables[0]?.first ?? [] }) {
-      const rows = tables[place.table]?.rows(place.after) ?? [];
+    async portion(position = { table: 0, after: tables[0]?.first ?? [] }) {
+      const rows = tables[position.table]?.rows(position.after) ?? [];
       const revocations = rows
         .map(({ revocation }) => revocation)
         .filter((revocation) => revocation !== undefined);
       const last = rows.at(-1);
-      if (last !== undefined) return { revocations, next: { table: place.table, after: last.place } };
-      const table = place.table + 1;
+      if (last !== undefined) return { revocations, next: { table: position.table, after: last.position } };
+      const table = position.table + 1;
       const first = tables[table]?.first;
       return { revocations, ...(first !== undefined && { next: { table, after: first } }) };
     },
   };
 }
 
-/** All portions, one after the other. */
+/** Yields all portions. */
 export async function* allRevocations(reader: RevocationReader): AsyncIterable<readonly Revocation[]> {
-  let place: RevocationPlace | undefined;
+  let position: RevocationPosition | undefined;
   do {
-    const { revocations, next } = await reader.portion(place);
+    const { revocations, next } = await reader.portion(position);
     yield revocations;
-    place = next;
-  } while (place !== undefined);
+    position = next;
+  } while (position !== undefined);
 }
 
-/** It comes first: a view that is whole knows what its store has forgotten. */
+/** The first table, so that a complete view always knows what its store has removed. */
 function forgottenIn(sqlite: DatabaseSync): Table {
   const forgotten = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'forgotten'");
   return {
     first: [0],
     rows([taken = 0]) {
       const before = Number(forgotten.get()?.["value"] ?? 0);
-      return taken === 0 ? [{ revocation: { kind: "forgotten", before }, place: [1] }] : [];
+      return taken === 0 ? [{ revocation: { kind: "forgotten", before }, position: [1] }] : [];
     },
   };
 }
 
-/** Keys that have ended, and of which there is no record. */
+/** Ended keys without a record. */
 function endedKeysOf(sqlite: DatabaseSync): Table {
   const after = sqlite.prepare(
     "SELECT key_id, standing FROM ended_keys WHERE key_id > ? ORDER BY key_id LIMIT ?",
@@ -86,7 +87,7 @@ function endedKeysOf(sqlite: DatabaseSync): Table {
     rows: ([keyId = ""]) =>
       after.all(keyId, ROWS).map((row) => {
         const entry = decodeFeedEntry(text(row, "standing"));
-        return { revocation: entry?.kind === "key" ? entry : undefined, place: [text(row, "key_id")] };
+        return { revocation: entry?.kind === "key" ? entry : undefined, position: [text(row, "key_id")] };
       }),
   };
 }
@@ -100,7 +101,7 @@ function familiesOf(sqlite: DatabaseSync): Table {
     rows: ([family = ""]) =>
       after.all(family, ROWS).map((row) => ({
         revocation: { kind: "family", family: text(row, "family"), until: integer(row, "until") },
-        place: [text(row, "family")],
+        position: [text(row, "family")],
       })),
   };
 }
@@ -120,7 +121,7 @@ function cutOffsOf(sqlite: DatabaseSync): Table {
           before: integer(row, "before"),
           until: integer(row, "until"),
         },
-        place: [text(row, "scope"), text(row, "subject")],
+        position: [text(row, "scope"), text(row, "subject")],
       })),
   };
 }
@@ -134,7 +135,7 @@ function keysOf(sqlite: DatabaseSync): Table {
     rows: ([seq = 0]) =>
       ended
         .all(seq, ROWS)
-        .map((row) => ({ revocation: restrictionOf(recordOf(row)), place: [integer(row, "seq")] })),
+        .map((row) => ({ revocation: restrictionOf(recordOf(row)), position: [integer(row, "seq")] })),
   };
 }
 

@@ -1,10 +1,10 @@
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 
-/** A row of a query as node:sqlite gives it. */
+/** A row as node:sqlite returns it. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** A text column; throws when the row has none, since only a damaged file could lack it. */
+/** A text column. Throws if it is missing, because only a damaged file can lack it. */
 export function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== "string") throw new Error(`column ${column} is damaged`);

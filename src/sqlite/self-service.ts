@@ -3,13 +3,13 @@ import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 
 /**
- * Makes what looks through the self-service keys that count, from where it stopped, at `limit` of them: how many count no more.
- * A commit sees to single keys that end; those of an ended family, or cut off, are found here.
+ * Returns a function that checks the next `limit` self-service keys, releases those that no longer count, and returns their
+ * number. A commit releases single keys that end. Keys that ended with their family or by a cut-off are found here.
  */
 export function createRelease(sqlite: DatabaseSync): (limit: number) => number {
   const part =
     "SELECT seq, family, role, owner, issued_at FROM keys WHERE self_service = 1 AND seq > ? ORDER BY seq LIMIT ?";
-  const look = sqlite.prepare(`SELECT count(*) AS looked, coalesce(max(seq), 0) AS last FROM (${part})`);
+  const check = sqlite.prepare(`SELECT count(*) AS checked, coalesce(max(seq), 0) AS last FROM (${part})`);
   const cutOff = (scope: string, subject: string) =>
     `EXISTS (SELECT 1 FROM cut_offs WHERE scope = '${scope}' AND subject = ${subject} AND before > part.issued_at)`;
   const release = sqlite.prepare(
@@ -20,9 +20,9 @@ export function createRelease(sqlite: DatabaseSync): (limit: number) => number {
   let cursor = 0;
   return (limit) =>
     inTransaction(sqlite, () => {
-      const looked = look.get(cursor, limit);
+      const checked = check.get(cursor, limit);
       const released = Number(release.run(cursor, limit).changes);
-      cursor = looked === undefined || integer(looked, "looked") < limit ? 0 : integer(looked, "last");
+      cursor = checked === undefined || integer(checked, "checked") < limit ? 0 : integer(checked, "last");
       return released;
     });
 }

@@ -3,38 +3,38 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
 import type { RevocationReader } from "./revocation-reader.ts";
 
-/** What the store's thread does for the thread that decides. */
+/** The stores in the store's thread. */
 export interface ThreadStores {
   readonly keys: Omit<KeyStore, "revocations">;
   readonly revocations: RevocationReader;
   readonly audit: AuditStore;
   readonly database: Pick<Database, "close" | "checkPlace"> & {
-    /** As {@link wasOpenLately}. */
-    readonly wasOpenLately: (nowMs: number) => boolean;
+    /** As {@link wasOpenRecently}. */
+    readonly wasOpenRecently: (nowMs: number) => boolean;
   };
 }
 
-/** What the thread is started with. */
+/** The options of the store's thread. */
 export interface ThreadOptions {
   readonly dataDir: string;
-  /** How long a record stays after its key's end, so that "expired" can be told from "unknown". */
+  /** How long a record stays after its key's end, so that an expired key is not reported as unknown. */
   readonly recordRetentionSeconds: number;
-  /** Goes on with what is there, though a registry that was there before is lost. */
+  /** Accepts the present contents although an earlier registry is lost. */
   readonly acceptEmptyRegistry: boolean;
 }
 
-/** One call: its answer bears its number. */
+/** One call. Its response has the same id. */
 export interface StoreCall {
   readonly id: number;
   readonly store: keyof ThreadStores;
   readonly call: string;
   readonly args: readonly unknown[];
-  /** The store's clock, milliseconds, when it was asked. */
+  /** The store's clock in milliseconds at the time of the call. */
   readonly nowMs: number;
 }
 
-/** Number 0 says whether the database is open. */
-export type StoreAnswer =
+/** The response to a call. Id 0 reports whether the database was opened. */
+export type StoreResponse =
   | { readonly id: number; readonly value: unknown }
-  /** The copy of an error keeps its name, message and stack; its code stands beside it. */
+  /** The thread's copy of an error keeps name, message and stack, but not its code. */
   | { readonly id: number; readonly error: unknown; readonly code?: string };

@@ -2,57 +2,57 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuditStore } from "./audit-store.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
-import { wasOpenLately } from "./last-open.ts";
 import { createRevocationReader } from "./revocation-reader.ts";
-import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./store-call.ts";
+import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
+import { wasOpenRecently } from "./sweep.ts";
 
-// Runs in a thread of its own: what SQLite does, and how long the disk takes over it, holds up no Check.
+// Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
-/** What would be lost where the database is no longer in its place. That events are in the log may be lost. */
+/** Calls that would lose data if the database was removed or replaced. `done` may be lost: events are then logged again. */
 const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep"]);
 
-/** The clock is the caller's: what one call writes has one date. */
-let askedAtMs = 0;
+/** The caller's clock, so that everything that one call writes has the same date. */
+let callTimeMs = 0;
 
 function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOptions): ThreadStores {
   const database = openDatabase(dataDir, { acceptEmptyRegistry });
   const { revocations: _, ...keys } = createKeyStore(database, {
     recordRetentionSeconds,
-    nowMs: () => askedAtMs,
+    nowMs: () => callTimeMs,
   });
   return {
     keys,
     revocations: createRevocationReader(database.sqlite),
     audit: createAuditStore(database),
-    database: { ...database, wasOpenLately: (nowMs) => wasOpenLately(database, nowMs) },
+    database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },
   };
 }
 
-function serve(answer: (message: StoreAnswer) => void): void {
-  const failed = (id: number, error: unknown) => {
+function serve(respond: (message: StoreResponse) => void): void {
+  const fail = (id: number, error: unknown) => {
     const code = error instanceof Error && "code" in error ? { code: String(error.code) } : {};
-    answer({ id, error, ...code });
+    respond({ id, error, ...code });
   };
   let stores: ThreadStores;
   try {
     stores = open(workerData);
   } catch (error) {
-    failed(0, error);
+    fail(0, error);
     return;
   }
   parentPort?.on("message", async ({ id, store, call, args, nowMs }: StoreCall) => {
-    askedAtMs = nowMs;
+    callTimeMs = nowMs;
     try {
       const method: unknown = Reflect.get(stores[store], call);
       if (typeof method !== "function") throw new TypeError(`the store has no ${store}.${call}`);
       if (WRITES.has(call)) stores.database.checkPlace();
-      answer({ id, value: await Reflect.apply(method, stores[store], args) });
+      respond({ id, value: await Reflect.apply(method, stores[store], args) });
     } catch (error) {
-      failed(id, error);
+      fail(id, error);
     }
     if (store === "database" && call === "close") parentPort?.close();
   });
-  answer({ id: 0, value: undefined });
+  respond({ id: 0, value: undefined });
 }
 
 serve((message) => parentPort?.postMessage(message));

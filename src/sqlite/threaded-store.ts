@@ -2,44 +2,44 @@ import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import { allRevocations } from "./revocation-reader.ts";
-import type { StoreAnswer, StoreCall, ThreadOptions, ThreadStores } from "./store-call.ts";
+import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 
-/** The embedded store, whose work a thread of its own does. */
+/** The embedded store, in a separate thread. */
 export interface ThreadedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
-  /** Rejects when another file, or none, is in the place of the database. */
+  /** Rejects if the database file was removed or replaced. */
   checkPlace(): Promise<void>;
-  /** As `wasOpenLately` of last-open. */
-  wasOpenLately(nowMs: number): Promise<boolean>;
-  /** Does what has been asked for, then closes the database. */
+  /** As `wasOpenRecently` of sweep.ts. */
+  wasOpenRecently(nowMs: number): Promise<boolean>;
+  /** Completes the pending calls, then closes the database. */
   close(): Promise<void>;
 }
 
-// From sources it is TypeScript, in the package it is not.
+// The sources are TypeScript, the package contains JavaScript.
 const THREAD = new URL(`./store-thread.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
 
 /**
- * Opens the database of `dataDir` in a thread of its own. Rejects as `openDatabase` throws. Calls are carried out in
- * their order, and date what they write by `nowMs`, the store's clock; when the thread ends unasked, each one rejects from then on.
+ * Opens the database of `dataDir` in a separate thread. Rejects if `openDatabase` throws. Calls run in their order. `nowMs`,
+ * the store's clock, dates what they write. If the thread ends unexpectedly, every later call rejects.
  */
 export async function openThreadedStore(options: ThreadOptions, nowMs: () => number): Promise<ThreadedStore> {
   const thread = startThread(options, nowMs);
   await thread.opened;
-  const { ask } = thread;
-  const reader = callsOf(ask, "revocations", ["portion"]);
+  const { call } = thread;
+  const reader = callsOf(call, "revocations", ["portion"]);
   return {
     keys: {
-      ...callsOf(ask, "keys", KEY_CALLS),
+      ...callsOf(call, "keys", KEY_CALLS),
       revocations: () => allRevocations(reader),
     },
-    audit: callsOf(ask, "audit", ["claim", "done", "read", "sweep"]),
-    wasOpenLately: async (nowMs) => (await ask("database", "wasOpenLately", [nowMs])) === true,
+    audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
+    wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
-      await ask("database", "checkPlace", []);
+      await call("database", "checkPlace", []);
     },
     async close() {
-      await ask("database", "close", []);
+      await call("database", "close", []);
       await thread.ended;
     },
   };
@@ -62,55 +62,55 @@ const KEY_CALLS = [
   "sweep",
 ] as const;
 
-type Ask = (store: keyof ThreadStores, call: string, args: readonly unknown[]) => Promise<unknown>;
+type CallThread = (store: keyof ThreadStores, call: string, args: readonly unknown[]) => Promise<unknown>;
 
-/** Functions that have the thread carry out the methods of these names. */
+/** Functions that call the methods of these names in the thread. */
 function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStores[Store] & string>(
-  ask: Ask,
+  call: CallThread,
   store: Store,
   names: readonly Name[],
 ): Pick<ThreadStores[Store], Name> {
-  const calls = names.map((name) => [name, (...args: unknown[]) => ask(store, name, args)] as const);
-  // The thread calls the method of that name with these arguments: the answer is what it gives.
+  const calls = names.map((name) => [name, (...args: unknown[]) => call(store, name, args)] as const);
+  // The thread calls the method of the same name with these arguments, so the types are those of its store.
   return Object.fromEntries(calls) as Pick<ThreadStores[Store], Name>;
 }
 
 function startThread(options: ThreadOptions, nowMs: () => number) {
-  // node:sqlite works and says that it is new, in each thread.
+  // node:sqlite prints an experimental warning in each thread.
   const worker = new Worker(THREAD, {
     workerData: options,
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });
-  const waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  const pending = new Map<number, PromiseWithResolvers<unknown>>();
   const opened = Promise.withResolvers<unknown>();
   const ended = Promise.withResolvers<void>();
-  let asked = 0;
+  let lastId = 0;
   let failure: Error | undefined;
-  waiting.set(0, opened);
-  worker.on("message", (answer: StoreAnswer) => {
-    const call = waiting.get(answer.id);
-    waiting.delete(answer.id);
-    if ("error" in answer) call?.reject(withCode(answer.error, answer.code));
-    else call?.resolve(answer.value);
+  pending.set(0, opened);
+  worker.on("message", (response: StoreResponse) => {
+    const caller = pending.get(response.id);
+    pending.delete(response.id);
+    if ("error" in response) caller?.reject(withCode(response.error, response.code));
+    else caller?.resolve(response.value);
   });
   worker.on("error", (error) => {
     failure = error;
   });
   worker.on("exit", () => {
     failure ??= new Error("the store's thread has ended");
-    for (const { reject } of waiting.values()) reject(failure);
-    waiting.clear();
+    for (const { reject } of pending.values()) reject(failure);
+    pending.clear();
     ended.resolve();
   });
-  const ask: Ask = (store, call, args) => {
+  const call: CallThread = (store, method, args) => {
     if (failure !== undefined) return Promise.reject(failure);
-    const id = ++asked;
-    const answer = Promise.withResolvers<unknown>();
-    waiting.set(id, answer);
-    worker.postMessage({ id, store, call, args, nowMs: nowMs() } satisfies StoreCall);
-    return answer.promise;
+    const id = ++lastId;
+    const caller = Promise.withResolvers<unknown>();
+    pending.set(id, caller);
+    worker.postMessage({ id, store, call: method, args, nowMs: nowMs() } satisfies StoreCall);
+    return caller.promise;
   };
-  return { ask, opened: opened.promise, ended: ended.promise };
+  return { call, opened: opened.promise, ended: ended.promise };
 }
 
 function withCode(error: unknown, code: string | undefined): unknown {

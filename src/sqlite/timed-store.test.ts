@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { observed } from "./timed-store.ts";
 
-test("each call's end is heard, and whether it failed; the calls are as they were", async () => {
-  const heard: [call: string, failed: boolean][] = [];
+test("reports the end of each call and whether it failed, and does not change the calls", async () => {
+  const reported: [call: string, failed: boolean][] = [];
   const store = {
     factor: 2,
     async load(value: number) {
@@ -15,12 +15,12 @@ test("each call's end is heard, and whether it failed; the calls are as they wer
   };
   const watched = observed(store, (call, elapsedMs, failed) => {
     expect(elapsedMs).toBeGreaterThanOrEqual(0);
-    heard.push([call, failed]);
+    reported.push([call, failed]);
   });
   expect(await watched.load(21)).toBe(42);
   await expect(watched.commit()).rejects.toThrow("full");
   for await (const portion of watched.revocations()) expect(portion).toBe(1);
-  expect(heard).toEqual([
+  expect(reported).toEqual([
     ["load", false],
     ["commit", true],
   ]);

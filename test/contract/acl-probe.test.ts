@@ -9,7 +9,7 @@ import { latchkeyUser } from "../support/redis-user.ts";
 
 const PASSWORD = newSecret();
 const [, ...RULES] = latchkeyUser(PASSWORD);
-/** What scripts need: the first heartbeat of a start runs one. */
+/** Permissions for scripts, which the first heartbeat of a start tests. */
 const BY_SCRIPTS = new Set(["+eval", "+evalsha"]);
 
 let redis: TestedRedis;
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis?.stop());
 
-/** Sets up a connection as this user, and probes. */
+/** Runs the probe as this user. */
 async function probe(user: string): Promise<void> {
   const client = await connectRedis({
     url: `redis://${user}:${PASSWORD}@127.0.0.1:${redis.port}/1`,
@@ -33,7 +33,7 @@ async function probe(user: string): Promise<void> {
   }
 }
 
-test("whichever command of the shipped ACL a user lacks, the probe says so, and leaves nothing behind", async () => {
+test("the probe detects any command of the shipped ACL that a user lacks, and leaves no Redis key behind", async () => {
   const granted = RULES.filter((rule) => rule.startsWith("+") && !BY_SCRIPTS.has(rule));
   expect(granted.length).toBeGreaterThan(40);
   for (const rule of granted) {
@@ -42,16 +42,18 @@ test("whichever command of the shipped ACL a user lacks, the probe says so, and 
       () => undefined,
       (error: unknown) => error,
     );
-    expect(failed, rule).toMatchObject({ refusal: expect.stringMatching(/REDIS_.*(ACL|permissions)/) });
+    expect(failed, rule).toMatchObject({
+      rejectedSetting: expect.stringMatching(/REDIS_.*(ACL|permissions)/),
+    });
   }
   await redis.cli("ACL", "SETUSER", "whole", "reset", ...RULES);
   await probe("whole");
   expect(await redis.cli("-n", "1", "KEYS", "*")).toBe("");
 });
 
-test("a user who may not use one of the two prefixes is refused", async () => {
+test("a user without permission for one of the two prefixes is rejected", async () => {
   for (const prefix of ["~api_key:*", "~latchkey:*"]) {
     await redis.cli("ACL", "SETUSER", "narrow", "reset", ...RULES.filter((rule) => rule !== prefix));
-    await expect(probe("narrow")).rejects.toMatchObject({ refusal: expect.stringContaining("ACL") });
+    await expect(probe("narrow")).rejects.toMatchObject({ rejectedSetting: expect.stringContaining("ACL") });
   }
 });

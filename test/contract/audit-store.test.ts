@@ -23,7 +23,7 @@ let made = 0;
 
 beforeAll(async () => {
   redis = await startRedis();
-  // By the user that production has, with no more than it needs.
+  // The user of production, with the minimum permissions.
   client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
 });
 afterAll(async () => {
@@ -32,12 +32,12 @@ afterAll(async () => {
 });
 beforeEach(() => redis.cli("FLUSHALL"));
 
-interface Parts {
+interface TestedStores {
   readonly keys: Pick<KeyStore, "commit">;
   readonly audit: AuditStore;
 }
 
-function onRedis(instanceId = "one", options = {}): Parts {
+function onRedis(instanceId = "one", options = {}): TestedStores {
   const registry = {
     recordRetentionSeconds: 1,
     waitReplicas: 0,
@@ -47,7 +47,7 @@ function onRedis(instanceId = "one", options = {}): Parts {
   return { keys: createKeyStore(client, registry), audit: createAuditStore(client, instanceId, options) };
 }
 
-function embedded(): Parts {
+function embedded(): TestedStores {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-audit-store-"));
   removeAtEnd(folder);
   const database = openDatabase(folder);
@@ -57,7 +57,7 @@ function embedded(): Parts {
   };
 }
 
-async function happen({ keys }: Parts, count = 1): Promise<string[]> {
+async function record({ keys }: TestedStores, count = 1): Promise<string[]> {
   const events = Array.from({ length: count }, (): AuditEvent => {
     return { eventId: `e${made++}`, atMs: 1000, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
@@ -73,10 +73,10 @@ describe.each([
   ["embedded", embedded],
   ["redis", onRedis],
 ] as const)("the events of the registry in the %s store", (_name, open) => {
-  test("are given to whoever writes them, in portions, in their order, until they are done", async () => {
+  test("are returned in portions and in their order until they are done", async () => {
     const parts = open();
     expect(await parts.audit.claim(10)).toEqual([]);
-    const ids = await happen(parts, 3);
+    const ids = await record(parts, 3);
     const first = await parts.audit.claim(2);
     expect(idsOf(first)).toEqual(ids.slice(0, 2));
     await parts.audit.done(cursorsOf(first));
@@ -87,10 +87,10 @@ describe.each([
     await parts.audit.done([]);
   });
 
-  test("are read back by place, the newest ones without, and no place that is none is taken for one", async () => {
+  test("are read after or before a cursor, or the newest without one, and an invalid cursor is rejected", async () => {
     const parts = open();
     expect(await parts.audit.read({ limit: 5 })).toEqual([]);
-    const ids = await happen(parts, 5);
+    const ids = await record(parts, 5);
     const newest = await parts.audit.read({ limit: 3 });
     expect(idsOf(newest)).toEqual(ids.slice(2));
     const [after = ""] = cursorsOf(newest);
@@ -99,23 +99,23 @@ describe.each([
     expect(idsOf(await parts.audit.read({ before: after, limit: 1 }))).toEqual(ids.slice(1, 2));
     const last = newest.at(-1)?.cursor ?? "";
     expect(await parts.audit.read({ after: last, limit: 10 })).toEqual([]);
-    for (const none of ["", "x", "-1", "1 OR 1=1", "1-1-1", "+", "99999999999999999999", "1 "])
-      for (const place of [{ after: none }, { before: none }])
-        await expect(parts.audit.read({ ...place, limit: 1 })).rejects.toThrow(RangeError);
+    for (const invalid of ["", "x", "-1", "1 OR 1=1", "1-1-1", "+", "99999999999999999999", "1 "])
+      for (const query of [{ after: invalid }, { before: invalid }])
+        await expect(parts.audit.read({ ...query, limit: 1 })).rejects.toThrow(RangeError);
   });
 
-  test("are forgotten when they are old, but never before they are in a log", async () => {
+  test("are removed when they are old, but never before they are in a log", async () => {
     const parts = open();
     const later = Date.now() + 3_600_000;
     await parts.audit.sweep(later);
-    const ids = await happen(parts, 3);
+    const ids = await record(parts, 3);
     await parts.audit.sweep(later);
     expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual(ids);
     const claimed = await parts.audit.claim(10);
     await parts.audit.sweep(later);
     expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual(ids);
     await parts.audit.done(cursorsOf(claimed));
-    const [unwritten = ""] = await happen(parts);
+    const [unwritten = ""] = await record(parts);
     await parts.audit.sweep(0);
     expect(idsOf(await parts.audit.read({ limit: 10 }))).toEqual([...ids, unwritten]);
     await parts.audit.sweep(later);
@@ -124,59 +124,61 @@ describe.each([
   });
 });
 
-test("many old events are forgotten in slices, between which others have their turn", async () => {
+test("many old events are removed in batches, between which other work can run", async () => {
   const parts = embedded();
   const events = Array.from({ length: 1600 }, (_, at): AuditEvent => {
     return { eventId: `m${at}`, atMs: at, event: "key_revoked", outcome: "done", actor: "anonymous" };
   });
   await parts.keys.commit({ nowSeconds: Math.floor(Date.now() / 1000), put: [], audit: events });
   await parts.audit.done(cursorsOf(await parts.audit.claim(1600)));
-  let [over, turns] = [false, 0];
+  let [isDone, turns] = [false, 0];
   const sweeping = parts.audit.sweep(1590).then(() => {
-    over = true;
+    isDone = true;
   });
-  for (; !over; turns++) await nextTurn();
+  for (; !isDone; turns++) await nextTurn();
   await sweeping;
   expect(turns).toBeGreaterThanOrEqual(3);
   expect(await parts.audit.read({ limit: 100 })).toHaveLength(10);
 });
 
 describe("instances that share a Redis", () => {
-  test("share the work: none writes what another has taken, and all of it is written", async () => {
+  test("share the work: each event goes to one instance, and all are written", async () => {
     const parts = [onRedis("one"), onRedis("two")];
-    const ids = await happen(onRedis(), 20);
-    const taken: string[] = [];
+    const ids = await record(onRedis(), 20);
+    const claimed: string[] = [];
     for (let round = 0; round < 10; round++) {
       const portions = await Promise.all(parts.map(({ audit }) => audit.claim(3)));
       for (const [at, portion] of portions.entries()) {
-        taken.push(...idsOf(portion));
+        claimed.push(...idsOf(portion));
         await parts[at]?.audit.done(cursorsOf(portion));
       }
     }
-    expect(taken.sort()).toEqual(ids.sort());
+    expect(claimed.sort()).toEqual(ids.sort());
   });
 
-  test("what one took and never wrote is another's after a while, and not before", async () => {
-    const ids = await happen(onRedis(), 3);
+  test("an event that an instance has claimed but not written goes to another one after a while, and not before", async () => {
+    const ids = await record(onRedis(), 3);
     const crashed = onRedis("crashed").audit;
     expect(idsOf(await crashed.claim(10))).toEqual(ids);
     expect(await onRedis("other").audit.claim(10)).toEqual([]);
-    const impatient = onRedis("impatient", { takenOverAfterMs: 0 }).audit;
-    const taken = await impatient.claim(10);
-    expect(idsOf(taken)).toEqual(ids);
-    await impatient.done(cursorsOf(taken));
+    const impatient = onRedis("impatient", { claimAfterMs: 0 }).audit;
+    const reclaimed = await impatient.claim(10);
+    expect(idsOf(reclaimed)).toEqual(ids);
+    await impatient.done(cursorsOf(reclaimed));
     expect(await impatient.claim(10)).toEqual([]);
   });
 
-  test("the name of one that is gone is forgotten, unless it has left something", async () => {
-    await happen(onRedis(), 2);
-    const [busy, gone, own] = ["busy", "gone", "own"].map((name) => onRedis(name, { goneAfterMs: -1 }).audit);
+  test("the consumer of a stopped instance is removed unless it has pending events", async () => {
+    await record(onRedis(), 2);
+    const [busy, stopped, own] = ["busy", "stopped", "own"].map(
+      (name) => onRedis(name, { deadAfterMs: -1 }).audit,
+    );
     await busy?.claim(1);
-    const rest = (await gone?.claim(10)) ?? [];
-    await gone?.done(cursorsOf(rest));
+    const rest = (await stopped?.claim(10)) ?? [];
+    await stopped?.done(cursorsOf(rest));
     await own?.sweep(Date.now());
     const names = await redis.cli("XINFO", "CONSUMERS", "latchkey:audit", "log");
     expect(names).toContain("busy");
-    expect(names).not.toContain("gone");
+    expect(names).not.toContain("stopped");
   });
 });

@@ -4,7 +4,8 @@ import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { NEVER } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
 import { revokeIssuedBefore, revokeOne, revokeOwner } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
@@ -21,7 +22,7 @@ async function register(registry: Registry, more: object = {}) {
   return result.record;
 }
 
-/** What every key store guarantees of time: its own clock is the one that counts. */
+/** The guarantees of every key store about time: its own clock dates everything. */
 export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
   const begin = async () => {
     const under = await setUp();
@@ -32,7 +33,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
   describe("the store's clock", () => {
     cutOffHistories(setUp);
 
-    test("takes no change that was decided at another time, and says which time it is", async () => {
+    test("rejects a change that was decided at another time, and returns its own time", async () => {
       const { store, under } = await begin();
       for (const off of [-1000 * DAY, -3, 3, 1000 * DAY]) {
         const outcome = await store.commit({ nowSeconds: START + off, put: [], audit: [] });
@@ -41,17 +42,17 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await under.auditTrail()).toEqual([]);
     });
 
-    test("dates what an instance with another clock writes", async () => {
+    test("dates the writes of an instance with another clock", async () => {
       const { store, clock } = await begin();
       for (const offMs of [-90_000, 90_000]) {
         const own = instanceOn(store, clock);
-        let toldMs = START * 1000 + offMs;
+        let storeMs = START * 1000 + offMs;
         const registry: Registry = {
           ...own,
           storeClock: {
-            storeNowMs: () => toldMs,
+            storeNowMs: () => storeMs,
             heard(nowMs) {
-              toldMs = nowMs;
+              storeMs = nowMs;
             },
           },
         };
@@ -59,7 +60,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       }
     });
 
-    test("a cut-off of now lies beyond every date that was given out, whatever the clock says since", async () => {
+    test("a cut-off of now is later than every issue date, even if the clock has stepped back", async () => {
       const { store, clock, registry } = await begin();
       const owned = await register(registry, { owner: "acme" });
       clock.nowSeconds = START - 100;
@@ -89,7 +90,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
         expect(registry.view.endReason(record, START * 1000)).toBeUndefined();
     });
 
-    test("however often owner and keys come and go in one second, each end takes each key, and each later key is good", async () => {
+    test("of repeated keys and owner ends in one second, each end revokes every earlier key, and every later key is valid", async () => {
       const { registry } = await begin();
       const made: KeyRecord[] = [];
       for (let round = 0; round < 3; round++) {
@@ -101,7 +102,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       }
     });
 
-    test("any number of owners are ended and given new keys within a second; the incident switch then takes all of them", async () => {
+    test("any number of owners can be ended and get new keys within a second, and the incident switch then revokes all of them", async () => {
       const { registry, store } = await begin();
       const made: KeyRecord[] = [];
       for (let at = 0; at < 8; at++) {
@@ -119,20 +120,20 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(ended()).toEqual(Array(16).fill(undefined));
       await revokeIssuedBefore(registry, START, { role: "contributor" }, admin);
       expect(ended()).toEqual(Array(16).fill("key_revoked"));
-      // Nobody else waits for a date.
+      // Other roles and owners are not dated ahead.
       expect(await register(registry, { role: "basic" })).toMatchObject({ issuedAt: START });
     });
 
-    test("no imported key is dated further ahead than one that is registered, so that its successor is good", async () => {
+    test("an imported key is not dated further ahead than a registered one, so that its successor is valid", async () => {
       const { registry, store, clock } = await begin();
       const one = (key: string) => ({ line: 1, key, name: "n", role: "basic", owner: "acme" });
-      const refused: unknown[] = [];
+      const rejected: unknown[] = [];
       for (let round = 0; round < 8; round++) {
         const report = await importLegacyKeys(registry, [[one(`key ${round}`)]], admin, false);
-        refused.push(...report.refused);
+        rejected.push(...report.refused);
         await revokeOwner(registry, "acme", admin);
       }
-      expect(refused.at(-1)).toEqual({ line: 1, detail: expect.stringContaining("later") });
+      expect(rejected.at(-1)).toEqual({ line: 1, detail: expect.stringContaining("later") });
       clock.nowSeconds += 8;
       expect(await importLegacyKeys(registry, [[one("later")]], admin, false)).toMatchObject({ imported: 1 });
       const record = await store.findLegacy(["later"]);
@@ -140,9 +141,9 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await register(registry, { owner: "acme" })).toMatchObject({ issuedAt: clock.nowSeconds });
     });
 
-    test("an owner's end, and the incident switch, take what another issuer has given since the one before", async () => {
+    test("an owner's end and the incident switch revoke what another issuer has issued since the previous one", async () => {
       const { clock, registry } = await begin();
-      // The store knows no date of these.
+      // The store does not know the dates of these tokens.
       const tokenOf = (sub: string) => ({
         keyId: `corp:${sub}-${clock.nowSeconds}`,
         family: `corp:${sub}`,
@@ -171,7 +172,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       }
     });
 
-    test("an explicit moment of the last seconds means every key that there is; an earlier one is exact", async () => {
+    test("an explicit moment of the last seconds revokes every existing key, and an earlier one is exact", async () => {
       const { clock, registry } = await begin();
       const old = await register(registry);
       clock.nowSeconds += 60;
@@ -188,7 +189,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(ended()).toEqual(["key_revoked", "key_revoked", "key_revoked"]);
     });
 
-    test("V1 keys end with an owner's end of their second, and leave no successor; those that come after it are good", async () => {
+    test("an owner's end revokes the V1 keys of its second without a successor, and later V1 keys are valid", async () => {
       const { registry, store, clock } = await begin();
       const entry = (key: string) => ({ line: 1, key, name: "n", role: "basic", owner: "acme" });
       await importLegacyKeys(registry, [[entry("before")]], admin, false);
@@ -201,7 +202,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
         }),
       );
       expect(ended).toEqual(["key_revoked", undefined]);
-      // An instance that has not heard of the end.
+      // An instance that has not received the end.
       const unaware = instanceOn(store, clock);
       expect(await migrateLegacyKey(unaware, "before", admin)).toMatchObject({ reason: "key_revoked" });
       const next = await migrateLegacyKey(unaware, "after", admin);
@@ -210,8 +211,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     });
   });
 
-  describe("forgetting", () => {
-    test("goes by the store's clock, where an instance's is ahead", async () => {
+  describe("the sweep", () => {
+    test("uses the store's clock if an instance's clock is ahead", async () => {
       const { store, registry } = await begin();
       const record = await register(registry);
       await revokeOne(registry, record.keyId, admin);
@@ -222,7 +223,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await store.load(record.keyId)).toBeDefined();
     });
 
-    test("leaves no key that a clock which steps back could bring back", async () => {
+    test("makes no revoked key valid again after the clock steps back", async () => {
       const { store, clock, registry } = await begin();
       const record = await register(registry, { ttlSeconds: 60 });
       await revokeOne(registry, record.keyId, admin);
@@ -235,27 +236,27 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     });
   });
 
-  test("a key without a record ends by its id for whoever starts later, where that is asked for", async () => {
+  test("a key without a record is revoked by its id on request, also for an instance that starts later", async () => {
     const { store, clock, registry } = await begin();
     const lost = { ...(await register(registry)), keyId: "contributor_1_lost00000000000000000" };
     expect(await revokeOne(registry, lost.keyId, admin)).toMatchObject({ reason: "key_unknown" });
-    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", again: false });
+    expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", replayed: false });
     const fresh = createRevocationView();
     for await (const portion of store.revocations()) fresh.apply(portion);
     expect(fresh.endReason(lost, clock.nowSeconds * 1000)).toBe("key_revoked");
   });
 
-  test("each change of a key is said later than the one before, in one second and after a step back", async () => {
+  test("each change of a key is dated later than the one before, within one second and after a step back", async () => {
     const { store, clock, registry } = await begin();
     const { keyId } = await register(registry);
-    const said: number[] = [];
+    const dates: number[] = [];
     for (const disabled of [true, false, true, false]) {
       await changeKey(registry, keyId, { disabled }, admin);
-      said.push((await store.load(keyId))?.changedAt ?? 0);
+      dates.push((await store.load(keyId))?.changedAt ?? 0);
       clock.nowSeconds -= 1;
     }
-    expect(said).toEqual([...said].sort((a, b) => a - b));
-    expect(new Set(said).size).toBe(4);
-    expect(registry.view.standing(keyId)).toMatchObject({ disabled: false, version: said.at(-1) });
+    expect(dates).toEqual([...dates].sort((a, b) => a - b));
+    expect(new Set(dates).size).toBe(4);
+    expect(registry.view.standing(keyId)).toMatchObject({ disabled: false, version: dates.at(-1) });
   });
 }

@@ -1,10 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { DeniedOperation } from "../../src/core/keys/denial.ts";
+import type { Issued } from "../../src/core/keys/issued-key.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
 import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import { revokeIssuedBefore, revokeOwner } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin, DeniedOperation, Issued, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
@@ -19,24 +22,28 @@ const step = fc.record({
   owner: fc.constantFrom("a", "b", undefined),
   role: fc.constantFrom("basic", "contributor"),
   ticks: fc.constantFrom(-3, 1, 1, 2),
-  /** Which of the keys so far. */
+  /** The index of an earlier key. */
   pick: fc.nat(50),
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-interface Made {
+interface MadeKey {
   readonly record: KeyRecord;
-  /** By which a V1 key is exchanged. */
+  /** The V1 key, with which it can be exchanged. */
   readonly v1?: string;
   ended: boolean;
 }
 
-function madeOf(result: Issued | DeniedOperation): readonly Made[] {
+function madeOf(result: Issued | DeniedOperation): readonly MadeKey[] {
   return result.kind === "issued" ? [{ record: result.record, ended: false }] : [];
 }
 
-/** What a step makes. */
-async function make(registry: Registry, { what, owner, role }: Step, one?: Made): Promise<readonly Made[]> {
+/** Makes the keys of a step. */
+async function make(
+  registry: Registry,
+  { what, owner, role }: Step,
+  one?: MadeKey,
+): Promise<readonly MadeKey[]> {
   const own = owner === undefined ? {} : { owner };
   if (what === "register") return madeOf(await registerKey(registry, { role, name: "n", ...own }, admin));
   if (what === "rotate" && one !== undefined)
@@ -54,7 +61,7 @@ async function make(registry: Registry, { what, owner, role }: Step, one?: Made)
   return record === undefined ? [] : [{ record, v1, ended: false }];
 }
 
-/** Whose keys a step ends; undefined where it ends none. */
+/** Ends the keys of a step. Returns which keys it concerns; undefined if none. */
 async function end(registry: Registry, { what, owner, role }: Step, nowSeconds: number) {
   if (what === "owner" && owner !== undefined) {
     await revokeOwner(registry, owner, admin);
@@ -75,21 +82,21 @@ async function viewOf({ store }: Registry): Promise<RevocationView> {
   return view;
 }
 
-/** What holds of cut-offs in any order of what makes and ends keys, and however the store's clock steps. */
+/** The guarantees of cut-offs for any order of new keys and ends, and any steps of the store's clock. */
 export function cutOffHistories(setUp: () => Promise<StoreUnderTest>): void {
-  test("an end takes each key that was made before it and none that was made since, in whatever order, and however the clock steps", async () => {
+  test("an end revokes every key that was made before it and none that was made later, in any order, and however the clock steps", async () => {
     const history = fc.array(step, { minLength: 5, maxLength: 30 });
     const holds = fc.asyncProperty(history, async (steps) => {
       const { open, clock } = await setUp();
       const registry = instanceOn(await open(), clock);
-      const made: Made[] = [];
+      const made: MadeKey[] = [];
       for (const one of steps) {
         if (one.what === "tick") clock.nowSeconds += one.ticks;
         try {
           made.push(...(await make(registry, one, made[one.pick % Math.max(1, made.length)])));
         } catch (error) {
-          // The only reason to make none.
-          expect(String(error)).toContain("cut off further ahead than a new key may be dated");
+          // The only reason not to make a key.
+          expect(String(error)).toContain("further ahead than a new key may be dated");
         }
         const isEnded = await end(registry, one, clock.nowSeconds);
         for (const key of made) key.ended ||= isEnded?.(key.record) ?? false;

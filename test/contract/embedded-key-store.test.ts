@@ -53,7 +53,7 @@ const record: KeyRecord = {
   version: 1,
 };
 
-describe("the embedded key store in a thread of its own", () => {
+describe("the embedded key store in a separate thread", () => {
   const setUp = async (): Promise<StoreUnderTest> => {
     const clock = settableClock(START);
     const nowMs = () => clock.nowSeconds * 1000;
@@ -124,7 +124,7 @@ describe("the embedded key store", () => {
       const done = work().then(() => {
         isDone = true;
       });
-      // What this thread does itself would be done once its promises have been looked at: nothing else has had a turn.
+      // Work on this thread would be done after its microtasks, because nothing else has run in between.
       for (let at = 0; at < 50; at++) await Promise.resolve();
       expect(isDone).toBe(false);
       await done;
@@ -141,7 +141,7 @@ describe("the embedded key store", () => {
     expect(await createKeyStore(open(folder), RETENTION).load(record.keyId)).toEqual(record);
   });
 
-  test("is one process's: a second one is told so", () => {
+  test("is exclusive: a second process cannot open it", () => {
     const folder = newFolder();
     open(folder);
     const program = `
@@ -151,7 +151,7 @@ describe("the embedded key store", () => {
     expect(second.stdout).toContain("another process uses");
   });
 
-  test("refuses a folder that a newer version has written", () => {
+  test("rejects a folder that a newer version has written", () => {
     const folder = newFolder();
     const database = openDatabase(folder);
     database.sqlite.exec("PRAGMA user_version = 99");
@@ -159,7 +159,7 @@ describe("the embedded key store", () => {
     expect(() => openDatabase(folder)).toThrow("newer");
   });
 
-  test("without room a change is refused whole, and the store goes on when there is room again", async () => {
+  test("a change on a full disk writes nothing, and the store continues when there is space again", async () => {
     const database = open(newFolder());
     const store = createKeyStore(database, RETENTION);
     const pages = Number(database.sqlite.prepare("PRAGMA page_count").get()?.["page_count"]);
@@ -178,14 +178,14 @@ describe("the embedded key store", () => {
 describe("a folder whose registry is lost", () => {
   const DB = "latchkey.db";
   const revoked: KeyRecord = { ...record, version: 2, revokedAt: 2 };
-  const standings = async (database: Database) => {
+  const revokedIn = async (database: Database) => {
     const found: string[] = [];
     for await (const portion of createKeyStore(database, RETENTION).revocations())
       for (const each of portion) if (each.kind === "key" && each.revoked) found.push(each.keyId);
     return found;
   };
-  /** A registry as a process that was killed leaves it, or one that has ended; and an older copy of its database. */
-  const left = async (how: "killed" | "ended") => {
+  /** The registry of a process that was killed or has stopped in order, and an older copy of its database. */
+  const registryOf = async (how: "killed" | "stopped") => {
     const folder = newFolder();
     const before = openDatabase(folder);
     await createKeyStore(before, RETENTION).commit({ nowSeconds: 1, put: [record], audit: [] });
@@ -199,23 +199,23 @@ describe("a folder whose registry is lost", () => {
     return { folder: how === "killed" ? killed : folder, older };
   };
   const faults: readonly (readonly [what: string, lose: (folder: string, older: Buffer) => void])[] = [
-    ["the database is gone", (folder) => rmSync(join(folder, DB))],
+    ["the database is missing", (folder) => rmSync(join(folder, DB))],
     ["the database is empty", (folder) => truncateSync(join(folder, DB))],
-    ["the log of changes is gone", (folder) => rmSync(join(folder, `${DB}-wal`), { force: true })],
-    ["the log of changes is empty", (folder) => writeFileSync(join(folder, `${DB}-wal`), "")],
+    ["the write-ahead log is missing", (folder) => rmSync(join(folder, `${DB}-wal`), { force: true })],
+    ["the write-ahead log is empty", (folder) => writeFileSync(join(folder, `${DB}-wal`), "")],
     [
-      "both are gone",
+      "both are missing",
       (folder) => ["", "-wal"].forEach((end) => void rmSync(join(folder, DB + end), { force: true })),
     ],
     [
-      "an older copy is in its place",
+      "an older copy replaces it",
       (folder, older) => {
         rmSync(join(folder, `${DB}-wal`), { force: true });
         writeFileSync(join(folder, DB), older);
       },
     ],
     [
-      "another registry is in its place",
+      "another registry replaces it",
       (folder) => {
         const other = newFolder();
         openDatabase(other).close();
@@ -224,17 +224,19 @@ describe("a folder whose registry is lost", () => {
       },
     ],
     ["the marker is empty", (folder) => truncateSync(join(folder, "registry.json"))],
-    ["the marker is gone", (folder) => rmSync(join(folder, "registry.json"))],
+    ["the marker is missing", (folder) => rmSync(join(folder, "registry.json"))],
     ["nothing", () => undefined],
   ];
   test.each(
-    faults.flatMap(([what, lose]) => (["killed", "ended"] as const).map((how) => ({ what, how, lose }))),
-  )("is not opened, or refuses what was revoked: $what, $how", async ({ what, how, lose }) => {
-    const { folder, older } = await left(how);
+    faults.flatMap(([what, lose]) => (["killed", "stopped"] as const).map((how) => ({ what, how, lose }))),
+  )("is not opened, or its revoked keys are denied: $what, $how", async ({ what, how, lose }) => {
+    const { folder, older } = await registryOf(how);
     lose(folder, older);
-    // A process that has ended leaves no log, and has lost nothing with it.
-    const isWhole = /^nothing|marker is gone/.test(what) || (how === "ended" && what.startsWith("the log"));
-    if (isWhole) expect(await standings(open(folder))).toEqual([record.keyId]);
+    // A process that has stopped in order leaves no log, so nothing is lost without it.
+    const isComplete =
+      /^nothing|marker is missing/.test(what) ||
+      (how === "stopped" && what.startsWith("the write-ahead log"));
+    if (isComplete) expect(await revokedIn(open(folder))).toEqual([record.keyId]);
     else {
       for (const _ of [1, 2]) expect(() => openDatabase(folder)).toThrow(RegistryLost);
       const accepted = openDatabase(folder, { acceptEmptyRegistry: true });
@@ -243,7 +245,7 @@ describe("a folder whose registry is lost", () => {
     }
   });
 
-  test("while it is in use, it takes no change until it is back, and the next start says so", async () => {
+  test("is detected while it is in use: no change is written until it is back, and the next start fails", async () => {
     const folder = newFolder();
     const { keys, close, checkPlace } = await openThreadedStore(
       { dataDir: folder, ...THREAD },
@@ -251,10 +253,10 @@ describe("a folder whose registry is lost", () => {
     );
     const path = join(folder, DB);
     const change = () => keys.commit({ nowSeconds: 1, put: [], audit: [] });
-    renameSync(path, `${path}.away`);
+    renameSync(path, `${path}.moved`);
     await expect(change()).rejects.toThrow("removed or replaced");
     await expect(checkPlace()).rejects.toThrow("removed or replaced");
-    renameSync(`${path}.away`, path);
+    renameSync(`${path}.moved`, path);
     await checkPlace();
     expect(await change()).toEqual({ kind: "committed" });
     cpSync(path, `${path}.copy`);

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { DeniedOperation } from "../../src/core/keys/denial.ts";
+import type { Issued } from "../../src/core/keys/issued-key.ts";
 import { changeKey, listKeys, showKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyChange } from "../../src/core/keys/key-change.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { Registration } from "../../src/core/keys/key-registration.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -12,25 +15,26 @@ import {
   revokeOne,
   revokeOwner,
 } from "../../src/core/keys/key-revocation.ts";
-import type { KeyChange, KeyStore } from "../../src/core/keys/ports.ts";
-import type { CallOrigin, DeniedOperation, Issued, Registry } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { KeyStore } from "../../src/core/keys/ports.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
-/** What a store's own test file gives the suite. */
+/** A store's own test file implements this for the suite. */
 export interface StoreUnderTest {
-  /** The same, empty store each time it is asked within one test. */
+  /** Returns the same store within one test. It starts empty. */
   readonly open: () => Promise<KeyStore>;
-  /** The store's own clock, which stands still until it is set. */
+  /** The store's own clock, which is constant until it is set. */
   readonly clock: { nowSeconds: number };
   /** Every audit event in the order of writing. */
   readonly auditTrail: () => Promise<readonly unknown[]>;
-  /** Everything that the store holds of a key, by raw access. */
+  /** All entries of a key in the store, by raw access. */
   readonly traces: (keyId: string) => Promise<readonly string[]>;
 }
 
-/** A clock that tells each new time. */
+/** A clock that reports each new time. */
 export function settableClock(
   firstSeconds: number,
   set: (nowSeconds: number) => void = () => undefined,
@@ -52,15 +56,16 @@ export const START = 1_800_000_000;
 const DAY = 86_400;
 const RETENTION = 7 * DAY;
 const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
-const stranger: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" } };
+const anonymous: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" } };
 
-/** An instance: its own view and clock, on a store that others may share. */
+/** An instance with its own view and clock, on a store that other instances can share. */
 export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
   const policy = parsePolicy({ text: "guards: { self_service_keys: 3 }", fileName: "test" });
   if (!policy.ok) throw new Error(policy.problems.join("\n"));
+  const migration = createMigration();
   return {
     store,
-    migration: createMigration(),
+    migration,
     legacy: {
       newKey: () => `v1 ${counter++}`,
       isPlausible: () => true,
@@ -68,7 +73,9 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
       hashes: (key) => [key, `of ${key}`],
       hashOfDigest: (hex) => `of ${hex}`,
     },
-    onFeedEntry: () => undefined,
+    onFeedEntry(entry) {
+      if (entry.kind === "phase") migration.applyState(entry.state);
+    },
     view: createRevocationView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,
@@ -88,7 +95,7 @@ function mustIssue(result: Issued | DeniedOperation): KeyRecord {
 
 const contributor: Registration = { role: "contributor", name: "test" };
 
-/** What every key store guarantees. */
+/** The guarantees of every key store. */
 export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
   const begin = async () => {
     const under = await setUp();
@@ -100,7 +107,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     mustIssue(await registerKey(registry, { ...contributor, ...more }, admin));
 
   describe("a change", () => {
-    test("gives the record back as it was written, with an audit line", async () => {
+    test("stores the record as it was written, with an audit event", async () => {
       const { registry, store, under } = await begin();
       const record = await register(registry, {
         owner: "acme",
@@ -121,25 +128,25 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       ]);
     });
 
-    test("what binds a key passes on to its successors", async () => {
+    test("passes the binding of a key on to its successors", async () => {
       const { registry, store, clock } = await begin();
       const binding = { nets: ["192.0.2.0/24"], certificate: "A".repeat(43) };
       const record = await register(registry, binding);
       clock.nowSeconds = record.refreshAfter;
       const holder = { ...record, principal: record };
-      const next = mustIssue(await refreshByHolder(registry, holder, undefined, stranger));
+      const next = mustIssue(await refreshByHolder(registry, holder, undefined, anonymous));
       const last = mustIssue(await rotateByOperator(registry, next.keyId, undefined, admin));
       for (const { keyId } of [next, last]) expect(await store.load(keyId)).toMatchObject(binding);
     });
 
-    test("of a family without an owner loses against the end of its owner, which is the family itself", async () => {
+    test("of a family without an owner fails after the end of its owner, which is the family itself", async () => {
       const { registry, store, clock } = await begin();
       const record = await register(registry);
       await revokeOwner(registry, record.family, admin);
       clock.nowSeconds = record.refreshAfter;
       const unaware = instanceOn(store, clock);
       const holder = { ...record, principal: record };
-      expect(await refreshByHolder(unaware, holder, undefined, stranger)).toEqual({
+      expect(await refreshByHolder(unaware, holder, undefined, anonymous)).toEqual({
         kind: "refused",
         reason: "key_revoked",
       });
@@ -147,7 +154,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(registry.view.endReason(record, START * 1000)).toBe("key_revoked");
     });
 
-    test("is listed by its owner, which is its family where none is set", async () => {
+    test("is listed by its owner, which is its family if none is set", async () => {
       const { registry } = await begin();
       const own = await register(registry);
       const given = await register(registry, { owner: own.family });
@@ -161,7 +168,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await listed(owned.family)).toEqual([]);
     });
 
-    test("that was made before writes nothing, also on an instance that has not read it yet", async () => {
+    test("that was made before writes nothing, even on an instance that has not read it yet", async () => {
       const { registry, store, clock, under } = await begin();
       const record = await register(registry);
       const end = async (by: Registry) => {
@@ -169,7 +176,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         await revokeOwner(by, "acme", admin);
         await revokeIssuedBefore(by, START, { role: "basic" }, admin);
         await revokeOne(by, record.keyId, admin);
-        await revokeByHolder(by, { ...record }, stranger);
+        await revokeByHolder(by, { ...record }, anonymous);
       };
       await end(registry);
       const trail = await under.auditTrail();
@@ -182,11 +189,11 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const later = instanceOn(store, clock);
       await revokeFamily(later, record.family, admin);
       expect(await under.auditTrail()).toEqual(trail);
-      // An end that lasted longer here than in the store would be taken for one that the store has lost.
+      // An end that lasts longer here than in the store would seem lost by the store.
       const ends = [...registry.view.entries()].filter(({ kind }) => kind === "family");
       expect([...later.view.entries()]).toEqual(ends);
-      // Now is another now: what the store has no date of may have been issued since.
-      for (let again = 0; again < 2; again++) {
+      // The time is later now, so tokens with dates that the store does not know may have been issued since.
+      for (let round = 0; round < 2; round++) {
         await revokeOwner(registry, "acme", admin);
         expect(await under.auditTrail()).toHaveLength(6);
       }
@@ -195,7 +202,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await under.auditTrail()).toHaveLength(8);
     });
 
-    test("that ends another issuer's family is made anew on another day, for its issuer gives it further tokens", async () => {
+    test("that ends another issuer's family is repeated on another day, because its issuer issues further tokens", async () => {
       const { registry, store, clock, under } = await begin();
       const endAfter = async (days: number) => {
         clock.nowSeconds = START + days * DAY;
@@ -211,20 +218,20 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await endAfter(399)).toEqual({ ends: family(799), written: 2 });
     });
 
-    test("is whole or not at all, whichever of its requirements fails", async () => {
+    test("is written completely or not at all, whichever requirement fails", async () => {
       const { registry, store, clock, under } = await begin();
-      const taken = await register(registry, { owner: "acme", idempotencyKey: "k" });
+      const existing = await register(registry, { owner: "acme", idempotencyKey: "k" });
       await revokeOwner(registry, "acme", admin);
       await revokeFamily(registry, "fam_ended00000000000000", admin);
       const fresh: KeyRecord = {
-        ...taken,
+        ...existing,
         keyId: "contributor_1_fresh0000000000000000",
         family: "fam_fresh00000000000000",
       };
       const rememberedId = registry.digest(JSON.stringify(["register", "admin test", "k"]));
       const failing: readonly (readonly [Partial<KeyChange>, string])[] = [
-        [{ put: [fresh, taken] }, "conflict"],
-        [{ put: [fresh, { ...taken, version: 3 }] }, "conflict"],
+        [{ put: [fresh, existing] }, "conflict"],
+        [{ put: [fresh, { ...existing, version: 3 }] }, "conflict"],
         [{ put: [fresh, { ...fresh, keyId: "contributor_1_none0000000000000000", version: 2 }] }, "conflict"],
         [{ put: [fresh], requires: { living: { ...fresh, family: "fam_ended00000000000000" } } }, "ended"],
         [{ put: [fresh], requires: { living: { ...fresh, owner: "acme" } } }, "ended"],
@@ -256,11 +263,11 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         expect(await store.load(fresh.keyId)).toBeUndefined();
         expect(await under.traces(fresh.keyId)).toEqual([]);
       }
-      expect(await store.load(taken.keyId)).toEqual(taken);
+      expect(await store.load(existing.keyId)).toEqual(existing);
       expect((await under.auditTrail()).length).toBe(trail);
     });
 
-    test("that meets a cut-off says from when on keys are good", async () => {
+    test("that fails by a cut-off reports from when on keys are valid", async () => {
       const { store, registry } = await begin();
       await revokeOwner(registry, "acme", admin);
       const record = await register(registry, { owner: "acme" });
@@ -272,7 +279,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
   });
 
   describe("refreshing", () => {
-    test("of one key by many at once: exactly one wins, the others are refused, and it is audited by each instance", async () => {
+    test("of one key concurrently succeeds exactly once, the others are denied, and each instance audits that", async () => {
       const { registry, store, clock, under } = await begin();
       const old = await register(registry);
       clock.nowSeconds = old.refreshAfter;
@@ -282,8 +289,8 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
           refreshByHolder(instances[at % 3] ?? registry, old, `try ${at}`, admin),
         ),
       );
-      const won = results.filter(({ kind }) => kind === "issued");
-      expect(won).toHaveLength(1);
+      const succeeded = results.filter(({ kind }) => kind === "issued");
+      expect(succeeded).toHaveLength(1);
       expect(
         results.filter((result) => result.kind === "refused" && result.reason === "already_refreshed"),
       ).toHaveLength(11);
@@ -296,7 +303,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await audited()).toBe(lines);
     });
 
-    test("with the same Idempotency-Key gives the same successor, from any instance", async () => {
+    test("with the same Idempotency-Key returns the same successor on any instance", async () => {
       const { registry, store, clock } = await begin();
       const old = await register(registry);
       clock.nowSeconds = old.refreshAfter;
@@ -308,7 +315,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     });
   });
 
-  test("remembered calls are told until they run out, and then may be made anew", async () => {
+  test("remembered calls are replayed until they run out, and can then be made again", async () => {
     const { registry, store, clock } = await begin();
     const first = await register(registry, { idempotencyKey: "same" });
     expect((await register(registry, { idempotencyKey: "same" })).keyId).toBe(first.keyId);
@@ -317,12 +324,12 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await store.recall(id, clock.nowSeconds)).toBeUndefined();
   });
 
-  test("of strangers who register at once, no more get a key than there may be", async () => {
+  test("concurrent anonymous registrations do not exceed the limit", async () => {
     const { registry, store, clock } = await begin();
     const instances = [registry, instanceOn(store, clock)];
     const results = await Promise.all(
       Array.from({ length: 10 }, (_, at) =>
-        registerKey(instances[at % 2] ?? registry, { role: "basic", name: "s" }, stranger),
+        registerKey(instances[at % 2] ?? registry, { role: "basic", name: "s" }, anonymous),
       ),
     );
     expect(results.filter(({ kind }) => kind === "issued")).toHaveLength(3);
@@ -330,14 +337,14 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       results.filter((result) => result.kind === "refused" && result.reason === "too_many_keys"),
     ).toHaveLength(7);
     clock.nowSeconds += 8 * DAY;
-    expect((await registerKey(registry, { role: "basic", name: "s" }, stranger)).kind).toBe("issued");
+    expect((await registerKey(registry, { role: "basic", name: "s" }, anonymous)).kind).toBe("issued");
   });
 
-  test("a listing gives every key that is there all the while exactly once, though others come and go", async () => {
+  test("a listing returns every key that exists all the time exactly once, while others are added and revoked", async () => {
     const { registry, store, clock } = await begin();
-    const steady: string[] = [];
+    const permanent: string[] = [];
     for (let made = 0; made < 25; made++)
-      steady.push((await register(registry, { owner: made % 2 === 0 ? "even" : "odd" })).keyId);
+      permanent.push((await register(registry, { owner: made % 2 === 0 ? "even" : "odd" })).keyId);
     for (const owner of [undefined, "even"]) {
       const seen: string[] = [];
       let cursor: string | undefined;
@@ -347,10 +354,10 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         seen.push(...page.entries.map(({ record }) => record.keyId));
         cursor = page.nextCursor;
         await register(registry, { ttlSeconds: 1, owner: "even" });
-        await revokeOne(registry, steady[seen.length % 25] ?? "", admin);
+        await revokeOne(registry, permanent[seen.length % 25] ?? "", admin);
       } while (cursor !== undefined && seen.length < 500 && seen.length < 60);
-      const wanted = owner === undefined ? steady : steady.filter((_, at) => at % 2 === 0);
-      expect(seen.filter((keyId) => wanted.includes(keyId))).toEqual(wanted);
+      const expected = owner === undefined ? permanent : permanent.filter((_, at) => at % 2 === 0);
+      expect(seen.filter((keyId) => expected.includes(keyId))).toEqual(expected);
       expect(new Set(seen).size).toBe(seen.length);
     }
     expect(await store.page({ limit: 4, cursor: "no such" })).toBe("cursor_unknown");
@@ -370,27 +377,27 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await showKey(registry, keyId)).toMatchObject({ lastUsedAt: START + 5 });
   });
 
-  test("the sweep forgets a key once its retention is over, with every trace, and no other", async () => {
+  test("the sweep removes only keys whose retention is over, with every trace", async () => {
     const { registry, store, under, clock } = await begin();
-    const gone = await register(registry, { ttlSeconds: 60, owner: "acme", name: "gone" });
-    await store.noteUse(new Map([[gone.keyId, START]]));
-    await changeKey(registry, gone.keyId, { disabled: true }, admin);
+    const old = await register(registry, { ttlSeconds: 60, owner: "acme", name: "old" });
+    await store.noteUse(new Map([[old.keyId, START]]));
+    await changeKey(registry, old.keyId, { disabled: true }, admin);
     const kept = await register(registry);
     expect(await store.sweep(START + 60 + RETENTION, 100)).toBe(0);
-    expect(await store.load(gone.keyId)).toMatchObject({ name: "gone" });
+    expect(await store.load(old.keyId)).toMatchObject({ name: "old" });
     clock.nowSeconds = START + 61 + RETENTION;
     expect(await store.sweep(clock.nowSeconds, 100)).toBe(1);
-    expect(await store.load(gone.keyId)).toBeUndefined();
-    expect(await under.traces(gone.keyId)).toEqual([]);
+    expect(await store.load(old.keyId)).toBeUndefined();
+    expect(await under.traces(old.keyId)).toEqual([]);
     expect(await store.load(kept.keyId)).toEqual(kept);
   });
 
-  test("the count knows keys until their end, and which of them nobody vouched for", async () => {
+  test("the count includes keys until their end, and the self-service keys among them", async () => {
     const { registry, store } = await begin();
     const base = await store.count(START);
     const short = await register(registry, { ttlSeconds: 60 });
     await revokeOne(registry, (await register(registry)).keyId, admin);
-    mustIssue(await registerKey(registry, { role: "basic", name: "own" }, stranger));
+    mustIssue(await registerKey(registry, { role: "basic", name: "own" }, anonymous));
     expect(await store.count(short.expiresAt - 1)).toEqual({
       unexpired: base.unexpired + 3,
       selfService: base.selfService + 1,
@@ -398,7 +405,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
     expect((await store.count(short.expiresAt)).unexpired).toBe(base.unexpired + 2);
   });
 
-  test("whatever races a revocation, no revoked key is good afterwards", async () => {
+  test("whatever races a revocation, no revoked key is valid afterwards", async () => {
     const { store, clock, registry } = await begin();
     const operation = fc.constantFrom(
       "refresh",
@@ -430,7 +437,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
           const page = await store.page({ owner, limit: 100 });
           if (page === "cursor_unknown") throw new Error(page);
           for (const { record } of page.entries) {
-            // A successor is issued in the same second or later: an owner's cut-off takes those that came before it.
+            // A successor is issued in the same second or later. An owner's cut-off revokes only those that were issued before it.
             const mustBeRevoked =
               familyEnded ||
               (record.keyId === first.keyId && (names.includes("revoke") || names.includes("owner")));

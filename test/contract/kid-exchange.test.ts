@@ -20,7 +20,7 @@ beforeEach(() => redis.cli("FLUSHALL"));
 
 let started = 0;
 
-/** An instance that accepts the key `a` and has these settings, and has published them. */
+/** An instance that accepts the key `a` and has published it and these settings. */
 async function joinWith(settings: Readonly<Record<string, readonly string[]>>) {
   const exchange = createKidExchange(client, {
     instanceId: `i${started++}`,
@@ -31,18 +31,18 @@ async function joinWith(settings: Readonly<Record<string, readonly string[]>>) {
   return exchange;
 }
 
-/** An instance that accepts these keys, and has said so. */
+/** An instance that accepts these keys and has published them. */
 async function join(...kids: readonly string[]) {
   const exchange = createKidExchange(client, { instanceId: `i${started++}`, kids: () => kids });
   await exchange.heartbeat();
   return exchange;
 }
 
-test("an instance that accepts no key of those who were there before is the stranger; they are not", async () => {
+test("an instance that accepts no key of the older instances is foreign, and they are not", async () => {
   const [one, two] = [await join("a"), await join("b", "a")];
-  const stranger = await join("c");
+  const foreign = await join("c");
   await Promise.all([one.heartbeat(), two.heartbeat()]);
-  expect([one, two, stranger].map((exchange) => exchange.foreignInstances())).toEqual([
+  expect([one, two, foreign].map((exchange) => exchange.foreignInstances())).toEqual([
     undefined,
     undefined,
     2,
@@ -54,31 +54,31 @@ test("a former secret that is still accepted is enough", async () => {
   expect((await join("new", "old")).foreignInstances()).toBeUndefined();
 });
 
-test("a stranger is none any more once the others have left, or have ended without a word", async () => {
-  const elder = await join("a");
-  const stranger = await join("b");
-  expect(stranger.foreignInstances()).toBe(1);
-  await elder.leave();
-  await stranger.heartbeat();
-  expect(stranger.foreignInstances()).toBeUndefined();
+test("an instance is no longer foreign once the others have left or have crashed", async () => {
+  const older = await join("a");
+  const foreign = await join("b");
+  expect(foreign.foreignInstances()).toBe(1);
+  await older.leave();
+  await foreign.heartbeat();
+  expect(foreign.foreignInstances()).toBeUndefined();
   await redis.cli("HSET", "latchkey:kids", "ended", "1 1 a");
-  await stranger.heartbeat();
-  expect(stranger.foreignInstances()).toBeUndefined();
+  await foreign.heartbeat();
+  expect(foreign.foreignInstances()).toBeUndefined();
   expect(await redis.cli("HEXISTS", "latchkey:kids", "ended")).toBe("0");
 });
 
-test("of two that start at one moment exactly one is the stranger", async () => {
+test("of two instances that start at the same moment exactly one is foreign", async () => {
   const [one, two] = await Promise.all([join("a"), join("b")]);
   await Promise.all([one.heartbeat(), two.heartbeat()]);
   expect([one, two].filter((exchange) => exchange.foreignInstances() !== undefined).length).toBe(1);
 });
 
-test("what is published is the names of keys as they are given, with nothing beside", async () => {
+test("only the given names of keys are published", async () => {
   await join("digest-of-a");
   expect(await redis.cli("HVALS", "latchkey:kids")).toMatch(/^\d+ \d+ digest-of-a$/);
 });
 
-test("every setting that all share is compared by itself, and one value in common is enough", async () => {
+test("each shared setting is compared separately, and one common value is enough", async () => {
   const first = await joinWith({ ISSUER: ["i"], HASH: ["h", "g"] });
   const same = await joinWith({ ISSUER: ["i"], HASH: ["k", "h"] });
   const other = await joinWith({ ISSUER: ["j"], HASH: ["h"] });
@@ -88,26 +88,26 @@ test("every setting that all share is compared by itself, and one value in commo
     [],
     [],
     ["ISSUER"],
-    // A value counts for its own setting alone: another instance's HASH is no ISSUER.
+    // A value counts only for its own setting: another instance's HASH is not an ISSUER.
     ["ISSUER", "HASH"],
   ]);
   expect(other.foreignInstances()).toBe(2);
 });
 
-test("an instance of a version that publishes keys alone is compared by those", async () => {
+test("an instance of a version that publishes only keys is compared by its keys", async () => {
   await redis.cli("HSET", "latchkey:kids", "old", `1 ${Date.now()} a`);
   expect((await joinWith({ ISSUER: ["i"] })).differing()).toEqual([]);
   expect((await join("b")).differing()).toEqual(["JWT_SECRET or JWT_KEYS_FILE"]);
 });
 
-test("a clock's difference is what the way to Redis and back cannot explain", async () => {
-  const aheadOf = async (offsetMs: number, wayMs: number) => {
+test("only a difference beyond the round trip to Redis counts as a difference of clocks", async () => {
+  const aheadOf = async (offsetMs: number, latencyMs: number) => {
     const slow: RedisClient = {
       ...client,
       async command(name, ...args) {
-        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, wayMs));
+        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, latencyMs));
         const reply = await client.command(name, ...args);
-        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, wayMs));
+        if (name === "TIME") await new Promise((resolve) => setTimeout(resolve, latencyMs));
         return reply;
       },
     };

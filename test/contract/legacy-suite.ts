@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import { revokeOne } from "../../src/core/keys/key-revocation.ts";
-import type { CallOrigin } from "../../src/core/keys/registry.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
@@ -11,7 +11,7 @@ import { instanceOn, START } from "./key-store-suite.ts";
 const DAY = 86_400;
 const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
 
-/** What every key store guarantees of V1 keys. */
+/** The guarantees of every key store about V1 keys. */
 export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
   const begin = async () => {
     const under = await setUp();
@@ -21,26 +21,26 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
   };
   const entry = (key: string, more: object = {}) => ({ line: 1, key, name: "n", role: "basic", ...more });
 
-  test("a V1 key is found by its hash and by that of its SHA-256, and by the new ones alone once it is hashed anew", async () => {
+  test("a V1 key is found by its hash and by that of its SHA-256, and only by the new hashes after it was rehashed", async () => {
     const { store, registry } = await begin();
     await importLegacyKeys(registry, [[entry("old")]], admin, false);
     const record = await store.findLegacy(["none", "of old"]);
-    if (record === undefined) throw new Error("it is not found");
+    if (record === undefined) throw new Error("the key is not found");
     expect(await store.findLegacy(["old"])).toEqual(record);
     const outcome = await store.commit({
       nowSeconds: START,
-      put: [{ ...record, legacy: { hash: "anew", alias: "of anew" }, version: record.version + 1 }],
+      put: [{ ...record, legacy: { hash: "rehashed", alias: "of rehashed" }, version: record.version + 1 }],
       forgetHashes: ["old", "of old"],
       audit: [],
     });
     expect(outcome).toEqual({ kind: "committed" });
     const found = await Promise.all(
-      ["anew", "of anew", "old", "of old"].map((hash) => store.findLegacy([hash])),
+      ["rehashed", "of rehashed", "old", "of old"].map((hash) => store.findLegacy([hash])),
     );
     expect(found.map((key) => key?.keyId)).toEqual([record.keyId, record.keyId, undefined, undefined]);
   });
 
-  test("exchanges of one V1 key at once, on two instances, are one", async () => {
+  test("concurrent exchanges of one V1 key on two instances make one V2 key", async () => {
     const { store, clock, registry } = await begin();
     const issued = await registerLegacyKey(registry, { name: "n", role: "basic" }, admin);
     if (issued.kind === "refused") throw new Error(issued.reason);
@@ -53,10 +53,10 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(all.filter((exchanged) => exchanged.kind === "issued" && !exchanged.replayed).length).toBe(1);
   });
 
-  test("the family's age goes on from its first V2 key, however it goes on, and then it is too old", async () => {
+  test("the family's age counts from its first V2 key, by exchange or rotation, until the family is too old", async () => {
     for (const first of ["migrate", "rotate"] as const) {
       const { store, clock, registry } = await begin();
-      // Its V1 key is years old: that counts for nothing.
+      // The age of the V1 key does not count.
       await importLegacyKeys(registry, [[entry(first, { createdAt: START - 1000 * DAY })]], admin, false);
       const legacyId = (await store.findLegacy([first]))?.keyId ?? "";
       const ways = {
@@ -72,7 +72,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
           continue;
         }
         ends.push(issued.record.expiresAt);
-        // The successor ends: a key that is migrated again must not begin a family of its own.
+        // The successor ends. A key that is exchanged again must stay in the same family.
         await revokeOne(registry, issued.record.keyId, admin);
       }
       expect(Math.max(...ends)).toBe(START + 90 * DAY);
@@ -81,13 +81,13 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     }
   });
 
-  test("a V1 key that an operator has replaced gets no V2 key once its overlap is over", async () => {
+  test("a V1 key that an operator has rotated cannot be exchanged after its overlap", async () => {
     const { store, clock, registry } = await begin();
     await importLegacyKeys(registry, [[entry("k")]], admin, false);
     const legacyId = (await store.findLegacy(["k"]))?.keyId ?? "";
     const rotated = await rotateByOperator(registry, legacyId, 60, admin);
     const exchanged = await migrateLegacyKey(registry, "k", admin);
-    // Its holder's, not the one that the operator handed out.
+    // The holder gets another key than the operator.
     const idOf = (one: typeof exchanged) => (one.kind === "issued" ? one.record.keyId : one.reason);
     expect([exchanged.kind, rotated.kind]).toEqual(["issued", "issued"]);
     expect(idOf(exchanged)).not.toBe(idOf(rotated));
@@ -98,7 +98,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     });
   });
 
-  test("how many V1 keys were used, and how many of those not exchanged, is told by role; the sweep leaves no trace", async () => {
+  test("used and unmigrated V1 keys are counted by role, and the sweep leaves no trace", async () => {
     const { under, store, clock, registry } = await begin();
     const expiresAt = START + 100;
     const entries = [entry("a", { expiresAt }), entry("b"), entry("c"), entry("d", { role: "contributor" })];
@@ -132,7 +132,7 @@ export function legacySuite(setUp: () => Promise<StoreUnderTest>): void {
     expect(await store.legacyUse("basic", since)).toMatchObject({ keys: 2, unmigrated: { keys: 0 } });
   });
 
-  test("of two steps of the phase from one state one is taken, and the other decides anew", async () => {
+  test("of two steps from the same phase one is written, and the other is decided again", async () => {
     const { under, store, clock, registry } = await begin();
     const [first, second] = [registry, instanceOn(store, clock)];
     await setPhase(first, "deprecated", admin);

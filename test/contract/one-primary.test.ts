@@ -16,14 +16,14 @@ const becomesWritten = (at: Parameters<typeof put>[0], record: KeyRecord) =>
       () =>
         put(at, record).then(
           () => "written",
-          () => "refused",
+          () => "rejected",
         ),
       { timeout: 5000 },
     )
     .toBe("written");
 
-describe("a read from a server that may not be the primary is no answer: staleness grows", () => {
-  test("one that is cut off from its replicas", async () => {
+describe("a read from a server that may not be the primary does not count, so staleness grows", () => {
+  test("for a server that is cut off from its replicas", async () => {
     const { relay, replica } = await startReplicated([
       "--min-replicas-to-write",
       "1",
@@ -32,8 +32,8 @@ describe("a read from a server that may not be the primary is no answer: stalene
     ]);
     const { feed } = await startInstance(relay.port);
     process.kill(replica.pid, "SIGSTOP");
-    const refused = () => feed.read().then(() => "", String);
-    await expect.poll(refused, { timeout: 10_000 }).toContain("cut off from its replicas");
+    const failure = () => feed.read().then(() => "", String);
+    await expect.poll(failure, { timeout: 10_000 }).toContain("cut off from its replicas");
     const stale = feed.stalenessMs();
     await expect(feed.read()).rejects.toThrow();
     expect(feed.stalenessMs()).toBeGreaterThan(stale);
@@ -42,7 +42,7 @@ describe("a read from a server that may not be the primary is no answer: stalene
     expect(feed.stalenessMs()).toBeLessThan(stale);
   });
 
-  test("one that has become a replica, whether or not its link is up", async () => {
+  test("for a server that has become a replica, whether or not its link is up", async () => {
     const redis = await startRedis();
     endings.push(() => redis.stop());
     const { feed, client } = await startInstance(redis.port);
@@ -51,7 +51,7 @@ describe("a read from a server that may not be the primary is no answer: stalene
     const stale = feed.stalenessMs();
     await expect(feed.read()).rejects.toThrow();
     expect(feed.stalenessMs()).toBeGreaterThan(stale);
-    // Nothing else is read from there either.
+    // Other commands fail too.
     await expect(client.command("GET", "latchkey:epoch")).rejects.toThrow();
     await redis.cli("REPLICAOF", "NO", "ONE");
     await readUntilWell({ feed });
@@ -59,13 +59,13 @@ describe("a read from a server that may not be the primary is no answer: stalene
 });
 
 describe("all connections of an instance lead to one server", () => {
-  test("when its address has moved and one of them is made anew, the others are too", async () => {
+  test("when the address has moved and one of them is replaced, the others are too", async () => {
     const { relay, primary, replica } = await startReplicated();
     const one = await startInstance(relay.port);
     await replica.cli("REPLICAOF", "NO", "ONE");
     relay.leadNewTo(replica.port);
     const record = newRecord();
-    // The one that reads the feed; the one that writes stays open.
+    // The connection that reads the feed. The one that writes stays open.
     one.reading.reconnect();
     await readUntilWell(one);
     await becomesWritten(one, record);
@@ -73,7 +73,7 @@ describe("all connections of an instance lead to one server", () => {
     expect(await primary.cli("EXISTS", `api_key:${record.keyId}`)).toBe("0");
   });
 
-  test("when its address has moved and none of them has ended", async () => {
+  test("when the address has moved and none of them has ended", async () => {
     const { relay, primary, replica } = await startReplicated();
     const one = await startInstance(relay.port);
     await replica.cli("REPLICAOF", "NO", "ONE");
@@ -87,14 +87,14 @@ describe("all connections of an instance lead to one server", () => {
     await readUntilWell(one);
     const existsAt = (redis: typeof primary) => redis.cli("EXISTS", `api_key:${other.keyId}`);
     expect([await existsAt(primary), await existsAt(replica)]).toEqual(["0", "1"]);
-    // A server that does not count is followed by nobody.
+    // An address that leads to a replica is not followed.
     await primary.cli("REPLICAOF", "127.0.0.1", String(replica.port));
     relay.leadNewTo(primary.port);
     await expect(watch()).rejects.toThrow("is a replica");
     await put(one, newRecord());
   });
 
-  test("when a write is refused by a server that is a primary no more", async () => {
+  test("when a server that is no longer the primary rejects a write", async () => {
     const { relay, primary, replica } = await startReplicated();
     const one = await startInstance(relay.port);
     await replica.cli("REPLICAOF", "NO", "ONE");
@@ -107,7 +107,7 @@ describe("all connections of an instance lead to one server", () => {
   });
 });
 
-test("REDIS_WAIT_REPLICAS: what another connection has written before is waited for too", async () => {
+test("REDIS_WAIT_REPLICAS: earlier writes of other connections are awaited too", async () => {
   const { relay, replica } = await startReplicated();
   const [one, two] = [await startInstance(relay.port), await startInstance(relay.port)];
   const storeOf = ({ client }: typeof one) =>

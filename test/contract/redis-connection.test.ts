@@ -18,41 +18,41 @@ beforeAll(async () => {
 });
 afterAll(() => redis?.stop());
 
-async function refusalOf(options: Omit<RedisOptions, "commandTimeoutMs">): Promise<unknown> {
+async function rejectedSettingOf(options: Omit<RedisOptions, "commandTimeoutMs">): Promise<unknown> {
   const connected = connectRedis({ host: "127.0.0.1", port: redis.port, ...options, commandTimeoutMs: 2000 });
   return connected.then(
     async (client) => {
       await client.close();
       return "connected";
     },
-    (error: unknown) => Object(error).refusal,
+    (error: unknown) => Object(error).rejectedSetting,
   );
 }
 
-test("each step of setting a connection up must succeed; what does not pass by itself is told by its setting", async () => {
+test("each step of a connection's set-up must succeed, and a permanent fault names its setting", async () => {
   const as = (username: string) => ({ username, password });
-  expect(await refusalOf({ ...as("full"), db: 3 })).toBe("connected");
+  expect(await rejectedSettingOf({ ...as("full"), db: 3 })).toBe("connected");
   await redis.cli("ACL", "SETUSER", "open", "on", "nopass", "allcommands");
-  expect(await refusalOf({ username: "open" })).toBe("connected");
+  expect(await rejectedSettingOf({ username: "open" })).toBe("connected");
   const credentials = "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL";
-  expect(await refusalOf({ username: "full", password: "wrong" })).toContain(credentials);
-  expect(await refusalOf({ password: "unwanted" })).toContain("this Redis has none");
+  expect(await rejectedSettingOf({ username: "full", password: "wrong" })).toContain(credentials);
+  expect(await rejectedSettingOf({ password: "unwanted" })).toContain("this Redis has none");
   const database = "REDIS_DB, or the database in REDIS_URL: database";
-  expect(await refusalOf({ ...as("full"), db: 99 })).toContain(`${database} 99`);
-  expect(await refusalOf({ db: 99 })).toContain(`${database} 99`);
-  expect(await refusalOf({ ...as("unselected"), db: 3 })).toContain(`${database} 3`);
-  expect(await refusalOf(as("unselected"))).toBe("connected");
-  expect(await refusalOf(as("uninformed"))).toContain("REDIS_USERNAME or REDIS_URL: the ACL");
+  expect(await rejectedSettingOf({ ...as("full"), db: 99 })).toContain(`${database} 99`);
+  expect(await rejectedSettingOf({ db: 99 })).toContain(`${database} 99`);
+  expect(await rejectedSettingOf({ ...as("unselected"), db: 3 })).toContain(`${database} 3`);
+  expect(await rejectedSettingOf(as("unselected"))).toBe("connected");
+  expect(await rejectedSettingOf(as("uninformed"))).toContain("REDIS_USERNAME or REDIS_URL: the ACL");
   await redis.cli("CONFIG", "SET", "requirepass", password);
-  expect(await refusalOf({})).toContain(credentials);
+  expect(await rejectedSettingOf({})).toContain(credentials);
   await redis.cli("-a", password, "CONFIG", "SET", "requirepass", "");
 });
 
-test("a server that is full of clients passes by itself", async () => {
+test("a server with too many clients is a temporary fault", async () => {
   const own = await startRedis();
   const client = await connectRedis({ url: own.adminUrl, commandTimeoutMs: 2000 });
   await own.cli("CONFIG", "SET", "maxclients", "1");
-  expect(await refusalOf({ port: own.port })).toBeUndefined();
+  expect(await rejectedSettingOf({ port: own.port })).toBeUndefined();
   await client.close();
   await own.stop();
 });

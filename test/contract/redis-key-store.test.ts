@@ -36,7 +36,7 @@ const NOW = 1_800_000_000;
 let fake: FakeClock;
 let redis: TestedRedis;
 let client: RedisClient;
-/** Looks at what Latchkey's own user may not. */
+/** Reads what Latchkey's own user is not permitted to read. */
 let admin: RedisClient;
 
 beforeAll(async () => {
@@ -62,7 +62,7 @@ const record: KeyRecord = {
   keyId: "contributor_1800000000_abcdefghijklmnopqrstuv",
   family: "fam_abcdefghijklmnopqrstuv",
   familyStartedAt: 1_800_000_000,
-  owner: "somebody@example.com",
+  owner: "user@example.com",
   role: "contributor",
   scopes: ["chat:read", "chat:write", "model:read", "data:write"],
   name: "x".repeat(128),
@@ -141,7 +141,7 @@ describe("the key store in Redis", () => {
     expect(await writes()).toBe(before);
   });
 
-  test("full buckets are filled without a write", async () => {
+  test("a reset of full buckets writes nothing", async () => {
     const forgotten: string[] = [];
     const buckets = createBucketAdmin(client, (bucketId) => forgotten.push(bucketId));
     const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
@@ -152,7 +152,7 @@ describe("the key store in Redis", () => {
     expect([await writes(), forgotten]).toEqual([before, ["none"]]);
   });
 
-  test("a scan for api_key:* lists the keys and nothing else, and each ends by itself", async () => {
+  test("a SCAN for api_key:* lists only the keys, and each expires by itself", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
@@ -162,7 +162,7 @@ describe("the key store in Redis", () => {
     );
   });
 
-  test("a key has at most 1 KB by MEMORY USAGE, with the longest ASCII name and the largest metadata too", async () => {
+  test("a key takes at most 1 KB by MEMORY USAGE, even with the longest ASCII name and the largest metadata", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     const { metadata: _, ...rest } = record;
@@ -172,7 +172,7 @@ describe("the key store in Redis", () => {
     expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
   });
 
-  test("a sweep of many is carried out in scripts of few each, and forgets cut-offs that no token needs", async () => {
+  test("a large sweep runs in small scripts, and removes cut-offs that no token needs", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     const expiresAt = NOW - RETENTION.recordRetentionSeconds - 60;
@@ -198,7 +198,7 @@ describe("the key store in Redis", () => {
     await expect.poll(left).toBe(200);
   });
 
-  test("last uses are kept of keys that have a record, and go where it was lost", async () => {
+  test("last uses are stored only for keys that have a record, and removed if it is lost", async () => {
     const { open, clock } = await setUp();
     const store = await open();
     await store.commit({ nowSeconds: clock.nowSeconds, put: [record], audit: [] });
@@ -212,7 +212,7 @@ describe("the key store in Redis", () => {
     expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
   });
 
-  test("scripts that the server has forgotten are sent again", async () => {
+  test("scripts that the server has flushed are sent again", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await command("SCRIPT", "FLUSH");
@@ -221,7 +221,7 @@ describe("the key store in Redis", () => {
     });
   });
 
-  test("a record that is damaged, or no record, does not pass for a missing one", async () => {
+  test("a damaged record, or a Redis key of another type, does not count as missing", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await command("SET", `api_key:${record.keyId}`, "{}");
@@ -238,7 +238,7 @@ describe("the key store in Redis", () => {
     expect(await command("KEYS", "latchkey:*")).toEqual([]);
   });
 
-  test("a Redis that is stopped is told in time, and works again when it goes on or comes back", async () => {
+  test("an unavailable Redis is detected in time, and works again when it continues or restarts", async () => {
     const own = await startRedis();
     const impatient = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
     impatient.finishStartup();

@@ -4,7 +4,8 @@ import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
 import { createRevocationView, restrictionOf } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
-import { createKeyStore, snapshot } from "../../src/redis/key-store.ts";
+import { createKeyStore } from "../../src/redis/key-store.ts";
+import { snapshot } from "../../src/redis/snapshot.ts";
 import type { Instance } from "../support/feed.ts";
 import {
   changed,
@@ -37,7 +38,7 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-describe("what one instance does, all hear", () => {
+describe("all instances receive the changes of one", () => {
   test("revoked, disabled, enabled, superseded; a family and a cut-off; buckets", async () => {
     const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const gone = await revoked(one);
@@ -74,13 +75,13 @@ describe("what one instance does, all hear", () => {
     expect([one.lost, two.lost]).toEqual([[], []]);
   });
 
-  test("whoever starts later knows what was told before, from the snapshot", async () => {
+  test("an instance that starts later learns earlier entries from the snapshot", async () => {
     const record = await revoked(await startInstance(redis.port));
     const later = await startInstance(redis.port);
     expect(endedIn(later.view, record)).toBe("key_revoked");
   });
 
-  test("staleness counts from when the last answered read was sent, an idle stream answers too", async () => {
+  test("staleness counts from when the last successful read was sent, and an idle stream also replies", async () => {
     const { feed } = await startInstance(redis.port);
     await feed.read();
     expect(feed.stalenessMs()).toBeLessThan(5000);
@@ -93,7 +94,7 @@ describe("what one instance does, all hear", () => {
 });
 
 describe("a stream that was trimmed", () => {
-  test("is noticed by the gap in its numbers, and the snapshot tells what is no longer so", async () => {
+  test("is detected by the gap in its numbers, and the snapshot shows which restrictions have ended", async () => {
     const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const disabled = await put(one, newRecord());
     await put(one, { ...disabled, version: 2, disabled: true });
@@ -106,30 +107,30 @@ describe("a stream that was trimmed", () => {
     await two.feed.read();
     expect([endedIn(two.view, disabled), endedIn(two.view, gone)]).toEqual([undefined, "key_revoked"]);
     expect(two.lost).toEqual([]);
-    // Whoever keeps what else was told was told to look again.
+    // The caches of other entries were notified to reload.
     expect(two.missed.length).toBeGreaterThan(missed);
-    // Without the numbers: XREAD alone would have said that there is nothing.
+    // Without the numbers XREAD alone would report that there is no entry.
     const unread = await two.client.command("XREAD", "COUNT", 10, "STREAMS", "latchkey:feed", "0-0");
     expect(unread).toBeNull();
   });
 });
 
-describe("a store that has lost its writes brings no key back", () => {
-  test("FLUSHALL: what is known stays known, is written back, and reaches whoever starts later", async () => {
+describe("a store that has lost its writes makes no revoked key valid", () => {
+  test("FLUSHALL: known entries stay, are written back, and reach an instance that starts later", async () => {
     const one = await startInstance(redis.port);
     const record = await revoked(one);
     await one.feed.read();
     await redis.cli("FLUSHALL");
-    // Without the write back, a new instance knows nothing of it.
-    const ignorant = await startInstance(redis.port);
-    expect(endedIn(ignorant.view, record)).toBeUndefined();
+    // Without the write-back, a new instance does not know the entry.
+    const fresh = await startInstance(redis.port);
+    expect(endedIn(fresh.view, record)).toBeUndefined();
     await one.feed.read();
     expect(one.lost).toEqual([1]);
     expect(endedIn(one.view, record)).toBe("key_revoked");
-    await ignorant.feed.read();
-    expect(endedIn(ignorant.view, record)).toBe("key_revoked");
+    await fresh.feed.read();
+    expect(endedIn(fresh.view, record)).toBe("key_revoked");
     expect(endedIn((await startInstance(redis.port)).view, record)).toBe("key_revoked");
-    // Without the merge: what the snapshot alone tells would have forgotten it.
+    // Without the merge, the snapshot alone would not contain the entry.
     await redis.cli("FLUSHALL");
     const alone = createRevocationView();
     for await (const portion of snapshot(one.client)) alone.apply(portion);
@@ -150,7 +151,7 @@ describe("a store that has lost its writes brings no key back", () => {
     expect(endedIn((await startInstance(redis.port)).view, record)).toBe("key_revoked");
   });
 
-  test("a restart without its data: the same", async () => {
+  test("the same after a restart without its data", async () => {
     const own = await startRedis();
     const one = await startInstance(own.port);
     const record = await revoked(one);
@@ -165,7 +166,7 @@ describe("a store that has lost its writes brings no key back", () => {
     expect(endedIn((await startInstance(own.port)).view, record)).toBe("key_revoked");
   });
 
-  test("a replica that is promoted behind its primary: what it never heard is written back, what is newer there stays", async () => {
+  test("a promoted replica that was behind its primary: missing entries are written back, newer entries stay", async () => {
     const { relay, replica } = await startReplicated();
     const one = await startInstance(relay.port);
     const early = await put(one, newRecord());
@@ -176,7 +177,7 @@ describe("a store that has lost its writes brings no key back", () => {
     const late = await put(one, { ...early, version: 2, revokedAt: NOW });
     await one.feed.read();
     relay.leadTo(replica.port);
-    // Somebody on the promoted replica is quicker, and gives the very numbers anew that were lost.
+    // Another instance writes to the promoted replica first, and reuses the numbers that were lost.
     const elsewhere = await startInstance(replica.port);
     await put(elsewhere, { ...reenabled, version: 3, disabled: false });
     await revoked(elsewhere);
@@ -190,7 +191,7 @@ describe("a store that has lost its writes brings no key back", () => {
   });
 });
 
-test("an entry that a later version wrote is passed over, not taken for the end of the feed", async () => {
+test("an entry of a later version is skipped and does not end the feed", async () => {
   const one = await startInstance(redis.port);
   const record = newRecord();
   const standing = encodeFeedEntry(restrictionOf({ ...record, version: 2, revokedAt: NOW }));
@@ -203,7 +204,7 @@ test("an entry that a later version wrote is passed over, not taken for the end 
   expect(one.lost).toEqual([]);
 });
 
-test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said not to be durable", async () => {
+test("REDIS_WAIT_REPLICAS: a change that too few replicas have is written, and reported as not durable", async () => {
   const { client } = await startInstance(redis.port);
   const store = (waitReplicas: number, of: RedisClient) =>
     createKeyStore(of, {
@@ -220,7 +221,7 @@ test("REDIS_WAIT_REPLICAS: a change that too few replicas have is made, and said
   expect(await store(2, replicated.client).commit(change())).toMatchObject({ durable: false });
 });
 
-describe("whatever is lost, and whatever was written meanwhile", () => {
+describe("whatever is lost, and whatever is written meanwhile", () => {
   test("lost standings in one epoch, then a gap: stays revoked", async () => {
     const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
     const gone = await revoked(one);
@@ -266,7 +267,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
   const disable = async (instance: Instance, record: KeyRecord) =>
     void (await put(instance, changed(record, { disabled: true })));
 
-  test("disabled and enabled there (lost), disabled here: is refused everywhere", async () => {
+  test("disabled and enabled there (lost), disabled here: is denied everywhere", async () => {
     const { one, elsewhere, record } = await failover(
       disable,
       async (one, record) => void (await disableAndEnable(one, record)),
@@ -277,7 +278,7 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
     ]);
   });
 
-  test("disabled here after the failover is heard: is refused everywhere", async () => {
+  test("disabled here after the failover was noticed: is denied everywhere", async () => {
     const { one, elsewhere, record } = await failover(
       async () => undefined,
       async (one, record) => void (await disableAndEnable(one, record)),
@@ -294,20 +295,20 @@ describe("whatever is lost, and whatever was written meanwhile", () => {
   });
 
   test.each(["first", "last"] as const)(
-    "an acknowledged enable beats an older disable that an instance which was cut off brings back %s",
+    "an acknowledged enable supersedes an older disable that a disconnected instance writes back %s",
     async (when) => {
-      const [cutOff, well] = [await startInstance(redis.port), await startInstance(redis.port)];
-      const record = await put(well, newRecord());
-      const disabled = await put(well, changed(record, { disabled: true }));
-      await cutOff.feed.read();
-      await well.feed.read();
-      await put(well, changed(disabled, { disabled: false }));
-      await well.feed.read();
+      const [behind, current] = [await startInstance(redis.port), await startInstance(redis.port)];
+      const record = await put(current, newRecord());
+      const disabled = await put(current, changed(record, { disabled: true }));
+      await behind.feed.read();
+      await current.feed.read();
+      await put(current, changed(disabled, { disabled: false }));
+      await current.feed.read();
       await redis.cli("FLUSHALL");
-      for (const { feed } of when === "first" ? [cutOff, well] : [well, cutOff]) await feed.read();
-      for (const { feed } of [cutOff, well]) await feed.read();
+      for (const { feed } of when === "first" ? [behind, current] : [current, behind]) await feed.read();
+      for (const { feed } of [behind, current]) await feed.read();
       const later = await startInstance(redis.port);
-      expect([cutOff, well, later].map(({ view }) => endedIn(view, record))).toEqual([
+      expect([behind, current, later].map(({ view }) => endedIn(view, record))).toEqual([
         undefined,
         undefined,
         undefined,

@@ -9,8 +9,9 @@ import {
   revokeIssuedBefore,
   revokeOne,
 } from "../../src/core/keys/key-revocation.ts";
+import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
-import type { CallOrigin, Registry } from "../../src/core/keys/registry.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
@@ -18,7 +19,7 @@ import { instanceOn, START } from "./key-store-suite.ts";
 
 /** A store whose index of self-service keys can be set back to what an older version left. */
 export interface SelfServiceStore extends StoreUnderTest {
-  /** Writes that these keys count, whatever has become of them, as an older version had it; gives the store as it is opened then. */
+  /** Makes these keys count even if they have ended, like an older version. Returns the store as it is opened afterwards. */
   readonly countAgain: (keyIds: readonly string[]) => Promise<KeyStore>;
 }
 
@@ -27,7 +28,7 @@ const anyone: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1" }
 /** `guards.self_service_keys` of an instance. */
 const CAP = 3;
 
-/** What every key store guarantees of the cap of self-service keys. */
+/** The guarantees of every key store about the limit of self-service keys. */
 export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
   const begin = async () => {
     const under = await setUp();
@@ -46,8 +47,8 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
     if (result.kind === "refused") throw new Error(result.reason);
     return result;
   };
-  /** How many more may be registered. */
-  const roomFor = async (registry: Registry) => {
+  /** Registers keys until the limit is reached, and returns their number. */
+  const remainingIn = async (registry: Registry) => {
     let made = 0;
     for (; made <= CAP; made++) {
       const result = await registerKey(registry, { role: "basic", name: "n" }, anyone);
@@ -59,7 +60,7 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
   };
   const fill = async (registry: Registry, make = register as (registry: Registry) => Promise<KeyRecord>) => {
     const [first, ...rest] = [await make(registry), await make(registry), await make(registry)];
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
     return [first, ...rest] as const;
   };
 
@@ -69,24 +70,27 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
     ["revoked alone", (registry, { keyId }) => revokeOne(registry, keyId, admin)],
     ["ended with its family", (registry, { family }) => revokeFamily(registry, family, admin)],
   ];
-  test.each(endings)("a key that was %s makes room for another one, a V1 key too", async (_what, end) => {
-    const { registry } = await begin();
-    const [first] = await fill(registry);
-    await end(registry, first);
-    const legacy = (await registerLegacy(registry)).record;
-    expect(await roomFor(registry)).toBe(0);
-    await end(registry, legacy);
-    expect(await roomFor(registry)).toBe(1);
-  });
+  test.each(endings)(
+    "a key that was %s no longer counts, and neither does such a V1 key",
+    async (_what, end) => {
+      const { registry } = await begin();
+      const [first] = await fill(registry);
+      await end(registry, first);
+      const legacy = (await registerLegacy(registry)).record;
+      expect(await remainingIn(registry)).toBe(0);
+      await end(registry, legacy);
+      expect(await remainingIn(registry)).toBe(1);
+    },
+  );
 
-  test("V1 keys that were all revoked leave room for as many again", async () => {
+  test("revoked V1 keys no longer count", async () => {
     const { registry } = await begin();
     for (const { family } of await fill(registry, async (one) => (await registerLegacy(one)).record))
       await revokeFamily(registry, family, anyone);
-    expect(await roomFor(registry)).toBe(CAP);
+    expect(await remainingIn(registry)).toBe(CAP);
   });
 
-  test("keys that were cut off leave room, and those that were made since count", async () => {
+  test("keys that were cut off no longer count, and later keys count", async () => {
     for (const subject of [{}, { role: "basic" }]) {
       const { registry, clock } = await begin();
       clock.nowSeconds += 100;
@@ -94,7 +98,7 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
       await fill(registry);
       clock.nowSeconds += 10;
       await revokeIssuedBefore(registry, clock.nowSeconds, subject, admin);
-      expect(await roomFor(registry)).toBe(CAP);
+      expect(await remainingIn(registry)).toBe(CAP);
     }
   });
 
@@ -104,35 +108,35 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
     clock.nowSeconds = first.refreshAfter;
     await refreshByHolder(registry, { ...first }, undefined, anyone);
     if (second) await rotateByOperator(registry, second.keyId, undefined, admin);
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
     clock.nowSeconds = first.expiresAt;
-    // The third, which nobody has refreshed.
-    expect(await roomFor(registry)).toBe(1);
+    // The third key, which was not refreshed.
+    expect(await remainingIn(registry)).toBe(1);
   });
 
-  test("a key that is disabled counts on: it may come back", async () => {
+  test("a disabled key counts, because it can be enabled again", async () => {
     const { registry } = await begin();
     const [first] = await fill(registry);
     await changeKey(registry, first.keyId, { disabled: true }, admin);
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
     await changeKey(registry, first.keyId, { disabled: false }, admin);
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
   });
 
-  test("a V1 key and what it was exchanged for count once, and no more once V1 keys are removed", async () => {
+  test("a V1 key and its V2 key count once, and not at all in the phase `removed`", async () => {
     const { registry } = await begin();
     const { key } = await registerLegacy(registry);
     await migrateLegacyKey(registry, key, anyone);
     await registerLegacy(registry);
     await register(registry);
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
     await setPhase(registry, "removed", admin);
-    expect(await roomFor(registry)).toBe(2);
+    expect(await remainingIn(registry)).toBe(2);
     await setPhase(registry, "silent", admin);
-    expect(await roomFor(registry)).toBe(0);
+    expect(await remainingIn(registry)).toBe(0);
   });
 
-  test("of many who register at once, on two instances, as many get a key as there is room for", async () => {
+  test("concurrent registrations on two instances do not exceed the limit", async () => {
     const { store, clock, registry } = await begin();
     const [first] = await fill(registry);
     await revokeFamily(registry, first.family, admin);
@@ -145,7 +149,7 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
     expect(results.filter(({ kind }) => kind === "issued")).toHaveLength(1);
   });
 
-  test("what an older version counted although it had ended closes self-service for nobody", async () => {
+  test("ended keys that an older version counted do not use up the limit", async () => {
     const { under, registry, clock } = await begin();
     const { record, key } = await registerLegacy(registry);
     const migrated = await migrateLegacyKey(registry, key, anyone);
@@ -157,7 +161,7 @@ export function selfServiceSuite(setUp: () => Promise<SelfServiceStore>): void {
     await refreshByHolder(registry, { ...(refreshed ?? alone) }, undefined, anyone);
     const ended = [record.keyId, migrated.record.keyId, alone.keyId, refreshed?.keyId ?? ""];
     const later = await under.countAgain([...ended, kept?.keyId ?? ""]);
-    expect(await roomFor(instanceOn(later, clock))).toBe(1);
+    expect(await remainingIn(instanceOn(later, clock))).toBe(1);
     const last = await under.countAgain(ended);
     await last.sweep(clock.nowSeconds, 500);
     expect((await last.count(clock.nowSeconds)).selfService).toBe(CAP);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
-import { snapshot } from "../../src/redis/key-store.ts";
+import { snapshot } from "../../src/redis/snapshot.ts";
 import { fillWithEndedKeys } from "../support/ended-keys.ts";
 import { startRedis } from "../support/redis.ts";
 

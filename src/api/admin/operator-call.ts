@@ -1,5 +1,5 @@
 import { isKeyId } from "../../core/keys/key-record.ts";
-import type { CallOrigin } from "../../core/keys/registry.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Call } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 

@@ -31,7 +31,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       withKeyId(call, async (keyId, origin) => {
         const result = await revokeOne(ports.registry, keyId, origin, call.query.without_record);
         if (result.kind === "refused") return sendDenial(call.reply, result, "operator");
-        if (!result.again) ports.counters.revoked("operator");
+        if (!result.replayed) ports.counters.revoked("operator");
         return call.reply.code(204).send();
       }),
   });
@@ -56,8 +56,8 @@ function revokeFamilyRoute(ports: ApiPorts): Endpoint {
           "family",
           "is not a family id: it must look like fam_…, or ISSUER:ID for a family of another issuer",
         );
-      const { again } = await revokeFamily(ports.registry, family, origin);
-      if (!again) ports.counters.revoked("operator");
+      const { replayed } = await revokeFamily(ports.registry, family, origin);
+      if (!replayed) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -77,8 +77,8 @@ function revokeOwnerRoute(ports: ApiPorts): Endpoint {
       const origin = call.caller;
       const owner = call.param("owner");
       if (!isOwnerName(owner)) return sendPathProblem(call, "owner", "is not the name of an owner");
-      const { again } = await revokeOwner(ports.registry, owner, origin);
-      if (!again) ports.counters.revoked("operator");
+      const { replayed } = await revokeOwner(ports.registry, owner, origin);
+      if (!replayed) ports.counters.revoked("operator");
       return call.reply.code(204).send();
     },
   });
@@ -104,8 +104,8 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
       if (role !== undefined && !ports.policy().roles.has(role))
         return sendPathProblem(call, "role", "is not a role of the policy");
       const subject = { ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
-      const { again } = await revokeIssuedBefore(ports.registry, before, subject, origin);
-      if (!again) ports.counters.revoked("cut_off");
+      const { replayed } = await revokeIssuedBefore(ports.registry, before, subject, origin);
+      if (!replayed) ports.counters.revoked("cut_off");
       return call.reply.code(204).send();
     },
   });

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { presentedCredential } from "../../core/decision/credential.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Caller, OperatorScope } from "../../core/keys/operator.ts";
 import { callerHas } from "../../core/keys/operator.ts";
-import type { CallOrigin } from "../../core/keys/registry.ts";
 import type { Holder, HolderResult } from "./caller.ts";
 import { authenticateHolder, callerOf } from "./caller.ts";
 import type { ApiPorts } from "./calls.ts";

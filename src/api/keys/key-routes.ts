@@ -5,7 +5,7 @@ import type { Registration } from "../../core/keys/key-registration.ts";
 import { registerKey } from "../../core/keys/key-registration.ts";
 import { refreshByHolder } from "../../core/keys/key-renewal.ts";
 import { revokeByHolder } from "../../core/keys/key-revocation.ts";
-import type { CallOrigin } from "../../core/keys/registry.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import { anyCaller, KEY_PROBLEMS, keyHolders, possessors } from "../http/access.ts";
 import { authenticateHolder } from "../http/caller.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -157,8 +157,7 @@ function revokeRoute(ports: ApiPorts): Endpoint {
       if (holder === undefined) return sendProblem(reply, "credential_invalid");
       const origin = originOf(request, { kind: "holder", id: holder.keyId }, ports);
       const result = await revokeByHolder(ports.registry, holder, origin);
-      if (result.kind === "refused") return sendProblem(reply, "credential_invalid");
-      if (!result.again) ports.counters.revoked("holder");
+      if (!result.replayed) ports.counters.revoked("holder");
       return reply.code(204).send();
     },
   });

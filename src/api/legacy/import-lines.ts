@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { hasThreeParts } from "../../core/decision/credential.ts";
-import type { CallOrigin, Registry } from "../../core/keys/registry.ts";
-import type { ImportReport, LegacyEntry, RejectedLine } from "../../core/legacy/legacy-import.ts";
+import type { CallOrigin } from "../../core/keys/operation-audit.ts";
+import type { LegacyEntry } from "../../core/legacy/import-entry.ts";
+import type { ImportDeps, ImportReport, RejectedLine } from "../../core/legacy/legacy-import.ts";
 import { importLegacyKeys } from "../../core/legacy/legacy-import.ts";
 import { parseStrictJson } from "../http/json-body.ts";
 import { keyName, roleName } from "../keys/schemas.ts";
@@ -41,7 +42,7 @@ const PORTION_LINES = 100;
  * rejected lines by number, from `firstLine` on, and never contains a key.
  */
 export async function importLines(
-  registry: Registry,
+  deps: ImportDeps,
   text: string,
   { firstLine, dryRun }: { readonly firstLine: number; readonly dryRun: boolean },
   origin: CallOrigin,
@@ -58,7 +59,7 @@ export async function importLines(
       await nextTurn();
     }
   };
-  const report = await importLegacyKeys(registry, portions(), origin, dryRun);
+  const report = await importLegacyKeys(deps, portions(), origin, dryRun);
   return { ...report, refused: [...invalid, ...report.refused].sort((a, b) => a.line - b.line) };
 }
 

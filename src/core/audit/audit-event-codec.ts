@@ -1,12 +1,12 @@
 import type { AuditEvent } from "./audit-event.ts";
 
-/** Reads what a store has kept of an event; an event that cannot be read is told as such, never passed over. */
+/** Decodes a stored event. A damaged event becomes a `damaged` event instead of being skipped. */
 export function decodeEvent(text: string): AuditEvent {
   try {
     const value: unknown = JSON.parse(text);
     if (isEvent(value)) return value;
   } catch {
-    // Told below.
+    // Returns `damaged` below.
   }
   return { eventId: "damaged", atMs: 0, event: "damaged", outcome: "refused", actor: "unknown" };
 }

@@ -1,16 +1,16 @@
-/** What happened to keys, for those who must account for it. Written in one transaction with the change itself. */
+/** An audit event about keys. It is written in the same transaction as the change. */
 export interface AuditEvent {
-  /** Unique; the same event may reach a log twice, never with two ids. */
+  /** Unique. If an event is logged twice, both lines have the same id. */
   readonly eventId: string;
   /** Milliseconds since the epoch. */
   readonly atMs: number;
   readonly event: AuditEventName;
   readonly outcome: "done" | "refused";
-  /** Why it was refused. */
+  /** Why the operation was denied, or details of it. */
   readonly reason?: string;
-  /** Who did it: `admin:…`, `key:…` or `anonymous`. */
+  /** The caller: `admin:…`, `key:…`, `anonymous` or `policy`. */
   readonly actor: string;
-  /** The client's address, as far as trusted hops tell. */
+  /** The client's address, as reported by trusted hops. */
   readonly address?: string;
   readonly requestId?: string;
   readonly keyId?: string;
@@ -34,5 +34,5 @@ export type AuditEventName =
   | "legacy_key_migrated"
   | "legacy_keys_imported"
   | "migration_phase_set"
-  /** What a store has kept cannot be read. */
+  /** A stored event cannot be decoded. */
   | "damaged";

@@ -1,6 +1,6 @@
 import type { AuditStore, StoredEvent } from "./ports.ts";
 
-/** Which events to read: all that are given must be so. */
+/** An event matches if it has all given values. */
 export type AuditFilter = Readonly<
   Partial<Record<"event" | "outcome" | "actor" | "keyId" | "family" | "owner" | "role", string | undefined>>
 >;
@@ -8,17 +8,17 @@ export type AuditFilter = Readonly<
 export interface FoundEvents {
   /** Oldest first. */
   readonly events: readonly StoredEvent[];
-  /** Where to go on after; undefined while nothing has ever happened. */
+  /** Where the next query continues; undefined if there is no event at all. */
   readonly cursor: string | undefined;
 }
 
-/** Events read for one answer: so many that a rare filter gets on, so few that no Check waits for it. */
+/** Events read at a time: enough for a filter that few events match, few enough not to delay Checks. */
 const PORTION = 500;
 const PORTIONS = 10;
 
 /**
- * The newest events that fit, or those after a place. With a filter an answer may hold fewer than there are, even
- * none: `cursor` says how far it has got.
+ * The newest events that match, or those after a cursor. With a filter a result can hold fewer events than `limit`, or none,
+ * although more match: `cursor` is the position up to which events were read.
  */
 export function readEvents(
   store: AuditStore,
@@ -26,22 +26,22 @@ export function readEvents(
   { after, limit }: { readonly after?: string; readonly limit: number },
 ): Promise<FoundEvents> {
   const wanted = Object.entries(filter).filter(([, value]) => value !== undefined);
-  const fits = ({ event }: StoredEvent) => {
+  const matches = ({ event }: StoredEvent) => {
     const { owner = event.family } = event;
     const fields = new Map<string, unknown>(Object.entries({ ...event, owner }));
     return wanted.every(([name, value]) => fields.get(name) === value);
   };
   const portion = wanted.length === 0 ? limit : PORTION;
   return after === undefined
-    ? readNewest(store, fits, limit, portion)
-    : readAfter(store, fits, { after, limit, portion });
+    ? readNewest(store, matches, limit, portion)
+    : readAfter(store, matches, { after, limit, portion });
 }
 
-type Fits = (event: StoredEvent) => boolean;
+type Matches = (event: StoredEvent) => boolean;
 
 async function readNewest(
   store: AuditStore,
-  fits: Fits,
+  matches: Matches,
   limit: number,
   portion: number,
 ): Promise<FoundEvents> {
@@ -51,7 +51,7 @@ async function readNewest(
   for (let at = 0; at < PORTIONS && found.length < limit; at++) {
     const page = await store.read({ limit: portion, ...(before !== undefined && { before }) });
     cursor ??= page.at(-1)?.cursor;
-    found = [...page.filter(fits), ...found];
+    found = [...page.filter(matches), ...found];
     before = page[0]?.cursor;
     if (page.length < portion) break;
   }
@@ -60,7 +60,7 @@ async function readNewest(
 
 async function readAfter(
   store: AuditStore,
-  fits: Fits,
+  matches: Matches,
   { after, limit, portion }: { readonly after: string; readonly limit: number; readonly portion: number },
 ): Promise<FoundEvents> {
   const events: StoredEvent[] = [];
@@ -69,7 +69,7 @@ async function readAfter(
     const page = await store.read({ limit: portion, after: cursor });
     for (const event of page) {
       cursor = event.cursor;
-      if (fits(event)) events.push(event);
+      if (matches(event)) events.push(event);
       if (events.length === limit) return { events, cursor };
     }
     if (page.length < portion) break;

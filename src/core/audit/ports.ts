@@ -2,28 +2,28 @@ import type { AuthRequest, UnparsedRequest } from "../decision/request.ts";
 import type { Mode } from "../policy/policy.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
-/** An event of the registry, as the store keeps it. */
+/** A stored event of the registry. */
 export interface StoredEvent {
-  /** Its place; opaque. */
+  /** Its position. Opaque. */
   readonly cursor: string;
   readonly event: AuditEvent;
 }
 
-/** The events of the registry: the store's copy is the truth, the log's is written from it. */
+/** The events of the registry. The store holds the original, and the audit log is written from it. */
 export interface AuditStore {
-  /** Events that are in no log yet, for this instance to write; they are given again until they are done. */
+  /** Events that this instance must write to its log. An event is returned again until it is `done`. */
   claim(limit: number): Promise<readonly StoredEvent[]>;
   done(cursors: readonly string[]): Promise<void>;
   /**
-   * The newest ones, the newest before a place, or those after a place; oldest first. Throws RangeError on a place
-   * that is none.
+   * The newest events, the newest before a cursor, or those after a cursor; oldest first. Throws RangeError on an invalid
+   * cursor.
    */
   read(query: {
     readonly after?: string;
     readonly before?: string;
     readonly limit: number;
   }): Promise<readonly StoredEvent[]>;
-  /** Forgets what was before that time, milliseconds. */
+  /** Removes logged events that are older than this time (milliseconds). */
   sweep(beforeMs: number): Promise<void>;
 }
 

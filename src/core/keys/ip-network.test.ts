@@ -12,7 +12,7 @@ import {
 
 const v4 = fc.ipV4();
 const v6 = fc.ipV6();
-/** Few different ones, so that many fit; the mapped ones are IPv4. */
+/** A few fixed addresses, so that many match. The mapped ones are IPv4. */
 const address = fc.oneof(
   v4,
   v6,
@@ -21,7 +21,7 @@ const address = fc.oneof(
 );
 
 describe("an address", () => {
-  test("is read wherever Node reads one, and nowhere else", () => {
+  test("is parsed if and only if Node parses it", () => {
     const like = fc.stringMatching(/^[0-9a-f:.]{0,24}$/);
     fc.assert(
       fc.property(fc.oneof(address, like, fc.string()), (text) => {
@@ -32,16 +32,16 @@ describe("an address", () => {
     );
   });
 
-  test("has one spelling, which is Node's", () => {
+  test("has one canonical form, which is Node's", () => {
     fc.assert(
       fc.property(v6, (text) => {
         const read = parseAddress(text);
         if (read === undefined || read.version === 4) return;
-        const spelt = formatAddress(read);
-        expect(parseAddress(spelt)).toEqual(read);
-        // Node writes IPv4-compatible addresses (::1.2.3.4), which RFC 4291 has given up, with dots.
+        const formatted = formatAddress(read);
+        expect(parseAddress(formatted)).toEqual(read);
+        // Node formats IPv4-compatible addresses (::1.2.3.4), which RFC 4291 deprecates, with dots.
         const { address: nodes } = new SocketAddress({ address: text, family: "ipv6" });
-        if (!nodes.includes(".")) expect(spelt).toBe(nodes);
+        if (!nodes.includes(".")) expect(formatted).toBe(nodes);
       }),
     );
   });
@@ -54,9 +54,9 @@ describe("an address", () => {
     ["1:0:0:2:2:0:0:3", "1::2:2:0:0:3"],
     ["1:2:3:4:5:6:7:0", "1:2:3:4:5:6:7:0"],
     ["fe80::1%eth0", "fe80::1"],
-  ])("%s is %s", (text, spelt) => {
+  ])("%s is %s", (text, formatted) => {
     const read = parseAddress(text);
-    expect(read && formatAddress(read)).toBe(spelt);
+    expect(read && formatAddress(read)).toBe(formatted);
   });
 
   test.each([
@@ -72,7 +72,7 @@ describe("an address", () => {
     "12345::",
     "::1.2.3",
     "1:2:3:4:5:6:7:8::",
-  ])("%j is none", (text) => expect(parseAddress(text)).toBeUndefined());
+  ])("%j is not an address", (text) => expect(parseAddress(text)).toBeUndefined());
 });
 
 describe("a network", () => {
@@ -82,26 +82,27 @@ describe("a network", () => {
     fc.constantFrom("0.0.0.0/0", "::/0", "10.0.0.0/31", "2001:db8::/127"),
   );
 
-  test("holds the addresses that Node's own list holds, and no other", () => {
+  test("contains exactly the addresses that Node's BlockList contains", () => {
     fc.assert(
       fc.property(network, address, (net, text) => {
         const read = parseNetwork(canonicalNetwork(net) ?? "");
-        const asked = parseAddress(text);
-        if (read === undefined || asked === undefined) return;
+        const requested = parseAddress(text);
+        if (read === undefined || requested === undefined) return;
         const list = new BlockList();
         const family = read.version === 4 ? "ipv4" : "ipv6";
         list.addSubnet(formatAddress(read), read.prefix, family);
-        // A mapped address is IPv4 to us, in no IPv6 network.
-        const spelt = formatAddress(asked);
-        const wanted =
-          read.version === asked.version && list.check(spelt, asked.version === 4 ? "ipv4" : "ipv6");
-        expect(contains(read, asked), `${net} ${text}`).toBe(wanted);
+        // We treat a mapped address as IPv4, so no IPv6 network contains it.
+        const formatted = formatAddress(requested);
+        const expected =
+          read.version === requested.version &&
+          list.check(formatted, requested.version === 4 ? "ipv4" : "ipv6");
+        expect(contains(read, requested), `${net} ${text}`).toBe(expected);
       }),
       { numRuns: 2000 },
     );
   });
 
-  test("is taken in its one spelling alone", () => {
+  test("is parsed only in its canonical form", () => {
     fc.assert(
       fc.property(network, (text) => {
         const canonical = canonicalNetwork(text);
@@ -119,7 +120,7 @@ describe("a network", () => {
     ["::ffff:10.0.0.0/104", "10.0.0.0/8"],
     ["::ffff:0:0/96", "0.0.0.0/0"],
     ["10.0.0.0/08", "10.0.0.0/8"],
-  ])("%s is written %s", (text, canonical) => {
+  ])("%s has the canonical form %s", (text, canonical) => {
     expect([parseNetwork(text), canonicalNetwork(text)]).toEqual([undefined, canonical]);
   });
 
@@ -134,5 +135,5 @@ describe("a network", () => {
     "fe80::%eth0/64",
     "/8",
     "a/8",
-  ])("%j is none", (text) => expect(canonicalNetwork(text)).toBeUndefined());
+  ])("%j is not a network", (text) => expect(canonicalNetwork(text)).toBeUndefined());
 });

@@ -1,12 +1,12 @@
-/** An IP address as a number: 32 bits of IPv4, 128 of IPv6. IPv4-mapped IPv6 (`::ffff:192.0.2.1`) is IPv4. */
+/** An IP address as a number: 32 bits for IPv4, 128 for IPv6. IPv4-mapped IPv6 (`::ffff:192.0.2.1`) is IPv4. */
 export interface IpAddress {
   readonly version: 4 | 6;
   readonly bits: bigint;
 }
 
-/** All addresses that begin with the same bits. */
+/** All addresses that start with the same bits. */
 export interface IpNetwork extends IpAddress {
-  /** How many of them, from 0. */
+  /** The number of these bits, from 0. */
   readonly prefix: number;
 }
 
@@ -14,7 +14,7 @@ const WIDTH = { 4: 32, 6: 128 } as const;
 /** The first 96 bits of an IPv4-mapped address (RFC 4291 §2.5.5.2). */
 const MAPPED = 0xffffn;
 
-/** Reads an address; a zone (`%eth0`) is left out. Undefined for anything else, as for `010.1.1.1`. */
+/** Parses an address and ignores a zone (`%eth0`). Undefined for any other text, such as `010.1.1.1`. */
 export function parseAddress(text: string): IpAddress | undefined {
   const v4 = parseV4(text);
   if (v4 !== undefined) return { version: 4, bits: v4 };
@@ -30,19 +30,19 @@ function parseV4(text: string): bigint | undefined {
   return numbers.every((number) => number < 256) ? joinBits(numbers, 8n) : undefined;
 }
 
-/** RFC 4291 §2.2: eight groups, of which a run of zeros may be `::`, and the last two may be an IPv4 address. */
+/** RFC 4291 §2.2: eight groups. `::` can replace a run of zeros, and an IPv4 address can replace the last two groups. */
 function parseV6(text: string): bigint | undefined {
   const lastColon = text.lastIndexOf(":");
   const v4 = parseV4(text.slice(lastColon + 1));
-  const whole =
+  const expanded =
     v4 === undefined
       ? text
       : `${text.slice(0, lastColon + 1)}${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`;
-  const halves = whole.split("::").map((half) => (half === "" ? [] : half.split(":")));
+  const halves = expanded.split("::").map((half) => (half === "" ? [] : half.split(":")));
   const [head = [], tail] = halves;
-  const given = head.length + (tail?.length ?? 0);
-  if (halves.length > 2 || (tail === undefined ? given !== 8 : given > 7)) return undefined;
-  const groups = [...head, ...Array.from({ length: 8 - given }, () => "0"), ...(tail ?? [])];
+  const groupCount = head.length + (tail?.length ?? 0);
+  if (halves.length > 2 || (tail === undefined ? groupCount !== 8 : groupCount > 7)) return undefined;
+  const groups = [...head, ...Array.from({ length: 8 - groupCount }, () => "0"), ...(tail ?? [])];
   if (!groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return undefined;
   return joinBits(
     groups.map((group) => Number.parseInt(group, 16)),
@@ -54,7 +54,7 @@ function joinBits(numbers: readonly number[], width: bigint): bigint {
   return numbers.reduce((bits, number) => (bits << width) | BigInt(number), 0n);
 }
 
-/** One spelling for each address: RFC 5952 for IPv6. */
+/** The canonical form: RFC 5952 for IPv6. */
 export function formatAddress({ version, bits }: IpAddress): string {
   if (version === 4) return splitBits(bits, 4, 8n).join(".");
   const groups = splitBits(bits, 8, 16n).map((group) => group.toString(16));
@@ -69,7 +69,7 @@ function splitBits(bits: bigint, count: number, width: bigint): readonly number[
   );
 }
 
-/** The first of the longest runs of zero groups, which RFC 5952 §4.2.3 shortens. */
+/** The first of the longest runs of zero groups. RFC 5952 §4.2.3 shortens it. */
 function longestZeros(groups: readonly string[]): { readonly start: number; readonly length: number } {
   let longest = { start: 0, length: 0 };
   let length = 0;
@@ -81,15 +81,15 @@ function longestZeros(groups: readonly string[]): { readonly start: number; read
 }
 
 /**
- * Reads a network in its one spelling, as CIDR: no bits beyond the prefix, IPv6 after RFC 5952, IPv4 never as IPv6.
- * What is written otherwise is somebody's mistake, and undefined.
+ * Parses a network in its canonical CIDR form: no bits beyond the prefix, IPv6 in the form of RFC 5952, IPv4 never as IPv6.
+ * Undefined for any other form, which is probably a mistake.
  */
 export function parseNetwork(text: string): IpNetwork | undefined {
   const network = readNetwork(text);
   return network !== undefined && formatNetwork(network) === text ? network : undefined;
 }
 
-/** The spelling that {@link parseNetwork} takes of a network that is written otherwise; undefined when it is none. */
+/** The form that {@link parseNetwork} accepts. Undefined if the text is not a network. */
 export function canonicalNetwork(text: string): string | undefined {
   const network = readNetwork(text);
   return network && formatNetwork(network);

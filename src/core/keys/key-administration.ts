@@ -1,26 +1,44 @@
 import type { AuditEventName } from "../audit/audit-event.ts";
 import { ownerOf } from "../decision/principal.ts";
+import type { RevocationView } from "../revocation/revocation-view.ts";
+import type { CommitDeps } from "./commit.ts";
+import { commit, ensureDurable, retryOnConflict } from "./commit.ts";
+import type { DeniedOperation } from "./denial.ts";
+import { denied } from "./denial.ts";
 import type { KeyPatch } from "./key-lifecycle.ts";
 import { patchKey } from "./key-lifecycle.ts";
 import type { KeyRecord, KeyStatus } from "./key-record.ts";
 import { isFamilyId, statusOf } from "./key-record.ts";
+import type { PolicyDeps } from "./new-key.ts";
+import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
+import { auditEvent } from "./operation-audit.ts";
 import { mayGrant } from "./operator.ts";
-import type { CallOrigin, DeniedOperation, Registry } from "./registry.ts";
-import { auditEvent, commit, ensureDurable, refused, retryOnConflict } from "./registry.ts";
+import type { KeyListing, KeyReader, LastUseReader } from "./ports.ts";
 
-/** A key as operators see it: never the key itself. */
+interface StatusDeps {
+  readonly view: Pick<RevocationView, "endReason">;
+  readonly nowMs: () => number;
+}
+
+export type ListDeps = StatusDeps & { readonly store: KeyListing & LastUseReader };
+
+export type ShowDeps = StatusDeps & { readonly store: KeyReader & LastUseReader };
+
+export type ChangeDeps = StatusDeps & CommitDeps & AuditDeps & PolicyDeps & { readonly store: KeyReader };
+
+/** What operators see of a key, which never includes the key itself. */
 export interface KeyView {
   readonly record: KeyRecord;
-  /** With ended families and cut-offs taken in. */
+  /** Takes ended families and cut-offs into account. */
   readonly status: KeyStatus;
-  /** NumericDate, to a minute or so; absent when it was never used. */
+  /** NumericDate, accurate to about a minute. Absent if the key was never used. */
   readonly lastUsedAt?: number;
 }
 
-/** Which keys to list. All that are given must fit. */
+/** A key is listed if it matches every given member. */
 export interface KeyFilter {
   readonly role?: string;
-  /** Where no owner is set, the family. */
+  /** A family without an owner owns itself. */
   readonly owner?: string;
   readonly family?: string;
   readonly status?: KeyStatus;
@@ -34,77 +52,77 @@ export interface KeyViews {
   readonly nextCursor?: string;
 }
 
-/** Records read for one page: so many that a rare filter gets on, so few that no Check waits for it. */
+/** Records read at a time: enough for a filter that few keys match, few enough not to delay Checks. */
 const PORTION = 250;
 const PORTIONS_PER_PAGE = 8;
 
 /**
- * One page of keys, oldest first. A page may hold fewer than `limit`, even none, while there are more:
- * only a missing cursor ends the list. A key that exists all the while is listed once.
+ * One page of keys, oldest first. A page can hold fewer than `limit` keys, or none, although more follow: only a missing
+ * cursor ends the list. A key that exists during the whole listing is listed once.
  */
 export async function listKeys(
-  registry: Registry,
+  deps: ListDeps,
   filter: KeyFilter,
   page: { readonly cursor?: string; readonly limit: number },
 ): Promise<KeyViews | "cursor_unknown"> {
   const views: KeyView[] = [];
-  // Stores know keys by the owner that is set; a family may stand there for itself.
+  // Stores index keys by their owner. A family id as owner matches keys without an owner, which are not indexed.
   const indexed = filter.owner === undefined || isFamilyId(filter.owner) ? undefined : filter.owner;
   let cursor = page.cursor;
   for (let portion = 0; portion < PORTIONS_PER_PAGE && views.length < page.limit; portion++) {
     const limit = isUnfiltered(filter, indexed) ? page.limit - views.length : PORTION;
-    const found = await registry.store.page({
+    const found = await deps.store.page({
       limit: Math.min(limit, PORTION),
       ...(indexed === undefined ? {} : { owner: indexed }),
       ...(cursor === undefined ? {} : { cursor }),
     });
     if (found === "cursor_unknown") return found;
-    const room = page.limit - views.length;
-    const fitting = found.entries
-      .map(({ record, cursor }) => ({ view: viewOf(registry, record), cursor }))
-      .filter(({ view }) => fits(view, filter));
-    views.push(...fitting.slice(0, room).map(({ view }) => view));
-    cursor = fitting.length > room ? fitting[room - 1]?.cursor : found.nextCursor;
+    const capacity = page.limit - views.length;
+    const matching = found.entries
+      .map(({ record, cursor }) => ({ view: viewOf(deps, record), cursor }))
+      .filter(({ view }) => matches(view, filter));
+    views.push(...matching.slice(0, capacity).map(({ view }) => view));
+    cursor = matching.length > capacity ? matching[capacity - 1]?.cursor : found.nextCursor;
     if (cursor === undefined) break;
   }
   return {
-    views: await withLastUse(registry, views),
+    views: await withLastUse(deps, views),
     ...(cursor === undefined ? {} : { nextCursor: cursor }),
   };
 }
 
-export async function showKey(registry: Registry, keyId: string): Promise<KeyView | undefined> {
-  const record = await registry.store.load(keyId);
+export async function showKey(deps: ShowDeps, keyId: string): Promise<KeyView | undefined> {
+  const record = await deps.store.load(keyId);
   if (record === undefined) return undefined;
-  const [view] = await withLastUse(registry, [viewOf(registry, record)]);
+  const [view] = await withLastUse(deps, [viewOf(deps, record)]);
   return view;
 }
 
-/** Changes a key that the caller could have granted. A revoked one is past changing. */
+/** Changes a key that the caller could have granted. A revoked key cannot be changed. */
 export function changeKey(
-  registry: Registry,
+  deps: ChangeDeps,
   keyId: string,
   patch: KeyPatch,
   origin: CallOrigin,
 ): Promise<KeyView | DeniedOperation> {
   return retryOnConflict<KeyView | DeniedOperation>(async () => {
-    const current = await registry.store.load(keyId);
-    if (current === undefined) return refused("key_unknown");
-    const role = registry.policy().roles.get(current.role);
+    const current = await deps.store.load(keyId);
+    if (current === undefined) return denied("key_unknown");
+    const role = deps.policy().roles.get(current.role);
     const permitted =
       role === undefined
         ? origin.caller.kind === "admin"
-        : mayGrant(origin.caller, current.scopes, role, registry.policy());
-    if (!permitted) return refused("grant_refused");
-    if (viewOf(registry, current).status === "revoked") return refused("key_revoked");
+        : mayGrant(origin.caller, current.scopes, role, deps.policy());
+    if (!permitted) return denied("grant_refused");
+    if (viewOf(deps, current).status === "revoked") return denied("key_revoked");
     const next = patchKey(current, patch);
     if (next === current) {
-      await ensureDurable(registry);
-      return viewOf(registry, current);
+      await ensureDurable(deps);
+      return viewOf(deps, current);
     }
-    const audit = [auditEvent(registry, origin, eventOf(current, next), current)];
-    const outcome = await commit(registry, { put: [next], audit });
-    return outcome.kind === "committed" ? viewOf(registry, next) : "conflict";
+    const audit = [auditEvent(deps, origin, eventOf(current, next), current)];
+    const outcome = await commit(deps, { put: [next], audit });
+    return outcome.kind === "committed" ? viewOf(deps, next) : "conflict";
   });
 }
 
@@ -113,27 +131,30 @@ function eventOf(current: KeyRecord, next: KeyRecord): AuditEventName {
   return next.disabled ? "key_disabled" : "key_enabled";
 }
 
-function viewOf(registry: Registry, record: KeyRecord): KeyView {
-  const nowMs = registry.nowMs();
-  const revoked = registry.view.endReason(record, nowMs) === "key_revoked";
+function viewOf({ view, nowMs: clock }: StatusDeps, record: KeyRecord): KeyView {
+  const nowMs = clock();
+  const revoked = view.endReason(record, nowMs) === "key_revoked";
   return { record, status: revoked ? "revoked" : statusOf(record, Math.floor(nowMs / 1000)) };
 }
 
-async function withLastUse(registry: Registry, views: readonly KeyView[]): Promise<KeyView[]> {
-  const used = await registry.store.lastUsed(views.map(({ record }) => record.keyId));
+async function withLastUse(
+  { store }: { readonly store: LastUseReader },
+  views: readonly KeyView[],
+): Promise<KeyView[]> {
+  const used = await store.lastUsed(views.map(({ record }) => record.keyId));
   return views.map((view) => {
     const lastUsedAt = used.get(view.record.keyId);
     return lastUsedAt === undefined ? view : { ...view, lastUsedAt };
   });
 }
 
-/** Whether every record that the store gives fits. */
+/** Whether every record that the store returns matches. */
 function isUnfiltered(filter: KeyFilter, indexedOwner: string | undefined): boolean {
   const { owner, ...others } = filter;
   return owner === indexedOwner && Object.values(others).every((value) => value === undefined);
 }
 
-function fits(view: KeyView, filter: KeyFilter): boolean {
+function matches(view: KeyView, filter: KeyFilter): boolean {
   const { record, status } = view;
   return (
     (filter.role === undefined || record.role === filter.role) &&

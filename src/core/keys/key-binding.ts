@@ -1,24 +1,24 @@
 import { contains, parseAddress, parseNetwork } from "./ip-network.ts";
 
-/** Networks that one key may be bound to. */
+/** Maximum number of networks that a key can be bound to. */
 export const MAX_KEY_NETS = 8;
 
-/** What a key is bound to beside its role; a key that is bound to nothing may come from anywhere. Refreshes keep it. */
+/** A key without a binding is accepted from everywhere. A refresh keeps the binding. */
 export interface KeyBinding {
-  /** `nets`: networks in CIDR, in their one spelling ({@link parseNetwork}); the key is taken from there alone. */
+  /** `nets`: networks in canonical CIDR form ({@link parseNetwork}). The key is accepted only from these networks. */
   readonly nets?: readonly string[];
-  /** `cnf` `x5t#S256` (RFC 8705 §3.1): the key is taken with this client certificate alone. */
+  /** `cnf` `x5t#S256` (RFC 8705 §3.1): the key is accepted only with this client certificate. */
   readonly certificate?: string;
 }
 
-/** Where a key comes from. Asked for only where a key is bound to it. */
+/** The client that presents a key. Each function is called only if the key has such a binding. */
 export interface Presenter {
   readonly address: () => string;
-  /** `x5t#S256` of the certificate that the client showed; undefined: none, or none that can be read. */
+  /** `x5t#S256` of the client certificate; undefined if there is none, or if it cannot be parsed. */
   readonly certificate: () => string | undefined;
 }
 
-/** Why a good key is not taken from here. Who it is comes first: a certificate is part of that. */
+/** Why a valid key is denied for this client. The certificate is checked first, because it is part of the identity. */
 export function bindingViolation(
   { nets, certificate }: KeyBinding,
   from: Presenter,
@@ -28,7 +28,7 @@ export function bindingViolation(
   return undefined;
 }
 
-/** Whether an address lies in one of the networks. What is no address, or no network, lies in none. */
+/** Whether an address is in one of the networks. An invalid address or network never matches. */
 function isWithin(text: string, nets: readonly string[]): boolean {
   const address = parseAddress(text);
   if (address === undefined) return false;
@@ -38,7 +38,7 @@ function isWithin(text: string, nets: readonly string[]): boolean {
   });
 }
 
-/** The binding of a part that has one: a key's record, a verified key. */
+/** The binding of a record or of a verified key. */
 export function bindingOf({ nets, certificate }: KeyBinding): KeyBinding {
   return {
     ...(nets !== undefined && { nets }),
@@ -46,5 +46,5 @@ export function bindingOf({ nets, certificate }: KeyBinding): KeyBinding {
   };
 }
 
-/** SHA-256 in base64url without padding, in its one spelling: the last character holds four bits. */
+/** SHA-256 in base64url without padding, in canonical form: the last character carries four bits. */
 export const THUMBPRINT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;

@@ -32,7 +32,7 @@ function requestAt(nowSeconds: number, more: Partial<RefreshRequest> = {}): Refr
 }
 
 describe("a new key", () => {
-  test("lives as long as its role says, and may be refreshed in its last window", () => {
+  test("lives for the ttl of its role, and can be refreshed in its last window", () => {
     expect(keyWith()).toMatchObject({
       issuedAt: NOW,
       expiresAt: NOW + 7 * DAY,
@@ -41,7 +41,7 @@ describe("a new key", () => {
     });
   });
 
-  test("lives shorter when that was asked for, and is never refreshed in the first half of its life", () => {
+  test("lives shorter on request, and is never refreshed in the first half of its life", () => {
     expect(keyWith({ ttlSeconds: 100 })).toMatchObject({ expiresAt: NOW + 100, refreshAfter: NOW + 50 });
   });
 
@@ -54,15 +54,15 @@ describe("a new key", () => {
 describe("refreshing", () => {
   const key = keyWith();
 
-  test("is refused until refresh_after, to the second", () => {
+  test("is denied until refresh_after, to the second", () => {
     expect(refreshKey(key, requestAt(key.refreshAfter - 1))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "refresh_too_early",
     });
     expect(refreshKey(key, requestAt(key.refreshAfter)).kind).toBe("minted");
   });
 
-  test("leaves the old key good until its own end, or as long as the role's overlap says", () => {
+  test("leaves the old key valid until its own end, or for the role's overlap", () => {
     const result = refreshKey(key, requestAt(key.refreshAfter));
     expect(result).toMatchObject({
       old: { successor: { notAfter: key.expiresAt, keyId: "basic_2_next" }, version: 2 },
@@ -74,24 +74,24 @@ describe("refreshing", () => {
     expect(short).toMatchObject({ old: { successor: { notAfter: key.refreshAfter + 60 } } });
   });
 
-  test("gives the same successor to the same Idempotency-Key, and nothing to anybody else", () => {
+  test("returns the same successor for the same Idempotency-Key, and denies any other repetition", () => {
     const first = refreshKey(key, requestAt(key.refreshAfter, { idempotency: "digest" }));
     if (first.kind !== "minted") throw new Error(first.kind);
-    const again = (idempotency?: string) =>
+    const repeat = (idempotency?: string) =>
       refreshKey(
         first.old,
         requestAt(key.refreshAfter + 5, idempotency === undefined ? {} : { idempotency }),
       );
-    expect(again("digest")).toEqual({ kind: "again", keyId: "basic_2_next" });
-    expect(again("other")).toEqual({ kind: "refused", reason: "already_refreshed" });
-    expect(again()).toEqual({ kind: "refused", reason: "already_refreshed" });
+    expect(repeat("digest")).toEqual({ kind: "replayed", keyId: "basic_2_next" });
+    expect(repeat("other")).toEqual({ kind: "denied", reason: "already_refreshed" });
+    expect(repeat()).toEqual({ kind: "denied", reason: "already_refreshed" });
   });
 
-  test("a key that was refreshed without one gives nothing to a request without one either", () => {
+  test("of a key that was refreshed without an Idempotency-Key cannot be repeated without one", () => {
     const first = refreshKey(key, requestAt(key.refreshAfter));
     if (first.kind !== "minted") throw new Error(first.kind);
     expect(refreshKey(first.old, requestAt(key.refreshAfter))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "already_refreshed",
     });
   });
@@ -101,8 +101,8 @@ describe("refreshing", () => {
     ["disabled", patchKey(key, { disabled: true }), key.refreshAfter, "key_disabled"],
     ["expired", key, key.expiresAt, "key_expired"],
   ] as const)("a key that is %s has no successor", (_state, record, at, reason) => {
-    expect(refreshKey(record, requestAt(at))).toEqual({ kind: "refused", reason });
-    expect(refreshKey(record, requestAt(at, { rotation: {} }))).toEqual({ kind: "refused", reason });
+    expect(refreshKey(record, requestAt(at))).toEqual({ kind: "denied", reason });
+    expect(refreshKey(record, requestAt(at, { rotation: {} }))).toEqual({ kind: "denied", reason });
   });
 
   test("after its overlap a key is superseded, also for the same Idempotency-Key", () => {
@@ -112,18 +112,18 @@ describe("refreshing", () => {
     );
     if (first.kind !== "minted") throw new Error(first.kind);
     expect(refreshKey(first.old, requestAt(key.refreshAfter + 60, { idempotency: "d" }))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "key_superseded",
     });
   });
 
-  test("ends with the family's age: a refresh that would gain no time is told so", () => {
+  test("ends with the family's age: a refresh that would gain no time is denied", () => {
     const role = roleWith({ maxFamilyAgeSeconds: 10 * DAY });
     const second = refreshKey(keyWith({}, role), requestAt(NOW + 6 * DAY, { role }));
     if (second.kind !== "minted") throw new Error(second.kind);
     expect(second.next).toMatchObject({ expiresAt: NOW + 10 * DAY, familyStartedAt: NOW });
     const third = refreshKey(second.next, requestAt(second.next.refreshAfter, { role }));
-    expect(third).toEqual({ kind: "refused", reason: "family_too_old" });
+    expect(third).toEqual({ kind: "denied", reason: "family_too_old" });
   });
 
   test("keeps a shorter life short", () => {
@@ -133,14 +133,14 @@ describe("refreshing", () => {
     });
   });
 
-  test("by rotation is possible at once, with an overlap of its own, but only once", () => {
+  test("by rotation is possible at once and with its own overlap, but only once", () => {
     const rotated = refreshKey(key, requestAt(NOW + 1, { rotation: { overlapSeconds: 0 } }));
     if (rotated.kind !== "minted") throw new Error(rotated.kind);
     expect(rotated.old.successor?.notAfter).toBe(NOW + 1);
     const twice = refreshKey(key, requestAt(NOW + 1, { rotation: {} }));
     if (twice.kind !== "minted") throw new Error(twice.kind);
     expect(refreshKey(twice.old, requestAt(NOW + 2, { rotation: {} }))).toEqual({
-      kind: "refused",
+      kind: "denied",
       reason: "already_refreshed",
     });
   });
@@ -173,7 +173,7 @@ describe("refreshing", () => {
 });
 
 describe("changing", () => {
-  test("what does not change makes no new version", () => {
+  test("makes no new version if nothing changes", () => {
     const key = keyWith();
     expect(patchKey(key, {})).toBe(key);
     expect(patchKey(key, { name: key.name, disabled: false })).toBe(key);
@@ -186,7 +186,7 @@ describe("changing", () => {
     expect(patchKey(key, { metadata: null })).not.toHaveProperty("metadata");
   });
 
-  test("the status says the worst first", () => {
+  test("the status is the most severe one", () => {
     const key = keyWith();
     const disabled = patchKey(key, { disabled: true });
     expect(statusOf(key, NOW)).toBe("active");
@@ -197,7 +197,7 @@ describe("changing", () => {
 });
 
 describe("a stored record", () => {
-  test("is read as it was written, whatever stands in it", () => {
+  test("is decoded as it was encoded, whatever it contains", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 40 });
     fc.assert(
       fc.property(
@@ -231,7 +231,7 @@ describe("a stored record", () => {
     '{"v":"1"}',
     encodeRecord(keyWith()).replace('"r":"basic"', '"r":5'),
     "x",
-  ])("that is damaged does not pass for one: %s", (text) => {
+  ])("that is damaged is rejected: %s", (text) => {
     expect(() => decodeRecord("basic_1_x", text)).toThrow();
   });
 });

@@ -4,10 +4,10 @@ import { bindingOf } from "./key-binding.ts";
 import type { KeyRecord, Succession } from "./key-record.ts";
 import { statusOf } from "./key-record.ts";
 
-/** No key outlives this, so an ended family or a cut-off can be forgotten after it. 400 days. */
+/** 400 days. No key lives longer, so the end of a family can be forgotten after this time. */
 export const MAX_KEY_LIFE_SECONDS = 400 * 86_400;
 
-/** What a new key is to be. Scopes are a part of the role's, and the ttl at most the role's: the registry sees to it. */
+/** The registry has checked that the scopes and the life are within the role. */
 export interface Grant extends KeyBinding {
   readonly role: Role;
   readonly scopes: readonly string[];
@@ -18,7 +18,7 @@ export interface Grant extends KeyBinding {
   readonly selfService: boolean;
 }
 
-/** A key that is made by itself, not from a predecessor. Without `familyStartedAt` it begins its family. */
+/** The record of a key without a predecessor. Without `familyStartedAt` it starts a new family. */
 export function firstKey(
   grant: Grant,
   ids: { readonly keyId: string; readonly family: string },
@@ -46,7 +46,7 @@ export function firstKey(
 
 type Lifetime = Pick<KeyRecord, "issuedAt" | "expiresAt" | "refreshAfter">;
 
-/** `refresh_after` = max(iat + ttl/2, exp − refresh_window): never in the first half of a key's life. */
+/** `refresh_after` = max(iat + ttl/2, exp − refresh_window), so never in the first half of a key's life. */
 function lifetime(
   role: Role,
   ttlSeconds: number | undefined,
@@ -60,7 +60,7 @@ function lifetime(
   return { issuedAt, expiresAt, refreshAfter: Math.max(halfLife, expiresAt - role.refreshWindowSeconds) };
 }
 
-/** Why a key gets no successor. */
+/** Why the registry issues no successor. */
 export type RefreshDenial =
   | "key_revoked"
   | "key_expired"
@@ -72,36 +72,36 @@ export type RefreshDenial =
 
 export type RefreshResult =
   | { readonly kind: "minted"; readonly old: KeyRecord; readonly next: KeyRecord }
-  /** The same refresh once more: its reply was lost. */
-  | { readonly kind: "again"; readonly keyId: string }
-  | { readonly kind: "refused"; readonly reason: RefreshDenial };
+  /** A repetition of the same refresh, whose reply was lost. */
+  | { readonly kind: "replayed"; readonly keyId: string }
+  | { readonly kind: "denied"; readonly reason: RefreshDenial };
 
 export interface RefreshRequest {
-  /** The role as the policy has it now. */
+  /** The role in the current policy. */
   readonly role: Role;
   readonly nextKeyId: string;
   readonly nowSeconds: number;
-  /** Digest of the `Idempotency-Key`, when the caller sent one. */
+  /** Digest of the `Idempotency-Key`, if the caller sent one. */
   readonly idempotency?: string;
-  /** An operator's rotation: at once, whatever `refresh_after` says, with an overlap of its own. */
+  /** Set for a rotation by an operator, which ignores `refresh_after` and can set its own overlap. */
   readonly rotation?: { readonly overlapSeconds?: number };
 }
 
-/** Gives a key its one successor, or says why not. Scopes, owner, name and what binds it pass on unchanged: nothing is ever widened. */
+/** Issues the one successor of a key. Scopes, owner, name and binding pass on unchanged, so a refresh never widens anything. */
 export function refreshKey(current: KeyRecord, request: RefreshRequest): RefreshResult {
   const { role, nowSeconds, rotation } = request;
   const ended = endedForRefresh(current, nowSeconds);
-  if (ended !== undefined) return { kind: "refused", reason: ended };
+  if (ended !== undefined) return { kind: "denied", reason: ended };
   if (current.successor !== undefined) return repeatRefresh(current.successor, request);
   if (rotation === undefined && nowSeconds < current.refreshAfter) {
-    return { kind: "refused", reason: "refresh_too_early" };
+    return { kind: "denied", reason: "refresh_too_early" };
   }
-  // A key may be dated a little ahead, past a cut-off of its own second; its successor must not fall behind it.
+  // A key may be dated a few seconds ahead, behind a cut-off. Its successor must not have an earlier date.
   const issuedAt = Math.max(nowSeconds, current.issuedAt);
   const familyStartedAt = familyStartOf(current, issuedAt);
   const life = lifetime(role, current.ttlSeconds, familyStartedAt, issuedAt);
   if (life.expiresAt <= life.issuedAt || (rotation === undefined && life.expiresAt <= current.expiresAt)) {
-    return { kind: "refused", reason: "family_too_old" };
+    return { kind: "denied", reason: "family_too_old" };
   }
   const { successor: _, revokedAt: __, legacy: ___, ...kept } = current;
   const next: KeyRecord = {
@@ -115,12 +115,12 @@ export function refreshKey(current: KeyRecord, request: RefreshRequest): Refresh
   return { kind: "minted", old: superseded(current, request), next };
 }
 
-/** `max_family_age` counts from the family's first V2 key: of a V1 key, from when it was first exchanged for one. */
+/** `max_family_age` counts from the family's first V2 key. For a V1 key this is its first exchange. */
 export function familyStartOf({ familyStartedAt, legacy }: KeyRecord, issuedAt: number): number {
   return legacy === undefined ? familyStartedAt : (legacy.migratedAt ?? issuedAt);
 }
 
-/** What a V1 key's record says once its family has a V2 key; of a V2 key there is nothing to say. */
+/** The fields that change when the family of a V1 key gets its first V2 key. None for a V2 key. */
 export function exchanged({ legacy }: KeyRecord, nowSeconds: number): Pick<KeyRecord, "legacy"> {
   if (legacy === undefined) return {};
   return { legacy: { ...legacy, migratedAt: legacy.migratedAt ?? nowSeconds } };
@@ -129,13 +129,15 @@ export function exchanged({ legacy }: KeyRecord, nowSeconds: number): Pick<KeyRe
 function endedForRefresh(current: KeyRecord, nowSeconds: number): RefreshDenial | undefined {
   const status = statusOf(current, nowSeconds);
   if (status === "revoked" || status === "expired" || status === "disabled") return `key_${status}`;
-  const over = current.successor !== undefined && nowSeconds >= current.successor.notAfter;
-  return over ? "key_superseded" : undefined;
+  const overlapEnded = current.successor !== undefined && nowSeconds >= current.successor.notAfter;
+  return overlapEnded ? "key_superseded" : undefined;
 }
 
 function repeatRefresh(successor: Succession, request: RefreshRequest): RefreshResult {
-  const same = request.idempotency !== undefined && request.idempotency === successor.idempotency;
-  return same ? { kind: "again", keyId: successor.keyId } : { kind: "refused", reason: "already_refreshed" };
+  const isSameCall = request.idempotency !== undefined && request.idempotency === successor.idempotency;
+  return isSameCall
+    ? { kind: "replayed", keyId: successor.keyId }
+    : { kind: "denied", reason: "already_refreshed" };
 }
 
 function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {
@@ -155,30 +157,31 @@ function superseded(current: KeyRecord, request: RefreshRequest): KeyRecord {
   };
 }
 
-/** Ends this key alone. A key that is revoked already stays as it is. */
+/** Ends this key only. Returns the same record if the key is already revoked. */
 export function revokeKey(current: KeyRecord, nowSeconds: number): KeyRecord {
   return current.revokedAt === undefined
     ? { ...current, revokedAt: nowSeconds, version: current.version + 1 }
     : current;
 }
 
-/** What an operator may change of a key; what is left out stays. */
+/** The fields that an operator can change. Absent fields stay. */
 export interface KeyPatch {
   readonly name?: string;
   readonly metadata?: string | null;
   readonly disabled?: boolean;
 }
 
-/** The changed record, or the same one when nothing changes. A revoked key never comes back. */
+/** Returns the changed record, or the same record if nothing changes. */
 export function patchKey(current: KeyRecord, patch: KeyPatch): KeyRecord {
-  const { metadata: kept, ...rest } = current;
-  const metadata = patch.metadata === undefined ? kept : (patch.metadata ?? undefined);
+  const { metadata: currentMetadata, ...rest } = current;
+  const metadata = patch.metadata === undefined ? currentMetadata : (patch.metadata ?? undefined);
   const next: KeyRecord = {
     ...rest,
     ...(metadata === undefined ? {} : { metadata }),
     name: patch.name ?? current.name,
     disabled: patch.disabled ?? current.disabled,
   };
-  const same = next.name === current.name && next.disabled === current.disabled && metadata === kept;
-  return same ? current : { ...next, version: current.version + 1 };
+  const isUnchanged =
+    next.name === current.name && next.disabled === current.disabled && metadata === currentMetadata;
+  return isUnchanged ? current : { ...next, version: current.version + 1 };
 }

@@ -1,6 +1,6 @@
 import type { KeyRecord, LegacyPart, Succession } from "./key-record.ts";
 
-/** A record as stores write it: JSON under one-letter names, since a million of them stand in Redis. */
+/** A record as stores write it: JSON with one-letter names, because Redis may hold a million records. */
 interface StoredRecord {
   readonly v: number;
   /** changedAt */
@@ -39,11 +39,11 @@ interface StoredRecord {
   readonly w?: string;
   /** certificate */
   readonly k?: string;
-  /** legacy: hash, alias, migratedAt, successorId; 0 and "" where there is none */
+  /** legacy: hash, alias, migratedAt, successorId; 0 and "" stand for an absent value */
   readonly l?: readonly [string, string, number, string];
 }
 
-/** Everything but the key id, which is the name it is stored under. */
+/** Encodes everything except the key id, under which the record is stored. */
 export function encodeRecord(record: KeyRecord): string {
   const { successor } = record;
   const stored: StoredRecord = {
@@ -88,7 +88,7 @@ function encodeSuccession({ keyId, at, notAfter, idempotency }: Succession): Non
   return idempotency === undefined ? [keyId, at, notAfter] : [keyId, at, notAfter, idempotency];
 }
 
-/** Reads what {@link encodeRecord} wrote. Throws on anything else: a record that cannot be read must not seem absent. */
+/** Decodes the text of {@link encodeRecord}. Throws on any other text, because a damaged record must not seem absent. */
 export function decodeRecord(keyId: string, text: string): KeyRecord {
   const stored: unknown = JSON.parse(text);
   if (!isStoredRecord(stored)) throw new Error(`the record of ${keyId} is damaged`);

@@ -1,16 +1,16 @@
 import type { KeyBinding } from "./key-binding.ts";
 
-/** What a store keeps of one key. Never the key itself: the token is minted from this anew. All times are NumericDates. */
+/** The stored record of a key. The token is not stored: it is signed again from the record. All times are NumericDates. */
 export interface KeyRecord extends KeyBinding {
   readonly keyId: string;
   /** The chain of refreshes from one registration: `sub` and `fam` of the token. */
   readonly family: string;
-  /** When the family's first key was issued: `max_family_age` counts from here, but of a V1 key from its first exchange. */
+  /** The issue date of the family's first key. `max_family_age` counts from here, for a V1 key from its first exchange. */
   readonly familyStartedAt: number;
-  /** Set by operators only; absent: the family owns itself. */
+  /** Set by operators only. Absent: the family owns itself. */
   readonly owner?: string;
   readonly role: string;
-  /** What was granted; never widened by a refresh. */
+  /** The granted scopes. A refresh never widens them. */
   readonly scopes: readonly string[];
   /** Self-asserted; 1 to 128 characters. */
   readonly name: string;
@@ -19,51 +19,52 @@ export interface KeyRecord extends KeyBinding {
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly refreshAfter: number;
-  /** Whether it was registered without an operator: such keys are limited in number. */
+  /** Whether the key was registered without an operator. The number of such keys is limited. */
   readonly selfService: boolean;
-  /** The life that was asked for, where it is shorter than the role's: a successor gets no more. Seconds. */
+  /** The requested life in seconds, if it is shorter than the role's. Successors keep it. */
   readonly ttlSeconds?: number;
   readonly disabled: boolean;
   readonly revokedAt?: number;
   readonly successor?: Succession;
-  /** An opaque (V1) key: found by its hash, for it says nothing itself. */
+  /** Set for an opaque (V1) key, which is found by its hash because it has no claims. */
   readonly legacy?: LegacyPart;
-  /** 1 when made; one more with each change. A write states which version it replaces. */
+  /** 1 for a new record, and one more with each change. A write replaces exactly the version before. */
   readonly version: number;
   /**
-   * Of a changed record: milliseconds of the store's clock, and more than at each change before. It orders what instances
-   * tell of the key, also where the store has lost its last writes and counts versions anew.
+   * Milliseconds of the store's clock at the last change, and higher than at every earlier change. It orders the feed entries
+   * of the key even if the store has lost its last writes and repeats versions.
    */
   readonly changedAt?: number;
 }
 
-/** What a record of a V1 key has beside. */
+/** The additional fields of a V1 key. */
 export interface LegacyPart {
-  /** Keyed digest of the key; never the key, nor a hash that others could make. */
+  /** Keyed digest of the key: neither the key nor a hash that can be computed without our secret. */
   readonly hash: string;
-  /** The same of its SHA-256, which an import may name instead: so that it is known as this key. */
+  /** Keyed digest of the key's SHA-256. An import can name the SHA-256 instead of the key. */
   readonly alias?: string;
-  /** When it was first exchanged for a V2 key, and for which. It stays good beside it: others may share it. */
+  /** The first exchange for a V2 key. The V1 key stays valid, because other clients may share it. */
   readonly migratedAt?: number;
+  /** The key id of the V2 key. */
   readonly successorId?: string;
 }
 
-/** The end of a key that has none: 9999-12-31T23:59:59Z. */
+/** The `expiresAt` of a key that never expires: 9999-12-31T23:59:59Z. */
 export const NEVER = 253_402_300_799;
 
-/** That a key has been refreshed or rotated, and until when it stays good beside its successor. */
+/** The successor of a refreshed or rotated key. */
 export interface Succession {
   readonly keyId: string;
   readonly at: number;
-  /** The old key is refused from here on; at most its own `expiresAt`. */
+  /** From here on the old key is denied. At most its own `expiresAt`. */
   readonly notAfter: number;
-  /** Digest of the `Idempotency-Key` that the refresh came with: the same one gets the same successor again. */
+  /** Digest of the refresh's `Idempotency-Key`. A repetition with the same value returns the same successor. */
   readonly idempotency?: string;
 }
 
 export type KeyStatus = "active" | "superseded" | "disabled" | "revoked" | "expired";
 
-/** The claims of a key's token: design of the wire, not of the store. */
+/** The claims of a key's token. */
 export interface KeyClaims {
   readonly iss: string;
   readonly aud: string;
@@ -82,7 +83,7 @@ export interface KeyClaims {
   readonly cnf?: { readonly "x5t#S256": string };
 }
 
-/** The same record always gives the same claims: a lost reply can be given again without keeping the key. */
+/** The same record always has the same claims, so a lost reply can be repeated although the key is not stored. */
 export function claimsOf(record: KeyRecord, issuer: string, audience: string): KeyClaims {
   return {
     iss: issuer,
@@ -103,7 +104,7 @@ export function claimsOf(record: KeyRecord, issuer: string, audience: string): K
   };
 }
 
-/** What the record alone says; a revoked family, or keys issued before a cut-off, are not in it. */
+/** The status by the record alone. It ignores ended families and cut-offs. */
 export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
   if (record.revokedAt !== undefined) return "revoked";
   if (nowSeconds >= record.expiresAt) return "expired";
@@ -113,21 +114,21 @@ export function statusOf(record: KeyRecord, nowSeconds: number): KeyStatus {
 
 const FAMILY = /^fam_[A-Za-z0-9]{16,32}$/;
 
-/** Whether a text has the form of a family of ours: it may stand where an owner is named, since a family owns itself. */
+/** Whether a text has the form of our family ids. A family id is also accepted as an owner, because a family can own itself. */
 export function isFamilyId(text: string): boolean {
   return FAMILY.test(text);
 }
 
 const LEGACY = /_v1[A-Za-z0-9]{22}$/;
 
-/** Ids and families of V1 keys show it: longer than those of V2 keys by two letters. */
+/** Key ids and families of V1 keys have the prefix `v1` in their random part. */
 export function isLegacyId(idOrFamily: string): boolean {
   return LEGACY.test(idOrFamily);
 }
 
 /**
- * Whether a key counts against `guards.self_service_keys`, as far as its record says: registered without an operator, not revoked,
- * not superseded. A disabled one may come back. A V1 key counts for what it was exchanged for, too.
+ * Whether a key counts against `guards.self_service_keys` by its record: registered without an operator, not revoked and not
+ * superseded. A disabled key counts, because it can be enabled again. A V1 key also counts for the V2 keys of its family.
  */
 export function countsAsSelfService({
   selfService,
@@ -140,14 +141,14 @@ export function countsAsSelfService({
   return legacy !== undefined || !isLegacyId(family);
 }
 
-// Key ids stand in headers, URLs and Redis names; the pattern leaves no room for a separator or a glob.
+// Key ids occur in headers, URLs and Redis keys, so the pattern excludes separators and glob characters.
 const KEY_ID = /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/;
 
 export function isKeyId(text: string): boolean {
   return KEY_ID.test(text);
 }
 
-/** The role that a key id names: what stands before `_<unix seconds>_<random>`; it may hold a `_` itself. */
+/** The role in a key id: the part before `_<unix seconds>_<random>`. It can contain a `_`. */
 export function roleOfKeyId(keyId: string): string {
   return keyId.slice(0, keyId.lastIndexOf("_", keyId.lastIndexOf("_") - 1));
 }

@@ -1,101 +1,76 @@
-import type { Role } from "../policy/policy.ts";
+import { ensureDurable } from "./commit.ts";
+import type { DeniedOperation } from "./denial.ts";
+import { denied } from "./denial.ts";
+import type { Issued, SigningDeps } from "./issued-key.ts";
+import { issueKey } from "./issued-key.ts";
 import type { KeyBinding } from "./key-binding.ts";
 import { bindingOf } from "./key-binding.ts";
+import type { RememberedCall } from "./key-change.ts";
+import type { DateDeps } from "./key-dates.ts";
+import { newKeyId, nowSeconds } from "./key-dates.ts";
 import { firstKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { GrantRequest, NewKeyDeps, PermittedGrant, PolicyDeps } from "./new-key.ts";
+import { commitNewKey, permitGrant } from "./new-key.ts";
+import type { CallOrigin } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
 import { mayGrant } from "./operator.ts";
-import type { CommitRequirement, RememberedCall } from "./ports.ts";
-import type { CallOrigin, DeniedOperation, Issued, Registry } from "./registry.ts";
-import {
-  auditEvent,
-  commit,
-  ensureDurable,
-  issued,
-  issueTime,
-  issueTimeAfter,
-  newKeyId,
-  nowSeconds,
-  refused,
-  retryOnConflict,
-} from "./registry.ts";
+import type { KeyReader, KeyWriter, RememberedCallReader } from "./ports.ts";
 
-/** What a caller asks for; parsed, not yet permitted. */
-export interface Registration extends KeyBinding {
-  readonly role: string;
+/** The request of a caller: parsed, not yet permitted. */
+export interface Registration extends KeyBinding, GrantRequest {
   readonly name: string;
   /** JSON text. */
   readonly metadata?: string;
-  /** A part of the role's; absent: all of them. */
-  readonly scopes?: readonly string[];
-  /** At most the role's; absent: the role's. */
-  readonly ttlSeconds?: number;
-  /** Operators only. */
-  readonly owner?: string;
   readonly idempotencyKey?: string;
 }
 
+interface DigestDeps {
+  /** SHA-256, for texts that are compared but must not be stored. */
+  readonly digest: (text: string) => string;
+}
+
+type RecallDeps = SigningDeps &
+  PolicyDeps &
+  DateDeps & { readonly store: KeyReader & RememberedCallReader & Pick<KeyWriter, "confirm"> };
+
+export type RegistrationDeps = NewKeyDeps & RecallDeps & DigestDeps;
+
 const REMEMBER_OPERATOR_SECONDS = 86_400;
 const REMEMBER_ANONYMOUS_SECONDS = 600;
-/** An anonymous caller's `Idempotency-Key` is all that keeps others behind its address from its key. */
+/** The `Idempotency-Key` of an anonymous caller is all that protects its key from other clients behind its address. */
 const MIN_ANONYMOUS_KEY_LENGTH = 22;
 
-/** Registers a key: a new family. Nothing of role, owner or limits is taken from somebody who may not give it. */
+/** Registers a key: a new family. Denies a role, an owner or a life that the caller may not grant. */
 export async function registerKey(
-  registry: Registry,
+  deps: RegistrationDeps,
   registration: Registration,
   origin: CallOrigin,
 ): Promise<Issued | DeniedOperation> {
-  const permitted = permit(registry, registration, origin.caller);
+  const permitted = permitGrant(deps, registration, origin.caller);
   if ("kind" in permitted) return permitted;
-  const remember = rememberedAs(registry, registration, origin.caller);
-  if (remember === "weak") return refused("idempotency_key_weak");
-  let earliest = 0;
-  return retryOnConflict(async () => {
-    const now = nowSeconds(registry);
-    const earlier = remember && (await recall(registry, remember, origin.caller));
-    if (earlier !== undefined) return earlier;
-    const record = newRecord(registry, registration, permitted, issueTime(registry, registration, earliest));
-    const outcome = await commit(registry, {
-      put: [record],
-      requires: requirements(registry, record),
-      ...(remember === undefined ? {} : { remember: { ...remember, keyId: record.keyId } }),
-      audit: [auditEvent(registry, origin, "key_registered", record)],
-    });
-    if (outcome.kind === "committed") return issued(registry, record, false);
-    if (outcome.kind === "full") return refused("too_many_keys");
-    if (outcome.kind === "ended") earliest = issueTimeAfter(outcome.before, now);
-    return "conflict";
-  });
-}
-
-interface Permitted {
-  readonly role: Role;
-  readonly scopes: readonly string[];
-  readonly selfService: boolean;
-}
-
-/** What the caller may have of what it asks for, or why not. */
-export function permit(
-  registry: Registry,
-  registration: Registration,
-  caller: Caller,
-): Permitted | DeniedOperation {
-  const policy = registry.policy();
-  const role = policy.roles.get(registration.role);
-  if (role === undefined) return refused("role_unknown");
-  const scopes = [...new Set(registration.scopes ?? role.scopes)];
-  if (!scopes.every((scope) => role.scopes.has(scope))) return refused("scope_unknown");
-  if ((registration.ttlSeconds ?? 0) > role.ttlSeconds) return refused("ttl_too_long");
-  if (mayGrant(caller, scopes, role, policy)) return { role, scopes, selfService: false };
-  if (role.selfService && registration.owner === undefined) return { role, scopes, selfService: true };
-  return refused(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
+  const remember = rememberedAs(deps, registration, origin.caller);
+  if (remember === "weak") return denied("idempotency_key_weak");
+  return commitNewKey<Issued | DeniedOperation>(
+    deps,
+    {
+      subject: registration,
+      event: "key_registered",
+      record: (issuedAt) => newRecord(deps, registration, permitted, issuedAt),
+      ...(remember !== undefined && {
+        remember,
+        earlier: () => recall(deps, remember, origin.caller),
+      }),
+      result: (record) => issueKey(deps, record, { replayed: false }),
+    },
+    origin,
+  );
 }
 
 function newRecord(
-  registry: Registry,
+  deps: NewKeyDeps,
   registration: Registration,
-  permitted: Permitted,
+  permitted: PermittedGrant,
   issuedAt: number,
 ): KeyRecord {
   const { name, metadata, owner, ttlSeconds } = registration;
@@ -108,58 +83,51 @@ function newRecord(
     ...bindingOf(registration),
   };
   const ids = {
-    keyId: newKeyId(registry, permitted.role.name, issuedAt),
-    family: `fam_${registry.newRandom()}`,
+    keyId: newKeyId(deps, permitted.role.name, issuedAt),
+    family: `fam_${deps.newRandom()}`,
   };
   return firstKey(grant, ids, issuedAt);
 }
 
-/** What a new key needs: that nothing has ended it already, and that there may be one more of its kind. */
-export function requirements(registry: Registry, record: KeyRecord): CommitRequirement {
-  if (!record.selfService) return { living: record };
-  const selfServiceBelow = registry.policy().guards.selfServiceKeysMax;
-  return { living: record, selfServiceBelow, legacyEnded: registry.migration.state().phase === "removed" };
-}
-
-type Remembered = Omit<RememberedCall, "keyId">;
+type CallToRemember = Omit<RememberedCall, "keyId">;
 
 function rememberedAs(
-  registry: Registry,
+  deps: DateDeps & DigestDeps,
   registration: Registration,
   caller: Caller,
-): Remembered | "weak" | undefined {
-  const { idempotencyKey, ...asked } = registration;
+): CallToRemember | "weak" | undefined {
+  const { idempotencyKey, ...request } = registration;
   if (idempotencyKey === undefined) return undefined;
   const anonymous = caller.kind === "anonymous";
   if (anonymous && idempotencyKey.length < MIN_ANONYMOUS_KEY_LENGTH) return "weak";
-  const who = anonymous ? `address ${caller.address}` : `${caller.kind} ${caller.id}`;
+  const callerId = anonymous ? `address ${caller.address}` : `${caller.kind} ${caller.id}`;
   const seconds = anonymous ? REMEMBER_ANONYMOUS_SECONDS : REMEMBER_OPERATOR_SECONDS;
   return {
-    id: registry.digest(JSON.stringify(["register", who, idempotencyKey])),
-    bodyDigest: registry.digest(JSON.stringify(Object.entries(asked).sort())),
-    until: nowSeconds(registry) + seconds,
+    id: deps.digest(JSON.stringify(["register", callerId, idempotencyKey])),
+    bodyDigest: deps.digest(JSON.stringify(Object.entries(request).sort())),
+    until: nowSeconds(deps) + seconds,
   };
 }
 
-/** The answer given before, minted anew from its record: the token itself was never kept. */
+/** Signs the key of an earlier call again from its record, because tokens are never stored. */
 async function recall(
-  registry: Registry,
-  remember: Remembered,
+  deps: RecallDeps,
+  remember: CallToRemember,
   caller: Caller,
 ): Promise<Issued | DeniedOperation | undefined> {
-  const known = await registry.store.recall(remember.id, nowSeconds(registry));
+  const known = await deps.store.recall(remember.id, nowSeconds(deps));
   if (known === undefined) return undefined;
-  if (known.bodyDigest !== remember.bodyDigest) return refused("idempotency_key_reused");
-  const record = await registry.store.load(known.keyId);
-  if (record === undefined) return refused("key_unknown");
-  // It is handed out once more: what the caller could grant then it must be able to grant now.
-  if (!record.selfService && !mayGrantAgain(registry, record, caller)) return refused("grant_refused");
-  await ensureDurable(registry);
-  return issued(registry, record, true);
+  if (known.bodyDigest !== remember.bodyDigest) return denied("idempotency_key_reused");
+  const record = await deps.store.load(known.keyId);
+  if (record === undefined) return denied("key_unknown");
+  // The caller receives the key once more, so it must still be able to grant it.
+  if (!record.selfService && !mayStillGrant(deps, record, caller)) return denied("grant_refused");
+  await ensureDurable(deps);
+  return issueKey(deps, record, { replayed: true });
 }
 
-function mayGrantAgain(registry: Registry, { role: name, scopes }: KeyRecord, caller: Caller): boolean {
-  const policy = registry.policy();
+function mayStillGrant(deps: PolicyDeps, { role: name, scopes }: KeyRecord, caller: Caller): boolean {
+  const policy = deps.policy();
   const role = policy.roles.get(name);
   return role !== undefined && mayGrant(caller, scopes, role, policy);
 }

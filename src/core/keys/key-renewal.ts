@@ -3,49 +3,59 @@ import type { OncePer } from "../cache/once-per.ts";
 import { createOncePer } from "../cache/once-per.ts";
 import { addressGroup } from "../decision/client-address.ts";
 import type { Principal } from "../decision/principal.ts";
+import type { RevocationView } from "../revocation/revocation-view.ts";
+import type { CommitDeps } from "./commit.ts";
+import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
+import type { DeniedOperation } from "./denial.ts";
+import { denied } from "./denial.ts";
+import type { Issued, SigningDeps } from "./issued-key.ts";
+import { issueKey } from "./issued-key.ts";
+import { newKeyId, nowSeconds } from "./key-dates.ts";
 import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
 import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
+import type { PolicyDeps } from "./new-key.ts";
+import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
+import { auditEvent } from "./operation-audit.ts";
 import { mayGrant } from "./operator.ts";
-import type { CallOrigin, DeniedOperation, Issued, Registry } from "./registry.ts";
-import {
-  auditEvent,
-  commit,
-  commitAnyhow,
-  ensureDurable,
-  issued,
-  newKeyId,
-  nowSeconds,
-  refused,
-  retryOnConflict,
-} from "./registry.ts";
+import type { KeyReader } from "./ports.ts";
 
-/** Refreshes the key that its holder presented: verified, perhaps ended since. */
+export type RenewalDeps = CommitDeps &
+  AuditDeps &
+  SigningDeps &
+  PolicyDeps & {
+    readonly store: KeyReader;
+    readonly view: Pick<RevocationView, "endReason">;
+    /** Repeated refreshes that this instance has recently audited. */
+    readonly auditedReuse: OncePer;
+  };
+
+/** Refreshes the key that its holder presented. The key is verified, but it may have ended since. */
 export function refreshByHolder(
-  registry: Registry,
+  deps: RenewalDeps & { readonly digest: (text: string) => string },
   holder: Principal,
   idempotencyKey: string | undefined,
   origin: CallOrigin,
 ): Promise<Issued | DeniedOperation> {
   const idempotency =
-    idempotencyKey && registry.digest(JSON.stringify(["refresh", holder.keyId, idempotencyKey]));
+    idempotencyKey && deps.digest(JSON.stringify(["refresh", holder.keyId, idempotencyKey]));
   return renew(
-    registry,
+    deps,
     holder.keyId,
     { event: "key_refreshed", ...(idempotency ? { idempotency } : {}) },
     origin,
   );
 }
 
-/** A successor now, by an operator who may grant what the key holds. */
+/** Makes the successor at once, for an operator that may grant what the key holds. */
 export function rotateByOperator(
-  registry: Registry,
+  deps: RenewalDeps,
   keyId: string,
   overlapSeconds: number | undefined,
   origin: CallOrigin,
 ): Promise<Issued | DeniedOperation> {
   const rotation = overlapSeconds === undefined ? {} : { overlapSeconds };
-  return renew(registry, keyId, { event: "key_rotated", rotation }, origin);
+  return renew(deps, keyId, { event: "key_rotated", rotation }, origin);
 }
 
 interface Renewal extends Pick<RefreshRequest, "idempotency" | "rotation"> {
@@ -53,78 +63,78 @@ interface Renewal extends Pick<RefreshRequest, "idempotency" | "rotation"> {
 }
 
 function renew(
-  registry: Registry,
+  deps: RenewalDeps,
   keyId: string,
   renewal: Renewal,
   origin: CallOrigin,
 ): Promise<Issued | DeniedOperation> {
   return retryOnConflict<Issued | DeniedOperation>(async () => {
-    const current = await registry.store.load(keyId);
-    if (current === undefined) return refused("key_unknown");
-    const role = registry.policy().roles.get(current.role);
-    if (role === undefined) return refused("role_unknown");
-    if (registry.view.endReason(current, registry.nowMs()) === "key_revoked") return refused("key_revoked");
-    if (renewal.rotation !== undefined && !mayGrant(origin.caller, current.scopes, role, registry.policy())) {
-      return refused("grant_refused");
+    const current = await deps.store.load(keyId);
+    if (current === undefined) return denied("key_unknown");
+    const role = deps.policy().roles.get(current.role);
+    if (role === undefined) return denied("role_unknown");
+    if (deps.view.endReason(current, deps.nowMs()) === "key_revoked") return denied("key_revoked");
+    if (renewal.rotation !== undefined && !mayGrant(origin.caller, current.scopes, role, deps.policy())) {
+      return denied("grant_refused");
     }
-    const { event, ...how } = renewal;
+    const { event, ...options } = renewal;
     const result = refreshKey(current, {
-      ...how,
+      ...options,
       role,
-      nextKeyId: newKeyId(registry, role.name),
-      nowSeconds: nowSeconds(registry),
+      nextKeyId: newKeyId(deps, role.name),
+      nowSeconds: nowSeconds(deps),
     });
-    if (result.kind !== "minted") return notMinted(registry, current, result, event, origin);
-    const outcome = await commit(registry, {
+    if (result.kind !== "minted") return withoutSuccessor(deps, current, result, event, origin);
+    const outcome = await commit(deps, {
       put: [result.old, result.next],
       requires: { living: current },
-      audit: [auditEvent(registry, origin, event, current)],
+      audit: [auditEvent(deps, origin, event, current)],
     });
-    if (outcome.kind === "ended") return refused("key_revoked");
-    return outcome.kind === "committed" ? issued(registry, result.next, false) : "conflict";
+    if (outcome.kind === "ended") return denied("key_revoked");
+    return outcome.kind === "committed" ? issueKey(deps, result.next, { replayed: false }) : "conflict";
   });
 }
 
-async function notMinted(
-  registry: Registry,
+async function withoutSuccessor(
+  deps: RenewalDeps,
   current: KeyRecord,
   result: Exclude<RefreshResult, { kind: "minted" }>,
   event: Renewal["event"],
   origin: CallOrigin,
 ): Promise<Issued | DeniedOperation> {
-  if (result.kind === "again") {
-    const successor = await registry.store.load(result.keyId);
-    if (successor === undefined) return refused("key_unknown");
-    await ensureDurable(registry);
-    return issued(registry, successor, true);
+  if (result.kind === "replayed") {
+    const successor = await deps.store.load(result.keyId);
+    if (successor === undefined) return denied("key_unknown");
+    await ensureDurable(deps);
+    return issueKey(deps, successor, { replayed: true });
   }
   const { reason } = result;
-  if (reason === "already_refreshed") await auditReuse(registry, current, event, origin);
-  if (reason === "refresh_too_early") return { kind: "refused", reason, refreshAfter: current.refreshAfter };
-  return refused(reason);
+  if (reason === "already_refreshed") await auditReuse(deps, current, event, origin);
+  if (reason === "refresh_too_early") return { ...denied(reason), refreshAfter: current.refreshAfter };
+  return denied(reason);
 }
 
 const REUSE_AUDITED_EVERY_MS = 3_600_000;
 const MAX_REMEMBERED_REUSES = 10_000;
 
-/** Which second refreshes an instance has audited within the hour. */
+/** Remembers which repeated refreshes this instance has audited within the hour. */
 export function rememberReuse(monotonicMs: () => number): OncePer {
   return createOncePer(REUSE_AUDITED_EVERY_MS, MAX_REMEMBERED_REUSES, monotonicMs);
 }
 
 /**
- * A second refresh may be a thief's: it is audited although nothing changes. Repetitions are not: there is one line for each
- * key and client address in an hour. So a thief's attempt is not hidden by the holder's own, nor the other way round.
+ * Audits a repeated refresh, which may come from a thief. There is one event an hour for each key and client address, so an
+ * attempt of the holder does not hide one of the thief, or the reverse.
  */
 async function auditReuse(
-  registry: Registry,
+  deps: RenewalDeps,
   current: KeyRecord,
   event: Renewal["event"],
   origin: CallOrigin,
 ): Promise<void> {
   const id = `${event} ${current.keyId} ${addressGroup(origin.address ?? "")}`;
-  if (!registry.auditedReuse.isDue(id)) return;
-  const audit = [auditEvent(registry, origin, event, current, "already_refreshed")];
-  await commitAnyhow(registry, () => ({ put: [], audit }));
-  registry.auditedReuse.noted(id);
+  if (!deps.auditedReuse.isDue(id)) return;
+  const audit = [auditEvent(deps, origin, event, current, "already_refreshed")];
+  await commitUnconditionally(deps, () => ({ put: [], audit }));
+  deps.auditedReuse.noted(id);
 }

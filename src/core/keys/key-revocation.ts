@@ -2,133 +2,139 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Principal } from "../decision/principal.ts";
 import { isForeignId } from "../policy/issuer.ts";
 import type { CutOff } from "../revocation/revocation-view.ts";
+import type { CommitDeps } from "./commit.ts";
+import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
+import type { DeniedOperation } from "./denial.ts";
+import { denied } from "./denial.ts";
+import { DECIDED_WITHIN_SECONDS } from "./key-change.ts";
+import type { DateDeps } from "./key-dates.ts";
+import { nowSeconds } from "./key-dates.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
-import type { KeyEnd } from "./ports.ts";
-import { DECIDED_WITHIN_SECONDS } from "./ports.ts";
-import type { CallOrigin, DeniedOperation, Registry } from "./registry.ts";
-import {
-  auditEvent,
-  commit,
-  commitAnyhow,
-  ensureDurable,
-  nowSeconds,
-  refused,
-  retryOnConflict,
-} from "./registry.ts";
+import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
+import { auditEvent } from "./operation-audit.ts";
+import type { EndReader, KeyEnd, KeyReader } from "./ports.ts";
+
+/** Ends single keys. */
+export type KeyRevocationDeps = CommitDeps & AuditDeps & { readonly store: KeyReader };
+
+/** Ends families and the keys issued before a moment. */
+export type EndDeps = CommitDeps & AuditDeps & { readonly store: EndReader };
 
 export interface Done {
   readonly kind: "done";
-  /** Whether it had been done before: nothing was written. */
-  readonly again: boolean;
+  /** Whether an earlier call did the same. Then nothing was written. */
+  readonly replayed: boolean;
 }
 
-const DONE: Done = { kind: "done", again: false };
-const DONE_BEFORE: Done = { kind: "done", again: true };
+const DONE: Done = { kind: "done", replayed: false };
+const DONE_BEFORE: Done = { kind: "done", replayed: true };
 
-/** Whoever holds a key may end it: the whole family, since its successors are in the same hands. */
-export async function revokeByHolder(
-  registry: Registry,
-  holder: Principal,
-  origin: CallOrigin,
-): Promise<Done | DeniedOperation> {
-  // Whether the registry still has the key is not asked: a store that has lost its record must not keep it alive.
-  return revokeFamily(registry, holder.family, origin);
+/**
+ * Ends the whole family of a key for its holder, because the holder also has the key's successors. The record is not
+ * required: a store that has lost it must not keep the key alive.
+ */
+export function revokeByHolder(deps: EndDeps, holder: Principal, origin: CallOrigin): Promise<Done> {
+  return revokeFamily(deps, holder.family, origin);
 }
 
 /**
- * Ends one key alone, its predecessors and successors not. `withoutRecord`: also one that the store does not know, for it may
- * have lost the record of a key that is good everywhere.
+ * Ends one key, but not its predecessors or successors.
+ * @param withoutRecord also ends a key that has no record: the store may have lost the record of a valid key
  */
 export function revokeOne(
-  registry: Registry,
+  deps: KeyRevocationDeps,
   keyId: string,
   origin: CallOrigin,
   withoutRecord = false,
 ): Promise<Done | DeniedOperation> {
   return retryOnConflict<Done | DeniedOperation>(async () => {
-    const current = await registry.store.load(keyId);
+    const current = await deps.store.load(keyId);
     if (current === undefined)
-      return withoutRecord ? revokeLost(registry, keyId, origin) : refused("key_unknown");
-    const next = revokeKey(current, nowSeconds(registry));
+      return withoutRecord ? revokeWithoutRecord(deps, keyId, origin) : denied("key_unknown");
+    const next = revokeKey(current, nowSeconds(deps));
     if (next === current) {
-      await ensureDurable(registry);
+      await ensureDurable(deps);
       return DONE_BEFORE;
     }
-    const audit = [auditEvent(registry, origin, "key_revoked", current)];
-    const outcome = await commit(registry, { put: [next], audit });
+    const audit = [auditEvent(deps, origin, "key_revoked", current)];
+    const outcome = await commit(deps, { put: [next], audit });
     return outcome.kind === "committed" ? DONE : "conflict";
   });
 }
 
-async function revokeLost(registry: Registry, keyId: string, origin: CallOrigin): Promise<Done> {
-  await commitAnyhow(registry, () => ({
+async function revokeWithoutRecord(
+  deps: CommitDeps & AuditDeps,
+  keyId: string,
+  origin: CallOrigin,
+): Promise<Done> {
+  await commitUnconditionally(deps, () => ({
     put: [],
     end: {
       kind: "key",
       keyId,
-      version: Math.floor(registry.storeClock.storeNowMs()),
-      expiresAt: retainUntil(registry, isLegacyId(keyId)),
+      version: Math.floor(deps.storeClock.storeNowMs()),
+      expiresAt: retainUntil(deps, isLegacyId(keyId)),
       revoked: true,
       disabled: false,
     },
-    audit: [auditEvent(registry, origin, "key_revoked", { keyId })],
+    audit: [auditEvent(deps, origin, "key_revoked", { keyId })],
   }));
   return DONE;
 }
 
-/** The end of another issuer's family lasts 400 days from when it was said last, to a day. */
+/** A repeated revocation of another issuer's family prolongs its end to 400 days from then, at most once a day. */
 const PROLONGED_EVERY_SECONDS = 86_400;
 
-/** Ends every key of a family, those too that a racing refresh may still mint. Doing it again changes nothing. */
-export async function revokeFamily(registry: Registry, family: string, origin: CallOrigin): Promise<Done> {
-  const ending = { kind: "family", family, until: retainUntil(registry, isLegacyId(family)) } as const;
-  const written = await registry.store.findEnd(ending);
-  // No key of a family of ours is minted once it has ended, so its end need not last longer than it does. Other issuers go on.
-  const least = isForeignId(family) ? ending.until - PROLONGED_EVERY_SECONDS : nowSeconds(registry);
-  if (written?.end.kind === "family" && written.end.until > least) return endedBefore(registry, written.end);
-  await commitAnyhow(registry, () => ({
+/** Ends every key of a family, including keys that a racing refresh issues. Idempotent. */
+export async function revokeFamily(deps: EndDeps, family: string, origin: CallOrigin): Promise<Done> {
+  const ending = { kind: "family", family, until: retainUntil(deps, isLegacyId(family)) } as const;
+  const written = await deps.store.findEnd(ending);
+  // No key of our own family is issued after its end, so the stored end suffices. Other issuers continue to issue tokens.
+  const least = isForeignId(family) ? ending.until - PROLONGED_EVERY_SECONDS : nowSeconds(deps);
+  if (written?.end.kind === "family" && written.end.until > least) return endedBefore(deps, written.end);
+  await commitUnconditionally(deps, () => ({
     put: [],
     end: ending,
-    audit: [auditEvent(registry, origin, "family_revoked", { family })],
+    audit: [auditEvent(deps, origin, "family_revoked", { family })],
   }));
   return DONE;
 }
 
-/** When no token that is concerned can live any more. V1 keys may live for ever; so may cut-offs, which are few. */
-function retainUntil(registry: Registry, legacy: boolean): number {
-  return legacy ? NEVER : nowSeconds(registry) + MAX_KEY_LIFE_SECONDS;
+/** The NumericDate after which no affected token can be alive. V1 keys never expire. */
+function retainUntil(deps: DateDeps, isLegacy: boolean): number {
+  return isLegacy ? NEVER : nowSeconds(deps) + MAX_KEY_LIFE_SECONDS;
 }
 
-/** Ends every key that the owner has now; keys that it gets later are good. A family without an owner is its own. */
-export function revokeOwner(registry: Registry, owner: string, origin: CallOrigin): Promise<Done> {
-  const audit = [auditEvent(registry, origin, "owner_revoked", { owner })];
-  return cutOff(registry, { scope: "owner", subject: owner, until: NEVER }, "now", audit);
+/** Ends every key that the owner has now. Keys that it gets later are valid. A family without an owner owns itself. */
+export function revokeOwner(deps: EndDeps, owner: string, origin: CallOrigin): Promise<Done> {
+  const audit = [auditEvent(deps, origin, "owner_revoked", { owner })];
+  return cutOff(deps, { scope: "owner", subject: owner, until: NEVER }, "now", audit);
 }
 
 /**
- * Ends what was issued before a moment (NumericDate), or all that was issued so far. `iat` is in whole seconds, and a key may
- * be dated a little ahead: the store says which moment lies beyond all of them, and later keys are dated behind it.
+ * Ends the keys issued before a moment (NumericDate), or all keys issued so far. `iat` is in whole seconds and may be a few
+ * seconds ahead, so the store determines the moment that is later than all of them. Later keys are dated behind it.
  */
 function cutOff(
-  registry: Registry,
-  what: Omit<CutOff, "before">,
+  deps: EndDeps,
+  subject: Omit<CutOff, "before">,
   moment: number | "now",
   audit: readonly AuditEvent[],
 ): Promise<Done> {
   let least = 0;
   return retryOnConflict<Done>(async () => {
-    const now = nowSeconds(registry);
+    const now = nowSeconds(deps);
     const beyondIssued = moment === "now" || moment >= now - DECIDED_WITHIN_SECONDS;
     const before = moment === "now" ? Math.max(now + 1, least) : Math.max(moment, least);
-    const ending = { kind: "cutoff", ...what, before } as const;
-    const written = await registry.store.findEnd(ending);
+    const ending = { kind: "cutoff", ...subject, before } as const;
+    const written = await deps.store.findEnd(ending);
     if (
       written?.end.kind === "cutoff" &&
       (beyondIssued ? written.isBeyondIssued : written.end.before >= before)
     )
-      return endedBefore(registry, written.end);
-    const outcome = await commit(registry, {
+      return endedBefore(deps, written.end);
+    const outcome = await commit(deps, {
       put: [],
       end: ending,
       ...(beyondIssued && { requires: { beyondIssued } }),
@@ -139,32 +145,31 @@ function cutOff(
   });
 }
 
-/** The store has an end that suffices, so nothing is written. This instance's Checks see it at once all the same. */
-async function endedBefore(registry: Registry, written: KeyEnd): Promise<Done> {
-  registry.view.apply([written]);
-  await ensureDurable(registry);
+/** The stored end suffices, so nothing is written. This instance's Checks must see it at once. */
+async function endedBefore(deps: EndDeps, written: KeyEnd): Promise<Done> {
+  deps.view.apply([written]);
+  await ensureDurable(deps);
   return DONE_BEFORE;
 }
 
-/** Whose keys an incident concerns; neither: everybody's. */
+/** The keys that an incident affects. Without a role and an owner: all keys. */
 export interface Incident {
   readonly role?: string;
   readonly owner?: string;
 }
 
 /**
- * The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later ones are good. A
- * moment of the last seconds is now: who says so means every key that there is, whichever clock dated it.
+ * The incident switch: ends every key that was issued before a moment (NumericDate, at most now). Later keys are valid.
+ * A moment of the last seconds counts as now, so that it includes every existing key, whichever clock dated it.
  */
 export function revokeIssuedBefore(
-  registry: Registry,
+  deps: EndDeps,
   before: number,
   { role, owner }: Incident,
   origin: CallOrigin,
 ): Promise<Done> {
-  const about = role === undefined ? (owner === undefined ? {} : { owner }) : { role };
+  const subject = role === undefined ? (owner === undefined ? {} : { owner }) : { role };
   const scope = role === undefined ? (owner === undefined ? "all" : "owner") : "role";
-  const subject = role ?? owner ?? "";
-  const audit = [auditEvent(registry, origin, "keys_cut_off", about)];
-  return cutOff(registry, { scope, subject, until: NEVER }, before, audit);
+  const audit = [auditEvent(deps, origin, "keys_cut_off", subject)];
+  return cutOff(deps, { scope, subject: role ?? owner ?? "", until: NEVER }, before, audit);
 }

@@ -33,24 +33,29 @@ function keyOf(name: string, scopes: readonly string[] = [...role(name).scopes])
 const admin: Caller = { kind: "admin", id: "x" };
 const anonymous: Caller = { kind: "anonymous", address: "192.0.2.1" };
 
-describe("nobody grants more than they hold", () => {
-  const cases: readonly (readonly [who: string, caller: Caller, grants: string, may: boolean])[] = [
+describe("a caller cannot grant more than it holds", () => {
+  const cases: readonly (readonly [what: string, caller: Caller, grants: string, may: boolean])[] = [
     ["an admin token grants everything", admin, "boss", true],
-    ["a stranger grants nothing", anonymous, "basic", false],
+    ["an anonymous caller grants nothing", anonymous, "basic", false],
     ["a key grants what its role may grant", keyOf("writer"), "basic", true],
     ["a key does not grant its own role", keyOf("writer"), "writer", false],
-    ["a key grants its own role where that lists itself", keyOf("clone"), "clone", true],
+    ["a key grants its own role if that role lists itself", keyOf("clone"), "clone", true],
     ["a key does not grant more", keyOf("writer"), "boss", false],
     ["a key does not grant an unlisted role without any scope", keyOf("boss"), "idle", false],
     ["a key grants a role that may grant in turn", keyOf("boss"), "writer", true],
-    ["not the same scopes with a further reach", keyOf("writer"), "trap", false],
-    ["a key grants what its role names, with all that this may grant in turn", keyOf("trap"), "boss", true],
-    ["a narrowed key grants within what is left", keyOf("boss", ["keys:write"]), "writer", true],
-    ["a narrowed key grants no scope that it gave up", keyOf("boss", ["keys:write"]), "boss", false],
+    ["a key does not grant the same scopes with a wider reach", keyOf("writer"), "trap", false],
+    [
+      "a key grants a role that its role lists, with everything that this role may grant in turn",
+      keyOf("trap"),
+      "boss",
+      true,
+    ],
+    ["a narrowed key grants within its remaining scopes", keyOf("boss", ["keys:write"]), "writer", true],
+    ["a narrowed key grants no scope that it lacks", keyOf("boss", ["keys:write"]), "boss", false],
     ["a key without keys:write grants nothing", keyOf("boss", ["keys:read"]), "basic", false],
     ["a key without operator scopes grants nothing", keyOf("basic"), "basic", false],
   ];
-  test.each(cases)("%s", (_who, caller, grants, may) => {
+  test.each(cases)("%s", (_what, caller, grants, may) => {
     expect(mayGrant(caller, [...role(grants).scopes], role(grants), policy)).toBe(may);
   });
 
@@ -61,14 +66,14 @@ describe("nobody grants more than they hold", () => {
     expect(mayGrant(keyOf("boss"), scopes, role("boss"), policy)).toBe(false);
   });
 
-  test("scopes beyond the reach are not granted with a listed role: an old record may hold what its role has lost", () => {
+  test("a listed role is not granted with scopes beyond the reach, which an old record may hold after its role has lost them", () => {
     expect(mayGrant(keyOf("writer"), ["chat:read"], role("basic"), policy)).toBe(true);
     expect(mayGrant(keyOf("writer"), ["chat:read", "system:write"], role("basic"), policy)).toBe(false);
     expect(mayGrant(keyOf("wide"), ["keys:write"], role("trap"), policy)).toBe(true);
   });
 });
 
-test("an operator's call needs its scope; whoever only holds a key has none", () => {
+test("an operator's call needs its scope, and a mere holder has none", () => {
   expect(callerHas(admin, "system:write")).toBe(true);
   expect(callerHas(keyOf("boss"), "keys:read")).toBe(true);
   expect(callerHas(keyOf("boss"), "audit:read")).toBe(false);

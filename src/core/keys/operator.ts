@@ -1,13 +1,13 @@
 import type { Policy, Role } from "../policy/policy.ts";
 
-/** Who calls the key API, once it is known. */
+/** The caller of the key API. */
 export type Caller =
   | { readonly kind: "anonymous"; readonly address: string }
-  /** One of `ADMIN_TOKEN`: it may do everything, and grant every role. */
+  /** The holder of an `ADMIN_TOKEN`. It can do everything and grant every role. */
   | { readonly kind: "admin"; readonly id: string }
-  /** Whoever holds a key that is verified but not judged: it may be ended, and nothing else. */
+  /** The holder of a key with a valid signature that may have ended. It can only revoke the key. */
   | { readonly kind: "holder"; readonly id: string }
-  /** A good key; what it may do is in its scopes. */
+  /** The holder of a valid key. Its scopes determine what it can do. */
   | { readonly kind: "key"; readonly id: string; readonly role: Role; readonly scopes: readonly string[] };
 
 export type OperatorScope = "keys:read" | "keys:write" | "audit:read" | "system:write";
@@ -19,12 +19,12 @@ export const OPERATOR_SCOPES: readonly OperatorScope[] = [
   "system:write",
 ];
 
-/** Whether the caller may do what this operator scope stands for. */
+/** Whether the caller has an operator scope. */
 export function callerHas(caller: Caller, scope: OperatorScope): boolean {
   return caller.kind === "admin" || (caller.kind === "key" && caller.scopes.includes(scope));
 }
 
-/** Everything that a key with these scopes can do or have others do: what it may grant, and what those may grant. */
+/** All scopes that a key can reach: its own, those that it can grant, and those that the granted keys can grant in turn. */
 export function reach(scopes: readonly string[], role: Role, policy: Policy): ReadonlySet<string> {
   const reached = new Set(scopes);
   const granters = scopes.includes("keys:write") ? [role] : [];
@@ -41,8 +41,8 @@ export function reach(scopes: readonly string[], role: Role, policy: Policy): Re
 }
 
 /**
- * Whether the caller may hand out a key of this role with these scopes. The caller's role lists the role in `may_grant`,
- * whatever the scopes, since upstreams decide by the role too. All that the key can reach is within the caller's own reach.
+ * Whether the caller may grant a key of this role with these scopes. The caller's role must list the role in `may_grant`, even
+ * for a key without scopes, because upstreams also decide by the role. The reach of the key must be within the caller's.
  */
 export function mayGrant(caller: Caller, scopes: readonly string[], role: Role, policy: Policy): boolean {
   if (caller.kind === "admin") return true;
@@ -52,7 +52,7 @@ export function mayGrant(caller: Caller, scopes: readonly string[], role: Role, 
   return [...reach(scopes, role, policy)].every((scope) => held.has(scope));
 }
 
-/** How an audit line names the caller: never by a credential. */
+/** The caller's name in audit lines. It never contains a credential. */
 export function callerName(caller: Caller): string {
   switch (caller.kind) {
     case "anonymous":

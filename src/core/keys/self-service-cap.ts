@@ -1,12 +1,13 @@
-import type { CommitOutcome } from "./ports.ts";
+import type { CommitOutcome } from "./key-change.ts";
 
-/** Keys that are looked at before a store says that it is full: some of them may have ended. */
+/** Keys that are checked before the limit counts as reached, because some of them may have ended. */
 const PORTION = 250;
 const PORTIONS = 4;
 
 /**
- * Commits, and where as many self-service keys are there as may be, takes out some that count no more and commits again. So
- * whoever finds it full makes room for the next one, and a commit never has to look through all of them.
+ * Commits. If the limit of self-service keys is reached, releases some keys that no longer count and commits again, so a
+ * commit never has to check all keys.
+ * @param release checks up to `limit` keys and returns how many it released
  */
 export async function commitBelowCap(
   commit: () => CommitOutcome | Promise<CommitOutcome>,

@@ -1,24 +1,29 @@
-import type { CallOrigin, Registry } from "../keys/registry.ts";
-import { auditEvent, commit, ensureDurable, nowSeconds, retryOnConflict } from "../keys/registry.ts";
-import type { Phase } from "./migration.ts";
+import type { CommitDeps } from "../keys/commit.ts";
+import { commit, ensureDurable, retryOnConflict } from "../keys/commit.ts";
+import { nowSeconds } from "../keys/key-dates.ts";
+import type { PolicyDeps } from "../keys/new-key.ts";
+import type { AuditDeps, CallOrigin } from "../keys/operation-audit.ts";
+import { auditEvent } from "../keys/operation-audit.ts";
+import type { Migration, Phase } from "./migration.ts";
 import { enterPhase } from "./migration.ts";
+import type { PhaseReader } from "./ports.ts";
 
-/** An operator chooses the phase, or gives it back to the policy. All instances hear of it. */
-export function setPhase(
-  registry: Registry,
-  wanted: Phase | "from-policy",
-  origin: CallOrigin,
-): Promise<void> {
+export type PhaseDeps = CommitDeps &
+  AuditDeps &
+  PolicyDeps & { readonly store: PhaseReader; readonly migration: Migration };
+
+/** Sets the phase for all instances, or returns the choice to the policy. */
+export function setPhase(deps: PhaseDeps, wanted: Phase | "from-policy", origin: CallOrigin): Promise<void> {
   const chosen = wanted !== "from-policy";
-  const phase = chosen ? wanted : registry.policy().migration.phase;
+  const phase = chosen ? wanted : deps.policy().migration.phase;
   return retryOnConflict<void>(async () => {
-    const from = await registry.store.migration();
-    if (from !== undefined) registry.migration.applyState(from);
-    const to = enterPhase(from, phase, chosen, nowSeconds(registry), registry.migration.state().version);
-    if (to === from) return ensureDurable(registry);
-    const event = auditEvent(registry, origin, "migration_phase_set", {});
+    const from = await deps.store.migration();
+    if (from !== undefined) deps.migration.applyState(from);
+    const to = enterPhase(from, phase, chosen, nowSeconds(deps), deps.migration.state().version);
+    if (to === from) return ensureDurable(deps);
+    const event = auditEvent(deps, origin, "migration_phase_set", {});
     const audit = [{ ...event, reason: wanted }];
-    const outcome = await commit(registry, { put: [], migration: { from, to }, audit });
+    const outcome = await commit(deps, { put: [], migration: { from, to }, audit });
     return outcome.kind === "conflict" ? "conflict" : undefined;
   });
 }

@@ -19,7 +19,7 @@ const ended = (key: typeof untouched, state: MigrationState, seconds: number) =>
   endedByPhase(key, state, plan, seconds * 1000);
 
 describe("a migrated V1 key", () => {
-  test("stays good without end before `deprecated`", () => {
+  test("stays valid without limit before `deprecated`", () => {
     for (const phase of ["silent", "gradual", "active"] as const)
       expect(ended(migratedAt(1), { phase, chosen: true, version: 1 }, 9999)).toBeUndefined();
   });
@@ -34,7 +34,7 @@ describe("a migrated V1 key", () => {
     }
   });
 
-  test("is good again when the phase goes back, and its overlap begins anew with the next entry", () => {
+  test("is valid again when the phase goes back, and its overlap restarts with the next entry", () => {
     const first = enterPhase(undefined, "deprecated", true, 1000);
     const removed = enterPhase(first, "removed", true, 1050);
     expect([first.deprecatedAt, removed.deprecatedAt]).toEqual([1000, 1000]);
@@ -44,7 +44,7 @@ describe("a migrated V1 key", () => {
   });
 });
 
-test("another V1 key is good until `removed`", () => {
+test("another V1 key is valid until `removed`", () => {
   for (const phase of ["silent", "gradual", "active", "deprecated"] as const)
     expect(ended(untouched, { phase, chosen: true, version: 1, deprecatedAt: 1 }, 9999)).toBeUndefined();
   expect(ended(untouched, { phase: "removed", chosen: true, version: 1, deprecatedAt: 1 }, 2)).toBe(
@@ -52,7 +52,7 @@ test("another V1 key is good until `removed`", () => {
   );
 });
 
-test("a V2 key knows no phase", () => {
+test("a V2 key does not depend on the phase", () => {
   expect(
     endedByPhase(principal, { phase: "removed", chosen: true, version: 1, deprecatedAt: 1 }, plan, 9e9),
   ).toBeUndefined();
@@ -64,17 +64,17 @@ test("keys can be exchanged in every phase, in `removed` until migrate_until", (
   expect(mayMigrate({ phase: "removed", chosen: true, version: 1 }, plan, 6_000_000)).toBe(false);
 });
 
-test("entering the phase that it is in is no step", () => {
+test("entering the current phase is not a step", () => {
   const state = enterPhase(undefined, "active", false, 1);
   expect(enterPhase(state, "active", false, 2)).toBe(state);
   expect(enterPhase(state, "active", true, 2)).not.toBe(state);
 });
 
-test("a step beats one that the store has lost, and of two with one version the store's wins", () => {
+test("a step supersedes one that the store has lost, and of two with the same version the store's wins", () => {
   const migration = createMigration();
   const lost = enterPhase(undefined, "deprecated", true, 5);
   migration.applyState(lost);
-  // The store has no step any more, and its clock is behind.
+  // The store has lost the step, and its clock is behind.
   const next = enterPhase(undefined, "removed", true, 3, migration.state().version);
   migration.applyState(next);
   expect(migration.state()).toEqual({ ...next, phase: "removed" });
@@ -82,7 +82,7 @@ test("a step beats one that the store has lost, and of two with one version the 
   expect(migration.state().phase).toBe("active");
 });
 
-test("each step has a version, and a word that is heard late changes nothing", () => {
+test("each step has a version, and a state that arrives late changes nothing", () => {
   const first = enterPhase(undefined, "active", true, 1);
   const second = enterPhase(first, "silent", true, 2);
   const migration = createMigration();

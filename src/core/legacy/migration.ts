@@ -1,33 +1,33 @@
 import type { Principal } from "../decision/principal.ts";
 import type { Policy } from "../policy/policy.ts";
 
-/** How far V1 keys are on their way out. Every step can be taken back. */
+/** The phases of the migration from V1 keys. Every step can be reversed. */
 export const PHASES = ["silent", "gradual", "active", "deprecated", "removed"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** The policy's `migration`. */
 export interface MigrationPlan {
   readonly phase: Phase;
-  /** How long a migrated V1 key stays good, from its migration or the entry into `deprecated`, whichever is later. */
+  /** How long an exchanged V1 key stays valid after its exchange or the entry into `deprecated`, whichever is later. */
   readonly overlapSeconds: number;
-  /** NumericDate of RFC 8594: when V1 keys are planned to end. */
+  /** NumericDate of the planned end of V1 keys (RFC 8594). */
   readonly sunset: number;
-  /** NumericDate until which a V1 key can be exchanged, in `removed` too. */
+  /** NumericDate until which a V1 key can be exchanged in the phase `removed`. */
   readonly migrateUntil: number;
 }
 
-/** What all instances share of it. */
+/** The state that all instances share. */
 export interface MigrationState {
   readonly phase: Phase;
-  /** An operator has chosen the phase: the policy's counts no more. */
+  /** An operator has chosen the phase, so the policy's phase is ignored. */
   readonly chosen: boolean;
   /** NumericDate of the latest entry into `deprecated`, while that or `removed` lasts. */
   readonly deprecatedAt?: number;
-  /** More with each step: what is heard late is known as such. 0: none is stored. */
+  /** Increases with each step, so that an instance can ignore an older state. 0: no phase is stored. */
   readonly version: number;
 }
 
-/** One step of the phase; it is made from what it was decided on, or not at all. */
+/** One step of the phase. It fails if the stored state is not `from`. */
 export interface MigrationStep {
   readonly from: MigrationState | undefined;
   readonly to: MigrationState;
@@ -38,8 +38,8 @@ export function isPhase(text: string): text is Phase {
 }
 
 /**
- * The state after a step into a phase; the very same one when it is no step. Its version is beyond the time in milliseconds and
- * beyond `known`: a store that has lost its last writes counts on from less, and a newer step must beat the lost one.
+ * The state after a step, or the same object if the phase does not change. The version is at least the time in milliseconds
+ * and above `known`, so that the step supersedes one that the store has lost.
  */
 export function enterPhase(
   current: MigrationState | undefined,
@@ -58,7 +58,7 @@ export function enterPhase(
   };
 }
 
-/** Why a V1 key is refused in this phase; undefined while it is good. */
+/** Why a V1 key is denied in this phase; undefined if it is valid. */
 export function endedByPhase(
   { legacy }: Principal,
   state: MigrationState,
@@ -79,7 +79,7 @@ export function mayMigrate(state: MigrationState, plan: MigrationPlan, nowMs: nu
   return state.phase !== "removed" || nowMs < plan.migrateUntil * 1000;
 }
 
-/** What the answer to a V1 key tells its holder. */
+/** The dates in a response to the holder of a V1 key. */
 export interface LegacyNotice {
   /** RFC 9745, NumericDate. */
   readonly deprecatedAt?: number;
@@ -87,7 +87,7 @@ export interface LegacyNotice {
   readonly sunset?: number;
 }
 
-/** Undefined while nothing is to be told. */
+/** Undefined for V2 keys and in phases without a notice. */
 export function legacyNotice(
   principal: Principal | undefined,
   { phase, deprecatedAt }: MigrationState,
@@ -97,10 +97,10 @@ export function legacyNotice(
   return deprecatedAt === undefined ? {} : { deprecatedAt, sunset: plan.sunset };
 }
 
-/** Where an instance looks at each use. */
+/** The state on this instance, which is read at each use of a V1 key. */
 export interface Migration {
   state(): MigrationState;
-  /** The store has it. An older one changes nothing; of two with one version the store's wins. */
+  /** Takes a stored state. An older version is ignored. Of two states with the same version the stored one wins. */
   applyState(state: MigrationState): void;
 }
 

@@ -1,18 +1,18 @@
--- The registry's one write: checks what a change requires, then writes all of it.
--- KEYS[1..16] names of the indexes, in the order below; then, for each record: its own name, its owner's index, the name of its hash,
---             the uses of its role, the name of its alias and the uses of unmigrated keys of its role (any names where there are none);
---             the name of the call to remember; names of hashes to forget
+-- The only write of the registry: checks the requirements of a change, then writes all of it.
+-- KEYS[1..16] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
+--             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
+--             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
 --             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
---             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, tell [entry], audit [text], feedLength, newEpoch; entries are texts for the feed
--- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; all but the first have written nothing
+--             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
+-- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; only the first has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
 local FIRST_RECORD, NAMES = 17, 6
 
--- A script is not undone: what would fail half-way is looked at first.
+-- Redis does not roll back a failed script, so wrong types are detected before the first write.
 for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
@@ -21,7 +21,7 @@ for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, 
 end
 
 local change = cjson.decode(ARGV[1])
--- Whole numbers up to 2^53: tostring would write large ones as 1.79e+15.
+-- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
 local function name_of(i, which) return KEYS[FIRST_RECORD + NAMES * (i - 1) + which] end
 local function record_name(i) return name_of(i, 0) end
@@ -29,7 +29,7 @@ local function owner_index(i) return name_of(i, 1) end
 local function hash_name(i) return name_of(i, 2) end
 local call_name = KEYS[FIRST_RECORD + NAMES * #change.put]
 
--- One clock dates everything: what was decided by another one, or long ago, is decided again.
+-- Redis's clock dates everything. A change that was decided by another clock, or too long ago, must be decided again.
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 if math.abs(change.now - seconds) > change.within then
@@ -54,16 +54,16 @@ end
 if change.beyondIssued then
   local stored = redis.call('HGET', CUT_OFFS, change.cutOff.field)
   local before = stored and tonumber(string.match(stored, '^%d+')) or 0
-  -- Where the newest date is lost, keys may have been dated a little ahead of now.
+  -- If the newest date is lost, keys may have been dated a few seconds ahead.
   local unknown = redis.call('EXISTS', EPOCH) == 1 and seconds + 5 or 0
-  -- Other owners' new keys, dated by their own cut-offs, do not push this owner's ahead.
+  -- Keys of other owners that their own cut-offs date ahead must not move this owner's cut-off ahead.
   local newest = string.sub(change.cutOff.field, 1, 6) == 'owner:' and NEWEST_UNCUT or NEWEST
   local least = math.max(seconds, tonumber(redis.call('GET', newest) or unknown), before) + 1
   if change.cutOff.before < least then return { 'early', whole(least) } end
 end
 for i, put in ipairs(change.put) do
   local stored = redis.call('GET', record_name(i))
-  -- A record without a version is damaged: nobody replaces it.
+  -- A record without a version is damaged and cannot be replaced.
   local version = stored and (tonumber(cjson.decode(stored).v) or -1) or 0
   if version ~= put.version - 1 then return { 'conflict' } end
   if put.hashed and put.version == 1 and redis.call('EXISTS', hash_name(i), name_of(i, 4)) > 0 then return { 'conflict' } end
@@ -71,15 +71,15 @@ end
 if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
 if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migration.from then return { 'conflict' } end
 
--- The store's memory begins with its first write: instances tell by its name that it has lost what it knew.
+-- The epoch starts with the first write. Instances detect by its id that the store has lost its data.
 if redis.call('EXISTS', EPOCH) == 0 then
   if redis.call('EXISTS', COUNTS) == 0 then redis.call('HSET', COUNTS, 'standings', 0, 'families', 0, 'cut_offs', 0) end
-  -- Where keys were made before, by imports, their dates may be lost.
+  -- If imports have created keys before, their dates may be lost.
   local newest = redis.call('EXISTS', SEQUENCE) == 1 and whole(seconds + 5) or 0
   for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, newest, 'NX') end
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 end
--- How many there should be: what is there is compared with it. Where the count itself is lost, it is not begun anew here.
+-- Maintains the expected numbers of entries for compare.lua. A lost count is not restarted here.
 local function count(field, added)
   local counted = added > 0 and redis.call('HGET', COUNTS, field)
   if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
@@ -92,7 +92,7 @@ local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
   if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
 end
-local function tell(entry)
+local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', change.feedLength, '*', 's', whole(position), 'e', entry)
 end
@@ -117,20 +117,20 @@ for i, put in ipairs(change.put) do
     if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
-  -- That nothing ends a key is news only where something did; there it stays, so that no older word counts again.
+  -- An unrestricted key is published only if it was restricted before. The entry stays, so that no older entry applies again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
     end_key(put.id, put.expiresAt, put.entry)
-    tell(put.entry)
+    publish(put.entry)
   end
 end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
-if change.endEntry then tell(change.endEntry) end
+if change.endEntry then publish(change.endEntry) end
 if change.endKey then end_key(change.endKey.id, change.endKey.expiresAt, change.endKey.entry) end
 if change.migration then
   redis.call('SET', MIGRATION, change.migration.to)
-  tell(change.migration.to)
+  publish(change.migration.to)
 end
-for _, entry in ipairs(change.tell) do tell(entry) end
+for _, entry in ipairs(change.feed) do publish(entry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
 if change.endFamily then
   count('families', redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family))

@@ -1,6 +1,6 @@
--- Where the feed stands, in one step. It writes nothing: a store that takes no writes is still read.
+-- Reads the head of the feed atomically. It writes nothing, so it works on a store that takes no writes.
 -- KEYS     epoch, sequence, feed
--- Returns  epoch ("" before the first write), sequence, id of the stream's last entry
+-- Returns  epoch ("" before the first write), sequence, id of the last stream entry
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
 return {
   redis.call('GET', KEYS[1]) or '',

@@ -1,15 +1,16 @@
--- Writes V1 keys that are not there yet, and one audit line for all where there was one.
--- KEYS     sequence, by age, by end, self-service, audit, newest date, the same without those of owners' cut-offs, cut-offs; then for each record: its own name, its owner's index, its hash's name, its role's uses, its alias's name, the uses of its role's unmigrated keys
--- ARGV     the records as JSON, as commit.lua takes them; the audit line
--- Returns  for each record 1 when it was written, 0 when it or its hash was there
+-- Writes the V1 keys that do not exist yet, and one audit event if there was any.
+-- KEYS     sequence, by age, by end, self-service, audit, newest date, newest uncut date, cut-offs; then, for each record: its record, its owner's index, its hash,
+--          the uses of its role, its alias, the uses of unmigrated keys of its role
+-- ARGV     the records as JSON, in the form of commit.lua; the audit event
+-- Returns  for each record 1 if it was written, 0 if it or its hash existed
 local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS = unpack(KEYS, 1, 8)
 local function whole(number) return string.format('%.0f', number) end
-local written, anew = {}, false
+local written, any_written = {}, false
 local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
   if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
 end
--- Where no key was made yet, no date was given.
+-- No key was created yet, so the newest date is known to be 0.
 if redis.call('EXISTS', SEQUENCE) == 0 then
   for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, 0, 'NX') end
 end
@@ -30,8 +31,8 @@ for i, put in ipairs(cjson.decode(ARGV[1])) do
     local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
     if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
     written[i] = 1
-    anew = true
+    any_written = true
   end
 end
-if anew then redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
+if any_written then redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
 return written

@@ -1,10 +1,10 @@
--- One step of a leased bucket: the arithmetic of core/leased-bucket.ts, on Redis's clock.
--- KEYS[1]  the bucket: a hash of `level` (micro-tokens), `stamp` (microseconds) and, for each lease that is out,
+-- One step of a leased bucket: the arithmetic of core/limits/leased-bucket.ts, by Redis's clock.
+-- KEYS[1]  the bucket: a hash of `level` (micro-tokens), `stamp` (microseconds) and, for each outstanding lease,
 --          `l:<lease id>` = "<tokens> <deadline in microseconds>"
 -- ARGV     capacity, refill per second, lease life in microseconds,
 --          lease id ("" only settles), cost, waiting, ahead,
---          then any number of triples: lease id, unspent tokens, microseconds since the last of the others was spent
--- Returns  granted tokens, wait in microseconds, 1 when others hold tokens that may come back
+--          then settlements as triples: lease id, unspent tokens, microseconds since the last spent token
+-- Returns  granted tokens, wait in microseconds, 1 if other leases hold tokens that may be returned
 local MICRO = 1000000
 
 local capacity = tonumber(ARGV[1])
@@ -16,7 +16,7 @@ local cost, waiting, ahead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * MICRO + tonumber(time[2])
 
--- Whole numbers up to 2^53: tostring would write 1.79e+15 for a stamp.
+-- Formats integers up to 2^53. tostring would format a stamp as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
 
 local level, stamp = nil, nil
@@ -24,7 +24,7 @@ local leases, out = {}, 0
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'hash' then
   local fields = redis.call('HGETALL', KEYS[1])
-  -- First of all what needs memory: after a write that frees some, Redis would let all others pass although it is full.
+  -- The write that needs memory must be first. After a write that frees memory a full Redis would accept all others.
   if fields[2] then redis.call('HSET', KEYS[1], fields[1], fields[2]) end
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
@@ -38,7 +38,7 @@ if kind == 'hash' then
     end
   end
 end
--- What is no bucket of ours, or a damaged one, is begun anew: it adds one capacity at most.
+-- A damaged bucket, or a key of another type, is replaced. That adds at most one capacity.
 local sane = level and stamp and level == level and level >= 0 and level < 2 ^ 53 and stamp >= 0 and stamp < 2 ^ 53
 if not sane then
   if kind ~= 'none' then redis.call('DEL', KEYS[1]) end
@@ -46,7 +46,7 @@ if not sane then
 end
 
 local function refill(till)
-  local room = capacity * MICRO - out
+  local limit = capacity * MICRO - out
   local elapsed = till - stamp
   if elapsed <= 0 then
     stamp = till
@@ -55,13 +55,13 @@ local function refill(till)
     level = level + credit
     stamp = stamp + math.min(elapsed, math.ceil(credit / refill_per_second))
   end
-  if level >= room then
-    level = math.max(0, room)
+  if level >= limit then
+    level = math.max(0, limit)
     stamp = till
   end
 end
 
--- What leaves the books makes room for refill from then on, not from the last step on.
+-- A released lease allows refill from its release on, not from the last step on. So releases are replayed in order.
 local releases = {}
 for id, lease in pairs(leases) do
   out = out + lease[1] * MICRO
@@ -104,11 +104,11 @@ for i = 8, #ARGV, 3 do
   end
 end
 
-local granted, wait, others_out = 0, 0, 0
+local granted, wait, outstanding = 0, 0, 0
 if lease_id ~= '' then
   local tokens = math.floor(level / MICRO)
   if leases[lease_id] then
-    -- It has been carried out before: nothing is granted twice for it.
+    -- A repetition of a request that was executed before. Nothing is granted twice.
     granted = leases[lease_id][1]
   elseif tokens >= cost and cost >= 1 then
     granted = math.max(cost, math.min(waiting, tokens), math.min(ahead, math.floor(tokens / 2)))
@@ -121,12 +121,12 @@ if lease_id ~= '' then
       for _, lease in pairs(leases) do longest = math.max(longest, lease[2] - now) end
       wait = wait + longest
     end
-    if next(leases) then others_out = 1 end
+    if next(leases) then outstanding = 1 end
   end
 end
 
 redis.call('HSET', KEYS[1], 'level', whole(level), 'stamp', whole(stamp))
--- Full again, with no lease out: the same as not being there.
+-- A full bucket without leases is the same as a missing one.
 local full_in = math.ceil((capacity * MICRO - level) / refill_per_second / 1000) + math.ceil(life / 1000)
 redis.call('PEXPIRE', KEYS[1], math.min(full_in, 2 ^ 40))
-return { granted, wait, others_out }
+return { granted, wait, outstanding }

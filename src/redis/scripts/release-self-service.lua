@@ -1,8 +1,8 @@
--- Looks through a part of the index of self-service keys, and takes out those that count no more: revoked, superseded, forgotten,
--- of an ended family, cut off, or what a V1 key was exchanged for, which that one counts for (core/key-record.ts).
+-- Checks a part of the index of self-service keys, and removes the members that no longer count: keys that are revoked,
+-- superseded, removed, of an ended family or cut off, and V2 keys of a V1 key, which counts for them (core/keys/key-record.ts).
 -- KEYS     self-service, ended families, cut-offs
--- ARGV     cursor of ZSCAN, how many to look at, prefix of records
--- Returns  the next cursor, how many were taken out
+-- ARGV     cursor of ZSCAN, number of members to check, prefix of records
+-- Returns  the next cursor, the number of removed members
 local SELF_SERVICE, FAMILIES, CUT_OFFS = KEYS[1], KEYS[2], KEYS[3]
 
 local function is_cut_off(scope, subject, issued_at)
@@ -21,9 +21,9 @@ local function counts(id)
 end
 
 local found = redis.call('ZSCAN', SELF_SERVICE, ARGV[1], 'COUNT', ARGV[2])
-local taken_out = 0
+local removed = 0
 for i = 1, #found[2], 2 do
   local id = found[2][i]
-  if not counts(id) then taken_out = taken_out + redis.call('ZREM', SELF_SERVICE, id) end
+  if not counts(id) then removed = removed + redis.call('ZREM', SELF_SERVICE, id) end
 end
-return { found[1], taken_out }
+return { found[1], removed }

@@ -1,5 +1,5 @@
--- Notes when keys were last used, of those that have a record: a member without one would stay for ever.
--- KEYS     last use; then for each key: its record, the uses of its role, the same of unmigrated keys (any names, where it is no V1 key)
+-- Records the last use of keys that have a record. A member without a record would stay for ever.
+-- KEYS     last use; then, for each key: its record, the uses of its role, the uses of unmigrated keys of its role (placeholders for a V2 key)
 -- ARGV     for each key: its id, NumericDate
 for i = 1, #ARGV, 2 do
   local at = 2 + 3 * (i - 1) / 2

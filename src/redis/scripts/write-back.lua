@@ -1,10 +1,10 @@
--- Gives a store that has lost writes back what an instance knows and it does not. Words about one key are joined as in
--- core/revocation-view: the newer one counts. Its record is mended too, under a new version, so that whoever read it before
--- has to read it again, and so that what is said of the key from now on is newer still.
--- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date, the same without those of owners' cut-offs; then, for each entry, its record's name (any, where it is no key)
--- ARGV     feed length; then, for each entry, its text for the feed, which is JSON:
+-- Restores entries that the store has lost and an instance knows. Entries about the same key are merged as in
+-- core/revocation/revocation-view.ts. The key's record is corrected under a new version, so that a concurrent change must read
+-- it again, and so that later entries of the key are newer.
+-- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date, newest uncut date; then, for each entry, its record (a placeholder for other entries)
+-- ARGV     feed length; then the feed entries, which are JSON:
 --          ["k", key id, version, expires, flags, superseded from], ["f", family, until] or ["c", scope, subject, before, until]
--- Returns  how many entries the store did not know
+-- Returns  the number of entries that the store did not have
 local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT = unpack(KEYS, 1, 9)
 local REVOKED, DISABLED = 1, 2
 local seconds = tonumber(redis.call('TIME')[1])
@@ -13,7 +13,7 @@ local function count(field, added)
   local counted = added > 0 and redis.call('HGET', COUNTS, field)
   if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
 end
-local function tell(text)
+local function publish(text)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(redis.call('INCR', SEQUENCE)), 'e', text)
 end
 local function revoked(flags) return flags % 2 >= REVOKED end
@@ -47,17 +47,17 @@ local function write_key(entry, record_name)
     record.d = is_disabled and 1 or nil
     redis.call('SET', record_name, cjson.encode(record), 'KEEPTTL')
   end
-  local joined = (is_revoked and REVOKED or 0) + (is_disabled and DISABLED or 0)
-  if text and known[3] == new_version and known[5] == joined and known[6] == end_of_overlap then return 0 end
-  local parts = { whole(new_version), whole(expires), whole(joined), whole(end_of_overlap) }
+  local merged = (is_revoked and REVOKED or 0) + (is_disabled and DISABLED or 0)
+  if text and known[3] == new_version and known[5] == merged and known[6] == end_of_overlap then return 0 end
+  local parts = { whole(new_version), whole(expires), whole(merged), whole(end_of_overlap) }
   local new_text = '["k",' .. cjson.encode(id) .. ',' .. table.concat(parts, ',') .. ']'
   count('standings', redis.call('HSET', STANDINGS, id, new_text))
   redis.call('ZADD', ENDED, whole(expires), id)
-  tell(new_text)
+  publish(new_text)
   return 1
 end
 
--- The store may have lost keys that were dated a little ahead: a cut-off of now ends those too.
+-- The store may have lost keys that were dated a few seconds ahead. A cut-off of now must include them.
 for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do
   if tonumber(redis.call('GET', name) or 0) < seconds + 5 then redis.call('SET', name, whole(seconds + 5)) end
 end
@@ -71,7 +71,7 @@ for i = 2, #ARGV do
     local known = redis.call('ZSCORE', FAMILIES, entry[2])
     if not known or tonumber(known) < entry[3] then
       count('families', redis.call('ZADD', FAMILIES, whole(entry[3]), entry[2]))
-      tell(ARGV[i])
+      publish(ARGV[i])
       written = written + 1
     end
   else
@@ -79,7 +79,7 @@ for i = 2, #ARGV do
     local known = redis.call('HGET', CUT_OFFS, field)
     if (known and tonumber(string.match(known, '^%d+')) or 0) < entry[4] then
       count('cut_offs', redis.call('HSET', CUT_OFFS, field, whole(entry[4]) .. ' ' .. whole(entry[5])))
-      tell(ARGV[i])
+      publish(ARGV[i])
       written = written + 1
     end
   end

@@ -1,20 +1,18 @@
+import type { SecretStore } from "../config/secrets.ts";
 import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";
 
-/** Keeps a secret that an instance has made, so that its fleet shares it: the first one stays. */
-export function createRedisKeeper(client: RedisClient) {
+/** Stores generated secrets in Redis, so that all instances of a fleet share the first one. */
+export function createSecretStore(client: RedisClient): SecretStore {
   return {
-    async getOrCreate(
-      name: string,
-      fresh: string,
-    ): Promise<{ readonly value: string; readonly place: string }> {
+    async getOrCreate(name, fresh) {
       const place = redisKeys.secret(name);
       await client.command("SET", place, fresh, "NX");
       const value = await client.command("GET", place);
-      if (typeof value !== "string") throw new Error(`${place} is no text`);
+      if (typeof value !== "string") throw new Error(`${place} is not a text`);
       return { value, place: `Redis ${place}` };
     },
-    async find(name: string): Promise<string | undefined> {
+    async find(name) {
       const value = await client.command("GET", redisKeys.secret(name));
       return typeof value === "string" ? value : undefined;
     },

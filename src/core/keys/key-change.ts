@@ -1,0 +1,71 @@
+import type { AuditEvent } from "../audit/audit-event.ts";
+import type { MigrationStep } from "../legacy/migration.ts";
+import type { FeedEntry } from "../revocation/feed-entry.ts";
+import type { Ending } from "../revocation/revocation-view.ts";
+import type { KeyRecord } from "./key-record.ts";
+
+/** One change of the registry, with everything that the store must write in the same transaction. */
+export interface KeyChange {
+  /** NumericDate of the decision, by the store's clock. If the store's clock differs, the store writes nothing. */
+  readonly nowSeconds: number;
+  /** Complete records. Each replaces version − 1 of itself. A record of version 1 must not exist yet. */
+  readonly put: readonly KeyRecord[];
+  /** Ends a family, the keys issued before a moment, or a key that has no record. */
+  readonly end?: Ending;
+  readonly requires?: CommitRequirement;
+  /** Stored so that a repeated `Idempotency-Key` returns the same key. It must not exist yet. */
+  readonly remember?: RememberedCall;
+  readonly audit: readonly AuditEvent[];
+  /** Hashes by which a V1 key of `put` is no longer found. */
+  readonly forgetHashes?: readonly string[];
+  /** The new phase for all instances. The outcome is a conflict if the stored phase is not the step's `from`. */
+  readonly migration?: MigrationStep;
+  /** Published to the other instances in addition to what ends keys. */
+  readonly feedEntries?: readonly FeedEntry[];
+}
+
+/** Conditions that the store checks at the moment of the write, so that a change that races a revocation loses. */
+export interface CommitRequirement {
+  /** The family has not ended, and no cut-off ends keys of this role and owner that were issued at this time. */
+  readonly living?: {
+    readonly family: string;
+    readonly role: string;
+    readonly owner?: string;
+    /** NumericDate. */
+    readonly issuedAt: number;
+  };
+  /** The number of live self-service keys is below this. */
+  readonly selfServiceBelow?: number;
+  /** The phase has ended V1 keys, so keys that never expire are not counted. */
+  readonly legacyEnded?: boolean;
+  /** The cut-off of the change is later than the stored one and later than every issue date of the keys that it concerns. */
+  readonly beyondIssued?: true;
+}
+
+export interface RememberedCall {
+  /** Digest of the caller and its `Idempotency-Key`. */
+  readonly id: string;
+  /** Digest of the request. */
+  readonly bodyDigest: string;
+  readonly keyId: string;
+  /** NumericDate from which the call is forgotten. */
+  readonly until: number;
+}
+
+/** Only `committed` has written anything. */
+export type CommitOutcome =
+  /** Not `durable`: too few replicas have the change, so a failover may lose it. */
+  | { readonly kind: "committed"; readonly durable?: false }
+  /** Another change came first. Read and decide again. */
+  | { readonly kind: "conflict" }
+  /** The family has ended, or the issue date is earlier than the cut-off `before` (NumericDate). */
+  | { readonly kind: "ended"; readonly before?: number }
+  /** The limit of live self-service keys is reached. */
+  | { readonly kind: "full" }
+  /** The time of the decision differs from the store's clock, which is `nowMs` (milliseconds). */
+  | { readonly kind: "clock"; readonly nowMs: number }
+  /** The cut-off must be at least `before` (NumericDate). */
+  | { readonly kind: "early"; readonly before: number };
+
+/** Maximum difference in seconds between the time of a decision and the store's clock. */
+export const DECIDED_WITHIN_SECONDS = 2;

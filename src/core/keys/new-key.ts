@@ -1,0 +1,103 @@
+import type { AuditEventName } from "../audit/audit-event.ts";
+import type { Migration } from "../legacy/migration.ts";
+import type { Policy, Role } from "../policy/policy.ts";
+import type { CutOffSubject } from "../revocation/revocation-view.ts";
+import type { CommitDeps } from "./commit.ts";
+import { commit, retryOnConflict } from "./commit.ts";
+import type { DeniedOperation } from "./denial.ts";
+import { denied } from "./denial.ts";
+import type { CommitRequirement, RememberedCall } from "./key-change.ts";
+import type { KeyDateDeps } from "./key-dates.ts";
+import { issueDate, issueDateAfter, nowSeconds } from "./key-dates.ts";
+import type { KeyRecord } from "./key-record.ts";
+import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
+import { auditEvent } from "./operation-audit.ts";
+import type { Caller } from "./operator.ts";
+import { mayGrant } from "./operator.ts";
+
+export interface PolicyDeps {
+  readonly policy: () => Policy;
+}
+
+export type NewKeyDeps = CommitDeps &
+  AuditDeps &
+  KeyDateDeps &
+  PolicyDeps & { readonly migration: Pick<Migration, "state"> };
+
+/** What a caller requests of a new key. */
+export interface GrantRequest {
+  readonly role: string;
+  /** A part of the role's scopes. Absent: all of them. */
+  readonly scopes?: readonly string[];
+  /** At most the role's. Absent: the role's. */
+  readonly ttlSeconds?: number;
+  /** Operators only. */
+  readonly owner?: string;
+}
+
+export interface PermittedGrant {
+  readonly role: Role;
+  readonly scopes: readonly string[];
+  readonly selfService: boolean;
+}
+
+/** The grant that the caller may make, or the denial. */
+export function permitGrant(
+  deps: PolicyDeps,
+  request: GrantRequest,
+  caller: Caller,
+): PermittedGrant | DeniedOperation {
+  const policy = deps.policy();
+  const role = policy.roles.get(request.role);
+  if (role === undefined) return denied("role_unknown");
+  const scopes = [...new Set(request.scopes ?? role.scopes)];
+  if (!scopes.every((scope) => role.scopes.has(scope))) return denied("scope_unknown");
+  if ((request.ttlSeconds ?? 0) > role.ttlSeconds) return denied("ttl_too_long");
+  if (mayGrant(caller, scopes, role, policy)) return { role, scopes, selfService: false };
+  if (role.selfService && request.owner === undefined) return { role, scopes, selfService: true };
+  return denied(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
+}
+
+export interface NewKey<Result> {
+  /** The role and owner whose cut-offs the key must be dated behind. */
+  readonly subject: CutOffSubject;
+  readonly event: AuditEventName;
+  /** Called for each attempt, because the date is part of the key id. */
+  readonly record: (issuedAt: number) => KeyRecord;
+  readonly remember?: Omit<RememberedCall, "keyId">;
+  /** Looks for an earlier result before each attempt. If there is one, no key is made. */
+  readonly earlier?: () => Promise<Result | undefined>;
+  readonly result: (record: KeyRecord) => Result | Promise<Result>;
+}
+
+/** Commits the first key of a family. If a cut-off has already ended it, the key gets the date of the cut-off. */
+export function commitNewKey<Result>(
+  deps: NewKeyDeps,
+  key: NewKey<Result>,
+  origin: CallOrigin,
+): Promise<Result | DeniedOperation> {
+  let earliest = 0;
+  return retryOnConflict<Result | DeniedOperation>(async () => {
+    const now = nowSeconds(deps);
+    const earlier = await key.earlier?.();
+    if (earlier !== undefined) return earlier;
+    const record = key.record(issueDate(deps, key.subject, earliest));
+    const outcome = await commit(deps, {
+      put: [record],
+      requires: requirementsOf(deps, record),
+      ...(key.remember === undefined ? {} : { remember: { ...key.remember, keyId: record.keyId } }),
+      audit: [auditEvent(deps, origin, key.event, record)],
+    });
+    if (outcome.kind === "committed") return key.result(record);
+    if (outcome.kind === "full") return denied("too_many_keys");
+    if (outcome.kind === "ended") earliest = issueDateAfter(outcome.before, now);
+    return "conflict";
+  });
+}
+
+/** Nothing may have ended the new key already, and a self-service key must stay below the limit. */
+function requirementsOf({ policy, migration }: NewKeyDeps, record: KeyRecord): CommitRequirement {
+  if (!record.selfService) return { living: record };
+  const selfServiceBelow = policy().guards.selfServiceKeysMax;
+  return { living: record, selfServiceBelow, legacyEnded: migration.state().phase === "removed" };
+}

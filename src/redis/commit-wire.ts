@@ -1,0 +1,97 @@
+import { ownerOf } from "../core/decision/principal.ts";
+import type { CommitOutcome, CommitRequirement, KeyChange } from "../core/keys/key-change.ts";
+import { DECIDED_WITHIN_SECONDS } from "../core/keys/key-change.ts";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
+import { encodeRecord } from "../core/keys/key-record-codec.ts";
+import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
+import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import { endsKey, restrictionOf } from "../core/revocation/revocation-view.ts";
+import { cutOffField, redisKeys } from "./names.ts";
+
+/** A record outlives its retention by this, so that the sweep can read its owner and its hashes. */
+export const SWEEP_GRACE_SECONDS = 86_400;
+
+/** The Redis keys of one record, in the order that commit.lua and import.lua expect. */
+export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly string[] {
+  return [
+    redisKeys.key(keyId),
+    owner === undefined ? redisKeys.nothing : redisKeys.byOwner(owner),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.hash),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUse(role),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.alias ?? legacy.hash),
+    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUnmigrated(role),
+  ];
+}
+
+/** A change in the form of commit.lua. */
+export function toWire(change: KeyChange, forgetAfterSeconds: number) {
+  const { nowSeconds, put, end, requires, remember, audit, migration, feedEntries = [] } = change;
+  return {
+    feed: feedEntries.map(encodeFeedEntry),
+    ...(migration && { migration: stepToWire(migration) }),
+    now: nowSeconds,
+    within: DECIDED_WITHIN_SECONDS,
+    ...(requires?.living && { living: livingToWire(requires.living) }),
+    ...(requires?.selfServiceBelow !== undefined && {
+      selfServiceBelow: requires.selfServiceBelow,
+      selfServiceUntil: requires.legacyEnded ? `(${NEVER}` : "+inf",
+    }),
+    ...(requires?.beyondIssued && { beyondIssued: true }),
+    put: put.map((record) => recordToWire(record, forgetAfterSeconds)),
+    ...(remember && {
+      call: {
+        text: JSON.stringify([remember.bodyDigest, remember.keyId, remember.until]),
+        until: remember.until,
+      },
+    }),
+    ...(end && { endEntry: encodeFeedEntry(end) }),
+    ...(end?.kind === "key" && {
+      endKey: { id: end.keyId, expiresAt: end.expiresAt, entry: encodeFeedEntry(end) },
+    }),
+    ...(end?.kind === "family" && { endFamily: { family: end.family, until: end.until } }),
+    ...(end?.kind === "cutoff" && {
+      cutOff: { field: cutOffField(end), before: end.before, until: end.until },
+    }),
+    audit: audit.map((event) => JSON.stringify(event)),
+  };
+}
+
+function stepToWire({ from, to }: MigrationStep) {
+  const textOf = (state: MigrationState) => encodeFeedEntry({ kind: "phase", state });
+  return { ...(from && { from: textOf(from) }), to: textOf(to) };
+}
+
+function livingToWire(living: NonNullable<CommitRequirement["living"]>) {
+  const { family, role, issuedAt } = living;
+  return { family, issuedAt, cutOffs: ["all:", `role:${role}`, `owner:${ownerOf(living)}`] };
+}
+
+export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
+  const restriction = restrictionOf(record);
+  return {
+    id: record.keyId,
+    version: record.version,
+    text: encodeRecord(record),
+    issuedAt: record.issuedAt,
+    expiresAt: record.expiresAt,
+    forgetAt: record.expiresAt + forgetAfterSeconds,
+    ownerCut: cutOffField({ scope: "owner", subject: ownerOf(record) }),
+    selfService: countsAsSelfService(record),
+    owned: record.owner !== undefined,
+    hashed: record.legacy !== undefined,
+    migrated: record.legacy?.migratedAt !== undefined,
+    entry: encodeFeedEntry(restriction),
+    ended: endsKey(restriction),
+  };
+}
+
+/** The reply of commit.lua. */
+export function toOutcome(reply: unknown): CommitOutcome {
+  const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
+  if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
+  if (kind === "early") return { kind, before: Number(number) };
+  if (kind === "clock") return { kind, nowMs: Number(number) };
+  throw new Error("commit.lua sent an unexpected reply");
+}

@@ -71,7 +71,7 @@ function portsOf(policy: Policy, world: World): AuthorizePorts {
       endReason: ({ name }) =>
         (["key_revoked", "key_disabled", "key_superseded"] as const).find((end) => name.endsWith(end)),
     },
-    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }), applyState: () => undefined },
+    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }) },
     stalenessMs: () => (world.stale ? 1e12 : 0),
     buckets: {
       take: (demands, cost) =>

@@ -81,8 +81,8 @@ function headersOf(lines: readonly string[]): Record<string, string[]> {
 }
 
 function formatExplanation({ steps, verdict, reason, status, mode }: Explanation): string {
-  const rows = steps.map(({ step, saw, outcome }) => [step, saw, outcome]);
+  const rows = steps.map(({ step, observed, outcome }) => [step, observed, outcome]);
   const through = mode === "shadow" ? ", and in shadow mode it is let through all the same" : "";
   const end = verdict === "allow" ? "allowed" : `refused: ${reason} (${status})`;
-  return `${formatTable(["step", "saw", "outcome"], rows)}\n${end}${through}`;
+  return `${formatTable(["step", "observed", "outcome"], rows)}\n${end}${through}`;
 }

@@ -24,5 +24,5 @@ export interface Explanation {
   readonly status: number;
   readonly mode: "enforce" | "shadow";
   readonly route: string | null;
-  readonly steps: readonly { readonly step: string; readonly saw: string; readonly outcome: string }[];
+  readonly steps: readonly { readonly step: string; readonly observed: string; readonly outcome: string }[];
 }

@@ -43,7 +43,7 @@ async function replacePolicy(text: string): Promise<void> {
 }
 
 const routeOf = async (path: string) =>
-  (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.saw;
+  (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.observed;
 const inForce = async () => (await client.policy.show()).hash;
 
 describe("a changed policy", () => {

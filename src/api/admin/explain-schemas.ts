@@ -41,6 +41,6 @@ export const explanation = z
     status: z.int().meta({ description: "200 stands for whatever upstream says." }),
     mode: z.enum(["enforce", "shadow"]),
     route: z.string().nullable(),
-    steps: z.array(z.object({ step: z.string(), saw: z.string(), outcome: z.string() })),
+    steps: z.array(z.object({ step: z.string(), observed: z.string(), outcome: z.string() })),
   })
   .meta({ title: "Explanation" });

@@ -34,8 +34,7 @@ export interface Role {
   readonly rateLimits: readonly RateLimit[];
 }
 
-/** `shadow` decides and records, and lets through: for a trial beside what protects an upstream so far. */
-export type Mode = "enforce" | "shadow";
+export type Mode = Route["mode"];
 
 /** The policy in force: parsed, consistent, immutable. A change makes a new one. */
 export interface Policy {

@@ -1,5 +1,4 @@
 import type { AuthRequest } from "../decision/request.ts";
-import type { Mode } from "./policy.ts";
 import { parsePattern } from "./route-pattern.ts";
 import type { ScopeRequirement } from "./scopes.ts";
 
@@ -16,7 +15,8 @@ export interface Route extends ScopeRequirement {
   readonly public: boolean;
   /** Tokens that a request takes from each bucket; 0 takes none. */
   readonly cost: number;
-  readonly mode: Mode;
+  /** `shadow` decides and records, and lets every request through: a trial beside the upstream's present protection. */
+  readonly mode: "enforce" | "shadow";
   readonly stripCredential: boolean;
 }
 

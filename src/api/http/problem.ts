@@ -1,5 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { DENIALS, DENY_REASONS } from "../../core/decision/decision.ts";
+import { retryAfterOf } from "../../core/limits/retry-after.ts";
 
 interface ProblemType {
   readonly status: number;
@@ -82,7 +83,7 @@ export function sendProblem(
   const { status, title } = PROBLEMS[name];
   const { retryAfterSeconds } = details;
   reply.problem = name;
-  const wait = retryAfterSeconds ?? (status === 503 ? 1 : undefined);
+  const wait = retryAfterOf(status, retryAfterSeconds);
   if (wait !== undefined) void reply.header("retry-after", String(wait));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));
   return reply

@@ -1,4 +1,6 @@
 import type { BucketAdmin, BucketStore } from "../limits/ports.ts";
+import { rateStatus } from "../limits/rate-status.ts";
+import { secondsToRefill, takeOutcome } from "../limits/retry-after.ts";
 import type { Mode, Policy } from "../policy/policy.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Decision } from "./decision.ts";
@@ -60,17 +62,11 @@ export function readOnlyBuckets(buckets: BucketAdmin): BucketStore {
   return {
     async take(demands, cost, nowMs) {
       const levels = await buckets.levels(demands, nowMs);
-      const rates = levels.map(({ limit, tokens }) => ({
-        name: limit.name,
-        capacity: limit.capacity,
-        windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
-        remaining: Math.floor(tokens),
-      }));
-      const waits = levels.map(({ limit, tokens }) => Math.ceil((cost - tokens) / limit.refillPerSecond));
-      const retryAfterSeconds = Math.max(0, ...waits);
-      return retryAfterSeconds === 0
-        ? { ok: true, rates }
-        : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+      const rates = levels.map(({ limit, tokens }) => rateStatus(limit, tokens));
+      return takeOutcome(
+        rates,
+        levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit)),
+      );
     },
   };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending } from "../core/revocation/revocation-view.ts";
+import type { Ending } from "../core/revocation/revocation.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import { snapshot } from "./key-store.ts";
 import { redisKeys } from "./names.ts";

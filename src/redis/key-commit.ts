@@ -8,8 +8,8 @@ import { DECIDED_WITHIN_SECONDS } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { CutOff } from "../core/revocation/revocation-view.ts";
-import { endsKey, restrictionOf } from "../core/revocation/revocation-view.ts";
+import type { CutOff } from "../core/revocation/revocation.ts";
+import { endsKey, restrictionOf } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";
 

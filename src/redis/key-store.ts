@@ -4,7 +4,7 @@ import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation-view.ts";
+import type { Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createCommit, createConfirm, createFindEnd } from "./key-commit.ts";

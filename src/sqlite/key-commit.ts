@@ -15,7 +15,7 @@ import { DECIDED_WITHIN_SECONDS } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { CutOff } from "../core/revocation/revocation-view.ts";
+import type { CutOff } from "../core/revocation/revocation.ts";
 import { integer } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
 

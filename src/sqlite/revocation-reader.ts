@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation-view.ts";
-import { restrictionOf } from "../core/revocation/revocation-view.ts";
+import type { Revocation } from "../core/revocation/revocation.ts";
+import { restrictionOf } from "../core/revocation/revocation.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
 /** Where to read on: in which table, and after which row. */

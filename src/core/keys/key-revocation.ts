@@ -1,7 +1,7 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Principal } from "../decision/principal.ts";
 import { isForeignId } from "../policy/issuer.ts";
-import type { CutOff } from "../revocation/revocation-view.ts";
+import type { CutOff } from "../revocation/revocation.ts";
 import { MAX_KEY_LIFE_SECONDS, revokeKey } from "./key-lifecycle.ts";
 import { isLegacyId, NEVER } from "./key-record.ts";
 import type { KeyEnd } from "./ports.ts";

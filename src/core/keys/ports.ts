@@ -2,7 +2,7 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import type { MigrationState, MigrationStep } from "../legacy/migration.ts";
 import type { LegacyUse } from "../legacy/ports.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
-import type { Ending, Revocation } from "../revocation/revocation-view.ts";
+import type { Ending, Revocation } from "../revocation/revocation.ts";
 import type { KeyRecord } from "./key-record.ts";
 
 /** A family that ends, or keys issued before a moment. */

@@ -1,6 +1,6 @@
 import type { MigrationState } from "../legacy/migration.ts";
 import { isPhase } from "../legacy/migration.ts";
-import type { CutOff, Ending } from "./revocation-view.ts";
+import type { CutOff, Ending } from "./revocation.ts";
 
 /** What instances tell each other. */
 export type FeedEntry =

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Principal } from "../decision/principal.ts";
-import type { Revocation } from "./revocation-view.ts";
+import type { Revocation } from "./revocation.ts";
 import { createRevocationView } from "./revocation-view.ts";
 
 const NOW = 1_800_000_000;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PLAIN_ROUTE } from "../../../test/support/route.ts";
+import { comparePatterns, PLAIN_ROUTE } from "../../../test/support/route.ts";
 import { normalisePath } from "../decision/path.ts";
 import { routeConflicts } from "./route-conflicts.ts";
-import { comparePatterns, parsePattern } from "./route-pattern.ts";
+import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
 

@@ -11,7 +11,7 @@ import type { Mode, Policy } from "../core/policy/policy.ts";
 
 const REASONS: readonly [Reason, ...Reason[]] = ["allowed", ...DENY_REASONS];
 
-/** What the audit log tells of one request. */
+/** A line of the audit log about one request. */
 const pastRequest = z.object({
   time: z.iso.datetime(),
   reason: z.enum(REASONS),
@@ -35,25 +35,25 @@ const pastRequest = z.object({
 
 export type PastRequest = z.output<typeof pastRequest>;
 
-/** What a line of an audit log is; undefined for what is none. */
+/** Parses a line of an audit log; undefined if it is not about a request. */
 export function readPastRequest(line: unknown): PastRequest | undefined {
   const parsed = pastRequest.safeParse(line);
   return parsed.success ? parsed.data : undefined;
 }
 
-/** How a request was or would be decided: a reason, with the mode where that lets it through anyway. */
+/** The decision of a request: its reason, and the mode if it lets the request through nevertheless. */
 export type Outcome = Reason | `${Reason} (shadow)`;
 
 export type Replayed =
   | { readonly determined: true; readonly was: Outcome; readonly wouldBe: Outcome; readonly route: string }
-  /** The answer hangs on what the line does not tell. */
+  /** The decision depends on something that the line does not contain. */
   | { readonly determined: false; readonly why: string };
 
 export type Replay = (past: PastRequest) => Promise<Replayed>;
 
 /**
- * Decides past requests under another policy, by the code that decides. Its ports know no more than the line does: a
- * question that the line leaves open makes the answer one that cannot be told, but only if it is asked.
+ * Decides past requests under another policy, with the same code that decides Checks. Its ports know only what the line contains. If
+ * the decision reads something else, the result is undetermined.
  */
 export function createReplay(policy: Policy): Replay {
   let past: PastRequest;
@@ -66,21 +66,21 @@ export function createReplay(policy: Policy): Replay {
     policy: () => policy,
     verifier: { verify: () => verified(past, unknown) },
     view: { endReason: () => endedThen(past, unknown) },
-    // Only a V1 key that was refused for it is one here, so the phase holds for no other.
+    // A principal is a V1 key here only if it was denied by the phase, so the phase affects no other.
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
     buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
   });
-  return async (asked) => {
-    [past, open] = [asked, whyUnreadable(asked)];
+  return async (request) => {
+    [past, open] = [request, whyUnreadable(request)];
     if (open !== undefined) return { determined: false, why: open };
     const described = describedRequest(describe(past), policy);
     const decision = described.ok
       ? await authorize(described.request, Date.parse(past.time))
       : ({ verdict: "deny", reason: "request_malformed" } as const);
-    if (decision.reason === "https_required" && !keyWasSeen(past)) unknown(NO_KEY_TOLD, undefined);
+    if (decision.reason === "https_required" && !keyWasSeen(past)) unknown(KEY_UNKNOWN, undefined);
     if (open !== undefined) return { determined: false, why: open };
     const route = "route" in decision ? decision.route : undefined;
     return {
@@ -120,10 +120,10 @@ const PREFLIGHT = { origin: "https://page", "access-control-request-method": "GE
 
 type Unknown = <T>(why: string, harmless: T) => T;
 
-const NO_KEY_TOLD = "no key was asked for then, so whether one was sent is not told";
+const KEY_UNKNOWN = "no key was asked for then, so whether one was sent is not told";
 const INVALID = { ok: false, reason: "credential_invalid" } as const;
 
-/** Whether the line tells if a key was sent: one that went through without a key does not. */
+/** Whether the line shows if a key was sent. The line of a request that was allowed without a key does not. */
 function keyWasSeen({ role, reason }: PastRequest): boolean {
   return role !== undefined || !["allowed", "request_malformed", "internal"].includes(reason);
 }
@@ -135,7 +135,7 @@ function verified(past: PastRequest, unknown: Unknown): Verification {
   if (reason === "key_expired") return { ok: false, reason, principal: principalOf(past, "") };
   if (reason === "https_required")
     return unknown("the key was not looked at then: it came over http", INVALID);
-  if (!keyWasSeen(past)) return unknown(NO_KEY_TOLD, INVALID);
+  if (!keyWasSeen(past)) return unknown(KEY_UNKNOWN, INVALID);
   return unknown("the key could not be looked at then", INVALID);
 }
 
@@ -150,7 +150,7 @@ function principalOf(past: PastRequest, role: string): Principal {
     name: "",
     ...(owner !== undefined && { owner }),
     ...(reason === "legacy_key_removed" && { legacy: {} }),
-    // What binds a key is not told; that it came from elsewhere is.
+    // The line does not contain the binding, but it contains that the binding was violated.
     ...(reason === "certificate_mismatch" && { certificate: "another" }),
     ...(reason === "address_not_allowed" && { nets: [] }),
     issuedAt: 0,
@@ -159,7 +159,7 @@ function principalOf(past: PastRequest, role: string): Principal {
   };
 }
 
-/** A key that had ended has; neither the policy nor a phase of V1 keys gives it back here. */
+/** A revoked key stays revoked under the other policy. */
 function endedThen({ reason }: PastRequest, unknown: Unknown) {
   if (reason === "revocations_stale") return unknown("revocations were not known then", undefined);
   const ends = ["key_revoked", "key_disabled", "key_superseded"] as const;

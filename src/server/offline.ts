@@ -102,6 +102,6 @@ function withoutInstance(parts: Parts): Registry {
     signer: { sign: () => Promise.reject(new Error("nothing is signed without an instance")) },
     newRandom: randomText,
     digest: (text) => text,
-    auditedReuse: { isDue: () => true, noted: () => undefined },
+    auditedReuse: { isDue: () => true, record: () => undefined },
   };
 }

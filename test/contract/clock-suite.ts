@@ -50,7 +50,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
           ...own,
           storeClock: {
             storeNowMs: () => toldMs,
-            heard(nowMs) {
+            applyStoreTime(nowMs) {
               toldMs = nowMs;
             },
           },

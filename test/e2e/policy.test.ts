@@ -144,7 +144,7 @@ describe("latchkey explain", () => {
       "dot segment  request_malformed",
     );
     expect(runLatchkey(["explain", "--path", "/a"], env).stdout).toMatch(
-      /refused: credential_missing \(401\)/,
+      /denied: credential_missing \(401\)/,
     );
     expect(runLatchkey(["explain", "--path", "/a", "--key", "secret"], env)).toMatchObject({ status: 2 });
   });

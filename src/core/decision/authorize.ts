@@ -207,7 +207,7 @@ function denyInvalidCredential(
   const { reason } = verified;
   const rejection = "rejection" in verified ? verified.rejection : undefined;
   const observed = describeRejection(rejection);
-  const details = rejection === undefined ? {} : { refused: rejection };
+  const details = rejection === undefined ? {} : { rejection };
   if (reason !== "credential_invalid") return denyAt(context, "key", observed, reason, details);
   const mode: Mode = route?.mode ?? policy.mode;
   const limit: RateLimit = { name: "failures", per: "address", leased: false, ...policy.guards.failures };

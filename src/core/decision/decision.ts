@@ -107,7 +107,7 @@ export interface Deny {
   /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
   /** Why the credential was rejected: for operators, never for the client. */
-  readonly refused?: RejectedToken;
+  readonly rejection?: RejectedToken;
 }
 
 export type Decision = Allow | Deny;

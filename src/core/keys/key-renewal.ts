@@ -126,5 +126,5 @@ async function auditReuse(
   if (!registry.auditedReuse.isDue(id)) return;
   const audit = [auditEvent(registry, origin, event, current, "already_refreshed")];
   await commitAnyhow(registry, () => ({ put: [], audit }));
-  registry.auditedReuse.noted(id);
+  registry.auditedReuse.record(id);
 }

@@ -25,7 +25,7 @@ export interface Registry {
   readonly policy: () => Policy;
   readonly nowMs: () => number;
   /** The store's clock, by which changes are dated, and what hears what it says. Milliseconds. */
-  readonly storeClock: { storeNowMs(): number; heard(storeNowMs: number): void };
+  readonly storeClock: { storeNowMs(): number; applyStoreTime(storeNowMs: number): void };
   /** 22 letters and digits: at least 128 random bits. */
   readonly newRandom: () => string;
   /** SHA-256 in hex, for what must be compared but not kept. */
@@ -112,7 +112,7 @@ export async function commit(
     nowSeconds: nowSeconds(registry),
   });
   if (outcome.kind === "clock") {
-    registry.storeClock.heard(outcome.nowMs);
+    registry.storeClock.applyStoreTime(outcome.nowMs);
     return { kind: "conflict" };
   }
   if (outcome.kind === "committed") {

@@ -1,6 +1,6 @@
 import type { Principal } from "../decision/principal.ts";
-import type { PackedKeys } from "./packed-key-map.ts";
-import { createPackedKeys } from "./packed-key-map.ts";
+import type { PackedKeyMap } from "./packed-key-map.ts";
+import { createPackedKeyMap } from "./packed-key-map.ts";
 import { DISABLED, merge, pack, REVOKED, samePacked, unpack } from "./packed-restriction.ts";
 import type { CutOff, CutOffSubject, Ending, EndReason, KeyRestriction, Revocation } from "./revocation.ts";
 
@@ -40,7 +40,7 @@ export interface RevocationView {
 }
 
 export function createRevocationView(): RevocationView {
-  const keys = createPackedKeys();
+  const keys = createPackedKeyMap();
   const families = new Map<string, number>();
   const cutOffs = new Map<string, CutOff>();
   let forgotten = 0;
@@ -107,7 +107,7 @@ export async function inSteps<Entry>(
 }
 
 interface Known {
-  readonly keys: Pick<PackedKeys, "get">;
+  readonly keys: Pick<PackedKeyMap, "get">;
   readonly families: ReadonlyMap<string, number>;
   readonly cutOffs: ReadonlyMap<string, CutOff>;
   readonly forgotten: number;
@@ -138,7 +138,7 @@ function knownCutOff(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
   return cutOffs.get(cutOffId(cutOff))?.before ?? 0;
 }
 
-function applyRestriction(keys: PackedKeys, restriction: KeyRestriction): void {
+function applyRestriction(keys: PackedKeyMap, restriction: KeyRestriction): void {
   const known = keys.get(restriction.keyId);
   const packed = pack(restriction);
   keys.set(restriction.keyId, known === undefined ? packed : merge(known, packed));

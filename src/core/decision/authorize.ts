@@ -19,7 +19,7 @@ import { judgeCredential } from "./judge-credential.ts";
 import type { KeyVerifier, Verification } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
-import { headerLines } from "./request.ts";
+import { isPreflight } from "./request.ts";
 import type { Trace } from "./trace.ts";
 import {
   describeLimits,
@@ -85,15 +85,6 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
       certificate: request.certificate,
     });
   };
-}
-
-/** A CORS-preflight request, as the Fetch standard defines it. */
-export function isPreflight(request: AuthRequest): boolean {
-  return (
-    request.method === "OPTIONS" &&
-    headerLines(request, "origin").length > 0 &&
-    headerLines(request, "access-control-request-method").length > 0
-  );
 }
 
 function allowWithoutKey(route: Route): Allow {

@@ -44,6 +44,15 @@ export function headerLines(request: Pick<AuthRequest, "headers">, name: string)
   return request.headers.get(name) ?? NO_LINES;
 }
 
+/** A CORS-preflight request, as the Fetch standard defines it. */
+export function isPreflight(request: AuthRequest): boolean {
+  return (
+    request.method === "OPTIONS" &&
+    headerLines(request, "origin").length > 0 &&
+    headerLines(request, "access-control-request-method").length > 0
+  );
+}
+
 // RFC 9110 §7.2: a DNS name, possibly absolute, or an address, then a port. HTTP/1.0 requires no host.
 const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|(\[[0-9a-f:.]+\]))?(?::\d*)?$/;
 

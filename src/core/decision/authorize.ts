@@ -3,9 +3,9 @@ import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
 import type { BucketDemands } from "../limits/bucket-demands.ts";
 import { createBucketDemands } from "../limits/bucket-demands.ts";
-import type { BucketStore } from "../limits/ports.ts";
+import type { BucketStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { chain } from "../maybe-promise.ts";
+import { chain, chainWith } from "../maybe-promise.ts";
 import type { Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
 import { createRouteNarrowing } from "../policy/route-narrowing.ts";
 import type { Route } from "../policy/route-table.ts";
@@ -103,11 +103,10 @@ function authenticate(context: RequestContext): MaybePromise<Decision> {
   if (policy.requireHttps && request.scheme !== "https") {
     return denyAt(context, "transport", `a key over ${request.scheme}`, "https_required");
   }
-  const verifying = ports.verifier.verify(presented.token, nowMs, address);
-  return chain(verifying, (verified) => judge(context, verified));
+  return chainWith(ports.verifier.verify(presented.token, nowMs, address), context, judge);
 }
 
-function judge(context: RequestContext, verified: Verification): MaybePromise<Decision> {
+function judge(verified: Verification, context: RequestContext): MaybePromise<Decision> {
   const judged = judgeCredential(verified, context, context);
   if (!verified.ok) return denyInvalidCredential(context, verified);
   const { principal } = verified;
@@ -127,6 +126,14 @@ function identityOf({ ports, policy }: RequestContext, principal: Principal): Id
   return notice === undefined ? { principal } : { principal, notice };
 }
 
+/** A request that lacks nothing but the tokens. */
+interface PermittedRequest {
+  readonly context: RequestContext;
+  readonly route: Route;
+  readonly identity: Identity;
+  readonly scopes: readonly string[];
+}
+
 /** Checks the role's present scopes against the route, then takes the tokens. */
 function checkPermissions(context: RequestContext, principal: Principal, role: Role): MaybePromise<Decision> {
   const { ports, nowMs, trace, route } = context;
@@ -141,31 +148,32 @@ function checkPermissions(context: RequestContext, principal: Principal, role: R
     });
   }
   trace?.("scopes", describeScopes(scopes), "sufficient");
-  if (role.rateLimits.some(({ capacity }) => capacity < route.cost)) {
+  if (exceedsCapacity(route.cost, role)) {
     // The policy file is checked for this, so the cost comes from context_extensions.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
   const demands = context.bucketDemands(role, principal, context.address, route.mode);
-  return chain(ports.buckets.take(demands, route.cost, nowMs), (taken) => {
-    if (!taken.ok) {
-      const { reason, retryAfterSeconds, rates } = taken;
-      const details = { ...identity, retryAfterSeconds, rates };
-      return denyAt(context, "limits", describeLimits(rates), reason, details);
-    }
-    trace?.("limits", describeLimits(taken.rates), `cost ${route.cost}`);
-    const refreshDue = nowMs >= principal.refreshAfter * 1000;
-    const { rates } = taken;
-    const allow: Allow = {
-      verdict: "allow",
-      reason: "allowed",
-      route,
-      ...identity,
-      scopes,
-      rates,
-      refreshDue,
-    };
-    return allow;
-  });
+  const permitted: PermittedRequest = { context, route, identity, scopes };
+  return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
+}
+
+function exceedsCapacity(cost: number, { rateLimits }: Role): boolean {
+  for (const { capacity } of rateLimits) if (capacity < cost) return true;
+  return false;
+}
+
+function decideByTokens(
+  taken: TakeOutcome,
+  { context, route, identity, scopes }: PermittedRequest,
+): Decision {
+  const { rates } = taken;
+  if (!taken.ok) {
+    const details = { ...identity, retryAfterSeconds: taken.retryAfterSeconds, rates };
+    return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
+  }
+  context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);
+  const refreshDue = context.nowMs >= identity.principal.refreshAfter * 1000;
+  return { verdict: "allow", reason: "allowed", route, ...identity, scopes, rates, refreshDue };
 }
 
 type DenyDetails = Omit<Deny, "verdict" | "reason" | "route">;

@@ -33,8 +33,8 @@ function policyOf(text: string): Policy {
 }
 const policies = Object.values(POLICIES).map(policyOf);
 
-/** What was at the time: the key that was sent, and the state of things. */
-interface World {
+/** The key of the past request, and the state of the instance at that time. */
+interface PastState {
   readonly key: string;
   readonly stale: boolean;
   readonly limits: "rate_limited" | "limits_unavailable" | "fine";
@@ -62,8 +62,8 @@ function verify(token: string): Verification {
   return { ok: true, principal: principal(token.startsWith("pro") ? "pro" : "basic", token) };
 }
 
-function portsOf(policy: Policy, world: World): AuthorizePorts {
-  const refused = { ok: false, retryAfterSeconds: 1, rates: [] } as const;
+function portsOf(policy: Policy, state: PastState): AuthorizePorts {
+  const denied = { ok: false, retryAfterSeconds: 1, rates: [] } as const;
   return {
     policy: () => policy,
     verifier: { verify },
@@ -71,16 +71,16 @@ function portsOf(policy: Policy, world: World): AuthorizePorts {
       endReason: ({ name }) =>
         (["key_revoked", "key_disabled", "key_superseded"] as const).find((end) => name.endsWith(end)),
     },
-    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }), applyState: () => undefined },
-    stalenessMs: () => (world.stale ? 1e12 : 0),
+    migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }) },
+    stalenessMs: () => (state.stale ? 1e12 : 0),
     buckets: {
       take: (demands, cost) =>
-        world.limits === "fine" || demands.length === 0 || cost === 0
+        state.limits === "fine" || demands.length === 0 || cost === 0
           ? { ok: true, rates: [] }
-          : { ...refused, reason: world.limits },
+          : { ...denied, reason: state.limits },
     },
     failures: {
-      take: () => (world.guessing ? { ...refused, reason: "rate_limited" } : { ok: true, rates: [] }),
+      take: () => (state.guessing ? { ...denied, reason: "rate_limited" } : { ok: true, rates: [] }),
     },
     clientAddress: ({ peerAddress }) => peerAddress,
   };
@@ -88,16 +88,16 @@ function portsOf(policy: Policy, world: World): AuthorizePorts {
 
 type Target = Omit<AuthRequest, "path"> & { readonly target: string };
 
-async function decided(policy: Policy, world: World, { target, ...rest }: Target) {
+async function decided(policy: Policy, state: PastState, { target, ...rest }: Target) {
   const path = normalisePath(target, policy.pathParams);
   if (!path.ok) return { decision: deny("request_malformed"), unread: { ...rest, rawPath: target } };
   const request = { ...rest, path: path.value };
-  return { decision: await createAuthorize(portsOf(policy, world))(request, 1_700_000_000_000), request };
+  return { decision: await createAuthorize(portsOf(policy, state))(request, 1_700_000_000_000), request };
 }
 
 /** What the audit log would tell of it, as it stands there. */
-async function lineOf(policy: Policy, world: World, target: Target): Promise<PastRequest> {
-  const { decision, ...seen } = await decided(policy, world, target);
+async function lineOf(policy: Policy, state: PastState, target: Target): Promise<PastRequest> {
+  const { decision, ...seen } = await decided(policy, state, target);
   const mode = decision.route?.mode ?? policy.mode;
   const about = { decisionId: "d", elapsedNs: 0n, mode, request: undefined, unread: undefined, ...seen };
   const fields = requestFields(decision, about, ({ peerAddress }) => peerAddress);
@@ -105,7 +105,7 @@ async function lineOf(policy: Policy, world: World, target: Target): Promise<Pas
   return readPastRequest(line) ?? expect.fail("the line can be read");
 }
 
-const worlds: fc.Arbitrary<World> = fc.record({
+const pastStates: fc.Arbitrary<PastState> = fc.record({
   key: fc.constantFrom(
     "none",
     "two",
@@ -163,20 +163,22 @@ const targets = (key: string): fc.Arbitrary<Target> =>
     grpc: fc.constant(false),
   });
 
-test("what is told is what the policy would have decided; under the same policy nothing changes", async () => {
-  const told = { yes: 0, no: 0 };
-  const asked = worlds.chain((world) => fc.record({ world: fc.constant(world), target: targets(world.key) }));
+test("a determined replay is what the policy would have decided, and under the same policy nothing changes", async () => {
+  const count = { determined: 0, undetermined: 0 };
+  const pasts = pastStates.chain((state) =>
+    fc.record({ state: fc.constant(state), target: targets(state.key) }),
+  );
   const both = fc.constantFrom(...policies);
   await fc.assert(
-    fc.asyncProperty(asked, both, both, async ({ world, target }, then, now) => {
-      const past = await lineOf(then, world, target);
+    fc.asyncProperty(pasts, both, both, async ({ state, target }, then, now) => {
+      const past = await lineOf(then, state, target);
       const replayed = await createReplay(now)(past);
-      told[replayed.determined ? "yes" : "no"]++;
+      count[replayed.determined ? "determined" : "undetermined"]++;
       if (!replayed.determined) return;
-      // Params that were stripped then are not in the log: the report says so.
+      // The log does not contain params that were stripped then, as the report says.
       if (then.pathParams === "strip" && now.pathParams === "reject" && target.target.includes(";")) return;
-      const { decision } = await decided(now, world, target);
-      // A state of the limits that nobody asked about then is not told: the report says so.
+      const { decision } = await decided(now, state, target);
+      // The log does not contain the state of limits that were not used then, as the report says.
       if (decision.reason === "rate_limited" || decision.reason === "limits_unavailable") {
         expect([decision.reason, "allowed"]).toContain(replayed.wouldBe.split(" ")[0]);
         return;
@@ -187,5 +189,5 @@ test("what is told is what the policy would have decided; under the same policy 
     }),
     { numRuns: 3000 },
   );
-  expect(told.yes / (told.yes + told.no)).toBeGreaterThan(0.6);
+  expect(count.determined / (count.determined + count.undetermined)).toBeGreaterThan(0.6);
 });

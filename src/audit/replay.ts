@@ -11,7 +11,7 @@ import type { Mode, Policy } from "../core/policy/policy.ts";
 
 const REASONS: readonly [Reason, ...Reason[]] = ["allowed", ...DENY_REASONS];
 
-/** What the audit log tells of one request. */
+/** A line of the audit log about one request. */
 const pastRequest = z.object({
   time: z.iso.datetime(),
   reason: z.enum(REASONS),
@@ -35,53 +35,53 @@ const pastRequest = z.object({
 
 export type PastRequest = z.output<typeof pastRequest>;
 
-/** What a line of an audit log is; undefined for what is none. */
+/** Parses a line of an audit log; undefined if it is not about a request. */
 export function readPastRequest(line: unknown): PastRequest | undefined {
   const parsed = pastRequest.safeParse(line);
   return parsed.success ? parsed.data : undefined;
 }
 
-/** How a request was or would be decided: a reason, with the mode where that lets it through anyway. */
+/** The decision of a request: its reason, and the mode if it lets the request through nevertheless. */
 export type Outcome = Reason | `${Reason} (shadow)`;
 
 export type Replayed =
   | { readonly determined: true; readonly was: Outcome; readonly wouldBe: Outcome; readonly route: string }
-  /** The answer hangs on what the line does not tell. */
+  /** The decision depends on something that the line does not contain. */
   | { readonly determined: false; readonly why: string };
 
 export type Replay = (past: PastRequest) => Promise<Replayed>;
 
 /**
- * Decides past requests under another policy, by the code that decides. Its ports know no more than the line does: a
- * question that the line leaves open makes the answer one that cannot be told, but only if it is asked.
+ * Decides past requests under another policy, with the same code that decides Checks. Its ports know only what the line contains. If
+ * the decision reads something else, the result is undetermined.
  */
 export function createReplay(policy: Policy): Replay {
   let past: PastRequest;
-  let open: string | undefined;
-  const unknown = <T>(why: string, harmless: T): T => {
-    open ??= why;
-    return harmless;
+  let undetermined: string | undefined;
+  const unknown = <T>(why: string, placeholder: T): T => {
+    undetermined ??= why;
+    return placeholder;
   };
   const authorize = createAuthorize({
     policy: () => policy,
     verifier: { verify: () => verified(past, unknown) },
-    view: { endReason: () => endedThen(past, unknown) },
-    // Only a V1 key that was refused for it is one here, so the phase holds for no other.
+    view: { endReason: () => endReasonThen(past, unknown) },
+    // A principal is a V1 key here only if it was denied by the phase, so the phase affects no other.
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
     buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
   });
-  return async (asked) => {
-    [past, open] = [asked, whyUnreadable(asked)];
-    if (open !== undefined) return { determined: false, why: open };
+  return async (request) => {
+    [past, undetermined] = [request, missingRequest(request)];
+    if (undetermined !== undefined) return { determined: false, why: undetermined };
     const described = describedRequest(describe(past), policy);
     const decision = described.ok
       ? await authorize(described.request, Date.parse(past.time))
       : ({ verdict: "deny", reason: "request_malformed" } as const);
-    if (decision.reason === "https_required" && !keyWasSeen(past)) unknown(NO_KEY_TOLD, undefined);
-    if (open !== undefined) return { determined: false, why: open };
+    if (decision.reason === "https_required" && !showsKey(past)) unknown(KEY_UNKNOWN, undefined);
+    if (undetermined !== undefined) return { determined: false, why: undetermined };
     const route = "route" in decision ? decision.route : undefined;
     return {
       determined: true,
@@ -96,9 +96,9 @@ function outcome(reason: Reason, mode: Mode): Outcome {
   return mode === "shadow" && reason !== "allowed" ? `${reason} (shadow)` : reason;
 }
 
-function whyUnreadable({ path, raw_path: rawPath, cut }: PastRequest): string | undefined {
-  if (path === undefined && rawPath === undefined) return "nothing of the request could be read then";
-  return cut ? "its path stands in the log cut short, or without a key that was in it" : undefined;
+function missingRequest({ path, raw_path: rawPath, cut }: PastRequest): string | undefined {
+  if (path === undefined && rawPath === undefined) return "the request could not be parsed then";
+  return cut ? "the log has only a part of its path, or its path without a key" : undefined;
 }
 
 function describe(past: PastRequest) {
@@ -118,13 +118,14 @@ function describe(past: PastRequest) {
 
 const PREFLIGHT = { origin: "https://page", "access-control-request-method": "GET" };
 
-type Unknown = <T>(why: string, harmless: T) => T;
+/** Marks the decision as undetermined, and returns a placeholder. */
+type Unknown = <T>(why: string, placeholder: T) => T;
 
-const NO_KEY_TOLD = "no key was asked for then, so whether one was sent is not told";
+const KEY_UNKNOWN = "no key was required then, so the log does not show whether one was sent";
 const INVALID = { ok: false, reason: "credential_invalid" } as const;
 
-/** Whether the line tells if a key was sent: one that went through without a key does not. */
-function keyWasSeen({ role, reason }: PastRequest): boolean {
+/** Whether the line shows if a key was sent. The line of a request that was allowed without a key does not. */
+function showsKey({ role, reason }: PastRequest): boolean {
   return role !== undefined || !["allowed", "request_malformed", "internal"].includes(reason);
 }
 
@@ -134,9 +135,9 @@ function verified(past: PastRequest, unknown: Unknown): Verification {
   if (reason === "credential_invalid" || reason === "too_many_failures") return INVALID;
   if (reason === "key_expired") return { ok: false, reason, principal: principalOf(past, "") };
   if (reason === "https_required")
-    return unknown("the key was not looked at then: it came over http", INVALID);
-  if (!keyWasSeen(past)) return unknown(NO_KEY_TOLD, INVALID);
-  return unknown("the key could not be looked at then", INVALID);
+    return unknown("the key was not verified then: it came over http", INVALID);
+  if (!showsKey(past)) return unknown(KEY_UNKNOWN, INVALID);
+  return unknown("the key could not be verified then", INVALID);
 }
 
 function principalOf(past: PastRequest, role: string): Principal {
@@ -150,7 +151,7 @@ function principalOf(past: PastRequest, role: string): Principal {
     name: "",
     ...(owner !== undefined && { owner }),
     ...(reason === "legacy_key_removed" && { legacy: {} }),
-    // What binds a key is not told; that it came from elsewhere is.
+    // The line does not contain the binding, but it contains that the binding was violated.
     ...(reason === "certificate_mismatch" && { certificate: "another" }),
     ...(reason === "address_not_allowed" && { nets: [] }),
     issuedAt: 0,
@@ -159,9 +160,9 @@ function principalOf(past: PastRequest, role: string): Principal {
   };
 }
 
-/** A key that had ended has; neither the policy nor a phase of V1 keys gives it back here. */
-function endedThen({ reason }: PastRequest, unknown: Unknown) {
-  if (reason === "revocations_stale") return unknown("revocations were not known then", undefined);
+/** A revoked key stays revoked under the other policy. */
+function endReasonThen({ reason }: PastRequest, unknown: Unknown) {
+  if (reason === "revocations_stale") return unknown("the revocation status was unknown then", undefined);
   const ends = ["key_revoked", "key_disabled", "key_superseded"] as const;
   return ends.find((end) => end === reason);
 }
@@ -177,7 +178,7 @@ function taken(
 ): TakeOutcome {
   if (demands.length === 0 || cost === 0) return TOKENS;
   if (reason === "rate_limited")
-    return unknown("it was rate limited: what its buckets would hold is not told", NO_TOKENS);
-  if (reason === "limits_unavailable") return unknown("limits could not be asked then", NO_TOKENS);
-  return reason === "internal" ? unknown("it met a fault then", NO_TOKENS) : TOKENS;
+    return unknown("it was rate limited: the log does not show the levels of its buckets", NO_TOKENS);
+  if (reason === "limits_unavailable") return unknown("the limits were unavailable then", NO_TOKENS);
+  return reason === "internal" ? unknown("a fault occurred then", NO_TOKENS) : TOKENS;
 }

@@ -1,8 +1,7 @@
 import type { CheckFacts } from "../core/audit/ports.ts";
-import { isPreflight } from "../core/decision/authorize.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
-import { headerLines } from "../core/decision/request.ts";
+import { headerLines, isPreflight } from "../core/decision/request.ts";
 
 /** The client's address, as far as the trusted hops report it. */
 export type ClientAddress = (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;

@@ -22,7 +22,7 @@ interface ExplainOptions {
   readonly json?: true;
 }
 
-/** `latchkey explain`: what a live instance would decide of a request, and why. */
+/** `latchkey explain`: asks a running instance for the decision of a request and its steps. */
 export function addExplainCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   program
     .command("explain")
@@ -81,8 +81,8 @@ function headersOf(lines: readonly string[]): Record<string, string[]> {
 }
 
 function formatExplanation({ steps, verdict, reason, status, mode }: Explanation): string {
-  const rows = steps.map(({ step, saw, outcome }) => [step, saw, outcome]);
-  const through = mode === "shadow" ? ", and in shadow mode it is let through all the same" : "";
-  const end = verdict === "allow" ? "allowed" : `refused: ${reason} (${status})`;
-  return `${formatTable(["step", "saw", "outcome"], rows)}\n${end}${through}`;
+  const rows = steps.map(({ step, observed, outcome }) => [step, observed, outcome]);
+  const through = mode === "shadow" ? ", but shadow mode lets the request through" : "";
+  const end = verdict === "allow" ? "allowed" : `denied: ${reason} (${status})`;
+  return `${formatTable(["step", "observed", "outcome"], rows)}\n${end}${through}`;
 }

@@ -1,7 +1,7 @@
-/** A request whose decision is to be explained. What is left out has a harmless value. */
+/** A request whose decision is explained. Absent members have harmless defaults. */
 export interface DescribedRequest {
   readonly method: string;
-  /** With its query. */
+  /** With the query. */
   readonly path: string;
   readonly host?: string;
   readonly scheme?: "http" | "https";
@@ -20,9 +20,9 @@ export interface DescribedRequest {
 export interface Explanation {
   readonly verdict: "allow" | "deny";
   readonly reason: string;
-  /** 200 stands for whatever upstream says. */
+  /** The client's status. 200 stands for the upstream's own status. */
   readonly status: number;
   readonly mode: "enforce" | "shadow";
   readonly route: string | null;
-  readonly steps: readonly { readonly step: string; readonly saw: string; readonly outcome: string }[];
+  readonly steps: readonly { readonly step: string; readonly observed: string; readonly outcome: string }[];
 }

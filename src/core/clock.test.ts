@@ -5,7 +5,7 @@ import { createClock, FORGET_MARGIN_MS } from "./clock.ts";
 const START = 1_800_000_000_000;
 const DAY = 86_400_000;
 
-/** A machine whose clocks are set by hand. */
+/** A machine whose clocks the test sets. */
 function machine(shared = true) {
   const state = { monotonicMs: 5000, wallMs: START, storeMs: START };
   const jumps: string[] = [];
@@ -13,79 +13,79 @@ function machine(shared = true) {
     shared,
     wallMs: () => state.wallMs,
     monotonicMs: () => state.monotonicMs,
-    jumped: (name, byMs) => jumps.push(`${name} ${Math.round(byMs / 1000)}`),
+    onJump: (name, byMs) => jumps.push(`${name} ${Math.round(byMs / 1000)}`),
   });
   const pass = (ms: number) => {
     state.monotonicMs += ms;
     state.wallMs += ms;
     state.storeMs += ms;
   };
-  return { state, clock, jumps, pass, hear: () => clock.heard(state.storeMs) };
+  return { state, clock, jumps, pass, readStore: () => clock.applyStoreTime(state.storeMs) };
 }
 
 describe("the clock of an instance with a shared store", () => {
-  test("is the store's, however far off its own is, from the first word on", () => {
-    for (const offMs of [-8 * DAY, -60_000, 0, 60_000, 8 * DAY]) {
-      const { state, clock, hear, pass } = machine();
-      state.wallMs += offMs;
-      hear();
+  test("is the store's from the first reading on, however wrong its own clock is", () => {
+    for (const offsetMs of [-8 * DAY, -60_000, 0, 60_000, 8 * DAY]) {
+      const { state, clock, readStore, pass } = machine();
+      state.wallMs += offsetMs;
+      readStore();
       pass(1500);
       expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.storeMs, state.storeMs]);
     }
   });
 
-  test("follows a jump of its own clock ahead until the store is heard, and no jump back", () => {
-    const { state, clock, hear, pass, jumps } = machine();
-    hear();
+  test("follows a forward jump of its own clock until the next reading of the store's, and no backward jump", () => {
+    const { state, clock, readStore, pass, jumps } = machine();
+    readStore();
     state.wallMs += 8 * DAY;
     expect(clock.nowMs()).toBe(START + 8 * DAY);
     pass(10);
-    hear();
+    readStore();
     expect(clock.nowMs()).toBe(state.storeMs);
     state.wallMs -= 16 * DAY;
     expect(clock.nowMs()).toBe(state.storeMs);
     expect(jumps).toEqual(["wall 691200", "wall -691200"]);
   });
 
-  test("judges by its own time while the store's has jumped for less than a minute, and dates by the store's", () => {
-    const { state, clock, hear, pass, jumps } = machine();
-    hear();
+  test("uses its own time for expiry and the store's for dates, for a minute after a jump of the store's clock", () => {
+    const { state, clock, readStore, pass, jumps } = machine();
+    readStore();
     state.storeMs += 8 * DAY;
-    hear();
+    readStore();
     expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.wallMs, state.storeMs]);
     pass(59_000);
-    hear();
+    readStore();
     expect(clock.nowMs()).toBe(state.wallMs);
     pass(1000);
-    hear();
+    readStore();
     expect(clock.nowMs()).toBe(state.storeMs);
     expect(jumps).toEqual(["store 691200"]);
   });
 
-  test("follows a new primary whose clock is a little off at once: its keys are good", () => {
-    const { state, clock, hear, jumps } = machine();
-    hear();
-    for (const offMs of [60_000, -120_000]) {
-      state.storeMs += offMs;
-      hear();
+  test("follows a new primary with a small clock difference at once, so that its keys are valid", () => {
+    const { state, clock, readStore, jumps } = machine();
+    readStore();
+    for (const offsetMs of [60_000, -120_000]) {
+      state.storeMs += offsetMs;
+      readStore();
       expect([clock.nowMs(), clock.storeNowMs()]).toEqual([state.storeMs, state.storeMs]);
     }
     expect(jumps).toEqual(["store 60", "store -120"]);
     expect(clock.forgetBeforeMs()).toBeUndefined();
   });
 
-  test("after a sleep of the machine goes on from the time that both clocks tell", () => {
-    const { state, clock, hear } = machine();
-    hear();
+  test("continues from the common time of both clocks after a sleep of the machine", () => {
+    const { state, clock, readStore } = machine();
+    readStore();
     state.wallMs += 3 * DAY;
     state.storeMs += 3 * DAY;
-    hear();
+    readStore();
     expect(clock.nowMs()).toBe(START + 3 * DAY);
   });
 });
 
-describe("the clock of an instance alone", () => {
-  test("never steps back within the minute after a jump, then follows", () => {
+describe("the clock of an instance without a shared store", () => {
+  test("does not step back within the minute after a jump, then follows it", () => {
     const { state, clock, pass } = machine(false);
     clock.nowMs();
     state.wallMs -= DAY;
@@ -96,7 +96,7 @@ describe("the clock of an instance alone", () => {
     expect(clock.storeNowMs()).toBe(state.wallMs);
   });
 
-  test("a start that nothing vouches for forgets nothing for an hour", () => {
+  test("after a start at an unconfirmed time nothing is forgotten for an hour", () => {
     const { clock, pass } = machine(false);
     clock.doubt();
     pass(3_599_999);
@@ -106,24 +106,28 @@ describe("the clock of an instance alone", () => {
   });
 });
 
-test("whichever one clock jumps, and however often: nothing is forgotten before its time", () => {
+test("for any jumps of either clock, nothing is forgotten too early", () => {
   const step = fc.record({
     passMs: fc.integer({ min: 0, max: 7_200_000 }),
     jumpMs: fc.integer({ min: -20 * DAY, max: 20 * DAY }),
-    hears: fc.boolean(),
+    reads: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 20 }), fc.constantFrom("wallMs", "storeMs"), (steps, liar) => {
-      const { state, clock, hear, pass } = machine();
-      hear();
-      for (const { passMs, jumpMs, hears } of steps) {
-        pass(passMs);
-        state[liar] += jumpMs;
-        if (hears) hear();
-        const before = clock.forgetBeforeMs();
-        const honest = liar === "wallMs" ? state.storeMs : state.wallMs;
-        if (before !== undefined) expect(before).toBeLessThanOrEqual(honest - FORGET_MARGIN_MS + 1);
-      }
-    }),
+    fc.property(
+      fc.array(step, { maxLength: 20 }),
+      fc.constantFrom("wallMs", "storeMs"),
+      (steps, wrongClock) => {
+        const { state, clock, readStore, pass } = machine();
+        readStore();
+        for (const { passMs, jumpMs, reads } of steps) {
+          pass(passMs);
+          state[wrongClock] += jumpMs;
+          if (reads) readStore();
+          const before = clock.forgetBeforeMs();
+          const correctMs = wrongClock === "wallMs" ? state.storeMs : state.wallMs;
+          if (before !== undefined) expect(before).toBeLessThanOrEqual(correctMs - FORGET_MARGIN_MS + 1);
+        }
+      },
+    ),
   );
 });

@@ -1,41 +1,44 @@
-/** Readings that differ by no more belong to one clock that is slewed: NTP, a reply that was slow. Milliseconds. */
+/** A smaller difference is no jump: NTP slews the clock, or a reply was slow. */
 const TOLERANCE_MS = 2000;
-/** A clock that has jumped is believed once it has kept its new time for so long, by monotonic time. */
+/** A jump is accepted after the clock has kept its new time for this long, by monotonic time. */
 const HOLD_MS = 60_000;
-/** A store's clock that jumps by no more is followed at once: a new primary is dated by, and its keys are good, from the first one on. */
+/** A smaller jump of the store's clock is accepted at once, so that the keys of a new primary are valid from the first one on. */
 const FOLLOW_STORE_MS = 300_000;
-/** So long after a jump nothing is forgotten, by monotonic time. */
+/** Nothing is forgotten for this long after a jump, by monotonic time. */
 const DOUBT_MS = 3_600_000;
-/** Everything is kept so much longer than it is needed. */
+/** Everything is kept this much longer than necessary. */
 export const FORGET_MARGIN_MS = 3_600_000;
 
-/** Which clock has jumped: this machine's wall clock, or the one of Redis. */
+/** This machine's wall clock, or the clock of Redis. */
 export type ClockName = "wall" | "store";
 
 export interface ClockPorts {
-  /** Whether there is a store with a clock of its own. */
+  /** Whether there is a shared store with its own clock. */
   readonly shared: boolean;
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;
-  /** Called once for each jump, with its size in milliseconds (negative: back). */
-  readonly jumped: (clock: ClockName, byMs: number) => void;
+  /** Called once for each jump, with its size in milliseconds (negative: backward). */
+  readonly onJump: (clock: ClockName, byMs: number) => void;
 }
 
 /**
- * The time by which an instance judges and dates. The store's clock is the one clock of a fleet; between two readings of it
- * the instance goes on by monotonic time. Without such a store it is the wall clock, and a jump of it is followed late.
- * All times are whole milliseconds since 1970.
+ * The time of an instance, for expiry and for dates. The store's clock is the clock of the whole fleet, and monotonic time
+ * continues it between two readings. Without a shared store it is the wall clock, whose jumps are accepted late. All times are
+ * whole milliseconds since 1970.
  */
 export interface Clock {
-  /** By this expiry is judged. The wall clock counts before the store's is known, and while it has just jumped ahead. */
+  /** The time for expiry. It is the wall clock's before the store's time is known, and after a forward jump until the next reading. */
   nowMs(): number;
-  /** By this changes are dated: the store's own clock, as it was read last. */
+  /** The time for the dates of changes: the store's clock, by its last reading. */
   storeNowMs(): number;
-  /** What ended before this time may be forgotten. Undefined while a clock has jumped within the last hour. */
+  /** What expired before this time may be forgotten. Undefined if a clock has jumped within the last hour. */
   forgetBeforeMs(): number | undefined;
-  /** The store's clock said so in an answer to what was sent then (monotonic). Nothing where there is no such store. */
-  heard(storeNowMs: number, sentMs?: number): void;
-  /** The process starts after a time that nothing vouches for: until the clock has proved itself, nothing is forgotten. */
+  /**
+   * Applies a reading of the store's clock. Does nothing without a shared store.
+   * @param sentMs the monotonic time at which the request was sent
+   */
+  applyStoreTime(storeNowMs: number, sentMs?: number): void;
+  /** Call it after a start at an unconfirmed time: nothing is forgotten for an hour. */
   doubt(): void;
 }
 
@@ -45,7 +48,7 @@ export function createClock(ports: ClockPorts): Clock {
   const store = createSteady(FOLLOW_STORE_MS);
   let doubtUntilMs = Number.NEGATIVE_INFINITY;
   let storeReadMs: number | undefined;
-  /** The store's own time, jumps and all. */
+  /** The store's time as it was read, including jumps. */
   let storeOffsetMs = 0;
   const doubt = () => {
     doubtUntilMs = monotonicMs() + DOUBT_MS;
@@ -53,73 +56,77 @@ export function createClock(ports: ClockPorts): Clock {
   return {
     doubt,
     nowMs() {
-      const { atMs, nowMs, steadyMs } = wall.look();
+      const { atMs, nowMs, steadyMs } = wall.read();
       if (storeReadMs === undefined) return Math.floor(Math.max(nowMs, steadyMs));
       const storeMs = atMs + store.offsetMs();
-      // A machine that slept has no other sign of it until the store is asked: what has expired then stays so.
+      // After a sleep of the machine only the wall clock shows the passed time, until the store responds.
       return Math.floor(storeReadMs > wall.jumpedAtMs() ? storeMs : Math.max(nowMs, storeMs));
     },
     storeNowMs() {
-      const { atMs, steadyMs } = wall.look();
+      const { atMs, steadyMs } = wall.read();
       return Math.floor(storeReadMs === undefined ? steadyMs : atMs + storeOffsetMs);
     },
     forgetBeforeMs() {
-      const { atMs, nowMs, steadyMs } = wall.look();
+      const { atMs, nowMs, steadyMs } = wall.read();
       if (atMs < doubtUntilMs) return undefined;
       const storeMs = storeReadMs === undefined ? steadyMs : atMs + Math.min(store.offsetMs(), storeOffsetMs);
       return Math.floor(Math.min(nowMs, steadyMs, storeMs)) - FORGET_MARGIN_MS;
     },
-    heard(storeNowMs, sentMs) {
+    applyStoreTime(storeNowMs, sentMs) {
       if (!ports.shared) return;
-      const { atMs, nowMs } = wall.look();
+      const { atMs, nowMs } = wall.read();
       storeOffsetMs = storeNowMs - (atMs + (sentMs ?? atMs)) / 2;
-      // Two clocks that say the same after a sleep are right.
-      const vouched = Math.abs(storeOffsetMs + atMs - nowMs) <= TOLERANCE_MS;
-      const by = store.read(storeOffsetMs, atMs, vouched);
+      // If both clocks agree after a sleep, both are right.
+      const confirmed = Math.abs(storeOffsetMs + atMs - nowMs) <= TOLERANCE_MS;
+      const by = store.read(storeOffsetMs, atMs, confirmed);
       storeReadMs = atMs;
       if (by === 0) return;
       doubt();
-      ports.jumped("store", by);
+      ports.onJump("store", by);
     },
   };
 }
 
-/** The wall clock; each look at it is a look for a jump. */
-function createWall({ wallMs, monotonicMs, jumped }: ClockPorts, doubt: () => void) {
+/** The wall clock. Each reading detects a jump. */
+function createWall({ wallMs, monotonicMs, onJump }: ClockPorts, doubt: () => void) {
   const steady = createSteady();
   let jumpedAtMs = Number.NEGATIVE_INFINITY;
   return {
     jumpedAtMs: () => jumpedAtMs,
-    look() {
+    read() {
       const atMs = monotonicMs();
       const nowMs = wallMs();
       const by = steady.read(nowMs - atMs, atMs);
       if (by !== 0) {
         jumpedAtMs = atMs;
         doubt();
-        jumped("wall", by);
+        onJump("wall", by);
       }
       return { atMs, nowMs, steadyMs: atMs + steady.offsetMs() };
     },
   };
 }
 
-/** A clock as its distance from monotonic time, which a jump of more than `followMs` changes only when it lasts. */
+/** A clock as an offset from monotonic time. A jump of more than `followMs` changes the offset only if it lasts. */
 function createSteady(followMs = 0) {
-  let agreed: number | undefined;
+  let acceptedOffsetMs: number | undefined;
   let jump: { readonly offsetMs: number; readonly sinceMs: number } | undefined;
   return {
-    offsetMs: () => agreed ?? 0,
-    /** Takes in a reading. Gives the size of a jump that it shows first, else 0. */
-    read(offsetMs: number, atMs: number, vouched = false): number {
-      if (agreed === undefined || vouched || Math.abs(offsetMs - agreed) <= TOLERANCE_MS) {
-        agreed = offsetMs;
+    offsetMs: () => acceptedOffsetMs ?? 0,
+    /** Applies a reading. Returns the size of a newly detected jump, else 0. */
+    read(offsetMs: number, atMs: number, confirmed = false): number {
+      if (
+        acceptedOffsetMs === undefined ||
+        confirmed ||
+        Math.abs(offsetMs - acceptedOffsetMs) <= TOLERANCE_MS
+      ) {
+        acceptedOffsetMs = offsetMs;
         jump = undefined;
         return 0;
       }
-      const by = offsetMs - agreed;
+      const by = offsetMs - acceptedOffsetMs;
       if (Math.abs(by) <= followMs) {
-        agreed = offsetMs;
+        acceptedOffsetMs = offsetMs;
         jump = undefined;
         return by;
       }
@@ -128,7 +135,7 @@ function createSteady(followMs = 0) {
         return by;
       }
       if (atMs - jump.sinceMs >= HOLD_MS) {
-        agreed = offsetMs;
+        acceptedOffsetMs = offsetMs;
         jump = undefined;
       }
       return 0;

@@ -1,4 +1,4 @@
-/** The words of whatever was thrown, without a stack. */
+/** The message of a thrown value, without the stack. */
 export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,7 +1,7 @@
-// What terminals act on, what cannot be seen, and what some readers take for the end of a line, beyond what JSON escapes.
+// Characters that JSON does not escape but that control a terminal, are invisible, or end a line for some programs.
 const UNSAFE = /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu;
 
-/** JSON text without a character that a terminal acts on; it means the same. */
+/** Escapes these characters in JSON text. The value stays the same. */
 export function escapeUnsafe(json: string): string {
   return json.replace(UNSAFE, (character) => {
     const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));

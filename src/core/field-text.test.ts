@@ -8,11 +8,11 @@ test.each([
   ["\u00a0a\ufeff", "\u00a0a\ufeff"],
   ["a\r\n", "a\r\n"],
   ["\va\u2003", "\va\u2003"],
-])("only SP and HTAB are taken from around %j", (text, trimmed) => {
+])("only SP and HTAB are trimmed around %j", (text, trimmed) => {
   expect(trimOws(text)).toBe(trimmed);
 });
 
-test("only ASCII letters become lower case", () => {
+test("only ASCII letters are converted to lower case", () => {
   expect(asciiLowerCase("API.Example.COM")).toBe("api.example.com");
   expect(asciiLowerCase("\u212aeys.\u0130")).toBe("\u212aeys.\u0130");
 });

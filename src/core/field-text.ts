@@ -1,6 +1,6 @@
 /**
- * What a field value is without the optional white space around it: SP and HTAB (RFC 9110 §5.5, §5.6.3). `String.trim` would
- * also take NBSP, BOM, CR and LF, so that one key would have many spellings.
+ * Removes the optional white space around a field value: SP and HTAB (RFC 9110 §5.5, §5.6.3). `String.trim` also removes NBSP,
+ * BOM, CR and LF, so one key would have many spellings.
  */
 export function trimOws(text: string): string {
   let [begin, end] = [0, text.length];
@@ -13,7 +13,7 @@ function isOws(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** Lower case of A to Z alone (RFC 9110 §5.1, RFC 3986 §3.2.2): Unicode would make a `k` of the Kelvin sign. */
+/** Converts only A to Z (RFC 9110 §5.1, RFC 3986 §3.2.2). Unicode rules would convert the Kelvin sign to `k`. */
 export function asciiLowerCase(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

@@ -1,7 +1,25 @@
-/** A value that is usually here already: the warm path of a Check makes no promise. */
+/** A value that is usually available at once, so that the warm path of a Check creates no promise. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** Goes on with a value at once when it is here, and when it settles otherwise. */
+/** Like `then`, but calls `next` at once if the value is not a promise. */
 export function chain<T, U>(value: MaybePromise<T>, next: (value: T) => MaybePromise<U>): MaybePromise<U> {
   return value instanceof Promise ? value.then(next) : next(value);
+}
+
+/** Like {@link chain}, but without a closure for the common case: `context` is passed to `next`. */
+export function chainWith<T, Context, U>(
+  value: MaybePromise<T>,
+  context: Context,
+  next: (value: T, context: Context) => MaybePromise<U>,
+): MaybePromise<U> {
+  return value instanceof Promise ? chainLater(value, context, next) : next(value, context);
+}
+
+/** A function of its own, because a closure in {@link chainWith} would allocate in the common case too. */
+function chainLater<T, Context, U>(
+  value: Promise<T>,
+  context: Context,
+  next: (value: T, context: Context) => MaybePromise<U>,
+): Promise<U> {
+  return value.then((settled) => next(settled, context));
 }

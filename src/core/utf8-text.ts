@@ -1,6 +1,6 @@
 /**
- * The text of bytes that came from outside: a file, or an answer. A byte order mark at its beginning is ignored, as RFC 8259
- * §8.1 allows for JSON. Undefined: it is not UTF-8, and a text that is only like it would be another one.
+ * Decodes bytes of a file or a response. Ignores a byte order mark, as RFC 8259 §8.1 allows for JSON. Returns undefined for invalid
+ * UTF-8, because a repaired text would be another text.
  */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {

@@ -1,5 +1,6 @@
 import type { Allow, Decision, Denial, Deny, DenyReason } from "../core/decision/decision.ts";
 import { DENIALS } from "../core/decision/decision.ts";
+import { retryAfterOf } from "../core/limits/retry-after.ts";
 import type { Mode } from "../core/policy/policy.ts";
 import {
   decisionFragment,
@@ -137,7 +138,7 @@ function challenge(decision: Deny, refusal: Denial): HeaderOption[] {
 }
 
 function retryAfter(decision: Deny, refusal: Denial): HeaderOption[] {
-  const seconds = decision.retryAfterSeconds ?? (refusal.status === 503 ? 1 : undefined);
+  const seconds = retryAfterOf(refusal.status, decision.retryAfterSeconds);
   return seconds === undefined ? [] : [overwrite("retry-after", String(seconds))];
 }
 

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
 import { z } from "zod";
 import { createClockCache } from "../core/cache/clock-cache.ts";
+import { expiryVerdict } from "../core/decision/expiry-verdict.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
@@ -121,7 +122,7 @@ function createVerifierForIssuer(
       const known = cache.get(id);
       const generation = keys.generation();
       if (known !== undefined && known.generation === generation)
-        return standing(known.principal, issuer, nowMs);
+        return expiryVerdict(known.principal, nowMs, issuer.clockSkewSeconds);
       const requested = readHeader(token, issuer);
       if (typeof requested === "string") return rejected(requested);
       return chain(keys.find(requested.kid, requested.alg), async (found) => {
@@ -129,20 +130,14 @@ function createVerifierForIssuer(
         if (found.kind === "unavailable") return rejected("keys_unavailable");
         const verified = await verifyBy(found.keys, token, requested, { issuer, policy, nowMs });
         if (typeof verified === "string") return rejected(verified);
-        const standingNow = standing(verified, issuer, nowMs);
+        const verdict = expiryVerdict(verified, nowMs, issuer.clockSkewSeconds);
         // The keys may have changed during verification.
-        if (standingNow.ok && found.generation === keys.generation())
+        if (verdict.ok && found.generation === keys.generation())
           cache.set(id, { principal: verified, generation: found.generation });
-        return standingNow;
+        return verdict;
       });
     },
   };
-}
-
-function standing(principal: Principal, { clockSkewSeconds }: Issuer, nowMs: number): Verification {
-  return nowMs >= (principal.expiresAt + clockSkewSeconds) * 1000
-    ? { ok: false, reason: "key_expired", principal }
-    : { ok: true, principal };
 }
 
 interface RequestedKey {

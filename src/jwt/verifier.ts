@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { errors, jwtVerify } from "jose";
 import { z } from "zod";
 import { createClockCache } from "../core/cache/clock-cache.ts";
+import { expiryVerdict } from "../core/decision/expiry-verdict.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { TokenRejection } from "../core/decision/token-rejection.ts";
@@ -94,11 +95,7 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
       const id = hash("sha256", token, "base64url");
       const known = cache.get(id);
       options.observe?.(known === undefined ? "miss" : "hit");
-      if (known !== undefined) {
-        return nowMs < known.expiresAt * 1000
-          ? { ok: true, principal: known }
-          : { ok: false, reason: "key_expired", principal: known };
-      }
+      if (known !== undefined) return expiryVerdict(known, nowMs);
       const ring = options.ring();
       return verifyToken(token, ring, options, nowMs).then((verified) => {
         // The keys may have changed during verification.
@@ -187,7 +184,6 @@ function toVerification([, payload]: readonly [string, string, string], nowMs: n
     ...(claims.nets !== undefined && { nets: claims.nets }),
     ...(claims.cnf !== undefined && { certificate: claims.cnf["x5t#S256"] }),
   };
-  // jose forgives clockTolerance on exp too; here an end is an end.
-  if (nowMs >= claims.exp * 1000) return { ok: false, reason: "key_expired", principal };
-  return { ok: true, principal };
+  // jose applies clockTolerance to exp too; for our own keys there is no tolerance.
+  return expiryVerdict(principal, nowMs);
 }

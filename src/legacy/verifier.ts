@@ -1,4 +1,5 @@
 import { createClockCache } from "../core/cache/clock-cache.ts";
+import { expiryVerdict } from "../core/decision/expiry-verdict.ts";
 import type { KeyVerifier, Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { KeyRecord, LegacyPart } from "../core/keys/key-record.ts";
@@ -81,7 +82,7 @@ export function createLegacyVerifier(options: LegacyVerifierOptions): LegacyVeri
       if (known !== undefined) {
         if (known.trust !== cache.trust() && !underWay.has(hash) && mayLookAgain())
           begin(key, hashes, nowMs, NOT_CHARGED);
-        return standing(known.principal, nowMs);
+        return expiryVerdict(known.principal, nowMs);
       }
       if (cache.isUnknown(hash)) return INVALID;
       const running = underWay.get(hash);
@@ -122,7 +123,7 @@ function createLookUp(options: LegacyVerifierOptions, cache: ReturnType<typeof c
       if (record.legacy.hash !== hash) options.onOutdatedHash(record, options.form.storedForm(key));
       const principal = principalOf(record);
       if (isCurrent) cache.keep(hash, { principal, trust });
-      return standing(principal, nowMs);
+      return expiryVerdict(principal, nowMs);
     } catch {
       return UNAVAILABLE;
     } finally {
@@ -162,12 +163,6 @@ function createCache({ cacheSize, monotonicMs }: LegacyVerifierOptions) {
       unknown.clear();
     },
   };
-}
-
-function standing(principal: Principal, nowMs: number): Verification {
-  return nowMs < principal.expiresAt * 1000
-    ? { ok: true, principal }
-    : { ok: false, reason: "key_expired", principal };
 }
 
 function principalOf(record: KeyRecord): Principal {

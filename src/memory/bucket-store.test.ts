@@ -19,11 +19,11 @@ function take(
     cost,
     nowMs,
   );
-  if (outcome instanceof Promise) throw new Error("the embedded store answers at once");
+  if (outcome instanceof Promise) throw new Error("the memory store responds without a promise");
   return outcome;
 }
 
-test("what is given back can be taken again, and never more than there is room for", async () => {
+test("returned tokens can be taken again, up to the capacity", async () => {
   const store = createBucketStore({ maxBuckets: 10 });
   const limit = { name: "n", per: "address", leased: false, capacity: 2, refillPerSecond: 0.001 } as const;
   const demand = { bucketId: "b", limit };
@@ -36,7 +36,7 @@ test("what is given back can be taken again, and never more than there is room f
   expect([await takes(), await takes(), await takes()]).toEqual([true, true, false]);
 });
 
-test("over every span, whatever is asked and however the clock steps back: admitted ≤ C + r·T", () => {
+test("for any requests and backward clock steps, over every span: admitted ≤ C + r·T", () => {
   const request = fc.record({
     waitMs: fc.integer({ min: 0, max: 3000 }),
     cost: fc.integer({ min: 0, max: 4 }),
@@ -71,7 +71,7 @@ test("over every span, whatever is asked and however the clock steps back: admit
 });
 
 describe("a bucket", () => {
-  test("lets a lone client in that waits as long as it is told", () => {
+  test("admits a single client that waits for the Retry-After", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 50 }),
@@ -81,15 +81,15 @@ describe("a bucket", () => {
           const store = createBucketStore({ maxBuckets: 10 });
           const limit = limitOf(capacity, rate);
           while (take(store, [limit], 1, 0).ok);
-          const refused = take(store, [limit], cost, 0);
-          if (refused.ok) throw new Error("empty");
-          expect(take(store, [limit], cost, refused.retryAfterSeconds * 1000).ok).toBe(true);
+          const denied = take(store, [limit], cost, 0);
+          if (denied.ok) throw new Error("empty");
+          expect(take(store, [limit], cost, denied.retryAfterSeconds * 1000).ok).toBe(true);
         },
       ),
     );
   });
 
-  test("that refills one token an hour has it after an hour, though it is asked each second", () => {
+  test("that refills one token per hour has it after an hour, although it is used each second", () => {
     const store = createBucketStore({ maxBuckets: 10 });
     const limit = limitOf(1, 1 / 3600);
     expect(take(store, [limit], 1, 0).ok).toBe(true);
@@ -99,24 +99,24 @@ describe("a bucket", () => {
     expect(admittedAt).toEqual([3600]);
   });
 
-  test("gives from all of several or from none", () => {
+  test("takes from all of several buckets or from none", () => {
     const store = createBucketStore({ maxBuckets: 10 });
     const [wide, narrow] = [limitOf(5, 0.001, "wide"), limitOf(1, 0.001, "narrow")];
     expect(take(store, [wide, narrow], 1, 0)).toMatchObject({
       ok: true,
       rates: [{ remaining: 4 }, { remaining: 0 }],
     });
-    for (let again = 0; again < 9; again++) expect(take(store, [wide, narrow], 1, 0).ok).toBe(false);
+    for (let repeat = 0; repeat < 9; repeat++) expect(take(store, [wide, narrow], 1, 0).ok).toBe(false);
     expect(take(store, [wide], 4, 0).ok).toBe(true);
   });
 
-  test("always lets a cost of 0 in", () => {
+  test("always admits a cost of 0", () => {
     const store = createBucketStore({ maxBuckets: 10 });
     while (take(store, [limitOf(2, 1)], 1, 0).ok);
     expect(take(store, [limitOf(2, 1)], 0, 0).ok).toBe(true);
   });
 
-  test("is forgotten when there are too many, the one used longest ago first", () => {
+  test("is forgotten above the maximum, the least recently used first", () => {
     const store = createBucketStore({ maxBuckets: 2 });
     const [a, b, c] = ["a", "b", "c"].map((name) => limitOf(1, 0.001, name));
     if (!a || !b || !c) throw new Error("three");

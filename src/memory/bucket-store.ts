@@ -1,16 +1,17 @@
-import type { RateStatus } from "../core/decision/decision.ts";
 import type { BucketAdmin, BucketDemand, BucketStore } from "../core/limits/ports.ts";
+import { rateStatus } from "../core/limits/rate-status.ts";
+import { secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
 import type { BucketState } from "../core/limits/token-bucket.ts";
-import { fullBucket, MICRO, refillBucket, secondsUntil } from "../core/limits/token-bucket.ts";
+import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
 
 export interface Refunds {
-  /** Undoes that much of a take, as far as the bucket has room. */
+  /** Returns tokens to the bucket, up to its capacity. */
   refund(demand: BucketDemand, cost: number): void;
 }
 
 /**
- * Buckets in the memory of one instance; a restart fills them. At most `maxBuckets` are held: the one that was
- * used longest ago goes first, and would be full again, or nearly, in any load that reaches the bound.
+ * Buckets in the memory of one instance. A restart fills them. Above `maxBuckets` the least recently used bucket is removed.
+ * Under a load that reaches the maximum, that bucket is full or nearly full again.
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
@@ -43,25 +44,13 @@ export function createBucketStore(options: {
         return { demand, state: refillBucket(state, demand.limit, nowMs) };
       });
       const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
-      const retryAfterSeconds = Math.max(0, ...waits);
-      const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
+      const spentMicro = waits.every((seconds) => seconds === 0) ? cost * MICRO : 0;
       const rates = found.map(({ demand, state }) => {
         const after = { ...state, levelMicro: state.levelMicro - spentMicro };
         put(demand.bucketId, after);
-        return rateStatus(demand, after);
+        return rateStatus(demand.limit, after.levelMicro / MICRO);
       });
-      return retryAfterSeconds === 0
-        ? { ok: true, rates }
-        : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+      return takeOutcome(rates, waits);
     },
-  };
-}
-
-function rateStatus({ limit }: BucketDemand, state: BucketState): RateStatus {
-  return {
-    name: limit.name,
-    capacity: limit.capacity,
-    windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
-    remaining: Math.floor(state.levelMicro / MICRO),
   };
 }

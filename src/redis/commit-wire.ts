@@ -6,7 +6,7 @@ import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import { endsKey, restrictionOf } from "../core/revocation/revocation-view.ts";
+import { endsKey, restrictionOf } from "../core/revocation/revocation.ts";
 import { cutOffField, redisKeys } from "./names.ts";
 
 /** A record outlives its retention by this, so that the sweep can read its owner and its hashes. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending, RevocationView } from "../core/revocation/revocation-view.ts";
+import type { Ending } from "../core/revocation/revocation.ts";
+import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";

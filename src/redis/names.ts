@@ -1,4 +1,4 @@
-import type { CutOff } from "../core/revocation/revocation-view.ts";
+import type { CutOff } from "../core/revocation/revocation.ts";
 
 /** Minimum number of entries that the feed keeps. An instance that is further behind loads a snapshot. */
 export const FEED_LENGTH = 10_000;

@@ -1,5 +1,5 @@
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation-view.ts";
+import type { Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";

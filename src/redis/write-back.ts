@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Ending } from "../core/revocation/revocation-view.ts";
+import type { Ending } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH, redisKeys } from "./names.ts";
 

@@ -14,7 +14,6 @@ import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
 import type { Settings } from "../config/settings.ts";
 import type { AuditStore } from "../core/audit/ports.ts";
-import { revocationsAreStale } from "../core/decision/authorize.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import type { Registry } from "../core/keys/registry.ts";
@@ -71,7 +70,7 @@ export function apiEndpoints(options: ApiDeps): Readonly<Record<"open" | "all", 
 
 function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: ApiDeps): ApiPorts {
   return {
-    stale: () => revocationsAreStale(policy.current(), options.fleet.stalenessMs()),
+    stalenessMs: options.fleet.stalenessMs,
     policy: policy.current,
     verifier,
     view: registry.view,

@@ -14,7 +14,7 @@ export function createInstanceClock(
     shared: STORE === "redis",
     wallMs: Date.now,
     monotonicMs: () => performance.now(),
-    jumped(clock, byMs) {
+    onJump(clock, byMs) {
       jumped(clock);
       log.warn({ clock, bySeconds: Math.round(byMs / 1000) }, FAULTS.clockJumped);
     },

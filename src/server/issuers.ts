@@ -13,15 +13,15 @@ const CACHE_SIZE = 50_000;
 /** A part of Envoy's default patience (200 ms). */
 const WAIT_MS = 150;
 
-/** Tells operators why a credential was refused; of the credential itself nothing is told. */
+/** Logs for operators why a credential was rejected. The credential itself is not logged. */
 export function logRejections(
   log: Log,
   metrics: Metrics,
 ): (decision: Decision, about: Pick<CheckFacts, "decisionId">) => void {
   return (decision, { decisionId }) => {
-    if (decision.verdict === "allow" || decision.refused === undefined) return;
-    metrics.tokenRejected(decision.refused);
-    log.debug({ ...decision.refused, decisionId }, "a credential was refused");
+    if (decision.verdict === "allow" || decision.rejection === undefined) return;
+    metrics.tokenRejected(decision.rejection);
+    log.debug({ ...decision.rejection, decisionId }, "a credential was refused");
   };
 }
 

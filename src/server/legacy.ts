@@ -107,14 +107,14 @@ function createPhase(
   };
 }
 
-type StoreClock = Pick<Clock, "storeNowMs" | "heard">;
+type StoreClock = Pick<Clock, "storeNowMs" | "applyStoreTime">;
 
 /** Stores a step. False when the store has another phase or time than it was decided on: read again. */
 function createSteps(store: () => KeyStore, clock: StoreClock) {
   return async (migration: MigrationStep, audit: readonly AuditEvent[]): Promise<boolean> => {
     const nowSeconds = Math.floor(clock.storeNowMs() / 1000);
     const outcome = await store().commit({ nowSeconds, put: [], migration, audit });
-    if (outcome.kind === "clock") clock.heard(outcome.nowMs);
+    if (outcome.kind === "clock") clock.applyStoreTime(outcome.nowMs);
     return outcome.kind === "committed";
   };
 }

@@ -10,7 +10,7 @@ import type { Listen } from "../config/parsers.ts";
 import { formatListen } from "../config/parsers.ts";
 import type { Settings } from "../config/settings.ts";
 import type { CompletedCall } from "../core/audit/ports.ts";
-import { revocationsAreStale } from "../core/decision/authorize.ts";
+import { revocationsAreStale } from "../core/decision/judge-credential.ts";
 import type { GrpcServer } from "../grpc/server.ts";
 import { startGrpcServer } from "../grpc/server.ts";
 import type { Check } from "../grpc/transport.ts";

@@ -31,7 +31,7 @@ export async function watchStore(options: StoreWatchOptions): Promise<StoreWatch
   const ask = async () => {
     const sentMs = performance.now();
     const state = await compare();
-    clock.heard(state.nowMs, sentMs);
+    clock.applyStoreTime(state.nowMs, sentMs);
     return state;
   };
   let known = (await ask()).missed;

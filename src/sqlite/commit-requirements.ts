@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { ownerOf } from "../core/decision/principal.ts";
 import type { CommitRequirement } from "../core/keys/key-change.ts";
 import { NEVER } from "../core/keys/key-record.ts";
-import type { CutOff } from "../core/revocation/revocation-view.ts";
+import type { CutOff } from "../core/revocation/revocation.ts";
 import { integer } from "./rows.ts";
 import { TransactionAborted } from "./transaction.ts";
 

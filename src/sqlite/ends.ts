@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { EndReader } from "../core/keys/ports.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Ending } from "../core/revocation/revocation-view.ts";
+import type { Ending } from "../core/revocation/revocation.ts";
 import { integer } from "./rows.ts";
 
 export function createEndReader(sqlite: DatabaseSync, nowMs: () => number): EndReader {

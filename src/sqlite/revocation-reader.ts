@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation-view.ts";
-import { restrictionOf } from "../core/revocation/revocation-view.ts";
+import type { Revocation } from "../core/revocation/revocation.ts";
+import { restrictionOf } from "../core/revocation/revocation.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
 /** The position of a reader: a table, and the row after which it continues. */

@@ -51,7 +51,7 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
           ...own,
           storeClock: {
             storeNowMs: () => storeMs,
-            heard(nowMs) {
+            applyStoreTime(nowMs) {
               storeMs = nowMs;
             },
           },

@@ -81,7 +81,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     policy: () => policy.policy,
     nowMs: () => clock.nowSeconds * 1000,
     auditedReuse: rememberReuse(() => 0),
-    storeClock: { storeNowMs: () => clock.nowSeconds * 1000, heard: () => undefined },
+    storeClock: { storeNowMs: () => clock.nowSeconds * 1000, applyStoreTime: () => undefined },
     newRandom: () => `${process.pid}x${(counter++).toString(36)}`.padStart(22, "0"),
     digest: (text) => `digest of ${text}`,
   };

@@ -69,6 +69,6 @@ test.each(IDENTITY_PROVIDERS.map((provider, at) => ({ ...provider, at })))(
     expect(await send(key)).toBe(401);
     const operator = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     const { steps } = await operator.explain({ method: "GET", path: "/v1/chat/x", key });
-    expect(steps.find(({ step }) => step === "key")?.saw).toContain("(audience_wrong)");
+    expect(steps.find(({ step }) => step === "key")?.observed).toContain("(audience_wrong)");
   },
 );

@@ -166,9 +166,9 @@ describe("why a token is refused", () => {
       const explained = await operator().explain({ method: "GET", path: "/a/x", key });
       expect(explained).toMatchObject({ reason: "credential_invalid" });
       const step = explained.steps.find(({ step }) => step === "key");
-      expect(step?.saw).toContain(`(${cause})`);
+      expect(step?.observed).toContain(`(${cause})`);
       const ofIssuer = cause === "issuer_unknown" ? "_other" : "corp";
-      if (ofIssuer === "corp") expect(step?.saw).toContain("a token of the issuer corp");
+      if (ofIssuer === "corp") expect(step?.observed).toContain("a token of the issuer corp");
       await expect
         .poll(() => refusalsTold(), { timeout: 30_000 })
         .toContainEqual(expect.stringMatching(new RegExp(`"cause":"${cause}".*${decisionId}`)));
@@ -202,5 +202,5 @@ test("explain says whose token it is", async () => {
     key: await wide({ jti: "why" }),
   });
   expect(explained).toMatchObject({ verdict: "allow" });
-  expect(explained.steps.find(({ step }) => step === "key")?.saw).toContain("corp:why");
+  expect(explained.steps.find(({ step }) => step === "key")?.observed).toContain("corp:why");
 });

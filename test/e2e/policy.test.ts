@@ -43,7 +43,7 @@ async function replacePolicy(text: string): Promise<void> {
 }
 
 const routeOf = async (path: string) =>
-  (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.saw;
+  (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.observed;
 const inForce = async () => (await client.policy.show()).hash;
 
 describe("a changed policy", () => {
@@ -144,7 +144,7 @@ describe("latchkey explain", () => {
       "dot segment  request_malformed",
     );
     expect(runLatchkey(["explain", "--path", "/a"], env).stdout).toMatch(
-      /refused: credential_missing \(401\)/,
+      /denied: credential_missing \(401\)/,
     );
     expect(runLatchkey(["explain", "--path", "/a", "--key", "secret"], env)).toMatchObject({ status: 2 });
   });

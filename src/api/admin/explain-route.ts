@@ -5,7 +5,7 @@ import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint, MAX_TOKEN_BODY_BYTES } from "../http/endpoint.ts";
 import { explainBody, explanation } from "./explain-schemas.ts";
 
-/** Why a request would get its decision, by the code that decides; no token is taken, and no key is shown. */
+/** Explains a decision with the same code that decides. Takes no token and shows no key. */
 export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
   return endpoint({
     method: "POST",
@@ -15,7 +15,7 @@ export function explainRoute(ports: ApiPorts, explain: Explain): Endpoint {
     writes: false,
     body: explainBody,
     maxBodyBytes: MAX_TOKEN_BODY_BYTES,
-    response: { status: 200, description: "What would be decided, and why.", schema: explanation },
+    response: { status: 200, description: "The decision and its steps.", schema: explanation },
     handle: async (call) => {
       const explained = await explain(call.body);
       return call.reply.send({ ...explained, route: explained.route ?? null });

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { CredentialSource } from "../../core/decision/credential.ts";
 
-/** All that Envoy takes of headers is 60 KiB: what a request can hold can be explained. */
+/** Envoy accepts 60 KiB of headers, so every request can be explained. */
 const text = z.string().max(65_536);
 
-const place = z
+const source = z
   .string()
   .refine(
     (name): name is CredentialSource =>
@@ -15,7 +15,7 @@ const place = z
 export const explainBody = z
   .strictObject({
     method: z.string().regex(/^[A-Za-z]{1,32}$/, "must be an HTTP method"),
-    path: text.min(1).meta({ description: "With its query." }),
+    path: text.min(1).meta({ description: "With the query." }),
     host: z.string().max(255).optional(),
     scheme: z.enum(["http", "https"]).optional().meta({ description: "`https` by default." }),
     headers: z.record(z.string().max(256), z.union([text, z.array(text).max(16)])).optional(),
@@ -29,8 +29,10 @@ export const explainBody = z
       .record(z.string().max(256), text)
       .optional()
       .meta({ description: "`context_extensions` of Envoy's configuration." }),
-    key: text.optional().meta({ description: "It stands in no answer and in no log." }),
-    in: place.optional().meta({ description: "Where the key comes; the policy's first place by default." }),
+    key: text.optional().meta({ description: "No response and no log contains it." }),
+    in: source
+      .optional()
+      .meta({ description: "Where the key is presented; the policy's first source by default." }),
   })
   .meta({ title: "DescribedRequest" });
 
@@ -38,9 +40,9 @@ export const explanation = z
   .object({
     verdict: z.enum(["allow", "deny"]),
     reason: z.string(),
-    status: z.int().meta({ description: "200 stands for whatever upstream says." }),
+    status: z.int().meta({ description: "The client's status. 200 stands for the upstream's own status." }),
     mode: z.enum(["enforce", "shadow"]),
     route: z.string().nullable(),
-    steps: z.array(z.object({ step: z.string(), saw: z.string(), outcome: z.string() })),
+    steps: z.array(z.object({ step: z.string(), observed: z.string(), outcome: z.string() })),
   })
   .meta({ title: "Explanation" });

@@ -1,6 +1,7 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { DENIALS, DENY_REASONS } from "../../core/decision/decision.ts";
+import { retryAfterOf } from "../../core/limits/retry-after.ts";
 
 interface ProblemType {
   readonly status: number;
@@ -90,9 +91,6 @@ export const problemSchema = z
   })
   .meta({ title: "Problem", description: "RFC 9457." });
 
-/** `Retry-After` of a 503 that has no other value. */
-export const UNAVAILABLE_RETRY_SECONDS = 1;
-
 /** RFC 9457 §3. */
 export const PROBLEM_MEDIA_TYPE = "application/problem+json";
 
@@ -108,8 +106,8 @@ export function sendProblem(
 ): FastifyReply {
   const { status, title } = PROBLEMS[name];
   reply.problem = name;
-  const waitSeconds = details.retryAfterSeconds ?? (status === 503 ? UNAVAILABLE_RETRY_SECONDS : undefined);
-  if (waitSeconds !== undefined) void reply.header("retry-after", String(waitSeconds));
+  const wait = retryAfterOf(status, details.retryAfterSeconds);
+  if (wait !== undefined) void reply.header("retry-after", String(wait));
   if (status === 401) void reply.header("www-authenticate", challengeOf(name, title));
   return reply
     .code(status)

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
-import { PROBLEM_MEDIA_TYPE, PROBLEMS, problemText, UNAVAILABLE_RETRY_SECONDS } from "./problem.ts";
+import { retryAfterOf } from "../../core/limits/retry-after.ts";
+import { PROBLEM_MEDIA_TYPE, PROBLEMS, problemText } from "./problem.ts";
 
 /** Responses up to this size are always sent: readiness, problems, single keys. */
 const SMALL_BYTES = 16 * 1024;
@@ -17,7 +18,7 @@ export function boundUnreadResponses(server: FastifyInstance): void {
       const { status } = PROBLEMS.too_many_unread_responses;
       reply
         .code(status)
-        .header("retry-after", String(UNAVAILABLE_RETRY_SECONDS))
+        .header("retry-after", String(retryAfterOf(status, undefined)))
         .type(PROBLEM_MEDIA_TYPE)
         .removeHeader("content-length");
       return done(null, problemText("too_many_unread_responses"));

@@ -7,7 +7,7 @@ import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint, MAX_TOKEN_BODY_BYTES } from "../http/endpoint.ts";
 import { introspectBody, introspection } from "./schemas.ts";
 
-/** RFC 7662, for an operator: of a key that is not good, whatever the reason, only that it is not active. */
+/** RFC 7662, for an operator. The response for an invalid key says only that it is not active, and no reason. */
 export function introspectRoute(
   ports: ApiPorts,
   names: { readonly issuer: string; readonly audience: string },
@@ -21,7 +21,7 @@ export function introspectRoute(
     bodyType: "application/x-www-form-urlencoded",
     body: introspectBody,
     maxBodyBytes: MAX_TOKEN_BODY_BYTES,
-    response: { status: 200, description: "What the key is.", schema: introspection },
+    response: { status: 200, description: "The key's state and claims.", schema: introspection },
     async handle({ reply, body }) {
       void reply.header("cache-control", "no-store");
       const found = await authenticateKey(body.token, ports);

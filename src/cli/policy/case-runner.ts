@@ -10,25 +10,26 @@ import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
 import type { BucketStore } from "../../core/limits/ports.ts";
 import type { Policy } from "../../core/policy/policy.ts";
-import { createRevocationView, restrictionOf } from "../../core/revocation/revocation-view.ts";
+import { restrictionOf } from "../../core/revocation/revocation.ts";
+import { createRevocationView } from "../../core/revocation/revocation-view.ts";
 import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
 import { createBucketStore } from "../../memory/bucket-store.ts";
 import type { CaseFile, CaseKey, DecisionCase } from "../../policy/cases.ts";
 
-/** The clock stands still for all cases (NumericDate). */
+/** The fixed time of all cases (NumericDate). */
 const NOW_SECONDS = 1_800_000_000;
 const NAMES = { issuer: "latchkey-cases", audience: "latchkey-cases" };
 
-/** What came of one case; `problems` is empty when it is as expected. */
+/** The result of one case. `problems` is empty if it is as expected. */
 export interface CaseResult {
   readonly decisionCase: DecisionCase;
   readonly explanation: Explanation;
   readonly problems: readonly string[];
 }
 
-/** Runs cases against a policy: the deciding code itself, real tokens, buckets that are full at each case's begin. */
+/** Runs cases against a policy with the same code that decides Checks, real tokens, and buckets that are full for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
   const view = createRevocationView();
@@ -98,9 +99,9 @@ function differs(what: string, found: string | undefined, wanted: string | undef
   return wanted === undefined || found === wanted ? [] : [`${what}: ${found ?? "none"}, not ${wanted}`];
 }
 
-/** The request of a case, its key in place. */
+/** The request of a case, with its key. */
 export function describedCase(
-  { request, key, in: place }: DecisionCase,
+  { request, key, in: source }: DecisionCase,
   tokens: ReadonlyMap<string, string>,
 ): DescribedRequest {
   const [method = "", path = ""] = typeof request === "string" ? request.split(/ (.*)/s) : [];
@@ -108,8 +109,8 @@ export function describedCase(
   return {
     ...(typeof request === "string" ? { method, path } : request),
     ...(token !== undefined && { key: token }),
-    // The file's form admits only the places that there are.
-    ...(place !== undefined && { in: place as CredentialSource }),
+    // The schema of the file admits only valid sources.
+    ...(source !== undefined && { in: source as CredentialSource }),
   };
 }
 

@@ -100,7 +100,9 @@ function formatCaseResult(
   index: number,
   caseFile: string,
 ): string {
-  const steps = explanation.steps.map(({ step, saw, outcome }) => `    ${step}: ${saw}: ${outcome}`);
+  const steps = explanation.steps.map(
+    ({ step, observed, outcome }) => `    ${step}: ${observed}: ${outcome}`,
+  );
   return [`${caseFile}:${cases.lineOf(index)}: ${decisionCase.name}: ${problems.join("; ")}`, ...steps].join(
     "\n",
   );

@@ -1,6 +1,6 @@
-/** What is looked up again and again, bounded. */
+/** A bounded cache. */
 export interface ClockCache<Key, Value> {
-  /** It counts as used. */
+  /** Marks the entry as used. */
   get(key: Key): Value | undefined;
   set(key: Key, value: Value): void;
   delete(key: Key): void;
@@ -8,7 +8,7 @@ export interface ClockCache<Key, Value> {
   clear(): void;
 }
 
-interface Held<Value> {
+interface CacheEntry<Value> {
   value: Value;
   used: boolean;
   readonly place: number;
@@ -16,48 +16,48 @@ interface Held<Value> {
 
 interface State<Key, Value> {
   readonly max: number;
-  readonly entries: Map<Key, Held<Value>>;
-  /** Their keys, in a circle. */
+  readonly entries: Map<Key, CacheEntry<Value>>;
+  /** The keys, in a circle. */
   readonly places: Key[];
-  /** Places whose entries were deleted. */
+  /** Places of deleted entries. */
   readonly free: number[];
-  /** The place that is looked at next. */
+  /** The next place to examine. */
   hand: number;
 }
 
-/** So many are passed over at a time at most: nobody waits for a walk through all of them. */
+/** Maximum number of used entries to skip, so that an insertion never walks through all entries. */
 const MAX_SECOND_CHANCES = 16;
 
 /**
- * Holds `max` entries; for one more, the next goes that was not used since a hand last passed over it (the clock algorithm,
- * "second chance"). So a use costs no more than a mark, and nothing is ever moved.
+ * A cache of `max` entries with the clock algorithm ("second chance"): it evicts the next entry that was not used since the hand
+ * last passed it. A use only sets a mark, and no entry is ever moved.
  */
 export function createClockCache<Key, Value>(
   max: number,
-  dropped?: (value: Value) => void,
+  onEvict?: (value: Value) => void,
 ): ClockCache<Key, Value> {
   const state: State<Key, Value> = { max, entries: new Map(), places: [], free: [], hand: 0 };
   const { entries, places, free } = state;
   return {
     get(key) {
-      const held = entries.get(key);
-      if (held === undefined) return undefined;
-      held.used = true;
-      return held.value;
+      const entry = entries.get(key);
+      if (entry === undefined) return undefined;
+      entry.used = true;
+      return entry.value;
     },
     set(key, value) {
-      const held = entries.get(key);
-      if (held !== undefined) {
-        held.value = value;
+      const entry = entries.get(key);
+      if (entry !== undefined) {
+        entry.value = value;
         return;
       }
-      const place = free.pop() ?? (entries.size < max ? places.length : evictOne(state, dropped));
+      const place = free.pop() ?? (entries.size < max ? places.length : evictOne(state, onEvict));
       places[place] = key;
       entries.set(key, { value, used: false, place });
     },
     delete(key) {
-      const held = entries.get(key);
-      if (held !== undefined) free.push(held.place);
+      const entry = entries.get(key);
+      if (entry !== undefined) free.push(entry.place);
       entries.delete(key);
     },
     *entries() {
@@ -70,19 +70,19 @@ export function createClockCache<Key, Value>(
   };
 }
 
-/** Drops one entry, where all places are taken. Gives its place. */
-function evictOne<Key, Value>(state: State<Key, Value>, dropped?: (value: Value) => void): number {
-  for (let passedOver = 0; ; passedOver++) {
+/** Evicts one entry of a full cache. Returns its place. */
+function evictOne<Key, Value>(state: State<Key, Value>, onEvict?: (value: Value) => void): number {
+  for (let skipped = 0; ; skipped++) {
     const place = state.hand;
     state.hand = (place + 1) % state.max;
     const key = state.places[place];
-    const held = key === undefined ? undefined : state.entries.get(key);
-    if (held?.used && passedOver < MAX_SECOND_CHANCES) {
-      held.used = false;
+    const entry = key === undefined ? undefined : state.entries.get(key);
+    if (entry?.used && skipped < MAX_SECOND_CHANCES) {
+      entry.used = false;
       continue;
     }
     if (key !== undefined) state.entries.delete(key);
-    if (held !== undefined) dropped?.(held.value);
+    if (entry !== undefined) onEvict?.(entry.value);
     return place;
   }
 }

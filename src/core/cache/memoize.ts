@@ -1,9 +1,10 @@
-/** Longer texts are worked out each time: what clients choose must not fill the memory. */
+/** Longer texts are not kept, because clients choose them and could fill the memory. */
 const MAX_KEPT_CHARACTERS = 512;
 
 /**
- * A pure function of texts that come again and again, with the results of late ones. Each text has one of the places
- * (a power of two) and takes it over: who sends texts that share a place makes them slower, and nothing else.
+ * Memoizes a pure function of texts. Each text has one place and overwrites its previous text. A client that sends texts with the
+ * same place only makes them slower.
+ * @param places the number of results to keep, a power of two
  */
 export function memoize<Result>(places: number, work: (text: string) => Result): (text: string) => Result {
   const texts: (string | undefined)[] = new Array(places).fill(undefined);
@@ -23,7 +24,7 @@ export function memoize<Result>(places: number, work: (text: string) => Result):
   };
 }
 
-/** From a few characters, the last ones above all: keys, paths and names differ there. */
+/** A hash of a few characters, mainly the last ones, where keys, paths and names differ. */
 function placeOf(text: string): number {
   const end = text.length;
   if (end < 3) return end;
@@ -35,7 +36,7 @@ function placeOf(text: string): number {
   );
 }
 
-/** The same text in memory of its own: a piece of a longer one would keep all of that. */
+/** A copy of the text in its own memory: a slice would keep the longer text alive. */
 function standalone(text: string): string {
   return ` ${text}`.slice(1);
 }

@@ -1,23 +1,23 @@
 import { createClockCache } from "./clock-cache.ts";
 
-/** What is written once in a period for each id, however often it happens. */
+/** Limits an event to once per period for each id. */
 export interface OncePer {
-  /** Whether it was not noted within the period. */
+  /** Whether the id was not recorded within the period. */
   isDue(id: string): boolean;
-  noted(id: string): void;
+  record(id: string): void;
 }
 
 /**
- * Remembers `max` ids. One that had to be forgotten early is due again: too much may be written, never too little.
+ * Remembers `max` ids. An id that was evicted early is due again, so there may be too many events, but never too few.
  * @param periodMs milliseconds
  */
 export function createOncePer(periodMs: number, max: number, monotonicMs: () => number): OncePer {
-  const notedAtMs = createClockCache<string, number>(max);
+  const recordedAtMs = createClockCache<string, number>(max);
   return {
     isDue(id) {
-      const atMs = notedAtMs.get(id);
+      const atMs = recordedAtMs.get(id);
       return atMs === undefined || monotonicMs() - atMs >= periodMs;
     },
-    noted: (id) => notedAtMs.set(id, monotonicMs()),
+    record: (id) => recordedAtMs.set(id, monotonicMs()),
   };
 }

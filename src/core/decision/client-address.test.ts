@@ -13,7 +13,7 @@ test.each([
   ["IPv6 with a port", 1, ["[2001:db8::1]:5678"], "2001:db8::1"],
   ["white space that is not OWS stays", 1, ["6.6.6.6,\u00a01.1.1.1"], "\u00a01.1.1.1"],
   ["IPv6", 1, ["2001:db8::1"], "2001:db8::1"],
-] as const)("the client's address, where %s", (_what, hops, lines, address) => {
+] as const)("the client's address: %s", (_what, hops, lines, address) => {
   expect(clientAddress("9.9.9.9", lines, hops)).toBe(address);
 });
 

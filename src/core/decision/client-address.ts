@@ -2,9 +2,8 @@ import { trimOws } from "../field-text.ts";
 import { formatAddress, formatNetwork, parseAddress } from "../keys/ip-network.ts";
 
 /**
- * The client's address behind a known number of trusted proxies: the n-th entry from the right of
- * `X-Forwarded-For`. With no trusted hop, or too few entries, it is the peer: what is left of the
- * trusted entries is the client's own claim.
+ * The client's address behind a known number of trusted proxies: the n-th entry from the right of `X-Forwarded-For`. Without
+ * trusted proxies, or with too few entries, it is the peer. The entries further left are claims of the client.
  */
 export function clientAddress(
   peerAddress: string,
@@ -16,7 +15,7 @@ export function clientAddress(
   return entry === undefined || entry === "" ? peerAddress : withoutPort(entry);
 }
 
-/** The n-th entry from the right. Those on its left are not looked at: a client can send one for each byte. */
+/** The n-th entry from the right. Entries further left are not parsed, because a client can send one for each byte. */
 function entryFromRight(lines: readonly string[], n: number): string | undefined {
   let left = n;
   for (const line of lines.toReversed()) {
@@ -36,7 +35,7 @@ function withoutPort(entry: string): string {
   return /^\d+\.\d+\.\d+\.\d+:\d+$/.test(entry) ? entry.slice(0, entry.indexOf(":")) : entry;
 }
 
-/** The networks that a client can choose its address from: its group, and of IPv6 the /48 that one site has (RFC 6177). */
+/** The networks in which a client can choose its address: its group, and for IPv6 the /48 of a site (RFC 6177). */
 export function addressNetworks(text: string): readonly string[] {
   const address = parseAddress(text);
   if (address?.version !== 6) return [addressGroup(text)];
@@ -44,7 +43,7 @@ export function addressNetworks(text: string): readonly string[] {
   return [addressGroup(text), site];
 }
 
-/** What a limit per address counts: an IPv4 address, or the /64 that one IPv6 customer has at least (RFC 6177). */
+/** The subject of a limit per address: an IPv4 address, or the /64 that every IPv6 customer has at least (RFC 6177). */
 export function addressGroup(text: string): string {
   if (!text.includes(":")) return text;
   const address = parseAddress(text);

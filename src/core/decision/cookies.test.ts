@@ -6,18 +6,18 @@ import { presentedCredential } from "./credential.ts";
 const KEY = "eyJh.eyJi.c-_9";
 const NAMES = new Set(["lk"]);
 
-/** As they come with `encode_raw_headers`, each line by itself. */
+/** With `encode_raw_headers`: the lines stay separate. */
 function raw(...lines: readonly string[]) {
   return { headers: new Map([["cookie", lines]]) };
 }
 
-/** As they come without it. */
+/** Without `encode_raw_headers`: Envoy joins the lines. */
 function joined(...lines: readonly string[]) {
   const headers = new Map([["cookie", [lines.join(",")]]]);
   return { headers: { get: (name: string) => headers.get(name), keys: () => headers.keys(), joined: true } };
 }
 
-// Whatever bytes a client may put between two semicolons, among them what looks like a cookie of ours.
+// Any bytes between two semicolons, including text that looks like the key's cookie.
 const other = fc
   .oneof(
     fc.string({ unit: "binary", maxLength: 30 }),
@@ -40,7 +40,7 @@ const other = fc
 const keyed = fc.constantFrom(`lk=${KEY}`, ` lk=${KEY}`, `\tlk = ${KEY} `, ` lk="${KEY}"`);
 const trimmed = (text: string) => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "");
 
-test("of any Cookie header nothing but the key's pair is taken, byte for byte", () => {
+test("only the key's pair is removed from any Cookie header, and every other byte stays", () => {
   fc.assert(
     fc.property(fc.array(other, { maxLength: 8 }), keyed, fc.nat(8), (others, pair, place) => {
       const parts = [...others];
@@ -57,7 +57,7 @@ test("of any Cookie header nothing but the key's pair is taken, byte for byte", 
   );
 });
 
-test("a Cookie header without the key's pair is left alone, and presents no key", () => {
+test("a Cookie header without the key's pair stays unchanged and presents no key", () => {
   fc.assert(
     fc.property(fc.array(other, { maxLength: 8 }), (others) => {
       const request = raw(others.join(";"));
@@ -68,20 +68,20 @@ test("a Cookie header without the key's pair is left alone, and presents no key"
   );
 });
 
-test("a comma in another cookie makes no second key of a request with one", () => {
+test("a comma in another cookie does not add a second key", () => {
   const { headers } = raw("x=1,lk=zzz");
   headers.set("authorization", ["Bearer abc"]);
   expect(presentedCredential({ headers }, ["authorization", "cookie:lk"])).toMatchObject({ token: "abc" });
 });
 
-test("several lines become one, and a line that is empty without the key goes", () => {
+test("several lines become one, without a line that is empty after the removal", () => {
   expect(withoutCookies(raw("a=1", `lk=${KEY}; b=2,3`), NAMES)).toBe("a=1; b=2,3");
   expect(withoutCookies(raw("a=1", `lk=${KEY}`), NAMES)).toBe("a=1");
   expect(withoutCookies(raw(`lk=${KEY}`), NAMES)).toBe("");
   expect(withoutCookies(raw("a=1", "b=2"), NAMES)).toBeUndefined();
 });
 
-test("each of several cookies of the name goes", () => {
+test("all cookies of the name are removed", () => {
   expect(withoutCookies(raw("lk=1; a=1;lk=2;b=2; lk=3"), NAMES)).toBe("a=1;b=2");
   expect(cookieValues(raw("lk=1; a=1;lk=2", "lk=3"), "lk", { unreadable: "?", max: 3 })).toEqual([
     "1",
@@ -90,15 +90,15 @@ test("each of several cookies of the name goes", () => {
   ]);
 });
 
-test("more cookies of the name than any client sends are no key, even where all but one are empty", () => {
+test("more cookies of the name than any client sends are not a key, even if all but one are empty", () => {
   const lines = (empty: number) => raw(`${"lk=; ".repeat(empty)}lk=${KEY}`);
   expect(presentedCredential(lines(15), ["cookie:lk"])).toMatchObject({ kind: "one", token: KEY });
   expect(presentedCredential(lines(16), ["cookie:lk"])).toEqual({ kind: "ambiguous" });
   expect(withoutCookies(lines(16), NAMES)).toBe("");
 });
 
-describe("where Envoy joins lines by commas", () => {
-  test("a key in a line of its own is found and taken, and commas elsewhere stay", () => {
+describe("lines that Envoy has joined with commas", () => {
+  test("a key in its own line is found and removed, and other commas stay", () => {
     for (const [lines, kept] of [
       [["a=1", `lk=${KEY}`], "a=1"],
       [[`lk=${KEY}`, "a=1"], "a=1"],

@@ -4,17 +4,17 @@ import { headerLines } from "./request.ts";
 
 type Lines = Pick<AuthRequest, "headers">;
 
-/** What stands between two separators of a line: from the first of its characters to behind the last one. */
+/** The text between two separators of a line. `to` is exclusive. */
 interface Part {
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * The values of every cookie of this name (RFC 6265 §4.2.1), without quotes. A comma belongs to a value, except where
- * Envoy has joined the lines of the request with commas: there it may separate two lines, so a pair may begin after it.
- * `unreadable` stands for a cookie that only white space other than SP and HTAB tells from this one: upstream may read it as
- * it. It also stands for all of them in a line that has more than `max`.
+ * The values of every cookie of this name (RFC 6265 §4.2.1), without quotes. A comma belongs to a value, unless Envoy has joined
+ * the header lines with commas: then it may separate two lines, so a pair may begin after it.
+ * @param unreadable the value of a cookie whose name differs from this one only by white space other than SP and HTAB, because
+ * the upstream may read it as this one. Also the one value of a line with more than `max` of these cookies
  */
 export function cookieValues(
   request: Lines,
@@ -30,7 +30,7 @@ export function cookieValues(
   });
 }
 
-/** Undefined: its name is this one only for readers who trim more than SP and HTAB. */
+/** Undefined if the name is this one only for parsers that trim more than SP and HTAB. */
 function cookieValue(line: string, { from, to }: Part, name: string): string | undefined {
   const equals = line.indexOf("=", from);
   if (trimOws(line.slice(from, equals)) !== name) return undefined;
@@ -38,9 +38,9 @@ function cookieValue(line: string, { from, to }: Part, name: string): string | u
 }
 
 /**
- * The Cookie header without the cookies of these names. Every other byte stays, in its order: servers put dates, JSON
- * and lists into their cookies. Several lines become one, as RFC 9113 §8.2.3 joins them. Undefined: none of these
- * cookies is there. Empty: nothing else is there.
+ * The Cookie header without the cookies of these names. Every other byte stays in its order, because servers put dates, JSON and
+ * lists into cookies. Several lines become one, joined as in RFC 9113 §8.2.3.
+ * @returns undefined if the request has none of these cookies, an empty string if it has no others
  */
 export function withoutCookies(request: Lines, names: ReadonlySet<string>): string | undefined {
   const lines = headerLines(request, "cookie");
@@ -53,15 +53,15 @@ export function withoutCookies(request: Lines, names: ReadonlySet<string>): stri
 }
 
 /**
- * A part goes with the separator before it, the first one with the one after it.
- * @returns undefined where no part goes
+ * Removes each part with the separator before it, the first part with the one after it.
+ * @returns undefined if there is nothing to remove
  */
-function withoutParts(line: string, gone: readonly Part[]): string | undefined {
-  if (gone.length === 0) return undefined;
+function withoutParts(line: string, removed: readonly Part[]): string | undefined {
+  if (removed.length === 0) return undefined;
   let kept: string | undefined;
   /** Where the next part begins. */
   let next = 0;
-  for (const { from, to } of [...gone, { from: line.length + 1, to: line.length + 1 }]) {
+  for (const { from, to } of [...removed, { from: line.length + 1, to: line.length + 1 }]) {
     if (from > next)
       kept = kept === undefined ? line.slice(next, from - 1) : kept + line.slice(next - 1, from - 1);
     next = to + 1;
@@ -70,8 +70,8 @@ function withoutParts(line: string, gone: readonly Part[]): string | undefined {
 }
 
 /**
- * The parts of a line that some reader could take for a cookie of one of these names, which have the form of a token. A line
- * can have as many parts as characters, so nothing is made of the others.
+ * The parts of a line that some parser could read as a cookie of one of these names, which are tokens. A line can have as many
+ * parts as characters, so no object is created for the others.
  */
 function namedParts(line: string, names: ReadonlySet<string>, { headers }: Lines): readonly Part[] {
   const found: Part[] = [];
@@ -86,7 +86,7 @@ function namedParts(line: string, names: ReadonlySet<string>, { headers }: Lines
   return found;
 }
 
-/** The place of the next separator, or of the end. */
+/** The index of the next separator, or of the end. */
 function partEnd(line: string, from: number, isJoined: boolean): number {
   for (let at = from; at < line.length; at++) {
     const code = line.charCodeAt(at);
@@ -95,12 +95,12 @@ function partEnd(line: string, from: number, isJoined: boolean): number {
   return line.length;
 }
 
-/** No name has a separator or white space in it, so that it cannot reach into the next part. */
+/** A name contains no separator and no white space, so it cannot extend into the next part. */
 function isNamed(line: string, first: number, name: string): boolean {
   return line.startsWith(name, first) && line[skipSpace(line, first + name.length)] === "=";
 }
 
-/** The next character that `String.trim` would leave. */
+/** The index of the next character that `String.trim` would keep. */
 function skipSpace(line: string, from: number): number {
   let at = from;
   while (at < line.length && isSpace(line.charCodeAt(at))) at++;

@@ -39,7 +39,7 @@ test.each([
 });
 
 test.each(["\u00a0", "\ufeff", "\r", "\n", "\r\n", "\v", "\f", "\u2003", "\u2028", "\u3000"])(
-  "%j beside a key is part of it: it is no key",
+  "%j beside a key belongs to it, so the key is malformed",
   (blank) => {
     for (const source of ["authorization", "x-api-key"]) {
       const scheme = source === "authorization" ? "Bearer " : "";
@@ -57,7 +57,7 @@ test.each(["\u00a0", "\ufeff", "\r", "\n", "\r\n", "\v", "\f", "\u2003", "\u2028
   },
 );
 
-test("a header that the policy does not name is not looked at", () => {
+test("a header that the policy does not name is ignored", () => {
   const headers = new Map([["authorization", ["Bearer abc"]]]);
   expect(presentedCredential({ headers }, ["x-api-key"])).toEqual({ kind: "none" });
 });
@@ -66,13 +66,13 @@ test.each([
   ["its plain name", "a=1&key=abc&b", "one"],
   ["an escape in its value", "key=%61bc", "one"],
   ["an escape in its name", "k%65y=abc", "ambiguous"],
-  ["its name in escapes alone", "%6B%65%79=abc", "ambiguous"],
-  ["an escape that is cut off in its name", "ke%7=abc&ke%&key%=abc", "none"],
-  ["an escape that is no UTF-8 beside it", "%ff=abc&key=abc", "one"],
-  ["a value that is no UTF-8", "key=%ff", "ambiguous"],
+  ["a fully escaped name", "%6B%65%79=abc", "ambiguous"],
+  ["a truncated escape in its name", "ke%7=abc&ke%&key%=abc", "none"],
+  ["an escape that is not UTF-8 in another parameter", "%ff=abc&key=abc", "one"],
+  ["a value that is not UTF-8", "key=%ff", "ambiguous"],
   ["a longer name", "keys=abc&akey=abc", "none"],
   ["no value", "key&key=", "none"],
-  ["more of it than any client sends", `${"key&".repeat(16)}key=abc`, "ambiguous"],
+  ["more values than any client sends", `${"key&".repeat(16)}key=abc`, "ambiguous"],
 ])("a query parameter with %s", (_what, query, kind) => {
   expect(presentedCredential({ headers: new Map(), path: { query } }, ["query:key"]).kind).toBe(kind);
 });

@@ -3,15 +3,15 @@ import { cookieValues } from "./cookies.ts";
 import type { AuthRequest } from "./request.ts";
 import { headerLines } from "./request.ts";
 
-/** Where a policy lets a key be presented, as `headers.credential` names it. */
+/** Where the policy accepts a key, as `headers.credential` names it. */
 export type CredentialSource = "authorization" | "x-api-key" | `cookie:${string}` | `query:${string}`;
 
-/** What a key can stand in. */
+/** The parts of a request that can contain a key. */
 export interface Presentable extends Pick<AuthRequest, "headers"> {
   readonly path?: Pick<AuthRequest["path"], "query">;
 }
 
-/** What a request presents: nothing, one key, or something that two readers could take for two keys. */
+/** The credentials of a request: none, one key, or something that two parsers could read as different keys. */
 export type Presented =
   | { readonly kind: "none" }
   | { readonly kind: "one"; readonly token: string; readonly source: CredentialSource }
@@ -20,14 +20,14 @@ export type Presented =
 const NONE: Presented = { kind: "none" };
 const AMBIGUOUS: Presented = { kind: "ambiguous" };
 
-// RFC 6750 §2.1 b64token. A comma is Envoy's joint between two header lines, so it never belongs to one key.
+// RFC 6750 §2.1 b64token. Envoy joins header lines with a comma, so a comma never belongs to one key.
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 const BEARER = /^bearer(?: +|$)/i;
 const JOINED_BEARER = /,[ \t]*bearer\b/i;
 
 /**
- * Finds the one key of a request. Two, or one in a wrong form, are refused rather than chosen from
- * (RFC 6750 §2, §3.1): an `Authorization` of whatever scheme beside another key is two.
+ * Finds the one key of a request. Two keys, or a malformed one, are ambiguous (RFC 6750 §2, §3.1). An `Authorization` header of
+ * any scheme beside another key counts as two keys.
  */
 export function presentedCredential(request: Presentable, sources: readonly CredentialSource[]): Presented {
   let found: Presented = NONE;
@@ -43,23 +43,24 @@ export function presentedCredential(request: Presentable, sources: readonly Cred
   return lines > 1 ? AMBIGUOUS : found;
 }
 
-/** Whether a key has the three parts of a JWT (RFC 7519 §3); a V1 key that is taken has not. */
+/** Whether a key has the three parts of a JWT (RFC 7519 §3). No accepted V1 key has. */
 export function hasThreeParts(key: string): boolean {
   const first = key.indexOf(".");
   const second = first === -1 ? -1 : key.indexOf(".", first + 1);
   return second !== -1 && !key.includes(".", second + 1);
 }
 
-/** The name of a cookie or query parameter in which the policy lets a key come; undefined for a header. */
+/** The name of the cookie; undefined for another source. */
 export function cookieName(source: CredentialSource): string | undefined {
   return source.startsWith("cookie:") ? source.slice("cookie:".length) : undefined;
 }
 
+/** The name of the query parameter; undefined for another source. */
 export function queryName(source: CredentialSource): string | undefined {
   return source.startsWith("query:") ? source.slice("query:".length) : undefined;
 }
 
-/** What stands at one source, each time that it stands there. */
+/** All values of one source. */
 function linesOf(request: Presentable, source: CredentialSource): readonly string[] {
   const cookie = cookieName(source);
   if (cookie !== undefined) return cookieValues(request, cookie, { unreadable: UNREADABLE, max: MAX_VALUES });
@@ -68,12 +69,12 @@ function linesOf(request: Presentable, source: CredentialSource): readonly strin
 }
 
 /**
- * The values of one query parameter. Envoy takes it off by its plain name: a name that only decodes to it would
- * stay and reach upstream, so that one counts as a key in a wrong form.
+ * The values of one query parameter. Envoy removes it by its plain name. A name that only decodes to it would reach the upstream,
+ * so it counts as a malformed key.
  */
 function parametersOf(query: string, name: string): readonly string[] {
   const values: string[] = [];
-  // A query can have a parameter in every other character: nothing is made of those with another name.
+  // A query can have a parameter for every two characters, so no object is created for those with another name.
   for (let from = 0; from < query.length; ) {
     const next = query.indexOf("&", from);
     const to = next === -1 ? query.length : next;
@@ -88,7 +89,7 @@ function parametersOf(query: string, name: string): readonly string[] {
   return values;
 }
 
-/** Where the name of this parameter ends, if it is that name or decodes to it. */
+/** The end of the parameter's name if it is this name or decodes to it. */
 function nameEnd(query: string, from: number, to: number, name: string): number | undefined {
   if (to - from < name.length) return undefined;
   let at = from;
@@ -101,12 +102,12 @@ function nameEnd(query: string, from: number, to: number, name: string): number 
   return at === to || query[at] === "=" ? at : undefined;
 }
 
-/** Fits no form of a key. */
+/** Not a valid form of a key. */
 const UNREADABLE = "%";
-/** Cookies or parameters of one name. No client sends as many, even empty ones. */
+/** Cookies or parameters of one name. No client sends more, even empty ones. */
 const MAX_VALUES = 16;
 
-/** Undecodable text fits no form of a key either. */
+/** Undecodable text becomes an invalid form of a key. */
 function decoded(text: string): string {
   if (!text.includes("%")) return text;
   try {
@@ -116,7 +117,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Another scheme than Bearer is not for us, unless Envoy has joined a Bearer line to it. */
+/** Another scheme than Bearer is not a key, unless Envoy has joined a Bearer line to it. */
 function fromAuthorization(value: string): Presented {
   const scheme = BEARER.exec(value);
   if (scheme === null) return JOINED_BEARER.test(value) ? AMBIGUOUS : NONE;

@@ -3,22 +3,22 @@ import type { Route } from "../policy/route-table.ts";
 import type { Principal } from "./principal.ts";
 import type { RejectedToken } from "./token-rejection.ts";
 
-/** How a refusal is told: the one table from reason to HTTP status. */
+/** The response to a denied request. {@link DENIALS} is the only table from reason to HTTP status. */
 export interface Denial {
   readonly status: 400 | 401 | 403 | 410 | 429 | 503;
-  /** A short sentence for the client. It tells nothing that helps guessing. */
+  /** A short sentence for the client. It contains nothing that helps to guess a key. */
   readonly title: string;
-  /** The `error` of RFC 6750 §3.1 for the `WWW-Authenticate` challenge, where the answer carries one. */
+  /** The `error` of the `WWW-Authenticate` challenge (RFC 6750 §3.1); absent: no challenge. */
   readonly challenge?: "none" | "invalid_request" | "invalid_token" | "insufficient_scope";
 }
 
-/** Every reason why a Check is refused. It is also the metric's label and the `x-latchkey-reason` header. */
+/** Every reason for the denial of a Check. It is also a metric label and the value of the `x-latchkey-reason` header. */
 export const DENIALS = {
   request_malformed: { status: 400, title: "The request is malformed or ambiguous." },
   credential_missing: { status: 401, title: "An API key is required.", challenge: "none" },
   credential_ambiguous: {
     status: 400,
-    title: "The request carries more than one API key, or one in a wrong form.",
+    title: "The request contains more than one API key, or a malformed one.",
     challenge: "invalid_request",
   },
   credential_invalid: { status: 401, title: "The API key is not valid.", challenge: "invalid_token" },
@@ -32,7 +32,7 @@ export const DENIALS = {
   },
   legacy_key_removed: {
     status: 401,
-    title: "Keys of this kind are no longer accepted: exchange it for a new one.",
+    title: "Keys of this kind are no longer accepted. Exchange it for a new key.",
     challenge: "invalid_token",
   },
   certificate_mismatch: {
@@ -40,20 +40,20 @@ export const DENIALS = {
     title: "The API key is bound to another client certificate.",
     challenge: "invalid_token",
   },
-  address_not_allowed: { status: 403, title: "The API key is not taken from this address." },
-  https_required: { status: 403, title: "An API key is only taken over HTTPS." },
+  address_not_allowed: { status: 403, title: "The API key is not accepted from this address." },
+  https_required: { status: 403, title: "An API key is accepted over HTTPS only." },
   route_unknown: { status: 403, title: "No route allows this request." },
   scope_missing: {
     status: 403,
     title: "The API key lacks a scope that this request needs.",
     challenge: "insufficient_scope",
   },
-  rate_limited: { status: 429, title: "The rate limit is used up." },
-  too_many_failures: { status: 429, title: "Too many API keys that are not valid came from here." },
+  rate_limited: { status: 429, title: "The rate limit is exceeded." },
+  too_many_failures: { status: 429, title: "This address sent too many invalid API keys." },
   limits_unavailable: { status: 503, title: "The rate limits cannot be checked at the moment." },
   revocations_stale: {
     status: 503,
-    title: "Whether the API key has been revoked cannot be told at the moment.",
+    title: "The revocation status of the API key is currently unknown.",
   },
   credential_unavailable: { status: 503, title: "The API key cannot be checked at the moment." },
   internal: { status: 503, title: "The request could not be decided." },
@@ -66,15 +66,15 @@ export const DENY_REASONS = Object.keys(DENIALS).filter((name): name is DenyReas
   Object.hasOwn(DENIALS, name),
 );
 
-/** What one bucket says after a Check, for the `RateLimit` headers. */
+/** The state of one bucket after a Check, for the `RateLimit` headers. */
 export interface RateStatus {
   /** The limit's name in the policy. */
   readonly name: string;
-  /** Tokens that a full bucket holds. */
+  /** Tokens of a full bucket. */
   readonly capacity: number;
   /** Whole seconds in which an empty bucket fills. */
   readonly windowSeconds: number;
-  /** Whole tokens left, as far as this instance knows: a lower bound. */
+  /** Whole tokens that this instance knows to be left: a lower bound. */
   readonly remaining: number;
 }
 
@@ -84,35 +84,35 @@ export interface Allow {
   readonly route: Route;
   /** Absent on a public route. */
   readonly principal?: Principal;
-  /** The token's scopes that its role still has; empty on a public route. */
+  /** The key's scopes that its role still has; empty on a public route. */
   readonly scopes: readonly string[];
   readonly rates: readonly RateStatus[];
-  /** Whether the key may be refreshed already. */
+  /** Whether the key may be refreshed now. */
   readonly refreshDue: boolean;
-  /** What its holder is to be told of a V1 key. */
+  /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
 }
 
 export interface Deny {
   readonly verdict: "deny";
   readonly reason: DenyReason;
-  /** Known as soon as it is found; told to operators, never to the client. */
+  /** Set once the route is found. Operators see it, clients never do. */
   readonly route?: Route;
   readonly principal?: Principal;
-  /** What the request would have needed, with `scope_missing`. */
+  /** The scopes that the route requires, with `scope_missing`. */
   readonly requiredScopes?: readonly string[];
   /** Whole seconds, with 429 and 503. */
   readonly retryAfterSeconds?: number;
   readonly rates?: readonly RateStatus[];
-  /** What the holder of a V1 key is to be told beside. */
+  /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
-  /** Why the credential was refused; for operators, never for the client. */
-  readonly refused?: RejectedToken;
+  /** Why the credential was rejected: for operators, never for the client. */
+  readonly rejection?: RejectedToken;
 }
 
 export type Decision = Allow | Deny;
 
-/** A refusal is a value, never an exception. */
+/** A denial is a value, never an exception. */
 export function deny(reason: DenyReason, details: Omit<Deny, "verdict" | "reason"> = {}): Deny {
   return { verdict: "deny", reason, ...details };
 }

@@ -7,14 +7,14 @@ import { normalisePath } from "./path.ts";
 import type { AuthRequest } from "./request.ts";
 import { normaliseHost } from "./request.ts";
 
-/** A request as somebody describes it who wants to know its decision. What is left out has a harmless value. */
+/** A description of a request, to explain or replay its decision. Absent members have harmless defaults. */
 export interface DescribedRequest {
   readonly method: string;
-  /** With its query. */
+  /** With the query. */
   readonly path: string;
   readonly host?: string | undefined;
   readonly scheme?: string | undefined;
-  /** By lower-case name; a list is several lines. */
+  /** By name. A list means several lines. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
   /** Envoy's peer. */
   readonly address?: string | undefined;
@@ -23,7 +23,7 @@ export interface DescribedRequest {
   /** `context_extensions` of Envoy's configuration. */
   readonly extensions?: Readonly<Record<string, string>> | undefined;
   readonly key?: string | undefined;
-  /** Where the key comes; the policy's first place by default. */
+  /** Where the key is presented; the policy's first source by default. */
   readonly in?: CredentialSource | undefined;
 }
 
@@ -31,10 +31,10 @@ export type DescribedResult =
   | { readonly ok: true; readonly request: AuthRequest }
   | { readonly ok: false; readonly fault: PathFault | "host_malformed" };
 
-/** The request that Envoy would ask about. */
+/** The request that Envoy would send in a Check. */
 export function describedRequest(described: DescribedRequest, policy: Policy): DescribedResult {
-  const place = described.in ?? policy.credentialSources[0] ?? "authorization";
-  const path = normalisePath(withParameter(described, place), policy.pathParams);
+  const source = described.in ?? policy.credentialSources[0] ?? "authorization";
+  const path = normalisePath(withParameter(described, source), policy.pathParams);
   if (!path.ok) return path;
   const host = normaliseHost(described.host ?? "localhost");
   if (host === undefined) return { ok: false, fault: "host_malformed" };
@@ -43,7 +43,7 @@ export function describedRequest(described: DescribedRequest, policy: Policy): D
     host,
     scheme: described.scheme ?? "https",
     path: path.value,
-    headers: headersOf(described, place),
+    headers: headersOf(described, source),
     peerAddress: described.address ?? "192.0.2.1",
     certificate: () => described.certificate,
     extensions: new Map(Object.entries(described.extensions ?? {})),
@@ -52,13 +52,16 @@ export function describedRequest(described: DescribedRequest, policy: Policy): D
   return { ok: true, request };
 }
 
-function withParameter({ path, key }: DescribedRequest, place: CredentialSource): string {
-  const name = queryName(place);
+function withParameter({ path, key }: DescribedRequest, source: CredentialSource): string {
+  const name = queryName(source);
   if (name === undefined || key === undefined) return path;
   return `${path}${path.includes("?") ? "&" : "?"}${name}=${encodeURIComponent(key)}`;
 }
 
-function headersOf({ headers = {}, key }: DescribedRequest, place: CredentialSource): AuthRequest["headers"] {
+function headersOf(
+  { headers = {}, key }: DescribedRequest,
+  source: CredentialSource,
+): AuthRequest["headers"] {
   const lines = new Map(
     Object.entries(headers).map(([name, value]) => [
       asciiLowerCase(name),
@@ -66,9 +69,9 @@ function headersOf({ headers = {}, key }: DescribedRequest, place: CredentialSou
     ]),
   );
   const add = (name: string, line: string) => lines.set(name, [...(lines.get(name) ?? []), line]);
-  if (key === undefined || queryName(place) !== undefined) return lines;
-  const cookie = cookieName(place);
+  if (key === undefined || queryName(source) !== undefined) return lines;
+  const cookie = cookieName(source);
   if (cookie !== undefined) add("cookie", `${cookie}=${key}`);
-  else add(place, place === "authorization" ? `Bearer ${key}` : key);
+  else add(source, source === "authorization" ? `Bearer ${key}` : key);
   return lines;
 }

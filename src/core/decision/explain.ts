@@ -1,4 +1,6 @@
 import type { BucketAdmin, BucketStore } from "../limits/ports.ts";
+import { rateStatus } from "../limits/rate-status.ts";
+import { secondsToRefill, takeOutcome } from "../limits/retry-after.ts";
 import type { Mode, Policy } from "../policy/policy.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Decision } from "./decision.ts";
@@ -7,21 +9,21 @@ import type { DescribedRequest } from "./described-request.ts";
 import { describedRequest } from "./described-request.ts";
 import type { ExplainedStep } from "./trace.ts";
 
-/** A decision with the way to it. It never holds the key. */
+/** A decision with its steps. It never contains the key. */
 export interface Explanation {
   readonly verdict: Decision["verdict"];
   readonly reason: Decision["reason"];
-  /** What the client would be told; 200 stands for whatever upstream says. */
+  /** The HTTP status that the client would get. 200 stands for the upstream's own status. */
   readonly status: number;
   readonly mode: Mode;
-  /** The label of the route that was found. */
+  /** The label of the matching route. */
   readonly route?: string;
   readonly steps: readonly ExplainedStep[];
 }
 
 export type Explain = (described: DescribedRequest) => Promise<Explanation>;
 
-/** Explains by the very code that decides; `authorize` must look at buckets only ({@link readOnlyBuckets}). */
+/** Explains with the same code that decides. `authorize` must not take tokens ({@link readOnlyBuckets}). */
 export function createExplain(ports: {
   readonly authorize: Authorize;
   readonly policy: () => Policy;
@@ -30,14 +32,15 @@ export function createExplain(ports: {
   return async (described) => {
     const policy = ports.policy();
     const steps: ExplainedStep[] = [];
-    const asked = describedRequest(described, policy);
-    if (!asked.ok) {
-      const saw = `${described.method} ${described.path.split("?")[0] ?? ""}: ${asked.fault.replaceAll("_", " ")}`;
-      steps.push({ step: "request", saw, outcome: "request_malformed" });
+    const parsed = describedRequest(described, policy);
+    if (!parsed.ok) {
+      const { method, path } = described;
+      const observed = `${method} ${path.split("?")[0] ?? ""}: ${parsed.fault.replaceAll("_", " ")}`;
+      steps.push({ step: "request", observed, outcome: "request_malformed" });
       return explanationOf(deny("request_malformed"), policy, steps);
     }
-    const decision = await ports.authorize(asked.request, ports.nowMs(), (step, saw, outcome) =>
-      steps.push({ step, saw, outcome }),
+    const decision = await ports.authorize(parsed.request, ports.nowMs(), (step, observed, outcome) =>
+      steps.push({ step, observed, outcome }),
     );
     return explanationOf(decision, policy, steps);
   };
@@ -54,25 +57,19 @@ function explanationOf(decision: Decision, policy: Policy, steps: readonly Expla
   };
 }
 
-/** Buckets that tell what would be, and give nothing away. */
+/** Buckets that report the outcome of a take, and take no tokens. */
 export function readOnlyBuckets(buckets: BucketAdmin): BucketStore {
   return {
     async take(demands, cost, nowMs) {
       const levels = await buckets.levels(demands, nowMs);
-      const rates = levels.map(({ limit, tokens }) => ({
-        name: limit.name,
-        capacity: limit.capacity,
-        windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
-        remaining: Math.floor(tokens),
-      }));
-      const waits = levels.map(({ limit, tokens }) => Math.ceil((cost - tokens) / limit.refillPerSecond));
-      const retryAfterSeconds = Math.max(0, ...waits);
-      return retryAfterSeconds === 0
-        ? { ok: true, rates }
-        : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+      const rates = levels.map(({ limit, tokens }) => rateStatus(limit, tokens));
+      return takeOutcome(
+        rates,
+        levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit)),
+      );
     },
   };
 }
 
-/** Counts nothing: whoever asks why is not guessing. */
+/** Counts no failures: an operator who asks for an explanation does not guess keys. */
 export const UNCOUNTED_FAILURES: BucketStore = { take: () => ({ ok: true, rates: [] }) };

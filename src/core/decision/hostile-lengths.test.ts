@@ -4,7 +4,7 @@ import { withoutCookies } from "./cookies.ts";
 import { presentedCredential } from "./credential.ts";
 import { normalisePath } from "./path.ts";
 
-/** As much as Envoy takes of a client's headers, and some. */
+/** The maximum that Envoy accepts of a client's headers. */
 const LENGTH = 60 * 1024;
 const SOURCES = ["authorization", "cookie:lk", "cookie:other", "query:k", "query:key"] as const;
 const NAMES = new Set(["lk", "other"]);
@@ -13,7 +13,7 @@ function ofLength(unit: string): string {
   return unit.repeat(Math.ceil(LENGTH / unit.length));
 }
 
-/** Milliseconds at best: what else this machine does counts as little as can be. */
+/** The best of several runs in milliseconds, to exclude the other load of the machine. */
 function bestOf(runs: number, work: () => void): number {
   let best = Number.POSITIVE_INFINITY;
   for (let run = 0; run < runs; run++) {
@@ -24,7 +24,7 @@ function bestOf(runs: number, work: () => void): number {
   return best;
 }
 
-/** Cutting a text of that length into its halves of characters, on this machine at this time. */
+/** The time to split a text of this length, on this machine at this time. */
 const yardstick = () =>
   bestOf(9, () =>
     ofLength("a&")
@@ -37,7 +37,7 @@ function withCookies(line: string, joined: boolean) {
   return { headers: { get: (name: string) => lines.get(name), keys: () => lines.keys(), joined } };
 }
 
-describe("a request as long as Envoy takes is read in the time of one pass over it:", () => {
+describe("a request of maximum length is parsed in the time of one pass:", () => {
   test.each([";", ",", "=;", "lk=;", "a=;lk=;", "\u00a0lk=;", "\u00a0", "lk ", "lk=,"])(
     "cookies of %j",
     (unit) => {

@@ -5,10 +5,10 @@ import { normalisePath } from "./path.ts";
 
 function normalOf(target: string): string {
   const result = normalisePath(target, "reject");
-  return result.ok ? result.value.path : `refused: ${result.fault}`;
+  return result.ok ? result.value.path : `rejected: ${result.fault}`;
 }
 
-describe("one answer for one resource", () => {
+describe("one resource has one normal form", () => {
   test.each([
     ["/", "/"],
     ["/a/b", "/a/b"],
@@ -31,15 +31,15 @@ describe("one answer for one resource", () => {
     expect(normalOf(target)).toBe(path);
   });
 
-  test("the query is what follows the first question mark, untouched", () => {
+  test("the query is the unchanged text after the first question mark", () => {
     const result = normalisePath("/a?x=/../%2f?y", "reject");
     expect(result.ok && [result.value.path, result.value.query]).toEqual(["/a", "x=/../%2f?y"]);
     expect(normalOf("/a?")).toBe("/a");
   });
 });
 
-describe("what two readers could take for two is refused, not repaired", () => {
-  const refused: readonly (readonly [target: string, fault: PathFault])[] = [
+describe("an ambiguous path is rejected, not repaired", () => {
+  const rejected: readonly (readonly [target: string, fault: PathFault])[] = [
     ["", "not_absolute"],
     ["*", "not_absolute"],
     ["a/b", "not_absolute"],
@@ -80,11 +80,11 @@ describe("what two readers could take for two is refused, not repaired", () => {
     ["/%25%32%65", "double_encoding"],
   ];
 
-  test.each(refused)("%s: %s", (target, fault) => {
-    expect(normalOf(target)).toBe(`refused: ${fault}`);
+  test.each(rejected)("%s: %s", (target, fault) => {
+    expect(normalOf(target)).toBe(`rejected: ${fault}`);
   });
 
-  test("where the policy says strip, ;params are gone from matching, and dot segments behind them are not", () => {
+  test("with strip, ;params are ignored for matching, and a dot segment before them is still rejected", () => {
     const strip = (target: string) => normalisePath(target, "strip");
     expect(strip("/a;x=1/b;y")).toMatchObject({ ok: true, value: { path: "/a/b" } });
     expect(strip("/a;/b")).toMatchObject({ ok: true, value: { path: "/a/b" } });
@@ -93,7 +93,7 @@ describe("what two readers could take for two is refused, not repaired", () => {
   });
 });
 
-describe("for every path there is", () => {
+describe("for every path", () => {
   const piece = fc.constantFrom(
     "a",
     "B",
@@ -122,7 +122,7 @@ describe("for every path there is", () => {
   );
   const target = fc.array(piece, { maxLength: 12 }).map((pieces) => `/${pieces.join("")}`);
 
-  test("the result is a fixed point, holds no dot segment and no empty one, and nothing throws", () => {
+  test("the result is a fixed point without dot segments and empty segments, and nothing throws", () => {
     fc.assert(
       fc.property(
         fc.oneof(target, fc.string(), fc.string({ unit: "binary" })),
@@ -142,7 +142,7 @@ describe("for every path there is", () => {
     );
   });
 
-  test("escaping any character of a path does not change what it is", () => {
+  test("escaping any character of a path does not change its normal form", () => {
     const plain = fc.stringMatching(/^[A-Za-z0-9._~-]{1,8}$/).filter((segment) => !/^\.+$/.test(segment));
     fc.assert(
       fc.property(
@@ -150,12 +150,12 @@ describe("for every path there is", () => {
         fc.array(fc.boolean(), { minLength: 32, maxLength: 32 }),
         (segments, flips) => {
           let at = 0;
-          const spelt = segments.map((segment) =>
+          const escaped = segments.map((segment) =>
             [...segment]
               .map((char) => (flips[at++ % 32] ? `%${char.charCodeAt(0).toString(16)}` : char))
               .join(""),
           );
-          expect(normalOf(`/${spelt.join("/")}`)).toBe(`/${segments.join("/")}`);
+          expect(normalOf(`/${escaped.join("/")}`)).toBe(`/${segments.join("/")}`);
         },
       ),
     );

@@ -1,13 +1,13 @@
-/** A path that every party reads the same: percent-decoded once, re-encoded in one way, without a trailing slash. */
+/** A path that every party reads in the same way: percent-decoded once, re-encoded uniformly, without a trailing slash. */
 export interface NormalPath {
-  /** `/` and the segments joined; normalising it again gives it back. */
+  /** `/` and the joined segments. Normalisation is idempotent. */
   readonly path: string;
   readonly segments: readonly string[];
-  /** What follows the first `?`, as it was sent; empty without one. */
+  /** The text after the first `?`, as it was sent; empty without a `?`. */
   readonly query: string;
 }
 
-/** Why a path is refused rather than repaired. */
+/** Why a path is rejected. */
 export type PathFault =
   | "not_absolute"
   | "forbidden_character"
@@ -22,7 +22,7 @@ export type PathResult =
   | { readonly ok: true; readonly value: NormalPath }
   | { readonly ok: false; readonly fault: PathFault };
 
-/** What to do with `;params` in a segment (RFC 3986 §3.3). Stripped ones are gone from matching, not from the request. */
+/** How to handle `;params` in a segment (RFC 3986 §3.3). `strip` ignores them for matching. They stay in the request. */
 export type PathParams = "reject" | "strip";
 
 // RFC 3986 pchar without percent-encoding and without ";": these stand for themselves, escaped or not.
@@ -32,8 +32,8 @@ const ESCAPED_SEPARATOR = /%(?:2f|5c|00)/i;
 const ESCAPE = /%[0-9A-Fa-f]{2}/;
 
 /**
- * Normalises a request target as Envoy gives it (origin form), or says why it must be refused.
- * Ambiguity is refused, never repaired, since whoever serves the request may repair it otherwise.
+ * Normalises a request target in origin form, as Envoy sends it. An ambiguous path is rejected, never repaired, because the
+ * upstream may repair it in another way.
  */
 export function normalisePath(target: string, pathParams: PathParams): PathResult {
   const mark = target.indexOf("?");
@@ -87,7 +87,7 @@ function decodeOnce(part: string): string | undefined {
   try {
     return decodeURIComponent(part);
   } catch {
-    return undefined; // Escapes that are not UTF-8 have no one reading.
+    return undefined; // Escapes that are not UTF-8 are ambiguous.
   }
 }
 
@@ -99,7 +99,7 @@ function hasControl(text: string): boolean {
   return false;
 }
 
-/** encodeURIComponent escapes some characters that a segment may hold as they are (RFC 3986 pchar). */
+/** encodeURIComponent escapes some characters that a segment may contain unescaped (RFC 3986 pchar). */
 function encodeOnce(segment: string): string {
   return encodeURIComponent(segment).replace(/%(24|26|2B|2C|3A|3D|40)/g, decodeURIComponent);
 }

@@ -2,25 +2,25 @@ import type { MaybePromise } from "../maybe-promise.ts";
 import type { Principal } from "./principal.ts";
 import type { RejectedToken } from "./token-rejection.ts";
 
-/** What a verifier says of a presented key. A failure is a value; an exception means that it could not tell. */
+/** The result of a verification. An invalid key is a value. An exception is a fault of the verifier. */
 export type Verification =
   | { readonly ok: true; readonly principal: Principal }
   | {
       readonly ok: false;
       readonly reason: "credential_invalid" | "credential_unavailable";
-      /** For operators alone. */
+      /** For operators only. */
       readonly rejection?: RejectedToken;
     }
-  /** Everything else about the key is good, so its holder may still revoke it. */
+  /** The key is valid in everything else, so its holder may still revoke it. */
   | { readonly ok: false; readonly reason: "key_expired"; readonly principal: Principal };
 
 export interface KeyVerifier {
   /**
-   * Checks signature, issuer, audience, claims and times of one token, whatever it holds.
-   * Answers at once for a token that it has seen. It knows nothing of revocation, roles or scopes. `client` is the address of
-   * whoever presents it, which a look-up is charged to; absent where somebody asks for others.
+   * Checks signature, issuer, audience, claims and times of one token, which may be any text. Does not check revocation, role
+   * or scopes. Returns a cached result without a promise.
+   * @param client the presenting client's address, which a look-up is charged to; absent for introspection
    */
   verify(token: string, nowMs: number, client?: () => string): MaybePromise<Verification>;
-  /** Whether {@link verify} would look the token up in the store now; absent where it never does. */
+  /** Whether {@link verify} would look the token up in the store now; absent if it never does. */
   needsStore?(token: string): boolean;
 }

@@ -1,28 +1,28 @@
 import type { KeyBinding } from "../keys/key-binding.ts";
 
-/** Who presents a key: what the verified key itself says, before the policy is asked. Times are NumericDates (seconds). */
+/** The holder of a key, from the verified key alone, before the policy applies. Times are NumericDates (seconds). */
 export interface Principal extends KeyBinding {
   /** `jti`: `<role>_<unix seconds>_<random>`. */
   readonly keyId: string;
-  /** `fam`: the chain of refreshes that the key belongs to. Limits follow it. */
+  /** `fam`: the chain of refreshes that the key belongs to. Limits per key count the family. */
   readonly family: string;
-  /** `own`: whom an operator says the key belongs to. Absent: the family owns itself. */
+  /** `own`: the owner that an operator has set. Absent: the family owns itself. */
   readonly owner?: string;
   readonly role: string;
-  /** `scope`: what was granted when the key was made. What counts is its intersection with the role's scopes now. */
+  /** `scope`: the scopes granted at issue. The effective scopes are those that the role still has. */
   readonly scopes: readonly string[];
-  /** `name`: self-asserted, for people to read. */
+  /** `name`: self-asserted, for display only. */
   readonly name: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly refreshAfter: number;
-  /** Of a token that another party issued: its name in the policy, which heads its ids. */
+  /** For a token of another issuer: the issuer's name in the policy, which is the prefix of its ids. */
   readonly issuer?: string;
-  /** Of an opaque (V1) key: when it was first exchanged for a V2 key. */
+  /** For an opaque (V1) key. `migratedAt` is the time of its first exchange for a V2 key. */
   readonly legacy?: { readonly migratedAt?: number };
 }
 
-/** What a key is limited and counted by. */
+/** The owner by which a key is limited and counted. */
 export function ownerOf({ owner, family }: Pick<Principal, "owner" | "family">): string {
   return owner ?? family;
 }

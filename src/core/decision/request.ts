@@ -1,55 +1,64 @@
 import { asciiLowerCase } from "../field-text.ts";
 import type { NormalPath } from "./path.ts";
 
-/** Header lines by lower-case names. Lines that the wire kept apart stay apart; those that Envoy joined hold a comma. */
+/** Header lines by lower-case name. Separate lines stay separate. Lines that Envoy joined contain a comma. */
 export interface HeaderLines {
-  /** Undefined: there is none of that name. */
+  /** Undefined if there is no header of this name. */
   get(name: string): readonly string[] | undefined;
   keys(): Iterable<string>;
-  /** Whether the wire joined the lines of one name with commas, as Envoy does without `encode_raw_headers`. */
+  /** Whether lines of one name are joined with commas, as Envoy does without `encode_raw_headers`. */
   readonly joined?: boolean;
 }
 
-/** What Envoy asks about, parsed and normalised: nothing of the wire is left in it. */
+/** The request of a Check, parsed and normalised. It contains nothing of the wire format. */
 export interface AuthRequest {
   /** Upper case on HTTP/1; on HTTP/2 as the client sent it. */
   readonly method: string;
   /** Lower case, without port and trailing dot. */
   readonly host: string;
   readonly path: NormalPath;
-  /** `http` or `https`, as Envoy saw it. */
+  /** `http` or `https`, as Envoy received it. */
   readonly scheme: string;
   readonly headers: HeaderLines;
-  /** The TCP peer of Envoy; never taken from a header. Empty when it is not an IP socket. */
+  /** The TCP peer of Envoy, never from a header. Empty if the peer is not an IP socket. */
   readonly peerAddress: string;
-  /** `x5t#S256` of the certificate that the client showed Envoy; undefined: none. Worked out when it is asked for. */
+  /** `x5t#S256` of the client certificate that Envoy received; undefined: none. Computed at each call. */
   readonly certificate: () => string | undefined;
-  /** From Envoy's own configuration: no client can set these. */
+  /** `context_extensions` of Envoy's own configuration. No client can set them. */
   readonly extensions: ReadonlyMap<string, string>;
-  /** Whether Envoy will turn a refusal into a `grpc-status` (its content-type says so). */
+  /** Whether Envoy converts a denial to a `grpc-status`, by the request's content-type. */
   readonly grpc: boolean;
 }
 
-/** What can be told of a request that has no one reading: for whoever accounts for it, never to decide by. */
+/** The known parts of a malformed or ambiguous request: for logs and metrics, never for a decision. */
 export interface UnparsedRequest
   extends Pick<AuthRequest, "method" | "host" | "scheme" | "headers" | "peerAddress"> {
-  /** Its path as it was sent, without the query; so is its host, where that has no one form. */
+  /** The path as it was sent, without the query. An ambiguous host is also as it was sent. */
   readonly rawPath: string;
 }
 
 const NO_LINES: readonly string[] = [];
 
-/** All lines of a header; none when it is absent. */
+/** All lines of a header; empty if it is absent. */
 export function headerLines(request: Pick<AuthRequest, "headers">, name: string): readonly string[] {
   return request.headers.get(name) ?? NO_LINES;
 }
 
-// RFC 9110 §7.2: a DNS name, which may be absolute, or an address; and a port. HTTP/1.0 needs no host.
+/** A CORS-preflight request, as the Fetch standard defines it. */
+export function isPreflight(request: AuthRequest): boolean {
+  return (
+    request.method === "OPTIONS" &&
+    headerLines(request, "origin").length > 0 &&
+    headerLines(request, "access-control-request-method").length > 0
+  );
+}
+
+// RFC 9110 §7.2: a DNS name, possibly absolute, or an address, then a port. HTTP/1.0 requires no host.
 const HOST = /^(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|(\[[0-9a-f:.]+\]))?(?::\d*)?$/;
 
 /**
- * One form for each host name: lower case, no port, no trailing dot. Undefined for what is no host, such as `a:80:80`,
- * `a..` or `user@a`: upstream may read `a` in it, which a route may be for, and so it is refused, never repaired.
+ * Normalises a host name: lower case, no port, no trailing dot. Returns undefined for an invalid host such as `a:80:80`, `a..` or
+ * `user@a`. It is denied, not repaired, because the upstream may read it as `a`.
  */
 export function normaliseHost(host: string): string | undefined {
   const match = HOST.exec(asciiLowerCase(host));

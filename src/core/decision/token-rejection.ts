@@ -1,6 +1,6 @@
 /**
- * Why a verifier refused a credential, in words for operators. The client learns none of it: it would help to guess. The
- * names are a metric's label as well.
+ * Why a verifier rejected a credential, for operators. The client does not learn it, because it would help to guess. The names
+ * are also metric labels.
  */
 export const TOKEN_REJECTIONS = {
   token_too_long: "it is longer than max_token_bytes allows",
@@ -27,8 +27,9 @@ export const TOKEN_REJECTIONS = {
 
 export type TokenRejection = keyof typeof TOKEN_REJECTIONS;
 
-/** A refusal, and whose token it was: the issuer's name in the policy; absent for our own tokens and for all others. */
+/** A rejected token. */
 export interface RejectedToken {
   readonly cause: TokenRejection;
+  /** The issuer's name in the policy; absent for our own tokens and for tokens of unknown issuers. */
   readonly issuer?: string;
 }

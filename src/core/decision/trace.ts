@@ -5,7 +5,7 @@ import type { AuthRequest } from "./request.ts";
 import type { RejectedToken } from "./token-rejection.ts";
 import { TOKEN_REJECTIONS } from "./token-rejection.ts";
 
-/** The questions of a decision, in their order. */
+/** The steps of a decision, in their order. */
 export type StepName =
   | "request"
   | "route"
@@ -18,12 +18,14 @@ export type StepName =
   | "scopes"
   | "limits";
 
-/** Hears of a step: what it saw, and what came of it in a few words, or the reason of the refusal. */
-export type Trace = (step: StepName, saw: string, outcome: string) => void;
+/**
+ * Called once for each step. `observed` describes the input of the step. `outcome` is a few words, or the reason of the denial.
+ */
+export type Trace = (step: StepName, observed: string, outcome: string) => void;
 
 export interface ExplainedStep {
   readonly step: StepName;
-  readonly saw: string;
+  readonly observed: string;
   readonly outcome: string;
 }
 
@@ -39,7 +41,7 @@ export function describeRoute(route: Route | undefined): string {
     ...(scopes.length > 0 ? [`needs ${scopes.join(" ")}`] : []),
     ...(anyScope.length > 0 ? [`needs one of ${anyScope.join(" ")}`] : []),
     `cost ${cost}`,
-    ...(mode === "shadow" ? ["shadow: whatever is decided lets through"] : []),
+    ...(mode === "shadow" ? ["shadow: every decision lets the request through"] : []),
   ].join(", ");
 }
 
@@ -47,11 +49,12 @@ export function describeKey({ keyId, role, owner, family }: Principal): string {
   return `${keyId}, role ${role}, ${owner === undefined ? `family ${family}` : `owner ${owner}`}`;
 }
 
-/** Of a key that has expired nothing more is to be said. */
-export function describeDenial(refused: RejectedToken | undefined): string {
-  if (refused === undefined) return "a key";
-  const whose = refused.issuer === undefined ? "no key of ours" : `a token of the issuer ${refused.issuer}`;
-  return `${whose}: ${TOKEN_REJECTIONS[refused.cause]} (${refused.cause})`;
+/** @param rejection undefined for an expired key */
+export function describeRejection(rejection: RejectedToken | undefined): string {
+  if (rejection === undefined) return "a key";
+  const { cause, issuer } = rejection;
+  const token = issuer === undefined ? "an invalid key" : `a token of the issuer ${issuer}`;
+  return `${token}: ${TOKEN_REJECTIONS[cause]} (${cause})`;
 }
 
 export function describeBinding({ nets = [], certificate }: Principal): string {

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
+import { endsKey, restrictionOf } from "../revocation/revocation.ts";
 import type { RevocationView } from "../revocation/revocation-view.ts";
-import { endsKey, restrictionOf } from "../revocation/revocation-view.ts";
 import type { CommitOutcome, KeyChange } from "./key-change.ts";
 import { nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -11,7 +11,7 @@ export interface CommitDeps {
   readonly store: KeyWriter;
   /** This instance's view, so that its own Checks see a change at once. */
   readonly view: Pick<RevocationView, "apply" | "standing">;
-  readonly storeClock: Pick<Clock, "storeNowMs" | "heard">;
+  readonly storeClock: Pick<Clock, "storeNowMs" | "applyStoreTime">;
   /** Called with the entries about V1 keys and the phase that other instances receive. Absent without a running instance. */
   readonly onFeedEntry?: (entry: FeedEntry) => void;
 }
@@ -32,7 +32,7 @@ export async function commit(
   const feedEntries = [...(change.feedEntries ?? []), ...legacyEntries(changed)];
   const outcome = await deps.store.commit({ ...change, feedEntries, nowSeconds: nowSeconds(deps) });
   if (outcome.kind === "clock") {
-    deps.storeClock.heard(outcome.nowMs);
+    deps.storeClock.applyStoreTime(outcome.nowMs);
     return { kind: "conflict" };
   }
   if (outcome.kind === "committed") {

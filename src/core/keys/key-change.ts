@@ -1,7 +1,7 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { MigrationStep } from "../legacy/migration.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
-import type { Ending } from "../revocation/revocation-view.ts";
+import type { Ending } from "../revocation/revocation.ts";
 import type { KeyRecord } from "./key-record.ts";
 
 /** One change of the registry, with everything that the store must write in the same transaction. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
-import type { CutOffSubject, RevocationView } from "../revocation/revocation-view.ts";
+import type { CutOffSubject } from "../revocation/revocation.ts";
+import type { RevocationView } from "../revocation/revocation-view.ts";
 
 export interface DateDeps {
   /** The store's clock dates keys and changes. */

@@ -136,5 +136,5 @@ async function auditReuse(
   if (!deps.auditedReuse.isDue(id)) return;
   const audit = [auditEvent(deps, origin, event, current, "already_refreshed")];
   await commitUnconditionally(deps, () => ({ put: [], audit }));
-  deps.auditedReuse.noted(id);
+  deps.auditedReuse.record(id);
 }

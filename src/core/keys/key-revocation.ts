@@ -1,7 +1,7 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { Principal } from "../decision/principal.ts";
 import { isForeignId } from "../policy/issuer.ts";
-import type { CutOff } from "../revocation/revocation-view.ts";
+import type { CutOff } from "../revocation/revocation.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
 import type { DeniedOperation } from "./denial.ts";

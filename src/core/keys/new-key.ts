@@ -1,7 +1,7 @@
 import type { AuditEventName } from "../audit/audit-event.ts";
 import type { Migration } from "../legacy/migration.ts";
 import type { Policy, Role } from "../policy/policy.ts";
-import type { CutOffSubject } from "../revocation/revocation-view.ts";
+import type { CutOffSubject } from "../revocation/revocation.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, retryOnConflict } from "./commit.ts";
 import type { DeniedOperation } from "./denial.ts";

@@ -1,5 +1,5 @@
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../legacy/ports.ts";
-import type { Revocation } from "../revocation/revocation-view.ts";
+import type { Revocation } from "../revocation/revocation.ts";
 import type { CommitOutcome, KeyChange, RememberedCall } from "./key-change.ts";
 import type { KeyRecord } from "./key-record.ts";
 

@@ -1,5 +1,4 @@
 import type { Principal } from "../decision/principal.ts";
-import type { Policy } from "../policy/policy.ts";
 
 /** The phases of the migration from V1 keys. Every step can be reversed. */
 export const PHASES = ["silent", "gradual", "active", "deprecated", "removed"] as const;
@@ -116,7 +115,10 @@ export function createMigration(
   };
 }
 
-/** The policy's phase, as it is before anybody has stored one. */
-export function initialState({ migration }: Policy, nowSeconds: number): MigrationState {
+/** The state before a phase is stored: the policy's phase. */
+export function initialState(
+  { migration }: { readonly migration: MigrationPlan },
+  nowSeconds: number,
+): MigrationState {
   return enterPhase(undefined, migration.phase, false, nowSeconds);
 }

@@ -1,15 +1,15 @@
-/** Keeps requests from waiting for what does not answer: after a few failures in a row only probes go through. */
+/** A circuit breaker: after some consecutive failures only probes are admitted, so requests do not wait for timeouts. */
 export interface Breaker {
-  /** Whether to try. While it is open this is true once in each interval: that try is the probe. */
+  /** Whether to try. While the breaker is open this is true once per interval, for the probe. */
   admits(nowMs: number): boolean;
   succeeded(): void;
   failed(nowMs: number): void;
-  /** When the failures began, milliseconds; undefined while it goes well. */
+  /** The time of the first of the present failures, in milliseconds; undefined after a success. */
   failingSinceMs(): number | undefined;
 }
 
 export interface BreakerOptions {
-  /** Failures in a row that open it; from 1. */
+  /** Consecutive failures that open the breaker; from 1. */
   readonly threshold: number;
   /** Milliseconds between probes. */
   readonly probeEveryMs: number;

@@ -1,7 +1,7 @@
 import type { BucketLimit, BucketState } from "./token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "./token-bucket.ts";
 
-/** Whether something may be done once more: a token bucket of one's own, full at first. */
+/** A budget in memory. Each call takes one token of a bucket that is full at first, and returns whether there was one. */
 export function createBudget(limit: BucketLimit, monotonicMs: () => number): () => boolean {
   let bucket: BucketState = fullBucket(limit, monotonicMs());
   return () => {

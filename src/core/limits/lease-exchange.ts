@@ -1,6 +1,4 @@
 import type { RateLimit } from "../policy/policy.ts";
-import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
-import type { LeaseHolder } from "./token-lease.ts";
 import {
   beginLeaseRequest,
   completeLeaseRequest,
@@ -8,64 +6,62 @@ import {
   requeueSettlements,
   settlementOf,
   takeSettlements,
-} from "./token-lease.ts";
+} from "./lease-request.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
+import type { LeaseHolder } from "./token-lease.ts";
 
-/** Where the buckets are that instances share. */
+/** The store of the buckets that instances share. */
 export interface LeaseStore {
   /**
-   * One step of one bucket: settles, refills, grants; without an ask it only settles. Rejects when no answer came:
-   * then it may have been carried out. It is never sent a second time by itself.
+   * Settles, refills and grants in one atomic step on one bucket. Without a request it only settles. Rejects if no response
+   * arrived. The store may have executed the step then. It is never resent automatically.
    */
   step(
     bucketId: string,
     limit: RateLimit,
     settlements: readonly Settlement[],
-    ask: LeaseRequest | undefined,
+    request: LeaseRequest | undefined,
   ): Promise<LeaseReply>;
 }
 
-export interface LeaseTrafficPorts {
+export interface LeaseExchangePorts {
   readonly store: LeaseStore;
   readonly monotonicMs: () => number;
-  /** Unique for ever among all instances and restarts. */
+  /** Unique among all instances and restarts, for ever. */
   readonly instanceId: string;
-  readonly observe?: (what: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
+  readonly observe?: (event: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
 }
 
-/** One shared bucket, as an instance knows it. */
+/** One shared bucket in the memory of an instance. */
 export interface SharedBucket {
   readonly bucketId: string;
   readonly limit: RateLimit;
   readonly holder: LeaseHolder;
-  /** Resolves with whether an answer came, for all who wait for the one ask under way. */
+  /** Resolves with whether a response arrived. All waiting requests share it. */
   pendingRequest: Promise<boolean> | undefined;
-  /** The store is being told of leases that are done with. */
+  /** Whether settlements are on their way to the store. */
   isReturning: boolean;
-  /** When it last went to the end of those that are known, the one used last. */
+  /** When it was last moved to the end of the known buckets, as the most recently used one. */
   movedMs: number;
 }
 
-export interface LeaseTraffic {
-  /** Asks for tokens of one bucket; whoever comes while an ask is under way waits for the same. */
-  ask(bucket: SharedBucket, cost: number): Promise<boolean>;
-  /** Tells the store which leases are done with. Never rejects: what was not heard is said again, until it is void. */
+export interface LeaseExchange {
+  /** Requests tokens of one bucket, or joins the pending request. Resolves with whether the store responded. */
+  requestTokens(bucket: SharedBucket, cost: number): Promise<boolean>;
+  /** Reports the ended leases to the store. Never rejects: after a failure the next call reports them again, until they are void. */
   returnLeases(bucket: SharedBucket): Promise<void>;
 }
 
-/** What goes to and fro between an instance's leases and the store. */
-export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
+/** The messages between an instance's leases and the store. */
+export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
   const { store, monotonicMs } = ports;
   let counter = 0;
 
   const exchange = async ({ bucketId, limit, holder }: SharedBucket, cost: number): Promise<boolean> => {
-    const { settlements, ask } = beginLeaseRequest(
-      holder,
-      cost,
-      `${ports.instanceId}.${++counter}`,
-      monotonicMs(),
-    );
+    const leaseId = `${ports.instanceId}.${++counter}`;
+    const { settlements, request } = beginLeaseRequest(holder, cost, leaseId, monotonicMs());
     try {
-      const reply = await store.step(bucketId, limit, settlements, ask);
+      const reply = await store.step(bucketId, limit, settlements, request);
       completeLeaseRequest(holder, reply, monotonicMs());
       ports.observe?.(reply.grantedTokens > 0 ? "granted" : "refused", reply.grantedTokens);
       return true;
@@ -77,7 +73,7 @@ export function createLeaseTraffic(ports: LeaseTrafficPorts): LeaseTraffic {
   };
 
   return {
-    ask(bucket, cost) {
+    requestTokens(bucket, cost) {
       bucket.pendingRequest ??= exchange(bucket, cost).finally(() => {
         bucket.pendingRequest = undefined;
       });

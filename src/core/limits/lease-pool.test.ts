@@ -6,18 +6,18 @@ import type { LeasedBucket } from "./leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
 
-/** Two instances on one store that answers at once, by one clock. */
+/** Two instances with one clock and one store that responds at once. */
 function twoInstances() {
   const clock = { nowMs: 1_000_000 };
   const buckets = new Map<string, LeasedBucket>();
   const pools = [0, 1].map((number) =>
     createLeasePool({
       store: {
-        async step(bucketId, limit, settlements, ask) {
+        async step(bucketId, limit, settlements, request) {
           const nowUs = clock.nowMs * 1000;
           const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, nowUs);
           buckets.set(bucketId, bucket);
-          return leaseStep(bucket, limit, settlements, ask, nowUs);
+          return leaseStep(bucket, limit, settlements, request, nowUs);
         },
       },
       monotonicMs: () => clock.nowMs,
@@ -25,7 +25,7 @@ function twoInstances() {
       maxBuckets: 100,
       fallback: {
         take: () => {
-          throw new Error("the store answers");
+          throw new Error("the store is available");
         },
       },
     }),
@@ -47,11 +47,11 @@ function limitOf(capacity: number, refillPerSecond: number, leased: boolean): Ra
 const instance = fc.nat({ max: 1 });
 
 describe("several buckets on one request", () => {
-  const NEXT_TO_NOTHING = 1e-9;
+  const ALMOST_ZERO = 1e-9;
   const limits = [
-    limitOf(40, NEXT_TO_NOTHING, true),
-    limitOf(25, NEXT_TO_NOTHING, true),
-    limitOf(7, NEXT_TO_NOTHING, false),
+    limitOf(40, ALMOST_ZERO, true),
+    limitOf(25, ALMOST_ZERO, true),
+    limitOf(7, ALMOST_ZERO, false),
   ];
   const request = fc.record({
     instance,
@@ -66,7 +66,7 @@ describe("several buckets on one request", () => {
     { minLength: 1, maxLength: 14 },
   );
 
-  test("an admitted one takes its cost from each of them, a refused one from none, however many come at once", async () => {
+  test("an admitted request takes its cost from each bucket and a denied one from none, under any concurrency", async () => {
     await fc.assert(
       fc.asyncProperty(rounds, async (history) => {
         const { buckets, poolOf, wait, close } = twoInstances();
@@ -105,7 +105,7 @@ describe("Retry-After", () => {
     instance,
     cost: fc.integer({ min: 1, max: 40 }),
     thenMs: fc.constantFrom(0, 0, 0, 1, 30, 400, 1300),
-    again: instance,
+    retryOn: instance,
   });
   const moves = fc.array(move, { minLength: 5, maxLength: 60 });
   type Moves = typeof moves extends fc.Arbitrary<infer Made> ? Made : never;
@@ -118,29 +118,29 @@ describe("Retry-After", () => {
       const limit = limitOf(size.capacity, size.refillPerSecond, leased);
       const demands = [{ bucketId: "b", limit }];
       const { poolOf, wait } = twoInstances();
-      for (const { cost, instance: number, again, thenMs } of oneCost
+      for (const { cost, instance: number, retryOn, thenMs } of oneCost
         ? ofOneCost(history)
         : onOneInstance(history)) {
         const taken = Math.min(cost, limit.capacity);
         const outcome = await poolOf(number).take(demands, taken, 0);
         if (!outcome.ok) {
-          // The way there and back takes time, too; stamps are rounded up to microseconds.
+          // One more millisecond, because stamps are rounded up to microseconds.
           await wait(outcome.retryAfterSeconds * 1000 + 1);
-          expect(await poolOf(again).take(demands, taken, 0)).toMatchObject({ ok: true });
+          expect(await poolOf(retryOn).take(demands, taken, 0)).toMatchObject({ ok: true });
         }
         await wait(thenMs);
       }
     },
   );
-  const ofOneCost = (history: Moves) => history.map((one) => ({ ...one, cost: history[0]?.cost ?? 1 }));
-  const onOneInstance = (history: Moves) => history.map((one) => ({ ...one, instance: 0, again: 0 }));
+  const ofOneCost = (history: Moves) => history.map((move) => ({ ...move, cost: history[0]?.cost ?? 1 }));
+  const onOneInstance = (history: Moves) => history.map((move) => ({ ...move, instance: 0, retryOn: 0 }));
 
-  test("a lone client that waits as long is admitted: at any costs on one instance, at one cost on any", async () => {
+  test("a single client that waits this long is admitted: at any costs on one instance, at one cost on any instance", async () => {
     await fc.assert(admitted, { numRuns: 100 });
   });
 });
 
-test("a bucket that nobody uses any more is not kept, and is asked for anew when somebody does", async () => {
+test("an unused bucket is forgotten, and its next use leases from the store again", async () => {
   const { poolOf, wait, close } = twoInstances();
   const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 10, refillPerSecond: 1 };
   const pool = poolOf(0);
@@ -157,16 +157,16 @@ test("a bucket that nobody uses any more is not kept, and is asked for anew when
   await close();
 });
 
-test("tokens that the store did not hear of are given back at the next sweep", async () => {
+test("the next sweep repeats a failed return of tokens", async () => {
   const clock = { nowMs: 1_000_000 };
-  const given: number[] = [];
+  const returned: number[] = [];
   let failures = 1;
   const pool = createLeasePool({
     store: {
-      async step(_bucketId, _limit, settlements, ask) {
-        if (ask !== undefined) return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
-        if (failures-- > 0) throw new Error("away for a moment");
-        given.push(...settlements.map(({ unspentTokens }) => unspentTokens));
+      async step(_bucketId, _limit, settlements, request) {
+        if (request !== undefined) return { grantedTokens: 10, waitUs: 0, leasesOutstanding: false };
+        if (failures-- > 0) throw new Error("unavailable for a moment");
+        returned.push(...settlements.map(({ unspentTokens }) => unspentTokens));
         return { grantedTokens: 0, waitUs: 0, leasesOutstanding: false };
       },
     },
@@ -180,5 +180,5 @@ test("tokens that the store did not hear of are given back at the next sweep", a
     clock.nowMs += 50;
     await pool.sweep();
   }
-  expect(given).toEqual([9]);
+  expect(returned).toEqual([9]);
 });

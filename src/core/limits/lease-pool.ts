@@ -1,102 +1,102 @@
-import type { RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
-import type { LeaseTraffic, LeaseTrafficPorts, SharedBucket } from "./lease-exchange.ts";
-import { createLeaseTraffic } from "./lease-exchange.ts";
+import { recordDemand, shouldPrefetch } from "./lease-demand.ts";
+import type { LeaseExchange, LeaseExchangePorts, SharedBucket } from "./lease-exchange.ts";
+import { createLeaseExchange } from "./lease-exchange.ts";
 import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
+import { rateStatus } from "./rate-status.ts";
+import { takeOutcome } from "./retry-after.ts";
 import {
   availableTokens,
   createLeaseHolder,
   dueInMs,
   emptyForMs,
   isDormant,
-  recordDemand,
   returnAllLeases,
   returnIdleLeases,
-  shouldPrefetch,
   spendTokens,
 } from "./token-lease.ts";
 
-export interface LeasePoolPorts extends LeaseTrafficPorts {
-  /** Buckets that an instance knows at a time; the one used longest ago goes first, its tokens back to the store. */
+export interface LeasePoolPorts extends LeaseExchangePorts {
+  /** Maximum number of buckets in memory. Above it the least recently used one is removed and its tokens are returned. */
   readonly maxBuckets: number;
-  /** Decides while the store does not answer. */
+  /** Decides while the store is unavailable. */
   readonly fallback: BucketStore;
 }
 
 export interface LeasePool extends BucketStore {
-  /** Sends back what nobody uses. To be called every 50 ms or so. */
+  /** Returns unused leases to the store. Call it about every 50 ms. */
   sweep(): Promise<void>;
-  /** Forgets what it holds of a bucket that was reset. */
+  /** Drops the leases of a bucket that was reset. */
   forget(bucketId: string): void;
-  /** Sends back everything. */
+  /** Returns all leases. */
   close(): Promise<void>;
-  /** Buckets that it knows. */
+  /** The number of buckets in memory. */
   size(): number;
 }
 
-/** So long a bucket counts as used just now: one of a thousand requests a second is not moved as often. */
+/** A bucket is moved to the end of the LRU order at most once in this time, however many requests use it. */
 const LRU_TOUCH_INTERVAL_MS = 50;
 
-/** So long after its last request a bucket may be asked for again as if for the first time. */
+/** A bucket without leases is forgotten this long after its last use. */
 const IDLE_EVICTION_MS = 1000;
 
-/** A request that loses the race for what was granted this often in a row is refused: the bucket is contended. */
+/** A request that loses the race for granted tokens this often is denied: the bucket is contended. */
 const MAX_ROUNDS = 16;
 
 /**
- * Buckets shared through leases: the decision is local, the bound exact. What a request lacks is fetched for all
- * its buckets at once; then it spends from all of them in one synchronous step, or from none.
+ * Buckets that are shared through leases. The decision is local and the limit is exact. The missing tokens are requested for all
+ * buckets of a request at once. Then it spends from all of them in one synchronous step, or from none.
  */
 export function createLeasePool(ports: LeasePoolPorts): LeasePool {
-  const traffic = createLeaseTraffic(ports);
-  const known = createKnownBuckets(ports.maxBuckets, traffic);
+  const exchange = createLeaseExchange(ports);
+  const known = createKnownBuckets(ports.maxBuckets, exchange);
   return {
     take(demands, cost, wallMs) {
       const nowMs = ports.monotonicMs();
       const buckets = demands.map((demand) => known.find(demand, nowMs));
-      if (cost === 0) return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };
+      if (cost === 0) return { ok: true, rates: ratesOf(buckets, nowMs) };
       for (const { holder } of buckets) recordDemand(holder, cost, nowMs);
-      return attempt({ ports, traffic, demands, buckets, cost, wallMs }, 0, nowMs);
+      return attempt({ ports, exchange, demands, buckets, cost, wallMs }, 0, nowMs);
     },
     async sweep() {
       const nowMs = ports.monotonicMs();
-      const back: Promise<void>[] = [];
+      const returning: Promise<void>[] = [];
       for (const bucket of known.active()) {
-        if (returnIdleLeases(bucket.holder, nowMs)) back.push(traffic.returnLeases(bucket));
-        // What is not heard has to be said again.
-        if (!bucket.isReturning && isDormant(bucket.holder, nowMs)) known.rest(bucket);
+        if (returnIdleLeases(bucket.holder, nowMs)) returning.push(exchange.returnLeases(bucket));
+        // A failed return is repeated, so the bucket stays active until it succeeds.
+        if (!bucket.isReturning && isDormant(bucket.holder, nowMs)) known.deactivate(bucket);
       }
       known.forgetUnused(nowMs);
-      await Promise.all(back);
+      await Promise.all(returning);
     },
     forget: known.forget,
     size: known.size,
     async close() {
       const buckets = [...known.active()];
-      // What is under way may still bring tokens.
-      await Promise.all(buckets.map(({ pendingRequest: asking }) => asking));
+      // A pending request may still be granted tokens.
+      await Promise.all(buckets.map(({ pendingRequest }) => pendingRequest));
       for (const { holder } of buckets) returnAllLeases(holder);
-      await Promise.all(buckets.map(traffic.returnLeases));
+      await Promise.all(buckets.map(exchange.returnLeases));
     },
   };
 }
 
-/** The buckets that an instance knows, the one used longest ago first, and those among them to look after. */
-function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
+/** The buckets in memory, least recently used first. The active ones may have leases or pending messages. */
+function createKnownBuckets(maxBuckets: number, exchange: LeaseExchange) {
   const byId = new Map<string, SharedBucket>();
   const active = new Set<SharedBucket>();
   const retire = (bucket: SharedBucket) => {
     byId.delete(bucket.bucketId);
     active.delete(bucket);
     returnAllLeases(bucket.holder);
-    void traffic.returnLeases(bucket);
+    void exchange.returnLeases(bucket);
   };
   return {
     active: (): Iterable<SharedBucket> => active,
-    rest: (bucket: SharedBucket) => void active.delete(bucket),
+    deactivate: (bucket: SharedBucket) => void active.delete(bucket),
     size: () => byId.size,
-    /** Those at rest of which nobody has wanted anything for a while: a hundred thousand of them would be 60 MB. */
+    /** Forgets inactive buckets that have not been used for a while: a hundred thousand of them would take 60 MB. */
     forgetUnused(nowMs: number): void {
       for (const bucket of byId.values()) {
         if (active.has(bucket) || nowMs - bucket.holder.lastUseMs < IDLE_EVICTION_MS) return;
@@ -105,7 +105,7 @@ function createKnownBuckets(maxBuckets: number, traffic: LeaseTraffic) {
     },
     find({ bucketId, limit }: BucketDemand, nowMs: number): SharedBucket {
       const found = byId.get(bucketId);
-      // Another limit object comes with another policy: what was leased under the old one goes back.
+      // A new policy has new limit objects. Leases under the old policy are returned.
       const same = found?.limit === limit ? found : undefined;
       if (found !== undefined && same === undefined) retire(found);
       const bucket = same ?? newBucket(bucketId, limit, nowMs);
@@ -139,7 +139,7 @@ function newBucket(bucketId: string, limit: RateLimit, nowMs: number): SharedBuc
 
 interface Attempt {
   readonly ports: LeasePoolPorts;
-  readonly traffic: LeaseTraffic;
+  readonly exchange: LeaseExchange;
   readonly demands: readonly BucketDemand[];
   readonly buckets: readonly SharedBucket[];
   readonly cost: number;
@@ -147,50 +147,40 @@ interface Attempt {
 }
 
 function attempt(take: Attempt, round: number, nowMs: number): MaybePromise<TakeOutcome> {
-  const { ports, traffic, buckets, cost } = take;
+  const { ports, exchange, buckets, cost } = take;
   const lacking = buckets.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   if (lacking.length === 0) return spendAll(take, nowMs);
   const empty = lacking.some(({ holder }) => emptyForMs(holder, cost, nowMs) > 0);
-  if (empty || round === MAX_ROUNDS) return refusal(buckets, lacking, cost, nowMs);
+  if (empty || round === MAX_ROUNDS) return denial(buckets, lacking, cost, nowMs);
   for (const { holder } of lacking) holder.waiting += cost;
-  return Promise.all(lacking.map((bucket) => traffic.ask(bucket, cost))).then((answered) => {
+  return Promise.all(lacking.map((bucket) => exchange.requestTokens(bucket, cost))).then((responded) => {
     for (const { holder } of lacking) holder.waiting -= cost;
-    if (answered.includes(false)) return ports.fallback.take(take.demands, cost, take.wallMs);
+    if (responded.includes(false)) return ports.fallback.take(take.demands, cost, take.wallMs);
     return attempt(take, round + 1, ports.monotonicMs());
   });
 }
 
-/** Nothing is awaited between seeing that the tokens are there and spending them. */
-function spendAll({ traffic, buckets, cost }: Attempt, nowMs: number): TakeOutcome {
+/** Runs in the same synchronous step as the check of the available tokens. */
+function spendAll({ exchange, buckets, cost }: Attempt, nowMs: number): TakeOutcome {
   for (const { holder } of buckets) spendTokens(holder, cost, nowMs);
   for (const bucket of buckets) {
     if (bucket.pendingRequest === undefined && shouldPrefetch(bucket.holder, cost, nowMs))
-      void traffic.ask(bucket, cost);
+      void exchange.requestTokens(bucket, cost);
   }
-  return { ok: true, rates: buckets.map((bucket) => rateStatus(bucket, nowMs)) };
+  return { ok: true, rates: ratesOf(buckets, nowMs) };
 }
 
-function refusal(
+function denial(
   buckets: readonly SharedBucket[],
   lacking: readonly SharedBucket[],
   cost: number,
   nowMs: number,
 ): TakeOutcome {
   const dueMs = Math.max(...lacking.map(({ holder }) => dueInMs(holder, cost, nowMs)));
-  return {
-    ok: false,
-    reason: "rate_limited",
-    retryAfterSeconds: Math.max(1, Math.ceil(dueMs / 1000)),
-    rates: buckets.map((bucket) => rateStatus(bucket, nowMs)),
-  };
+  return takeOutcome(ratesOf(buckets, nowMs), [Math.max(1, Math.ceil(dueMs / 1000))]);
 }
 
-/** What is left, as this instance knows: the tokens in its own hand. Others may have more, so it is a lower bound. */
-function rateStatus({ limit, holder }: SharedBucket, nowMs: number): RateStatus {
-  return {
-    name: limit.name,
-    capacity: limit.capacity,
-    windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
-    remaining: availableTokens(holder, nowMs),
-  };
+/** The remaining tokens are those that this instance holds: a lower bound, because other instances may hold more. */
+function ratesOf(buckets: readonly SharedBucket[], nowMs: number) {
+  return buckets.map(({ limit, holder }) => rateStatus(limit, availableTokens(holder, nowMs)));
 }

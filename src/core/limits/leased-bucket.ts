@@ -2,83 +2,83 @@ import type { BucketLimit } from "./token-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
 
 /**
- * A bucket that instances take leases from: what `redis/lease.lua` does in one step, in the same arithmetic on the
- * same doubles. Leases that are out stay in the bucket's books, and refill stops at `capacity − outstanding`: so the
- * level and all unspent leases together never exceed the capacity, whoever holds them.
+ * A bucket that instances take leases from. `redis/scripts/lease.lua` does the same in one step, with the same arithmetic on the
+ * same doubles. The bucket keeps its outstanding leases, and refill stops at `capacity − outstanding`. So the level and all
+ * unspent leases together never exceed the capacity.
  */
 export interface LeasedBucket {
-  /** Integer micro-tokens that nobody has. */
+  /** Integer micro-tokens that are not leased. */
   levelMicro: number;
   /** Microseconds of the store's clock up to which refill has been credited. */
   stampUs: number;
-  /** Leases that are out, by id. */
+  /** The outstanding leases, by id. */
   readonly leases: Map<string, OpenLease>;
 }
 
 export interface OpenLease {
-  /** Whole tokens, as they were granted: spending is reported late, never early. */
+  /** Whole tokens, as granted: the bucket learns of the spending only by the settlement. */
   readonly tokens: number;
   /** Microseconds of the store's clock from which the lease counts as spent. */
   readonly deadlineUs: number;
 }
 
-/** That an instance is through with a lease. An id that the bucket does not know, or no longer, gives nothing back. */
+/** The end of a lease on an instance. A settlement of an unknown or expired lease returns no tokens. */
 export interface Settlement {
   readonly leaseId: string;
-  /** Whole tokens that were not spent. */
+  /** Whole tokens. */
   readonly unspentTokens: number;
-  /** Microseconds that have passed on the holder's clock since it spent the last of the others. */
+  /** Microseconds on the holder's clock since it last spent a token of the lease. */
   readonly spentAgoUs: number;
 }
 
-/** What an instance asks for. All are whole tokens. */
+/** A request for a lease. All amounts are whole tokens. */
 export interface LeaseRequest {
-  /** Unique for ever: instance and counter. */
+  /** Instance and counter; never used again. */
   readonly leaseId: string;
-  /** The least that is of use: what the first waiting request costs. */
+  /** The minimum: the cost of the first waiting request. */
   readonly cost: number;
-  /** What all requests that wait at this moment cost together. */
+  /** The cost of all waiting requests together. */
   readonly waiting: number;
-  /** What is asked ahead of need; it gets at most half of the level. */
+  /** Tokens to hold in advance. At most half of the level is granted for it. */
   readonly ahead: number;
 }
 
 export interface LeaseReply {
   /** Whole tokens; 0 when the level is below the cost. */
   readonly grantedTokens: number;
-  /** After a refusal: microseconds until the level has the cost, if nothing comes back before. */
+  /** After a denial: microseconds until the level reaches the cost if no lease is returned before. */
   readonly waitUs: number;
-  /** Whether tokens are out that may come back sooner. */
+  /** After a denial: whether outstanding leases may be returned sooner. */
   readonly leasesOutstanding: boolean;
 }
 
-/** How long a lease lives on the store's clock. */
+/** The life of a lease on the store's clock. */
 export const LEASE_LIFE_US = 1_000_000;
 
 export function fullLeasedBucket(limit: BucketLimit, nowUs: number): LeasedBucket {
   return { levelMicro: limit.capacity * MICRO, stampUs: nowUs, leases: new Map() };
 }
 
-/** Refills, settles and grants, in this order. Changes the bucket; without an ask it only settles. */
+/** Refills, settles and grants, in this order. Changes the bucket. Without a request it only settles. */
 export function leaseStep(
   bucket: LeasedBucket,
   limit: BucketLimit,
   settlements: readonly Settlement[],
-  ask: LeaseRequest | undefined,
+  request: LeaseRequest | undefined,
   nowUs: number,
 ): LeaseReply {
   advanceTo(bucket, limit, settlements, nowUs);
   for (const { leaseId } of settlements) settle(bucket, leaseId);
-  const grantedTokens = ask === undefined ? 0 : grant(bucket, ask, nowUs);
-  const refused = ask !== undefined && grantedTokens === 0;
+  const grantedTokens = request === undefined ? 0 : grant(bucket, request, nowUs);
+  const denied = request !== undefined && grantedTokens === 0;
   return {
     grantedTokens,
-    waitUs: refused ? waitForUs(bucket, limit, ask.cost, nowUs) : 0,
-    leasesOutstanding: refused && bucket.leases.size > 0,
+    waitUs: denied ? waitForUs(bucket, limit, request.cost, nowUs) : 0,
+    leasesOutstanding: denied && bucket.leases.size > 0,
   };
 }
 
-/** Refill stops at `capacity − outstanding`: a cost beyond that has to wait until the leases are over, too. */
+/** Refill stops at `capacity − outstanding`. A higher cost also has to wait for the end of the leases. */
 function waitForUs(bucket: LeasedBucket, limit: BucketLimit, cost: number, nowUs: number): number {
   const costMicro = cost * MICRO;
   const refillUs = Math.ceil(Math.max(0, costMicro - bucket.levelMicro) / limit.refillPerSecond);
@@ -88,7 +88,7 @@ function waitForUs(bucket: LeasedBucket, limit: BucketLimit, cost: number, nowUs
   return overUs + refillUs;
 }
 
-/** From `atUs` on, no more than `tokens` of a lease are out. */
+/** From `atUs` on, at most `tokens` of a lease are outstanding. */
 interface Release {
   readonly atUs: number;
   readonly leaseId: string;
@@ -96,9 +96,9 @@ interface Release {
 }
 
 /**
- * Brings the bucket up to now. What leaves the books makes room for refill from then on, not from the last step on:
- * a token that was spent from when its holder spent it; a lease that was not settled from its deadline, for whoever
- * held it may have spent it until then.
+ * Advances the bucket to now. The end of a lease allows more refill from that time on, not from the last step on. A spent token
+ * counts from the time of its spending. A lease without a settlement counts from its deadline, because its holder may have spent
+ * it until then.
  */
 function advanceTo(
   bucket: LeasedBucket,
@@ -110,7 +110,7 @@ function advanceTo(
   const releases: Release[] = [];
   for (const [leaseId, { tokens, deadlineUs }] of leases) {
     if (deadlineUs <= nowUs) releases.push({ atUs: deadlineUs, leaseId, tokens: 0 });
-    // The clock has stepped back: what is left of a lease is its whole life at most.
+    // After a backward step of the clock, the rest of a lease is at most its whole life.
     const latestUs = nowUs + LEASE_LIFE_US;
     if (deadlineUs > latestUs) leases.set(leaseId, { tokens, deadlineUs: latestUs });
   }
@@ -129,7 +129,7 @@ function advanceTo(
   for (const [leaseId, { deadlineUs }] of leases) if (deadlineUs <= nowUs) leases.delete(leaseId);
 }
 
-/** What is left of the lease goes back; past its deadline there is no lease any more. */
+/** Returns the rest of the lease. A lease past its deadline no longer exists. */
 function settle(bucket: LeasedBucket, leaseId: string): void {
   const lease = bucket.leases.get(leaseId);
   if (lease === undefined) return;
@@ -138,11 +138,11 @@ function settle(bucket: LeasedBucket, leaseId: string): void {
 }
 
 /**
- * One token a second is one micro-token a microsecond. Only whole micro-tokens are credited, and the stamp moves by
- * the time that they took, rounded up: slow refills lose next to nothing and never gain.
+ * One token per second is one micro-token per microsecond. Only whole micro-tokens are credited. The stamp advances by the time
+ * that they took, rounded up, so a slow refill loses almost nothing and never gains.
  */
 function refill(bucket: LeasedBucket, limit: BucketLimit, nowUs: number): void {
-  const roomMicro = limit.capacity * MICRO - outstandingMicro(bucket);
+  const maxLevelMicro = limit.capacity * MICRO - outstandingMicro(bucket);
   const elapsedUs = nowUs - bucket.stampUs;
   if (elapsedUs <= 0) {
     bucket.stampUs = nowUs;
@@ -151,8 +151,8 @@ function refill(bucket: LeasedBucket, limit: BucketLimit, nowUs: number): void {
     bucket.levelMicro += creditMicro;
     bucket.stampUs += Math.min(elapsedUs, Math.ceil(creditMicro / limit.refillPerSecond));
   }
-  if (bucket.levelMicro >= roomMicro) {
-    bucket.levelMicro = Math.max(0, roomMicro);
+  if (bucket.levelMicro >= maxLevelMicro) {
+    bucket.levelMicro = Math.max(0, maxLevelMicro);
     bucket.stampUs = nowUs;
   }
 }
@@ -163,14 +163,18 @@ function outstandingMicro(bucket: LeasedBucket): number {
   return tokens * MICRO;
 }
 
-function grant(bucket: LeasedBucket, ask: LeaseRequest, nowUs: number): number {
-  // It has been carried out before: nothing is granted twice for it.
-  const before = bucket.leases.get(ask.leaseId);
+function grant(bucket: LeasedBucket, request: LeaseRequest, nowUs: number): number {
+  // The request was executed before, so it grants nothing more.
+  const before = bucket.leases.get(request.leaseId);
   if (before !== undefined) return before.tokens;
   const level = Math.floor(bucket.levelMicro / MICRO);
-  if (level < ask.cost || ask.cost < 1) return 0;
-  const tokens = Math.max(ask.cost, Math.min(ask.waiting, level), Math.min(ask.ahead, Math.floor(level / 2)));
+  if (level < request.cost || request.cost < 1) return 0;
+  const tokens = Math.max(
+    request.cost,
+    Math.min(request.waiting, level),
+    Math.min(request.ahead, Math.floor(level / 2)),
+  );
   bucket.levelMicro -= tokens * MICRO;
-  bucket.leases.set(ask.leaseId, { tokens, deadlineUs: nowUs + LEASE_LIFE_US });
+  bucket.leases.set(request.leaseId, { tokens, deadlineUs: nowUs + LEASE_LIFE_US });
   return tokens;
 }

@@ -21,7 +21,7 @@ function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
     of: typeof limit | { readonly capacity: number } = limit,
   ): TakeOutcome => {
     const outcome = shares.take([{ bucketId, limit: { ...limit, ...of } }], cost, 0);
-    if (outcome instanceof Promise) throw new Error("a share answers at once");
+    if (outcome instanceof Promise) throw new Error("a share responds without a promise");
     return outcome;
   };
   return { clock, take };
@@ -29,7 +29,7 @@ function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
 
 const known: Membership = { members: 4, contactMs: 500, counted: true };
 
-describe("while the store is gone", () => {
+describe("while the store is unavailable", () => {
   test("a share starts empty and refills at r/N, up to C/N", () => {
     const { clock, take } = instanceOf(known);
     expect(take()).toMatchObject({ ok: false, reason: "rate_limited", retryAfterSeconds: 1 });
@@ -54,16 +54,16 @@ describe("while the store is gone", () => {
 
   const denied = { ok: false, reason: "limits_unavailable" };
   test.each([
-    ["nobody has told it its fleet", undefined],
-    ["not all members have counted it", { ...known, counted: false }],
+    ["the instance does not know its fleet", undefined],
+    ["not all members have counted the instance", { ...known, counted: false }],
     ["its last contact is too long ago", { ...known, contactMs: 500 - LOCAL_MAX_MS }],
-  ])("no share is used where %s", (_what, membership) => {
+  ])("no share is used if %s", (_what, membership) => {
     const { clock, take } = instanceOf(membership);
     clock.nowMs += 1000;
     expect(take()).toMatchObject(denied);
   });
 
-  test("a share below one token, or below the cost, refuses", () => {
+  test("a share below one token, or below the cost, denies", () => {
     const { clock, take } = instanceOf({ ...known, members: 11 });
     clock.nowMs += 100_000;
     expect(take()).toMatchObject(denied);
@@ -72,7 +72,7 @@ describe("while the store is gone", () => {
     expect(two.take("b", 3)).toMatchObject(denied);
   });
 
-  test("a second outage begins with empty shares again, and memory is bounded", () => {
+  test("a second outage starts with empty shares, and memory is bounded", () => {
     const { clock, take } = instanceOf(known);
     clock.nowMs += 10_000;
     expect(take().ok).toBe(true);
@@ -84,7 +84,7 @@ describe("while the store is gone", () => {
   });
 });
 
-test("faults.limits decides: deny refuses, allow lets through, local uses the share", async () => {
+test("faults.limits decides: deny denies, allow admits, local uses the share", async () => {
   const local = {
     take: (): TakeOutcome => ({ ok: false, reason: "rate_limited", retryAfterSeconds: 9, rates: [] }),
   };

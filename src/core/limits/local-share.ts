@@ -1,22 +1,24 @@
 import type { RateLimit } from "../policy/policy.ts";
 import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
+import { rateStatus } from "./rate-status.ts";
+import { secondsUntil, takeOutcome } from "./retry-after.ts";
 import type { BucketLimit, BucketState } from "./token-bucket.ts";
-import { MICRO, refillBucket, secondsUntil } from "./token-bucket.ts";
+import { MICRO, refillBucket } from "./token-bucket.ts";
 
-/** What an instance knew of its fleet when it last heard from the store. Milliseconds of its monotonic clock. */
+/** The fleet at an instance's last contact with the store. Times are milliseconds of its monotonic clock. */
 export interface Membership {
-  /** Instances, itself among them; from 1. */
+  /** The number of instances, including this one; from 1. */
   readonly members: number;
-  /** When the last answered beat was sent. */
+  /** When the last heartbeat that got a response was sent. */
   readonly contactMs: number;
-  /** Whether every member that it knows has counted it, in a store whose memory reaches back far enough. */
+  /** Whether every known member has counted this instance, in a store whose history is long enough to know. */
   readonly counted: boolean;
 }
 
 export interface LocalSharePorts {
   /** Undefined before the first contact. */
   readonly membership: () => Membership | undefined;
-  /** When the store stopped answering; undefined while it answers. */
+  /** When the store became unavailable; undefined while it is available. */
   readonly outageSinceMs: () => number | undefined;
   readonly monotonicMs: () => number;
   /** `faults.local_max` in milliseconds. */
@@ -25,19 +27,19 @@ export interface LocalSharePorts {
 }
 
 /**
- * Each instance's share of a bucket while the store is gone: it starts empty, refills at r/N, and is used only by
- * whom all others have counted. Any two instances that may use theirs have counted each other, so the shares sum up
- * to at most one refill: admitted ≤ C + r·(T + outage).
+ * Each instance's share of a bucket while the store is unavailable. It starts empty, refills at r/N, and only an instance that
+ * all others have counted may use it. Any two instances that may use their shares have counted each other, so all shares
+ * together refill no faster than one bucket: admitted ≤ C + r·(T + outage).
  */
 export function createLocalShares(ports: LocalSharePorts): BucketStore {
   let shares = new Map<string, BucketState>();
-  let sharesOfMs: number | undefined;
+  let startedMs: number | undefined;
   return {
     take(demands, cost) {
       const sinceMs = ports.outageSinceMs() ?? ports.monotonicMs();
-      if (sinceMs !== sharesOfMs) {
+      if (sinceMs !== startedMs) {
         shares = new Map();
-        sharesOfMs = sinceMs;
+        startedMs = sinceMs;
       }
       const parts = fleetSizeIfEntitled(ports);
       if (parts === undefined) return UNAVAILABLE;
@@ -53,7 +55,7 @@ export function createLocalShares(ports: LocalSharePorts): BucketStore {
 
 const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
 
-/** Into how many parts a bucket is divided; undefined when this instance may not use one. */
+/** The number of parts that a bucket is divided into; undefined if this instance may not use its part. */
 function fleetSizeIfEntitled(ports: LocalSharePorts): number | undefined {
   const membership = ports.membership();
   if (membership === undefined || !membership.counted) return undefined;
@@ -80,36 +82,24 @@ function takeShares(
     return { bucketId, limit, share, state: refillBucket(state, share, nowMs) };
   });
   if (found.some(({ share }) => share.capacity < Math.max(1, cost))) return UNAVAILABLE;
-  // A share that is not remembered would start anew from the outage's begin: beyond the bound nobody new is served.
+  // A forgotten share would start again from the beginning of the outage, so new buckets above the maximum are denied.
   const unknown = found.filter(({ bucketId }) => !shares.has(bucketId)).length;
   if (shares.size + unknown > maxBuckets) return UNAVAILABLE;
   const waits = found.map(({ state, share }) => secondsUntil(state, share, cost));
-  const retryAfterSeconds = Math.max(0, ...waits);
-  const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
+  const spentMicro = waits.every((seconds) => seconds === 0) ? cost * MICRO : 0;
   const rates = found.map(({ bucketId, limit, state }) => {
     const levelMicro = state.levelMicro - spentMicro;
     shares.set(bucketId, { ...state, levelMicro });
-    return rateOf(limit, levelMicro);
+    return rateStatus(limit, levelMicro / MICRO);
   });
-  return retryAfterSeconds === 0
-    ? { ok: true, rates }
-    : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+  return takeOutcome(rates, waits);
 }
 
 function shareOf(limit: RateLimit, parts: number): BucketLimit {
   return { capacity: limit.capacity / parts, refillPerSecond: limit.refillPerSecond / parts };
 }
 
-function rateOf(limit: RateLimit, levelMicro: number) {
-  return {
-    name: limit.name,
-    capacity: limit.capacity,
-    windowSeconds: Math.ceil(limit.capacity / limit.refillPerSecond),
-    remaining: Math.floor(levelMicro / MICRO),
-  };
-}
-
-/** `faults.limits` of the policy, looked up at each request: what becomes of requests while the store is gone. */
+/** Decides requests by `faults.limits` of the policy while the store is unavailable. Reads the mode at each request. */
 export function createFaultPolicy(mode: () => "local" | "deny" | "allow", local: BucketStore): BucketStore {
   return {
     take(demands, cost, nowMs) {

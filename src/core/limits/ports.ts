@@ -2,9 +2,9 @@ import type { RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
 
-/** What a request wants of one bucket. */
+/** One bucket that a request takes tokens from. */
 export interface BucketDemand {
-  /** Names the bucket for all instances: role, limit and whom it counts. */
+  /** The bucket's id on all instances: role, limit and subject. */
   readonly bucketId: string;
   readonly limit: RateLimit;
 }
@@ -14,31 +14,31 @@ export type TakeOutcome =
   | {
       readonly ok: false;
       readonly reason: "rate_limited" | "limits_unavailable";
-      /** Whole seconds, from 1: a lone client that waits so long is admitted. */
+      /** Whole seconds, from 1. A single client that waits this long is admitted. */
       readonly retryAfterSeconds: number;
       readonly rates: readonly RateStatus[];
     };
 
 export interface BucketStore {
   /**
-   * Takes `cost` tokens (a whole number from 0, at most each capacity) from every bucket, or from none.
-   * A cost of 0 is always admitted.
+   * Takes `cost` tokens from every bucket, or from none. `cost` is a whole number from 0, and at most each capacity. A cost of 0
+   * is always admitted.
    */
   take(demands: readonly BucketDemand[], cost: number, nowMs: number): MaybePromise<TakeOutcome>;
 }
 
-/** What a bucket holds at this moment. */
+/** The present level of a bucket. */
 export interface BucketLevel {
   readonly limit: RateLimit;
-  /** Tokens that nobody has taken; not necessarily whole. */
+  /** Tokens in the store, possibly a fraction. */
   readonly tokens: number;
-  /** Whole tokens that instances hold in leases. */
+  /** Whole tokens in leases of instances. */
   readonly leasedTokens: number;
 }
 
-/** What operators may do with buckets. */
+/** The operators' calls on buckets. */
 export interface BucketAdmin {
   levels(demands: readonly BucketDemand[], nowMs: number): Promise<readonly BucketLevel[]>;
-  /** Fills the buckets. Leases that are out end within their second. */
+  /** Fills the buckets. Outstanding leases end within their second. */
   reset(demands: readonly BucketDemand[]): Promise<void>;
 }

@@ -1,29 +1,29 @@
-/** A token bucket's size and speed. `cost` never exceeds `capacity`: the policy file sees to it. */
+/** The size and refill rate of a token bucket. The policy file guarantees that no cost exceeds `capacity`. */
 export interface BucketLimit {
-  /** Tokens that a full bucket holds; a whole number from 1. */
+  /** Tokens of a full bucket; a whole number from 1. */
   readonly capacity: number;
-  /** Tokens that come back in a second, continuously; above 0. */
+  /** Tokens per second, refilled continuously; above 0. */
   readonly refillPerSecond: number;
 }
 
-/** A bucket at one moment. Levels are integer micro-tokens, so that every store computes the same. */
+/** A bucket at one moment. Levels are integer micro-tokens, so that every store computes the same value. */
 export interface BucketState {
   /** Micro-tokens in the bucket at `stampMs`. */
   readonly levelMicro: number;
-  /** When the level was right: milliseconds of the store's own clock. */
+  /** The time of the level, in milliseconds of the store's clock. */
   readonly stampMs: number;
 }
 
 export const MICRO = 1_000_000;
 
-/** A bucket that nobody has used is full. */
+/** The state of an unused bucket. */
 export function fullBucket(limit: BucketLimit, nowMs: number): BucketState {
   return { levelMicro: limit.capacity * MICRO, stampMs: nowMs };
 }
 
 /**
- * Credits what has come back since the stamp, in whole micro-tokens; the stamp moves by the time that they took,
- * so that a slow refill loses nothing. A clock that stepped back credits nothing and sets the stamp to now.
+ * Credits the refill since the stamp, in whole micro-tokens. The stamp advances by the time that these took, so a slow refill
+ * loses nothing. If the clock stepped back, nothing is credited and the stamp becomes now.
  */
 export function refillBucket(state: BucketState, limit: BucketLimit, nowMs: number): BucketState {
   const fullMicro = limit.capacity * MICRO;
@@ -33,10 +33,4 @@ export function refillBucket(state: BucketState, limit: BucketLimit, nowMs: numb
   const levelMicro = state.levelMicro + creditMicro;
   if (levelMicro >= fullMicro) return { levelMicro: fullMicro, stampMs: nowMs };
   return { levelMicro, stampMs: Math.min(nowMs, state.stampMs + creditMicro / microPerMs) };
-}
-
-/** Whole seconds, rounded up, until a bucket left alone holds `tokens`; at least 1 when it does not hold them yet. */
-export function secondsUntil(state: BucketState, limit: BucketLimit, tokens: number): number {
-  const missing = tokens * MICRO - state.levelMicro;
-  return missing <= 0 ? 0 : Math.max(1, Math.ceil(missing / MICRO / limit.refillPerSecond));
 }

@@ -1,32 +1,33 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { recordDemand, shouldPrefetch } from "./lease-demand.ts";
+import {
+  beginLeaseRequest,
+  completeLeaseRequest,
+  failLeaseRequest,
+  requeueSettlements,
+  settlementOf,
+  takeSettlements,
+} from "./lease-request.ts";
 import type { LeasedBucket, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
 import type { LeaseHolder, LeaseLimit } from "./token-lease.ts";
 import {
   availableTokens,
-  beginLeaseRequest,
-  completeLeaseRequest,
   createLeaseHolder,
   emptyForMs,
-  failLeaseRequest,
-  recordDemand,
-  requeueSettlements,
   returnIdleLeases,
-  settlementOf,
-  shouldPrefetch,
   spendTokens,
-  takeSettlements,
 } from "./token-lease.ts";
 
-/** A fleet in virtual time: real state machines, a store with a clock of its own, a network that delays, loses and repeats. */
+/** A fleet in virtual time: real state machines, a store with its own clock, and a network that delays, loses and repeats messages. */
 interface Fleet {
   readonly limit: LeaseLimit;
   readonly admitted: { readonly atMs: number; readonly cost: number }[];
-  /** How far the store's clock has jumped ahead in all, in ms. */
+  /** The sum of all forward jumps of the store's clock. */
   jumpedMs: number;
-  /** Tokens whose grants the store has forgotten, at most one capacity each time. */
+  /** Granted tokens that the store has lost, at most one capacity for each loss. */
   lostTokens: number;
 }
 
@@ -37,36 +38,36 @@ type Event =
   | { readonly kind: "crash"; readonly instance: number }
   | { readonly kind: "pause"; readonly instance: number; readonly ms: number }
   | { readonly kind: "clock"; readonly ms: number }
-  /** The store forgets what was written in the last so many moves: a replica that lags takes over. */
+  /** The store loses the writes of the last moves, as when a lagging replica is promoted. */
   | { readonly kind: "failover"; readonly moves: number }
   | { readonly kind: "flush" };
 
-/** What becomes of a message on its way. */
+/** How the network delivers a message. */
 interface Fate {
   readonly kind:
-    | "answered"
+    | "delivered"
     | "request lost"
-    | "answer lost"
-    | "repeated after its answer"
-    | "answered when repeated";
+    | "response lost"
+    | "repeated after its response"
+    | "delivered when repeated";
   readonly requestMs: number;
-  readonly answerMs: number;
+  readonly responseMs: number;
 }
 
 interface Message {
   readonly instance: number;
-  /** The instance's life in which it was sent: a restarted one gets no old answers. */
+  /** The instance's life in which it was sent: a restarted instance gets no old responses. */
   readonly life: number;
   readonly settlements: readonly Settlement[];
-  readonly ask: LeaseRequest | undefined;
+  readonly request: LeaseRequest | undefined;
   readonly arrivesMs: number;
   readonly fate: Fate;
 }
 
 const INSTANCES = 3;
 
-/** Rules that can be left out, to show that each is needed. */
-interface Broken {
+/** Rules that a run leaves out, to show that each is necessary. */
+interface OmittedRules {
   readonly clamp?: true;
   readonly ids?: true;
   readonly deadline?: true;
@@ -74,22 +75,22 @@ interface Broken {
   readonly spentWhen?: true;
 }
 
-/** What a command waits for; an instance that waits for ever must do no harm either. */
+/** A patient instance has no timeout, which must be safe as well. */
 const COMMAND_TIMEOUT_MS = 50;
-const AT_ONCE: Fate = { kind: "answered", requestMs: 0, answerMs: 0 };
+const IMMEDIATE: Fate = { kind: "delivered", requestMs: 0, responseMs: 0 };
 
 function runFleet(
   limit: LeaseLimit,
   events: readonly Event[],
   fates: readonly Fate[],
-  { broken = {}, patient = false }: { readonly broken?: Broken; readonly patient?: boolean } = {},
+  { omitted = {}, patient = false }: { readonly omitted?: OmittedRules; readonly patient?: boolean } = {},
 ): Fleet {
   const fleet: Fleet = { limit, admitted: [], jumpedMs: 0, lostTokens: 0 };
   let nowMs = 1000;
   let clockMs = 0;
   let counter = 0;
   let messages: Message[] = [];
-  let answers: {
+  let responses: {
     readonly message: Message;
     readonly reply: ReturnType<typeof leaseStep>;
     readonly arrivesMs: number;
@@ -103,91 +104,91 @@ function runFleet(
   const pausedUntil = holders.map(() => 0);
   const storeUs = () => (nowMs + clockMs) * 1000;
 
-  const send = (instance: number, settlements: readonly Settlement[], ask: LeaseRequest | undefined) => {
-    const fate = fates[counter % Math.max(1, fates.length)] ?? AT_ONCE;
+  const send = (instance: number, settlements: readonly Settlement[], request: LeaseRequest | undefined) => {
+    const fate = fates[counter % Math.max(1, fates.length)] ?? IMMEDIATE;
     const arrivesMs = nowMs + fate.requestMs;
-    messages.push({ instance, life: lives[instance] ?? 0, settlements, ask, arrivesMs, fate });
+    messages.push({ instance, life: lives[instance] ?? 0, settlements, request, arrivesMs, fate });
   };
   const holderOf = (instance: number) => holders[instance] ?? createLeaseHolder(limit, nowMs);
-  const ask = (instance: number, cost: number) => {
-    const { settlements, ask } = beginLeaseRequest(
+  const requestTokens = (instance: number, cost: number) => {
+    const { settlements, request } = beginLeaseRequest(
       holderOf(instance),
       cost,
       `${instance}.${lives[instance]}.${counter++}`,
       nowMs,
     );
-    send(instance, settlements, ask);
+    send(instance, settlements, request);
   };
-  /** As core/lease-pool does it: whoever lacks tokens waits for the ask under way, and then looks again. */
+  /** Like lease-pool.ts: a request that lacks tokens waits for the pending lease request, then tries again. */
   const attempt = (instance: number, cost: number) => {
     const holder = holderOf(instance);
     if (availableTokens(holder, nowMs) >= cost) {
       spendTokens(holder, cost, nowMs);
       fleet.admitted.push({ atMs: nowMs, cost });
-      if (shouldPrefetch(holder, cost, nowMs)) ask(instance, cost);
+      if (shouldPrefetch(holder, cost, nowMs)) requestTokens(instance, cost);
     } else if (emptyForMs(holder, cost, nowMs) === 0) {
       holder.waiting += cost;
       queues[instance]?.push(cost);
-      if (holder.inFlight === undefined) ask(instance, cost);
+      if (holder.inFlight === undefined) requestTokens(instance, cost);
     }
   };
   const request = (instance: number, cost: number) => {
     recordDemand(holderOf(instance), cost, nowMs);
     attempt(instance, cost);
   };
-  const wake = (instance: number, answered: boolean) => {
+  const wake = (instance: number, hasResponse: boolean) => {
     for (const cost of queues[instance]?.splice(0) ?? []) {
       holderOf(instance).waiting -= cost;
-      if (answered) attempt(instance, cost);
+      if (hasResponse) attempt(instance, cost);
     }
   };
-  const brokenStep = ({ ask, ...message }: Message) => {
-    // Left out: what is settled has made room for refill since the last step.
-    const settlements = broken.spentWhen
+  const stepWithoutRules = ({ request, ...message }: Message) => {
+    // Omitted rule: the refill that a settlement allows starts at the time of the spending. Here it starts at the last step.
+    const settlements = omitted.spentWhen
       ? message.settlements.map((settled) => ({ ...settled, spentAgoUs: Number.MAX_SAFE_INTEGER }))
       : message.settlements;
-    // Left out: a return that names no lease is added each time it is heard.
-    if (broken.ids) for (const { unspentTokens } of settlements) bucket.levelMicro += unspentTokens * MICRO;
-    // Left out: an ask that is carried out again is another one, and its lease takes the place of the first.
-    if (broken.once && ask !== undefined) bucket.leases.delete(ask.leaseId);
-    if (!broken.clamp) return leaseStep(bucket, limit, settlements, ask, storeUs());
-    // Left out: what is out does not hold refill back.
-    const out = new Map(bucket.leases);
+    // Omitted rule: a settlement names its lease. Here it is added each time it arrives.
+    if (omitted.ids) for (const { unspentTokens } of settlements) bucket.levelMicro += unspentTokens * MICRO;
+    // Omitted rule: a repeated request grants nothing. Here it grants a second lease that replaces the first.
+    if (omitted.once && request !== undefined) bucket.leases.delete(request.leaseId);
+    if (!omitted.clamp) return leaseStep(bucket, limit, settlements, request, storeUs());
+    // Omitted rule: outstanding leases limit the refill.
+    const outstanding = new Map(bucket.leases);
     bucket.leases.clear();
     for (const { leaseId, unspentTokens } of settlements) {
-      if (out.delete(leaseId)) bucket.levelMicro += unspentTokens * MICRO;
+      if (outstanding.delete(leaseId)) bucket.levelMicro += unspentTokens * MICRO;
     }
-    const reply = leaseStep(bucket, limit, [], ask, storeUs());
-    for (const [id, lease] of out) bucket.leases.set(id, lease);
+    const reply = leaseStep(bucket, limit, [], request, storeUs());
+    for (const [id, lease] of outstanding) bucket.leases.set(id, lease);
     return reply;
   };
   const store = (message: Message) => {
-    const { kind, answerMs } = message.fate;
+    const { kind, responseMs } = message.fate;
     if (kind === "request lost") return;
-    const reply = brokenStep(message);
+    const reply = stepWithoutRules(message);
     grantedTokens += reply.grantedTokens;
-    if (kind === "answered" || kind === "repeated after its answer")
-      answers.push({ message, reply, arrivesMs: nowMs + answerMs });
-    const again = { ...message, arrivesMs: nowMs + 1 + answerMs };
-    if (kind === "repeated after its answer")
-      messages.push({ ...again, fate: { ...message.fate, kind: "answer lost" } });
-    if (kind === "answered when repeated")
-      messages.push({ ...again, fate: { ...message.fate, kind: "answered" } });
+    if (kind === "delivered" || kind === "repeated after its response")
+      responses.push({ message, reply, arrivesMs: nowMs + responseMs });
+    const repetition = { ...message, arrivesMs: nowMs + 1 + responseMs };
+    if (kind === "repeated after its response")
+      messages.push({ ...repetition, fate: { ...message.fate, kind: "response lost" } });
+    if (kind === "delivered when repeated")
+      messages.push({ ...repetition, fate: { ...message.fate, kind: "delivered" } });
   };
   const deliver = () => {
     const due = messages.filter(({ arrivesMs }) => arrivesMs <= nowMs);
     messages = messages.filter(({ arrivesMs }) => arrivesMs > nowMs);
     due.forEach(store);
-    const ready = answers.filter(
+    const ready = responses.filter(
       ({ message, arrivesMs }) => arrivesMs <= nowMs && (pausedUntil[message.instance] ?? 0) <= nowMs,
     );
-    answers = answers.filter((answer) => !ready.includes(answer));
+    responses = responses.filter((response) => !ready.includes(response));
     for (const { message, reply } of ready) {
       const holder = holderOf(message.instance);
-      if (message.life !== lives[message.instance] || message.ask === undefined) continue;
-      if (holder.inFlight?.leaseId !== message.ask.leaseId) continue;
-      // Left out: the deadline counts from when the answer was heard.
-      if (broken.deadline) holder.inFlight = { ...holder.inFlight, sentMs: nowMs };
+      if (message.life !== lives[message.instance] || message.request === undefined) continue;
+      if (holder.inFlight?.leaseId !== message.request.leaseId) continue;
+      // Omitted rule: the deadline counts from the sending of the request. Here it counts from the response.
+      if (omitted.deadline) holder.inFlight = { ...holder.inFlight, sentMs: nowMs };
       completeLeaseRequest(holder, reply, nowMs);
       wake(message.instance, true);
     }
@@ -212,7 +213,7 @@ function runFleet(
       undefined,
     );
     counter++;
-    // Whether it was heard is not known: it is said again, which must change nothing.
+    // The settlements may or may not arrive, so they are sent again, which must be idempotent.
     requeueSettlements(holder, ended);
   };
   for (const event of events) {
@@ -221,7 +222,7 @@ function runFleet(
       const to = past.at(-event.moves) ?? past[0];
       if (to !== undefined) goBack(to);
     } else if (event.kind === "flush") {
-      // What was granted at any time before may be granted again.
+      // All earlier grants may be granted again.
       fleet.lostTokens += limit.capacity;
       bucket = fullLeasedBucket(limit, storeUs());
     } else if (event.kind === "wait") {
@@ -253,7 +254,7 @@ function copyOf({ levelMicro, stampUs, leases }: LeasedBucket): LeasedBucket {
   return { levelMicro, stampUs, leases: new Map(leases) };
 }
 
-/** The largest excess over C + r·T and what losses and clock steps allow, over every span that begins and ends with an admission. */
+/** The largest excess over C + r·T, losses and clock steps, over every span that begins and ends with an admission. */
 function overshoot({ limit, admitted, jumpedMs, lostTokens }: Fleet): number {
   let worst = Number.NEGATIVE_INFINITY;
   const jumped = Math.min(limit.capacity, (limit.refillPerSecond * jumpedMs) / 1000);
@@ -314,19 +315,19 @@ const delayArbitrary = fc.oneof(
 const fateArbitrary = fc.array(
   fc.record({
     kind: fc.oneof(
-      { weight: 6, arbitrary: fc.constant("answered" as const) },
+      { weight: 6, arbitrary: fc.constant("delivered" as const) },
       {
         weight: 4,
         arbitrary: fc.constantFrom(
           "request lost" as const,
-          "answer lost" as const,
-          "repeated after its answer" as const,
-          "answered when repeated" as const,
+          "response lost" as const,
+          "repeated after its response" as const,
+          "delivered when repeated" as const,
         ),
       },
     ),
     requestMs: delayArbitrary,
-    answerMs: delayArbitrary,
+    responseMs: delayArbitrary,
   }),
   { minLength: 1, maxLength: 12 },
 );
@@ -344,7 +345,7 @@ function historiesOf(...more: typeof losses) {
   );
 }
 
-/** Where leases are held long and the bucket is nearly used up, a missing rule shows soonest. */
+/** Leases are held for a long time and the bucket is nearly empty, so a missing rule shows soon. */
 const hardHistories = fc.tuple(
   fc.record({
     capacity: fc.integer({ min: 20, max: 40 }),
@@ -372,9 +373,9 @@ const hardHistories = fc.tuple(
     )
     .map((parts) => parts.flat()),
 );
-const answered: Fate = { kind: "answered", requestMs: 0, answerMs: 1 };
-const repeated: Fate = { kind: "repeated after its answer", requestMs: 0, answerMs: 5 };
-const answeredLate: Fate = { kind: "answered", requestMs: 0, answerMs: 700 };
+const delivered: Fate = { kind: "delivered", requestMs: 0, responseMs: 1 };
+const repeated: Fate = { kind: "repeated after its response", requestMs: 0, responseMs: 5 };
+const deliveredLate: Fate = { kind: "delivered", requestMs: 0, responseMs: 700 };
 
 describe("leases never admit too much", () => {
   test("over every span and any interleaving, crash, pause, lost or repeated message and clock step: admitted ≤ C + r·T", () => {
@@ -387,7 +388,7 @@ describe("leases never admit too much", () => {
     );
   });
 
-  test("what the store forgets adds what it had granted since, never more than one C each time", () => {
+  test("each loss of writes in the store admits at most what it had granted since, and at most one C", () => {
     fc.assert(
       fc.property(
         historiesOf(...losses),
@@ -397,33 +398,34 @@ describe("leases never admit too much", () => {
     );
   });
 
-  const rules: readonly (readonly [rule: string, broken: Broken, fates: readonly Fate[]])[] = [
-    ["refill stops at capacity − outstanding", { clamp: true }, [answered]],
-    ["a spent token makes room for refill from when it was spent", { spentWhen: true }, [answered]],
-    ["a return names its lease, so that one carried out twice counts once", { ids: true }, [answered]],
+  const rules: readonly (readonly [rule: string, omitted: OmittedRules, fates: readonly Fate[]])[] = [
+    ["refill stops at capacity − outstanding", { clamp: true }, [delivered]],
+    ["the refill that a spent token allows starts when it was spent", { spentWhen: true }, [delivered]],
+    ["a settlement names its lease, so that one executed twice counts once", { ids: true }, [delivered]],
     [
-      "an ask names its lease, so that one carried out twice grants once",
+      "a request names its lease, so that one executed twice grants once",
       { once: true },
-      [answered, repeated],
+      [delivered, repeated],
     ],
     [
-      "the deadline counts from when the ask was sent",
+      "the deadline counts from the sending of the request",
       { deadline: true },
-      [answered, answered, answeredLate],
+      [delivered, delivered, deliveredLate],
     ],
   ];
-  describe.each(rules)("the rule “%s”", (_rule, broken, fates) => {
-    const holds = (left: Broken) =>
+  describe.each(rules)("the rule “%s”", (_rule, omitted, fates) => {
+    const holds = (rules: OmittedRules) =>
       fc.property(
         hardHistories,
-        ([limit, moves]) => overshoot(runFleet(limit, moves, fates, { broken: left, patient: true })) <= 1e-6,
+        ([limit, moves]) =>
+          overshoot(runFleet(limit, moves, fates, { omitted: rules, patient: true })) <= 1e-6,
       );
 
-    test("left out, the search finds an overshoot", () => {
-      expect(fc.check(holds(broken), { numRuns: 20_000, seed: 1, endOnFailure: true }).failed).toBe(true);
+    test("if it is omitted, the search finds an overshoot", () => {
+      expect(fc.check(holds(omitted), { numRuns: 20_000, seed: 1, endOnFailure: true }).failed).toBe(true);
     });
 
-    test("kept, it finds none", () => {
+    test("if it is kept, the search finds none", () => {
       fc.assert(holds({}), { numRuns: 200 });
     });
   });

@@ -2,36 +2,36 @@ import { expect, test } from "vitest";
 import { createUnidentifiedConnections } from "./unidentified-connections.ts";
 
 function bounded(max: number) {
-  const expelled: string[] = [];
-  const newcomers = createUnidentifiedConnections<string>(max, (name) => expelled.push(name));
+  const closed: string[] = [];
+  const connections = createUnidentifiedConnections<string>(max, (name) => closed.push(name));
   return {
-    expelled,
-    remove: newcomers.remove,
-    add: (name: string, from: string) => newcomers.add(name, name, from),
+    closed,
+    remove: connections.remove,
+    add: (name: string, from: string) => connections.add(name, name, from),
   };
 }
 
-test("the oldest newcomer makes way for a new one, and none before there are too many", () => {
-  const { add, expelled } = bounded(2);
+test("above the maximum the oldest connection is closed", () => {
+  const { add, closed } = bounded(2);
   for (const name of ["a", "b"]) add(name, "192.0.2.1");
-  expect(expelled).toEqual([]);
+  expect(closed).toEqual([]);
   for (const name of ["c", "d"]) add(name, "192.0.2.1");
-  expect(expelled).toEqual(["a", "b"]);
+  expect(closed).toEqual(["a", "b"]);
 });
 
-test("whoever has said what it wants is not expelled, and leaves its place", () => {
-  const { add, remove, expelled } = bounded(2);
+test("an identified connection is not closed, and does not count", () => {
+  const { add, remove, closed } = bounded(2);
   add("a", "192.0.2.1");
   remove("a");
   remove("a");
   for (const name of ["b", "c"]) add(name, "192.0.2.1");
-  expect(expelled).toEqual([]);
+  expect(closed).toEqual([]);
 });
 
-test("an address with many newcomers expels its own, and none of another address", () => {
-  const { add, expelled } = bounded(3);
+test("an address with many connections loses its own, and no other address loses one", () => {
+  const { add, closed } = bounded(3);
   add("caller", "198.51.100.1");
   for (let count = 0; count < 100; count++) add(`flood ${count}`, "192.0.2.1");
-  expect(expelled).toHaveLength(98);
-  expect(expelled).not.toContain("caller");
+  expect(closed).toHaveLength(98);
+  expect(closed).not.toContain("caller");
 });

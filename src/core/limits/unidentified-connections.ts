@@ -1,20 +1,20 @@
-/** Connections whose callers have not said yet what they want, or who they are. They have a bound of their own. */
+/** Connections that have not sent a valid request or a client certificate yet. Their number has a maximum of its own. */
 export interface UnidentifiedConnections<Connection> {
   /**
-   * Where there are too many, the oldest one of the address that has most of them is expelled: one address fills no
-   * listener, and keeps no caller of another address from being heard.
-   * @param name what it is known by
-   * @param from its address; an empty one stands for all that have none
+   * Above the maximum, the oldest connection of the address with the most connections is closed. So one address cannot fill a
+   * listener, or block clients of other addresses.
+   * @param name identifies the connection
+   * @param from its address; empty if it has none
    */
   add(name: unknown, connection: Connection, from: string): void;
-  /** It has said it, or is closed. Removing it twice does nothing. */
+  /** Call it when the connection is identified or closed. A second call does nothing. */
   remove(name: unknown): void;
 }
 
 /** @param max at least 1 */
 export function createUnidentifiedConnections<Connection>(
   max: number,
-  expel: (connection: Connection) => void,
+  close: (connection: Connection) => void,
 ): UnidentifiedConnections<Connection> {
   const addresses = new Map<unknown, string>();
   const groups = new Map<string, Map<unknown, Connection>>();
@@ -33,9 +33,9 @@ export function createUnidentifiedConnections<Connection>(
       const group = groups.get(from) ?? new Map();
       groups.set(from, group.set(name, connection));
       if (addresses.size <= max) return;
-      const [[oldest, expelled] = []] = largest(groups.values());
+      const [[oldest, excess] = []] = largest(groups.values());
       remove(oldest);
-      if (expelled !== undefined) expel(expelled);
+      if (excess !== undefined) close(excess);
     },
     remove,
   };

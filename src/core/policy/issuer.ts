@@ -1,53 +1,53 @@
-/** Another party whose tokens are taken at Checks, as the policy has it. They never open the key API. */
+/** Another issuer of the policy, whose tokens are accepted at Checks. The key API does not accept them. */
 export interface Issuer {
-  /** Heads every id of its tokens, so that no id of one issuer is one of another's, or of ours. */
+  /** The prefix of all ids of its tokens, so that they differ from the ids of other issuers and from ours. */
   readonly name: string;
   /** `iss` of its tokens. */
   readonly issuer: string;
   readonly jwksUri: string;
   readonly audience: string;
   readonly algorithms: readonly IssuerAlgorithm[];
-  /** `typ` that its tokens must have, where one is asked for. */
+  /** The required `typ` of its tokens; absent: any. */
   readonly typ?: string;
-  /** The roles that it may give. The first one that a token names holds. */
+  /** The roles that it may assign. A token gets the first of these that it names. */
   readonly roles: readonly string[];
-  /** For tokens that name none of them; absent: such tokens are refused. */
+  /** For tokens that name none of them; absent: such tokens are rejected. */
   readonly defaultRole?: string;
-  /** What a token's role claim calls a role of ours. */
+  /** From a value of the role claim to a role of the policy. */
   readonly roleMap: ReadonlyMap<string, string>;
   readonly claims: IssuerClaims;
-  /** Longer tokens are refused before anything is decoded. */
+  /** Longer tokens are rejected before they are decoded. */
   readonly maxTokenBytes: number;
-  /** How far its clock may differ from ours, for `nbf` and `exp`. */
+  /** The accepted difference between its clock and ours, for `nbf` and `exp`. */
   readonly clockSkewSeconds: number;
 }
 
-/** A token of an issuer with many groups has tens of kilobytes; Envoy takes 60 KiB of headers in all. */
+/** A token with many groups has tens of kilobytes. Envoy accepts 60 KiB of headers in total. */
 export const ISSUER_TOKEN_BYTES = { default: 16_384, max: 49_152 } as const;
 
-/** Names of members, one within the other: of several such paths the first one that a token has is taken. */
+/** Alternative paths of nested member names. The first one that exists in the token is used. */
 export type ClaimPath = readonly (readonly string[])[];
 
-/** Where a token says what. */
+/** The claims of a token that Latchkey uses. */
 export interface IssuerClaims {
-  /** Whose token it is: limits follow it. */
+  /** The subject of the token. Limits per key count it. */
   readonly id: ClaimPath;
   readonly role: ClaimPath;
-  /** Absent: a token has all scopes of its role. */
+  /** Absent: a token gets all scopes of its role. */
   readonly scope?: ClaimPath;
-  /** Absent: the party of the id owns itself. */
+  /** Absent: the subject owns itself. */
   readonly owner?: ClaimPath;
   readonly name?: ClaimPath;
 }
 
-/** Public keys only: nobody shares a secret with us. */
+/** Public-key algorithms only: an issuer shares no secret with Latchkey. */
 export const ISSUER_ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"] as const;
 export type IssuerAlgorithm = (typeof ISSUER_ALGORITHMS)[number];
 
-/** Names of RFC 9864 §2 for what an older name says together with the curve of the key. */
+/** Fully-specified names (RFC 9864 §2) and their older, polymorphic names. */
 const FULLY_SPECIFIED = { Ed25519: "EdDSA", ESP256: "ES256", ESP384: "ES384" } as const;
 
-/** The name by which an algorithm is known here. */
+/** The name that Latchkey uses for an algorithm. */
 export function algorithmName(name: string): string {
   return isFullySpecified(name) ? FULLY_SPECIFIED[name] : name;
 }
@@ -56,16 +56,16 @@ function isFullySpecified(name: string): name is keyof typeof FULLY_SPECIFIED {
   return Object.hasOwn(FULLY_SPECIFIED, name);
 }
 
-/** The algorithm of this name, or undefined for one that no token of an issuer may have. */
+/** The algorithm of this name; undefined if it is not accepted from issuers. */
 export function issuerAlgorithm(name: string): IssuerAlgorithm | undefined {
   const known = algorithmName(name);
   return ISSUER_ALGORITHMS.find((algorithm) => algorithm === known);
 }
 
-/** Longer ids stand in no header, bucket or log line. */
+/** The maximum length of an id in headers, buckets and log lines. */
 const MAX_ID_LENGTH = 200;
 
-/** An id of an issuer's in its namespace, or undefined for one that cannot be one. Different ids give different texts. */
+/** An issuer's id in its namespace; undefined for an invalid id. Different ids give different texts. */
 export function foreignId(issuerName: string, id: string): string | undefined {
   if (id === "" || !id.isWellFormed()) return undefined;
   const safe = id.replace(/[^A-Za-z0-9_.@-]/gu, (character) =>
@@ -79,7 +79,7 @@ export function foreignId(issuerName: string, id: string): string | undefined {
 
 const FOREIGN_ID = /^[a-z][a-z0-9-]{0,31}:[A-Za-z0-9_.@%-]{1,200}$/;
 
-/** Whether a text has the form of an id in an issuer's namespace. None of ours has. */
+/** Whether a text has the form of an id in an issuer's namespace. No id of Latchkey's own keys has. */
 export function isForeignId(text: string): boolean {
   return FOREIGN_ID.test(text);
 }

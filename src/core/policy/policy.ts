@@ -5,87 +5,86 @@ import type { BucketLimit } from "../limits/token-bucket.ts";
 import type { Issuer } from "./issuer.ts";
 import type { Route, RouteTable } from "./route-table.ts";
 
-/** What a bucket belongs to. `key` is the key's family, so that a refresh does not fill it. */
+/** The subject of a bucket. `key` is the key's family, so that a refresh does not fill the bucket. */
 export type LimitSubject = "key" | "owner" | "role" | "address";
 
 /** One entry of a role's `rate_limits`. */
 export interface RateLimit extends BucketLimit {
   readonly name: string;
   readonly per: LimitSubject;
-  /** Whether instances may take tokens ahead of need; `lease: off` makes each request ask the shared store. */
+  /** Whether instances may lease tokens in advance. With `lease: off` each request asks the shared store. */
   readonly leased: boolean;
 }
 
-/** What the policy grants to the keys of one role, now. */
+/** The present permissions and limits of the keys of one role. */
 export interface Role {
   readonly name: string;
   readonly scopes: ReadonlySet<string>;
   readonly ttlSeconds: number;
-  /** How long before its end a key may be refreshed; from half of its life on at the earliest. */
+  /** The time before its expiry in which a key may be refreshed, at the earliest from half of its life on. */
   readonly refreshWindowSeconds: number;
-  /** How long a refreshed key stays good beside its successor; absent: until its own end. */
+  /** How long a refreshed key stays valid beside its successor; absent: until its own expiry. */
   readonly refreshOverlapSeconds?: number;
-  /** No successor outlives this, counted from the family's first key; absent: no end. */
+  /** The maximum age of a family, counted from its first key; absent: no limit. */
   readonly maxFamilyAgeSeconds?: number;
   /** Whether anyone may register a key of this role. */
   readonly selfService: boolean;
-  /** Roles that an operator with this role may give to others. */
+  /** Roles that an operator with this role may grant. */
   readonly mayGrant: readonly string[];
   readonly rateLimits: readonly RateLimit[];
 }
 
-/** `shadow` decides and records, and lets through: for a trial beside what protects an upstream so far. */
-export type Mode = "enforce" | "shadow";
+export type Mode = Route["mode"];
 
-/** The policy in force: parsed, consistent, immutable. A change makes a new one. */
+/** The active policy: parsed, consistent and immutable. A change creates a new object. */
 export interface Policy {
   /** SHA-256 of the file's text, first 12 hex digits. */
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly routes: RouteTable;
   /**
-   * For requests of no route, which each have their own: those that cannot be read, and those that none takes. It is `enforce` as
-   * soon as one route enforces, since such a request may be a spelling of that route's.
+   * The mode for requests without a route: malformed requests, and requests that no route matches. It is `enforce` if at least
+   * one route enforces, because such a request may be another spelling of a request to that route.
    */
   readonly mode: Mode;
   readonly credentialSources: readonly CredentialSource[];
   readonly stripCredential: boolean;
-  /** Whether a key over `http`, as Envoy sees it, is refused. */
+  /** Whether a key over `http`, as Envoy received it, is denied. */
   readonly requireHttps: boolean;
-  /** Whether the policy file chose so. */
+  /** Whether the policy file sets it explicitly. */
   readonly saysRequireHttps: boolean;
   readonly forwardPrefix: string;
   readonly pathParams: PathParams;
-  /** What lets CORS preflights pass without a key; absent where they need what every request needs. */
+  /** The route of CORS preflights that pass without a key; absent if a preflight is decided like any other request. */
   readonly preflightRoute?: Route;
   readonly faults: {
-    /** What becomes of requests while the shared buckets cannot be asked. */
+    /** How requests are decided while the shared buckets are unavailable. */
     readonly limits: "local" | "deny" | "allow";
-    /** How long an instance that hears nothing uses its share, and a silent one is counted. */
+    /** How long an instance without contact uses its share, and how long the others count it. */
     readonly localMaxMs: number;
-    /** What becomes of keys when nothing has been heard of revocations for longer than this. */
+    /** How keys are decided when the revocation feed is older than `maxStalenessMs`. */
     readonly revocations: { readonly maxStalenessMs: number; readonly stale: "deny" | "serve" };
   };
-  /** Whether answers carry `X-RateLimit-*` beside `RateLimit`. */
+  /** Whether responses contain `X-RateLimit-*` in addition to `RateLimit`. */
   readonly legacyRateLimit: boolean;
   readonly migration: MigrationPlan;
-  /** Others whose tokens are taken. */
+  /** Other issuers whose tokens are accepted. */
   readonly issuers: readonly Issuer[];
   readonly audit: {
-    /** Which Checks leave a line. */
+    /** Which Checks are logged. */
     readonly requests: "denials" | "all" | "off";
-    /** The share of those, from above 0 to 1. */
+    /** The logged share of these, above 0 and at most 1. */
     readonly sample: number;
   };
   readonly guards: {
-    /** Keys that are none, for each client address: beyond it they are turned away unjudged to the client. */
+    /** Invalid keys per client address. Above the limit the reason is `too_many_failures`. */
     readonly failures: BucketLimit;
-    /** Calls of the key API without a good credential, for each client address. */
+    /** Calls of the key API without a valid credential, per client address. */
     readonly openCalls: BucketLimit;
-    /** Live keys that were registered without an operator, in all. */
+    /** The total of live keys that were registered without an operator. */
     readonly selfServiceKeysMax: number;
   };
-  /** Route labels that metrics may carry; all others are `other`. */
+  /** Route labels that appear in metrics. All others become `other`. */
   readonly routeLabels: ReadonlySet<string>;
   /** Old spellings that the file uses and that a later version will not accept: one sentence each. */
   readonly deprecations: readonly string[];

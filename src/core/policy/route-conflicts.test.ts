@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PLAIN_ROUTE } from "../../../test/support/route.ts";
+import { comparePatterns, PLAIN_ROUTE } from "../../../test/support/route.ts";
 import { routeConflicts } from "./route-conflicts.ts";
-import { comparePatterns, parsePattern } from "./route-pattern.ts";
+import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
 
@@ -11,7 +11,7 @@ function route(pattern: string, more: Partial<Route> = {}): Route {
   return { ...PLAIN_ROUTE, label: `${pattern} ${hosts} ${methods}`, pattern, hosts, methods };
 }
 
-/** Every host and path that these routes can tell apart: `z` stands for a name that no route has. */
+/** Every host and path that these routes can distinguish. `z` is a name that no route has. */
 const LABELS = ["a", "b", "z"];
 const HOSTS = ["a", "b", "z", "b.a", "z.a", "a.b.a", "z.b.a", "b.z.a", "a.b", "z.b"];
 const deeper = (paths: readonly string[][]) =>
@@ -44,7 +44,7 @@ function fitsPath({ pattern }: Route, path: readonly string[]): boolean {
   );
 }
 
-/** 0: not this host; else the larger the closer. */
+/** 0: no match; otherwise a larger number is closer. */
 function closeness({ hosts }: Route, host: string): number {
   if (hosts.length === 0) return 1;
   const fitting = hosts.map((pattern) => {
@@ -63,7 +63,7 @@ function takes({ methods }: Route, method: string): boolean {
   return methods.length === 0 || methods.includes(method) || (method === "HEAD" && methods.includes("GET"));
 }
 
-/** The routes of which none is less close than another, in path or in host. */
+/** The routes that are at least as close as every other one, in path and in host. */
 function closest(all: readonly Route[], host: string, path: readonly string[]): readonly Route[] {
   const fitting = all.filter((one) => fitsPath(one, path) && closeness(one, host) > 0);
   return fitting.filter((one) =>
@@ -98,7 +98,7 @@ function* requests(all: readonly Route[]) {
     }
 }
 
-test("where no conflict is found, each request has one closest route, and the table finds it in any order", () => {
+test("without a conflict, each request has one closest route, and the table finds it for any order of the routes", () => {
   const shuffled = routes.chain((all) =>
     fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
   );
@@ -106,7 +106,7 @@ test("where no conflict is found, each request has one closest route, and the ta
     fc.property(shuffled, ([all, inAnotherOrder]) => {
       const accepted = routeConflicts(all).length === 0;
       expect(routeConflicts(inAnotherOrder).length === 0).toBe(accepted);
-      // Of more than two, a third one may be closer wherever two cross; they are refused all the same.
+      // With more than two routes, a third one may be closer wherever two cross. They are rejected nevertheless.
       if (all.length <= 2) expect(accepted).toBe(isUnambiguous(all));
       if (!accepted) return;
       expect(isUnambiguous(all)).toBe(true);
@@ -122,19 +122,19 @@ test("where no conflict is found, each request has one closest route, and the ta
 
 test.each([
   [
-    "a path and a host of its own each",
+    "each route with its own path and host",
     (at: number) => route(`/p${at}/x`, { hosts: [`h${at}.example.com`] }),
   ],
-  ["one path, hosts of their own", (at: number) => route("/**", { hosts: [`h${at}.example.com`] })],
+  ["one path, each route with its own host", (at: number) => route("/**", { hosts: [`h${at}.example.com`] })],
   [
     "half of them with hosts, half without",
     (at: number) => (at % 2 === 0 ? route(`/p${at}/**`) : route(`/p${at}/*`, { hosts: ["*.example.com"] })),
   ],
-])("ten thousand routes are looked through: %s", (_what, make) => {
+])("ten thousand routes without a conflict are checked: %s", (_what, make) => {
   expect(routeConflicts(Array.from({ length: 10_000 }, (_, at) => make(at)))).toEqual([]);
 });
 
-test("of millions of conflicts a hundred are told", () => {
+test("of millions of conflicts a hundred are reported", () => {
   const crossed = Array.from({ length: 10_000 }, (_, at) =>
     at % 2 === 0 ? route(`/p${at}`) : route("/**", { hosts: [`h${at}.example.com`] }),
   );

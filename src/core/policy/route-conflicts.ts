@@ -1,22 +1,22 @@
 import type { Pattern } from "./route-pattern.ts";
 import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
-import { hostCloseness, takesMethod } from "./route-table.ts";
+import { hostCloseness, matchesMethod } from "./route-table.ts";
 
-/** Two routes of which neither is the closer one. Numbers are positions in the list that was given. */
+/** Two routes of which neither is the closer one. Numbers are positions in the given list. */
 export interface RouteConflict {
   readonly first: number;
   readonly second: number;
   readonly why: string;
 }
 
-/** More help nobody, and a file of thousands of routes can have millions. */
+/** A file with thousands of routes can have millions of conflicts, and no author reads more than these. */
 const MAX_CONFLICTS = 100;
 
 /**
- * Pairs of routes that could both claim a request without one being the closer in path and in host, at most 100 of them.
- * The policy file refuses them: guessing the author's mind would open doors. Where there is none, every host and path has one
- * most specific pattern and host, whatever the order of the routes; the routes that have both differ in their methods.
+ * Pairs of routes that match the same request although neither is closer in both path and host; at most 100. The policy file
+ * rejects them, because a wrong guess would grant access. Without a conflict, every host and path has one most specific pattern
+ * and host, in any order of the routes. Routes with the same pattern and host then differ in their methods.
  */
 export function routeConflicts(routes: readonly Route[]): readonly RouteConflict[] {
   const placed = routes.map((route, index): Placed => {
@@ -33,7 +33,7 @@ interface Placed {
   readonly pattern: Pattern;
 }
 
-/** Two routes of one path whose hosts tie name one host pattern, or both none: so each is compared with those of its group. */
+/** Two routes with one path are equally close if they name the same host pattern, or both name none. */
 function samePatternConflicts(placed: readonly Placed[]): readonly RouteConflict[] {
   const groups = new Map<string, Placed[]>();
   const found = new Map<string, RouteConflict>();
@@ -52,7 +52,7 @@ function samePatternConflicts(placed: readonly Placed[]): readonly RouteConflict
   return [...found.values()];
 }
 
-/** Where a route stands that names no host. */
+/** The group of routes without a host. */
 const ANY_HOST = "";
 
 function hostsOf({ hosts }: Route): readonly string[] {
@@ -61,15 +61,15 @@ function hostsOf({ hosts }: Route): readonly string[] {
 
 interface Node {
   readonly children: Map<string, Node>;
-  /** Routes whose pattern ends here, `**` being a segment. */
+  /** Routes whose pattern ends at this node. `**` counts as a segment. */
   readonly here: Placed[];
 }
 
 const newNode = (): Node => ({ children: new Map(), here: [] });
 
 /**
- * One route closer by its path, the other by its host: it cannot be said which was meant. A route is compared with those alone
- * that may take a host of its own less closely, and of these with those that its pattern meets in a trie.
+ * Conflicts of a route that is closer by host with one that is closer by path. To stay fast, a route is compared only with routes
+ * of wider hosts, and of these only with routes whose pattern overlaps in a trie.
  */
 function crossedConflicts(placed: readonly Placed[]): readonly RouteConflict[] {
   const byHost = new Map<string, Node>();
@@ -77,8 +77,7 @@ function crossedConflicts(placed: readonly Placed[]): readonly RouteConflict[] {
     for (const host of hostsOf(one.route)) insert(childOf(byHost, host, newNode), one);
   const found = new Map<string, RouteConflict>();
   for (const one of placed) {
-    const met = new Set(one.route.hosts.flatMap(widerHosts));
-    for (const host of met) {
+    for (const host of new Set(one.route.hosts.flatMap(widerHosts))) {
       for (const other of closerByPath(byHost.get(host), one.pattern)) {
         if (found.size >= MAX_CONFLICTS) return [...found.values()];
         if (!closerByHost(one.route, other.route)) continue;
@@ -91,7 +90,7 @@ function crossedConflicts(placed: readonly Placed[]): readonly RouteConflict[] {
   return [...found.values()];
 }
 
-/** The host patterns that take what this one takes, less closely: any host, and each `*.` above it. */
+/** The host patterns that match the same hosts less closely: any host, and each `*.` above this one. */
 function widerHosts(host: string): readonly string[] {
   const wider = [ANY_HOST];
   const from = host.startsWith("*.") ? 2 : 0;
@@ -112,7 +111,7 @@ function childOf<T>(children: Map<string, T>, name: string, make: () => T): T {
   return known;
 }
 
-/** Those whose pattern overlaps this one and is the closer of the two: the first difference decides, as in the look-up. */
+/** The routes whose pattern overlaps this one and is the closer of the two. The first difference decides, as in the look-up. */
 function closerByPath(root: Node | undefined, pattern: Pattern): readonly Placed[] {
   const found: Placed[] = [];
   let node = root;
@@ -127,7 +126,7 @@ function closerByPath(root: Node | undefined, pattern: Pattern): readonly Placed
   return found;
 }
 
-/** Those below a node whose pattern overlaps the rest of this one. */
+/** Collects the routes below a node whose pattern overlaps the rest of this one. */
 function collectOverlapping(node: Node, pattern: Pattern, depth: number, found: Placed[]): void {
   const last = pattern.length - 1;
   const segment = pattern[Math.min(depth, last)] === "**" ? "**" : pattern[depth];
@@ -137,7 +136,7 @@ function collectOverlapping(node: Node, pattern: Pattern, depth: number, found: 
     else collectOverlapping(child, pattern, depth + 1, found);
 }
 
-/** The children that a segment of a pattern overlaps; undefined: its end. */
+/** The children that overlap a segment; undefined stands for the end of the pattern. */
 function childrenFor({ children }: Node, segment: string | undefined): Iterable<readonly [string, Node]> {
   if (segment === "*" || segment === "**") return children;
   const names = segment === undefined ? ["**"] : [segment, "*", "**"];
@@ -150,13 +149,14 @@ function childrenFor({ children }: Node, segment: string | undefined): Iterable<
 function methodsOverlap(a: Route, b: Route): boolean {
   if (a.methods.length === 0 || b.methods.length === 0) return true;
   return (
-    a.methods.some((method) => takesMethod(b, method)) || b.methods.some((method) => takesMethod(a, method))
+    a.methods.some((method) => matchesMethod(b, method)) ||
+    b.methods.some((method) => matchesMethod(a, method))
   );
 }
 
 /**
- * Whether a is the closer one for some host that both take. What takes hosts changes only at a host that one of them names, so
- * a host of each of a's patterns is enough: the name itself, or one below the wildcard that no policy can name.
+ * Whether `a` is closer for some host that both match. Closeness changes only at a named host, so one sample host for each pattern
+ * of `a` suffices: the name itself, or a name below the wildcard that no policy can contain.
  */
 function closerByHost(a: Route, b: Route): boolean {
   return a.hosts.some((host) => {

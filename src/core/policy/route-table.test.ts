@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PLAIN_ROUTE } from "../../../test/support/route.ts";
+import { comparePatterns, PLAIN_ROUTE } from "../../../test/support/route.ts";
 import { normalisePath } from "../decision/path.ts";
 import { routeConflicts } from "./route-conflicts.ts";
-import { comparePatterns, parsePattern } from "./route-pattern.ts";
+import { parsePattern } from "./route-pattern.ts";
 import type { Route } from "./route-table.ts";
 import { createRouteTable } from "./route-table.ts";
 
@@ -47,12 +47,12 @@ describe("the most specific route wins", () => {
     expect(find(routes, path)).toBe(label);
   });
 
-  test("** stands for nothing, too", () => {
+  test("** also matches no segment", () => {
     expect(find([route("/public/**")], "/public")).toBe("/public/**");
     expect(find([route("/public/**")], "/publics")).toBeUndefined();
   });
 
-  test("a pattern takes every character that a path may have, as itself", () => {
+  test("a pattern matches every character of a path literally", () => {
     expect(find([route("/a.b")], "/axb")).toBeUndefined();
     expect(find([route("/a*b")].slice(1), "/a*b")).toBeUndefined();
     for (const text of ["a%20b", "(x)", "a+b", "$", "x:y", "a,b", "100%25"])
@@ -62,7 +62,7 @@ describe("the most specific route wins", () => {
 });
 
 describe("methods", () => {
-  test("GET covers HEAD, and nothing else covers anything", () => {
+  test("GET covers HEAD, and no other method covers another", () => {
     const routes = [route("/a", { methods: ["GET"] }), route("/a", { methods: ["POST"] })];
     expect(find(routes, "/a", "HEAD")).toBe("/a GET");
     expect(find(routes, "/a", "POST")).toBe("/a POST");
@@ -70,7 +70,7 @@ describe("methods", () => {
     expect(find(routes, "/a", "get")).toBeUndefined();
   });
 
-  test("a broader route never takes a method that the closer one leaves out", () => {
+  test("a broader route never matches a method that the closer one omits", () => {
     const routes = [route("/a/b", { methods: ["GET"] }), route("/a/**"), route("/**", { methods: ["POST"] })];
     expect(find(routes, "/a/b", "POST")).toBeUndefined();
     expect(find(routes, "/a/c", "POST")).toBe("/a/**");
@@ -96,7 +96,7 @@ describe("hosts", () => {
   });
 });
 
-describe("routes of which neither is the closer one are found", () => {
+describe("routes without a closer one are reported as conflicts", () => {
   test.each([
     ["one path twice", [route("/a"), route("/a")], 1],
     ["overlapping methods", [route("/a", { methods: ["GET", "PUT"] }), route("/a", { methods: ["PUT"] })], 1],
@@ -130,13 +130,13 @@ describe("routes of which neither is the closer one are found", () => {
 });
 
 test.each([["/a/**/b"], ["/a*"], ["/**x"], ["a"], ["/a?b"], ["/a//b"], ["/../x"]])(
-  "%s is no pattern",
+  "%s is not a valid pattern",
   (text) => {
     expect(parsePattern(text).ok).toBe(false);
   },
 );
 
-test("the table agrees with reading the list from the closest pattern down, for any routes and any path", () => {
+test("for any routes and any path, the table finds the closest matching pattern of the list", () => {
   const segment = fc.constantFrom("a", "b", "c", "*");
   const pattern = fc
     .tuple(fc.array(segment, { maxLength: 4 }), fc.boolean())

@@ -1,5 +1,4 @@
 import type { AuthRequest } from "../decision/request.ts";
-import type { Mode } from "./policy.ts";
 import { parsePattern } from "./route-pattern.ts";
 import type { ScopeRequirement } from "./scopes.ts";
 
@@ -10,17 +9,18 @@ export interface Route extends ScopeRequirement {
   readonly pattern: string;
   /** Empty: every method. `GET` covers `HEAD`. */
   readonly methods: readonly string[];
-  /** Empty: every host. `*.example.com` is every host below that domain. Lower case. */
+  /** Empty: every host. `*.example.com` matches every host below that domain. Lower case. */
   readonly hosts: readonly string[];
   /** Served without a key. */
   readonly public: boolean;
   /** Tokens that a request takes from each bucket; 0 takes none. */
   readonly cost: number;
-  readonly mode: Mode;
+  /** `shadow` decides and records, and lets every request through: a trial beside the upstream's present protection. */
+  readonly mode: "enforce" | "shadow";
   readonly stripCredential: boolean;
 }
 
-/** Finds the closest route of a request: path and host choose it, then its methods must fit. */
+/** Finds the closest route of a request. Path and host select it, then the method must match. */
 export interface RouteTable {
   find(request: Pick<AuthRequest, "path" | "host" | "method">): Route | undefined;
 }
@@ -28,17 +28,17 @@ export interface RouteTable {
 interface Node {
   readonly literals: Map<string, Node>;
   star: Node | undefined;
-  /** Routes whose pattern ends here. */
+  /** Routes whose pattern ends at this node. */
   readonly here: Route[];
-  /** Routes whose pattern ends here with `**`. */
+  /** Routes whose pattern ends at this node with `**`. */
   readonly rest: Route[];
 }
 
 const newNode = (): Node => ({ literals: new Map(), star: undefined, here: [], rest: [] });
 
 /**
- * Builds the trie. Its look-up visits the segments of the request, however many routes there are.
- * Patterns must parse, and `routeConflicts` must find none: the policy file sees to both.
+ * Builds a trie. A look-up visits the segments of the request, so its time does not depend on the number of routes. All patterns
+ * must be valid, and `routeConflicts` must find no conflict. The policy file guarantees both. Throws for an invalid pattern.
  */
 export function createRouteTable(routes: readonly Route[]): RouteTable {
   const { add, table } = buildRouteTable();
@@ -46,14 +46,14 @@ export function createRouteTable(routes: readonly Route[]): RouteTable {
   return table;
 }
 
-/** The same route by route, for a policy that is loaded while requests are decided. */
+/** Like {@link createRouteTable}, but route by route, for a policy that is loaded while requests are decided. */
 export function buildRouteTable(): { add(route: Route): void; readonly table: RouteTable } {
   const root = newNode();
   const table: RouteTable = {
     find(request) {
-      const candidates = closest(root, request.path.segments, 0, request.host);
+      const candidates = closestRoutes(root, request.path.segments, 0, request.host);
       return candidates?.find(
-        (route) => takesMethod(route, request.method) && takesHost(route, request.host),
+        (route) => matchesMethod(route, request.method) && matchesHost(route, request.host),
       );
     },
   };
@@ -69,26 +69,26 @@ function insert(root: Node, route: Route): void {
       node.rest.push(route);
       return;
     }
-    node = segment === "*" ? starChild(node) : literalChild(node, segment);
+    node = segment === "*" ? starChildOf(node) : literalChildOf(node, segment);
   }
   node.here.push(route);
 }
 
-function starChild(node: Node): Node {
+function starChildOf(node: Node): Node {
   node.star ??= newNode();
   return node.star;
 }
 
-function literalChild(node: Node, literal: string): Node {
+function literalChildOf(node: Node, literal: string): Node {
   const known = node.literals.get(literal);
   if (known !== undefined) return known;
-  const made = newNode();
-  node.literals.set(literal, made);
-  return made;
+  const child = newNode();
+  node.literals.set(literal, child);
+  return child;
 }
 
-/** The closest pattern that fits path and host; its routes differ in their methods only. Literal before `*` before `**`. */
-function closest(
+/** The routes of the closest matching pattern and host, which differ only in methods. Literal before `*` before `**`. */
+function closestRoutes(
   node: Node,
   segments: readonly string[],
   depth: number,
@@ -98,28 +98,28 @@ function closest(
   if (segment === undefined) return onHost(node.here, host) ?? onHost(node.rest, host);
   const literal = node.literals.get(segment);
   return (
-    (literal && closest(literal, segments, depth + 1, host)) ??
-    (node.star && closest(node.star, segments, depth + 1, host)) ??
+    (literal && closestRoutes(literal, segments, depth + 1, host)) ??
+    (node.star && closestRoutes(node.star, segments, depth + 1, host)) ??
     onHost(node.rest, host)
   );
 }
 
-/** Of the routes with one pattern, those for the closest host: the exact one, then the longest wildcard, then any. */
+/** Of the routes with one pattern, those with the closest host: exact, then the longest wildcard, then any host. */
 function onHost(routes: readonly Route[], host: string): readonly Route[] | undefined {
   if (routes.length === 0) return undefined;
   let best = -1;
-  let fitting: Route[] = [];
+  let matching: Route[] = [];
   for (const route of routes) {
     const closeness = hostCloseness(route.hosts, host);
     if (closeness < 0 || closeness < best) continue;
-    if (closeness > best) fitting = [];
+    if (closeness > best) matching = [];
     best = closeness;
-    fitting.push(route);
+    matching.push(route);
   }
-  return fitting.length === 0 ? undefined : fitting;
+  return matching.length === 0 ? undefined : matching;
 }
 
-/** −1: not this host; 0: any host; else the larger the closer, an exact name being closest. */
+/** −1: no match; 0: any host; otherwise a larger number is closer, and an exact name is the closest. */
 export function hostCloseness(hosts: readonly string[], host: string): number {
   if (hosts.length === 0) return 0;
   let best = -1;
@@ -132,11 +132,11 @@ export function hostCloseness(hosts: readonly string[], host: string): number {
   return best;
 }
 
-function takesHost(route: Route, host: string): boolean {
+function matchesHost(route: Route, host: string): boolean {
   return hostCloseness(route.hosts, host) >= 0;
 }
 
-export function takesMethod(route: Route, method: string): boolean {
+export function matchesMethod(route: Route, method: string): boolean {
   return (
     route.methods.length === 0 ||
     route.methods.includes(method) ||

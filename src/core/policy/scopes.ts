@@ -1,12 +1,12 @@
-/** What a route asks of a key. Both may be empty: then a good key of any role is enough. */
+/** The scopes that a route requires. If both lists are empty, a valid key of any role suffices. */
 export interface ScopeRequirement {
   /** All of these. */
   readonly scopes: readonly string[];
-  /** And one of these, when there are any. */
+  /** And at least one of these, if there are any. */
   readonly anyScope: readonly string[];
 }
 
-/** Granted is what the key was given and its role still has: a narrowed role narrows its old keys at once. */
+/** The scopes that the key was given and its role still has. A narrowed role narrows its existing keys at once. */
 export function grantedScopes(
   keyScopes: readonly string[],
   roleScopes: ReadonlySet<string>,
@@ -16,7 +16,6 @@ export function grantedScopes(
     : keyScopes.filter((scope) => roleScopes.has(scope));
 }
 
-/** Whether the granted scopes are enough. */
 export function scopesSuffice(granted: readonly string[], required: ScopeRequirement): boolean {
   return (
     required.scopes.every((scope) => granted.includes(scope)) &&
@@ -24,7 +23,7 @@ export function scopesSuffice(granted: readonly string[], required: ScopeRequire
   );
 }
 
-/** What RFC 6750 §3.1 wants in the challenge: the scopes that would have been enough. */
+/** The scopes for the challenge of RFC 6750 §3.1: those that suffice for the route. */
 export function scopesToAskFor(required: ScopeRequirement): readonly string[] {
   return [...required.scopes, ...required.anyScope];
 }

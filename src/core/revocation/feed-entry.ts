@@ -1,21 +1,21 @@
 import type { MigrationState } from "../legacy/migration.ts";
 import { isPhase } from "../legacy/migration.ts";
-import type { CutOff, Ending } from "./revocation-view.ts";
+import type { CutOff, Ending } from "./revocation.ts";
 
-/** What instances tell each other. */
+/** An entry of the revocation feed, which instances publish to each other. */
 export type FeedEntry =
   | Ending
-  /** Buckets that an operator has filled: leases on them are void. */
+  /** Buckets that an operator has reset. Leases on them are void. */
   | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
-  /** The phase of V1 keys. */
+  /** The migration phase of V1 keys. */
   | { readonly kind: "phase"; readonly state: MigrationState }
-  /** V1 keys of which something has changed; none: new ones are there. */
+  /** V1 keys that have changed. An empty list means that V1 keys were added. */
   | { readonly kind: "legacy"; readonly keyIds: readonly string[] };
 
 const REVOKED = 1;
 const DISABLED = 2;
 
-/** One line of text for an entry; small, since a store keeps one for each ended key. */
+/** Encodes an entry as one line of text. It is short, because a store keeps one for each ended key. */
 export function encodeFeedEntry(entry: FeedEntry): string {
   switch (entry.kind) {
     case "key": {
@@ -37,7 +37,7 @@ export function encodeFeedEntry(entry: FeedEntry): string {
   }
 }
 
-/** The entry that a text stands for; undefined for one of a kind that only a later version knows, or a damaged one. */
+/** Decodes an entry; undefined for a kind of a later version, and for damaged text. */
 export function decodeFeedEntry(text: string): FeedEntry | undefined {
   const list = parseList(text);
   const [kind, ...rest] = list;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { PackedKey } from "./packed-key-map.ts";
-import { createPackedKeys } from "./packed-key-map.ts";
+import { createPackedKeyMap } from "./packed-key-map.ts";
 
-test("keeps what a map of objects would, whatever comes and goes", () => {
+test("behaves like a map of objects for any insertions and deletions", () => {
   const number = fc.oneof(fc.nat(), fc.constant(253_402_300_799));
   const packed = fc.record({
     version: number,
@@ -14,7 +14,7 @@ test("keeps what a map of objects would, whatever comes and goes", () => {
   const step = fc.tuple(fc.nat({ max: 150 }), fc.option(packed, { nil: undefined }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
-      const keys = createPackedKeys();
+      const keys = createPackedKeyMap();
       const model = new Map<string, PackedKey>();
       for (const [at, value] of steps) {
         const keyId = `k${at}`;

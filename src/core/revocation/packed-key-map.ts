@@ -1,15 +1,15 @@
-/** What is kept of a key that something has ended or limited. */
+/** The restriction of one key, as numbers. */
 export interface PackedKey {
   readonly version: number;
   readonly expiresAt: number;
   /** The sum of `REVOKED` and `DISABLED`. */
   readonly flags: number;
-  /** 0: never. */
+  /** NumericDate; 0: no limit. */
   readonly notAfter: number;
 }
 
-/** A map that takes half of what a map of objects would: there may be a hundred thousand of them. */
-export interface PackedKeys {
+/** A map that takes half of the memory of a map of objects, for a hundred thousand keys. */
+export interface PackedKeyMap {
   get(keyId: string): PackedKey | undefined;
   set(keyId: string, packed: PackedKey): void;
   delete(keyId: string): void;
@@ -20,8 +20,8 @@ export interface PackedKeys {
 const NUMBERS = 4;
 const INITIAL_CAPACITY = 64;
 
-/** All numbers in one array; a key's place in it is given to another one when the key goes. */
-export function createPackedKeys(): PackedKeys {
+/** Stores all numbers in one array. The place of a deleted key is reused. */
+export function createPackedKeyMap(): PackedKeyMap {
   const places = new Map<string, number>();
   const free: number[] = [];
   let numbers = new Float64Array(INITIAL_CAPACITY * NUMBERS);

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Principal } from "../decision/principal.ts";
-import type { Revocation } from "./revocation-view.ts";
+import type { Revocation } from "./revocation.ts";
 import { createRevocationView } from "./revocation-view.ts";
 
 const NOW = 1_800_000_000;
@@ -18,7 +18,7 @@ function viewOf(...revocations: readonly Revocation[]) {
   return view;
 }
 
-const standing = {
+const unrestricted = {
   kind: "key",
   keyId: "k1",
   expiresAt: NOW + 1000,
@@ -26,40 +26,40 @@ const standing = {
   disabled: false,
 } as const;
 
-test("a key stands until something ends it", () => {
-  const ended = (...revocations: readonly Revocation[]) =>
+test("a key is valid until a revocation ends it", () => {
+  const endReason = (...revocations: readonly Revocation[]) =>
     viewOf(...revocations).endReason(principalOf({ owner: "acme" }), NOW * 1000);
-  expect(ended()).toBeUndefined();
-  expect(ended({ ...standing, version: 2, revoked: true })).toBe("key_revoked");
-  expect(ended({ ...standing, version: 2, disabled: true })).toBe("key_disabled");
-  expect(ended({ ...standing, version: 2, notAfter: NOW })).toBe("key_superseded");
-  expect(ended({ ...standing, version: 2, notAfter: NOW + 1 })).toBeUndefined();
-  expect(ended({ kind: "family", family: "f1", until: NOW + 5 })).toBe("key_revoked");
-  expect(ended({ kind: "family", family: "f2", until: NOW + 5 })).toBeUndefined();
+  expect(endReason()).toBeUndefined();
+  expect(endReason({ ...unrestricted, version: 2, revoked: true })).toBe("key_revoked");
+  expect(endReason({ ...unrestricted, version: 2, disabled: true })).toBe("key_disabled");
+  expect(endReason({ ...unrestricted, version: 2, notAfter: NOW })).toBe("key_superseded");
+  expect(endReason({ ...unrestricted, version: 2, notAfter: NOW + 1 })).toBeUndefined();
+  expect(endReason({ kind: "family", family: "f1", until: NOW + 5 })).toBe("key_revoked");
+  expect(endReason({ kind: "family", family: "f2", until: NOW + 5 })).toBeUndefined();
   for (const [scope, subject] of [
     ["all", ""],
     ["role", "basic"],
     ["owner", "acme"],
   ] as const) {
     const cut = { kind: "cutoff", scope, subject, until: NOW + 5 } as const;
-    expect(ended({ ...cut, before: NOW - 9 })).toBe("key_revoked");
-    expect(ended({ ...cut, before: NOW - 10 })).toBeUndefined();
-    expect(ended({ ...cut, subject: "other", before: NOW })).toBeUndefined();
+    expect(endReason({ ...cut, before: NOW - 9 })).toBe("key_revoked");
+    expect(endReason({ ...cut, before: NOW - 10 })).toBeUndefined();
+    expect(endReason({ ...cut, subject: "other", before: NOW })).toBeUndefined();
   }
 });
 
-test("an older word never beats a newer one", () => {
-  const disabled = { ...standing, version: 2, disabled: true };
-  const enabled = { ...standing, version: 3 };
+test("an older restriction never overrides a newer one", () => {
+  const disabled = { ...unrestricted, version: 2, disabled: true };
+  const enabled = { ...unrestricted, version: 3 };
   expect(viewOf(disabled, enabled).endReason(principalOf(), NOW * 1000)).toBeUndefined();
   expect(viewOf(enabled, disabled).endReason(principalOf(), NOW * 1000)).toBeUndefined();
 });
 
-test("any order and any repetition of the same words give the same view", () => {
-  const word: fc.Arbitrary<Revocation> = fc.oneof(
-    // One version of a key is one word: its content follows from its number.
+test("any order and any repetition of the same revocations gives the same view", () => {
+  const revocation: fc.Arbitrary<Revocation> = fc.oneof(
+    // The content follows from the version, because one version of a key has one content.
     fc.integer({ min: 2, max: 6 }).map((version) => ({
-      ...standing,
+      ...unrestricted,
       version,
       disabled: version % 2 === 0,
       revoked: version === 6,
@@ -79,47 +79,47 @@ test("any order and any repetition of the same words give the same view", () => 
   fc.assert(
     fc.property(
       fc
-        .array(word, { maxLength: 8 })
-        .chain((words) =>
+        .array(revocation, { maxLength: 8 })
+        .chain((revocations) =>
           fc.tuple(
-            fc.constant(words),
-            fc.shuffledSubarray([...words, ...words], { minLength: words.length * 2 }),
+            fc.constant(revocations),
+            fc.shuffledSubarray([...revocations, ...revocations], { minLength: revocations.length * 2 }),
           ),
         ),
-      ([words, shuffled]) => {
+      ([revocations, shuffled]) => {
         const principals = [
           principalOf(),
           principalOf({ owner: "acme" }),
           principalOf({ keyId: "k2", family: "f2" }),
         ];
-        const told = (list: readonly Revocation[]) =>
+        const reasons = (list: readonly Revocation[]) =>
           principals.map((principal) => viewOf(...list).endReason(principal, NOW * 1000));
-        expect(told(shuffled)).toEqual(told(words));
+        expect(reasons(shuffled)).toEqual(reasons(revocations));
       },
     ),
   );
 });
 
-test("the sweep forgets what no living token needs, and nothing else", async () => {
-  const once = async () => undefined;
+test("the sweep forgets only what no valid token needs", async () => {
+  const nextTurn = async () => undefined;
   const view = viewOf(
-    { ...standing, version: 2, revoked: true },
+    { ...unrestricted, version: 2, revoked: true },
     { kind: "family", family: "f1", until: NOW + 5 },
     { kind: "cutoff", scope: "all", subject: "", before: NOW, until: NOW + 7 },
   );
-  await view.sweep((NOW + 4) * 1000, once);
+  await view.sweep((NOW + 4) * 1000, nextTurn);
   expect(view.size()).toBe(3);
-  await view.sweep((NOW + 5) * 1000, once);
+  await view.sweep((NOW + 5) * 1000, nextTurn);
   expect(view.size()).toBe(2);
-  await view.sweep((NOW + 1000) * 1000, once);
+  await view.sweep((NOW + 1000) * 1000, nextTurn);
   expect(view.size()).toBe(0);
 });
 
-test("a sweep of many lets others have their turn, and what they add in between stands", async () => {
+test("a long sweep yields to other tasks, and keeps what they add meanwhile", async () => {
   const view = viewOf();
   const keysOf = (count: number, expiresAt: number) =>
     Array.from({ length: count }, (_, at) => ({
-      ...standing,
+      ...unrestricted,
       keyId: `${expiresAt}-${at}`,
       version: 2,
       expiresAt,
@@ -134,7 +134,7 @@ test("a sweep of many lets others have their turn, and what they add in between 
   expect(view.size()).toBe(10 * turns);
 });
 
-test("100,000 ended keys take less than 16 MB of the 20 that an instance may give them", () => {
+test("100,000 ended keys take less than 16 MB", () => {
   const fill = `
     import { createRevocationView } from ${JSON.stringify(new URL("./revocation-view.ts", import.meta.url))};
     import { decodeFeedEntry } from ${JSON.stringify(new URL("./feed-entry.ts", import.meta.url))};

@@ -1,130 +1,61 @@
 import type { Principal } from "../decision/principal.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
-import type { PackedKey, PackedKeys } from "./packed-key-map.ts";
-import { createPackedKeys } from "./packed-key-map.ts";
+import type { PackedKeyMap } from "./packed-key-map.ts";
+import { createPackedKeyMap } from "./packed-key-map.ts";
+import { DISABLED, merge, pack, REVOKED, samePacked, unpack } from "./packed-restriction.ts";
+import type { CutOff, CutOffSubject, Ending, EndReason, KeyRestriction, Revocation } from "./revocation.ts";
 
-/** Why a key with a good signature is refused all the same. */
-export type EndReason = "key_revoked" | "key_disabled" | "key_superseded" | "key_expired";
-
-/** What ends or limits one key before its own end. Nothing set: the key is good again. */
-export interface KeyRestriction {
-  readonly keyId: string;
-  /** When it was said: the record's `changedAt`, or its version. An older word never beats a newer one. */
-  readonly version: number;
-  /** NumericDate after which nothing of this need be kept. */
-  readonly expiresAt: number;
-  readonly revoked: boolean;
-  readonly disabled: boolean;
-  /** NumericDate from which the key is superseded. */
-  readonly notAfter?: number;
-}
-
-/** That a whole family has ended. */
-export interface FamilyEnd {
-  readonly family: string;
-  /** NumericDate after which no token of the family can live. */
-  readonly until: number;
-}
-
-/** That keys issued before a moment have ended: all, those of a role, or those of an owner. */
-export interface CutOff {
-  readonly scope: "all" | "role" | "owner";
-  /** The role or owner; empty for `all`. */
-  readonly subject: string;
-  /** NumericDate: keys with an `iat` below it are revoked. */
-  readonly before: number;
-  /** NumericDate after which no token issued before can live. */
-  readonly until: number;
-}
-
-/** That what ran out before a moment may have been forgotten. */
-export interface Forgotten {
-  /** NumericDate: keys that expired by then are refused, whatever a clock says later. */
-  readonly before: number;
-}
-
-/** What ends keys. */
-export type Ending =
-  | ({ readonly kind: "key" } & KeyRestriction)
-  | ({ readonly kind: "family" } & FamilyEnd)
-  | ({ readonly kind: "cutoff" } & CutOff);
-
-/** Resolves when others have had their turn: awaited between two steps of what takes long. */
+/** Awaited between two steps of a long loop. Resolves after other tasks of the event loop have run. */
 export type NextTurn = () => Promise<void>;
 
-/** Entries that are looked at in one step: less than a millisecond. */
+/** Entries per step, which take less than a millisecond. */
 const STEP = 1000;
 
-/** What a view must know. */
-export type Revocation = Ending | ({ readonly kind: "forgotten" } & Forgotten);
-
-/** Whose keys a cut-off may concern. A family without an owner is its own. */
-export type CutOffSubject = Pick<Principal, "role" | "owner"> & Partial<Pick<Principal, "family">>;
-
-/** What ends keys, in memory: a Check reads no record. */
+/** Everything that ends keys, in memory, so that a Check reads no record. */
 export interface RevocationView {
   /**
-   * Takes in what has happened, in any order and any number of times. Words about one key are joined: a revocation and
-   * the end of an overlap stay for good, and whether it is disabled goes by the newest word, on a tie by the stricter.
+   * Applies revocations in any order and any number of times. Restrictions of one key are merged: a revocation and the end of
+   * an overlap are permanent, and `disabled` follows the newest one. If two have the same version, the stricter one counts.
    */
   apply(revocations: Iterable<Revocation>): void;
-  /** Why a key is refused; undefined while it stands. */
+  /** Why a key is denied; undefined for a valid key. */
   endReason(principal: Principal, nowMs: number): EndReason | undefined;
-  /** Whether taking this in would change nothing. */
+  /** Whether applying the revocation would change nothing. */
   includes(revocation: Revocation): boolean;
-  /** All that is known, to be written back to a store that has lost it. The view may change while it is read. */
+  /** All entries, to be written back to a store that has lost them. The view may change during the iteration. */
   entries(): Iterable<Ending>;
-  /** NumericDate: keys of this role and owner that are dated before it are refused. 0 where there is no cut-off. */
+  /** NumericDate: keys of this role and owner with an earlier `iat` are revoked. 0 without a cut-off. */
   cutOffBefore(of: CutOffSubject): number;
-  /** What is known of one key; that it is good again is known until its `exp` too, so that no older word counts again. */
+  /**
+   * The restriction of one key. That a key is valid again is also kept until its `exp`, so that no older restriction applies
+   * again.
+   */
   standing(keyId: string): KeyRestriction | undefined;
   /**
-   * Forgets what ran out before that time (milliseconds): it must lie before every clock's. Keys that expired by then stay
-   * refused. Goes through all in steps.
+   * Forgets what expired before a time (milliseconds), which must be in the past of every clock. Keys that expired by then stay
+   * denied. Yields between steps.
    */
   sweep(beforeMs: number, nextTurn: NextTurn): Promise<void>;
-  /** Entries held. */
+  /** The number of entries. */
   size(): number;
 }
 
-/** What other instances must hear of a record: everything that a token does not say itself. */
-export function restrictionOf(record: KeyRecord): { readonly kind: "key" } & KeyRestriction {
-  return {
-    kind: "key",
-    keyId: record.keyId,
-    version: record.changedAt ?? record.version,
-    expiresAt: record.expiresAt,
-    revoked: record.revokedAt !== undefined,
-    disabled: record.disabled,
-    // An overlap that lasts until the key's own end limits nothing.
-    ...(record.successor === undefined || record.successor.notAfter >= record.expiresAt
-      ? {}
-      : { notAfter: record.successor.notAfter }),
-  };
-}
-
-/** Whether it ends or limits the key; else the key is good. */
-export function endsKey({ revoked, disabled, notAfter }: KeyRestriction): boolean {
-  return revoked || disabled || notAfter !== undefined;
-}
-
 export function createRevocationView(): RevocationView {
-  const keys = createPackedKeys();
+  const keys = createPackedKeyMap();
   const families = new Map<string, number>();
   const cutOffs = new Map<string, CutOff>();
   let forgotten = 0;
   return {
     apply(revocations) {
       for (const revocation of revocations) {
-        if (revocation.kind === "key") applyKey(keys, revocation);
+        if (revocation.kind === "key") applyRestriction(keys, revocation);
         else if (revocation.kind === "forgotten") forgotten = Math.max(forgotten, revocation.before);
         else if (revocation.kind === "family")
           families.set(revocation.family, Math.max(families.get(revocation.family) ?? 0, revocation.until));
-        else if (before(cutOffs, revocation) < revocation.before)
+        else if (knownCutOff(cutOffs, revocation) < revocation.before)
           cutOffs.set(cutOffId(revocation), revocation);
       }
     },
-    endReason: (principal, nowMs) => endedBy({ keys, families, cutOffs, forgotten }, principal, nowMs),
+    endReason: (principal, nowMs) => endReasonOf({ keys, families, cutOffs, forgotten }, principal, nowMs),
     includes(revocation) {
       if (revocation.kind === "forgotten") return forgotten >= revocation.before;
       if (revocation.kind === "key") {
@@ -133,7 +64,7 @@ export function createRevocationView(): RevocationView {
       }
       return revocation.kind === "family"
         ? (families.get(revocation.family) ?? 0) >= revocation.until
-        : before(cutOffs, revocation) >= revocation.before;
+        : knownCutOff(cutOffs, revocation) >= revocation.before;
     },
     *entries() {
       for (const [keyId, packed] of keys.entries()) yield unpack(keyId, packed);
@@ -162,29 +93,29 @@ export function createRevocationView(): RevocationView {
   };
 }
 
-/** Looks at each entry, and lets others have their turn after so many. */
+/** Visits each entry, and yields to other tasks after each step. */
 export async function inSteps<Entry>(
   entries: Iterable<Entry>,
   nextTurn: NextTurn,
-  look: (entry: Entry) => void,
+  visit: (entry: Entry) => void,
 ): Promise<void> {
-  let looked = 0;
+  let visited = 0;
   for (const entry of entries) {
-    look(entry);
-    if (++looked % STEP === 0) await nextTurn();
+    visit(entry);
+    if (++visited % STEP === 0) await nextTurn();
   }
 }
 
 interface Known {
-  readonly keys: Pick<PackedKeys, "get">;
+  readonly keys: Pick<PackedKeyMap, "get">;
   readonly families: ReadonlyMap<string, number>;
   readonly cutOffs: ReadonlyMap<string, CutOff>;
   readonly forgotten: number;
 }
 
-function endedBy(known: Known, principal: Principal, nowMs: number): EndReason | undefined {
+function endReasonOf(known: Known, principal: Principal, nowMs: number): EndReason | undefined {
   const { keys, families, cutOffs, forgotten } = known;
-  // Whatever a clock says now: what ended this key may be among what was forgotten.
+  // The revocation of this key may have been forgotten, so the key stays denied even if a clock steps back.
   if (principal.expiresAt <= forgotten) return "key_expired";
   const { flags = 0, notAfter = 0 } = keys.get(principal.keyId) ?? {};
   if (flags & REVOKED || families.has(principal.family)) return "key_revoked";
@@ -202,52 +133,13 @@ function cutOffId({ scope, subject }: CutOff): string {
   return `${scope}:${subject}`;
 }
 
-function before(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
+/** NumericDate of the known cut-off with the same scope and subject; 0 if there is none. */
+function knownCutOff(cutOffs: Known["cutOffs"], cutOff: CutOff): number {
   return cutOffs.get(cutOffId(cutOff))?.before ?? 0;
 }
 
-const REVOKED = 1;
-const DISABLED = 2;
-
-function applyKey(keys: PackedKeys, standing: KeyRestriction): void {
-  const known = keys.get(standing.keyId);
-  keys.set(standing.keyId, known === undefined ? pack(standing) : merge(known, pack(standing)));
-}
-
-function merge(a: PackedKey, b: PackedKey): PackedKey {
-  const disabled =
-    a.version === b.version
-      ? (a.flags | b.flags) & DISABLED
-      : (a.version > b.version ? a : b).flags & DISABLED;
-  return {
-    version: Math.max(a.version, b.version),
-    expiresAt: Math.max(a.expiresAt, b.expiresAt),
-    flags: ((a.flags | b.flags) & REVOKED) | disabled,
-    notAfter:
-      a.notAfter === 0 || b.notAfter === 0 ? a.notAfter + b.notAfter : Math.min(a.notAfter, b.notAfter),
-  };
-}
-
-function samePacked(a: PackedKey, b: PackedKey): boolean {
-  return a.version === b.version && a.flags === b.flags && a.notAfter === b.notAfter;
-}
-
-function pack({ version, expiresAt, revoked, disabled, notAfter = 0 }: KeyRestriction): PackedKey {
-  const flags = (revoked ? REVOKED : 0) + (disabled ? DISABLED : 0);
-  return { version, expiresAt, flags, notAfter };
-}
-
-function unpack(
-  keyId: string,
-  { version, expiresAt, flags, notAfter }: PackedKey,
-): Extract<Revocation, { kind: "key" }> {
-  return {
-    kind: "key",
-    keyId,
-    version,
-    expiresAt,
-    revoked: (flags & REVOKED) !== 0,
-    disabled: (flags & DISABLED) !== 0,
-    ...(notAfter === 0 ? {} : { notAfter }),
-  };
+function applyRestriction(keys: PackedKeyMap, restriction: KeyRestriction): void {
+  const known = keys.get(restriction.keyId);
+  const packed = pack(restriction);
+  keys.set(restriction.keyId, known === undefined ? packed : merge(known, packed));
 }

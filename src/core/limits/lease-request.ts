@@ -1,0 +1,80 @@
+import { aheadTokens } from "./lease-demand.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
+import type { EndedLease, LeaseHolder } from "./token-lease.ts";
+import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS } from "./token-lease.ts";
+
+/** Other instances may return outstanding leases, so a denial is then remembered no longer than this. */
+const MAX_DENIAL_MS_IF_LEASED = 1000;
+/** The minimum, however fast the bucket refills: the refill of this time is fetched at once later, so nothing is lost. */
+const MIN_DENIAL_MS = 10;
+
+/** Builds the message to the store and marks it as pending. Throws if another one is pending. */
+export function beginLeaseRequest(
+  holder: LeaseHolder,
+  cost: number,
+  leaseId: string,
+  nowMs: number,
+): { readonly settlements: readonly Settlement[]; readonly request: LeaseRequest } {
+  if (holder.inFlight !== undefined) throw new RangeError("a lease request is pending already");
+  endLeasesDueBy(holder, nowMs);
+  const settling = takeSettlements(holder);
+  const settlements = settling.map((ended) => settlementOf(ended, nowMs));
+  holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
+  const waiting = Math.max(cost, holder.waiting);
+  return { settlements, request: { leaseId, cost, waiting, ahead: aheadTokens(holder, waiting, nowMs) } };
+}
+
+/** Applies the store's reply. The deadline counts from the sending of the request: the store cannot have granted earlier. */
+export function completeLeaseRequest(holder: LeaseHolder, reply: LeaseReply, nowMs: number): void {
+  const { inFlight } = holder;
+  if (inFlight === undefined) throw new RangeError("no lease request is pending");
+  holder.inFlight = undefined;
+  if (reply.grantedTokens > 0) {
+    holder.empty = undefined;
+    holder.leases.push({
+      id: inFlight.leaseId,
+      tokens: reply.grantedTokens,
+      deadlineMs: inFlight.sentMs + LEASE_LIFE_MS - DEADLINE_MARGIN_MS,
+      spentMs: nowMs,
+    });
+    return;
+  }
+  const waitMs = reply.waitUs / 1000;
+  const rememberedMs = Math.max(
+    MIN_DENIAL_MS,
+    reply.leasesOutstanding ? Math.min(waitMs, MAX_DENIAL_MS_IF_LEASED) : waitMs,
+  );
+  holder.empty = {
+    cost: inFlight.cost,
+    untilMs: nowMs + rememberedMs,
+    dueMs: nowMs + waitMs,
+    leasesOutstanding: reply.leasesOutstanding,
+  };
+}
+
+/**
+ * The request failed, but the store may have executed it. Its lease expires as spent. Its settlements are sent again, which is
+ * idempotent.
+ */
+export function failLeaseRequest(holder: LeaseHolder): void {
+  const { inFlight } = holder;
+  if (inFlight === undefined) return;
+  holder.inFlight = undefined;
+  requeueSettlements(holder, inFlight.settling);
+}
+
+/** The ended leases to report to the store. If the report fails, call {@link requeueSettlements}. */
+export function takeSettlements(holder: LeaseHolder): readonly EndedLease[] {
+  const ended = holder.ended;
+  holder.ended = [];
+  return ended;
+}
+
+export function requeueSettlements(holder: LeaseHolder, ended: readonly EndedLease[]): void {
+  holder.ended.push(...ended);
+}
+
+/** The age is rounded down. It grows on the way to the store, which therefore credits less refill than it could. */
+export function settlementOf({ leaseId, unspentTokens, spentMs }: EndedLease, nowMs: number): Settlement {
+  return { leaseId, unspentTokens, spentAgoUs: Math.floor(Math.max(0, nowMs - spentMs) * 1000) };
+}

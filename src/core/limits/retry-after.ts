@@ -1,0 +1,33 @@
+import type { RateStatus } from "../decision/decision.ts";
+import type { TakeOutcome } from "./ports.ts";
+import type { BucketLimit, BucketState } from "./token-bucket.ts";
+import { MICRO } from "./token-bucket.ts";
+
+/** For a 503 that names no time: most faults are over by then. */
+const RETRY_503_SECONDS = 1;
+
+/** `Retry-After` of a response with this status, in whole seconds; undefined: no header. Every listener sends this value. */
+export function retryAfterOf(status: number, seconds: number | undefined): number | undefined {
+  return seconds ?? (status === 503 ? RETRY_503_SECONDS : undefined);
+}
+
+/**
+ * The outcome of a take from several buckets: it is denied if one of them makes it wait, and the longest wait is its
+ * `Retry-After`.
+ */
+export function takeOutcome(rates: readonly RateStatus[], waitsSeconds: readonly number[]): TakeOutcome {
+  const retryAfterSeconds = Math.max(0, ...waitsSeconds);
+  return retryAfterSeconds === 0
+    ? { ok: true, rates }
+    : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
+}
+
+/** Whole seconds until an unused bucket holds the tokens; 0 if it holds them now. */
+export function secondsUntil({ levelMicro }: BucketState, limit: BucketLimit, tokens: number): number {
+  return secondsToRefill((tokens * MICRO - levelMicro) / MICRO, limit);
+}
+
+/** Whole seconds, rounded up, until the missing tokens are refilled; 0 if none is missing. */
+export function secondsToRefill(missingTokens: number, { refillPerSecond }: BucketLimit): number {
+  return Math.max(0, Math.ceil(missingTokens / refillPerSecond));
+}

@@ -128,7 +128,7 @@ describe("what is wrong is told with its line", () => {
     [
       "a bad pattern",
       "routes:\n  - { path: /a/**/b }\n",
-      [/^p\.yaml:2: routes\[0\]\.path: .*only stand at the end/],
+      [/^p\.yaml:2: routes\[0\]\.path: .*is only allowed at the end/],
     ],
     [
       "a public route with scopes",

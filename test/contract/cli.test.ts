@@ -12,13 +12,13 @@ addCommands(
 );
 const document = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");
 
-/** Every command that does something, with the words that lead to it. */
+/** Every command without subcommands, with its full path. */
 function* commandsOf(parent: Command, path: string): Generator<readonly [path: string, command: Command]> {
   if (parent.commands.length === 0) yield [path, parent];
   for (const child of parent.commands) yield* commandsOf(child, `${path} ${child.name()}`);
 }
 
-/** What docs/reference/cli.md says of a command: its heading, what it is for, its options. */
+/** The entry of a command in docs/reference/cli.md: heading, description, options. */
 function entryOf([path, { registeredArguments, options, description }]: ReturnType<
   typeof listed
 >[number]): string {
@@ -45,18 +45,18 @@ function listed() {
   );
 }
 
-test("docs/reference/cli.md has every command, with what it is for and its options, and no other", () => {
+test("docs/reference/cli.md lists exactly the existing commands, with their descriptions and options", () => {
   const [, reference = ""] = document.split("\n## Reference\n");
   expect(reference.trim()).toBe(listed().map(entryOf).join("\n\n"));
 });
 
-test("docs/reference/cli.md says how commands end", () => {
+test("docs/reference/cli.md lists the exit codes", () => {
   const codes = [...document.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
   expect(codes).toEqual(Object.values(EXIT));
 });
 
-test("every command that gives an answer gives it as JSON too", () => {
-  // They run until they are stopped, or write JSON in any case.
+test("every command that prints a result can print it as JSON", () => {
+  // `serve` runs until it is stopped, and `keys export` always writes JSON.
   const others = ["latchkey serve", "latchkey keys export"];
   const without = listed().filter(([, { options }]) => !options.some(({ long }) => long === "--json"));
   expect(without.map(([path]) => path).sort()).toEqual(others.sort());

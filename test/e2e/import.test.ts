@@ -129,7 +129,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     await killed.stop("SIGKILL");
     const { stdout, status } = await runHere(["import", file], cli);
     expect(await bulkKeys()).toBe(before + 6000);
-    const [, now = 0, known = 0] = /: (\d+) imported, (\d+) known/.exec(stdout)?.map(Number) ?? [];
+    const [, now = 0, known = 0] = /: (\d+) imported, (\d+) already known/.exec(stdout)?.map(Number) ?? [];
     expect([now + known, known > 0, status]).toEqual([6000, true, 0]);
   });
 
@@ -247,7 +247,7 @@ describe("a file", () => {
     );
   });
 
-  test("in another encoding is rejected as a whole; of a line that is not UTF-8 or too long, only the line is", async () => {
+  test("in another encoding is rejected as a whole; a line that is too long or not UTF-8 is rejected alone", async () => {
     const good = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
     for (const encoding of ["utf16le", "latin1"] as const) {
       const { status, stderr } = await importOf(

@@ -276,7 +276,7 @@ describe("each check can fail", () => {
       if (call.path.endsWith("/register_api_key")) call.status = 500;
     },
     "V1 Validation": (call) => {
-      // Its expiry is null: it is the V1 key that is asked about.
+      // Only a V1 key has no expiry.
       if (call.path.endsWith("/validate") && call.text.includes('"expires_at":null')) call.status = 401;
     },
     "V1 to V2 Migration": (call) => {

@@ -14,13 +14,13 @@ import { newSocket } from "../support/latchkey.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const END = "end of a step";
 
-/** What is typed, and what the page shows under it. */
+/** The commands of a step, and the output that the page shows for them. */
 interface Step {
   readonly commands: string;
   readonly shown: string;
 }
 
-test("the tutorial does what it shows, line by line", async () => {
+test("every command of the tutorial prints the output that the page shows", async () => {
   const page = readFileSync(join(ROOT, "docs/guides/tutorial.md"), "utf8");
   const steps = stepsOf(page);
   expect(steps.length).toBeGreaterThan(15);
@@ -53,13 +53,13 @@ function stepsOf(page: string): readonly Step[] {
   });
 }
 
-/** `…` stands for anything; white space at the end of a line is not seen by a reader. */
+/** `…` matches any text. White space at the end of a line is ignored, because a reader does not see it. */
 function patternOf(shown: string): RegExp {
   const parts = shown.split(/ *… */).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${parts.join("[\\s\\S]*?")}$`);
 }
 
-/** One bash for the whole page, with jobs as a person's has, on the Node that the project runs on. */
+/** One bash for the whole page, with job control, on the Node of the project. */
 function openTerminal(env: Readonly<Record<string, string>>) {
   const PATH = [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter);
   const bash = spawn("bash", ["--norc", "--noprofile"], {
@@ -74,15 +74,15 @@ function openTerminal(env: Readonly<Record<string, string>>) {
   return {
     async type(commands: string): Promise<string> {
       const seen: string[] = [];
-      const over = Promise.withResolvers<void>();
-      const onLine = (line: string) => (line === END ? over.resolve() : seen.push(line.trimEnd()));
+      const done = Promise.withResolvers<void>();
+      const onLine = (line: string) => (line === END ? done.resolve() : seen.push(line.trimEnd()));
       lines.on("line", onLine);
       bash.stdin.write(`${commands}\necho '${END}'\n`);
-      await Promise.race([over.promise, ended]);
+      await Promise.race([done.promise, ended]);
       lines.off("line", onLine);
       return seen.join("\n").trimEnd();
     },
-    /** Ctrl-C for whatever a step that failed has left running. */
+    /** Stops the jobs that a failed step has left running. */
     async close() {
       bash.stdin.end("kill %1 2> /dev/null; wait\n");
       await ended;
@@ -90,7 +90,7 @@ function openTerminal(env: Readonly<Record<string, string>>) {
   };
 }
 
-/** A port that was free a moment ago: the page names its ports beforehand, as a person would. */
+/** A port that was free a moment ago, because the page needs its ports before the start. */
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");

@@ -63,8 +63,8 @@ const { routes } = manyRoutes.policy;
 const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 1e9, refillPerSecond: 1e6 };
 const leases = createLeasePool({
   store: {
-    step: async (_id, _limit, _settled, ask) => ({
-      grantedTokens: ask?.ahead ?? 0,
+    step: async (_id, _limit, _settled, request) => ({
+      grantedTokens: request?.ahead ?? 0,
       waitUs: 0,
       leasesOutstanding: false,
     }),

@@ -36,7 +36,7 @@ export function createSimulatedStore(
   let epochMs = Number.NEGATIVE_INFINITY;
   let reachable = true;
   let commands = 0;
-  const step: LeaseStore["step"] = (bucketId, limit, settlements, ask) => {
+  const step: LeaseStore["step"] = (bucketId, limit, settlements, request) => {
     const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
     const sentMs = time.nowMs();
     commands++;
@@ -44,7 +44,7 @@ export function createSimulatedStore(
       if (!reachable)
         return time.at(sentMs + COMMAND_TIMEOUT_MS, () => reject(new Error("the store does not respond")));
       const nowUs = Math.round(time.nowMs() * 1000);
-      const reply = leaseStep(bucketOf(buckets, bucketId, limit, nowUs), limit, settlements, ask, nowUs);
+      const reply = leaseStep(bucketOf(buckets, bucketId, limit, nowUs), limit, settlements, request, nowUs);
       time.at(time.nowMs() + options.delayMs(), () => resolve(reply));
     });
     return promise;

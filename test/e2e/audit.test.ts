@@ -170,11 +170,11 @@ describe("calls of the HTTP listeners", () => {
       }).then(({ status }) => status);
     expect(await call("GET", "/api/admin/keys")).toBe(401);
     expect(await call("GET", "/api/admin/keys", "no-such-token")).toBe(401);
-    const good = await admin.register({ name: "m", key_type: "basic" });
-    expect(await call("DELETE", `/api/admin/keys/${key.key_id}`, good.api_key)).toBe(403);
-    await admin.keys.rotate(good.key_id);
-    await admin.keys.revoke(good.key_id);
-    expect(await call("POST", "/api/auth/v2/refresh", undefined, { current_key: good.api_key })).toBe(401);
+    const holder = await admin.register({ name: "m", key_type: "basic" });
+    expect(await call("DELETE", `/api/admin/keys/${key.key_id}`, holder.api_key)).toBe(403);
+    await admin.keys.rotate(holder.key_id);
+    await admin.keys.revoke(holder.key_id);
+    expect(await call("POST", "/api/auth/v2/refresh", undefined, { current_key: holder.api_key })).toBe(401);
     expect(await call("GET", "/api/admin/keys", ADMIN_TOKEN)).toBe(200);
     const file = join(latchkey.cwd, "logs/api.log");
     const lines = () =>
@@ -202,17 +202,17 @@ describe("calls of the HTTP listeners", () => {
       { ...from, actor: "anonymous", route: "/api/admin/keys", status: 401, reason: "credential_invalid" },
       {
         ...from,
-        actor: `key:${good.key_id}`,
+        actor: `key:${holder.key_id}`,
         method: "DELETE",
         key_id: key.key_id,
         status: 403,
         reason: "operator_scope_missing",
       },
-      { actor: operator, route: "/api/admin/keys/{key_id}/rotate", key_id: good.key_id, outcome: "done" },
-      { actor: operator, method: "DELETE", key_id: good.key_id, outcome: "done" },
+      { actor: operator, route: "/api/admin/keys/{key_id}/rotate", key_id: holder.key_id, outcome: "done" },
+      { actor: operator, method: "DELETE", key_id: holder.key_id, outcome: "done" },
       {
         ...from,
-        actor: `key:${good.key_id}`,
+        actor: `key:${holder.key_id}`,
         route: "/api/auth/v2/refresh",
         status: 401,
         reason: "key_revoked",
@@ -385,7 +385,7 @@ test("denials of an unauthenticated caller cannot fill the volume or displace th
   await expect.poll(() => text().join("")).toContain(key_id);
   const deny = () =>
     fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
-      (answer) => answer.arrayBuffer(),
+      (response) => response.arrayBuffer(),
     );
   for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, deny));
   expect(await metric("audit_throttled_total")).toBeGreaterThan(100);

@@ -168,12 +168,14 @@ async function failingAfter(
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(Buffer.from(part));
     const { authorization = "", "content-type": type = "" } = request.headers;
-    const answer = await fetch(`http://${latchkey.operator}${request.url}`, {
+    const upstreamResponse = await fetch(`http://${latchkey.operator}${request.url}`, {
       method: "POST",
       headers: { authorization, "content-type": type },
       body: Buffer.concat(parts),
     });
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+    response
+      .writeHead(upstreamResponse.status, { "content-type": "application/json" })
+      .end(await upstreamResponse.text());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -248,11 +250,11 @@ describe("a file", () => {
   });
 
   test("in another encoding is rejected as a whole; a line that is too long or not UTF-8 is rejected alone", async () => {
-    const good = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
+    const valid = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
     for (const encoding of ["utf16le", "latin1"] as const) {
       const { status, stderr } = await importOf(
         `${encoding}.jsonl`,
-        Buffer.from(`\uFEFF${good}\n`, encoding),
+        Buffer.from(`\uFEFF${valid}\n`, encoding),
       );
       const wanted = encoding === "latin1" ? ":1: is not" : ": is not UTF-8 text (UTF-16?): save it as UTF-8";
       expect([status, stderr]).toEqual([
@@ -264,7 +266,7 @@ describe("a file", () => {
       Buffer.from("\uFEFF"),
       Buffer.from(`{"api_key":"odd-${newSecret()}","role":"basic","name":"`),
       Buffer.from([0xff]),
-      Buffer.from(`"}\n${"x".repeat(2_000_000)}\n${good.replace("\\u2028", "")}\n`),
+      Buffer.from(`"}\n${"x".repeat(2_000_000)}\n${valid.replace("\\u2028", "")}\n`),
     ]);
     const { status, stdout, stderr } = await importOf("odd.jsonl", odd);
     expect([status, stderr]).toEqual([
@@ -279,8 +281,8 @@ describe("a file", () => {
   test("is imported except for lines with a repeated member or, in CSV, without valid UTF-8", async () => {
     const key = () => `strict-${newSecret()}`;
     const twice = `{"api_key":"${key()}","name":"x","role":"basic","role":"basic"}\n`;
-    const good = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
-    expect(await importOf("twice.jsonl", twice + good)).toMatchObject({
+    const valid = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
+    expect(await importOf("twice.jsonl", twice + valid)).toMatchObject({
       status: 1,
       stderr: "twice.jsonl:1: has a member twice\n",
       stdout: expect.stringContaining("1 imported"),

@@ -102,14 +102,14 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   const registerAs = (version: string) => post("/api/auth/register_api_key", version);
   const exchange = (legacy_key: string) => post("/api/auth/v2/migrate", "", { legacy_key });
   const post = async (path: string, version: string, body: object = { name: "n", key_type: "basic" }) => {
-    const answer = await fetch(`http://${other.latchkey.http}${path}`, {
+    const response = await fetch(`http://${other.latchkey.http}${path}`, {
       method: "POST",
       headers: { "content-type": "application/json", ...(version && { "accept-key-version": version }) },
       body: JSON.stringify(body),
     });
-    const text = await answer.text();
+    const text = await response.text();
     const kind = /"api_key":"(?:(eyJ)|lk1_)/.exec(text);
-    return `${answer.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
+    return `${response.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
   };
   const noticeOn = async (key: string, path = "/a/x") => {
     const { headers } = await other.ask(key, "x-api-key", path);

@@ -118,20 +118,20 @@ describe("files", () => {
   });
 
   test("that are damaged end with exit code 1, and a missing file or option with 2", () => {
-    const good = inFolder("good.log", line({}));
+    const log = inFolder("valid.log", line({}));
     expect(replay(join(folder, "none.log"))).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("none.log: there is no such file"),
     });
     expect(replay(folder).status).toBe(2);
-    const bad = inFolder("bad.yaml", "roles: 1\n");
-    const invalidPolicy = runLatchkey(["policy", "replay", good, "--policy", bad]);
+    const invalid = inFolder("bad.yaml", "roles: 1\n");
+    const invalidPolicy = runLatchkey(["policy", "replay", log, "--policy", invalid]);
     expect(invalidPolicy).toMatchObject({
       status: 1,
       stdout: "",
       stderr: expect.stringContaining("bad.yaml:1"),
     });
-    expect(runLatchkey(["policy", "replay", good]).status).toBe(2);
+    expect(runLatchkey(["policy", "replay", log]).status).toBe(2);
     const broken = inFolder("broken.log.gz", gzipSync(line({}).repeat(1000)).subarray(0, 60));
     expect(replay(broken)).toMatchObject({ status: 1, stderr: expect.stringContaining("broken.log.gz") });
   });

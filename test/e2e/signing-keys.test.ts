@@ -94,9 +94,9 @@ describe("JWT_KEYS_FILE", () => {
     const secrets = `${file}.secrets`;
     await writeFile(secrets, jwkSet(newJwk("HS256", "hs")));
     const other = await startLatchkey({ JWT_KEYS_FILE: secrets });
-    const answer = await fetch(`http://${other.http}/.well-known/jwks.json`);
-    expect(await answer.json()).toEqual({ keys: [] });
-    expect(answer.headers.get("cache-control")).toBe("public, max-age=300");
+    const response = await fetch(`http://${other.http}/.well-known/jwks.json`);
+    expect(await response.json()).toEqual({ keys: [] });
+    expect(response.headers.get("cache-control")).toBe("public, max-age=300");
     expect(kidOf((await registerKey(other.http)).api_key)).toBe("hs");
     await other.stop();
   });

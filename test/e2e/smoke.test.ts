@@ -60,20 +60,26 @@ async function forward(request: IncomingMessage, response: ServerResponse): Prom
   const path = request.url ?? "/";
   const target = path.startsWith("/api/") ? `http://${latchkey.http}` : `http://127.0.0.1:${envoy.port}`;
   const { authorization, "content-type": type } = request.headers;
-  const answer = await fetch(target + path, {
+  const upstreamResponse = await fetch(target + path, {
     method: request.method ?? "GET",
     headers: { ...(authorization && { authorization }), ...(type && { "content-type": type }) },
     body: parts.length > 0 ? Buffer.concat(parts) : null,
   });
   const before = calls.get(path) ?? 0;
   calls.set(path, before + 1);
-  const reason = answer.headers.get("x-latchkey-reason");
-  const call = { path, token: authorization ?? "", before, status: answer.status, text: await answer.text() };
+  const reason = upstreamResponse.headers.get("x-latchkey-reason");
+  const call = {
+    path,
+    token: authorization ?? "",
+    before,
+    status: upstreamResponse.status,
+    text: await upstreamResponse.text(),
+  };
   corrupt(call);
   response
     .writeHead(call.status, {
-      "content-type": answer.headers.get("content-type") ?? "text/plain",
-      ...(reason !== null && call.status === answer.status && { "x-latchkey-reason": reason }),
+      "content-type": upstreamResponse.headers.get("content-type") ?? "text/plain",
+      ...(reason !== null && call.status === upstreamResponse.status && { "x-latchkey-reason": reason }),
     })
     .end(call.status === 204 ? undefined : call.text);
 }

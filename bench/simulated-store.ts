@@ -53,8 +53,7 @@ export function createSimulatedStore(
     step,
     heartbeat(instanceId) {
       if (!reachable) return undefined;
-      const nowMs = time.nowMs();
-      return { ...membership.record(instanceId, nowMs), epochAgeMs: nowMs - epochMs };
+      return { ...membership.record(instanceId, time.nowMs()), epochAgeMs: time.nowMs() - epochMs };
     },
     setReachable(next) {
       reachable = next;

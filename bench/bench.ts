@@ -6,18 +6,18 @@ import { features } from "./features.ts";
 import { footprint } from "./footprint.ts";
 import { keys } from "./keys.ts";
 import type { Section } from "./report.ts";
-import { machine, printed } from "./report.ts";
+import { describeMachine, formatSection } from "./report.ts";
 import { FULL, QUICK } from "./scale.ts";
 import { throughEnvoy } from "./through-envoy.ts";
 
 const { values } = parseArgs({
   options: {
-    /** Just enough to see that it runs. */
+    /** Only shows that everything runs. */
     quick: { type: "boolean" },
     /** Sections, comma-separated. */
     only: { type: "string" },
     rounds: { type: "string" },
-    /** A file for all figures. */
+    /** A file for all results. */
     json: { type: "string" },
   },
 });
@@ -25,7 +25,7 @@ const chosen = values.quick ? QUICK : FULL;
 const scale = { ...chosen, rounds: Number(values.rounds ?? chosen.rounds) };
 const SECTIONS = { direct, envoy: throughEnvoy, features, keys, footprint };
 
-const where = machine();
+const where = describeMachine();
 console.log(JSON.stringify(where));
 const redis = await startRedis();
 const sections: Section[] = [];
@@ -34,7 +34,7 @@ try {
     if (values.only !== undefined && !values.only.split(",").includes(name)) continue;
     const measured = await measure(redis, scale);
     sections.push(measured);
-    console.log(printed(measured));
+    console.log(formatSection(measured));
   }
 } finally {
   await redis.stop();

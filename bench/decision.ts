@@ -12,7 +12,7 @@ import { parsePolicy } from "../src/policy/file.ts";
 export const NAMES = { issuer: "blyan-api", audience: "latchkey" };
 const SECRET = "a secret for measuring, and for nothing else";
 
-/** A policy whose one limit is never reached, with so many routes. */
+/** A policy with this number of routes and one limit that is never reached. */
 export function benchPolicy(routes = 10): string {
   const others = Array.from(
     { length: routes - 1 },
@@ -33,8 +33,8 @@ guards: { failures: 100000000/s, open_calls: 100000000/s, self_service_keys: 100
 `;
 }
 
-/** The parts of a decision as `serve` joins them, without a process around them. */
-export async function decidingParts(policyText = benchPolicy(), cacheSize = 100_000) {
+/** Creates the services of a decision as `serve` does, in this process. */
+export async function createDecisionServices(policyText = benchPolicy(), cacheSize = 100_000) {
   const parsed = parsePolicy({ text: policyText, fileName: "bench" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const policy: Policy = parsed.policy;
@@ -55,7 +55,7 @@ export async function decidingParts(policyText = benchPolicy(), cacheSize = 100_
   return { policy, signer, verifier, buckets, authorize };
 }
 
-/** A record like those that registration makes. */
+/** A record like those of a registration. */
 export function benchRecord(number: number, nowMs = Date.now()): KeyRecord {
   const now = Math.floor(nowMs / 1000);
   const random = String(number).padStart(22, "K");

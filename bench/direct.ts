@@ -1,5 +1,5 @@
 import type { TestedRedis } from "../test/support/redis.ts";
-import type { Answering } from "./candidates/candidate.ts";
+import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
 import { loadChecks } from "./load.ts";
 import { sendChecks } from "./many-tokens.ts";
@@ -10,11 +10,11 @@ import { alternate } from "./rounds.ts";
 import type { Scale } from "./scale.ts";
 import { checkOf, signTokens } from "./tokens.ts";
 
-/** Straight to the gRPC door: one connection, a hundred Checks at a time. */
+/** Directly to the gRPC listener: one connection with 100 concurrent Checks. */
 export async function direct(redis: TestedRedis, { rounds, requests }: Scale): Promise<Section> {
   const [token = ""] = await signTokens(1);
   const message = checkOf(token);
-  const candidates: Answering[] = [];
+  const candidates: MeasuredServer[] = [];
   try {
     candidates.push(await startBare("grpc-js"), await startBare("http2"));
     candidates.push(await startVariant({ name: "Latchkey", redis }));
@@ -26,7 +26,7 @@ export async function direct(redis: TestedRedis, { rounds, requests }: Scale): P
     );
     return section(
       "direct",
-      "Straight to the gRPC door, one connection, 100 Checks at a time",
+      "Directly to the gRPC listener, one connection, 100 Checks at a time",
       "bare grpc-js",
       figures,
     );
@@ -35,9 +35,9 @@ export async function direct(redis: TestedRedis, { rounds, requests }: Scale): P
   }
 }
 
-/** Requests a second, and what the server used of its core for each: the second does not feel what else runs. */
-export async function measureDirect({ grpc, pid, name }: Answering, message: Buffer, requests: number) {
-  // h2load takes a refusal for an answer: this rejects on one.
+/** Requests per second, and the processor time of each, which does not depend on other load. */
+export async function measureDirect({ grpc, pid, name }: MeasuredServer, message: Buffer, requests: number) {
+  // h2load counts a denial as success. sendChecks rejects on one.
   await sendChecks(grpc, [message], 20);
   const before = await cpuUs(pid);
   const { requestsPerSecond, failed } = await loadChecks(grpc, message, requests);

@@ -1,5 +1,5 @@
 import type { TestedRedis } from "../test/support/redis.ts";
-import type { Answering, LatchkeyVariant } from "./candidates/candidate.ts";
+import type { LatchkeyVariant, MeasuredServer } from "./candidates/candidate.ts";
 import { startVariant } from "./candidates/candidate.ts";
 import { benchPolicy } from "./decision.ts";
 import { measureDirect } from "./direct.ts";
@@ -12,7 +12,7 @@ import { checkOf, signTokens } from "./tokens.ts";
 const policy = benchPolicy();
 const withPolicy = (lines: string) => ({ policy: `${policy}${lines}\n` });
 
-/** What each feature costs: everything on, against everything on but one. */
+/** The cost of each feature: everything enabled, compared with one change. */
 export async function features(redis: TestedRedis, { rounds, requests }: Scale): Promise<Section> {
   const variants: LatchkeyVariant[] = [
     { name: "everything on", redis },
@@ -30,11 +30,11 @@ export async function features(redis: TestedRedis, { rounds, requests }: Scale):
   ];
   const [token = ""] = await signTokens(1);
   const message = checkOf(token);
-  const running: Answering[] = [];
+  const running: MeasuredServer[] = [];
   try {
     for (const variant of variants) running.push(await startVariant(variant));
     const figures = await alternate(running, rounds, (one) => measureDirect(one, message, requests));
-    return section("features", "What a feature costs, straight to the door", "everything on", figures);
+    return section("features", "The cost of a feature, directly to the listener", "everything on", figures);
   } finally {
     for (const { stop } of running) await stop();
   }

@@ -9,15 +9,15 @@ export interface FleetOptions {
   readonly keys: number;
   /** Virtual seconds. */
   readonly seconds: number;
-  /** Requests a second, of the whole fleet. */
+  /** Requests per second of the whole fleet. */
   readonly rate: number;
-  /** How many instances the requests of one key reach: its connections are few and live long. */
+  /** Instances that the requests of one key reach. A client has few, long-lived connections. */
   readonly spread: number;
   readonly limit: RateLimit;
   readonly seed: number;
-  /** Share of instances that crash and start anew in each second. */
+  /** Share of instances that crash and restart in each second. */
   readonly crashes?: number;
-  /** Virtual seconds in which the store does not answer. */
+  /** Virtual seconds between which the store does not respond. */
   readonly outage?: { readonly from: number; readonly to: number };
   /** Virtual second at which the store loses everything. */
   readonly lossAt?: number;
@@ -26,11 +26,11 @@ export interface FleetOptions {
 export interface FleetResult {
   readonly requests: number;
   readonly admitted: number;
-  /** Admitted over what one bucket without a network would have admitted of the same requests. */
+  /** Admitted requests, divided by those that one bucket without a network would have admitted. */
   readonly admittedOverIdeal: number;
-  /** The most that any key was admitted beyond C + r·T over any span, in tokens; below 0: never reached. */
+  /** The largest excess of any key over C + r·T in any span, in tokens. Below 0 if no key reached the bound. */
   readonly overshoot: number;
-  /** Refused while the store had leases of the key in its books, per request. */
+  /** Requests denied while the store had open leases of the key, per request. */
   readonly strandedPerRequest: number;
   readonly commandsPerRequest: number;
 }
@@ -46,7 +46,7 @@ interface Key {
   readonly ideal: Gauge;
 }
 
-/** A bucket without a network: what it holds tells how far an admission exceeded it. */
+/** A bucket without a network. A negative level is the excess of an admission. */
 interface Gauge {
   level: number;
   atMs: number;
@@ -54,8 +54,8 @@ interface Gauge {
 
 /** Runs the real state machines of a fleet in virtual time. */
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
-  const world = createWorld(options);
-  const { time, store, fleet } = world;
+  const simulation = createSimulation(options);
+  const { time, store, fleet } = simulation;
   const endMs = options.seconds * 1000;
   const every = (ms: number, work: () => void) => {
     const turn = () => {
@@ -66,36 +66,36 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   };
   let due = 0;
   every(STEP_MS, () => {
-    for (due += (options.rate * STEP_MS) / 1000; due >= 1; due--) sendRequest(world, options);
+    for (due += (options.rate * STEP_MS) / 1000; due >= 1; due--) sendRequest(simulation, options);
   });
   every(SWEEP_MS, () => {
     for (const { pool } of fleet) void pool.sweep();
   });
   every(1000, () => {
-    for (const instance of fleet) instance.beat();
-    crashSome(world, options);
+    for (const instance of fleet) instance.heartbeat();
+    crashSome(simulation, options);
   });
   if (options.outage) {
     time.at(options.outage.from * 1000, () => store.setReachable(false));
     time.at(options.outage.to * 1000, () => store.setReachable(true));
   }
-  if (options.lossAt !== undefined) time.at(options.lossAt * 1000, store.lose);
+  if (options.lossAt !== undefined) time.at(options.lossAt * 1000, store.loseData);
   await time.runUntil(endMs);
-  return resultOf(world);
+  return resultOf(simulation);
 }
 
-type World = ReturnType<typeof createWorld>;
+type Simulation = ReturnType<typeof createSimulation>;
 
-function createWorld({ limit, instances, keys: size, seed }: FleetOptions) {
+function createSimulation({ limit, instances, keys: size, seed }: FleetOptions) {
   const random = createRandom(seed);
   const time = createVirtualTime();
   const store = createSimulatedStore(time, { delayMs: () => 0.3 + random() * 0.7, localMaxMs: LOCAL_MAX_MS });
-  let lives = 0;
+  let starts = 0;
   const start = (): SimulatedInstance =>
     createSimulatedInstance({
       store,
       time,
-      instanceId: `i${lives++}`,
+      instanceId: `i${starts++}`,
       localMaxMs: LOCAL_MAX_MS,
       maxBuckets: size,
     });
@@ -112,7 +112,7 @@ function createWorld({ limit, instances, keys: size, seed }: FleetOptions) {
 }
 
 function sendRequest(
-  { time, store, fleet, keys, pick, random, tally }: World,
+  { time, store, fleet, keys, pick, random, tally }: Simulation,
   { limit, spread }: FleetOptions,
 ): void {
   const key = keys[pick()];
@@ -131,13 +131,13 @@ function sendRequest(
   else settle(outcome.ok);
 }
 
-function crashSome({ fleet, random, start }: World, { crashes = 0 }: FleetOptions): void {
+function crashSome({ fleet, random, start }: Simulation, { crashes = 0 }: FleetOptions): void {
   for (let left = crashes * fleet.length; left >= 1; left--) {
     fleet[Math.floor(random() * fleet.length)] = start();
   }
 }
 
-function resultOf({ tally, store }: World): FleetResult {
+function resultOf({ tally, store }: Simulation): FleetResult {
   return {
     requests: tally.requests,
     admitted: tally.admitted,
@@ -148,7 +148,7 @@ function resultOf({ tally, store }: World): FleetResult {
   };
 }
 
-/** Takes one token and says what is left; `whole`: takes none that is not there. */
+/** Takes one token and returns the level after it. With `whole` it takes none that the bucket does not have. */
 function spend(gauge: Gauge, limit: RateLimit, nowMs: number, whole: boolean): number {
   const refilled = gauge.level + (limit.refillPerSecond * (nowMs - gauge.atMs)) / 1000;
   gauge.level = Math.min(limit.capacity, refilled) - 1;
@@ -158,7 +158,7 @@ function spend(gauge: Gauge, limit: RateLimit, nowMs: number, whole: boolean): n
   return left;
 }
 
-/** Indexes whose frequency falls with their rank (Zipf, exponent 1). */
+/** Random indexes with a Zipf distribution (exponent 1). */
 function zipf(size: number, random: () => number): () => number {
   const sums = new Float64Array(size);
   let sum = 0;
@@ -167,18 +167,18 @@ function zipf(size: number, random: () => number): () => number {
     sums[rank] = sum;
   }
   return () => {
-    const wanted = random() * sum;
+    const target = random() * sum;
     let [low, high] = [0, size - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((sums[middle] ?? sum) < wanted) low = middle + 1;
+      if ((sums[middle] ?? sum) < target) low = middle + 1;
       else high = middle;
     }
     return low;
   };
 }
 
-/** The same numbers for the same seed (a linear congruential generator modulo 2^48, as POSIX drand48). */
+/** Reproducible random numbers: a linear congruential generator modulo 2^48, as in POSIX drand48. */
 function createRandom(seed: number): () => number {
   let state = (BigInt(seed) << 16n) + 0x330en;
   return () => {

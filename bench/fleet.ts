@@ -3,7 +3,7 @@ import type { RateLimit } from "../src/core/policy/policy.ts";
 import type { FleetOptions, FleetResult } from "./fleet-run.ts";
 import { runFleet } from "./fleet-run.ts";
 
-/** One bucket's form: the built-in contributor's. */
+/** The bucket of the built-in role `contributor`. */
 const LIMIT: RateLimit = { name: "per-key", per: "key", capacity: 600, refillPerSecond: 10, leased: true };
 
 interface Scenario {
@@ -25,20 +25,20 @@ function scenarios({ instances, seconds }: FleetOptions): readonly Scenario[] {
       change: { limit: { ...LIMIT, capacity: 10, refillPerSecond: 1, leased: false } },
     },
     { name: "2% of instances crash each second", change: { crashes: 0.02 } },
-    { name: "the store away for 30% of the time", change: { outage: middle } },
+    { name: "the store unavailable for 30%", change: { outage: middle } },
     { name: "the store loses everything once", change: { lossAt: seconds / 2 } },
   ];
 }
 
 const program = new Command("fleet")
-  .description("the real lease machines of a fleet, in virtual time")
-  .option("--instances <n>", "", Number, 1000)
-  .option("--keys <n>", "", Number, 10_000)
-  .option("--seconds <n>", "virtual", Number, 20)
-  .option("--rate <n>", "requests a second, of the whole fleet", Number, 20_000)
+  .description("simulate the leases of a fleet in virtual time, with the code that serves")
+  .option("--instances <n>", "instances of the fleet", Number, 1000)
+  .option("--keys <n>", "keys of the clients", Number, 10_000)
+  .option("--seconds <n>", "virtual seconds", Number, 20)
+  .option("--rate <n>", "requests per second of the whole fleet", Number, 20_000)
   .option("--spread <n>", "instances that the requests of one key reach", Number, 4)
-  .option("--seed <n>", "", Number, 1)
-  .option("--json", "one line of JSON for each scenario")
+  .option("--seed <n>", "seed of the random numbers", Number, 1)
+  .option("--json", "print one line of JSON per scenario")
   .parse();
 
 const { json, ...given } = program.opts<Omit<FleetOptions, "limit"> & { readonly json?: true }>();

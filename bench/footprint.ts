@@ -7,7 +7,7 @@ import { registerKey } from "../test/support/keys.ts";
 import { readMetrics } from "../test/support/metrics.ts";
 import type { TestedRedis } from "../test/support/redis.ts";
 import { startRedis } from "../test/support/redis.ts";
-import type { Answering } from "./candidates/candidate.ts";
+import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startVariant } from "./candidates/candidate.ts";
 import { loadChecks } from "./load.ts";
 import { sendChecks } from "./many-tokens.ts";
@@ -18,13 +18,13 @@ import type { Figures } from "./rounds.ts";
 import type { Scale } from "./scale.ts";
 import { checkOf, signTokens } from "./tokens.ts";
 
-/** What Redis itself takes for its first keys is not counted. */
+/** The first keys are not counted, because Redis allocates its own structures for them. */
 const REGISTERED = { before: 100, counted: 400 };
-/** V8 collects what it has put off once nothing happens for a while. */
-const REST_MS = 15_000;
+/** After this idle time V8 has done its deferred garbage collection. */
+const IDLE_MS = 15_000;
 
-/** Memory, commands of the store, and the start: counted once, for they hardly vary. */
-export async function footprint(_redis: TestedRedis, { keys, requests, patient }: Scale): Promise<Section> {
+/** Memory, commands of the store, and start time. Measured once, because they hardly vary. */
+export async function footprint(_redis: TestedRedis, { keys, requests, isPatient }: Scale): Promise<Section> {
   const redis = await startRedis();
   const startMs = performance.now();
   const latchkey = await startVariant({ name: "Latchkey", redis });
@@ -42,25 +42,25 @@ export async function footprint(_redis: TestedRedis, { keys, requests, patient }
     const tokens = await signTokens(keys, 1);
     await sendChecks(latchkey.grpc, tokens.map(checkOf), keys);
     const busyMb = await residentMb(latchkey.pid);
-    await pause(patient ? REST_MS : 0);
+    await pause(isPatient ? IDLE_MS : 0);
     const rows = new Map<string, Figures>([
-      ["start to ready, ms", only(readyMs)],
-      ["bytes of heap for each cached key and its bucket", only(await heapPerKey(keys))],
-      [`MB resident right after ${keys.toLocaleString("en")} active keys`, only(busyMb)],
-      ["MB resident a moment later", only(await residentMb(latchkey.pid))],
-      ["bytes in Redis for each registered key", only(perKeyInRedis)],
-      ["Redis commands for 100 Checks of one key, heartbeat and all", only((100 * commands) / requests)],
-      ["of these, Checks a second", only(requestsPerSecond)],
-      ["calls of the embedded store for 100 Checks of one key", only(await embeddedCalls(requests))],
+      ["start to ready, ms", once(readyMs)],
+      ["bytes of heap for each cached key and its bucket", once(await heapPerKey(keys))],
+      [`MB resident right after ${keys.toLocaleString("en")} active keys`, once(busyMb)],
+      ["MB resident after an idle time", once(await residentMb(latchkey.pid))],
+      ["bytes in Redis for each registered key", once(perKeyInRedis)],
+      ["Redis commands for 100 Checks of one key, heartbeat included", once((100 * commands) / requests)],
+      ["Checks per second of that load", once(requestsPerSecond)],
+      ["calls of the embedded store for 100 Checks of one key", once(await embeddedCalls(requests))],
     ]);
-    return section("footprint", "What it takes", "start to ready, ms", rows);
+    return section("footprint", "The footprint of an instance", "start to ready, ms", rows);
   } finally {
     await latchkey.stop();
     await redis.stop();
   }
 }
 
-/** Of an instance without Redis, for 100 Checks, upkeep and all. */
+/** Calls of the embedded store for 100 Checks, background work included. */
 async function embeddedCalls(requests: number): Promise<number> {
   const latchkey = await startVariant({ name: "Latchkey without Redis" });
   try {
@@ -74,17 +74,17 @@ async function embeddedCalls(requests: number): Promise<number> {
   }
 }
 
-async function storeCalls({ ops = "" }: Answering): Promise<number> {
+async function storeCalls({ ops = "" }: MeasuredServer): Promise<number> {
   const series = [...(await readMetrics(ops))];
   const counts = series.filter(([name]) => name.startsWith("latchkey_store_command_duration_seconds_count"));
   return counts.reduce((sum, [, count]) => sum + count, 0);
 }
 
-async function register({ http = "" }: Answering, count: number): Promise<void> {
+async function register({ http = "" }: MeasuredServer, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await registerKey(http, "bench");
 }
 
-function only(value: number): Figures {
+function once(value: number): Figures {
   return { once: { median: value, least: value, most: value } };
 }
 
@@ -96,7 +96,7 @@ async function redisCommands(redis: TestedRedis): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await redis.cli("info", "stats"))?.[1]);
 }
 
-/** In a process of its own, which can be made to collect its garbage. */
+/** Measured in its own process, which can force a garbage collection. */
 async function heapPerKey(keys: number): Promise<number> {
   const script = fileURLToPath(new URL("heap.ts", import.meta.url));
   const lines: string[] = [];

@@ -1,14 +1,14 @@
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
-import { benchAttributes, benchPolicy, benchRecord, decidingParts } from "./decision.ts";
+import { benchAttributes, benchPolicy, benchRecord, createDecisionServices } from "./decision.ts";
 
-/** `node --expose-gc heap.ts KEYS`: how much an instance's heap grows with each key that it has seen. */
+/** `node --expose-gc heap.ts KEYS`: measures the heap that an instance needs for each key that it has cached. */
 const keys = Number(process.argv[2]);
-// None is forgotten while they are counted.
-const parts = await decidingParts(benchPolicy(), 1_000_000);
+// The cache is large enough that it evicts no key during the measurement.
+const services = await createDecisionServices(benchPolicy(), 1_000_000);
 const check = createCheck({
-  policy: () => parts.policy,
-  authorize: parts.authorize,
+  policy: () => services.policy,
+  authorize: services.authorize,
   nowMs: Date.now,
   monotonicNs: process.hrtime.bigint,
   newDecisionId: () => "d",
@@ -21,9 +21,9 @@ const check = createCheck({
   },
 });
 
-async function see(from: number, count: number): Promise<void> {
+async function checkKeys(from: number, count: number): Promise<void> {
   for (let i = from; i < from + count; i++) {
-    const token = await parts.signer.sign(benchRecord(i));
+    const token = await services.signer.sign(benchRecord(i));
     await check(encodeCheckRequest({ attributes: benchAttributes(token) }), 500);
   }
 }
@@ -33,8 +33,8 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-// What is made once, and what is only kept of late (src/ext-authz/response-cache.ts), is there before it begins.
-await see(0, 10_000);
+// Fills the caches of fixed size first (src/ext-authz/response-cache.ts), so that they do not count.
+await checkKeys(0, 10_000);
 const before = heapBytes();
-await see(10_000, keys);
+await checkKeys(10_000, keys);
 console.log(JSON.stringify({ bytesPerKey: (heapBytes() - before) / keys }));

@@ -6,7 +6,7 @@ import { openDatabase } from "../src/sqlite/database.ts";
 import { createKeyStore } from "../src/sqlite/key-store.ts";
 import { removeAtEnd } from "../test/support/at-end.ts";
 import type { TestedRedis } from "../test/support/redis.ts";
-import type { Answering } from "./candidates/candidate.ts";
+import type { MeasuredServer } from "./candidates/candidate.ts";
 import { startBare, startVariant } from "./candidates/candidate.ts";
 import { benchRecord } from "./decision.ts";
 import { sendChecks } from "./many-tokens.ts";
@@ -17,74 +17,78 @@ import { alternate } from "./rounds.ts";
 import type { Scale } from "./scale.ts";
 import { checkOf, signTokens } from "./tokens.ts";
 
-const PORTION = 1000;
+const BATCH_SIZE = 1000;
 
 interface Case {
   readonly name: string;
-  readonly server: Answering;
+  readonly server: MeasuredServer;
   /** The messages of one round. */
   readonly messages: () => Promise<readonly Buffer[]>;
 }
 
-/** One key, many keys in turn, and a new one each time; with few and with many in the registry. */
+/** One key, many keys in turn, and a new key for each Check. Compares a small registry with a large one. */
 export async function keys(redis: TestedRedis, scale: Scale): Promise<Section> {
-  const { rounds, requests, keys: count, registeredKeys } = scale;
-  const [one = ""] = await signTokens(1);
-  const many = (await signTokens(count, 1)).map(checkOf);
-  let fresh = 10 * count;
-  const unseen = async () => {
-    fresh += requests;
-    return (await signTokens(requests, fresh)).map(checkOf);
-  };
-  const same = async () => [checkOf(one)];
-  const servers: Answering[] = [];
-  const started = async (starting: Promise<Answering>) => {
+  const servers: MeasuredServer[] = [];
+  const started = async (starting: Promise<MeasuredServer>) => {
     const server = await starting;
     servers.push(server);
     return server;
   };
   try {
-    const bare = await started(startBare("grpc-js"));
-    const latchkey = await started(startVariant({ name: "Latchkey", redis }));
-    // Of its own, for new tokens push those out that others count on.
-    const strange = await started(startVariant({ name: "Latchkey, new tokens", redis }));
-    const few = await started(withRegistry(1000));
-    const full = await started(withRegistry(registeredKeys));
-    const cases: Case[] = [
-      { name: "bare grpc-js", server: bare, messages: same },
-      { name: "one key", server: latchkey, messages: same },
-      { name: `${count.toLocaleString("en")} keys in turn`, server: latchkey, messages: async () => many },
-      { name: "every token new", server: strange, messages: unseen },
-      { name: "1,000 registered keys, no Redis", server: few, messages: same },
-      {
-        name: `${registeredKeys.toLocaleString("en")} registered keys, no Redis`,
-        server: full,
-        messages: same,
-      },
-    ];
-    const figures = await alternate(cases, rounds, (each) => measured(each, requests));
-    return section("keys", "Many keys, straight to the door, by a client of our own", "one key", figures);
+    const cases = await startCases(redis, scale, started);
+    const figures = await alternate(cases, scale.rounds, (each) => measure(each, scale.requests));
+    return section("keys", "Many keys, directly to the listener, from our own client", "one key", figures);
   } finally {
     for (const { stop } of servers) await stop();
   }
 }
 
-async function measured({ server, messages }: Case, requests: number) {
-  const sent = await messages();
-  const wanted = Math.max(requests, sent.length);
-  const before = await cpuUs(server.pid);
-  const { seconds } = await sendChecks(server.grpc, sent, wanted);
-  return { "req/s": wanted / seconds, "CPU µs": ((await cpuUs(server.pid)) - before) / wanted };
+async function startCases(
+  redis: TestedRedis,
+  { requests, keys: count, registeredKeys }: Scale,
+  started: (starting: Promise<MeasuredServer>) => Promise<MeasuredServer>,
+): Promise<readonly Case[]> {
+  const [one = ""] = await signTokens(1);
+  const many = (await signTokens(count, 1)).map(checkOf);
+  let next = 10 * count;
+  const newTokens = async () => {
+    next += requests;
+    return (await signTokens(requests, next)).map(checkOf);
+  };
+  const sameToken = async () => [checkOf(one)];
+  const bare = await started(startBare("grpc-js"));
+  const latchkey = await started(startVariant({ name: "Latchkey", redis }));
+  // A separate process, because new tokens evict the cached ones of the other cases.
+  const forNewTokens = await started(startVariant({ name: "Latchkey, new tokens", redis }));
+  const small = await started(withRegistry(1000));
+  const large = await started(withRegistry(registeredKeys));
+  const total = registeredKeys.toLocaleString("en");
+  return [
+    { name: "bare grpc-js", server: bare, messages: sameToken },
+    { name: "one key", server: latchkey, messages: sameToken },
+    { name: `${count.toLocaleString("en")} keys in turn`, server: latchkey, messages: async () => many },
+    { name: "every token new", server: forNewTokens, messages: newTokens },
+    { name: "1,000 registered keys, no Redis", server: small, messages: sameToken },
+    { name: `${total} registered keys, no Redis`, server: large, messages: sameToken },
+  ];
 }
 
-/** An instance whose embedded store holds so many keys, written as the process itself would. */
-async function withRegistry(size: number): Promise<Answering> {
+async function measure({ server, messages }: Case, requests: number) {
+  const sent = await messages();
+  const count = Math.max(requests, sent.length);
+  const before = await cpuUs(server.pid);
+  const { seconds } = await sendChecks(server.grpc, sent, count);
+  return { "req/s": count / seconds, "CPU µs": ((await cpuUs(server.pid)) - before) / count };
+}
+
+/** Starts an instance whose embedded store has this many keys, written by the code of the store. */
+async function withRegistry(size: number): Promise<MeasuredServer> {
   const dataDir = await mkdtemp(join(tmpdir(), "latchkey-bench-keys-"));
   removeAtEnd(dataDir);
   const database = openDatabase(dataDir);
   const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400, nowMs: Date.now });
-  for (let made = 0; made < size; made += PORTION) {
-    const put = Array.from({ length: PORTION }, (_, at): KeyRecord => benchRecord(1e6 + made + at));
+  for (let written = 0; written < size; written += BATCH_SIZE) {
+    const put = Array.from({ length: BATCH_SIZE }, (_, at): KeyRecord => benchRecord(1e6 + written + at));
     await store.commit({ nowSeconds: Math.floor(Date.now() / 1000), put, audit: [] });
   }
   database.close();

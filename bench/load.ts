@@ -5,18 +5,18 @@ import { startChild } from "../scripts/child.ts";
 import { debianTool } from "../scripts/debian.ts";
 import { findOnPath } from "../scripts/tools.ts";
 
-/** The core for whoever makes the load; what is measured has the other one. */
+/** The core of the load generator. The measured server has the other one. */
 export const LOAD_CORE = 1;
 export const SERVER_CORE = 0;
 
 const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
 
-/** What a load brought. Only what the tool tells is there. */
+/** The results of a load, as far as the tool reports them. */
 export interface Load {
   readonly requestsPerSecond: number;
   readonly medianUs?: number;
   readonly p99Us?: number;
-  /** Answers that were not the wanted ones. */
+  /** Unexpected responses. */
   readonly failed: number;
 }
 
@@ -55,15 +55,15 @@ async function run({ path, env }: Tool, args: readonly string[]): Promise<string
   return child.output();
 }
 
-/** So many Checks with one message over one HTTP/2 connection, a hundred at a time. */
+/** Sends this many Checks with one message over one HTTP/2 connection, 100 at a time. */
 export async function loadChecks(grpc: string, message: Buffer, requests: number): Promise<Load> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-bench-"));
   try {
     const body = join(folder, "check");
     await writeFile(body, message);
     const headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"];
-    const how = ["-c", "1", "-m", "100", "-n", String(requests), "-d", body, ...headers];
-    const output = await run(await h2load(), [...how, `http://${grpc}${CHECK_PATH}`]);
+    const options = ["-c", "1", "-m", "100", "-n", String(requests), "-d", body, ...headers];
+    const output = await run(await h2load(), [...options, `http://${grpc}${CHECK_PATH}`]);
     return { requestsPerSecond: numberIn(output, /([\d.]+) req\/s/), failed: failedOf(output, requests) };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -74,14 +74,14 @@ function failedOf(output: string, requests: number): number {
   return requests - numberIn(output, /(\d+) 2xx/);
 }
 
-/** Requests through Envoy for so long, each connection sending the next when the last is answered. */
+/** Sends requests through Envoy for this time. Each connection sends the next request after the previous response. */
 export async function loadEnvoy(
   url: string,
   token: string,
   { connections, seconds }: { readonly connections: number; readonly seconds: number },
 ): Promise<Load> {
-  const how = ["-t", "1", "-c", String(connections), "-d", `${seconds}s`, "--latency"];
-  const output = await run(await wrk(), [...how, "-H", `authorization: Bearer ${token}`, url]);
+  const options = ["-t", "1", "-c", String(connections), "-d", `${seconds}s`, "--latency"];
+  const output = await run(await wrk(), [...options, "-H", `authorization: Bearer ${token}`, url]);
   return {
     requestsPerSecond: numberIn(output, /Requests\/sec:\s+([\d.]+)/),
     medianUs: microseconds(output, "50%"),
@@ -90,7 +90,7 @@ export async function loadEnvoy(
   };
 }
 
-/** Requests through Envoy at a pace, from 32 connections: how long each took. */
+/** Sends requests through Envoy at a fixed rate over 32 connections, and measures the time of each. */
 export async function pacedEnvoy(
   url: string,
   token: string,
@@ -102,7 +102,7 @@ export async function pacedEnvoy(
     const log = join(folder, "requests");
     const connections = 32;
     const pace = Math.max(1, Math.round(perSecond / connections));
-    const how = [
+    const options = [
       "--h1",
       "-c",
       String(connections),
@@ -112,7 +112,7 @@ export async function pacedEnvoy(
       String(pace * connections * seconds),
     ];
     const output = await run(await h2load(), [
-      ...how,
+      ...options,
       "--log-file",
       log,
       "-H",
@@ -132,7 +132,7 @@ export async function pacedEnvoy(
   }
 }
 
-/** wrk writes `43.00us`, `1.20ms` or `2.00s`. */
+/** Parses a time of wrk: `43.00us`, `1.20ms` or `2.00s`. */
 function microseconds(output: string, share: string): number {
   const [, amount, unit] = new RegExp(`${share}\\s+([\\d.]+)(us|ms|s)`).exec(output) ?? [];
   return Number(amount) * ({ us: 1, ms: 1000, s: 1e6 }[unit ?? ""] ?? Number.NaN);

@@ -25,27 +25,28 @@ const HEAD = headerBlock([
   ["content-type", "application/grpc"],
   ["te", "trailers"],
 ]);
-/** An allow begins with `status.code` 0, behind the head of its message. */
+/** The first bytes of an allow after the head of its message: `status.code` 0. */
 const ALLOWED = Buffer.from([0x0a, 0x02, 0x08, 0x00]);
 const MESSAGE_HEAD_BYTES = 5;
 
-/** What is under way on one connection. */
+/** The state of one connection. */
 interface Sending {
   readonly socket: Socket;
   readonly messages: readonly Buffer[];
   readonly requests: number;
-  /** Bytes of DATA that the server takes. */
+  /** Send window of the connection in bytes. */
   window: number;
   sent: number;
   ended: number;
-  /** Reasons of answers that were no allow. */
-  readonly refused: Map<string, number>;
+  /** The number of responses other than an allow, by reason. */
+  readonly denied: Map<string, number>;
   readonly bodies: Map<number, Buffer>;
 }
 
 /**
- * Checks with one message after the other, a hundred at a time on one connection: h2load knows only one message. It
- * speaks in frames, for Node's own client would be slower than what is measured. Rejects when an answer is no allow.
+ * Sends Checks with the given messages in turn, 100 at a time on one connection, because h2load can send only one message.
+ * Writes HTTP/2 frames itself, because Node's client would be slower than the measured server. Rejects unless every
+ * response is an allow.
  */
 export async function sendChecks(
   grpc: string,
@@ -61,23 +62,30 @@ export async function sendChecks(
     window: INITIAL_WINDOW_BYTES,
     sent: 0,
     ended: 0,
-    refused: new Map(),
+    denied: new Map(),
     bodies: new Map(),
   };
   await once(socket, "connect");
-  const widest = settingsPayload([[SETTING.INITIAL_WINDOW_SIZE, MAX_WINDOW_BYTES]]);
-  const more = encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(MAX_WINDOW_BYTES - INITIAL_WINDOW_BYTES));
-  socket.write(Buffer.concat([PREFACE, encodeFrame(FRAME.SETTINGS, 0, 0, widest), more]));
+  const largestWindow = settingsPayload([[SETTING.INITIAL_WINDOW_SIZE, MAX_WINDOW_BYTES]]);
+  const windowUpdate = encodeFrame(
+    FRAME.WINDOW_UPDATE,
+    0,
+    0,
+    encodeUint32s(MAX_WINDOW_BYTES - INITIAL_WINDOW_BYTES),
+  );
+  socket.write(Buffer.concat([PREFACE, encodeFrame(FRAME.SETTINGS, 0, 0, largestWindow), windowUpdate]));
   const start = performance.now();
-  await answered(sending);
+  await sendAll(sending);
   const seconds = (performance.now() - start) / 1000;
   socket.destroy();
-  const { refused } = sending;
-  if (refused.size > 0) throw new Error(`of ${requests} Checks at ${grpc}: ${JSON.stringify([...refused])}`);
+  const { denied } = sending;
+  if (denied.size > 0)
+    throw new Error(`of ${requests} Checks at ${grpc} were not allowed: ${JSON.stringify([...denied])}`);
   return { seconds };
 }
 
-function answered(sending: Sending): Promise<void> {
+/** Resolves when every Check has its response. */
+function sendAll(sending: Sending): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const { socket } = sending;
   let rest = Buffer.alloc(0);
@@ -87,21 +95,21 @@ function answered(sending: Sending): Promise<void> {
     while (rest.length >= at + FRAME_HEAD_BYTES) {
       const end = at + FRAME_HEAD_BYTES + rest.readUIntBE(at, 3);
       if (rest.length < end) break;
-      takeFrame(sending, rest.subarray(at, end));
+      onFrame(sending, rest.subarray(at, end));
       at = end;
     }
     rest = rest.subarray(at);
     if (sending.ended === sending.requests) resolve();
-    else sendOn(sending);
+    else fillWindow(sending);
   });
   socket.on("error", reject);
-  socket.on("close", () => reject(new Error(`the connection ended after ${sending.ended} answers`)));
-  sendOn(sending);
+  socket.on("close", () => reject(new Error(`the connection ended after ${sending.ended} responses`)));
+  fillWindow(sending);
   return promise;
 }
 
-/** As many as may be under way. */
-function sendOn(sending: Sending): void {
+/** Sends Checks up to the limit of concurrent streams and the send window. */
+function fillWindow(sending: Sending): void {
   const { messages, socket } = sending;
   const frames: Buffer[] = [];
   while (sending.sent < sending.requests && sending.sent - sending.ended < IN_FLIGHT) {
@@ -118,7 +126,7 @@ function sendOn(sending: Sending): void {
   if (frames.length > 0) socket.write(Buffer.concat(frames));
 }
 
-function takeFrame(sending: Sending, frame: Buffer): void {
+function onFrame(sending: Sending, frame: Buffer): void {
   const [type, flags, streamId] = [frame[3] ?? 0, frame[4] ?? 0, frame.readUInt32BE(5)];
   const payload = frame.subarray(FRAME_HEAD_BYTES);
   const isAck = (flags & FLAG.ACK) !== 0;
@@ -128,16 +136,16 @@ function takeFrame(sending: Sending, frame: Buffer): void {
   if (type === FRAME.WINDOW_UPDATE && streamId === 0) sending.window += payload.readUInt32BE(0);
   if (type === FRAME.DATA) sending.bodies.set(streamId, payload);
   const isEnd = type === FRAME.RST_STREAM || (type <= FRAME.HEADERS && (flags & FLAG.END_STREAM) !== 0);
-  if (isEnd) countAnswer(sending, streamId);
+  if (isEnd) countResponse(sending, streamId);
 }
 
-function countAnswer(sending: Sending, streamId: number): void {
-  const { bodies, refused } = sending;
+function countResponse(sending: Sending, streamId: number): void {
+  const { bodies, denied } = sending;
   sending.ended++;
   const body = bodies.get(streamId) ?? Buffer.alloc(0);
   bodies.delete(streamId);
   const message = body.subarray(MESSAGE_HEAD_BYTES);
   if (message.subarray(0, ALLOWED.length).equals(ALLOWED)) return;
-  const reason = /[a-z]+_[a-z_]+|internal/.exec(message.toString("latin1"))?.[0] ?? "no answer";
-  refused.set(reason, (refused.get(reason) ?? 0) + 1);
+  const reason = /[a-z]+_[a-z_]+|internal/.exec(message.toString("latin1"))?.[0] ?? "no response";
+  denied.set(reason, (denied.get(reason) ?? 0) + 1);
 }

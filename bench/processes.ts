@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { startChild } from "../scripts/child.ts";
 
-/** Ticks of /proc in a second: Linux has had 100 on every machine that Node runs on. */
+/** Clock ticks per second in /proc: 100 on every Linux machine that Node supports. */
 const TICKS_PER_SECOND = 100;
 
-/** Puts a process, with all its threads, on one core. */
+/** Pins a process with all its threads to one core. */
 export async function pin(pid: number, core: number): Promise<void> {
   const child = await startChild("taskset", ["-a", "-c", "-p", String(core), String(pid)], {
     env: process.env,
@@ -12,7 +12,7 @@ export async function pin(pid: number, core: number): Promise<void> {
   if ((await child.exited) !== 0) throw new Error(child.output());
 }
 
-/** Microseconds of processor that a process has used: whatever else the machine does, it is not in them. */
+/** The processor time of a process in microseconds. Other load on the machine does not count. */
 export async function cpuUs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

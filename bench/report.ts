@@ -2,14 +2,14 @@ import { cpus, loadavg, release, totalmem } from "node:os";
 import { table } from "./figures.ts";
 import type { Figures } from "./rounds.ts";
 
-/** One table: its figures, by what was measured. */
+/** One table of results. */
 export interface Section {
   readonly name: string;
   readonly title: string;
-  /** What the others are compared with. */
+  /** The row that the others are compared with. */
   readonly baseline: string;
   readonly rows: Readonly<Record<string, Figures>>;
-  /** What should have been measured and could not be, with why. */
+  /** Candidates that could not be measured, with the reason. */
   readonly missing?: readonly string[];
 }
 
@@ -23,8 +23,8 @@ export function section(
   return { name, title, baseline, rows: Object.fromEntries(figures), missing };
 }
 
-/** For people: medians, from the least to the most, and how many times the baseline each is. */
-export function printed({ title, baseline, rows, missing = [] }: Section): string {
+/** Formats a table: medians with minimum and maximum, and their ratios to the baseline. */
+export function formatSection({ title, baseline, rows, missing = [] }: Section): string {
   const columns = Object.keys(Object.values(rows)[0] ?? {});
   const head = ["", ...columns.flatMap((column) => [column, `× ${baseline}`])];
   const lines = Object.entries(rows).map(([name, figures]) => [
@@ -35,7 +35,7 @@ export function printed({ title, baseline, rows, missing = [] }: Section): strin
       if (figure === undefined || base === undefined) return ["", ""];
       const ratio = base.median === 0 ? Number.NaN : figure.median / base.median;
       return [
-        `${rounded(figure.median)} (${rounded(figure.least)} – ${rounded(figure.most)})`,
+        `${formatNumber(figure.median)} (${formatNumber(figure.least)} – ${formatNumber(figure.most)})`,
         Number.isNaN(ratio) ? "" : ratio.toFixed(2),
       ];
     }),
@@ -45,12 +45,12 @@ export function printed({ title, baseline, rows, missing = [] }: Section): strin
   );
 }
 
-function rounded(value: number): string {
+function formatNumber(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
-/** Where it was measured. */
-export function machine() {
+/** The machine of the measurement. */
+export function describeMachine() {
   const [cpu] = cpus();
   return {
     cpu: cpu?.model ?? "unknown",
@@ -59,7 +59,7 @@ export function machine() {
     kernel: release(),
     node: process.version,
     date: new Date().toISOString(),
-    /** Above 0 before we began: others used the machine as well. */
+    /** A value above 0 before the start means other load on the machine. */
     loadBefore: loadavg()[0] ?? Number.NaN,
   };
 }

@@ -11,7 +11,7 @@ const ENDED_KEYS = 100_000;
 
 const COLLECT_ON_SIGNAL = `--import=${new URL("../test/support/collect-on-signal.ts", import.meta.url)}`;
 
-/** From the 204 of a revocation to the first refusal on each instance, in milliseconds. */
+/** Measures the milliseconds from the 204 of a revocation to the first denial on each instance. */
 const redis = await startRedis();
 const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret(), REDIS_URL: redis.url };
 const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startLatchkey(env)));
@@ -24,11 +24,11 @@ try {
     if (revoking === undefined || key === undefined) throw new Error("no instance");
     await revoking.keys.revoke(key.key_id);
     const sinceMs = performance.now();
-    const refused = clients.map(async (client) => {
-      while (await isGood(client, key.api_key)) await pause(1);
+    const denied = clients.map(async (client) => {
+      while (await isValid(client, key.api_key)) await pause(1);
       return performance.now() - sinceMs;
     });
-    delaysMs.push(...(await Promise.all(refused)));
+    delaysMs.push(...(await Promise.all(denied)));
   }
   await measureLoading();
 } finally {
@@ -38,18 +38,18 @@ try {
 delaysMs.sort((a, b) => a - b);
 const at = (share: number) => (delaysMs[Math.ceil(delaysMs.length * share) - 1] ?? 0).toFixed(1);
 console.log(
-  `${INSTANCES} instances, ${REVOCATIONS} revocations, ms from the 204 to the first refusal on each:`,
+  `${INSTANCES} instances, ${REVOCATIONS} revocations, ms from the 204 to the first denial on each instance:`,
 );
-console.log(`median ${at(0.5)}, 99th percentile ${at(0.99)}, most ${at(1)}`);
+console.log(`median ${at(0.5)}, 99th percentile ${at(0.99)}, maximum ${at(1)}`);
 
-/** Starts one more instance, without ended keys and with many: what it takes longer is loading them. */
+/** Starts one more instance without ended keys, and one with many. The difference is the time to load them. */
 async function measureLoading(): Promise<void> {
   const without = await measureStart();
   await fillWithEndedKeys(redis, ENDED_KEYS);
   const filled = await measureStart();
   const [ms, megabytes] = [filled.ms - without.ms, (filled.bytes - without.bytes) / 1e6];
   console.log(
-    `${ENDED_KEYS} ended keys: loaded in ${ms.toFixed(0)} ms, ${megabytes.toFixed(1)} MB an instance`,
+    `${ENDED_KEYS} ended keys: loaded in ${ms.toFixed(0)} ms, ${megabytes.toFixed(1)} MB per instance`,
   );
 }
 
@@ -66,7 +66,7 @@ async function measureStart() {
   return { ms, bytes };
 }
 
-async function isGood(client: (typeof clients)[number], key: string): Promise<boolean> {
+async function isValid(client: (typeof clients)[number], key: string): Promise<boolean> {
   try {
     await client.validate(key);
     return true;

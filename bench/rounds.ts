@@ -1,6 +1,6 @@
 import { median } from "./figures.ts";
 
-/** One measurement of one thing, again and again: its middle, and its least and most. */
+/** A repeated measurement: median, minimum and maximum. */
 export interface Figure {
   readonly median: number;
   readonly least: number;
@@ -10,26 +10,26 @@ export interface Figure {
 export type Figures = Readonly<Record<string, Figure>>;
 
 /**
- * Measures each in its turn, so many times: whatever else the machine does meanwhile, it does to all of them. Of
- * several rounds there is one more, the first, which warms up and is thrown away.
+ * Measures the candidates in turn, so that other load on the machine affects all of them. If there is more than one round,
+ * an additional first round warms up and is discarded.
  */
-export async function alternate<Thing extends { readonly name: string }>(
-  things: readonly Thing[],
+export async function alternate<Candidate extends { readonly name: string }>(
+  candidates: readonly Candidate[],
   rounds: number,
-  measure: (thing: Thing) => Promise<Readonly<Record<string, number>>>,
+  measure: (candidate: Candidate) => Promise<Readonly<Record<string, number>>>,
 ): Promise<ReadonlyMap<string, Figures>> {
-  const seen = new Map(things.map(({ name }) => [name, [] as Readonly<Record<string, number>>[]]));
+  const results = new Map(candidates.map(({ name }) => [name, [] as Readonly<Record<string, number>>[]]));
   const warmUps = rounds > 1 ? 1 : 0;
   for (let round = 0; round < warmUps + rounds; round++) {
-    for (const thing of things) {
-      const figures = await measure(thing);
-      if (round >= warmUps) seen.get(thing.name)?.push(figures);
+    for (const candidate of candidates) {
+      const figures = await measure(candidate);
+      if (round >= warmUps) results.get(candidate.name)?.push(figures);
     }
   }
-  return new Map([...seen].map(([name, all]) => [name, joined(all)]));
+  return new Map([...results].map(([name, all]) => [name, summarize(all)]));
 }
 
-function joined(all: readonly Readonly<Record<string, number>>[]): Figures {
+function summarize(all: readonly Readonly<Record<string, number>>[]): Figures {
   const names = Object.keys(all[0] ?? {});
   return Object.fromEntries(
     names.map((name) => {

@@ -1,14 +1,14 @@
-/** How much is measured: all of it, or just enough to see that it runs. */
+/** The amount of work: a full measurement, or a quick run that only shows that everything works. */
 export interface Scale {
   readonly rounds: number;
-  /** Checks in a round, straight to the door. */
+  /** Checks per round, directly to the listener. */
   readonly requests: number;
-  /** Seconds of a round through Envoy. */
+  /** Seconds per round through Envoy. */
   readonly seconds: number;
   readonly keys: number;
   readonly registeredKeys: number;
-  /** Whether peers are built that are not there yet, and what takes its time is waited for. */
-  readonly patient: boolean;
+  /** Whether missing programs are built, and slow steps are waited for. */
+  readonly isPatient: boolean;
 }
 
 export const FULL: Scale = {
@@ -17,7 +17,7 @@ export const FULL: Scale = {
   seconds: 3,
   keys: 100_000,
   registeredKeys: 1_000_000,
-  patient: true,
+  isPatient: true,
 };
 export const QUICK: Scale = {
   rounds: 1,
@@ -25,5 +25,5 @@ export const QUICK: Scale = {
   seconds: 1,
   keys: 300,
   registeredKeys: 2000,
-  patient: false,
+  isPatient: false,
 };

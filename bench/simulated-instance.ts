@@ -1,3 +1,4 @@
+import type { Breaker } from "../src/core/limits/breaker.ts";
 import { createBreaker } from "../src/core/limits/breaker.ts";
 import type { LeasePool } from "../src/core/limits/lease-pool.ts";
 import { createLeasePool } from "../src/core/limits/lease-pool.ts";
@@ -8,16 +9,16 @@ import type { VirtualTime } from "./virtual-time.ts";
 
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
-/** One instance, joined as src/server/stores.ts joins it. */
+/** One instance, connected as in src/server/stores.ts. */
 export interface SimulatedInstance {
   readonly pool: LeasePool;
-  beat(): void;
+  heartbeat(): void;
 }
 
 export interface InstanceOptions {
   readonly store: SimulatedStore;
   readonly time: VirtualTime;
-  /** Unique among instances and their lives. */
+  /** Unique among instances and their restarts. */
   readonly instanceId: string;
   readonly localMaxMs: number;
   readonly maxBuckets: number;
@@ -35,19 +36,7 @@ export function createSimulatedInstance({ store, time, ...options }: InstanceOpt
     maxBuckets: options.maxBuckets,
   });
   const pool = createLeasePool({
-    store: {
-      async step(...args) {
-        if (!breaker.admits(time.nowMs())) throw new Error("the breaker is open");
-        try {
-          const reply = await store.step(...args);
-          breaker.succeeded();
-          return reply;
-        } catch (error) {
-          breaker.failed(time.nowMs());
-          throw error;
-        }
-      },
-    },
+    store: { step: guarded(store, breaker, time) },
     monotonicMs: time.nowMs,
     instanceId: options.instanceId,
     maxBuckets: options.maxBuckets,
@@ -55,14 +44,28 @@ export function createSimulatedInstance({ store, time, ...options }: InstanceOpt
   });
   return {
     pool,
-    beat() {
-      const answer = store.beat(options.instanceId);
-      if (answer === undefined) return;
-      if (answer.anew) joinedMs = time.nowMs();
+    heartbeat() {
+      const reply = store.heartbeat(options.instanceId);
+      if (reply === undefined) return;
+      if (reply.isNew) joinedMs = time.nowMs();
       const counted =
-        (answer.oldestMs === -1 || time.nowMs() - answer.oldestMs >= joinedMs) &&
-        answer.epochAgeMs > options.localMaxMs;
-      membership = { members: answer.members, contactMs: time.nowMs(), counted };
+        (reply.oldestMs === -1 || time.nowMs() - reply.oldestMs >= joinedMs) &&
+        reply.epochAgeMs > options.localMaxMs;
+      membership = { members: reply.members, contactMs: time.nowMs(), counted };
     },
+  };
+}
+
+function guarded(store: SimulatedStore, breaker: Breaker, time: VirtualTime): SimulatedStore["step"] {
+  return async (...args) => {
+    if (!breaker.admits(time.nowMs())) throw new Error("the breaker is open");
+    try {
+      const reply = await store.step(...args);
+      breaker.succeeded();
+      return reply;
+    } catch (error) {
+      breaker.failed(time.nowMs());
+      throw error;
+    }
   };
 }

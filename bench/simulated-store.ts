@@ -1,26 +1,28 @@
 import type { LeaseStore } from "../src/core/limits/lease-exchange.ts";
 import type { LeasedBucket, LeaseReply } from "../src/core/limits/leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "../src/core/limits/leased-bucket.ts";
+import type { RateLimit } from "../src/core/policy/policy.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** What a command waits for at most, as REDIS_COMMAND_TIMEOUT_MS. */
+/** The default of REDIS_COMMAND_TIMEOUT_MS. */
 const COMMAND_TIMEOUT_MS = 50;
 
-/** A shared store in virtual time: `leaseStep` is what redis/lease.lua does, `beat` what redis/beat.lua does. */
+/** A shared store in virtual time. `leaseStep` mirrors lease.lua and `heartbeat` mirrors heartbeat.lua (src/redis/scripts). */
 export interface SimulatedStore extends LeaseStore {
-  /** One heartbeat; undefined while it does not answer. */
-  beat(instanceId: string): Beat | undefined;
+  /** Sends one heartbeat. Undefined while the store is unavailable. */
+  heartbeat(instanceId: string): HeartbeatReply | undefined;
   setReachable(reachable: boolean): void;
-  /** Everything that it knew is gone; a new epoch begins. */
-  lose(): void;
+  /** Loses all data and starts a new epoch. */
+  loseData(): void;
   commands(): number;
   outstanding(bucketId: string): number;
 }
 
-export interface Beat {
-  readonly anew: boolean;
+export interface HeartbeatReply {
+  /** Whether the instance was no member before. */
+  readonly isNew: boolean;
   readonly members: number;
-  /** -1 without another member. */
+  /** Milliseconds since the oldest heartbeat of another member, or -1 without one. */
   readonly oldestMs: number;
   readonly epochAgeMs: number;
 }
@@ -29,58 +31,70 @@ export function createSimulatedStore(
   time: VirtualTime,
   options: { readonly delayMs: () => number; readonly localMaxMs: number },
 ): SimulatedStore {
-  let buckets = new Map<string, LeasedBucket>();
-  let beats = new Map<string, number>();
+  const buckets = new Map<string, LeasedBucket>();
+  const membership = createMembership(options.localMaxMs);
   let epochMs = Number.NEGATIVE_INFINITY;
   let reachable = true;
   let commands = 0;
-  const step: LeaseStore["step"] = (bucketId, limit, settlements, ask) => {
+  const step: LeaseStore["step"] = (bucketId, limit, settlements, request) => {
     const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
     const sentMs = time.nowMs();
-    const silence = () => time.at(sentMs + COMMAND_TIMEOUT_MS, () => reject(new Error("no answer")));
     commands++;
     time.at(sentMs + options.delayMs(), () => {
-      if (!reachable) return silence();
+      if (!reachable)
+        return time.at(sentMs + COMMAND_TIMEOUT_MS, () => reject(new Error("the store does not respond")));
       const nowUs = Math.round(time.nowMs() * 1000);
-      const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, nowUs);
-      buckets.set(bucketId, bucket);
-      const reply = leaseStep(bucket, limit, settlements, ask, nowUs);
+      const reply = leaseStep(bucketOf(buckets, bucketId, limit, nowUs), limit, settlements, request, nowUs);
       time.at(time.nowMs() + options.delayMs(), () => resolve(reply));
     });
     return promise;
   };
   return {
     step,
-    beat(instanceId) {
+    heartbeat(instanceId) {
       if (!reachable) return undefined;
-      const nowMs = time.nowMs();
-      for (const [id, beatMs] of beats) if (beatMs < nowMs - options.localMaxMs) beats.delete(id);
-      const anew = !beats.has(instanceId);
-      beats.set(instanceId, nowMs);
-      return {
-        anew,
-        members: beats.size,
-        oldestMs: oldestOther(beats, instanceId, nowMs),
-        epochAgeMs: nowMs - epochMs,
-      };
+      return { ...membership.record(instanceId, time.nowMs()), epochAgeMs: time.nowMs() - epochMs };
     },
     setReachable(next) {
       reachable = next;
     },
-    lose() {
-      buckets = new Map();
-      beats = new Map();
+    loseData() {
+      buckets.clear();
+      membership.clear();
       epochMs = time.nowMs();
     },
     commands: () => commands,
-    outstanding: (bucketId) =>
-      [...(buckets.get(bucketId)?.leases.values() ?? [])].reduce((sum, { tokens }) => sum + tokens, 0),
+    outstanding: (bucketId) => outstandingTokens(buckets.get(bucketId)),
   };
 }
 
-/** Milliseconds since the oldest beat of another member; -1 without one. */
-function oldestOther(beats: ReadonlyMap<string, number>, instanceId: string, nowMs: number): number {
-  let oldestMs = -1;
-  for (const [id, beatMs] of beats) if (id !== instanceId) oldestMs = Math.max(oldestMs, nowMs - beatMs);
-  return oldestMs;
+function bucketOf(
+  buckets: Map<string, LeasedBucket>,
+  bucketId: string,
+  limit: RateLimit,
+  nowUs: number,
+): LeasedBucket {
+  const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, nowUs);
+  buckets.set(bucketId, bucket);
+  return bucket;
+}
+
+function outstandingTokens(bucket: LeasedBucket | undefined): number {
+  return [...(bucket?.leases.values() ?? [])].reduce((sum, { tokens }) => sum + tokens, 0);
+}
+
+function createMembership(localMaxMs: number) {
+  const heartbeats = new Map<string, number>();
+  return {
+    record(instanceId: string, nowMs: number) {
+      for (const [id, sentMs] of heartbeats) if (sentMs < nowMs - localMaxMs) heartbeats.delete(id);
+      const isNew = !heartbeats.has(instanceId);
+      heartbeats.set(instanceId, nowMs);
+      let oldestMs = -1;
+      for (const [id, sentMs] of heartbeats)
+        if (id !== instanceId) oldestMs = Math.max(oldestMs, nowMs - sentMs);
+      return { isNew, members: heartbeats.size, oldestMs };
+    },
+    clear: () => heartbeats.clear(),
+  };
 }

@@ -1,9 +1,9 @@
-/** A clock that only events move: the queue of a simulation. */
+/** The event queue of a simulation. Only events advance its clock. */
 export interface VirtualTime {
   nowMs(): number;
-  /** Runs the work at that time; what is due at one time runs in the order of its scheduling. */
+  /** Runs the work at this time. Work of the same time runs in the order of its scheduling. */
   at(timeMs: number, work: () => void): void;
-  /** Runs everything up to that time. After each moment all promises that it settled go on, before the next one comes. */
+  /** Runs all work up to this time. The continuations of settled promises run before the clock advances. */
   runUntil(endMs: number): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ const ROUNDS = 5;
 const CONNECTIONS = 2;
 const CHECKS_PER_CONNECTION = 40_000;
 
-/** One process and two, in turns, with the same load beside them: two connections, a hundred Checks at a time each. */
+/** Measures one process and two workers in turn with the same load: two connections with 100 concurrent Checks each. */
 const redis = await startRedis();
 const [token = ""] = await signTokens(1);
 const message = checkOf(token);
@@ -46,15 +46,15 @@ console.log(
   `${availableParallelism()} cores, load average ${loadavg()[0]?.toFixed(1)}; medians of ${ROUNDS} rounds`,
 );
 console.log(
-  `one process ${one.toFixed(0)} Checks/s, two workers ${two.toFixed(0)}: ${(two / one).toFixed(2)} times`,
+  `one process: ${one.toFixed(0)} Checks/s, two workers: ${two.toFixed(0)} Checks/s, ratio ${(two / one).toFixed(2)}`,
 );
 
-/** Checks a second, over all connections: each goes to the next door. */
-async function measure(doors: readonly string[]): Promise<number> {
+/** Checks per second over all connections. The connections are spread over the listeners. */
+async function measure(listeners: readonly string[]): Promise<number> {
   const sinceMs = performance.now();
   const loads = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, at) =>
-      loadChecks(doors[at % doors.length] ?? "", message, CHECKS_PER_CONNECTION),
+      loadChecks(listeners[at % listeners.length] ?? "", message, CHECKS_PER_CONNECTION),
     ),
   );
   const failed = loads.reduce((sum, load) => sum + load.failed, 0);

@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** What the compiler leaves behind, although the program reads it at run time. */
+/** Files that the program reads at run time and that the compiler does not copy. */
 const READ_AT_RUN_TIME = /\.(?:lua|html|css|js|svg)$/;
 
 const folder = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-// What a deleted source left behind would be shipped for ever.
+// Otherwise the output of a deleted source would stay in the package.
 rmSync(folder("dist"), { recursive: true, force: true });
 const { status, error } = spawnSync("tsc", ["--project", folder("tsconfig.build.json")], {
   stdio: "inherit",

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** What the chart carries of files that live elsewhere, for Helm reads nothing outside of it: a copy, and its source. */
+/** The copies of other files in the chart, with their sources. Helm cannot read files outside the chart. */
 export const CHART_FILES: Readonly<Record<string, string>> = {
   "deploy/helm/latchkey/files/sidecar.yaml": "envoy/sidecar.yaml",
   "deploy/helm/latchkey/files/alerts.yaml": "deploy/prometheus/alerts.yaml",
@@ -11,7 +11,7 @@ export const CHART_FILES: Readonly<Record<string, string>> = {
   "deploy/helm/latchkey/files/latchkey.json": "deploy/grafana/latchkey.json",
 };
 
-/** Brings the copies up to date: `npm run chart`. A test says when that is needed. */
+/** Updates the copies (`npm run chart`). A test fails if a copy is outdated. */
 function copyAll(): void {
   for (const [copy, source] of Object.entries(CHART_FILES)) {
     writeFileSync(new URL(copy, ROOT), readFileSync(new URL(source, ROOT)));

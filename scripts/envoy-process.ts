@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { Child } from "./child.ts";
 import { startChild } from "./child.ts";
 
-/** Where things stand in the examples of envoy/, for `setIn` and `deleteIn` of its document. */
+/** Paths in the examples of envoy/, for `setIn` and `deleteIn` of their documents. */
 export const ADMIN = ["admin", "address", "socket_address"];
 export const LISTENER = ["static_resources", "listeners", 0];
 export const HTTP_MANAGER = [...LISTENER, "filter_chains", 0, "filters", 0, "typed_config"];
@@ -18,16 +18,16 @@ const CLUSTERS = ["static_resources", "clusters"];
 const READY_WITHIN_MS = 20_000;
 
 export interface EnvoyProcess extends Child {
-  /** Of its first listener, which most have alone. */
+  /** The port of the first listener. Most examples have only one. */
   readonly port: number;
-  /** Of each listener by its name. */
+  /** The port of each listener, by its name. */
   readonly ports: ReadonlyMap<string, number>;
   readonly adminPort: number;
 }
 
 export const EXAMPLES = ["sidecar", "edge", "grpc-services", "shadow", "fleet"] as const;
 
-/** A shipped example, to be adapted in memory. `folders` are those where its files lie, in place of what it names. */
+/** Reads a shipped example, to be changed in memory. `folders` maps folder names in the example to real folders. */
 export async function readExample(
   name: (typeof EXAMPLES)[number],
   folders: Readonly<Record<string, string>> = {},
@@ -35,7 +35,7 @@ export async function readExample(
   const text = await readFile(new URL(`../envoy/${name}.yaml`, import.meta.url), "utf8");
   return parseDocument(
     Object.entries(folders).reduce(
-      (moved, [named, folder]) => moved.replaceAll(`${named}/`, `${folder}/`),
+      (replaced, [name, folder]) => replaced.replaceAll(`${name}/`, `${folder}/`),
       text,
     ),
   );
@@ -45,7 +45,7 @@ export function setListenerPort(bootstrap: Document, port: number): void {
   bootstrap.setIn([...LISTENER, "address", "socket_address", "port_value"], port);
 }
 
-/** Each target is `host:port` or `unix:/path`, as Latchkey names its doors. */
+/** Each target is `host:port` or `unix:/path`, the form of Latchkey's listener addresses. */
 export function setClusterTargets(bootstrap: Document, cluster: string, ...targets: readonly string[]): void {
   const clusters = bootstrap.getIn(CLUSTERS);
   const items = isSeq(clusters) ? clusters.items : [];
@@ -63,7 +63,7 @@ function addressOf(target: string): object {
   return { socket_address: { address, port_value: Number(target.slice(colon + 1)) } };
 }
 
-/** Starts Envoy with its admin door on a free port of loopback, and waits until it serves. */
+/** Starts Envoy with its admin listener on a free port of loopback, and waits until it serves. */
 export async function startEnvoyProcess(
   binary: string,
   bootstrap: Document,
@@ -91,16 +91,16 @@ export async function startEnvoyProcess(
   }
 }
 
-/** The address of the admin door once Envoy says LIVE, or undefined when it has not in time. */
+/** The address of the admin listener once Envoy reports LIVE, or undefined after a timeout. */
 async function untilLive(addressFile: string): Promise<string | undefined> {
-  const end = Date.now() + READY_WITHIN_MS;
-  while (Date.now() < end) {
+  const endMs = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < endMs) {
     try {
       const admin = (await readFile(addressFile, "utf8")).trim();
       if (admin !== "" && (await (await fetch(`http://${admin}/ready`)).text()).startsWith("LIVE"))
         return admin;
     } catch {
-      // Neither the file nor the door is there from the first moment on.
+      // The file or the listener does not exist yet.
     }
     await pause(20);
   }
@@ -119,7 +119,7 @@ const listeners = z.object({
 });
 
 async function listenerPorts(admin: string): Promise<ReadonlyMap<string, number>> {
-  const answer = await fetch(`http://${admin}/listeners?format=json`);
-  const { listener_statuses: all } = listeners.parse(await answer.json());
+  const response = await fetch(`http://${admin}/listeners?format=json`);
+  const { listener_statuses: all } = listeners.parse(await response.json());
   return new Map(all.map(({ name, local_address }) => [name, local_address.socket_address.port_value]));
 }

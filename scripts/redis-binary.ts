@@ -2,18 +2,18 @@ import { join } from "node:path";
 import { debianTool } from "./debian.ts";
 import { findOnPath } from "./tools.ts";
 
-/** A Redis that can be started, and the one that asks it. */
+/** The programs of Redis. */
 export interface RedisBinaries {
   readonly server: string;
   readonly cli: string;
-  /** Where their libraries are, when they are not the system's. */
+  /** The path of their libraries, if they are not the system's. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The server, its tools (which hold the program itself), and the libraries that a bare Debian lacks. */
+/** The server, its tools (which contain the program itself), and the libraries that a minimal Debian lacks. */
 const PACKAGES = ["redis-server", "redis-tools", "libjemalloc2", "liblzf1", "libatomic1"];
 
-/** The `redis-server` and `redis-cli` on the PATH, else Debian's. Its errors are sentences for a person. */
+/** The `redis-server` and `redis-cli` on the PATH, or Debian's. Its error messages are for users. */
 export async function redisBinaries(): Promise<RedisBinaries> {
   const [server, cli] = await Promise.all([findOnPath("redis-server"), findOnPath("redis-cli")]);
   if (server !== undefined && cli !== undefined) return { server, cli, env: {} };

@@ -15,20 +15,20 @@ import { welcome } from "./welcome.ts";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ENVOY_PORT = Number(process.env["ENVOY_PORT"] || 10_000);
 const UPSTREAM_PORT = Number(process.env["UPSTREAM_PORT"] || 8080);
-const DOORS = ["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN", "OPS_LISTEN"] as const;
+const LISTENERS = ["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN", "OPS_LISTEN"] as const;
 
-/** Why it ends: a code for the shell and, where something went wrong, a sentence. */
+/** The end of the run: an exit code and, after a failure, a message. */
 interface End {
   readonly code: number;
   readonly fault?: string;
 }
 
 const end = Promise.withResolvers<End>();
-/** How to stop what has been started so far, in its order. */
+/** Stops the programs that have been started, in the order of their start. */
 const stops: (() => Promise<unknown>)[] = [];
 
 async function start(): Promise<void> {
-  await refuseTakenDoors();
+  await rejectPortsInUse();
   const binary = await envoyBinary();
   const upstream = await startUpstream(await portOr(UPSTREAM_PORT));
   stops.push(upstream.stop);
@@ -51,16 +51,16 @@ async function start(): Promise<void> {
 async function startLatchkey(): Promise<LatchkeyProcess> {
   const latchkey = await startLatchkeyProcess({
     cwd: ROOT,
-    // Envoy stops first, so nothing is left to drain; and what is shown of the log is chosen below.
+    // Envoy stops first, so no connection is left to drain. showLogLine selects the lines of the log.
     env: { ...process.env, DRAIN_SECONDS: "0", LOG_LEVEL: "info" },
     ownGroup: true,
     onLogLine: showLogLine,
     onStderrLine: (line) => process.stderr.write(`${line}\n`),
   }).catch((error: unknown) => {
-    // Its lines have been shown as they came.
-    throw new Error("Latchkey did not start: the lines above say why.", { cause: error });
+    // Its output has been printed already.
+    throw new Error("Latchkey did not start: see the lines above.", { cause: error });
   });
-  endsAllWithIt("Latchkey", latchkey);
+  endWith("Latchkey", latchkey);
   return latchkey;
 }
 
@@ -70,37 +70,38 @@ async function startEnvoy(binary: string, authz: string, upstreamPort: number): 
   setClusterTargets(bootstrap, "latchkey", dialable(authz));
   setClusterTargets(bootstrap, "upstream", `127.0.0.1:${upstreamPort}`);
   const envoy = await startEnvoyProcess(binary, bootstrap, { ownGroup: true });
-  endsAllWithIt("Envoy", envoy);
+  endWith("Envoy", envoy);
   return envoy;
 }
 
-function endsAllWithIt(name: string, child: EnvoyProcess | LatchkeyProcess): void {
+/** Ends the run when this program ends. */
+function endWith(name: string, child: EnvoyProcess | LatchkeyProcess): void {
   stops.push(child.stop);
   child.exited.then((exitCode) => {
     const how = exitCode === null ? "by a signal" : `with exit code ${exitCode}`;
-    end.resolve({ code: 1, fault: `${name} ended ${how}, so everything is stopped.` });
+    end.resolve({ code: 1, fault: `${name} ended ${how}, so all programs are stopped.` });
   });
 }
 
-/** Says it before anything is started, and in one sentence. What else is wrong with a setting, Latchkey says. */
-async function refuseTakenDoors(): Promise<void> {
+/** Throws before anything is started if a port is in use. Latchkey reports other problems of the settings itself. */
+async function rejectPortsInUse(): Promise<void> {
   const config = readConfig(process.env, readText);
   if (!config.ok) return;
-  for (const name of DOORS) {
+  for (const name of LISTENERS) {
     const listen = config.settings[name];
-    if (listen?.kind !== "tcp" || !(await isTaken(listen.port, listen.host))) continue;
+    if (listen?.kind !== "tcp" || !(await isInUse(listen.port, listen.host))) continue;
     const other = `${listen.host}:${listen.port + 1}`;
     throw new Error(
-      `Port ${listen.port} is taken: set ${name} to another address, as in ${name}=${other} npm start.`,
+      `Port ${listen.port} is in use: set ${name} to another address, for example ${name}=${other} npm start.`,
     );
   }
 }
 
 async function portOr(port: number): Promise<number> {
-  return (await isTaken(port, "127.0.0.1")) ? 0 : port;
+  return (await isInUse(port, "127.0.0.1")) ? 0 : port;
 }
 
-async function isTaken(port: number, host: string): Promise<boolean> {
+async function isInUse(port: number, host: string): Promise<boolean> {
   const server = createServer();
   try {
     server.listen(port, host);
@@ -113,7 +114,7 @@ async function isTaken(port: number, host: string): Promise<boolean> {
   }
 }
 
-/** An address that listens everywhere is reached on loopback. */
+/** Replaces a wildcard address by loopback. */
 function dialable(address: string): string {
   return address.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:");
 }
@@ -128,23 +129,23 @@ async function register(keyApi: string): Promise<z.infer<typeof registered>> {
   });
   const text = await response.text();
   if (response.status === 201) return registered.parse(JSON.parse(text));
-  throw new Error(`Latchkey registered no key (it answered ${response.status}): ${text}`);
+  throw new Error(`Latchkey registered no key (response ${response.status}): ${text}`);
 }
 
 const logLine = z.looseObject({ level: z.enum(["warn", "error", "fatal"]), msg: z.string() });
 
-/** Warnings and errors as lines for a person; the rest of the log is not for here. */
+/** Prints warnings and errors of the log, and ignores its other lines. */
 function showLogLine(line: string): void {
   const parsed = logLine.safeParse(parseJson(line));
   if (!parsed.success) return;
   const { level, msg, time: _time, ...rest } = parsed.data;
-  const details = Object.entries(rest).map(([name, value]) => `${name}: ${shown(value)}`);
+  const details = Object.entries(rest).map(([name, value]) => `${name}: ${formatValue(value)}`);
   process.stderr.write(`latchkey ${level}: ${[msg, ...details].join("; ")}\n`);
 }
 
 const errorInLog = z.object({ message: z.string() });
 
-function shown(value: unknown): string {
+function formatValue(value: unknown): string {
   const error = errorInLog.safeParse(value);
   if (error.success) return error.data.message;
   return typeof value === "string" ? value : JSON.stringify(value);
@@ -153,7 +154,7 @@ function shown(value: unknown): string {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => end.resolve({ code: 0 }));
 }
-// Whoever reads our output has gone, as in `npm start | head`.
+// The reader of the output may close it, as in `npm start | head`.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => end.resolve({ code: 0 }));
 
 start().catch((error: unknown) => {
@@ -162,5 +163,5 @@ start().catch((error: unknown) => {
 const { code, fault } = await end.promise;
 if (fault !== undefined) process.stderr.write(`${fault}\n`);
 for (const stop of stops.toReversed()) await stop();
-// Whatever is still on its way up, as a download, goes with us.
+// Also ends whatever is still in progress, such as a download.
 process.exit(code);

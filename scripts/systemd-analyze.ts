@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { debianTool } from "./debian.ts";
 import { findOnPath } from "./tools.ts";
 
-/** What checks systemd's units, and where its library is when it is not the system's. */
+/** The checker of systemd units, and the path of its library if it is not the system's. */
 export interface SystemdAnalyze {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The `systemd-analyze` on the PATH, else Debian's. It needs no running systemd. */
+/** The `systemd-analyze` on the PATH, or Debian's. It needs no running systemd. */
 export async function systemdAnalyze(): Promise<SystemdAnalyze> {
   const onPath = await findOnPath("systemd-analyze");
   if (onPath !== undefined) return { program: onPath, env: {} };

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
 
 /**
- * `npm test` runs what is quick; `--all` adds what is slow: browsers, failovers, second versions, long properties. `--long`
- * runs what searches at random, each for an hour or as long as its variable says.
+ * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
+ * `--long` runs the random searches, each for an hour or for the time in its variable.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
@@ -35,7 +35,7 @@ const skipped = numPendingTests === 0 ? "" : `, ${numPendingTests} skipped`;
 console.log(`\n${numPassedTests} passed, ${numFailedTests} failed${skipped}`);
 process.exitCode = ok ? 0 : 1;
 
-/** npm puts node_modules/.bin on the path, where these and Node 24 lie. */
+/** npm puts node_modules/.bin on the path, which has these commands and Node 24. */
 function run(name: string, command: string, args: readonly string[]): boolean {
   const env = long
     ? {

@@ -2,7 +2,7 @@ import { access, constants, rename, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Where programs are kept that the scripts have fetched; git ignores it. */
+/** The folder of the programs that the scripts have fetched. Git ignores it. */
 export const TOOLS = fileURLToPath(new URL("../.tools/", import.meta.url));
 
 export async function findOnPath(name: string): Promise<string | undefined> {
@@ -22,7 +22,7 @@ export async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-/** Another process may have put the same there meanwhile: then that one serves. */
+/** Moves a folder into place. If another process has done so in the meantime, uses its folder. */
 export async function moveIntoPlace(from: string, to: string, binary: string): Promise<void> {
   try {
     await rename(from, to);

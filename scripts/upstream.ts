@@ -2,11 +2,11 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { createServer } from "node:http";
 
-/** What the service behind Envoy saw of one request. */
+/** A request as the service behind Envoy received it. */
 export interface SeenRequest {
   readonly method: string;
   readonly url: string;
-  /** Every line as it came, in its order. */
+  /** Every header line, in the received order. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
@@ -17,8 +17,8 @@ export interface Upstream {
 }
 
 /**
- * A service that answers each request with what it saw of it, as JSON; where the query has a `location`, it redirects
- * there. Port 0 takes a free one.
+ * Starts a service that responds to each request with the received request as JSON. If the query has a `location`, it
+ * redirects to it. Port 0 selects a free port.
  */
 export async function startUpstream(port = 0): Promise<Upstream> {
   const requests: SeenRequest[] = [];
@@ -52,7 +52,7 @@ function seenOf(request: IncomingMessage): SeenRequest {
   return { method: request.method ?? "", url: request.url ?? "", headers };
 }
 
-/** JSON with one header on each line, for people who look at it in a terminal. */
+/** JSON with one header per line, which is readable in a terminal. */
 function readable(seen: SeenRequest): string {
   const { headers, ...rest } = seen;
   const lines = headers.map((header) => `  ${JSON.stringify(header)}`).join(",\n");

@@ -1,4 +1,4 @@
-/** What `npm start` has brought up; each URL without a slash at its end. */
+/** The programs that `npm start` has started. URLs have no trailing slash. */
 export interface Running {
   readonly envoy: string;
   readonly envoyAdmin: string;
@@ -9,18 +9,18 @@ export interface Running {
   readonly expiresAt: string;
 }
 
-/** The page that `npm start` ends with: where everything is, and commands that work as they stand. */
+/** The text that `npm start` prints when everything runs: the addresses, and commands to copy. */
 export function welcome(running: Running): string {
   const { envoy, keyApi, key } = running;
   const bearer = `-H "Authorization: Bearer $KEY"`;
   const registration = `-H 'Content-Type: application/json' -d '{"name":"my-app","key_type":"basic"}'`;
   const tries: readonly (readonly [string, string])[] = [
-    ["200, and what the upstream saw of the request", `curl -i ${bearer} ${envoy}/v1/chat/hello`],
+    ["200, with the request as the upstream received it", `curl -i ${bearer} ${envoy}/v1/chat/hello`],
     ["401: no key", `curl -i ${envoy}/v1/chat/hello`],
-    ["403: a basic key may not do this", `curl -i ${bearer} ${envoy}/v1/models/x`],
+    ["403: a basic key lacks the scope", `curl -i ${bearer} ${envoy}/v1/models/x`],
     ["200: a public route needs no key", `curl -i ${envoy}/healthz`],
-    ["200: what the key is", `curl -i ${bearer} ${keyApi}/api/auth/v2/validate`],
-    ["201: a key of your own", `curl -i ${registration} ${keyApi}/api/auth/v2/register`],
+    ["200: the properties of the key", `curl -i ${bearer} ${keyApi}/api/auth/v2/validate`],
+    ["201: your own key", `curl -i ${registration} ${keyApi}/api/auth/v2/register`],
   ];
   return [
     "",
@@ -29,10 +29,10 @@ export function welcome(running: Running): string {
     `  Envoy        ${envoy}`,
     `  key API      ${keyApi}   (described at ${keyApi}/docs)`,
     `  metrics      ${running.ops}/metrics`,
-    `  upstream     ${running.upstream}   (the service that Envoy guards)`,
+    `  upstream     ${running.upstream}   (the service behind Envoy)`,
     `  Envoy admin  ${running.envoyAdmin}`,
     "",
-    `Try, in another terminal. First a key of the role basic, just registered, good until ${running.expiresAt}:`,
+    `Try these commands in another terminal. This new key of the role basic is valid until ${running.expiresAt}:`,
     "",
     `  KEY=${key}`,
     "",

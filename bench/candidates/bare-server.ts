@@ -3,19 +3,19 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { encodeCheckResponse } from "../../src/ext-authz/check-response-encoder.ts";
 import { AUTHORIZATION_SERVICE } from "../../src/grpc/proto.ts";
 
-/** A server that decides nothing: `node bare-server.ts http2|grpc-js`. The same small allow for whatever is asked. */
+/** A server that decides nothing: `node bare-server.ts http2|grpc-js`. Sends the same small allow for every Check. */
 const ALLOW = encodeCheckResponse({ status: { code: 0 }, ok_response: {} });
 
-const told = (port: number) => console.log(JSON.stringify({ port }));
+const printPort = (port: number) => console.log(JSON.stringify({ port }));
 
 if (process.argv[2] === "grpc-js") {
   const server = new Server();
   server.addService(AUTHORIZATION_SERVICE, {
-    Check: (_call: unknown, reply: (error: null, answer: Buffer) => void) => reply(null, ALLOW),
+    Check: (_call: unknown, reply: (error: null, response: Buffer) => void) => reply(null, ALLOW),
   });
   server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
     if (error !== null) throw error;
-    told(port);
+    printPort(port);
   });
 } else {
   const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, ALLOW.length]), ALLOW]);
@@ -24,7 +24,7 @@ if (process.argv[2] === "grpc-js") {
     stream.resume();
     stream.on("error", () => undefined);
     stream.on("end", () => {
-      // Whoever asked may have gone.
+      // The client may have closed the stream.
       if (stream.destroyed || stream.closed) return;
       stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
       stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
@@ -33,6 +33,6 @@ if (process.argv[2] === "grpc-js") {
   });
   server.listen(0, "127.0.0.1", () => {
     const address = server.address();
-    if (typeof address === "object" && address !== null) told(address.port);
+    if (typeof address === "object" && address !== null) printPort(address.port);
   });
 }

@@ -9,8 +9,8 @@ import { benchPolicy } from "../decision.ts";
 import { SERVER_CORE } from "../load.ts";
 import { pin } from "../processes.ts";
 
-/** Something that answers Checks. */
-export interface Answering {
+/** A server that responds to Checks. */
+export interface MeasuredServer {
   readonly name: string;
   /** `host:port`. */
   readonly grpc: string;
@@ -20,13 +20,13 @@ export interface Answering {
   stop(): Promise<unknown>;
 }
 
-/** All that is measured signs and verifies under this. */
+/** All measured servers sign and verify with this secret. */
 export const SECRET = newSecret();
 
 const listening = z.object({ port: z.number() });
 
-/** A server that decides nothing. */
-export async function startBare(transport: "http2" | "grpc-js"): Promise<Answering> {
+/** Starts a server that decides nothing. */
+export async function startBare(transport: "http2" | "grpc-js"): Promise<MeasuredServer> {
   const script = fileURLToPath(new URL("bare-server.ts", import.meta.url));
   const ready = Promise.withResolvers<number>();
   const child = await startChild(process.execPath, [script, transport], {
@@ -46,13 +46,13 @@ export interface LatchkeyVariant {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The real process with everything on: with a Redis, its buckets are leased and its revocations are the fleet's. */
-export async function startVariant({ name, redis, policy, env }: LatchkeyVariant): Promise<Answering> {
+/** Starts the real process with everything enabled. With Redis it leases buckets and reads the revocation feed. */
+export async function startVariant({ name, redis, policy, env }: LatchkeyVariant): Promise<MeasuredServer> {
   const latchkey = await startLatchkey(
     {
       JWT_SECRET: SECRET,
       ADMIN_TOKEN: SECRET.split("").reverse().join(""),
-      // Latchkey gives Redis 50 ms; on a busy machine that would measure its ways through an outage.
+      // With the default of 50 ms, a busy machine would measure the behaviour during an outage.
       ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
       ...env,
     },

@@ -14,17 +14,17 @@ import { pin } from "../processes.ts";
 const FILTERS = [...HTTP_MANAGER, "http_filters"];
 const ROUTE = [...HTTP_MANAGER, "route_config", "virtual_hosts", 0, "routes", 0];
 
-/** The service behind: an Envoy of its own, which answers everything itself and is quicker than what is measured. */
+/** The upstream: a separate Envoy that responds to everything itself and is faster than the measured servers. */
 export async function startUpstreamEnvoy(): Promise<EnvoyProcess> {
   return start(LOAD_CORE, (bootstrap) => {
     withFilters([])(bootstrap);
-    const answer = { status: 200, body: { inline_string: "ok" } };
+    const response = { status: 200, body: { inline_string: "ok" } };
     bootstrap.deleteIn([...ROUTE, "route"]);
-    bootstrap.setIn([...ROUTE, "direct_response"], bootstrap.createNode(answer));
+    bootstrap.setIn([...ROUTE, "direct_response"], bootstrap.createNode(response));
   });
 }
 
-/** One Envoy on one core, with the shipped sidecar.yaml: all that it lacks is the access log. */
+/** One Envoy on one core, with the shipped sidecar.yaml without its access log. */
 export async function startPinnedEnvoy(
   upstream: EnvoyProcess,
   edit: (bootstrap: Document) => void,
@@ -45,12 +45,12 @@ async function start(core: number, edit: (bootstrap: Document) => void): Promise
   return envoy;
 }
 
-/** Asks that server by ext_authz, as the sidecar does. */
-export function asking(grpc: string) {
+/** Sends Checks to this server by ext_authz, as the sidecar does. */
+export function withAuthorization(grpc: string) {
   return (bootstrap: Document): void => setClusterTargets(bootstrap, "latchkey", grpc);
 }
 
-/** The filters before the router are these alone. */
+/** Replaces the filters before the router. */
 export function withFilters(filters: readonly object[], clusters: readonly object[] = []) {
   return (bootstrap: Document): void => {
     const router = bootstrap.getIn([...FILTERS, 1]);

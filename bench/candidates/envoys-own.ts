@@ -24,7 +24,10 @@ descriptors:
     rate_limit: { unit: second, requests_per_unit: 100000000 }
 `;
 
-/** Envoy's own way: its JWT and RBAC filters, and the Go rate limit service with a Redis. Undefined where that is not to be had. */
+/**
+ * Starts Envoy's own way: its JWT and RBAC filters, and the Go rate limit service with a Redis. Undefined if the service has
+ * not been built and may not or cannot be built.
+ */
 export async function startEnvoysOwn(redis: TestedRedis, upstream: EnvoyProcess, build: boolean) {
   if (!(await isGoProgramBuilt("ratelimit")) && !(build && (await findOnPath("go")))) return undefined;
   const limits = await startRateLimitService(redis);
@@ -79,7 +82,7 @@ function rbac(): object {
   };
 }
 
-/** A limit for each family; refused when the service does not answer. */
+/** A limit for each family. Denies requests if the service does not respond. */
 function rateLimit(): object {
   const metadata_key = { key: "envoy.filters.http.jwt_authn", path: [{ key: "claims" }, { key: "fam" }] };
   return {
@@ -140,12 +143,12 @@ async function startRateLimitService(redis: TestedRedis): Promise<Child & { read
       RUNTIME_WATCH_ROOT: "false",
     },
   });
-  while (!(await answers(`http://127.0.0.1:${http}/healthcheck`))) await pause(50);
+  while (!(await isHealthy(`http://127.0.0.1:${http}/healthcheck`))) await pause(50);
   await pin(child.pid, LOAD_CORE);
   return { ...child, port };
 }
 
-async function answers(url: string): Promise<boolean> {
+async function isHealthy(url: string): Promise<boolean> {
   return fetch(url).then(
     ({ ok }) => ok,
     () => false,

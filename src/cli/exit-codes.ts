@@ -1,19 +1,19 @@
 import { CommanderError } from "commander";
 
-/** How a command ends (docs/reference/cli.md). */
+/** The exit codes of every command (docs/reference/cli.md). */
 export const EXIT = {
   done: 0,
-  /** Refused, or something is wrong with what was looked at. */
+  /** The request was denied, or the command found a problem. */
   failed: 1,
-  /** Called wrongly: an argument, a variable or a file that is missing or wrong. Nothing was done. */
+  /** An argument, a variable or a file is missing or invalid. Nothing was done. */
   usageError: 2,
-  /** No answer came: it may have been done. */
+  /** No response arrived. The request may have been executed. */
   unanswered: 3,
-  /** Whoever reads stdout has gone, as `| head` does: what a shell says of a program that SIGPIPE has ended. */
+  /** The reader of stdout has closed it, as `| head` does. A shell reports this code for SIGPIPE. */
   unread: 141,
 } as const;
 
-/** A wrong argument. Its message must not quote the argument, which may be a credential. */
+/** An invalid argument. The message must not quote the argument, because it may be a credential. */
 export class UsageError extends CommanderError {
   constructor(message: string) {
     super(EXIT.usageError, "latchkey.usage", message);

@@ -5,56 +5,56 @@ import { createGunzip } from "node:zlib";
 
 /** One line of a file. */
 export interface FileLine {
-  /** From 1. */
+  /** Starts at 1. */
   readonly number: number;
-  /** Undefined: too long to be one, or no UTF-8. */
+  /** Undefined if the line is too long or not UTF-8. */
   readonly text: string | undefined;
-  /** Whether a line break ends it: the last one may lack it. */
+  /** Whether a line break follows. The last line may lack one. */
   readonly ended: boolean;
 }
 
-/** No line of ours is nearly so long; a file of something else must not fill the memory. */
+/** Far above any line that Latchkey writes. Bounds the memory for files of another kind. */
 const MAX_LINE_BYTES = 1024 * 1024;
-const BREAK = 0x0a;
+const LINE_FEED = 0x0a;
 
 /**
- * The lines of a file, in portions, in bounded memory; `.gz` is unpacked. Rejects when the file cannot be read.
- * @param read hears how many bytes of the file have been read since last time
+ * Reads the lines of a file in batches, in bounded memory. Decompresses `.gz`. Rejects if the file cannot be read.
+ * @param onRead receives the number of bytes of the file that were read since the last call
  */
 export async function* fileLines(
   path: string,
-  read: (bytes: number) => void = () => undefined,
+  onRead: (bytes: number) => void = () => undefined,
 ): AsyncGenerator<readonly FileLine[]> {
   const file = createReadStream(path);
-  file.on("data", (chunk) => read(chunk.length));
-  // Whoever reads on hears of every error; whoever stops reading ends both.
+  file.on("data", (chunk) => onRead(chunk.length));
+  // Reading the pipeline throws every error of both streams. Leaving the loop closes both.
   const source: AsyncIterable<Buffer> = path.endsWith(".gz")
     ? pipeline(file, createGunzip(), () => undefined)
     : file;
   let number = 0;
-  let begun: Buffer[] = [];
-  let begunBytes = 0;
+  let partial: Buffer[] = [];
+  let partialBytes = 0;
   const lineOf = (end: Buffer, ended: boolean): FileLine => {
-    const bytes = begun.length === 0 ? end : Buffer.concat([...begun, end]);
-    const fits = begunBytes + end.length <= MAX_LINE_BYTES && isUtf8(bytes);
-    [begun, begunBytes] = [[], 0];
+    const bytes = partial.length === 0 ? end : Buffer.concat([...partial, end]);
+    const isText = partialBytes + end.length <= MAX_LINE_BYTES && isUtf8(bytes);
+    [partial, partialBytes] = [[], 0];
     number++;
-    return { number, text: fits ? bytes.toString("utf8") : undefined, ended };
+    return { number, text: isText ? bytes.toString("utf8") : undefined, ended };
   };
   for await (const chunk of source) {
     const lines: FileLine[] = [];
     let from = 0;
-    for (let at = chunk.indexOf(BREAK); at !== -1; at = chunk.indexOf(BREAK, from)) {
+    for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, from)) {
       lines.push(lineOf(chunk.subarray(from, at), true));
       from = at + 1;
     }
     const rest = chunk.subarray(from);
     if (rest.length > 0) {
-      // Of what is too long already, only that it is so is kept.
-      if (begunBytes <= MAX_LINE_BYTES) begun.push(rest);
-      begunBytes += rest.length;
+      // Keeps only the length of a line that is already too long.
+      if (partialBytes <= MAX_LINE_BYTES) partial.push(rest);
+      partialBytes += rest.length;
     }
     yield lines;
   }
-  if (begunBytes > 0) yield [lineOf(Buffer.alloc(0), false)];
+  if (partialBytes > 0) yield [lineOf(Buffer.alloc(0), false)];
 }

@@ -1,12 +1,12 @@
-/** What a command has of the world. */
+/** The environment and the output of a command. */
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A line for whoever reads the result. */
+  /** Prints a line of the result to stdout. */
   readonly print: (text: string) => void;
-  /** A line for whoever watches. */
+  /** Prints a message to stderr. */
   readonly printError: (text: string) => void;
-  /** Why what is printed would be lost, as far as that can be known before; undefined where it would not. */
+  /** Why output to stdout would be lost, as far as that is known before writing. Undefined if it would not. */
   readonly outputProblem?: () => string | undefined;
-  /** Writes as it is to the terminal of whoever watches; absent where there is none. */
+  /** Writes unchanged text to the terminal on stderr. Absent if stderr is not a terminal. */
   readonly terminal?: (text: string) => void;
 }

@@ -3,19 +3,19 @@ import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
-/** `latchkey limits …`: the buckets of a live instance, or of its fleet. */
+/** `latchkey limits …`: the token buckets of a live instance or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
-  const limits = program.command("limits").description("look into a key's token buckets, or fill them");
+  const limits = program.command("limits").description("show or refill a key's token buckets");
   limits
     .command("show")
     .addArgument(keyIdArgument())
-    .description("what is left in the buckets of a key")
-    .option("--json", "as JSON")
+    .description("show the remaining tokens in a key's buckets")
+    .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       const exitCode = await withClient(io, async (client) => {
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
-        if (found.limits.length === 0) return io.print("No limits.");
+        if (found.limits.length === 0) return io.print("No limits apply to this key.");
         const rows = found.limits.map((limit) => [
           limit.name,
           limit.per,
@@ -30,8 +30,8 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
   limits
     .command("reset")
     .addArgument(keyIdArgument())
-    .description("fill the buckets of the key's family and owner")
-    .option("--json", "as JSON")
+    .description("refill the buckets of the key's family and owner")
+    .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(
         await withClient(io, async (client) => {

@@ -14,11 +14,11 @@ import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
 
 export interface Program {
-  /** Runs one command; resolves with the exit code. */
+  /** Runs one command. Resolves with the exit code. */
   run(args: readonly string[]): Promise<number>;
 }
 
-/** `latchkey <command>`: each command is one file. */
+/** Builds `latchkey <command>`. */
 export function buildProgram(io: Io): Program {
   let exitCode = 0;
   const program = new Command("latchkey")
@@ -30,7 +30,7 @@ export function buildProgram(io: Io): Program {
     })
     .exitOverride()
     .helpCommand(false)
-    .showHelpAfterError("(--help says how)");
+    .showHelpAfterError("(see --help)");
   addCommands(program, io, (code) => {
     exitCode = code;
   });
@@ -40,7 +40,7 @@ export function buildProgram(io: Io): Program {
         await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
         return exitCode;
       } catch (error) {
-        if (error instanceof UsageError) io.printError(`error: ${error.message} (--help says how)`);
+        if (error instanceof UsageError) io.printError(`error: ${error.message} (see --help)`);
         if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usageError;
         if (!isSystemError(error)) throw error;
         io.printError(`latchkey: ${error.message}`);
@@ -50,22 +50,22 @@ export function buildProgram(io: Io): Program {
   };
 }
 
-/** A file that cannot be written and the like: its message is a sentence, and nobody needs to know from where. */
+/** An error of the operating system, such as a file that cannot be written. Its message suffices without a stack trace. */
 function isSystemError(error: unknown): error is Error {
   return error instanceof Error && "syscall" in error;
 }
 
-/** Every command, each in a file of its own. */
+/** Adds every command. Each one has its own file or folder. */
 export function addCommands(program: Command, io: Io, finish: (code: number) => void): void {
   program
     .command("serve")
     .description("run an instance; settings come from the environment (docs/reference/settings.md)")
     .option(
       "--accept-empty-registry",
-      "go on with what is in DATA_DIR, though the registry that was there before is lost",
+      "start with the contents of DATA_DIR although the former registry is lost",
     )
     .action(async (options: ServeOptions) => {
-      // Only whoever serves waits for everything that serving needs.
+      // Imported here so that other commands do not load the modules of the server.
       const { serve } = await import("./serve/serve.ts");
       finish(await serve(io, options));
     });

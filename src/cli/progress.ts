@@ -1,11 +1,11 @@
 import type { Io } from "./io.ts";
 
 const WIDTH = 30;
-/** A line on the terminal for so many. */
+/** Items between two updates of the counter. */
 const SHOW_EVERY = 500;
 
-/** How far a command is with its files. Only for people: a pipe gets nothing of it. What is complained of stands above it. */
-export function progressBar({ terminal, printError: complain }: Io, size: number) {
+/** A progress bar over the bytes of the input files, on a terminal only. Errors appear above the bar. */
+export function progressBar({ terminal, printError }: Io, size: number) {
   let shown = "";
   const draw = (text: string) => {
     terminal?.(`\r${text.padEnd(shown.length)}${text === "" ? "\r" : ""}`);
@@ -17,10 +17,10 @@ export function progressBar({ terminal, printError: complain }: Io, size: number
       const done = "█".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, "░");
       draw(`${done} ${Math.floor(share * 100)}%  ${lines} lines`);
     },
-    complain(text: string) {
+    printError(text: string) {
       const before = shown;
       draw("");
-      complain(text);
+      printError(text);
       if (before !== "") draw(before);
     },
     end() {
@@ -29,7 +29,7 @@ export function progressBar({ terminal, printError: complain }: Io, size: number
   };
 }
 
-/** The same where nobody knows how many there will be; not where the lines themselves go to a terminal. */
+/** A counter for an unknown number of items. Hidden if stdout is a terminal, because the items appear there. */
 export function progressCount(io: Io, what: string) {
   const { stderr, stdout } = process;
   const shown = stderr.isTTY && !stdout.isTTY;

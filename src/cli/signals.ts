@@ -1,27 +1,27 @@
-/** When to end. */
+/** The signals that stop the process. */
 export interface Signals {
-  /** The first one begins the end. */
+  /** Resolves with the name of the first signal, which starts a graceful shutdown. */
   readonly first: Promise<string>;
-  /** The second one ends at once. */
+  /** Resolves on the second signal, which stops the process immediately. */
   readonly second: Promise<void>;
   release(): void;
 }
 
 const NAMES = ["SIGTERM", "SIGINT"] as const;
 
-/** What somebody sends to this process. */
+/** Catches the signals that are sent to this process. */
 export function catchSignals(): Signals {
   const { onSignal, signals } = countSignals();
   return listenTo(onSignal, signals);
 }
 
 /**
- * For a worker the supervisor's word counts. A signal to the whole group, as Ctrl-C and systemd send it, comes beside
- * that word: it begins the end, and never is the second one.
+ * Catches the stop commands of the supervisor, for a worker. Ctrl-C and systemd also signal the whole process group. Such
+ * a signal starts the shutdown, but it never counts as the second one.
  */
 export function supervisorSignals(onEnd: (listener: () => void) => void): Signals {
   const { onSignal, signals } = countSignals();
-  onEnd(() => onSignal("the supervisor's word"));
+  onEnd(() => onSignal("the supervisor's command"));
   let direct = false;
   return listenTo((name) => {
     if (direct) return;
@@ -58,7 +58,7 @@ function listenTo(
   };
 }
 
-/** Without keeping the process for it. */
+/** Waits without keeping the process alive. */
 export function waitSeconds(seconds: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, seconds * 1000).unref();

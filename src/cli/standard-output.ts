@@ -5,28 +5,28 @@ import type { Io } from "./io.ts";
 const STDOUT = 1;
 
 /**
- * Ends the process with an exit code that is not 0 as soon as stdout does not take what a command prints. `serve` writes
- * its log by another way, which no fault of stdout ends.
+ * Ends the process with a non-zero exit code as soon as stdout rejects the output of a command. `serve` is not affected,
+ * because it writes its log in another way.
  */
-export function endWithStandardOutput(complain: Io["printError"]): void {
+export function endWithStandardOutput(printError: Io["printError"]): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(EXIT.unread);
-    complain(`latchkey: standard output cannot be written: ${error.message}`);
+    printError(`latchkey: standard output cannot be written: ${error.message}`);
     process.exit(EXIT.failed);
   });
-  // What is said to nobody is no reason to end: the exit code tells.
+  // A closed stderr is no reason to stop. The exit code still reports the result.
   process.stderr.on("error", () => undefined);
 }
 
 /**
- * Why what goes to stdout would be lost; undefined where it would not, as far as can be known before. Node opens /dev/null
- * in the place of a descriptor that is closed (`>&-`).
+ * Why output to stdout would be lost, as far as that is known before writing. Undefined if it would not. Node opens
+ * /dev/null in place of a closed descriptor (`>&-`).
  */
 export function standardOutputProblem(): string | undefined {
   try {
-    const [out, none] = [fstatSync(STDOUT), statSync("/dev/null")];
-    const leadsNowhere = out.isCharacterDevice() && out.rdev === none.rdev;
-    return leadsNowhere ? "standard output is closed, or is /dev/null" : undefined;
+    const [out, devNull] = [fstatSync(STDOUT), statSync("/dev/null")];
+    const isDevNull = out.isCharacterDevice() && out.rdev === devNull.rdev;
+    return isDevNull ? "standard output is closed, or is /dev/null" : undefined;
   } catch {
     return "standard output is closed";
   }

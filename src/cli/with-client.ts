@@ -7,20 +7,19 @@ import { tokenProblem, urlProblem } from "../client/transport.ts";
 import { trimSecret } from "../config/secret-text.ts";
 import { textOf } from "../config/text-file.ts";
 import { EXIT, UsageError } from "./exit-codes.ts";
-
 import type { Io } from "./io.ts";
 import { visible } from "./table.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8000";
 const PROBE_TIMEOUT_MS = 2000;
 
-/** Where a live instance is, and the operator's credential for it. */
+/** The URL of a live instance, and the operator's credential for it. */
 interface Remote {
   readonly url: string;
   readonly token: string | undefined;
 }
 
-/** Runs a command against the live instance that `LATCHKEY_URL` names; resolves with the exit code. */
+/** Runs a command against the live instance that `LATCHKEY_URL` names. Resolves with the exit code. */
 export async function withClient(
   io: Io,
   command: (client: LatchkeyClient) => Promise<void>,
@@ -33,7 +32,9 @@ export async function withClient(
     return EXIT.done;
   } catch (error) {
     if (error instanceof LatchkeyUnreachable) {
-      io.printError(`latchkey: ${error.message}${reasonOf(error)} (LATCHKEY_URL says where it is)`);
+      io.printError(
+        `latchkey: ${error.message}${reasonOf(error)} (LATCHKEY_URL must be the URL of an instance)`,
+      );
       return EXIT.unanswered;
     }
     if (!(error instanceof LatchkeyProblem)) throw error;
@@ -42,40 +43,37 @@ export async function withClient(
   }
 }
 
-/** Undefined once it has been told what is wrong with the variables. */
+/** Returns undefined after printing what is wrong with the variables. */
 function remoteOf(io: Io): Remote | undefined {
-  const { environment, printError: complain } = io;
+  const { environment, printError } = io;
   const url = environment["LATCHKEY_URL"] || DEFAULT_URL;
   const problem = urlProblem(url);
   if (problem !== undefined) {
-    complain(`latchkey: LATCHKEY_URL ${problem}`);
+    printError(`latchkey: LATCHKEY_URL ${problem}`);
     return undefined;
   }
   const credential = operatorCredential(io);
   return credential && { url, ...credential };
 }
 
-/** The operator's token, where there is one. Undefined once it has been told what is wrong with the variables. */
-export function operatorCredential({
-  environment,
-  printError: complain,
-}: Io): Pick<Remote, "token"> | undefined {
+/** The operator's token, if one is set. Returns undefined after printing what is wrong with the variables. */
+export function operatorCredential({ environment, printError }: Io): Pick<Remote, "token"> | undefined {
   const { LATCHKEY_TOKEN, LATCHKEY_TOKEN_FILE: file } = environment;
   const [name, token] =
     !file || LATCHKEY_TOKEN
       ? ["LATCHKEY_TOKEN", trimSecret(LATCHKEY_TOKEN ?? "")]
       : ["LATCHKEY_TOKEN_FILE", trimmedFile(file)];
   if (name === "LATCHKEY_TOKEN_FILE" && !token) {
-    const unread = existsSync(file ?? "")
-      ? "it cannot be read, or is no UTF-8 text"
+    const unreadable = existsSync(file ?? "")
+      ? "the file cannot be read, or is not UTF-8 text"
       : "there is no such file";
-    complain(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: ${token === "" ? "it is empty" : unread}`);
+    printError(`latchkey: LATCHKEY_TOKEN_FILE: ${file}: ${token === "" ? "the file is empty" : unreadable}`);
     return undefined;
   }
   const problem = tokenProblem(token || undefined);
   if (problem === undefined) return { token: token || undefined };
-  // Not the text: it holds credentials.
-  complain(`latchkey: ${name} ${problem}`);
+  // Never prints the value, because it holds credentials.
+  printError(`latchkey: ${name} ${problem}`);
   return undefined;
 }
 
@@ -84,7 +82,7 @@ function trimmedFile(file: string): string | undefined {
   return text === undefined ? undefined : trimSecret(text);
 }
 
-/** Why no answer came, in the words of whoever tried. */
+/** The innermost cause of a failed connection, such as a refused connection or an unknown host name. */
 function reasonOf({ cause }: LatchkeyUnreachable): string {
   const innermost = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return innermost instanceof Error && innermost.message !== "" ? `: ${innermost.message}` : "";
@@ -99,7 +97,7 @@ function describe(problem: LatchkeyProblem, hint: string | undefined): string {
     problem.detail,
     ...fields,
     ...members,
-    wait === undefined ? undefined : `  try again in ${wait} s`,
+    wait === undefined ? undefined : `  retry in ${wait} s`,
     hint === undefined ? undefined : `  ${hint}`,
   ];
   return lines
@@ -108,53 +106,53 @@ function describe(problem: LatchkeyProblem, hint: string | undefined): string {
     .join("\n");
 }
 
-/** What whoever called should look at. */
+/** What the operator should check. */
 async function hintOf(
   { status, reason }: LatchkeyProblem,
   { url, token }: Remote,
 ): Promise<string | undefined> {
   if (reason.startsWith("http-"))
-    return `what answers at ${url} is not Latchkey: LATCHKEY_URL says where it is`;
+    return `the server at ${url} is not Latchkey: set LATCHKEY_URL to the URL of an instance`;
   if (status === 401)
     return token === undefined
-      ? "LATCHKEY_TOKEN is not set: it holds the operator's credential"
-      : "the credential in LATCHKEY_TOKEN is not taken here";
+      ? "LATCHKEY_TOKEN is not set: set it to the operator's credential"
+      : "the instance does not accept the credential in LATCHKEY_TOKEN";
   if (reason === "operator-scope-missing")
-    return "the key in LATCHKEY_TOKEN needs the scope of this call: keys:read to look, keys:write for keys and limits, audit:read, or system:write";
-  if (status === 404 && !(await isOperatorDoor(url)))
-    return `${url} is not the operator door: that is OPERATOR_LISTEN, in production 127.0.0.1:8001`;
+    return "the key in LATCHKEY_TOKEN needs the scope of this call: keys:read to read keys, keys:write to change keys and limits, audit:read, or system:write";
+  if (status === 404 && !(await isOperatorListener(url)))
+    return `${url} is not the operator listener: use the address in OPERATOR_LISTEN, in production 127.0.0.1:8001`;
   return undefined;
 }
 
-/** Whether the door describes operators' calls. When it says nothing, nothing is said of it. */
-async function isOperatorDoor(url: string): Promise<boolean> {
+/** Whether the server's OpenAPI document has the operators' calls. True if the document cannot be fetched. */
+async function isOperatorListener(url: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-    const answer = await fetch(`${url.replace(/\/+$/, "")}/openapi.json`, { signal, redirect: "error" });
-    return (await answer.text()).includes('"/api/admin/keys"');
+    const response = await fetch(`${url.replace(/\/+$/, "")}/openapi.json`, { signal, redirect: "error" });
+    return (await response.text()).includes('"/api/admin/keys"');
   } catch {
     return true;
   }
 }
 
-/** A key's id. Whoever gives the key itself is told so before it goes anywhere. */
+/** The argument for a key's id. Rejects the key itself before anything is sent. */
 export function keyIdArgument(name = "<key_id>"): Argument {
   return new Argument(name).argParser((text) => {
     if (/^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text))
       throw new UsageError(
-        "this is a key, not a key's id: a key does not belong on the command line, where others can see it",
+        "this is a key, not a key's id: a key does not belong on the command line, where other users can see it",
       );
     return nameArgument(text);
   });
 }
 
-/** A name that stands in the path of a call: an empty one, `.` or `..` would make another call of it. */
+/** A name that becomes a segment of the request path. An empty name, `.` and `..` would change the path. */
 export function nameArgument(text: string): string {
-  if (/^\.{0,2}$/.test(text)) throw new UsageError("an empty name, . and .. name nothing");
+  if (/^\.{0,2}$/.test(text)) throw new UsageError("an empty name, . and .. are not valid names");
   return text;
 }
 
-/** The URL of an argument, without the slash at its end. Throws a UsageError that does not quote it. */
+/** The URL of an argument, without a trailing slash. Throws a UsageError that does not quote the URL. */
 export function baseUrl(text: string): string {
   const problem = urlProblem(text);
   if (problem !== undefined) throw new UsageError(`the URL ${problem}`);

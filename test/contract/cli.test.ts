@@ -12,7 +12,7 @@ addCommands(
 );
 const document = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");
 
-/** Every command without subcommands, with its full name. */
+/** Every command without subcommands, with its full path. */
 function* commandsOf(parent: Command, path: string): Generator<readonly [path: string, command: Command]> {
   if (parent.commands.length === 0) yield [path, parent];
   for (const child of parent.commands) yield* commandsOf(child, `${path} ${child.name()}`);
@@ -45,17 +45,17 @@ function listed() {
   );
 }
 
-test("docs/reference/cli.md has every command, with its description and options, and no other", () => {
+test("docs/reference/cli.md lists exactly the existing commands, with their descriptions and options", () => {
   const [, reference = ""] = document.split("\n## Reference\n");
   expect(reference.trim()).toBe(listed().map(entryOf).join("\n\n"));
 });
 
-test("docs/reference/cli.md lists every exit code", () => {
+test("docs/reference/cli.md lists the exit codes", () => {
   const codes = [...document.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
   expect(codes).toEqual(Object.values(EXIT));
 });
 
-test("every command with a result can print it as JSON", () => {
+test("every command that prints a result can print it as JSON", () => {
   // `serve` runs until it is stopped, and `keys export` always writes JSON.
   const others = ["latchkey serve", "latchkey keys export"];
   const without = listed().filter(([, { options }]) => !options.some(({ long }) => long === "--json"));

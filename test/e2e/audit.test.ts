@@ -17,7 +17,7 @@ const AUDIT_KEY = newSecret();
 const SECRETS = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN, AUDIT_KEY };
 
 describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (store) => {
-  test("tells what happened to keys and which requests were refused, unbroken over a restart", async () => {
+  test("has the events of keys and the denied requests, in one chain over a restart", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       JWT_SECRET: newSecret(),
@@ -36,23 +36,23 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
       .register({ name: "evil\u0085name", key_type: "contributor" })
       .catch(() => client.register({ name: "a name", key_type: "contributor" }));
     await client.registerLegacy({ name: "v1", key_type: "basic" });
-    const asked = await fetch(`http://127.0.0.1:${envoy.port}/v1/nodes/x?token=in-the-query`, {
+    const denied = await fetch(`http://127.0.0.1:${envoy.port}/v1/nodes/x?token=in-the-query`, {
       headers: { authorization: `Bearer ${api_key}` },
     });
-    expect(asked.status).toBe(403);
+    expect(denied.status).toBe(403);
     await client.keys.revoke(key_id);
     const file = join(first.cwd, "logs/api.log");
     const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
-    const told = () => lines().map((line) => JSON.parse(line));
-    // Lines about requests and about keys are written by turns: either may be first.
-    const kinds = () => told().map(({ event, kind }) => event ?? kind);
+    const parsed = () => lines().map((line) => JSON.parse(line));
+    // Lines about requests and about keys may come in either order.
+    const kinds = () => parsed().map(({ event, kind }) => event ?? kind);
     const both = expect.arrayContaining(["key_revoked", "request"]);
     await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
     expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
-    expect(told()).toContainEqual(
+    expect(parsed()).toContainEqual(
       expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
     );
-    expect(told()).toContainEqual(
+    expect(parsed()).toContainEqual(
       expect.objectContaining({
         kind: "request",
         reason: "route_unknown",
@@ -69,7 +69,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const second = await startLatchkey({ ...env, DATA_DIR: first.dataDir, AUDIT_FILE: file });
     const again = createClient({ url: `http://${second.operator}`, token: ADMIN_TOKEN });
     await again.register({ name: "later", key_type: "basic" });
-    await expect.poll(() => told().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => parsed().length, { timeout: 5000 }).toBeGreaterThan(0);
     const { events } = await again.audit();
     expect(events.map(({ event }) => event)).toEqual([
       "key_registered",
@@ -83,8 +83,8 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     );
     await second.stop();
     const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
-    expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
-    // As a shell completes `logs/api.log*`: with what stands beside the log.
+    expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("none changed") });
+    // The shell pattern `logs/api.log*` includes other files beside the log.
     const all = readdirSync(dirname(file)).filter((name) => name.startsWith("api.log"));
     expect(all.length).toBeGreaterThan(2);
     const paths = all.map((name) => join(dirname(file), name));
@@ -106,7 +106,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await redis?.stop();
   });
 
-  test("loses no event of an instance that is killed in the midst, and its chain goes on", async () => {
+  test("loses no event of a killed instance, and continues its chain", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       ...SECRETS,
@@ -114,27 +114,28 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     };
     let latchkey = await startLatchkey(env);
     const file = join(latchkey.cwd, "logs/api.log");
-    const given: string[] = [];
+    const acknowledged: string[] = [];
     for (const round of [1, 2]) {
       const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
       const registering = Array.from({ length: 4 * round }, (_, at) =>
         client
           .register({ name: `key ${at}`, key_type: "basic" })
-          .then(({ key_id }) => void given.push(key_id)),
+          .then(({ key_id }) => void acknowledged.push(key_id)),
       );
-      // Some have been answered, some not: what was answered must be accounted for.
+      // Stops while some registrations are acknowledged and some are not. The log must have the acknowledged ones.
       await Promise.race(registering);
       await latchkey.stop("SIGKILL");
       await Promise.allSettled(registering);
       latchkey = await startLatchkey({ ...env, DATA_DIR: latchkey.dataDir, AUDIT_FILE: file });
     }
-    const told = () =>
+    const loggedIds = () =>
       readFileSync(file, "utf8")
         .split("\n")
         .flatMap((line) => (line === "" ? [] : [JSON.parse(line).key_id]));
-    // What an instance had taken and not written is another one's after a minute.
-    await expect.poll(() => given.filter((id) => !told().includes(id)), { timeout: 80_000 }).toEqual([]);
-    expect(given.length).toBeGreaterThanOrEqual(2);
+    // Another instance claims the events that a killed one had read and not written, after a minute.
+    const missing = () => acknowledged.filter((id) => !loggedIds().includes(id));
+    await expect.poll(missing, { timeout: 80_000 }).toEqual([]);
+    expect(acknowledged.length).toBeGreaterThanOrEqual(2);
     await latchkey.stop();
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY })).toMatchObject({ status: 0 });
     const checkpoints = join(latchkey.cwd, "stdout");
@@ -150,8 +151,8 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
   });
 });
 
-describe("calls of the HTTP doors", () => {
-  test("that are refused for who made them, and what operators do, leave a line that says who, what and why", async () => {
+describe("calls of the HTTP listeners", () => {
+  test("that are denied, and changes by operators, leave a line with actor, call and reason", async () => {
     const latchkey = await startLatchkey({ ...SECRETS, HTTP_TRUSTED_HOPS: "1" });
     const url = `http://${latchkey.http}`;
     const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -169,11 +170,11 @@ describe("calls of the HTTP doors", () => {
       }).then(({ status }) => status);
     expect(await call("GET", "/api/admin/keys")).toBe(401);
     expect(await call("GET", "/api/admin/keys", "no-such-token")).toBe(401);
-    const good = await admin.register({ name: "m", key_type: "basic" });
-    expect(await call("DELETE", `/api/admin/keys/${key.key_id}`, good.api_key)).toBe(403);
-    await admin.keys.rotate(good.key_id);
-    await admin.keys.revoke(good.key_id);
-    expect(await call("POST", "/api/auth/v2/refresh", undefined, { current_key: good.api_key })).toBe(401);
+    const holder = await admin.register({ name: "m", key_type: "basic" });
+    expect(await call("DELETE", `/api/admin/keys/${key.key_id}`, holder.api_key)).toBe(403);
+    await admin.keys.rotate(holder.key_id);
+    await admin.keys.revoke(holder.key_id);
+    expect(await call("POST", "/api/auth/v2/refresh", undefined, { current_key: holder.api_key })).toBe(401);
     expect(await call("GET", "/api/admin/keys", ADMIN_TOKEN)).toBe(200);
     const file = join(latchkey.cwd, "logs/api.log");
     const lines = () =>
@@ -201,17 +202,17 @@ describe("calls of the HTTP doors", () => {
       { ...from, actor: "anonymous", route: "/api/admin/keys", status: 401, reason: "credential_invalid" },
       {
         ...from,
-        actor: `key:${good.key_id}`,
+        actor: `key:${holder.key_id}`,
         method: "DELETE",
         key_id: key.key_id,
         status: 403,
         reason: "operator_scope_missing",
       },
-      { actor: operator, route: "/api/admin/keys/{key_id}/rotate", key_id: good.key_id, outcome: "done" },
-      { actor: operator, method: "DELETE", key_id: good.key_id, outcome: "done" },
+      { actor: operator, route: "/api/admin/keys/{key_id}/rotate", key_id: holder.key_id, outcome: "done" },
+      { actor: operator, method: "DELETE", key_id: holder.key_id, outcome: "done" },
       {
         ...from,
-        actor: `key:${good.key_id}`,
+        actor: `key:${holder.key_id}`,
         route: "/api/auth/v2/refresh",
         status: 401,
         reason: "key_revoked",
@@ -221,7 +222,7 @@ describe("calls of the HTTP doors", () => {
   });
 });
 
-test("events are read back by what they are, on and on, and only by whoever may", async () => {
+test("events can be filtered and read page by page, with the required scope only", async () => {
   const latchkey = await startLatchkey(SECRETS);
   const url = `http://${latchkey.operator}`;
   const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -240,7 +241,7 @@ test("events are read back by what they are, on and on, and only by whoever may"
   expect(await idsOf({ key_id })).toEqual([key_id, key_id]);
   expect(await idsOf({ actor: "anonymous" })).toEqual([self.key_id]);
   expect(await idsOf({ outcome: "refused" })).toEqual([]);
-  // On and on, one at a time, also where nothing fits.
+  // Reads page by page with one event each, also where no event matches.
   const first = await admin.audit({ limit: 6 });
   let after = first.events[0]?.cursor ?? "";
   const seen = [];
@@ -272,8 +273,8 @@ test("events are read back by what they are, on and on, and only by whoever may"
   const other = await admin.register({ name: "other", key_type: "admin", scopes: ["keys:read"] });
   expect(await statusOf("", other.api_key)).toBe(403);
   const env = { LATCHKEY_URL: url, LATCHKEY_TOKEN: reader.api_key };
-  const told = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
-  expect(told.stdout.trim().split("\n")).toEqual([
+  const tail = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
+  expect(tail.stdout.trim().split("\n")).toEqual([
     expect.stringContaining(`key_revoked  ${key_id}  by admin:`),
   ]);
   expect(runLatchkey(["audit", "tail", "-n", "0"], env).status).toBe(2);
@@ -317,7 +318,7 @@ test("each event of a fleet is in exactly one log", async () => {
   await redis.stop();
 });
 
-test("the deployment guide's own monitoring lines work, as docs/guides/migration.md has them", async () => {
+test("the monitoring commands of the deployment guide work as docs/guides/migration.md has them", async () => {
   const redis = await startRedis();
   const latchkey = await startLatchkey({
     JWT_SECRET: newSecret(),
@@ -332,7 +333,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   const guide = readFileSync(new URL("../../docs/guides/migration.md", import.meta.url), "utf8");
   const [, block = ""] = /## Monitoring\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(guide) ?? [];
   const [validate = "", ping = "", scan = "", tail = ""] = block.trim().split("\n");
-  // What is on the PATH speaks to our Redis: the lines name no port.
+  // The commands name no port, so the redis-cli on the PATH connects to the test's Redis.
   const bin = join(latchkey.cwd, "bin");
   mkdirSync(bin);
   const { cli, env } = await redisBinaries();
@@ -349,7 +350,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   expect(run(ping)).toBe("PONG\n");
   expect(run(scan)).toBe(`api_key:${key_id}\n`);
   const shown = Promise.withResolvers<string>();
-  // On a terminal, where grep shows a line as it comes.
+  // On a terminal, grep prints each line immediately.
   const tailing = await startChild("script", ["-qec", tail, "/dev/null"], {
     cwd: latchkey.cwd,
     env: { PATH: process.env["PATH"] },
@@ -361,7 +362,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   await redis.stop();
 });
 
-test("a stranger's refusals fill no volume, and what happened to keys outlives them", async () => {
+test("denials of an unauthenticated caller cannot fill the volume or displace the events of keys", async () => {
   const bounds = { AUDIT_FILE_MAX: "64KB", AUDIT_FILES: "2" };
   const latchkey = await startLatchkey({ ...SECRETS, ...bounds });
   const file = join(latchkey.cwd, "logs/api.log");
@@ -382,11 +383,11 @@ test("a stranger's refusals fill no volume, and what happened to keys outlives t
     );
   };
   await expect.poll(() => text().join("")).toContain(key_id);
-  const refused = () =>
+  const deny = () =>
     fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
-      (answer) => answer.arrayBuffer(),
+      (response) => response.arrayBuffer(),
     );
-  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, refused));
+  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, deny));
   expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
   await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
   await latchkey.stop();

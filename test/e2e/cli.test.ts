@@ -29,15 +29,17 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-const said = ({ status, stderr }: Ran) => [status, stderr];
+const resultOf = ({ status, stderr }: Ran) => [status, stderr];
 
-describe("a command says what to look at", () => {
-  test("at the wrong door, without a token, with a bad one, with one that may not", async () => {
+describe("a command prints a hint", () => {
+  test("at the wrong listener, and with a missing, invalid or insufficient token", async () => {
     const list = async (changed: Readonly<Record<string, string>>) =>
-      said(await runHere(["keys", "list"], { ...env, ...changed }));
+      resultOf(await runHere(["keys", "list"], { ...env, ...changed }));
     expect(await list({ LATCHKEY_URL: `http://${latchkey.http}` })).toEqual([
       1,
-      expect.stringMatching(/404 not-found.*is not the operator door: that is OPERATOR_LISTEN/s),
+      expect.stringMatching(
+        /404 not-found.*is not the operator listener: use the address in OPERATOR_LISTEN/s,
+      ),
     ]);
     expect(await list({ LATCHKEY_TOKEN: "" })).toEqual([
       1,
@@ -45,33 +47,33 @@ describe("a command says what to look at", () => {
     ]);
     expect(await list({ LATCHKEY_TOKEN: newSecret() })).toEqual([
       1,
-      expect.stringContaining("is not taken here"),
+      expect.stringContaining("does not accept the credential in LATCHKEY_TOKEN"),
     ]);
     const { api_key } = await registerKey(latchkey.http);
     expect(await list({ LATCHKEY_TOKEN: api_key })).toEqual([1, expect.stringContaining("needs the scope")]);
     const unknown = await runHere(["keys", "show", "basic_1_abcdefghijklmnopqrstuv"], env);
-    expect(said(unknown)).toEqual([1, expect.not.stringContaining("door")]);
+    expect(resultOf(unknown)).toEqual([1, expect.not.stringContaining("operator listener")]);
   });
 
-  test("where nobody, or somebody else, answers, and where there is no URL", async () => {
-    const stranger = createServer((_, response) => response.end("<html>"));
-    await once(stranger.listen(0, "127.0.0.1"), "listening");
-    const address = stranger.address();
+  test("if no server or another server responds, and if the URL is invalid", async () => {
+    const otherServer = createServer((_, response) => response.end("<html>"));
+    await once(otherServer.listen(0, "127.0.0.1"), "listening");
+    const address = otherServer.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const asked = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
-    expect(said(asked)).toEqual([3, expect.stringContaining("sent a response that is not from Latchkey")]);
-    stranger.close();
-    expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
+    const ran = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
+    expect(resultOf(ran)).toEqual([3, expect.stringContaining("sent a response that is not from Latchkey")]);
+    otherServer.close();
+    expect(resultOf(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
       3,
       expect.stringMatching(/does not respond.*LATCHKEY_URL/),
     ]);
-    expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
+    expect(resultOf(await runHere(["keys", "list"], { LATCHKEY_URL: "localhost:8000" }))).toEqual([
       2,
       expect.stringContaining("LATCHKEY_URL must be a URL"),
     ]);
   });
 
-  test("when a credential cannot be sent: nothing is sent, and nothing of it is shown", async () => {
+  test("if a credential cannot be sent; it sends nothing and does not print the credential", async () => {
     const tokens = [newSecret(), newSecret()];
     const LATCHKEY_TOKEN_FILE = join(latchkey.cwd, "two-tokens");
     writeFileSync(LATCHKEY_TOKEN_FILE, `${tokens.join("\n")}\n`);
@@ -100,12 +102,12 @@ describe("a command says what to look at", () => {
     [["keys", "revoke", "--owner", ".."]],
     [["keys", "revoke", "--family", ""]],
     [["limits", "reset", ".."]],
-  ])("%j names nothing: it is refused and not another call", async (args) => {
+  ])("if a name would change the path of the call: %j", async (args) => {
     const { status, stdout, stderr } = await runHere(args, env);
-    expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("name nothing")]);
+    expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("are not valid names")]);
   });
 
-  test("when a key is given where its id belongs: it goes nowhere", async () => {
+  test("if a key is given instead of its id; it does not send the key", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const { status, stderr } = await runHere(["keys", "revoke", api_key], {
       LATCHKEY_URL: "http://127.0.0.1:1",
@@ -114,7 +116,7 @@ describe("a command says what to look at", () => {
   });
 });
 
-test("the credential may stand in a file; a key is renamed, its limits are filled, and the answers are JSON", async () => {
+test("with the credential in a file, a key is renamed, its buckets are refilled, and results are JSON", async () => {
   const file = join(latchkey.cwd, "token");
   writeFileSync(file, `${production.ADMIN_TOKEN}\n`);
   const { LATCHKEY_TOKEN: _, ...rest } = env;
@@ -128,7 +130,7 @@ test("the credential may stand in a file; a key is renamed, its limits are fille
   expect(JSON.parse(revoked.stdout)).toEqual({ revoked: { key_id } });
 });
 
-test("keys export gives the same from a live instance and, once it has ended, from its store", async () => {
+test("keys export prints the same for a live instance and, after its stop, for its store", async () => {
   const own = await startLatchkey({ ADMIN_TOKEN: production.ADMIN_TOKEN });
   const operator = createClient({ url: `http://${own.operator}`, token: production.ADMIN_TOKEN });
   for (const owner of ["acme", "acme", "other"])
@@ -137,16 +139,16 @@ test("keys export gives the same from a live instance and, once it has ended, fr
   const live = await runHere(args, { ...env, LATCHKEY_URL: `http://${own.operator}` });
   expect(live.stdout.trim().split("\n")).toHaveLength(2);
   const offline = { DATA_DIR: own.dataDir, POLICY_FILE: "./latchkey.yaml" };
-  expect(said(await runHere(args, offline))).toEqual([
+  expect(resultOf(await runHere(args, offline))).toEqual([
     1,
-    expect.stringContaining("LATCHKEY_URL names the instance"),
+    expect.stringContaining("set LATCHKEY_URL to its URL"),
   ]);
   await own.stop();
   expect(await runHere(args, offline)).toMatchObject({ status: 0, stdout: live.stdout });
 });
 
 describe("latchkey secrets", () => {
-  test("prints the variables to set, and nothing else, on stdout; the rest on stderr", async () => {
+  test("prints only the variables to set on stdout, and messages on stderr", async () => {
     const secret = newSecret();
     const added = await runHere(["secrets", "add"], { JWT_SECRET: secret });
     expect(added.stdout).toMatch(new RegExp(`^JWT_SECRET=${secret}\nJWT_SECRET_PREVIOUS=[\\w-]{43}\n$`));
@@ -156,7 +158,7 @@ describe("latchkey secrets", () => {
     expect(listed.stdout + listed.stderr).not.toContain(secret);
   });
 
-  test("edits JWT_KEYS_FILE, and never shows what stands in it", async () => {
+  test("edits JWT_KEYS_FILE and never prints a private part", async () => {
     const file = { JWT_KEYS_FILE: join(latchkey.cwd, "keys.json") };
     expect(await runHere(["secrets", "add", "--alg", "EdDSA", "--kid", "a"], file)).toMatchObject({
       status: 0,
@@ -165,22 +167,22 @@ describe("latchkey secrets", () => {
     expect(JSON.parse(again.stdout)).toMatchObject({ result: "changed", kid: "b" });
     expect(again.stdout).not.toContain('"d"');
     expect((await runHere(["secrets", "promote"], file)).stdout).toContain("b signs");
-    expect(said(await runHere(["secrets", "retire"], file))).toEqual([
+    expect(resultOf(await runHere(["secrets", "retire"], file))).toEqual([
       1,
       expect.stringMatching(/a signed until .*--force/),
     ]);
     expect((await runHere(["secrets", "list"], file)).stdout).toMatch(/b +EdDSA.*signs.*a +EdDSA.*signed/s);
   });
 
-  test("says in a sentence that a file cannot be written", async () => {
+  test("reports in one line that a file cannot be written", async () => {
     const ran = await runHere(["secrets", "add"], {
       JWT_KEYS_FILE: join(latchkey.cwd, "nowhere", "keys.json"),
     });
-    expect(said(ran)).toEqual([1, expect.stringMatching(/^latchkey: ENOENT[^\n]*\n$/)]);
+    expect(resultOf(ran)).toEqual([1, expect.stringMatching(/^latchkey: ENOENT[^\n]*\n$/)]);
   });
 });
 
-test("a key is bound by the command line to networks and to the certificate in a file, and explain tells of both", async () => {
+test("keys register binds a key to networks and to the certificate in a file, and explain reports both", async () => {
   const client = await (await createCa()).issue("client");
   const bound = ["--addresses", "192.0.2.0/24,2001:db8::/32", "--certificate", client.certFile];
   const role = ["--name", "bound", "--role", "contributor"];
@@ -190,14 +192,13 @@ test("a key is bound by the command line to networks and to the certificate in a
     addresses: ["192.0.2.0/24", "2001:db8::/32"],
     cnf: { "x5t#S256": client.thumbprint },
   });
-  const asked = ["explain", "--path", "/v1/models/x", "--key", "-", "--json"];
+  const command = ["explain", "--path", "/v1/models/x", "--key", "-", "--json"];
   const explained = (...from: string[]) =>
-    JSON.parse(runLatchkey([...asked, ...from], env, api_key).stdout).reason;
+    JSON.parse(runLatchkey([...command, ...from], env, api_key).stdout).reason;
   expect(explained("--address", "192.0.2.7")).toBe("certificate_mismatch");
   expect(explained("--certificate", client.certFile, "--address", "192.0.3.7")).toBe("address_not_allowed");
   expect(explained("--certificate", client.certFile, "--address", "192.0.2.7")).toBe("allowed");
-  expect(said(await runHere(["keys", "register", ...role, "--certificate", client.keyFile], env))).toEqual([
-    2,
-    expect.stringContaining("a certificate in PEM"),
-  ]);
+  expect(
+    resultOf(await runHere(["keys", "register", ...role, "--certificate", client.keyFile], env)),
+  ).toEqual([2, expect.stringContaining("a certificate in PEM")]);
 });

@@ -45,7 +45,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
   const bulkKeys = async () =>
     (await first.client.migration.show()).roles.find(({ role }) => role === "bulk")?.keys ?? 0;
 
-  test("makes keys good everywhere, plain or hashed, although they were tried before; again nothing changes", async () => {
+  test("makes plain and hashed keys valid everywhere, even after earlier denials, and can be repeated", async () => {
     const [plain, hashed] = [`old-system-${newSecret()}`, `old-system-${newSecret()}`];
     for (const key of [plain, hashed]) expect(await other.reasonOf(key)).toBe("credential_invalid");
     const api_key_hash = createHash("sha256").update(hashed).digest("hex");
@@ -62,13 +62,13 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
       issued_at: "2020-01-01T00:00:00Z",
     });
     expect(await imported(...lines)).toEqual({ imported: 0, known: 2, refused: [] });
-    // Used once, it is kept under its own hash: the plain key is known as the same one.
+    // After its first use the key is stored under its own hash, so the plain key is known as the same key.
     const again = async () => (await imported({ api_key: hashed, role: "basic" })).known;
     await expect.poll(again, { timeout: 5000 }).toBe(1);
     expect(await other.reasonOf(hashed)).toBe("allowed");
   });
 
-  test("tells every bad line by its number, never with its key", async () => {
+  test("reports every rejected line by its number, without its key", async () => {
     const secret = `s3cret-${newSecret()}`;
     const { api_key: ours } = await other.client.registerLegacy({ name: "n", key_type: "basic" });
     const bad = [
@@ -92,7 +92,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     expect(JSON.stringify(report)).not.toMatch(/s3cret|lk1_/);
   });
 
-  test("takes a key once, however often it comes: twice in a file, in two at once, or with another role", async () => {
+  test("imports a key once if it is repeated in a file, in simultaneous imports, or with another role", async () => {
     const api_key = `twice-${newSecret()}`;
     const line = { api_key, role: "basic" };
     expect(await imported(line, line)).toEqual({ imported: 1, known: 1, refused: [] });
@@ -117,7 +117,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     ]);
   });
 
-  test("that was killed half-way is begun anew, and every key is there once", async () => {
+  test("can be repeated after it was killed, and has every key once", async () => {
     const line = (at: number) => JSON.stringify({ api_key: `many-keys-number-${at}`, role: "bulk" });
     const file = await fileOf(
       "many.jsonl",
@@ -129,11 +129,11 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     await killed.stop("SIGKILL");
     const { stdout, status } = await runHere(["import", file], cli);
     expect(await bulkKeys()).toBe(before + 6000);
-    const [, now = 0, known = 0] = /: (\d+) imported, (\d+) known/.exec(stdout)?.map(Number) ?? [];
+    const [, now = 0, known = 0] = /: (\d+) imported, (\d+) already known/.exec(stdout)?.map(Number) ?? [];
     expect([now + known, known > 0, status]).toEqual([6000, true, 0]);
   });
 
-  test("that the instance cuts off says where to go on, and goes on there", async () => {
+  test("that the instance interrupts prints the line to continue from, and continues there", async () => {
     const line = (at: number) => JSON.stringify({ api_key: `cut-off-number-${at}`, role: "bulk" });
     const file = await fileOf(
       "cut.jsonl",
@@ -144,20 +144,20 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     const cut = await runHere(["import", file], { ...cli, LATCHKEY_URL: url });
     expect([cut.status, cut.stderr]).toEqual([
       3,
-      expect.stringContaining("lines up to 2000 are done, --from-line 2001 goes on there"),
+      expect.stringContaining("the lines up to 2000 are processed: continue with --from-line 2001"),
     ]);
     close();
     expect(await bulkKeys()).toBe(before + 2000);
     const went = await runHere(["import", file, "--from-line", "2001"], cli);
     expect(went).toMatchObject({
       status: 0,
-      stdout: "2500 lines: 500 imported, 0 known already, 0 refused\n",
+      stdout: "2500 lines: 500 imported, 0 already known, 0 rejected\n",
     });
     expect((await runHere(["import", file, "--from-line", "x"], cli)).status).toBe(2);
   });
 });
 
-/** Passes so many calls on, and none after. */
+/** A proxy that forwards this number of calls and then closes every connection. */
 async function failingAfter(
   calls: number,
   { latchkey }: Instance,
@@ -168,12 +168,14 @@ async function failingAfter(
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(Buffer.from(part));
     const { authorization = "", "content-type": type = "" } = request.headers;
-    const answer = await fetch(`http://${latchkey.operator}${request.url}`, {
+    const upstreamResponse = await fetch(`http://${latchkey.operator}${request.url}`, {
       method: "POST",
       headers: { authorization, "content-type": type },
       body: Buffer.concat(parts),
     });
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+    response
+      .writeHead(upstreamResponse.status, { "content-type": "application/json" })
+      .end(await upstreamResponse.text());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -204,36 +206,36 @@ describe("a file", () => {
       .then(({ valid }) => valid)
       .catch(() => false);
 
-  test("of CSV is read with its mark, quotes and line ends; a dry run writes nothing", async () => {
+  test("of CSV is read with its byte order mark, quotes and line endings; a dry run writes nothing", async () => {
     const key = `from-csv-${newSecret()}`;
     const csv = `\uFEFFname,api_key,role\r\n"A ""quoted"", name",${key},basic\r\nbroken,,basic\r\n"open,x,basic\r\na,b\r\n\r\n`;
     const dry = await importOf("keys.csv", csv, "--dry-run");
     expect(dry.stdout).toContain("1 would be imported");
     expect(await isGood(key)).toBe(false);
     const { status, stdout, stderr } = await importOf("keys.CSV", csv);
-    expect([status, stdout]).toEqual([1, "6 lines: 1 imported, 0 known already, 3 refused\n"]);
+    expect([status, stdout]).toEqual([1, "6 lines: 1 imported, 0 already known, 3 rejected\n"]);
     expect(stderr.trimEnd().split("\n").sort()).toEqual([
       expect.stringContaining("keys.CSV:3: needs api_key or api_key_hash"),
-      "keys.CSV:4: has a quote where none can be, or one that is not closed",
-      "keys.CSV:5: has 2 fields, the heading has 3",
+      "keys.CSV:4: has a misplaced or unclosed quote",
+      "keys.CSV:5: has 2 fields, but the heading has 3",
     ]);
     expect(await isGood(key)).toBe(true);
     const again = await importOf("keys.csv", csv, "--json");
     expect(JSON.parse(again.stdout)).toMatchObject({ imported: 0, known: 1, refused_lines: 3, lines: 6 });
   });
 
-  test("of CSV whose heading has a field that is none would lose it unnoticed: it is refused whole", async () => {
+  test("of CSV with an unknown field in its heading is rejected as a whole, because it would lose the field", async () => {
     const { status, stderr } = await importOf(
       "typo.csv",
       `api_key,role,expires\nsome-key-${newSecret()},basic,2027-01-01T00:00:00Z\n`,
     );
     expect([status, stderr]).toEqual([
       2,
-      expect.stringContaining('typo.csv: "expires": the heading names fields'),
+      expect.stringContaining('typo.csv: the heading has unknown fields: "expires"; the heading may have'),
     ]);
   });
 
-  test("that was cut off: half a line of JSON is refused, half a line of CSV is pointed out", async () => {
+  test("that is truncated has its partial line of JSON rejected, and its partial line of CSV reported", async () => {
     const line = JSON.stringify({ api_key: `half-${newSecret()}`, role: "basic" });
     const half = await importOf("half.jsonl", `${line}\n${line.slice(0, 30)}`);
     expect(half).toMatchObject({
@@ -242,15 +244,17 @@ describe("a file", () => {
       stdout: expect.stringContaining("1 imported"),
     });
     const cut = await importOf("half.csv", `role,api_key\nbasic,half-${newSecret()}`);
-    expect(cut.stderr).toBe("half.csv:2: no line break follows; if the file was cut off, so was this line\n");
+    expect(cut.stderr).toBe(
+      "half.csv:2: has no line break at its end; if the file was truncated, this line is incomplete\n",
+    );
   });
 
-  test("in another encoding is refused whole; a line with odd bytes, or of a megabyte, is refused alone", async () => {
-    const good = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
+  test("in another encoding is rejected as a whole; a line that is too long or not UTF-8 is rejected alone", async () => {
+    const valid = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
     for (const encoding of ["utf16le", "latin1"] as const) {
       const { status, stderr } = await importOf(
         `${encoding}.jsonl`,
-        Buffer.from(`\uFEFF${good}\n`, encoding),
+        Buffer.from(`\uFEFF${valid}\n`, encoding),
       );
       const wanted = encoding === "latin1" ? ":1: is not" : ": is not UTF-8 text (UTF-16?): save it as UTF-8";
       expect([status, stderr]).toEqual([
@@ -262,23 +266,23 @@ describe("a file", () => {
       Buffer.from("\uFEFF"),
       Buffer.from(`{"api_key":"odd-${newSecret()}","role":"basic","name":"`),
       Buffer.from([0xff]),
-      Buffer.from(`"}\n${"x".repeat(2_000_000)}\n${good.replace("\\u2028", "")}\n`),
+      Buffer.from(`"}\n${"x".repeat(2_000_000)}\n${valid.replace("\\u2028", "")}\n`),
     ]);
     const { status, stdout, stderr } = await importOf("odd.jsonl", odd);
     expect([status, stderr]).toEqual([
       1,
       expect.stringContaining(
-        "odd.jsonl:1: is not UTF-8, or far too long\nodd.jsonl:2: is not UTF-8, or far too long\n",
+        "odd.jsonl:1: is not UTF-8, or is too long\nodd.jsonl:2: is not UTF-8, or is too long\n",
       ),
     ]);
     expect(stdout).toContain("3 lines:");
   });
 
-  test("with a member twice in a line is taken but for that line; odd bytes in CSV likewise", async () => {
+  test("is imported except for lines with a repeated member or, in CSV, without valid UTF-8", async () => {
     const key = () => `strict-${newSecret()}`;
     const twice = `{"api_key":"${key()}","name":"x","role":"basic","role":"basic"}\n`;
-    const good = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
-    expect(await importOf("twice.jsonl", twice + good)).toMatchObject({
+    const valid = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
+    expect(await importOf("twice.jsonl", twice + valid)).toMatchObject({
       status: 1,
       stderr: "twice.jsonl:1: has a member twice\n",
       stdout: expect.stringContaining("1 imported"),
@@ -290,12 +294,12 @@ describe("a file", () => {
     ]);
     expect(await importOf("odd.csv", csv)).toMatchObject({
       status: 1,
-      stderr: "odd.csv:2: is not UTF-8, or far too long\n",
+      stderr: "odd.csv:2: is not UTF-8, or is too long\n",
       stdout: expect.stringContaining("1 imported"),
     });
   });
 
-  test("that is none, or cannot be read, is told in a sentence", async () => {
+  test("that does not exist, or is a folder, is reported in one sentence", async () => {
     expect(await runHere(["import", join(latchkey.cwd, "none")], cli)).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("no such file"),
@@ -306,14 +310,14 @@ describe("a file", () => {
     });
     expect(await importOf("empty.jsonl", "")).toMatchObject({
       status: 0,
-      stdout: "0 lines: 0 imported, 0 known already, 0 refused\n",
+      stdout: "0 lines: 0 imported, 0 already known, 0 rejected\n",
     });
   });
 
-  test("on a terminal a bar shows how far it is, and what is refused stands above it", async () => {
+  test("has a progress bar on a terminal, with the rejected lines above it", async () => {
     const file = join(latchkey.cwd, "bar.jsonl");
     await writeFile(file, `${"{\n".repeat(1500)}`);
-    // util-linux' script gives it a terminal.
+    // `script` of util-linux provides a terminal.
     const child = await startChild(
       "script",
       ["-qec", `${process.execPath} ${PROGRAM} import ${file}`, "/dev/null"],
@@ -325,7 +329,7 @@ describe("a file", () => {
   });
 });
 
-test("without an instance the import goes into the store itself, under its lock", async () => {
+test("without an instance the import writes directly to the store, under its lock", async () => {
   const ADMIN_TOKEN = newSecret();
   const own = await startLatchkey({ ADMIN_TOKEN }, { policy: POLICY });
   const file = join(own.cwd, "keys.jsonl");
@@ -339,7 +343,7 @@ test("without an instance the import goes into the store itself, under its lock"
   await own.stop();
   expect(runLatchkey(["import", file], offline)).toMatchObject({
     status: 0,
-    stdout: "1 lines: 1 imported, 0 known already, 0 refused\n",
+    stdout: "1 lines: 1 imported, 0 already known, 0 rejected\n",
   });
   const again = await startLatchkey({ ADMIN_TOKEN, DATA_DIR: own.dataDir }, { policy: POLICY });
   expect(await createClient({ url: `http://${again.http}` }).validate(key)).toMatchObject({ role: "basic" });

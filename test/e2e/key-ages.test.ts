@@ -10,8 +10,8 @@ import { startLatchkey } from "../support/latchkey.ts";
 import { runHere } from "../support/program.ts";
 import { startRedis } from "../support/redis.ts";
 
-/** The event comes at once; a busy machine may need a while. */
-const PATIENTLY = { timeout: 30_000 };
+/** Long enough for a busy machine. */
+const POLL_OPTIONS = { timeout: 30_000 };
 const DAY_SECONDS = 86_400;
 const daysAgo = (days: number) => new Date(Date.now() - days * DAY_SECONDS * 1000).toISOString();
 
@@ -21,7 +21,7 @@ async function newFolder(): Promise<string> {
   return folder;
 }
 
-/** Days, by the metric of a running instance; undefined while it does not say. */
+/** The age in days from the metric of a running instance. Undefined if the metric is absent. */
 async function ageOf(ops: string, kid: string): Promise<number | undefined> {
   const metrics = await (await fetch(`http://${ops}/metrics`)).text();
   const found = new RegExp(`latchkey_signing_key_age_seconds\\{kid="${kid}",use="\\w+"\\} (\\S+)`).exec(
@@ -30,59 +30,59 @@ async function ageOf(ops: string, kid: string): Promise<number | undefined> {
   return found === null ? undefined : Math.floor(Number(found[1]) / DAY_SECONDS);
 }
 
-describe("how old a signing key is", () => {
-  test("is what its file says", async () => {
+describe("the age of a signing key", () => {
+  test("comes from its file", async () => {
     const key = { ...newJwk("EdDSA", "one"), added_at: daysAgo(100) };
     const JWT_KEYS_FILE = join(await newFolder(), "keys.json");
     await writeFile(JWT_KEYS_FILE, jwkSet(key));
     const latchkey = await startLatchkey({ JWT_KEYS_FILE });
-    await expect.poll(() => ageOf(latchkey.ops, "one"), PATIENTLY).toBe(100);
+    await expect.poll(() => ageOf(latchkey.ops, "one"), POLL_OPTIONS).toBe(100);
     await latchkey.stop();
     expect((await runHere(["secrets", "list"], { JWT_KEYS_FILE })).stdout).toMatch(/^one .* 100 d$/m);
   });
 
-  test("counts for a secret from when an instance first had it, over restarts", async () => {
+  test("counts for a secret from the time when an instance first had it, over restarts", async () => {
     const [JWT_SECRET, DATA_DIR] = [newSecret(), await newFolder()];
     const kid = secretKid(JWT_SECRET);
-    const noted = join(DATA_DIR, `signing_key_seen_${kid}`);
+    const timeFile = join(DATA_DIR, `signing_key_seen_${kid}`);
     const first = await startLatchkey({ JWT_SECRET, DATA_DIR });
-    await expect.poll(() => ageOf(first.ops, kid), PATIENTLY).toBe(0);
+    await expect.poll(() => ageOf(first.ops, kid), POLL_OPTIONS).toBe(0);
     await first.stop();
-    expect(Date.parse((await readFile(noted, "utf8")).trim())).toBeGreaterThan(Date.now() - 120_000);
-    await writeFile(noted, `${daysAgo(91)}\n`);
+    expect(Date.parse((await readFile(timeFile, "utf8")).trim())).toBeGreaterThan(Date.now() - 120_000);
+    await writeFile(timeFile, `${daysAgo(91)}\n`);
     const second = await startLatchkey({ JWT_SECRET, DATA_DIR });
-    await expect.poll(() => ageOf(second.ops, kid), PATIENTLY).toBe(91);
+    await expect.poll(() => ageOf(second.ops, kid), POLL_OPTIONS).toBe(91);
     await second.stop();
     const listed = await runHere(["secrets", "list", "--json"], { JWT_SECRET, DATA_DIR });
     expect(JSON.parse(listed.stdout)).toMatchObject({ kid, state: "signs", added_at: expect.any(String) });
   });
 
-  test("is one for all instances of a fleet, and the command line has it from there", async () => {
+  test("is the same for all instances of a fleet and for the command line", async () => {
     const redis = await startRedis();
     const JWT_SECRET = newSecret();
     const kid = secretKid(JWT_SECRET);
     const env = { JWT_SECRET, REDIS_URL: redis.url };
     const one = await startLatchkey(env);
-    await expect.poll(() => ageOf(one.ops, kid), PATIENTLY).toBe(0);
+    await expect.poll(() => ageOf(one.ops, kid), POLL_OPTIONS).toBe(0);
     await redis.cli("SET", `latchkey:secret:signing_key_seen_${kid}`, daysAgo(30));
     const other = await startLatchkey(env);
-    await expect.poll(() => ageOf(other.ops, kid), PATIENTLY).toBe(30);
+    await expect.poll(() => ageOf(other.ops, kid), POLL_OPTIONS).toBe(30);
     expect((await runHere(["secrets", "list"], env)).stdout).toMatch(new RegExp(`^${kid} .* 30 d$`, "m"));
     await Promise.all([one.stop(), other.stop()]);
     await redis.stop();
     const without = await runHere(["secrets", "list"], env);
     expect([without.status, without.stdout]).toEqual([0, expect.stringMatching(/ -$/m)]);
-    expect(without.stderr).toContain("the store knows how old some keys are, and does not answer");
+    expect(without.stderr).toContain("the store is unavailable, so the age of some keys is unknown");
   });
 
-  test("is noted by no instance whose keys are not the fleet's", async () => {
+  test("is not recorded by an instance whose keys are not those of the fleet", async () => {
     const redis = await startRedis();
     const JWT_SECRET = newSecret();
     const one = await startLatchkey({ JWT_SECRET, REDIS_URL: redis.url });
-    const strange = newSecret();
-    const other = await startLatchkey({ JWT_SECRET: strange, REDIS_URL: redis.url });
-    await expect.poll(async () => (await fetch(`http://${other.ops}/readyz`)).status, PATIENTLY).toBe(503);
-    expect(await redis.cli("EXISTS", `latchkey:secret:signing_key_seen_${secretKid(strange)}`)).toContain(
+    const foreign = newSecret();
+    const other = await startLatchkey({ JWT_SECRET: foreign, REDIS_URL: redis.url });
+    await expect.poll(async () => (await fetch(`http://${other.ops}/readyz`)).status, POLL_OPTIONS).toBe(503);
+    expect(await redis.cli("EXISTS", `latchkey:secret:signing_key_seen_${secretKid(foreign)}`)).toContain(
       "0",
     );
     expect(await redis.cli("EXISTS", `latchkey:secret:signing_key_seen_${secretKid(JWT_SECRET)}`)).toContain(
@@ -112,13 +112,13 @@ describe("a policy in production that", () => {
     return latchkey.output();
   };
 
-  test("does not say headers.require_https is told what there is to choose", async () => {
+  test("does not set headers.require_https causes a warning with the choices", async () => {
     const output = await production("audit: { requests: all }\n");
     expect(output).toContain("the policy does not say headers.require_https");
     expect(output).toMatch(/an edge that ends it in Envoy set true.*a mesh.*set false/);
   });
 
-  test.each(["true", "false"])("says %s is told nothing", async (choice) => {
+  test.each(["true", "false"])("sets it to %s causes no warning", async (choice) => {
     expect(await production(`headers: { require_https: ${choice} }\n`)).not.toContain("require_https");
   });
 });

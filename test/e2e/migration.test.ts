@@ -17,7 +17,7 @@ guards: { open_calls: 100000/s, failures: 100000/s }
 `;
 const POLICY = policyWith("overlap: 30d");
 
-/** What each client meets in each phase. The V1 keys that were exchanged were so before the phase began. */
+/** The expected results in each phase. The exchanged V1 keys were exchanged before the phase began. */
 const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
   silent: {
     "a V1 key": "allowed",
@@ -28,7 +28,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V1",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "",
+    "notice in responses": "",
   },
   gradual: {
     "a V1 key": "allowed",
@@ -39,7 +39,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "",
+    "notice in responses": "",
   },
   active: {
     "a V1 key": "allowed",
@@ -50,7 +50,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "link x-latchkey-upgrade",
+    "notice in responses": "link x-latchkey-upgrade",
   },
   deprecated: {
     "a V1 key": "allowed",
@@ -61,7 +61,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "deprecation link sunset x-latchkey-upgrade",
+    "notice in responses": "deprecation link sunset x-latchkey-upgrade",
   },
   removed: {
     "a V1 key": "legacy_key_removed, link",
@@ -72,7 +72,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "410",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "410",
-    "told on answers": "",
+    "notice in responses": "",
   },
 };
 const NOTICE = ["deprecation", "link", "sunset", "x-latchkey-upgrade"];
@@ -82,7 +82,7 @@ const names = Object.keys(PHASES).filter(isPhase);
 describe.each(["embedded", "redis"] as const)("the migration on the %s store", (store) => {
   let deployment: Deployment;
   let first: Instance;
-  /** Another instance where there is one. */
+  /** Another instance, if there is one. */
   let other: Instance;
 
   beforeAll(async () => {
@@ -92,7 +92,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
   afterAll(() => deployment?.stop());
 
-  /** Told to the first instance, heard by all. */
+  /** Sets the phase on the first instance, and waits until every instance has it. */
   const enter = async (phase: Phase) => {
     await first.client.migration.set(phase);
     for (const { client } of deployment.instances)
@@ -102,27 +102,27 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   const registerAs = (version: string) => post("/api/auth/register_api_key", version);
   const exchange = (legacy_key: string) => post("/api/auth/v2/migrate", "", { legacy_key });
   const post = async (path: string, version: string, body: object = { name: "n", key_type: "basic" }) => {
-    const answer = await fetch(`http://${other.latchkey.http}${path}`, {
+    const response = await fetch(`http://${other.latchkey.http}${path}`, {
       method: "POST",
       headers: { "content-type": "application/json", ...(version && { "accept-key-version": version }) },
       body: JSON.stringify(body),
     });
-    const text = await answer.text();
+    const text = await response.text();
     const kind = /"api_key":"(?:(eyJ)|lk1_)/.exec(text);
-    return `${answer.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
+    return `${response.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
   };
-  const toldOn = async (key: string, path = "/a/x") => {
+  const noticeOn = async (key: string, path = "/a/x") => {
     const { headers } = await other.ask(key, "x-api-key", path);
     return NOTICE.filter((name) => headers.has(name)).join(" ");
   };
   const reasonOf = async (key: string) => {
     const reason = await other.reasonOf(key);
     if (reason !== "legacy_key_removed") return reason;
-    return `${reason}, ${await toldOn(key)}`;
+    return `${reason}, ${await noticeOn(key)}`;
   };
 
   test.each(names)(
-    "in %s every client meets what it is to meet, and in silent again what it met before",
+    "in %s every client gets the expected result, and in silent again its earlier result",
     async (phase) => {
       const [v1, exchanged, late, later] = [
         await register(),
@@ -132,13 +132,13 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       ];
       const v2 = (await first.client.migrate(exchanged)).api_key;
       await enter(phase);
-      const met = {
+      const before = {
         "a V1 key": await reasonOf(v1),
         "a V1 key that was exchanged": await reasonOf(exchanged),
         "a V2 key": await reasonOf(v2),
         "a registration": await registerAs(""),
         "a registration that asks for V2": await registerAs("2"),
-        "told on answers": phase === "removed" ? await toldOn(v2) : await toldOn(v1),
+        "notice in responses": phase === "removed" ? await noticeOn(v2) : await noticeOn(v1),
         "an exchange": await exchange(late),
       };
       await deployment.setPolicy(policyWith("overlap: 1s, sunset: 2020-01-01, migrate_until: 2020-01-02"));
@@ -148,16 +148,16 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
         "the same, past its overlap": await reasonOf(exchanged),
         "an exchange after migrate_until": await exchange(later),
       };
-      // Whoever has a copy of a key that another machine has exchanged can still exchange it.
+      // A key that one machine has exchanged can still be exchanged by another machine with a copy of it.
       if (phase === "deprecated") expect(await exchange(exchanged)).toBe("201 V2");
       await deployment.setPolicy(POLICY);
-      expect({ ...met, ...after }).toEqual(PHASES[phase]);
+      expect({ ...before, ...after }).toEqual(PHASES[phase]);
       await enter("silent");
       for (const key of [v1, exchanged, v2, late, later]) expect(await reasonOf(key)).toBe("allowed");
     },
   );
 
-  test("what is told are dates in the form of their standards, on refusals and by validate too; the audit warns", async () => {
+  test("notices have the dates of their standards, also on denials and by validate, and the audit log has a warning", async () => {
     const { api_key: v1, key_id } = await first.client.registerLegacy({ name: "v1", key_type: "basic" });
     const before = Math.floor(Date.now() / 1000);
     await enter("deprecated");
@@ -172,7 +172,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       expect(headers.get("link")).toBe('</api/auth/v2/migrate>; rel="successor-version"');
       expect(headers.get("x-latchkey-upgrade")).toBe("v2");
     }
-    expect(await toldOn(v1, "/b/x")).toBe(NOTICE.join(" "));
+    expect(await noticeOn(v1, "/b/x")).toBe(NOTICE.join(" "));
     const warnings = () =>
       readFileSync(join(other.latchkey.cwd, "logs/api.log"), "utf8")
         .split("\n")
@@ -181,7 +181,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     await enter("silent");
   });
 
-  test("forth and back through all phases under traffic, nobody is refused whom the phase does not refuse", async () => {
+  test("forward and back through all phases under traffic, only requests that the phase denies are denied", async () => {
     const phases = createPhaseLog("silent");
     const [v1, exchanged] = [await register(), await register()];
     const v2 = (await first.client.migrate(exchanged)).api_key;
@@ -214,7 +214,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
 
   if (store === "redis")
-    test("a Redis that has lost its data is told the phase again, and V1 keys that are in use stay good", async () => {
+    test("a Redis that has lost its data gets the phase again, and V1 keys in use stay valid", async () => {
       const v1 = await register();
       await enter("gradual");
       for (const { reasonOf: reason } of deployment.instances) expect(await reason(v1)).toBe("allowed");
@@ -229,7 +229,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     });
 });
 
-/** Which phases may hold anywhere, at each moment. */
+/** Tracks the phases that an instance may have at each moment. */
 function createPhaseLog(first: Phase) {
   let possible = new Set<Phase>([first]);
   const begun: Phase[] = [];
@@ -238,11 +238,11 @@ function createPhaseLog(first: Phase) {
       possible.add(phase);
       begun.push(phase);
     },
-    /** All have heard of this one. */
+    /** Every instance has this phase now. */
     ends(phase: Phase) {
       possible = new Set([phase]);
     },
-    /** Gives, once something is over, all phases in which it may have been decided. */
+    /** Returns a function that returns all phases that were possible since this call. */
     watch(): () => ReadonlySet<Phase> {
       const [before, at] = [possible, begun.length];
       return () => new Set([...before, ...begun.slice(at)]);
@@ -250,20 +250,20 @@ function createPhaseLog(first: Phase) {
   };
 }
 
-/** A client that goes on without a pause, and looks at each answer. */
+/** A client that sends requests without a pause and checks each result. */
 function startClient(name: string, step: () => Promise<string>, phases: ReturnType<typeof createPhaseLog>) {
-  let [going, done] = [true, 0];
+  let [isRunning, done] = [true, 0];
   const wrong: string[] = [];
-  const expected = (answer: string, may: ReadonlySet<Phase>): boolean => {
-    if (answer === "legacy_key_removed") return may.has("removed") && name.startsWith("a V1 key");
-    if (answer === "410") return may.has("removed") && name.startsWith("a registration");
-    return answer === "allowed" || answer.startsWith("201");
+  const isExpected = (result: string, possible: ReadonlySet<Phase>): boolean => {
+    if (result === "legacy_key_removed") return possible.has("removed") && name.startsWith("a V1 key");
+    if (result === "410") return possible.has("removed") && name.startsWith("a registration");
+    return result === "allowed" || result.startsWith("201");
   };
   const loop = (async () => {
-    while (going) {
+    while (isRunning) {
       const watched = phases.watch();
-      const answer = await step();
-      if (!expected(answer, watched())) wrong.push(`${name}: ${answer} in ${[...watched()].join(" or ")}`);
+      const result = await step();
+      if (!isExpected(result, watched())) wrong.push(`${name}: ${result} in ${[...watched()].join(" or ")}`);
       done++;
     }
   })();
@@ -274,13 +274,13 @@ function startClient(name: string, step: () => Promise<string>, phases: ReturnTy
       await expect.poll(() => done, { timeout: 30_000, interval: 10 }).toBeGreaterThanOrEqual(wanted);
     },
     async end() {
-      going = false;
+      isRunning = false;
       await loop;
     },
   };
 }
 
-test("the command line tells how many V1 keys there are, and what each phase would mean for them", async () => {
+test("the command line shows how many V1 keys there are, and the effect of each phase on them", async () => {
   const deployment = await startDeployment("embedded", POLICY);
   const [{ client, latchkey, ask }] = deployment.instances;
   const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: deployment.token };
@@ -296,39 +296,39 @@ test("the command line tells how many V1 keys there are, and what each phase wou
     .poll(async () => (await client.migration.show()).roles, { timeout: 10_000 })
     .toEqual([{ role: "basic", keys: 3, ...used, unmigrated: { keys: 2, ...left } }]);
   const { stdout } = await runHere(["migration", "status"], cli);
-  expect(stdout.replaceAll(/\d{4}-\d\d-\d\d/g, "DATE")).toBe(`phase silent (as the policy says)
+  expect(stdout.replaceAll(/\d{4}-\d\d-\d\d/g, "DATE")).toBe(`phase silent (from the policy)
 deprecated since never, sunset DATET00:00:00Z, exchange until DATET00:00:00Z
 
 ROLE   V1 KEYS  USED IN 24 H  7 DAYS  30 DAYS  NOT EXCHANGED
 basic  3        2             2       2        2
 
-What each phase means for them now:
-→ silent      3 V1 keys good; registering V1 gives V1
-  gradual     3 V1 keys good; registering V1 gives V2 to clients that send Accept-Key-Version: 2
-  active      3 V1 keys good; their answers say that there is V2 (2 used in 30 days)
-  deprecated  2 V1 keys good, and told when they end; 1 V1 key that was exchanged ends on DATE, or after its own overlap
-  removed     2 V1 keys refused at once (used: 1 in 24 h, 1 in 7 days, 1 in 30 days); 1 V1 key that was exchanged ends on DATE, or after its own overlap; no V1 key is given
+Effect of each phase on them now:
+→ silent      3 V1 keys valid; a V1 registration issues a V1 key
+  gradual     3 V1 keys valid; a V1 registration issues a V2 key to clients that send Accept-Key-Version: 2
+  active      3 V1 keys valid; responses announce V2 (2 used in 30 days)
+  deprecated  2 V1 keys valid; responses announce their end; 1 exchanged V1 key ends on DATE, or after its own overlap
+  removed     2 V1 keys denied at once (used: 1 in 24 h, 1 in 7 days, 1 in 30 days); 1 exchanged V1 key ends on DATE, or after its own overlap; no V1 key is issued
 `);
   expect(JSON.parse((await runHere(["migration", "status", "--json"], cli)).stdout)).toMatchObject({
     phase: "silent",
   });
   expect((await runHere(["migration", "set", "nowhere"], cli)).status).toBe(2);
   expect((await runHere(["migration", "set", "active"], cli)).stdout).toContain(
-    "phase active (an operator's choice; the policy says silent)",
+    "phase active (set by an operator; the policy says silent)",
   );
-  // What was chosen at run time outlives a restart, and wins over the policy until it is given back.
+  // A phase that an operator has set survives a restart, and overrides the policy until --from-policy.
   await deployment.restart(0, {});
   const again = deployment.instances[0].latchkey;
-  const anew = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
-  expect((await runHere(["migration", "status"], anew)).stdout).toContain(
-    "phase active (an operator's choice",
+  const restarted = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
+  expect((await runHere(["migration", "status"], restarted)).stdout).toContain(
+    "phase active (set by an operator",
   );
-  expect((await runHere(["migration", "set", "--from-policy"], anew)).stdout).toContain(
-    "phase silent (as the policy says)",
+  expect((await runHere(["migration", "set", "--from-policy"], restarted)).stdout).toContain(
+    "phase silent (from the policy)",
   );
-  const narrow = await createClient({ url: anew.LATCHKEY_URL })
+  const error = await createClient({ url: restarted.LATCHKEY_URL })
     .migration.show()
-    .catch((error: unknown) => error);
-  expect(narrow).toMatchObject({ status: 401 });
+    .catch((caught: unknown) => caught);
+  expect(error).toMatchObject({ status: 401 });
   await deployment.stop();
 });

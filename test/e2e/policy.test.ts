@@ -35,7 +35,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** Puts another policy in the file's place, as an editor or a ConfigMap does. */
+/** Replaces the policy file by a rename, as an editor or a ConfigMap does. */
 async function replacePolicy(text: string): Promise<void> {
   const file = join(latchkey.cwd, "latchkey.yaml");
   await writeFile(`${file}.new`, text);
@@ -44,40 +44,40 @@ async function replacePolicy(text: string): Promise<void> {
 
 const routeOf = async (path: string) =>
   (await client.explain({ method: "GET", path, key: "none" })).steps[1]?.observed;
-const inForce = async () => (await client.policy.show()).hash;
+const activeHash = async () => (await client.policy.show()).hash;
 
 describe("a changed policy", () => {
-  test("is taken up by itself", async () => {
-    const before = await inForce();
+  test("is loaded automatically", async () => {
+    const before = await activeHash();
     await replacePolicy(policyWith("{ path: /two, scopes: [a] }"));
-    await expect.poll(inForce, { timeout: 10_000 }).not.toBe(before);
+    await expect.poll(activeHash, { timeout: 10_000 }).not.toBe(before);
     expect(await routeOf("/two")).toContain("/two");
     expect(await routeOf("/one")).toBe("no route of the policy");
   });
 
-  test("is taken up at once when an operator says so; a second time there is nothing to do", async () => {
+  test("is loaded at once on an operator's request, and a repeated request changes nothing", async () => {
     await replacePolicy(policyWith("{ path: /three, scopes: [a] }"));
     expect((await client.policy.reload()).result).toBe("taken");
     expect((await client.policy.reload()).result).toBe("unchanged");
     expect((await client.policy.show()).text).toContain("/three");
   });
 
-  test("is taken up on SIGHUP", async () => {
-    const before = await inForce();
+  test("is loaded on SIGHUP", async () => {
+    const before = await activeHash();
     await replacePolicy(policyWith("{ path: /four, scopes: [a] }"));
     process.kill(latchkey.pid, "SIGHUP");
-    await expect.poll(inForce, { timeout: 10_000 }).not.toBe(before);
+    await expect.poll(activeHash, { timeout: 10_000 }).not.toBe(before);
   });
 
-  test("with a mistake in it is refused and said, and the old one stays", async () => {
-    const before = await inForce();
+  test("with a mistake is rejected and reported, and the old policy stays active", async () => {
+    const before = await activeHash();
     await replacePolicy(policyWith("{ path: /five, scopes: [b] }"));
     await expect(client.policy.reload()).rejects.toMatchObject({
       status: 422,
       reason: "policy-refused",
       detail: expect.stringContaining('latchkey.yaml:4: routes[0].scopes[0]: unknown scope "b"'),
     });
-    expect(await inForce()).toBe(before);
+    expect(await activeHash()).toBe(before);
     const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
     expect(metrics).toMatch(/latchkey_policy_reloads_total\{result="refused"\} [1-9]/);
     expect(metrics).toContain(`latchkey_policy_info{hash="${before}"} 1`);
@@ -92,15 +92,15 @@ describe("a changed policy", () => {
     ["an alias within its own anchor", "roles: &a\n  b: *a\n", 2],
     ["lists nested without end", "[".repeat(20_000), 1],
   ])(
-    "with %s is refused with file and line; the process goes on, and does not start with it",
+    "with %s is rejected with file and line; a running process continues, and a new one does not start",
     async (_, text, line) => {
-      const before = await inForce();
+      const before = await activeHash();
       const logged = latchkey.output().length;
       await replacePolicy(text);
       await expect
         .poll(() => latchkey.output().slice(logged), { timeout: 10_000 })
         .toContain(`latchkey.yaml:${line}: `);
-      expect(await inForce()).toBe(before);
+      expect(await activeHash()).toBe(before);
       expect((await fetch(`http://${latchkey.ops}/readyz`)).status).toBe(200);
       const file = join(latchkey.cwd, "latchkey.yaml");
       const started = runLatchkey(["serve"], { POLICY_FILE: file, DATA_DIR: join(latchkey.cwd, "unused") });
@@ -111,9 +111,9 @@ describe("a changed policy", () => {
     },
   );
 
-  test("is nobody's but an operator's to see", async () => {
-    const stranger = createClient({ url: `http://${latchkey.operator}` });
-    await expect(stranger.policy.show()).rejects.toMatchObject({ status: 401 });
+  test("is visible only to an operator", async () => {
+    const anonymous = createClient({ url: `http://${latchkey.operator}` });
+    await expect(anonymous.policy.show()).rejects.toMatchObject({ status: 401 });
     const { api_key } = await registerKey(latchkey.http);
     const holder = createClient({ url: `http://${latchkey.operator}`, token: api_key });
     await expect(holder.policy.reload()).rejects.toMatchObject({ status: 403 });
@@ -122,7 +122,7 @@ describe("a changed policy", () => {
 });
 
 describe("latchkey explain", () => {
-  test("tells each step, spends nothing, and never shows the key", async () => {
+  test("prints each step, spends no tokens, and never prints the key", async () => {
     await replacePolicy(policyWith("{ path: /a/**, scopes: [a] }"));
     await client.policy.reload();
     const { api_key, key_id } = await registerKey(latchkey.http);
@@ -138,7 +138,7 @@ describe("latchkey explain", () => {
     expect(stdout + stderr + latchkey.output()).not.toContain(api_key);
   });
 
-  test("says why not, and takes no key on the command line", async () => {
+  test("prints the reason of a denial, and rejects a key on the command line", async () => {
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
     expect(runLatchkey(["explain", "--path", "/a/../b"], env).stdout).toContain(
       "dot segment  request_malformed",
@@ -151,10 +151,10 @@ describe("latchkey explain", () => {
 });
 
 describe("latchkey policy", () => {
-  test("check says that a file is good, or all that is wrong with it", async () => {
+  test("check reports that a file is valid, or all of its problems", async () => {
     expect(runLatchkey(["policy", "check", join(CASES, "policy.yaml")])).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/policy\.yaml: good, policy [0-9a-f]{12} with 4 roles/),
+      stdout: expect.stringMatching(/policy\.yaml: valid, policy [0-9a-f]{12} with 4 roles/),
     });
     const bad = join(latchkey.cwd, "bad.yaml");
     await writeFile(bad, "defaults: { unmached: deny }\nroutes:\n  - { path: /a/**/b }\n");
@@ -164,7 +164,7 @@ describe("latchkey policy", () => {
     expect(runLatchkey(["policy", "check", "nowhere.yaml"])).toMatchObject({ status: 2 });
   });
 
-  test("test runs the cases beside a policy, and says which fail and why", async () => {
+  test("test runs the cases beside a policy, and reports which fail and why", async () => {
     const policy = join(CASES, "policy.yaml");
     expect(
       runLatchkey(["policy", "test", policy, "--cases", join(CASES, "limits.cases.yaml")]),

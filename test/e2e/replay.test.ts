@@ -40,7 +40,7 @@ const replay = (...args: readonly string[]) =>
   runLatchkey(["policy", "replay", ...args, "--policy", join(folder, "now.yaml")]);
 const reportOf = (...args: readonly string[]) => JSON.parse(replay(...args, "--json").stdout);
 
-/** A line as the audit log has it. */
+/** A line in the format of the audit log. */
 const line = (fields: object) =>
   `${JSON.stringify({ audit: "API_AUDIT", kind: "request", time: "2027-01-01T00:00:00.000Z", reason: "allowed", mode: "enforce", key_id: "basic_1_x", family: "fam_x", role: "basic", scopes: ["chat:read", "chat:write"], method: "GET", host: "h", scheme: "https", path: "/v1/chat/x", address: "192.0.2.1", ...fields })}\n`;
 
@@ -50,7 +50,7 @@ beforeAll(() => {
   inFolder("now.yaml", NOW);
 });
 
-test("what an instance wrote of real requests is decided anew: what changes, for whom, and what cannot be told", async () => {
+test("a replay of real requests reports which decisions change, for which role, and which are undetermined", async () => {
   const [latchkey, upstream] = await Promise.all([
     startLatchkey({ ADMIN_TOKEN: newSecret() }, { policy: THEN }),
     startUpstream(),
@@ -58,34 +58,34 @@ test("what an instance wrote of real requests is decided anew: what changes, for
   const envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
   const client = createClient({ url: `http://${latchkey.http}` });
   const { api_key } = await client.register({ name: "n", key_type: "basic" });
-  const ask = async (path: string, key?: string) => {
+  const statusOf = async (path: string, key?: string) => {
     const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
     return (await fetch(`http://127.0.0.1:${envoy.port}${path}`, { headers })).status;
   };
-  expect(await ask("/v1/chat/x?secret=1", api_key)).toBe(200);
-  expect(await ask("/v1/chat/y", api_key)).toBe(200);
-  expect(await ask("/v1/models/x", api_key)).toBe(403);
-  expect(await ask("/v1/chat/x")).toBe(401);
-  expect(await ask("/v1/chat/x;p=1", api_key)).toBe(400);
-  expect(await ask("/public/x")).toBe(200);
+  expect(await statusOf("/v1/chat/x?secret=1", api_key)).toBe(200);
+  expect(await statusOf("/v1/chat/y", api_key)).toBe(200);
+  expect(await statusOf("/v1/models/x", api_key)).toBe(403);
+  expect(await statusOf("/v1/chat/x")).toBe(401);
+  expect(await statusOf("/v1/chat/x;p=1", api_key)).toBe(400);
+  expect(await statusOf("/public/x")).toBe(200);
   await Promise.all([envoy.stop(), upstream.stop()]);
   await latchkey.stop();
   const log = join(latchkey.cwd, "logs/api.log");
-  const said = replay(log);
-  expect(said.stdout).toMatch(/^2 +\/v1\/chat\/\*\* +basic +allowed +scope_missing +\S+api\.log:\d+$/m);
-  expect(said.stdout).toMatch(/^1 +\/v1\/models\/\*\* +basic +route_unknown +allowed /m);
-  expect(said.stdout).toContain("6 requests: 2 decided as before, 3 otherwise, 1 cannot be told");
-  expect(said.stdout).toContain("  1: no key was asked for then");
-  expect(said.stdout).toContain("rate limits are not replayed");
-  expect(said).toMatchObject({ status: 0, stderr: "" });
-  // Under the policy of that time nothing changes.
+  const replayed = replay(log);
+  expect(replayed.stdout).toMatch(/^2 +\/v1\/chat\/\*\* +basic +allowed +scope_missing +\S+api\.log:\d+$/m);
+  expect(replayed.stdout).toMatch(/^1 +\/v1\/models\/\*\* +basic +route_unknown +allowed /m);
+  expect(replayed.stdout).toContain("6 requests: 2 decided as before, 3 differently, 1 undetermined");
+  expect(replayed.stdout).toContain("  1: no key was asked for then");
+  expect(replayed.stdout).toContain("rate limits are not replayed");
+  expect(replayed).toMatchObject({ status: 0, stderr: "" });
+  // The policy that decided the requests changes nothing.
   writeFileSync(join(folder, "then.yaml"), THEN);
   const same = runLatchkey(["policy", "replay", log, "--policy", join(folder, "then.yaml"), "--json"]);
   expect(JSON.parse(same.stdout)).toMatchObject({ requests: 6, same: 6, changed: 0, untold: 0, changes: [] });
 });
 
 describe("files", () => {
-  test("several, one of them packed; lines that are none are counted by number, others passed over", () => {
+  test("may be several and compressed; invalid lines are listed by number, other lines are ignored", () => {
     const first = inFolder(
       "a.log",
       `${line({})}{"level":"info","msg":"ready"}\n\n${line({ kind: "lifecycle" })}`,
@@ -108,31 +108,35 @@ describe("files", () => {
       bad: 5,
     });
     expect(report.bad_lines).toEqual([5, 6, 7, 8, 9].map((number) => ({ file: first, line: number })));
-    expect(report.unseen).toContain("7 requests left no line, for there was no room");
-    expect(replay(first).stdout).toContain(`5 bad lines, not looked at:\n  ${first}:5`);
+    expect(report.unseen).toContain("7 requests left no line, because the queue of the audit log was full");
+    expect(replay(first).stdout).toContain(`5 invalid lines, ignored:\n  ${first}:5`);
   });
 
-  test("a log of refusals alone says so", () => {
-    const refusals = inFolder("refusals.log", line({ reason: "scope_missing" }));
-    expect(replay(refusals).stdout).toContain("no request here was allowed");
+  test("that contain only denials are reported as such", () => {
+    const denials = inFolder("denials.log", line({ reason: "scope_missing" }));
+    expect(replay(denials).stdout).toContain("no request here was allowed");
   });
 
-  test("what is wrong is said, with exit code 1; a missing file or option is a wrong call", () => {
-    const good = inFolder("good.log", line({}));
+  test("that are damaged end with exit code 1, and a missing file or option with 2", () => {
+    const log = inFolder("valid.log", line({}));
     expect(replay(join(folder, "none.log"))).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("none.log: there is no such file"),
     });
     expect(replay(folder).status).toBe(2);
-    const bad = inFolder("bad.yaml", "roles: 1\n");
-    const refused = runLatchkey(["policy", "replay", good, "--policy", bad]);
-    expect(refused).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });
-    expect(runLatchkey(["policy", "replay", good]).status).toBe(2);
+    const invalid = inFolder("bad.yaml", "roles: 1\n");
+    const invalidPolicy = runLatchkey(["policy", "replay", log, "--policy", invalid]);
+    expect(invalidPolicy).toMatchObject({
+      status: 1,
+      stdout: "",
+      stderr: expect.stringContaining("bad.yaml:1"),
+    });
+    expect(runLatchkey(["policy", "replay", log]).status).toBe(2);
     const broken = inFolder("broken.log.gz", gzipSync(line({}).repeat(1000)).subarray(0, 60));
     expect(replay(broken)).toMatchObject({ status: 1, stderr: expect.stringContaining("broken.log.gz") });
   });
 
-  test("what a log holds does not move the terminal, and cannot fill the memory with groups", () => {
+  test("cannot control the terminal or fill the memory with groups", () => {
     const roles = Array.from({ length: 3000 }, (_, at) =>
       line({ role: `\u001b[2J${at}`, reason: "scope_missing" }),
     );
@@ -158,14 +162,14 @@ test("100,000 lines are replayed in bounded memory", async () => {
   }
   await new Promise<void>((resolve) => file.end(resolve));
   expect(statSync(path).size).toBeGreaterThan(50_000_000);
-  const said = runLatchkey(["policy", "replay", path, "--policy", join(folder, "now.yaml"), "--json"], {
+  const replayed = runLatchkey(["policy", "replay", path, "--policy", join(folder, "now.yaml"), "--json"], {
     NODE_OPTIONS: "--max-old-space-size=32",
   });
-  expect(said).toMatchObject({ status: 0, stderr: "" });
-  expect(JSON.parse(said.stdout)).toMatchObject({ requests: 100_000, changed: 100_000 });
+  expect(replayed).toMatchObject({ status: 0, stderr: "" });
+  expect(JSON.parse(replayed.stdout)).toMatchObject({ requests: 100_000, changed: 100_000 });
 });
 
-test("a terminal gets a bar", () => {
+test("a terminal shows a progress bar", () => {
   const path = inFolder("some.log", line({}).repeat(100));
   const args = [process.execPath, PROGRAM, "policy", "replay", path, "--policy", join(folder, "now.yaml")];
   const command = args.map((arg) => `'${arg}'`).join(" ");

@@ -42,7 +42,7 @@ const kidOf = (token: string) => readToken(token).header["kid"];
 const metrics = async () => (await fetch(`http://${latchkey.ops}/metrics`)).text();
 
 describe("JWT_KEYS_FILE", () => {
-  test("is taken up when it changes, without a restart; the first key signs, all verify", async () => {
+  test("is reloaded on a change, without a restart; its first key signs and all keys verify", async () => {
     const before = await registerKey(latchkey.http);
     expect(kidOf(before.api_key)).toBe("es");
     await replaceKeys(rs, es);
@@ -55,7 +55,7 @@ describe("JWT_KEYS_FILE", () => {
     expect(await metrics()).toContain('latchkey_signing_key_info{kid="es",use="verifies"} 1');
   });
 
-  test("is taken up at once on SIGHUP, and a key that is gone verifies no longer, though it was cached", async () => {
+  test("is reloaded at once on SIGHUP, and tokens of a removed key are denied even if they were cached", async () => {
     const { api_key } = await registerKey(latchkey.http);
     expect(await client().validate(api_key)).toMatchObject({ valid: true });
     await replaceKeys(ed);
@@ -64,7 +64,7 @@ describe("JWT_KEYS_FILE", () => {
     await expect(client().validate(api_key)).rejects.toMatchObject({ reason: "credential-invalid" });
   });
 
-  test("with a mistake in it is refused and said, and the old keys stay", async () => {
+  test("with a mistake is rejected and reported, and the old keys stay active", async () => {
     const { api_key } = await registerKey(latchkey.http);
     await replaceKeys(publicPart(rs), ed);
     await expect
@@ -77,7 +77,7 @@ describe("JWT_KEYS_FILE", () => {
     for (const jwk of [es, rs, ed]) expect(latchkey.output()).not.toContain(jwk["d"]);
   });
 
-  test("with mistakes stops the start, and says all of them; beside JWT_SECRET it verifies only", async () => {
+  test("with mistakes prevents the start and reports all of them; beside JWT_SECRET its keys only verify", async () => {
     const bad = `${file}.bad`;
     await writeFile(bad, jwkSet({ ...es, kid: "" }, { ...rs, use: "enc" }));
     const { status, stderr } = await runHere(["serve"], { JWT_KEYS_FILE: bad });
@@ -90,13 +90,13 @@ describe("JWT_KEYS_FILE", () => {
     await beside.stop();
   });
 
-  test("of secrets publishes nothing, and answers may be kept for a while", async () => {
+  test("with secrets publishes no key, and clients may cache the JWK Set", async () => {
     const secrets = `${file}.secrets`;
     await writeFile(secrets, jwkSet(newJwk("HS256", "hs")));
     const other = await startLatchkey({ JWT_KEYS_FILE: secrets });
-    const answer = await fetch(`http://${other.http}/.well-known/jwks.json`);
-    expect(await answer.json()).toEqual({ keys: [] });
-    expect(answer.headers.get("cache-control")).toBe("public, max-age=300");
+    const response = await fetch(`http://${other.http}/.well-known/jwks.json`);
+    expect(await response.json()).toEqual({ keys: [] });
+    expect(response.headers.get("cache-control")).toBe("public, max-age=300");
     expect(kidOf((await registerKey(other.http)).api_key)).toBe("hs");
     await other.stop();
   });
@@ -112,7 +112,7 @@ describe("Envoy's own jwt_authn", () => {
     await upstream?.stop();
   });
 
-  /** Envoy asks nobody but the JWK set: its filter takes the place of ours. */
+  /** An Envoy whose jwt_authn filter replaces ext_authz, so it needs only the JWK Set. */
   async function verifyingEnvoy() {
     return startEnvoy({
       authzTarget: latchkey.http,
@@ -165,7 +165,7 @@ describe("Envoy's own jwt_authn", () => {
     });
   }
 
-  test("verifies our keys by the JWK set, whatever signs them, and nobody else's", async () => {
+  test("verifies our keys of every algorithm with the JWK Set, and rejects keys of another issuer", async () => {
     const tokens: string[] = [];
     for (const first of [es, rs, ed]) {
       const others = [es, rs, ed].filter((jwk) => jwk !== first);
@@ -174,9 +174,9 @@ describe("Envoy's own jwt_authn", () => {
       await expect.poll(async () => (await publishedKids())[0], { timeout: 10_000 }).toBe(first.kid);
       tokens.push((await registerKey(latchkey.http)).api_key);
     }
-    const stranger = await startLatchkey({ JWT_KEYS_FILE: await strangersFile() });
-    const foreign = (await registerKey(stranger.http)).api_key;
-    await stranger.stop();
+    const other = await startLatchkey({ JWT_KEYS_FILE: await foreignKeysFile() });
+    const foreign = (await registerKey(other.http)).api_key;
+    await other.stop();
     const envoy = await verifyingEnvoy();
     const statusOf = async (token: string) =>
       (await fetch(`http://127.0.0.1:${envoy.port}/x`, { headers: { authorization: `Bearer ${token}` } }))
@@ -187,8 +187,8 @@ describe("Envoy's own jwt_authn", () => {
     await envoy.stop();
   });
 
-  async function strangersFile(): Promise<string> {
-    await writeFile(`${file}.strangers`, jwkSet(newJwk("ES256", "es")));
-    return `${file}.strangers`;
+  async function foreignKeysFile(): Promise<string> {
+    await writeFile(`${file}.foreign`, jwkSet(newJwk("ES256", "es")));
+    return `${file}.foreign`;
   }
 });

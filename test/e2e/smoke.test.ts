@@ -17,8 +17,8 @@ import { startUpstream } from "../support/upstream.ts";
 const ADMIN_TOKEN = newSecret();
 const OPEN_ROLES = "guards: { open_calls: 100000/s }";
 
-/** One call on its way through a server that is made wrong on purpose. */
-interface Passing {
+/** One call that passes through a proxy, which can corrupt its response. */
+interface ProxiedCall {
   readonly path: string;
   readonly token: string;
   /** How often this path was called before. */
@@ -26,14 +26,14 @@ interface Passing {
   status: number;
   text: string;
 }
-type Wrong = (call: Passing) => void;
+type Corrupt = (call: ProxiedCall) => void;
 
 let latchkey: TestedLatchkey;
 let upstream: Upstream;
 let envoy: EnvoyProcess;
-let wrongServer: Server;
-let wrongUrl: string;
-let wrong: Wrong = () => undefined;
+let proxy: Server;
+let proxyUrl: string;
+let corrupt: Corrupt = () => undefined;
 let calls: Map<string, number>;
 
 beforeAll(async () => {
@@ -42,38 +42,44 @@ beforeAll(async () => {
     startUpstream(),
   ]);
   envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
-  wrongServer = createServer((request, response) => void passOn(request, response));
-  await new Promise<void>((resolve) => wrongServer.listen(0, "127.0.0.1", resolve));
-  const address = wrongServer.address();
-  wrongUrl = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  proxy = createServer((request, response) => void forward(request, response));
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const address = proxy.address();
+  proxyUrl = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
 });
 afterAll(async () => {
-  wrongServer?.closeAllConnections();
-  wrongServer?.close();
+  proxy?.closeAllConnections();
+  proxy?.close();
   await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 
-/** To Latchkey, or to Envoy for paths that are no API; then whatever is to go wrong. */
-async function passOn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Forwards API paths to Latchkey and other paths to Envoy, and then corrupts the response. */
+async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(Buffer.from(part));
   const path = request.url ?? "/";
   const target = path.startsWith("/api/") ? `http://${latchkey.http}` : `http://127.0.0.1:${envoy.port}`;
   const { authorization, "content-type": type } = request.headers;
-  const answer = await fetch(target + path, {
+  const upstreamResponse = await fetch(target + path, {
     method: request.method ?? "GET",
     headers: { ...(authorization && { authorization }), ...(type && { "content-type": type }) },
     body: parts.length > 0 ? Buffer.concat(parts) : null,
   });
   const before = calls.get(path) ?? 0;
   calls.set(path, before + 1);
-  const reason = answer.headers.get("x-latchkey-reason");
-  const call = { path, token: authorization ?? "", before, status: answer.status, text: await answer.text() };
-  wrong(call);
+  const reason = upstreamResponse.headers.get("x-latchkey-reason");
+  const call = {
+    path,
+    token: authorization ?? "",
+    before,
+    status: upstreamResponse.status,
+    text: await upstreamResponse.text(),
+  };
+  corrupt(call);
   response
     .writeHead(call.status, {
-      "content-type": answer.headers.get("content-type") ?? "text/plain",
-      ...(reason !== null && call.status === answer.status && { "x-latchkey-reason": reason }),
+      "content-type": upstreamResponse.headers.get("content-type") ?? "text/plain",
+      ...(reason !== null && call.status === upstreamResponse.status && { "x-latchkey-reason": reason }),
     })
     .end(call.status === 204 ? undefined : call.text);
 }
@@ -90,7 +96,7 @@ async function smoke(args: readonly string[], token?: string) {
   return { exitCode, output: printed.join("\n") };
 }
 
-test("a working deployment passes, in the form that the guide shows, and nothing is left behind", async () => {
+test("a working deployment passes, in the format of the deployment guide, and no key stays", async () => {
   const args = [`http://${latchkey.http}`, "--envoy", `http://127.0.0.1:${envoy.port}`];
   const { exitCode, output } = await smoke(args, ADMIN_TOKEN);
   expect(output).not.toContain("✗");
@@ -126,9 +132,9 @@ Testing Revocation
   ✓ PASS Revocation
 
 Testing Envoy
-  ✓ PASS Envoy Refuses a Request Without a Key
-  ✓ PASS Envoy Lets a Good Key Through
-  ✓ PASS Envoy Refuses a Revoked Key
+  ✓ PASS Envoy Denies a Request Without a Key
+  ✓ PASS Envoy Allows a Valid Key
+  ✓ PASS Envoy Denies a Revoked Key
 
 Test Summary
 ${rule}
@@ -137,30 +143,30 @@ Passed: 17
 Failed: 0
 
 ✨ All tests passed! The integration is working correctly.`);
-  expect(await leftBehind()).toEqual([]);
+  expect(await remainingKeys()).toEqual([]);
   expect(output).not.toMatch(/eyJ|lk1_/);
 });
 
 /** Keys that a test has registered and not revoked. */
-async function leftBehind(): Promise<readonly string[]> {
+async function remainingKeys(): Promise<readonly string[]> {
   const left: string[] = [];
   for await (const key of createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN }).keys.all())
     if (key.status !== "revoked") left.push(key.key_id);
   return left;
 }
 
-test("in every phase a working deployment passes; what does not exist in it is no failure", async () => {
+test("a working deployment passes in every phase, and a feature that the phase lacks is not a failure", async () => {
   const { migration } = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
   for (const phase of ["gradual", "active", "deprecated", "removed", "silent"] as const) {
     await migration.set(phase);
     const { exitCode, output } = await smoke([`http://${latchkey.http}`], ADMIN_TOKEN);
     expect([exitCode, output]).toEqual([0, expect.stringContaining("✨ All tests passed!")]);
-    expect(output.includes("– SKIP V1 Validation: no V1 key is given")).toBe(phase === "removed");
+    expect(output.includes("– SKIP V1 Validation: no V1 key is issued")).toBe(phase === "removed");
   }
-  expect(await leftBehind()).toEqual([]);
+  expect(await remainingKeys()).toEqual([]);
 });
 
-test("interrupted, it ends after its line, and leaves nothing behind", async () => {
+test("an interrupted run ends after its current check and revokes its keys", async () => {
   const { PATH } = process.env;
   const env = { PATH, LATCHKEY_TOKEN: ADMIN_TOKEN };
   const seen = Promise.withResolvers<void>();
@@ -170,23 +176,23 @@ test("interrupted, it ends after its line, and leaves nothing behind", async () 
   });
   await seen.promise;
   expect(await child.stop("SIGINT")).toBe(1);
-  expect(child.output()).toContain("It was interrupted; what it registered has been revoked.");
-  expect(await leftBehind()).toEqual([]);
+  expect(child.output()).toContain("The test was interrupted. Its keys have been revoked.");
+  expect(await remainingKeys()).toEqual([]);
 });
 
-test("what cannot be revoked afterwards is said, and is a failure", async () => {
-  wrong = (call) => {
+test("keys that cannot be revoked afterwards are reported as a failure", async () => {
+  corrupt = (call) => {
     if (call.path.endsWith("/revoke")) call.status = 503;
   };
-  const { exitCode, output } = await smoke([wrongUrl], ADMIN_TOKEN);
-  wrong = () => undefined;
+  const { exitCode, output } = await smoke([proxyUrl], ADMIN_TOKEN);
+  corrupt = () => undefined;
   expect([exitCode, output]).toEqual([
     1,
-    expect.stringMatching(/\d+ keys that were registered for it were not revoked/),
+    expect.stringMatching(/\d+ keys of this test could not be revoked/),
   ]);
 });
 
-test("where no role is open, everything that needs a key is skipped without an operator", async () => {
+test("without a self-service role and an operator, the checks that need a key are skipped", async () => {
   const roles = ["basic", "contributor", "node_operator"].map(
     (role) => `${role}: { scopes: [a], ttl: 7d, refresh_window: 1d }`,
   );
@@ -197,15 +203,17 @@ test("where no role is open, everything that needs a key is skipped without an o
   await own.stop();
 });
 
-test("without an operator's token what needs one is skipped, which is no success unless it is allowed", async () => {
+test("without an operator's token, the checks that need one are skipped, which fails without --allow-skips", async () => {
   const url = `http://${latchkey.http}`;
   const { exitCode, output } = await smoke([url]);
-  expect(output).toContain("– SKIP Contributor Role: the role contributor is an operator's to give");
-  expect(output).toContain("What was tested passed; what was skipped was not tested.");
+  expect(output).toContain(
+    "– SKIP Contributor Role: only an operator can issue keys of the role contributor",
+  );
+  expect(output).toContain("All executed tests passed. Some tests were skipped.");
   expect([exitCode, (await smoke([url, "--allow-skips"])).exitCode]).toEqual([1, 0]);
 });
 
-test("as JSON it says the same", async () => {
+test("--json prints the same result", async () => {
   const { output } = await smoke([`http://${latchkey.http}`, "--json"], ADMIN_TOKEN);
   expect(JSON.parse(output)).toMatchObject({
     passed: 14,
@@ -216,35 +224,35 @@ test("as JSON it says the same", async () => {
   });
 });
 
-test("a server that is not there fails every line, and ends", async () => {
+test("an unreachable server fails every check, and the command ends", async () => {
   const { exitCode, output } = await smoke(["http://127.0.0.1:1"], ADMIN_TOKEN);
   expect(exitCode).toBe(1);
   expect(output).toContain("✗ FAIL V2 Basic Registration");
 });
 
-const json = (call: Passing, change: (body: Record<string, unknown>) => void) => {
+const json = (call: ProxiedCall, change: (body: Record<string, unknown>) => void) => {
   const body = JSON.parse(call.text);
   change(body);
   call.text = JSON.stringify(body);
 };
-const ofRole =
-  (role: string): Wrong =>
+const wrongRole =
+  (role: string): Corrupt =>
   (call) => {
     if (call.path.endsWith("/validate") && call.text.includes(`"role":"${role}"`))
       json(call, (body) => {
         body["role"] = "another";
       });
   };
-/** Everything that is revoked or forged passes for good. */
-const everythingIsGood: Wrong = (call) => {
+/** Accepts revoked and forged keys. */
+const acceptEveryKey: Corrupt = (call) => {
   if (call.path.endsWith("/validate") && call.status === 401 && call.token !== "") {
     call.status = 200;
     call.text = JSON.stringify({ valid: true, key_id: "k", role: "basic", scopes: ["a"], expires_at: null });
   }
 };
 
-describe("each line can fail", () => {
-  const servers: Readonly<Record<string, Wrong>> = {
+describe("each check can fail", () => {
+  const faults: Readonly<Record<string, Corrupt>> = {
     "V2 Endpoints Available": (call) => {
       if (call.path.endsWith("/validate") && call.token === "") call.status = 404;
     },
@@ -260,21 +268,21 @@ describe("each line can fail", () => {
           body["key_id"] = "another";
         });
     },
-    "V2 Forged Key Rejection": everythingIsGood,
+    "V2 Forged Key Rejection": acceptEveryKey,
     "Early Refresh Rejection": (call) => {
       if (call.path.endsWith("/refresh")) call.status = 200;
     },
     "Rotation by an Operator": (call) => {
       if (call.path.endsWith("/rotate")) call.status = 500;
     },
-    "Basic Role": ofRole("basic"),
-    "Contributor Role": ofRole("contributor"),
-    "Node_Operator Role": ofRole("node_operator"),
+    "Basic Role": wrongRole("basic"),
+    "Contributor Role": wrongRole("contributor"),
+    "Node_Operator Role": wrongRole("node_operator"),
     "V1 Registration": (call) => {
       if (call.path.endsWith("/register_api_key")) call.status = 500;
     },
     "V1 Validation": (call) => {
-      // Its expiry is null: it is the V1 key that is asked about.
+      // Only a V1 key has no expiry.
       if (call.path.endsWith("/validate") && call.text.includes('"expires_at":null')) call.status = 401;
     },
     "V1 to V2 Migration": (call) => {
@@ -288,27 +296,27 @@ describe("each line can fail", () => {
       if (migrated > 0 && call.path.endsWith("/validate") && call.text.includes('"expires_at":null'))
         call.status = 401;
     },
-    Revocation: everythingIsGood,
-    "Envoy Refuses a Request Without a Key": (call) => {
+    Revocation: acceptEveryKey,
+    "Envoy Denies a Request Without a Key": (call) => {
       if (!call.path.startsWith("/api/") && call.status === 401) call.status = 200;
     },
-    "Envoy Lets a Good Key Through": (call) => {
+    "Envoy Allows a Valid Key": (call) => {
       if (!call.path.startsWith("/api/") && call.status === 200) call.status = 403;
     },
-    "Envoy Refuses a Revoked Key": (call) => {
+    "Envoy Denies a Revoked Key": (call) => {
       if (!call.path.startsWith("/api/") && call.status === 401) call.status = 200;
     },
   };
 
-  test("there is a wrong server for every line", () => {
+  test("there is a fault for every check", () => {
     const names = SMOKE_SECTIONS.flatMap(({ checks }) => checks.map(({ name }) => name));
-    expect(Object.keys(servers).sort()).toEqual([...names].sort());
+    expect(Object.keys(faults).sort()).toEqual([...names].sort());
   });
 
-  test.each(Object.entries(servers))("%s", async (name, server) => {
-    wrong = server;
-    const { exitCode, output } = await smoke([wrongUrl, "--envoy", wrongUrl], ADMIN_TOKEN);
-    wrong = () => undefined;
+  test.each(Object.entries(faults))("%s", async (name, fault) => {
+    corrupt = fault;
+    const { exitCode, output } = await smoke([proxyUrl, "--envoy", proxyUrl], ADMIN_TOKEN);
+    corrupt = () => undefined;
     expect(output).toContain(`✗ FAIL ${name}: `);
     expect(exitCode).toBe(1);
   });

@@ -62,7 +62,7 @@ describe("a key that nobody takes", () => {
     const before = await count();
     for (const args of issuing()) {
       const { status, stderr } = inShell(args, redirection);
-      expect([status, stderr]).toEqual([2, expect.stringContaining("none was asked for")]);
+      expect([status, stderr]).toEqual([2, expect.stringContaining("no key was requested")]);
     }
     expect(await count()).toBe(before);
   });

@@ -17,7 +17,7 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const TTL_SECONDS = 14;
-/** Keys are used for so long: restarts and busy machines fit between this and their end. */
+/** How long the test uses a key. Leaves time for restarts and busy machines before the key expires. */
 const USED_FOR_MS = 7_000;
 const POLICY = `
 roles: { basic: { scopes: [a], ttl: ${TTL_SECONDS}s, refresh_window: 1s } }
@@ -28,7 +28,7 @@ interface Slot {
   readonly socket: string;
   readonly envoy: EnvoyProcess;
   latchkey: TestedLatchkey;
-  /** Whether it gets traffic. */
+  /** Whether the slot receives traffic. */
   live: boolean;
 }
 
@@ -36,7 +36,7 @@ let redis: TestedRedis;
 let upstream: Upstream;
 let slots: Slot[];
 let traffic: ReturnType<typeof startTraffic>;
-/** What an operator's shell, and every instance after its restart, has. */
+/** The environment of the operator's shell, and of every instance after its restart. */
 let env: Record<string, string>;
 
 beforeAll(async () => {
@@ -71,19 +71,22 @@ async function openSlot(): Promise<Slot> {
   return { socket, latchkey, envoy, live: true };
 }
 
-async function askThrough({ envoy }: Slot, key: string) {
+async function sendThrough({ envoy }: Slot, key: string) {
   const headers = { authorization: `Bearer ${key}` };
   const response = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, { headers });
-  return { status: response.status, reason: response.headers.get("x-latchkey-reason") ?? "none of ours" };
+  return {
+    status: response.status,
+    reason: response.headers.get("x-latchkey-reason") ?? "no reason of ours",
+  };
 }
 
-/** Every live instance signs keys all the time, and every one decides about all that are in use. */
+/** Registers keys at every live instance continuously, and sends requests with recent keys through all of them. */
 function startTraffic() {
-  const refused: string[] = [];
+  const denied: string[] = [];
   const signedBy = new Set<string>();
   let keys: { readonly key: string; readonly madeMs: number }[] = [];
   let sent = 0;
-  let going = true;
+  let isRunning = true;
   const turn = async () => {
     const live = slots.filter((slot) => slot.live);
     const made = await Promise.all(
@@ -104,37 +107,37 @@ function startTraffic() {
     await Promise.all(
       live.flatMap((slot) =>
         sample.map(async ({ key }) => {
-          const { status, reason } = await askThrough(slot, key);
+          const { status, reason } = await sendThrough(slot, key);
           sent++;
           if (status !== 200)
-            refused.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
+            denied.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
         }),
       ),
     );
     await pause(30);
   };
-  let underWay = Promise.resolve();
+  let inFlight = Promise.resolve();
   const loop = async () => {
-    while (going) {
-      underWay = turn().catch((error: unknown) => void refused.push(String(error)));
-      await underWay;
+    while (isRunning) {
+      inFlight = turn().catch((error: unknown) => void denied.push(String(error)));
+      await inFlight;
     }
   };
   const ended = loop();
   return {
-    refused,
+    denied,
     signedBy,
     sent: () => sent,
-    /** Resolves once nothing is under way that began before. */
-    settled: () => underWay,
+    /** Resolves once the requests in flight have ended. */
+    settled: () => inFlight,
     stop: () => {
-      going = false;
+      isRunning = false;
       return ended;
     },
   };
 }
 
-/** Restarts one instance after the other with the environment as it is now; each is out of traffic meanwhile. */
+/** Restarts the instances one by one with the present environment. An instance gets no traffic during its restart. */
 async function rollOut(): Promise<void> {
   for (const slot of slots) {
     slot.live = false;
@@ -142,23 +145,23 @@ async function rollOut(): Promise<void> {
     await slot.latchkey.stop();
     slot.latchkey = await startLatchkey({ ...env, GRPC_LISTEN: slot.socket }, { policy: POLICY });
     await expect
-      .poll(() => askThrough(slot, "none.of.ours"), { timeout: 20_000 })
+      .poll(() => sendThrough(slot, "not.a.key"), { timeout: 20_000 })
       .toMatchObject({ status: 401 });
     slot.live = true;
   }
   await traffic.settled();
 }
 
-/** Runs `latchkey secrets …`, takes over the variables that it prints, and gives what it says of itself. */
+/** Runs `latchkey secrets …`, adds the variables that it prints to the environment, and returns its result. */
 function secrets(...args: readonly string[]) {
   const { status, stdout, stderr } = runLatchkey(["secrets", ...args, "--json"], env);
   if (stdout === "") throw new Error(stderr);
-  const said = JSON.parse(stdout);
-  if (status === 0) Object.assign(env, said.variables);
-  return { status, ...said };
+  const result = JSON.parse(stdout);
+  if (status === 0) Object.assign(env, result.variables);
+  return { status, ...result };
 }
 
-/** Every instance has this key in this use. */
+/** Waits until every instance has this key in this use. */
 async function everywhere(kid: string, use: "signs" | "verifies" | "gone"): Promise<void> {
   const has = async ({ latchkey }: Slot) => {
     const text = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
@@ -168,10 +171,10 @@ async function everywhere(kid: string, use: "signs" | "verifies" | "gone"): Prom
   await expect.poll(() => Promise.all(slots.map(has)), { timeout: 20_000 }).toEqual([use, use, use]);
 }
 
-/** When the last instance has stopped signing with what was replaced. */
+/** A time at which the last instance has stopped signing with the replaced key. */
 const now = () => new Date(Math.floor(Date.now() / 1000) * 1000 + 1000).toISOString();
 
-/** Retires as soon as that is allowed, and says whether it was refused before. */
+/** Retires a key as soon as that is allowed. Returns whether an earlier attempt was rejected. */
 async function retired(...args: readonly string[]): Promise<boolean> {
   const early = secrets("retire", ...args);
   if (early.status === 0) return false;
@@ -180,7 +183,7 @@ async function retired(...args: readonly string[]): Promise<boolean> {
   return true;
 }
 
-test("a fleet of three goes from one secret to another, to a key pair, and to the next one, and refuses nobody", async () => {
+test("a fleet of three rotates from a secret to another, to a key pair, and to the next one, without a denial", async () => {
   const first = secrets("list").kid;
   await everywhere(first, "signs");
 
@@ -188,7 +191,7 @@ test("a fleet of three goes from one secret to another, to a key pair, and to th
   await rollOut();
   await everywhere(second, "verifies");
   secrets("promote", second);
-  // Moves of two rotations go out together: what each needs before it is everywhere already.
+  // Rolls out steps of two rotations together, because every instance already has the previous steps.
   env["JWT_KEYS_FILE"] = join(slots[0]?.latchkey.cwd ?? "", "keys.json");
   const third = secrets("add", "--alg", "ES256").kid;
   await rollOut();
@@ -207,7 +210,7 @@ test("a fleet of three goes from one secret to another, to a key pair, and to th
   await rollOut();
   await Promise.all([everywhere(first, "gone"), everywhere(second, "gone")]);
 
-  // From here on nobody restarts: the file is enough.
+  // From here on, no instance restarts, because each one reloads the file.
   const fourth = secrets("add", "--alg", "EdDSA").kid;
   await everywhere(fourth, "verifies");
   expect(secrets("promote")).toMatchObject({ result: "changed", kid: fourth });
@@ -217,8 +220,8 @@ test("a fleet of three goes from one secret to another, to a key pair, and to th
   await traffic.settled();
 
   await traffic.stop();
-  expect(traffic.refused).toEqual([]);
-  // They compare what they have: nobody was ahead of the others.
+  expect(traffic.denied).toEqual([]);
+  // The instances compare their keys. None signed with a key that another one lacked.
   for (const { latchkey } of slots) expect(latchkey.output()).not.toContain("signs with a key that this one");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);
   expect(traffic.sent()).toBeGreaterThan(500);

@@ -9,58 +9,60 @@ import { withClient } from "../with-client.ts";
 import type { VerifyOptions } from "./verify.ts";
 import { parseBeginning, verify } from "./verify.ts";
 
-const LOOK_EVERY_MS = 1000;
-/** As many as one answer holds. */
+const POLL_EVERY_MS = 1000;
+/** The largest page of the API. */
 const MAX_LINES = 500;
 
-/** `latchkey audit …`: whether nobody has changed the log, and what has happened lately. */
+/** `latchkey audit …`: verifies audit logs and shows the newest events. */
 export function addAuditCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
-  const audit = program.command("audit").description("check audit logs, and read the newest events");
+  const audit = program.command("audit").description("verify audit logs and read the newest events");
   audit
     .command("verify <files...>")
-    .description("names the first line that does not fit; the key comes from AUDIT_KEY or AUDIT_KEY_FILE")
+    .description(
+      "verify the chain of audit logs and name the first invalid line; the key is in AUDIT_KEY or AUDIT_KEY_FILE",
+    )
     .option(
       "--checkpoints <file>",
-      "output of instances, kept elsewhere, whose checkpoints must be in the files",
+      "log output of the instances, stored elsewhere; the files must contain its checkpoints",
     )
     .option(
       "--from <instance:n>",
-      "where that chain begins in the files, if earlier ones were put away; may be given for several; `:HMAC` of the line before may follow",
+      "first line of an instance's chain, if earlier files are archived; `:HMAC` of the line before it may follow; may be repeated",
       toBeginnings,
       [],
     )
-    .option("--json", "as JSON")
+    .option("--json", "print JSON")
     .action(async (files: readonly string[], options: VerifyOptions) =>
       finish(await verify(io, files, options)),
     );
   audit
     .command("tail")
-    .description("the newest events of a live instance's store")
-    .option("-n, --lines <n>", "how many, from 1 to 500", toLines, 20)
-    .option("-f, --follow", "go on with those that come")
+    .description("show the newest events in the store of a live instance")
+    .option("-n, --lines <n>", "number of events, from 1 to 500", toLines, 20)
+    .option("-f, --follow", "wait for new events and print them")
     .option("--event <name>", "only events of this name, such as key_revoked")
-    .option("--outcome <outcome>", "only those that were `done`, or `refused`")
-    .option("--actor <actor>", "only what this one did: `admin:…`, `key:…` or `anonymous`")
+    .option("--outcome <outcome>", "only events with this outcome: `done` or `refused`")
+    .option("--actor <actor>", "only events of this actor: `admin:…`, `key:…` or `anonymous`")
     .option("--key-id <key_id>", "only events of this key")
     .option("--family <family>", "only events of this family")
     .option("--owner <owner>", "only events of this owner's keys")
     .option("--role <role>", "only events of keys of this role")
-    .option("--json", "one JSON a line")
+    .option("--json", "print one JSON document per line")
     .action(async (options: TailOptions) => {
       finish(await withClient(io, (client) => tail(client.audit, io, options)));
     });
 }
 
-function toBeginnings(text: string, before: readonly ChainBeginning[]): readonly ChainBeginning[] {
+function toBeginnings(text: string, previous: readonly ChainBeginning[]): readonly ChainBeginning[] {
   const beginning = parseBeginning(text);
-  if (beginning !== undefined) return [...before, beginning];
-  throw new InvalidArgumentError("It takes INSTANCE:N, or INSTANCE:N:HMAC.");
+  if (beginning !== undefined) return [...previous, beginning];
+  throw new InvalidArgumentError("It must be INSTANCE:N or INSTANCE:N:HMAC.");
 }
 
 function toLines(text: string): number {
   const lines = /^\d{1,3}$/.test(text) ? Number(text) : 0;
   if (lines >= 1 && lines <= MAX_LINES) return lines;
-  throw new InvalidArgumentError("It takes a whole number from 1 to 500.");
+  throw new InvalidArgumentError("It must be an integer from 1 to 500.");
 }
 
 interface TailOptions extends Omit<AuditQuery, "key_id" | "after" | "limit"> {
@@ -83,19 +85,19 @@ async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
       ...(after !== undefined && { after }),
     });
     for (const event of events) io.print(json ? JSON.stringify(event) : formatAuditEvent(event));
-    // After a full page there may be more.
-    const all = after === undefined || next === after;
+    // More events may follow a page whose cursor has moved, so the next request is immediate.
+    const isLast = after === undefined || next === after;
     after = next ?? undefined;
     if (!follow) return;
-    if (all) await pause(LOOK_EVERY_MS);
+    if (isLast) await pause(POLL_EVERY_MS);
   }
 }
 
 function formatAuditEvent(event: AuditEvents["events"][number]): string {
-  const about = event.key_id ?? event.family ?? event.owner ?? event.role ?? "";
+  const subject = event.key_id ?? event.family ?? event.owner ?? event.role ?? "";
   const outcome = event.outcome === "done" ? "" : `refused: ${event.reason ?? ""}`;
   const from = event.address === null ? "" : `from ${event.address}`;
-  return [event.time, event.event, about, `by ${event.actor}`, from, outcome]
+  return [event.time, event.event, subject, `by ${event.actor}`, from, outcome]
     .filter((part) => part !== "")
     .map(visible)
     .join("  ");

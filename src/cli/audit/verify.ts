@@ -12,24 +12,24 @@ import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
 
 export interface VerifyOptions {
-  /** The output of instances, kept elsewhere: what it says of the ends of chains must hold. */
+  /** A file with log output of the instances. The logs must contain its checkpoints. */
   readonly checkpoints?: string;
-  /** Where chains begin whose earlier lines are elsewhere. */
+  /** The first lines of chains whose earlier lines are archived. */
   readonly from?: readonly ChainBeginning[];
   readonly json?: true;
 }
 
-/** `INSTANCE:N`, or `INSTANCE:N:HMAC` with the HMAC of the line before; undefined for another text. */
+/** Parses `INSTANCE:N`, or `INSTANCE:N:HMAC` with the HMAC of the previous line. Undefined if the text is invalid. */
 export function parseBeginning(text: string): ChainBeginning | undefined {
   const [, instance, n, prev] = /^([^:\s]{1,64}):(\d{1,15})(?::([\w-]{43}))?$/.exec(text) ?? [];
   if (instance === undefined || n === undefined) return undefined;
   return { instance, n: Number(n), ...(prev !== undefined && { prev }) };
 }
 
-/** What stands beside a log and is none: whoever names the files by a pattern gives it too. */
-const BESIDE = /\.(?:chain|chain\.new|lock)$/;
+/** Files beside a log that are not logs. A shell pattern such as `api.log*` includes them. */
+const NOT_A_LOG = /\.(?:chain|chain\.new|lock)$/;
 
-/** `latchkey audit verify`: resolves with the exit code. */
+/** `latchkey audit verify`. Resolves with the exit code. */
 export async function verify(
   io: Io,
   names: readonly string[],
@@ -41,10 +41,10 @@ export async function verify(
     return EXIT.usageError;
   }
   try {
-    const points = checkpoints === undefined ? [] : await readCheckpoints(checkpoints);
-    const verified = await verifyFiles(names, createAuditVerifier(key, points, from));
+    const expected = checkpoints === undefined ? [] : await readCheckpoints(checkpoints);
+    const verified = await verifyFiles(names, createAuditVerifier(key, expected, from));
     if (json) io.print(JSON.stringify(verified));
-    else tell(io, verified);
+    else printResult(io, verified);
     return verified.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
     io.printError(errorMessage(error));
@@ -55,13 +55,13 @@ export async function verify(
 function keyOf({ environment }: Io): string | { readonly missing: string } {
   const { AUDIT_KEY, AUDIT_KEY_FILE } = environment;
   if (!AUDIT_KEY && !AUDIT_KEY_FILE)
-    return { missing: "AUDIT_KEY or AUDIT_KEY_FILE must give the key of the chain" };
+    return { missing: "set AUDIT_KEY or AUDIT_KEY_FILE to the key of the chain" };
   const key = secretText(AUDIT_KEY || textOf(AUDIT_KEY_FILE ?? "") || "");
   return key === "" ? { missing: "AUDIT_KEY is blank, or AUDIT_KEY_FILE cannot be read or is empty" } : key;
 }
 
 async function verifyFiles(names: readonly string[], verifier: AuditVerifier): Promise<Verified> {
-  for (const name of new Set(names.filter((name) => !BESIDE.test(name)))) {
+  for (const name of new Set(names.filter((name) => !NOT_A_LOG.test(name)))) {
     if (!existsSync(name)) throw new Error(`${name}: there is no such file`);
     for await (const lines of fileLines(name)) {
       for (const line of lines) {
@@ -77,7 +77,7 @@ const checkpointLine = z.object({
   checkpoint: z.object({ instance: z.string(), n: z.int(), hmac: z.string() }),
 });
 
-/** All lines of a file that are checkpoints; the others are the log's. */
+/** Reads the checkpoints of a file and ignores its other lines. Rejects if it has none. */
 async function readCheckpoints(name: string): Promise<ChainState[]> {
   if (!existsSync(name)) throw new Error(`${name}: there is no such file`);
   const found: ChainState[] = [];
@@ -88,7 +88,7 @@ async function readCheckpoints(name: string): Promise<ChainState[]> {
       if (parsed.success) found.push(parsed.data.checkpoint);
     }
   }
-  if (found.length === 0) throw new Error(`${name}: there is no checkpoint in it`);
+  if (found.length === 0) throw new Error(`${name}: the file has no checkpoint`);
   return found;
 }
 
@@ -100,7 +100,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function tell(io: Io, verified: Verified): void {
+function printResult(io: Io, verified: Verified): void {
   if (!verified.ok) {
     const { file, line, problem } = verified;
     io.printError(visible(file === undefined ? problem : `${file}:${line}: ${problem}`));
@@ -108,7 +108,7 @@ function tell(io: Io, verified: Verified): void {
   }
   for (const { instance, first, last, hmac } of verified.chains)
     io.print(
-      `${visible(instance)}: ${first} to ${last} unbroken; compare the end with a checkpoint: ${hmac}`,
+      `${visible(instance)}: lines ${first} to ${last} are intact; compare the last HMAC with a checkpoint: ${hmac}`,
     );
-  io.print(`${verified.lines} lines, nothing changed, nothing missing between them`);
+  io.print(`${verified.lines} lines verified: none changed, none missing in between`);
 }

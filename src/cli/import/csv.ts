@@ -1,12 +1,12 @@
-/** What a line of CSV says: NDJSON, nothing, or what is wrong with it. */
+/** A line of CSV as a line of NDJSON (empty for the heading and blank lines), or its problem. */
 export type CsvLine = { readonly json: string } | { readonly problem: string };
 
-const NOTHING: CsvLine = { json: "" };
+const EMPTY: CsvLine = { json: "" };
 
 /**
- * Reads CSV (RFC 4180, no line breaks inside fields) line by line as NDJSON. The first line names the fields; one that is
- * not known would be left out unnoticed, as `expires` for `expires_at`: it is a problem of the heading. Empty fields are
- * left out.
+ * Reads CSV (RFC 4180, no line breaks inside fields) line by line as NDJSON. The first line names the fields. An unknown
+ * field is an error, because a misspelled one, such as `expires` for `expires_at`, would be lost silently. Omits empty
+ * fields.
  */
 export function csvReader(known: readonly string[]): (line: string, number: number) => CsvLine {
   let names: readonly string[] = [];
@@ -15,25 +15,26 @@ export function csvReader(known: readonly string[]): (line: string, number: numb
     if (number === 1) {
       names = (cells ?? []).map((cell) => cell.trim().toLowerCase());
       const problem = headingProblem(names, known);
-      return problem === undefined ? NOTHING : { problem };
+      return problem === undefined ? EMPTY : { problem };
     }
-    if (line.trim() === "") return NOTHING;
-    if (cells === undefined) return { problem: "has a quote where none can be, or one that is not closed" };
+    if (line.trim() === "") return EMPTY;
+    if (cells === undefined) return { problem: "has a misplaced or unclosed quote" };
     if (cells.length !== names.length)
-      return { problem: `has ${cells.length} fields, the heading has ${names.length}` };
+      return { problem: `has ${cells.length} fields, but the heading has ${names.length}` };
     const fields = names.map((name, at) => [name, cells[at] ?? ""]).filter(([, cell]) => cell !== "");
     return { json: JSON.stringify(Object.fromEntries(fields)) };
   };
 }
 
 function headingProblem(names: readonly string[], known: readonly string[]): string | undefined {
-  const wanted = `the heading names fields, comma-separated, of ${known.join(", ")}`;
-  const strange = names.filter((name) => !known.includes(name));
-  if (strange.length > 0) return `${strange.map((name) => `"${name}"`).join(", ")}: ${wanted}`;
-  return new Set(names).size < names.length ? `names a field twice: ${wanted}` : undefined;
+  const rule = `the heading may have these fields, comma-separated: ${known.join(", ")}`;
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    return `the heading has unknown fields: ${unknown.map((name) => `"${name}"`).join(", ")}; ${rule}`;
+  return new Set(names).size < names.length ? `the heading has a field twice; ${rule}` : undefined;
 }
 
-/** Undefined where quotes do not fit. */
+/** Undefined if a quote is misplaced. */
 function splitLine(line: string): string[] | undefined {
   const cells: string[] = [];
   const cell = /(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/y;

@@ -11,11 +11,11 @@ import { progressBar } from "../progress.ts";
 import { visible } from "../table.ts";
 import { csvReader } from "./csv.ts";
 
-/** Lines a call, and what they may weigh: a fraction of a second, and of what a call may carry. */
-const PORTION = { lines: 1000, characters: 1_000_000 };
+/** The maximum size of one call: a fraction of a second of work, and a fraction of the allowed body. */
+const BATCH = { lines: 1000, characters: 1_000_000 };
 const FIELDS = ["api_key", "api_key_hash", "name", "role", "owner", "created_at", "expires_at"];
-/** Refusals that the report keeps; all of them are told as they come. */
-const MAX_KEPT_REFUSALS = 1000;
+/** Rejected lines that the report contains. All of them are printed as they occur. */
+const MAX_REPORTED_LINES = 1000;
 
 export interface ImportOptions {
   readonly dryRun?: true;
@@ -23,19 +23,19 @@ export interface ImportOptions {
 }
 
 export interface ImportTotal extends ImportReport {
-  /** The number of the last line that is done. */
+  /** The number of the last processed line. */
   readonly lines: number;
   readonly refused_lines: number;
 }
 
 export type SendLines = LatchkeyClient["keys"]["import"];
 
-/** Not one line of the file could be read rightly. */
+/** The file as a whole is unusable: another encoding, or an invalid heading. */
 export class InvalidFile extends Error {}
 
-/** It was cut off: says why, and where to go on. */
+/** The import was interrupted. The message has the reason and the line to continue from. */
 export class Interrupted extends Error {
-  /** No answer came: the portion in question may have been done. */
+  /** No response arrived, so the last batch may have been imported. */
   readonly unanswered: boolean;
   constructor(message: string, unanswered: boolean) {
     super(message);
@@ -43,123 +43,122 @@ export class Interrupted extends Error {
   }
 }
 
-/** Reads the file once, in bounded memory; each refused line is told as it comes. */
+/** Imports the file in one pass, in bounded memory. Prints each rejected line as it occurs. */
 export async function importFile(
-  sending: SendLines,
+  sendLines: SendLines,
   io: Io,
   file: string,
   options: ImportOptions,
 ): Promise<ImportTotal> {
-  refuseOtherEncodings(file);
-  const run = createRun(sending, io, file, options);
-  const toJson = jsonReader(file);
-  for await (const lines of fileLines(file, run.read)) {
+  rejectOtherEncodings(file);
+  const run = createRun(sendLines, io, file, options);
+  const parse = lineParser(file);
+  for await (const lines of fileLines(file, run.onRead)) {
     for (const line of lines) {
-      const read = toJson(line);
-      if ("problem" in read && line.number === 1 && isCsv(file)) throw new InvalidFile(read.problem);
+      const parsed = parse(line);
+      if ("problem" in parsed && line.number === 1 && isCsv(file)) throw new InvalidFile(parsed.problem);
       if (line.number < options.fromLine) continue;
-      await run.take(line.number, read);
+      await run.add(line.number, parsed);
       if (!line.ended && isCsv(file))
         io.printError(
-          `${file}:${line.number}: no line break follows; if the file was cut off, so was this line`,
+          `${file}:${line.number}: has no line break at its end; if the file was truncated, this line is incomplete`,
         );
     }
   }
   return run.end();
 }
 
-/** Text in UTF-16 or UTF-32 begins with its mark, or has a NUL early on. */
-function refuseOtherEncodings(file: string): void {
-  const begin = Buffer.alloc(4096);
+/** Text in UTF-16 or UTF-32 starts with a byte order mark, or has a NUL in its first characters. */
+function rejectOtherEncodings(file: string): void {
+  const start = Buffer.alloc(4096);
   const opened = openSync(file, "r");
-  const length = readSync(opened, begin);
+  const length = readSync(opened, start);
   closeSync(opened);
-  const [a, b] = begin;
-  const marked = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff);
-  if (marked || (!isZipped(file) && begin.subarray(0, length).includes(0)))
+  const [a, b] = start;
+  const hasByteOrderMark = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff);
+  if (hasByteOrderMark || (!isGzip(file) && start.subarray(0, length).includes(0)))
     throw new InvalidFile("is not UTF-8 text (UTF-16?): save it as UTF-8");
 }
 
-type Read = { readonly json: string } | { readonly problem: string };
+type ParsedLine = { readonly json: string } | { readonly problem: string };
 
 function isCsv(file: string): boolean {
   return /\.csv(\.gz)?$/i.test(file);
 }
 
-function isZipped(file: string): boolean {
+function isGzip(file: string): boolean {
   return file.endsWith(".gz");
 }
 
-function jsonReader(file: string): (line: FileLine) => Read {
+function lineParser(file: string): (line: FileLine) => ParsedLine {
   const csv = isCsv(file) ? csvReader(FIELDS) : (text: string) => ({ json: text });
   return ({ text, number }) => {
-    if (text === undefined) return { problem: "is not UTF-8, or far too long" };
+    if (text === undefined) return { problem: "is not UTF-8, or is too long" };
     const unmarked = number === 1 ? text.replace(/^\uFEFF/, "") : text;
     return csv(unmarked.endsWith("\r") ? unmarked.slice(0, -1) : unmarked, number);
   };
 }
 
-/** Sends what it is given in portions, and sums up what came of them. */
-function createRun(sending: SendLines, io: Io, file: string, options: ImportOptions) {
+/** Sends lines in batches and sums up the reports. */
+function createRun(sendLines: SendLines, io: Io, file: string, options: ImportOptions) {
   const bar = progressBar(io, statSync(file).size);
   const total = { imported: 0, known: 0, refused: [] as RejectedLine[], refused_lines: 0, lines: 0 };
-  let portion: string[] = [];
+  let batch: string[] = [];
   let [characters, bytes, done] = [0, 0, options.fromLine - 1];
-  const refuse = ({ line, detail }: RejectedLine) => {
+  const reject = ({ line, detail }: RejectedLine) => {
     total.refused_lines++;
-    if (total.refused.length < MAX_KEPT_REFUSALS) total.refused.push({ line, detail });
-    bar.complain(`${file}:${line}: ${visible(detail)}`);
+    if (total.refused.length < MAX_REPORTED_LINES) total.refused.push({ line, detail });
+    bar.printError(`${file}:${line}: ${visible(detail)}`);
   };
   const send = async () => {
-    const report = await sendPortion(sending, portion, done + 1, options).catch((error: unknown) => {
+    const report = await sendBatch(sendLines, batch, done + 1, options).catch((error: unknown) => {
       bar.end();
       throw done < options.fromLine && isClientError(error) ? error : interrupted(error, done);
     });
-    [portion, characters, done] = [[], 0, total.lines];
+    [batch, characters, done] = [[], 0, total.lines];
     total.imported += report.imported;
     total.known += report.known;
-    report.refused.forEach(refuse);
+    report.refused.forEach(reject);
     bar.show(bytes, total.lines);
   };
   return {
-    read(more: number) {
-      bytes += more;
+    onRead(count: number) {
+      bytes += count;
     },
-    async take(line: number, read: Read) {
+    async add(line: number, parsed: ParsedLine) {
       total.lines = line;
-      if ("problem" in read) refuse({ line, detail: read.problem });
-      const json = "json" in read ? read.json : "";
-      portion.push(json);
+      if ("problem" in parsed) reject({ line, detail: parsed.problem });
+      const json = "json" in parsed ? parsed.json : "";
+      batch.push(json);
       characters += json.length;
-      if (portion.length >= PORTION.lines || characters >= PORTION.characters) await send();
+      if (batch.length >= BATCH.lines || characters >= BATCH.characters) await send();
     },
     async end(): Promise<ImportTotal> {
-      if (portion.length > 0) await send();
+      if (batch.length > 0) await send();
       bar.end();
       return total;
     },
   };
 }
 
-async function sendPortion(
-  sending: SendLines,
-  portion: readonly string[],
-  first: number,
+async function sendBatch(
+  sendLines: SendLines,
+  batch: readonly string[],
+  firstLine: number,
   { dryRun }: ImportOptions,
 ): Promise<ImportReport> {
-  if (portion.every((line) => line === "")) return { imported: 0, known: 0, refused: [] };
-  return sending(portion.join("\n"), { first_line: first, ...(dryRun && { dry_run: true }) });
+  if (batch.every((line) => line === "")) return { imported: 0, known: 0, refused: [] };
+  return sendLines(batch.join("\n"), { first_line: firstLine, ...(dryRun && { dry_run: true }) });
 }
 
-/** Told by `remotely`, as long as nothing is done. */
+/** `withClient` reports these errors itself. They pass unchanged as long as no batch has been imported. */
 function isClientError(error: unknown): boolean {
   return error instanceof LatchkeyProblem || error instanceof LatchkeyUnreachable;
 }
 
 function interrupted(error: unknown, done: number): Interrupted {
-  const why = errorMessage(error);
   return new Interrupted(
-    `${why}; lines up to ${done} are done, --from-line ${done + 1} goes on there`,
+    `${errorMessage(error)}; the lines up to ${done} are processed: continue with --from-line ${done + 1}`,
     error instanceof LatchkeyUnreachable,
   );
 }

@@ -16,23 +16,26 @@ interface CommandOptions extends ImportOptions {
   readonly json?: true;
 }
 
-/** `latchkey import FILE`: V1 keys of another system, to the instance that `LATCHKEY_URL` names, else into the store itself. */
+/**
+ * `latchkey import FILE`: imports V1 keys of another system. Sends them to the instance that `LATCHKEY_URL` names.
+ * Without it, writes directly to the store.
+ */
 export function addImportCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   program
     .command("import <file>")
-    .description("take over V1 keys, from JSONL or CSV with a heading; importing again changes nothing")
-    .option("--dry-run", "say what would be done")
-    .option("--from-line <n>", "go on here; whoever was cut off can also begin anew", lineNumber, 1)
-    .option("--json", "the report as JSON")
+    .description("import V1 keys from JSONL, or from CSV with a heading; a repeated import changes nothing")
+    .option("--dry-run", "report the result without importing")
+    .option("--from-line <n>", "continue an interrupted import at this line", lineNumber, 1)
+    .option("--json", "print the report as JSON")
     .action(async (file: string, options: CommandOptions) => {
-      const unreadable = fileProblem(file);
-      if (unreadable !== undefined) {
-        io.printError(`${file}: ${unreadable}`);
+      const problem = fileProblem(file);
+      if (problem !== undefined) {
+        io.printError(`${file}: ${problem}`);
         return finish(EXIT.usageError);
       }
       let total: ImportTotal | undefined;
-      const run = async (sending: SendLines) => {
-        total = await importFile(sending, io, file, options);
+      const run = async (sendLines: SendLines) => {
+        total = await importFile(sendLines, io, file, options);
         io.print(options.json ? JSON.stringify(total) : formatImportResult(total, options));
       };
       const exitCode = await reportFileErrors(io, file, () =>
@@ -45,7 +48,7 @@ export function addImportCommand(program: Command, io: Io, finish: (exitCode: nu
 }
 
 function lineNumber(text: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("It is a line's number, from 1.");
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("It must be a line number from 1.");
   return Number(text);
 }
 
@@ -60,7 +63,7 @@ function fileProblem(file: string): string | undefined {
   return found.isFile() ? undefined : "is not a file";
 }
 
-/** What is wrong with the file, and how far a run that was cut off has come, in a sentence. */
+/** Prints the problem of an invalid file, or the progress of an interrupted import. */
 async function reportFileErrors(io: Io, file: string, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
@@ -75,21 +78,21 @@ async function reportFileErrors(io: Io, file: string, run: () => Promise<number>
   }
 }
 
-/** Into the store that the settings name; an embedded one must not be in use. */
-async function offline(io: Io, run: (sending: SendLines) => Promise<void>): Promise<number> {
+/** Imports into the store of the settings. An embedded store must not be in use. */
+async function offline(io: Io, run: (sendLines: SendLines) => Promise<void>): Promise<number> {
   const { openOffline } = await import("../../server/offline.ts");
   const opened = await openOffline(io.environment);
   if (!opened.ok) {
     io.printError(opened.problems.join("\n"));
-    io.printError("LATCHKEY_URL names the instance, if one is running");
-    return 1;
+    io.printError("if an instance is running, set LATCHKEY_URL to its URL");
+    return EXIT.failed;
   }
   const origin = { caller: { kind: "admin", id: "offline" } } as const;
   try {
     await run((lines, { first_line: firstLine = 1, dry_run: dryRun = false } = {}) =>
       importLines(opened.registry, lines, { firstLine, dryRun }, origin),
     );
-    return 0;
+    return EXIT.done;
   } finally {
     await opened.close();
   }
@@ -100,5 +103,5 @@ function formatImportResult(
   { dryRun }: ImportOptions,
 ): string {
   const would = dryRun ? "would be " : "";
-  return `${lines} lines: ${imported} ${would}imported, ${known} known already, ${refused} refused`;
+  return `${lines} lines: ${imported} ${would}imported, ${known} already known, ${refused} rejected`;
 }

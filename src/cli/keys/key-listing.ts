@@ -3,6 +3,7 @@ import { Option } from "commander";
 import { keyBody } from "../../api/keys/responses.ts";
 import type { Key, KeyFilter, KeyStatus } from "../../client/types.ts";
 import { listKeys } from "../../core/keys/key-administration.ts";
+import type { Registry } from "../../core/keys/registry.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { progressCount } from "../progress.ts";
@@ -17,8 +18,8 @@ const STATUSES = [
   "expired",
 ] as const satisfies readonly KeyStatus[];
 
-/** Keys a page: the most that an instance gives. */
-const PAGE = 500;
+/** Keys per page: the largest page of the API. */
+const PAGE_SIZE = 500;
 
 type Finish = (exitCode: number) => void;
 
@@ -34,17 +35,17 @@ interface ListOptions {
 
 function addFilters(command: Command): Command {
   return command
-    .option("--role <role>", "keys of this role")
-    .option("--owner <owner>", "keys of this owner")
-    .option("--family <family>", "keys of this family")
-    .addOption(new Option("--status <status>", "keys with this status").choices(STATUSES))
-    .option("--name <prefix>", "keys whose name begins so")
-    .option("--expiring-before <time>", "keys that end before, RFC 3339");
+    .option("--role <role>", "only keys of this role")
+    .option("--owner <owner>", "only keys of this owner")
+    .option("--family <family>", "only keys of this family")
+    .addOption(new Option("--status <status>", "only keys with this status").choices(STATUSES))
+    .option("--name <prefix>", "only keys whose name starts with this prefix")
+    .option("--expiring-before <time>", "only keys that expire before this time (RFC 3339)");
 }
 
 function toFilter({ role, owner, family, status, name, expiringBefore }: ListOptions): KeyFilter {
   return {
-    limit: PAGE,
+    limit: PAGE_SIZE,
     ...(role !== undefined && { role }),
     ...(owner !== undefined && { owner }),
     ...(family !== undefined && { family }),
@@ -56,7 +57,7 @@ function toFilter({ role, owner, family, status, name, expiringBefore }: ListOpt
 
 export function addList(keys: Command, io: Io, finish: Finish): void {
   addFilters(keys.command("list").description("list keys, oldest first"))
-    .option("--json", "one JSON record a line")
+    .option("--json", "print one JSON record per line")
     .action(async (options: ListOptions) => {
       const exitCode = await withClient(io, async (client) => {
         const found: Key[] = [];
@@ -88,7 +89,7 @@ export function addShow(keys: Command, io: Io, finish: Finish): void {
     .command("show")
     .addArgument(keyIdArgument())
     .description("show the record of a key")
-    .option("--json", "as JSON")
+    .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(await withClient(io, async (client) => printKey(io, await client.keys.show(keyId), json)));
     });
@@ -111,7 +112,7 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
     keys
       .command("export")
       .description(
-        "write the records of keys, one JSON a line, never the keys: of the instance that LATCHKEY_URL names, else of the store itself",
+        "write the records of keys, not the keys themselves, as one JSON document per line; without LATCHKEY_URL it reads the store directly",
       ),
   ).action(async (options: ListOptions) => {
     const filter = toFilter(options);
@@ -132,20 +133,29 @@ export function addExport(keys: Command, io: Io, finish: Finish): void {
 
 type Write = (keys: AsyncIterable<object>) => Promise<void>;
 
-/** From the store that the settings name; an embedded one must not be in use. */
+/** Exports from the store of the settings. An embedded store must not be in use. */
 async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<number> {
   const before = filter.expiring_before === undefined ? undefined : Date.parse(filter.expiring_before);
   if (before !== undefined && Number.isNaN(before)) {
-    io.printError("latchkey: --expiring-before takes a time such as 2027-01-01T00:00:00Z");
+    io.printError("latchkey: --expiring-before must be a time such as 2027-01-01T00:00:00Z");
     return EXIT.usageError;
   }
   const { openOffline } = await import("../../server/offline.ts");
   const opened = await openOffline(io.environment);
   if (!opened.ok) {
     io.printError(opened.problems.join("\n"));
-    io.printError("LATCHKEY_URL names the instance, if one is running");
+    io.printError("if an instance is running, set LATCHKEY_URL to its URL");
     return EXIT.failed;
   }
+  try {
+    await write(storedKeys(opened.registry, filter, before));
+    return EXIT.done;
+  } finally {
+    await opened.close();
+  }
+}
+
+async function* storedKeys(registry: Registry, filter: KeyFilter, beforeMs: number | undefined) {
   const { role, owner, family, status, name_prefix: namePrefix } = filter;
   const wanted = {
     ...(role !== undefined && { role }),
@@ -153,20 +163,12 @@ async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<n
     ...(family !== undefined && { family }),
     ...(status !== undefined && { status }),
     ...(namePrefix !== undefined && { namePrefix }),
-    ...(before !== undefined && { expiringBefore: Math.floor(before / 1000) }),
+    ...(beforeMs !== undefined && { expiringBefore: Math.floor(beforeMs / 1000) }),
   };
-  const pages = async function* () {
-    for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-      const found = await listKeys(opened.registry, wanted, { limit: PAGE, ...(cursor && { cursor }) });
-      if (found === "cursor_unknown") throw new Error("the store does not know its own cursor");
-      yield* found.views.map(keyBody);
-      cursor = found.nextCursor;
-    }
-  };
-  try {
-    await write(pages());
-    return EXIT.done;
-  } finally {
-    await opened.close();
+  for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+    const found = await listKeys(registry, wanted, { limit: PAGE_SIZE, ...(cursor && { cursor }) });
+    if (found === "cursor_unknown") throw new Error("the store rejects a cursor that it returned");
+    yield* found.views.map(keyBody);
+    cursor = found.nextCursor;
   }
 }

@@ -1,23 +1,24 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { LatchkeyClient } from "../../client/client.ts";
-import type { CutOff, IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../../client/types.ts";
+import type { IssuedKey, JsonValue, Key, KeyPatch, Registration } from "../../client/types.ts";
 import { parseDuration } from "../../core/policy/duration.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { visible } from "../table.ts";
-import { keyIdArgument, nameArgument, withClient } from "../with-client.ts";
+import { keyIdArgument, withClient } from "../with-client.ts";
 import { toThumbprint } from "./certificate-option.ts";
 import { addExport, addList, addShow } from "./key-listing.ts";
+import { addRevoke } from "./key-revocation.ts";
 
 /** Reports a command's exit code. */
 type Finish = (exitCode: number) => void;
 
-/** `latchkey keys …`: the registry of a live instance. */
+/** `latchkey keys …`: works on the registry of a live instance. */
 export function addKeysCommand(program: Command, io: Io, finish: Finish): void {
   const keys = program
     .command("keys")
-    .description("register, list and end keys of a live instance (LATCHKEY_URL, LATCHKEY_TOKEN)");
+    .description("register, list and revoke keys of a live instance (LATCHKEY_URL, LATCHKEY_TOKEN)");
   for (const add of [addRegister, addList, addShow, addChanges, addRevoke, addRotate, addExport])
     add(keys, io, finish);
 }
@@ -37,19 +38,26 @@ interface RegisterOptions {
 function addRegister(keys: Command, io: Io, finish: Finish): void {
   keys
     .command("register")
-    .description("register a key; the key alone goes to stdout, what it is to stderr")
-    .requiredOption("--name <name>", "for people to read")
+    .description("register a key; stdout receives only the key, stderr its description")
+    .requiredOption("--name <name>", "a human-readable name")
     .requiredOption("--role <role>", "a role of the policy")
-    .option("--owner <owner>", "whom it belongs to")
-    .option("--ttl <duration>", "shorter life than the role's, such as 12h or 7d", toSeconds)
-    .option("--scopes <scopes>", "a part of the role's, comma-separated")
-    .option("--metadata <json>", "kept with it: a JSON object of at most 512 bytes", toMetadata)
-    .option("--addresses <networks>", "taken from there alone: CIDR, comma-separated, such as 192.0.2.0/24")
-    .option("--certificate <file>", "taken with this client certificate alone: a PEM file", toThumbprint)
-    .option("--json", "the whole answer as JSON on stdout")
+    .option("--owner <owner>", "the owner of the key")
+    .option("--ttl <duration>", "a shorter lifetime than the role's, such as 12h or 7d", toSeconds)
+    .option("--scopes <scopes>", "a subset of the role's scopes, comma-separated")
+    .option("--metadata <json>", "a JSON object of at most 512 bytes, stored with the key", toMetadata)
+    .option(
+      "--addresses <networks>",
+      "networks from which the key is valid: CIDR, comma-separated, such as 192.0.2.0/24",
+    )
+    .option(
+      "--certificate <file>",
+      "the client certificate with which the key is valid: a PEM file",
+      toThumbprint,
+    )
+    .option("--json", "print the whole response as JSON on stdout")
     .action(async (options: RegisterOptions) => {
       const registration = registrationOf(options);
-      finish(await issuing(io, (client) => client.register(registration), options.json));
+      finish(await issueKey(io, (client) => client.register(registration), options.json));
     });
 }
 
@@ -68,35 +76,40 @@ function registrationOf(options: RegisterOptions): Registration {
 }
 
 /**
- * A key is shown this once, and is lost where nobody takes it: nothing is asked for where that is known before, and its id is
- * on stderr before the key is on stdout, so that it can be revoked.
+ * Prints a new key, which is shown only once. Requests no key if stdout would lose it. Prints the key's id to stderr before
+ * the key, so that a lost key can be revoked.
  */
-async function issuing(
+async function issueKey(
   io: Io,
   issue: (client: LatchkeyClient) => Promise<IssuedKey>,
   json: true | undefined,
 ): Promise<number> {
   const problem = io.outputProblem?.();
   if (problem !== undefined) {
-    io.printError(`latchkey: ${problem}: the key would be lost, so none was asked for`);
+    io.printError(`latchkey: ${problem}: the key would be lost, so no key was requested`);
     return EXIT.usageError;
   }
   return withClient(io, async (client) => {
     const issued = await issue(client);
     io.printError(
-      `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key, shown this once:`,
+      `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key is shown only once:`,
     );
     io.print(json ? JSON.stringify(issued) : issued.api_key);
   });
 }
 
-/** Each changes one thing of a key, and says what is so now. */
+/** Commands that change one field of a key and print its new value. */
 function addChanges(keys: Command, io: Io, finish: Finish): void {
-  const change = async (keyId: string, patch: KeyPatch, json: true | undefined, told: (key: Key) => string) =>
+  const change = async (
+    keyId: string,
+    patch: KeyPatch,
+    json: true | undefined,
+    newValue: (key: Key) => string,
+  ) =>
     finish(
       await withClient(io, async (client) => {
         const key = await client.keys.change(keyId, patch);
-        io.print(json ? JSON.stringify(key) : `${keyId}: ${visible(told(key))}`);
+        io.print(json ? JSON.stringify(key) : `${keyId}: ${visible(newValue(key))}`);
       }),
     );
   for (const [name, disabled] of [
@@ -106,8 +119,8 @@ function addChanges(keys: Command, io: Io, finish: Finish): void {
     keys
       .command(name)
       .addArgument(keyIdArgument())
-      .description(disabled ? "refuse a key until it is enabled again" : "accept a disabled key again")
-      .option("--json", "the record as JSON")
+      .description(disabled ? "deny a key until it is enabled again" : "accept a disabled key again")
+      .option("--json", "print the record as JSON")
       .action((keyId: string, { json }: { readonly json?: true }) =>
         change(keyId, { disabled }, json, ({ status }) => status),
       );
@@ -115,91 +128,44 @@ function addChanges(keys: Command, io: Io, finish: Finish): void {
   keys
     .command("rename")
     .addArgument(keyIdArgument())
-    .argument("<name>", "for people to read")
-    .description("give a key another name")
-    .option("--json", "the record as JSON")
+    .argument("<name>", "a human-readable name")
+    .description("rename a key")
+    .option("--json", "print the record as JSON")
     .action((keyId: string, name: string, { json }: { readonly json?: true }) =>
       change(keyId, { name }, json, (key) => key.name),
     );
-}
-
-interface RevokeOptions {
-  readonly family?: string;
-  readonly owner?: string;
-  readonly issuedBefore?: string;
-  readonly role?: string;
-  readonly withoutRecord?: true;
-  readonly json?: true;
-}
-
-function addRevoke(keys: Command, io: Io, finish: Finish): void {
-  keys
-    .command("revoke")
-    .addArgument(keyIdArgument("[key_id]"))
-    .description("end one key, a family, all keys of an owner, or all issued before a moment; for good")
-    .option("--family <family>", "every key of one registration", nameArgument)
-    .option("--owner <owner>", "every key that the owner has now", nameArgument)
-    .option(
-      "--issued-before <time>",
-      "every key issued before (RFC 3339), with --owner or --role only theirs",
-    )
-    .option("--role <role>", "with --issued-before")
-    .option(
-      "--without-record",
-      "with a key id: also where there is no record of it, which Redis may have lost",
-    )
-    .option("--json", "what has ended, as JSON")
-    .action(async (keyId: string | undefined, options: RevokeOptions, command: Command) => {
-      const { family, owner, issuedBefore, role } = options;
-      const given = [keyId, family, owner].filter((value) => value !== undefined);
-      const wrong =
-        issuedBefore === undefined
-          ? given.length !== 1 || role !== undefined
-          : keyId !== undefined || family !== undefined;
-      if (wrong) command.error("error: give one of a key id, --family, --owner and --issued-before");
-      const exitCode = await withClient(io, async (client) => {
-        if (issuedBefore !== undefined) await client.keys.revokeIssuedBefore(cutOffOf(issuedBefore, options));
-        else if (keyId !== undefined) await client.keys.revoke(keyId, options);
-        else if (family !== undefined) await client.keys.revokeFamily(family);
-        else if (owner !== undefined) await client.keys.revokeOwner(owner);
-        const ended = { key_id: keyId, family, owner, issued_before: issuedBefore, role };
-        const what = issuedBefore === undefined ? given[0] : `what was issued before ${issuedBefore}`;
-        io.print(options.json ? JSON.stringify({ revoked: ended }) : `revoked: ${what}`);
-      });
-      finish(exitCode);
-    });
-}
-
-function cutOffOf(before: string, { role, owner }: RevokeOptions): CutOff {
-  return { before, ...(role !== undefined && { role }), ...(owner !== undefined && { owner }) };
 }
 
 function addRotate(keys: Command, io: Io, finish: Finish): void {
   keys
     .command("rotate")
     .addArgument(keyIdArgument())
-    .description("give a key its successor now; the new key alone goes to stdout")
-    .option("--overlap <duration>", "how long the old key stays good, such as 12h; 0s ends it now", toSeconds)
-    .option("--json", "the whole answer as JSON on stdout")
+    .description("issue the successor of a key now; stdout receives only the new key")
+    .option(
+      "--overlap <duration>",
+      "how long the old key stays valid, such as 12h; 0s ends it immediately",
+      toSeconds,
+    )
+    .option("--json", "print the whole response as JSON on stdout")
     .action(async (keyId: string, { overlap, json }: { readonly overlap?: number; readonly json?: true }) => {
       const rotation = overlap === undefined ? {} : { overlap };
-      finish(await issuing(io, (client) => client.keys.rotate(keyId, rotation), json));
+      finish(await issueKey(io, (client) => client.keys.rotate(keyId, rotation), json));
     });
 }
 
 function toSeconds(text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined) throw new InvalidArgumentError("It takes a duration such as 12h or 7d.");
+  if (seconds === undefined) throw new InvalidArgumentError("It must be a duration such as 12h or 7d.");
   return seconds;
 }
 
-/** What is wrong with its members the instance says. */
+/** Checks only that the text is a JSON object. The instance validates its members. */
 function toMetadata(text: string): Readonly<Record<string, JsonValue>> {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // Neither is an object.
+    // Handled like other JSON that is not an object.
   }
-  throw new InvalidArgumentError('It takes a JSON object, such as {"team":"search"}.');
+  throw new InvalidArgumentError('It must be a JSON object, such as {"team":"search"}.');
 }

@@ -10,19 +10,19 @@ import type { Io } from "../io.ts";
 import type { CaseResult } from "./case-runner.ts";
 import { addReplayCommand } from "./replay.ts";
 
-/** `latchkey policy …`: works on files, without an instance. */
+/** `latchkey policy …`: works on files and needs no instance. */
 export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const policy = program.command("policy").description("check and test policy files");
   policy
     .command("check <file>")
-    .description("whether the file would be taken up; every problem with its line")
-    .option("--json", "as JSON")
+    .description("check whether an instance would load the file; list every problem with its line")
+    .option("--json", "print JSON")
     .action((file: string, { json }: { readonly json?: true }) => finish(checkPolicy(io, file, json)));
   policy
     .command("test <file>")
-    .description("runs the cases that are written beside the policy (docs/reference/policy.md)")
-    .option("--cases <file>", "the cases; NAME.cases.yaml beside NAME.yaml by default")
-    .option("--json", "as JSON")
+    .description("run the cases of a policy (docs/reference/policy.md)")
+    .option("--cases <file>", "the case file; default: NAME.cases.yaml beside NAME.yaml")
+    .option("--json", "print JSON")
     .action(async (file: string, { cases, json }: { readonly cases?: string; readonly json?: true }) => {
       finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml"), json));
     });
@@ -50,7 +50,7 @@ function checkPolicy(io: Io, file: string, json: true | undefined): number {
   return parsed.ok ? EXIT.done : EXIT.failed;
 }
 
-/** Undefined once the problems have been told. */
+/** Returns undefined after printing the problems. */
 function readPolicy(io: Io, file: string): Policy | undefined {
   const text = readText(io, file);
   if (text === undefined) return undefined;
@@ -64,7 +64,7 @@ function readText(io: Io, file: string): string | undefined {
   const text = textOf(file);
   if (text !== undefined) return text;
   io.printError(
-    `${file}: ${existsSync(file) ? "it cannot be read, or is no UTF-8 text" : "there is no such file"}`,
+    `${file}: ${existsSync(file) ? "the file cannot be read, or is not UTF-8 text" : "there is no such file"}`,
   );
   return undefined;
 }
@@ -77,7 +77,7 @@ async function testPolicy(io: Io, file: string, caseFile: string, json: true | u
   const cases = parseCases(text, caseFile);
   if (!cases.ok) {
     io.printError(cases.problems.join("\n"));
-    return 1;
+    return EXIT.failed;
   }
   const { runCases } = await import("./case-runner.ts");
   const results = await runCases(cases.file, policy);

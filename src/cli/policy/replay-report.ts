@@ -1,17 +1,17 @@
 import type { Outcome, PastRequest, Replayed } from "../../audit/replay.ts";
 import { formatTable } from "../table.ts";
 
-/** Groups that a report keeps; roles and routes are few, but a log may hold anything. */
+/** Maximum number of groups in a report. Roles and routes are few, but a log may contain any text. */
 const MAX_GROUPS = 1000;
-/** Bad lines that are told by number; all are counted. */
-const MAX_TOLD = 20;
+/** Maximum number of invalid lines that are listed. All of them are counted. */
+const MAX_LISTED_LINES = 20;
 
 export interface Place {
   readonly file: string;
   readonly line: number;
 }
 
-/** Requests with one fate. */
+/** Requests of one route and role whose decision changes in the same way. */
 interface Change {
   readonly route: string;
   readonly role: string;
@@ -21,7 +21,8 @@ interface Change {
   requests: number;
 }
 
-interface Untold {
+/** Requests whose new decision cannot be determined, for one reason. */
+interface Undetermined {
   readonly why: string;
   readonly first: Place;
   requests: number;
@@ -33,14 +34,14 @@ export interface Report {
   same: number;
   changed: number;
   untold: number;
-  /** Requests that left no line when there was no room: gap lines say so. */
+  /** Requests without a line, because the queue of the audit log was full. Gap lines count them. */
   missing: number;
   bad: number;
-  /** Whether a request was let through in these files: with `audit.requests: denials` none is there. */
+  /** Whether these files have an allowed request. With `audit.requests: denials` they have none. */
   allowed_seen: boolean;
   readonly changes: Map<string, Change>;
-  readonly untold_because: Map<string, Untold>;
-  /** The first ones. */
+  readonly untold_because: Map<string, Undetermined>;
+  /** The first invalid lines. */
   readonly bad_lines: Place[];
 }
 
@@ -60,9 +61,9 @@ export function emptyReport(): Report {
   };
 }
 
-export function countBad(report: Report, place: Place): void {
+export function countInvalidLine(report: Report, place: Place): void {
   report.bad++;
-  if (report.bad_lines.length < MAX_TOLD) report.bad_lines.push(place);
+  if (report.bad_lines.length < MAX_LISTED_LINES) report.bad_lines.push(place);
 }
 
 export function countRequest(report: Report, past: PastRequest, replayed: Replayed, first: Place): void {
@@ -71,7 +72,7 @@ export function countRequest(report: Report, past: PastRequest, replayed: Replay
   if (!replayed.determined) {
     report.untold++;
     const { why } = replayed;
-    known(report.untold_because, why, () => ({ why, first, requests: 0 })).requests++;
+    groupOf(report.untold_because, why, () => ({ why, first, requests: 0 })).requests++;
   } else if (replayed.was === replayed.wouldBe) {
     report.same++;
   } else {
@@ -88,13 +89,13 @@ function changeOf(
 ): Change {
   const key = JSON.stringify([route, role, was, wouldBe]);
   if (changes.has(key) || changes.size < MAX_GROUPS)
-    return known(changes, key, () => ({ route, role, was, would_be: wouldBe, first, requests: 0 }));
+    return groupOf(changes, key, () => ({ route, role, was, would_be: wouldBe, first, requests: 0 }));
   const other = { route: "other", role: "other", was, would_be: wouldBe, first, requests: 0 };
-  return known(changes, JSON.stringify(["other", "other", was, wouldBe]), () => other);
+  return groupOf(changes, JSON.stringify(["other", "other", was, wouldBe]), () => other);
 }
 
-function known<T>(groups: Map<string, T>, key: string, make: () => T): T {
-  const found = groups.get(key) ?? make();
+function groupOf<T>(groups: Map<string, T>, key: string, create: () => T): T {
+  const found = groups.get(key) ?? create();
   groups.set(key, found);
   return found;
 }
@@ -102,36 +103,37 @@ function known<T>(groups: Map<string, T>, key: string, make: () => T): T {
 export function reportAsJson({ changes, untold_because: untold, ...counts }: Report) {
   return {
     ...counts,
-    changes: mostFirst(changes),
-    untold_because: mostFirst(untold),
-    unseen: unseen(counts),
+    changes: byRequests(changes),
+    untold_because: byRequests(untold),
+    unseen: limitations(counts),
   };
 }
 
-function mostFirst<T extends { readonly requests: number }>(groups: ReadonlyMap<string, T>): readonly T[] {
+/** The groups, starting with the one that has the most requests. */
+function byRequests<T extends { readonly requests: number }>(groups: ReadonlyMap<string, T>): readonly T[] {
   return [...groups.values()].sort((a, b) => b.requests - a.requests);
 }
 
-/** What no line tells, so that nobody takes the report for more than it is. */
-function unseen({
+/** The facts that the log does not contain, so that the report is not overrated. */
+function limitations({
   requests,
   missing,
   allowed_seen: allowedSeen,
 }: Pick<Report, "requests" | "missing" | "allowed_seen">) {
   return [
-    "rate limits are not replayed: what passes all else counts as allowed",
-    "keys count as good or ended as was known then, and as sent where this policy looks for them; phases of V1 keys as they were",
+    "rate limits are not replayed: a request that passes all other checks counts as allowed",
+    "keys count as valid or ended as known then, and as sent where this policy expects them; the phases of V1 keys are those of then",
     "`;params` that were stripped from paths then are not in the log",
-    ...(missing > 0 ? [`${missing} requests left no line, for there was no room`] : []),
+    ...(missing > 0 ? [`${missing} requests left no line, because the queue of the audit log was full`] : []),
     ...(requests > 0 && !allowedSeen
-      ? ["no request here was allowed: with audit.requests: denials those leave no line"]
+      ? ["no request here was allowed: with audit.requests: denials, allowed requests leave no line"]
       : []),
   ];
 }
 
 export function formatReport(report: Report): string {
   const { requests, same, changed, untold, bad } = report;
-  const rows = mostFirst(report.changes).map((change) => [
+  const rows = byRequests(report.changes).map((change) => [
     String(change.requests),
     change.route,
     change.role,
@@ -139,17 +141,17 @@ export function formatReport(report: Report): string {
     change.would_be,
     placeOf(change.first),
   ]);
-  const because = mostFirst(report.untold_because).map(
+  const reasons = byRequests(report.untold_because).map(
     ({ requests: count, why, first }) => `  ${count}: ${why} (${placeOf(first)})`,
   );
-  const badLines = report.bad_lines.map((place) => `  ${placeOf(place)}`);
+  const invalidLines = report.bad_lines.map((place) => `  ${placeOf(place)}`);
   return [
     ...(rows.length === 0 ? [] : [formatTable(HEADINGS, rows), ""]),
-    `${requests} requests: ${same} decided as before, ${changed} otherwise, ${untold} cannot be told`,
-    ...because,
-    ...(bad === 0 ? [] : [`${bad} bad lines, not looked at:`, ...badLines]),
-    ...(bad > badLines.length ? ["  and more"] : []),
-    ...unseen(report).map((text) => `- ${text}`),
+    `${requests} requests: ${same} decided as before, ${changed} differently, ${untold} undetermined`,
+    ...reasons,
+    ...(bad === 0 ? [] : [`${bad} invalid lines, ignored:`, ...invalidLines]),
+    ...(bad > invalidLines.length ? ["  and more"] : []),
+    ...limitations(report).map((text) => `- ${text}`),
   ].join("\n");
 }
 

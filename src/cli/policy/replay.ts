@@ -11,14 +11,14 @@ import { fileLines } from "../file-lines.ts";
 import type { Io } from "../io.ts";
 import { progressBar } from "../progress.ts";
 import type { Report } from "./replay-report.ts";
-import { countBad, countRequest, emptyReport, formatReport, reportAsJson } from "./replay-report.ts";
+import { countInvalidLine, countRequest, emptyReport, formatReport, reportAsJson } from "./replay-report.ts";
 
 interface ReplayOptions {
   readonly policy: string;
   readonly json?: true;
 }
 
-/** `latchkey policy replay`: which past requests another policy would have decided otherwise. */
+/** `latchkey policy replay`: lists the past requests that another policy would have decided differently. */
 export function addReplayCommand(
   policy: Command,
   io: Io,
@@ -28,10 +28,10 @@ export function addReplayCommand(
   policy
     .command("replay <files...>")
     .description(
-      "which requests of audit logs a policy would have decided otherwise (docs/reference/policy.md)",
+      "list the requests of audit logs that a policy would have decided differently (docs/reference/policy.md)",
     )
-    .requiredOption("--policy <file>", "the policy to decide by")
-    .option("--json", "the report as JSON")
+    .requiredOption("--policy <file>", "the policy to decide with")
+    .option("--json", "print the report as JSON")
     .action(async (files: readonly string[], options: ReplayOptions) => {
       const found = readPolicy(options.policy);
       const unreadable = files.filter((file) => !isReadable(file));
@@ -54,7 +54,7 @@ function isReadable(file: string): boolean {
   }
 }
 
-/** Undefined once it has been told that a file cannot be read to its end. */
+/** Returns undefined after printing that a file cannot be read completely. */
 async function replay(io: Io, files: readonly string[], policy: Policy): Promise<Report | undefined> {
   const decide = createReplay(policy);
   const report = emptyReport();
@@ -64,13 +64,13 @@ async function replay(io: Io, files: readonly string[], policy: Policy): Promise
     sizes.reduce((sum, size) => sum + size, 0),
   );
   let bytes = 0;
-  const read = (more: number) => {
-    bytes += more;
+  const onRead = (count: number) => {
+    bytes += count;
   };
   for (const file of files) {
     try {
-      for await (const lines of fileLines(file, read)) {
-        for (const line of lines) await take(report, decide, line, file);
+      for await (const lines of fileLines(file, onRead)) {
+        for (const line of lines) await replayLine(report, decide, line, file);
         bar.show(bytes, report.lines);
       }
     } catch (error) {
@@ -82,33 +82,33 @@ async function replay(io: Io, files: readonly string[], policy: Policy): Promise
   return report;
 }
 
-async function take(report: Report, decide: Replay, line: FileLine, file: string): Promise<void> {
+async function replayLine(report: Report, decide: Replay, line: FileLine, file: string): Promise<void> {
   const place = { file, line: line.number };
   report.lines++;
-  const told = kindOf(line);
-  const past = told.kind === "request" ? readPastRequest(told.fields) : undefined;
+  const parsed = parseLine(line);
+  const past = parsed.kind === "request" ? readPastRequest(parsed.fields) : undefined;
   if (past !== undefined) countRequest(report, past, await decide(past), place);
-  else if (told.kind === "gap") report.missing += told.lines;
-  else if (told.kind !== "other") countBad(report, place);
+  else if (parsed.kind === "gap") report.missing += parsed.lines;
+  else if (parsed.kind !== "other") countInvalidLine(report, place);
 }
 
-type Kind =
+type ParsedLine =
   | { readonly kind: "request"; readonly fields: object }
   | { readonly kind: "gap"; readonly lines: number }
-  /** A line about something else; or none at all. */
-  | { readonly kind: "other" | "bad" };
+  /** A line about something else, or a line that is not JSON. */
+  | { readonly kind: "other" | "invalid" };
 
-function kindOf({ text }: FileLine): Kind {
-  if (text === undefined) return { kind: "bad" };
+function parseLine({ text }: FileLine): ParsedLine {
+  if (text === undefined) return { kind: "invalid" };
   if (text.trim() === "") return { kind: "other" };
   try {
     const fields: unknown = JSON.parse(text);
-    if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return { kind: "bad" };
+    if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return { kind: "invalid" };
     const { audit, kind, lines } = { audit: undefined, kind: undefined, lines: 0, ...fields };
     if (audit !== AUDIT_MARK) return { kind: "other" };
     if (kind === "gap") return { kind, lines: Number(lines) || 0 };
     return kind === "request" ? { kind, fields } : { kind: "other" };
   } catch {
-    return { kind: "bad" };
+    return { kind: "invalid" };
   }
 }

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-// A new key has the members that an entry has.
+// A new JWK has every member of an entry.
 const entry = (kid: string) => newJwk("ES256", kid) as KeyEntry;
 const adding =
   (kid: string) =>
@@ -37,7 +37,7 @@ const adding =
 const read = () => JSON.parse(readFileSync(file, "utf8"));
 const kids = () => read().keys.map(({ kid }: KeyEntry) => kid);
 
-test("a file is made, and edited, for its owner alone; what else stands in it stays", async () => {
+test("a file is created and edited so that only its owner can read it, and its other members are kept", async () => {
   await editKeyFile(file, adding("a"));
   writeFileSync(file, JSON.stringify({ ...read(), note: "ours", keys: [{ ...read().keys[0], mine: [1] }] }));
   chmodSync(file, 0o644);
@@ -47,15 +47,15 @@ test("a file is made, and edited, for its owner alone; what else stands in it st
   expect(readdirSync(folder)).toEqual(["keys.json"]);
 });
 
-test("two at once: one edits, the other is told so; nothing is lost", async () => {
+test("of two simultaneous edits one is made and the other is rejected, so no edit is lost", async () => {
   await editKeyFile(file, adding("a"));
   const both = await Promise.all([editKeyFile(file, adding("b")), editKeyFile(file, adding("c"))]);
   expect(both.map(({ kind }) => kind)).toEqual(["changed", "refused"]);
-  expect(both[1].message).toContain("is at work");
+  expect(both[1].message).toContain("another `latchkey secrets` is running");
   expect(kids()).toEqual(["a", "b"]);
 });
 
-test("a file that is no key set is left as it is, and none is left behind", async () => {
+test("an invalid key set is neither edited nor written", async () => {
   writeFileSync(file, "{");
   expect(await editKeyFile(file, adding("a"))).toMatchObject({ kind: "refused" });
   expect(readFileSync(file, "utf8")).toBe("{");
@@ -69,14 +69,14 @@ test("a file that is no key set is left as it is, and none is left behind", asyn
   expect(kids()).toEqual(["a"]);
 });
 
-test("a move that changes nothing writes nothing", async () => {
+test("a step that changes nothing writes nothing", async () => {
   await editKeyFile(file, adding("a"));
   const before = statSync(file).ino;
   await editKeyFile(file, () => ({ kind: "unchanged", message: "" }));
   expect(statSync(file).ino).toBe(before);
 });
 
-test("a link stays one", async () => {
+test("an edit through a symbolic link changes its target and keeps the link", async () => {
   const link = join(folder, "link.json");
   await editKeyFile(file, adding("a"));
   symlinkSync(file, link);

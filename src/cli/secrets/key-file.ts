@@ -21,30 +21,30 @@ const fileSchema = z.looseObject({
 });
 
 /**
- * Makes a move in a JWK Set file: nobody else at the same time, whole or not at all, and readable by its owner alone. A
- * file that no instance would take up is not edited, and none is left behind. What else stands in it stays.
+ * Applies one step of a rotation to a JWK Set file, atomically and under a lock. The file becomes readable only by its
+ * owner. Other members of the file are kept. Neither edits nor writes a file that an instance would reject.
  */
 export async function editKeyFile(
   path: string,
-  move: (keys: readonly KeyEntry[]) => RotationResult,
+  rotate: (keys: readonly KeyEntry[]) => RotationResult,
 ): Promise<RotationResult> {
-  // A link stays one: what it leads to is replaced.
+  // Replaces the target of a symbolic link and keeps the link.
   const file = existsSync(path) ? realpathSync(path) : path;
   const lock = `${file}.lock`;
   if (!takeLock(lock)) {
-    const told = `${lock} is there: another \`latchkey secrets\` is at work; remove it if none is`;
-    return { kind: "refused", message: told };
+    const message = `${lock} exists: another \`latchkey secrets\` is running; if none is running, remove the file`;
+    return { kind: "refused", message };
   }
   try {
     const read = await readKeyFile(file);
     if (!read.ok) return { kind: "refused", message: read.problems.join("\n") };
-    const moved = move(read.set.keys);
-    if (moved.kind !== "changed") return moved;
-    const text = `${JSON.stringify({ ...read.set, keys: moved.keys }, undefined, 2)}\n`;
+    const result = rotate(read.set.keys);
+    if (result.kind !== "changed") return result;
+    const text = `${JSON.stringify({ ...read.set, keys: result.keys }, undefined, 2)}\n`;
     const problems = await problemsOf(file, text);
     if (problems.length > 0) return { kind: "refused", message: problems.join("\n") };
     replaceFile(file, text);
-    return moved;
+    return result;
   } finally {
     rmSync(lock, { force: true });
   }
@@ -54,11 +54,12 @@ export type KeyFileResult =
   | { readonly ok: true; readonly set: { readonly keys: readonly KeyEntry[] } }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** The keys of a file; none where there is no file yet. */
+/** Reads the keys of a file. A file that does not exist has no keys. */
 export async function readKeyFile(file: string): Promise<KeyFileResult> {
   if (!existsSync(file)) return { ok: true, set: { keys: [] } };
   const text = textOf(file);
-  if (text === undefined) return { ok: false, problems: [`${file}: it cannot be read, or is no UTF-8 text`] };
+  if (text === undefined)
+    return { ok: false, problems: [`${file}: the file cannot be read, or is not UTF-8 text`] };
   const problems = await problemsOf(file, text);
   return problems.length > 0
     ? { ok: false, problems }
@@ -81,21 +82,21 @@ function takeLock(lock: string): boolean {
 }
 
 function replaceFile(file: string, text: string): void {
-  const beside = `${file}.${process.pid}.new`;
+  const newFile = `${file}.${process.pid}.new`;
   try {
-    const opened = openSync(beside, "wx", 0o600);
+    const opened = openSync(newFile, "wx", 0o600);
     try {
       writeFileSync(opened, text);
-      // Whoever could read the old file must be able to read the new one.
+      // The owner of the old file must be able to read the new one.
       const old = existsSync(file) ? statSync(file) : undefined;
       if (old !== undefined && old.uid !== process.getuid?.()) fchownSync(opened, old.uid, old.gid);
       fsyncSync(opened);
     } finally {
       closeSync(opened);
     }
-    renameSync(beside, file);
+    renameSync(newFile, file);
   } finally {
-    rmSync(beside, { force: true });
+    rmSync(newFile, { force: true });
   }
   const folder = openSync(dirname(file), "r");
   fsyncSync(folder);

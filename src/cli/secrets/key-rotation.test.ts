@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { secretKid } from "../../jwt/key-ring.ts";
 import type { KeyEntry, Keys, RotationResult } from "./key-rotation.ts";
 import { addKey, promoteKey, retireKey, stateOf } from "./key-rotation.ts";
-import type { SecretMove, Secrets } from "./secret-rotation.ts";
+import type { SecretRotationResult, Secrets } from "./secret-rotation.ts";
 import {
   addSecret,
   asVariables,
@@ -19,44 +19,44 @@ function pair(kid: string): KeyEntry {
   return { kid, alg: "ES256", kty: "EC", d: "private", note: "kept" };
 }
 
-/** Keys of a file under a clock of its own. */
+/** The keys of a file, with a fake clock. */
 function fileOf(keys: readonly KeyEntry[], secretSigns = false) {
   let known: Keys = { keys, secretSigns, nowMs: START_MS };
-  const made = (move: RotationResult) => {
-    if (move.kind === "changed") known = { ...known, keys: move.keys };
-    return move;
+  const apply = (result: RotationResult) => {
+    if (result.kind === "changed") known = { ...known, keys: result.keys };
+    return result;
   };
   return {
-    later: (seconds: number) => {
+    advance: (seconds: number) => {
       known = { ...known, nowMs: known.nowMs + seconds * 1000 };
     },
-    add: (kid: string, another = false) => made(addKey(known, pair(kid), another)),
-    promote: (kid?: string) => made(promoteKey(known, kid)),
+    add: (kid: string, another = false) => apply(addKey(known, pair(kid), another)),
+    promote: (kid?: string) => apply(promoteKey(known, kid)),
     retire: (options: { kid?: string; force?: boolean; sinceMs?: number } = {}) =>
-      made(retireKey(known, { force: false, longestTtlSeconds: 90 * DAY_SECONDS, ...options })),
+      apply(retireKey(known, { force: false, longestTtlSeconds: 90 * DAY_SECONDS, ...options })),
     states: () => known.keys.map((key) => `${key.kid} ${stateOf(key, known)}`),
     keys: () => known.keys,
   };
 }
 
 describe("the keys of a file", () => {
-  test("are rotated in three moves: added, promoted, and retired after the longest ttl", () => {
+  test("are rotated in three steps: added, promoted, and retired after the longest ttl", () => {
     const file = fileOf([pair("old")]);
     expect(file.add("new")).toMatchObject({ kind: "changed", kid: "new" });
     expect(file.states()).toEqual(["old signs", "new waits"]);
-    file.later(60);
+    file.advance(60);
     expect(file.promote()).toMatchObject({ kind: "changed", kid: "new" });
     expect(file.states()).toEqual(["new signs", "old signed"]);
-    file.later(90 * DAY_SECONDS - 1);
+    file.advance(90 * DAY_SECONDS - 1);
     expect(file.retire()).toMatchObject({ kind: "refused", retireAt: "2027-02-23T12:01:00Z" });
-    file.later(1);
+    file.advance(1);
     expect(file.retire()).toMatchObject({ kind: "changed", kid: "old" });
     expect(file.keys()).toEqual([
       { ...pair("new"), added_at: "2026-11-25T12:00:00Z", signs_from: "2026-11-25T12:01:00Z" },
     ]);
   });
 
-  test("do not change when a move is made twice", () => {
+  test("do not change when a step is repeated", () => {
     const file = fileOf([pair("old")]);
     file.add("new");
     expect(file.add("newer")).toMatchObject({ kind: "unchanged", kid: "new" });
@@ -72,14 +72,14 @@ describe("the keys of a file", () => {
     expect(file.states()).toEqual(["new signs"]);
   });
 
-  test("of which several wait are promoted by name; what signs is never retired", () => {
+  test("are promoted by name if several wait, and a signing key is never retired", () => {
     const file = fileOf([pair("old"), pair("a"), pair("b")]);
     expect(file.promote()).toMatchObject({ kind: "refused", message: expect.stringContaining("a, b") });
     expect(file.promote("c")).toMatchObject({ kind: "refused" });
     expect(file.retire({ kid: "old", force: true })).toMatchObject({ kind: "refused" });
   });
 
-  test("can be promoted back, and then count as signing", () => {
+  test("can be promoted again after they stopped signing", () => {
     const file = fileOf([pair("old")]);
     file.add("new");
     file.promote();
@@ -87,7 +87,7 @@ describe("the keys of a file", () => {
     expect(file.states()).toEqual(["old signs", "new signed"]);
   });
 
-  test("that were added and never signed go at once; of others the file must know, or --since tell", () => {
+  test("are retired at once if they never signed; otherwise the time is in the file or in --since", () => {
     const file = fileOf([pair("old"), pair("by hand")]);
     file.add("added", true);
     expect(file.retire({ kid: "added" })).toMatchObject({ kind: "changed" });
@@ -100,14 +100,14 @@ describe("the keys of a file", () => {
     expect(file.retire({ kid: "by hand", sinceMs: since(90) })).toMatchObject({ kind: "changed" });
   });
 
-  test("without a private part verify only", () => {
+  test("only verify without a private part", () => {
     const { d: _, ...publicKey } = pair("public");
     const file = fileOf([pair("old"), { ...publicKey, kid: "public", alg: "ES256", kty: "EC" }]);
     expect(file.states()).toEqual(["old signs", "public verifies"]);
     expect(file.promote("public")).toMatchObject({ kind: "refused" });
   });
 
-  test("verify while a secret signs, and wait for it to stand back", () => {
+  test("verify while a secret signs, and sign once the secret is unset", () => {
     const file = fileOf([], true);
     expect(file.add("first")).toMatchObject({ kind: "changed" });
     expect(file.states()).toEqual(["first waits"]);
@@ -121,13 +121,13 @@ describe("the keys of a file", () => {
 
 describe("secrets in the environment", () => {
   const [one, two] = ["one".repeat(12), "two'".repeat(9)];
-  const applied = (move: SecretMove): Secrets => {
-    if (move.kind !== "changed") throw new Error(move.message);
-    return move.set;
+  const applied = (result: SecretRotationResult): Secrets => {
+    if (result.kind !== "changed") throw new Error(result.message);
+    return result.set;
   };
   const retirement = { force: false, longestTtlSeconds: DAY_SECONDS };
 
-  test("are rotated by what is to be set, named by a digest", () => {
+  test("are rotated by returning the variables to set, and are named by a digest", () => {
     const added = applied(addSecret({ signing: one, previous: [] }, two, false));
     expect(added).toEqual({ signing: one, previous: [two] });
     expect(addSecret(added, "three".repeat(8), false)).toMatchObject({ kind: "unchanged" });
@@ -148,7 +148,7 @@ describe("secrets in the environment", () => {
     });
   });
 
-  test("the first one signs; a secret that makes way for a file goes on verifying", () => {
+  test("sign if they are the first, and keep verifying when a key of a file signs instead", () => {
     expect(applied(addSecret({ previous: [] }, one, false))).toEqual({ signing: one, previous: [] });
     expect(demoteSigningSecret({ signing: one, previous: [two] })).toEqual({ previous: [one, two] });
     expect(asVariables({ previous: [one, two] })).toEqual({
@@ -157,7 +157,7 @@ describe("secrets in the environment", () => {
     });
   });
 
-  test("are printed as a shell takes them", () => {
+  test("are printed in the syntax of a shell", () => {
     expect(shellLine(["A", "x_-.,:=+/9"])).toBe("A=x_-.,:=+/9");
     expect(shellLine(["A", "it's $x"])).toBe("A='it'\\''s $x'");
   });

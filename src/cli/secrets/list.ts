@@ -20,16 +20,16 @@ interface Row {
   readonly where: string;
   readonly state: string;
   readonly since?: string | undefined;
-  /** RFC 3339; undefined where neither the file nor the store knows. */
+  /** RFC 3339. Undefined if neither the file nor the store has the time. */
   readonly added_at?: string | undefined;
 }
 
-/** `latchkey secrets list`: what signs and what verifies, and how old it is. */
+/** `latchkey secrets list`: the keys that sign or verify, and their age. */
 export function addList(secrets: Command, io: Io, finish: (exitCode: number) => void): void {
   secrets
     .command("list")
-    .description("what signs and what verifies, by name, and how old it is; never a secret")
-    .option("--json", "one JSON a line")
+    .description("list the names and ages of the keys that sign or verify; shows no secret")
+    .option("--json", "print one JSON document per line")
     .action(async ({ json }: { readonly json?: true }) => {
       const settings = settingsOf(io);
       const file = settings?.JWT_KEYS_FILE;
@@ -73,7 +73,7 @@ function rowsOf(
   ];
 }
 
-/** The store has when an instance first had a key of which no file says when it was added. */
+/** Adds the times from the store. For a key without `added_at`, the store has the time when an instance first had it. */
 async function withAges(rows: readonly Row[], settings: Settings, io: Io): Promise<readonly Row[]> {
   if (rows.every(({ added_at }) => added_at !== undefined)) return rows;
   try {
@@ -89,8 +89,9 @@ async function withAges(rows: readonly Row[], settings: Settings, io: Io): Promi
       await close();
     }
   } catch (error) {
-    const why = errorMessage(error);
-    io.printError(`latchkey: the store knows how old some keys are, and does not answer: ${why}`);
+    io.printError(
+      `latchkey: the store is unavailable, so the age of some keys is unknown: ${errorMessage(error)}`,
+    );
     return rows;
   }
 }

@@ -6,31 +6,33 @@ import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { editKeyFile } from "./key-file.ts";
 import type { Keys, RotationResult } from "./key-rotation.ts";
-import type { SecretMove, Secrets } from "./secret-rotation.ts";
+import type { SecretRotationResult, Secrets } from "./secret-rotation.ts";
 import { asVariables, shellLine } from "./secret-rotation.ts";
 
-/** What came of a move, and which variables are to be set beside it. */
-export type Moved = (RotationResult | SecretMove) & { readonly variables?: Readonly<Record<string, string>> };
+/** The result of one step of a rotation, and the variables that the operator must set. */
+export type SessionResult = (RotationResult | SecretRotationResult) & {
+  readonly variables?: Readonly<Record<string, string>>;
+};
 
-/** Where what signs is kept. */
+/** The signing keys and secrets that one command works on. */
 export interface Session {
   /** `JWT_KEYS_FILE`. */
   readonly file: string | undefined;
   readonly secrets: Secrets;
   readonly longestTtlSeconds: () => number;
-  edit(move: (known: Keys) => RotationResult): Promise<RotationResult>;
+  edit(rotate: (known: Keys) => RotationResult): Promise<RotationResult>;
 }
 
-/** A move that the program cannot make itself. */
-export function withVariables(move: SecretMove): Moved {
-  return move.kind === "changed" ? { ...move, variables: asVariables(move.set) } : move;
+/** Adds the variables that the operator must set, because the program cannot set them. */
+export function withVariables(result: SecretRotationResult): SessionResult {
+  return result.kind === "changed" ? { ...result, variables: asVariables(result.set) } : result;
 }
 
-/** Makes one move, and says what came of it: the exit code. */
+/** Runs one step of a rotation and prints its result. Resolves with the exit code. */
 export async function runRotation(
   io: Io,
   { json }: { readonly json?: true },
-  move: (world: Session) => Promise<Moved>,
+  rotate: (session: Session) => Promise<SessionResult>,
 ): Promise<number> {
   const settings = settingsOf(io);
   if (settings === undefined) return EXIT.usageError;
@@ -41,7 +43,7 @@ export async function runRotation(
   }
   const roles = [...policy.policy.current().roles.values()];
   const { JWT_SECRET, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: file } = settings;
-  const moved = await move({
+  const result = await rotate({
     file,
     secrets: { ...(JWT_SECRET !== undefined && { signing: JWT_SECRET }), previous: JWT_SECRET_PREVIOUS },
     longestTtlSeconds: () => Math.max(...roles.map(({ ttlSeconds }) => ttlSeconds)),
@@ -50,27 +52,27 @@ export async function runRotation(
         change({ keys, secretSigns: JWT_SECRET !== undefined, nowMs: Date.now() }),
       ),
   });
-  printResult(io, moved, json);
-  return moved.kind === "refused" ? EXIT.failed : EXIT.done;
+  printResult(io, result, json);
+  return result.kind === "refused" ? EXIT.failed : EXIT.done;
 }
 
-/** The variables alone go to stdout: they hold secrets, and whoever keeps them should not have to pick them out. */
-function printResult(io: Io, moved: Moved, json: true | undefined): void {
-  const { kind, message: told, variables } = moved;
+/** Prints only the variables to stdout, so that a script can store them. They hold secrets. */
+function printResult(io: Io, result: SessionResult, json: true | undefined): void {
+  const { kind, message, variables } = result;
   if (json) {
-    const kid = "kid" in moved ? moved.kid : undefined;
-    const retireAt = "retireAt" in moved ? moved.retireAt : undefined;
-    io.print(JSON.stringify({ result: kind, kid, told, variables, retire_at: retireAt }));
+    const kid = "kid" in result ? result.kid : undefined;
+    const retireAt = "retireAt" in result ? result.retireAt : undefined;
+    io.print(JSON.stringify({ result: kind, kid, told: message, variables, retire_at: retireAt }));
   } else if (variables !== undefined) {
     io.printError(
-      `${told}. Set these for every instance, and restart one after the other; they hold secrets:`,
+      `${message}. Set these variables for every instance, then restart the instances one by one; they hold secrets:`,
     );
     for (const variable of Object.entries(variables)) io.print(shellLine(variable));
-  } else if (kind === "refused") io.printError(`latchkey: ${told}`);
-  else io.print(told);
+  } else if (kind === "refused") io.printError(`latchkey: ${message}`);
+  else io.print(message);
 }
 
-/** Undefined once it has been told what is wrong with them. */
+/** Returns undefined after printing the problems of the settings. */
 export function settingsOf(io: Io): Settings | undefined {
   const config = readConfig(io.environment, readText);
   if (config.ok) return config.settings;

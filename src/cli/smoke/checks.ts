@@ -10,40 +10,40 @@ const v2: SmokeSection = {
       name: "V2 Endpoints Available",
       async run({ url }) {
         const { status } = await fetch(`${url}/api/auth/v2/validate`, withTimeout());
-        assert(status === 401, `validate without a key answers ${status}, not 401`);
+        assert(status === 401, `validate without a key returns ${status}, not 401`);
       },
     },
     {
       name: "V2 Basic Registration",
-      async run(world) {
-        const issued = await register(world, "basic").catch((error: unknown) => {
-          if (error instanceof Skipped) world.noKey = error;
+      async run(session) {
+        const issued = await register(session, "basic").catch((error: unknown) => {
+          if (error instanceof Skipped) session.noKey = error;
           throw error;
         });
-        assert(issued.api_key.split(".").length === 3, "the key is no JWT");
-        assert(issued.key_id.startsWith("basic_") && issued.role === "basic", "it is of another role");
+        assert(issued.api_key.split(".").length === 3, "the key is not a JWT");
+        assert(issued.key_id.startsWith("basic_") && issued.role === "basic", "the key has another role");
         assert(
           Date.parse(issued.refresh_after) < Date.parse(issued.expires_at),
-          "refresh_after is not before its end",
+          "refresh_after is not before expires_at",
         );
-        world.basic = issued;
+        session.basic = issued;
       },
     },
     {
       name: "V2 Validation",
-      async run(world) {
-        const { api_key, key_id } = basicOf(world);
-        const found = await world.open.validate(api_key);
-        assert(found.valid && found.key_id === key_id, "the answer is about another key");
+      async run(session) {
+        const { api_key, key_id } = basicOf(session);
+        const found = await session.open.validate(api_key);
+        assert(found.valid && found.key_id === key_id, "the response describes another key");
       },
     },
     {
       name: "V2 Forged Key Rejection",
-      async run(world) {
-        const [header, claims, signature = ""] = basicOf(world).api_key.split(".");
+      async run(session) {
+        const [header, claims, signature = ""] = basicOf(session).api_key.split(".");
         const forged = `${header}.${claims}.${[...signature].reverse().join("")}`;
-        const { status } = await denialOf(world.open.validate(forged));
-        assert(status === 401, `a forged key gets ${status}, not 401`);
+        const { status } = await denialOf(session.open.validate(forged));
+        assert(status === 401, `the response to a forged key is ${status}, not 401`);
       },
     },
   ],
@@ -54,20 +54,26 @@ const refresh: SmokeSection = {
   checks: [
     {
       name: "Early Refresh Rejection",
-      async run(world) {
-        const { status, reason } = await denialOf(world.open.refresh(basicOf(world).api_key));
-        assert(status === 409 && reason === "refresh-too-early", `it gets ${status} ${reason}`);
+      async run(session) {
+        const { status, reason } = await denialOf(session.open.refresh(basicOf(session).api_key));
+        assert(
+          status === 409 && reason === "refresh-too-early",
+          `the response is ${status} ${reason}, not 409 refresh-too-early`,
+        );
       },
     },
     {
       name: "Rotation by an Operator",
-      async run(world) {
-        if (world.operator === undefined) throw new Skipped("set LATCHKEY_TOKEN");
-        const issued = await register(world, "basic");
-        const next = await world.operator.keys.rotate(issued.key_id);
-        world.keys.push(next.api_key);
+      async run(session) {
+        if (session.operator === undefined) throw new Skipped("set LATCHKEY_TOKEN");
+        const issued = await register(session, "basic");
+        const next = await session.operator.keys.rotate(issued.key_id);
+        session.keys.push(next.api_key);
         for (const key of [issued.api_key, next.api_key])
-          assert((await world.open.validate(key)).valid, "a rotated key and its successor are not both good");
+          assert(
+            (await session.open.validate(key)).valid,
+            "a rotated key and its successor are not both valid",
+          );
       },
     },
   ],
@@ -79,10 +85,10 @@ const roles: SmokeSection = {
   title: "Testing Role-Based Permissions",
   checks: ROLES.map((role) => ({
     name: `${role.replace(/(^|_)[a-z]/g, (letter) => letter.toUpperCase())} Role`,
-    async run(world: SmokeSession) {
-      const issued = await register(world, role);
-      const found = await world.open.validate(issued.api_key);
-      assert(found.role === role && issued.role === role, `the key is of the role ${found.role}`);
+    async run(session: SmokeSession) {
+      const issued = await register(session, role);
+      const found = await session.open.validate(issued.api_key);
+      assert(found.role === role && issued.role === role, `the key has the role ${found.role}`);
       assert(found.scopes.length > 0, "the role has no scopes");
     },
   })),
@@ -93,29 +99,32 @@ const v1: SmokeSection = {
   checks: [
     {
       name: "V1 Registration",
-      async run(world) {
+      async run(session) {
         try {
-          const issued = await (world.operator ?? world.open).registerLegacy({
+          const issued = await (session.operator ?? session.open).registerLegacy({
             name: "smoke test",
             key_type: "basic",
           });
-          world.keys.push(issued.api_key);
+          session.keys.push(issued.api_key);
           assert(issued.api_key.split(".").length !== 3, "the key is a JWT");
-          world.v1 = issued.api_key;
+          session.v1 = issued.api_key;
         } catch (error) {
           if (!(error instanceof LatchkeyProblem)) throw error;
           if (error.status === 401)
-            throw new Skipped("the role basic is an operator's to give: set LATCHKEY_TOKEN");
-          // 410 is the right answer once V1 is removed.
+            throw new Skipped("only an operator can issue keys of the role basic: set LATCHKEY_TOKEN");
+          // 410 is the correct response in the phase `removed`.
           assert(error.status === 410, error.message);
         }
       },
     },
     {
       name: "V1 Validation",
-      async run(world) {
-        const found = await world.open.validate(v1Of(world));
-        assert(found.valid && found.role === "basic", "it is not what it was registered as");
+      async run(session) {
+        const found = await session.open.validate(v1Of(session));
+        assert(
+          found.valid && found.role === "basic",
+          "the key does not have the role it was registered with",
+        );
       },
     },
   ],
@@ -126,24 +135,24 @@ const migration: SmokeSection = {
   checks: [
     {
       name: "V1 to V2 Migration",
-      async run(world) {
-        const key = v1Of(world);
-        const issued = await world.open.migrate(key);
-        world.keys.push(issued.api_key);
+      async run(session) {
+        const key = v1Of(session);
+        const issued = await session.open.migrate(key);
+        session.keys.push(issued.api_key);
         assert(
           issued.role === "basic" && issued.api_key.split(".").length === 3,
-          "it gives no V2 key of its role",
+          "the exchange returns no V2 key of the same role",
         );
         assert(
-          (await world.open.migrate(key)).key_id === issued.key_id,
-          "a second time it gives another key",
+          (await session.open.migrate(key)).key_id === issued.key_id,
+          "a repeated exchange returns another key",
         );
       },
     },
     {
       name: "V1 Key Stays Valid",
-      async run(world) {
-        assert((await world.open.validate(v1Of(world))).valid, "the V1 key is good no longer");
+      async run(session) {
+        assert((await session.open.validate(v1Of(session))).valid, "the V1 key is no longer valid");
       },
     },
   ],
@@ -154,11 +163,11 @@ const revocation: SmokeSection = {
   checks: [
     {
       name: "Revocation",
-      async run(world) {
-        const { api_key } = await register(world, "basic");
-        await world.open.revoke(api_key);
-        const { status } = await denialOf(world.open.validate(api_key));
-        assert(status === 401, `a revoked key gets ${status}, not 401`);
+      async run(session) {
+        const { api_key } = await register(session, "basic");
+        await session.open.revoke(api_key);
+        const { status } = await denialOf(session.open.validate(api_key));
+        assert(status === 401, `the response to a revoked key is ${status}, not 401`);
       },
     },
   ],

@@ -2,34 +2,34 @@ import type { LatchkeyClient } from "../../client/client.ts";
 import { createClient } from "../../client/client.ts";
 import { LatchkeyProblem } from "../../client/problem.ts";
 
-/** What the checks of one run share. */
+/** The state that the checks of one run share. */
 export interface SmokeSession {
   readonly url: string;
-  /** Without a credential. */
+  /** A client without a credential. */
   readonly open: LatchkeyClient;
-  /** With the operator's; absent without one. */
+  /** A client with the operator's credential, if there is one. */
   readonly operator: LatchkeyClient | undefined;
   readonly envoy: { readonly url: string; readonly path: string } | undefined;
-  /** Every key that was registered: they are revoked at the end. */
+  /** Every key that the run registered. The run revokes them at its end. */
   readonly keys: string[];
   basic?: { readonly api_key: string; readonly key_id: string };
-  /** Why there is none, where that is no failure. */
+  /** Why `basic` is missing, if that is not a failure. */
   noKey?: Skipped;
   v1?: string;
 }
 
-/** Why a check does not run here: something is missing that the user could give. */
+/** Why a check is skipped: it needs something that the user could provide. */
 export class Skipped extends Error {}
 
-/** What it looks at does not exist in this deployment, and need not: no failure, and nothing to be given. */
+/** The deployment does not have the checked feature and does not need it. The user cannot provide anything. */
 export class NotApplicable extends Skipped {}
 
 const TIMEOUT_MS = 10_000;
 
 export interface SmokeCheck {
   readonly name: string;
-  /** Throws when it fails, {@link Skipped} when it does not apply. */
-  run(world: SmokeSession): Promise<void>;
+  /** Throws if the check fails, and {@link Skipped} if it does not apply. */
+  run(session: SmokeSession): Promise<void>;
 }
 
 export interface SmokeSection {
@@ -37,11 +37,11 @@ export interface SmokeSection {
   readonly checks: readonly SmokeCheck[];
 }
 
-export function assert(holds: boolean, otherwise: string): void {
-  if (!holds) throw new Error(otherwise);
+export function assert(condition: boolean, failure: string): void {
+  if (!condition) throw new Error(failure);
 }
 
-/** The problem that a call is refused with; throws when it is not. */
+/** The problem of a rejected call. Throws if the call succeeds. */
 export async function denialOf(call: Promise<unknown>): Promise<LatchkeyProblem> {
   try {
     await call;
@@ -49,7 +49,7 @@ export async function denialOf(call: Promise<unknown>): Promise<LatchkeyProblem>
     if (error instanceof LatchkeyProblem) return error;
     throw error;
   }
-  throw new Error("it was not refused");
+  throw new Error("the call was not rejected");
 }
 
 export function withTimeout(): RequestInit {
@@ -57,29 +57,29 @@ export function withTimeout(): RequestInit {
 }
 
 export function basicOf({ basic, noKey }: SmokeSession) {
-  if (basic === undefined) throw noKey ?? new Error("there is no key to try it with");
+  if (basic === undefined) throw noKey ?? new Error("no key was registered for this check");
   return basic;
 }
 
 export function v1Of({ v1 }: SmokeSession): string {
-  if (v1 === undefined) throw new NotApplicable("no V1 key is given");
+  if (v1 === undefined) throw new NotApplicable("no V1 key is issued");
   return v1;
 }
 
-export async function register(world: SmokeSession, role: string) {
-  const client = world.operator ?? world.open;
+export async function register(session: SmokeSession, role: string) {
+  const client = session.operator ?? session.open;
   try {
     const issued = await client.register({ name: "smoke test", key_type: role });
-    world.keys.push(issued.api_key);
+    session.keys.push(issued.api_key);
     return issued;
   } catch (error) {
-    if (world.operator === undefined && error instanceof LatchkeyProblem && error.status === 401)
-      throw new Skipped(`the role ${role} is an operator's to give: set LATCHKEY_TOKEN`);
-    throw error instanceof LatchkeyProblem ? new Error(inFull(error)) : error;
+    if (session.operator === undefined && error instanceof LatchkeyProblem && error.status === 401)
+      throw new Skipped(`only an operator can issue keys of the role ${role}: set LATCHKEY_TOKEN`);
+    throw error instanceof LatchkeyProblem ? new Error(describeProblem(error)) : error;
   }
 }
 
-function inFull({ message, errors }: LatchkeyProblem): string {
+function describeProblem({ message, errors }: LatchkeyProblem): string {
   return [message, ...errors.map(({ pointer, detail }) => `${pointer} ${detail}`)].join(" ");
 }
 

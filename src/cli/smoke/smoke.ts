@@ -22,69 +22,66 @@ interface Line {
   readonly name: string;
   readonly outcome: Outcome;
   readonly detail?: string;
-  /** Skipped for what this deployment has not, and need not have. */
+  /** Skipped because the deployment does not have the feature and does not need it. */
   readonly excused?: true;
 }
 
 interface Run {
   readonly lines: readonly Line[];
   readonly interrupted: boolean;
-  /** Keys that were registered for it and could not be revoked. */
+  /** Keys that the run registered and could not revoke. */
   readonly keys_left: number;
 }
 
 const MARKS: Readonly<Record<Outcome, string>> = { pass: "✓ PASS", fail: "✗ FAIL", skip: "– SKIP" };
 const RULE = "=".repeat(50);
 
-/** `latchkey smoke URL`: the integration test of a live deployment, in the form that its guide shows. */
+/** `latchkey smoke URL`: the integration test of a live deployment, in the format of the deployment guide. */
 export function addSmokeCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   program
     .command("smoke <url>")
-    .description(
-      "test a live deployment; an operator's token in LATCHKEY_TOKEN opens what only operators may",
-    )
-    .option("--envoy <url>", "also test the Envoy in front of it")
+    .description("test a live deployment; the checks that need an operator use the token in LATCHKEY_TOKEN")
+    .option("--envoy <url>", "also test the Envoy in front of the deployment")
     .option("--path <path>", "a path behind that Envoy that a basic key may GET", "/v1/chat/smoke")
-    .option("--json", "as JSON")
-    .option("--allow-skips", "exit with 0 although something was skipped")
+    .option("--json", "print JSON")
+    .option("--allow-skips", "exit with 0 even if checks were skipped")
     .action(async (url: string, options: SmokeOptions) => {
       const credential = operatorCredential(io);
       if (credential === undefined) return finish(EXIT.usageError);
       const { envoy, path } = options;
       const through = envoy === undefined ? undefined : { url: baseUrl(envoy), path };
-      const world = createSession(baseUrl(url), credential.token, through);
-      const run = await runAll(world, options.json ? () => undefined : io.print);
+      const session = createSession(baseUrl(url), credential.token, through);
+      const run = await runAll(session, options.json ? () => undefined : io.print);
       io.print(options.json ? JSON.stringify(asJson(run)) : summary(run));
       if (run.keys_left > 0)
-        io.printError(`${run.keys_left} keys that were registered for it were not revoked`);
-      const wanting = run.lines.some(({ outcome, excused }) => outcome === "skip" && !excused);
-      const wrong = run.interrupted || run.keys_left > 0 || count(run, "fail") > 0;
-      finish(wrong || (wanting && !options.allowSkips) ? EXIT.failed : EXIT.done);
+        io.printError(`${run.keys_left} keys of this test could not be revoked: revoke them as an operator`);
+      const hasFailed = run.interrupted || run.keys_left > 0 || count(run, "fail") > 0;
+      finish(hasFailed || (hasSkips(run) && !options.allowSkips) ? EXIT.failed : EXIT.done);
     });
 }
 
-async function runAll(world: SmokeSession, print: Io["print"]): Promise<Run> {
+async function runAll(session: SmokeSession, print: Io["print"]): Promise<Run> {
   const lines: Line[] = [];
   const signals = catchSignals();
   print(`API Key System Integration Test\n${RULE}`);
   for (const { title, checks } of SMOKE_SECTIONS) {
-    if (title === "Testing Envoy" && world.envoy === undefined) continue;
+    if (title === "Testing Envoy" && session.envoy === undefined) continue;
     if (signals.caught()) break;
     print(`\n${title}`);
     for (const check of checks) {
       if (signals.caught()) break;
-      const line = await runOne(check, world);
+      const line = await runOne(check, session);
       lines.push(line);
       const detail = line.detail === undefined ? "" : `: ${visible(line.detail)}`;
       print(`  ${MARKS[line.outcome]} ${line.name}${detail}`);
     }
   }
-  const keys_left = await cleanUp(world);
+  const keys_left = await cleanUp(session);
   signals.release();
   return { lines, interrupted: signals.caught(), keys_left };
 }
 
-/** A signal ends the test after its current line, so that nothing is left behind. */
+/** Defers a signal until the current check has ended, so that the run can revoke its keys. */
 function catchSignals() {
   let caught = false;
   const onSignal = () => {
@@ -100,7 +97,7 @@ function catchSignals() {
   };
 }
 
-/** Nothing that was registered for the test outlives it; a key that is none, as a wrong server gives, cannot. */
+/** Revokes every key of the run. Ignores invalid keys, which only a faulty server issues. */
 async function cleanUp({ keys, open }: SmokeSession): Promise<number> {
   let left = 0;
   for (const key of keys) {
@@ -111,9 +108,9 @@ async function cleanUp({ keys, open }: SmokeSession): Promise<number> {
   return left;
 }
 
-async function runOne({ name, run }: SmokeCheck, world: SmokeSession): Promise<Line> {
+async function runOne({ name, run }: SmokeCheck, session: SmokeSession): Promise<Line> {
   try {
-    await run(world);
+    await run(session);
     return { name, outcome: "pass" };
   } catch (error) {
     const detail = errorMessage(error);
@@ -124,6 +121,10 @@ async function runOne({ name, run }: SmokeCheck, world: SmokeSession): Promise<L
 
 function count({ lines }: Run, wanted: Outcome): number {
   return lines.filter(({ outcome }) => outcome === wanted).length;
+}
+
+function hasSkips({ lines }: Run): boolean {
+  return lines.some(({ outcome, excused }) => outcome === "skip" && !excused);
 }
 
 function asJson(run: Run) {
@@ -142,15 +143,14 @@ function summary(run: Run): string {
     `Failed: ${failed}`,
     ...(skipped > 0 ? [`Skipped: ${skipped}`] : []),
     "",
-    closing(run, failed),
+    conclusion(run, failed),
   ].join("\n");
 }
 
-function closing({ lines, interrupted }: Run, failed: number): string {
+function conclusion(run: Run, failed: number): string {
   if (failed > 0)
-    return `${failed} of ${lines.length} tests failed: the integration is not working correctly.`;
-  if (interrupted) return "It was interrupted; what it registered has been revoked.";
-  if (lines.some(({ outcome, excused }) => outcome === "skip" && !excused))
-    return "What was tested passed; what was skipped was not tested.";
+    return `${failed} of ${run.lines.length} tests failed: the integration is not working correctly.`;
+  if (run.interrupted) return "The test was interrupted. Its keys have been revoked.";
+  if (hasSkips(run)) return "All executed tests passed. Some tests were skipped.";
   return "✨ All tests passed! The integration is working correctly.";
 }

@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { keyBody } from "../../api/keys/responses.ts";
 import type { Key, KeyFilter, KeyStatus } from "../../client/types.ts";
+import type { ListDeps } from "../../core/keys/key-administration.ts";
 import { listKeys } from "../../core/keys/key-administration.ts";
-import type { Registry } from "../../core/keys/registry.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { progressCount } from "../progress.ts";
@@ -155,7 +155,7 @@ async function exportOffline(io: Io, filter: KeyFilter, write: Write): Promise<n
   }
 }
 
-async function* storedKeys(registry: Registry, filter: KeyFilter, beforeMs: number | undefined) {
+async function* storedKeys(registry: ListDeps, filter: KeyFilter, beforeMs: number | undefined) {
   const { role, owner, family, status, name_prefix: namePrefix } = filter;
   const wanted = {
     ...(role !== undefined && { role }),

@@ -34,7 +34,7 @@ interface Script {
   readonly async: boolean;
   readonly decided: Behaviour;
   readonly faulted: Behaviour;
-  readonly undecodable: Behaviour;
+  readonly onUndecodable: Behaviour;
 }
 
 const fine: Script = {
@@ -46,7 +46,7 @@ const fine: Script = {
   async: false,
   decided: "well",
   faulted: "well",
-  undecodable: "well",
+  onUndecodable: "well",
 };
 
 function portsOf(script: Script): CheckPorts {
@@ -79,7 +79,7 @@ function portsOf(script: Script): CheckPorts {
     },
     onDecision: () => orThrow(script.decided, undefined),
     onFault: () => orThrow(script.faulted, undefined),
-    undecodable: () => orThrow(script.undecodable, undefined),
+    onUndecodable: () => orThrow(script.onUndecodable, undefined),
   };
 }
 
@@ -142,7 +142,7 @@ describe("every exit of the handler is an answer that was meant", () => {
       async: fc.boolean(),
       decided: behaviour,
       faulted: behaviour,
-      undecodable: behaviour,
+      onUndecodable: behaviour,
     });
     const message = fc.oneof(
       { weight: 3, arbitrary: fc.constant(goodRequest) },
@@ -186,7 +186,7 @@ test.each([
     ...portsOf(fine),
     onDecision: ({ reason }) => seen.push(reason),
     onFault: (error) => seen.push(error),
-    undecodable: (why) => seen.push(why.name),
+    onUndecodable: (why) => seen.push(why.name),
   });
   const response = decodeCheckResponse(await check(message, 50));
   expect(response.status.code).toBe(3);

@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { createHealth, SERVING_STATUS } from "./health.ts";
 
 test("a watch that begins once the door closes is told the status and ends, so that nothing holds the end up", () => {
-  const health = createHealth();
+  const health = createHealth([]);
   health.setServing(true);
   health.close();
   const told: unknown[] = [];
-  health.watch("", { onStatus: (status) => told.push(status), end: () => told.push("end") });
+  health.watch("", { onStatus: (status) => told.push(status), onEnd: () => told.push("end") });
   expect(told).toEqual([SERVING_STATUS.SERVING, "end"]);
 });

@@ -4,6 +4,7 @@ import { constants } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { answerOf, call, connectRaw, frame, openCall } from "../../test/support/grpc-client.ts";
+import { checkMethod } from "../ext-authz/method.ts";
 import type { GrpcServer } from "./server.ts";
 import { startGrpcServer } from "./server.ts";
 
@@ -19,10 +20,12 @@ beforeEach(async () => {
   seen = [];
   server = await startGrpcServer({
     listen: "127.0.0.1:0",
-    check(message) {
-      seen.push(message);
-      return message ?? DENIAL;
-    },
+    methods: [
+      checkMethod((message) => {
+        seen.push(message);
+        return message ?? DENIAL;
+      }),
+    ],
   });
   session = await connected();
 });

@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { literal } from "../../test/support/hpack.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import { connectFrames, HEAD, inPieces, lastMessage, OPENING } from "../../test/support/http2-frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
 const MAX_HEADER_BYTES = 262_144;
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const bytesOf = (fields: Fields) =>
   fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
 
@@ -61,7 +61,7 @@ function inFrames(streamId: number, block: Buffer, cuts: readonly number[]): Buf
 test("whatever metadata Checks have: each is answered, or denied where it is too much, on a connection that goes on", async () => {
   await fc.assert(
     fc.asyncProperty(calls, async (said) => {
-      const connection = await connectFrames(door.address());
+      const connection = await connectFrames(server.address());
       await connection.send(OPENING);
       const outcomes: string[] = [];
       for (const [index, { metadata, cuts }] of said.entries()) {

@@ -8,16 +8,17 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { removeAtEnd } from "../../test/support/at-end.ts";
-import { echo } from "../../test/support/echo-door.ts";
+import { echo } from "../../test/support/echo-server.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import type { FrameConnection } from "../../test/support/http2-frames.ts";
 import { connectFrames, data, HEAD, headers, OPENING, settings } from "../../test/support/http2-frames.ts";
+import { checkMethod } from "../ext-authz/method.ts";
 import type { Health } from "../grpc/health.ts";
 import { createHealth } from "../grpc/health.ts";
 import { startHttp2Transport } from "../grpc/http2-transport.ts";
 import type { Transport } from "../grpc/transport.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, SETTING } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
 let address: string;
 let server: Transport;
@@ -32,9 +33,9 @@ beforeEach(async () => {
   address = `unix:${join(folder, "grpc.sock")}`;
   server = await startHttp2Transport({
     listen: address,
-    check: echo,
-    health: countWatches(createHealth()),
-    faulted: (error) => faults.push(error),
+    methods: [checkMethod(echo)],
+    health: countWatches(createHealth([])),
+    onFault: (error) => faults.push(error),
   });
 });
 
@@ -88,7 +89,7 @@ async function ponged(connection: FrameConnection | undefined): Promise<void> {
 }
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => 2 * index + 1);
-const block = headerBlock(HEAD);
+const block = encodeHeaderBlock(HEAD);
 const head = (id: number, bytes = block) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, bytes);
 const SHUT = settings([SETTING.INITIAL_WINDOW_SIZE, 0]);
 const linesOf = (all: readonly FrameConnection[], pattern: RegExp) =>
@@ -167,7 +168,7 @@ test("calls that are half-sent have one bound: the connection with most of them 
   expect(linesOf(few, /^GOAWAY/)).toEqual([]);
 });
 
-const WATCH = headerBlock(HEAD.with(2, [":path", HEALTH_SERVICE.Watch.path]));
+const WATCH = encodeHeaderBlock(HEAD.with(2, [":path", HEALTH_SERVICE.Watch.path]));
 const watch = (id: number) =>
   Buffer.concat([head(id, WATCH), data(id, grpcFrame(Buffer.alloc(0)), FLAG.END_STREAM)]);
 
@@ -201,7 +202,7 @@ test("a watch whose stream ends with its first notification is not kept", async 
   expect(watching).toBe(0);
 });
 
-const REFLECT = headerBlock(
+const REFLECT = encodeHeaderBlock(
   HEAD.with(2, [":path", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]),
 );
 /** ServerReflectionRequest.file_by_filename */

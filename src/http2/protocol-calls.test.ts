@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import { literal } from "../../test/support/hpack.ts";
 import {
@@ -18,15 +18,15 @@ import {
   SERVED,
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
 const NOTHING = Buffer.alloc(0);
 const ANSWERED = "1 answered: hello";
 const LATER = checkOf(1, "later");
 const HELLO = lastMessage(1, "hello");
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const CUTS = Array.from({ length: 15 }, (_, index) => index + 1);
 const PING = encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const TRAILERS = FLAG.END_HEADERS | FLAG.END_STREAM;
@@ -218,7 +218,7 @@ const CASES: readonly Case[] = [
   ],
   [
     "§8.1: trailers in pieces",
-    [headers(1), data(1, HELLO.subarray(9)), inPieces(1, headerBlock([["x-end", "1"]]), [2], OVER)],
+    [headers(1), data(1, HELLO.subarray(9)), inPieces(1, encodeHeaderBlock([["x-end", "1"]]), [2], OVER)],
     [ANSWERED, SERVED],
   ],
   [
@@ -264,18 +264,18 @@ const CASES: readonly Case[] = [
 
   [
     "§6.5.2: a head that counts 256 KiB, in a thousand fields",
-    [inBlocks(1, headerBlock(headOf(1000, 262_144))), HELLO],
+    [inBlocks(1, encodeHeaderBlock(headOf(1000, 262_144))), HELLO],
     [ANSWERED, SERVED],
   ],
   [
     "§10.5.1: a Check whose head counts a byte more",
-    [inBlocks(1, headerBlock(headOf(1000, 262_145))), HELLO],
+    [inBlocks(1, encodeHeaderBlock(headOf(1000, 262_145))), HELLO],
     ["1 answered: denied", SERVED],
   ],
 ];
 
 test.each(CASES)("%s", async (_what, bytes, outcome) => {
-  expect(await outcomeOf(door.address(), ...bytes)).toEqual(outcome);
+  expect(await outcomeOf(server.address(), ...bytes)).toEqual(outcome);
 });
 
 /** HEADERS on stream 1 with what flags ask for before the block, and behind it. */
@@ -299,13 +299,13 @@ function manyBytes(count: number): Buffer {
 
 /** Puts the path into the table, where its index is then 62 (RFC 7541 §6.2.1). */
 const KEPT_PATH = Buffer.from([0x44, CHECK_PATH.length, ...Buffer.from(CHECK_PATH)]);
-const BY_TABLE = Buffer.concat([Buffer.of(0x83, 0x86, 0x80 | 62), headerBlock(HEAD.slice(4))]);
+const BY_TABLE = Buffer.concat([Buffer.of(0x83, 0x86, 0x80 | 62), encodeHeaderBlock(HEAD.slice(4))]);
 
 test.each<Case>([
   ["malformed", [encodeFrame(FRAME.HEADERS, 4, 1, KEPT_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
   [
     "too many bytes",
-    [inBlocks(1, Buffer.concat([headerBlock(headOf(2000, 400_000)), KEPT_PATH])), HELLO],
+    [inBlocks(1, Buffer.concat([encodeHeaderBlock(headOf(2000, 400_000)), KEPT_PATH])), HELLO],
     ["1 answered: denied"],
   ],
   [
@@ -315,14 +315,14 @@ test.each<Case>([
         FRAME.HEADERS,
         TRAILERS,
         1,
-        Buffer.concat([Buffer.of(0x83, 0x86), KEPT_PATH, headerBlock([["content-length", "1"]])]),
+        Buffer.concat([Buffer.of(0x83, 0x86), KEPT_PATH, encodeHeaderBlock([["content-length", "1"]])]),
       ),
     ],
     ["1 answered: denied"],
   ],
 ])("RFC 7541 §2.2: a head that is refused counts for the table: %s", async (_what, bytes, outcome) => {
   const byTable = [encodeFrame(FRAME.HEADERS, 4, 3, BY_TABLE), lastMessage(3, "by the table")];
-  expect(await outcomeOf(door.address(), ...bytes, ...byTable)).toEqual([
+  expect(await outcomeOf(server.address(), ...bytes, ...byTable)).toEqual([
     ...outcome,
     "3 answered: by the table",
     SERVED,
@@ -330,12 +330,12 @@ test.each<Case>([
 });
 
 test("RFC 7541 §2.2: trailers of a call that is over count for the table", async () => {
-  const kept = Buffer.concat([Buffer.of(0x40), headerBlock([["grpc-encoding", "gzip"]]).subarray(1)]);
-  const health = headerBlock(HEAD.with(2, [":path", "/grpc.health.v1.Health/Check"]));
+  const kept = Buffer.concat([Buffer.of(0x40), encodeHeaderBlock([["grpc-encoding", "gzip"]]).subarray(1)]);
+  const health = encodeHeaderBlock(HEAD.with(2, [":path", "/grpc.health.v1.Health/Check"]));
   const byTable = Buffer.concat([health, Buffer.of(0x80 | 62)]);
   expect(
     await outcomeOf(
-      door.address(),
+      server.address(),
       checkOf(1, "hello"),
       encodeFrame(FRAME.HEADERS, TRAILERS, 1, kept),
       encodeFrame(FRAME.HEADERS, TRAILERS, 3, byTable),
@@ -359,12 +359,12 @@ test.each<readonly [what: string, block: Buffer]>([
   "RFC 7541 %s ends the connection, in a head, in trailers, and on a stream that is closed",
   async (_what, block) => {
     const compressionError = (last: number) => ended("COMPRESSION_ERROR", last);
-    expect(await outcomeOf(door.address(), encodeFrame(FRAME.HEADERS, 4, 1, block))).toEqual(
+    expect(await outcomeOf(server.address(), encodeFrame(FRAME.HEADERS, 4, 1, block))).toEqual(
       compressionError(0),
     );
     const trailers = encodeFrame(FRAME.HEADERS, TRAILERS, 1, block);
-    expect(await outcomeOf(door.address(), headers(1), trailers)).toEqual(compressionError(1));
-    expect(await outcomeOf(door.address(), checkOf(1, "hello"), trailers)).toEqual([
+    expect(await outcomeOf(server.address(), headers(1), trailers)).toEqual(compressionError(1));
+    expect(await outcomeOf(server.address(), checkOf(1, "hello"), trailers)).toEqual([
       ANSWERED,
       ...compressionError(1),
     ]);
@@ -375,8 +375,8 @@ const AGREED = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
 
 test("§6.5.3: a caller that has not acknowledged this yet may open four times as many: a busy one does so at once", async () => {
   const ids = Array.from({ length: 4097 }, (_, index) => 2 * index + 1);
-  const connection = await connectFrames(door.address());
-  const block = headerBlock(HEAD);
+  const connection = await connectFrames(server.address());
+  const block = encodeHeaderBlock(HEAD);
   await connection.send(OPENING, ...ids.map((id) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, block)));
   await connection.send(...ids.slice(0, -1).map((id) => lastMessage(id, "all")));
   await connection.until("8191 answered: all");
@@ -388,7 +388,7 @@ test("§6.5.3: a caller that has not acknowledged this yet may open four times a
 });
 
 test("§5.1.2: 1024 calls may be open; one more is refused, until one is over", async () => {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   const ids = Array.from({ length: 1024 }, (_, index) => 2 * index + 1);
   await connection.send(
     OPENING,

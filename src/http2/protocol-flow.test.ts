@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
-import { echo } from "../../test/support/echo-door.ts";
+import { echo } from "../../test/support/echo-server.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import type { FrameConnection } from "../../test/support/http2-frames.ts";
 import {
@@ -19,10 +19,11 @@ import {
   SETTINGS,
   settings,
 } from "../../test/support/http2-frames.ts";
+import { checkMethod } from "../ext-authz/method.ts";
 import type { GrpcServer } from "../grpc/server.ts";
 import { startGrpcServer } from "../grpc/server.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, SETTING } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
 let server: GrpcServer;
 let connection: FrameConnection;
@@ -38,14 +39,15 @@ async function open(listen: string): Promise<void> {
   const held = Promise.withResolvers<void>();
   answerAll = held.resolve;
   asked = [];
+  const check = (message: Uint8Array | undefined) => {
+    asked.push(Buffer.from(message ?? "").toString());
+    const answer = echo(message);
+    return asked.at(-1) === "held" ? held.promise.then(() => answer) : answer;
+  };
   server = await startGrpcServer({
     listen,
-    check: (message) => {
-      asked.push(Buffer.from(message ?? "").toString());
-      const answer = echo(message);
-      return asked.at(-1) === "held" ? held.promise.then(() => answer) : answer;
-    },
-    faulted: (error) => faults.push(error),
+    methods: [checkMethod(check)],
+    onFault: (error) => faults.push(error),
   });
   connection = await connectFrames(server.address);
 }
@@ -363,7 +365,7 @@ test("§5.4.1: all answers before a fault reach a caller that reads slowly, then
 
 test("§10.5: however many of its calls a caller resets, its connection goes on: Envoy does so for each client that goes", async () => {
   await connection.send(OPENING);
-  const [block, message] = [headerBlock(HEAD), grpcFrame(Buffer.from("held"))];
+  const [block, message] = [encodeHeaderBlock(HEAD), grpcFrame(Buffer.from("held"))];
   const aborted = Array.from({ length: 50_000 }, (_, index) => [
     encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, 2 * index + 1, block),
     data(2 * index + 1, message, FLAG.END_STREAM),

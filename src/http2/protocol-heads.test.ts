@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import {
@@ -13,9 +13,9 @@ import {
   SERVED,
 } from "../../test/support/http2-frames.ts";
 import { FLAG, FRAME } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 const ANSWERED = "1 answered: hello";
 const HELLO = lastMessage(1, "hello");
 /** Bytes of the message in its frame. */
@@ -79,10 +79,10 @@ test.each(MALFORMED({}))(
   "a Check whose head is malformed is denied by a CheckResponse: %s",
   async (_what, fields) => {
     const cuts = Array.from(
-      { length: Math.floor(headerBlock(fields).length / 16_000) },
+      { length: Math.floor(encodeHeaderBlock(fields).length / 16_000) },
       (_, index) => (index + 1) * 16_000,
     );
-    expect(await outcomeOf(door.address(), inPieces(1, headerBlock(fields), cuts), HELLO)).toEqual([
+    expect(await outcomeOf(server.address(), inPieces(1, encodeHeaderBlock(fields), cuts), HELLO)).toEqual([
       "1 answered: denied",
       SERVED,
     ]);
@@ -104,10 +104,10 @@ test.each([
   ["§8.3.1: an empty head", []] as const,
 ])("a malformed head of another call is reset, and nothing else is: %s", async (_what, fields) => {
   const cuts = Array.from(
-    { length: Math.floor(headerBlock(fields).length / 16_000) },
+    { length: Math.floor(encodeHeaderBlock(fields).length / 16_000) },
     (_, index) => (index + 1) * 16_000,
   );
-  expect(await outcomeOf(door.address(), inPieces(1, headerBlock(fields), cuts))).toEqual([
+  expect(await outcomeOf(server.address(), inPieces(1, encodeHeaderBlock(fields), cuts))).toEqual([
     `RST_STREAM 1 ${cuts.length === 0 ? "PROTOCOL_ERROR" : "ENHANCE_YOUR_CALM"}`,
     SERVED,
   ]);
@@ -133,7 +133,7 @@ test.each<readonly [what: string, fields: Fields]>([
   ["§8.3.1: pseudo-headers in another order", HEAD.toSpliced(0, 4, ...HEAD.slice(0, 4).toReversed())],
   ["§8.1.1: the right content-length", headBut({ "content-length": HELLO_BYTES })],
 ])("a call is answered with %s", async (_what, fields) => {
-  expect(await outcomeOf(door.address(), headers(1, fields), HELLO)).toEqual([ANSWERED, SERVED]);
+  expect(await outcomeOf(server.address(), headers(1, fields), HELLO)).toEqual([ANSWERED, SERVED]);
 });
 
 const OF_10 = headBut({ "content-length": HELLO_BYTES });
@@ -175,13 +175,13 @@ test.each<Case>([
 ])(
   "§8.1.1: a Check's body is as long as its content-length says, or denied: %s",
   async (_what, bytes, outcome) => {
-    expect(await outcomeOf(door.address(), ...bytes)).toEqual(outcome);
+    expect(await outcomeOf(server.address(), ...bytes)).toEqual(outcome);
   },
 );
 
 test("§8.1.1: another call is reset when its body is longer than its content-length says", async () => {
   const head = headBut({ ":path": "/grpc.health.v1.Health/Check", "content-length": "10" });
-  expect(await outcomeOf(door.address(), headers(1, head), data(1, Buffer.alloc(11)))).toEqual([
+  expect(await outcomeOf(server.address(), headers(1, head), data(1, Buffer.alloc(11)))).toEqual([
     "RST_STREAM 1 PROTOCOL_ERROR",
     SERVED,
   ]);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { CHECK_PATH, frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import {
   checkOf,
@@ -15,11 +15,11 @@ import {
   settings,
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const MESSAGE = grpcFrame(Buffer.from("in pieces"));
 const TRAILERS = FLAG.END_HEADERS | FLAG.END_STREAM;
 /** Puts its fields into the table, by literals and by the static table's names, and takes the last one from there. */
@@ -31,11 +31,11 @@ const KEEPING = Buffer.concat([
   Buffer.from("te"),
   Buffer.from([8]),
   Buffer.from("trailers"),
-  headerBlock([["content-type", "application/grpc"]]),
+  encodeHeaderBlock([["content-type", "application/grpc"]]),
 ]);
 const KEPT = Buffer.concat([
   Buffer.of(0x83, 0x86, 0x80 | 63, 0x80 | 62),
-  headerBlock([["content-type", "application/grpc"]]),
+  encodeHeaderBlock([["content-type", "application/grpc"]]),
 ]);
 
 /** What a caller may say of all that there is, and the answers to it. */
@@ -81,7 +81,7 @@ function turn(): Promise<void> {
 
 /** What the server says to these pieces, each of which it reads by itself. */
 async function answersTo(pieces: readonly Uint8Array[]): Promise<readonly string[]> {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   for (const piece of pieces) {
     await connection.send(piece);
     await turn();
@@ -119,10 +119,10 @@ test("however a conversation is cut, its answers are the same", async () => {
 
 /** The bytes are sent, and then the end: the connection closes, and another one is served at once. */
 async function expectUnharmed(bytes: Uint8Array): Promise<void> {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   await connection.send(bytes);
   connection.socket.end();
-  const other = await connectFrames(door.address());
+  const other = await connectFrames(server.address());
   await other.send(OPENING, checkOf(1, "hello"));
   await other.until("1 answered: hello");
   expect(other.lines).toContain("1 answered: hello");

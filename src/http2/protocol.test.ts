@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import {
   checkOf,
   connectFrames,
@@ -17,7 +17,7 @@ import {
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
 const NOTHING = Buffer.alloc(0);
 const OPEN = headers(1);
@@ -53,11 +53,11 @@ test.each<Case>([
   ],
   ["a good opening", Buffer.concat([OPENING, LAST]), [SERVED]],
 ])("§3.4: %s", async (_what, bytes, outcome) => {
-  expect(await outcomeOfRaw(door.address(), bytes)).toEqual(outcome);
+  expect(await outcomeOfRaw(server.address(), bytes)).toEqual(outcome);
 });
 
 test("§3.4: the server begins with SETTINGS, before it has heard anything, and acknowledges those that come", async () => {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   await connection.until(/^WINDOW_UPDATE/);
   expect(connection.lines).toEqual(["SETTINGS", "WINDOW_UPDATE 0 16711681"]);
   const [greeting] = connection.frames;
@@ -69,7 +69,7 @@ test("§3.4: the server begins with SETTINGS, before it has heard anything, and 
 });
 
 test("§3.4: a preface that is cut off ends with its connection", async () => {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   await connection.send(PREFACE.subarray(0, 10));
   connection.socket.end();
   await connection.closed;
@@ -372,11 +372,11 @@ const CASES: readonly Case[] = [
 ];
 
 test.each(CASES)("%s", async (_what, bytes, outcome) => {
-  expect(await outcomeOf(door.address(), bytes)).toEqual(outcome);
+  expect(await outcomeOf(server.address(), bytes)).toEqual(outcome);
 });
 
 test("§6.5.3: each SETTINGS is acknowledged once, and no acknowledgement is", async () => {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   await connection.send(OPENING, SETTINGS, encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING), SETTINGS, LAST);
   await connection.until(SERVED);
   expect(connection.lines.filter((line) => line === "SETTINGS ACK")).toHaveLength(3);

@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 async function openReflection(transport: "http2" | "grpc-js", path: string = REFLECTION_PATHS[0]) {
-  const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => Buffer.alloc(0), transport });
+  const server = await startGrpcServer({ listen: "127.0.0.1:0", methods: [], transport });
   closes.push(() => server.close(0));
   const session = await connectRaw(server.address);
   closes.push(() => session.destroy());

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { goProgram, protoDescriptors } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
+import { checkMethod } from "../../src/ext-authz/method.ts";
 import type { GrpcServer } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 
@@ -16,8 +17,8 @@ describe.each(["http2", "grpc-js"] as const)(
     let door: GrpcServer;
 
     beforeAll(async () => {
-      const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
-      door = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
+      const methods = [checkMethod(() => Buffer.from([0x0a, 0x02, 0x08, 0x07]))];
+      door = await startGrpcServer({ listen: "127.0.0.1:0", methods, transport });
       door.setServing(true);
     });
 

@@ -8,7 +8,7 @@ import {
   PREFACE,
   settingsPayload,
 } from "../../src/http2/frames.ts";
-import { headerBlock } from "../../src/http2/header-encoder.ts";
+import { encodeHeaderBlock } from "../../src/http2/header-encoder.ts";
 import { createHpackDecoder } from "../../src/http2/hpack.ts";
 import { CHECK_PATH, frame as grpcFrame } from "./grpc-client.ts";
 
@@ -55,7 +55,7 @@ export function settings(...values: readonly (readonly [id: number, value: numbe
 }
 
 export function headers(streamId: number, fields: Fields = HEAD, flags: number = FLAG.END_HEADERS): Buffer {
-  return encodeFrame(FRAME.HEADERS, flags, streamId, headerBlock(fields));
+  return encodeFrame(FRAME.HEADERS, flags, streamId, encodeHeaderBlock(fields));
 }
 
 export function data(streamId: number, bytes: Uint8Array, flags = 0): Buffer {

@@ -5,9 +5,8 @@ import type { KeySigner } from "../../src/core/keys/ports.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
-import type { CheckPorts } from "../../src/ext-authz/check.ts";
+import type { Check, CheckPorts } from "../../src/ext-authz/check.ts";
 import { createCheck } from "../../src/ext-authz/check.ts";
-import type { Check } from "../../src/grpc/transport.ts";
 import { createKeyRing } from "../../src/jwt/key-ring.ts";
 import { createSigner } from "../../src/jwt/signer.ts";
 import { createVerifier } from "../../src/jwt/verifier.ts";
@@ -67,7 +66,7 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
     newDecisionId: () => "d",
     onDecision: decided,
     onFault: (error) => faults.push(error),
-    undecodable: (why) => undecodable.push(why),
+    onUndecodable: (why) => undecodable.push(why),
   });
   return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
 }

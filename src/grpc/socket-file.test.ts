@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { removeStaleSocket } from "./stale-socket.ts";
+import { removeStaleSocket } from "./socket-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "latchkey-socket-"));
 afterAll(() => rmSync(folder, { recursive: true }));

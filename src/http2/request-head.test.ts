@@ -34,3 +34,20 @@ test("a single field that a block repeats keeps its first value, and the head is
   addField(validator, ":path", "/second", 7);
   expect(finishHead(validator)).toMatchObject({ path: "/first", fault: "malformed" });
 });
+
+test("a head never has a value of the request before it", () => {
+  const validator = createHeaderValidator(1000, createSingleFields(["x-first", "x-second"]));
+  const whole = [":method", ":path", ":scheme", "x-first", "x-second"] as const;
+  for (const name of whole) addField(validator, name, "old", 3);
+  addField(validator, "content-length", "3", 1);
+  expect(finishHead(validator)).toMatchObject({ path: "old", contentLength: 3, fields: ["old", "old"] });
+  resetValidator(validator);
+  addField(validator, "x-second", "new", 3);
+  expect(finishHead(validator)).toEqual({
+    method: "",
+    path: "",
+    contentLength: undefined,
+    fields: [undefined, "new"],
+    fault: "malformed",
+  });
+});

@@ -79,12 +79,8 @@ export function createHeaderValidator(maxBytes: number, singleFields: SingleFiel
   return { maxBytes, singleFields, head, seenBits: 0, bytes: 0, isMalformed: false, validNames };
 }
 
-/** Prepares the validator for the next header block. */
+/** Prepares the validator for the next header block. The values in the head stay: requests of a connection repeat most of them. */
 export function resetValidator(validator: HeaderValidator): void {
-  const { head } = validator;
-  head.method = head.path = "";
-  head.contentLength = head.fault = undefined;
-  head.fields.fill(undefined);
   validator.seenBits = validator.bytes = 0;
   validator.isMalformed = false;
 }
@@ -115,10 +111,14 @@ export function addField(validator: HeaderValidator, name: string, value: string
 
 function storeField(validator: HeaderValidator, { bit, index }: SingleField, value: string): void {
   const { head } = validator;
-  if (index >= 0) head.fields[index] = value;
-  else if (bit === METHOD) head.method = value;
-  else if (bit === PATH) head.path = value;
-  else if (bit === CONTENT_LENGTH) {
+  // A comparison is cheaper than a store into an old object, which the garbage collector has to track.
+  if (index >= 0) {
+    if (head.fields[index] !== value) head.fields[index] = value;
+  } else if (bit === METHOD) {
+    if (head.method !== value) head.method = value;
+  } else if (bit === PATH) {
+    if (head.path !== value) head.path = value;
+  } else if (bit === CONTENT_LENGTH) {
     head.contentLength = Number(value);
     if (!CONTENT_LENGTH_VALUE.test(value)) validator.isMalformed = true;
   }
@@ -139,8 +139,15 @@ export function hasPseudoField({ seenBits }: HeaderValidator): boolean {
 
 /** The request head, at the end of its block. */
 export function finishHead(validator: HeaderValidator): RequestHead {
-  const { head } = validator;
-  head.fault = faultOf(validator, (validator.seenBits & REQUIRED) === REQUIRED);
+  const { head, seenBits } = validator;
+  head.fault = faultOf(validator, (seenBits & REQUIRED) === REQUIRED);
+  // Clears the values that an earlier request has left.
+  if ((seenBits & METHOD) === 0) head.method = "";
+  if ((seenBits & PATH) === 0) head.path = "";
+  if ((seenBits & CONTENT_LENGTH) === 0) head.contentLength = undefined;
+  const { fields } = head;
+  for (let index = 0; index < fields.length; index++)
+    if ((seenBits & (FIRST_FURTHER_BIT << index)) === 0) fields[index] = undefined;
   return head;
 }
 

@@ -16,27 +16,24 @@ test("the paths are those that Envoy and health probes call", () => {
 
 test("the definition of a unary method passes the bytes to the handler undecoded, invalid ones as well", async () => {
   const definition = unaryDefinition(CHECK_PATH);
-  const seen: Buffer[] = [];
+  const received: Buffer[] = [];
   const server = new Server();
   server.addService(
     { Check: definition },
     {
-      Check: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
-        seen.push(call.request);
-        answer(
-          null,
-          encodeCheckResponse({ status: { code: 7 }, denied_response: { status: { code: 403 } } }),
-        );
+      Check: (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) => {
+        received.push(call.request);
+        reply(null, encodeCheckResponse({ status: { code: 7 }, denied_response: { status: { code: 403 } } }));
       },
     },
   );
   const port = await new Promise<number>((resolve, reject) => {
-    const opened = (error: Error | null, bound: number) => (error === null ? resolve(bound) : reject(error));
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), opened);
+    const onBound = (error: Error | null, bound: number) => (error === null ? resolve(bound) : reject(error));
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), onBound);
   });
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
   const { requestSerialize, responseDeserialize } = definition;
-  const answer = await new Promise<Buffer | undefined>((resolve, reject) => {
+  const response = await new Promise<Buffer | undefined>((resolve, reject) => {
     client.makeUnaryRequest(
       CHECK_PATH,
       requestSerialize,
@@ -47,6 +44,6 @@ test("the definition of a unary method passes the bytes to the handler undecoded
   });
   client.close();
   server.forceShutdown();
-  expect(seen).toEqual([Buffer.from([0xff])]);
-  expect(decodeCheckResponse(answer ?? Buffer.alloc(0)).status.code).toBe(7);
+  expect(received).toEqual([Buffer.from([0xff])]);
+  expect(decodeCheckResponse(response ?? Buffer.alloc(0)).status.code).toBe(7);
 });

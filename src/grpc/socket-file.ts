@@ -77,7 +77,7 @@ function isListening(path: string): Promise<boolean> {
       probe.destroy();
       resolve(true);
     });
-    // Only a refused connection proves that no process listens. A socket without permission may belong to another process.
+    // Only ECONNREFUSED proves that no process listens. A socket that we may not open can belong to another process.
     probe.on("error", (error) => resolve(!("code" in error && error.code === "ECONNREFUSED")));
   });
 }

@@ -4,7 +4,7 @@ import type { OnBody, Stream } from "./connection-state.ts";
 const MAX_CONNECTION_BYTES = 16 * 1024 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 
-/** A complete body. Undefined: it was rejected because it is too long, or for want of memory. Valid during the call only. */
+/** A complete body, valid during the call only. Undefined: the body is too long, contradicts its content-length, or exceeds a memory limit. */
 export type WholeBody = Buffer | undefined;
 
 /**
@@ -46,7 +46,7 @@ export function bufferBody(
   return { onBody, onBodyRejected };
 }
 
-/** The stream of this connection with the largest incomplete body: streams with small bodies do not suffer from it. */
+/** The stream of this connection with the largest incomplete body, so that streams with small bodies are not affected. */
 function largestOf(stream: Stream): Stream {
   let largest = stream;
   for (const other of stream.connection.streams.values())

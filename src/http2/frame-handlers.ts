@@ -115,7 +115,7 @@ function acknowledgeSettings(connection: Connection, windowChangeBytes: number):
   const code = adjustSendWindows(connection, windowChangeBytes);
   if (code !== undefined) return code;
   connection.output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NO_BYTES);
-  // Only after the acknowledgement, because the client may apply its settings only from there on (RFC 9113 §6.5.3).
+  // Only after the acknowledgement, because the client may apply its settings only after it (RFC 9113 §6.5.3).
   if (windowChangeBytes > 0) for (const stream of connection.streams.values()) resumeStream(stream);
   return undefined;
 }

@@ -11,6 +11,9 @@ const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 /** Maximum bytes in sockets whose clients do not read, over all connections. */
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 
+/** Maximum number of incomplete requests, over all connections: those of sixteen full connections. */
+export const MAX_INCOMPLETE_REQUESTS = 16 * 1024;
+
 /** @param connections the open connections of the process */
 export function createLoad(connections: Iterable<Connection>): Load {
   return {

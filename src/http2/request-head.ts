@@ -88,7 +88,7 @@ export function resetValidator(validator: HeaderValidator): void {
 /**
  * Adds the next field of a block. Fields that the server reads are validated strictly (RFC 9113 §8.2 and §8.3): whatever has
  * two readings is malformed. The **value of any other field is not validated**: the tracers and `initial_metadata` of Envoy
- * copy text of a client into such fields, and no client may cause a reset of the request that checks its own.
+ * copy text of Envoy's clients into such fields, and no such client may cause a reset of a request of Envoy.
  */
 export function addField(validator: HeaderValidator, name: string, value: string, valueBytes: number): void {
   validator.bytes += name.length + valueBytes + FIELD_BYTES;

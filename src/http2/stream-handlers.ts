@@ -3,12 +3,10 @@ import type { Connection, Stream } from "./connection-state.ts";
 import { consumeConnectionWindow, consumeStreamWindow, replenishWindow } from "./flow-control.ts";
 import type { ErrorCode, Frame } from "./frames.ts";
 import { contentOf, ERROR_CODE, FLAG } from "./frames.ts";
+import { MAX_INCOMPLETE_REQUESTS } from "./load.ts";
 import type { HeadFault, RequestHead } from "./request-head.ts";
 import { finishHead, hasPseudoField, trailersFault } from "./request-head.ts";
 import { canReceive, createStream, halfCloseRemote, resetWithinBudget } from "./stream.ts";
-
-/** Maximum number of incomplete requests over all connections: those of sixteen connections that have as many as they may. */
-export const MAX_INCOMPLETE_REQUESTS = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 const FAULT_CODE: Readonly<Record<HeadFault, ErrorCode>> = {

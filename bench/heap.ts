@@ -13,7 +13,7 @@ const check = createCheck({
   monotonicNs: process.hrtime.bigint,
   newDecisionId: () => "d",
   onDecision: () => undefined,
-  undecodable: (error) => {
+  onUndecodable: (error) => {
     throw error;
   },
   onFault: (error) => {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { CHECK_PATH } from "../src/grpc/proto.ts";
+import { CHECK_PATH } from "../src/ext-authz/method.ts";
 import {
   encodeFrame,
   encodeUint32s,
@@ -14,10 +14,10 @@ import {
   SETTING,
   settingsPayload,
 } from "../src/http2/frames.ts";
-import { headerBlock } from "../src/http2/header-encoder.ts";
+import { encodeHeaderBlock } from "../src/http2/header-encoder.ts";
 
 const IN_FLIGHT = 100;
-const HEAD = headerBlock([
+const HEAD = encodeHeaderBlock([
   [":method", "POST"],
   [":scheme", "http"],
   [":authority", "latchkey"],

@@ -96,7 +96,7 @@ const check = createCheck({
   monotonicNs: process.hrtime.bigint,
   newDecisionId: randomUUID,
   onDecision: (made, about) => metrics.decided(made, about),
-  undecodable: (error) => {
+  onUndecodable: (error) => {
     throw error;
   },
   onFault: (error) => {

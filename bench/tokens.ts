@@ -1,5 +1,5 @@
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
-import { framed } from "../src/grpc/message-frame.ts";
+import { encodeMessageFrame } from "../src/grpc/message-frame.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { SECRET } from "./candidates/candidate.ts";
@@ -17,5 +17,5 @@ export async function signTokens(count: number, from = 0): Promise<string[]> {
 
 /** The Check that Envoy sends for a request with this token, as a gRPC message frame. */
 export function checkOf(token: string): Buffer {
-  return framed(encodeCheckRequest({ attributes: benchAttributes(token) }));
+  return encodeMessageFrame(encodeCheckRequest({ attributes: benchAttributes(token) }));
 }

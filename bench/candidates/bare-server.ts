@@ -1,7 +1,8 @@
 import { createServer } from "node:http2";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { encodeCheckResponse } from "../../src/ext-authz/check-response-encoder.ts";
-import { AUTHORIZATION_SERVICE } from "../../src/grpc/proto.ts";
+import { CHECK_PATH } from "../../src/ext-authz/method.ts";
+import { unaryDefinition } from "../../src/grpc/grpc-js-transport.ts";
 
 /** A server that decides nothing: `node bare-server.ts http2|grpc-js`. Sends the same small allow for every Check. */
 const ALLOW = encodeCheckResponse({ status: { code: 0 }, ok_response: {} });
@@ -10,9 +11,12 @@ const printPort = (port: number) => console.log(JSON.stringify({ port }));
 
 if (process.argv[2] === "grpc-js") {
   const server = new Server();
-  server.addService(AUTHORIZATION_SERVICE, {
-    Check: (_call: unknown, reply: (error: null, response: Buffer) => void) => reply(null, ALLOW),
-  });
+  server.addService(
+    { Check: unaryDefinition(CHECK_PATH) },
+    {
+      Check: (_call: unknown, reply: (error: null, answer: Buffer) => void) => reply(null, ALLOW),
+    },
+  );
   server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
     if (error !== null) throw error;
     printPort(port);

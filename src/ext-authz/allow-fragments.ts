@@ -1,19 +1,12 @@
 import type { Allow, RateStatus } from "../core/decision/decision.ts";
 import { ownerOf } from "../core/decision/principal.ts";
 import { credentialHeaders, credentialRemoval, underscoreVariant } from "./credential-removal.ts";
-import {
-  append,
-  legacyLimitHeaders,
-  limitHeaders,
-  noticeHeaders,
-  overwrite,
-  policyHeaders,
-} from "./header-options.ts";
+import { append, legacyLimitHeaders, noticeHeaders, overwrite, policyHeaders } from "./header-options.ts";
 import type { OkHttpResponse } from "./messages.ts";
 import type { ResponseContext } from "./response-context.ts";
 import type { PlainObject } from "./struct.ts";
 
-/** The names that upstream can trust, less their prefix. */
+/** The headers that upstream can trust, without their prefix. */
 export const IDENTITY_HEADERS = [
   "key-id",
   "family",
@@ -25,13 +18,13 @@ export const IDENTITY_HEADERS = [
 ] as const;
 type IdentityHeader = (typeof IDENTITY_HEADERS)[number];
 
-/** Some of what an allow says. Everything in it is a list, so that parts of it can be put together. */
+/** A part of an allow. All its members are lists, so fragments can be concatenated. */
 export interface AllowFragment {
   readonly ok: OkHttpResponse;
   readonly metadata: PlainObject;
 }
 
-/** Whose key it is: the same in every answer to this key with these scopes and limits. */
+/** The identity of the caller: equal in every response to this key with these scopes and limits. */
 export function keyFragment(
   { principal, scopes, rates }: Pick<Allow, "principal" | "scopes" | "rates">,
   { forwardPrefix }: Pick<ResponseContext, "forwardPrefix">,
@@ -55,32 +48,32 @@ export function keyFragment(
   return { ok, metadata: { key_id: keyId, family, role, scopes } };
 }
 
-/** The same in every answer to this route, under one policy. */
+/** Equal in every response to this route under one policy. */
 export function routeFragment(
   { label, stripCredential }: Allow["route"],
   { forwardPrefix, credentialSources }: Pick<ResponseContext, "forwardPrefix" | "credentialSources">,
 ): AllowFragment {
-  const twins = IDENTITY_HEADERS.map((name) => underscoreVariant(forwardPrefix + name));
+  const variants = IDENTITY_HEADERS.map((name) => underscoreVariant(forwardPrefix + name));
   const credential = stripCredential ? credentialHeaders(credentialSources) : [];
   return {
-    ok: { headers_to_remove: [...twins, ...credential] },
+    ok: { headers_to_remove: [...variants, ...credential] },
     metadata: { reason: "allowed", route: label },
   };
 }
 
-/** What must be taken off this very request; usually nothing. */
+/** What must be removed from this request; usually nothing. */
 export function requestFragment({ route }: Allow, context: ResponseContext): AllowFragment {
   const { request, credentialSources } = context;
   const spoofed = spoofedHeaders(context);
   if (request === undefined || !route.stripCredential)
-    return spoofed.length === 0 ? NOTHING : { ok: { headers_to_remove: spoofed }, metadata: {} };
+    return spoofed.length === 0 ? EMPTY : { ok: { headers_to_remove: spoofed }, metadata: {} };
   const { cookieHeader, cookies, parameters } = credentialRemoval(request, credentialSources);
-  if (spoofed.length === 0 && !cookieHeader && cookies === "" && parameters.length === 0) return NOTHING;
+  if (spoofed.length === 0 && !cookieHeader && cookies === "" && parameters.length === 0) return EMPTY;
   return {
     ok: {
       headers: cookies === "" ? [] : [overwrite("cookie", cookies)],
       headers_to_remove: cookieHeader ? [...spoofed, "cookie"] : spoofed,
-      // RFC 6750 §2.3: an answer to a URL with a key in it belongs in no shared cache, whatever upstream says of it.
+      // RFC 6750 §2.3: no shared cache may store the response to a URL with a key, whatever upstream permits.
       response_headers_to_add: parameters.length === 0 ? [] : [append("cache-control", "private")],
       query_parameters_to_remove: parameters,
     },
@@ -88,27 +81,14 @@ export function requestFragment({ route }: Allow, context: ResponseContext): All
   };
 }
 
-export const NOTHING: AllowFragment = { ok: {}, metadata: {} };
+export const EMPTY: AllowFragment = { ok: {}, metadata: {} };
 
-/** What changes from one answer to the next. */
-export function decisionFragment(decision: Allow, context: ResponseContext): AllowFragment {
-  const { decisionId, forwardPrefix } = context;
-  const { rates } = decision;
-  return {
-    ok: {
-      headers: [overwrite(`${forwardPrefix}decision-id`, decisionId)],
-      response_headers_to_add: limitHeaders(rates),
-    },
-    metadata: { decision_id: decisionId, ...(rates.length > 0 && { remaining: remainingOf(rates) }) },
-  };
-}
-
-/** What clients are told beside, some of them; usually nothing. */
+/** Notices to the client: refresh due, V1 key, older rate limit headers; usually nothing. */
 export function noticeFragment(
   { refreshDue, notice, rates }: Allow,
   { legacyRateLimit }: ResponseContext,
 ): AllowFragment {
-  if (!refreshDue && notice === undefined && !legacyRateLimit) return NOTHING;
+  if (!refreshDue && notice === undefined && !legacyRateLimit) return EMPTY;
   return {
     ok: {
       response_headers_to_add: [
@@ -121,16 +101,16 @@ export function noticeFragment(
   };
 }
 
-/** What the client sent under our names, in every spelling that a server might read as ours (`_` for `-`). */
+/** Headers of the client with our names, in every spelling that a server might treat as ours (`_` for `-`). */
 export function spoofedHeaders({ forwardPrefix, request }: ResponseContext): readonly string[] {
   let spoofed: string[] | undefined;
   const first = forwardPrefix.charCodeAt(0);
   for (const name of request?.headers.keys() ?? NO_NAMES) {
     if (name.charCodeAt(0) !== first) continue;
-    const spelt = name.includes("_") ? name.replaceAll("_", "-") : name;
-    if (!spelt.startsWith(forwardPrefix)) continue;
+    const normalised = name.includes("_") ? name.replaceAll("_", "-") : name;
+    if (!normalised.startsWith(forwardPrefix)) continue;
     spoofed ??= [];
-    // Envoy removes after it sets, so a name that we set, or remove in any case, must not be among them.
+    // Envoy removes headers after it has set others, so a name that we set must not be in this list.
     if (!isOurs(name, forwardPrefix)) spoofed.push(name);
   }
   return spoofed ?? NO_NAMES;
@@ -144,7 +124,7 @@ function isOurs(name: string, prefix: string): boolean {
   );
 }
 
-/** Printable ASCII as it is; all else, and `%`, as percent-encoded UTF-8. */
+/** Percent-encodes `%` and everything that is not printable ASCII, as UTF-8. */
 function headerSafe(text: string): string {
   return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
     [...Buffer.from(part, "utf8")]
@@ -153,7 +133,7 @@ function headerSafe(text: string): string {
   );
 }
 
-/** Of the bucket with the least left. */
+/** The tokens left in the bucket with the fewest. */
 export function remainingOf(rates: readonly RateStatus[]): number {
   let least = Number.POSITIVE_INFINITY;
   for (const { remaining } of rates) if (remaining < least) least = remaining;

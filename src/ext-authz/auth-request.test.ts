@@ -3,20 +3,20 @@ import { createCa } from "../../test/support/certificates.ts";
 import { toAuthRequest } from "./auth-request.ts";
 import { createReceivedHeaders } from "./request-headers.ts";
 
-/** What is made of the certificate that Envoy tells of. */
+/** The thumbprint of a certificate as Envoy sends it. */
 function thumbprint(certificate: string): string | undefined {
   const http = { method: "GET", path: "/", host: "x", scheme: "https", headers: createReceivedHeaders() };
   const parsed = toAuthRequest({ http, certificate, peerAddress: "", extensions: new Map() }, "reject");
-  return parsed.ok ? parsed.request.certificate() : "not read";
+  return parsed.ok ? parsed.request.certificate() : "malformed";
 }
 
-test("the client's certificate is known by the SHA-256 of its DER, however its PEM is written", async () => {
+test("the thumbprint is the SHA-256 of the DER, for any form of the PEM", async () => {
   const ca = await createCa();
   expect(thumbprint(encodeURIComponent(ca.cert))).toBe(ca.thumbprint);
   expect(thumbprint(encodeURIComponent(ca.cert.replaceAll("\n", "\r\n")))).toBe(ca.thumbprint);
 });
 
 test.each(["", "%zz", "garbage", "-----BEGIN CERTIFICATE-----%0AAAAA%0A-----END CERTIFICATE-----%0A", "%00"])(
-  "%j is no certificate",
+  "%j is not a certificate",
   (text) => expect(thumbprint(text)).toBeUndefined(),
 );

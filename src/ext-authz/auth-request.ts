@@ -6,27 +6,27 @@ import type { AuthRequest, UnparsedRequest } from "../core/decision/request.ts";
 import { headerLines, normaliseHost } from "../core/decision/request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 
-/** What a CheckRequest turns out to be. Even a malformed one says whether its refusal must be worded for gRPC. */
+/** A parsed CheckRequest. A malformed one also says whether its client speaks gRPC, which decides the form of the denial. */
 export type ParsedRequest =
   | { readonly ok: true; readonly request: AuthRequest }
   | {
       readonly ok: false;
       readonly fault: PathFault | "host_malformed" | "no_http" | "no_method";
       readonly grpc: boolean;
-      readonly unread?: UnparsedRequest;
+      readonly unparsed?: UnparsedRequest;
     };
 
 // Most requests are for a few hosts and paths.
-const readHost = memoize(64, normaliseHost);
-const READ_PATH: Readonly<Record<PathParams, (target: string) => PathResult>> = {
+const parseHost = memoize(64, normaliseHost);
+const PARSE_PATH: Readonly<Record<PathParams, (target: string) => PathResult>> = {
   reject: memoize(1024, (target) => normalisePath(target, "reject")),
   strip: memoize(1024, (target) => normalisePath(target, "strip")),
 };
 const NO_METHOD = { ok: false, fault: "no_method" } as const;
 
 /**
- * Reads what Envoy sent. Path, method and host come from their own fields: Envoy fills those whatever headers it
- * was told to send, while headers such as `x-original-url` are the client's own words.
+ * Parses the request that Envoy describes. Path, method and host come from their own fields, which Envoy always sets. Headers
+ * such as `x-original-url` are not used, because the client chooses them.
  */
 export function toAuthRequest(
   { http, peerAddress, certificate, extensions }: ReceivedCheck,
@@ -36,15 +36,15 @@ export function toAuthRequest(
   const { headers } = http;
   const grpc = isGrpc(headers);
   const { method, scheme } = http;
-  const host = readHost(http.host);
-  const path = method === "" ? NO_METHOD : readPath(http.path, pathParams);
+  const host = parseHost(http.host);
+  const path = method === "" ? NO_METHOD : parsePath(http.path, pathParams);
   if (!path.ok || host === undefined) {
     const [rawPath = ""] = http.path.split("?", 1);
     return {
       ok: false,
       fault: path.ok ? "host_malformed" : path.fault,
       grpc,
-      unread: { method, host: host ?? http.host, scheme, headers, peerAddress, rawPath },
+      unparsed: { method, host: host ?? http.host, scheme, headers, peerAddress, rawPath },
     };
   }
   return {
@@ -65,7 +65,7 @@ export function toAuthRequest(
 
 const NO_CERTIFICATE = () => undefined;
 
-/** `x5t#S256` (RFC 8705 §3.1) of the PEM that Envoy sends, URL-encoded. What cannot be read is no certificate. */
+/** `x5t#S256` (RFC 8705 §3.1) of the URL-encoded PEM that Envoy sends. Undefined if it is not a certificate. */
 function thumbprintOf(encoded: string): string | undefined {
   try {
     return hash("sha256", new X509Certificate(decodeURIComponent(encoded)).raw, "base64url");
@@ -74,15 +74,15 @@ function thumbprintOf(encoded: string): string | undefined {
   }
 }
 
-/** What is kept of it has no query, in which there may be a key. */
-function readPath(target: string, pathParams: PathParams): PathResult {
+/** The memoized part excludes the query, which may contain a key. */
+function parsePath(target: string, pathParams: PathParams): PathResult {
   const mark = target.indexOf("?");
-  if (mark === -1) return READ_PATH[pathParams](target);
-  const known = READ_PATH[pathParams](target.slice(0, mark));
+  if (mark === -1) return PARSE_PATH[pathParams](target);
+  const known = PARSE_PATH[pathParams](target.slice(0, mark));
   return known.ok ? { ok: true, value: { ...known.value, query: target.slice(mark + 1) } } : known;
 }
 
-/** Exactly the content types for which Envoy turns a refusal into a grpc-status. */
+/** Exactly the content types for which Envoy turns a denial into a grpc-status. */
 function isGrpc(headers: AuthRequest["headers"]): boolean {
   const contentType = headerLines({ headers }, "content-type")[0];
   if (contentType === undefined) return false;

@@ -36,7 +36,7 @@ const decoded = z.object({
     .nullable(),
 });
 
-/** With the headers by name, as they are looked up. */
+/** With a map of the headers by name. */
 function read(message: Uint8Array) {
   const check = decodeCheckRequest(message);
   const { http } = check;
@@ -45,7 +45,7 @@ function read(message: Uint8Array) {
   return { ...check, http: http && { ...http, headers } };
 }
 
-/** The same by protobufjs, which decodes all of it. */
+/** The same by protobufjs, which decodes every field. */
 function byProtobufjs(message: Buffer): ReturnType<typeof read> {
   const { attributes } = decoded.parse(CHECK_METHOD.requestDeserialize(message));
   const { source, request, context_extensions } = attributes ?? {};
@@ -57,7 +57,7 @@ function byProtobufjs(message: Buffer): ReturnType<typeof read> {
   };
 }
 
-/** zod would drop a `__proto__`. */
+/** zod would remove `__proto__`. */
 function entriesOf(map: unknown): [string, string][] {
   return Object.entries(Object(map)).map(([key, value]) => [key, String(value)]);
 }
@@ -94,7 +94,7 @@ const bytes = fc.uint8Array({ maxLength: 12 }).map((array) => Buffer.from(array)
 const map = fc.uniqueArray(fc.tuple(name, text), { selector: ([key]) => asciiLowerCase(key), maxLength: 5 });
 const record = <T extends object>(members: T) => fc.record(members, { requiredKeys: [] });
 
-/** Objects are made by entries: an assignment would take `__proto__` for the prototype. */
+/** Objects are created from entries, because an assignment to `__proto__` would set the prototype. */
 const anyRequest = record({
   attributes: record({
     source: record({
@@ -140,7 +140,7 @@ const anyRequest = record({
   }),
 });
 
-test("of every CheckRequest it reads what protobufjs reads", () => {
+test("every CheckRequest is decoded as protobufjs decodes it", () => {
   fc.assert(
     fc.property(anyRequest, (request) => {
       const message = encodeCheckRequest(request);
@@ -150,7 +150,7 @@ test("of every CheckRequest it reads what protobufjs reads", () => {
   );
 });
 
-test("an empty message has nothing in it", () => {
+test("an empty message has empty fields", () => {
   const nothing = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
   expect(read(new Uint8Array(0))).toEqual(nothing);
   expect(read(http({})).http).toEqual({
@@ -169,46 +169,46 @@ test("only the bytes of a view are read, not those around it", () => {
   expect(read(around.subarray(10, 10 + message.length))).toEqual(read(message));
 });
 
-test("lines of one header stay apart, whichever spelling and form they came in", () => {
+test("lines of one header stay separate, in any spelling and form", () => {
   const header_map = {
     headers: [
       { key: "X-Api-Key", value: "b" },
       { key: "x-api-key", raw_value: Buffer.from([0xff]) },
     ],
   };
-  const { http: seen } = read(http({ headers: { "x-api-key": "a" }, header_map }));
-  expect(seen?.headers).toEqual(new Map([["x-api-key", ["a", "b", "\u00ff"]]]));
+  const { http: decoded } = read(http({ headers: { "x-api-key": "a" }, header_map }));
+  expect(decoded?.headers).toEqual(new Map([["x-api-key", ["a", "b", "\u00ff"]]]));
 });
 
 test.each([
-  ["a tag that never ends", [0xff]],
+  ["an unterminated tag", [0xff]],
   ["a tag of more than 32 bits", [0x80, 0x80, 0x80, 0x80, 0x80, 0x01]],
   ["a length beyond the end", [0x0a, 0x7f]],
-  ["a length beyond the end of the message that it is in", [0x0a, 0x02, 0x0a, 0x05, 0x0a, 0, 0, 0, 0]],
-  ["a number that ends outside of its message", [0x0a, 0x02, 0x78, 0x80, 0x01]],
-  ["eight bytes of which four are there", [0x79, 0, 0, 0, 0]],
+  ["a length beyond the end of the enclosing message", [0x0a, 0x02, 0x0a, 0x05, 0x0a, 0, 0, 0, 0]],
+  ["a number that ends outside its message", [0x0a, 0x02, 0x78, 0x80, 0x01]],
+  ["four bytes instead of eight", [0x79, 0, 0, 0, 0]],
   ["a group", [0x0b, 0x0c]],
-  ["a wire type that does not exist", [0x0f]],
+  ["an unknown wire type", [0x0f]],
   ["a field without a number", [0x02, 0x00]],
   ["text", [...Buffer.from("GET / HTTP/1.1")]],
-  ["a message cut in its middle", [...http({ path: "/v1/chat" }).subarray(0, -3)]],
-])("bytes that are no message throw: %s", (_what, message) => {
+  ["a truncated message", [...http({ path: "/v1/chat" }).subarray(0, -3)]],
+])("invalid bytes cause a RangeError: %s", (_what, message) => {
   expect(() => decodeCheckRequest(Uint8Array.from(message))).toThrow(RangeError);
 });
 
-test("text that is not UTF-8, fields that we do not know, and known ones of another type do not throw", () => {
+test("invalid UTF-8, unknown fields, and known fields of another type do not throw", () => {
   const message = http({ path: "/abc" });
   message[message.length - 1] = 0xff;
   expect(decodeCheckRequest(message).http?.path).toBe("/ab\u{fffd}");
   expect(decodeCheckRequest(Uint8Array.of(0x78, 0x01, 0x08, 0x01, 0x7d, 0, 0, 0, 0)).http).toBeUndefined();
 });
 
-test("a message in two pieces is taken as one", () => {
+test("a message in two pieces is merged", () => {
   const message = Buffer.concat([http({ method: "GET", path: "/a" }), http({ path: "/b", host: "h" })]);
   expect(decodeCheckRequest(message).http).toMatchObject({ method: "GET", path: "/b", host: "h" });
 });
 
-test("whatever the bytes are, decoding gives a request or throws a RangeError", () => {
+test("any bytes are a request or cause a RangeError", () => {
   const broken = fc.tuple(fc.uint8Array({ maxLength: 8 }), fc.nat(300)).map(([change, at]) => {
     const message = http({ method: "GET", path: "/v1/chat", headers: { a: "b" }, host: "h" });
     message.set(change.subarray(0, message.length - (at % message.length)), at % message.length);

@@ -3,31 +3,31 @@ import { openReader, readEntry, readInner, readMessage, readText } from "../grpc
 import type { ReceivedHeaders } from "./request-headers.ts";
 import { createReceivedHeaders } from "./request-headers.ts";
 
-/** What is used of a CheckRequest. Text that is absent on the wire is empty. */
+/** The fields of a CheckRequest that Latchkey uses. Absent text is empty. */
 export interface ReceivedCheck {
-  /** The TCP peer of Envoy, where that is an IP socket. */
+  /** Envoy's TCP peer, if that is an IP socket. */
   peerAddress: string;
-  /** The certificate that the client showed Envoy: PEM, URL-encoded. */
+  /** The certificate that the client presented to Envoy: URL-encoded PEM. */
   certificate: string;
-  /** From Envoy's own configuration: no client can set these. */
+  /** From Envoy's configuration. Clients cannot set these. */
   readonly extensions: Map<string, string>;
-  /** Undefined: it is about no HTTP request. */
+  /** Undefined if the CheckRequest describes no HTTP request. */
   http: ReceivedHttp | undefined;
 }
 
 export interface ReceivedHttp {
   method: string;
-  /** With `?query`; nothing is decoded. */
+  /** With `?query`, and not percent-decoded. */
   path: string;
   host: string;
   scheme: string;
-  /** Of both forms that Envoy knows: `headers`, and `header_map` where `encode_raw_headers` is set. */
+  /** From `headers`, or from `header_map` if Envoy has `encode_raw_headers`. */
   readonly headers: ReceivedHeaders;
 }
 
 /**
- * Reads what is used and passes over the rest; a property test holds it equal to protobufjs. Throws on bytes that are
- * no message. Of what comes twice, texts give the last one and messages are joined, as protobuf says.
+ * Decodes the fields that are used, and skips the others. A property test compares it with protobufjs. Throws a RangeError if the
+ * message does not decode. As protobuf requires, the last of several texts counts, and several messages are merged.
  */
 export function decodeCheckRequest(message: Uint8Array): ReceivedCheck {
   const check: ReceivedCheck = { peerAddress: "", certificate: "", extensions: new Map(), http: undefined };
@@ -35,7 +35,7 @@ export function decodeCheckRequest(message: Uint8Array): ReceivedCheck {
   return check;
 }
 
-/** Tags of fields with a length, by their numbers in proto/ext_authz.proto. */
+/** Tags of length-delimited fields, by their numbers in proto/ext_authz.proto. */
 const F1 = 0x0a;
 const F2 = 0x12;
 const F3 = 0x1a;
@@ -97,7 +97,7 @@ function readHttpField(reader: ProtobufReader, tag: number, end: number, http: R
       http.method = readText(reader, end);
       return true;
     case F3:
-      // The map has one entry for each name: Envoy has joined its lines.
+      // The map has one entry for each name, because Envoy has joined the lines.
       http.headers.joined = true;
       return readHeader(reader, end, http);
     case F4:
@@ -122,7 +122,7 @@ function readHeaderMapField(reader: ProtobufReader, tag: number, end: number, ht
 
 function readHeader(reader: ProtobufReader, end: number, { headers }: ReceivedHttp): true {
   const { key, value, raw } = readEntry(reader, end);
-  // Raw bytes stay one character each: nothing but ASCII can be a key, a content type or an address anyway.
+  // Raw bytes stay one character each. A key, a content type or an address is ASCII anyway.
   headers.add(key, raw === "" ? value : raw);
   return true;
 }

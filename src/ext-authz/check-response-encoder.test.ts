@@ -5,7 +5,7 @@ import type { AllowResponse, DenyResponse } from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
 import { toStruct } from "./struct.ts";
 
-test("an allow comes back as it was sent", () => {
+test("an allow can be decoded unchanged", () => {
   const option = (key: string, value: string) => ({
     header: { key, value },
     append: { value: false },
@@ -25,7 +25,7 @@ test("an allow comes back as it was sent", () => {
   expect(decodeCheckResponse(encodeCheckResponse(allow))).toMatchObject(allow);
 });
 
-test("a denial comes back as it was sent, and its code is never that of an allow", () => {
+test("a denial can be decoded unchanged, and never has the status code of an allow", () => {
   const denial: DenyResponse = {
     status: { code: 16, message: "credential_missing" },
     denied_response: {
@@ -37,12 +37,12 @@ test("a denial comes back as it was sent, and its code is never that of an allow
   const decoded = decodeCheckResponse(encodeCheckResponse(denial));
   expect(decoded).toMatchObject(denial);
   expect(decoded).not.toHaveProperty("ok_response");
-  // @ts-expect-error a refusal with the code of an allow does not compile
+  // @ts-expect-error a denial with the status code of an allow does not compile
   const open: DenyResponse = { ...denial, status: { code: 0 } };
   expect(open.status.code).toBe(0);
 });
 
-test("append: false is on the wire, although false is its default", () => {
+test("append: false is encoded, although false is the default", () => {
   const bytes = encodeCheckResponse({
     status: { code: 0 },
     ok_response: { headers: [{ header: { key: "a", value: "b" }, append: { value: false } }] },

@@ -22,7 +22,7 @@ const allowed: Allow = {
   refreshDue: false,
 };
 
-/** Every way in which a part can go. */
+/** How a port can behave. */
 type Behaviour = "well" | "throws" | "rejects" | "never" | "late" | "denies" | "empty";
 
 interface Script {
@@ -32,9 +32,9 @@ interface Script {
   readonly nowMs: Behaviour;
   readonly authorize: Behaviour;
   readonly async: boolean;
-  readonly decided: Behaviour;
-  readonly faulted: Behaviour;
-  readonly undecodable: Behaviour;
+  readonly onDecision: Behaviour;
+  readonly onFault: Behaviour;
+  readonly onUndecodable: Behaviour;
 }
 
 const fine: Script = {
@@ -44,9 +44,9 @@ const fine: Script = {
   nowMs: "well",
   authorize: "well",
   async: false,
-  decided: "well",
-  faulted: "well",
-  undecodable: "well",
+  onDecision: "well",
+  onFault: "well",
+  onUndecodable: "well",
 };
 
 function portsOf(script: Script): CheckPorts {
@@ -71,19 +71,19 @@ function portsOf(script: Script): CheckPorts {
         case "late":
           return new Promise((resolve) => setTimeout(() => resolve(allowed), 60));
         case "empty":
-          // What a buggy port could give although its type forbids it.
+          // A port with a bug could return this, although its type excludes it.
           return Promise.resolve(JSON.parse("null"));
         default:
           return script.async ? Promise.resolve(decision) : decision;
       }
     },
-    onDecision: () => orThrow(script.decided, undefined),
-    onFault: () => orThrow(script.faulted, undefined),
-    undecodable: () => orThrow(script.undecodable, undefined),
+    onDecision: () => orThrow(script.onDecision, undefined),
+    onFault: () => orThrow(script.onFault, undefined),
+    onUndecodable: () => orThrow(script.onUndecodable, undefined),
   };
 }
 
-const goodRequest = encodeCheckRequest({
+const validRequest = encodeCheckRequest({
   attributes: {
     request: { http: { method: "GET", path: "/a", host: "x", scheme: "https", headers: { "x-a": "b" } } },
   },
@@ -97,32 +97,32 @@ async function statusCode(script: Script, message: Uint8Array | undefined, timeL
   return response.status.code;
 }
 
-describe("every exit of the handler is an answer that was meant", () => {
-  test("all well: an allow is code 0, a denial is not", async () => {
-    expect(await statusCode(fine, goodRequest)).toBe(0);
-    expect(await statusCode({ ...fine, authorize: "denies" }, goodRequest)).toBe(7);
-    expect(await statusCode({ ...fine, async: true }, goodRequest)).toBe(0);
+describe("every exit of the handler is an intended response", () => {
+  test("an allow has code 0, a denial has another code", async () => {
+    expect(await statusCode(fine, validRequest)).toBe(0);
+    expect(await statusCode({ ...fine, authorize: "denies" }, validRequest)).toBe(7);
+    expect(await statusCode({ ...fine, async: true }, validRequest)).toBe(0);
   });
 
   test.each([
-    ["a message that could not be taken in", undefined],
+    ["a message that could not be received", undefined],
     ["an empty message", new Uint8Array()],
     ["no http", encodeCheckRequest({ attributes: {} })],
     ["no method", encodeCheckRequest({ attributes: { request: { http: { path: "/a" } } } })],
     ["no path", encodeCheckRequest({ attributes: { request: { http: { method: "GET" } } } })],
-    ["bytes that are no message", Uint8Array.of(0xff, 0xff, 0xff)],
-    ["a cut-off message", goodRequest.subarray(0, goodRequest.length - 3)],
-  ])("%s is a denial, though everything would be allowed", async (_what, message) => {
+    ["bytes that are not a message", Uint8Array.of(0xff, 0xff, 0xff)],
+    ["a truncated message", validRequest.subarray(0, validRequest.length - 3)],
+  ])("%s is denied, although every decision is an allow", async (_what, message) => {
     expect(await statusCode(fine, message)).not.toBe(0);
   });
 
-  test("a verdict that comes too late, or never, or is none, is a denial", async () => {
+  test("a late, missing or invalid decision is a denial", async () => {
     for (const authorize of ["late", "never", "empty"] as const) {
-      expect(await statusCode({ ...fine, authorize }, goodRequest, 30)).not.toBe(0);
+      expect(await statusCode({ ...fine, authorize }, validRequest, 30)).not.toBe(0);
     }
   });
 
-  test("whatever throws, rejects, hangs or is broken, code 0 is only sent with an allow in time", async () => {
+  test("code 0 is sent only for an allow in time, whatever throws, rejects, hangs or is invalid", async () => {
     const behaviour = fc.constantFrom<Behaviour>("well", "well", "well", "throws");
     const script = fc.record({
       policy: behaviour,
@@ -140,19 +140,19 @@ describe("every exit of the handler is an answer that was meant", () => {
         "empty",
       ),
       async: fc.boolean(),
-      decided: behaviour,
-      faulted: behaviour,
-      undecodable: behaviour,
+      onDecision: behaviour,
+      onFault: behaviour,
+      onUndecodable: behaviour,
     });
     const message = fc.oneof(
-      { weight: 3, arbitrary: fc.constant(goodRequest) },
+      { weight: 3, arbitrary: fc.constant(validRequest) },
       { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }) },
       {
         weight: 2,
         arbitrary: fc
-          .tuple(fc.nat({ max: goodRequest.length - 1 }), fc.nat({ max: 255 }))
+          .tuple(fc.nat({ max: validRequest.length - 1 }), fc.nat({ max: 255 }))
           .map(([at, byte]) => {
-            const mutated = Uint8Array.from(goodRequest);
+            const mutated = Uint8Array.from(validRequest);
             mutated[at] = byte;
             return mutated;
           }),
@@ -161,16 +161,16 @@ describe("every exit of the handler is an answer that was meant", () => {
     await fc.assert(
       fc.asyncProperty(script, message, async (behaviours, bytes) => {
         const code = await statusCode(behaviours, bytes, 25);
-        const parts = [
+        const ports = [
           behaviours.policy,
           behaviours.newDecisionId,
           behaviours.monotonicNs,
           behaviours.nowMs,
-          behaviours.decided,
+          behaviours.onDecision,
         ];
-        const meant = behaviours.authorize === "well" && parts.every((part) => part === "well");
-        if (code === 0) expect(meant).toBe(true);
-        if (meant && bytes === goodRequest) expect(code).toBe(0);
+        const isAllowed = behaviours.authorize === "well" && ports.every((port) => port === "well");
+        if (code === 0) expect(isAllowed).toBe(true);
+        if (isAllowed && bytes === validRequest) expect(code).toBe(0);
       }),
       { numRuns: 400 },
     );
@@ -179,21 +179,21 @@ describe("every exit of the handler is an answer that was meant", () => {
 
 test.each([
   ["bytes that are not a message", Uint8Array.of(0xff, 0xff, 0xff)],
-  ["a message that is cut off", goodRequest.subarray(0, goodRequest.length - 3)],
-])("%s: request_malformed, which is not a fault of ours", async (_what, message) => {
-  const seen: unknown[] = [];
+  ["a truncated message", validRequest.subarray(0, validRequest.length - 3)],
+])("%s: request_malformed, which is not reported as a fault", async (_what, message) => {
+  const events: unknown[] = [];
   const check = createCheck({
     ...portsOf(fine),
-    onDecision: ({ reason }) => seen.push(reason),
-    onFault: (error) => seen.push(error),
-    undecodable: (why) => seen.push(why.name),
+    onDecision: ({ reason }) => events.push(reason),
+    onFault: (error) => events.push(error),
+    onUndecodable: (error) => events.push(error.name),
   });
   const response = decodeCheckResponse(await check(message, 50));
   expect(response.status.code).toBe(3);
-  expect(seen).toEqual(["RangeError", "request_malformed"]);
+  expect(events).toEqual(["RangeError", "request_malformed"]);
 });
 
-test("Checks that wait for the store are counted, though their streams are reset: too many are denied, until some settle", async () => {
+test("pending Checks have a limit, even if their streams are reset: above it Checks are denied until some settle", async () => {
   const waiting: ((decision: Decision) => void)[] = [];
   let authorized = 0;
   const check = createCheck({
@@ -203,13 +203,13 @@ test("Checks that wait for the store are counted, though their streams are reset
       return new Promise((resolve) => waiting.push(resolve));
     },
   });
-  const answers = Array.from({ length: MAX_PENDING_CHECKS }, () => check(goodRequest, 10_000));
-  const denied = decodeCheckResponse(await check(goodRequest, 10_000));
+  const responses = Array.from({ length: MAX_PENDING_CHECKS }, () => check(validRequest, 10_000));
+  const denied = decodeCheckResponse(await check(validRequest, 10_000));
   expect(denied).toMatchObject({ status: { code: 14 }, denied_response: { status: { code: 503 } } });
   expect(authorized).toBe(MAX_PENDING_CHECKS);
   for (const resolve of waiting.splice(0)) resolve(allowed);
-  await Promise.all(answers);
-  const next = check(goodRequest, 10_000);
+  await Promise.all(responses);
+  const next = check(validRequest, 10_000);
   for (const resolve of waiting) resolve(allowed);
   expect(decodeCheckResponse(await next).status.code).toBe(0);
 });

@@ -6,7 +6,7 @@ import type { UnparsedRequest } from "../core/decision/request.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { withTimeout } from "../core/timeout.ts";
-import type { Check } from "../grpc/transport.ts";
+import type { UnaryMethod } from "../grpc/transport.ts";
 import { toAuthRequest } from "./auth-request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 import { decodeCheckRequest } from "./check-request-decoder.ts";
@@ -16,6 +16,12 @@ import type { EncodeResponse } from "./response-cache.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { ResponseContext } from "./response-context.ts";
 
+/**
+ * Decides one Check: bytes of a CheckRequest to bytes of a CheckResponse. A message that could not be received is denied. Never
+ * throws and never rejects, because Envoy may let a request through after a gRPC error.
+ */
+export type Check = UnaryMethod["handle"];
+
 export interface CheckPorts {
   readonly policy: () => Policy;
   readonly authorize: Authorize;
@@ -23,71 +29,76 @@ export interface CheckPorts {
   /** Monotonic nanoseconds. */
   readonly monotonicNs: () => bigint;
   readonly newDecisionId: () => string;
-  /** Hears of every decision, before it is answered. Should it throw, the answer is a refusal. */
-  readonly onDecision: (decision: Decision, about: CheckFacts) => void;
-  /** Receives every fault that became a denial. */
+  /** Called with every decision before the response is sent. If it throws, the request is denied. */
+  readonly onDecision: (decision: Decision, facts: CheckFacts) => void;
+  /** Called with every fault that became a denial. */
   readonly onFault: (error: unknown, decisionId: string) => void;
-  /** Receives why a message could not be decoded: its sender's mistake, not a fault. */
-  readonly undecodable: (why: RangeError, decisionId: string) => void;
+  /** Called when a message does not decode, which is an error of its sender and not a fault. */
+  readonly onUndecodable: (error: RangeError, decisionId: string) => void;
 }
 
-/** What is sent when even a refusal cannot be worded: code 13 and HTTP 503. */
+/** The response if encoding a denial fails as well: code 13 (INTERNAL) and HTTP 503. */
 const FALLBACK_DENIAL = encodeCheckResponse({
   status: { code: 13 },
   denied_response: { status: { code: 503 } },
 });
 
-/** A Check without a deadline waits no longer than this: every part that it may wait for answers sooner. */
+/** Maximum wait of a Check without a deadline. Every store has a shorter timeout. */
 const MAX_WAIT_MS = 10_000;
 
 /**
- * How long a decision may take; a later one is none. A tenth of Envoy's deadline is kept back, and at least 20 ms, so that our
- * answer is there before it gives up.
+ * How long a decision may take; a later one is discarded. A tenth of Envoy's deadline is reserved, and at least 20 ms, so that
+ * the response arrives in time.
  */
 function responseBudgetMs(timeLeftMs: number): number {
   return Math.max(0, Math.min(0.9 * timeLeftMs, timeLeftMs - 20, MAX_WAIT_MS));
 }
 
 /**
- * Checks that wait for a store, also those whose client has gone: Envoy resets their streams, and as many new ones may
- * follow. Beyond them a Check is denied (`internal`) before anything is done for it.
+ * Maximum number of Checks that wait for a store. It includes Checks whose client has disconnected: Envoy resets their streams,
+ * and may open as many new ones. Above the limit a Check is denied (`internal`) without further work.
  */
 export const MAX_PENDING_CHECKS = 32 * 1024;
 
 export function createCheck(ports: CheckPorts): Check {
-  const parts: CheckParts = { ...ports, encode: createResponseEncoder() };
+  const deps: CheckDeps = { ...ports, encode: createResponseEncoder() };
   let pending = 0;
-  const settled = () => {
+  const onSettled = () => {
     pending--;
   };
   return (message, timeLeftMs) => {
-    const state: CheckState = { startedNs: 0n, policy: undefined, context: EMPTY_CONTEXT, unread: undefined };
+    const state: CheckState = {
+      startedNs: 0n,
+      policy: undefined,
+      context: EMPTY_CONTEXT,
+      unparsed: undefined,
+    };
     try {
-      if (pending >= MAX_PENDING_CHECKS) return answer(parts, overloaded(parts, state), state);
-      const decision = decide(parts, message, state);
-      if (!(decision instanceof Promise)) return answer(parts, decision, state);
+      if (pending >= MAX_PENDING_CHECKS) return respond(deps, denyOverload(deps, state), state);
+      const decision = decide(deps, message, state);
+      if (!(decision instanceof Promise)) return respond(deps, decision, state);
       pending++;
-      decision.then(settled, settled);
-      return withTimeout(decision, responseBudgetMs(timeLeftMs), () => undecided(state))
-        .then((settled) => answer(parts, settled, state))
-        .catch((error: unknown) => respondToFault(parts, error, state));
+      decision.then(onSettled, onSettled);
+      return withTimeout(decision, responseBudgetMs(timeLeftMs), () => denyUndecided(state))
+        .then((settled) => respond(deps, settled, state))
+        .catch((error: unknown) => respondToFault(deps, error, state));
     } catch (error) {
-      return respondToFault(parts, error, state);
+      return respondToFault(deps, error, state);
     }
   };
 }
 
-interface CheckParts extends CheckPorts {
+interface CheckDeps extends CheckPorts {
   readonly encode: EncodeResponse;
 }
 
-/** What is known so far of one Check: a fault half-way is answered with what there is. */
+/** What is known about one Check so far. The response to a fault uses as much of it as there is. */
 interface CheckState {
   startedNs: bigint;
-  /** By which it is decided; undefined: not known yet. */
+  /** Undefined before the Check has begun. */
   policy: Policy | undefined;
   context: CheckContext;
-  unread: UnparsedRequest | undefined;
+  unparsed: UnparsedRequest | undefined;
 }
 
 type CheckContext = { -readonly [Member in keyof ResponseContext]: ResponseContext[Member] };
@@ -101,37 +112,33 @@ const EMPTY_CONTEXT: ResponseContext = {
   grpc: false,
 };
 
-function decide(
-  parts: CheckParts,
-  message: Uint8Array | undefined,
-  state: CheckState,
-): MaybePromise<Decision> {
-  const policy = begin(parts, state);
+function decide(deps: CheckDeps, message: Uint8Array | undefined, state: CheckState): MaybePromise<Decision> {
+  const policy = begin(deps, state);
   if (message === undefined) return deny("request_malformed");
-  const received = decoded(parts, message, state.context.decisionId);
+  const received = tryDecode(deps, message, state.context.decisionId);
   if (received === undefined) return deny("request_malformed");
   const { context } = state;
   const parsed = toAuthRequest(received, policy.pathParams);
   if (!parsed.ok) {
     context.grpc = parsed.grpc;
-    state.unread = parsed.unread;
+    state.unparsed = parsed.unparsed;
     return deny("request_malformed");
   }
   const { request } = parsed;
   context.request = request;
   context.grpc = request.grpc;
   if (!canStripCookies(request, policy.credentialSources)) return deny("request_malformed");
-  return parts.authorize(request, parts.nowMs());
+  return deps.authorize(request, deps.nowMs());
 }
 
-function overloaded(parts: CheckParts, state: CheckState): Decision {
-  begin(parts, state);
+function denyOverload(deps: CheckDeps, state: CheckState): Decision {
+  begin(deps, state);
   return deny("internal");
 }
 
-/** Undefined: it is not a CheckRequest. */
-function decoded(
-  { undecodable }: CheckParts,
+/** Undefined if the message does not decode. */
+function tryDecode(
+  { onUndecodable }: CheckDeps,
   message: Uint8Array,
   decisionId: string,
 ): ReceivedCheck | undefined {
@@ -139,17 +146,17 @@ function decoded(
     return decodeCheckRequest(message);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    undecodable(error, decisionId);
+    onUndecodable(error, decisionId);
     return undefined;
   }
 }
 
-/** Notes what is known before the request is read. */
-function begin(parts: CheckParts, state: CheckState): Policy {
-  state.startedNs = parts.monotonicNs();
-  const policy = parts.policy();
+/** Sets the part of the state that does not depend on the request. */
+function begin(deps: CheckDeps, state: CheckState): Policy {
+  state.startedNs = deps.monotonicNs();
+  const policy = deps.policy();
   const { forwardPrefix, legacyRateLimit, credentialSources } = policy;
-  const decisionId = parts.newDecisionId();
+  const decisionId = deps.newDecisionId();
   state.policy = policy;
   state.context = {
     decisionId,
@@ -162,25 +169,25 @@ function begin(parts: CheckParts, state: CheckState): Policy {
   return policy;
 }
 
-/** A late or failed decision. Its route says whether the request goes through all the same: in shadow mode alone. */
-function undecided({ policy, context: { request } }: CheckState): Decision {
+/** Denies a late or failed decision. The denial has the route, because a route in shadow mode lets the request through. */
+function denyUndecided({ policy, context: { request } }: CheckState): Decision {
   const route = request && policy?.routes.find(request);
   return deny("internal", route && { route });
 }
 
-function answer(parts: CheckParts, decision: Decision, state: CheckState): Uint8Array {
+function respond(deps: CheckDeps, decision: Decision, state: CheckState): Uint8Array {
   const mode = decision.route?.mode ?? state.policy?.mode ?? "enforce";
-  const bytes = parts.encode(decision, state.context, mode);
+  const bytes = deps.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
-  const elapsedNs = parts.monotonicNs() - state.startedNs;
-  parts.onDecision(decision, { decisionId, elapsedNs, mode, request, unread: state.unread });
+  const elapsedNs = deps.monotonicNs() - state.startedNs;
+  deps.onDecision(decision, { decisionId, elapsedNs, mode, request, unread: state.unparsed });
   return bytes;
 }
 
-function respondToFault(parts: CheckParts, error: unknown, state: CheckState): Uint8Array {
+function respondToFault(deps: CheckDeps, error: unknown, state: CheckState): Uint8Array {
   try {
-    parts.onFault(error, state.context.decisionId);
-    return answer(parts, undecided(state), state);
+    deps.onFault(error, state.context.decisionId);
+    return respond(deps, denyUndecided(state), state);
   } catch {
     return FALLBACK_DENIAL;
   }

@@ -4,19 +4,19 @@ import type { CredentialSource } from "../core/decision/credential.ts";
 import { cookieName, queryName } from "../core/decision/credential.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 
-/** What takes a key off one request before upstream sees it, beside the headers that always go. */
+/** What removes a key from one request to upstream, in addition to the headers that are always removed. */
 export interface CredentialRemoval {
-  /** Whether the Cookie header goes, since nothing would be left of it. */
+  /** Whether the Cookie header is removed, because no cookie remains. */
   readonly cookieHeader: boolean;
-  /** What the Cookie header becomes; empty when it goes, or stays as it is. */
+  /** The new Cookie header; empty if the header is removed or unchanged. */
   readonly cookies: string;
-  /** Query parameters to remove: only those that are there, for Envoy writes the whole query anew. */
+  /** Query parameters to remove. Only those that occur, because Envoy rewrites the whole query to remove one. */
   readonly parameters: readonly string[];
 }
 
-const NOTHING_STRIPPED: CredentialRemoval = { cookieHeader: false, cookies: "", parameters: [] };
+const NO_REMOVAL: CredentialRemoval = { cookieHeader: false, cookies: "", parameters: [] };
 
-/** The headers in which the policy lets a key come: they go, whether or not there was a key in them. */
+/** The headers in which the policy accepts a key. They are removed whether or not they contain one. */
 export function credentialHeaders(sources: readonly CredentialSource[]): readonly string[] {
   const headers = sources.filter(
     (source) => cookieName(source) === undefined && queryName(source) === undefined,
@@ -24,7 +24,7 @@ export function credentialHeaders(sources: readonly CredentialSource[]): readonl
   return headers.flatMap((name) => [...new Set([name, underscoreVariant(name)])]);
 }
 
-/** What else stands where the policy lets a key come. */
+/** The cookies and query parameters in which the policy accepts a key. */
 export function credentialRemoval(
   request: AuthRequest,
   sources: readonly CredentialSource[],
@@ -34,36 +34,36 @@ export function credentialRemoval(
     const parameter = queryName(source);
     if (parameter !== undefined && hasParameter(request.path.query, parameter)) parameters.push(parameter);
   }
-  const kept = remainingCookies(request, sources);
-  if (kept === undefined && parameters.length === 0) return NOTHING_STRIPPED;
-  // What cannot be sent is refused before; should it come here, no cookie passes rather than the key.
-  const cookies = kept === undefined ? "" : (sendable(kept) ?? "");
-  return { cookieHeader: kept !== undefined && cookies === "", cookies, parameters };
+  const remaining = remainingCookies(request, sources);
+  if (remaining === undefined && parameters.length === 0) return NO_REMOVAL;
+  // A request whose cookies cannot be sent is denied earlier. Here, all cookies are removed rather than passing the key.
+  const cookies = remaining === undefined ? "" : (toSendable(remaining) ?? "");
+  return { cookieHeader: remaining !== undefined && cookies === "", cookies, parameters };
 }
 
 /**
- * Whether the key can be taken out of the Cookie header. Envoy takes header values as UTF-8 text alone, so other bytes
- * beside a key in a cookie cannot be left as they are.
+ * Whether the key can be removed from the Cookie header. Envoy accepts header values as UTF-8 text only, so a Cookie header with
+ * other bytes cannot be rewritten.
  */
 export function canStripCookies(request: AuthRequest, sources: readonly CredentialSource[]): boolean {
-  const kept = remainingCookies(request, sources);
-  return kept === undefined || sendable(kept) !== undefined;
+  const remaining = remainingCookies(request, sources);
+  return remaining === undefined || toSendable(remaining) !== undefined;
 }
 
-/** The Cookie header without the policy's cookies; undefined where none of them is there. */
+/** The Cookie header without the policy's cookies. Undefined if it has none of them. */
 function remainingCookies(
   request: AuthRequest,
   sources: readonly CredentialSource[],
-): { readonly text: string; readonly raw: boolean } | undefined {
+): { readonly text: string; readonly isRaw: boolean } | undefined {
   if (!sources.some((source) => cookieName(source) !== undefined)) return undefined;
   const names = new Set(sources.flatMap((source) => cookieName(source) ?? []));
   const text = withoutCookies(request, names);
-  return text === undefined ? undefined : { text, raw: request.headers.joined !== true };
+  return text === undefined ? undefined : { text, isRaw: request.headers.joined !== true };
 }
 
-/** Raw lines have one character for each byte. Undefined: their bytes are no UTF-8. */
-function sendable({ text, raw }: { readonly text: string; readonly raw: boolean }): string | undefined {
-  if (!raw) return text;
+/** The text for Envoy; raw lines have one character for each byte. Undefined if the bytes are not UTF-8. */
+function toSendable({ text, isRaw }: { readonly text: string; readonly isRaw: boolean }): string | undefined {
+  if (!isRaw) return text;
   const bytes = Buffer.from(text, "latin1");
   return isUtf8(bytes) ? bytes.toString("utf8") : undefined;
 }
@@ -72,7 +72,7 @@ function hasParameter(query: string, name: string): boolean {
   return query.split("&").some((part) => part === name || part.startsWith(`${name}=`));
 }
 
-/** The spelling that some servers take for the same header. */
+/** The spelling that some servers treat as the same header. */
 export function underscoreVariant(name: string): string {
   return name.replaceAll("-", "_");
 }

@@ -4,7 +4,7 @@ import type { HeaderOption } from "./messages.ts";
 import { APPEND_ACTION } from "./messages.ts";
 import { legacyFields, limitField, policyField } from "./rate-limit-headers.ts";
 
-/** Both forms of "replace": Envoy versions differ in which of the two they heed. */
+/** Sets both forms of "replace", because Envoy versions differ in which of the two they apply. */
 export function overwrite(key: string, value: string): HeaderOption {
   return {
     header: { key, value },
@@ -15,7 +15,7 @@ export function overwrite(key: string, value: string): HeaderOption {
 
 const NO_APPEND = { value: false } as const;
 
-/** Beside what upstream says of the same. */
+/** Adds a line after those of upstream with the same name. */
 export function append(key: string, value: string): HeaderOption {
   return {
     header: { key, value },
@@ -24,12 +24,12 @@ export function append(key: string, value: string): HeaderOption {
   };
 }
 
-/** Where a V1 key is exchanged. */
+/** The endpoint that exchanges V1 keys. */
 export const MIGRATE_LINK = '</api/auth/v2/migrate>; rel="successor-version"';
 
 /**
- * What the holder of a V1 key is told: that there is something new, and later when the old ends (RFC 9745, RFC 8594).
- * Upstream may have links of its own; a refusal has none, and Envoy appends to it only what is there already.
+ * Headers for the holder of a V1 key: that V2 exists, and later when V1 ends (RFC 9745, RFC 8594). An allow appends the link to
+ * those of upstream. A denial has no upstream response, and Envoy appends only to a header that exists, so a denial sets it.
  */
 export function noticeHeaders(notice: LegacyNotice | undefined, link: typeof append): HeaderOption[] {
   if (notice === undefined) return [];
@@ -42,7 +42,7 @@ export function noticeHeaders(notice: LegacyNotice | undefined, link: typeof app
   ];
 }
 
-/** The same in every answer to one key, while its limits are. */
+/** Equal in every response to one key while its limits do not change. */
 export function policyHeaders(rates: readonly RateStatus[]): HeaderOption[] {
   return rates.length === 0 ? [] : [overwrite("ratelimit-policy", policyField(rates))];
 }

@@ -1,8 +1,8 @@
 import type { Struct } from "./struct.ts";
 
 /**
- * What we answer. Envoy ALLOWS when the status is missing or its code is 0, whatever stands beside it: so the two
- * answers are two types, and neither can be written without its status.
+ * Envoy ALLOWS a request if the status is missing or its code is 0, whatever else the response contains. So the two responses are two
+ * types, and neither can be created without its status.
  */
 export type CheckResponse = AllowResponse | DenyResponse;
 

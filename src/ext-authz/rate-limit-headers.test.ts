@@ -5,22 +5,22 @@ const perKey = { name: "per-key", capacity: 60, windowSeconds: 60, remaining: 12
 const perRole = { name: "per-role", capacity: 1000, windowSeconds: 10, remaining: 3 };
 
 describe("the RateLimit fields", () => {
-  test("name each bucket with its size, its window and what is left", () => {
+  test("have the name, the capacity, the window and the tokens left of each bucket", () => {
     expect(policyField([perKey, perRole])).toBe('"per-key";q=60;w=60, "per-role";q=1000;w=10');
     expect(limitField([perKey, perRole])).toBe('"per-key";r=12, "per-role";r=3');
   });
 
-  test("say on a refusal when to come back", () => {
+  test("have the time until the next try in a denial", () => {
     expect(limitField([{ ...perKey, remaining: 0 }], 7)).toBe('"per-key";r=0;t=7');
   });
 
-  test("keep to integers that every parser takes", () => {
+  test("have only integers that every parser accepts", () => {
     const huge = { name: "x", capacity: 1_000_000_000, windowSeconds: 1e15, remaining: -1 };
     expect(policyField([huge])).toBe('"x";q=999999999;w=999999999');
     expect(limitField([huge])).toBe('"x";r=0');
   });
 
-  test("come with X-RateLimit of the tightest bucket, and none without a bucket", () => {
+  test("have X-RateLimit counterparts for the bucket with the fewest tokens, and none without a bucket", () => {
     expect(legacyFields([perKey, perRole])).toEqual([
       ["x-ratelimit-limit", "1000"],
       ["x-ratelimit-remaining", "3"],

@@ -1,31 +1,34 @@
 import type { RateStatus } from "../core/decision/decision.ts";
 
-/** A sensible ceiling for structured integers in headers that clients compute with: some 31 years in seconds. */
-const MAX_SHOWN = 999_999_999;
+/** Clients compute with these integers, so they are capped: some 31 years in seconds. */
+const MAX_VALUE = 999_999_999;
 
 /**
- * `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): a structured field, one item a bucket, named as in the
- * policy, whose form of names needs no escaping. `q` and `w` are the bucket's size and the seconds in which it fills.
+ * `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): a structured field with one item for each bucket. Names of the policy
+ * need no escaping. `q` is the capacity of the bucket, and `w` the seconds in which it fills.
  */
 export function policyField(rates: readonly RateStatus[]): string {
   return rates
-    .map(({ name, capacity, windowSeconds }) => `"${name}";q=${shown(capacity)};w=${shown(windowSeconds)}`)
+    .map(
+      ({ name, capacity, windowSeconds }) =>
+        `"${name}";q=${formatInteger(capacity)};w=${formatInteger(windowSeconds)}`,
+    )
     .join(", ");
 }
 
 /**
- * `RateLimit`, of the same draft: `r` is a lower bound, what this instance knows to be left; `t`, on a refusal, the same
- * seconds as `Retry-After`.
+ * `RateLimit` of the same draft. `r` is a lower bound: the tokens that this instance knows to be left. `t`, in a denial, is
+ * equal to `Retry-After` in seconds.
  */
 export function limitField(rates: readonly RateStatus[], waitSeconds?: number): string {
-  const wait = waitSeconds === undefined ? "" : `;t=${shown(waitSeconds)}`;
+  const wait = waitSeconds === undefined ? "" : `;t=${formatInteger(waitSeconds)}`;
   let field = "";
   for (const { name, remaining } of rates)
-    field += `${field === "" ? "" : ", "}"${name}";r=${shown(remaining)}${wait}`;
+    field += `${field === "" ? "" : ", "}"${name}";r=${formatInteger(remaining)}${wait}`;
   return field;
 }
 
-/** `X-RateLimit-*`, which older clients read: of the bucket with the least left. */
+/** `X-RateLimit-*` for older clients: the values of the bucket with the fewest tokens left. */
 export function legacyFields(
   rates: readonly RateStatus[],
   waitSeconds?: number,
@@ -35,12 +38,12 @@ export function legacyFields(
   const { capacity, remaining, windowSeconds } = tightest;
   const resetSeconds = waitSeconds ?? Math.ceil((windowSeconds * (capacity - remaining)) / capacity);
   return [
-    ["x-ratelimit-limit", shown(capacity)],
-    ["x-ratelimit-remaining", shown(remaining)],
-    ["x-ratelimit-reset", shown(resetSeconds)],
+    ["x-ratelimit-limit", formatInteger(capacity)],
+    ["x-ratelimit-remaining", formatInteger(remaining)],
+    ["x-ratelimit-reset", formatInteger(resetSeconds)],
   ];
 }
 
-function shown(number: number): string {
-  return String(Math.min(MAX_SHOWN, Math.max(0, number)));
+function formatInteger(value: number): string {
+  return String(Math.min(MAX_VALUE, Math.max(0, value)));
 }

@@ -2,16 +2,16 @@ import { memoize } from "../core/cache/memoize.ts";
 import type { HeaderLines } from "../core/decision/request.ts";
 import { asciiLowerCase } from "../core/field-text.ts";
 
-/** The headers of one request, as they came. */
+/** The headers of one request, in their order. */
 export interface ReceivedHeaders extends HeaderLines {
   add(name: string, line: string): void;
   joined: boolean;
 }
 
-/** Names come again with every request. */
+/** Requests repeat the same names. */
 const lowerCase = memoize(256, asciiLowerCase);
 
-/** Few of them are ever asked for, so no index is made. */
+/** Has no index, because few headers are ever looked up. */
 export function createReceivedHeaders(): ReceivedHeaders {
   const names: string[] = [];
   const lines: string[] = [];
@@ -30,7 +30,7 @@ export function createReceivedHeaders(): ReceivedHeaders {
       }
       return found;
     },
-    /** A name stands here as often as it came. */
+    /** Contains a name once for each of its lines. */
     keys: () => names,
   };
 }

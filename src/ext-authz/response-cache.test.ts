@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
+import { toCheckResponse } from "../../test/support/allow-response.ts";
 import type { Decision, RateStatus } from "../core/decision/decision.ts";
 import { DENY_REASONS } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
-import { toCheckResponse } from "./response.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";
@@ -19,8 +19,8 @@ const text = fc.oneof(
 );
 const scope = fc.constantFrom("chat:read", "chat:write", "model:read");
 
-// Few of each, so that a test meets the same key and route again, under another policy too.
-const people: readonly Principal[] = ["ada", "50% Zoë 🔑", "n".repeat(200), ""].map((name, i) => ({
+// Few values, so that a test repeats keys and routes, under another policy as well.
+const principals: readonly Principal[] = ["ada", "50% Zoë 🔑", "n".repeat(200), ""].map((name, i) => ({
   keyId: `basic_1_${i}`,
   family: `fam_${i}`,
   role: "basic",
@@ -59,7 +59,7 @@ const decision: fc.Arbitrary<Decision> = fc.oneof(
       verdict: fc.constant("allow" as const),
       reason: fc.constant("allowed" as const),
       route,
-      principal: fc.constantFrom(...people),
+      principal: fc.constantFrom(...principals),
       scopes: fc.array(scope, { maxLength: 3 }),
       rates,
       refreshDue: fc.boolean(),
@@ -72,7 +72,7 @@ const decision: fc.Arbitrary<Decision> = fc.oneof(
       verdict: fc.constant("deny" as const),
       reason: fc.constantFrom(...DENY_REASONS),
       route,
-      principal: fc.constantFrom(...people),
+      principal: fc.constantFrom(...principals),
       requiredScopes: fc.array(scope, { maxLength: 2 }),
       retryAfterSeconds: seconds,
       rates,
@@ -91,12 +91,12 @@ const headers = fc.dictionary(
 );
 const request: fc.Arbitrary<AuthRequest> = fc
   .record({ headers, query: fc.constantFrom("", "api_key=1", "a=b&api_key=1") })
-  .map((seen) => ({
+  .map(({ headers, query }) => ({
     method: "GET",
     host: "x",
     scheme: "https",
-    path: { path: "/a", segments: ["a"], query: seen.query },
-    headers: new Map(Object.entries(seen.headers).map(([name, value]) => [name, [value]])),
+    path: { path: "/a", segments: ["a"], query },
+    headers: new Map(Object.entries(headers).map(([name, value]) => [name, [value]])),
     peerAddress: "127.0.0.1",
     certificate: () => undefined,
     extensions: new Map(),
@@ -111,17 +111,17 @@ const context: fc.Arbitrary<ResponseContext> = fc.record({
   grpc: fc.boolean(),
 });
 
-test("a response written by hand is byte for byte what protobufjs makes of it", () => {
+test("a response is encoded to the bytes of protobufjs", () => {
   fc.assert(
-    fc.property(decision, context, fc.constantFrom("enforce", "shadow"), (made, about, mode) => {
-      const response = toCheckResponse(made, about, mode);
+    fc.property(decision, context, fc.constantFrom("enforce", "shadow"), (decided, context, mode) => {
+      const response = toCheckResponse(decided, context, mode);
       expect(encodeCheckResponse(response)).toEqual(CHECK_METHOD.responseSerialize(response));
     }),
     { numRuns: 1000 },
   );
 });
 
-test("so are the kinds of value that a Struct can hold", () => {
+test("every kind of Struct value is encoded to the bytes of protobufjs", () => {
   const value = fc.oneof(
     fc.constant(null),
     fc.boolean(),
@@ -138,7 +138,7 @@ test("so are the kinds of value that a Struct can hold", () => {
   );
 });
 
-/** Lists in one order: an answer that is put together has them in another. */
+/** Sorts the lists, because a response from cached fragments has another order. */
 function sorted(bytes: Uint8Array): unknown {
   const order = (item: unknown): unknown => {
     if (Array.isArray(item))
@@ -149,23 +149,23 @@ function sorted(bytes: Uint8Array): unknown {
   return order(decodeCheckResponse(bytes));
 }
 
-test("what was encoded before never shows in another answer", () => {
-  const asked = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
+test("a cached response equals one that is encoded from scratch, whatever was encoded before", () => {
+  const call = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
   fc.assert(
-    fc.property(fc.array(asked, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
+    fc.property(fc.array(call, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
       const encode = createResponseEncoder(maxKeys);
-      for (const [made, about, mode] of all) {
-        const bytes = encode(made, about, mode);
-        const expected = toCheckResponse(made, about, mode);
+      for (const [decided, context, mode] of all) {
+        const bytes = encode(decided, context, mode);
+        const expected = toCheckResponse(decided, context, mode);
         expect(sorted(bytes)).toEqual(sorted(encodeCheckResponse(expected)));
-        if (made.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
+        if (decided.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
       }
     }),
     { numRuns: 200 },
   );
 });
 
-test("a refusal with the code of an allow is not sent", () => {
+test("a denial with the status code of an allow is not encoded", () => {
   const broken = JSON.parse('{ "status": { "code": 0 }, "denied_response": { "status": { "code": 403 } } }');
   expect(() => encodeCheckResponse(broken)).toThrow(RangeError);
 });

@@ -8,8 +8,8 @@ import type { Route } from "../core/policy/route-table.ts";
 import { createTemplate, doubleBytes, flatten } from "../grpc/protobuf-writer.ts";
 import type { AllowFragment } from "./allow-fragments.ts";
 import {
+  EMPTY,
   keyFragment,
-  NOTHING,
   noticeFragment,
   remainingOf,
   requestFragment,
@@ -19,35 +19,35 @@ import type { AllowBytes } from "./check-response-encoder.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response-encoder.ts";
 import { overwrite } from "./header-options.ts";
 import { limitField } from "./rate-limit-headers.ts";
-import { toCheckResponse } from "./response.ts";
+import { denyResponse, shadowResponse } from "./response.ts";
 import type { ResponseContext } from "./response-context.ts";
 
-/** Keys whose part of the answer is kept: some 700 bytes each. Only those used of late, for it is quickly made. */
+/** Maximum number of cached key fragments, of some 700 bytes each. Only recently used keys are kept, as encoding one is fast. */
 const MAX_KEYS = 4096;
 
-/** The bytes of an answer: those of `toCheckResponse`, a property test says. In shadow mode everything lets through. */
+/** Encodes the response to a decision. In shadow mode every response lets the request through. */
 export type EncodeResponse = (decision: Decision, context: ResponseContext, mode: Mode) => Buffer;
 
-/** Most of an allow is the same for one key, and for one route: that is encoded once, and the rest put behind it. */
+/** Most of an allow depends only on the key, or only on the route. These fragments are encoded once and cached. */
 export function createResponseEncoder(maxKeys = MAX_KEYS): EncodeResponse {
   const keys = createClockCache<Principal, KeyBytes>(maxKeys);
   const routes = new WeakMap<Route, RouteBytes>();
   return (decision, context, mode) => {
-    if (mode === "shadow" || decision.verdict !== "allow")
-      return encodeCheckResponse(toCheckResponse(decision, context, mode));
-    const parts = [
+    if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context));
+    if (decision.verdict !== "allow") return encodeCheckResponse(denyResponse(decision, context));
+    const fragments = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
-      responseBytes(decision, context),
+      decisionBytes(decision, context),
     ];
-    for (const part of [requestFragment(decision, context), noticeFragment(decision, context)])
-      if (part !== NOTHING) parts.push(partBytes(part));
-    return joinAllow(parts);
+    for (const fragment of [requestFragment(decision, context), noticeFragment(decision, context)])
+      if (fragment !== EMPTY) fragments.push(encodeFragment(fragment));
+    return joinAllow(fragments);
   };
 }
 
-/** Bytes of `answerPart`, for which none of its objects is made. */
-function responseBytes({ rates }: Allow, { decisionId, forwardPrefix }: ResponseContext): AllowBytes {
+/** What depends on the decision: its id, and the tokens left. Encoded without creating a fragment object. */
+function decisionBytes({ rates }: Allow, { decisionId, forwardPrefix }: ResponseContext): AllowBytes {
   const ok = decisionIdHeader(forwardPrefix)(decisionId);
   const metadata = decisionIdMetadata(decisionId);
   if (rates.length === 0) return { ok, metadata };
@@ -64,12 +64,12 @@ const limitHeader = createTemplate((value) =>
   okBytes({ response_headers_to_add: [overwrite("ratelimit", value)] }),
 );
 const decisionIdMetadata = createTemplate((id) => plainBytes({ decision_id: id }));
-/** All of the member but its value. */
+/** The metadata member without its value. */
 const REMAINING = plainBytes({ remaining: 0 }).slice(0, -doubleBytes(0).length);
 
 interface KeyBytes extends AllowBytes {
   readonly scopes: readonly string[];
-  /** Of them their limits alone, not what is left. */
+  /** Compared by their limits, not by the tokens left. */
   readonly rates: readonly RateStatus[];
   readonly forwardPrefix: string;
 }
@@ -81,16 +81,16 @@ function keyBytes(
 ): AllowBytes {
   const { principal, scopes, rates } = decision;
   const { forwardPrefix } = context;
-  const known = principal && keys.get(principal);
+  const cached = principal && keys.get(principal);
   if (
-    known?.forwardPrefix === forwardPrefix &&
-    sameList(known.scopes, scopes) &&
-    sameLimits(known.rates, rates)
+    cached?.forwardPrefix === forwardPrefix &&
+    sameList(cached.scopes, scopes) &&
+    sameLimits(cached.rates, rates)
   )
-    return known;
-  const made = { ...keptBytes(keyFragment(decision, context)), scopes, rates, forwardPrefix };
-  if (principal !== undefined) keys.set(principal, made);
-  return made;
+    return cached;
+  const bytes = { ...cacheableBytes(keyFragment(decision, context)), scopes, rates, forwardPrefix };
+  if (principal !== undefined) keys.set(principal, bytes);
+  return bytes;
 }
 
 interface RouteBytes extends AllowBytes {
@@ -100,20 +100,21 @@ interface RouteBytes extends AllowBytes {
 
 function routeBytes(routes: WeakMap<Route, RouteBytes>, route: Route, context: ResponseContext): AllowBytes {
   const { forwardPrefix, credentialSources } = context;
-  const known = routes.get(route);
-  if (known?.forwardPrefix === forwardPrefix && known.credentialSources === credentialSources) return known;
-  const made = { ...keptBytes(routeFragment(route, context)), forwardPrefix, credentialSources };
-  routes.set(route, made);
-  return made;
+  const cached = routes.get(route);
+  if (cached?.forwardPrefix === forwardPrefix && cached.credentialSources === credentialSources)
+    return cached;
+  const bytes = { ...cacheableBytes(routeFragment(route, context)), forwardPrefix, credentialSources };
+  routes.set(route, bytes);
+  return bytes;
 }
 
-function partBytes({ ok, metadata }: AllowFragment): AllowBytes {
+function encodeFragment({ ok, metadata }: AllowFragment): AllowBytes {
   return { ok: okBytes(ok), metadata: plainBytes(metadata) };
 }
 
-/** In one piece, which V8 is not left to put together each time. */
-function keptBytes(part: AllowFragment): AllowBytes {
-  const { ok, metadata } = partBytes(part);
+/** Flattened, so that V8 does not flatten a cached string for each response. */
+function cacheableBytes(fragment: AllowFragment): AllowBytes {
+  const { ok, metadata } = encodeFragment(fragment);
   return { ok: flatten(ok), metadata: flatten(metadata) };
 }
 

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { toCheckResponse } from "../../test/support/allow-response.ts";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { DENIALS, DENY_REASONS, deny } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import type { HeaderOption } from "./messages.ts";
-import { toCheckResponse } from "./response.ts";
 import type { ResponseContext } from "./response-context.ts";
 
 const route = { ...PLAIN_ROUTE, label: "chat", pattern: "/a" };
@@ -65,7 +65,7 @@ function allowed(decision: Allow, context: ResponseContext) {
   return {
     set: valuesOf(response.ok_response.headers),
     removed: response.ok_response.headers_to_remove ?? [],
-    told: valuesOf(response.ok_response.response_headers_to_add),
+    added: valuesOf(response.ok_response.response_headers_to_add),
   };
 }
 
@@ -120,7 +120,7 @@ describe("on every allow each identity header is set or removed, never both", ()
     expect(set["x-acme-role"]).toBe("basic");
   });
 
-  test("the family owns itself where no owner is set, and scopes are those that count", () => {
+  test("the owner is the family if no owner is set, and the scopes are the effective ones", () => {
     expect(allowed(allow, contextWith()).set).toMatchObject({
       "x-latchkey-owner": "fam_x",
       "x-latchkey-scopes": "a",
@@ -132,13 +132,13 @@ describe("on every allow each identity header is set or removed, never both", ()
     ).toBe("acme");
   });
 
-  test("the client hears when its key may be refreshed", () => {
-    expect(allowed({ ...allow, refreshDue: true }, contextWith()).told).toEqual({
+  test("the client is notified when its key may be refreshed", () => {
+    expect(allowed({ ...allow, refreshDue: true }, contextWith()).added).toEqual({
       "x-latchkey-refresh": "due",
     });
   });
 
-  test("no name can break a header, and every name can be read back", () => {
+  test("no name can break a header, and every name can be decoded again", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (name) => {
         const value =
@@ -150,7 +150,7 @@ describe("on every allow each identity header is set or removed, never both", ()
     );
   });
 
-  test("every header is told to replace, in both forms", () => {
+  test("every header is set to replace, in both forms", () => {
     const response = toCheckResponse({ ...allow, refreshDue: true }, contextWith());
     if (!("ok_response" in response)) throw new Error("denied");
     const all = [
@@ -161,33 +161,30 @@ describe("on every allow each identity header is set or removed, never both", ()
   });
 });
 
-describe("every refusal", () => {
-  test.each(DENY_REASONS)(
-    "%s has its status, its challenge, and a problem without more than its title",
-    (reason) => {
-      const { status, headers, body, code } = denied(deny(reason));
-      const refusal = DENIALS[reason];
-      expect(status).toBe(refusal.status);
-      expect(code).not.toBe(0);
-      expect(headers).toMatchObject({
-        "x-latchkey-reason": reason,
-        "x-latchkey-decision-id": "d",
-        "cache-control": "no-store",
-        "content-type": "application/problem+json",
-      });
-      expect(Object.hasOwn(headers, "www-authenticate")).toBe("challenge" in refusal);
-      expect(Object.hasOwn(headers, "retry-after")).toBe(status === 503);
-      expect(JSON.parse(body)).toEqual({
-        type: `/problems/${reason.replaceAll("_", "-")}`,
-        title: refusal.title,
-        status,
-        decision_id: "d",
-      });
-      expect(refusal.title).toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
-    },
-  );
+describe("every denial", () => {
+  test.each(DENY_REASONS)("%s has its status, its challenge, and a problem with its title only", (reason) => {
+    const { status, headers, body, code } = denied(deny(reason));
+    const denial = DENIALS[reason];
+    expect(status).toBe(denial.status);
+    expect(code).not.toBe(0);
+    expect(headers).toMatchObject({
+      "x-latchkey-reason": reason,
+      "x-latchkey-decision-id": "d",
+      "cache-control": "no-store",
+      "content-type": "application/problem+json",
+    });
+    expect(Object.hasOwn(headers, "www-authenticate")).toBe("challenge" in denial);
+    expect(Object.hasOwn(headers, "retry-after")).toBe(status === 503);
+    expect(JSON.parse(body)).toEqual({
+      type: `/problems/${reason.replaceAll("_", "-")}`,
+      title: denial.title,
+      status,
+      decision_id: "d",
+    });
+    expect(denial.title).toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+  });
 
-  test("for gRPC is a short text with a grpc-status that fits", () => {
+  test("has a short text and the matching grpc-status for gRPC", () => {
     const statuses = DENY_REASONS.map((reason) => {
       const { headers, body } = denied(deny(reason), contextWith({ grpc: true }));
       expect(body).toBe(DENIALS[reason].title);
@@ -204,7 +201,7 @@ describe("every refusal", () => {
     );
   });
 
-  test("says which scope is missing, and when to come back", () => {
+  test("has the missing scope, and the time of the next try", () => {
     expect(
       denied(deny("scope_missing", { requiredScopes: ["a", "b"] })).headers["www-authenticate"],
     ).toContain('error="insufficient_scope"');

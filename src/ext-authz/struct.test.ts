@@ -3,7 +3,7 @@ import { decodeCheckResponse } from "../../scripts/protobuf.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import { toStruct } from "./struct.ts";
 
-test("toStruct keeps every kind of value, empty ones too, and no name becomes a prototype", () => {
+test("toStruct converts every kind of value, also empty ones, and no name sets a prototype", () => {
   const plain = { a: null, b: false, c: 0, d: "", e: [1, "x", [null]], f: { g: {} }, h: undefined };
   expect(toStruct(plain)).toEqual({
     fields: {
@@ -21,6 +21,6 @@ test("toStruct keeps every kind of value, empty ones too, and no name becomes a 
   });
   const metadata = toStruct(JSON.parse('{"__proto__":"p","constructor":"c","x":{"__proto__":[]}}'));
   expect(Object.keys(metadata.fields)).toEqual(["__proto__", "constructor", "x"]);
-  const answer = encodeCheckResponse({ status: { code: 0 }, ok_response: {}, dynamic_metadata: metadata });
-  expect(decodeCheckResponse(answer).dynamic_metadata).toEqual(metadata);
+  const bytes = encodeCheckResponse({ status: { code: 0 }, ok_response: {}, dynamic_metadata: metadata });
+  expect(decodeCheckResponse(bytes).dynamic_metadata).toEqual(metadata);
 });

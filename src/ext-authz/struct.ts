@@ -1,4 +1,4 @@
-/** google.protobuf.Struct, spelt as protobufjs spells it. */
+/** google.protobuf.Struct, in the form of protobufjs. */
 export interface Struct {
   readonly fields: Readonly<Record<string, StructValue>>;
 }
@@ -16,13 +16,13 @@ export interface PlainObject {
   readonly [name: string]: PlainValue | undefined;
 }
 
-/** A plain object as a Struct, own members only; members that are undefined are left out, as JSON does. */
+/** Converts the own members of a plain object. As in JSON, undefined members are omitted. */
 export function toStruct(plain: PlainObject): Struct {
   const fields: [string, StructValue][] = [];
   for (const [name, value] of Object.entries(plain)) {
     if (value !== undefined) fields.push([name, toStructValue(value)]);
   }
-  // fromEntries defines members; an assignment would take `__proto__` for the prototype.
+  // fromEntries defines members. An assignment to `__proto__` would set the prototype.
   return { fields: Object.fromEntries(fields) };
 }
 
@@ -35,7 +35,7 @@ export function toStructValue(value: PlainValue): StructValue {
   return { structValue: toStruct(value) };
 }
 
-// Array.isArray alone does not tell a readonly array from an object.
+// The type of Array.isArray does not exclude a readonly array.
 function isList(value: readonly PlainValue[] | PlainObject): value is readonly PlainValue[] {
   return Array.isArray(value);
 }

@@ -1,100 +1,96 @@
-import { ERROR_CODE } from "../http2/frames.ts";
-import type { Stream } from "../http2/stream.ts";
-import { hasPendingData, sendReset } from "../http2/stream.ts";
-import { replenishWindow } from "../http2/stream-handlers.ts";
+import type { Stream } from "../http2/server.ts";
+import {
+  countBuffered,
+  ERROR_CODE,
+  hasPendingData,
+  replenishWindow,
+  sendReset,
+  unsentBytes,
+} from "../http2/server.ts";
 import { FRAME_HEAD_BYTES } from "./message-frame.ts";
 import { endResponse, rejectCall, sendMessage, startResponse } from "./responses.ts";
-import type { RpcRejection } from "./status.ts";
-import { RPC_STATUS } from "./status.ts";
-import { MAX_CONNECTION_BYTES } from "./unary-receiver.ts";
+import { UNDECODABLE_MESSAGE } from "./status.ts";
 
-/** A question is a name; nothing longer is waited for. */
+/** A reflection request holds one name. */
 const MAX_REQUEST_BYTES = 4096;
 
-/** While so much is on its way out, nothing more is answered. */
+/** No further request is handled while more bytes than this wait in the socket. */
 const WRITE_HIGH_WATER_MARK_BYTES = 256 * 1024;
 
-const UNDECODABLE_MESSAGE: RpcRejection = {
-  status: RPC_STATUS.INTERNAL,
-  message: "the message does not decode",
-};
-
-/** A call of questions and answers, as many as its caller likes: none is answered before the last answer is taken. */
+/**
+ * Serves a bidirectional stream. Applies backpressure: it sends the next response only after the client has taken the previous
+ * one.
+ * @param respond throws if the message does not decode
+ */
 export function serveBidiStream(
   stream: Stream,
-  answer: (question: Buffer) => Uint8Array,
-  closed: () => void,
+  respond: (request: Buffer) => Uint8Array,
+  onClose: () => void,
 ): void {
-  let held: Buffer = Buffer.alloc(0);
-  /** What came while it was not listened to. */
+  let buffered: Buffer = Buffer.alloc(0);
+  /** Arrived during backpressure. */
   let pieces: Buffer[] = [];
-  let begun = false;
-  const begin = () => {
-    if (!begun) startResponse(stream);
-    begun = true;
+  let isStarted = false;
+  const start = () => {
+    if (!isStarted) startResponse(stream);
+    isStarted = true;
   };
-  const counted = countHeld(stream, closed);
+  const count = countBody(stream, onClose);
   const processBuffered = () => {
-    held = Buffer.concat([held, ...pieces]);
+    buffered = Buffer.concat([buffered, ...pieces]);
     pieces = [];
-    while (held.length >= FRAME_HEAD_BYTES && !isBackpressured(stream) && !stream.isClosed) {
-      const end = FRAME_HEAD_BYTES + held.readUInt32BE(1);
-      const known = held[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_REQUEST_BYTES;
-      if (known && held.length < end) break;
-      const said = known ? answered(answer, held.subarray(FRAME_HEAD_BYTES, end)) : undefined;
-      if (said === undefined) {
-        if (!begun) rejectCall(stream, UNDECODABLE_MESSAGE);
-        // Its caller may go on asking: that is not waited for.
+    while (buffered.length >= FRAME_HEAD_BYTES && !isBackpressured(stream) && stream.state !== "closed") {
+      const end = FRAME_HEAD_BYTES + buffered.readUInt32BE(1);
+      const isValid = buffered[0] === 0 && end <= FRAME_HEAD_BYTES + MAX_REQUEST_BYTES;
+      if (isValid && buffered.length < end) break;
+      const response = isValid ? tryRespond(respond, buffered.subarray(FRAME_HEAD_BYTES, end)) : undefined;
+      if (response === undefined) {
+        if (!isStarted) rejectCall(stream, UNDECODABLE_MESSAGE);
+        // The client may send more requests, which are not awaited.
         return sendReset(stream, ERROR_CODE.NO_ERROR);
       }
-      held = held.subarray(end);
-      begin();
-      sendMessage(stream, said);
+      buffered = buffered.subarray(end);
+      start();
+      sendMessage(stream, response);
     }
-    if (stream.isClosed) return;
-    counted.add(held.length - counted.bytes());
+    if (stream.state === "closed") return;
+    count.set(buffered.length);
     stream.isPaused = isBackpressured(stream);
     if (stream.isPaused) return;
-    if (!stream.halfClosedRemote) return replenishWindow(stream);
-    begin();
+    if (stream.state !== "half-closed (remote)") return replenishWindow(stream);
+    start();
     endResponse(stream);
   };
   stream.onDrain = processBuffered;
-  stream.receive = (_stream, piece) => {
+  stream.onBody = (_stream, piece) => {
     pieces.push(Buffer.from(piece));
-    counted.add(piece.length);
-    if (stream.isClosed) return;
-    if (stream.connection.bufferedBytes > MAX_CONNECTION_BYTES)
-      sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+    count.set(count.bytes() + piece.length);
+    if (stream.state === "closed") return;
+    if (count.isOverLimit()) sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
     else if (!stream.isPaused) processBuffered();
   };
 }
 
-/** Counts what is kept of a call among what its connection, and all together, have half-sent. */
-function countHeld(stream: Stream, closed: () => void) {
-  let bytes = 0;
-  const add = (more: number) => {
-    bytes += more;
-    stream.connection.bufferedBytes += more;
-    stream.connection.load.held.set(stream, bytes);
-  };
+/** Counts the buffered requests against the limits of the connection and of the process. */
+function countBody(stream: Stream, onClose: () => void) {
+  const count = countBuffered(stream);
   stream.onClose = () => {
-    add(-bytes);
-    closed();
+    count.set(0);
+    onClose();
   };
-  stream.giveUp = () => sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
-  return { add, bytes: () => bytes };
+  stream.onBodyRejected = () => sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM);
+  return count;
 }
 
-/** Whether answers wait for its caller, here or on the way out. */
+/** Whether responses wait for the client: for its windows, or in the socket. */
 function isBackpressured(stream: Stream): boolean {
-  return hasPendingData(stream) || stream.connection.socket.writableLength > WRITE_HIGH_WATER_MARK_BYTES;
+  return hasPendingData(stream) || unsentBytes(stream) > WRITE_HIGH_WATER_MARK_BYTES;
 }
 
-function answered(answer: (question: Buffer) => Uint8Array, question: Buffer): Uint8Array | undefined {
+function tryRespond(respond: (request: Buffer) => Uint8Array, request: Buffer): Uint8Array | undefined {
   try {
-    return answer(question);
+    return respond(request);
   } catch {
-    return undefined; // Only bytes that are no question throw.
+    return undefined; // Only an undecodable message throws.
   }
 }

@@ -1,18 +1,26 @@
-import type { RequestHead } from "../http2/request-head.ts";
+import type { RequestHead } from "../http2/server.ts";
 import type { HttpRejection, RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 
-const GRPC_CONTENT = /^application\/grpc(?:\+proto)?(?:[ \t]*;|$)/i;
+/** Header fields of a call that the server reads. Each may occur once. */
+export const SINGLE_FIELDS = ["content-type", "grpc-encoding", "grpc-timeout"] as const;
+/** Their places in `RequestHead.fields`. */
+const [CONTENT_TYPE, ENCODING, TIMEOUT] = [0, 1, 2] as const;
 
-const NO_POST: HttpRejection = { httpStatus: 405 };
-const NO_GRPC: HttpRejection = { httpStatus: 415 };
-const COMPRESSION: RpcRejection = {
+const GRPC_CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:[ \t]*;|$)/i;
+
+const METHOD_NOT_ALLOWED: HttpRejection = { httpStatus: 405 };
+const UNSUPPORTED_MEDIA_TYPE: HttpRejection = { httpStatus: 415 };
+const COMPRESSED: RpcRejection = {
   status: RPC_STATUS.UNIMPLEMENTED,
-  message: "compressed messages are not taken",
+  message: "compressed messages are not accepted",
 };
-const TIMEOUT_FORM: RpcRejection = { status: RPC_STATUS.INTERNAL, message: "grpc-timeout has a wrong form" };
+const INVALID_TIMEOUT: RpcRejection = {
+  status: RPC_STATUS.INTERNAL,
+  message: "grpc-timeout is malformed",
+};
 
-const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const TIMEOUT_VALUE = /^(\d{1,8})([HMSmun])$/;
 const UNIT_MS: Readonly<Record<string, number>> = {
   H: 3_600_000,
   M: 60_000,
@@ -23,20 +31,19 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Milliseconds that the caller gives the call (Infinity where it does not say), or why it is none that we take
- * (grpc, PROTOCOL-HTTP2.md, Requests).
+ * The timeout of the call in milliseconds (Infinity without grpc-timeout), or why the call is rejected (grpc,
+ * PROTOCOL-HTTP2.md, Requests).
  */
-export function readCall({
-  method,
-  contentType,
-  encoding,
-  timeout,
-}: RequestHead): number | RpcRejection | HttpRejection {
-  if (method !== "POST") return NO_POST;
-  if (contentType !== "application/grpc" && !GRPC_CONTENT.test(contentType ?? "")) return NO_GRPC;
-  if (encoding !== undefined && encoding !== "identity") return COMPRESSION;
+export function parseCall({ method, fields }: RequestHead): number | RpcRejection | HttpRejection {
+  if (method !== "POST") return METHOD_NOT_ALLOWED;
+  const contentType = fields[CONTENT_TYPE];
+  if (contentType !== "application/grpc" && !GRPC_CONTENT_TYPE.test(contentType ?? ""))
+    return UNSUPPORTED_MEDIA_TYPE;
+  const encoding = fields[ENCODING];
+  if (encoding !== undefined && encoding !== "identity") return COMPRESSED;
+  const timeout = fields[TIMEOUT];
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
-  const [, amount = "", unit = ""] = TIMEOUT.exec(timeout) ?? [];
+  const [, amount = "", unit = ""] = TIMEOUT_VALUE.exec(timeout) ?? [];
   const unitMs = UNIT_MS[unit];
-  return unitMs === undefined ? TIMEOUT_FORM : Number(amount) * unitMs;
+  return unitMs === undefined ? INVALID_TIMEOUT : Number(amount) * unitMs;
 }

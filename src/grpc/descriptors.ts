@@ -2,24 +2,24 @@ import { readFileSync } from "node:fs";
 import type { ProtobufReader } from "./protobuf-reader.ts";
 import { openReader, readByteString, readInner, readMessage, readText } from "./protobuf-reader.ts";
 
-/** A proto file as protoc compiled it. */
-export interface DescribedFile {
-  /** FileDescriptorProto. */
+/** A compiled proto file. */
+export interface ProtoFile {
+  /** An encoded FileDescriptorProto. */
   readonly bytes: Buffer;
   readonly name: string;
-  /** Full names of its services. */
+  /** Full names. */
   readonly services: readonly string[];
-  /** Full names of its services, and of its messages and enums that are not within another message. */
+  /** Full names of its services, and of its messages and enums that no other message encloses. */
   readonly symbols: readonly string[];
 }
 
-/** The proto files compiled by protoc (`node scripts/descriptors.ts`). They lie beside src/ and beside dist/. */
+/** Compiled by protoc (`node scripts/descriptors.ts`). The folder `proto` is beside both `src` and `dist`. */
 const DESCRIPTORS = new URL("../../proto/descriptors.pb", import.meta.url);
 
-/** Reads proto/descriptors.pb, which is a FileDescriptorSet. Throws on any other content: it is a file of this program. */
-export function readDescriptors(): readonly DescribedFile[] {
+/** Reads proto/descriptors.pb, a FileDescriptorSet. Throws on any other content, because the file is part of this program. */
+export function readDescriptors(): readonly ProtoFile[] {
   const bytes = readFileSync(DESCRIPTORS);
-  const files: DescribedFile[] = [];
+  const files: ProtoFile[] = [];
   readMessage(openReader(bytes), bytes.length, files, (reader, tag, end, into) => {
     if (tag !== F1) return false;
     into.push(readFile(Buffer.from(readByteString(reader, end), "latin1")));
@@ -28,14 +28,14 @@ export function readDescriptors(): readonly DescribedFile[] {
   return files;
 }
 
-/** Tags of fields with a length, by their numbers in google/protobuf/descriptor.proto. */
+/** Tags of length-delimited fields, by their numbers in google/protobuf/descriptor.proto. */
 const F1 = 0x0a;
 const F2 = 0x12;
 const F4 = 0x22;
 const F5 = 0x2a;
 const F6 = 0x32;
 
-interface FileReading {
+interface FileFields {
   name: string;
   package: string;
   readonly services: string[];
@@ -43,15 +43,15 @@ interface FileReading {
   readonly types: string[];
 }
 
-function readFile(bytes: Buffer): DescribedFile {
-  const file: FileReading = { name: "", package: "", services: [], types: [] };
+function readFile(bytes: Buffer): ProtoFile {
+  const file: FileFields = { name: "", package: "", services: [], types: [] };
   readMessage(openReader(bytes), bytes.length, file, readFileField);
-  const full = (name: string) => (file.package === "" ? name : `${file.package}.${name}`);
-  const services = file.services.map(full);
-  return { bytes, name: file.name, services, symbols: [...services, ...file.types.map(full)] };
+  const fullName = (name: string) => (file.package === "" ? name : `${file.package}.${name}`);
+  const services = file.services.map(fullName);
+  return { bytes, name: file.name, services, symbols: [...services, ...file.types.map(fullName)] };
 }
 
-function readFileField(reader: ProtobufReader, tag: number, end: number, file: FileReading): boolean {
+function readFileField(reader: ProtobufReader, tag: number, end: number, file: FileFields): boolean {
   if (tag === F1) file.name = readText(reader, end);
   else if (tag === F2) file.package = readText(reader, end);
   else if (tag === F4 || tag === F5) file.types.push(readName(reader, end));
@@ -60,7 +60,7 @@ function readFileField(reader: ProtobufReader, tag: number, end: number, file: F
   return true;
 }
 
-/** The name of a message, enum or service, which is field 1 of each. */
+/** The name of a message, enum or service is field 1 of each. */
 function readName(reader: ProtobufReader, end: number): string {
   const definition = { name: "" };
   readInner(reader, end, definition, readNameField);

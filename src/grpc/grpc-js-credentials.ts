@@ -3,25 +3,29 @@ import type { ListenerTls } from "../config/certificates.ts";
 
 type CertificateProvider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
 
-/** What a gRPC server shows: nothing, or the certificate of the moment. A change holds for connections made after it. */
+/** Credentials with the current certificate, or without TLS. A changed certificate applies to new connections. */
 export function serverCredentials(tls: ListenerTls | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
   const provider = certificateProvider(tls);
-  const mutual = tls.current().clientCa !== undefined;
-  // The first is whose certificate is shown, the second whose clients are taken, whatever the names in its types say.
-  return experimental.createCertificateProviderServerCredentials(provider, mutual ? provider : null, mutual);
+  const isMutual = tls.current().clientCa !== undefined;
+  // The first argument provides our certificate, and the second the CA of the clients, although their types suggest otherwise.
+  return experimental.createCertificateProviderServerCredentials(
+    provider,
+    isMutual ? provider : null,
+    isMutual,
+  );
 }
 
 function certificateProvider(tls: ListenerTls): CertificateProvider {
-  const stops = new Map<unknown, () => void>();
-  const add = (listener: unknown, tell: () => void) => {
-    // The server listens only once this call has returned, and takes no connection before it has heard.
-    process.nextTick(tell);
-    stops.set(listener, tls.onChange(tell));
+  const subscriptions = new Map<unknown, () => void>();
+  const add = (listener: unknown, notify: () => void) => {
+    // The server subscribes only after this call has returned, and accepts no connection before it has a certificate.
+    process.nextTick(notify);
+    subscriptions.set(listener, tls.onChange(notify));
   };
   const remove = (listener: unknown) => {
-    stops.get(listener)?.();
-    stops.delete(listener);
+    subscriptions.get(listener)?.();
+    subscriptions.delete(listener);
   };
   return {
     addIdentityCertificateListener: (listener) =>

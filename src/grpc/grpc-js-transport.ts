@@ -10,30 +10,31 @@ import type {
   ReflectionRequest,
   ReflectionResponse,
 } from "./proto.ts";
-import { AUTHORIZATION_SERVICE, HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
+import { HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
 import { reflect } from "./reflection.ts";
 import { decodeReflectionRequest, encodeReflectionResponse } from "./reflection-messages.ts";
-import type { Check, Transport, TransportOptions } from "./transport.ts";
+import type { Transport, TransportOptions, UnaryMethod } from "./transport.ts";
 import { MAX_CONCURRENT_CALLS, MAX_MESSAGE_BYTES } from "./transport.ts";
 
-/** grpc-js answers a longer message by an error, which Envoy may let through: longer than any headers that Envoy takes. */
+/** grpc-js rejects a longer message with a gRPC status, before any method sees it. No Envoy sends one: its headers are shorter. */
 const MAX_RECEIVED_BYTES = 16 * 1024 * 1024;
 
 /**
- * The same door on @grpc/grpc-js: slower, and the one to turn to should ours ever be in doubt. It has no setting for the
- * metadata of a call: Node takes some 128 KB of it, and ends the connection beyond that.
+ * The same listener on @grpc/grpc-js. It is slower, and serves as a fallback if our own HTTP/2 is ever in doubt. It has no
+ * setting for the metadata of a call: Node accepts some 128 KB, and ends the connection beyond that.
  */
 export async function startGrpcJsTransport(options: TransportOptions): Promise<Transport> {
-  // It would write values of metadata to stderr, which may be a client's.
+  // It would write metadata values to stderr, which may be text of a client.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.max_receive_message_length": MAX_RECEIVED_BYTES,
     "grpc.max_concurrent_streams": MAX_CONCURRENT_CALLS,
-    // Finds callers that went without a word.
+    // Detects clients that have disappeared without closing the connection.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 5000,
   });
-  server.addService(AUTHORIZATION_SERVICE, { Check: toCheckHandler(options.check) });
+  for (const method of options.methods)
+    server.addService({ Call: unaryDefinition(method.path) }, { Call: unaryHandler(method) });
   server.addService(HEALTH_SERVICE, healthHandlers(options.health));
   for (const path of REFLECTION_PATHS) server.addService(reflectionAt(path), { Info: serveReflection });
   const port = await bind(server, options);
@@ -47,14 +48,33 @@ export async function startGrpcJsTransport(options: TransportOptions): Promise<T
   };
 }
 
-function toCheckHandler(check: Check) {
+const identity = (bytes: Buffer): Buffer => bytes;
+
+/** A method with bytes in and out. Its handler decodes the message itself, so an undecodable one does not become a gRPC error. */
+export function unaryDefinition(path: string) {
+  return {
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: identity,
+    requestDeserialize: identity,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  } as const;
+}
+
+function unaryHandler({ handle, handlesInvalid }: UnaryMethod) {
   return (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>): void => {
     const deadline = call.getDeadline();
     const timeLeftMs = (deadline instanceof Date ? deadline.getTime() : deadline) - Date.now();
     const isTooLong = call.request.length > MAX_MESSAGE_BYTES;
-    const answer = check(isTooLong ? undefined : call.request, timeLeftMs);
-    if (answer instanceof Promise) void answer.then((bytes) => reply(null, asBuffer(bytes)));
-    else reply(null, asBuffer(answer));
+    if (isTooLong && !handlesInvalid) {
+      reply({ code: status.RESOURCE_EXHAUSTED, details: "the message is too long" });
+      return;
+    }
+    const response = handle(isTooLong ? undefined : call.request, timeLeftMs);
+    if (response instanceof Promise) void response.then((bytes) => reply(null, asBuffer(bytes)));
+    else reply(null, asBuffer(response));
   };
 }
 
@@ -76,18 +96,24 @@ function healthHandlers(health: Health) {
     Watch(call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>) {
       const unwatch = health.watch(call.request.service, {
         onStatus: (serving) => void call.write({ status: serving }),
-        end: () => void call.end(),
+        onEnd: () => void call.end(),
       });
       call.on("cancelled", unwatch);
-      // It may have been cancelled before that.
+      // The call may have been cancelled before the listener was added.
       if (call.cancelled) unwatch();
     },
   };
 }
 
+const unused = (): never => {
+  throw new Error("only a client of this service needs this function");
+};
+/** The type of a definition requires what only a client calls. */
+const UNUSED_BY_SERVER = { requestSerialize: unused, responseDeserialize: unused };
+
 const HEALTH_SERVICE = {
   Check: {
-    ...clientPart(),
+    ...UNUSED_BY_SERVER,
     path: HEALTH_PATHS.check,
     requestStream: false,
     responseStream: false,
@@ -95,7 +121,7 @@ const HEALTH_SERVICE = {
     responseSerialize: encodeHealthResponse,
   },
   Watch: {
-    ...clientPart(),
+    ...UNUSED_BY_SERVER,
     path: HEALTH_PATHS.watch,
     requestStream: false,
     responseStream: true,
@@ -107,7 +133,7 @@ const HEALTH_SERVICE = {
 function reflectionAt(path: string) {
   return {
     Info: {
-      ...clientPart(),
+      ...UNUSED_BY_SERVER,
       path,
       requestStream: true,
       responseStream: true,
@@ -115,14 +141,6 @@ function reflectionAt(path: string) {
       responseSerialize: encodeReflectionResponse,
     },
   } as const;
-}
-
-/** A definition names what a client needs as well; this side never calls it. */
-function clientPart() {
-  const unused = (): never => {
-    throw new Error("only a client of this service needs that");
-  };
-  return { requestSerialize: unused, responseDeserialize: unused };
 }
 
 function serveReflection(call: ServerDuplexStream<ReflectionRequest, ReflectionResponse>): void {

@@ -3,14 +3,14 @@ import type { ProtobufReader } from "./protobuf-reader.ts";
 import { openReader, readMessage, readText } from "./protobuf-reader.ts";
 import { numberField, toBytes } from "./protobuf-writer.ts";
 
-/** Of two `service` fields the last one counts, as protobuf says. Throws a RangeError on bytes that are no message. */
+/** The last of several `service` fields counts, as protobuf requires. Throws a RangeError if the message does not decode. */
 export function decodeHealthRequest(message: Uint8Array): HealthCheckRequest {
   const request = { service: "" };
   readMessage(openReader(message), message.length, request, readServiceField);
   return request;
 }
 
-/** Tag of field 1, which has a length. */
+/** Tag of field 1, a length-delimited field. */
 const SERVICE = 0x0a;
 
 function readServiceField(

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { createHealth, SERVING_STATUS } from "./health.ts";
 
-test("a watch that begins once the door closes is told the status and ends, so that nothing holds the end up", () => {
-  const health = createHealth();
+test("a watch that starts after the close is notified of the status and ends, so that it does not delay the shutdown", () => {
+  const health = createHealth([]);
   health.setServing(true);
   health.close();
-  const told: unknown[] = [];
-  health.watch("", { onStatus: (status) => told.push(status), end: () => told.push("end") });
-  expect(told).toEqual([SERVING_STATUS.SERVING, "end"]);
+  const events: unknown[] = [];
+  health.watch("", { onStatus: (status) => events.push(status), onEnd: () => events.push("end") });
+  expect(events).toEqual([SERVING_STATUS.SERVING, "end"]);
 });

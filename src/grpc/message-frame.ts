@@ -1,11 +1,11 @@
 import type { RpcRejection } from "./status.ts";
 import { RPC_STATUS } from "./status.ts";
 
-/** A flag that says whether the message is compressed, and its length: four bytes, the highest first. */
+/** A flag for compression, and the length of the message as a 32-bit number (PROTOCOL-HTTP2.md, Length-Prefixed-Message). */
 export const FRAME_HEAD_BYTES = 5;
 
-/** A message as gRPC frames it, not compressed. */
-export function framed(message: Uint8Array): Buffer {
+/** Frames a message, without compression. */
+export function encodeMessageFrame(message: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + message.length);
   frame[0] = 0;
   frame.writeUInt32BE(message.length, 1);
@@ -13,30 +13,30 @@ export function framed(message: Uint8Array): Buffer {
   return frame;
 }
 
-/** What came of a unary call's one message. */
+/** The one message of a unary call, or why it could not be received. */
 export type Received =
   | { readonly kind: "message"; readonly message: Buffer }
-  | { readonly kind: "unreadable"; readonly why: RpcRejection };
+  | { readonly kind: "invalid"; readonly rejection: RpcRejection };
 
 export const OVERSIZED: Received = {
-  kind: "unreadable",
-  why: { status: RPC_STATUS.RESOURCE_EXHAUSTED, message: "the message is too long" },
+  kind: "invalid",
+  rejection: { status: RPC_STATUS.RESOURCE_EXHAUSTED, message: "the message is too long" },
 };
-const COMPRESSED = broken("a compressed message without grpc-encoding");
-const TRUNCATED = broken("the message ends before its length");
-const SEVERAL = broken("more than one message in a unary call");
+const COMPRESSED = malformed("a compressed message without grpc-encoding");
+const TRUNCATED = malformed("the message ends before its length");
+const SEVERAL = malformed("more than one message in a unary call");
 
-/** Reads the one message from everything that came. */
-export function readFrame(bytes: Buffer, maxMessageBytes: number): Received {
-  if (bytes.length < FRAME_HEAD_BYTES) return TRUNCATED;
-  if (bytes[0] !== 0) return COMPRESSED;
-  const length = bytes.readUInt32BE(1);
+/** Parses the complete body of a unary call. */
+export function parseFrame(body: Buffer, maxMessageBytes: number): Received {
+  if (body.length < FRAME_HEAD_BYTES) return TRUNCATED;
+  if (body[0] !== 0) return COMPRESSED;
+  const length = body.readUInt32BE(1);
   if (length > maxMessageBytes) return OVERSIZED;
-  const surplus = bytes.length - FRAME_HEAD_BYTES - length;
+  const surplus = body.length - FRAME_HEAD_BYTES - length;
   if (surplus !== 0) return surplus < 0 ? TRUNCATED : SEVERAL;
-  return { kind: "message", message: bytes.subarray(FRAME_HEAD_BYTES) };
+  return { kind: "message", message: body.subarray(FRAME_HEAD_BYTES) };
 }
 
-function broken(message: string): Received {
-  return { kind: "unreadable", why: { status: RPC_STATUS.INTERNAL, message } };
+function malformed(message: string): Received {
+  return { kind: "invalid", rejection: { status: RPC_STATUS.INTERNAL, message } };
 }

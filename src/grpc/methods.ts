@@ -1,109 +1,108 @@
-import type { Connection } from "../http2/connection.ts";
-import type { Stream } from "../http2/stream.ts";
+import type { Connection, Stream } from "../http2/server.ts";
+import { abortConnection, bufferBody } from "../http2/server.ts";
 import { serveBidiStream } from "./bidi-stream.ts";
 import { SERVING_STATUS } from "./health.ts";
 import { decodeHealthRequest, encodeHealthResponse } from "./health-messages.ts";
 import type { Received } from "./message-frame.ts";
-import { OVERSIZED } from "./message-frame.ts";
-import { CHECK_PATH, HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
+import { FRAME_HEAD_BYTES, OVERSIZED, parseFrame } from "./message-frame.ts";
+import { HEALTH_PATHS, REFLECTION_PATHS } from "./proto.ts";
 import { reflectBytes } from "./reflection.ts";
 import { endResponse, rejectCall, sendMessage, sendUnaryResponse, startResponse } from "./responses.ts";
 import type { RpcRejection } from "./status.ts";
-import { RPC_STATUS } from "./status.ts";
-import type { TransportOptions } from "./transport.ts";
-import { receiveUnary } from "./unary-receiver.ts";
+import { RPC_STATUS, UNDECODABLE_MESSAGE } from "./status.ts";
+import type { TransportOptions, UnaryMethod } from "./transport.ts";
+import { MAX_MESSAGE_BYTES } from "./transport.ts";
 
-export interface MethodPorts extends Pick<TransportOptions, "check" | "health"> {
-  readonly nowMs: () => number;
-  readonly faulted: (error: unknown) => void;
-}
-
-/** Begins a call of one method. */
+/** Starts a call of one method: sets the callbacks of its stream. */
 export type StartCall = (stream: Stream) => void;
 
-/** Watches and reflection calls last: so many of one connection, and of all together. */
-const WATCHES = { ofConnection: 64, ofAll: 1024 };
-const REFLECTIONS = { ofConnection: 8, ofAll: 64 };
+/** Limits for calls that last: watches and reflection streams. */
+const WATCHES = { perConnection: 64, total: 1024 };
+const REFLECTIONS = { perConnection: 8, total: 64 };
 
 export interface Methods {
-  /** By their paths. */
   readonly byPath: ReadonlyMap<string, StartCall>;
-  /** Answers a Check that cannot be taken, whatever is wrong with it. */
-  readonly denyCheck: (stream: Stream) => void;
+  /** By path: answers a call that cannot be received. Absent for a method whose invalid calls end with a status. */
+  readonly onInvalid: ReadonlyMap<string, StartCall>;
 }
 
-export function createMethods(ports: MethodPorts): Methods {
-  const check = checkMethod(ports);
-  const enterReflection = createPlaces(REFLECTIONS);
-  const reflection: StartCall = (stream) => {
-    const leave = enterReflection(stream.connection);
-    if (leave === undefined) rejectCall(stream, TOO_MANY);
-    else serveBidiStream(stream, reflectBytes, leave);
-  };
-  return {
-    byPath: new Map([
-      [CHECK_PATH, unary(check)],
-      [HEALTH_PATHS.check, unary(healthCheckMethod(ports))],
-      [HEALTH_PATHS.watch, unary(healthWatchMethod(ports))],
-      ...REFLECTION_PATHS.map((path): [string, StartCall] => [path, reflection]),
-    ]),
-    denyCheck: (stream) => check(OVERSIZED, stream),
-  };
+export function createMethods(
+  { methods, health }: Pick<TransportOptions, "methods" | "health">,
+  nowMs: () => number,
+): Methods {
+  const byPath = new Map<string, StartCall>([
+    [HEALTH_PATHS.check, unary(healthCheckHandler(health))],
+    [HEALTH_PATHS.watch, unary(healthWatchHandler(health))],
+  ]);
+  const reflection = createReflection();
+  for (const path of REFLECTION_PATHS) byPath.set(path, reflection);
+  const onInvalid = new Map<string, StartCall>();
+  for (const method of methods) {
+    const handler = applicationHandler(method, nowMs);
+    byPath.set(method.path, unary(handler));
+    if (method.handlesInvalid) onInvalid.set(method.path, (stream) => handler(OVERSIZED, stream));
+  }
+  return { byPath, onInvalid };
 }
 
-function unary(method: Method): StartCall {
-  const { receive, giveUp } = receiveUnary(method);
+/** Handles the one message of a unary call. */
+type UnaryHandler = (received: Received, stream: Stream) => void;
+
+function unary(handler: UnaryHandler): StartCall {
+  const { onBody, onBodyRejected } = bufferBody(MAX_MESSAGE_BYTES + FRAME_HEAD_BYTES, (stream, body) =>
+    handler(body === undefined ? OVERSIZED : parseFrame(body, MAX_MESSAGE_BYTES), stream),
+  );
   return (stream) => {
-    stream.receive = receive;
-    stream.giveUp = giveUp;
+    stream.onBody = onBody;
+    stream.onBodyRejected = onBodyRejected;
   };
 }
 
-type Method = (received: Received, stream: Stream) => void;
+function applicationHandler({ handle, handlesInvalid }: UnaryMethod, nowMs: () => number): UnaryHandler {
+  return (received, stream) => {
+    if (received.kind === "invalid" && !handlesInvalid) return rejectCall(stream, received.rejection);
+    const message = received.kind === "message" ? received.message : undefined;
+    const response = handle(message, stream.deadlineMs - nowMs());
+    if (!(response instanceof Promise)) return sendUnaryResponse(stream, response);
+    response
+      .then((settled) => sendUnaryResponse(stream, settled))
+      .catch((error: unknown) => abortConnection(stream, error));
+  };
+}
 
-/** Takes a place for a call that lasts, and gives what frees it; undefined where there is none left: the newest call loses. */
-function createPlaces(max: { readonly ofConnection: number; readonly ofAll: number }) {
+/** Returns a function that takes a place for a call, and returns what frees the place; undefined if no place is left. */
+function createPlaces(max: { readonly perConnection: number; readonly total: number }) {
   const taken = new WeakMap<Connection, number>();
-  let all = 0;
-  return (connection: Connection): (() => void) | undefined => {
+  let total = 0;
+  return ({ connection }: Stream): (() => void) | undefined => {
     const own = taken.get(connection) ?? 0;
-    if (own >= max.ofConnection || all >= max.ofAll) return undefined;
+    if (own >= max.perConnection || total >= max.total) return undefined;
     taken.set(connection, own + 1);
-    all++;
+    total++;
     return () => {
       taken.set(connection, (taken.get(connection) ?? 0) - 1);
-      all--;
+      total--;
     };
   };
 }
 
-const TOO_MANY: RpcRejection = {
+const TOO_MANY_CALLS: RpcRejection = {
   status: RPC_STATUS.RESOURCE_EXHAUSTED,
   message: "too many calls of this kind are open",
 };
 
-/** A message that cannot be read is refused by a CheckResponse as well: Envoy may let a gRPC error through. */
-function checkMethod({ check, nowMs, faulted }: MethodPorts): Method {
-  return (received, stream) => {
-    const message = received.kind === "message" ? received.message : undefined;
-    const answer = check(message, stream.deadlineMs - nowMs());
-    if (!(answer instanceof Promise)) return sendUnaryResponse(stream, answer);
-    answer
-      .then((settled) => sendUnaryResponse(stream, settled))
-      .catch((error: unknown) => {
-        faulted(error);
-        stream.connection.socket.destroy();
-      });
+function createReflection(): StartCall {
+  const takePlace = createPlaces(REFLECTIONS);
+  return (stream) => {
+    const freePlace = takePlace(stream);
+    if (freePlace === undefined) rejectCall(stream, TOO_MANY_CALLS);
+    else serveBidiStream(stream, reflectBytes, freePlace);
   };
 }
 
 const UNKNOWN_SERVICE: RpcRejection = { status: RPC_STATUS.NOT_FOUND, message: "unknown service" };
-const UNDECODABLE_MESSAGE: RpcRejection = {
-  status: RPC_STATUS.INTERNAL,
-  message: "the message does not decode",
-};
 
-function healthCheckMethod({ health }: MethodPorts): Method {
+function healthCheckHandler(health: TransportOptions["health"]): UnaryHandler {
   return (received, stream) => {
     const service = requestedService(received);
     if (typeof service !== "string") return rejectCall(stream, service);
@@ -113,31 +112,31 @@ function healthCheckMethod({ health }: MethodPorts): Method {
   };
 }
 
-function healthWatchMethod({ health }: MethodPorts): Method {
-  const enter = createPlaces(WATCHES);
+function healthWatchHandler(health: TransportOptions["health"]): UnaryHandler {
+  const takePlace = createPlaces(WATCHES);
   return (received, stream) => {
     const service = requestedService(received);
     if (typeof service !== "string") return rejectCall(stream, service);
-    const leave = enter(stream.connection);
-    if (leave === undefined) return rejectCall(stream, TOO_MANY);
+    const freePlace = takePlace(stream);
+    if (freePlace === undefined) return rejectCall(stream, TOO_MANY_CALLS);
     startResponse(stream);
     stream.deadlineMs = Number.POSITIVE_INFINITY;
     const unwatch = health.watch(service, {
       onStatus: (status) => sendMessage(stream, encodeHealthResponse({ status })),
-      end: () => endResponse(stream),
+      onEnd: () => endResponse(stream),
     });
-    const closed = () => {
+    const onClose = () => {
       unwatch();
-      leave();
+      freePlace();
     };
-    // The first notification may have ended the call.
-    if (stream.isClosed) closed();
-    else stream.onClose = closed;
+    // The first notification may have closed the stream.
+    if (stream.state === "closed") onClose();
+    else stream.onClose = onClose;
   };
 }
 
 function requestedService(received: Received): string | RpcRejection {
-  if (received.kind === "unreadable") return received.why;
+  if (received.kind === "invalid") return received.rejection;
   try {
     return decodeHealthRequest(received.message).service;
   } catch {

@@ -3,7 +3,8 @@ import { Client, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { CHECK_METHOD, decodeCheckResponse, HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { encodeCheckResponse } from "../ext-authz/check-response-encoder.ts";
-import { AUTHORIZATION_SERVICE, CHECK_PATH } from "./proto.ts";
+import { CHECK_PATH } from "../ext-authz/method.ts";
+import { unaryDefinition } from "./grpc-js-transport.ts";
 
 test("the paths are those that Envoy and health probes call", () => {
   expect(CHECK_METHOD.path).toBe(CHECK_PATH);
@@ -13,22 +14,26 @@ test("the paths are those that Envoy and health probes call", () => {
   expect(HEALTH_SERVICE.Check.responseDeserialize(serving)).toEqual({ status: 1 });
 });
 
-test("a gRPC server takes the service and hands its handler the bytes themselves, garbage too", async () => {
-  const seen: Buffer[] = [];
+test("the definition of a unary method passes the bytes to the handler undecoded, invalid ones as well", async () => {
+  const definition = unaryDefinition(CHECK_PATH);
+  const received: Buffer[] = [];
   const server = new Server();
-  server.addService(AUTHORIZATION_SERVICE, {
-    Check: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
-      seen.push(call.request);
-      answer(null, encodeCheckResponse({ status: { code: 7 }, denied_response: { status: { code: 403 } } }));
+  server.addService(
+    { Check: definition },
+    {
+      Check: (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) => {
+        received.push(call.request);
+        reply(null, encodeCheckResponse({ status: { code: 7 }, denied_response: { status: { code: 403 } } }));
+      },
     },
-  });
+  );
   const port = await new Promise<number>((resolve, reject) => {
-    const opened = (error: Error | null, bound: number) => (error === null ? resolve(bound) : reject(error));
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), opened);
+    const onBound = (error: Error | null, bound: number) => (error === null ? resolve(bound) : reject(error));
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), onBound);
   });
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
-  const { requestSerialize, responseDeserialize } = AUTHORIZATION_SERVICE.Check;
-  const answer = await new Promise<Buffer | undefined>((resolve, reject) => {
+  const { requestSerialize, responseDeserialize } = definition;
+  const response = await new Promise<Buffer | undefined>((resolve, reject) => {
     client.makeUnaryRequest(
       CHECK_PATH,
       requestSerialize,
@@ -39,6 +44,6 @@ test("a gRPC server takes the service and hands its handler the bytes themselves
   });
   client.close();
   server.forceShutdown();
-  expect(seen).toEqual([Buffer.from([0xff])]);
-  expect(decodeCheckResponse(answer ?? Buffer.alloc(0)).status.code).toBe(7);
+  expect(received).toEqual([Buffer.from([0xff])]);
+  expect(decodeCheckResponse(response ?? Buffer.alloc(0)).status.code).toBe(7);
 });

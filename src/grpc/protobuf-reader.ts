@@ -1,7 +1,7 @@
-/** A place in a message. Whatever is not well-formed throws a RangeError. */
+/** A position in a message. All functions throw a RangeError if the message is malformed. */
 export interface ProtobufReader {
   readonly bytes: Buffer;
-  /** The whole, each byte as one character: what a field says is a piece of it, which costs little. */
+  /** The message with one character for each byte: a field is a cheap slice of it. */
   readonly characters: string;
   at: number;
 }
@@ -13,7 +13,7 @@ export function openReader(message: Uint8Array): ProtobufReader {
   return { bytes, characters: bytes.toString("latin1"), at: 0 };
 }
 
-/** A tag or a length: at most 32 bits, and usually one byte. */
+/** Reads a tag or a length: at most 32 bits, and usually one byte. */
 function readNumber(reader: ProtobufReader): number {
   const first = reader.bytes[reader.at] ?? 0x80;
   if (first >= 0x80) return readLongNumber(reader);
@@ -33,23 +33,23 @@ function readLongNumber(reader: ProtobufReader): number {
   throw new RangeError("a number of more than 32 bits");
 }
 
-/** Where the field that begins here ends. `end` is where the message does that it stands in. */
+/** Reads the length of a field, and returns the position of its end. `end` is the end of the message around it. */
 function readFieldEnd(reader: ProtobufReader, end: number): number {
   const length = readNumber(reader);
-  if (reader.at + length > end) throw new RangeError("a field that is longer than its message");
+  if (reader.at + length > end) throw new RangeError("a field is longer than its message");
   return reader.at + length;
 }
 
-/** Text; U+FFFD stands for what is not UTF-8. */
+/** Reads text. Invalid UTF-8 becomes U+FFFD. */
 export function readText(reader: ProtobufReader, end: number): string {
   const text = readByteString(reader, end);
   return BEYOND_ASCII.test(text) ? reader.bytes.toString("utf8", reader.at - text.length, reader.at) : text;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what ASCII has.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII includes the control characters.
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
-/** Bytes, each as one character. */
+/** Reads bytes as one character each. */
 export function readByteString(reader: ProtobufReader, end: number): string {
   const to = readFieldEnd(reader, end);
   const from = reader.at;
@@ -57,7 +57,7 @@ export function readByteString(reader: ProtobufReader, end: number): string {
   return reader.characters.slice(from, to);
 }
 
-/** Passes over the field of this tag: one that we do not use, or do not know. */
+/** Skips a field that is unused or unknown. */
 function skipField(reader: ProtobufReader, tag: number, end: number): void {
   if (tag < 8) throw new RangeError("a field without a number");
   switch (tag & 7) {
@@ -74,7 +74,7 @@ function skipField(reader: ProtobufReader, tag: number, end: number): void {
       reader.at += 4;
       break;
     default:
-      throw new RangeError("a group, or a wire type that there is not");
+      throw new RangeError("a group, or an unknown wire type");
   }
   if (reader.at > end) throw new RangeError("the message ends within a field");
 }
@@ -83,56 +83,56 @@ function skipVarint(reader: ProtobufReader, end: number): void {
   for (let length = 0; length < 10 && reader.at < end; length++) {
     if ((reader.bytes[reader.at++] ?? 0x80) < 0x80) return;
   }
-  throw new RangeError("a number that does not end");
+  throw new RangeError("an unterminated number");
 }
 
-/** Takes a field that it knows, of which the tag has been read. False: it does not, and the field is passed over. */
-export type TakeField<Target> = (reader: ProtobufReader, tag: number, end: number, target: Target) => boolean;
+/** Reads a field whose tag has been read. Returns false for an unknown field, which is then skipped. */
+export type ReadField<Target> = (reader: ProtobufReader, tag: number, end: number, target: Target) => boolean;
 
-/** Reads a message that ends there into the target. */
+/** Reads a message up to `end` into the target. */
 export function readMessage<Target>(
   reader: ProtobufReader,
   end: number,
   target: Target,
-  take: TakeField<Target>,
+  readField: ReadField<Target>,
 ): void {
   while (reader.at < end) {
     const tag = readNumber(reader);
-    if (!take(reader, tag, end, target)) skipField(reader, tag, end);
+    if (!readField(reader, tag, end, target)) skipField(reader, tag, end);
   }
   if (reader.at !== end) throw new RangeError("the message ends within a field");
 }
 
-/** The same for a message that is a field of another one. */
+/** Reads a message that is a field of another one. */
 export function readInner<Target>(
   reader: ProtobufReader,
   end: number,
   target: Target,
-  take: TakeField<Target>,
+  readField: ReadField<Target>,
 ): true {
-  readMessage(reader, readFieldEnd(reader, end), target, take);
+  readMessage(reader, readFieldEnd(reader, end), target, readField);
   return true;
 }
 
-/** An entry of a map, or Envoy's HeaderValue, which differs in that it may have raw bytes. */
+/** An entry of a map with a key (1) and a value (2), or a message that has raw bytes (3) as well. */
 interface ProtobufEntry {
   readonly key: string;
   readonly value: string;
-  /** Each byte as one character. */
+  /** One character for each byte. */
   readonly raw: string;
 }
 
-/** Of all messages these come most often: they are read in a loop of their own. */
+/** Reads an entry in a loop of its own, because these are the most frequent messages. */
 export function readEntry(reader: ProtobufReader, end: number): ProtobufEntry {
-  const inner = readFieldEnd(reader, end);
+  const entryEnd = readFieldEnd(reader, end);
   let [key, value, raw] = ["", "", ""];
-  while (reader.at < inner) {
+  while (reader.at < entryEnd) {
     const tag = readNumber(reader);
-    if (tag === 0x0a) key = readText(reader, inner);
-    else if (tag === 0x12) value = readText(reader, inner);
-    else if (tag === 0x1a) raw = readByteString(reader, inner);
-    else skipField(reader, tag, inner);
+    if (tag === 0x0a) key = readText(reader, entryEnd);
+    else if (tag === 0x12) value = readText(reader, entryEnd);
+    else if (tag === 0x1a) raw = readByteString(reader, entryEnd);
+    else skipField(reader, tag, entryEnd);
   }
-  if (reader.at !== inner) throw new RangeError("the message ends within a field");
+  if (reader.at !== entryEnd) throw new RangeError("the message ends within a field");
   return { key, value, raw };
 }

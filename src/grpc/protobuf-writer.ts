@@ -1,6 +1,6 @@
 /**
- * Protobuf in strings of one character a byte: joining such strings joins messages, and V8 is quick at both joining
- * strings and writing them out.
+ * Encoded protobuf as a string with one character for each byte. Concatenating such strings concatenates messages, and V8 both
+ * concatenates and writes strings fast.
  */
 export type ByteString = string;
 
@@ -13,7 +13,7 @@ function varint(value: number): ByteString {
   return VARINTS[value] ?? byte((value & 0x7f) | 0x80) + varint(value >>> 7);
 }
 
-/** A message or text in a message. Field numbers, here and below, are from 1 to 15. */
+/** A length-delimited field. Field numbers, here and below, are from 1 to 15. */
 export function field(number: number, bytes: ByteString): ByteString {
   return byte((number << 3) | 2) + varint(bytes.length) + bytes;
 }
@@ -41,16 +41,16 @@ export function doubleBytes(value: number): ByteString {
 }
 
 /**
- * Something that is written again and again with another value: what stands around that depends on its length alone, and
- * is kept for each. What is written must be one and the same for values of one length but for the value itself.
+ * Speeds up repeated writing of the same message with another value. The bytes around the value depend on its length only, so
+ * they are kept for each length. For two values of equal length, `write` must return strings that differ in the value only.
  */
 export function createTemplate(write: (value: string) => ByteString): (value: string) => ByteString {
-  const around: (readonly [before: ByteString, after: ByteString])[] = [];
+  const byLength: (readonly [before: ByteString, after: ByteString])[] = [];
   return (value) => {
     const { length } = value;
     if (length === 0 || length > MAX_LENGTH || !ASCII.test(value)) return write(value);
-    const [before, after] = around[length] ?? splitAt(write, length);
-    around[length] ??= [before, after];
+    const [before, after] = byLength[length] ?? splitAt(write, length);
+    byLength[length] ??= [before, after];
     return before + value + after;
   };
 }
@@ -64,7 +64,7 @@ function splitAt(write: (value: string) => ByteString, length: number): readonly
   return [flatten(one.slice(0, start)), flatten(one.slice(start + length))];
 }
 
-/** V8 keeps joined strings as trees, and puts them together anew for each that they become part of. */
+/** V8 keeps concatenated strings as trees, and would flatten the tree again for each string that contains it. */
 export function flatten(bytes: ByteString): ByteString {
   return toBytes(bytes).toString("latin1");
 }
@@ -77,7 +77,7 @@ function byte(value: number): ByteString {
   return String.fromCharCode(value);
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what ASCII has.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII includes the control characters.
 const ASCII = /^[\x00-\x7f]*$/;
 
 function utf8(text: string): ByteString {

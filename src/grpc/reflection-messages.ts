@@ -4,40 +4,40 @@ import { openReader, readMessage, readText } from "./protobuf-reader.ts";
 import type { ByteString } from "./protobuf-writer.ts";
 import { field, numberField, textField, toBytes } from "./protobuf-writer.ts";
 
-type Question = Exclude<keyof ReflectionRequest, "host">;
+type Query = Exclude<keyof ReflectionRequest, "host">;
 
-/** Fields of ServerReflectionRequest by their tags; each has a length. */
-const QUESTIONS: ReadonlyMap<number, Question> = new Map([
+/** Length-delimited fields of ServerReflectionRequest, by tag. */
+const QUERIES: ReadonlyMap<number, Query> = new Map([
   [0x1a, "file_by_filename"],
   [0x22, "file_containing_symbol"],
   [0x3a, "list_services"],
 ]);
-const NUMBERS = { file_by_filename: 3, file_containing_symbol: 4, list_services: 7 } as const;
+const FIELD_NUMBERS = { file_by_filename: 3, file_containing_symbol: 4, list_services: 7 } as const;
 const HOST = 0x0a;
 
 /**
- * Reads what proto/reflection.proto has of the message. Of several members of the oneof the last one counts, as protobuf
- * says. Throws a RangeError on bytes that are no message.
+ * Reads the fields that proto/reflection.proto defines. The last of several members of the oneof counts, as protobuf
+ * requires. Throws a RangeError if the message does not decode.
  */
 export function decodeReflectionRequest(message: Uint8Array): ReflectionRequest {
-  const read: { host: string; asked: ReflectionRequest } = { host: "", asked: {} };
-  readMessage(openReader(message), message.length, read, readRequestField);
-  return read.host === "" ? read.asked : { host: read.host, ...read.asked };
+  const request: { host: string; query: ReflectionRequest } = { host: "", query: {} };
+  readMessage(openReader(message), message.length, request, readRequestField);
+  return request.host === "" ? request.query : { host: request.host, ...request.query };
 }
 
 function readRequestField(
   reader: ProtobufReader,
   tag: number,
   end: number,
-  read: { host: string; asked: ReflectionRequest },
+  request: { host: string; query: ReflectionRequest },
 ): boolean {
   if (tag === HOST) {
-    read.host = readText(reader, end);
+    request.host = readText(reader, end);
     return true;
   }
-  const question = QUESTIONS.get(tag);
-  if (question === undefined) return false;
-  read.asked = { [question]: readText(reader, end) };
+  const name = QUERIES.get(tag);
+  if (name === undefined) return false;
+  request.query = { [name]: readText(reader, end) };
   return true;
 }
 
@@ -53,13 +53,13 @@ export function encodeReflectionResponse(response: ReflectionResponse): Buffer {
   return toBytes(bytes);
 }
 
-function requestBytes({ host, ...asked }: ReflectionRequest): ByteString {
-  const questions: readonly Question[] = ["file_by_filename", "file_containing_symbol", "list_services"];
-  const texts = questions.map((name) => {
-    const text = asked[name];
-    return text === undefined ? "" : textField(NUMBERS[name], text);
+function requestBytes({ host, ...query }: ReflectionRequest): ByteString {
+  const names: readonly Query[] = ["file_by_filename", "file_containing_symbol", "list_services"];
+  const fields = names.map((name) => {
+    const text = query[name];
+    return text === undefined ? "" : textField(FIELD_NUMBERS[name], text);
   });
-  return (host === undefined ? "" : textField(1, host)) + texts.join("");
+  return (host === undefined ? "" : textField(1, host)) + fields.join("");
 }
 
 function byteString(bytes: Uint8Array): ByteString {

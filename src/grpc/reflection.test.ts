@@ -4,8 +4,8 @@ import { reflect, reflectBytes } from "./reflection.ts";
 
 const { requestSerialize, responseDeserialize } = REFLECTION_SERVICE.ServerReflectionInfo;
 
-describe("what the door says of itself", () => {
-  test("its services, by name", () => {
+describe("server reflection", () => {
+  test("lists the services by name", () => {
     expect(reflect({ list_services: "" }).list_services_response?.service).toEqual([
       { name: "envoy.service.auth.v3.Authorization" },
       { name: "grpc.health.v1.Health" },
@@ -19,20 +19,20 @@ describe("what the door says of itself", () => {
     "envoy.service.auth.v3.AttributeContext.HttpRequest",
     "grpc.health.v1.HealthCheckResponse.ServingStatus",
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
-  ])("the file of %s, on the wire as well", (file_containing_symbol) => {
-    const answer = reflect({ file_containing_symbol });
-    expect(answer.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
+  ])("returns the file of %s, encoded as well", (file_containing_symbol) => {
+    const response = reflect({ file_containing_symbol });
+    expect(response.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
     const bytes = reflectBytes(requestSerialize({ file_containing_symbol }));
     expect(responseDeserialize(bytes)).toMatchObject({
       original_request: { file_containing_symbol },
-      file_descriptor_response: answer.file_descriptor_response,
+      file_descriptor_response: response.file_descriptor_response,
     });
   });
 
-  test("every file that another imports", () => {
+  test("returns every file that another one imports", () => {
     for (const name of ["any", "struct", "timestamp", "wrappers"]) {
-      const answer = reflect({ file_by_filename: `google/protobuf/${name}.proto` });
-      expect(answer.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
+      const response = reflect({ file_by_filename: `google/protobuf/${name}.proto` });
+      expect(response.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
     }
   });
 
@@ -44,7 +44,7 @@ describe("what the door says of itself", () => {
     { file_containing_symbol: "constructor" },
     { file_containing_symbol: "" },
     {},
-  ])("of %j that there is none", (request) => {
+  ])("returns NOT_FOUND for %j", (request) => {
     expect(reflect(request).error_response).toMatchObject({ error_code: 5 });
   });
 });

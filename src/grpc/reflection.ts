@@ -3,22 +3,24 @@ import type { ReflectionRequest, ReflectionResponse } from "./proto.ts";
 import { decodeReflectionRequest, encodeReflectionResponse } from "./reflection-messages.ts";
 import { RPC_STATUS } from "./status.ts";
 
-const described = readDescriptors();
-const files = new Map(described.map((file) => [file.name, file.bytes]));
-const homes = new Map(described.flatMap(({ name, symbols }) => symbols.map((symbol) => [symbol, name])));
-const services = described
+const descriptors = readDescriptors();
+const files = new Map(descriptors.map((file) => [file.name, file.bytes]));
+const fileNames = new Map(
+  descriptors.flatMap(({ name, symbols }) => symbols.map((symbol) => [symbol, name])),
+);
+const services = descriptors
   .flatMap((file) => file.services)
   .toSorted()
   .map((name) => ({ name }));
 
 type ReflectionResult = Omit<ReflectionResponse, "original_request">;
 
-/** Says what this listener serves (gRPC server reflection): for people with grpcurl. It holds our proto files and nothing else. */
+/** Describes what this listener serves (gRPC server reflection), for tools such as grpcurl. Serves our proto files only. */
 export function reflect(request: ReflectionRequest): ReflectionResponse {
   return { original_request: request, ...responseTo(request) };
 }
 
-/** The same on the wire. Throws on bytes that are no request. */
+/** The same for encoded messages. Throws a RangeError if the request does not decode. */
 export function reflectBytes(bytes: Buffer): Buffer {
   return encodeReflectionResponse(reflect(decodeReflectionRequest(bytes)));
 }
@@ -30,15 +32,15 @@ function responseTo({
 }: ReflectionRequest): ReflectionResult {
   if (list_services !== undefined) return { list_services_response: { service: services } };
   if (file_by_filename !== undefined) return fileNamed(file_by_filename);
-  const home = symbol === undefined ? undefined : homeOf(symbol);
-  return home === undefined ? notFound("symbol") : fileNamed(home);
+  const fileName = symbol === undefined ? undefined : definingFile(symbol);
+  return fileName === undefined ? notFound("symbol") : fileNamed(fileName);
 }
 
-/** Where a service or type is defined, or something within one: what exactly, the client reads in the file. */
-function homeOf(symbol: string): string | undefined {
+/** The file that defines a service or type, or the one that encloses the symbol. The client finds the symbol in the file. */
+function definingFile(symbol: string): string | undefined {
   for (let end = symbol.length; end > 0; end = symbol.lastIndexOf(".", end - 1)) {
-    const home = homes.get(symbol.slice(0, end));
-    if (home !== undefined) return home;
+    const fileName = fileNames.get(symbol.slice(0, end));
+    if (fileName !== undefined) return fileName;
   }
   return undefined;
 }

@@ -1,53 +1,52 @@
-import { headerBlock } from "../http2/header-encoder.ts";
-import type { Stream } from "../http2/stream.ts";
-import { sendData, sendHead, sendTrailers, sendUnary } from "../http2/stream.ts";
-import { FRAME_HEAD_BYTES, framed } from "./message-frame.ts";
+import type { Stream } from "../http2/server.ts";
+import { encodeHeaderBlock, sendData, sendHead, sendTrailers, sendUnary } from "../http2/server.ts";
+import { encodeMessageFrame, FRAME_HEAD_BYTES } from "./message-frame.ts";
 import type { HttpRejection, RpcRejection } from "./status.ts";
 
-const ANSWER_FIELDS = [
+const RESPONSE_FIELDS = [
   [":status", "200"],
   ["content-type", "application/grpc"],
 ] as const;
-const ANSWER_HEAD = headerBlock(ANSWER_FIELDS);
-const OK_TRAILERS = headerBlock([["grpc-status", "0"]]);
-/** The head of the message that is being written. */
+const RESPONSE_HEAD = encodeHeaderBlock(RESPONSE_FIELDS);
+const OK_TRAILERS = encodeHeaderBlock([["grpc-status", "0"]]);
+/** Frame head of the message that is being written. */
 const MESSAGE_HEAD = Buffer.alloc(FRAME_HEAD_BYTES);
 
-/** Sends the one answer of a call. Does nothing when the caller has gone. */
+/** Sends the response of a unary call. Does nothing if the stream is closed. */
 export function sendUnaryResponse(stream: Stream, message: Uint8Array): void {
   MESSAGE_HEAD.writeUInt32BE(message.length, 1);
-  sendUnary(stream, ANSWER_HEAD, MESSAGE_HEAD, message, OK_TRAILERS);
+  sendUnary(stream, RESPONSE_HEAD, MESSAGE_HEAD, message, OK_TRAILERS);
 }
 
-/** Opens an answer of any number of messages. */
+/** Starts a response of any number of messages. */
 export function startResponse(stream: Stream): void {
-  sendHead(stream, ANSWER_HEAD, false);
+  sendHead(stream, RESPONSE_HEAD, false);
 }
 
 export function sendMessage(stream: Stream, message: Uint8Array): void {
-  sendData(stream, framed(message));
+  sendData(stream, encodeMessageFrame(message));
 }
 
 export function endResponse(stream: Stream): void {
   sendTrailers(stream, OK_TRAILERS);
 }
 
-/** Trailers only: one block of headers is the whole answer. */
-export function rejectCall(stream: Stream, why: RpcRejection | HttpRejection): void {
-  const block = refusals.get(why) ?? refusalBlock(why);
-  refusals.set(why, block);
+/** Sends a response of a single header block ("Trailers-Only"). */
+export function rejectCall(stream: Stream, rejection: RpcRejection | HttpRejection): void {
+  const block = encodedRejections.get(rejection) ?? encodeRejection(rejection);
+  encodedRejections.set(rejection, block);
   sendHead(stream, block, true);
 }
 
-/** There are a few, which are constant: whoever asks for nothing else is answered by what is there. */
-const refusals = new WeakMap<RpcRejection | HttpRejection, Buffer>();
+/** Each of the few constant rejections is encoded once. */
+const encodedRejections = new WeakMap<RpcRejection | HttpRejection, Buffer>();
 
-function refusalBlock(why: RpcRejection | HttpRejection): Buffer {
-  if ("httpStatus" in why) return headerBlock([[":status", String(why.httpStatus)]]);
-  return headerBlock([
-    ...ANSWER_FIELDS,
-    ["grpc-status", String(why.status)],
-    ["grpc-message", why.message],
+function encodeRejection(rejection: RpcRejection | HttpRejection): Buffer {
+  if ("httpStatus" in rejection) return encodeHeaderBlock([[":status", String(rejection.httpStatus)]]);
+  return encodeHeaderBlock([
+    ...RESPONSE_FIELDS,
+    ["grpc-status", String(rejection.status)],
+    ["grpc-message", rejection.message],
     ["grpc-accept-encoding", "identity"],
   ]);
 }

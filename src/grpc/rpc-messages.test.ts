@@ -15,11 +15,11 @@ const reflectionRequest: fc.Arbitrary<ReflectionRequest> = fc
     fc.constantFrom("file_by_filename", "file_containing_symbol", "list_services", undefined),
     text,
   )
-  .map(([host, name, asked]) => ({
+  .map(([host, name, query]) => ({
     ...(host !== undefined && { host }),
-    ...(name !== undefined && { [name]: asked }),
+    ...(name !== undefined && { [name]: query }),
   }));
-const answer: fc.Arbitrary<Omit<ReflectionResponse, "original_request">> = fc.oneof(
+const response: fc.Arbitrary<Omit<ReflectionResponse, "original_request">> = fc.oneof(
   fc.array(fc.uint8Array({ maxLength: 400 })).map((files) => ({
     file_descriptor_response: { file_descriptor_proto: files.map((file) => Buffer.from(file)) },
   })),
@@ -31,10 +31,10 @@ const answer: fc.Arbitrary<Omit<ReflectionResponse, "original_request">> = fc.on
   })),
 );
 
-/** An empty host is the same as none. */
-const named = ({ host, ...asked }: ReflectionRequest) => (host ? { host, ...asked } : asked);
+/** An empty host is equal to an absent one. */
+const withoutEmptyHost = ({ host, ...query }: ReflectionRequest) => (host ? { host, ...query } : query);
 
-/** Fields that no file of ours names, of each type that the wire has. */
+/** Unknown fields of each wire type. */
 const unknown = fc.constantFrom(
   Buffer.alloc(0),
   Buffer.from([0x78, 0x96, 0x01]),
@@ -43,7 +43,7 @@ const unknown = fc.constantFrom(
   Buffer.from([0x79, 1, 2, 3, 4, 5, 6, 7, 8]),
 );
 
-test("health messages written by hand are byte for byte protobufjs's, and are read as protobufjs reads them", () => {
+test("health messages are encoded to the bytes of protobufjs, and decoded to its objects", () => {
   for (const status of [0, 1, 2, 3] as const)
     expect(encodeHealthResponse({ status })).toEqual(HEALTH_SERVICE.Check.responseSerialize({ status }));
   fc.assert(
@@ -54,18 +54,20 @@ test("health messages written by hand are byte for byte protobufjs's, and are re
   );
 });
 
-test("reflection messages written by hand are byte for byte protobufjs's, and are read as protobufjs reads them", () => {
+test("reflection messages are encoded to the bytes of protobufjs, and decoded to its objects", () => {
   fc.assert(
-    fc.property(reflectionRequest, answer, unknown, (request, rest, more) => {
+    fc.property(reflectionRequest, response, unknown, (request, rest, more) => {
       const response = { original_request: request, ...rest };
       expect(encodeReflectionResponse(response)).toEqual(byProtobufjs.responseSerialize(response));
       const bytes = Buffer.concat([byProtobufjs.requestSerialize(request), more]);
-      expect(decodeReflectionRequest(bytes)).toEqual(named(byProtobufjs.requestDeserialize(bytes)));
+      expect(decodeReflectionRequest(bytes)).toEqual(
+        withoutEmptyHost(byProtobufjs.requestDeserialize(bytes)),
+      );
     }),
   );
 });
 
-test("bytes that are no message are refused, and nothing else comes of any bytes", () => {
+test("any bytes are a message or cause a RangeError", () => {
   for (const decode of [decodeHealthRequest, decodeReflectionRequest]) {
     expect(() => decode(Buffer.from([0x0a, 0x05, 0x61]))).toThrow(RangeError);
     fc.assert(
@@ -80,12 +82,12 @@ test("bytes that are no message are refused, and nothing else comes of any bytes
   }
 });
 
-test("the paths are those of the proto files' methods", () => {
+test("the paths are those of the methods in the proto files", () => {
   expect(HEALTH_PATHS).toEqual({ check: HEALTH_SERVICE.Check.path, watch: HEALTH_SERVICE.Watch.path });
   expect(REFLECTION_PATHS[0]).toBe(byProtobufjs.path);
 });
 
-test("the compiled files define what the proto files do", () => {
+test("the compiled files define the same services and types as the proto files", () => {
   const ours = readDescriptors().filter(({ name }) => !name.startsWith("google/"));
   const symbols = Object.keys(DEFINITIONS).filter((name) => !name.startsWith("google."));
   expect(ours.flatMap((file) => file.symbols).toSorted()).toEqual(symbols.toSorted());

@@ -1,65 +1,83 @@
-import { chmod, lstat } from "node:fs/promises";
-import { removeStaleSocket } from "./stale-socket.ts";
+import { chmod, lstat, unlink } from "node:fs/promises";
+import { connect } from "node:net";
 
-/** A removed file is noticed within this. */
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 
 export interface SocketFile {
-  /** Whether callers find the listener by it. */
+  /** Whether clients can connect through the file. */
   isPresent(): boolean;
   close(): void;
 }
 
-export interface SocketFilePorts {
-  /** Opens the listener at the same path once more. Rejects when it cannot. */
+export interface SocketFileDeps {
+  /** Opens the listener at the same path again. Rejects if it cannot. */
   readonly listenAgain: () => Promise<void>;
-  /** Hears when the file is gone, or another one is in its place, and when it is there again. */
-  readonly changed: (isPresent: boolean) => void;
+  /** Called when the file is missing or replaced, and when it is present again. */
+  readonly onPresence: (isPresent: boolean) => void;
 }
 
 /**
- * Keeps the file of a Unix socket that is listened on. A listener whose file was removed or replaced hears of nothing, and
- * no caller finds it: it is opened once more. A file that is no socket, or that another process listens on, is left alone.
+ * Keeps the file of an open Unix socket in place. A listener is not notified when its file is removed or replaced, and clients
+ * can no longer connect: the listener is opened again. A file that is not a socket, or on which another process listens,
+ * is not touched.
  */
-export async function watchSocketFile(path: string, ports: SocketFilePorts): Promise<SocketFile> {
+export async function watchSocketFile(path: string, deps: SocketFileDeps): Promise<SocketFile> {
   let own = await takeOver(path);
   let isPresent = true;
-  const tell = (next: boolean) => {
+  const setPresence = (next: boolean) => {
     if (next === isPresent) return;
     isPresent = next;
-    ports.changed(next);
+    deps.onPresence(next);
   };
-  const look = async () => {
-    if ((await identityOf(path)) === own) return tell(true);
-    tell(false);
+  const check = async () => {
+    if ((await identityOf(path)) === own) return setPresence(true);
+    setPresence(false);
     await removeStaleSocket(path);
     if ((await identityOf(path)) !== undefined) return;
-    await ports.listenAgain();
+    await deps.listenAgain();
     own = await takeOver(path);
-    tell(true);
+    setPresence(true);
   };
-  let isLooking = false;
-  const looking = setInterval(() => {
-    if (isLooking) return;
-    isLooking = true;
-    look()
-      .catch(() => tell(false)) // A folder that is gone, or a disk that is read-only: the next look tries again.
+  let isChecking = false;
+  const timer = setInterval(() => {
+    if (isChecking) return;
+    isChecking = true;
+    check()
+      .catch(() => setPresence(false)) // The folder is missing or the disk is read-only: the next check tries again.
       .finally(() => {
-        isLooking = false;
+        isChecking = false;
       });
-  }, LOOK_EVERY_MS);
-  looking.unref();
-  return { isPresent: () => isPresent, close: () => clearInterval(looking) };
+  }, CHECK_EVERY_MS);
+  timer.unref();
+  return { isPresent: () => isPresent, close: () => clearInterval(timer) };
 }
 
-/** For the owner and its group alone. Gives what the file is known by. */
+/** Gives access to the owner and its group only. Returns the identity of the file. */
 async function takeOver(path: string): Promise<string | undefined> {
   await chmod(path, 0o660);
   return identityOf(path);
 }
 
-/** A file's number is not given to another file while its socket is open. */
+/** No other file gets the inode while the socket is open. */
 async function identityOf(path: string): Promise<string | undefined> {
   const found = await lstat(path).catch(() => undefined);
   return found && `${found.dev} ${found.ino}`;
+}
+
+/** Removes the socket of a killed process. A socket on which a process listens, and any other file, is not touched. */
+export async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found?.isSocket() && !(await isListening(path))) await unlink(path);
+}
+
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.on("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    // Only ECONNREFUSED proves that no process listens. A socket that we may not open can belong to another process.
+    probe.on("error", (error) => resolve(!("code" in error && error.code === "ECONNREFUSED")));
+  });
 }

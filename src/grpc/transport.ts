@@ -2,37 +2,50 @@ import type { ListenerTls } from "../config/certificates.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Health } from "./health.ts";
 
-/**
- * Decides one Check: the bytes of a CheckRequest to the bytes of a CheckResponse. `undefined` stands for a message that could
- * not be received. Never throws and never rejects, because Envoy may let a request through after an RPC error.
- * @param timeLeftMs milliseconds until the deadline of the call
- */
-export type Check = (message: Uint8Array | undefined, timeLeftMs: number) => MaybePromise<Uint8Array>;
+/** A unary method of the application: bytes of a request message to bytes of a response message. */
+export interface UnaryMethod {
+  /** `/package.Service/Method` */
+  readonly path: string;
+  /**
+   * Must neither throw nor reject.
+   * @param message `undefined` stands for a message that could not be received
+   * @param timeLeftMs milliseconds until the deadline of the call
+   */
+  readonly handle: (message: Uint8Array | undefined, timeLeftMs: number) => MaybePromise<Uint8Array>;
+  /**
+   * Whether `handle` also answers a call that cannot be received. If not, such a call ends with an HTTP or gRPC status. A method
+   * whose client treats such a status as success needs this to fail closed.
+   */
+  readonly handlesInvalid: boolean;
+}
 
-/** What carries gRPC: there are two of these, and one contract suite. */
+/** What carries gRPC. There are two implementations, and one contract suite. */
 export interface TransportOptions {
   /** `host:port` (port 0 takes a free one), or `unix:/path`. */
   readonly listen: string;
-  readonly check: Check;
+  readonly methods: readonly UnaryMethod[];
   readonly health: Health;
   readonly tls?: ListenerTls;
-  /** Of the metadata of a call, counted as RFC 9113 §6.5.2 says; more of it, and a Check is denied. */
+  /** Maximum size of the metadata of a call, counted as in RFC 9113 §6.5.2. A call with more cannot be received. */
   readonly maxHeaderBytes?: number;
-  /** Hears of a fault of ours that ended a connection; no caller can bring one about, as far as we know. */
-  readonly faulted?: (error: unknown) => void;
+  /** Called with an exception of this program that ended a connection. As far as we know, no client can cause one. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 export interface Transport {
-  /** The port that it listens on; 0 on a socket. */
+  /** The port of the listener; 0 on a Unix socket. */
   readonly port: number;
-  /** Listens anew at the same place, where its socket's file is gone; connections that are open go on. Rejects when it cannot. */
+  /** Opens the listener again at the same address; open connections continue. Rejects if the address is not available. */
   listenAgain(): Promise<void>;
-  /** Takes no new call and resolves when the open ones are answered, or cut off after the time given. */
+  /**
+   * Accepts no new calls, and resolves when all connections are closed.
+   * @param graceMs after this time, connections that are still open are destroyed
+   */
   close(graceMs: number): Promise<void>;
 }
 
-/** Envoy's request headers end at 60 KiB by default; a CheckRequest of four times that is not one. */
+/** Four times the 60 KiB to which Envoy limits request headers by default. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 export const MAX_CONCURRENT_CALLS = 1024;
-/** Room for several copies of all that a client may send Envoy. */
+/** Several copies of everything that a client may send to Envoy. */
 export const DEFAULT_MAX_HEADER_BYTES = 256 * 1024;

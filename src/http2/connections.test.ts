@@ -3,17 +3,20 @@ import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { checkOf, connectFrames, OPENING } from "../../test/support/http2-frames.ts";
 import { createConnections } from "./connections.ts";
+import { createSingleFields } from "./request-head.ts";
 
-test("a connection that is opened while the door closes is told so, and closes", async () => {
+test("a connection that is opened while the server drains gets GOAWAY, and closes", async () => {
   const connections = createConnections({
-    answersFault: () => false,
+    handlesInvalid: () => false,
     maxHeaderBytes: 1000,
+    maxRequestMs: 10_000,
+    singleFields: createSingleFields([]),
     nowMs: () => performance.now(),
-    onRequest: () => expect.unreachable("a call was taken"),
+    onRequest: () => expect.unreachable("the request was processed"),
     maxStreams: 10,
     onFault: (error) => expect.fail(String(error)),
   });
-  connections.end();
+  connections.drain();
   const server = createServer(connections.add).listen(0, "127.0.0.1");
   onTestFinished(() => {
     connections.close();

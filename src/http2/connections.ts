@@ -1,78 +1,73 @@
 import type { Socket } from "node:net";
-import type { Connection, ConnectionPorts } from "./connection.ts";
 import { announceShutdown, drainConnection, ping } from "./connection.ts";
+import type { Connection, ConnectionDeps } from "./connection-state.ts";
 import { ERROR_CODE } from "./frames.ts";
 import { createLoad, maxBy } from "./load.ts";
 import { serveConnection } from "./serve-connection.ts";
 import { sendReset } from "./stream.ts";
 
-/** A connection that answers no ping for so long is dead. */
+/** A connection that has not acknowledged a PING after this time is closed. */
 const PING_EVERY_MS = 30_000;
-/** One that says nothing of HTTP/2 for so long never will. */
+/** A connection that has not sent its SETTINGS after this time is closed. */
 const SETTINGS_TIMEOUT_MS = 5000;
 const SWEEP_EVERY_MS = 1000;
-/** One that says nothing for so long makes way for a new one, where there is no place left. */
-const GREETED_SOON_MS = 100;
-/** So does one that has had no call for so long. */
-const IDLE_MS = 60_000;
-/** Callers hear that the door closes before it does: a round trip, or this when one is slow. */
+/** At the maximum number of connections, one without SETTINGS after this time is closed in favour of a new connection. */
+const EVICT_SILENT_AFTER_MS = 100;
+/** The same for a connection without a request for this time. */
+const EVICT_IDLE_AFTER_MS = 60_000;
+/** How long a GOAWAY notice may take to reach the client, if its round trip takes longer. */
 const GOAWAY_NOTICE_TIMEOUT_MS = 100;
 
 /** The connections of a server. */
 export interface Connections {
   add(socket: Socket): void;
   /**
-   * Ends one connection, so that another one can be opened: the one that has been silent for longest, or else the one that
-   * has had no call for longest, if that is a minute.
+   * Closes one connection in favour of a new one: the connection that has been without SETTINGS for the longest time, or else the
+   * one without a request for the longest time, if that is at least a minute.
    */
-  makeWay(): void;
-  /** Tells callers to go elsewhere, while calls that are on their way are still served; resolves when they have heard it. */
-  announceEnd(): Promise<void>;
-  /** Takes no new call; each connection closes with its last one, also one that is opened after this. */
-  end(): void;
-  /** Ends what it does by the clock. */
+  evictOne(): void;
+  /** Sends GOAWAY notices, and still serves the streams that are under way. Resolves when the clients have received them. */
+  announceShutdown(): Promise<void>;
+  /** Accepts no new streams. Each connection closes with its last stream, also one that is opened later. */
+  drain(): void;
+  /** Stops the timers. */
   close(): void;
 }
 
-export function createConnections(ports: ConnectionPorts): Connections {
-  /** Those that have not answered the last ping. */
-  const silent = new Set<Connection>();
+export function createConnections(deps: ConnectionDeps): Connections {
+  /** Connections that have not acknowledged the last PING. */
+  const unacknowledged = new Set<Connection>();
   const open = new Set<Connection>();
   const load = createLoad(open);
-  let isEnding = false;
+  let isDraining = false;
   const pings = setInterval(() => {
-    for (const connection of silent) connection.socket.destroy();
-    silent.clear();
+    for (const { socket } of unacknowledged) socket.destroy();
+    unacknowledged.clear();
     for (const connection of open) {
-      silent.add(connection);
-      ping(connection, () => silent.delete(connection));
+      unacknowledged.add(connection);
+      ping(connection, () => unacknowledged.delete(connection));
     }
   }, PING_EVERY_MS);
-  const sweep = setInterval(() => cutOffLate(open, ports.nowMs()), SWEEP_EVERY_MS);
+  const sweep = setInterval(() => closeOverdue(open, deps.nowMs()), SWEEP_EVERY_MS);
   pings.unref();
   sweep.unref();
   return {
     add(socket) {
-      const connection = serveConnection(socket, ports, load);
+      const connection = serveConnection(socket, deps, load);
       open.add(connection);
       socket.on("close", () => {
         open.delete(connection);
-        silent.delete(connection);
+        unacknowledged.delete(connection);
       });
-      if (isEnding) drainConnection(connection);
+      if (isDraining) drainConnection(connection);
     },
-    makeWay: () => makeWay(open, ports.nowMs()),
-    async announceEnd() {
+    evictOne: () => evictOne(open, deps.nowMs()),
+    async announceShutdown() {
       clearInterval(pings);
-      await Promise.all(
-        [...open].map((connection) => {
-          announceShutdown(connection);
-          return roundTrip(connection);
-        }),
-      );
+      await Promise.all(Array.from(open, notifyShutdown));
     },
-    end() {
-      isEnding = true;
+    drain() {
+      isDraining = true;
       for (const connection of open) drainConnection(connection);
     },
     close() {
@@ -82,30 +77,35 @@ export function createConnections(ports: ConnectionPorts): Connections {
   };
 }
 
-function cutOffLate(open: Iterable<Connection>, nowMs: number): void {
-  for (const { streams, settingsReceived: isGreeted, openedMs, socket } of open) {
-    if (!isGreeted && nowMs - openedMs > SETTINGS_TIMEOUT_MS) socket.destroy();
+function closeOverdue(open: Iterable<Connection>, nowMs: number): void {
+  for (const { streams, settingsReceived, openedMs, socket } of open) {
+    if (!settingsReceived && nowMs - openedMs > SETTINGS_TIMEOUT_MS) socket.destroy();
     for (const stream of streams.values())
       if (stream.deadlineMs <= nowMs) sendReset(stream, ERROR_CODE.CANCEL);
   }
 }
 
-function makeWay(open: Iterable<Connection>, nowMs: number): void {
-  const leaving =
-    maxBy(open, ({ settingsReceived: isGreeted, isOver, openedMs }) =>
-      isGreeted || isOver ? 0 : nowMs - openedMs - GREETED_SOON_MS,
-    ) ?? maxBy(open, ({ isOver, lastCallMs }) => (isOver ? 0 : nowMs - lastCallMs - IDLE_MS));
-  if (leaving === undefined) return;
-  drainConnection(leaving);
-  leaving.isOver = true;
-  leaving.socket.destroySoon();
+function evictOne(open: Iterable<Connection>, nowMs: number): void {
+  const evicted =
+    maxBy(open, ({ settingsReceived, isClosed, openedMs }) =>
+      settingsReceived || isClosed ? 0 : nowMs - openedMs - EVICT_SILENT_AFTER_MS,
+    ) ??
+    maxBy(open, ({ isClosed, lastRequestMs }) =>
+      isClosed ? 0 : nowMs - lastRequestMs - EVICT_IDLE_AFTER_MS,
+    );
+  if (evicted === undefined) return;
+  drainConnection(evicted);
+  evicted.isClosed = true;
+  evicted.socket.destroySoon();
 }
 
-function roundTrip(connection: Connection): Promise<void> {
+/** Resolves after one round trip behind the GOAWAY, which shows that the client has received it. */
+function notifyShutdown(connection: Connection): Promise<void> {
+  announceShutdown(connection);
   const { promise, resolve } = Promise.withResolvers<void>();
-  const late = setTimeout(resolve, GOAWAY_NOTICE_TIMEOUT_MS);
+  const timer = setTimeout(resolve, GOAWAY_NOTICE_TIMEOUT_MS);
   ping(connection, () => {
-    clearTimeout(late);
+    clearTimeout(timer);
     resolve();
   });
   return promise;

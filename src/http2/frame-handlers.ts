@@ -1,5 +1,6 @@
-import type { Connection } from "./connection.ts";
 import { isIdle } from "./connection.ts";
+import type { Connection } from "./connection-state.ts";
+import { adjustSendWindows, extendConnectionWindow, extendStreamWindow } from "./flow-control.ts";
 import type { ErrorCode, Frame } from "./frames.ts";
 import {
   ERROR_CODE,
@@ -11,28 +12,30 @@ import {
   SETTING,
 } from "./frames.ts";
 import { onContinuation, onHeaders } from "./header-block-handlers.ts";
-import { closeStream, resumeStream } from "./stream.ts";
-import { onData, resetWithinBudget } from "./stream-handlers.ts";
+import { closeStream, resetWithinBudget } from "./stream.ts";
+import { onData } from "./stream-handlers.ts";
+import { resumeStream } from "./stream-writer.ts";
 
+/** Returns the error that ends the connection, if there is one. */
 type FrameHandler = (connection: Connection, frame: Frame) => ErrorCode | undefined;
 
-/** By type (RFC 9113 §6); of others nothing is known, and they are passed over. */
+/** By frame type (RFC 9113 §6). Frames of an unknown type are ignored (§5.5). */
 const FRAME_HANDLERS: readonly FrameHandler[] = [
   onData,
   onHeaders,
   onPriority,
   onRstStream,
   onSettings,
-  () => ERROR_CODE.PROTOCOL_ERROR, // PUSH_PROMISE: callers push nothing.
+  () => ERROR_CODE.PROTOCOL_ERROR, // PUSH_PROMISE: clients must not push.
   onPing,
   onGoaway,
   onWindowUpdate,
   onContinuation,
 ];
 
-const NOTHING = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
-/** Takes in one whole frame, whose payload stands at that place. Gives why the connection cannot go on, if it cannot. */
+/** Handles one complete frame, whose payload is at `from` to `to`. Returns the error that ends the connection, if any. */
 export function onFrame(
   connection: Connection,
   bytes: Buffer,
@@ -42,18 +45,18 @@ export function onFrame(
   const head = from - FRAME_HEAD_BYTES;
   const type = bytes[head + 3] ?? 0;
   const streamId = bytes.readUInt32BE(head + 5) & 0x7fff_ffff;
-  const { block, settingsReceived: isGreeted } = connection;
-  if (block !== undefined && (type !== FRAME.CONTINUATION || streamId !== block.streamId))
+  const { headerBlock, settingsReceived } = connection;
+  if (headerBlock !== undefined && (type !== FRAME.CONTINUATION || streamId !== headerBlock.streamId))
     return ERROR_CODE.PROTOCOL_ERROR;
-  if (!isGreeted && type !== FRAME.SETTINGS) return ERROR_CODE.PROTOCOL_ERROR;
+  if (!settingsReceived && type !== FRAME.SETTINGS) return ERROR_CODE.PROTOCOL_ERROR;
   return FRAME_HANDLERS[type]?.(connection, { flags: bytes[head + 4] ?? 0, streamId, bytes, from, to });
 }
 
-/** Which nobody heeds any more (RFC 9113 §5.3.2). */
+/** PRIORITY is deprecated (RFC 9113 §5.3.2). Validates the frame and ignores it. */
 function onPriority(connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (streamId === 0) return ERROR_CODE.PROTOCOL_ERROR;
   if (to - from === 5) return undefined;
-  // What is idle cannot be reset (RFC 9113 §6.4).
+  // An idle stream cannot be reset (RFC 9113 §6.4).
   if (isIdle(connection, streamId)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (connection.resetIds.has(streamId)) return undefined;
   return resetWithinBudget(connection, streamId, ERROR_CODE.FRAME_SIZE_ERROR);
@@ -75,19 +78,19 @@ function onSettings(
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   if ((to - from) % 6 !== 0 || (isAck && to !== from)) return ERROR_CODE.FRAME_SIZE_ERROR;
   if (isAck) {
-    connection.hasAgreed = true;
+    connection.settingsAcknowledged = true;
     return undefined;
   }
-  // Each may move the windows of all calls.
+  // Each of these frames may adjust the windows of all streams.
   if (!connection.settingsBudget()) return ERROR_CODE.ENHANCE_YOUR_CALM;
-  if (!connection.settingsReceived) connection.ports.greeted?.(connection.socket);
+  if (!connection.settingsReceived) connection.deps.onEstablished?.(connection.socket);
   connection.settingsReceived = true;
-  const { initialSendWindow: firstSendWindow } = connection;
+  const before = connection.initialSendWindow;
   for (let at = from; at < to; at += 6) {
-    const why = applySetting(connection, bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
-    if (why !== undefined) return why;
+    const code = applySetting(connection, bytes.readUInt16BE(at), bytes.readUInt32BE(at + 2));
+    if (code !== undefined) return code;
   }
-  return adjustSendWindows(connection, connection.initialSendWindow - firstSendWindow);
+  return acknowledgeSettings(connection, connection.initialSendWindow - before);
 }
 
 function applySetting(connection: Connection, setting: number, value: number): ErrorCode | undefined {
@@ -108,25 +111,13 @@ function applySetting(connection: Connection, setting: number, value: number): E
   }
 }
 
-/** The windows of calls that are open move as the first one does, even below zero (RFC 9113 §6.9.2). */
-function adjustSendWindows({ streams, output }: Connection, more: number): ErrorCode | undefined {
-  if (more !== 0) for (const stream of streams.values()) stream.sendWindow += more;
-  for (const stream of more > 0 ? streams.values() : [])
-    if (stream.sendWindow > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
-  output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
-  // Not before that: the other side may hold to its settings only from there on (RFC 9113 §6.5.3).
-  if (more > 0) for (const stream of streams.values()) resumeStream(stream);
+function acknowledgeSettings(connection: Connection, windowChangeBytes: number): ErrorCode | undefined {
+  const code = adjustSendWindows(connection, windowChangeBytes);
+  if (code !== undefined) return code;
+  connection.output.frame(FRAME.SETTINGS, FLAG.ACK, 0, NO_BYTES);
+  // Only after the acknowledgement, because the client may apply its settings only after it (RFC 9113 §6.5.3).
+  if (windowChangeBytes > 0) for (const stream of connection.streams.values()) resumeStream(stream);
   return undefined;
-}
-
-/** Once for all that came together: a caller that gives room byte by byte does not have all calls looked at each time. */
-export function flushBlocked(connection: Connection): void {
-  if (!connection.hasNewRoom || connection.isOver) return;
-  connection.hasNewRoom = false;
-  for (const stream of connection.streams.values()) {
-    if (connection.sendWindow <= 0) break;
-    resumeStream(stream);
-  }
 }
 
 function onPing(connection: Connection, { streamId, flags, bytes, from, to }: Frame): ErrorCode | undefined {
@@ -137,14 +128,14 @@ function onPing(connection: Connection, { streamId, flags, bytes, from, to }: Fr
   return undefined;
 }
 
-/** An acknowledgement of another PING than ours says nothing. */
+/** Ignores the acknowledgement of a PING that is not ours. */
 function onPingAck({ pings }: Connection, id: number): void {
-  const answered = pings.get(id);
+  const onAck = pings.get(id);
   pings.delete(id);
-  answered?.();
+  onAck?.();
 }
 
-/** Its caller opens no more calls; those that are open are answered. */
+/** The client opens no more streams. Its open streams are served. */
 function onGoaway(_connection: Connection, { streamId, from, to }: Frame): ErrorCode | undefined {
   if (streamId !== 0) return ERROR_CODE.PROTOCOL_ERROR;
   return to - from < 8 ? ERROR_CODE.FRAME_SIZE_ERROR : undefined;
@@ -152,20 +143,14 @@ function onGoaway(_connection: Connection, { streamId, from, to }: Frame): Error
 
 function onWindowUpdate(connection: Connection, { streamId, bytes, from, to }: Frame): ErrorCode | undefined {
   if (to - from !== 4) return ERROR_CODE.FRAME_SIZE_ERROR;
-  const more = bytes.readUInt32BE(from) & 0x7fff_ffff;
-  if (streamId === 0 ? more === 0 : isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
-  if (streamId === 0) {
-    if (connection.sendWindow + more > MAX_WINDOW_BYTES) return ERROR_CODE.FLOW_CONTROL_ERROR;
-    if (connection.sendWindow <= 0) connection.hasNewRoom = true;
-    connection.sendWindow += more;
-    return undefined;
-  }
+  const increment = bytes.readUInt32BE(from) & 0x7fff_ffff;
+  if (streamId === 0)
+    return increment === 0 ? ERROR_CODE.PROTOCOL_ERROR : extendConnectionWindow(connection, increment);
+  if (isIdle(connection, streamId)) return ERROR_CODE.PROTOCOL_ERROR;
   const stream = connection.streams.get(streamId);
   if (stream === undefined) return undefined;
-  if (more === 0) return resetWithinBudget(connection, streamId, ERROR_CODE.PROTOCOL_ERROR);
-  if (stream.sendWindow + more > MAX_WINDOW_BYTES)
-    return resetWithinBudget(connection, streamId, ERROR_CODE.FLOW_CONTROL_ERROR);
-  stream.sendWindow += more;
+  const code = increment === 0 ? ERROR_CODE.PROTOCOL_ERROR : extendStreamWindow(stream, increment);
+  if (code !== undefined) return resetWithinBudget(connection, streamId, code);
   resumeStream(stream);
   return undefined;
 }

@@ -40,13 +40,13 @@ export type ErrorCode = (typeof ERROR_CODE)[keyof typeof ERROR_CODE];
 
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 export const FRAME_HEAD_BYTES = 9;
-/** What either side takes before it has said otherwise, and what we take at all. */
+/** The default SETTINGS_MAX_FRAME_SIZE of both sides, which this server does not raise. */
 export const MAX_FRAME_BYTES = 16_384;
 export const INITIAL_WINDOW_BYTES = 65_535;
 export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 export const MAX_STREAM_ID = 2 ** 31 - 1;
 
-/** One frame; its payload stands from one place to another. */
+/** One frame. Its payload is at `from` to `to` in `bytes`. */
 export interface Frame {
   readonly flags: number;
   readonly streamId: number;
@@ -55,19 +55,21 @@ export interface Frame {
   readonly to: number;
 }
 
-/** What stands between `ahead` bytes, which come first, and the padding; or what is wrong with the frame. */
+/**
+ * The place of the content, without padding. Returns the connection error of a frame that is too short for its padding.
+ * @param prefixBytes fields between the pad length and the content
+ */
 export function contentOf(
   { flags, bytes, from, to }: Frame,
-  ahead: number,
+  prefixBytes: number,
 ): Pick<Frame, "from" | "to"> | ErrorCode {
   const isPadded = (flags & FLAG.PADDED) !== 0;
-  const start = from + ahead + (isPadded ? 1 : 0);
+  const start = from + prefixBytes + (isPadded ? 1 : 0);
   if (start > to) return ERROR_CODE.FRAME_SIZE_ERROR;
   const end = isPadded ? to - (bytes[from] ?? 0) : to;
   return end < start ? ERROR_CODE.PROTOCOL_ERROR : { from: start, to: end };
 }
 
-/** The head of a frame, and room for its payload. */
 export function encodeFrame(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + payload.length);
   writeFrameHead(frame, 0, payload.length, type, flags, streamId);
@@ -89,13 +91,14 @@ export function writeFrameHead(
   to.writeUInt32BE(streamId, at + 5);
 }
 
-/** One number of 32 bits, or several, as a payload. */
+/** A payload of 32-bit numbers. */
 export function encodeUint32s(...values: readonly number[]): Buffer {
   const payload = Buffer.allocUnsafe(4 * values.length);
   for (const [index, value] of values.entries()) payload.writeUInt32BE(value, 4 * index);
   return payload;
 }
 
+/** The payload of a SETTINGS frame. */
 export function settingsPayload(settings: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.allocUnsafe(6 * settings.length);
   for (const [index, [id, value]] of settings.entries()) {

@@ -1,17 +1,19 @@
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./connection-state.ts";
 import type { ErrorCode, Frame } from "./frames.ts";
 import { contentOf, ERROR_CODE, FLAG } from "./frames.ts";
 import { CompressionError } from "./hpack.ts";
+import { resetValidator } from "./request-head.ts";
 import { onTrailers, openStream } from "./stream-handlers.ts";
 
 /**
- * Compressed bytes of one header block: with more the connection ends. Envoy cannot send as much. A client's headers are at
- * most 8 MiB (`max_request_headers_kb`), and Envoy's HTTP/2 library sends no block of more than 32 MiB. A block is decoded
+ * Compressed bytes of one header block. A longer block ends the connection. Envoy never sends one: it accepts client headers
+ * of at most 8 MiB (`max_request_headers_kb`), and its HTTP/2 library sends no block of more than 32 MiB. A block is decoded
  * frame by frame, so a large one needs no memory.
  */
 const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
-/** Frames that a block may come in (CVE-2024-27316), and those of a large one: Envoy fills them. */
+/** Maximum number of frames in a small block (CVE-2024-27316). */
 const MAX_BLOCK_FRAMES = 16;
+/** Average size that the frames of a large block must have. Envoy sends full frames. */
 const MIN_FRAME_BYTES = 4096;
 const PRIORITY_BYTES = 5;
 
@@ -20,13 +22,13 @@ export function onHeaders(connection: Connection, frame: Frame): ErrorCode | und
   if ((streamId & 1) === 0) return ERROR_CODE.PROTOCOL_ERROR;
   const content = contentOf(frame, (flags & FLAG.PRIORITY) === 0 ? 0 : PRIORITY_BYTES);
   if (typeof content === "number") return content;
-  const piece = bytes.subarray(content.from, content.to);
+  const fragment = bytes.subarray(content.from, content.to);
   const isEndStream = (flags & FLAG.END_STREAM) !== 0;
   const isLast = (flags & FLAG.END_HEADERS) !== 0;
-  const why = decode(connection, piece, isLast);
-  if (why !== undefined) return why;
+  const code = decode(connection, fragment, isLast);
+  if (code !== undefined) return code;
   if (isLast) return onHeaderBlock(connection, streamId, isEndStream);
-  connection.block = { streamId, isEndStream, bytes: piece.length, frames: 1 };
+  connection.headerBlock = { streamId, isEndStream, bytes: fragment.length, frames: 1 };
   return undefined;
 }
 
@@ -34,23 +36,24 @@ export function onContinuation(
   connection: Connection,
   { flags, bytes, from, to }: Frame,
 ): ErrorCode | undefined {
-  const { block } = connection;
-  if (block === undefined) return ERROR_CODE.PROTOCOL_ERROR;
-  block.bytes += to - from;
-  block.frames++;
-  if (block.bytes > MAX_BLOCK_BYTES || block.frames > MAX_BLOCK_FRAMES + block.bytes / MIN_FRAME_BYTES)
+  const { headerBlock } = connection;
+  if (headerBlock === undefined) return ERROR_CODE.PROTOCOL_ERROR;
+  headerBlock.bytes += to - from;
+  headerBlock.frames++;
+  const maxFrames = MAX_BLOCK_FRAMES + headerBlock.bytes / MIN_FRAME_BYTES;
+  if (headerBlock.bytes > MAX_BLOCK_BYTES || headerBlock.frames > maxFrames)
     return ERROR_CODE.ENHANCE_YOUR_CALM;
   const isLast = (flags & FLAG.END_HEADERS) !== 0;
-  const why = decode(connection, bytes.subarray(from, to), isLast);
-  if (why !== undefined || !isLast) return why;
-  connection.block = undefined;
-  return onHeaderBlock(connection, block.streamId, block.isEndStream);
+  const code = decode(connection, bytes.subarray(from, to), isLast);
+  if (code !== undefined || !isLast) return code;
+  connection.headerBlock = undefined;
+  return onHeaderBlock(connection, headerBlock.streamId, headerBlock.isEndStream);
 }
 
-/** Every block is decoded, whatever becomes of its call: the two sides' tables must stay the same. */
-function decode({ hpack, field }: Connection, fragment: Buffer, isLast: boolean): ErrorCode | undefined {
+/** Every block is decoded, even if its stream is reset: the tables of both sides must stay equal. */
+function decode({ hpack, onField }: Connection, fragment: Buffer, isLast: boolean): ErrorCode | undefined {
   try {
-    hpack.decode(fragment, field, isLast);
+    hpack.decode(fragment, onField, isLast);
     return undefined;
   } catch (error) {
     if (error instanceof CompressionError) return ERROR_CODE.COMPRESSION_ERROR;
@@ -58,13 +61,16 @@ function decode({ hpack, field }: Connection, fragment: Buffer, isLast: boolean)
   }
 }
 
-/** A whole header block: the head of a new call, or trailers. */
+/** A complete header block: the head of a new request, or trailers. */
 function onHeaderBlock(
   connection: Connection,
   streamId: number,
   isEndStream: boolean,
 ): ErrorCode | undefined {
-  return streamId > connection.highestOpenedStreamId
-    ? openStream(connection, streamId, isEndStream)
-    : onTrailers(connection, streamId, isEndStream);
+  const code =
+    streamId > connection.highestOpenedStreamId
+      ? openStream(connection, streamId, isEndStream)
+      : onTrailers(connection, streamId, isEndStream);
+  resetValidator(connection.validator);
+  return code;
 }

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { literal } from "../../test/support/hpack.ts";
 import { CompressionError, createHpackDecoder } from "./hpack.ts";
 
-/** Literals that enter the table or do not, and what stands in the static table. */
+/** Literals with and without indexing, and fields of the static table. */
 const field = fc.oneof(
   fc
     .tuple(fc.constantFrom(0x40, 0, 0x10), fc.stringMatching(/^[a-z-]{1,20}$/), fc.nat(20_000))
@@ -11,7 +11,7 @@ const field = fc.oneof(
   fc.integer({ min: 0x81, max: 0x80 | 61 }).map((index) => Buffer.of(index)),
 );
 
-test("wherever a block is cut into fragments, the same fields come of it", () => {
+test("a block in any fragments has the same fields", () => {
   const places = fc.array(fc.nat(), { maxLength: 12 });
   fc.assert(
     fc.property(fc.array(field, { maxLength: 20 }), places, (fields, cuts) => {
@@ -31,7 +31,7 @@ test("wherever a block is cut into fragments, the same fields come of it", () =>
   );
 });
 
-test("a value of megabytes is passed over, whatever its encoding, and empties the table", () => {
+test("a value of megabytes is discarded, and empties the table", () => {
   const decoder = createHpackDecoder();
   const kept = literal(0x40, ["x-kept", "value"]);
   decoder.decode(kept, () => undefined);
@@ -48,7 +48,7 @@ test("a value of megabytes is passed over, whatever its encoding, and empties th
   expect(() => decoder.decode(Buffer.of(0x80 | 62), () => undefined)).toThrow(CompressionError);
 });
 
-test("a block that ends within a value that is passed over is an error", () => {
+test("a block that ends within a discarded value is an error", () => {
   const large = literal(0x40, ["x-large", "v".repeat(100_000)]);
   expect(() => createHpackDecoder().decode(large.subarray(0, -1), () => undefined)).toThrow(CompressionError);
   const decoder = createHpackDecoder();
@@ -56,7 +56,7 @@ test("a block that ends within a value that is passed over is an error", () => {
   expect(() => decoder.decode(large.subarray(50_000, -1), () => undefined, true)).toThrow(CompressionError);
 });
 
-test("a size of the table may stand in the fragment behind an empty one, and not behind a field", () => {
+test("a table size update may be in the fragment after an empty one, but not after a field", () => {
   const decoder = createHpackDecoder();
   decoder.decode(Buffer.alloc(0), () => undefined, false);
   decoder.decode(Buffer.of(0x20), () => undefined, false);

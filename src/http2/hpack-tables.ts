@@ -1,4 +1,4 @@
-/** A header field as a table holds it: one character a byte. */
+/** A header field, with one character for each byte. */
 export interface HeaderField {
   readonly name: string;
   readonly value: string;
@@ -68,18 +68,18 @@ const FIELDS: readonly (readonly [name: string, value: string])[] = [
   ["www-authenticate", ""],
 ];
 
-/** RFC 7541, appendix A. A field's index is its place; there is none at 0. */
+/** RFC 7541, appendix A. The index of a field is its place. Index 0 is not used. */
 export const STATIC_TABLE: readonly (HeaderField | undefined)[] = [
   undefined,
   ...FIELDS.map(([name, value]) => ({ name, value })),
 ];
 
-/** The symbol after the 256 bytes: it ends a text, and never stands in one. */
+/** The end-of-string symbol, after those of the 256 bytes. It must not occur in a string. */
 export const EOS = 256;
 
 /**
- * How many bits the code of each byte has, and last that of EOS: RFC 7541, appendix B. The codes follow, for they are
- * canonical: shorter ones first, by symbol within one length, each the one before it plus one.
+ * The number of bits in the code of each byte, and of EOS last (RFC 7541, appendix B). It determines the codes, because they are
+ * canonical: in the order of their length, then of their symbol, each code is the previous one plus one.
  */
 export const HUFFMAN_BITS = new Uint8Array([
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28,

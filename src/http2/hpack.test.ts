@@ -21,7 +21,7 @@ function decoded(decoder: HpackDecoder, block: Buffer | string): Field[] {
   return fields;
 }
 
-/** What its dynamic table holds, the newest first: every index until there is none. */
+/** The fields of its dynamic table, the newest first: looks up indices until one is invalid. */
 function tableOf(decoder: HpackDecoder): Field[] {
   const table: Field[] = [];
   for (let index = 62; ; index++) {
@@ -33,7 +33,7 @@ function tableOf(decoder: HpackDecoder): Field[] {
   }
 }
 
-/** Each byte's code as a text of bits. */
+/** The code of each byte as a string of bits. */
 function huffmanCodes(): string[] {
   const codes: string[] = [];
   let code = 0;
@@ -114,7 +114,7 @@ test.each([
     ],
   },
   {
-    example: "C.4, requests of the Huffman code",
+    example: "C.4, requests with Huffman coding",
     of: REQUESTS,
     maxTableBytes: 4096,
     blocks: [
@@ -124,7 +124,7 @@ test.each([
     ],
   },
   {
-    example: "C.5, responses and a table that overflows",
+    example: "C.5, responses, with evictions from the table",
     of: RESPONSES,
     maxTableBytes: 256,
     blocks: [
@@ -137,7 +137,7 @@ test.each([
     ],
   },
   {
-    example: "C.6, the same of the Huffman code",
+    example: "C.6, the same with Huffman coding",
     of: RESPONSES,
     maxTableBytes: 256,
     blocks: [
@@ -154,20 +154,24 @@ test.each([
   expect(seen).toEqual(of);
 });
 
-test.each<[title: string, block: string, why: string]>([
-  ["an index of 0", "80", "an index of 0"],
-  ["an index beyond the tables", "be", "an index that is beyond the table"],
-  ["a name's index beyond the tables, to be indexed", "7e 0161", "an index that is beyond the table"],
-  ["a name's index beyond the tables, not to be indexed", "0f2f 0161", "an index that is beyond the table"],
-  ["a table above the maximum", "3fe21f", "a table that is larger than allowed"],
-  ["a size of the table after a field", "82 20", "a size of the table amid fields, or a third one"],
-  ["a third size of the table", "20 20 20", "a size of the table amid fields, or a third one"],
-  ["an integer of more than five bytes", "ff8080808000", "an integer that is too large"],
-  ["an integer beyond 2^28", "ffffffff7f", "an integer that is too large"],
-  ["a string's length beyond 2^28", "007fffffff7f", "an integer that is too large"],
+test.each<[title: string, block: string, message: string]>([
+  ["an index of 0", "80", "the index is 0"],
+  ["an index beyond the tables", "be", "the index is beyond the table"],
+  ["a name index beyond the tables, in a field to be indexed", "7e 0161", "the index is beyond the table"],
+  [
+    "a name index beyond the tables, in a field not to be indexed",
+    "0f2f 0161",
+    "the index is beyond the table",
+  ],
+  ["a table size above the maximum", "3fe21f", "the table size exceeds the maximum"],
+  ["a table size update after a field", "82 20", "a table size update after a field, or a third one"],
+  ["a third table size update", "20 20 20", "a table size update after a field, or a third one"],
+  ["an integer of more than five bytes", "ff8080808000", "the integer is too large"],
+  ["an integer beyond 2^28", "ffffffff7f", "the integer is too large"],
+  ["a string's length beyond 2^28", "007fffffff7f", "the integer is too large"],
   ["an end within an index", "ff", "the block ends within a field"],
   ["an end within a longer index", "ff80", "the block ends within a field"],
-  ["an end within a size of the table", "3f", "the block ends within a field"],
+  ["an end within a table size update", "3f", "the block ends within a field"],
   ["an end before a name", "40", "the block ends within a field"],
   ["an end before a value", "40 0161", "the block ends within a field"],
   ["an end before the value of a name that is indexed", "41", "the block ends within a field"],
@@ -175,49 +179,45 @@ test.each<[title: string, block: string, why: string]>([
   ["a name that runs past the block", "40 0461 0162", "the block ends within a field"],
   ["a value that runs past the block", "40 0161 0262", "the block ends within a field"],
   ["a Huffman string that runs past the block", "40 0161 82ff", "the block ends within a field"],
-  ["EOS in a string", "00 84ffffffff 00", "a string that is not of the Huffman code"],
-  ["EOS in a string, and a good end", "00 8607fffffff81f 00", "a string that is not of the Huffman code"],
-  ["padding of eight bits", "00 81ff 00", "a string that is not of the Huffman code"],
+  ["EOS in a string", "00 84ffffffff 00", "the Huffman code of a string is invalid"],
+  ["EOS in a string with a valid end", "00 8607fffffff81f 00", "the Huffman code of a string is invalid"],
+  ["padding of eight bits", "00 81ff 00", "the Huffman code of a string is invalid"],
   [
     "padding of eight bits and more after a symbol",
     "00 8207ff 00",
-    "a string that is not of the Huffman code",
+    "the Huffman code of a string is invalid",
   ],
-  ["padding of zeros", "00 8100 00", "a string that is not of the Huffman code"],
-  ["padding that has a zero", "00 8106 00", "a string that is not of the Huffman code"],
-  ["an end within a symbol", "00 82fffe 00", "a string that is not of the Huffman code"],
-])("%s is an error", (_title, block, why) => {
-  expect(() => decoded(createHpackDecoder(), block)).toThrow(new CompressionError(why));
+  ["padding of zeros", "00 8100 00", "the Huffman code of a string is invalid"],
+  ["padding that has a zero", "00 8106 00", "the Huffman code of a string is invalid"],
+  ["an end within a symbol", "00 82fffe 00", "the Huffman code of a string is invalid"],
+])("%s is an error", (_title, block, message) => {
+  expect(() => decoded(createHpackDecoder(), block)).toThrow(new CompressionError(message));
 });
 
 test.each<[title: string, block: string, fields: Field[]]>([
   ["no fields", "", []],
-  ["sizes of the table alone, up to the maximum", "20 3fe11f", []],
-  ["empty strings, of the Huffman code too", "00 80 00", [["", ""]]],
+  ["table size updates only, up to the maximum", "20 3fe11f", []],
+  ["empty strings, also with Huffman coding", "00 80 00", [["", ""]]],
   [
     "padding of seven bits",
     `00 8a${huffman(Buffer.from("0".repeat(16))).toString("hex")} 00`,
     [["0".repeat(16), ""]],
   ],
-  [
-    "an integer of five bytes that two would do for",
-    `00 00 7f80808000${"61".repeat(127)}`,
-    [["", "a".repeat(127)]],
-  ],
+  ["an integer of five bytes instead of two", `00 00 7f80808000${"61".repeat(127)}`, [["", "a".repeat(127)]]],
   ["a name of the static table, never to be indexed", "1f08 0162", [["authorization", "b"]]],
-])("%s are a block", (_title, block, fields) => {
+])("a valid block: %s", (_title, block, fields) => {
   expect(decoded(createHpackDecoder(), block)).toEqual(fields);
 });
 
-test("the Huffman code is that of RFC 7541, appendix B, for every byte", () => {
+test("the Huffman code of every byte is that of RFC 7541, appendix B", () => {
   const every = huffman(Uint8Array.from({ length: 256 }, (_, byte) => byte));
-  // The digest is of what another implementation makes, whose codes are written out.
+  // The digest of the output of another implementation, which has a table of the codes.
   expect(createHash("sha256").update(every).digest("hex")).toBe(
     "612dcf67552ffb6affc04a2ab910a4d347e4ad06e4a43544871071d831a2c076",
   );
 });
 
-test("every text survives the Huffman code, whatever stands around it", () => {
+test("every string can be decoded from the Huffman code, with any bytes around it", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ maxLength: 3 }), (bytes, around) => {
       const encoded = huffman(bytes);
@@ -232,7 +232,7 @@ test("every text survives the Huffman code, whatever stands around it", () => {
 });
 
 test.each([2500, 2559, 2560, 2561, 4096, 20_000])(
-  "a text of %d characters survives the Huffman code",
+  "a string of %d characters can be decoded from the Huffman code",
   (length) => {
     const text = "012aceiost".repeat(Math.ceil(length / 10)).slice(0, length);
     const encoded = huffman(Buffer.from(text));
@@ -240,7 +240,7 @@ test.each([2500, 2559, 2560, 2561, 4096, 20_000])(
   },
 );
 
-test("any bytes are a block or a CompressionError", () => {
+test("any bytes are a valid block or cause a CompressionError", () => {
   const likely = fc
     .uint8Array({ maxLength: 12 })
     .map((bytes) => Buffer.concat([Buffer.of(0x40, 0x01, 0x61), bytes]));
@@ -259,8 +259,8 @@ test("any bytes are a block or a CompressionError", () => {
   );
 });
 
-/** RFC 7541, section 4, in few words. */
-function kept(table: readonly Field[], limitBytes: number): Field[] {
+/** Eviction as in RFC 7541, section 4. */
+function evicted(table: readonly Field[], limitBytes: number): Field[] {
   let bytes = 0;
   return table.filter(([name, value]) => {
     bytes += name.length + value.length + 32;
@@ -268,7 +268,7 @@ function kept(table: readonly Field[], limitBytes: number): Field[] {
   });
 }
 
-test("the dynamic table holds what a plain list would, whatever its sizes and fields are", () => {
+test("the dynamic table has the fields of a plain list, for any sizes and fields", () => {
   const maxTableBytes = fc.integer({ min: 0, max: 600 });
   const anyField = fc.tuple(
     fc.string({ unit: "binary-ascii", maxLength: 6 }),
@@ -291,7 +291,7 @@ test("the dynamic table holds what a plain list would, whatever its sizes and fi
           expect(decoded(decoder, literal(0x40, step))).toEqual([step]);
           table.unshift(step);
         }
-        table = kept(table, limitBytes);
+        table = evicted(table, limitBytes);
         expect(tableOf(decoder)).toEqual(table);
       }
     }),
@@ -304,7 +304,7 @@ const END_HEADERS = 0x4;
 const PRIORITY = 0x20;
 const PREFACE_BYTES = 24;
 
-/** The header blocks in what a client sent (RFC 9113), each in one frame. */
+/** The header blocks that a client sent (RFC 9113), each in one frame. */
 function blocksOf(sent: Buffer): Buffer[] {
   const blocks: Buffer[] = [];
   let at = PREFACE_BYTES;
@@ -319,7 +319,7 @@ function blocksOf(sent: Buffer): Buffer[] {
   return blocks;
 }
 
-/** Node's client, which has read these settings, and all that it sends to something that never answers. */
+/** Node's client after it has received these settings, and everything that it sends to a server that never responds. */
 async function connected(
   headerTableBytes: number,
 ): Promise<{ client: ClientHttp2Session; sent: () => Buffer }> {
@@ -361,11 +361,11 @@ const anyHeaders = fc.record({
 });
 
 test.each([0, 64, 256, 4096, 16_384])(
-  "what Node's client sends to a table of %d bytes is what was said",
+  "the requests of Node's client can be decoded with a table of %d bytes",
   async (headerTableBytes) => {
     const { client, sent } = await connected(headerTableBytes);
     const requests = fc.sample(anyHeaders, { numRuns: 400, seed: headerTableBytes });
-    const said = requests.map(({ path, headers, secret }) => {
+    const expected = requests.map(({ path, headers, secret }) => {
       const all: Field[] = [...headers, ...(secret === null ? [] : [["authorization", secret] as const])];
       const pseudo = { ":method": "POST", ":path": path, ":scheme": "http", ":authority": "latchkey" };
       client
@@ -373,9 +373,9 @@ test.each([0, 64, 256, 4096, 16_384])(
         .on("error", () => undefined);
       return [...Object.entries(pseudo), ...all];
     });
-    await expect.poll(() => blocksOf(sent()).length, { timeout: 10_000 }).toBe(said.length);
+    await expect.poll(() => blocksOf(sent()).length, { timeout: 10_000 }).toBe(expected.length);
     const decoder = createHpackDecoder(headerTableBytes);
     const seen = blocksOf(sent()).map((block) => decoded(decoder, block));
-    expect(seen.map((fields) => fields.toSorted())).toEqual(said.map((fields) => fields.toSorted()));
+    expect(seen.map((fields) => fields.toSorted())).toEqual(expected.map((fields) => fields.toSorted()));
   },
 );

@@ -1,3 +1,5 @@
+import type { DynamicTable } from "./hpack-dynamic-table.ts";
+import { createDynamicTable, evictTo, insertField } from "./hpack-dynamic-table.ts";
 import type { HeaderField } from "./hpack-tables.ts";
 import { STATIC_TABLE } from "./hpack-tables.ts";
 import { decodeHuffman } from "./huffman.ts";
@@ -8,119 +10,106 @@ export class CompressionError extends Error {
 }
 
 /**
- * Receives one field. Names and values have one character a byte. A value of more than 16 KiB on the wire is
- * not kept: `value` is then empty, and `valueBytes` says how long it was there.
+ * Receives one field. Names and values have one character for each byte. A value of more than 16 KiB on the wire is discarded:
+ * `value` is then empty, and `valueBytes` is its length on the wire.
  */
 export type OnField = (name: string, value: string, valueBytes: number) => void;
 
 export interface HpackDecoder {
   /**
-   * Decodes a header block, or the next fragment of one, and calls `field` for each field in its order. Between fragments it
-   * keeps the field that is cut off, and nothing else: at most some 33 KiB. Throws CompressionError, and is of no use after
-   * that. The block of a request that is denied must be decoded as well, to keep the table in sync. A byte of the block can
-   * stand for a field as large as the table: a caller that keeps fields has to count their bytes.
+   * Decodes a header block, or the next fragment of one, and calls `onField` for each field in its order. Between fragments it
+   * keeps an incomplete field only: at most some 33 KiB. After it has thrown a CompressionError, it must not be used again. The
+   * block of a request that is denied must be decoded as well, to keep the table in sync. One byte of the block can stand for
+   * a field as large as the table, so a caller that keeps fields must count their bytes.
    */
-  decode(fragment: Buffer, field: OnField, isLast?: boolean): void;
+  decode(fragment: Buffer, onField: OnField, isLast?: boolean): void;
 }
 
-/** A longer value on the wire is not kept. A header block of megabytes thus needs no memory. */
+/** A longer value on the wire is discarded, so that a header block of megabytes needs no memory. */
 const MAX_VALUE_BYTES = 16 * 1024;
-/** What is not kept must be larger than the table: a character has at most 30 bits in the Huffman code. */
+/** A discarded value must be larger than the table. A Huffman-coded character has at most 30 bits, or four bytes. */
 const VALUE_BYTES_PER_TABLE_BYTE = 4;
 
-/** What a field counts in the table beyond its name and value (RFC 7541, section 4.1). */
-const FIELD_OVERHEAD_BYTES = 32;
 const MAX_INTEGER = 2 ** 28;
-/** A peer may say the least and the last of the sizes that the table had since the block before (section 4.2). */
+/** A peer sends the lowest and the last of the table sizes since the previous block (section 4.2). */
 const MAX_SIZE_UPDATES = 2;
 
-/** Thrown where the block ends too early: in a fragment that is not the last one, the next one continues there. */
-const CUT_OFF = new CompressionError("the block ends within a field");
+/** Thrown if the block ends too early. In a fragment that is not the last, decoding continues with the next fragment. */
+const TRUNCATED = new CompressionError("the block ends within a field");
 
-/** A place in a block, and the dynamic table: a ring, in which the newest field has the lowest index. */
+/** A position in a block, and the dynamic table. */
 interface State {
+  readonly table: DynamicTable;
   at: number;
-  /** Where the field begins that is being decoded. */
-  fieldAt: number;
-  /** The start of a field whose end is in the next fragment. */
+  /** The start of the field that is being decoded. */
+  fieldStart: number;
+  /** The bytes of a field whose end is in the next fragment. */
   rest: Buffer;
-  /** Bytes of a long value that are still to come. */
+  /** Bytes of a discarded value in the next fragments. */
   toSkip: number;
   /** The block has begun in an earlier fragment. */
   isOpen: boolean;
   readonly maxTableBytes: number;
   readonly maxValueBytes: number;
-  /** What the peer makes of it, which is at most that. */
-  limitBytes: number;
-  tableBytes: number;
-  /** Its length is a power of two; a place that holds no field any more is undefined. */
-  readonly ring: (HeaderField | undefined)[];
-  newest: number;
-  count: number;
 }
 
-const NOTHING: Buffer = Buffer.alloc(0);
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** `maxTableBytes` is what our SETTINGS_HEADER_TABLE_SIZE says; 4096 applies before a peer has read it. */
+/** @param maxTableBytes our SETTINGS_HEADER_TABLE_SIZE, whose default is 4096 */
 export function createHpackDecoder(maxTableBytes = 4096): HpackDecoder {
-  const maxFields = Math.max(1, Math.floor(maxTableBytes / FIELD_OVERHEAD_BYTES));
   const state: State = {
+    table: createDynamicTable(maxTableBytes),
     at: 0,
-    fieldAt: 0,
-    rest: NOTHING,
+    fieldStart: 0,
+    rest: NO_BYTES,
     toSkip: 0,
     isOpen: false,
     maxTableBytes,
     maxValueBytes: Math.max(MAX_VALUE_BYTES, VALUE_BYTES_PER_TABLE_BYTE * maxTableBytes),
-    limitBytes: maxTableBytes,
-    tableBytes: 0,
-    ring: new Array<undefined>(2 ** Math.ceil(Math.log2(maxFields))).fill(undefined),
-    newest: 0,
-    count: 0,
   };
   return {
-    decode(fragment, field, isLast = true) {
-      if (isLast && !state.isOpen && state.rest.length === 0) decodeBlock(state, fragment, field);
-      else decodeFragment(state, fragment, field, isLast);
+    decode(fragment, onField, isLast = true) {
+      if (isLast && !state.isOpen && state.rest.length === 0) decodeBlock(state, fragment, onField);
+      else decodeFragment(state, fragment, onField, isLast);
     },
   };
 }
 
-/** A whole block, as nearly all are. */
-function decodeBlock(state: State, block: Buffer, field: OnField): void {
+/** Decodes a block in one fragment, as nearly all are. */
+function decodeBlock(state: State, block: Buffer, onField: OnField): void {
   state.at = 0;
   readSizeUpdates(state, block);
-  decodeFields(state, block, field);
-  if (state.toSkip > 0) throw CUT_OFF;
+  decodeFields(state, block, onField);
+  if (state.toSkip > 0) throw TRUNCATED;
 }
 
-function decodeFields(state: State, block: Buffer, field: OnField): void {
+function decodeFields(state: State, block: Buffer, onField: OnField): void {
   while (state.at < block.length) {
-    state.fieldAt = state.at;
+    state.fieldStart = state.at;
     const first = block[state.at++] ?? 0;
     if (first >= 0x80) {
-      const { name, value } = fieldAt(state, readInteger(state, block, first, 0x7f));
-      field(name, value, value.length);
-    } else readLiteral(state, block, first, field);
+      const { name, value } = lookUp(state, readInteger(state, block, first, 0x7f));
+      onField(name, value, value.length);
+    } else readLiteral(state, block, first, onField);
   }
 }
 
-function decodeFragment(state: State, fragment: Buffer, field: OnField, isLast: boolean): void {
+function decodeFragment(state: State, fragment: Buffer, onField: OnField, isLast: boolean): void {
   const skipped = Math.min(state.toSkip, fragment.length);
   state.toSkip -= skipped;
   const block = state.rest.length === 0 ? fragment.subarray(skipped) : Buffer.concat([state.rest, fragment]);
-  state.rest = NOTHING;
-  state.at = state.fieldAt = 0;
+  state.rest = NO_BYTES;
+  state.at = state.fieldStart = 0;
   try {
     if (!state.isOpen) readSizeUpdates(state, block);
-    // A size of the table may still follow at the start of the next fragment.
+    // The next fragment may still begin with a table size update.
     if (state.at < block.length) state.isOpen = true;
-    decodeFields(state, block, field);
+    decodeFields(state, block, onField);
     if (!state.isOpen && !isLast) state.rest = Buffer.from(block);
-    if (isLast && state.toSkip > 0) throw CUT_OFF;
+    if (isLast && state.toSkip > 0) throw TRUNCATED;
   } catch (error) {
-    if (error !== CUT_OFF || isLast) throw error;
-    state.rest = Buffer.from(block.subarray(state.fieldAt));
+    if (error !== TRUNCATED || isLast) throw error;
+    state.rest = Buffer.from(block.subarray(state.fieldStart));
   }
   if (isLast) state.isOpen = false;
 }
@@ -131,53 +120,54 @@ function readSizeUpdates(state: State, block: Buffer): void {
     if (first >> 5 !== 1) return;
     state.at++;
     const limitBytes = readInteger(state, block, first, 0x1f);
-    if (limitBytes > state.maxTableBytes) throw new CompressionError("a table that is larger than allowed");
-    state.limitBytes = limitBytes;
-    evictTo(state, limitBytes);
+    if (limitBytes > state.maxTableBytes) throw new CompressionError("the table size exceeds the maximum");
+    state.table.limitBytes = limitBytes;
+    evictTo(state.table, limitBytes);
   }
 }
 
-/** A field that is not in a table, but perhaps its name is: of one that begins with less than 0x80. */
-function readLiteral(state: State, block: Buffer, first: number, field: OnField): void {
-  const indexed = first >= 0x40;
-  if (!indexed && first >= 0x20)
-    throw new CompressionError("a size of the table amid fields, or a third one");
-  const index = readInteger(state, block, first, indexed ? 0x3f : 0x0f);
-  const name = index === 0 ? readName(state, block) : fieldAt(state, index).name;
+/** Reads a literal field, whose name may be in a table (section 6.2). Its first byte is less than 0x80. */
+function readLiteral(state: State, block: Buffer, first: number, onField: OnField): void {
+  const isIndexed = first >= 0x40;
+  if (!isIndexed && first >= 0x20)
+    throw new CompressionError("a table size update after a field, or a third one");
+  const index = readInteger(state, block, first, isIndexed ? 0x3f : 0x0f);
+  const name = index === 0 ? readName(state, block) : lookUp(state, index).name;
   const start = byteAt(state, block);
   const length = readInteger(state, block, start, 0x7f);
   if (length <= state.maxValueBytes) {
     const value = readString(state, block, start >= 0x80, length);
-    if (indexed) insert(state, { name, value });
-    field(name, value, value.length);
+    if (isIndexed) insertField(state.table, { name, value });
+    onField(name, value, value.length);
     return;
   }
   const present = Math.min(length, block.length - state.at);
   state.at += present;
   state.toSkip = length - present;
-  // It is larger than the table, which it empties (section 4.4).
-  if (indexed) evictTo(state, 0);
-  field(name, "", length);
+  // The value is larger than the table, so it empties the table (section 4.4).
+  if (isIndexed) evictTo(state.table, 0);
+  onField(name, "", length);
 }
 
-/** No client of Envoy chooses the name of a field: one that is as long as this is an attack. */
+/** Envoy's clients do not choose field names, so a name that is too long is an attack. */
 function readName(state: State, block: Buffer): string {
   const start = byteAt(state, block);
   const length = readInteger(state, block, start, 0x7f);
-  if (length > state.maxValueBytes) throw new CompressionError("a field name that is too long");
+  if (length > state.maxValueBytes) throw new CompressionError("the field name is too long");
   return readString(state, block, start >= 0x80, length);
 }
 
-function fieldAt(state: State, index: number): HeaderField {
+/** The field at an index of the static table, or of the dynamic table behind it (section 2.3.3). */
+function lookUp({ table }: State, index: number): HeaderField {
   const age = index - STATIC_TABLE.length;
-  const { ring } = state;
-  if (age >= state.count) throw new CompressionError("an index that is beyond the table");
-  const found = age < 0 ? STATIC_TABLE[index] : ring[(state.newest - age) & (ring.length - 1)];
-  if (found === undefined) throw new CompressionError("an index of 0");
+  const { ring } = table;
+  if (age >= table.count) throw new CompressionError("the index is beyond the table");
+  const found = age < 0 ? STATIC_TABLE[index] : ring[(table.newest - age) & (ring.length - 1)];
+  if (found === undefined) throw new CompressionError("the index is 0");
   return found;
 }
 
-/** The rest of an integer whose first byte has been read; it begins in the bits of `prefix` (section 5.1). */
+/** Reads an integer whose first byte has been read. `prefix` is the mask of its bits in that byte (section 5.1). */
 function readInteger(state: State, block: Buffer, first: number, prefix: number): number {
   let value = first & prefix;
   if (value < prefix) return value;
@@ -188,48 +178,22 @@ function readInteger(state: State, block: Buffer, first: number, prefix: number)
     if (value > MAX_INTEGER) break;
     return value;
   }
-  throw new CompressionError("an integer that is too large");
+  throw new CompressionError("the integer is too large");
 }
 
 function readString(state: State, block: Buffer, isHuffman: boolean, length: number): string {
   const from = state.at;
   const to = from + length;
-  if (to > block.length) throw CUT_OFF;
+  if (to > block.length) throw TRUNCATED;
   state.at = to;
   if (!isHuffman) return block.toString("latin1", from, to);
   const text = decodeHuffman(block, from, to);
-  if (text === undefined) throw new CompressionError("a string that is not of the Huffman code");
+  if (text === undefined) throw new CompressionError("the Huffman code of a string is invalid");
   return text;
 }
 
 function byteAt(state: State, block: Buffer): number {
   const byte = block[state.at++];
-  if (byte === undefined) throw CUT_OFF;
+  if (byte === undefined) throw TRUNCATED;
   return byte;
-}
-
-/** One that is larger than the table empties it, and is not an error (section 4.4). */
-function insert(state: State, literal: HeaderField): void {
-  const bytes = bytesOf(literal);
-  evictTo(state, Math.max(0, state.limitBytes - bytes));
-  if (bytes > state.limitBytes) return;
-  state.newest = (state.newest + 1) & (state.ring.length - 1);
-  state.ring[state.newest] = literal;
-  state.tableBytes += bytes;
-  state.count++;
-}
-
-/** Drops the oldest fields; a place is cleared, lest a secret outlive its field. */
-function evictTo(state: State, bytes: number): void {
-  const { ring } = state;
-  while (state.tableBytes > bytes) {
-    const oldest = (state.newest - --state.count) & (ring.length - 1);
-    const field = ring[oldest];
-    if (field !== undefined) state.tableBytes -= bytesOf(field);
-    ring[oldest] = undefined;
-  }
-}
-
-function bytesOf(field: HeaderField): number {
-  return field.name.length + field.value.length + FIELD_OVERHEAD_BYTES;
 }

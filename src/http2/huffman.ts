@@ -1,22 +1,22 @@
 import { EOS, HUFFMAN_BITS } from "./hpack-tables.ts";
 
-/** A code has at most this many bits. */
+/** The longest code. */
 const MAX_BITS = 30;
-/** Padding is the beginning of EOS, which is all ones, and shorter than a byte. */
+/** Padding is the start of EOS, which consists of ones, and is shorter than a byte. */
 const MAX_PADDING_BITS = 7;
 
 /*
- * The state machine reads four bits at a time: by eight it would be 256 KiB, which drives other things out of a cache.
- * A state is an inner node of the code's tree, of which 257 leaves make 256. What a step gives, by state and nibble:
- * the next state in the bits from 4 on, where the next nibble only has to be added; then a symbol, and whether there
- * is one. Bits above the symbol need no mask where it is written to a byte.
+ * The state machine reads four bits at a time. With eight bits its table would have 256 KiB and evict other data from the CPU
+ * cache. A state is one of the 256 inner nodes of the code tree, which has 257 leaves. STEPS has an entry for each state and
+ * nibble: from bit 4 the next state, so that the next nibble only has to be added; from bit 12 a symbol; and in bit 20 whether
+ * there is a symbol. The bits above the symbol need no mask, because a write to a byte ignores them.
  */
 const NEXT = 0xff0;
 const SYMBOL_SHIFT = 12;
 const EMIT_SHIFT = 20;
-const BROKEN = 1 << 21;
+const INVALID = 1 << 21;
 
-/** A text that has fewer characters than this is written here, one that may have more to memory of its own. */
+/** A string with fewer characters than this is decoded into a shared buffer, and a longer one into its own. */
 const SCRATCH_BYTES = 4096;
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
@@ -24,30 +24,30 @@ const tree = growTree();
 const STEPS = makeSteps();
 const MAY_END = findEnds();
 
-/** The text that these bytes encode, one character a byte; undefined if they encode none (RFC 7541, section 5.2). */
+/** Decodes a string, with one character for each byte. Undefined if the code is invalid (RFC 7541, section 5.2). */
 export function decodeHuffman(bytes: Uint8Array, from: number, to: number): string | undefined {
   const maxCharacters = Math.ceil(((to - from) * 8) / 5);
-  // One more: a step writes before it knows whether there is a symbol.
+  // One byte more, because a step writes before it knows whether there is a symbol.
   const out = maxCharacters < SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(maxCharacters + 1);
   let length = 0;
   let state = 0;
-  let seen = 0;
+  let steps = 0;
   for (let at = from; at < to; at++) {
     const byte = bytes[at] ?? 0;
-    const high = STEPS[state + (byte >> 4)] ?? BROKEN;
+    const high = STEPS[state + (byte >> 4)] ?? INVALID;
     out[length] = high >> SYMBOL_SHIFT;
     length += (high >> EMIT_SHIFT) & 1;
-    const low = STEPS[(high & NEXT) + (byte & 15)] ?? BROKEN;
+    const low = STEPS[(high & NEXT) + (byte & 15)] ?? INVALID;
     out[length] = low >> SYMBOL_SHIFT;
     length += (low >> EMIT_SHIFT) & 1;
     state = low & NEXT;
-    seen |= high | low;
+    steps |= high | low;
   }
-  if ((seen & BROKEN) !== 0 || MAY_END[state >> 4] !== 1) return undefined;
+  if ((steps & INVALID) !== 0 || MAY_END[state >> 4] !== 1) return undefined;
   return out.toString("latin1", 0, length);
 }
 
-/** The code's tree: the two children of node n stand at 2n and 2n + 1; a leaf is the complement of its symbol. */
+/** The code tree. The children of node n are at 2n and 2n + 1. A leaf is the complement of its symbol. */
 function growTree(): Int16Array {
   const children = new Int16Array(2 * EOS);
   let nodes = 1;
@@ -75,7 +75,7 @@ function makeSteps(): Int32Array {
   return steps;
 }
 
-/** Where four bits lead. No code is shorter than five, so there is at most one symbol on the way. */
+/** The step for four bits. No code is shorter than five bits, so a step has at most one symbol. */
 function step(from: number, nibble: number): number {
   let node = from;
   let emitted = 0;
@@ -83,13 +83,13 @@ function step(from: number, nibble: number): number {
     const child = tree[2 * node + ((nibble >> shift) & 1)] ?? 0;
     node = Math.max(child, 0);
     if (child >= 0) continue;
-    if (~child === EOS) return BROKEN;
+    if (~child === EOS) return INVALID;
     emitted = (~child << SYMBOL_SHIFT) | (1 << EMIT_SHIFT);
   }
   return emitted | (node << 4);
 }
 
-/** The states in which a text may end: nothing but ones since the last symbol, and few of them. */
+/** The states in which a string may end: after at most seven bits since the last symbol, all of them ones. */
 function findEnds(): Uint8Array {
   const ends = new Uint8Array(EOS);
   let node = 0;

@@ -1,43 +1,45 @@
-import type { Connection, Load } from "./connection.ts";
-import { fail } from "./connection.ts";
+import { failConnection } from "./connection.ts";
+import type { Connection, Load, Stream } from "./connection-state.ts";
 import { ERROR_CODE } from "./frames.ts";
 import { createSharedBytes } from "./shared-bytes.ts";
-import type { Stream } from "./stream.ts";
-import { closeStream, sendReset } from "./stream.ts";
+import { canReceive, closeStream, sendReset } from "./stream.ts";
 
-/** Of all connections together: requests that have not come whole. */
-export const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** Responses for which their callers have opened no window. */
-export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
-/** What lies in the sockets of callers that do not read. */
-export const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
+/** Maximum bytes of incomplete requests, over all connections. */
+const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+/** Maximum bytes of responses that wait for flow-control windows, over all connections. */
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+/** Maximum bytes in sockets whose clients do not read, over all connections. */
+const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 
-/** @param open the connections of the process */
-export function createLoad(open: Iterable<Connection>): Load {
+/** Maximum number of incomplete requests, over all connections: those of sixteen full connections. */
+export const MAX_INCOMPLETE_REQUESTS = 16 * 1024;
+
+/** @param connections the open connections of the process */
+export function createLoad(connections: Iterable<Connection>): Load {
   return {
-    held: createSharedBytes<Stream>(MAX_HELD_BYTES, (stream) => stream.giveUp?.(stream)),
-    waiting: createSharedBytes<Stream>(MAX_WAITING_BYTES, (stream) =>
+    buffered: createSharedBytes<Stream>(MAX_BUFFERED_BYTES, (stream) => stream.onBodyRejected?.(stream)),
+    pending: createSharedBytes<Stream>(MAX_PENDING_BYTES, (stream) =>
       sendReset(stream, ERROR_CODE.ENHANCE_YOUR_CALM),
     ),
     unsent: createSharedBytes<Connection>(MAX_UNSENT_BYTES, ({ socket }) => socket.destroy()),
-    unasked: 0,
-    onTooManyUnasked() {
-      const most = maxBy(open, unaskedOf);
-      if (most === undefined) return;
-      fail(most, ERROR_CODE.ENHANCE_YOUR_CALM);
-      for (const stream of most.streams.values()) closeStream(stream);
+    incompleteRequests: 0,
+    onTooManyIncomplete() {
+      const worst = maxBy(connections, countIncomplete);
+      if (worst === undefined) return;
+      failConnection(worst, ERROR_CODE.ENHANCE_YOUR_CALM);
+      for (const stream of worst.streams.values()) closeStream(stream);
     },
   };
 }
 
-/** A caller that sends each call at once has few of them. */
-function unaskedOf({ streams, isOver }: Connection): number {
-  let unasked = 0;
-  if (!isOver) for (const { halfClosedRemote: hasAsked } of streams.values()) if (!hasAsked) unasked++;
-  return unasked;
+/** A client that sends each request without delay has few incomplete ones. */
+function countIncomplete({ streams, isClosed }: Connection): number {
+  let incomplete = 0;
+  if (!isClosed) for (const stream of streams.values()) if (canReceive(stream)) incomplete++;
+  return incomplete;
 }
 
-/** The item with the highest number above 0, the first one of several. */
+/** The first item with the highest number above 0. */
 export function maxBy<Item>(items: Iterable<Item>, numberOf: (item: Item) => number): Item | undefined {
   let found: Item | undefined;
   let highest = 0;

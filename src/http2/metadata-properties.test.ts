@@ -1,19 +1,19 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { literal } from "../../test/support/hpack.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import { connectFrames, HEAD, inPieces, lastMessage, OPENING } from "../../test/support/http2-frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
 const MAX_HEADER_BYTES = 262_144;
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const bytesOf = (fields: Fields) =>
   fields.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
 
-/** What tracers, and `initial_metadata`, put into a Check. */
+/** Fields that tracers and `initial_metadata` add to a Check. */
 const names = fc.oneof(
   fc.constantFrom("tracestate", "traceparent", "baggage", "b3", "x-b3-traceid", "x-cloud-trace-context"),
   fc.constantFrom("x-datadog-tags", "sw8", "sw8-correlation", "x-request-id", "user-agent", "cookie"),
@@ -51,20 +51,20 @@ const calls = fc.array(fc.record({ metadata, cuts: fc.array(fc.nat(), { maxLengt
   maxLength: 6,
 });
 
-/** Frames as full as they may be, and cut at some other places, too. */
+/** Frames of the maximum size, with some further cuts. */
 function inFrames(streamId: number, block: Buffer, cuts: readonly number[]): Buffer {
   const full = Array.from({ length: Math.floor(block.length / 16_384) }, (_, index) => 16_384 * (index + 1));
   const places = [...full, ...cuts.map((cut) => cut % block.length)].toSorted((a, b) => a - b);
   return inPieces(streamId, block, places);
 }
 
-test("whatever metadata Checks have: each is answered, or denied where it is too much, on a connection that goes on", async () => {
+test("Checks with any metadata are served, or denied if it is too large, and their connection continues", async () => {
   await fc.assert(
-    fc.asyncProperty(calls, async (said) => {
-      const connection = await connectFrames(door.address());
+    fc.asyncProperty(calls, async (requests) => {
+      const connection = await connectFrames(server.address());
       await connection.send(OPENING);
       const outcomes: string[] = [];
-      for (const [index, { metadata, cuts }] of said.entries()) {
+      for (const [index, { metadata, cuts }] of requests.entries()) {
         const streamId = 2 * index + 1;
         const fields = metadata.map(({ name, value, high }) => literal(high, [name, value]));
         const bytes = bytesOf([...HEAD, ...metadata.map(({ name, value }): Fields[number] => [name, value])]);
@@ -75,7 +75,7 @@ test("whatever metadata Checks have: each is answered, or denied where it is too
           lastMessage(streamId, `call ${streamId}`),
         );
       }
-      await connection.until(new RegExp(`^${2 * said.length - 1} `));
+      await connection.until(new RegExp(`^${2 * requests.length - 1} `));
       connection.socket.destroy();
       const first = connection.lines.findIndex((line) => /^\d/.test(line));
       expect(connection.lines.slice(first)).toEqual(outcomes);

@@ -1,14 +1,14 @@
 import type { Socket } from "node:net";
 import { encodeFrame } from "./frames.ts";
 
-/** What is written to one connection: frames are put one behind the other, and sent together. */
+/** Collects the frames of one connection, and sends them together. */
 export interface Output {
   frame(type: number, flags: number, streamId: number, payload: Uint8Array): void;
-  /** Room for so many bytes at its end; they count as written. */
+  /** Reserves bytes after what was written. The caller must fill them before the next flush. */
   reserve(bytes: number): Reservation;
-  /** Sends what has been put here; nothing is sent otherwise. */
+  /** Sends everything that was written. Nothing is sent without a flush. */
   flush(): void;
-  /** The same, once whatever happens now is over. */
+  /** Flushes after the current callback. */
   flushSoon(): void;
 }
 
@@ -17,67 +17,68 @@ export interface Reservation {
   readonly at: number;
 }
 
-/** Frames of some sixty answers. */
+/** Holds the frames of some sixty responses. */
 const BUFFER_BYTES = 64 * 1024;
-/** Connections that say little are many. */
+/** The first buffer is small, because many connections send little. */
 const FIRST_BUFFER_BYTES = 1024;
 
-/** A buffer that is filled from its beginning; what has been sent of it stays as it is until the socket is through with it. */
+/** A buffer that fills from its start. Bytes that were passed to the socket stay unchanged until the socket has sent them. */
 interface WriteBuffer {
   readonly buffer: Buffer;
   sent: number;
   end: number;
-  /** Writes of it that are under way. */
+  /** Writes to the socket that are not complete. */
   writes: number;
 }
 
-/** @param behind is given what waits in the socket, when that is more than it should be, until it drains */
-export function createOutput(socket: Socket, behind: (bytes: number) => void): Output {
-  let filling = newFilling(0);
-  /** One that was full and is free again: a busy connection needs two, and makes no more of them. */
+/** @param onBackpressure called with the bytes that wait in the socket, when they exceed its high-water mark */
+export function createOutput(socket: Socket, onBackpressure: (unsentBytes: number) => void): Output {
+  let current = createWriteBuffer(0);
+  /** A full buffer that has been sent. A busy connection alternates between two buffers. */
   let spare: WriteBuffer | undefined;
-  let isDue = false;
+  let isFlushDue = false;
   const flush = () => {
-    isDue = false;
-    const { buffer, sent, end } = filling;
-    // What still comes of calls whose connection closes is for nobody: writing it would cut off what is on its way.
+    isFlushDue = false;
+    const { buffer, sent, end } = current;
+    // A closing connection discards later frames: writing them would cut off what is still being sent.
     if (sent === end || socket.destroyed || socket.writableEnded) return;
-    const written = filling;
+    const written = current;
     written.writes++;
     written.sent = end;
-    const isTaken = socket.write(buffer.subarray(sent, end), () => {
+    const hasCapacity = socket.write(buffer.subarray(sent, end), () => {
       written.writes--;
-      if (written.writes === 0 && written !== filling && buffer.length === BUFFER_BYTES) spare = written;
+      if (written.writes === 0 && written !== current && buffer.length === BUFFER_BYTES) spare = written;
     });
-    if (!isTaken) behind(socket.writableLength);
+    if (!hasCapacity) onBackpressure(socket.writableLength);
   };
   const reserve = (bytes: number): Reservation => {
-    if (filling.end + bytes > filling.buffer.length) {
+    if (current.end + bytes > current.buffer.length) {
       flush();
-      const size = filling.buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES;
-      filling = spare !== undefined && bytes <= BUFFER_BYTES ? spare : newFilling(Math.max(bytes, size));
+      const size = current.buffer.length === 0 ? FIRST_BUFFER_BYTES : BUFFER_BYTES;
+      current =
+        spare !== undefined && bytes <= BUFFER_BYTES ? spare : createWriteBuffer(Math.max(bytes, size));
       spare = undefined;
-      filling.sent = filling.end = 0;
+      current.sent = current.end = 0;
     }
-    filling.end += bytes;
-    return { buffer: filling.buffer, at: filling.end - bytes };
+    current.end += bytes;
+    return { buffer: current.buffer, at: current.end - bytes };
   };
   return {
     reserve,
     flush,
     flushSoon() {
-      if (isDue) return;
-      isDue = true;
+      if (isFlushDue) return;
+      isFlushDue = true;
       process.nextTick(flush);
     },
     frame(type, flags, streamId, payload) {
       const bytes = encodeFrame(type, flags, streamId, payload);
-      const { buffer: to, at } = reserve(bytes.length);
-      to.set(bytes, at);
+      const { buffer, at } = reserve(bytes.length);
+      buffer.set(bytes, at);
     },
   };
 }
 
-function newFilling(size: number): WriteBuffer {
+function createWriteBuffer(size: number): WriteBuffer {
   return { buffer: Buffer.allocUnsafeSlow(size), sent: 0, end: 0, writes: 0 };
 }

@@ -8,33 +8,34 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { removeAtEnd } from "../../test/support/at-end.ts";
-import { echo } from "../../test/support/echo-door.ts";
+import { echo } from "../../test/support/echo-server.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import type { FrameConnection } from "../../test/support/http2-frames.ts";
 import { connectFrames, data, HEAD, headers, OPENING, settings } from "../../test/support/http2-frames.ts";
+import { checkMethod } from "../ext-authz/method.ts";
 import type { Health } from "../grpc/health.ts";
 import { createHealth } from "../grpc/health.ts";
 import { startHttp2Transport } from "../grpc/http2-transport.ts";
 import type { Transport } from "../grpc/transport.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, SETTING } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
 let address: string;
 let server: Transport;
-let watching: number;
+let watches: number;
 const faults: unknown[] = [];
 const open: FrameConnection[] = [];
 
 beforeEach(async () => {
-  watching = 0;
+  watches = 0;
   const folder = mkdtempSync(join(tmpdir(), "latchkey-bounds-"));
   removeAtEnd(folder);
   address = `unix:${join(folder, "grpc.sock")}`;
   server = await startHttp2Transport({
     listen: address,
-    check: echo,
-    health: countWatches(createHealth()),
-    faulted: (error) => faults.push(error),
+    methods: [checkMethod(echo)],
+    health: countWatches(createHealth([])),
+    onFault: (error) => faults.push(error),
   });
 });
 
@@ -48,37 +49,37 @@ function countWatches(health: Health): Health {
   return {
     ...health,
     watch(service, watcher) {
-      watching++;
+      watches++;
       const unwatch = health.watch(service, watcher);
       return () => {
-        watching--;
+        watches--;
         unwatch();
       };
     },
   };
 }
 
-/** Connections, each of which begins with these bytes. */
+/** Opens connections that begin with these bytes. */
 async function connections(count: number, ...bytes: readonly Uint8Array[]): Promise<FrameConnection[]> {
-  const made: FrameConnection[] = [];
+  const opened: FrameConnection[] = [];
   for (let index = 0; index < count; index++) {
     const connection = await connectFrames(address);
     open.push(connection);
-    made.push(connection);
+    opened.push(connection);
     await connection.send(OPENING, ...bytes);
   }
-  return made;
+  return opened;
 }
 
-/** An honest caller, whose Check is split, is answered what it asked. */
+/** A well-behaved client gets the response to a Check in two frames. */
 async function expectServed(): Promise<void> {
-  const [honest] = await connections(1);
+  const [client] = await connections(1);
   const message = grpcFrame(Buffer.from("honest"));
-  await honest?.send(headers(1), data(1, message.subarray(0, 7)));
-  await ponged(honest);
-  await honest?.send(data(1, message.subarray(7), FLAG.END_STREAM));
-  await honest?.until(/^1 /);
-  expect(honest?.lines.at(-1)).toBe("1 answered: honest");
+  await client?.send(headers(1), data(1, message.subarray(0, 7)));
+  await ponged(client);
+  await client?.send(data(1, message.subarray(7), FLAG.END_STREAM));
+  await client?.until(/^1 /);
+  expect(client?.lines.at(-1)).toBe("1 answered: honest");
 }
 
 async function ponged(connection: FrameConnection | undefined): Promise<void> {
@@ -88,23 +89,23 @@ async function ponged(connection: FrameConnection | undefined): Promise<void> {
 }
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => 2 * index + 1);
-const block = headerBlock(HEAD);
+const block = encodeHeaderBlock(HEAD);
 const head = (id: number, bytes = block) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, bytes);
 const SHUT = settings([SETTING.INITIAL_WINDOW_SIZE, 0]);
 const linesOf = (all: readonly FrameConnection[], pattern: RegExp) =>
   all.flatMap(({ lines }) => lines.filter((line) => pattern.test(line)));
 
-test("half-sent messages of all connections have one bound: the oldest are denied, and a Check that is split is answered", async () => {
+test("incomplete messages have a limit over all connections: the oldest are denied, and another client is served", async () => {
   const piece = Buffer.alloc(15_000);
   const halfSent = ids(60).flatMap((id) => [head(id), ...Array.from({ length: 4 }, () => data(id, piece))]);
-  const liars = await connections(24, ...halfSent);
+  const clients = await connections(24, ...halfSent);
   await expectServed();
-  const denied = liars.map(({ lines }) => lines.filter((line) => line.includes("denied")).length);
+  const denied = clients.map(({ lines }) => lines.filter((line) => line.includes("denied")).length);
   expect(denied[0]).toBe(60);
   expect(denied.at(-1)).toBe(0);
 });
 
-test("on one connection, the largest half-sent messages are denied first: a smaller Check that is split is answered", async () => {
+test("on one connection, the largest incomplete messages are denied first, and a smaller Check in two frames is served", async () => {
   const piece = Buffer.alloc(15_000);
   const large = ids(300).flatMap((id) => [head(id), ...Array.from({ length: 4 }, () => data(id, piece))]);
   const [connection] = await connections(1, ...large);
@@ -121,20 +122,20 @@ test("on one connection, the largest half-sent messages are denied first: a smal
   expect(60_000 * (300 - denied.length + 2)).toBeGreaterThan(16 * 1024 * 1024);
 });
 
-test("answers for which callers open no window have one bound: the oldest are cut off, and a Check is answered", async () => {
+test("responses that wait for a window have a limit over all connections: the oldest are reset, and another client is served", async () => {
   const checks = ids(900).map((id) =>
     Buffer.concat([head(id), data(id, grpcFrame(Buffer.alloc(4000)), FLAG.END_STREAM)]),
   );
-  const greedy = await connections(12, SHUT, ...checks);
-  await Promise.all(greedy.map(ponged));
+  const clients = await connections(12, SHUT, ...checks);
+  await Promise.all(clients.map(ponged));
   await expectServed();
-  const cut = linesOf(greedy, /^RST_STREAM \d+ ENHANCE_YOUR_CALM$/).length;
-  expect(4005 * (12 * 900 - cut)).toBeLessThanOrEqual(32 * 1024 * 1024);
-  expect(4005 * (12 * 900 - cut + 1)).toBeGreaterThan(32 * 1024 * 1024);
-  expect(greedy[0]?.lines).toContain("RST_STREAM 1 ENHANCE_YOUR_CALM");
+  const resets = linesOf(clients, /^RST_STREAM \d+ ENHANCE_YOUR_CALM$/).length;
+  expect(4005 * (12 * 900 - resets)).toBeLessThanOrEqual(32 * 1024 * 1024);
+  expect(4005 * (12 * 900 - resets + 1)).toBeGreaterThan(32 * 1024 * 1024);
+  expect(clients[0]?.lines).toContain("RST_STREAM 1 ENHANCE_YOUR_CALM");
 });
 
-test("what callers do not read has one bound: the connection that has not read for longest ends, and a Check is answered", async () => {
+test("unsent bytes have a limit over all connections: the connection that has not read for the longest time ends, and another client is served", async () => {
   const wide = [
     settings([SETTING.INITIAL_WINDOW_SIZE, 2 ** 30]),
     encodeFrame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(2 ** 30)),
@@ -142,23 +143,23 @@ test("what callers do not read has one bound: the connection that has not read f
   const checks = ids(110).map((id) =>
     Buffer.concat([head(id), data(id, grpcFrame(Buffer.alloc(16_000)), FLAG.END_STREAM)]),
   );
-  const deaf: FrameConnection[] = [];
+  const clients: FrameConnection[] = [];
   for (let count = 0; count < 80; count++) {
     const [connection] = await connections(1, ...wide);
     if (connection === undefined) throw new Error("no connection");
     connection.socket.pause();
     void connection.send(...checks);
-    deaf.push(connection);
+    clients.push(connection);
   }
   await expectServed();
-  deaf[0]?.socket.resume();
-  await deaf[0]?.closed;
-  expect(linesOf(deaf.slice(0, 1), /answered/).length).toBeLessThan(110);
-  deaf.at(-1)?.socket.resume();
-  await deaf.at(-1)?.until("219 answered: 16000 bytes");
+  clients[0]?.socket.resume();
+  await clients[0]?.closed;
+  expect(linesOf(clients.slice(0, 1), /answered/).length).toBeLessThan(110);
+  clients.at(-1)?.socket.resume();
+  await clients.at(-1)?.until("219 answered: 16000 bytes");
 });
 
-test("calls that are half-sent have one bound: the connection with most of them ends, and a Check is answered", async () => {
+test("incomplete requests have a limit over all connections: the connection with the most of them ends, and another client is served", async () => {
   const heads = ids(1000).map((id) => head(id));
   const few = await connections(1, ...heads.slice(0, 100));
   const many = await connections(17, ...heads);
@@ -167,67 +168,65 @@ test("calls that are half-sent have one bound: the connection with most of them 
   expect(linesOf(few, /^GOAWAY/)).toEqual([]);
 });
 
-const WATCH = headerBlock(HEAD.with(2, [":path", HEALTH_SERVICE.Watch.path]));
+const WATCH = encodeHeaderBlock(HEAD.with(2, [":path", HEALTH_SERVICE.Watch.path]));
 const watch = (id: number) =>
   Buffer.concat([head(id, WATCH), data(id, grpcFrame(Buffer.alloc(0)), FLAG.END_STREAM)]);
 
-test("of watches a connection has 64, and all together 1,024: the newest is refused, and a Check is answered", async () => {
+test("a connection may have 64 watches, and all together 1,024: a new one is rejected, and another client is served", async () => {
   const all = await connections(18, ...ids(80).map(watch));
   await Promise.all(all.map(ponged));
-  expect(watching).toBe(1024);
-  expect(all.map(({ lines }) => lines.filter((line) => line.endsWith("refused: 200, 8")).length)).toEqual([
+  expect(watches).toBe(1024);
+  expect(all.map(({ lines }) => lines.filter((line) => line.endsWith("rejected: 200, 8")).length)).toEqual([
     ...Array.from({ length: 16 }, () => 16),
     80,
     80,
   ]);
   await expectServed();
   for (const { socket } of all) socket.destroy();
-  await expect.poll(() => watching).toBe(0);
-  const [again] = await connections(1, watch(1));
-  await ponged(again);
-  expect(watching).toBe(1);
+  await expect.poll(() => watches).toBe(0);
+  const [next] = await connections(1, watch(1));
+  await ponged(next);
+  expect(watches).toBe(1);
 });
 
-test("a watch whose stream ends with its first notification is not kept", async () => {
-  // A thousand answers fill what may wait for a connection up to 3 bytes, and a notification has 7.
+test("a watch whose stream closes with its first notification is removed", async () => {
+  // A thousand responses fill the pending bytes of a connection up to 3 bytes, and a notification has 7.
   const sizes = [...Array.from({ length: 1000 }, () => 4194), 301];
   const checks = sizes.map((size, index) => {
     const message = grpcFrame(Buffer.alloc(size - 5));
     return Buffer.concat([head(2 * index + 1), data(2 * index + 1, message, FLAG.END_STREAM)]);
   });
-  const [greedy] = await connections(1, SHUT, ...checks, watch(2003));
-  await ponged(greedy);
-  expect(greedy?.lines).toContain("RST_STREAM 2003 ENHANCE_YOUR_CALM");
-  expect(watching).toBe(0);
+  const [client] = await connections(1, SHUT, ...checks, watch(2003));
+  await ponged(client);
+  expect(client?.lines).toContain("RST_STREAM 2003 ENHANCE_YOUR_CALM");
+  expect(watches).toBe(0);
 });
 
-const REFLECT = headerBlock(
+const REFLECT = encodeHeaderBlock(
   HEAD.with(2, [":path", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]),
 );
 /** ServerReflectionRequest.file_by_filename */
-const QUESTION = grpcFrame(Buffer.concat([Buffer.from([0x1a, 15]), Buffer.from("ext_authz.proto")]));
+const REQUEST = grpcFrame(Buffer.concat([Buffer.from([0x1a, 15]), Buffer.from("ext_authz.proto")]));
 
-test("a hundred connections with a thousand reflection calls each, of which none is read, get 64 of them in all", async () => {
-  const calls = ids(1000).map((id) =>
-    Buffer.concat([head(id, REFLECT), data(id, QUESTION, FLAG.END_STREAM)]),
-  );
+test("a hundred connections that open a thousand reflection calls each, and read none, get 64 calls in all", async () => {
+  const calls = ids(1000).map((id) => Buffer.concat([head(id, REFLECT), data(id, REQUEST, FLAG.END_STREAM)]));
   const all = await connections(100, SHUT, ...calls);
   await Promise.all(all.map(ponged));
-  // On a busy machine some have been cut off by then, since their time was over, and others have had their places.
-  const cutOff = linesOf(all, /^RST_STREAM \d+ CANCEL$/).length;
-  expect(100_000 - linesOf(all, /refused: 200, 8$/).length - cutOff).toBeLessThanOrEqual(64);
+  // On a busy machine some calls have reached their deadline by then, and others have taken their places.
+  const overdue = linesOf(all, /^RST_STREAM \d+ CANCEL$/).length;
+  expect(100_000 - linesOf(all, /rejected: 200, 8$/).length - overdue).toBeLessThanOrEqual(64);
   await expectServed();
 });
 
-test("connections that say nothing make way: with all 1,024 places taken by them, a caller is served", async () => {
+test("connections without SETTINGS are evicted: with 1,024 of them open, another client is served", async () => {
   const silent: Socket[] = [];
   for (let count = 0; count < 1024; count++) {
-    // Callers have 100 ms to say something before one of them makes way for the last.
+    // A connection has 100 ms to send its SETTINGS before it may be evicted for the last one.
     if (count === 1023) await pause(150);
     const socket = connect({ path: address.slice("unix:".length) }).on("error", () => undefined);
     silent.push(socket);
     await once(socket, "data");
   }
-  for (let callers = 0; callers < 10; callers++) await expectServed();
+  for (let clients = 0; clients < 10; clients++) await expectServed();
   for (const socket of silent) socket.destroy();
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import { literal } from "../../test/support/hpack.ts";
 import {
@@ -18,15 +18,15 @@ import {
   SERVED,
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
-const NOTHING = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 const ANSWERED = "1 answered: hello";
 const LATER = checkOf(1, "later");
 const HELLO = lastMessage(1, "hello");
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const CUTS = Array.from({ length: 15 }, (_, index) => index + 1);
 const PING = encodeFrame(FRAME.PING, 0, 0, Buffer.alloc(8));
 const TRAILERS = FLAG.END_HEADERS | FLAG.END_STREAM;
@@ -40,7 +40,7 @@ type Case = readonly [what: string, bytes: readonly Buffer[], outcome: readonly 
 
 const CASES: readonly Case[] = [
   [
-    "§6.2: HEADERS that end a call without a message",
+    "§6.2: HEADERS with END_STREAM, so that the Check has no message",
     [headers(1, HEAD, TRAILERS)],
     ["1 answered: denied", SERVED],
   ],
@@ -51,17 +51,17 @@ const CASES: readonly Case[] = [
   ],
   [
     "§6.2: padding longer than its HEADERS",
-    [padded(FRAME.HEADERS, 1, NOTHING, 9, FLAG.END_HEADERS, 10)],
+    [padded(FRAME.HEADERS, 1, NO_BYTES, 9, FLAG.END_HEADERS, 10)],
     ended("PROTOCOL_ERROR"),
   ],
   [
-    "§6.2: padded HEADERS of no byte",
-    [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PADDED, 1, NOTHING), PING],
+    "§6.2: padded HEADERS without a byte",
+    [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.PADDED, 1, NO_BYTES), PING],
     ended("FRAME_SIZE_ERROR"),
   ],
   ["§6.2: HEADERS with a priority", [headersWith(FLAG.PRIORITY, Buffer.alloc(5)), HELLO], [ANSWERED, SERVED]],
   [
-    "§5.3: HEADERS whose priority is their own stream, which nobody heeds",
+    "§5.3: HEADERS that depend on their own stream, which is ignored",
     [headersWith(FLAG.PRIORITY, Buffer.from([0, 0, 0, 1, 9])), HELLO],
     [ANSWERED, SERVED],
   ],
@@ -76,7 +76,7 @@ const CASES: readonly Case[] = [
     ended("FRAME_SIZE_ERROR"),
   ],
   [
-    "§6.2: padding that leaves a priority no room",
+    "§6.2: padding that overlaps the priority",
     [
       encodeFrame(
         FRAME.HEADERS,
@@ -88,19 +88,19 @@ const CASES: readonly Case[] = [
     ended("PROTOCOL_ERROR"),
   ],
   ["§6.2: HEADERS on stream 0", [headers(0)], ended("PROTOCOL_ERROR")],
-  ["§5.1.1: HEADERS on a stream with an even number", [headers(2)], ended("PROTOCOL_ERROR")],
+  ["§5.1.1: HEADERS with an even stream id", [headers(2)], ended("PROTOCOL_ERROR")],
   [
-    "§5.1.1: a number that was passed over",
+    "§5.1.1: HEADERS with a stream id that was skipped",
     [checkOf(5, "hello"), headers(3)],
     ["5 answered: hello", ...ended("PROTOCOL_ERROR", 5)],
   ],
   [
-    "§5.1.1: the number of a call that is over",
+    "§5.1.1: HEADERS with the stream id of a closed stream",
     [checkOf(1, "hello"), checkOf(1, "hello")],
     [ANSWERED, ...ended("PROTOCOL_ERROR", 1)],
   ],
   [
-    "§5.1.1: numbers may be passed over",
+    "§5.1.1: a client may skip stream ids",
     [checkOf(7, "seven"), checkOf(101, "more")],
     ["7 answered: seven", "101 answered: more", SERVED],
   ],
@@ -108,12 +108,12 @@ const CASES: readonly Case[] = [
   ["§6.10: a head in 16 frames", [inPieces(1, BLOCK, CUTS), HELLO], [ANSWERED, SERVED]],
   ["§6.10: a head in 17 frames", [inPieces(1, BLOCK, [...CUTS, 16]), HELLO], ended("ENHANCE_YOUR_CALM")],
   [
-    "§6.10: a head in frames of which some are empty",
+    "§6.10: a head in frames, some of them empty",
     [inPieces(1, BLOCK, [0, 9, 9, BLOCK.length]), HELLO],
     [ANSWERED, SERVED],
   ],
   [
-    "§6.10: padding and priority, of which CONTINUATION knows nothing",
+    "§6.10: padding and priority, whose flags CONTINUATION ignores",
     [
       padded(FRAME.HEADERS, 1, Buffer.concat([Buffer.alloc(5), BLOCK.subarray(0, 9)]), 7, FLAG.PRIORITY),
       continuation(1, BLOCK.subarray(9), 0xff),
@@ -122,62 +122,62 @@ const CASES: readonly Case[] = [
     [ANSWERED, SERVED],
   ],
   [
-    "§6.10: END_STREAM on HEADERS that go on",
+    "§6.10: END_STREAM on HEADERS with CONTINUATION",
     [inPieces(1, BLOCK, [5], FLAG.END_STREAM)],
     ["1 answered: denied", SERVED],
   ],
   [
-    "§6.10: END_STREAM on CONTINUATION says nothing",
+    "§6.10: END_STREAM on CONTINUATION is ignored",
     [inPieces(1, BLOCK, [5]).subarray(0, 14), continuation(1, BLOCK.subarray(5), TRAILERS), HELLO],
     [ANSWERED, SERVED],
   ],
   [
-    "§6.10: a block of 32 KiB, of which the head then is too large",
+    "§6.10: a block of 32 KiB, whose head is too large",
     [inPieces(1, manyBytes(32 * 1024), [16_384])],
     ["RST_STREAM 1 ENHANCE_YOUR_CALM", SERVED],
   ],
   [
-    "§6.10: a block of 4 MiB, of which one value is nearly all: the Check is denied, and the connection goes on",
+    "§6.10: a block of 4 MiB with one large value: the Check is denied, and the connection continues",
     [inBlocks(1, Buffer.concat([BLOCK, literal(0x40, ["tracestate", "v".repeat(4_000_000)])])), HELLO],
     ["1 answered: denied", SERVED],
   ],
   [
-    "§6.10: a name of 16 KiB and a byte, which no client of Envoy can choose",
+    "§6.10: a name of 16 KiB and one byte, which no client of Envoy can choose",
     [inBlocks(1, Buffer.concat([BLOCK, literal(0, ["n".repeat(16_385), "v"])]))],
     ended("COMPRESSION_ERROR"),
   ],
   [
-    "§6.10: CONTINUATION of which many say little",
+    "§6.10: many small CONTINUATION frames",
     [
-      encodeFrame(FRAME.HEADERS, 0, 1, NOTHING),
+      encodeFrame(FRAME.HEADERS, 0, 1, NO_BYTES),
       ...Array.from({ length: 20 }, () => continuation(1, Buffer.alloc(1000, 0x82), 0)),
-      continuation(1, NOTHING, 0),
+      continuation(1, NO_BYTES, 0),
     ],
     ended("ENHANCE_YOUR_CALM"),
   ],
   [
-    "§6.10: CONTINUATION without end",
+    "§6.10: too many CONTINUATION frames",
     [
-      encodeFrame(FRAME.HEADERS, 0, 1, NOTHING),
-      ...Array.from({ length: 16 }, () => continuation(1, NOTHING, 0)),
+      encodeFrame(FRAME.HEADERS, 0, 1, NO_BYTES),
+      ...Array.from({ length: 16 }, () => continuation(1, NO_BYTES, 0)),
     ],
     ended("ENHANCE_YOUR_CALM"),
   ],
   ["§6.10: CONTINUATION without HEADERS", [continuation(1, BLOCK)], ended("PROTOCOL_ERROR")],
   [
-    "§6.10: CONTINUATION behind the end of HEADERS",
-    [headers(1), continuation(1, NOTHING)],
+    "§6.10: CONTINUATION after END_HEADERS",
+    [headers(1), continuation(1, NO_BYTES)],
     ended("PROTOCOL_ERROR", 1),
   ],
   [
-    "§6.10: CONTINUATION behind DATA",
-    [headers(1), data(1, NOTHING), continuation(1, NOTHING)],
+    "§6.10: CONTINUATION after DATA",
+    [headers(1), data(1, NO_BYTES), continuation(1, NO_BYTES)],
     ended("PROTOCOL_ERROR", 1),
   ],
   ["§6.10: CONTINUATION on stream 0", [continuation(0, BLOCK)], ended("PROTOCOL_ERROR")],
   [
     "§6.10: CONTINUATION of another stream",
-    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), continuation(3, NOTHING)],
+    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), continuation(3, NO_BYTES)],
     ended("PROTOCOL_ERROR"),
   ],
   ...[
@@ -192,7 +192,7 @@ const CASES: readonly Case[] = [
     "WINDOW_UPDATE",
   ].map(
     (name, type): Case => [
-      `§6.2: ${name} amid a head`,
+      `§6.2: ${name} within a head`,
       [
         encodeFrame(FRAME.HEADERS, 0, 1, BLOCK),
         encodeFrame(type, 0, type === 4 || type === 6 || type === 7 ? 0 : 1, Buffer.alloc(8)),
@@ -201,13 +201,13 @@ const CASES: readonly Case[] = [
     ],
   ),
   [
-    "§6.2: an unknown frame amid a head",
-    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), encodeFrame(0x42, 0, 1, NOTHING)],
+    "§6.2: an unknown frame within a head",
+    [encodeFrame(FRAME.HEADERS, 0, 1, BLOCK), encodeFrame(0x42, 0, 1, NO_BYTES)],
     ended("PROTOCOL_ERROR"),
   ],
   [
-    "§6.2: a frame amid trailers",
-    [headers(1), encodeFrame(FRAME.HEADERS, OVER, 1, NOTHING), PING],
+    "§6.2: a frame within trailers",
+    [headers(1), encodeFrame(FRAME.HEADERS, OVER, 1, NO_BYTES), PING],
     ended("PROTOCOL_ERROR", 1),
   ],
 
@@ -217,8 +217,8 @@ const CASES: readonly Case[] = [
     [ANSWERED, SERVED],
   ],
   [
-    "§8.1: trailers in pieces",
-    [headers(1), data(1, HELLO.subarray(9)), inPieces(1, headerBlock([["x-end", "1"]]), [2], OVER)],
+    "§8.1: trailers in several frames",
+    [headers(1), data(1, HELLO.subarray(9)), inPieces(1, encodeHeaderBlock([["x-end", "1"]]), [2], OVER)],
     [ANSWERED, SERVED],
   ],
   [
@@ -227,12 +227,12 @@ const CASES: readonly Case[] = [
     [ANSWERED, SERVED],
   ],
   [
-    "§8.1: trailers that do not end their call",
+    "§8.1: trailers without END_STREAM",
     [headers(1), headers(1, [["x-end", "1"]]), HELLO],
     ["RST_STREAM 1 PROTOCOL_ERROR", SERVED],
   ],
   [
-    "§8.1: trailers with a field that only a head has",
+    "§8.1: trailers with a pseudo-header field",
     [headers(1), headers(1, [[":path", "/"]], TRAILERS)],
     ["RST_STREAM 1 PROTOCOL_ERROR", SERVED],
   ],
@@ -247,43 +247,43 @@ const CASES: readonly Case[] = [
     ["RST_STREAM 1 ENHANCE_YOUR_CALM", SERVED],
   ],
   [
-    "§5.1: trailers of a call that was reset, which were on their way",
+    "§5.1: trailers after the client has reset the stream",
     [headers(1), encodeFrame(FRAME.RST_STREAM, 0, 1, encodeUint32s(8)), headers(1, [], TRAILERS)],
     ["RST_STREAM 1 STREAM_CLOSED", SERVED],
   ],
   [
-    "§5.1: trailers behind the end of a call that waits for its answer, which then gets none",
+    "§5.1: trailers on a half-closed (remote) stream, which gets no response then",
     [LATER, headers(1, [], TRAILERS)],
     ["RST_STREAM 1 STREAM_CLOSED", SERVED],
   ],
   [
-    "§5.1: a second head of a call that waits for its answer",
+    "§5.1: a second head on a half-closed (remote) stream",
     [LATER, headers(1)],
     ["RST_STREAM 1 STREAM_CLOSED", SERVED],
   ],
 
   [
     "§6.5.2: a head that counts 256 KiB, in a thousand fields",
-    [inBlocks(1, headerBlock(headOf(1000, 262_144))), HELLO],
+    [inBlocks(1, encodeHeaderBlock(headOf(1000, 262_144))), HELLO],
     [ANSWERED, SERVED],
   ],
   [
-    "§10.5.1: a Check whose head counts a byte more",
-    [inBlocks(1, headerBlock(headOf(1000, 262_145))), HELLO],
+    "§10.5.1: a Check whose head counts one byte more",
+    [inBlocks(1, encodeHeaderBlock(headOf(1000, 262_145))), HELLO],
     ["1 answered: denied", SERVED],
   ],
 ];
 
 test.each(CASES)("%s", async (_what, bytes, outcome) => {
-  expect(await outcomeOf(door.address(), ...bytes)).toEqual(outcome);
+  expect(await outcomeOf(server.address(), ...bytes)).toEqual(outcome);
 });
 
-/** HEADERS on stream 1 with what flags ask for before the block, and behind it. */
-function headersWith(flags: number, before: Buffer, after: Buffer = NOTHING): Buffer {
+/** HEADERS on stream 1 with the bytes that the flags require before and after the block. */
+function headersWith(flags: number, before: Buffer, after: Buffer = NO_BYTES): Buffer {
   return encodeFrame(FRAME.HEADERS, flags | FLAG.END_HEADERS, 1, Buffer.concat([before, BLOCK, after]));
 }
 
-/** A header block in frames that are as full as they may be. */
+/** A header block in frames of the maximum size. */
 function inBlocks(streamId: number, block: Buffer, flags = 0): Buffer {
   const cuts = Array.from(
     { length: Math.ceil(block.length / 16_384) - 1 },
@@ -292,20 +292,20 @@ function inBlocks(streamId: number, block: Buffer, flags = 0): Buffer {
   return inPieces(streamId, block, cuts, flags);
 }
 
-/** A block of so many bytes: each is ":method: GET". */
+/** A block in which each byte is ":method: GET". */
 function manyBytes(count: number): Buffer {
   return Buffer.alloc(count, 0x82);
 }
 
-/** Puts the path into the table, where its index is then 62 (RFC 7541 §6.2.1). */
-const KEPT_PATH = Buffer.from([0x44, CHECK_PATH.length, ...Buffer.from(CHECK_PATH)]);
-const BY_TABLE = Buffer.concat([Buffer.of(0x83, 0x86, 0x80 | 62), headerBlock(HEAD.slice(4))]);
+/** Adds the path to the dynamic table, at index 62 (RFC 7541 §6.2.1). */
+const INDEXED_PATH = Buffer.from([0x44, CHECK_PATH.length, ...Buffer.from(CHECK_PATH)]);
+const BY_TABLE = Buffer.concat([Buffer.of(0x83, 0x86, 0x80 | 62), encodeHeaderBlock(HEAD.slice(4))]);
 
 test.each<Case>([
-  ["malformed", [encodeFrame(FRAME.HEADERS, 4, 1, KEPT_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
+  ["malformed", [encodeFrame(FRAME.HEADERS, 4, 1, INDEXED_PATH)], ["RST_STREAM 1 PROTOCOL_ERROR"]],
   [
     "too many bytes",
-    [inBlocks(1, Buffer.concat([headerBlock(headOf(2000, 400_000)), KEPT_PATH])), HELLO],
+    [inBlocks(1, Buffer.concat([encodeHeaderBlock(headOf(2000, 400_000)), INDEXED_PATH])), HELLO],
     ["1 answered: denied"],
   ],
   [
@@ -315,68 +315,71 @@ test.each<Case>([
         FRAME.HEADERS,
         TRAILERS,
         1,
-        Buffer.concat([Buffer.of(0x83, 0x86), KEPT_PATH, headerBlock([["content-length", "1"]])]),
+        Buffer.concat([Buffer.of(0x83, 0x86), INDEXED_PATH, encodeHeaderBlock([["content-length", "1"]])]),
       ),
     ],
     ["1 answered: denied"],
   ],
-])("RFC 7541 §2.2: a head that is refused counts for the table: %s", async (_what, bytes, outcome) => {
+])("RFC 7541 §2.2: a rejected head updates the table: %s", async (_what, bytes, outcome) => {
   const byTable = [encodeFrame(FRAME.HEADERS, 4, 3, BY_TABLE), lastMessage(3, "by the table")];
-  expect(await outcomeOf(door.address(), ...bytes, ...byTable)).toEqual([
+  expect(await outcomeOf(server.address(), ...bytes, ...byTable)).toEqual([
     ...outcome,
     "3 answered: by the table",
     SERVED,
   ]);
 });
 
-test("RFC 7541 §2.2: trailers of a call that is over count for the table", async () => {
-  const kept = Buffer.concat([Buffer.of(0x40), headerBlock([["grpc-encoding", "gzip"]]).subarray(1)]);
-  const health = headerBlock(HEAD.with(2, [":path", "/grpc.health.v1.Health/Check"]));
+test("RFC 7541 §2.2: trailers of a closed stream update the table", async () => {
+  const indexed = Buffer.concat([
+    Buffer.of(0x40),
+    encodeHeaderBlock([["grpc-encoding", "gzip"]]).subarray(1),
+  ]);
+  const health = encodeHeaderBlock(HEAD.with(2, [":path", "/grpc.health.v1.Health/Check"]));
   const byTable = Buffer.concat([health, Buffer.of(0x80 | 62)]);
   expect(
     await outcomeOf(
-      door.address(),
+      server.address(),
       checkOf(1, "hello"),
-      encodeFrame(FRAME.HEADERS, TRAILERS, 1, kept),
+      encodeFrame(FRAME.HEADERS, TRAILERS, 1, indexed),
       encodeFrame(FRAME.HEADERS, TRAILERS, 3, byTable),
     ),
-  ).toEqual([ANSWERED, "RST_STREAM 1 STREAM_CLOSED", "3 refused: 200, 12", SERVED]);
+  ).toEqual([ANSWERED, "RST_STREAM 1 STREAM_CLOSED", "3 rejected: 200, 12", SERVED]);
 });
 
 test.each<readonly [what: string, block: Buffer]>([
   ["§6.1: index 0", Buffer.of(0x80)],
   ["§2.3.3: an index beyond the table", Buffer.of(0x80 | 62)],
-  ["§2.3.3: a name's index beyond the table", Buffer.of(0x40 | 62, 0)],
-  ["§5.1: an integer without end", Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)],
+  ["§2.3.3: a name index beyond the table", Buffer.of(0x40 | 62, 0)],
+  ["§5.1: an unterminated integer", Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)],
   ["§5.2: a string longer than its block", Buffer.of(0, 5, 0x61)],
   ["§5.2: Huffman padding of more than 7 bits", Buffer.of(0, 0x81, 0xff, 0)],
   ["§5.2: Huffman padding of zeros", Buffer.of(0, 0x81, 0x18, 0)],
-  ["§5.2: EOS amid a Huffman string", Buffer.of(0, 0x84, 0xff, 0xff, 0xff, 0xff, 0)],
+  ["§5.2: EOS within a Huffman string", Buffer.of(0, 0x84, 0xff, 0xff, 0xff, 0xff, 0)],
   ["§6.3: a table larger than allowed", Buffer.of(0x3f, 0xe2, 0x1f)],
-  ["§4.2: a table's size behind a field", Buffer.of(0x83, 0x20)],
-  ["a field that is cut off", BLOCK.subarray(0, -1)],
+  ["§4.2: a table size update after a field", Buffer.of(0x83, 0x20)],
+  ["a truncated field", BLOCK.subarray(0, -1)],
 ])(
-  "RFC 7541 %s ends the connection, in a head, in trailers, and on a stream that is closed",
+  "RFC 7541 %s ends the connection, in a head, in trailers, and on a closed stream",
   async (_what, block) => {
     const compressionError = (last: number) => ended("COMPRESSION_ERROR", last);
-    expect(await outcomeOf(door.address(), encodeFrame(FRAME.HEADERS, 4, 1, block))).toEqual(
+    expect(await outcomeOf(server.address(), encodeFrame(FRAME.HEADERS, 4, 1, block))).toEqual(
       compressionError(0),
     );
     const trailers = encodeFrame(FRAME.HEADERS, TRAILERS, 1, block);
-    expect(await outcomeOf(door.address(), headers(1), trailers)).toEqual(compressionError(1));
-    expect(await outcomeOf(door.address(), checkOf(1, "hello"), trailers)).toEqual([
+    expect(await outcomeOf(server.address(), headers(1), trailers)).toEqual(compressionError(1));
+    expect(await outcomeOf(server.address(), checkOf(1, "hello"), trailers)).toEqual([
       ANSWERED,
       ...compressionError(1),
     ]);
   },
 );
 
-const AGREED = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING);
+const SETTINGS_ACK = encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NO_BYTES);
 
-test("§6.5.3: a caller that has not acknowledged this yet may open four times as many: a busy one does so at once", async () => {
+test("§6.5.3: a client that has not acknowledged our SETTINGS may open four times as many streams", async () => {
   const ids = Array.from({ length: 4097 }, (_, index) => 2 * index + 1);
-  const connection = await connectFrames(door.address());
-  const block = headerBlock(HEAD);
+  const connection = await connectFrames(server.address());
+  const block = encodeHeaderBlock(HEAD);
   await connection.send(OPENING, ...ids.map((id) => encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, block)));
   await connection.send(...ids.slice(0, -1).map((id) => lastMessage(id, "all")));
   await connection.until("8191 answered: all");
@@ -387,12 +390,12 @@ test("§6.5.3: a caller that has not acknowledged this yet may open four times a
   connection.socket.destroy();
 });
 
-test("§5.1.2: 1024 calls may be open; one more is refused, until one is over", async () => {
-  const connection = await connectFrames(door.address());
+test("§5.1.2: a client may open 1024 streams, and another one only after one is closed", async () => {
+  const connection = await connectFrames(server.address());
   const ids = Array.from({ length: 1024 }, (_, index) => 2 * index + 1);
   await connection.send(
     OPENING,
-    AGREED,
+    SETTINGS_ACK,
     ...ids.map((id) => headers(id)),
     headers(2049),
     HELLO,

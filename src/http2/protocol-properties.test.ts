@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoServer } from "../../test/support/echo-server.ts";
 import { CHECK_PATH, frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import {
   checkOf,
@@ -15,15 +15,15 @@ import {
   settings,
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
-import { headerBlock } from "./header-encoder.ts";
+import { encodeHeaderBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const server = echoServer();
 
-const BLOCK = headerBlock(HEAD);
+const BLOCK = encodeHeaderBlock(HEAD);
 const MESSAGE = grpcFrame(Buffer.from("in pieces"));
 const TRAILERS = FLAG.END_HEADERS | FLAG.END_STREAM;
-/** Puts its fields into the table, by literals and by the static table's names, and takes the last one from there. */
-const KEEPING = Buffer.concat([
+/** Adds fields to the dynamic table, with literal names and with names of the static table. */
+const INDEXING = Buffer.concat([
   Buffer.of(0x83, 0x86),
   Buffer.of(0x44, CHECK_PATH.length),
   Buffer.from(CHECK_PATH),
@@ -31,23 +31,23 @@ const KEEPING = Buffer.concat([
   Buffer.from("te"),
   Buffer.from([8]),
   Buffer.from("trailers"),
-  headerBlock([["content-type", "application/grpc"]]),
+  encodeHeaderBlock([["content-type", "application/grpc"]]),
 ]);
-const KEPT = Buffer.concat([
+const INDEXED = Buffer.concat([
   Buffer.of(0x83, 0x86, 0x80 | 63, 0x80 | 62),
-  headerBlock([["content-type", "application/grpc"]]),
+  encodeHeaderBlock([["content-type", "application/grpc"]]),
 ]);
 
-/** What a caller may say of all that there is, and the answers to it. */
-const CONVERSATION = Buffer.concat([
+/** Every kind of frame that a client may send. */
+const INPUT = Buffer.concat([
   OPENING,
   checkOf(1, "one"),
   encodeFrame(FRAME.PING, 0, 0, Buffer.from("pingpong")),
-  encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, 3, KEEPING),
+  encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, 3, INDEXING),
   padded(FRAME.DATA, 3, MESSAGE.subarray(0, 4), 7),
   settings([SETTING.INITIAL_WINDOW_SIZE, 10], [SETTING.HEADER_TABLE_SIZE, 0], [0xfafa, 1]),
   encodeFrame(FRAME.PRIORITY, 0, 7, Buffer.alloc(5)),
-  inPieces(5, KEPT, [1, 1, 9], FLAG.END_STREAM),
+  inPieces(5, INDEXED, [1, 1, 9], FLAG.END_STREAM),
   data(3, MESSAGE.subarray(4)),
   encodeFrame(0x42, 0xff, 3, Buffer.from("unknown")),
   headers(3, [["x-end", "1"]], TRAILERS),
@@ -60,7 +60,7 @@ const CONVERSATION = Buffer.concat([
   checkOf(11, "last"),
 ]);
 
-const ANSWERS = [
+const EXPECTED_LINES = [
   "SETTINGS",
   "WINDOW_UPDATE 0 16711681",
   "SETTINGS ACK",
@@ -74,14 +74,14 @@ const ANSWERS = [
   "11 answered: last",
 ];
 
-/** A turn of the loop, in which the server reads what has come. */
+/** A turn of the event loop, in which the server reads what has arrived. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What the server says to these pieces, each of which it reads by itself. */
-async function answersTo(pieces: readonly Uint8Array[]): Promise<readonly string[]> {
-  const connection = await connectFrames(door.address());
+/** What the server sends after these pieces, each of which it reads separately. */
+async function linesAfter(pieces: readonly Uint8Array[]): Promise<readonly string[]> {
+  const connection = await connectFrames(server.address());
   for (const piece of pieces) {
     await connection.send(piece);
     await turn();
@@ -96,33 +96,33 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
 }
 
-const PLACES = Array.from({ length: CONVERSATION.length + 1 }, (_, place) => place);
+const PLACES = Array.from({ length: INPUT.length + 1 }, (_, place) => place);
 
-test("a conversation that comes in one piece, or byte by byte, is answered as it should be", async () => {
-  expect(await answersTo([CONVERSATION])).toEqual(ANSWERS);
-  expect(await answersTo(cut(CONVERSATION, PLACES))).toEqual(ANSWERS);
+test("input in one piece, or byte by byte, gets the expected responses", async () => {
+  expect(await linesAfter([INPUT])).toEqual(EXPECTED_LINES);
+  expect(await linesAfter(cut(INPUT, PLACES))).toEqual(EXPECTED_LINES);
 });
 
-test("wherever a conversation is cut in two, its answers are the same", async () => {
+test("input in two pieces gets the same responses, for every place of the cut", async () => {
   for (const place of PLACES)
-    expect([place, await answersTo(cut(CONVERSATION, [place]))]).toEqual([place, ANSWERS]);
+    expect([place, await linesAfter(cut(INPUT, [place]))]).toEqual([place, EXPECTED_LINES]);
 });
 
-test("however a conversation is cut, its answers are the same", async () => {
+test("input in any number of pieces gets the same responses", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(fc.constantFrom(...PLACES), { maxLength: 12 }), async (places) => {
-      expect(await answersTo(cut(CONVERSATION, places))).toEqual(ANSWERS);
+      expect(await linesAfter(cut(INPUT, places))).toEqual(EXPECTED_LINES);
     }),
     { numRuns: 100 },
   );
 });
 
-/** The bytes are sent, and then the end: the connection closes, and another one is served at once. */
+/** Sends the bytes and then FIN: the connection closes, and another connection is served at once. */
 async function expectUnharmed(bytes: Uint8Array): Promise<void> {
-  const connection = await connectFrames(door.address());
+  const connection = await connectFrames(server.address());
   await connection.send(bytes);
   connection.socket.end();
-  const other = await connectFrames(door.address());
+  const other = await connectFrames(server.address());
   await other.send(OPENING, checkOf(1, "hello"));
   await other.until("1 answered: hello");
   expect(other.lines).toContain("1 answered: hello");
@@ -130,14 +130,14 @@ async function expectUnharmed(bytes: Uint8Array): Promise<void> {
   await connection.closed;
 }
 
-/** As the RFC has them: what matters is often the low numbers. */
+/** Mostly low ids, which refer to existing streams. */
 const streamIds = fc.oneof(fc.nat(9), fc.constantFrom(0, 1, 1, 3, 2 ** 31 - 1), fc.nat(2 ** 31 - 1));
 const payloads = fc.oneof(
   fc.uint8Array({ maxLength: 64 }),
   fc.constantFrom<Uint8Array>(
     BLOCK,
-    KEEPING,
-    KEPT,
+    INDEXING,
+    INDEXED,
     MESSAGE,
     Buffer.alloc(4),
     Buffer.alloc(5),
@@ -153,7 +153,7 @@ const frames = fc
 const mutations = fc.array(
   fc.record({
     kind: fc.constantFrom("change", "drop", "repeat", "insert"),
-    at: fc.nat(CONVERSATION.length - 1),
+    at: fc.nat(INPUT.length - 1),
     length: fc.integer({ min: 1, max: 40 }),
     byte: fc.nat(255),
   }),
@@ -162,7 +162,7 @@ const mutations = fc.array(
 
 const mutated = mutations.map((list) =>
   list.reduce((bytes, { kind, at, length, byte }) => {
-    // The preface stays: behind a wrong one nothing is read.
+    // The preface stays, because nothing is read after an invalid one.
     const from = Math.min(bytes.length, Math.max(at, OPENING.length));
     const [before, span, after] = [
       bytes.subarray(0, from),
@@ -173,33 +173,25 @@ const mutated = mutations.map((list) =>
     if (kind === "drop") return Buffer.concat([before, after]);
     if (kind === "repeat") return Buffer.concat([before, span, span, after]);
     return Buffer.concat([before, Buffer.of(byte), bytes.subarray(from)]);
-  }, CONVERSATION),
+  }, INPUT),
 );
 
 test.each<readonly [what: string, bytes: fc.Arbitrary<Uint8Array>, runs: number]>([
+  ["random bytes", fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.concat([OPENING, bytes])), 300],
   [
-    "bytes of any kind",
-    fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.concat([OPENING, bytes])),
-    300,
-  ],
-  [
-    "bytes of any kind instead of SETTINGS",
+    "random bytes instead of SETTINGS",
     fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.concat([PREFACE, bytes])),
     100,
   ],
+  ["random frames", fc.array(frames, { maxLength: 30 }).map((all) => Buffer.concat([OPENING, ...all])), 500],
   [
-    "frames of any kind",
-    fc.array(frames, { maxLength: 30 }).map((all) => Buffer.concat([OPENING, ...all])),
-    500,
-  ],
-  [
-    "frames of any kind, behind the head of a call",
+    "random frames after the head of a call",
     fc
       .array(frames, { maxLength: 30 })
       .map((all) => Buffer.concat([OPENING, headers(1), headers(3), lastMessage(3, "later"), ...all])),
     500,
   ],
-  ["a conversation with mistakes", mutated, 500],
-])("%s do no harm: no fault, and another connection is served at once", async (_what, bytes, numRuns) => {
+  ["mutated input", mutated, 500],
+])("%s: no fault, and another connection is served at once", async (_what, bytes, numRuns) => {
   await fc.assert(fc.asyncProperty(bytes, expectUnharmed), { numRuns });
 });

@@ -1,39 +1,47 @@
-/** What a server of gRPC looks at in a request's head. */
+/** The head of a request. The same record serves all requests of a connection, so it is valid only while one is opened. */
 export interface RequestHead {
   method: string;
   path: string;
-  contentType: string | undefined;
-  timeout: string | undefined;
-  encoding: string | undefined;
-  /** Bytes that its body is to have. */
+  /** Bytes of the body. */
   contentLength: number | undefined;
-  /** Set at the end of its block. */
+  /** The values of the single fields that the server was given, in that order. */
+  readonly fields: (string | undefined)[];
   fault: HeadFault | undefined;
 }
 
 /** What is wrong with a header block. */
 export type HeadFault = "malformed" | "too_large";
 
-/** The fields of one block so far; the same one serves each block of a connection. */
-export interface HeaderValidator {
-  readonly maxBytes: number;
-  head: RequestHead;
-  /** Which of the fields that may come once have come, and whether any that is no pseudo-header has. */
-  seen: number;
-  bytes: number;
-  isMalformed: boolean;
-  /** Names that were found to be in order: they come with every request. */
-  readonly names: Set<string>;
+/** Fields that may occur once in a header block, by name. */
+export type SingleFields = ReadonlyMap<string, SingleField>;
+
+interface SingleField {
+  readonly bit: number;
+  /** Place in `RequestHead.fields`; -1 for the fields that HTTP/2 itself needs. */
+  readonly index: number;
 }
 
-/** What a field counts beyond its name and value (RFC 9113 §6.5.2). It bounds the number of fields, too. */
+/** Validates one header block at a time. */
+export interface HeaderValidator {
+  readonly maxBytes: number;
+  readonly singleFields: SingleFields;
+  readonly head: RequestHead;
+  /** Bits of the single fields that have occurred, and REGULAR after the first field that is no pseudo-header field. */
+  seenBits: number;
+  bytes: number;
+  isMalformed: boolean;
+  /** Names that were found valid. Requests repeat them. */
+  readonly validNames: Set<string>;
+}
+
+/** What a field counts beyond its name and value (RFC 9113 §6.5.2). This limits the number of fields as well. */
 const FIELD_BYTES = 32;
-const MAX_NAMES = 256;
+const MAX_VALID_NAMES = 256;
 const MAX_NAME_BYTES = 64;
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9113 §8.2.1. */
-const WRONG_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
-/** Of one connection of HTTP/1 (RFC 9113 §8.2.2). */
+const INVALID_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
+/** Connection-specific fields of HTTP/1, which are malformed in HTTP/2 (RFC 9113 §8.2.2). */
 const CONNECTION_HEADERS = new Set([
   "connection",
   "proxy-connection",
@@ -41,108 +49,114 @@ const CONNECTION_HEADERS = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-const LENGTH = /^\d{1,15}$/;
+const CONTENT_LENGTH_VALUE = /^\d{1,15}$/;
 
-const [METHOD, PATH, SCHEME, AUTHORITY, TYPE, TIMEOUT, ENCODING, CONTENT_LENGTH, REGULAR] = [
-  1, 2, 4, 8, 16, 32, 64, 128, 256,
+const [METHOD, PATH, SCHEME, AUTHORITY, CONTENT_LENGTH, REGULAR, FIRST_FURTHER_BIT] = [
+  1, 2, 4, 8, 16, 32, 64,
 ] as const;
-const NEEDED = METHOD | PATH | SCHEME;
-const PSEUDO = NEEDED | AUTHORITY;
-/** Fields that may come once. */
-const SINGLE = new Map<string, number>([
-  [":method", METHOD],
-  [":path", PATH],
-  [":scheme", SCHEME],
-  [":authority", AUTHORITY],
-  ["content-type", TYPE],
-  ["grpc-timeout", TIMEOUT],
-  ["grpc-encoding", ENCODING],
-  ["content-length", CONTENT_LENGTH],
-]);
+const REQUIRED = METHOD | PATH | SCHEME;
+const PSEUDO = REQUIRED | AUTHORITY;
 
-/** @param maxBytes of a whole header block, counted as RFC 9113 §6.5.2 says */
-export function createHeadReading(maxBytes: number): HeaderValidator {
-  return { maxBytes, head: emptyHead(), seen: 0, bytes: 0, isMalformed: false, names: new Set() };
+const HTTP2_FIELDS: readonly (readonly [name: string, field: SingleField])[] = [
+  [":method", { bit: METHOD, index: -1 }],
+  [":path", { bit: PATH, index: -1 }],
+  [":scheme", { bit: SCHEME, index: -1 }],
+  [":authority", { bit: AUTHORITY, index: -1 }],
+  ["content-length", { bit: CONTENT_LENGTH, index: -1 }],
+];
+
+/** @param names further fields that may occur once, and whose values the server reads: at most 20 */
+export function createSingleFields(names: readonly string[]): SingleFields {
+  const further = names.map((name, index) => [name, { bit: FIRST_FURTHER_BIT << index, index }] as const);
+  return new Map([...HTTP2_FIELDS, ...further]);
 }
 
-function emptyHead(): RequestHead {
-  return {
-    method: "",
-    path: "",
-    contentType: undefined,
-    timeout: undefined,
-    encoding: undefined,
-    contentLength: undefined,
-    fault: undefined,
-  };
+/** @param maxBytes maximum size of a header block, counted as in RFC 9113 §6.5.2 */
+export function createHeaderValidator(maxBytes: number, singleFields: SingleFields): HeaderValidator {
+  const fields = Array.from({ length: singleFields.size - HTTP2_FIELDS.length }, () => undefined);
+  const head = { method: "", path: "", contentLength: undefined, fields, fault: undefined };
+  const validNames = new Set<string>();
+  return { maxBytes, singleFields, head, seenBits: 0, bytes: 0, isMalformed: false, validNames };
+}
+
+/** Prepares the validator for the next header block. The values in the head stay: requests of a connection repeat most of them. */
+export function resetValidator(validator: HeaderValidator): void {
+  validator.seenBits = validator.bytes = 0;
+  validator.isMalformed = false;
 }
 
 /**
- * Takes the next field of a block. What is used is read strictly (RFC 9113 §8.2 and §8.3): what could be understood in two ways
- * is malformed. The **value of any other field is not judged**: Envoy's tracers and `initial_metadata` copy into the metadata
- * of a Check what a client sent, and no client may have the Check of its request reset.
+ * Adds the next field of a block. Fields that the server reads are validated strictly (RFC 9113 §8.2 and §8.3): whatever has
+ * two readings is malformed. The **value of any other field is not validated**: the tracers and `initial_metadata` of Envoy
+ * copy text of Envoy's clients into such fields, and no such client may cause a reset of a request of Envoy.
  */
-export function addField(reading: HeaderValidator, name: string, value: string, valueBytes: number): void {
-  reading.bytes += name.length + valueBytes + FIELD_BYTES;
-  const what = SINGLE.get(name);
-  if (what === undefined) {
-    reading.seen |= REGULAR;
-    // Of a block that is too large only what says which call it is of: a byte of it can stand for a field of kilobytes.
-    if (reading.bytes <= reading.maxBytes && !isValidField(reading, name, value)) reading.isMalformed = true;
+export function addField(validator: HeaderValidator, name: string, value: string, valueBytes: number): void {
+  validator.bytes += name.length + valueBytes + FIELD_BYTES;
+  const single = validator.singleFields.get(name);
+  if (single === undefined) {
+    validator.seenBits |= REGULAR;
+    // In a block that is too large only the fields above count: one byte of it can stand for a field of kilobytes.
+    if (validator.bytes <= validator.maxBytes && !isValidField(validator, name, value))
+      validator.isMalformed = true;
     return;
   }
-  const isPseudo = (what & PSEUDO) !== 0;
-  const isOutOfPlace = (reading.seen & (isPseudo ? what | REGULAR : what)) !== 0;
-  if (isOutOfPlace || WRONG_VALUE.test(value) || (isPseudo && value === "")) reading.isMalformed = true;
+  const { bit } = single;
+  const isPseudo = (bit & PSEUDO) !== 0;
+  const isOutOfPlace = (validator.seenBits & (isPseudo ? bit | REGULAR : bit)) !== 0;
+  if (isOutOfPlace || INVALID_VALUE.test(value) || (isPseudo && value === "")) validator.isMalformed = true;
   if (isOutOfPlace) return;
-  reading.seen |= isPseudo ? what : what | REGULAR;
-  keep(reading, what, value);
+  validator.seenBits |= isPseudo ? bit : bit | REGULAR;
+  storeField(validator, single, value);
 }
 
-function keep(reading: HeaderValidator, what: number, value: string): void {
-  const { head } = reading;
-  if (what === METHOD) head.method = value;
-  else if (what === PATH) head.path = value;
-  else if (what === TYPE) head.contentType = value;
-  else if (what === TIMEOUT) head.timeout = value;
-  else if (what === ENCODING) head.encoding = value;
-  else if (what === CONTENT_LENGTH) {
+function storeField(validator: HeaderValidator, { bit, index }: SingleField, value: string): void {
+  const { head } = validator;
+  // A comparison is cheaper than a store into an old object, which the garbage collector has to track.
+  if (index >= 0) {
+    if (head.fields[index] !== value) head.fields[index] = value;
+  } else if (bit === METHOD) {
+    if (head.method !== value) head.method = value;
+  } else if (bit === PATH) {
+    if (head.path !== value) head.path = value;
+  } else if (bit === CONTENT_LENGTH) {
     head.contentLength = Number(value);
-    if (!LENGTH.test(value)) reading.isMalformed = true;
+    if (!CONTENT_LENGTH_VALUE.test(value)) validator.isMalformed = true;
   }
 }
 
-function isValidField({ names }: HeaderValidator, name: string, value: string): boolean {
+function isValidField({ validNames }: HeaderValidator, name: string, value: string): boolean {
   if (name === "te") return value === "trailers";
-  if (names.has(name)) return true;
+  if (validNames.has(name)) return true;
   if (!FIELD_NAME.test(name) || CONNECTION_HEADERS.has(name)) return false;
-  if (names.size < MAX_NAMES && name.length <= MAX_NAME_BYTES) names.add(name);
+  if (validNames.size < MAX_VALID_NAMES && name.length <= MAX_NAME_BYTES) validNames.add(name);
   return true;
 }
 
-/** Whether the block has what only the head of a request has. */
-export function isHead({ seen }: HeaderValidator): boolean {
-  return (seen & PSEUDO) !== 0;
+/** Whether the block has a pseudo-header field, which only the head of a request may have. */
+export function hasPseudoField({ seenBits }: HeaderValidator): boolean {
+  return (seenBits & PSEUDO) !== 0;
 }
 
-/** The head, at the end of its block. */
-export function finishHead(reading: HeaderValidator): RequestHead {
-  const { head } = reading;
-  head.fault = finish(reading, (reading.seen & NEEDED) === NEEDED);
+/** The request head, at the end of its block. */
+export function finishHead(validator: HeaderValidator): RequestHead {
+  const { head, seenBits } = validator;
+  head.fault = faultOf(validator, (seenBits & REQUIRED) === REQUIRED);
+  // Clears the values that an earlier request has left.
+  if ((seenBits & METHOD) === 0) head.method = "";
+  if ((seenBits & PATH) === 0) head.path = "";
+  if ((seenBits & CONTENT_LENGTH) === 0) head.contentLength = undefined;
+  const { fields } = head;
+  for (let index = 0; index < fields.length; index++)
+    if ((seenBits & (FIRST_FURTHER_BIT << index)) === 0) fields[index] = undefined;
   return head;
 }
 
-/** The same of trailers, of which nothing is used. */
-export function finishTrailers(reading: HeaderValidator): HeadFault | undefined {
-  return finish(reading, !isHead(reading));
+/** What is wrong with trailers, at the end of their block. Their values are not used. */
+export function trailersFault(validator: HeaderValidator): HeadFault | undefined {
+  return faultOf(validator, !hasPseudoField(validator));
 }
 
-function finish(reading: HeaderValidator, isComplete: boolean): HeadFault | undefined {
-  const isTooLarge = reading.bytes > reading.maxBytes;
-  const isWellFormed = isComplete && !reading.isMalformed;
-  reading.head = emptyHead();
-  reading.seen = reading.bytes = 0;
-  reading.isMalformed = false;
-  if (isTooLarge) return "too_large";
-  return isWellFormed ? undefined : "malformed";
+function faultOf(validator: HeaderValidator, isComplete: boolean): HeadFault | undefined {
+  if (validator.bytes > validator.maxBytes) return "too_large";
+  return isComplete && !validator.isMalformed ? undefined : "malformed";
 }

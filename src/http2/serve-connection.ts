@@ -1,27 +1,28 @@
 import type { Socket } from "node:net";
-import type { Connection, ConnectionPorts, Load } from "./connection.ts";
-import { CONNECTION_WINDOW_BYTES, createConnection } from "./connection.ts";
-import { flushBlocked } from "./frame-handlers.ts";
+import { createConnection } from "./connection.ts";
+import type { Connection, ConnectionDeps, Load } from "./connection-state.ts";
+import { CONNECTION_WINDOW_BYTES } from "./flow-control.ts";
 import { createFrameParser } from "./frame-parser.ts";
 import { encodeUint32s, FRAME, INITIAL_WINDOW_BYTES, SETTING, settingsPayload } from "./frames.ts";
 import { closeStream } from "./stream.ts";
+import { flushBlocked } from "./stream-writer.ts";
 
-/** A caller that takes nothing is not listened to while so much waits for it. */
+/** The server stops reading from a client while more than this waits in its socket. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /** Serves HTTP/2 on a socket that has just been opened. */
-export function serveConnection(socket: Socket, ports: ConnectionPorts, load: Load): Connection {
-  const connection = createConnection(socket, ports, load);
+export function serveConnection(socket: Socket, deps: ConnectionDeps, load: Load): Connection {
+  const connection = createConnection(socket, deps, load);
   const { output } = connection;
   sendPreface(connection);
-  const take = createFrameParser(connection);
+  const parse = createFrameParser(connection);
   socket.on("data", (chunk: Buffer) => {
     try {
-      take(chunk);
+      parse(chunk);
       flushBlocked(connection);
       output.flush();
     } catch (error) {
-      ports.onFault(error);
+      deps.onFault(error);
       socket.destroy();
     }
     if (socket.writableLength > MAX_UNSENT_BYTES) socket.pause();
@@ -31,20 +32,21 @@ export function serveConnection(socket: Socket, ports: ConnectionPorts, load: Lo
     socket.resume();
     for (const stream of connection.streams.values()) stream.onDrain?.();
   });
-  // A connection that breaks is its caller's loss: the answers find nobody.
+  // A broken connection affects its client only, whose responses are discarded.
   socket.on("error", () => undefined);
   socket.on("close", () => {
-    connection.isOver = true;
+    connection.isClosed = true;
     load.unsent.set(connection, 0);
     for (const stream of connection.streams.values()) closeStream(stream);
-    for (const answered of connection.pings.values()) answered();
+    for (const onPingAck of connection.pings.values()) onPingAck();
   });
   return connection;
 }
 
-function sendPreface({ output, ports }: Connection): void {
-  // No MAX_HEADER_LIST_SIZE: a caller that acts on it would fail the call itself, which Envoy may let through.
-  const settings = settingsPayload([[SETTING.MAX_CONCURRENT_STREAMS, ports.maxStreams]]);
+/** The server's preface is a SETTINGS frame (RFC 9113 §3.4). */
+function sendPreface({ output, deps }: Connection): void {
+  // Without MAX_HEADER_LIST_SIZE: a client that applies it fails the request itself, and Envoy may let such a request through.
+  const settings = settingsPayload([[SETTING.MAX_CONCURRENT_STREAMS, deps.maxStreams]]);
   output.frame(FRAME.SETTINGS, 0, 0, settings);
   output.frame(FRAME.WINDOW_UPDATE, 0, 0, encodeUint32s(CONNECTION_WINDOW_BYTES - INITIAL_WINDOW_BYTES));
   output.flush();

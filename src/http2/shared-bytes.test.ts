@@ -2,15 +2,15 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createSharedBytes } from "./shared-bytes.ts";
 
-test("all together never keep more than the maximum, and who has kept something for longest gives it up first", () => {
+test("the total never exceeds the maximum, and the holder that has kept bytes for the longest time is released first", () => {
   const step = fc.record({ holder: fc.nat(9), bytes: fc.nat(60) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
       const model = new Map<number, number>();
-      const givenUp: number[] = [];
-      const shared = createSharedBytes<number>(100, (holder) => givenUp.push(holder));
+      const released: number[] = [];
+      const shared = createSharedBytes<number>(100, (holder) => released.push(holder));
       for (const { holder, bytes } of steps) {
-        givenUp.length = 0;
+        released.length = 0;
         shared.set(holder, bytes);
         if (bytes === 0) model.delete(holder);
         else model.set(holder, bytes);
@@ -21,7 +21,7 @@ test("all together never keep more than the maximum, and who has kept something 
           model.delete(oldest);
           expect(kept).toBeGreaterThan(0);
         }
-        expect(givenUp).toEqual(expected);
+        expect(released).toEqual(expected);
         expect(shared.bytes()).toBe([...model.values()].reduce((sum, each) => sum + each, 0));
         expect(shared.bytes()).toBeLessThanOrEqual(100);
       }
@@ -29,7 +29,7 @@ test("all together never keep more than the maximum, and who has kept something 
   );
 });
 
-test("a holder that gives up by saying that it keeps nothing is counted once", () => {
+test("a holder that sets its bytes to 0 when it is released is counted once", () => {
   const shared = createSharedBytes<string>(10, (holder) => shared.set(holder, 0));
   shared.set("first", 6);
   shared.set("second", 6);

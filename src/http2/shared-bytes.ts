@@ -1,36 +1,36 @@
-/** Memory that callers make this process keep, all of them together. */
+/** Limits the memory that all holders together keep. */
 export interface SharedBytes<Holder> {
   /**
-   * Notes how many bytes a holder keeps from now on. While all of them keep more than the maximum, the one that has kept
-   * something for longest gives it up. Callers that send and read without delay keep theirs for moments, so that those who
-   * leave things lying about lose first, however many connections they spread them over.
+   * Sets the bytes that a holder keeps. While the total exceeds the maximum, the holder that has kept bytes for the longest time
+   * is released. A client that sends and reads without delay keeps bytes for moments only. So clients that delay lose
+   * first, over however many connections they spread their bytes.
    */
   set(holder: Holder, bytes: number): void;
-  /** What all keep now. */
+  /** The total of all holders. */
   readonly bytes: () => number;
 }
 
-/** @param giveUp frees what the holder keeps; need not call `set` */
+/** @param release frees the bytes of the holder; need not call `set` */
 export function createSharedBytes<Holder>(
   maxBytes: number,
-  giveUp: (holder: Holder) => void,
+  release: (holder: Holder) => void,
 ): SharedBytes<Holder> {
-  /** In the order in which they began to keep something. */
-  const kept = new Map<Holder, number>();
+  /** In the order in which the holders began to keep bytes. */
+  const holders = new Map<Holder, number>();
   let total = 0;
   const set = (holder: Holder, bytes: number): void => {
-    total += bytes - (kept.get(holder) ?? 0);
-    if (bytes === 0) kept.delete(holder);
-    else kept.set(holder, bytes);
+    total += bytes - (holders.get(holder) ?? 0);
+    if (bytes === 0) holders.delete(holder);
+    else holders.set(holder, bytes);
   };
   return {
     set(holder, bytes) {
       set(holder, bytes);
       while (total > maxBytes) {
-        const [oldest] = kept.keys();
+        const [oldest] = holders.keys();
         if (oldest === undefined) return;
         set(oldest, 0);
-        giveUp(oldest);
+        release(oldest);
       }
     },
     bytes: () => total,

@@ -12,8 +12,8 @@ import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
 import type { Registry } from "../core/keys/registry.ts";
 import { createRevocationView } from "../core/revocation/revocation-view.ts";
+import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
-import type { Check } from "../grpc/transport.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
@@ -278,7 +278,7 @@ function createCheckHandler(
         upkeep.recordUse(principal.keyId);
     },
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-    undecodable: createSampled(
+    onUndecodable: createSampled(
       () => performance.now(),
       (unlogged, why: RangeError, decisionId: string) =>
         log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),

@@ -11,9 +11,10 @@ import { formatListen } from "../config/parsers.ts";
 import type { Settings } from "../config/settings.ts";
 import type { CompletedCall } from "../core/audit/ports.ts";
 import { revocationsAreStale } from "../core/decision/judge-credential.ts";
+import type { Check } from "../ext-authz/check.ts";
+import { checkMethod } from "../ext-authz/method.ts";
 import type { GrpcServer } from "../grpc/server.ts";
 import { startGrpcServer } from "../grpc/server.ts";
-import type { Check } from "../grpc/transport.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { callFaulted, FAULTS, OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -159,8 +160,8 @@ async function openGrpc(options: ListenerOptions, state: State): Promise<GrpcSer
     if (isThere) options.log.info({ listen }, OUTAGES.socket.healed);
     else options.log.warn({ listen }, OUTAGES.socket.failed);
   };
-  const common = { listen, check, transport, maxHeaderBytes, faulted, socketChanged };
-  const door = await startGrpcServer({ ...common, ...tls });
+  const common = { listen, methods: [checkMethod(check)], transport, maxHeaderBytes };
+  const door = await startGrpcServer({ ...common, ...tls, onFault: faulted, onReachable: socketChanged });
   closing.defer("the gRPC door", () => door.close(state.graceMs));
   return door;
 }

@@ -3,8 +3,8 @@ import { createAuthorize } from "../core/decision/authorize.ts";
 import { createMigration } from "../core/legacy/migration.ts";
 import type { BucketStore } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
-import type { Check } from "../grpc/transport.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
@@ -48,7 +48,7 @@ export function createCheckBeforeStore({ policy, log, metrics, traces }: Startup
       traces?.check(decision, about);
     },
     // Counted as request_malformed; that is enough while the start waits.
-    undecodable: () => undefined,
+    onUndecodable: () => undefined,
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });
 }

@@ -60,17 +60,17 @@ const checkRequest = fc.record({
   ),
 });
 
-test("without a key nothing but a public path in normal form is allowed, and no CheckRequest is a fault", async () => {
+test("without a key only a normalised public path is allowed, and no CheckRequest causes a fault", async () => {
   const { check, faults, policy } = await realCheck();
   await fc.assert(
     fc.asyncProperty(checkRequest, async (request) => {
       const { status } = decodeCheckResponse(await check(encodeCheckRequest(request), 1000));
       if (status.code !== 0) return;
-      const asked = request.attributes?.request?.http;
-      const normal = normalisePath(asked?.path ?? "", "reject");
+      const described = request.attributes?.request?.http;
+      const normal = normalisePath(described?.path ?? "", "reject");
       expect(
         normal.ok &&
-          policy.routes.find({ path: normal.value, host: "", method: asked?.method ?? "" })?.public,
+          policy.routes.find({ path: normal.value, host: "", method: described?.method ?? "" })?.public,
       ).toBe(true);
     }),
     { numRuns: 2000 },
@@ -78,7 +78,7 @@ test("without a key nothing but a public path in normal form is allowed, and no 
   expect(faults).toEqual([]);
 });
 
-test("bytes that are no CheckRequest are refused", async () => {
+test("bytes that are not a CheckRequest are denied", async () => {
   const { check } = await realCheck();
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {

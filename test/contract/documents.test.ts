@@ -6,7 +6,7 @@ import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
 import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
 import { DENIALS, DENY_REASONS, deny } from "../../src/core/decision/decision.ts";
-import { toCheckResponse } from "../../src/ext-authz/response.ts";
+import { denyResponse } from "../../src/ext-authz/response.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";
@@ -68,9 +68,7 @@ test("docs/reference/reasons.md has every reason, with its HTTP and its gRPC sta
     grpc: true,
   };
   const wanted = DENY_REASONS.map((reason) => {
-    const response = toCheckResponse(deny(reason), context);
-    if (!("denied_response" in response)) throw new Error(`${reason} is not denied`);
-    const { status, headers = [] } = response.denied_response;
+    const { status, headers = [] } = denyResponse(deny(reason), context).denied_response;
     return [
       reason,
       `${status.code}`,

@@ -10,6 +10,7 @@ import { ANYONE } from "../../src/api/http/access.ts";
 import { openEndpoint } from "../../src/api/http/endpoint.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
 import type { ListenerTls } from "../../src/config/certificates.ts";
+import { checkMethod } from "../../src/ext-authz/method.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa } from "../support/certificates.ts";
@@ -66,8 +67,10 @@ function shown(certificate: TestedCertificate | undefined, clientCa?: string): S
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
+const METHODS = [checkMethod(() => new Uint8Array())];
+
 async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
-  const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
+  const server = await startGrpcServer({ listen: "127.0.0.1:0", methods: METHODS, tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
   const keepAsking = async (options: ConnectionOptions) => {
@@ -200,7 +203,7 @@ test.each([
 test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
   const server = await startGrpcServer({
     listen: "127.0.0.1:0",
-    check: () => new Uint8Array(),
+    methods: METHODS,
     tls: shown(first),
   });
   const mute = connect({ host: "127.0.0.1", port: portOf(server.address) });

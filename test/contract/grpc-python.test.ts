@@ -2,13 +2,19 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { grpcForPython } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
+import { checkMethod } from "../../src/ext-authz/method.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import { createCa } from "../support/certificates.ts";
 
 const SCRIPT = fileURLToPath(new URL("../support/grpc_calls.py", import.meta.url));
 const SERVING = "0801";
 
-/** What Google's gRPC, in C and with an HTTP/2 of its own, is told by a door that gives back what it gets. */
+function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {
+  if (message === undefined) return Buffer.from("denied");
+  return Buffer.from(message).toString() === "never" ? new Promise(() => undefined) : message;
+}
+
+/** The results of Google's gRPC client, in C and with its own HTTP/2, at a server that echoes the message of a Check. */
 async function callsOf(target: string, tlsFiles: readonly string[]): Promise<unknown> {
   const env = { ...process.env, PYTHONPATH: await grpcForPython() };
   const lines: string[] = [];
@@ -20,22 +26,19 @@ async function callsOf(target: string, tlsFiles: readonly string[]): Promise<unk
   return JSON.parse(lines.join("\n"));
 }
 
-test.each(["in clear text", "by mTLS"])("Google's gRPC understands the door, %s", async (how) => {
+test.each(["in clear text", "over mTLS"])("Google's gRPC client gets every response, %s", async (how) => {
   const ca = await createCa();
-  const [shown, client] = await Promise.all([ca.issue("door"), ca.issue("client")]);
-  const current = () => ({ cert: shown.cert, key: shown.key, clientCa: ca.cert });
-  const server = await startGrpcServer({
+  const [server, client] = await Promise.all([ca.issue("server"), ca.issue("client")]);
+  const current = () => ({ cert: server.cert, key: server.key, clientCa: ca.cert });
+  const listener = await startGrpcServer({
     listen: "127.0.0.1:0",
-    check(message) {
-      if (message === undefined) return Buffer.from("denied");
-      return Buffer.from(message).toString() === "never" ? new Promise(() => undefined) : message;
-    },
-    ...(how === "by mTLS" && { tls: { current, onChange: () => () => undefined } }),
+    methods: [checkMethod(echo)],
+    ...(how === "over mTLS" && { tls: { current, onChange: () => () => undefined } }),
   });
-  server.setServing(true);
-  const files = how === "by mTLS" ? [ca.certFile, client.certFile, client.keyFile] : [];
+  listener.setServing(true);
+  const files = how === "over mTLS" ? [ca.certFile, client.certFile, client.keyFile] : [];
   try {
-    expect(await callsOf(server.address, files)).toEqual({
+    expect(await callsOf(listener.address, files)).toEqual({
       sizes: [0, 1, 1000, 70_000, 250_000],
       many: true,
       late: "DEADLINE_EXCEEDED",
@@ -46,6 +49,6 @@ test.each(["in clear text", "by mTLS"])("Google's gRPC understands the door, %s"
       watch: SERVING,
     });
   } finally {
-    await server.close(0);
+    await listener.close(0);
   }
 });

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-// For its effect: it teaches protobufjs google/protobuf/descriptor.proto, which Envoy's annotations import.
+// Imported for its side effect: it adds google/protobuf/descriptor.proto to protobufjs, which Envoy's annotations import.
 import "@grpc/proto-loader";
 import protobuf from "protobufjs";
 import { expect, test } from "vitest";
@@ -15,8 +15,8 @@ const official = load(
   ["envoy-api", "googleapis", "protoc-gen-validate", "xds"].map((name) => `${deps}/${name}`),
 );
 
-/** Where Envoy keeps what our one package holds. What is not named here has the same name on both sides. */
-const HOMES: Readonly<Record<string, string>> = {
+/** Envoy's full names of messages that are in our one package. All other messages have the same full name. */
+const OFFICIAL_NAMES: Readonly<Record<string, string>> = {
   Address: "envoy.config.core.v3.Address",
   SocketAddress: "envoy.config.core.v3.SocketAddress",
   Pipe: "envoy.config.core.v3.Pipe",
@@ -29,10 +29,10 @@ const HOMES: Readonly<Record<string, string>> = {
   Status: "google.rpc.Status",
 };
 
-/** Enums of Envoy that we declare int32: the wire is the same. */
+/** Enums of Envoy that we declare as int32, which has the same encoding. */
 const ENUMS_AS_INT32 = ["SocketAddress.protocol", "HttpStatus.code"];
 
-/** Fields that are newer than the official copy here (from `go-control-plane/envoy` 1.40.0). */
+/** Fields that are newer than this official copy (from `go-control-plane/envoy` 1.40.0). */
 const NEWER = {
   "CheckResponse.error_response": "5 DeniedHttpResponse, singular, in http_response",
 } as const;
@@ -40,10 +40,10 @@ const NEWER = {
 const PACKAGE = "envoy.service.auth.v3.";
 const messages = messagesOf(ours.lookup("envoy.service.auth.v3"));
 
-test("the messages are those that the API needs", () => {
+test("the messages are those of the API", () => {
   expect(messages.map(shortName).toSorted()).toEqual(
     [
-      ...Object.keys(HOMES),
+      ...Object.keys(OFFICIAL_NAMES),
       ...["CheckRequest", "CheckResponse", "DeniedHttpResponse", "OkHttpResponse", "AttributeContext"],
       ...["Peer", "Request", "HttpRequest", "TLSSession"].map((name) => `AttributeContext.${name}`),
     ].toSorted(),
@@ -51,9 +51,9 @@ test("the messages are those that the API needs", () => {
 });
 
 test.each(messages.map((message) => [shortName(message), message] as const))(
-  "every field of %s is Envoy's, in name, number, type, label and oneof",
+  "every field of %s has Envoy's name, number, type, label and oneof",
   (name, message) => {
-    const theirs = official.lookupType(HOMES[name] ?? PACKAGE + name);
+    const theirs = official.lookupType(OFFICIAL_NAMES[name] ?? PACKAGE + name);
     expect(message.fieldsArray.length).toBeGreaterThan(0);
     for (const field of message.fieldsArray) {
       const fieldName = `${name}.${field.name}`;
@@ -63,22 +63,22 @@ test.each(messages.map((message) => [shortName(message), message] as const))(
       }
       const counterpart = theirs.fields[field.name];
       if (counterpart === undefined) throw new Error(`Envoy has no ${fieldName}`);
-      expect(described(field), fieldName).toBe(described(counterpart));
+      expect(describeField(field), fieldName).toBe(describeField(counterpart));
     }
   },
 );
 
-test("the fields that the official copy lacks stand as Envoy 1.40 has them", () => {
+test("the fields that the official copy lacks are those of Envoy 1.40", () => {
   const field = messages
     .flatMap((message) => message.fieldsArray)
     .find((each) => each.name === "error_response");
-  expect(field && described(field)).toBe(NEWER["CheckResponse.error_response"]);
+  expect(field && describeField(field)).toBe(NEWER["CheckResponse.error_response"]);
 });
 
-test("every field of the messages that we do not trim is here", () => {
+test("the messages that are not trimmed have every field", () => {
   const trimmed = ["Address"];
   for (const message of messages.filter((each) => !trimmed.includes(shortName(each)))) {
-    const theirs = official.lookupType(HOMES[shortName(message)] ?? PACKAGE + shortName(message));
+    const theirs = official.lookupType(OFFICIAL_NAMES[shortName(message)] ?? PACKAGE + shortName(message));
     expect(Object.keys(message.fields), message.fullName).toEqual(
       expect.arrayContaining(Object.keys(theirs.fields)),
     );
@@ -91,24 +91,24 @@ test("append_action has Envoy's numbers", () => {
   expect(ours.lookupEnum(PACKAGE + name).values).toEqual(theirs.values);
 });
 
-test("the service has Envoy's name and its method's form", () => {
+test("the service has Envoy's name and method", () => {
   const ourService = ours.lookupService(`${PACKAGE}Authorization`);
   expect(serviceOf(ourService)).toEqual(serviceOf(official.lookupService(`${PACKAGE}Authorization`)));
   expect(serviceOf(ourService)).toEqual(["Check(CheckRequest) CheckResponse"]);
 });
 
-// No package here ships the official health.proto: what is expected is written out, from its source in
+// No package here contains the official health.proto, so the expected values are written out from
 // https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto.
-test("the health protocol is gRPC's", () => {
+test("the health protocol is that of gRPC", () => {
   expect(serviceOf(ours.lookupService("grpc.health.v1.Health"))).toEqual([
     "Check(HealthCheckRequest) HealthCheckResponse",
     "Watch(HealthCheckRequest) stream HealthCheckResponse",
   ]);
   const [request, response] = messagesOf(ours.lookup("grpc.health.v1"));
-  expect(request?.fieldsArray.map((field) => `${field.name} ${described(field)}`)).toEqual([
+  expect(request?.fieldsArray.map((field) => `${field.name} ${describeField(field)}`)).toEqual([
     "service 1 string, singular",
   ]);
-  expect(response?.fieldsArray.map((field) => `${field.name} ${described(field)}`)).toEqual([
+  expect(response?.fieldsArray.map((field) => `${field.name} ${describeField(field)}`)).toEqual([
     "status 1 enum ServingStatus, singular",
   ]);
   expect(ours.lookupEnum("grpc.health.v1.HealthCheckResponse.ServingStatus").values).toEqual({
@@ -138,8 +138,8 @@ function shortName(message: protobuf.ReflectionObject): string {
   return message.fullName.slice(1).replace(PACKAGE, "");
 }
 
-/** All of a field that the wire or a reader's code depends on, with types by their last name. */
-function described(field: protobuf.Field): string {
+/** Everything that the encoding or generated code depends on, with the last part of type names. */
+function describeField(field: protobuf.Field): string {
   const label = field.repeated ? "repeated" : "singular";
   const keys = field instanceof protobuf.MapField ? `map from ${field.keyType} to ` : "";
   const member = field.partOf === null ? "" : `, in ${field.partOf.name}`;

@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 async function openReflection(transport: "http2" | "grpc-js", path: string = REFLECTION_PATHS[0]) {
-  const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => Buffer.alloc(0), transport });
+  const server = await startGrpcServer({ listen: "127.0.0.1:0", methods: [], transport });
   closes.push(() => server.close(0));
   const session = await connectRaw(server.address);
   closes.push(() => session.destroy());
@@ -33,7 +33,7 @@ const list = frame(requestSerialize({ list_services: "" }));
 const both = ["http2", "grpc-js"] as const;
 
 test.each(both.flatMap((transport) => REFLECTION_PATHS.map((path) => [transport, path] as const)))(
-  "a door of %s answers each question of a call to %s, however its bytes come",
+  "%s serves each request of a call to %s, also if it arrives byte by byte",
   async (transport, path) => {
     const call = await openReflection(transport, path);
     const bytes = Buffer.concat([list, frame(requestSerialize({ file_by_filename: "health.proto" }))]);
@@ -48,20 +48,20 @@ test.each(both.flatMap((transport) => REFLECTION_PATHS.map((path) => [transport,
   },
 );
 
-test.each(both)("a door of %s answers before its caller has said everything", async (transport) => {
+test.each(both)("%s responds before the client has sent all requests", async (transport) => {
   const call = await openReflection(transport);
-  const answer = answerOf(call);
+  const response = answerOf(call);
   call.write(list);
   await new Promise((resolve) => call.once("data", resolve));
   call.end();
-  expect((await answer).trailers?.["grpc-status"]).toBe("0");
+  expect((await response).trailers?.["grpc-status"]).toBe("0");
 });
 
 test.each([
-  ["is no message", frame(Buffer.from([0xff]))],
+  ["does not decode", frame(Buffer.from([0xff]))],
   ["is compressed", frame(Buffer.alloc(4), 1)],
-  ["is as long as nothing that we know", frame(Buffer.alloc(0), 0, 2 ** 31)],
-])("what %s ends the call", async (_what, bytes) => {
+  ["is too long", frame(Buffer.alloc(0), 0, 2 ** 31)],
+])("a message that %s ends the call", async (_what, bytes) => {
   const call = await openReflection("http2");
   call.write(bytes);
   const { headers } = await answerOf(call);

@@ -2,32 +2,33 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { goProgram, protoDescriptors } from "../../scripts/checkers.ts";
 import { startChild } from "../../scripts/child.ts";
+import { checkMethod } from "../../src/ext-authz/method.ts";
 import type { GrpcServer } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 
-test("the descriptors that the door shows are those of the proto files", async () => {
+test("the descriptors of the listener are those of the proto files", async () => {
   const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));
   expect(shown.equals(await protoDescriptors()), "run: node scripts/descriptors.ts").toBe(true);
 });
 
 describe.each(["http2", "grpc-js"] as const)(
-  "grpcurl, which knows no proto file, at a door of %s",
+  "grpcurl without proto files, at a listener on %s",
   (transport) => {
-    let door: GrpcServer;
+    let listener: GrpcServer;
 
     beforeAll(async () => {
-      const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
-      door = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
-      door.setServing(true);
+      const methods = [checkMethod(() => Buffer.from([0x0a, 0x02, 0x08, 0x07]))];
+      listener = await startGrpcServer({ listen: "127.0.0.1:0", methods, transport });
+      listener.setServing(true);
     });
 
-    afterAll(() => door?.close(0));
+    afterAll(() => listener?.close(0));
 
     async function grpcurl(...args: readonly string[]): Promise<string> {
       const program = await goProgram("grpcurl");
       const [flags, words] = [args.slice(0, -1), args.slice(-1)];
       const command = words[0]?.includes("/") || words[0] === "list" ? words : ["describe", ...words];
-      const child = await startChild(program, ["-plaintext", ...flags, door.address, ...command], {
+      const child = await startChild(program, ["-plaintext", ...flags, listener.address, ...command], {
         env: {},
       });
       await child.exited;

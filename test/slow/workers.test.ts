@@ -270,6 +270,6 @@ test("a worker that cannot start, since its door is taken, ends all of them, wit
   const said = await started.then(String, (error: unknown) => String(error));
   expect(said).toContain("exit code 1");
   expect(said).toContain("did not start (exit code 1); its log says why");
-  expect(said).toContain("the gRPC door cannot listen on");
+  expect(said).toContain("the gRPC listener cannot listen on");
   taken.close();
 });

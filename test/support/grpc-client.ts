@@ -5,15 +5,15 @@ import { connect as connectSocket } from "node:net";
 
 export const CHECK_PATH = "/envoy.service.auth.v3.Authorization/Check";
 
-/** What came back of a call. */
-export interface RawAnswer {
+/** The response of a call. */
+export interface RawResponse {
   readonly headers: IncomingHttpHeaders;
-  /** Absent when the headers were the whole answer. */
+  /** Absent if the headers are the whole response. */
   readonly trailers?: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
-/** A connection on which a test can send what no gRPC client would. `target` is `host:port` or `unix:/path`. */
+/** A connection on which a test can send what no gRPC client sends. `target` is `host:port` or `unix:/path`. */
 export async function connectRaw(target: string, options: object = {}): Promise<ClientHttp2Session> {
   const path = target.startsWith("unix:") ? target.slice("unix:".length) : undefined;
   const own = path === undefined ? {} : { createConnection: () => connectSocket(path) };
@@ -26,19 +26,19 @@ export async function connectRaw(target: string, options: object = {}): Promise<
   return session;
 }
 
-/** Opens a call; headers that are undefined are left out. */
+/** Opens a call. Headers that are undefined are omitted. */
 export function openCall(
   session: ClientHttp2Session,
   headers: Readonly<Record<string, string | undefined>> = {},
 ): ClientHttp2Stream {
   const all = { ":method": "POST", ":path": CHECK_PATH, "content-type": "application/grpc", te: "trailers" };
-  const wanted = Object.entries({ ...all, ...headers }).filter(([, value]) => value !== undefined);
-  const stream = session.request(Object.fromEntries(wanted));
+  const defined = Object.entries({ ...all, ...headers }).filter(([, value]) => value !== undefined);
+  const stream = session.request(Object.fromEntries(defined));
   stream.on("error", () => undefined);
   return stream;
 }
 
-/** A message in its frame, with a flag and a length that may be wrong. */
+/** A framed message, whose flag and length may be wrong. */
 export function frame(message: Uint8Array, flag = 0, length = message.length): Buffer {
   const head = Buffer.alloc(5);
   head[0] = flag;
@@ -46,20 +46,20 @@ export function frame(message: Uint8Array, flag = 0, length = message.length): B
   return Buffer.concat([head, message]);
 }
 
-/** Waits for the whole answer. Rejects when the stream ends without one. */
-export async function answerOf(stream: ClientHttp2Stream): Promise<RawAnswer> {
+/** Waits for the whole response. Rejects if the stream closes without one. */
+export async function answerOf(stream: ClientHttp2Stream): Promise<RawResponse> {
   const chunks: Buffer[] = [];
   let headers: IncomingHttpHeaders | undefined;
   let trailers: IncomingHttpHeaders | undefined;
-  stream.on("response", (seen) => {
-    headers = seen;
+  stream.on("response", (received) => {
+    headers = received;
   });
-  stream.on("trailers", (seen) => {
-    trailers = seen;
+  stream.on("trailers", (received) => {
+    trailers = received;
   });
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   await once(stream, "close");
-  if (headers === undefined) throw new Error(`no answer; the stream closed with ${stream.rstCode}`);
+  if (headers === undefined) throw new Error(`no response; the stream closed with ${stream.rstCode}`);
   return { headers, body: Buffer.concat(chunks), ...(trailers && { trailers }) };
 }
 
@@ -67,7 +67,7 @@ export function call(
   session: ClientHttp2Session,
   bytes: Uint8Array,
   headers: Readonly<Record<string, string | undefined>> = {},
-): Promise<RawAnswer> {
+): Promise<RawResponse> {
   const stream = openCall(session, headers);
   stream.end(bytes);
   return answerOf(stream);

@@ -1,6 +1,6 @@
 import type { Fields } from "./http2-frames.ts";
 
-/** An integer (RFC 7541 §5.1) of a first byte whose high bits are given. */
+/** Encodes an integer (RFC 7541 §5.1). `high` has the other bits of its first byte. */
 export function integer(high: number, prefix: number, value: number): Buffer {
   if (value < prefix) return Buffer.of(high | value);
   const bytes = [high | prefix];
@@ -9,7 +9,7 @@ export function integer(high: number, prefix: number, value: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
-/** A literal field of any length, without the Huffman code: `high` 0x40 puts it into the table, 0 and 0x10 do not. */
+/** Encodes a literal field of any length without Huffman coding. `high` is 0x40 with indexing, and 0 or 0x10 without. */
 export function literal(high: number, [name, value]: Fields[number]): Buffer {
   const strings = [name, value].flatMap((text) => [
     integer(0, 0x7f, text.length),
@@ -18,7 +18,7 @@ export function literal(high: number, [name, value]: Fields[number]): Buffer {
   return Buffer.concat([Buffer.of(high), ...strings]);
 }
 
-/** A header block of literals that do not enter the table. */
+/** A header block of literals without indexing. */
 export function literals(fields: Fields): Buffer {
   return Buffer.concat(fields.map((field) => literal(0, field)));
 }

@@ -8,7 +8,7 @@ import {
   PREFACE,
   settingsPayload,
 } from "../../src/http2/frames.ts";
-import { headerBlock } from "../../src/http2/header-encoder.ts";
+import { encodeHeaderBlock } from "../../src/http2/header-encoder.ts";
 import { createHpackDecoder } from "../../src/http2/hpack.ts";
 import { CHECK_PATH, frame as grpcFrame } from "./grpc-client.ts";
 
@@ -19,18 +19,18 @@ export interface SeenFrame {
   readonly payload: Buffer;
 }
 
-/** A connection on which a test says frame by frame what it likes. */
+/** A connection on which a test sends any frames. */
 export interface FrameConnection {
   readonly socket: Socket;
-  /** Resolves when the bytes are on their way. */
+  /** Resolves when the bytes have been written. */
   send(...bytes: readonly Uint8Array[]): Promise<void>;
-  /** All that the server has said. */
+  /** All frames from the server. */
   readonly frames: readonly SeenFrame[];
-  /** The same, a line for each frame; an answer is one line, where it ends. */
+  /** One line for each frame; one line for a whole response, when it ends. */
   readonly lines: readonly string[];
-  /** Waits for a line like this, or the end of the connection. */
+  /** Waits for a matching line, or for the end of the connection. */
   until(line: string | RegExp): Promise<void>;
-  /** Waits until what was seen is enough, or the connection ends. */
+  /** Waits until the condition is true, or the connection ends. It is evaluated after each chunk. */
   untilSeen(isEnough: () => boolean): Promise<void>;
   readonly closed: Promise<void>;
 }
@@ -55,19 +55,19 @@ export function settings(...values: readonly (readonly [id: number, value: numbe
 }
 
 export function headers(streamId: number, fields: Fields = HEAD, flags: number = FLAG.END_HEADERS): Buffer {
-  return encodeFrame(FRAME.HEADERS, flags, streamId, headerBlock(fields));
+  return encodeFrame(FRAME.HEADERS, flags, streamId, encodeHeaderBlock(fields));
 }
 
 export function data(streamId: number, bytes: Uint8Array, flags = 0): Buffer {
   return encodeFrame(FRAME.DATA, flags, streamId, bytes);
 }
 
-/** A message as gRPC frames it, and the end of its call. */
+/** A framed gRPC message with END_STREAM. */
 export function lastMessage(streamId: number, text: string): Buffer {
   return data(streamId, grpcFrame(Buffer.from(text)), FLAG.END_STREAM);
 }
 
-/** A whole Check. */
+/** A complete Check. */
 export function checkOf(streamId: number, text: string): Buffer {
   return Buffer.concat([headers(streamId), lastMessage(streamId, text)]);
 }
@@ -88,7 +88,7 @@ const ERROR_NAMES = [
   "ENHANCE_YOUR_CALM",
 ];
 
-/** Opens a connection to `127.0.0.1:port` or `unix:/path`; says nothing yet, not even the preface. */
+/** Opens a connection to `127.0.0.1:port` or `unix:/path`, and sends nothing, not even the preface. */
 export async function connectFrames(address: string): Promise<FrameConnection> {
   const [kind, place] = address.split(":");
   const socket =
@@ -98,14 +98,14 @@ export async function connectFrames(address: string): Promise<FrameConnection> {
   const frames: SeenFrame[] = [];
   const lines: string[] = [];
   const waiting = new Set<() => void>();
-  const tell = createTeller();
+  const describe = createDescriber();
   let rest = Buffer.alloc(0);
   socket.on("data", (chunk) => {
     rest = Buffer.concat([rest, chunk]);
     for (let seen = cutFrame(rest); seen !== undefined; seen = cutFrame(rest)) {
       rest = rest.subarray(FRAME_HEAD_BYTES + seen.payload.length);
       frames.push(seen);
-      const line = tell(seen);
+      const line = describe(seen);
       if (line !== undefined) lines.push(line);
     }
     for (const look of waiting) look();
@@ -145,15 +145,15 @@ function cutFrame(bytes: Buffer): SeenFrame | undefined {
   return { type: bytes.readUInt8(3), flags: bytes.readUInt8(4), streamId: bytes.readUInt32BE(5), payload };
 }
 
-interface Answer {
+interface Response {
   readonly fields: Map<string, string>;
   readonly body: Buffer[];
 }
 
-/** Puts frames in words. */
-function createTeller(): (frame: SeenFrame) => string | undefined {
+/** Describes frames and responses in one line each. */
+function createDescriber(): (frame: SeenFrame) => string | undefined {
   const hpack = createHpackDecoder();
-  const answers = new Map<number, Answer>();
+  const responses = new Map<number, Response>();
   return ({ type, flags, streamId, payload }) => {
     const ack = (flags & FLAG.ACK) === 0 ? "" : " ACK";
     const errorAt = (at: number) => ERROR_NAMES[payload.readUInt32BE(at)];
@@ -169,55 +169,55 @@ function createTeller(): (frame: SeenFrame) => string | undefined {
       case FRAME.RST_STREAM:
         return `RST_STREAM ${streamId} ${errorAt(0)}`;
     }
-    const answer = answers.get(streamId) ?? { fields: new Map<string, string>(), body: [] };
-    answers.set(streamId, answer);
-    if (type === FRAME.DATA) answer.body.push(payload);
-    else hpack.decode(payload, (name, value) => answer.fields.set(name, value));
-    return (flags & FLAG.END_STREAM) === 0 ? undefined : `${streamId} ${answerLine(answer)}`;
+    const response = responses.get(streamId) ?? { fields: new Map<string, string>(), body: [] };
+    responses.set(streamId, response);
+    if (type === FRAME.DATA) response.body.push(payload);
+    else hpack.decode(payload, (name, value) => response.fields.set(name, value));
+    return (flags & FLAG.END_STREAM) === 0 ? undefined : `${streamId} ${describeResponse(response)}`;
   };
 }
 
-function answerLine(answer: Answer): string {
-  const body = Buffer.concat(answer.body);
-  const [http, grpc] = [answer.fields.get(":status"), answer.fields.get("grpc-status")];
-  if (http !== "200" || grpc !== "0") return `refused: ${http}, ${grpc}`;
+function describeResponse(response: Response): string {
+  const body = Buffer.concat(response.body);
+  const [http, grpc] = [response.fields.get(":status"), response.fields.get("grpc-status")];
+  if (http !== "200" || grpc !== "0") return `rejected: ${http}, ${grpc}`;
   const message = body.subarray(5);
-  if (!body.equals(grpcFrame(message))) return `answered by no message: ${body.toString("hex")}`;
+  if (!body.equals(grpcFrame(message))) return `answered without a message: ${body.toString("hex")}`;
   return `answered: ${message.length > 100 ? `${message.length} bytes` : message.toString("latin1")}`;
 }
 
-/** A frame with padding behind its content, which says that there is so much of it. */
+/** A frame with padding. Its pad length may differ from the actual padding. */
 export function padded(
   type: number,
   streamId: number,
   content: Uint8Array,
   padding: number,
   flags = 0,
-  told = padding,
+  padLength = padding,
 ): Buffer {
-  const payload = Buffer.concat([Buffer.of(told), content, Buffer.alloc(padding)]);
+  const payload = Buffer.concat([Buffer.of(padLength), content, Buffer.alloc(padding)]);
   return encodeFrame(type, flags | FLAG.PADDED, streamId, payload);
 }
 
-/** What every connection hears first, and again with each of its SETTINGS. */
-const GREETING = new Set(["SETTINGS", "SETTINGS ACK", "WINDOW_UPDATE 0 16711681"]);
+/** Lines that every connection has, at its start and for each of its SETTINGS. */
+const COMMON_LINES = new Set(["SETTINGS", "SETTINGS ACK", "WINDOW_UPDATE 0 16711681"]);
 const LAST_STREAM_ID = 20_001;
 export const SERVED = `${LAST_STREAM_ID} answered: later last`;
 
-/** How a connection ends that has broken a rule. */
+/** The lines of a connection error. */
 export function ended(code: string, lastStreamId = 0): string[] {
   return [`GOAWAY ${lastStreamId} ${code}`, "closed"];
 }
 
 /**
- * What a door that echoes says to these bytes behind a good opening; then it is asked for one more call, which it serves
- * (SERVED) unless the connection has ended ("closed").
+ * What an echo server sends after a valid preface and these bytes. It then gets one more call, which it serves (SERVED) unless
+ * the connection has ended ("closed").
  */
 export function outcomeOf(address: string, ...bytes: readonly Uint8Array[]): Promise<string[]> {
   return outcomeOfRaw(address, OPENING, ...bytes, checkOf(LAST_STREAM_ID, "later last"));
 }
 
-/** The same of bytes that bring their own opening, and of no call behind them. */
+/** The same without the preface, and without a further call. */
 export async function outcomeOfRaw(address: string, ...bytes: readonly Uint8Array[]): Promise<string[]> {
   const connection = await connectFrames(address);
   let isClosed = false;
@@ -228,10 +228,10 @@ export async function outcomeOfRaw(address: string, ...bytes: readonly Uint8Arra
   await connection.until(SERVED);
   await (connection.lines.includes(SERVED) ? undefined : connection.closed);
   connection.socket.destroy();
-  return [...connection.lines.filter((line) => !GREETING.has(line)), ...(isClosed ? ["closed"] : [])];
+  return [...connection.lines.filter((line) => !COMMON_LINES.has(line)), ...(isClosed ? ["closed"] : [])];
 }
 
-/** A header block in several frames, cut at these places. */
+/** A header block in several frames, split at these places. */
 export function inPieces(streamId: number, block: Buffer, cuts: readonly number[], flags = 0): Buffer {
   const ends = [...cuts, block.length];
   const frames = ends.map((end, index) => {
@@ -244,7 +244,7 @@ export function inPieces(streamId: number, block: Buffer, cuts: readonly number[
   return Buffer.concat(frames);
 }
 
-/** A head of a Check with so many fields, that counts so many bytes (RFC 9113 §6.5.2). */
+/** The head of a Check with this number of fields and this size (RFC 9113 §6.5.2). */
 export function headOf(fields: number, listBytes: number): Fields {
   const names = Array.from(
     { length: fields - HEAD.length },

@@ -5,9 +5,8 @@ import type { KeySigner } from "../../src/core/keys/ports.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
-import type { CheckPorts } from "../../src/ext-authz/check.ts";
+import type { Check, CheckPorts } from "../../src/ext-authz/check.ts";
 import { createCheck } from "../../src/ext-authz/check.ts";
-import type { Check } from "../../src/grpc/transport.ts";
 import { createKeyRing } from "../../src/jwt/key-ring.ts";
 import { createSigner } from "../../src/jwt/signer.ts";
 import { createVerifier } from "../../src/jwt/verifier.ts";
@@ -17,7 +16,7 @@ import { parsePolicy } from "../../src/policy/file.ts";
 const SECRET = "0123456789abcdef0123456789abcdef";
 const NAMES = { issuer: "i", audience: "a" };
 
-/** When {@link realCheck} takes place. */
+/** The time of {@link realCheck}. */
 export const CHECKED_AT_SECONDS = 1_800_000_000;
 
 export interface RealCheck {
@@ -28,7 +27,7 @@ export interface RealCheck {
   readonly signer: KeySigner;
 }
 
-/** test/cases/policy.yaml, without the two ways through that need no key, but for the public route. */
+/** test/cases/policy.yaml, in which only the public route lets a request without a key through. */
 const CASES_POLICY = readFileSync(new URL("../cases/policy.yaml", import.meta.url), "utf8")
   .replace("mode: shadow", "mode: enforce")
   .replace("preflights: allow", "preflights: check");
@@ -36,11 +35,11 @@ const CASES_POLICY = readFileSync(new URL("../cases/policy.yaml", import.meta.ur
 export interface RealCheckOptions {
   readonly decided?: CheckPorts["onDecision"];
   readonly policy?: string;
-  /** Parts in the place of those of an instance in which all is well. */
+  /** Replacements for the ports of a healthy instance. */
   readonly ports?: Partial<AuthorizePorts>;
 }
 
-/** A Check as an instance makes it. */
+/** A Check handler as an instance assembles it. */
 export async function realCheck(options: RealCheckOptions = {}): Promise<RealCheck> {
   const { decided = () => undefined, policy = CASES_POLICY, ports } = options;
   const parsed = parsePolicy({ text: policy, fileName: "policy.yaml" });
@@ -67,7 +66,7 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
     newDecisionId: () => "d",
     onDecision: decided,
     onFault: (error) => faults.push(error),
-    undecodable: (why) => undecodable.push(why),
+    onUndecodable: (error) => undecodable.push(error),
   });
   return { check, faults, undecodable, policy: parsed.policy, signer: createSigner(() => ring, NAMES) };
 }

@@ -8,7 +8,9 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
-import type { EnvoyServerOptions, GrpcServer } from "../../src/grpc/server.ts";
+import type { Check } from "../../src/ext-authz/check.ts";
+import { checkMethod } from "../../src/ext-authz/method.ts";
+import type { GrpcServer, GrpcServerOptions } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { createCa } from "../support/certificates.ts";
@@ -20,8 +22,8 @@ afterEach(async () => {
   for (const close of closes.splice(0).reverse()) await close();
 });
 
-const asItIs = (bytes: Buffer): Buffer => bytes;
-const echo: EnvoyServerOptions["check"] = (message) => message ?? Buffer.from("unreadable");
+const identity = (bytes: Buffer): Buffer => bytes;
+const echo: Check = (message) => message ?? Buffer.from("unreadable");
 
 async function newSocketPath(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-socket-"));
@@ -29,27 +31,28 @@ async function newSocketPath(): Promise<string> {
   return join(folder, "grpc.sock");
 }
 
-/** What a killed process leaves behind. */
+/** Leaves a socket file as a killed process does. */
 async function leaveStaleSocket(path: string): Promise<void> {
   const server = createServer().listen(`${path}.old`);
   await once(server, "listening");
-  // Before the server's end removes it.
+  // Renamed because closing the server removes its own path.
   await rename(`${path}.old`, path);
   server.close();
 }
 
-/** What a listener tells of its socket's file, one change after the other. */
+/** Collects the notifications about a socket file, one change after the other. */
 function changesOf() {
-  const [told, waiting]: [boolean[], ((isThere: boolean) => void)[]] = [[], []];
+  const changes: boolean[] = [];
+  const waiting: ((isReachable: boolean) => void)[] = [];
   return {
-    tell(isThere: boolean) {
+    onReachable(isReachable: boolean) {
       const first = waiting.shift();
-      if (first === undefined) told.push(isThere);
-      else first(isThere);
+      if (first === undefined) changes.push(isReachable);
+      else first(isReachable);
     },
     next: () =>
       new Promise<boolean>((resolve) => {
-        const first = told.shift();
+        const first = changes.shift();
         if (first === undefined) waiting.push(resolve);
         else resolve(first);
       }),
@@ -57,8 +60,13 @@ function changesOf() {
 }
 
 describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) => {
-  async function open(options: Partial<EnvoyServerOptions> = {}): Promise<GrpcServer> {
-    const server = await startGrpcServer({ listen: "127.0.0.1:0", check: echo, transport, ...options });
+  async function open(options: Partial<GrpcServerOptions> = {}): Promise<GrpcServer> {
+    const server = await startGrpcServer({
+      listen: "127.0.0.1:0",
+      methods: [checkMethod(echo)],
+      transport,
+      ...options,
+    });
     closes.push(() => server.close(0));
     return server;
   }
@@ -73,7 +81,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     return new Promise((resolve, reject) => {
       const deadline = { deadline: Date.now() + deadlineMs };
       const done = (error: ServiceError | null, answer?: Buffer) => (error ? reject(error) : resolve(answer));
-      client.makeUnaryRequest(CHECK_PATH, asItIs, asItIs, message, new Metadata(), deadline, done);
+      client.makeUnaryRequest(CHECK_PATH, identity, identity, message, new Metadata(), deadline, done);
     });
   }
 
@@ -93,7 +101,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     return stream;
   }
 
-  test("gets the bytes that Check gives, of messages of any size, many at once", async () => {
+  test("gets the response bytes of Check, for messages of any size, and for many at once", async () => {
     const client = clientOf(await open());
     const messages = [0, 1, 1000, 70_000, 250_000].map((size) => Buffer.alloc(size, "m"));
     const answers = await Promise.all([...messages, ...messages].map((message) => check(client, message)));
@@ -101,14 +109,14 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     expect(answers[2]).toEqual(messages[2]);
   });
 
-  test("is denied by a CheckResponse, not by an error, when its message is over 256 KiB", async () => {
+  test("gets a CheckResponse that denies, not an error, if its message is over 256 KiB", async () => {
     const client = clientOf(await open());
     for (const size of [262_145, 1_000_000, 9_000_000])
       expect(await check(client, Buffer.alloc(size))).toEqual(Buffer.from("unreadable"));
     expect(await check(client, Buffer.from("next"))).toEqual(Buffer.from("next"));
   });
 
-  test("may send metadata of any bytes, and 60 KB of it", async () => {
+  test("may send metadata of any bytes, up to 60 KB", async () => {
     const session = await connectRaw((await open()).address);
     closes.push(() => session.destroy());
     const values = [
@@ -126,14 +134,16 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     }
   });
 
-  test("is answered by a Check that has to wait, and Check hears how long it may", async () => {
+  test("gets the response of a Check that waits, and Check receives the time that is left", async () => {
     const left: number[] = [];
     const server = await open({
-      check: async (message, timeLeftMs) => {
-        left.push(timeLeftMs);
-        await pause(20);
-        return message ?? Buffer.alloc(0);
-      },
+      methods: [
+        checkMethod(async (message, timeLeftMs) => {
+          left.push(timeLeftMs);
+          await pause(20);
+          return message ?? Buffer.alloc(0);
+        }),
+      ],
     });
     const client = clientOf(server);
     expect(await check(client, Buffer.from("slow"), 15_000)).toEqual(Buffer.from("slow"));
@@ -141,10 +151,12 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     expect(left[0]).toBeLessThanOrEqual(15_000);
   });
 
-  test("may give up, and the next call is answered all the same", async () => {
+  test("may cancel a call, and the next call is served", async () => {
     const { promise: never, resolve } = Promise.withResolvers<Buffer>();
     const [waits, goes] = [Buffer.of(0), Buffer.of(1)];
-    const server = await open({ check: (message) => (message?.[0] === 0 ? never : Buffer.from("next")) });
+    const server = await open({
+      methods: [checkMethod((message) => (message?.[0] === 0 ? never : Buffer.from("next")))],
+    });
     const client = clientOf(server);
     await expect(check(client, waits, 50)).rejects.toMatchObject({ code: 4 });
     expect(await check(client, goes)).toEqual(Buffer.from("next"));
@@ -152,21 +164,35 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     expect(await check(client, goes)).toEqual(Buffer.from("next"));
   });
 
-  test("is told of a method that there is not", async () => {
+  test("gets UNIMPLEMENTED for an unknown method", async () => {
     const client = clientOf(await open());
-    const asked = new Promise((resolve) => {
+    const error = new Promise((resolve) => {
       client.makeUnaryRequest(
         "/envoy.service.auth.v3.Authorization/Nothing",
-        asItIs,
-        asItIs,
+        identity,
+        identity,
         Buffer.alloc(0),
         resolve,
       );
     });
-    expect(await asked).toMatchObject({ code: 12 });
+    expect(await error).toMatchObject({ code: 12 });
   });
 
-  test("asks about health: NOT_SERVING, SERVING, and NOT_FOUND for a service that there is not", async () => {
+  test("gets a status if a message cannot be received by a method that does not handle invalid calls", async () => {
+    const methods = [{ path: "/test.Echo/Echo", handle: echo, handlesInvalid: false }];
+    const client = clientOf(await open({ methods }));
+    const send = (bytes: number) =>
+      new Promise((resolve) => {
+        const done = (error: ServiceError | null, message?: Buffer) =>
+          resolve(error?.code ?? message?.length);
+        client.makeUnaryRequest("/test.Echo/Echo", identity, identity, Buffer.alloc(bytes), done);
+      });
+    expect(await send(262_144)).toBe(262_144);
+    expect(await send(262_145)).toBe(8);
+    expect(await health(client, "test.Echo")).toBe(2);
+  });
+
+  test("gets the health status: NOT_SERVING, SERVING, and NOT_FOUND for an unknown service", async () => {
     const server = await open();
     const client = clientOf(server);
     expect(await health(client, "")).toBe(2);
@@ -176,7 +202,7 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     await expect(health(client, "other")).rejects.toMatchObject({ code: 5 });
   });
 
-  test("watches health until the door closes", async () => {
+  test("watches health until the listener closes", async () => {
     const server = await open();
     const stream = watch(clientOf(server), "");
     const seen: unknown[] = [];
@@ -190,74 +216,78 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     expect(await ended).toMatchObject([{ code: 0 }]);
   });
 
-  test("has its open calls answered before the door is closed", async () => {
+  test("gets the responses of open calls before the listener closes", async () => {
     const { promise, resolve } = Promise.withResolvers<Buffer>();
-    const asked = Promise.withResolvers<void>();
+    const received = Promise.withResolvers<void>();
     const server = await open({
-      check: () => {
-        asked.resolve();
-        return promise;
-      },
+      methods: [
+        checkMethod(() => {
+          received.resolve();
+          return promise;
+        }),
+      ],
     });
     const answer = check(clientOf(server), Buffer.alloc(1));
-    await asked.promise;
+    await received.promise;
     const closed = server.close(10_000);
     resolve(Buffer.from("the last one"));
     expect(await answer).toEqual(Buffer.from("the last one"));
     await closed;
   });
 
-  test("is cut off when an open call does not end in the time that the door gives it", async () => {
-    const asked = Promise.withResolvers<void>();
+  test("loses its connection if an open call does not end within the grace period", async () => {
+    const received = Promise.withResolvers<void>();
     const server = await open({
-      check: () => {
-        asked.resolve();
-        return new Promise(() => undefined);
-      },
+      methods: [
+        checkMethod(() => {
+          received.resolve();
+          return new Promise(() => undefined);
+        }),
+      ],
     });
     const answer = check(clientOf(server), Buffer.alloc(1));
     answer.catch(() => undefined);
-    await asked.promise;
+    await received.promise;
     await server.close(50);
     await expect(answer).rejects.toMatchObject({ code: expect.toBeOneOf([1, 14]) });
   });
 
-  test("comes by a Unix socket that only owner and group may use", async () => {
+  test("connects to a Unix socket that only the owner and its group may use", async () => {
     const path = await newSocketPath();
     const server = await open({ listen: `unix:${path}` });
     expect((await stat(path)).mode & 0o777).toBe(0o660);
     expect(await check(clientOf(server), Buffer.from("here"))).toEqual(Buffer.from("here"));
   });
 
-  test("finds the listener again when the file of its socket is removed, while older connections go on", async () => {
+  test("can connect again after the socket file was removed, while older connections continue", async () => {
     const path = await newSocketPath();
     const changes = changesOf();
-    const server = await open({ listen: `unix:${path}`, socketChanged: changes.tell });
+    const server = await open({ listen: `unix:${path}`, onReachable: changes.onReachable });
     const before = clientOf(server);
     expect(await check(before, Buffer.from("one"))).toEqual(Buffer.from("one"));
-    for (const what of ["removed", "removed again", "stale"]) {
+    for (const change of ["removed", "removed again", "stale"]) {
       await unlink(path);
-      if (what === "stale") await leaveStaleSocket(path);
+      if (change === "stale") await leaveStaleSocket(path);
       expect([await changes.next(), await changes.next()]).toEqual([false, true]);
       expect(server.isReachable()).toBe(true);
       expect((await stat(path)).mode & 0o777).toBe(0o660);
-      // A client of its own: what an older one has is a connection already.
+      // A new client, because the older one has a connection already.
       const after = clientOf(server, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
-      expect(await check(after, Buffer.from(what))).toEqual(Buffer.from(what));
-      expect(await check(before, Buffer.from(what))).toEqual(Buffer.from(what));
+      expect(await check(after, Buffer.from(change))).toEqual(Buffer.from(change));
+      expect(await check(before, Buffer.from(change))).toEqual(Buffer.from(change));
     }
   });
 
-  test("finds it again once the file that was put in its place has gone; until then it says that it is not there", async () => {
+  test("can connect again after a file in place of the socket is removed, and the listener is not reachable until then", async () => {
     const path = await newSocketPath();
     const changes = changesOf();
-    const server = await open({ listen: `unix:${path}`, socketChanged: changes.tell });
+    const server = await open({ listen: `unix:${path}`, onReachable: changes.onReachable });
     const others = createServer();
     closes.push(() => others.close());
     await unlink(path);
     await once(others.listen(path), "listening");
     expect([await changes.next(), server.isReachable()]).toEqual([false, false]);
-    // What others listen on is left to them.
+    // A socket on which another process listens is not touched.
     await pause(1200);
     expect(server.isReachable()).toBe(false);
     others.close();
@@ -273,25 +303,25 @@ describe.each(["http2", "grpc-js"] as const)("a gRPC client of %s", (transport) 
     expect(await check(client, Buffer.from("here"))).toEqual(Buffer.from("here"));
   });
 
-  test("comes by TLS, with a certificate of its own where the door wants one", async () => {
+  test("connects over TLS, with a client certificate if the listener requires one", async () => {
     const ca = await createCa();
-    const [shown, own] = await Promise.all([ca.issue("door"), ca.issue("client")]);
+    const [server, client] = await Promise.all([ca.issue("server"), ca.issue("client")]);
     const tls = {
-      current: () => ({ cert: shown.cert, key: shown.key, clientCa: ca.cert }),
+      current: () => ({ cert: server.cert, key: server.key, clientCa: ca.cert }),
       onChange: () => () => undefined,
     };
-    const server = await open({ tls });
+    const listener = await open({ tls });
     const roots = Buffer.from(ca.cert);
-    const known = credentials.createSsl(roots, Buffer.from(own.key), Buffer.from(own.cert));
-    expect(await check(clientOf(server, known), Buffer.from("mine"))).toEqual(Buffer.from("mine"));
-    const stranger = check(clientOf(server, credentials.createSsl(roots)), Buffer.alloc(1), 3000);
-    await expect(stranger).rejects.toMatchObject({ code: expect.toBeOneOf([4, 14]) });
+    const known = credentials.createSsl(roots, Buffer.from(client.key), Buffer.from(client.cert));
+    expect(await check(clientOf(listener, known), Buffer.from("mine"))).toEqual(Buffer.from("mine"));
+    const anonymous = check(clientOf(listener, credentials.createSsl(roots)), Buffer.alloc(1), 3000);
+    await expect(anonymous).rejects.toMatchObject({ code: expect.toBeOneOf([4, 14]) });
   });
 
-  test("hears at once that an address is taken", async () => {
+  test("gets no listener at an address that is in use: the start fails", async () => {
     const { address } = await open();
-    await expect(startGrpcServer({ listen: address, check: echo, transport })).rejects.toThrow(
-      `the gRPC door cannot listen on ${address}`,
+    await expect(startGrpcServer({ listen: address, methods: [], transport })).rejects.toThrow(
+      `the gRPC listener cannot listen on ${address}`,
     );
   });
 });

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { removeStaleSocket } from "./stale-socket.ts";
+import { removeStaleSocket } from "./socket-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "latchkey-socket-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -18,7 +18,7 @@ test("the socket of a killed process is removed", async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test("a socket that is listened on, another file, and nothing at all stay as they are", async () => {
+test("a socket on which a process listens, another file, and a missing file are not touched", async () => {
   const live = join(folder, "live");
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(live, resolve));

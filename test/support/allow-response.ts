@@ -1,0 +1,58 @@
+import type { Allow, Decision } from "../../src/core/decision/decision.ts";
+import type { Mode } from "../../src/core/policy/policy.ts";
+import type { AllowFragment } from "../../src/ext-authz/allow-fragments.ts";
+import {
+  keyFragment,
+  noticeFragment,
+  remainingOf,
+  requestFragment,
+  routeFragment,
+} from "../../src/ext-authz/allow-fragments.ts";
+import { limitHeaders, overwrite } from "../../src/ext-authz/header-options.ts";
+import type { AllowResponse, CheckResponse } from "../../src/ext-authz/messages.ts";
+import { denyResponse, shadowResponse } from "../../src/ext-authz/response.ts";
+import type { ResponseContext } from "../../src/ext-authz/response-context.ts";
+import { toStruct } from "../../src/ext-authz/struct.ts";
+
+/** The response to a decision as one object: the oracle for the response cache, which encodes an allow from cached bytes. */
+export function toCheckResponse(
+  decision: Decision,
+  context: ResponseContext,
+  mode: Mode = "enforce",
+): CheckResponse {
+  if (mode === "shadow") return shadowResponse(decision, context);
+  return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
+}
+
+function allowResponse(decision: Allow, context: ResponseContext): AllowResponse {
+  const fragments = [
+    keyFragment(decision, context),
+    routeFragment(decision.route, context),
+    requestFragment(decision, context),
+    decisionFragment(decision, context),
+    noticeFragment(decision, context),
+  ];
+  const parameters = fragments.flatMap(({ ok }) => ok.query_parameters_to_remove ?? []);
+  return {
+    status: { code: 0 },
+    ok_response: {
+      headers: fragments.flatMap(({ ok }) => ok.headers ?? []),
+      headers_to_remove: fragments.flatMap(({ ok }) => ok.headers_to_remove ?? []),
+      response_headers_to_add: fragments.flatMap(({ ok }) => ok.response_headers_to_add ?? []),
+      ...(parameters.length > 0 && { query_parameters_to_remove: parameters }),
+    },
+    dynamic_metadata: toStruct(Object.assign({}, ...fragments.map(({ metadata }) => metadata))),
+  };
+}
+
+/** What depends on the decision: its id, and the tokens left. */
+function decisionFragment(decision: Allow, { decisionId, forwardPrefix }: ResponseContext): AllowFragment {
+  const { rates } = decision;
+  return {
+    ok: {
+      headers: [overwrite(`${forwardPrefix}decision-id`, decisionId)],
+      response_headers_to_add: limitHeaders(rates),
+    },
+    metadata: { decision_id: decisionId, ...(rates.length > 0 && { remaining: remainingOf(rates) }) },
+  };
+}

@@ -1,33 +1,26 @@
+import type { Reload, Reloadable } from "../config/reloadable.ts";
+import { createReloadable } from "../config/reloadable.ts";
 import { createReuseCheck } from "../config/reused-secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { textOf } from "../config/text-file.ts";
-import { watchFiles } from "../config/watched-files.ts";
 import { weakness } from "../config/weak-secret.ts";
 import type { KeyRing, RingKey } from "./key-ring.ts";
 import { createKeyRing, joinKeys, secretKey } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
 
-/** What came of looking at the file again. */
-export type KeysReload =
-  | { readonly kind: "taken" }
-  | { readonly kind: "unchanged" }
-  /** The old keys stay. */
-  | { readonly kind: "refused"; readonly problems: readonly string[] };
-
-/** The one set of keys that every part asks for at each use. */
-export interface SigningKeys {
+/** The current keys. */
+export interface SigningKeys extends Omit<Reloadable<LoadedKeys>, "current"> {
   ring(): KeyRing;
-  /** Looks at `JWT_KEYS_FILE` now, and takes it up if nothing is wrong with it. */
-  reload(): Promise<KeysReload>;
-  /** Looks for changes of the file from now on, until `close`. */
-  watch(): void;
-  /** Hears of every look that found something new. */
-  onReload(listener: (reload: Exclude<KeysReload, { kind: "unchanged" }>) => void): void;
-  close(): void;
+}
+
+export interface LoadedKeys {
+  /** The text of `JWT_KEYS_FILE`. */
+  readonly text: string | undefined;
+  readonly ring: KeyRing;
 }
 
 export type OpenedKeys =
-  /** No keys: the settings name none, and a secret is made instead. */
+  /** `keys` is undefined if the settings name no keys. A secret is generated in that case. */
   | { readonly ok: true; readonly keys: SigningKeys | undefined }
   | { readonly ok: false; readonly problems: readonly string[] };
 
@@ -37,61 +30,47 @@ export async function openSigningKeys(settings: Settings): Promise<OpenedKeys> {
   if (JWT_SECRET === undefined && fileName === undefined) return { ok: true, keys: undefined };
   const text = fileName === undefined ? undefined : textOf(fileName);
   const first = await readRing(settings, text);
-  return first.ok ? { ok: true, keys: keepKeys(settings, text, first.ring) } : first;
+  return first.ok ? { ok: true, keys: createSigningKeys(settings, text, first.ring) } : first;
 }
 
-/** The keys of a secret that was made, beside those that the settings name: nothing of them changes. */
+/** The keys of a generated secret. They never change. */
 export async function madeSigningKeys(secret: string, settings: Settings): Promise<SigningKeys> {
   const ring = await createKeyRing([secret, ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
-  return keepKeys(settings, undefined, ring);
+  return createSigningKeys(settings, undefined, ring);
 }
 
-function keepKeys(settings: Settings, firstText: string | undefined, firstRing: KeyRing): SigningKeys {
+function createSigningKeys(settings: Settings, text: string | undefined, ring: KeyRing): SigningKeys {
   const { JWT_KEYS_FILE: fileName } = settings;
-  let [text, ring] = [firstText, firstRing];
-  let looking: Promise<unknown> = Promise.resolve();
-  let stopWatching = () => {};
-  const listeners: Parameters<SigningKeys["onReload"]>[0][] = [];
-  const look = async (): Promise<KeysReload> => {
-    const found = fileName === undefined ? undefined : textOf(fileName);
-    if (found === text) return { kind: "unchanged" };
-    const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
-    if (read.ok) [text, ring] = [found, read.ring];
-    const told: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
-      ? { kind: "taken" }
-      : { kind: "refused", problems: read.problems };
-    for (const listener of listeners) listener(told);
-    return told;
-  };
-  const reload = () => {
-    // One look after the other: what is read last is what holds.
-    const looked = looking.then(look);
-    looking = looked.catch(() => undefined);
-    return looked;
-  };
-  return {
-    ring: () => ring,
-    reload,
-    watch() {
-      if (fileName !== undefined) stopWatching = watchFiles([fileName], () => void reload());
-    },
-    onReload: (listener) => void listeners.push(listener),
-    close: () => stopWatching(),
-  };
+  const { current, ...reloadable } = createReloadable({
+    files: fileName === undefined ? [] : [fileName],
+    first: { text, ring },
+    read: (loaded) => reloadKeys(settings, loaded),
+  });
+  return { ...reloadable, ring: () => current().ring };
+}
+
+async function reloadKeys(settings: Settings, { text }: LoadedKeys): Promise<Reload<LoadedKeys>> {
+  const { JWT_KEYS_FILE: fileName } = settings;
+  const found = fileName === undefined ? undefined : textOf(fileName);
+  if (found === text) return { kind: "unchanged" };
+  const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
+  return read.ok
+    ? { kind: "taken", value: { text: found, ring: read.ring } }
+    : { kind: "refused", problems: read.problems };
 }
 
 type RingResult =
   | { readonly ok: true; readonly ring: KeyRing }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** A text that our own code fails on is refused like any other: a reload must not end the process. */
+/** Reports an unexpected error as a problem of the file. A reload must not end the process. */
 function rejectionMessage(error: unknown, fileName: string | undefined): RingResult {
-  // The message of a parser may quote the file, which holds secrets.
+  // A parser's message may quote the file, which contains secrets.
   const kind = error instanceof Error ? error.name : "unknown error";
   return { ok: false, problems: [`${fileName}: the keys cannot be loaded (${kind})`] };
 }
 
-/** `JWT_SECRET` signs where it is set, else the first key of the file; all verify. */
+/** `JWT_SECRET` signs if it is set, otherwise the first key of the file. All keys verify. */
 async function readRing(settings: Settings, text: string | undefined): Promise<RingResult> {
   const { JWT_SECRET: secret, JWT_SECRET_PREVIOUS = [], JWT_KEYS_FILE: fileName } = settings;
   const file = fileName === undefined ? [] : await readFile(fileName, text, settings);

@@ -1,97 +1,74 @@
 import { existsSync, readFileSync } from "node:fs";
+import type { Reload, Reloadable } from "../config/reloadable.ts";
+import { createReloadable } from "../config/reloadable.ts";
 import type { Settings } from "../config/settings.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { textOf } from "../config/text-file.ts";
-import { watchFiles } from "../config/watched-files.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { PolicySource } from "./file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./file.ts";
 import { loadPolicy } from "./load.ts";
 
-/** What came of looking at the file again. */
-export type Reload =
-  | { readonly kind: "taken"; readonly policy: Policy }
-  | { readonly kind: "unchanged" }
-  /** The old policy stays. */
-  | { readonly kind: "refused"; readonly problems: readonly string[] };
-
-/** The one policy that every part asks for at each use. */
-export interface ActivePolicy {
+/** The current policy. Checks are decided while it reloads. */
+export interface ActivePolicy extends Omit<Reloadable<LoadedPolicy>, "current"> {
   current(): Policy;
-  /** The text of the policy in force. */
+  /** The text of the current policy. */
   source(): { readonly fileName: string; readonly text: string };
-  /** Reads the file now, and loads it if it is valid, while Checks go on. */
-  reload(): Promise<Reload>;
-  /** Looks for changes from now on, until `close`. */
-  watch(): void;
-  /** Hears of every look that found something new. */
-  onReload(listener: (reload: Exclude<Reload, { kind: "unchanged" }>) => void): void;
-  close(): void;
+}
+
+export interface LoadedPolicy {
+  readonly source: PolicySource;
+  readonly policy: Policy;
 }
 
 export type OpenedPolicy =
   | { readonly ok: true; readonly policy: ActivePolicy }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** Reads the policy that the settings name; without a file the built-in one holds. */
+/** Reads the policy that the settings name, or the built-in policy if there is no file. */
 export function openPolicy(settings: Settings): OpenedPolicy {
   const source = readSource(settings);
   if (typeof source === "string") return { ok: false, problems: [source] };
   const parsed = parsePolicy(source);
-  return parsed.ok ? { ok: true, policy: keepPolicy(settings, source, parsed.policy) } : parsed;
+  return parsed.ok ? { ok: true, policy: createActivePolicy(settings, source, parsed.policy) } : parsed;
 }
 
-function keepPolicy(settings: Settings, firstSource: PolicySource, first: Policy): ActivePolicy {
-  const { POLICY_FILE: fileName } = settings;
-  let source = firstSource;
-  let policy = first;
-  let stopWatching = () => {};
-  const listeners: Parameters<ActivePolicy["onReload"]>[0][] = [];
-  let reloading: Promise<unknown> = Promise.resolve();
-  const take = async (found: PolicySource): Promise<Reload> => {
-    const loaded = await loadPolicy(found);
-    if (!loaded.ok) return { kind: "refused", problems: loaded.problems };
-    [source, policy] = [found, loaded.policy];
-    return { kind: "taken", policy };
-  };
-  const look = async (): Promise<Reload> => {
-    // A file that has vanished leaves everything as it is: it does not turn into the built-in policy.
-    const found =
-      existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
-    if (typeof found !== "string" && found.text === source.text) return { kind: "unchanged" };
-    const told: Reload =
-      typeof found === "string" ? { kind: "refused", problems: [found] } : await take(found);
-    if (told.kind !== "unchanged") for (const listener of listeners) listener(told);
-    return told;
-  };
-  const reload = (): Promise<Reload> => {
-    // One after the other: what is read last is what holds.
-    const looked = reloading.then(look);
-    reloading = looked.catch(() => undefined);
-    return looked;
-  };
+function createActivePolicy(settings: Settings, source: PolicySource, policy: Policy): ActivePolicy {
+  const { current, ...reloadable } = createReloadable({
+    files: [settings.POLICY_FILE],
+    first: { source, policy },
+    read: (loaded) => reloadPolicy(settings, loaded),
+  });
   return {
-    current: () => policy,
-    source: () => ({ fileName: source.fileName, text: source.text }),
-    reload,
-    watch() {
-      stopWatching = watchFiles([fileName], () => void reload());
-    },
-    onReload: (listener) => void listeners.push(listener),
-    close: () => stopWatching(),
+    ...reloadable,
+    current: () => current().policy,
+    source: () => ({ fileName: current().source.fileName, text: current().source.text }),
   };
+}
+
+async function reloadPolicy(settings: Settings, { source }: LoadedPolicy): Promise<Reload<LoadedPolicy>> {
+  const { POLICY_FILE: fileName } = settings;
+  // If the file disappears, the current policy stays. It must not turn into the built-in policy.
+  const found =
+    existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
+  if (typeof found === "string") return { kind: "refused", problems: [found] };
+  if (found.text === source.text) return { kind: "unchanged" };
+  const loaded = await loadPolicy(found);
+  return loaded.ok
+    ? { kind: "taken", value: { source: found, policy: loaded.policy } }
+    : { kind: "refused", problems: loaded.problems };
 }
 
 const BUILT_IN = "the built-in policy";
 
-/** The policy's text and where it stands, or what is wrong with that. */
+/** The policy's text and file name, or why the file cannot be read. */
 function readSource(settings: Settings): PolicySource | string {
   const { POLICY_FILE: fileName } = settings;
   const known = { ttlSeconds: ttlsOf(settings), ownIssuer: settings.JWT_ISSUER };
   const requireComplete = settings.POLICY_REQUIRE_COMPLETE;
   const text = textOf(fileName);
   if (text !== undefined) return { text, fileName, requireComplete, ...known };
-  // A policy that was asked for and is not there must not turn into another one.
+  // A missing policy file that the settings name must not turn into the built-in policy.
   if (existsSync(fileName) || fileName !== SETTINGS.POLICY_FILE.default) return missing(fileName);
   return { text: readFileSync(BUILT_IN_POLICY_FILE, "utf8"), fileName: BUILT_IN, ...known };
 }

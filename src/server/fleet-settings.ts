@@ -3,7 +3,10 @@ import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
 
-/** What all instances of a fleet must have in common, beside what signs: for each setting keyed digests, the current one first. What seals no audit log needs no key. */
+/**
+ * The settings that all instances of a fleet share, beside the signing keys: for each one keyed digests, the current one
+ * first. `auditKey` is optional, because a command without an instance seals no audit log.
+ */
 export function sharedSettings(
   { JWT_ISSUER, JWT_AUDIENCE }: Settings,
   { keyHashSecrets, auditKey }: Pick<Secrets, "keyHashSecrets"> & Partial<Pick<Secrets, "auditKey">>,
@@ -19,7 +22,7 @@ export function sharedSettings(
   );
 }
 
-/** Keyed by the value itself, as a `kid` is: it helps nobody who guesses secrets by their hash, and says nothing in another setting. */
+/** Keyed by the value itself, as a `kid` is, so that it does not help to guess secrets by their hash. The name makes it useless for another setting. */
 function settingDigest(name: string, value: string): string {
   return createHmac("sha256", value).update(`latchkey ${name}`).digest("base64url").slice(0, 16);
 }

@@ -35,14 +35,14 @@ export function readCertificate(files: CertificateFiles, nowMs: number): Certifi
   if (cert === undefined) return rejected("cert", "cannot be read");
   if (key === undefined) return rejected("key", "cannot be read");
   const known = parsed(() => new X509Certificate(cert));
-  if (known === undefined) return rejected("cert", "is no certificate in PEM");
+  if (known === undefined) return rejected("cert", "is not a PEM certificate");
   const privateKey = parsed(() => createPrivateKey(key));
-  if (privateKey === undefined) return rejected("key", "is no private key in PEM without a passphrase");
+  if (privateKey === undefined) return rejected("key", "is not a PEM private key without a passphrase");
   if (!known.checkPrivateKey(privateKey)) return rejected("key", `is not the key of ${files.cert}`);
   const endsAtMs = known.validToDate.getTime();
   if (endsAtMs <= nowMs) return rejected("cert", "has expired");
   if (files.clientCa !== undefined && parsed(() => new X509Certificate(clientCa ?? "")) === undefined) {
-    return rejected("clientCa", "is no certificate in PEM");
+    return rejected("clientCa", "is not a PEM certificate");
   }
   const certificate = { cert, key, ...(clientCa !== undefined && { clientCa }) };
   const usable = parsed(() => createSecureContext({ cert, key, ca: clientCa })) !== undefined;

@@ -32,7 +32,7 @@ test.each([
   ["port 0", "redis://r:0", "must be redis://"],
   ["another scheme", "http://r", "must be redis://"],
   ["no path of a socket", "unix://", "must be redis://"],
-])("%s is refused, with what to do", (_what, text, problem) => {
+])("%s is rejected, with what to do", (_what, text, problem) => {
   expect(placeOf(text)).toContain(problem);
 });
 

@@ -1,7 +1,5 @@
-import type { ListenerTls } from "../config/certificates.ts";
-import { watchCertificate } from "../config/certificates.ts";
-import type { TlsListener } from "../config/load.ts";
-import { certificateFiles } from "../config/load.ts";
+import type { ListenerTls, TlsListener } from "../config/certificates.ts";
+import { certificateFiles, watchCertificate } from "../config/certificates.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Runtime } from "./runtime.ts";
 

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../api/http/endpoint.ts";
-import type { HttpServer } from "../api/http/server.ts";
+import type { HttpServer, HttpServerOptions } from "../api/http/server.ts";
 import { startHttpServer } from "../api/http/server.ts";
 import type { Listen } from "../config/parsers.ts";
 import { formatListen } from "../config/parsers.ts";
@@ -150,9 +150,9 @@ async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
 
 function createHttpOpener({ runtime, state, readiness }: Opening) {
   const { settings, shutdown, log } = runtime;
-  const common = {
+  const common: Omit<HttpServerOptions, "listen" | "faulted"> = {
     corsOrigins: settings.HTTP_CORS_ORIGINS ?? [],
-    onCompletedCall: (call: CompletedCall) => state.services?.onCompletedCall(call),
+    answered: (call) => state.services?.onCompletedCall(call),
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     isLast: readiness.isDraining,
     ...openTls("HTTP", runtime),

@@ -5,7 +5,7 @@ import { workerCommand } from "./channel.ts";
 export interface SupervisorConnection {
   /** The worker's number, from 1. */
   readonly index: number;
-  /** Calls the listener each time the supervisor tells the worker to end. */
+  /** Calls the listener each time the supervisor stops the worker. */
   onEnd(listener: () => void): void;
   /** Calls the listener each time the supervisor requests a reload of the files. */
   onReload(listener: () => void): void;

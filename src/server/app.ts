@@ -9,7 +9,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
 import { createAuthorizePorts, createCheckHandler, createExplainHandler } from "./check-handler.ts";
-import { sharedSettings } from "./fleet-settings.ts";
+import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
 import type { Addresses, Listeners } from "./listeners.ts";
@@ -58,14 +58,14 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   const readiness = createReadiness(policy.current);
   ops.setReadiness(readiness.states);
   // Closes run in reverse order: the listeners close before the services that their open calls need.
-  const services = { ...runtime, shutdown: shutdown.group() };
+  const serviceRuntime = { ...runtime, shutdown: shutdown.group() };
   const checkBeforeStore = createCheckBeforeStore(runtime, { policy: policy.current, tracing });
   const listeners = createListeners(
     { ...runtime, shutdown: shutdown.group() },
     { readiness, ops, checkBeforeStore },
   );
   const { retry, stop } = createStartWait({ log, onUnavailable: listeners.openWaiting });
-  const ready = openServices(services, { ...options, tracing, listeners, retry });
+  const ready = openServices(serviceRuntime, { ...options, tracing, listeners, retry });
   shutdown.defer("the start", () => stop(ready));
   return { ready, drain: listeners.drain, skipDrain: listeners.skipDrain };
 }
@@ -92,13 +92,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const legacy = createLegacyServices(runtime, { keys: stores.keys, keyHashSecrets, events });
   metrics.observe({ phase: () => legacy.migration.state().phase });
   // Comes before the first change of the store: an instance of another fleet must not change it.
-  await retry(() =>
-    stores.fleet.compare({
-      kids: () => signing.keys.ring().kids,
-      settings: sharedSettings(settings, secrets),
-      onJoin: () => legacy.phase.followPolicy(policy.current()),
-    }),
-  );
+  await compareWithFleet(runtime, { stores, secrets, signing, legacy, policy, retry });
   followKeyAges(runtime, { signingKeys: signing.keys, stores });
   await loadPhase(legacy, { policy, stores, retry });
   const registry = createRegistry(runtime, { stores, view, signing, legacy, policy });
@@ -108,7 +102,12 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const addresses = await deps.listeners.serve({
-    ...{ version: deps.version, policy, registry, verifier, adminTokens, stores },
+    version: deps.version,
+    policy,
+    registry,
+    verifier,
+    adminTokens,
+    stores,
     check: createCheckHandler(runtime, { ports, background, audit, tracing }),
     explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
     signingKeys: signing.keys,

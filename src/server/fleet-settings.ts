@@ -1,7 +1,35 @@
 import { createHmac } from "node:crypto";
 import type { Secrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
+import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
+import type { LegacyServices } from "./legacy.ts";
+import type { Stores } from "./ports.ts";
+import type { Runtime } from "./runtime.ts";
+import type { SigningServices } from "./signing.ts";
+import type { RetryUntilAvailable } from "./start-wait.ts";
+
+export interface ComparisonDeps {
+  readonly stores: Pick<Stores, "fleet">;
+  readonly secrets: Secrets;
+  readonly signing: Pick<SigningServices, "keys">;
+  readonly legacy: Pick<LegacyServices, "phase">;
+  readonly policy: ActivePolicy;
+  readonly retry: RetryUntilAvailable;
+}
+
+/** Compares the shared settings with the other instances, now and from now on. An instance that joins its fleet later applies the policy's phase then. */
+export async function compareWithFleet(
+  { settings }: Pick<Runtime, "settings">,
+  { stores, secrets, signing, legacy, policy, retry }: ComparisonDeps,
+): Promise<void> {
+  const own = {
+    kids: () => signing.keys.ring().kids,
+    settings: sharedSettings(settings, secrets),
+    onJoin: () => legacy.phase.followPolicy(policy.current()),
+  };
+  await retry(() => stores.fleet.compare(own));
+}
 
 /**
  * The settings that all instances of a fleet share, beside the signing keys: for each one keyed digests, the current one

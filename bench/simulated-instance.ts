@@ -8,7 +8,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
-/** One instance, joined as src/server/stores.ts joins it. */
+/** One instance, joined as src/server/redis-stores.ts joins it. */
 export interface SimulatedInstance {
   readonly pool: LeasePool;
   beat(): void;

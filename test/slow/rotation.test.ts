@@ -219,7 +219,8 @@ test("a fleet of three goes from one secret to another, to a key pair, and to th
   await traffic.stop();
   expect(traffic.refused).toEqual([]);
   // They compare what they have: nobody was ahead of the others.
-  for (const { latchkey } of slots) expect(latchkey.output()).not.toContain("signs with a key that this one");
+  for (const { latchkey } of slots)
+    expect(latchkey.output()).not.toContain("signs with a key that this instance");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);
   expect(traffic.sent()).toBeGreaterThan(500);
   expect(await readFile(env["JWT_KEYS_FILE"], "utf8")).not.toContain(third);

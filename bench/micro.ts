@@ -47,14 +47,7 @@ const { request } = parsed;
 await services.verifier.verify(token, nowMs);
 const decision: Decision = await services.authorize(request, nowMs);
 if (decision.verdict !== "allow") throw new Error(decision.reason);
-const metrics = createMetrics({
-  version: "bench",
-  phase: () => "silent",
-  nowMs: Date.now,
-  stalenessMs: () => 0,
-  outputDropped: () => 0,
-  clockAheadMs: () => 0,
-});
+const metrics = createMetrics({ version: "bench", nowMs: Date.now, outputDropped: () => 0 });
 metrics.policyInForce(services.policy);
 const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });
 if (!manyRoutes.ok) throw new Error("10,000 routes");
@@ -95,7 +88,7 @@ const check = createCheck({
   nowMs: Date.now,
   monotonicNs: process.hrtime.bigint,
   newDecisionId: randomUUID,
-  onDecision: (made, about) => metrics.decided(made, about),
+  onDecision: (made, about) => metrics.countDecision(made, about),
   onUndecodable: (error) => {
     throw error;
   },
@@ -116,7 +109,7 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["decide", () => services.authorize(request, nowMs)],
   ["encode", () => encode(decision, context, "enforce")],
   ["a decision id", () => randomUUID()],
-  ["count it", () => metrics.decided(decision, { elapsedNs: 30_000n, mode: "enforce" })],
+  ["count it", () => metrics.countDecision(decision, { elapsedNs: 30_000n, mode: "enforce" })],
   ["the whole Check", () => check(message, 500)],
 ];
 

@@ -9,7 +9,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
-/** One instance, connected as in src/server/stores.ts. */
+/** One instance, connected as in src/server/redis-stores.ts. */
 export interface SimulatedInstance {
   readonly pool: LeasePool;
   heartbeat(): void;

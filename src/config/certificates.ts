@@ -1,7 +1,9 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
+import type { Reload } from "./reloadable.ts";
+import { createReloadable } from "./reloadable.ts";
+import type { Settings } from "./settings.ts";
 import { textOf } from "./text-file.ts";
-import { watchFiles } from "./watched-files.ts";
 
 /** The certificate of a listener, and the CA of the clients that it accepts. Both may change while the listener is open. */
 export interface ListenerTls {
@@ -18,37 +20,48 @@ export interface CertificateFiles {
   readonly clientCa?: string;
 }
 
+/** The listeners that have a certificate. The operator listener uses that of the HTTP listener. */
+export type TlsListener = "GRPC" | "HTTP";
+
+/** The files of a listener's certificate; undefined if the listener uses clear text. */
+export function certificateFiles(listener: TlsListener, settings: Settings): CertificateFiles | undefined {
+  const [cert, key] = [settings[`${listener}_TLS_CERT`], settings[`${listener}_TLS_KEY`]];
+  const clientCa = settings[`${listener}_TLS_CLIENT_CA`];
+  if (cert === undefined || key === undefined) return undefined;
+  return { cert, key, ...(clientCa !== undefined && { clientCa }) };
+}
+
 type Certificate = ReturnType<ListenerTls["current"]>;
 
 export type CertificateResult =
   | { readonly ok: true; readonly certificate: Certificate; readonly endsAtMs: number }
-  /** What is wrong with which file, in a sentence that holds nothing of the files. */
+  /** The problem is a sentence that quotes nothing from the files. */
   | { readonly ok: false; readonly file: keyof CertificateFiles; readonly problem: string };
 
-/** Reads a door's certificate, and sees that a door can be opened with it. */
+/** Reads a listener's certificate and verifies that a listener can use it. */
 export function readCertificate(files: CertificateFiles, nowMs: number): CertificateResult {
-  const refused = (file: keyof CertificateFiles, problem: string) =>
+  const rejected = (file: keyof CertificateFiles, problem: string) =>
     ({ ok: false, file, problem: `${files[file]} ${problem}` }) as const;
   const [cert, key] = [textOf(files.cert), textOf(files.key)];
   const clientCa = files.clientCa === undefined ? undefined : textOf(files.clientCa);
-  if (cert === undefined) return refused("cert", "cannot be read");
-  if (key === undefined) return refused("key", "cannot be read");
+  if (cert === undefined) return rejected("cert", "cannot be read");
+  if (key === undefined) return rejected("key", "cannot be read");
   const known = parsed(() => new X509Certificate(cert));
-  if (known === undefined) return refused("cert", "is no certificate in PEM");
+  if (known === undefined) return rejected("cert", "is not a PEM certificate");
   const privateKey = parsed(() => createPrivateKey(key));
-  if (privateKey === undefined) return refused("key", "is no private key in PEM without a passphrase");
-  if (!known.checkPrivateKey(privateKey)) return refused("key", `is not the key of ${files.cert}`);
+  if (privateKey === undefined) return rejected("key", "is not a PEM private key without a passphrase");
+  if (!known.checkPrivateKey(privateKey)) return rejected("key", `is not the key of ${files.cert}`);
   const endsAtMs = known.validToDate.getTime();
-  if (endsAtMs <= nowMs) return refused("cert", "has expired");
+  if (endsAtMs <= nowMs) return rejected("cert", "has expired");
   if (files.clientCa !== undefined && parsed(() => new X509Certificate(clientCa ?? "")) === undefined) {
-    return refused("clientCa", "is no certificate in PEM");
+    return rejected("clientCa", "is not a PEM certificate");
   }
   const certificate = { cert, key, ...(clientCa !== undefined && { clientCa }) };
   const usable = parsed(() => createSecureContext({ cert, key, ca: clientCa })) !== undefined;
-  return usable ? { ok: true, certificate, endsAtMs } : refused("cert", "cannot be used");
+  return usable ? { ok: true, certificate, endsAtMs } : rejected("cert", "cannot be used");
 }
 
-/** Why a door cannot be opened with these files, and which one is wrong; or undefined. */
+/** Why a listener cannot use these files, and which file is wrong; undefined if it can. */
 export function certificateProblem(
   files: CertificateFiles,
 ): Extract<CertificateResult, { ok: false }> | undefined {
@@ -56,7 +69,7 @@ export function certificateProblem(
   return read.ok ? undefined : read;
 }
 
-/** What a parser makes of a text, or undefined where it throws: its words might quote what a secret file holds. */
+/** A parser's result, or undefined if it throws. Its error message is dropped, because it might quote a secret file. */
 function parsed<T>(parse: () => T): T | undefined {
   try {
     return parse();
@@ -66,40 +79,53 @@ function parsed<T>(parse: () => T): T | undefined {
 }
 
 export interface WatchedCertificate extends ListenerTls {
-  /** When the one that is shown ends. */
+  /** When the current certificate expires, in Unix milliseconds. */
   endsAtMs(): number;
   close(): void;
 }
 
 /**
- * Keeps a door's certificate as its files have it. A changed one is taken up while the door is open; one that is not
- * good is refused, and the old one stays. Throws when there is no good one to begin with.
+ * Keeps a listener's certificate up to date with its files while the listener is open. An invalid certificate is rejected,
+ * and the old one stays. Throws if there is no valid certificate at first.
+ * @param onReload called after every change, with the problem of an invalid certificate
  */
 export function watchCertificate(
   files: CertificateFiles,
-  told: (problem: string | undefined) => void,
+  onReload: (problem: string | undefined) => void,
 ): WatchedCertificate {
   const first = readCertificate(files, Date.now());
   if (!first.ok) throw new Error(first.problem);
-  let { certificate, endsAtMs } = first;
-  const listeners = new Set<() => void>();
   const { cert, key, clientCa } = files;
-  const stop = watchFiles([cert, key, ...(clientCa === undefined ? [] : [clientCa])], () => {
-    const found = readCertificate(files, Date.now());
-    if (found.ok && JSON.stringify(found.certificate) === JSON.stringify(certificate)) return;
-    if (found.ok) {
-      ({ certificate, endsAtMs } = found);
-      for (const changed of listeners) changed();
-    }
-    told(found.ok ? undefined : found.problem);
+  const reloadable = createReloadable<LoadedCertificate>({
+    files: [cert, key, ...(clientCa === undefined ? [] : [clientCa])],
+    first,
+    read: (current) => reloadCertificate(files, current),
   });
+  const listeners = new Set<() => void>();
+  reloadable.onReload((reload) => {
+    if (reload.kind === "taken") for (const changed of listeners) changed();
+    onReload(reload.kind === "taken" ? undefined : reload.problems.join());
+  });
+  reloadable.watch();
   return {
-    current: () => certificate,
-    endsAtMs: () => endsAtMs,
+    current: () => reloadable.current().certificate,
+    endsAtMs: () => reloadable.current().endsAtMs,
     onChange(changed) {
       listeners.add(changed);
       return () => listeners.delete(changed);
     },
-    close: stop,
+    close: reloadable.close,
   };
+}
+
+type LoadedCertificate = Pick<Extract<CertificateResult, { ok: true }>, "certificate" | "endsAtMs">;
+
+function reloadCertificate(
+  files: CertificateFiles,
+  { certificate }: LoadedCertificate,
+): Reload<LoadedCertificate> {
+  const found = readCertificate(files, Date.now());
+  if (!found.ok) return { kind: "refused", problems: [found.problem] };
+  const isUnchanged = JSON.stringify(found.certificate) === JSON.stringify(certificate);
+  return isUnchanged ? { kind: "unchanged" } : { kind: "taken", value: found };
 }

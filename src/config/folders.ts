@@ -2,8 +2,8 @@ import { chmodSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a folder and those above it that are missing, with this mode whatever the umask is. One after the other: on a file
- * system that makes no folders, such as /proc, `mkdir` of Node with `recursive` comes to no end. Throws what the system says.
+ * Creates a folder and its missing parents, with this mode regardless of the umask. It creates one at a time, because Node's
+ * recursive `mkdir` never ends on a file system without folders to create, such as /proc. Throws the system's error.
  */
 export function makeFolder(path: string, mode: number): void {
   const folder = resolve(path);
@@ -12,14 +12,14 @@ export function makeFolder(path: string, mode: number): void {
   try {
     mkdirSync(folder, { mode });
   } catch (error) {
-    // Another process may have been quicker.
+    // Another process may have created it meanwhile.
     if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
     throw error;
   }
   chmodSync(folder, mode);
 }
 
-/** What is in the place of a regular file, such as "a folder"; undefined where there is one, or nothing yet. */
+/** What the path names instead of a regular file, such as "a folder"; undefined for a regular file, or if there is nothing yet. */
 export function notAFile(path: string): string | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.isFile()) return undefined;

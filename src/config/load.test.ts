@@ -42,7 +42,7 @@ test("an empty variable counts as not set", () => {
   });
 });
 
-test("forms: what traces need", () => {
+test("forms: the settings of traces", () => {
   const endpoint = "https://collector.example.com:4318/otlp";
   const read = settingsOf({
     OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
@@ -64,11 +64,11 @@ test("forms: what traces need", () => {
     for (const text of texts) expect(problemsOf({ [name]: text })).toEqual([expect.stringContaining(name)]);
 });
 
-test("Redis: what a connection could not be made with is refused here", () => {
+test("Redis: an address that the connection could not use is rejected", () => {
   const JWT_SECRET = strong();
   const REDIS_HOST = "r";
   expect(problemsOf({ JWT_SECRET, REDIS_URL: "redis://:100%pass@host" })).toEqual([
-    "REDIS_URL has a % that encodes nothing: percent-encode it, as %25",
+    "REDIS_URL has a % that is not part of an escape: percent-encode it, as %25",
   ]);
   for (const host of ["redis://r", "r:6379", "r/3", "[::1]", "a..b"])
     expect(problemsOf({ JWT_SECRET, REDIS_HOST: host })).toEqual([
@@ -105,7 +105,7 @@ test("forms: addresses, sockets, durations and lists", () => {
   expect(settingsOf({ REDIS_HOST: "r", JWT_SECRET: strong() }).STORE).toBe("redis");
 });
 
-test("every problem is told at once, and no secret with it", () => {
+test("every problem is reported at once, without any secret", () => {
   const secret = "short-secret-of-mine";
   const problems = problemsOf({
     GRPC_LISTEN: "nowhere",
@@ -127,7 +127,7 @@ test("every problem is told at once, and no secret with it", () => {
 });
 
 describe("a secret from a file", () => {
-  test("is read, a list one a line", () => {
+  test("is read; a list has one item per line", () => {
     const [first, second] = [strong(), strong()];
     const files = (path: string) => (path === "/s" ? `${first}\n` : `${first}\n${second}\n`);
     expect(settingsOf({ JWT_SECRET_FILE: "/s", ADMIN_TOKEN_FILE: "/t" }, files)).toMatchObject({
@@ -136,7 +136,7 @@ describe("a secret from a file", () => {
     });
   });
 
-  test("beside the variable is one too many; a missing file is told; other settings have no file", () => {
+  test("beside the variable is rejected; a missing file is reported; other settings have no file", () => {
     expect(problemsOf({ JWT_SECRET: strong(), JWT_SECRET_FILE: "/s" })).toEqual([
       "JWT_SECRET and JWT_SECRET_FILE are both set: give one",
     ]);
@@ -163,7 +163,7 @@ describe("a secret is the same from a variable and from a file:", () => {
     }
   });
 
-  test("white space around a variable's is told, for others may take it for a part", () => {
+  test("white space around a variable's secret is reported, because other programs may include it", () => {
     const read = (environment: Environment) => {
       const result = readConfig(environment, () => `${first}\n`);
       return result.ok ? result.unclean : result.problems;
@@ -172,14 +172,14 @@ describe("a secret is the same from a variable and from a file:", () => {
     expect(read({ JWT_SECRET_FILE: "/s", AUDIT_KEY: second })).toEqual([]);
   });
 
-  test("nothing but white space is an error, and none is made in its place", () => {
+  test("a secret of white space alone is an error, and no secret is generated in its place", () => {
     for (const text of ["", "\n", " \r\n"])
       expect(problemsOf({ JWT_SECRET_FILE: "/s" }, () => text)).toEqual(["JWT_SECRET_FILE is empty: /s"]);
     expect(problemsOf({ JWT_SECRET: "\n" })).toEqual(["JWT_SECRET is blank"]);
   });
 });
 
-test("the hint for headers says how a space is written", () => {
+test("the hint for headers says how to write a space", () => {
   expect(problemsOf({ OTEL_EXPORTER_OTLP_HEADERS: "Authorization=Basic abc" })[0]).toContain("%20");
 });
 
@@ -192,7 +192,7 @@ describe("production", () => {
     ADMIN_TOKEN: strong(),
   });
 
-  test("starts with strong secrets, its operator door apart", () => {
+  test("starts with strong secrets, with the operator listener on its own port", () => {
     expect(settingsOf(good()).OPERATOR_LISTEN).toEqual({ kind: "tcp", host: "127.0.0.1", port: 8001 });
     expect(settingsOf({ ...good(), ADMIN_TOKEN: "off" }).ADMIN_TOKEN).toBe("off");
   });
@@ -238,7 +238,7 @@ describe("production", () => {
     [
       "redis without a Redis",
       { STORE: "redis", REDIS_PASSWORD: "p" },
-      "STORE is redis: REDIS_URL or REDIS_HOST must say which",
+      "STORE is redis: set REDIS_URL or REDIS_HOST",
     ],
   ] as const)("does not start with %s", (_what, change, problem) => {
     const problems = problemsOf({ ...good(), ...change });
@@ -269,13 +269,16 @@ describe("production", () => {
     ],
     ["JWT_SECRET", "AUDIT_KEY", { JWT_SECRET: value, AUDIT_KEY: ` ${value} ` }],
   ];
-  test.each(pairs)("does not start with one value as %s and %s, and names both", (one, other, change) => {
-    const [problem = "", ...more] = problemsOf({ ...good(), ...change });
-    expect(more).toEqual([]);
-    expect(problem).toMatch(/have the same value: give each its own$/);
-    expect(problem.split(/ and | have /)).toEqual(expect.arrayContaining([one, other]));
-    expect(problem).not.toContain(value);
-  });
+  test.each(pairs)(
+    "does not start with the same value as %s and %s, and names both",
+    (one, other, change) => {
+      const [problem = "", ...more] = problemsOf({ ...good(), ...change });
+      expect(more).toEqual([]);
+      expect(problem).toMatch(/have the same value: give each its own$/);
+      expect(problem.split(/ and | have /)).toEqual(expect.arrayContaining([one, other]));
+      expect(problem).not.toContain(value);
+    },
+  );
 
   test("does not start with one value twice in a list", () => {
     for (const list of lists)
@@ -284,7 +287,7 @@ describe("production", () => {
       ]);
   });
 
-  test("compares secrets as they come, from files too; the same Redis password given twice is one secret", () => {
+  test("compares secrets from variables and files; the same Redis password given twice is one secret", () => {
     const change = { AUDIT_KEY: undefined, AUDIT_KEY_FILE: "/f", JWT_SECRET: value };
     expect(problemsOf({ ...good(), ...change }, () => `\ufeff${value}\r\n`)).toEqual([
       "JWT_SECRET and AUDIT_KEY have the same value: give each its own",
@@ -315,7 +318,7 @@ test("a fleet in development must share its signing secret", () => {
   ]);
 });
 
-test("what a generator gives is never called weak", () => {
+test("a generated secret is never called weak", () => {
   const encodings = ["base64", "base64url", "hex"] as const;
   fc.assert(
     fc.property(fc.constantFrom(...encodings), fc.integer({ min: 32, max: 64 }), (encoding, bytes) => {
@@ -335,7 +338,7 @@ test("what a generator gives is never called weak", () => {
   );
 });
 
-test("WORKERS: some number of processes, with a Redis and with doors for each", () => {
+test("WORKERS: the number of processes, which need a Redis and a listener each", () => {
   const redis = { REDIS_HOST: "r", JWT_SECRET: strong() };
   expect(settingsOf({ ...redis, WORKERS: "4" }).WORKERS).toBe(4);
   expect(settingsOf({ WORKERS: "1" }).STORE).toBe("embedded");
@@ -343,7 +346,7 @@ test("WORKERS: some number of processes, with a Redis and with doors for each", 
     "WORKERS is 2: the embedded store serves one process; name a Redis, or leave WORKERS out",
   ]);
   expect(problemsOf({ ...redis, WORKERS: "3", GRPC_LISTEN: "127.0.0.1:65534" })).toEqual([
-    "GRPC_LISTEN leaves no ports for 3 workers: theirs are the 3 from it on",
+    "GRPC_LISTEN leaves no ports for 3 workers: they use 3 ports from it on",
   ]);
   for (const WORKERS of ["0", "65", "two", "-1", "1.5"])
     expect(problemsOf({ ...redis, WORKERS })[0]).toMatch(/^WORKERS /);

@@ -6,12 +6,12 @@ import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { parseDuration } from "../core/policy/duration.ts";
 import { readRedisUrl } from "./redis-url.ts";
 
-/** Where a door listens. Port 0 takes a free one. */
+/** A listener's address. Port 0 means any free port. */
 export type Listen =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 
-/** RFC 7518 §3.2, and enough that nobody guesses the others either. */
+/** RFC 7518 §3.2. It also makes the other secrets unguessable. */
 const MIN_SECRET_BYTES = 32;
 
 /** `HOST:PORT`. */
@@ -31,7 +31,7 @@ export function formatListen(listen: Listen): string {
   return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
 }
 
-/** The doors of several workers: a port and those after it, or a path and the same with `.2`, `.3` and so on. */
+/** The addresses of several workers: consecutive ports, or a path and the same path with `.2`, `.3` and so on. */
 export function listenOfWorker(listen: Listen, index: number): Listen {
   if (index === 1 || (listen.kind === "tcp" && listen.port === 0)) return listen;
   return listen.kind === "unix"
@@ -57,7 +57,7 @@ export const secret = z
     (text) => Buffer.byteLength(text) >= MIN_SECRET_BYTES,
     `must have at least ${MIN_SECRET_BYTES} bytes`,
   );
-/** Secrets with commas between. */
+/** Comma-separated secrets. */
 export const secrets = z
   .string()
   .transform((text) =>
@@ -84,7 +84,7 @@ export const duration = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** A whole number from 0. */
+/** An integer from 0. */
 export const count = (max: number) =>
   z
     .string()
@@ -93,7 +93,7 @@ export const count = (max: number) =>
     .pipe(z.int().max(max));
 const UNITS: Readonly<Record<string, number>> = { KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
 
-/** A size such as `100MB`, in bytes: units are of 1,024. */
+/** A size such as `100MB`, in bytes. 1KB is 1,024 bytes. */
 export const size = (min: number) =>
   z.string().transform((text, context) => {
     const [, number, unit = ""] = /^(\d{1,12})(KB|MB|GB)?$/.exec(text) ?? [];
@@ -102,16 +102,16 @@ export const size = (min: number) =>
     context.addIssue(`must be a size such as 100MB, at least ${min} bytes`);
     return z.NEVER;
   });
-/** The same from 1. */
+/** An integer from 1. */
 export const countFrom1 = (max: number) => count(max).refine((number) => number >= 1, "must be at least 1");
-/** Of a header block. */
+/** The maximum size of a header block. */
 export const headerBytes = count(8_388_608).refine((bytes) => bytes >= 16_384, "must be at least 16384");
-/** Processes that share a machine's work. */
+/** The number of worker processes. */
 export const workers = countFrom1(64);
 export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable ASCII without spaces");
-/** A file's name. */
+/** A file name. */
 export const path = z.string().min(1);
-/** Names of doors with commas between. */
+/** Comma-separated names of listeners. */
 export const doors = z
   .string()
   .transform((text) => text.split(",").map(trimOws))
@@ -120,13 +120,13 @@ export const doors = z
 /** `true` or `false`. */
 export const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
-/** `redis://` or `rediss://` (TLS), with user, password and database where they are needed. Stays text: it holds a secret. */
+/** `redis://`, `rediss://` (TLS) or `unix://`, optionally with user, password and database. It stays text, because it contains a secret. */
 export const redisUrl = z.string().superRefine((text, context) => {
   const read = readRedisUrl(text);
   if (!read.ok) context.addIssue(read.problem);
 });
 
-/** A host name or an address, nothing around it: what cannot be resolved would be waited for. */
+/** A host name or an IP address alone. Anything else could not be resolved, and the start would wait for it. */
 export const host = z
   .string()
   .refine(
@@ -134,14 +134,14 @@ export const host = z
     "must be a host name or an IP address, without scheme and port",
   );
 
-/** `http://` or `https://`; what proves who we are goes elsewhere, not into a URL. */
+/** An `http://` or `https://` URL without credentials, which do not belong in a URL. */
 export const httpUrl = z.string().refine((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const plain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
   return plain && (url.protocol === "http:" || url.protocol === "https:");
 }, "must be http://HOST[:PORT][/PATH] or https://, without user, query and fragment");
 
-/** Headers as OpenTelemetry writes them: `name=value`, percent-encoded, with commas between. */
+/** Headers in OpenTelemetry's form: comma-separated `name=value` with percent-encoded values. */
 export const headers = z.string().transform((text, context): Readonly<Record<string, string>> => {
   const pairs = text.split(",").map(headerPair);
   if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
@@ -170,7 +170,7 @@ export const share = z
   .transform(Number)
   .pipe(z.number().max(1));
 
-/** Origins as browsers send them: scheme and host, no path. */
+/** Comma-separated origins as browsers send them: scheme and host, no path. */
 export const origins = z.string().transform((text, context) => {
   const list = text
     .split(",")

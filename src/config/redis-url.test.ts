@@ -18,7 +18,7 @@ test("a URL names the server, the credentials and the database", () => {
 });
 
 test.each([
-  ["a % that encodes nothing", "redis://:100%pass@r", "percent-encode it"],
+  ["a % that is not part of an escape", "redis://:100%pass@r", "percent-encode it"],
   ["the same in the user", "redis://%zz:p@r", "percent-encode it"],
   ["half a character", "redis://:%ff@r", "percent-encode it"],
   ["a negative database", "redis://r/-1", "must end in /DB"],
@@ -32,11 +32,11 @@ test.each([
   ["port 0", "redis://r:0", "must be redis://"],
   ["another scheme", "http://r", "must be redis://"],
   ["no path of a socket", "unix://", "must be redis://"],
-])("%s is refused, with what to do", (_what, text, problem) => {
+])("%s is rejected, with what to do", (_what, text, problem) => {
   expect(placeOf(text)).toContain(problem);
 });
 
-test("no text makes it throw, and any credentials come through percent-encoded", () => {
+test("no text makes it throw, and percent-encoded credentials are read as they were", () => {
   const parts = fc.array(
     fc.constantFrom("redis://", "unix://", "%", "%zz", "@", ":", "/", "3", "?", "#", "[", "é", "r"),
   );

@@ -1,6 +1,6 @@
-/** Where a Redis is, and as whom to talk to it. */
+/** The address of a Redis, with credentials. */
 export interface RedisAddress {
-  /** Path of a Unix socket, instead of host and port. */
+  /** The path of a Unix socket, instead of host and port. */
   readonly socket?: string;
   readonly host?: string;
   readonly port?: number;
@@ -12,14 +12,14 @@ export interface RedisAddress {
 
 export type ParsedRedisUrl =
   | { readonly ok: true; readonly place: RedisAddress }
-  /** What is wrong, to follow the setting's name. It holds no part of the URL, which has a password in it. */
+  /** Follows the setting's name in a sentence. It quotes no part of the URL, which contains a password. */
   | { readonly ok: false; readonly problem: string };
 
 const FORM = "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, or unix:///PATH";
 
 /**
- * Reads `redis://`, `rediss://` (TLS) and `unix://` URLs. The settings are checked with it and the connection is made
- * with it, so nothing passes the check that the connection would read in another way.
+ * Parses `redis://`, `rediss://` (TLS) and `unix://` URLs. Both the validation of the settings and the connection use it, so
+ * they cannot read a URL in different ways.
  */
 export function readRedisUrl(text: string): ParsedRedisUrl {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -32,9 +32,9 @@ export function readRedisUrl(text: string): ParsedRedisUrl {
   const [username, password] = [decoded(url.username), decoded(url.password)];
   const path = decoded(url.pathname);
   if (username === undefined || password === undefined || path === undefined)
-    return { ok: false, problem: "has a % that encodes nothing: percent-encode it, as %25" };
-  const who = { ...(username !== "" && { username }), ...(password !== "" && { password }) };
-  if (url.protocol === "unix:") return { ok: true, place: { socket: path, ...who } };
+    return { ok: false, problem: "has a % that is not part of an escape: percent-encode it, as %25" };
+  const credentials = { ...(username !== "" && { username }), ...(password !== "" && { password }) };
+  if (url.protocol === "unix:") return { ok: true, place: { socket: path, ...credentials } };
   const [, db] = /^\/(\d{1,7})$/.exec(path) ?? [];
   if (path !== "" && path !== "/" && db === undefined)
     return { ok: false, problem: "must end in /DB, where DB is the number of a database, or in HOST[:PORT]" };
@@ -44,7 +44,7 @@ export function readRedisUrl(text: string): ParsedRedisUrl {
       host: url.hostname.replace(/^\[|\]$/g, ""),
       ...(url.port !== "" && { port: Number(url.port) }),
       ...(db !== undefined && { db: Number(db) }),
-      ...who,
+      ...credentials,
       tls: url.protocol === "rediss:",
     },
   };

@@ -1,13 +1,13 @@
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
 
-/** A secret under the name of the setting that gives it. */
+/** A secret, and the setting that contains it. */
 export interface NamedSecret {
   readonly name: SettingName;
   readonly secret: string;
 }
 
-/** Every secret that the settings give, as it is used: each item of a list, the password of a URL, the credential of a header. */
+/** Every secret in the settings, as it is used: each item of a list, the password of a URL, the credential of a header. */
 export function namedSecrets(settings: Settings): readonly NamedSecret[] {
   const { REDIS_URL: _, ...others } = settings;
   const named = Object.entries(others).flatMap(([name, value]) =>
@@ -17,7 +17,7 @@ export function namedSecrets(settings: Settings): readonly NamedSecret[] {
   return password === undefined ? named : [...named, { name: "REDIS_URL", secret: password }];
 }
 
-/** One value that is used twice, a sentence each; never the value: whoever may know the one would know the other. */
+/** A sentence for each value that is used twice. It never contains the value. */
 export function reuseProblems(settings: Settings): readonly string[] {
   const namesOf = Map.groupBy(namedSecrets(settings), ({ secret }) => comparable(secret));
   return [...namesOf.values()].flatMap((uses) => {
@@ -31,8 +31,8 @@ export function reuseProblems(settings: Settings): readonly string[] {
 }
 
 /**
- * Says of the secrets of a `JWT_KEYS_FILE`, one after the other and as one character a byte, which of them are used twice: as a
- * setting, whose text may be the bytes themselves or their base64, or in the file itself.
+ * Returns a function to call for each secret of a `JWT_KEYS_FILE`, passed as one character per byte. It returns a problem if the
+ * secret was used before: in the file, or in a setting as raw bytes or base64.
  */
 export function createReuseCheck(settings: Settings): (bytes: string) => string | undefined {
   const known = new Map<string, string>();
@@ -46,7 +46,7 @@ export function createReuseCheck(settings: Settings): (bytes: string) => string 
   };
 }
 
-/** White space around it does not make another secret of it. */
+/** White space around a secret does not make it another secret. */
 function comparable(secret: string): string {
   return secret.trim();
 }
@@ -58,7 +58,7 @@ function isSecret(name: string): name is SettingName {
 function secretsIn(value: unknown): readonly string[] {
   if (typeof value === "string") return [value];
   if (Array.isArray(value)) return value.filter((item) => typeof item === "string");
-  // Headers for a collector: `Bearer <credential>`.
+  // Headers for a collector, such as `Bearer <credential>`.
   return Object.values(Object(value)).flatMap((header) =>
     typeof header === "string" ? [header.slice(header.lastIndexOf(" ") + 1)] : [],
   );

@@ -1,6 +1,6 @@
 /**
- * A secret as it counts, whether a variable holds it or a file: without SP, HTAB, CR and LF at its ends, such as the line break
- * that `echo` writes. A list has one item a line, or commas between.
+ * Normalizes a secret from a variable or a file. Removes SP, HTAB, CR and LF at its ends, such as the line break that `echo`
+ * writes. A list has one item per line, or commas between its items.
  */
 export function secretText(text: string): string {
   return text
@@ -10,7 +10,7 @@ export function secretText(text: string): string {
     .join(",");
 }
 
-/** One secret without the blanks and line ends around it. Every other character is part of it. */
+/** A secret without surrounding blanks and line ends. Every other character is part of it. */
 export function trimSecret(text: string): string {
   return text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
 }

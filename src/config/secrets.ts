@@ -6,20 +6,21 @@ import { secretText } from "./secret-text.ts";
 import type { Settings } from "./settings.ts";
 import { readText, textOf } from "./text-file.ts";
 
-/** Keeps a secret where the keys are: gives the one that is kept there, or the given one after it has been kept. */
+/** Stores generated secrets in the same store as the keys. */
 export interface SecretStore {
+  /** Returns the stored secret, or stores and returns `fresh`. `place` says where it is stored. */
   getOrCreate(name: string, fresh: string): Promise<{ readonly value: string; readonly place: string }>;
-  /** The one that is kept there; undefined where there is none. */
+  /** The stored secret; undefined if there is none. */
   find(name: string): Promise<string | undefined>;
 }
 
-/** Called when no setting names a secret: a generated one, new or stored before, is used. */
+/** Called when no setting names a secret, so that a generated one is used: a new one, or one that was stored before. */
 export type OnUnsetSecret = (
   name: string,
   stored: { readonly place: string; readonly isNew: boolean },
 ) => void;
 
-/** In files of `DATA_DIR`, readable by their owner alone. */
+/** Stores secrets in files of `DATA_DIR` that only their owner can read. */
 export function createFileKeeper(dataDir: string): SecretStore {
   return {
     async getOrCreate(name, fresh) {
@@ -37,12 +38,12 @@ export function createFileKeeper(dataDir: string): SecretStore {
   };
 }
 
-/** A secret that signs, where the settings name none. Production, and every fleet, has been checked to name one. */
+/** A generated signing secret, if the settings name none. Validation requires one in production and in a fleet. */
 export function madeJwtSecret(keeper: SecretStore, onUnset: OnUnsetSecret): Promise<string> {
   return loadOrGenerateSecret("JWT_SECRET", keeper, onUnset);
 }
 
-/** The secrets under which V1 keys are hashed, the current one first. */
+/** The secrets that hash V1 keys, the current one first. */
 export async function keyHashSecrets(
   settings: Settings,
   keeper: SecretStore,
@@ -53,13 +54,13 @@ export async function keyHashSecrets(
   return [current, ...(settings.KEY_HASH_SECRET_PREVIOUS ?? [])];
 }
 
-/** The secrets of an instance, beside what signs. Those that the settings do not name are made, and kept. */
+/** The secrets of an instance, except those that sign. Secrets that the settings do not name are generated and stored. */
 export interface Secrets {
-  /** Under which V1 keys are hashed, the current one first. */
+  /** Hash V1 keys. The current one comes first. */
   readonly keyHashSecrets: [string, ...string[]];
   /** Seals the audit chain. */
   readonly auditKey: string;
-  /** Operators' first credentials; none when they are switched off. */
+  /** The first credentials of operators. Empty if they are switched off. */
   readonly adminTokens: readonly string[];
 }
 

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
 import { textOf } from "./text-file.ts";
 
-test("what is no regular file is not read: a FIFO or a device cannot block the process", () => {
+test("only regular files are read, so that a FIFO or a device cannot block the process", () => {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-fifo-"));
   removeAtEnd(folder);
   const fifo = join(folder, "fifo");

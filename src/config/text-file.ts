@@ -1,19 +1,19 @@
 import { readFileSync, statSync } from "node:fs";
 import { decodeUtf8 } from "../core/utf8-text.ts";
 
-/** No policy, key set or certificate is as large as this. */
+/** Larger than any policy, key set or certificate. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
-/** The text of a file that people or other programs wrote. Throws an Error that says why it cannot be read. */
+/** The text of a file. Throws an Error with the reason if it cannot be read. */
 export function readText(path: string): string {
   const text = decodeUtf8(readFileSync(path));
-  if (text === undefined) throw new Error(`${path} is no UTF-8 text`);
+  if (text === undefined) throw new Error(`${path} is not UTF-8 text`);
   return text;
 }
 
 /**
- * The text of a regular file, or undefined if it cannot be read: the caller reports the error. A FIFO or a device, which
- * could block the process or never end, cannot be read.
+ * The text of a regular file, or undefined if it cannot be read. The caller reports the error. A FIFO or a device is not read,
+ * because it could block the process or never end.
  */
 export function textOf(path: string): string | undefined {
   try {

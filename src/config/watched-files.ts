@@ -1,31 +1,31 @@
 import { unwatchFile, watchFile } from "node:fs";
 import { textOf } from "./text-file.ts";
 
-/** A changed file is noticed within this. */
-const LOOK_EVERY_MS = 500;
-/** A file that is still being written is left alone until it has not changed for this long, and longer the larger it is. */
+/** A changed file is noticed within this time. */
+const POLL_EVERY_MS = 500;
+/** A file counts as completely written when it has not changed for this time. Large files get more time. */
 const SETTLED_AFTER_MS = 750;
 const SETTLED_AFTER_MS_PER_MB = 1000;
 const MAX_SETTLED_AFTER_MS = 10_000;
 
 /**
- * Calls `changed` when files have changed and then stayed as they are for a moment: nobody then reads one that is half
- * written, or a pair of which one half is old. A link that leads elsewhere (as Kubernetes puts new secrets in place) is
- * a change as well. Returns the way to stop.
+ * Calls `onChange` when files have changed and then not changed for a moment, so that the caller reads no half-written file and
+ * no pair with one old half. A symbolic link with another target is a change too, because Kubernetes replaces secrets that
+ * way. Returns a function that stops the watch.
  */
-export function watchFiles(paths: readonly string[], changed: () => void): () => void {
+export function watchFiles(paths: readonly string[], onChange: () => void): () => void {
   const texts = () => JSON.stringify(paths.map(textOf));
   let settling: NodeJS.Timeout | undefined;
   const settle = (seen: string) => {
     clearTimeout(settling);
     settling = setTimeout(() => {
       const now = texts();
-      if (now === seen) changed();
+      if (now === seen) onChange();
       else settle(now);
     }, settledAfterMs(seen.length));
   };
   const onStat = () => settle(texts());
-  for (const path of paths) watchFile(path, { interval: LOOK_EVERY_MS }, onStat);
+  for (const path of paths) watchFile(path, { interval: POLL_EVERY_MS }, onStat);
   return () => {
     for (const path of paths) unwatchFile(path, onStat);
     clearTimeout(settling);

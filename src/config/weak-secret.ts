@@ -1,4 +1,4 @@
-/** Words that stand in examples, tutorials and leaked lists: a secret made of them is none. */
+/** Words from examples, tutorials and leaked lists. A secret made of them is weak. */
 const WELL_KNOWN = [
   "secret",
   "password",
@@ -50,7 +50,7 @@ const WELL_KNOWN = [
 
 const SEQUENCES = ["abcdefghijklmnopqrstuvwxyz", "0123456789", "qwertyuiopasdfghjklzxcvbnm"];
 
-/** Why a secret protects nothing although it is long enough, or undefined. */
+/** Why a secret is weak although it is long enough; undefined if it is not. */
 export function weakness(secret: string): string | undefined {
   const text = secret.toLowerCase();
   if (text.trim() === "") return "is blank";
@@ -64,14 +64,14 @@ export function weakness(secret: string): string | undefined {
   return undefined;
 }
 
-/** What is left when well-known words, separators and digits at the ends are gone. */
+/** The letters that remain without well-known words, separators and digits. */
 function withoutWords(text: string): string {
   const words = [...WELL_KNOWN].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(words.map((word) => word.replace(/[-]/g, "\\-")).join("|"), "g");
   return text.replace(pattern, "").replace(/[^a-z]+/g, "");
 }
 
-/** Whether the text only walks along the sequence, forwards or backwards, round its end. */
+/** Whether the text follows the sequence forwards or backwards, with wrap-around. */
 function isWalk(text: string, sequence: string): boolean {
   for (const step of [1, -1]) {
     const walks = [...text].every((character, index) => {

@@ -1,29 +1,22 @@
+import type { Reload, Reloadable } from "../config/reloadable.ts";
+import { createReloadable } from "../config/reloadable.ts";
 import { createReuseCheck } from "../config/reused-secrets.ts";
 import type { Settings } from "../config/settings.ts";
 import { textOf } from "../config/text-file.ts";
-import { watchFiles } from "../config/watched-files.ts";
 import { weakness } from "../config/weak-secret.ts";
 import type { KeyRing, RingKey } from "./key-ring.ts";
 import { createKeyRing, joinKeys, secretKey } from "./key-ring.ts";
 import { parseKeySet } from "./key-set.ts";
 
-/** The result of a reload. */
-export type KeysReload =
-  | { readonly kind: "taken" }
-  | { readonly kind: "unchanged" }
-  /** The old keys stay. */
-  | { readonly kind: "refused"; readonly problems: readonly string[] };
-
-/** The current keys. Every user reads them at each use, so that a reload applies at once. */
-export interface SigningKeys {
+/** The current keys. */
+export interface SigningKeys extends Omit<Reloadable<LoadedKeys>, "current"> {
   ring(): KeyRing;
-  /** Reads `JWT_KEYS_FILE` now and loads it if it is valid. */
-  reload(): Promise<KeysReload>;
-  /** Watches the file until `close`. */
-  watch(): void;
-  /** Called after every reload that found a change. */
-  onReload(listener: (reload: Exclude<KeysReload, { kind: "unchanged" }>) => void): void;
-  close(): void;
+}
+
+export interface LoadedKeys {
+  /** The text of `JWT_KEYS_FILE`. */
+  readonly text: string | undefined;
+  readonly ring: KeyRing;
 }
 
 export type OpenedKeys =
@@ -37,47 +30,33 @@ export async function openSigningKeys(settings: Settings): Promise<OpenedKeys> {
   if (JWT_SECRET === undefined && fileName === undefined) return { ok: true, keys: undefined };
   const text = fileName === undefined ? undefined : textOf(fileName);
   const first = await readRing(settings, text);
-  return first.ok ? { ok: true, keys: keepKeys(settings, text, first.ring) } : first;
+  return first.ok ? { ok: true, keys: createSigningKeys(settings, text, first.ring) } : first;
 }
 
 /** The keys of a generated secret. They never change. */
 export async function madeSigningKeys(secret: string, settings: Settings): Promise<SigningKeys> {
   const ring = await createKeyRing([secret, ...(settings.JWT_SECRET_PREVIOUS ?? [])]);
-  return keepKeys(settings, undefined, ring);
+  return createSigningKeys(settings, undefined, ring);
 }
 
-function keepKeys(settings: Settings, firstText: string | undefined, firstRing: KeyRing): SigningKeys {
+function createSigningKeys(settings: Settings, text: string | undefined, ring: KeyRing): SigningKeys {
   const { JWT_KEYS_FILE: fileName } = settings;
-  let [text, ring] = [firstText, firstRing];
-  let looking: Promise<unknown> = Promise.resolve();
-  let stopWatching = () => {};
-  const listeners: Parameters<SigningKeys["onReload"]>[0][] = [];
-  const look = async (): Promise<KeysReload> => {
-    const found = fileName === undefined ? undefined : textOf(fileName);
-    if (found === text) return { kind: "unchanged" };
-    const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
-    if (read.ok) [text, ring] = [found, read.ring];
-    const reload: Exclude<KeysReload, { kind: "unchanged" }> = read.ok
-      ? { kind: "taken" }
-      : { kind: "refused", problems: read.problems };
-    for (const listener of listeners) listener(reload);
-    return reload;
-  };
-  const reload = () => {
-    // Reloads run one after the other, so that the last file read wins.
-    const looked = looking.then(look);
-    looking = looked.catch(() => undefined);
-    return looked;
-  };
-  return {
-    ring: () => ring,
-    reload,
-    watch() {
-      if (fileName !== undefined) stopWatching = watchFiles([fileName], () => void reload());
-    },
-    onReload: (listener) => void listeners.push(listener),
-    close: () => stopWatching(),
-  };
+  const { current, ...reloadable } = createReloadable({
+    files: fileName === undefined ? [] : [fileName],
+    first: { text, ring },
+    read: (loaded) => reloadKeys(settings, loaded),
+  });
+  return { ...reloadable, ring: () => current().ring };
+}
+
+async function reloadKeys(settings: Settings, { text }: LoadedKeys): Promise<Reload<LoadedKeys>> {
+  const { JWT_KEYS_FILE: fileName } = settings;
+  const found = fileName === undefined ? undefined : textOf(fileName);
+  if (found === text) return { kind: "unchanged" };
+  const read = await readRing(settings, found).catch((error: unknown) => rejectionMessage(error, fileName));
+  return read.ok
+    ? { kind: "taken", value: { text: found, ring: read.ring } }
+    : { kind: "refused", problems: read.problems };
 }
 
 type RingResult =

@@ -1,32 +1,24 @@
 import { existsSync, readFileSync } from "node:fs";
+import type { Reload, Reloadable } from "../config/reloadable.ts";
+import { createReloadable } from "../config/reloadable.ts";
 import type { Settings } from "../config/settings.ts";
 import { SETTINGS } from "../config/settings.ts";
 import { textOf } from "../config/text-file.ts";
-import { watchFiles } from "../config/watched-files.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { PolicySource } from "./file.ts";
 import { BUILT_IN_POLICY_FILE, parsePolicy } from "./file.ts";
 import { loadPolicy } from "./load.ts";
 
-/** The result of a reload. */
-export type Reload =
-  | { readonly kind: "taken"; readonly policy: Policy }
-  | { readonly kind: "unchanged" }
-  /** The old policy stays. */
-  | { readonly kind: "refused"; readonly problems: readonly string[] };
-
-/** The current policy. Every user reads it at each use, so that a reload applies at once. */
-export interface ActivePolicy {
+/** The current policy. Checks are decided while it reloads. */
+export interface ActivePolicy extends Omit<Reloadable<LoadedPolicy>, "current"> {
   current(): Policy;
   /** The text of the current policy. */
   source(): { readonly fileName: string; readonly text: string };
-  /** Reads the file now and loads it if it is valid. Checks are decided meanwhile. */
-  reload(): Promise<Reload>;
-  /** Watches the file until `close`. */
-  watch(): void;
-  /** Called after every reload that found a change. */
-  onReload(listener: (reload: Exclude<Reload, { kind: "unchanged" }>) => void): void;
-  close(): void;
+}
+
+export interface LoadedPolicy {
+  readonly source: PolicySource;
+  readonly policy: Policy;
 }
 
 export type OpenedPolicy =
@@ -41,45 +33,30 @@ export function openPolicy(settings: Settings): OpenedPolicy {
   return parsed.ok ? { ok: true, policy: createActivePolicy(settings, source, parsed.policy) } : parsed;
 }
 
-function createActivePolicy(settings: Settings, firstSource: PolicySource, first: Policy): ActivePolicy {
-  const { POLICY_FILE: fileName } = settings;
-  let source = firstSource;
-  let policy = first;
-  let stopWatching = () => {};
-  const listeners: Parameters<ActivePolicy["onReload"]>[0][] = [];
-  let reloading: Promise<unknown> = Promise.resolve();
-  const take = async (found: PolicySource): Promise<Reload> => {
-    const loaded = await loadPolicy(found);
-    if (!loaded.ok) return { kind: "refused", problems: loaded.problems };
-    [source, policy] = [found, loaded.policy];
-    return { kind: "taken", policy };
-  };
-  const look = async (): Promise<Reload> => {
-    // If the file disappears, the current policy stays. It must not turn into the built-in policy.
-    const found =
-      existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
-    if (typeof found !== "string" && found.text === source.text) return { kind: "unchanged" };
-    const reload: Reload =
-      typeof found === "string" ? { kind: "refused", problems: [found] } : await take(found);
-    if (reload.kind !== "unchanged") for (const listener of listeners) listener(reload);
-    return reload;
-  };
-  const reload = (): Promise<Reload> => {
-    // Reloads run one after the other, so that the last file read wins.
-    const looked = reloading.then(look);
-    reloading = looked.catch(() => undefined);
-    return looked;
-  };
+function createActivePolicy(settings: Settings, source: PolicySource, policy: Policy): ActivePolicy {
+  const { current, ...reloadable } = createReloadable({
+    files: [settings.POLICY_FILE],
+    first: { source, policy },
+    read: (loaded) => reloadPolicy(settings, loaded),
+  });
   return {
-    current: () => policy,
-    source: () => ({ fileName: source.fileName, text: source.text }),
-    reload,
-    watch() {
-      stopWatching = watchFiles([fileName], () => void reload());
-    },
-    onReload: (listener) => void listeners.push(listener),
-    close: () => stopWatching(),
+    ...reloadable,
+    current: () => current().policy,
+    source: () => ({ fileName: current().source.fileName, text: current().source.text }),
   };
+}
+
+async function reloadPolicy(settings: Settings, { source }: LoadedPolicy): Promise<Reload<LoadedPolicy>> {
+  const { POLICY_FILE: fileName } = settings;
+  // If the file disappears, the current policy stays. It must not turn into the built-in policy.
+  const found =
+    existsSync(fileName) || source.fileName === BUILT_IN ? readSource(settings) : missing(fileName);
+  if (typeof found === "string") return { kind: "refused", problems: [found] };
+  if (found.text === source.text) return { kind: "unchanged" };
+  const loaded = await loadPolicy(found);
+  return loaded.ok
+    ? { kind: "taken", value: { source: found, policy: loaded.policy } }
+    : { kind: "refused", problems: loaded.problems };
 }
 
 const BUILT_IN = "the built-in policy";

@@ -12,41 +12,38 @@ import { jwksRoute } from "../api/keys/jwks-route.ts";
 import { keyRoutes } from "../api/keys/key-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
-import type { Settings } from "../config/settings.ts";
-import type { AuditStore } from "../core/audit/ports.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import type { Registry } from "../core/keys/registry.ts";
-import type { BucketAdmin } from "../core/limits/ports.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
-import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { Fleet } from "./stores.ts";
+import type { Stores } from "./ports.ts";
+import type { Runtime } from "./runtime.ts";
 
-/** Addresses whose unauthenticated calls are counted; the one heard of longest ago is forgotten first. */
+/** Addresses whose unauthenticated calls are counted. The least recently used one is evicted first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
-/** What the calls of the API work with. */
+
+/** What the calls of the HTTP API work with. */
 export interface ApiDeps {
-  readonly settings: Settings;
   readonly version: string;
   readonly policy: ActivePolicy;
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
-  readonly metrics: Metrics;
   readonly adminTokens: readonly string[];
-  readonly bucketAdmin: BucketAdmin;
   readonly explain: Explain;
-  readonly fleet: Fleet;
-  readonly audit: AuditStore;
+  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin">;
   readonly signingKeys: SigningKeys;
 }
 
-/** What each door serves: the operators' calls are not there at an HTTP door that has an operator door beside it. */
-export function apiEndpoints(options: ApiDeps): Readonly<Record<"open" | "all", readonly Endpoint[]>> {
-  const ports = apiPorts(options);
-  const names = { issuer: options.settings.JWT_ISSUER, audience: options.settings.JWT_AUDIENCE };
-  const publicJwks = () => options.signingKeys.ring().publicJwks;
+/** The endpoints of each kind of listener. `open` lacks the operators' calls, for an HTTP listener beside an operator listener. */
+export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>;
+
+export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
+  const ports = apiPorts(runtime, deps);
+  const { settings } = runtime;
+  const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
+  const publicJwks = () => deps.signingKeys.ring().publicJwks;
   const open = [
     ...keyRoutes(ports),
     ...legacyRoutes(ports),
@@ -56,27 +53,30 @@ export function apiEndpoints(options: ApiDeps): Readonly<Record<"open" | "all", 
   const all = [
     ...open,
     ...operatorRoutes(ports),
-    ...limitRoutes(ports, options.bucketAdmin),
-    ...policyRoutes(ports, options.policy),
+    ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
-    auditRoute(ports, options.audit),
-    explainRoute(ports, options.explain),
+    auditRoute(ports, deps.stores.audit),
+    explainRoute(ports, deps.explain),
   ];
   return {
-    open: [...open, ...browserRoutes(), ...pageRoutes(open, options.version)],
-    all: [...all, ...browserRoutes(), ...pageRoutes(all, options.version)],
+    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
+    all: [...all, ...browserRoutes(), ...pageRoutes(all, deps.version)],
   };
 }
 
-function apiPorts({ settings, policy, registry, verifier, metrics, ...options }: ApiDeps): ApiPorts {
+function apiPorts(
+  { settings, metrics }: Pick<Runtime, "settings" | "metrics">,
+  { policy, registry, verifier, adminTokens, stores }: ApiDeps,
+): ApiPorts {
   return {
-    stalenessMs: options.fleet.stalenessMs,
+    stalenessMs: stores.fleet.stalenessMs,
     policy: policy.current,
     verifier,
     view: registry.view,
     migration: registry.migration,
     nowMs: registry.nowMs,
-    adminTokens: options.adminTokens,
+    adminTokens,
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     registry,
     guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),

@@ -9,7 +9,7 @@ import { openDatabase } from "../sqlite/database.ts";
 import { createKeyStore } from "../sqlite/key-store.ts";
 import { createEventWriter } from "./audit.ts";
 
-test("events are in the log once, though the store cannot be told that they are", async () => {
+test("an event is in the log once, even if the store cannot mark it as done", async () => {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-events-"));
   const database = openDatabase(folder);
   const keys = createKeyStore(database, { recordRetentionSeconds: 1, nowMs: () => 1000 });

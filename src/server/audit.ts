@@ -7,102 +7,115 @@ import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.
 import type { Decision } from "../core/decision/decision.ts";
 import type { Policy, RateLimit } from "../core/policy/policy.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
-import { OUTAGES } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
+import { logTransitions } from "../telemetry/outage-log.ts";
+import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { AuditOutputDeps } from "./audit-output.ts";
 import { openAuditLines } from "./audit-output.ts";
-import { logTransitions, repeat } from "./repeat.ts";
+import { repeat } from "./repeat.ts";
+import type { Runtime } from "./runtime.ts";
 
 const WRITE_EVERY_MS = 200;
 const CHECKPOINT_EVERY_MS = 60_000;
 const SWEEP_EVERY_MS = 600_000;
 const PORTION = 200;
 const WARN_EVERY_MS = 3_600_000;
-/** Whoever was warned of longest ago is forgotten first. */
+/** Keys with a recent warning. The oldest warning is evicted first. */
 const MAX_WARNED = 10_000;
 
-/** Lines about refusals that one address may leave: so many at once, and so many a second. */
-const REFUSALS_OF_AN_ADDRESS: RateLimit = {
+/** Lines about denials that one address may cause. */
+const DENIAL_LINES: RateLimit = {
   name: "audit-lines",
   per: "address",
   leased: false,
   capacity: 1000,
   refillPerSecond: 10,
 };
-/** The address heard of longest ago is forgotten first. */
-const MAX_LINED = 10_000;
+/** Addresses whose lines are counted. The least recently used one is evicted first. */
+const MAX_ADDRESSES = 10_000;
 
 export interface AuditDeps extends AuditOutputDeps {
   readonly store: AuditStore;
-  readonly log: Log;
-  /** As far as trusted hops tell. */
+  /** As far as the trusted hops report it. */
   readonly clientAddress: ClientAddress;
 }
 
-/** What an instance writes down for those who must account for it. */
+/** What an instance records for auditors. */
 export interface Audit {
-  /** Notes a decision, as the policy says; costs it next to nothing. */
-  decided(decision: Decision, facts: CheckFacts, policy: Policy): void;
-  /** Notes a call that was refused for who made it, or by which an operator changed something. */
-  answered(call: CompletedCall): void;
+  /** Records a decision if the policy asks for it. Costs a decision next to nothing. */
+  onDecision(decision: Decision, facts: CheckFacts, policy: Policy): void;
+  /** Records a call that was denied to its caller, or by which an operator changed something. */
+  onCompletedCall(call: CompletedCall): void;
 }
 
-/** Opens the audit log, and brings the store's events into it from now on. */
-export async function openAudit(parts: AuditDeps): Promise<Audit> {
-  const { settings, store, log, closing, clientAddress, output, clock } = parts;
-  const { log: lines, dropFiles } = await openAuditLines(parts);
-  const writeEvents = createEventWriter(lines, store);
+/** Opens the audit log, and moves the store's events into it from now on. */
+export async function openAudit(runtime: Runtime, deps: AuditDeps): Promise<Audit> {
+  const { log: lines, dropFiles } = await openAuditLines(runtime, deps);
+  keepCheckpoints(runtime, deps, lines);
+  const writeEvents = createEventWriter(lines, deps.store);
   const write = async () => {
     await lines.flush();
     await writeEvents();
     await dropFiles();
   };
-  // Not by the log: its level must not decide whether a cut tail can be found.
-  const checkpoint = async () =>
+  runtime.shutdown.defer("the audit queue", write);
+  const stopWrites = repeat(WRITE_EVERY_MS, ...logTransitions(write, runtime.log, OUTAGES.audit));
+  runtime.shutdown.defer("the writes of the audit log", stopWrites);
+  sweepEvents(runtime, deps.store);
+  return recordOf(lines, deps.clientAddress);
+}
+
+/** Checkpoints go to the output and not to the log, so that the log level does not decide whether a truncated audit log can be detected. */
+function keepCheckpoints(
+  { shutdown }: Pick<Runtime, "shutdown">,
+  { output }: Pick<AuditDeps, "output">,
+  lines: AuditLog,
+): void {
+  const write = async () =>
     output.write(`${JSON.stringify({ time: new Date().toISOString(), checkpoint: lines.state() })}\n`);
-  closing.defer("the last audit checkpoint", checkpoint);
-  closing.defer("what waits for the audit log", write);
-  const writing = repeat(WRITE_EVERY_MS, ...logTransitions(write, log, OUTAGES.audit));
-  closing.defer("writing the audit log", writing);
-  closing.defer(
-    "audit checkpoints",
-    repeat(CHECKPOINT_EVERY_MS, checkpoint, () => undefined),
-  );
+  shutdown.defer("the last audit checkpoint", write);
+  const stop = repeat(CHECKPOINT_EVERY_MS, write, () => undefined);
+  shutdown.defer("audit checkpoints", stop);
+}
+
+function sweepEvents(
+  { settings, shutdown, clock }: Pick<Runtime, "settings" | "shutdown" | "clock">,
+  store: AuditStore,
+): void {
   const sweep = async () => {
     const beforeMs = clock.forgetBeforeMs();
     if (beforeMs !== undefined) await store.sweep(beforeMs - settings.AUDIT_RETENTION * 1000);
   };
-  closing.defer(
-    "forgetting old audit events",
-    repeat(SWEEP_EVERY_MS, sweep, () => undefined),
-  );
+  const stop = repeat(SWEEP_EVERY_MS, sweep, () => undefined);
+  shutdown.defer("the deletion of old audit events", stop);
+}
+
+function recordOf(lines: AuditLog, clientAddress: ClientAddress): Audit {
   const warningOf = createWarnings(() => performance.now());
-  const refusal = createRefusals(lines);
+  const recordDenial = createDenialRecorder(lines);
   return {
-    decided(decision, facts, policy) {
+    onDecision(decision, facts, policy) {
       if (policy.audit.requests === "off") return;
       const warning = warningOf(decision);
       if (warning === undefined && !isWanted(decision, policy.audit)) return;
       const fields = () => ({ ...requestFields(decision, facts, clientAddress), warning });
-      const seen = facts.request ?? facts.unread;
+      const request = facts.request ?? facts.unread;
       if (decision.verdict === "allow") lines.request("request", fields);
-      else refusal("request", seen === undefined ? "" : clientAddress(seen), fields);
+      else recordDenial("request", request === undefined ? "" : clientAddress(request), fields);
     },
-    answered(call) {
+    onCompletedCall(call) {
       if (!isAccountable(call)) return;
-      // What an operator has done is no stranger's: it always leaves its line.
+      // A successful call is an operator's: it always leaves its line.
       if (call.status < 400) lines.request("access", () => accessFields(call));
-      else refusal("access", call.address, () => accessFields(call));
+      else recordDenial("access", call.address, () => accessFields(call));
     },
   };
 }
 
-/** Whoever is refused time after time fills no volume: lines beyond the bound of an address are counted. */
-function createRefusals(lines: AuditLog) {
-  const mayLeaveLine = createBucketStore({ maxBuckets: MAX_LINED });
+/** Repeated denials must not fill a volume: lines beyond an address's limit are only counted. */
+function createDenialRecorder(lines: AuditLog) {
+  const budgets = createBucketStore({ maxBuckets: MAX_ADDRESSES });
   return (kind: "request" | "access", address: string, fields: () => AuditFields): void => {
-    const demand = { bucketId: address, limit: REFUSALS_OF_AN_ADDRESS };
-    const taken = mayLeaveLine.take([demand], 1, performance.now());
+    const taken = budgets.take([{ bucketId: address, limit: DENIAL_LINES }], 1, performance.now());
     if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
     else lines.throttle();
   };
@@ -112,7 +125,7 @@ function isWanted({ verdict }: Decision, { requests, sample }: Policy["audit"]):
   return (requests === "all" || verdict === "deny") && (sample === 1 || Math.random() < sample);
 }
 
-/** That a V1 key is still used although those are deprecated: once an hour for each, for it may be used very often. */
+/** Reports the use of a deprecated V1 key once an hour per key, because it may be used very often. */
 export function createWarnings(monotonicMs: () => number): (decision: Decision) => string | undefined {
   const warned = new Map<string, number>();
   return ({ principal, notice }) => {
@@ -128,19 +141,19 @@ export function createWarnings(monotonicMs: () => number): (decision: Decision) 
 }
 
 /**
- * Events are done when they are in the log: a crash in between writes them twice, under one event id. A store that cannot
- * be told that they are done gives them again; they are not written again.
+ * Moves events from the store into the log, and marks them as done. A crash in between writes them twice, under one event id.
+ * If marking fails, the store returns them again, and they are not written again.
  */
 export function createEventWriter(lines: AuditLog, store: AuditStore): () => Promise<void> {
-  const owing = new Set<string>();
+  const written = new Set<string>();
   return async () => {
     for (;;) {
       const events = await store.claim(PORTION);
-      const fresh = events.filter(({ cursor }) => !owing.has(cursor));
+      const fresh = events.filter(({ cursor }) => !written.has(cursor));
       await lines.events(fresh.map(({ event }) => event));
-      for (const { cursor } of fresh) owing.add(cursor);
+      for (const { cursor } of fresh) written.add(cursor);
       await store.done(events.map(({ cursor }) => cursor));
-      owing.clear();
+      written.clear();
       if (events.length < PORTION) return;
     }
   };

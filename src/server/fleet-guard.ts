@@ -3,7 +3,7 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { BucketAdmin } from "../core/limits/ports.ts";
 
-/** A change was refused: this instance has not the settings of the fleet whose store it is. */
+/** A change was rejected, because this instance does not have the settings of the store's fleet. */
 export class NotOfThisFleet extends Error {
   override readonly name = "NotOfThisFleet";
 
@@ -12,10 +12,10 @@ export class NotOfThisFleet extends Error {
   }
 }
 
-/** Keeps an instance that does not belong to the fleet from changing anything in its store. */
+/** Prevents an instance of another fleet from changing the store. */
 export interface FleetGuard {
   readonly differsFromFleet: () => boolean;
-  /** From now on this is what says so. */
+  /** Sets how the guard decides. Before, the instance belongs to the fleet. */
   judgeBy(differsFromFleet: () => boolean): void;
   keys(store: KeyStore): KeyStore;
   audit(store: AuditStore): AuditStore;
@@ -26,18 +26,18 @@ export interface FleetGuard {
 export function createFleetGuard(): FleetGuard {
   let judge = () => false;
   const differsFromFleet = () => judge();
-  /** What was asked for is refused. */
-  const refusing =
+  /** Rejects a requested change. */
+  const rejecting =
     <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>) =>
     async (...args: Args): Promise<Result> => {
       if (differsFromFleet()) throw new NotOfThisFleet();
       return write(...args);
     };
-  /** What an instance does by itself is left undone. */
-  const leaving =
-    <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>, undone: Result) =>
+  /** Skips a change that the instance makes by itself. */
+  const skipping =
+    <Args extends readonly unknown[], Result>(write: (...args: Args) => Promise<Result>, skipped: Result) =>
     async (...args: Args): Promise<Result> =>
-      differsFromFleet() ? undone : write(...args);
+      differsFromFleet() ? skipped : write(...args);
   return {
     differsFromFleet,
     judgeBy(differsFromFleet) {
@@ -45,18 +45,18 @@ export function createFleetGuard(): FleetGuard {
     },
     keys: (store) => ({
       ...store,
-      commit: refusing(store.commit),
-      importLegacy: refusing(store.importLegacy),
-      noteUse: leaving(store.noteUse, undefined),
-      sweep: leaving(store.sweep, 0),
+      commit: rejecting(store.commit),
+      importLegacy: rejecting(store.importLegacy),
+      noteUse: skipping(store.noteUse, undefined),
+      sweep: skipping(store.sweep, 0),
     }),
     audit: (store) => ({
       ...store,
-      claim: leaving(store.claim, []),
-      done: leaving(store.done, undefined),
-      sweep: leaving(store.sweep, undefined),
+      claim: skipping(store.claim, []),
+      done: skipping(store.done, undefined),
+      sweep: skipping(store.sweep, undefined),
     }),
-    buckets: (admin) => ({ ...admin, reset: refusing(admin.reset) }),
-    leases: (store) => ({ ...store, step: refusing(store.step) }),
+    buckets: (admin) => ({ ...admin, reset: rejecting(admin.reset) }),
+    leases: (store) => ({ ...store, step: rejecting(store.step) }),
   };
 }

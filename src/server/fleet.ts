@@ -5,60 +5,62 @@ import type { KidExchange } from "../redis/kid-exchange.ts";
 import { createKidExchange } from "../redis/kid-exchange.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createRevocationFeed } from "../redis/revocation-feed.ts";
-import { FAULTS, OUTAGES, settingsDiffer } from "../telemetry/fault-messages.ts";
+import { FAULTS, settingsDiffer } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
+import { logTransitions, watchChanges } from "../telemetry/outage-log.ts";
+import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
-import { logTransitions, repeat } from "./repeat.ts";
-import type { Fleet, StoresOptions } from "./stores.ts";
+import type { Fleet, StoreOptions } from "./ports.ts";
+import { repeat } from "./repeat.ts";
 
-/** An idle feed answers after this. */
+/** An idle feed responds after this time. */
 const BLOCK_MS = 300;
-/** A read that has not answered by then is given up, and its connection with it: healing is noticed within a second. */
+/** A read without a response by then ends, with its connection, so that recovery is noticed within a second. */
 const READ_DEADLINE_MS = BLOCK_MS + 300;
-/** After a failed read. */
+/** Pause after a failed read. */
 const RETRY_MS = 100;
-/** From this difference of clocks on it is said. */
+/** A larger difference of clocks is logged. */
 const CLOCK_WARNS_MS = 2000;
-/** From this difference on an instance is not ready: verifiers allow 5 s, so the keys that it issues would be refused elsewhere. */
+/** At this difference an instance is not ready: verifiers allow 5 s, so other instances would deny the keys that it issues. */
 export const CLOCK_NOT_READY_MS = 5000;
-/** Each compares with all others: of a thousand instances this reads a million entries. */
+/** Each instance compares with all others: a thousand instances read a million entries. */
 const COMPARE_EVERY_MS = 5000;
 
 interface FleetDeps {
   readonly client: RedisClient;
   readonly place: Omit<RedisOptions, "commandTimeoutMs">;
   readonly instanceId: string;
-  /** Hears of what ends no key. */
+  /** Called for entries that do not end keys. */
   readonly onFeedEntry: FeedOptions["onEntry"];
   readonly guard: FleetGuard;
 }
 
-/** Hears what all instances tell, from a snapshot on: it resolves once that is loaded. */
+/** Subscribes to the revocation feed. Resolves once its snapshot is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, onFeedEntry: heard, guard }: FleetDeps,
-  { closing, log, view, onGap: missed }: StoresOptions,
+  { client, place, instanceId, onFeedEntry, guard }: FleetDeps,
+  { shutdown, log, view, events }: StoreOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({
     ...place,
     commandTimeoutMs: READ_DEADLINE_MS,
-    // It waits for news: how long it took says nothing, only that it failed.
+    // Blocking reads would distort the command durations, so only their faults are counted.
     observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
   });
-  closing.defer("the feed's connection", reading.close);
+  shutdown.defer("the feed's connection", reading.close);
   const feed = createRevocationFeed({
     reading,
     blockMs: BLOCK_MS,
     view,
     monotonicMs: () => performance.now(),
-    onEntry: heard,
-    onGap: missed,
+    onEntry: onFeedEntry,
+    onGap: events.gap.publish,
     mayWriteBack: () => !guard.differsFromFleet(),
     onDataLoss: () => log.warn({}, FAULTS.writesLost),
   });
   await feed.read();
   reading.finishStartup();
   const loop = readContinuously(...logTransitions(feed.read, log, OUTAGES.feed));
-  closing.defer("the feed", async () => {
+  shutdown.defer("the feed", async () => {
     loop.stop();
     await reading.close();
     await loop.ended;
@@ -69,67 +71,64 @@ export async function joinFleet(
     suspectLoss: feed.suspectLoss,
     differsFromFleet: guard.differsFromFleet,
     clockAheadMs: () => clockAheadMs(),
-    async compare({ joined, ...own }) {
+    async compare({ onJoin, ...own }) {
       const exchange = createKidExchange(client, { instanceId, ...own });
-      const compare = logSecretMismatch(exchange, joined, log);
+      const compare = createComparison(exchange, onJoin, log);
       await compare();
-      closing.defer("the secrets' digests", exchange.leave);
+      shutdown.defer("the digests of shared settings", exchange.leave);
       guard.judgeBy(() => exchange.foreignInstances() !== undefined);
       clockAheadMs = exchange.clockAheadMs;
-      closing.defer(
-        "comparing secrets",
-        repeat(COMPARE_EVERY_MS, ...logTransitions(compare, log, OUTAGES.secrets)),
-      );
+      const stop = repeat(COMPARE_EVERY_MS, ...logTransitions(compare, log, OUTAGES.secrets));
+      shutdown.defer("the comparison of shared settings", stop);
     },
   };
 }
 
-/** Compares, and says what is found when it changes. */
-function logSecretMismatch(exchange: KidExchange, joined: () => void, log: Log): () => Promise<void> {
-  let differing = "";
-  let unknown = "";
-  const sayClock = sayingClock(log);
+/** Compares with the other instances, and logs each difference once. */
+function createComparison(exchange: KidExchange, onJoin: () => void, log: Log): () => Promise<void> {
+  const onDiffering = watchChanges("", (differing) => {
+    if (differing !== "")
+      return log.error({ others: exchange.foreignInstances() }, settingsDiffer(exchange.differing()));
+    log.info({}, "this instance shares all settings with the others again");
+    onJoin();
+  });
+  const onUnknownSigners = watchChanges("", (kids) => {
+    if (kids !== "") log.error({ kids }, FAULTS.signerUnknown);
+  });
+  const onClock = createClockLog(log);
   return async () => {
     await exchange.heartbeat();
-    const found = exchange.differing().join(", ");
-    if (found !== "" && found !== differing)
-      log.error({ others: exchange.foreignInstances() }, settingsDiffer(exchange.differing()));
-    if (found === "" && differing !== "") {
-      log.info({}, "this instance shares all settings with the others again");
-      joined();
-    }
-    differing = found;
-    const kids = exchange.unknownSigners().join(" ");
-    if (kids !== "" && kids !== unknown) log.error({ kids }, FAULTS.signerUnknown);
-    unknown = kids;
-    sayClock(exchange.clockAheadMs());
+    onDiffering(exchange.differing().join(", "));
+    onUnknownSigners(exchange.unknownSigners().join(" "));
+    onClock(exchange.clockAheadMs());
   };
 }
 
-/** Says when this machine's clock has left Redis's, when it is too far, and when it is back. */
-function sayingClock(log: Log): (aheadMs: number) => void {
-  let said: "well" | "warned" | "not_ready" = "well";
+/** Logs when this machine's clock leaves Redis's, when it is too far off, and when both agree again. */
+function createClockLog(log: Log): (aheadMs: number) => void {
+  let aheadSeconds = 0;
+  const onState = watchChanges<"agrees" | "differs" | "too far">("agrees", (state) => {
+    if (state === "agrees") log.info({}, "this machine's clock and Redis's agree again");
+    else if (state === "differs") log.warn({ aheadSeconds }, FAULTS.clockDiffers);
+    else log.error({ aheadSeconds }, FAULTS.clockTooFar);
+  });
   return (aheadMs) => {
     const offMs = Math.abs(aheadMs);
-    const now = offMs >= CLOCK_NOT_READY_MS ? "not_ready" : offMs >= CLOCK_WARNS_MS ? "warned" : "well";
-    if (now === said) return;
-    if (now === "well") log.info({}, "this machine's clock and Redis's agree again");
-    else if (now === "warned") log.warn({ aheadSeconds: aheadMs / 1000 }, FAULTS.clockDiffers);
-    else log.error({ aheadSeconds: aheadMs / 1000 }, FAULTS.clockTooFar);
-    said = now;
+    aheadSeconds = aheadMs / 1000;
+    onState(offMs >= CLOCK_NOT_READY_MS ? "too far" : offMs >= CLOCK_WARNS_MS ? "differs" : "agrees");
   };
 }
 
-/** Reads without end, one read after the other. */
-function readContinuously(read: () => Promise<void>, failed: (error: unknown) => void) {
-  let going = true;
+/** Reads until it is stopped, one read after the other. */
+function readContinuously(read: () => Promise<void>, onFailure: (error: unknown) => void) {
+  let isStopped = false;
   const loop = async () => {
-    while (going) {
+    while (!isStopped) {
       try {
         await read();
       } catch (error) {
-        if (!going) return;
-        failed(error);
+        if (isStopped) return;
+        onFailure(error);
         await pause(RETRY_MS);
       }
     }
@@ -138,7 +137,7 @@ function readContinuously(read: () => Promise<void>, failed: (error: unknown) =>
   return {
     ended,
     stop() {
-      going = false;
+      isStopped = true;
     },
   };
 }

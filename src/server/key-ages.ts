@@ -1,59 +1,52 @@
 import type { SecretStore } from "../config/secrets.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
-import type { Metrics } from "../telemetry/metrics/metrics.ts";
+import type { Stores } from "./ports.ts";
 import { repeat } from "./repeat.ts";
-import type { Shutdown } from "./shutdown.ts";
+import type { Runtime } from "./runtime.ts";
 
-/** How soon it is known of a key of a changed file where the store did not answer at once. */
-const LOOK_EVERY_MS = 60_000;
+/** Retry interval while the store does not respond. */
+const LOOK_UP_EVERY_MS = 60_000;
 
-/** The name under which the store has when a key was first seen: RFC 3339. */
+/** The name under which the store keeps when a key was first seen (RFC 3339). */
 const nameOf = (kid: string) => `signing_key_seen_${kid}`;
 
-export interface KeyAgeOptions {
+export interface KeyAgeDeps {
   readonly signingKeys: SigningKeys;
-  readonly secrets: SecretStore;
-  /** Whether this instance may write: one whose keys are not the fleet's changes nothing in the store. */
-  readonly mayNote: () => boolean;
-  readonly metrics: Metrics;
-  readonly closing: Shutdown;
+  readonly stores: Pick<Stores, "secrets" | "fleet">;
 }
 
 /**
- * Tells the metrics when each signing key was added: as its file says (`added_at`), else when an instance of this store
- * first had it, which is noted in the store. A store that does not answer is asked again; nothing else waits for it.
+ * Reports to the metrics when each signing key was added. This is the file's `added_at`, or the time at which an instance of
+ * this store first had the key, which the store keeps. Look-ups are retried, and no other module waits for them.
  */
-export function followKeyAges(options: KeyAgeOptions): void {
-  const { signingKeys, metrics, closing } = options;
-  const look = async () => metrics.signingKeysAdded(await keysAdded(options));
-  const lookNow = () => void look().catch(() => undefined);
-  lookNow();
-  signingKeys.onReload(lookNow);
-  closing.defer(
-    "the ages of signing keys",
-    repeat(LOOK_EVERY_MS, look, () => undefined),
-  );
+export function followKeyAges({ metrics, shutdown }: Runtime, deps: KeyAgeDeps): void {
+  const lookUp = async () => metrics.signingKeysAdded(await keysAdded(deps));
+  const lookUpNow = () => void lookUp().catch(() => undefined);
+  lookUpNow();
+  deps.signingKeys.onReload(lookUpNow);
+  const stop = repeat(LOOK_UP_EVERY_MS, lookUp, () => undefined);
+  shutdown.defer("the ages of signing keys", stop);
 }
 
 async function keysAdded({
   signingKeys,
-  secrets,
-  mayNote,
-}: KeyAgeOptions): Promise<ReadonlyMap<string, number>> {
+  stores: { secrets, fleet },
+}: KeyAgeDeps): Promise<ReadonlyMap<string, number>> {
   const { kids, addedAtMs } = signingKeys.ring();
   const added = new Map(addedAtMs);
   for (const kid of kids) {
     if (added.has(kid)) continue;
-    const seen = mayNote()
-      ? (await secrets.getOrCreate(nameOf(kid), new Date().toISOString())).value
-      : await keyFirstSeen(kid, secrets);
+    // An instance of another fleet changes nothing in the store.
+    const seen = fleet.differsFromFleet()
+      ? await keyFirstSeen(kid, secrets)
+      : (await secrets.getOrCreate(nameOf(kid), new Date().toISOString())).value;
     const seenMs = Date.parse(seen ?? "");
     if (!Number.isNaN(seenMs)) added.set(kid, seenMs);
   }
   return added;
 }
 
-/** When an instance of this store first had the key, RFC 3339; undefined where the store does not know. */
+/** When an instance of this store first had the key (RFC 3339); undefined if the store does not know. */
 export function keyFirstSeen(kid: string, secrets: Pick<SecretStore, "find">): Promise<string | undefined> {
   return secrets.find(nameOf(kid));
 }

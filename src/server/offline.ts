@@ -13,13 +13,14 @@ import type { SharedSettings } from "../redis/kid-exchange.ts";
 import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createLog } from "../telemetry/log.ts";
+import type { StoreMeter } from "../telemetry/metrics/store-meter.ts";
 import { NotOfThisFleet } from "./fleet-guard.ts";
 import { sharedSettings } from "./fleet-settings.ts";
-import { createInstanceClock } from "./instance-clock.ts";
+import type { Fleet } from "./ports.ts";
 import { randomText } from "./random-id.ts";
-import { createClosing } from "./shutdown.ts";
-import type { Fleet, StoresOptions } from "./stores.ts";
-import { openStores } from "./stores.ts";
+import { createInstanceClock } from "./runtime.ts";
+import { createShutdown } from "./shutdown.ts";
+import { createStoreEvents, openStores } from "./stores.ts";
 
 /** What listing and importing keys need. No other operation runs without an instance. */
 export type OfflineRegistry = ListDeps & ImportDeps;
@@ -29,13 +30,8 @@ export type Offline =
   | { readonly ok: true; readonly registry: OfflineRegistry; close(): Promise<void> }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** There is no instance that anything could be news for. */
-const UNHEARD: Pick<StoresOptions, "onFeedEntry" | "meter" | "onGap" | "phase"> = {
-  onFeedEntry: () => undefined,
-  meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
-  onGap: async () => undefined,
-  phase: async () => undefined,
-};
+/** Without an instance there are no metrics. */
+const NO_METER: StoreMeter = { command: () => undefined, up: () => undefined, leases: () => undefined };
 
 export async function openOffline(
   environment: Readonly<Record<string, string | undefined>>,
@@ -46,20 +42,13 @@ export async function openOffline(
   const opened = openPolicy(settings);
   if (!opened.ok) return opened;
   const log = logOnStderr(settings);
-  const closing = createClosing();
+  const shutdown = createShutdown();
   const policy = opened.policy.current;
   const view = createRevocationView();
   const clock = createInstanceClock(settings, log);
+  const runtime = { settings, log, shutdown, clock, metrics: { store: NO_METER } };
   try {
-    const stores = await openStores({
-      settings,
-      policy,
-      log,
-      closing,
-      view,
-      clock,
-      ...UNHEARD,
-    });
+    const stores = await openStores({ ...runtime, policy, view, events: createStoreEvents() });
     const secrets = await keyHashSecrets(settings, stores.secrets, unsetSecretLogger(log));
     await compareWithFleet(stores.fleet, sharedSettings(settings, { keyHashSecrets: secrets }));
     const registry: OfflineRegistry = {
@@ -71,16 +60,16 @@ export async function openOffline(
       storeClock: clock,
       newRandom: randomText,
     };
-    return { ok: true, registry, close: async () => void (await closing.run()) };
+    return { ok: true, registry, close: async () => void (await shutdown.run()) };
   } catch (error) {
-    await closing.run();
+    await shutdown.run();
     return { ok: false, problems: [errorMessage(error)] };
   }
 }
 
-/** V1 keys that are kept under another secret than the fleet's are found by no instance. Rejects where it is another one. */
+/** Rejects if this is another fleet's store: its instances cannot find V1 keys that are stored under another secret. */
 async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
-  await fleet.compare({ kids: () => [], settings, joined: () => undefined });
+  await fleet.compare({ kids: () => [], settings, onJoin: () => undefined });
   if (fleet.differsFromFleet()) throw new NotOfThisFleet();
 }
 

@@ -1,31 +1,13 @@
 import type { Policy } from "../core/policy/policy.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { deprecatedInPolicy, FAULTS } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics/metrics.ts";
-import type { LegacyServices } from "./legacy.ts";
-import type { Shutdown } from "./shutdown.ts";
+import type { Runtime } from "./runtime.ts";
 
-export interface ReloadDeps {
-  readonly policy: ActivePolicy;
-  readonly log: Log;
-  readonly closing: Shutdown;
-}
-
-/** The phase of V1 keys after each change of the policy: as it is stored, or as the policy has it. */
-export function followMigrationPhase({ policy, log }: ReloadDeps, legacy: LegacyServices): void {
-  policy.onReload((reload) => {
-    if (reload.kind === "taken") followPhase(legacy, reload.policy, log);
-  });
-}
-
-/** The stored phase goes on to hold where the policy's cannot be stored. */
-export function followPhase(legacy: LegacyServices, policy: Policy, log: Log): void {
-  legacy.followPolicy(policy).catch((error: unknown) => log.warn({ err: error }, FAULTS.phaseNotTaken));
-}
-
-/** A changed file is taken up while Checks go on; a bad one is refused and said, and the old policy stays. */
-export function watchPolicy({ policy, log, closing }: ReloadDeps, metrics: Metrics): void {
+/** Loads a changed policy while Checks are decided. An invalid one is rejected and logged, and the old policy stays. */
+export function watchPolicy(
+  { log, shutdown, metrics }: Pick<Runtime, "log" | "shutdown" | "metrics">,
+  policy: ActivePolicy,
+): void {
   const warnOfOldNames = ({ deprecations }: Policy) => {
     for (const deprecation of deprecations) log.warn({}, deprecatedInPolicy(deprecation));
   };
@@ -34,13 +16,13 @@ export function watchPolicy({ policy, log, closing }: ReloadDeps, metrics: Metri
   policy.onReload((reload) => {
     metrics.policyReload(reload.kind);
     if (reload.kind === "taken") {
-      metrics.policyInForce(reload.policy);
-      log.info({ policy: reload.policy.hash }, "a new policy is in force");
-      warnOfOldNames(reload.policy);
+      metrics.policyInForce(policy.current());
+      log.info({ policy: policy.current().hash }, "a new policy is in force");
+      warnOfOldNames(policy.current());
     } else {
-      log.error({ problems: reload.problems }, FAULTS.policyRefused);
+      log.error({ problems: reload.problems }, FAULTS.policyRejected);
     }
   });
   policy.watch();
-  closing.defer("the watch on the policy", policy.close);
+  shutdown.defer("the watch on the policy", policy.close);
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/** Bytes from here on would make the first letters likelier. */
+/** Larger bytes are skipped, because they would make the first letters likelier. */
 const UNBIASED = 256 - (256 % ALPHABET.length);
 
-/** 22 letters and digits from the system's generator: 130 bits. */
+/** 22 random letters and digits: 130 bits from the system's generator. */
 export function randomText(): string {
   let text = "";
   while (text.length < 22) {

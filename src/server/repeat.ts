@@ -1,11 +1,8 @@
-import type { OutageMessages } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
-
-/** Repeats the work, one turn after the other. Gives what ends it, once the turn under way is over. */
+/** Repeats the work, one turn after the other. Returns a function that stops it and waits for the current turn. */
 export function repeat(
   intervalMs: number,
   work: () => Promise<void>,
-  failed: (error: unknown) => void,
+  onFailure: (error: unknown) => void,
 ): () => Promise<void> {
   let running = Promise.resolve();
   let idle = true;
@@ -13,7 +10,7 @@ export function repeat(
     if (!idle) return;
     idle = false;
     running = work()
-      .catch(failed)
+      .catch(onFailure)
       .finally(() => {
         idle = true;
       });
@@ -23,24 +20,4 @@ export function repeat(
     clearInterval(timer);
     return running;
   };
-}
-
-/** The work, and what hears of its failures: an outage is told when it begins and when it is over. */
-export function logTransitions(
-  work: () => Promise<void>,
-  log: Pick<Log, "info" | "warn">,
-  words: OutageMessages,
-): [work: () => Promise<void>, failed: (error: unknown) => void] {
-  let well = true;
-  return [
-    async () => {
-      await work();
-      if (!well) log.info({}, words.healed);
-      well = true;
-    },
-    (error) => {
-      if (well) log.warn({ err: error }, words.failed);
-      well = false;
-    },
-  ];
 }

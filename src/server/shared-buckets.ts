@@ -9,20 +9,20 @@ import type { FleetMembership } from "../redis/membership.ts";
 import { createMembership } from "../redis/membership.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 
-/** Three failures in a row are an outage; after that one request in a while finds out whether it is over. */
+/** Three failures in a row are an outage. From then on, one probe at a time finds out whether it has ended. */
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
   readonly client: RedisClient;
-  /** Absent: it belongs to the fleet. */
+  /** Absent: the instance belongs to the fleet. */
   readonly guard?: Pick<FleetGuard, "leases">;
   readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
   readonly newRandom: () => string;
   readonly observe?: NonNullable<LeasePoolPorts["observe"]>;
 }
 
-/** Buckets that all instances share, and the heartbeat by which each knows its part should Redis be gone. */
+/** Buckets that all instances share, and the heartbeat by which each instance knows its share for the time when Redis is unavailable. */
 export interface SharedBuckets {
   readonly pool: LeasePool;
   readonly membership: FleetMembership;
@@ -58,7 +58,7 @@ export function createSharedBuckets({
       ...membership,
       async heartbeat() {
         await membership.heartbeat();
-        // Without requests nobody else would find out that the outage is over, and its share would grow on.
+        // Without requests, no other command would end the outage, and the local share would keep growing.
         breaker.succeeded();
       },
     },

@@ -1,33 +1,38 @@
-/** What must be closed, in the reverse of the order in which it was opened. */
+/** Closes what an instance has opened, in the reverse of the order in which it was opened. */
 export interface Shutdown {
-  /** Registers the close of what has just been opened. */
+  /** Registers the close of what was just opened. The name stands in log lines, such as "the HTTP listener". */
   defer(name: string, close: () => void | Promise<void>): void;
-  /** What is registered at the group is closed in this place, whenever it was opened. */
+  /** Closes of the group run at this place in the order, no matter when they are registered. */
   group(): Shutdown;
-  /** Closes all, each though another one failed; says what failed. */
-  run(): Promise<readonly { readonly name: string; readonly error: unknown }[]>;
+  /** Runs all closes, one after the other. A failed close does not stop the others. Returns the failures. */
+  run(): Promise<readonly FailedClose[]>;
 }
 
-export function createClosing(): Shutdown {
-  const closes: ({ readonly name: string; readonly close: () => void | Promise<void> } | Shutdown)[] = [];
+export interface FailedClose {
+  readonly name: string;
+  readonly error: unknown;
+}
+
+export function createShutdown(): Shutdown {
+  const entries: ({ readonly name: string; readonly close: () => void | Promise<void> } | Shutdown)[] = [];
   return {
-    defer: (name, close) => void closes.push({ name, close }),
+    defer: (name, close) => void entries.push({ name, close }),
     group() {
-      const group = createClosing();
-      closes.push(group);
+      const group = createShutdown();
+      entries.push(group);
       return group;
     },
     async run() {
-      const failed = [];
-      for (const one of closes.splice(0).reverse()) {
-        if ("run" in one) {
-          failed.push(...(await one.run()));
+      const failed: FailedClose[] = [];
+      for (const entry of entries.splice(0).reverse()) {
+        if ("run" in entry) {
+          failed.push(...(await entry.run()));
           continue;
         }
         try {
-          await one.close();
+          await entry.close();
         } catch (error) {
-          failed.push({ name: one.name, error });
+          failed.push({ name: entry.name, error });
         }
       }
       return failed;

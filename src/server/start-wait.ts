@@ -1,51 +1,50 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { RedisUnavailable } from "../redis/redis-error.ts";
-import { OUTAGES } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
+import { createOutageLog } from "../telemetry/outage-log.ts";
+import { OUTAGES } from "../telemetry/outage-messages.ts";
 
-/** Between two attempts: Redis's return is noticed well within a second. */
+/** Pause between two attempts, so that the return of Redis is noticed well within a second. */
 const RETRY_MS = 250;
 
-/** Repeats a step of the start until the store answers. Rejects with what does not pass by itself, and once it is to stop. */
+/** Repeats a step of the start until the store responds. Rejects with an error that does not pass by itself, and when the start is stopped. */
 export type RetryUntilAvailable = <T>(step: () => Promise<T>) => Promise<T>;
 
 export interface StartWait {
-  readonly untilAnswered: RetryUntilAvailable;
-  /** Gives up, and resolves when the start has come to its end. */
+  readonly retry: RetryUntilAvailable;
+  /** Stops the start. Resolves when it has ended. */
   stop(start: Promise<unknown>): Promise<void>;
 }
 
 export interface StartWaitOptions {
   readonly log: Log;
-  /** Called when a step fails because the store does not answer. Its rejection ends the start. */
-  readonly waits: () => Promise<void>;
+  /** Called when a step fails because the store does not respond. Its rejection ends the start. */
+  readonly onUnavailable: () => Promise<void>;
 }
 
-/** An instance that is started while Redis is down waits for it: to exit would be a back-off of minutes in Kubernetes. */
-export function createStartWait({ log, waits }: StartWaitOptions): StartWait {
-  const stop = new AbortController();
-  let isWaiting = false;
-  const untilAnswered: RetryUntilAvailable = async (step) => {
+/** An instance that starts while Redis is down waits for it: after an exit, Kubernetes would back off for minutes. */
+export function createStartWait({ log, onUnavailable }: StartWaitOptions): StartWait {
+  const stopped = new AbortController();
+  const outage = createOutageLog(log, OUTAGES.start);
+  const retry: RetryUntilAvailable = async (step) => {
     for (;;) {
       try {
-        const found = await step();
-        if (isWaiting) log.info({}, OUTAGES.start.healed);
-        isWaiting = false;
-        return found;
+        const result = await step();
+        outage.works();
+        return result;
       } catch (error) {
-        stop.signal.throwIfAborted();
+        stopped.signal.throwIfAborted();
         if (!passesByItself(error)) throw error;
-        if (!isWaiting) log.warn({ err: error }, OUTAGES.start.failed);
-        isWaiting = true;
-        await waits();
-        await pause(RETRY_MS, undefined, { signal: stop.signal });
+        outage.failed({ err: error });
+        await onUnavailable();
+        await pause(RETRY_MS, undefined, { signal: stopped.signal });
       }
     }
   };
   return {
-    untilAnswered,
+    retry,
     async stop(start) {
-      stop.abort();
+      stopped.abort();
       await start.catch(() => undefined);
     },
   };

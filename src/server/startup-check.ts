@@ -6,27 +6,27 @@ import type { Policy } from "../core/policy/policy.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import type { Runtime } from "./runtime.ts";
 
 export interface StartupCheckDeps {
   readonly policy: () => Policy;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly traces: Tracing | undefined;
+  readonly tracing: Tracing | undefined;
 }
 
-/** Never asked: no key is verified. */
+/** Never called, because no key is verified. */
 const NO_BUCKETS: BucketStore = {
   take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }),
 };
 
 /**
- * Checks before the store has answered for the first time. What has been revoked is not known, so no key is let through,
- * whatever the policy says of outages; routes that need no key are decided as always.
+ * Serves Checks before the store has responded for the first time. Revocations are not known yet, so every key is denied,
+ * whatever the policy says about outages. Routes that need no key are decided as always.
  */
-export function createCheckBeforeStore({ policy, log, metrics, traces }: StartupCheckDeps): Check {
+export function createCheckBeforeStore(
+  { log, metrics }: Pick<Runtime, "log" | "metrics">,
+  { policy, tracing }: StartupCheckDeps,
+): Check {
   const authorize = createAuthorize({
     policy,
     verifier: { verify: () => ({ ok: false, reason: "credential_unavailable" }) },
@@ -43,11 +43,11 @@ export function createCheckBeforeStore({ policy, log, metrics, traces }: Startup
     nowMs: Date.now,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,
-    onDecision(decision, about) {
-      metrics.decided(decision, about);
-      traces?.check(decision, about);
+    onDecision(decision, facts) {
+      metrics.countDecision(decision, facts);
+      tracing?.check(decision, facts);
     },
-    // Counted as request_malformed; that is enough while the start waits.
+    // The metrics count it as request_malformed, which is enough during the start.
     onUndecodable: () => undefined,
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
   });

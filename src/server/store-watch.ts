@@ -1,55 +1,47 @@
-import type { Clock } from "../core/clock.ts";
-import type { MigrationState } from "../core/legacy/migration.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { createStoreComparison } from "../redis/store-comparison.ts";
-import { FAULTS, OUTAGES } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
-import { logTransitions, repeat } from "./repeat.ts";
-import type { Shutdown } from "./shutdown.ts";
+import { FAULTS } from "../telemetry/fault-messages.ts";
+import { logTransitions } from "../telemetry/outage-log.ts";
+import { OUTAGES } from "../telemetry/outage-messages.ts";
+import type { StoreOptions } from "./ports.ts";
+import { repeat } from "./repeat.ts";
 
 const COMPARE_EVERY_MS = 1000;
 
-export interface StoreWatchOptions {
+export interface StoreWatchOptions extends Pick<StoreOptions, "clock" | "log" | "shutdown" | "events"> {
   readonly client: RedisClient;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly closing: Shutdown;
-  /** Hears which phase of V1 keys the store has. */
-  readonly phase: (stored: MigrationState | undefined) => Promise<void>;
 }
 
-/** What an instance asks of Redis each second: its time, and whether all is there. */
+/** Reads Redis's clock and verifies its contents, each second. */
 export interface StoreWatch {
-  /** From now on `missed` hears when the store has lost single names. */
-  begin(missed: () => void): void;
+  /** Starts to watch. Calls `onLoss` when Redis has lost some of its Redis keys. */
+  begin(onLoss: () => void): void;
 }
 
 /** Resolves once the store's clock is known. */
 export async function watchStore(options: StoreWatchOptions): Promise<StoreWatch> {
-  const { client, clock, log, closing, phase } = options;
+  const { client, clock, log, shutdown, events } = options;
   const compare = createStoreComparison(client);
-  const ask = async () => {
+  const readState = async () => {
     const sentMs = performance.now();
     const state = await compare();
     clock.applyStoreTime(state.nowMs, sentMs);
     return state;
   };
-  let known = (await ask()).missed;
+  let known = (await readState()).missed;
   return {
-    begin(missed) {
+    begin(onLoss) {
       const turn = async () => {
-        const state = await ask();
-        if (state.missed !== known) {
+        const { missed, phase } = await readState();
+        if (missed !== known) {
           log.warn({}, FAULTS.namesLost);
-          missed();
+          onLoss();
         }
-        known = state.missed;
-        await phase(state.phase);
+        known = missed;
+        await events.phase.publish(phase);
       };
-      closing.defer(
-        "comparing with the store",
-        repeat(COMPARE_EVERY_MS, ...logTransitions(turn, log, OUTAGES.comparison)),
-      );
+      const stop = repeat(COMPARE_EVERY_MS, ...logTransitions(turn, log, OUTAGES.comparison));
+      shutdown.defer("the watch on the contents of Redis", stop);
     },
   };
 }

@@ -1,36 +1,25 @@
-import type { Settings } from "../config/settings.ts";
-import { OUTAGES } from "../telemetry/fault-messages.ts";
-import type { Log } from "../telemetry/log.ts";
+import { createOutageLog } from "../telemetry/outage-log.ts";
+import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
-import type { Shutdown } from "./shutdown.ts";
+import type { Runtime } from "./runtime.ts";
 
-/** Traces for the collector that the settings name; undefined, and nothing is loaded, where they name none. */
-export async function openTraces(parts: {
-  readonly settings: Settings;
-  readonly version: string;
-  readonly log: Log;
-  readonly closing: Shutdown;
-}): Promise<Tracing | undefined> {
-  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER_ARG } = parts.settings;
+/** Tracing for the collector that the settings name. Without a collector it is undefined, and OpenTelemetry is not loaded. */
+export async function openTraces(
+  { settings, log, shutdown }: Pick<Runtime, "settings" | "log" | "shutdown">,
+  version: string,
+): Promise<Tracing | undefined> {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER_ARG } = settings;
   if (OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return undefined;
   const { openTracing } = await import("../telemetry/tracing.ts");
+  const outage = createOutageLog(log, OUTAGES.traces);
   const tracing = await openTracing({
     endpoint: OTEL_EXPORTER_OTLP_ENDPOINT,
     headers: OTEL_EXPORTER_OTLP_HEADERS ?? {},
     sample: OTEL_TRACES_SAMPLER_ARG,
-    version: parts.version,
+    version,
     nowMs: Date.now,
-    onExport: sayingOnce(parts.log),
+    onExport: (failure) => (failure === undefined ? outage.works() : outage.failed({ failure })),
   });
-  parts.closing.defer("the traces", tracing.close);
+  shutdown.defer("the traces", tracing.close);
   return tracing;
-}
-
-function sayingOnce(log: Log): (failure: string | undefined) => void {
-  let well = true;
-  return (failure) => {
-    if (failure !== undefined && well) log.warn({ failure }, OUTAGES.traces.failed);
-    if (failure === undefined && !well) log.info({}, OUTAGES.traces.healed);
-    well = failure === undefined;
-  };
 }

@@ -1,30 +1,30 @@
 import { escapeUnsafe } from "../core/escape-text.ts";
 
 export interface LineWriterOptions {
-  /** Whether lines are for people, or JSON for programs. */
+  /** Whether lines are formatted for people, instead of JSON for programs. */
   readonly terminal: boolean;
   readonly secrets: readonly string[];
   readonly write: (text: string) => void;
 }
 
-/** A shorter one stands in too many words. */
+/** A shorter secret occurs in too many ordinary words. */
 const MIN_SECRET_LENGTH = 8;
-// A key of either kind, and the password of a URL: whatever text they have come into.
+// Keys of either kind, and the password of a URL, in any text.
 const CREDENTIALS = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|lk1_[\w-]{8,}|(?<=:\/\/[^\s/:@"]*:)[^\s/@"]+(?=@)/g;
 const HIDDEN = "[hidden]";
 
-/** Takes the log's JSON lines and writes them as they may be seen: without credentials, and harmless to a terminal. */
+/** Writes JSON lines without credentials, and without characters that control a terminal. */
 export function createLineWriter({ terminal, secrets, write }: LineWriterOptions): (json: string) => void {
-  const hide = createRedactor(secrets);
+  const redact = createRedactor(secrets);
   return (json) => {
-    const line = escapeUnsafe(hide(json));
+    const line = escapeUnsafe(redact(json));
     write(terminal ? formatForTerminal(line) : line);
   };
 }
 
 function createRedactor(secrets: readonly string[]): (text: string) => string {
   const known = secrets.filter((secret) => secret.length >= MIN_SECRET_LENGTH);
-  // As they stand in JSON.
+  // As JSON escapes them.
   const texts = known.map((secret) => JSON.stringify(secret).slice(1, -1));
   const exact = texts.length === 0 ? undefined : new RegExp(texts.map(RegExp.escape).join("|"), "g");
   return (text) => {
@@ -35,18 +35,18 @@ function createRedactor(secrets: readonly string[]): (text: string) => string {
 
 const COLOURS: Readonly<Record<string, string>> = { warn: "33", error: "31", fatal: "31" };
 
-/** `12:00:00.000 warn  What happened  key="value"`, then an error's stack. Strings stay escaped as in JSON. */
+/** `12:00:00.000 warn  Message  key="value"`, then an error's stack. Strings stay escaped as in JSON. */
 function formatForTerminal(json: string): string {
   const line: Readonly<Record<string, unknown>> = JSON.parse(json);
   const { time, level, msg, err, ...fields } = line;
   const name = String(level).padEnd(5);
   const colour = COLOURS[String(level)];
-  const said = colour === undefined ? name : `\u001b[${colour}m${name}\u001b[39m`;
-  const rest = Object.entries(fields).map(([key, value]) => `  ${key}=${shown(value)}`);
-  return `${String(time).slice(11, 23)} ${said} ${shown(msg).replace(/^"|"$/g, "")}${rest.join("")}\n${stackOf(err)}`;
+  const label = colour === undefined ? name : `\u001b[${colour}m${name}\u001b[39m`;
+  const rest = Object.entries(fields).map(([key, value]) => `  ${key}=${formatValue(value)}`);
+  return `${String(time).slice(11, 23)} ${label} ${formatValue(msg).replace(/^"|"$/g, "")}${rest.join("")}\n${stackOf(err)}`;
 }
 
-function shown(value: unknown): string {
+function formatValue(value: unknown): string {
   return escapeUnsafe(JSON.stringify(value) ?? "");
 }
 
@@ -55,5 +55,5 @@ function stackOf(error: unknown): string {
   if (error === undefined) return "";
   const { stack = error, cause }: { stack?: unknown; cause?: unknown } = Object(error);
   const lines = String(stack).split("\n");
-  return `${lines.map((line) => `    ${shown(line).slice(1, -1)}\n`).join("")}${stackOf(cause)}`;
+  return `${lines.map((line) => `    ${formatValue(line).slice(1, -1)}\n`).join("")}${stackOf(cause)}`;
 }

@@ -1,35 +1,36 @@
 import { pino } from "pino";
 import { createLineWriter } from "./log-line.ts";
 
-/** What a person who reads of a fault has to know: without one of the three it cannot be logged. */
+/** What an operator needs to know about a fault. The log line is `event: effect; check action`. */
 export interface FaultMessage {
+  /** The condition. */
   readonly event: string;
   /** What Latchkey does about it. */
   readonly effect: string;
-  /** What to look at, or to mend; after "check". */
+  /** What to verify or to repair; follows "check". */
   readonly action: string;
 }
 
-/** One JSON line an event. Header values, tokens and secrets are never given to it. */
+/** One JSON line per event. Never pass it header values, tokens or secrets. */
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
-  /** Something is not as it should be, and Latchkey gets along. */
-  warn(fields: object, words: FaultMessage): void;
-  /** Somebody was refused who should not have been, or will be. */
-  error(fields: object, words: FaultMessage): void;
-  /** The process ends. */
-  fatal(fields: object, words: FaultMessage): void;
+  /** A fault that Latchkey copes with. */
+  warn(fields: object, message: FaultMessage): void;
+  /** A fault because of which valid requests are denied, or will be. */
+  error(fields: object, message: FaultMessage): void;
+  /** The process exits. */
+  fatal(fields: object, message: FaultMessage): void;
 }
 
 export interface LogOptions {
   readonly level: string;
-  /** Whether people watch: then lines are for their eyes. */
+  /** Whether lines are formatted for people instead of programs. */
   readonly terminal: boolean;
-  /** What must not show, should an error's text ever hold it. */
+  /** Texts that are hidden, in case an error's text contains one. */
   readonly secrets: readonly string[];
   readonly write: (text: string) => void;
-  /** In each line. */
+  /** Fields of every line. */
   readonly base?: object;
 }
 
@@ -47,17 +48,17 @@ export function createLog({ level, base, ...options }: LogOptions): Log {
   return {
     debug: (fields, message) => log.debug(fields, message),
     info: (fields, message) => log.info(fields, message),
-    warn: (fields, words) => log.warn(fields, sentence(words)),
-    error: (fields, words) => log.error(fields, sentence(words)),
-    fatal: (fields, words) => log.fatal(fields, sentence(words)),
+    warn: (fields, message) => log.warn(fields, formatFault(message)),
+    error: (fields, message) => log.error(fields, formatFault(message)),
+    fatal: (fields, message) => log.fatal(fields, formatFault(message)),
   };
 }
 
-function sentence({ event, effect, action }: FaultMessage): string {
+function formatFault({ event, effect, action }: FaultMessage): string {
   return `${event}: ${effect}; check ${action}`;
 }
 
-/** Errors may carry what they were about, a command's arguments for one: only what says what went wrong is kept. */
+/** Keeps only the members that describe the error. Others may contain secrets, such as a command's arguments. */
 function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return String(error);
   const { name, message, stack, cause } = error;

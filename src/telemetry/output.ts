@@ -1,37 +1,37 @@
 import { write, writeSync } from "node:fs";
 
-/** What a pipe takes in one piece, so that lines of several processes do not get into one another (pipe(7), PIPE_BUF). */
-const MAX_PIECE_BYTES = 4096;
-/** Text that waits at most; what comes beyond it is dropped. */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024;
-/** After a reader that is behind. */
-const TRY_AGAIN_AFTER_MS = 10;
-/** A reader that takes nothing for so long stands still: the piece is dropped. */
-const STANDS_STILL_MS = 1000;
-/** After a failure: a reader that has gone may come back, and a full disk may have room again. */
-const TRY_ANEW_AFTER_MS = 1000;
+/** Writes of this size to a pipe are atomic, so lines of several processes do not mix (pipe(7), PIPE_BUF). */
+const MAX_WRITE_BYTES = 4096;
+/** Maximum size of the queue. Further lines are dropped. */
+const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
+/** Pause while the reader is behind. */
+const BACKPRESSURE_PAUSE_MS = 10;
+/** When the reader takes nothing for this time, the write is dropped. */
+const STALL_TIMEOUT_MS = 1000;
+/** Pause after a failure: a reader may come back, and a full disk may get free space. */
+const FAILURE_PAUSE_MS = 1000;
 
 /**
- * Standard output, or what is in its place: its reader may be slow, stand still or go, and its disk may be full. Nobody
- * waits for it, and no fault of it ends the process: lines that it does not take are dropped, and counted.
+ * Standard output. Its reader may be slow, stall or exit, and its disk may be full. No caller waits for it, and none of its
+ * faults ends the process. Lines that it does not take are dropped and counted.
  */
 export interface Output {
-  /** Takes a text of whole lines. */
+  /** Queues a text of whole lines. */
   write(text: string): void;
-  /** The same, and says whether it was taken, within about that time. A text that was not is not written later. */
+  /** Does the same, and resolves with whether the text was written within about that time. Otherwise it is not written later. */
   deliver(text: string, withinMs: number): Promise<boolean>;
-  /** Lines that were dropped so far. */
+  /** The number of lines dropped so far. */
   dropped(): number;
-  /** Writes what waits at once, as far as it is taken: for a process that ends here. */
+  /** Writes the queue synchronously, as far as it is taken. For a process that exits now. */
   flushNow(): void;
-  /** Resolves when all is written, or after that time; what waits then is dropped. */
+  /** Resolves when everything is written, or after that time. Lines that still wait are dropped. */
   close(withinMs: number): Promise<void>;
 }
 
 interface Entry {
   readonly bytes: Buffer;
   readonly lines: number;
-  readonly settle: (taken: boolean) => void;
+  readonly onEnd: (written: boolean) => void;
 }
 
 export function createOutput(fd: number): Output {
@@ -42,7 +42,7 @@ export function createOutput(fd: number): Output {
     for (const entry of entries) {
       queue.leave(entry);
       dropped += entry.lines;
-      entry.settle(false);
+      entry.onEnd(false);
     }
   };
   const writeAll = async () => {
@@ -52,16 +52,16 @@ export function createOutput(fd: number): Output {
         fd,
         Buffer.concat([Buffer.from(lead), ...piece.map(({ bytes }) => bytes)]),
       );
-      if (outcome === "written") for (const { settle } of piece) settle(true);
+      if (outcome === "written") for (const { onEnd } of piece) onEnd(true);
       else drop(piece);
-      // Half a line must not become the beginning of the next one.
+      // The next line must not continue a half-written one.
       if (outcome !== "failed") lead = outcome === "half" ? "\n" : "";
-      if (outcome !== "written") await pause(TRY_ANEW_AFTER_MS);
+      if (outcome !== "written") await pause(FAILURE_PAUSE_MS);
     }
     writing = undefined;
   };
-  const put = (text: string, settle: Entry["settle"]) => {
-    const entry: Entry = { bytes: Buffer.from(text), lines: text.split("\n").length - 1, settle };
+  const put = (text: string, onEnd: Entry["onEnd"]) => {
+    const entry: Entry = { bytes: Buffer.from(text), lines: text.split("\n").length - 1, onEnd };
     if (queue.enter(entry)) writing ??= writeAll();
     else drop([entry]);
     return entry;
@@ -69,18 +69,18 @@ export function createOutput(fd: number): Output {
   return {
     write: (text) => void put(text, () => undefined),
     deliver(text, withinMs) {
-      const taken = Promise.withResolvers<boolean>();
-      const entry = put(text, taken.resolve);
-      const late = setTimeout(() => queue.holds(entry) && drop([entry]), withinMs);
-      return taken.promise.finally(() => clearTimeout(late));
+      const written = Promise.withResolvers<boolean>();
+      const entry = put(text, written.resolve);
+      const timer = setTimeout(() => queue.holds(entry) && drop([entry]), withinMs);
+      return written.promise.finally(() => clearTimeout(timer));
     },
     dropped: () => dropped,
     flushNow: () => writeAtOnce(fd, queue.all()),
     async close(withinMs) {
-      // This timer keeps the process: nothing else may be left that does.
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, withinMs);
-      await Promise.race([writing, late.promise]);
+      // This timer keeps the process alive, because nothing else may.
+      const timeout = Promise.withResolvers<void>();
+      const timer = setTimeout(timeout.resolve, withinMs);
+      await Promise.race([writing, timeout.promise]);
       clearTimeout(timer);
       drop(queue.all());
     },
@@ -97,20 +97,20 @@ function createQueue() {
     leave,
     holds: (entry: Entry) => entries.has(entry),
     all: () => [...entries],
-    /** False where there is no room. */
+    /** Returns false if the queue is full. */
     enter(entry: Entry): boolean {
-      if (bytes + entry.bytes.length > MAX_WAITING_BYTES) return false;
+      if (bytes + entry.bytes.length > MAX_QUEUED_BYTES) return false;
       entries.add(entry);
       bytes += entry.bytes.length;
       return true;
     },
-    /** Takes out entries that fit into one piece; a longer one is a piece of its own. */
+    /** Removes the entries that fit into one write. A longer entry is a write of its own. */
     nextPiece(): readonly Entry[] {
       const piece: Entry[] = [];
-      let room = MAX_PIECE_BYTES;
+      let freeBytes = MAX_WRITE_BYTES;
       for (const entry of entries) {
-        room -= entry.bytes.length;
-        if (piece.length > 0 && room < 0) break;
+        freeBytes -= entry.bytes.length;
+        if (piece.length > 0 && freeBytes < 0) break;
         piece.push(entry);
       }
       piece.forEach(leave);
@@ -124,17 +124,17 @@ async function writePiece(fd: number, piece: Buffer): Promise<"written" | "half"
   while (at < piece.length) {
     const taken = await writeSome(fd, piece.subarray(at));
     if (taken > 0) takenMs = performance.now();
-    if (taken < 0 || performance.now() - takenMs > STANDS_STILL_MS) return at > 0 ? "half" : "failed";
-    if (taken === 0) await pause(TRY_AGAIN_AFTER_MS);
+    if (taken < 0 || performance.now() - takenMs > STALL_TIMEOUT_MS) return at > 0 ? "half" : "failed";
+    if (taken === 0) await pause(BACKPRESSURE_PAUSE_MS);
     at += taken;
   }
   return "written";
 }
 
-/** How many bytes were taken; 0 while a reader is behind, −1 where nothing can be written. */
+/** Resolves with the number of bytes written; 0 while the reader is behind, −1 on a failure. */
 function writeSome(fd: number, bytes: Buffer): Promise<number> {
   return new Promise((resolve) => {
-    // By a thread of Node's pool: a disk or a terminal may hold it up, and must not hold up Checks.
+    // Node's thread pool writes: a disk or a terminal may block, and must not block Checks.
     write(fd, bytes, (error, taken) => resolve(error === null ? taken : error.code === "EAGAIN" ? 0 : -1));
   });
 }
@@ -143,11 +143,11 @@ function writeAtOnce(fd: number, waiting: Iterable<Entry>): void {
   try {
     for (const { bytes } of waiting) writeSync(fd, bytes);
   } catch {
-    // The process ends, and there is no other place to say it.
+    // The process exits, and there is no other place to report it.
   }
 }
 
-/** Unlike another timer it keeps no process. */
+/** A pause that does not keep the process alive. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createSampled } from "./sampled.ts";
 
-test("one line a minute is logged, which counts those that were left out", () => {
+test("one line per minute is logged, with the number of events that were not logged", () => {
   let nowMs = 0;
   const lines: string[] = [];
   const log = createSampled(

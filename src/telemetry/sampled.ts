@@ -2,7 +2,7 @@ import { createBudget } from "../core/limits/budget.ts";
 
 const ONE_A_MINUTE = { capacity: 1, refillPerSecond: 1 / 60 };
 
-/** Logs what an outsider can cause as often as it likes: once a minute, with the number of times that were left out. */
+/** Logs an event that any client can cause without limit. It is logged once a minute, with the number of events in between. */
 export function createSampled<Args extends readonly unknown[]>(
   monotonicMs: () => number,
   log: (unlogged: number, ...args: Args) => void,

@@ -6,19 +6,19 @@ import { openTracing } from "./tracing.ts";
 const CHECK = { decisionId: "d", elapsedNs: 1_500_000n, mode: "enforce" } as const;
 
 async function opened(endpoint: string, sample = 1) {
-  const told: (string | undefined)[] = [];
+  const exports: (string | undefined)[] = [];
   const tracing = await openTracing({
     endpoint,
     headers: {},
     sample,
     version: "1",
     nowMs: Date.now,
-    onExport: (failure) => void told.push(failure),
+    onExport: (failure) => void exports.push(failure),
   });
-  return { tracing, told };
+  return { tracing, exports };
 }
 
-test("what waits for a collector that does not answer is bounded: the rest is dropped, not kept", async () => {
+test("the queue for a collector that does not respond is bounded: further spans are dropped", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const receiver = await startReceiver({ status: () => promise });
   const { tracing } = await opened(receiver.url);
@@ -26,25 +26,25 @@ test("what waits for a collector that does not answer is bounded: the rest is dr
   resolve(200);
   await tracing.close();
   expect(receiver.spans.length).toBeGreaterThan(1000);
-  // What waited, and the one batch that was on its way.
+  // The queue, and the one batch in flight.
   expect(receiver.spans.length).toBeLessThanOrEqual(2048 + 512);
   await receiver.stop();
 });
 
-test("a Check without anything readable is a span too; only faults are failures; the times are those of the Check", async () => {
+test("an undecodable Check is a span too; only faults are failures; the times are those of the Check", async () => {
   const receiver = await startReceiver();
-  const { tracing, told } = await opened(`${receiver.url}/`);
+  const { tracing, exports } = await opened(`${receiver.url}/`);
   tracing.check(deny("request_malformed"), CHECK);
   tracing.check(deny("internal"), CHECK);
   await tracing.close();
-  expect(told).toEqual([undefined]);
+  expect(exports).toEqual([undefined]);
   expect(receiver.spans.map(({ status }) => status?.code ?? 0)).toEqual([0, 2]);
   for (const { startTimeUnixNano, endTimeUnixNano } of receiver.spans)
     expect(Number(endTimeUnixNano - startTimeUnixNano) / 1e6).toBeCloseTo(1.5, 1);
   await receiver.stop();
 });
 
-test("requests that are not sampled leave no span, unless their trace is", async () => {
+test("requests that are not sampled leave no span, unless their trace is sampled", async () => {
   const receiver = await startReceiver();
   const { tracing } = await opened(receiver.url, 0);
   const sampled = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
@@ -57,12 +57,12 @@ test("requests that are not sampled leave no span, unless their trace is", async
   await receiver.stop();
 });
 
-test("a stop does not wait for a collector that is not there", async () => {
+test("a stop does not wait for an unavailable collector", async () => {
   const receiver = await startReceiver();
   await receiver.stop();
   const { tracing } = await opened(receiver.url);
   tracing.check(deny("internal"), CHECK);
-  const begun = Date.now();
+  const startedMs = Date.now();
   await tracing.close();
-  expect(Date.now() - begun).toBeLessThan(10_000);
+  expect(Date.now() - startedMs).toBeLessThan(10_000);
 });

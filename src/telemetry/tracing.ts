@@ -7,39 +7,39 @@ import { headerLines } from "../core/decision/request.ts";
 import type { Mode } from "../core/policy/policy.ts";
 import { withTimeout } from "../core/timeout.ts";
 
-/** What waits for a collector at most; further spans are dropped, so that a dead one costs no memory. */
-const MAX_WAITING = 2048;
-const SEND_WITHIN_MS = 5000;
-/** A stopping instance waits no longer than this for the collector. */
-const CLOSE_WITHIN_MS = 3000;
+/** Spans that wait for the collector. Further ones are dropped, so that an unavailable collector costs no memory. */
+const MAX_QUEUED_SPANS = 2048;
+const EXPORT_TIMEOUT_MS = 5000;
+/** A stopping instance waits this long for the collector. */
+const CLOSE_TIMEOUT_MS = 3000;
 
 export interface TracingOptions {
-  /** The collector's base URL: spans go to `/v1/traces` below it. */
+  /** The collector's base URL. Spans go to `/v1/traces` below it. */
   readonly endpoint: string;
-  /** Sent along, such as what the collector knows us by. */
+  /** Headers of the export requests, such as credentials. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The share, from 0 to 1, of requests that begin a trace of their own. Others follow the flag of their trace. */
+  /** The share, from 0 to 1, of requests without a trace that start one. Others follow the sampled flag of their trace. */
   readonly sample: number;
   readonly version: string;
   readonly nowMs: () => number;
-  /** Hears of every batch: what went wrong, or nothing. */
+  /** Called after every batch, with the failure if there was one. */
   readonly onExport: (failure: string | undefined) => void;
 }
 
-/** A Check, once it is decided. */
+/** A decided Check. */
 export interface TracedCheck {
   readonly decisionId: string;
   readonly elapsedNs: bigint;
   readonly mode: Mode;
-  /** One of the two holds the checked request's headers; neither where nothing of it could be read. */
+  /** The checked request's headers, in one of the two. Both are undefined if the request could not be decoded. */
   readonly request?: Pick<AuthRequest, "headers"> | undefined;
   readonly unread?: Pick<AuthRequest, "headers"> | undefined;
 }
 
-/** A call at an HTTP door, once it is answered. */
+/** A completed call of the HTTP API. */
 export interface TracedCall {
   readonly method: string;
-  /** The endpoint's path, with `{name}` for what varies; absent where there is none. Never what the client wrote. */
+  /** The endpoint's path template, with `{name}` for variables; absent without an endpoint. Never the client's own path. */
   readonly route?: string;
   readonly status: number;
   readonly elapsedMs: number;
@@ -47,20 +47,20 @@ export interface TracedCall {
   readonly traceparent: readonly string[];
 }
 
-/** Spans for an OTLP collector. They are made once all is known, and never wait for it. */
+/** Creates spans for an OTLP collector after the fact. No request waits for the collector. */
 export interface Tracing {
   check(decision: Decision, about: TracedCheck): void;
   call(about: TracedCall): void;
-  /** Sends what waits. */
+  /** Exports the queued spans. */
   close(): Promise<void>;
 }
 
-/** Loads OpenTelemetry's packages, which are optional. Rejects with a sentence when they are not there. */
+/** Loads OpenTelemetry's optional packages. Rejects with a sentence if they are not installed. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const { api, core, otlp, resources, sdk } = await loadPackages();
   const url = `${options.endpoint.replace(/\/$/, "")}/v1/traces`;
   const headers = { ...options.headers };
-  const exporter = new otlp.OTLPTraceExporter({ url, headers, timeoutMillis: SEND_WITHIN_MS });
+  const exporter = new otlp.OTLPTraceExporter({ url, headers, timeoutMillis: EXPORT_TIMEOUT_MS });
   const provider = new sdk.BasicTracerProvider({
     resource: resources.resourceFromAttributes({
       "service.name": "latchkey",
@@ -69,7 +69,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(options.sample) }),
     spanProcessors: [
       new sdk.BatchSpanProcessor(reportingExporter(exporter, options.onExport), {
-        maxQueueSize: MAX_WAITING,
+        maxQueueSize: MAX_QUEUED_SPANS,
         scheduledDelayMillis: 500,
       }),
     ],
@@ -77,7 +77,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const tracer = provider.getTracer("latchkey", options.version);
   const parentOf = (lines: readonly string[]): Context => {
     const [line = ""] = lines;
-    // Two lines are no line (W3C Trace Context §3.2); tracestate is not ours to pass on.
+    // Several traceparent lines count as none (W3C Trace Context §3.2). We do not forward tracestate.
     const parent: SpanContext | null = lines.length === 1 ? core.parseTraceParent(line) : null;
     if (parent === null) return api.ROOT_CONTEXT;
     return api.trace.setSpanContext(api.ROOT_CONTEXT, { ...parent, isRemote: true });
@@ -85,22 +85,22 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const span = (name: string, { attributes, elapsedMs, failed, traceparent }: FinishedSpan) => {
     const endMs = options.nowMs();
     const kind = api.SpanKind.SERVER;
-    const made = tracer.startSpan(
+    const created = tracer.startSpan(
       name,
       { kind, attributes, startTime: endMs - elapsedMs },
       parentOf(traceparent),
     );
-    if (failed) made.setStatus({ code: api.SpanStatusCode.ERROR });
-    made.end(endMs);
+    if (failed) created.setStatus({ code: api.SpanStatusCode.ERROR });
+    created.end(endMs);
   };
   return {
     check: (decision, about) => span(CHECK, spanOfCheck(decision, about)),
     call: (about) => span(nameOfCall(about), spanOfCall(about)),
-    // Of a failure the exporter has told.
+    // The exporter has reported a failure.
     close: () =>
       withTimeout(
         provider.shutdown().catch(() => undefined),
-        CLOSE_WITHIN_MS,
+        CLOSE_TIMEOUT_MS,
         () => undefined,
       ),
   };
@@ -109,15 +109,15 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
 interface FinishedSpan {
   readonly attributes: Attributes;
   readonly elapsedMs: number;
-  /** Whether it is ours that went wrong: a refusal is no failure. */
+  /** Whether Latchkey failed. A denial is not a failure. */
   readonly failed: boolean;
   readonly traceparent: readonly string[];
 }
 
-/** As the gRPC conventions name a call. */
+/** The span name by OpenTelemetry's conventions for gRPC. */
 const CHECK = "envoy.service.auth.v3.Authorization/Check";
 
-/** From closed sets, but for the decision's id: no key, no key id, no path, no address. */
+/** Attributes come from closed sets, except the decision id. No key, key id, path or address. */
 function spanOfCheck(
   decision: Decision,
   { decisionId, elapsedNs, mode, request = NOTHING_READ, unread = request }: TracedCheck,
@@ -162,7 +162,7 @@ function reportingExporter(exporter: SpanExporter, onExport: TracingOptions["onE
   return {
     export: (spans: ReadableSpan[], done) =>
       exporter.export(spans, (result) => {
-        onExport(result.code === 0 ? undefined : (result.error?.message ?? "the collector refused them"));
+        onExport(result.code === 0 ? undefined : (result.error?.message ?? "the collector rejected them"));
         done(result);
       }),
     shutdown: () => exporter.shutdown(),
@@ -181,7 +181,7 @@ async function loadPackages() {
     return { api, core, otlp, resources, sdk };
   } catch (cause) {
     throw new Error(
-      "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry's packages are not there: install without --omit=optional, or unset it",
+      "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry's packages are not installed: install without --omit=optional, or unset it",
       { cause },
     );
   }

@@ -1,30 +1,30 @@
 import { z } from "zod";
 
-/** Where a worker listens. */
+/** The addresses of a worker's listeners. */
 const workerListeners = z.object({ grpc: z.string(), http: z.string(), operator: z.string() });
 export type WorkerListeners = z.infer<typeof workerListeners>;
 
-const question = z.enum(["metrics", "readiness", "heartbeat"]);
-export type WorkerQuery = z.infer<typeof question>;
+const query = z.enum(["metrics", "readiness", "heartbeat"]);
+export type WorkerQuery = z.infer<typeof query>;
 
-/** What the supervisor says to a worker. */
-export const order = z.discriminatedUnion("kind", [
+/** A message from the supervisor to a worker. */
+export const workerCommand = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("end") }),
   z.object({ kind: z.literal("reload") }),
-  z.object({ kind: z.literal("ask"), id: z.number(), what: question }),
+  z.object({ kind: z.literal("query"), id: z.number(), query }),
 ]);
-export type WorkerCommand = z.infer<typeof order>;
+export type WorkerCommand = z.infer<typeof workerCommand>;
 
-/** What a worker says to the supervisor. */
-export const report = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("ready"), doors: workerListeners }),
-  z.object({ kind: z.literal("answer"), id: z.number(), text: z.string() }),
+/** A message from a worker to the supervisor. */
+export const workerReport = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("ready"), listeners: workerListeners }),
+  z.object({ kind: z.literal("response"), id: z.number(), text: z.string() }),
 ]);
-export type WorkerReport = z.infer<typeof report>;
+export type WorkerReport = z.infer<typeof workerReport>;
 
-const parts = z.record(z.string(), z.enum(["ready", "not_ready", "starting", "waiting", "draining"]));
+const states = z.record(z.string(), z.enum(["ready", "not_ready", "starting", "waiting", "draining"]));
 
-/** What a worker says of its parts; undefined where it says nothing. */
-export function workerParts(text: string | undefined): z.infer<typeof parts> | undefined {
-  return text === undefined ? undefined : parts.parse(JSON.parse(text));
+/** The component states in a worker's response; undefined without a response. */
+export function parseStates(text: string | undefined): z.infer<typeof states> | undefined {
+  return text === undefined ? undefined : states.parse(JSON.parse(text));
 }

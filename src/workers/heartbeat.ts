@@ -3,21 +3,21 @@ const EVERY_MS = 1000;
 const MAX_MISSED = 10;
 
 /**
- * Asks a process for a heartbeat every second. Calls `onDead` once it has answered before and then missed ten in a row, as
- * a process does that was stopped or loops without end. Returns the way to stop asking.
+ * Sends a process a heartbeat query every second. Calls `onDead` when the process has responded before and then misses ten in
+ * a row, as a stopped or looping process does. Returns a function that stops the heartbeat.
  */
 export function watchHeartbeat(ask: () => Promise<unknown>, onDead: () => void): () => void {
-  let hasAnswered = false;
+  let hasResponded = false;
   let missed = 0;
-  let isAsking = false;
+  let isPending = false;
   const timer = setInterval(async () => {
-    if (isAsking) return;
-    isAsking = true;
-    const answered = (await ask()) !== undefined;
-    isAsking = false;
-    hasAnswered ||= answered;
-    missed = answered ? 0 : missed + 1;
-    if (!hasAnswered || missed < MAX_MISSED) return;
+    if (isPending) return;
+    isPending = true;
+    const responded = (await ask()) !== undefined;
+    isPending = false;
+    hasResponded ||= responded;
+    missed = responded ? 0 : missed + 1;
+    if (!hasResponded || missed < MAX_MISSED) return;
     clearInterval(timer);
     onDead();
   }, EVERY_MS);

@@ -7,92 +7,93 @@ export interface SupervisorOptions {
   readonly count: number;
   /** The program that each worker runs, as `PROGRAM serve`. */
   readonly program: string;
-  /** What the n-th worker (from 1) finds in its environment; where its predecessor has listened, if it had one. */
+  /** The environment of the n-th worker (from 1). `former` says where the process before it listened. */
   readonly environment: (
     index: number,
-    before: WorkerListeners | undefined,
+    former: WorkerListeners | undefined,
   ) => Readonly<Record<string, string>>;
-  /** Hears of a worker that has ended by itself, and after how long another one takes its place. */
-  readonly ended: (index: number, how: string, restartMs: number) => void;
-  readonly restarted: (index: number) => void;
+  /** Called when a worker exits unexpectedly. `restartMs` is the delay before its replacement starts. */
+  readonly onExit: (index: number, how: string, restartMs: number) => void;
+  readonly onRestart: (index: number) => void;
 }
 
 export interface Supervisor {
-  /** Where they listen, once all are ready. Rejects when one ends before. */
+  /** Resolves with the listeners of all workers once all are ready. Rejects if one exits before. */
   readonly started: Promise<readonly WorkerListeners[]>;
-  /** What each answers; undefined for one that is not there, or does not answer in time. */
-  ask(what: WorkerQuery): Promise<readonly (string | undefined)[]>;
-  /** Has each reload its files; one that is starting does so once it is ready. */
+  /** The response of each worker; undefined without a response in time. */
+  ask(query: WorkerQuery): Promise<readonly (string | undefined)[]>;
+  /** Each worker reloads its files, at the latest when it is ready. */
   reload(): void;
-  /** Has all end, and starts none any more; a second time: at once. */
+  /** Ends all workers, and restarts none. A second call skips the drain. */
   end(): void;
-  /** Ends what has not ended yet. */
+  /** Kills the workers that have not ended yet. */
   kill(): void;
-  /** Whether all ended well, once they have. */
+  /** Resolves when all workers have ended, with whether each exited with code 0. */
   readonly stopped: Promise<boolean>;
 }
 
-/** Starts the workers, and another one in the place of each that ends. */
+/** Starts the workers, and replaces each one that exits. */
 export function startSupervisor(options: SupervisorOptions): Supervisor {
   cluster.setupPrimary({ exec: options.program, args: ["serve"] });
   const started = watchStart(options.count);
   const stopped = Promise.withResolvers<boolean>();
   const restarts = new Set<NodeJS.Timeout>();
   let isEnding = false;
-  let allWell = true;
+  let allExitedWell = true;
 
-  const goneFrom = (post: WorkerSlot, how: string, isWell: boolean) => {
+  const onExit = (slot: WorkerSlot, how: string, exitedWell: boolean) => {
     if (isEnding) {
-      allWell &&= isWell;
-      if (posts.every((post) => post.isEmpty())) stopped.resolve(allWell);
-    } else if (!started.isOver()) started.failed(post.index, how);
+      allExitedWell &&= exitedWell;
+      if (slots.every((slot) => slot.isEmpty())) stopped.resolve(allExitedWell);
+    } else if (!started.isOver()) started.onExit(slot.index, how);
     else {
-      const restartMs = post.restartMs();
-      options.ended(post.index, how, restartMs);
-      restarts.add(setTimeout(post.fork, restartMs));
+      const restartMs = slot.restartMs();
+      options.onExit(slot.index, how, restartMs);
+      restarts.add(setTimeout(slot.fork, restartMs));
     }
   };
-  const posts = Array.from({ length: options.count }, (_, at) => {
-    const post: WorkerSlot = createWorkerSlot({
+  const slots = Array.from({ length: options.count }, (_, at) => {
+    const slot: WorkerSlot = createWorkerSlot({
       index: at + 1,
-      environment: (before) => options.environment(at + 1, before),
-      ready(doors, isSuccessor) {
-        if (isSuccessor) options.restarted(at + 1);
-        else started.ready(at, doors);
+      environment: (former) => options.environment(at + 1, former),
+      onReady(listeners, isReplacement) {
+        if (isReplacement) options.onRestart(at + 1);
+        else started.onReady(at, listeners);
       },
-      gone: (how, isWell) => goneFrom(post, how, isWell),
+      onExit: (how, exitedWell) => onExit(slot, how, exitedWell),
     });
-    return post;
+    return slot;
   });
-  for (const post of posts) post.fork();
+  for (const slot of slots) slot.fork();
   return {
     started: started.promise,
     stopped: stopped.promise,
-    ask: (what) => Promise.all(posts.map((post) => post.ask(what))),
-    reload: () => posts.forEach((post) => void post.reload()),
-    kill: () => posts.forEach((post) => void post.kill()),
+    ask: (query) => Promise.all(slots.map((slot) => slot.ask(query))),
+    reload: () => slots.forEach((slot) => void slot.reload()),
+    kill: () => slots.forEach((slot) => void slot.kill()),
     end() {
       isEnding = true;
       for (const timer of restarts) clearTimeout(timer);
-      for (const post of posts) post.say({ kind: "end" });
-      if (posts.every((post) => post.isEmpty())) stopped.resolve(allWell);
+      for (const slot of slots) slot.send({ kind: "end" });
+      if (slots.every((slot) => slot.isEmpty())) stopped.resolve(allExitedWell);
     },
   };
 }
 
-/** Is over once each has been ready, or one has ended before. */
+/** The start is over when every worker has been ready. It fails when one exits before. */
 function watchStart(count: number) {
   const { promise, resolve, reject } = Promise.withResolvers<readonly WorkerListeners[]>();
-  promise.catch(() => undefined); // Whoever awaits it hears of it.
-  const doors = new Map<number, WorkerListeners>();
+  promise.catch(() => undefined); // The caller that awaits it handles the rejection.
+  const listenersOf = new Map<number, WorkerListeners>();
   return {
     promise,
-    isOver: () => doors.size === count,
-    ready(at: number, of: WorkerListeners) {
-      doors.set(at, of);
-      if (doors.size === count) resolve(Array.from({ length: count }, (_, at) => doors.get(at) ?? of));
+    isOver: () => listenersOf.size === count,
+    onReady(at: number, listeners: WorkerListeners) {
+      listenersOf.set(at, listeners);
+      if (listenersOf.size === count)
+        resolve(Array.from({ length: count }, (_, at) => listenersOf.get(at) ?? listeners));
     },
-    failed(index: number, how: string) {
+    onExit(index: number, how: string) {
       reject(new Error(`worker ${index} did not start (${how}); its log says why`));
     },
   };

@@ -1,90 +1,88 @@
 import type { Worker } from "node:cluster";
 import cluster from "node:cluster";
 import type { WorkerCommand, WorkerListeners, WorkerQuery } from "./channel.ts";
-import { report } from "./channel.ts";
+import { workerReport } from "./channel.ts";
 import { watchHeartbeat } from "./heartbeat.ts";
 
-/** A worker that does not answer within this is left out. */
-const ANSWER_WITHIN_MS = 1000;
+/** A worker without a response by then is left out. */
+const RESPONSE_TIMEOUT_MS = 1000;
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 5000;
-/** A worker that has been ready for so long did not end because it cannot start. */
+/** A worker that was ready for this time is able to start, so its next restart is quick again. */
 const SETTLED_MS = 10_000;
 
-export interface PostOptions {
+export interface WorkerSlotOptions {
   readonly index: number;
-  /** What a process finds in its environment; where its predecessor has listened, if it had one. */
-  readonly environment: (before: WorkerListeners | undefined) => Readonly<Record<string, string>>;
-  readonly ready: (doors: WorkerListeners, isSuccessor: boolean) => void;
-  readonly gone: (how: string, isWell: boolean) => void;
+  /** The environment of the next process. Its argument says where the former process listened. */
+  readonly environment: (former: WorkerListeners | undefined) => Readonly<Record<string, string>>;
+  readonly onReady: (listeners: WorkerListeners, isReplacement: boolean) => void;
+  readonly onExit: (how: string, exitedWell: boolean) => void;
 }
 
-/** The place of one worker, which one process after the other may take. */
+/** The place of one worker. One process at a time has it. */
 export interface WorkerSlot {
   readonly index: number;
   fork(): void;
   /** Whether no process has it at the moment. */
   isEmpty(): boolean;
-  say(order: WorkerCommand): void;
-  /** Has the process reload its files, as soon as it is ready. */
+  send(command: WorkerCommand): void;
+  /** The process reloads its files, at the latest when it is ready. */
   reload(): void;
-  /** Undefined where nobody answers in time. */
-  ask(what: WorkerQuery): Promise<string | undefined>;
+  /** Resolves to undefined without a response in time. */
+  ask(query: WorkerQuery): Promise<string | undefined>;
   kill(): void;
-  /** After how long the next process is started: longer each time that one ends before it has settled. */
+  /** The delay before the next process starts. It grows with each process that ends before it has settled. */
   restartMs(): number;
 }
 
-export function createWorkerSlot(options: PostOptions): WorkerSlot {
+export function createWorkerSlot(options: WorkerSlotOptions): WorkerSlot {
   let worker: Worker | undefined;
-  const { say, ask, answered, dropAll } = createQueries(() => worker);
-  let doors: WorkerListeners | undefined;
+  const { send, ask, onResponse, dropAll } = createQueries(() => worker);
+  const reloads = createReloads(() => send({ kind: "reload" }));
+  let listeners: WorkerListeners | undefined;
   let readyAtMs: number | undefined;
   let failures = 0;
   let stopHeartbeat = () => {};
-  const hear = (message: unknown) => {
-    const heard = report.safeParse(message);
-    if (!heard.success) return;
-    if (heard.data.kind === "answer") answered(heard.data.id, heard.data.text);
-    else {
-      const isSuccessor = doors !== undefined;
-      doors = heard.data.doors;
-      readyAtMs = performance.now();
-      options.ready(doors, isSuccessor);
-      reloads.onReady();
-    }
+  const onMessage = (message: unknown) => {
+    const report = workerReport.safeParse(message);
+    if (!report.success) return;
+    if (report.data.kind === "response") return onResponse(report.data.id, report.data.text);
+    const isReplacement = listeners !== undefined;
+    listeners = report.data.listeners;
+    readyAtMs = performance.now();
+    options.onReady(listeners, isReplacement);
+    reloads.onReady();
   };
-  const leave = (code: number | null, signal: string | null) => {
+  const onExit = (code: number | null, signal: string | null) => {
     const hadSettled = readyAtMs !== undefined && performance.now() - readyAtMs >= SETTLED_MS;
     failures = hadSettled ? 0 : failures;
     worker = undefined;
     readyAtMs = undefined;
     stopHeartbeat();
     dropAll();
-    options.gone(signal ?? `exit code ${code}`, code === 0);
+    options.onExit(signal ?? `exit code ${code}`, code === 0);
   };
-  const reloads = createReloads(() => say({ kind: "reload" }));
   const kill = () => void worker?.process.kill("SIGKILL");
   return {
     index: options.index,
     isEmpty: () => worker === undefined,
-    say,
-    reload: () => reloads.ask(readyAtMs !== undefined),
+    send,
+    reload: () => reloads.request(readyAtMs !== undefined),
     ask,
     kill,
     restartMs: () => Math.min(LAST_RESTART_MS, FIRST_RESTART_MS * 2 ** failures++),
     fork() {
-      worker = cluster.fork(options.environment(doors)).on("message", hear).on("exit", leave);
+      worker = cluster.fork(options.environment(listeners)).on("message", onMessage).on("exit", onExit);
       stopHeartbeat = watchHeartbeat(() => ask("heartbeat"), kill);
     },
   };
 }
 
-/** A process that is starting may have read its files before they changed: it reloads them once it is ready. */
+/** A starting process may have read its files before they changed, so it reloads them once it is ready. */
 function createReloads(send: () => void) {
   let isPending = false;
   return {
-    ask(isReady: boolean) {
+    request(isReady: boolean) {
       if (isReady) send();
       else isPending = true;
     },
@@ -95,30 +93,30 @@ function createReloads(send: () => void) {
   };
 }
 
-/** Orders and questions to the process of the moment, and what it has not answered yet. */
+/** Commands and queries to the current process, with the pending queries. */
 function createQueries(current: () => Worker | undefined) {
-  const open = new Map<number, (text: string | undefined) => void>();
-  let asked = 0;
-  const say = (order: WorkerCommand) => {
+  const pending = new Map<number, (text: string | undefined) => void>();
+  let lastId = 0;
+  const send = (command: WorkerCommand) => {
     const worker = current();
-    if (worker?.isConnected()) worker.send(order, () => undefined);
+    if (worker?.isConnected()) worker.send(command, () => undefined);
   };
   return {
-    say,
-    answered: (id: number, text: string) => open.get(id)?.(text),
+    send,
+    onResponse: (id: number, text: string) => pending.get(id)?.(text),
     dropAll() {
-      for (const drop of open.values()) drop(undefined);
+      for (const resolve of pending.values()) resolve(undefined);
     },
-    async ask(what: WorkerQuery): Promise<string | undefined> {
+    async ask(query: WorkerQuery): Promise<string | undefined> {
       if (!current()?.isConnected()) return undefined;
-      const id = ++asked;
+      const id = ++lastId;
       const { promise, resolve } = Promise.withResolvers<string | undefined>();
-      const late = setTimeout(() => resolve(undefined), ANSWER_WITHIN_MS);
-      open.set(id, resolve);
-      say({ kind: "ask", id, what });
+      const timer = setTimeout(() => resolve(undefined), RESPONSE_TIMEOUT_MS);
+      pending.set(id, resolve);
+      send({ kind: "query", id, query });
       const text = await promise;
-      clearTimeout(late);
-      open.delete(id);
+      clearTimeout(timer);
+      pending.delete(id);
       return text;
     },
   };

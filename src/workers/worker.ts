@@ -1,46 +1,46 @@
 import type { WorkerListeners, WorkerQuery, WorkerReport } from "./channel.ts";
-import { order } from "./channel.ts";
+import { workerCommand } from "./channel.ts";
 
-/** A worker's side of what it and its supervisor say to each other. */
-export interface WorkerSide {
-  /** From 1. */
+/** A worker's connection to its supervisor. */
+export interface SupervisorConnection {
+  /** The worker's number, from 1. */
   readonly index: number;
-  /** Hears each time that the supervisor wants it to end. */
+  /** Calls the listener each time the supervisor stops the worker. */
   onEnd(listener: () => void): void;
-  /** Calls the listener each time that the supervisor wants files to be reloaded. */
+  /** Calls the listener each time the supervisor requests a reload of the files. */
   onReload(listener: () => void): void;
-  /** From now on this is what it answers. */
-  answer(what: WorkerQuery, give: () => string | Promise<string>): void;
-  ready(doors: WorkerListeners): void;
-  /** From now on nothing but its own work keeps the process. */
+  /** Sets how queries of this kind are answered. */
+  answer(query: WorkerQuery, respond: () => string | Promise<string>): void;
+  ready(listeners: WorkerListeners): void;
+  /** From now on the connection does not keep the process alive. */
   release(): void;
 }
 
-/** For a process that a supervisor has started. */
-export function joinSupervisor(index: number): WorkerSide {
-  const endings: (() => void)[] = [];
-  const reloads: (() => void)[] = [];
-  const answers = new Map<WorkerQuery, () => string | Promise<string>>([["heartbeat", () => ""]]);
-  const say = (report: WorkerReport) => void process.send?.(report);
+/** Connects a process to the supervisor that started it. */
+export function joinSupervisor(index: number): SupervisorConnection {
+  const endListeners: (() => void)[] = [];
+  const reloadListeners: (() => void)[] = [];
+  const responders = new Map<WorkerQuery, () => string | Promise<string>>([["heartbeat", () => ""]]);
+  const send = (report: WorkerReport) => void process.send?.(report);
   process.on("message", (message) => {
-    const heard = order.safeParse(message);
-    if (!heard.success) return;
-    if (heard.data.kind !== "ask") {
-      for (const listener of heard.data.kind === "end" ? endings : reloads) listener();
+    const command = workerCommand.safeParse(message);
+    if (!command.success) return;
+    if (command.data.kind !== "query") {
+      for (const listener of command.data.kind === "end" ? endListeners : reloadListeners) listener();
       return;
     }
-    const { id, what } = heard.data;
-    void Promise.resolve(answers.get(what)?.()).then(
-      (text) => text !== undefined && say({ kind: "answer", id, text }),
-      () => undefined, // Who does not answer counts as one who cannot.
+    const { id, query } = command.data;
+    void Promise.resolve(responders.get(query)?.()).then(
+      (text) => text !== undefined && send({ kind: "response", id, text }),
+      () => undefined, // The supervisor's deadline handles a missing response.
     );
   });
   return {
     index,
-    onEnd: (listener) => void endings.push(listener),
-    onReload: (listener) => void reloads.push(listener),
-    answer: (what, give) => void answers.set(what, give),
-    ready: (doors) => say({ kind: "ready", doors }),
+    onEnd: (listener) => void endListeners.push(listener),
+    onReload: (listener) => void reloadListeners.push(listener),
+    answer: (query, respond) => void responders.set(query, respond),
+    ready: (listeners) => send({ kind: "ready", listeners }),
     release: () => process.channel?.unref(),
   };
 }

@@ -37,11 +37,11 @@ describe("what no door is opened with", () => {
     expect(problem({ ...files, clientCa: ca.certFile })).toBe("good");
     expect(problem({ ...files, cert: "/nowhere" })).toBe("/nowhere cannot be read");
     expect(problem({ ...files, key: "/nowhere" })).toBe("/nowhere cannot be read");
-    expect(problem({ ...files, cert: odd })).toBe(`${odd} is no certificate in PEM`);
-    expect(problem({ ...files, key: odd })).toBe(`${odd} is no private key in PEM without a passphrase`);
+    expect(problem({ ...files, cert: odd })).toBe(`${odd} is not a PEM certificate`);
+    expect(problem({ ...files, key: odd })).toBe(`${odd} is not a PEM private key without a passphrase`);
     expect(problem({ ...files, key: two.keyFile })).toBe(`${two.keyFile} is not the key of ${one.certFile}`);
-    expect(problem({ ...files, clientCa: odd })).toBe(`${odd} is no certificate in PEM`);
-    expect(problem({ ...files, clientCa: "/nowhere" })).toBe("/nowhere is no certificate in PEM");
+    expect(problem({ ...files, clientCa: odd })).toBe(`${odd} is not a PEM certificate`);
+    expect(problem({ ...files, clientCa: "/nowhere" })).toBe("/nowhere is not a PEM certificate");
   });
 
   test("a certificate that has expired", () => {

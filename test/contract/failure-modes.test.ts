@@ -38,7 +38,7 @@ test("the metrics that it names exist, and the log messages that it quotes are i
   const named = [...text.matchAll(/latchkey_[a-z_]+/g)].map(([name]) => name);
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter((name) => !metrics.includes(name))).toEqual([]);
-  const words = read("src/telemetry/fault-messages.ts");
+  const words = read("src/telemetry/fault-messages.ts") + read("src/telemetry/outage-messages.ts");
   const quoted = [...text.matchAll(/(?<![*\w])\*([A-Za-z][^*]+)\*(?!\*)/g)].map(([, phrase = ""]) => phrase);
   expect(quoted.length).toBeGreaterThan(3);
   expect(quoted.filter((phrase) => !words.includes(phrase))).toEqual([]);

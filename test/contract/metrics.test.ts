@@ -13,14 +13,13 @@ const DAY = 86_400;
 const DISTINCT = 10_000;
 
 function newMetrics(nowSeconds = () => CHECKED_AT_SECONDS) {
-  return createMetrics({
+  const metrics = createMetrics({
     version: "1",
-    phase: () => "active",
     nowMs: () => nowSeconds() * 1000,
-    stalenessMs: () => 0,
     outputDropped: () => 0,
-    clockAheadMs: () => 0,
   });
+  metrics.observe({ phase: () => "active", stalenessMs: () => 0 });
+  return metrics;
 }
 
 /** The names and labels of all series, without their values. */
@@ -64,7 +63,7 @@ function routeOf(policy: Policy, path: string): Route {
 
 test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addresses leave the number of series as it was", async () => {
   const metrics = newMetrics();
-  const { check, policy, faults, signer } = await realCheck({ decided: metrics.decided });
+  const { check, policy, faults, signer } = await realCheck({ decided: metrics.countDecision });
   metrics.policyInForce(policy);
   const ask = async (number: number, token: string, method: string, path: string) => {
     const http = { method, path, host: `h${number}.example.com`, scheme: "https" };
@@ -101,7 +100,7 @@ test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addre
 
 test("a hundred policies with other routes and roles leave no series behind but those of the last", async () => {
   const metrics = newMetrics();
-  const { check } = await realCheck({ decided: metrics.decided });
+  const { check } = await realCheck({ decided: metrics.countDecision });
   for (let number = 0; number < 100; number++) {
     const parsed = parsePolicy({
       text: `roles: { r${number}: { scopes: [a], ttl: 1d, refresh_window: 1h } }\nroutes: [{ path: /p${number}/**, scopes: [a] }]`,
@@ -111,7 +110,7 @@ test("a hundred policies with other routes and roles leave no series behind but 
     metrics.policyInForce(parsed.policy);
     const route = routeOf(parsed.policy, `/p${number}/x`);
     const refused = { verdict: "deny", reason: "scope_missing", route } as const;
-    metrics.decided(refused, { elapsedNs: 1n, mode: "enforce" });
+    metrics.countDecision(refused, { elapsedNs: 1n, mode: "enforce" });
     await check(encodeCheckRequest({}), 1000);
   }
   const series = await seriesOf(metrics);
@@ -131,7 +130,7 @@ test("keys in use count as ending in the last quarter of their refresh window, u
   metrics.policyInForce(policy);
   const route = routeOf(policy, "/whoami");
   const use = (record: KeyRecord) =>
-    metrics.decided(
+    metrics.countDecision(
       {
         verdict: "allow",
         reason: "allowed",

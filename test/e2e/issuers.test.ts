@@ -125,7 +125,7 @@ test("a dead issuer is said in log and metric, and holds nobody else up", async 
   expect(await statusOf(wide())).toBe(200);
   const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
   expect(metrics).toMatch(/latchkey_issuer_fetches_total\{issuer="dead",result="failed"\} [1-9]/);
-  expect(latchkey.output()).toContain("the keys of the issuer dead cannot be had");
+  expect(latchkey.output()).toContain("the keys of the issuer dead cannot be fetched");
 });
 
 describe("why a token is refused", () => {
@@ -133,7 +133,7 @@ describe("why a token is refused", () => {
     latchkey
       .output()
       .split("\n")
-      .filter((line) => line.includes("a credential was refused"));
+      .filter((line) => line.includes("a credential was rejected"));
   const refusals: readonly (readonly [cause: string, Readonly<Record<string, unknown>>, header?: object])[] =
     [
       ["audience_wrong", { aud: "other" }],

@@ -114,8 +114,8 @@ describe("a policy in production that", () => {
 
   test("does not set headers.require_https causes a warning with the choices", async () => {
     const output = await production("audit: { requests: all }\n");
-    expect(output).toContain("the policy does not say headers.require_https");
-    expect(output).toMatch(/an edge that ends it in Envoy set true.*a mesh.*set false/);
+    expect(output).toContain("the policy does not set headers.require_https");
+    expect(output).toMatch(/ends in Envoy, set true.*a mesh.*set false/);
   });
 
   test.each(["true", "false"])("sets it to %s causes no warning", async (choice) => {

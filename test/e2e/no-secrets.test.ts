@@ -130,7 +130,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
   await through("/v1/chat/x", bearer(second.api_key));
   await ask(`http://${latchkey.ops}/metrics`);
   await ask(`http://${latchkey.ops}/readyz`);
-  await expect.poll(() => latchkey.output(), { timeout: 10_000 }).toContain("Redis does not answer");
+  await expect.poll(() => latchkey.output(), { timeout: 10_000 }).toContain("Redis does not respond");
   await envoy.stop();
   await latchkey.stop();
   const files = readdirSync(join(latchkey.cwd, "logs")).map((name) =>

@@ -69,7 +69,7 @@ test("what is wrong with a file is told with the setting that names it", async (
   const stderr = async (env: Readonly<Record<string, string>>) => (await runHere(["serve"], env)).stderr;
   expect(await stderr({ JWT_SECRET_FILE: empty })).toContain(`JWT_SECRET_FILE is empty: ${empty}`);
   expect(await stderr({ JWT_SECRET_FILE: latin })).toMatch(
-    /JWT_SECRET_FILE cannot be read: .*latin is no UTF-8 text/,
+    /JWT_SECRET_FILE cannot be read: .*latin is not UTF-8 text/,
   );
   expect(await stderr({ POLICY_FILE: latin })).toContain(
     `POLICY_FILE: ${latin}: it cannot be read, or is no UTF-8`,

@@ -81,7 +81,7 @@ describe("a changed policy", () => {
     const metrics = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
     expect(metrics).toMatch(/latchkey_policy_reloads_total\{result="refused"\} [1-9]/);
     expect(metrics).toContain(`latchkey_policy_info{hash="${before}"} 1`);
-    expect(latchkey.output()).toContain("the old one stays");
+    expect(latchkey.output()).toContain("the old policy stays in force");
   });
 
   test.each([

@@ -119,7 +119,7 @@ describe("an instance that is started while Redis is down", () => {
     expect((await check(envoy, "/a/x", key)).status).toBe(200);
     const client = createClient({ url: `http://${latchkey.http}`, token: ADMIN_TOKEN });
     expect(await client.register({ name: "n", key_type: "basic" })).toHaveProperty("key_id");
-    expect(latchkey.output()).toContain("Redis does not answer yet");
+    expect(latchkey.output()).toContain("Redis does not respond yet");
     await envoy.stop();
     expect(await latchkey.stop()).toBe(0);
     await Promise.all([back.stop(), upstream.stop()]);
@@ -147,7 +147,7 @@ describe("a Redis that refuses us stops the start with one sentence that names t
         const fatal = lines.filter((line) => line.includes('"fatal"'));
         expect(fatal).toHaveLength(1);
         expect(fatal[0]).toContain(
-          `cannot start, for Redis refuses it: the process ends with exit code 1; check ${setting}`,
+          `cannot start, because Redis rejects a setting: the process exits with code 1; check ${setting}`,
         );
         expect(latchkey.output()).not.toMatch(/stack|unhandled/);
         expect(latchkey.output()).not.toContain(PASSWORD);

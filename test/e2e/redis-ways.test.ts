@@ -79,6 +79,8 @@ test("a start that Redis refuses half-way says so and ends, rather than to hang"
     JWT_SECRET: newSecret(),
     REDIS_URL: `redis://latchkey:${password}@127.0.0.1:${redis.port}`,
   });
-  await expect(started).rejects.toThrow(/exit code 1\b[\s\S]*Latchkey cannot start, for Redis refuses it/);
+  await expect(started).rejects.toThrow(
+    /exit code 1\b[\s\S]*Latchkey cannot start, because Redis rejects a setting/,
+  );
   await redis.stop();
 });

@@ -136,11 +136,13 @@ describe("two instances on one Redis", () => {
     const stranger = await startLatchkey({ ...env, JWT_SECRET: newSecret() });
     const parts = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
     expect(await parts(stranger)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
-    expect(stranger.output()).toContain("which have another JWT_SECRET or JWT_KEYS_FILE");
+    expect(stranger.output()).toContain("which have a different JWT_SECRET or JWT_KEYS_FILE");
     for (const instance of instances) {
       expect(await parts(instance)).toMatchObject({ status: "ready" });
       const said = () => instance.output();
-      await expect.poll(said, { timeout: 10_000 }).toContain("signs with a key that this one has not");
+      await expect
+        .poll(said, { timeout: 10_000 })
+        .toContain("signs with a key that this instance does not have");
     }
     await stranger.stop();
   });

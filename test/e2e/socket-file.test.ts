@@ -18,7 +18,7 @@ test.each(["http2", "grpc-js"])(
       {
         policy: POLICY,
         onLogLine(line) {
-          if (line.includes("Unix socket is gone")) told.failed.resolve();
+          if (line.includes("Unix socket was removed or replaced")) told.failed.resolve();
           if (line.includes("listens at its Unix socket again")) told.healed.resolve();
         },
       },

@@ -163,7 +163,7 @@ test("without its packages, an instance that is to trace says in one sentence wh
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`;
   const traced = startLatchkey({ NODE_OPTIONS, OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" });
   await expect(traced).rejects.toThrow(
-    /OpenTelemetry's packages are not there: install without --omit=optional/,
+    /OpenTelemetry's packages are not installed: install without --omit=optional/,
   );
   const untraced = await startLatchkey({ NODE_OPTIONS });
   await untraced.stop();

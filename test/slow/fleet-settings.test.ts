@@ -72,7 +72,7 @@ describe("two fleets on one database: the instance that came later is not ready,
           parts: { secrets: "not_ready" },
         });
         expect(stranger.output()).toContain(
-          `which have another ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
+          `which have a different ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
         );
         const operator = operatorOf(stranger);
         const unavailable = { status: 503, reason: "store-unavailable" };

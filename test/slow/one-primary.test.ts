@@ -154,7 +154,7 @@ faults: { limits: local, local_max: 1m }
   await redis.cli("CONFIG", "SET", "maxmemory", "1");
   const up = async () => /^latchkey_store_up (\d)$/m.exec(await metrics())?.[1];
   await expect.poll(up, { timeout: 5000 }).toBe("0");
-  expect(latchkey.output()).toContain("Redis does not answer, or takes no writes");
+  expect(latchkey.output()).toContain("Redis does not respond, or accepts no writes");
   const admitted = { key: 0, other: 0 };
   const until = performance.now() + 8000;
   while (performance.now() < until) {

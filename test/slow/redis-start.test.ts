@@ -93,7 +93,7 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     for (const afterBytes of [200, 900]) {
       relay.set({ kind: "cut", afterBytes });
       const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) });
-      await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not answer yet");
+      await expect.poll(latchkey.output, { timeout: 60_000 }).toContain("Redis does not respond yet");
       relay.set({ kind: "pass" });
       await becomesReady(latchkey);
       expect(await latchkey.stop()).toBe(0);
@@ -150,7 +150,7 @@ describe("a database that cannot be selected on a reconnect is an outage, never 
     await own.cli("ACL", "SETUSER", "us", "-select");
     await own.cli("CLIENT", "KILL", "USER", "us");
     await expect.poll(registering, { timeout: 5000 }).toBe("refused");
-    expect(latchkey.output()).toContain("Redis does not answer");
+    expect(latchkey.output()).toContain("Redis does not respond");
     await own.cli("ACL", "SETUSER", "us", "+select");
     await expect.poll(registering, { timeout: 5000 }).toBe("made");
     await own.stop();

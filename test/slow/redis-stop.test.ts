@@ -39,7 +39,7 @@ test.each(["1", "2"].flatMap((workers) => faults.map((fault) => [workers, fault.
       { ...secrets, REDIS_URL: urlBy(relay.port), WORKERS: workers },
       {
         onLogLine(line) {
-          if (line.includes("Redis does not answer")) outage.resolve();
+          if (line.includes("Redis does not respond")) outage.resolve();
           if (line.includes('"msg":"stopped"')) stoppedMs = performance.now();
         },
       },

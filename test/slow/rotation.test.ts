@@ -222,7 +222,8 @@ test("a fleet of three rotates from a secret to another, to a key pair, and to t
   await traffic.stop();
   expect(traffic.denied).toEqual([]);
   // The instances compare their keys. None signed with a key that another one lacked.
-  for (const { latchkey } of slots) expect(latchkey.output()).not.toContain("signs with a key that this one");
+  for (const { latchkey } of slots)
+    expect(latchkey.output()).not.toContain("signs with a key that this instance");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);
   expect(traffic.sent()).toBeGreaterThan(500);
   expect(await readFile(env["JWT_KEYS_FILE"], "utf8")).not.toContain(third);

@@ -116,7 +116,7 @@ describe("two workers behind one Envoy with one thread", () => {
         process.kill(second, "SIGKILL");
         await expect
           .poll(() => latchkey.output(), { timeout: 20_000 })
-          .toContain("another worker has taken its place");
+          .toContain("a new worker has replaced it");
         await pause(1500);
       },
     );
@@ -126,7 +126,7 @@ describe("two workers behind one Envoy with one thread", () => {
     }
     expect(pidsOf(latchkey)).toHaveLength(2);
     expect(pidsOf(latchkey)).not.toContain(second);
-    expect(latchkey.output()).toContain("worker 2 has ended by itself");
+    expect(latchkey.output()).toContain("worker 2 exited unexpectedly");
   });
 
   test("the ops door gathers them: metrics by worker, and what each can do", async () => {
@@ -182,7 +182,7 @@ describe("two workers behind one Envoy with one thread", () => {
     process.kill(first, "SIGSTOP");
     await expect
       .poll(() => latchkey.output(), { timeout: 60_000, interval: 200 })
-      .toContain("worker 1 has ended by itself");
+      .toContain("worker 1 exited unexpectedly");
     expect(livesStill(first)).toBe(false);
     await expect.poll(() => pidsOf(latchkey).length, { timeout: 20_000 }).toBe(2);
   });

@@ -1,15 +1,15 @@
-/** SIGHUP asks to reload what stands in files. */
+/** SIGHUP requests a reload of the files. */
 export interface HangUps {
-  /** Calls the listener at each SIGHUP; at once if one came before, since what was read until then may be old. */
+  /** Calls the listener at each SIGHUP. Calls it at once if one came before, because what was read until then may be old. */
   onHangUp(listener: () => void): void;
-  /** As if a SIGHUP had come. */
-  ask(): void;
+  /** Does the same as a SIGHUP. */
+  reloadNow(): void;
   release(): void;
 }
 
 /**
- * Catches SIGHUP from now on: without a listener it would end the process. `bin/latchkey.js` does so before the first
- * line of this code runs.
+ * Catches SIGHUP from now on. Without a listener the signal would end the process. Until this code runs, `bin/latchkey.js`
+ * catches it.
  */
 export function catchHangUps(): HangUps {
   const listeners: (() => void)[] = [];
@@ -24,7 +24,7 @@ export function catchHangUps(): HangUps {
       listeners.push(listener);
       if (hasCome) listener();
     },
-    ask: onSignal,
+    reloadNow: onSignal,
     release: () => void process.off("SIGHUP", onSignal),
   };
 }

@@ -1,30 +1,30 @@
 import type { Principal } from "../../core/decision/principal.ts";
 
-/** Keys that are in use and end soon: their holders have not refreshed them, although they could have for long. */
+/** Counts keys that are in use and expire soon, because their holders have not refreshed them. */
 export interface ExpiringKeys {
-  /** Hears of every key that is let through; for one that does not end soon it costs a comparison. */
+  /** Call for every allowed key. For a key that does not expire soon it costs one comparison. */
   recordUse(principal: Principal, nowMs: number): void;
-  /** How many of each role. */
+  /** The number of keys of each role. */
   byRole(nowMs: number): ReadonlyMap<string, number>;
 }
 
-/** The last part of the time in which a key may be refreshed. */
+/** The last part of the refresh window. */
 const LAST_PART = 1 / 4;
-/** V1 keys cannot be refreshed, but exchanged. */
+/** V1 keys cannot be refreshed; they are exchanged instead. */
 const LEGACY_WARNING_SECONDS = 7 * 86_400;
-/** A key that was not used for so long has perhaps been replaced. */
+/** A key that was not used for this time may have been replaced. */
 const IN_USE_MS = 3_600_000;
-/** Beyond so many no further ones are noticed: the number says enough. */
+/** Further keys are not counted, because the number is large enough to act on. */
 const MAX_KEYS = 10_000;
 
-interface EndingKey {
+interface ExpiringKey {
   readonly role: string;
   readonly expiresAt: number;
   usedMs: number;
 }
 
-export function createEndingKeys(): ExpiringKeys {
-  const keys = new Map<string, EndingKey>();
+export function createExpiringKeys(): ExpiringKeys {
+  const keys = new Map<string, ExpiringKey>();
   return {
     recordUse(principal, nowMs) {
       const { keyId, role, expiresAt } = principal;

@@ -1,13 +1,13 @@
 import type { Policy } from "../../core/policy/policy.ts";
 import type { Instruments } from "./instruments.ts";
 
-/** What became of the keys that this instance was asked about. */
+/** Counts what this instance did with keys. */
 export interface KeyCounters {
   issued(role: string, how: "registered" | "refreshed" | "rotated" | "migrated"): void;
-  /** A role of none: the key that was to be refreshed was not good. The result is one of ours, or a reason. */
+  /** The role is undefined if the presented key was not valid. The result is `refreshed` or such, or a reason. */
   refreshed(role: string | undefined, result: string): void;
   revoked(by: "holder" | "operator" | "cut_off"): void;
-  /** Keys that have not expired, counted in the background. */
+  /** Sets the number of unexpired keys, which is counted in the background. */
   counted(count: { readonly unexpired: number; readonly selfService: number }): void;
 }
 

@@ -13,14 +13,14 @@ async function textOf(value: number): Promise<string> {
   return registers.map((registry) => registry.metrics())[0] ?? "";
 }
 
-test("each sample is there once, under its worker's number, and each family is told once", async () => {
-  const gathered = mergeMetrics(
+test("each sample has its worker's number, and each metric family has one head", async () => {
+  const merged = mergeMetrics(
     new Map([
       [1, await textOf(1)],
       [3, await textOf(6)],
     ]),
   );
-  expect(gathered.split("\n").filter(Boolean)).toEqual([
+  expect(merged.split("\n").filter(Boolean)).toEqual([
     "# HELP c_total A {counter}.",
     "# TYPE c_total counter",
     String.raw`c_total{worker="1",route="/a/{b} \"c\", d"} 1`,
@@ -42,6 +42,6 @@ test("each sample is there once, under its worker's number, and each family is t
   ]);
 });
 
-test("without workers there is nothing", () => {
+test("without workers the text is empty", () => {
   expect(mergeMetrics(new Map())).toBe("");
 });

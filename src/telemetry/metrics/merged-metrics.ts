@@ -2,7 +2,7 @@ import { Registry } from "prom-client";
 
 export const METRICS_TYPE = new Registry().contentType;
 
-/** One sample of Prometheus's text form: its name, its labels if it has any, its value. */
+/** One sample of Prometheus's text form: name, optional labels, value. */
 const SAMPLE = /^([\w:]+)(?:\{(.*)\})? (\S+)$/;
 
 interface Family {
@@ -11,8 +11,8 @@ interface Family {
 }
 
 /**
- * The metrics of several processes in one text, each sample with the number of its worker as a label: a sum would
- * look like a reset to Prometheus whenever a worker is started anew.
+ * Merges the metrics of several processes. Each sample gets the label `worker`, because a sum would look like a counter
+ * reset to Prometheus whenever a worker restarts.
  */
 export function mergeMetrics(texts: ReadonlyMap<number, string>): string {
   const families = new Map<string, Family>();

@@ -1,24 +1,24 @@
 import type { Instruments } from "./instruments.ts";
 
-/** How a command failed: there was no connection, no answer in time, an answer that is an error, or a fault of the embedded store. */
+/** How a command failed: no connection, no response in time, an error as the response, or a fault of the embedded store. */
 export type StoreFault = "connection" | "timeout" | "reply" | "fault";
 
 const FAULTS: readonly StoreFault[] = ["connection", "timeout", "reply", "fault"];
 
 /** What an instance measures of its store. */
 export interface StoreMeter {
-  /** A command (its name is from our code) has come to its end; `fault` where it failed. */
+  /** A command has ended. Its name comes from our code. `fault` is set if it failed. */
   command(name: string, elapsedMs: number, fault?: StoreFault): void;
-  /** Whether the store takes writes. */
+  /** Whether the store accepts writes. */
   up(isUp: boolean): void;
-  /** An exchange with the shared buckets. */
+  /** A request to the shared buckets has ended. */
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
 }
 
 export function createStoreMeter(instruments: Instruments): StoreMeter {
   const { storeUp, storeCommands, storeErrors, leases, leaseTokens } = instruments;
   const durations = new Map<string, { observe(seconds: number): void }>();
-  /** A command's errors are there, as zeros, from its first use on. */
+  /** Reports zero errors from the first use of a command. */
   const initCommand = (command: string) => {
     const duration = storeCommands.labels({ command });
     durations.set(command, duration);

@@ -3,27 +3,27 @@ import type { Decision, Reason } from "../../core/decision/decision.ts";
 import { DENY_REASONS, deny } from "../../core/decision/decision.ts";
 import type { Mode, Policy } from "../../core/policy/policy.ts";
 
-/** How many decisions bore one combination of labels. */
+/** The number of decisions with one combination of labels. */
 interface DecisionCount {
-  /** The labels in Prometheus's text form, made once: a scrape of 10,000 combinations only adds the numbers. */
+  /** The labels in Prometheus's text form. They are made once, so that a scrape of 10,000 combinations only adds numbers. */
   readonly labels: string;
   value: number;
 }
 
-/** Decisions by labels from closed sets: reasons, and the roles and routes of the policy in force. */
-export interface DecisionCounts {
+/** Counts decisions (`latchkey_decisions_total`) by labels from closed sets: reasons, and the roles and routes of the policy in force. */
+export interface DecisionCounters {
   count(decision: Decision, mode: Mode): void;
-  /** Closes the sets anew: what only a former policy named is forgotten. */
+  /** Replaces the sets. Removes roles and routes that only a former policy names. */
   policyInForce(policy: Pick<Policy, "roles" | "routeLabels">): void;
-  /** Samples in Prometheus's text form, a line each, in slices that take well under 10 ms to make. */
+  /** Samples in Prometheus's text form, one per line, in slices that each take well under 10 ms to make. */
   render(metric: string): AsyncGenerator<string>;
 }
 
 type ByReason = Map<Reason, Partial<Record<Mode, DecisionCount>>>;
 type ByRole = Map<string, ByReason>;
 
-/** Counts on the path of every Check, so it makes neither a string nor an object once a combination is known. */
-export function createDecisionCounts(): DecisionCounts {
+/** Counts on the path of every Check, so it creates neither a string nor an object for a known combination. */
+export function createDecisionCounters(): DecisionCounters {
   let roles: ReadonlyMap<string, unknown> = new Map();
   let routes: ReadonlySet<string> = new Set();
   const byRoute = new Map<string, ByRole>();
@@ -35,7 +35,7 @@ export function createDecisionCounts(): DecisionCounts {
     byMode[mode] ??= { labels: formatLabels({ verdict, reason, role, route, mode }), value: 0 };
     return byMode[mode];
   };
-  // What has not happened yet has happened 0 times: a share of the refusals is then a number from the start.
+  // Zeros from the start, so that the share of each reason is always a number.
   for (const reason of DENY_REASONS) find("none", "none", deny(reason), "enforce");
   return {
     count(decision, mode) {

@@ -2,8 +2,8 @@ import type { Decision } from "../../core/decision/decision.ts";
 
 type Verdict = Decision["verdict"];
 
-/** Checks of V1 keys, by the phase they came in. */
-export interface LegacyCounts {
+/** Counts Checks of V1 keys by migration phase. */
+export interface LegacyCounters {
   count(verdict: Verdict): void;
   all(): Iterable<{
     readonly labels: { readonly phase: string; readonly verdict: Verdict };
@@ -11,8 +11,8 @@ export interface LegacyCounts {
   }>;
 }
 
-/** Counts on the path of a Check: the present phase has its zeros before the first one comes. */
-export function createLegacyCounts(phase: () => string): LegacyCounts {
+/** Reports zeros for the current phase before its first Check. */
+export function createLegacyCounters(phase: () => string): LegacyCounters {
   const byPhase = new Map<string, Record<Verdict, number>>();
   const current = () => {
     const counts = byPhase.get(phase()) ?? { allow: 0, deny: 0 };

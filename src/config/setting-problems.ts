@@ -1,0 +1,124 @@
+import type { TlsListener } from "./certificates.ts";
+import { certificateFiles, certificateProblem } from "./certificates.ts";
+import type { Listen } from "./parsers.ts";
+import { reuseProblems } from "./reused-secrets.ts";
+import type { SettingName, Settings } from "./settings.ts";
+import { redisPlace } from "./settings.ts";
+import { weakness } from "./weak-secret.ts";
+
+/** Problems that only show when all settings are known, a sentence each. */
+export function settingProblems(settings: Settings): readonly string[] {
+  return [
+    ...conflictingSettings(settings),
+    ...tlsProblems("GRPC", settings),
+    ...tlsProblems("HTTP", settings),
+    ...(settings.ENVIRONMENT === "production" ? productionProblems(settings) : []),
+  ];
+}
+
+const TLS_PART = { cert: "CERT", key: "KEY", clientCa: "CLIENT_CA" } as const;
+
+/** Half a pair must not mean clear text. */
+function tlsProblems(listener: TlsListener, settings: Settings): string[] {
+  const given = (["CERT", "KEY", "CLIENT_CA"] as const).filter(
+    (part) => settings[`${listener}_TLS_${part}`] !== undefined,
+  );
+  const files = certificateFiles(listener, settings);
+  if (files === undefined) {
+    const names = given.map((part) => `${listener}_TLS_${part}`).join(" and ");
+    return given.length === 0 ? [] : [`${names} alone: give ${listener}_TLS_CERT and ${listener}_TLS_KEY`];
+  }
+  const problem = certificateProblem(files);
+  return problem === undefined ? [] : [`${listener}_TLS_${TLS_PART[problem.file]}: ${problem.problem}`];
+}
+
+/** Settings that contradict each other in every environment. */
+function conflictingSettings(settings: Settings): string[] {
+  const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
+  const problems: string[] = workerProblems(settings);
+  if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
+    problems.push("REDIS_URL and REDIS_HOST are both set: give one");
+  const { db } = redisPlace(settings);
+  if (settings.REDIS_DB !== 0 && db !== settings.REDIS_DB)
+    problems.push(`REDIS_DB is ${settings.REDIS_DB} and REDIS_URL names database ${db}: give one`);
+  if (STORE !== "redis") return problems;
+  if (REDIS_URL === undefined && REDIS_HOST === undefined)
+    problems.push("STORE is redis: set REDIS_URL or REDIS_HOST");
+  // Each instance would generate its own secret, and deny the keys of the others.
+  if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
+    problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");
+  return problems;
+}
+
+function workerProblems({ WORKERS, STORE, GRPC_LISTEN }: Settings): string[] {
+  const problems: string[] = [];
+  if (WORKERS > 1 && STORE !== "redis")
+    problems.push(
+      `WORKERS is ${WORKERS}: the embedded store serves one process; name a Redis, or leave WORKERS out`,
+    );
+  if (GRPC_LISTEN.kind === "tcp" && GRPC_LISTEN.port + WORKERS - 1 > 65_535)
+    problems.push(`GRPC_LISTEN leaves no ports for ${WORKERS} workers: they use ${WORKERS} ports from it on`);
+  return problems;
+}
+
+function productionProblems(settings: Settings): string[] {
+  const problems = [
+    ...secretProblems(
+      "JWT_SECRET",
+      settings.JWT_SECRET === undefined ? [] : [settings.JWT_SECRET],
+      !namesSigningKeys(settings),
+    ),
+    ...secretProblems("JWT_SECRET_PREVIOUS", settings.JWT_SECRET_PREVIOUS ?? [], false),
+    ...secretProblems(
+      "KEY_HASH_SECRET",
+      settings.KEY_HASH_SECRET === undefined ? [] : [settings.KEY_HASH_SECRET],
+      true,
+    ),
+    ...secretProblems("AUDIT_KEY", settings.AUDIT_KEY === undefined ? [] : [settings.AUDIT_KEY], true),
+    ...secretProblems("KEY_HASH_SECRET_PREVIOUS", settings.KEY_HASH_SECRET_PREVIOUS ?? [], false),
+    ...(settings.ADMIN_TOKEN === "off"
+      ? []
+      : secretProblems("ADMIN_TOKEN", settings.ADMIN_TOKEN ?? [], true)),
+    ...reuseProblems(settings),
+  ];
+  if (settings.STORE === "redis" && redisPlace(settings).password === undefined) {
+    problems.push("Redis has no password: set REDIS_PASSWORD, or put it into REDIS_URL");
+  }
+  const listeners = {
+    grpc: settings.GRPC_LISTEN,
+    http: settings.HTTP_LISTEN,
+    operator: settings.OPERATOR_LISTEN,
+  };
+  for (const [listener, listen] of Object.entries(listeners)) {
+    const allowed = settings.ALLOW_CLEARTEXT?.some((name) => name === listener) ?? false;
+    const tls = listener === "grpc" ? "GRPC" : "HTTP";
+    const encrypted = certificateFiles(tls, settings) !== undefined;
+    if (listen !== undefined && !isLocal(listen) && !encrypted && !allowed) {
+      problems.push(
+        `${listener.toUpperCase()}_LISTEN would listen in clear text beyond loopback: keep it on 127.0.0.1, give ${tls}_TLS_CERT and ${tls}_TLS_KEY, or name ${listener} in ALLOW_CLEARTEXT where a mesh encrypts`,
+      );
+    }
+  }
+  return problems;
+}
+
+function namesSigningKeys({ JWT_SECRET, JWT_KEYS_FILE }: Settings): boolean {
+  return JWT_SECRET !== undefined || JWT_KEYS_FILE !== undefined;
+}
+
+function secretProblems(name: SettingName, secrets: readonly string[], required: boolean): string[] {
+  if (secrets.length === 0) return required ? [`${name} is missing: production generates no secrets`] : [];
+  return secrets.flatMap((secret) => {
+    const weak = weakness(secret);
+    return weak === undefined ? [] : [`${name} ${weak}: make one with \`openssl rand -base64 32\``];
+  });
+}
+
+function isLocal(listen: Listen): boolean {
+  return (
+    listen.kind === "unix" ||
+    listen.host === "localhost" ||
+    listen.host === "::1" ||
+    /^127\.\d+\.\d+\.\d+$/.test(listen.host)
+  );
+}

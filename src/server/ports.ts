@@ -1,0 +1,79 @@
+import type { SecretStore } from "../config/secrets.ts";
+import type { Settings } from "../config/settings.ts";
+import type { AuditStore } from "../core/audit/ports.ts";
+import type { KeyStore } from "../core/keys/ports.ts";
+import type { MigrationState } from "../core/legacy/migration.ts";
+import type { BucketAdmin, BucketStore } from "../core/limits/ports.ts";
+import type { Policy } from "../core/policy/policy.ts";
+import type { FeedEntry } from "../core/revocation/feed-entry.ts";
+import type { RevocationView } from "../core/revocation/revocation-view.ts";
+import type { SharedSettings } from "../redis/kid-exchange.ts";
+import type { Metrics } from "../telemetry/metrics/metrics.ts";
+import type { Channel } from "./channel.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** One kind of store, as the setting `STORE` names it. */
+export interface StoreDriver {
+  /** Rejects if the store cannot be opened. */
+  open(options: StoreOptions): Promise<Stores>;
+  /** Opens the store's secrets alone, for a command without an instance. Rejects if the store does not respond. */
+  openSecrets(settings: Settings): Promise<{ readonly secrets: SecretStore; close(): Promise<void> }>;
+}
+
+export interface StoreOptions extends Omit<Runtime, "metrics"> {
+  readonly metrics: Pick<Metrics, "store">;
+  readonly policy: () => Policy;
+  /** The store loads all revocations into it and keeps it up to date. */
+  readonly view: RevocationView;
+  readonly events: StoreEvents;
+  /** Uses what is in DATA_DIR although the registry that was there before is lost. */
+  readonly acceptEmptyRegistry?: boolean;
+}
+
+/** What a store reports while an instance runs. */
+export interface StoreEvents {
+  /** Changes of V1 keys by other instances. */
+  readonly legacyEntry: Channel<LegacyEntry>;
+  /** Entries may have been missed. A rejection is retried. */
+  readonly gap: Channel<void>;
+  /** The stored migration phase, each second; undefined if the store has lost it. */
+  readonly phase: Channel<MigrationState | undefined>;
+}
+
+export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
+
+/** Where an instance keeps keys, tokens and generated secrets. */
+export interface Stores {
+  readonly keys: KeyStore;
+  readonly buckets: BucketStore;
+  readonly bucketAdmin: BucketAdmin;
+  readonly secrets: SecretStore;
+  readonly audit: AuditStore;
+  readonly fleet: Fleet;
+  /** Whether the embedded database is still where the next start looks for it. Absent with Redis. */
+  readonly isInPlace?: () => boolean;
+  /** Call when the start is complete: from then on each command has its own deadline. */
+  onStarted(): void;
+}
+
+/** What an instance knows about the other instances of its fleet. */
+export interface Fleet {
+  /** Milliseconds since the revocation feed was last received; 0 without other instances. */
+  stalenessMs(): number;
+  /** The store may have lost data. Compares it with what is known here, and writes back what is missing. */
+  suspectLoss(): void;
+  /** Starts to compare the shared settings with the other instances, and this machine's clock with the store's. */
+  compare(own: Comparison): Promise<void>;
+  /** Whether the shared settings belong to another fleet. Such an instance changes nothing in the store. */
+  differsFromFleet(): boolean;
+  /** Milliseconds that this machine's clock is ahead of the store's; negative: behind. */
+  clockAheadMs(): number;
+}
+
+/** What an instance compares with the others. */
+export interface Comparison {
+  readonly kids: () => readonly string[];
+  readonly settings: SharedSettings;
+  /** Called when the instance differed before and now belongs to the fleet. */
+  readonly onJoin: () => void;
+}

@@ -1,0 +1,116 @@
+import type { FaultMessage } from "./log.ts";
+
+/** What is logged when an outage starts, and when it ends. Without `healed` its end is not logged. */
+export interface OutageMessages {
+  readonly failed: FaultMessage;
+  readonly healed?: string;
+}
+
+/** The outages that an instance survives. */
+export const OUTAGES = {
+  start: {
+    failed: {
+      event: "Redis does not respond yet",
+      effect:
+        "the start waits for Redis: the instance is not ready, keys get 503 credential_unavailable, the HTTP API responds 503",
+      action: "Redis and the network path to it: the error says how it failed",
+    },
+    healed: "Redis responds: the start continues",
+  },
+  redis: {
+    failed: {
+      event: "Redis does not respond, or accepts no writes",
+      effect:
+        "Checks continue with the data in memory, and limits follow faults.limits; the key API responds 503",
+      action: "Redis and the network path to it: the error says how it failed",
+    },
+    healed: "Redis responds again",
+  },
+  feed: {
+    failed: {
+      event: "the revocation feed is not received, because Redis does not respond",
+      effect:
+        "known revocations stay in force, and reading is retried; beyond faults.revocations.max_staleness keys are denied",
+      action: "Redis and the network path to it; latchkey_revocation_staleness_seconds",
+    },
+    healed: "the revocation feed is received again",
+  },
+  place: {
+    failed: {
+      event: "the database in DATA_DIR was removed or replaced, or its thread has ended",
+      effect:
+        "the instance is not ready and accepts no change (503); the revocations that it knows stay in force",
+      action:
+        "which process changes DATA_DIR; put the file back, otherwise the next start finds the registry lost",
+    },
+    healed: "the database in DATA_DIR is in its place again",
+  },
+  comparison: {
+    failed: {
+      event: "the contents of Redis cannot be verified",
+      effect:
+        "the data in memory stays in force, time continues by the monotonic clock, and verification is retried",
+      action: "Redis and the network path to it; that its user has the rights in deploy/redis/latchkey.acl",
+    },
+    healed: "the contents of Redis are verified again",
+  },
+  secrets: {
+    failed: {
+      event: "secrets are not compared with the other instances, because Redis does not respond",
+      effect: "the last result stays in force, and the comparison is retried",
+      action: "Redis and the network path to it",
+    },
+    healed: "secrets are compared again",
+  },
+  audit: {
+    failed: {
+      event: "the audit log cannot be written",
+      effect:
+        "events of keys wait in the store and are written later; lines about requests are dropped, and counted, once too many wait",
+      action: "the error: the store, and the folder and disk of AUDIT_FILE",
+    },
+    healed: "the audit log is written again",
+  },
+  socket: {
+    failed: {
+      event: "the file of the gRPC listener's Unix socket was removed or replaced",
+      effect:
+        "open connections continue; the instance is not ready until it listens at that path again, which it does as soon as it can",
+      action:
+        "which program removed the file, such as a cleanup job; whether another process listens at that path",
+    },
+    healed: "the gRPC listener listens at its Unix socket again",
+  },
+  traces: {
+    failed: {
+      event: "traces do not reach the collector",
+      effect: "decisions continue; spans beyond the queue's capacity are dropped",
+      action: "OTEL_EXPORTER_OTLP_ENDPOINT and the collector there",
+    },
+    healed: "traces reach the collector again",
+  },
+} as const satisfies Record<string, OutageMessages>;
+
+/** @param work the work in a sentence, such as "counting keys" */
+export function backgroundWorkFails(work: string): OutageMessages {
+  return {
+    failed: {
+      event: `${work} fails`,
+      effect: "it is retried at its next turn, and Checks do not wait for it",
+      action: "the store: Redis, or disk space in DATA_DIR",
+    },
+    healed: `${work} works again`,
+  };
+}
+
+/** @param name the issuer's name in the policy */
+export function issuerUnavailable(name: string): OutageMessages {
+  return {
+    failed: {
+      event: `the keys of the issuer ${name} cannot be fetched`,
+      effect: "known keys stay in use for an hour; other tokens of it get 503 credential_unavailable",
+      action: "the error; its jwks_uri in the policy, and the network path to it",
+    },
+    healed: `the issuer ${name} responds again`,
+  };
+}

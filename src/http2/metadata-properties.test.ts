@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoDoor } from "../../test/support/echo-listener.ts";
 import { literal } from "../../test/support/hpack.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import { connectFrames, HEAD, inPieces, lastMessage, OPENING } from "../../test/support/http2-frames.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoDoor } from "../../test/support/echo-listener.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import { literal } from "../../test/support/hpack.ts";
 import {

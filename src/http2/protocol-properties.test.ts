@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoDoor } from "../../test/support/echo-listener.ts";
 import { CHECK_PATH, frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import {
   checkOf,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-door.ts";
+import { echoDoor } from "../../test/support/echo-listener.ts";
 import {
   checkOf,
   connectFrames,

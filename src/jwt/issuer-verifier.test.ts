@@ -57,7 +57,7 @@ async function verdict(verifier: IssuerVerifier, token: string, nowMs = Date.now
   return typeof verified === "string" ? verified : verified.ok ? "good" : verified.reason;
 }
 
-test("a token is who its issuer says, in the issuer's own namespace", async () => {
+test("a token's principal has the claims of its issuer, in the issuer's own namespace", async () => {
   const policy = policyOf(", claims: { owner: org.id, name: email }");
   const token = await issuer.token({ sub: "auth0|1:2", org: { id: "o/1" }, email: "a@b.c" });
   expect(
@@ -79,7 +79,7 @@ test("a token is who its issuer says, in the issuer's own namespace", async () =
   });
 });
 
-describe("claims are mapped to what the policy allows:", () => {
+describe("claims are mapped only to what the policy allows", () => {
   const nested = ", claims: { role: realm.roles, scope: scp }, role_map: { staff: pro }";
   test.each<readonly [string, string, Record<string, unknown>, object | string]>([
     ["the first role in the policy's order", "", { role: ["basic", "pro"] }, { role: "pro" }],
@@ -131,19 +131,22 @@ describe("claims are mapped to what the policy allows:", () => {
     ["an id without end", "", { sub: "x".repeat(201) }, "credential_invalid"],
     ["half a character", "", { sub: "\ud800" }, "credential_invalid"],
     ["a member of every object", ", claims: { id: constructor.name }", {}, "credential_invalid"],
-  ])("%s", async (_what, more, claims, expected) => {
-    const policy = policyOf(more);
-    const verified = await verify(
-      verifierOf(() => policy),
-      await issuer.token(claims),
-    );
-    expect(verified).toMatchObject(
-      typeof expected === "string" ? { ok: false, reason: expected } : { ok: true, principal: expected },
-    );
-  });
+  ])(
+    "%s: the mapped principal, or the rejection, is as the policy says",
+    async (_what, more, claims, expected) => {
+      const policy = policyOf(more);
+      const verified = await verify(
+        verifierOf(() => policy),
+        await issuer.token(claims),
+      );
+      expect(verified).toMatchObject(
+        typeof expected === "string" ? { ok: false, reason: expected } : { ok: true, principal: expected },
+      );
+    },
+  );
 });
 
-describe("a token is refused", () => {
+describe("an issuer's token is rejected", () => {
   const nowSeconds = Math.floor(Date.now() / 1000);
   test.each<readonly [string, Record<string, unknown>, Record<string, unknown>]>([
     ["for another audience", { aud: "other" }, {}],
@@ -155,10 +158,10 @@ describe("a token is refused", () => {
     ["with crit", {}, { crit: ["x"], x: 1 }],
     ["with an unknown kid", {}, { kid: "none" }],
     ["without kid", {}, { kid: undefined }],
-  ])("%s", async (_what, claims, header) => {
+  ])("a token %s is rejected", async (_what, claims, header) => {
     const policy = policyOf();
     const token = await issuer.token(claims, header).catch(() => undefined);
-    // What jose does not sign, nobody sends.
+    // jose does not sign some of these claims, so no such token can be sent.
     if (token !== undefined)
       expect(
         await verdict(
@@ -168,7 +171,7 @@ describe("a token is refused", () => {
       ).toBe("credential_invalid");
   });
 
-  test("that is signed by a secret made of the public key, by none, or by another's key of the same name", async () => {
+  test("a token signed with an HMAC of the public key, with alg none, or by another issuer's key of the same kid is rejected", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const [, claims = ""] = (await issuer.token()).split(".");
@@ -186,7 +189,7 @@ describe("a token is refused", () => {
     await other.stop();
   });
 
-  test("once it has expired, and is told so", async () => {
+  test("an expired token is rejected with the reason key_expired", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const token = await issuer.token();
@@ -202,7 +205,7 @@ describe("a token is refused", () => {
     ).toBe("key_expired");
   });
 
-  test("whose typ or algorithm is not what the policy asks for", async () => {
+  test("a token whose typ or alg differs from the policy's is rejected", async () => {
     const policy = policyOf(", typ: at+jwt, algorithms: [RS256]");
     expect(
       await verdict(
@@ -221,7 +224,7 @@ describe("a token is refused", () => {
     ["for another algorithm", { ...newJwk("ES256", "k"), alg: "ES384" }],
     ["with an exponent of 1", { ...newJwk("RS256", "k"), e: "AQ" }],
     ["that is short", newJwk("RS256", "k", 1024)],
-  ])("by a key %s", async (_what, published) => {
+  ])("a token verified by a key %s is rejected", async (_what, published) => {
     const policy = policyOf();
     const signing = { ...newJwk("ES256", "k"), kid: "k" };
     issuer.rotate(signing);
@@ -236,8 +239,8 @@ describe("a token is refused", () => {
   });
 });
 
-describe("keys", () => {
-  test("that are new are asked for by their name, and those that are gone verify no longer", async () => {
+describe("an issuer's keys", () => {
+  test("a new kid triggers a fetch, and a removed key no longer verifies", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const old = await issuer.token();
@@ -252,7 +255,7 @@ describe("keys", () => {
     expect(issuer.asked()).toBe(2);
   });
 
-  test("that are withdrawn verify for five minutes more, cached tokens too", async () => {
+  test("a withdrawn key verifies for five more minutes, cached tokens included", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const old = await issuer.token();
@@ -264,7 +267,7 @@ describe("keys", () => {
     expect(await verdict(verifier, old)).toBe("credential_invalid");
   });
 
-  test("are asked for once, however many tokens and names there are", async () => {
+  test("any number of tokens with unknown kids causes one fetch", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const garbage = await Promise.all(
@@ -277,7 +280,7 @@ describe("keys", () => {
   });
 });
 
-describe("an issuer that", () => {
+describe("an unreliable issuer", () => {
   test.each<readonly [string, Parameters<TestedIssuer["answer"]>[0], string]>([
     ["fails", (_, response) => response.writeHead(500).end(), "it answers 500"],
     ["talks nonsense", (_, response) => response.end("<html>"), "JSON"],
@@ -295,7 +298,7 @@ describe("an issuer that", () => {
       "redirects without end",
     ],
   ])(
-    "%s is a fault, not a refusal; it is not asked again at once, and later is served",
+    "an issuer that %s causes a fault and no denial; its keys are fetched again later",
     async (_what, how, why) => {
       const policy = policyOf();
       const verifier = verifierOf(() => policy);
@@ -313,7 +316,7 @@ describe("an issuer that", () => {
     },
   );
 
-  test("redirects within its host is followed", async () => {
+  test("a redirect within the issuer's host is followed", async () => {
     const policy = policyOf();
     const token = await issuer.token();
     issuer.answer((request, response) => {
@@ -329,7 +332,7 @@ describe("an issuer that", () => {
     expect(issuer.asked()).toBe(2);
   });
 
-  test("is slow holds up no Check for long, and is there for the next one", async () => {
+  test("a slow issuer delays a Check only briefly, and its response serves later Checks", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy, 20);
     const token = await issuer.token();
@@ -341,7 +344,7 @@ describe("an issuer that", () => {
     expect(issuer.asked()).toBe(1);
   });
 
-  test("is dead holds for an hour by what is known of it, and touches no other one", async () => {
+  test("the keys of an unavailable issuer remain valid for an hour, and other issuers are not affected", async () => {
     const other = await startIssuer();
     const policy = policyOf(
       `}\n  - { name: other, issuer: "${other.issuer}", jwks_uri: "${other.jwksUri}", audience: api, roles: [basic]`,
@@ -352,7 +355,7 @@ describe("an issuer that", () => {
     issuer.answer((request) => request.socket.destroy());
     monotonicMs += 60 * MINUTE_MS;
     expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual(["good", "good"]);
-    // What it would call itself now cannot be told.
+    // The current keys are unknown, so an unknown kid cannot be judged.
     expect(await verdict(verifier, await issuer.token({}, { kid: "new" }))).toBe("credential_unavailable");
     monotonicMs += 1;
     expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual([
@@ -363,7 +366,7 @@ describe("an issuer that", () => {
   });
 });
 
-test("what a new policy says holds at once, for tokens that were verified before too; known keys are kept", async () => {
+test("a new policy applies at once, to cached tokens too, and does not fetch the keys again", async () => {
   let policy = policyOf();
   const verifier = verifierOf(() => policy);
   const token = await issuer.token();

@@ -20,7 +20,7 @@ const record: KeyRecord = {
   owner: "acme",
   role: "basic",
   scopes: ["chat:read", "chat:write"],
-  // Three question marks in a row make sure of a "_" in the token, wherever they come to stand.
+  // Three consecutive question marks put a "_" into the token at any alignment.
   name: "Zoë???",
   issuedAt: NOW,
   expiresAt: NOW + 1000,
@@ -43,7 +43,7 @@ function encode(value: unknown): string {
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 }
 
-/** Signs whatever it is given with the real secret: what is wrong is then not the signature. */
+/** Signs any input with the real secret, so that only its content is invalid. */
 function forge(header: unknown, claims: unknown, secret = SECRET): string {
   const signed = `${encode(header)}.${encode(claims)}`;
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
@@ -58,7 +58,7 @@ async function verify(text: string, nowSeconds = NOW, keys = ring): Promise<stri
   return result.ok ? "good" : result.reason;
 }
 
-test("our own token is good, and says who it is", async () => {
+test("a token that we signed is valid and names its principal", async () => {
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   const { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter } = record;
   const principal = { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter };
@@ -66,14 +66,14 @@ test("our own token is good, and says who it is", async () => {
   expect(await verify(forge(goodHeader(), goodClaims()))).toBe("good");
 });
 
-test("what binds a key stands in its token, and is read back", async () => {
+test("a key's binding is stored in its token and read from it", async () => {
   const binding = { nets: ["192.0.2.0/24", "::/0"], certificate: "A".repeat(43) };
   const bound = await createSigner(() => ring, names).sign({ ...record, ...binding });
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   expect(await verifier.verify(bound, NOW * 1000)).toMatchObject({ ok: true, principal: binding });
 });
 
-describe("one token has one spelling", () => {
+describe("a token has exactly one spelling", () => {
   const spellings: readonly (readonly [what: string, alter: (text: string) => string])[] = [
     ["padding", (text) => `${text}=`],
     ["a trailing space", (text) => `${text} `],
@@ -88,15 +88,15 @@ describe("one token has one spelling", () => {
       (text) => text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1),
     ],
   ];
-  test.each(spellings)("%s: refused", async (_what, alter) => {
-    // 32 bytes end in a character of which two bits are unused.
+  test.each(spellings)("a token with %s is rejected", async (_what, alter) => {
+    // The last character of 32 encoded bytes has two unused bits.
     const last = "AEIMQUYcgkosw048".includes(token.at(-1) ?? "");
     expect(last).toBe(true);
     expect(await verify(alter(token))).toBe("credential_invalid");
   });
 });
 
-describe("a header that is not ours is refused", () => {
+describe("a header that we did not write is rejected", () => {
   const headers: readonly (readonly [what: string, header: () => unknown])[] = [
     ["alg none", () => ({ ...goodHeader(), alg: "none" })],
     ["alg in lower case", () => ({ ...goodHeader(), alg: "hs256" })],
@@ -115,12 +115,12 @@ describe("a header that is not ours is refused", () => {
     ["no JSON", () => "x"],
     ["null", () => null],
   ];
-  test.each(headers)("%s", async (_what, header) => {
+  test.each(headers)("a header with %s is rejected", async (_what, header) => {
     expect(await verify(forge(header(), goodClaims()))).toBe("credential_invalid");
   });
 });
 
-describe("claims that are not ours are refused", () => {
+describe("claims that we did not write are rejected", () => {
   const changes: readonly (readonly [what: string, change: Members])[] = [
     ["another issuer", { iss: "x" }],
     ["another audience", { aud: "x" }],
@@ -166,7 +166,7 @@ describe("claims that are not ours are refused", () => {
     ["a thumbprint in another spelling", { cnf: { "x5t#S256": `${"A".repeat(42)}B` } }],
     ["a thumbprint that is none", { cnf: { "x5t#S256": null } }],
   ];
-  test.each(changes)("%s", async (_what, change) => {
+  test.each(changes)("claims with %s are rejected", async (_what, change) => {
     const verdict = await verify(forge(goodHeader(), { ...goodClaims(), ...change }));
     expect(["credential_invalid", "key_expired"]).toContain(verdict);
     if (!("exp" in change)) expect(verdict).toBe("credential_invalid");
@@ -185,18 +185,18 @@ describe("claims that are not ours are refused", () => {
     "nbf",
     "exp",
     "refresh_after",
-  ])("without %s", async (claim) => {
+  ])("claims without %s are rejected", async (claim) => {
     const left = Object.fromEntries(Object.entries(goodClaims()).filter(([name]) => name !== claim));
     expect(await verify(forge(goodHeader(), left))).toBe("credential_invalid");
   });
 
-  test("clocks may differ by 5 seconds for iat and nbf, and by none for exp", async () => {
+  test("iat and nbf may be 5 seconds ahead, and exp has no tolerance", async () => {
     expect(await verify(forge(goodHeader(), { ...goodClaims(), iat: NOW + 5, nbf: NOW + 5 }))).toBe("good");
     expect(await verify(token, NOW + 999)).toBe("good");
     expect(await verify(token, NOW + 1000)).toBe("key_expired");
   });
 
-  test("Infinity, a BOM, __proto__ and no JSON", async () => {
+  test("Infinity, a BOM, __proto__ and invalid JSON are rejected as claims", async () => {
     const text = JSON.stringify(goodClaims());
     for (const odd of [
       text.replace(String(NOW + 1000), "1e999"),
@@ -211,7 +211,7 @@ describe("claims that are not ours are refused", () => {
   });
 });
 
-test("that a key has expired is told only to whom its signature is good", async () => {
+test("only the holder of a validly signed token learns that it has expired", async () => {
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   expect(await verifier.verify(token, (NOW + 2000) * 1000)).toMatchObject({
     ok: false,
@@ -221,13 +221,13 @@ test("that a key has expired is told only to whom its signature is good", async 
   expect(await verify(forge(goodHeader(), goodClaims(), OTHER), NOW + 2000)).toBe("credential_invalid");
 });
 
-test("a longer token than any of ours is refused before it is decoded", async () => {
+test("a token longer than any of ours is rejected before it is decoded", async () => {
   expect(await verify(forge(goodHeader(), { ...goodClaims(), name: "x".repeat(9000) }))).toBe(
     "credential_invalid",
   );
 });
 
-test("every secret of the ring verifies, the first signs, and a short one makes no ring", async () => {
+test("every secret of the ring verifies, the first one signs, and a short secret is rejected", async () => {
   const both = await createKeyRing([OTHER, SECRET]);
   expect(await verify(token, NOW, both)).toBe("good");
   const signed = await createSigner(() => both, names).sign(record);
@@ -237,8 +237,8 @@ test("every secret of the ring verifies, the first signs, and a short one makes 
   expect(ring.kids[0]).not.toContain(SECRET.slice(0, 6));
 });
 
-describe("the cache", () => {
-  test("answers at once, as long as the key lives, and not after the keys have changed", async () => {
+describe("the token cache", () => {
+  test("the cache responds synchronously until the key expires or the keys change", async () => {
     const results: string[] = [];
     let keys = ring;
     const verifier = createVerifier({
@@ -259,7 +259,7 @@ describe("the cache", () => {
     });
   });
 
-  test("is bounded, and keeps what is used", async () => {
+  test("the cache is bounded and keeps recently used tokens", async () => {
     const results: string[] = [];
     const verifier = createVerifier({
       ...names,
@@ -274,7 +274,7 @@ describe("the cache", () => {
     expect(results).toEqual(["miss", "miss", "hit", "miss", "hit", "miss"]);
   });
 
-  test("never keeps what was refused", async () => {
+  test("the cache never keeps a rejected token", async () => {
     const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
     const bad = forge(goodHeader(), goodClaims(), OTHER);
     await verifier.verify(bad, NOW * 1000);
@@ -282,7 +282,7 @@ describe("the cache", () => {
   });
 });
 
-test("whatever it is given, it neither throws nor lets it pass", async () => {
+test("for any input, the verifier neither throws nor accepts", async () => {
   const part = fc.oneof(fc.string(), fc.stringMatching(/^[A-Za-z0-9_-]*$/), fc.json().map(encode));
   await fc.assert(
     fc.asyncProperty(

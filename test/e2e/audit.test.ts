@@ -17,7 +17,7 @@ const AUDIT_KEY = newSecret();
 const SECRETS = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN, AUDIT_KEY };
 
 describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (store) => {
-  test("tells what happened to keys and which requests were refused, unbroken over a restart", async () => {
+  test("the audit log records changes of keys and denied requests in one chain over a restart", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       JWT_SECRET: newSecret(),
@@ -44,7 +44,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const file = join(first.cwd, "logs/api.log");
     const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
     const told = () => lines().map((line) => JSON.parse(line));
-    // Lines about requests and about keys are written by turns: either may be first.
+    // The lines about requests and about keys are written in any order.
     const kinds = () => told().map(({ event, kind }) => event ?? kind);
     const both = expect.arrayContaining(["key_revoked", "request"]);
     await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
@@ -84,7 +84,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await second.stop();
     const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
     expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
-    // As a shell completes `logs/api.log*`: with what stands beside the log.
+    // These are the names to which a shell expands `logs/api.log*`: the log and the files beside it.
     const all = readdirSync(dirname(file)).filter((name) => name.startsWith("api.log"));
     expect(all.length).toBeGreaterThan(2);
     const paths = all.map((name) => join(dirname(file), name));
@@ -106,7 +106,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await redis?.stop();
   });
 
-  test("loses no event of an instance that is killed in the midst, and its chain goes on", async () => {
+  test("no event of a killed instance is lost, and its chain continues", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       ...SECRETS,
@@ -122,7 +122,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
           .register({ name: `key ${at}`, key_type: "basic" })
           .then(({ key_id }) => void given.push(key_id)),
       );
-      // Some have been answered, some not: what was answered must be accounted for.
+      // Some calls have a response and some do not: each key that was returned must be in the log.
       await Promise.race(registering);
       await latchkey.stop("SIGKILL");
       await Promise.allSettled(registering);
@@ -132,7 +132,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
       readFileSync(file, "utf8")
         .split("\n")
         .flatMap((line) => (line === "" ? [] : [JSON.parse(line).key_id]));
-    // What an instance had taken and not written is another one's after a minute.
+    // Another instance writes the events of a dead instance after a minute.
     await expect.poll(() => given.filter((id) => !told().includes(id)), { timeout: 80_000 }).toEqual([]);
     expect(given.length).toBeGreaterThanOrEqual(2);
     await latchkey.stop();
@@ -150,8 +150,8 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
   });
 });
 
-describe("calls of the HTTP doors", () => {
-  test("that are refused for who made them, and what operators do, leave a line that says who, what and why", async () => {
+describe("calls of the HTTP listeners", () => {
+  test("a denied call and an operator's action leave a line with the caller, the action and the reason", async () => {
     const latchkey = await startLatchkey({ ...SECRETS, HTTP_TRUSTED_HOPS: "1" });
     const url = `http://${latchkey.http}`;
     const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -221,7 +221,7 @@ describe("calls of the HTTP doors", () => {
   });
 });
 
-test("events are read back by what they are, on and on, and only by whoever may", async () => {
+test("events are read page by page with a filter, and only by an operator with the scope for it", async () => {
   const latchkey = await startLatchkey(SECRETS);
   const url = `http://${latchkey.operator}`;
   const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -240,7 +240,7 @@ test("events are read back by what they are, on and on, and only by whoever may"
   expect(await idsOf({ key_id })).toEqual([key_id, key_id]);
   expect(await idsOf({ actor: "anonymous" })).toEqual([self.key_id]);
   expect(await idsOf({ outcome: "refused" })).toEqual([]);
-  // On and on, one at a time, also where nothing fits.
+  // Page by page, one event each, also if no event matches.
   const first = await admin.audit({ limit: 6 });
   let after = first.events[0]?.cursor ?? "";
   const seen = [];
@@ -317,7 +317,7 @@ test("each event of a fleet is in exactly one log", async () => {
   await redis.stop();
 });
 
-test("the deployment guide's own monitoring lines work, as docs/guides/migration.md has them", async () => {
+test("the monitoring lines of docs/guides/migration.md work as written", async () => {
   const redis = await startRedis();
   const latchkey = await startLatchkey({
     JWT_SECRET: newSecret(),
@@ -332,7 +332,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   const guide = readFileSync(new URL("../../docs/guides/migration.md", import.meta.url), "utf8");
   const [, block = ""] = /## Monitoring\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(guide) ?? [];
   const [validate = "", ping = "", scan = "", tail = ""] = block.trim().split("\n");
-  // What is on the PATH speaks to our Redis: the lines name no port.
+  // The lines name no port, so the program on the PATH connects to the test's Redis.
   const bin = join(latchkey.cwd, "bin");
   mkdirSync(bin);
   const { cli, env } = await redisBinaries();
@@ -349,7 +349,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   expect(run(ping)).toBe("PONG\n");
   expect(run(scan)).toBe(`api_key:${key_id}\n`);
   const shown = Promise.withResolvers<string>();
-  // On a terminal, where grep shows a line as it comes.
+  // On a terminal, grep shows each line as it arrives.
   const tailing = await startChild("script", ["-qec", tail, "/dev/null"], {
     cwd: latchkey.cwd,
     env: { PATH: process.env["PATH"] },
@@ -361,7 +361,7 @@ test("the deployment guide's own monitoring lines work, as docs/guides/migration
   await redis.stop();
 });
 
-test("a stranger's refusals fill no volume, and what happened to keys outlives them", async () => {
+test("denials of unauthenticated callers do not fill the disk, and events of keys outlive them", async () => {
   const bounds = { AUDIT_FILE_MAX: "64KB", AUDIT_FILES: "2" };
   const latchkey = await startLatchkey({ ...SECRETS, ...bounds });
   const file = join(latchkey.cwd, "logs/api.log");

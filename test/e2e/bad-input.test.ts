@@ -25,7 +25,7 @@ const problemSchema = z.looseObject({
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
 });
 
-/** Sends a raw body as an operator would, and reads the problem. */
+/** Sends a raw body as an operator and reads the problem. */
 async function post(path: string, body: string, headers: Readonly<Record<string, string>> = JSON_TYPE) {
   const response = await fetch(`http://${latchkey.http}${path}`, {
     method: "POST",
@@ -46,7 +46,7 @@ const register = "/api/auth/v2/register";
 const good = { name: "x", key_type: "contributor" };
 const invalid = (...pointers: string[]) => ({ status: 400, type: "/problems/request-invalid", pointers });
 
-describe("a bad registration gets a clear problem, and nothing is stored", () => {
+describe("an invalid registration gets a clear problem, and nothing is stored", () => {
   const cases: readonly (readonly [what: string, body: unknown, pointers: readonly string[]])[] = [
     ["no body", "", ["#"]],
     ["not JSON", "{name: x}", ["#"]],
@@ -100,13 +100,13 @@ describe("a bad registration gets a clear problem, and nothing is stored", () =>
     ["metadata above 512 bytes", { ...good, metadata: { a: "x".repeat(600) } }, ["#/metadata"]],
   ];
 
-  test.each(cases)("%s", async (_what, body, pointers) => {
+  test.each(cases)("a registration with %s is rejected", async (_what, body, pointers) => {
     expect(await post(register, typeof body === "string" ? body : JSON.stringify(body))).toEqual(
       invalid(...pointers),
     );
   });
 
-  test("too large a body is 413, another type 415", async () => {
+  test("a body that is too large gets 413, and another media type gets 415", async () => {
     const large = JSON.stringify({ ...good, metadata: { a: "x".repeat(20_000) } });
     expect(await post(register, large)).toMatchObject({ status: 413, type: "/problems/body-too-large" });
     expect(await post(register, "<x/>", { "content-type": "text/xml" })).toMatchObject({ status: 415 });
@@ -115,22 +115,22 @@ describe("a bad registration gets a clear problem, and nothing is stored", () =>
     ).toMatchObject({ status: 415 });
   });
 
-  test("none of it has left a key behind", async () => {
+  test("rejected registrations leave no key in the store", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     expect(await admin.keys.list()).toEqual({ keys: [], next_cursor: null });
   });
 });
 
-describe("elsewhere", () => {
+describe("other endpoints", () => {
   test.each([
     ["/api/auth/v2/refresh", "{}", ["#/current_key"]],
     ["/api/auth/v2/refresh", '{"current_key":""}', ["#/current_key"]],
     ["/api/auth/v2/revoke", '{"current_key":5}', ["#/current_key"]],
-  ])("POST %s %s", async (path, body, pointers) => {
+  ])("POST %s rejects the body %s", async (path, body, pointers) => {
     expect(await post(path, body)).toEqual(invalid(...pointers));
   });
 
-  test("a key in place of a key id is told so, and not repeated", async () => {
+  test("a key in place of a key id is rejected and not repeated in the response", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     const { api_key } = await admin.register(good);
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys/${api_key}`, {
@@ -143,7 +143,7 @@ describe("elsewhere", () => {
   });
 
   test.each(["basic:1:x", "basic_1_*", "{basic}_1_abcdefghijklmnop", "..%2f..", "basic_1_a"])(
-    "the key id %s is none",
+    "the key id %s is rejected",
     async (keyId) => {
       const response = await fetch(
         `http://${latchkey.operator}/api/admin/keys/${encodeURIComponent(keyId)}`,
@@ -165,14 +165,14 @@ describe("elsewhere", () => {
     "expiring_before=soon",
     "unknown=1",
     "role=a&role=b",
-  ])("the filter %s is none", async (query) => {
+  ])("the filter %s is rejected", async (query) => {
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys?${query}`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}` },
     });
     expect(response.status).toBe(400);
   });
 
-  test("a path that is not there is a problem too", async () => {
+  test("an unknown path gets a problem too", async () => {
     const response = await fetch(`http://${latchkey.http}/api/nothing`);
     expect([response.status, response.headers.get("content-type")]).toEqual([
       404,
@@ -180,7 +180,7 @@ describe("elsewhere", () => {
     ]);
   });
 
-  test("two credentials, or one twice, are one too many", async () => {
+  test("two credentials in one request are rejected, even if they are the same", async () => {
     const response = await fetch(`http://${latchkey.http}/api/auth/v2/validate`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}`, "x-api-key": "x" },
     });
@@ -188,7 +188,7 @@ describe("elsewhere", () => {
   });
 });
 
-test("strangers who call too often are told to wait, while a good key from the same address is served", async () => {
+test("unauthenticated callers are rate limited, while a valid key from the same address is served", async () => {
   const own = await startLatchkey({ ...ENV, LOG_LEVEL: "info" });
   try {
     const validate = (headers: Record<string, string> = {}) =>

@@ -43,7 +43,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** An address without earlier calls. */
+/** A client address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.${addresses >> 16}.${(addresses >> 8) & 255}.${addresses & 255}`;
@@ -64,7 +64,7 @@ function send(
   address = newAddress(),
   listener = latchkey.operator,
 ): Promise<RawAnswer> {
-  // Without it Node frames no body of a GET.
+  // Without it, Node does not frame the body of a GET.
   const length =
     request.body === undefined ? {} : { "content-length": String(Buffer.byteLength(request.body)) };
   const headers = { ...request.headers, ...length, ...credential(who), "x-forwarded-for": address };
@@ -75,30 +75,35 @@ function named({ method, template }: DescribedCall): string {
   return `${method} ${template}`;
 }
 
-test("the table says of every call whether it writes; only introspection and explanation read by POST", () => {
+test("the table states for every call whether it writes, and only introspection and explanation read by POST", () => {
   expect(calls.length).toBeGreaterThan(25);
   const readingByPost = calls.filter(({ method, writes }) => method !== "GET" && !writes);
   expect(readingByPost.map(named)).toEqual(["POST /api/auth/v2/introspect", "POST /api/admin/explain"]);
   expect(calls.filter(({ method, writes }) => method === "GET" && writes)).toEqual([]);
 });
 
-describe("every call that writes is charged per client address, whatever credential comes with it", () => {
-  test.each(["a stranger", "a made-up key", "basic", "reader", "system"])("by %s", async (who) => {
-    for (const call of calls.filter(({ writes }) => writes)) {
-      const address = newAddress();
-      const statuses: number[] = [];
-      for (let sent = 0; sent <= OPEN_CALLS; sent++)
-        statuses.push((await send(call, who === "a made-up key" ? `x${newSecret()}` : who, address)).status);
-      expect([named(call), statuses.at(-1), statuses.includes(429)]).toEqual([named(call), 429, true]);
-      expect([named(call), statuses.slice(0, OPEN_CALLS).filter((status) => status === 429)]).toEqual([
-        named(call),
-        [],
-      ]);
-      expect(call.statuses).toContain("429");
-    }
-  });
+describe("every call that writes is charged per client address, for every credential", () => {
+  test.each(["a stranger", "a made-up key", "basic", "reader", "system"])(
+    "%s is charged for every call that writes",
+    async (who) => {
+      for (const call of calls.filter(({ writes }) => writes)) {
+        const address = newAddress();
+        const statuses: number[] = [];
+        for (let sent = 0; sent <= OPEN_CALLS; sent++)
+          statuses.push(
+            (await send(call, who === "a made-up key" ? `x${newSecret()}` : who, address)).status,
+          );
+        expect([named(call), statuses.at(-1), statuses.includes(429)]).toEqual([named(call), 429, true]);
+        expect([named(call), statuses.slice(0, OPEN_CALLS).filter((status) => status === 429)]).toEqual([
+          named(call),
+          [],
+        ]);
+        expect(call.statuses).toContain("429");
+      }
+    },
+  );
 
-  test("but for those who hold keys:write, where the call looks at its caller", async () => {
+  test("callers with keys:write are not charged by calls that authenticate their caller", async () => {
     const looking = calls.filter(
       ({ writes, template }) => writes && !/v2\/(refresh|revoke|migrate)$/.test(template),
     );
@@ -111,7 +116,7 @@ describe("every call that writes is charged per client address, whatever credent
     }
   });
 
-  test("with one's own self-service key as with none: three keys are registered, and no more", async () => {
+  test("a caller's own self-service key does not raise the limit of three registrations", async () => {
     const body = JSON.stringify({ name: "x", key_type: "basic" });
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"]) {
       const address = newAddress();
@@ -130,7 +135,7 @@ describe("every call that writes is charged per client address, whatever credent
     }
   });
 
-  test("a refusal to a key without operator's scopes is charged too, for it leaves an audit line", async () => {
+  test("a denied call by a key without operator scopes is charged too, because it leaves an audit line", async () => {
     for (const call of calls.filter(({ forOperators }) => forOperators)) {
       const address = newAddress();
       const statuses: number[] = [];
@@ -140,7 +145,7 @@ describe("every call that writes is charged per client address, whatever credent
     }
   });
 
-  test("reading with a good key is not charged", async () => {
+  test("reading with a valid key is not charged", async () => {
     const address = newAddress();
     for (let sent = 0; sent < OPEN_CALLS + 2; sent++) {
       expect((await send({ path: "/api/auth/v2/validate" }, "basic", address)).status).toBe(200);
@@ -169,7 +174,7 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     ["a parameter that cannot be decoded", {}, "?limit=%zz"],
   ];
 
-  test.each(bad)("with %s", async (_what, request, query) => {
+  test.each(bad)("a request with %s is authenticated and authorized first", async (_what, request, query) => {
     const ofOperators = calls.filter(({ forOperators }) => forOperators);
     expect(ofOperators.length).toBeGreaterThan(18);
     for (const call of ofOperators) {
@@ -187,7 +192,7 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     }
   });
 
-  test("with an invalid id: parameters of the path are read last too", async () => {
+  test("a request with an invalid path parameter is authenticated and authorized first", async () => {
     for (const call of calls.filter(({ forOperators, template }) => forOperators && template.includes("{"))) {
       const path = call.template.replaceAll(/\{\w+\}/g, "*");
       expect([named(call), (await send({ ...call, path }, "a stranger")).status]).toEqual([named(call), 401]);
@@ -195,13 +200,13 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     }
   });
 
-  test("a registration with a bad credential and a bad body is refused for the credential", async () => {
+  test("a registration with an invalid credential and an invalid body is denied for its credential", async () => {
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"])
       expect((await send({ method: "POST", path, body: "{" }, `x${newSecret()}`)).status).toBe(401);
   });
 });
 
-test("HEAD asks what GET asks, of the same callers", async () => {
+test("HEAD requires the same authorization as GET", async () => {
   for (const { path } of calls.filter(({ method, forOperators }) => method === "GET" && forOperators)) {
     expect([path, (await send({ method: "HEAD", path }, "a stranger")).status]).toEqual([path, 401]);
     expect([path, (await send({ method: "HEAD", path }, "basic")).status]).toEqual([path, 403]);
@@ -211,7 +216,7 @@ test("HEAD asks what GET asks, of the same callers", async () => {
   expect((await send(validate, "basic")).status).toBe(200);
 });
 
-describe("every body and every query is read strictly", () => {
+describe("every body and every query is parsed strictly", () => {
   const BAD: Readonly<Record<string, readonly (readonly [what: string, body: string | Uint8Array])[]>> = {
     "application/json": [
       ["bytes that are no UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
@@ -229,7 +234,7 @@ describe("every body and every query is read strictly", () => {
     "application/x-ndjson": [["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d])]],
   };
 
-  test("bodies, of every call that has one", async () => {
+  test("the body of every call that has one is parsed strictly", async () => {
     const taking = calls.filter(({ bodyType }) => bodyType !== undefined);
     expect(new Set(taking.map(({ bodyType }) => bodyType))).toEqual(new Set(Object.keys(BAD)));
     for (const call of taking) {
@@ -251,7 +256,7 @@ describe("every body and every query is read strictly", () => {
     }
   });
 
-  test("queries", async () => {
+  test("queries are parsed strictly", async () => {
     for (const path of ["/api/admin/keys", "/api/admin/audit"]) {
       for (const query of ["limit=%", "limit=1%zz", "role=%ff", "limit=1&limit=1", "%=1"]) {
         const answer = await send({ path: `${path}?${query}` }, "admin");
@@ -261,7 +266,7 @@ describe("every body and every query is read strictly", () => {
     }
   });
 
-  test("paths", async () => {
+  test("paths are parsed strictly", async () => {
     for (const path of [
       "/api/admin/keys/%zz",
       "/api/admin/keys/%ff",
@@ -274,7 +279,7 @@ describe("every body and every query is read strictly", () => {
     }
   });
 
-  test("lines of an import, each by itself", async () => {
+  test("each line of an import is parsed strictly by itself", async () => {
     const line = (more: string) => `{"api_key":"strict-${newSecret()}","name":"x","role":"basic"${more}}`;
     const body = [line(',"role":"basic"'), line(""), line(',"n\\u0061me":"y"')].join("\n");
     const headers = { "content-type": "application/x-ndjson" };
@@ -287,7 +292,7 @@ describe("every body and every query is read strictly", () => {
   });
 });
 
-describe("a method that a known path does not have is 405 with Allow", () => {
+describe("an unsupported method of a known path gets 405 with Allow", () => {
   const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
 
   async function expectAllowed(
@@ -316,11 +321,11 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     );
   }
 
-  test("at the operator listener, for every call", async () => {
+  test("the operator listener sends 405 with Allow for every call", async () => {
     await expectAllowed(latchkey.operator, methodsByPath(calls));
   });
 
-  test("at the HTTP listener, where operators' paths are not known", async () => {
+  test("the HTTP listener sends 405 with Allow for its calls, and 404 for operator paths", async () => {
     const open = await callsOf(latchkey.http);
     await expectAllowed(latchkey.http, methodsByPath(open));
     for (const { path } of calls.filter(({ template }) => template.startsWith("/api/admin/"))) {
@@ -336,7 +341,7 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     }
   });
 
-  test("whatever body comes with it, as an unknown path is 404", async () => {
+  test("a known path gets 405 and an unknown path gets 404, for any body", async () => {
     const headers = { "content-type": "application/json" };
     for (const body of ["{", "x".repeat(20_000)]) {
       for (const listener of [latchkey.http, latchkey.operator]) {
@@ -347,7 +352,7 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     }
   });
 
-  test("at the ops listener", async () => {
+  test("the ops listener sends 405 with Allow", async () => {
     const get = ["GET"];
     await expectAllowed(
       latchkey.ops,
@@ -359,25 +364,25 @@ describe("a method that a known path does not have is 405 with Allow", () => {
     );
   });
 
-  test("pages and scripts, with a query or a slash at the end too", async () => {
+  test("pages and scripts get 405 with Allow, also with a query or a trailing slash", async () => {
     const get = ["GET"];
     const paths = ["/docs", "/docs/", "/openapi.json?x", "/api-auth-migration.js", "/problems/not-found"];
     await expectAllowed(latchkey.http, new Map(paths.map((path) => [path, get])));
   });
 
-  test("a CORS preflight is answered as before", async () => {
+  test("a CORS preflight still gets 204", async () => {
     const headers = { origin: PAGE, "access-control-request-method": "POST" };
     const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "a stranger");
     expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([204, PAGE]);
   });
 
-  test("an unknown path stays 404, whatever the method", async () => {
+  test("an unknown path gets 404 for any method", async () => {
     for (const method of METHODS)
       expect((await send({ method, path: "/api/nothing" }, "a stranger")).status).toBe(404);
   });
 });
 
-test("an exhausted address can still do what a good key may do without a charge", async () => {
+test("an address above its limit can still make every call that does not charge a valid key", async () => {
   const address = newAddress();
   for (let sent = 0; sent <= OPEN_CALLS; sent++)
     await send({ path: "/api/auth/v2/validate" }, "a stranger", address);

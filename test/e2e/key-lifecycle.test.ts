@@ -32,7 +32,7 @@ afterAll(async () => {
   await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 
-/** What a Check says of a key: the reason of its refusal, or "allowed". */
+/** The outcome of a Check for a key: the reason of its denial, or "allowed". */
 async function verdict(key: string): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, {
     headers: { authorization: `Bearer ${key}` },
@@ -43,7 +43,7 @@ async function verdict(key: string): Promise<string> {
   );
 }
 
-/** The reason why a call is refused. */
+/** The reason why a call is denied. */
 async function refusal(call: Promise<unknown>): Promise<string> {
   const error = await call.then(
     () => undefined,
@@ -54,8 +54,8 @@ async function refusal(call: Promise<unknown>): Promise<string> {
 
 const contributor = { name: "life", key_type: "contributor" } as const;
 
-describe("what ends a key shows in the next Check", () => {
-  test("disabled, enabled again, and revoked for good", async () => {
+describe("ending a key takes effect in the next Check", () => {
+  test("a key is disabled, enabled again, and revoked permanently", async () => {
     const key = await admin.register(contributor);
     expect(await verdict(key.api_key)).toBe("allowed");
     expect(await admin.keys.change(key.key_id, { disabled: true })).toMatchObject({ status: "disabled" });
@@ -69,7 +69,7 @@ describe("what ends a key shows in the next Check", () => {
     expect(await admin.keys.show(key.key_id)).toMatchObject({ status: "revoked" });
   });
 
-  test("whoever holds a key ends its whole family with it, also twice", async () => {
+  test("a holder's revocation ends the whole family, and can be repeated", async () => {
     const key = await admin.register(contributor);
     const successor = await admin.keys.rotate(key.key_id);
     await createClient({ url: `http://${latchkey.http}` }).revoke(key.api_key);
@@ -80,7 +80,7 @@ describe("what ends a key shows in the next Check", () => {
     expect(await refusal(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
   });
 
-  test("an owner's keys end together, and the next one is good at once", async () => {
+  test("an owner's keys are revoked together, and the owner's next key is valid at once", async () => {
     const keys = await Promise.all([1, 2].map(() => admin.register({ ...contributor, owner: "acme" })));
     const other = await admin.register({ ...contributor, owner: "acme2" });
     await admin.keys.revokeOwner("acme");
@@ -93,7 +93,7 @@ describe("what ends a key shows in the next Check", () => {
     expect(await verdict(next.api_key)).toBe("allowed");
   });
 
-  test("the owner that upstream sees of a key without one can be ended: it is the key's family", async () => {
+  test("the owner header of a key without an owner is its family, and revoking that owner revokes the key", async () => {
     const legacyKey = `imported-${randomUUID()}`;
     const line = { api_key: legacyKey, name: "v1", role: "contributor", created_at: "2020-01-01T00:00:00Z" };
     await admin.keys.import(JSON.stringify(line));
@@ -117,14 +117,14 @@ describe("what ends a key shows in the next Check", () => {
     expect(await verdict(other.api_key)).toBe("allowed");
   });
 
-  test("the incident switch for an owner takes a family that is its own", async () => {
+  test("the incident switch for an owner covers a family that is its own owner", async () => {
     const key = await admin.register(contributor);
     const { family } = await admin.keys.show(key.key_id);
     await admin.keys.revokeIssuedBefore({ before: new Date().toISOString(), owner: family });
     expect(await verdict(key.api_key)).toBe("key_revoked");
   });
 
-  test("the incident switch: those of a role, those of an owner, all; at the command line and by the API", async () => {
+  test("the incident switch revokes the keys of a role, of an owner, or all, by command line and by API", async () => {
     const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ENV.ADMIN_TOKEN };
     const cutOff = (...args: readonly string[]) =>
       runLatchkey(["keys", "revoke", "--issued-before", new Date().toISOString(), ...args], cli);
@@ -141,7 +141,7 @@ describe("what ends a key shows in the next Check", () => {
     expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "allowed"]);
     expect(cutOff()).toMatchObject({ status: 0 });
     expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "key_revoked"]);
-    // At once, in the same second too.
+    // At once, even in the same second.
     expect(await verdict((await issue("contributor", "north")).api_key)).toBe("allowed");
     expect(await verdict((await issue("basic", "south")).api_key)).toBe("allowed");
 
@@ -177,7 +177,7 @@ describe("what ends a key shows in the next Check", () => {
     expect(await refusal(admin.validate(key.api_key))).toBe("key-superseded");
   });
 
-  test("all of it survives a restart", async () => {
+  test("every ended key stays ended over a restart", async () => {
     const [disabled, revoked, family] = await Promise.all([1, 2, 3].map(() => admin.register(contributor)));
     if (!disabled || !revoked || !family) throw new Error("three keys");
     await admin.keys.change(disabled.key_id, { disabled: true });
@@ -194,7 +194,7 @@ describe("what ends a key shows in the next Check", () => {
 });
 
 describe("refresh", () => {
-  test("is refused before refresh_after, which the answer names", async () => {
+  test("a refresh before refresh_after is rejected, and the response names that time", async () => {
     const key = await admin.register(contributor);
     const error = await admin.refresh(key.api_key).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(LatchkeyProblem);
@@ -205,7 +205,7 @@ describe("refresh", () => {
     });
   });
 
-  test("gives one successor: the same again for the same Idempotency-Key, nothing for anybody else", async () => {
+  test("a refresh gives one successor: the same one for the same Idempotency-Key, and none for other callers", async () => {
     const key = await admin.register({ name: "short", key_type: "node_operator", owner: "acme3" });
     await admin.validate(key.api_key);
     await expect
@@ -232,7 +232,7 @@ describe("refresh", () => {
     });
   });
 
-  test("a key past its end is refused everywhere, and may still be revoked", async () => {
+  test("an expired key is denied everywhere, and can still be revoked", async () => {
     const key = await admin.register({ name: "brief", key_type: "contributor", ttl: 1 });
     await expect.poll(() => verdict(key.api_key), { timeout: 5000 }).toBe("key_expired");
     expect(await refusal(admin.validate(key.api_key))).toBe("key-expired");
@@ -242,7 +242,7 @@ describe("refresh", () => {
   });
 });
 
-describe("who may", () => {
+describe("permissions", () => {
   test("a key with operator scopes manages keys, but grants no more than it holds", async () => {
     const reader = await admin.register({ name: "reader", key_type: "admin", scopes: ["keys:read"] });
     const writer = await admin.register({ name: "writer", key_type: "admin", scopes: ["keys:write"] });
@@ -261,7 +261,7 @@ describe("who may", () => {
     expect(await refusal(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
   });
 
-  test("nobody anonymous sets a role, an owner or an operator's call", async () => {
+  test("an unauthenticated caller sets no role and no owner, and makes no operator's call", async () => {
     const anonymous = createClient({ url: `http://${latchkey.http}` });
     expect(await refusal(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
       "operator-required",
@@ -275,7 +275,7 @@ describe("who may", () => {
     ).toBe("credential-invalid");
   });
 
-  test("introspection tells an operator what a key is (RFC 7662)", async () => {
+  test("introspection describes a key to an operator (RFC 7662)", async () => {
     const key = await admin.register({ ...contributor, owner: "acme4" });
     expect(await admin.introspect(key.api_key)).toMatchObject({
       active: true,
@@ -293,7 +293,7 @@ describe("who may", () => {
   });
 });
 
-test("Idempotency-Key on register: the same key again, 422 for another body, too short for strangers", async () => {
+test("a repeated Idempotency-Key on register returns the same key, another body gets 422, and a short one is rejected without a credential", async () => {
   const idempotencyKey = randomUUID();
   const body = { ...contributor, metadata: { app: "x" } };
   const first = await admin.register(body, { idempotencyKey });
@@ -309,7 +309,7 @@ test("Idempotency-Key on register: the same key again, 422 for another body, too
   expect(await anonymous.register(basic, { idempotencyKey })).toEqual(own);
 });
 
-test("a listing gives every key once, with its last use", async () => {
+test("a listing has every key once, with its last use", async () => {
   const key = await admin.register({ ...contributor, name: "listed" });
   await verdict(key.api_key);
   const all: string[] = [];
@@ -327,7 +327,7 @@ test("a listing gives every key once, with its last use", async () => {
   expect(named.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
 });
 
-test("no listing and no line of the log holds a key", async () => {
+test("no listing and no log line contains a key", async () => {
   const { keys } = await admin.keys.list({ limit: 500 });
   expect(JSON.stringify(keys)).not.toMatch(/eyJ[A-Za-z0-9_-]{20,}\.eyJ/);
   expect(latchkey.output()).not.toMatch(/eyJ[A-Za-z0-9_-]{20,}\.eyJ/);

@@ -17,7 +17,10 @@ guards: { open_calls: 100000/s, failures: 100000/s }
 `;
 const POLICY = policyWith("overlap: 30d");
 
-/** What each client meets in each phase. The V1 keys that were exchanged were so before the phase began. */
+/**
+ * The response for each client in each phase. The V1 keys that were exchanged were exchanged before the phase
+ * began.
+ */
 const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
   silent: {
     "a V1 key": "allowed",
@@ -82,7 +85,7 @@ const names = Object.keys(PHASES).filter(isPhase);
 describe.each(["embedded", "redis"] as const)("the migration on the %s store", (store) => {
   let deployment: Deployment;
   let first: Instance;
-  /** Another instance where there is one. */
+  /** Another instance, if the store has several. */
   let other: Instance;
 
   beforeAll(async () => {
@@ -92,7 +95,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
   afterAll(() => deployment?.stop());
 
-  /** Told to the first instance, heard by all. */
+  /** Set at the first instance, applied by all. */
   const enter = async (phase: Phase) => {
     await first.client.migration.set(phase);
     for (const { client } of deployment.instances)
@@ -122,7 +125,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   };
 
   test.each(names)(
-    "in %s every client meets what it is to meet, and in silent again what it met before",
+    "in %s every client gets the response of that phase, and in silent again its earlier response",
     async (phase) => {
       const [v1, exchanged, late, later] = [
         await register(),
@@ -148,7 +151,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
         "the same, past its overlap": await reasonOf(exchanged),
         "an exchange after migrate_until": await exchange(later),
       };
-      // Whoever has a copy of a key that another machine has exchanged can still exchange it.
+      // A holder of a copied key that another machine has exchanged can still exchange it.
       if (phase === "deprecated") expect(await exchange(exchanged)).toBe("201 V2");
       await deployment.setPolicy(POLICY);
       expect({ ...met, ...after }).toEqual(PHASES[phase]);
@@ -157,7 +160,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     },
   );
 
-  test("what is told are dates in the form of their standards, on refusals and by validate too; the audit warns", async () => {
+  test("deprecation dates have their standards' formats, on denials and in validate, and the audit log warns", async () => {
     const { api_key: v1, key_id } = await first.client.registerLegacy({ name: "v1", key_type: "basic" });
     const before = Math.floor(Date.now() / 1000);
     await enter("deprecated");
@@ -181,7 +184,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     await enter("silent");
   });
 
-  test("forth and back through all phases under traffic, nobody is refused whom the phase does not refuse", async () => {
+  test("through all phases and back under traffic, no client is denied unless the phase denies it", async () => {
     const phases = createPhaseLog("silent");
     const [v1, exchanged] = [await register(), await register()];
     const v2 = (await first.client.migrate(exchanged)).api_key;
@@ -214,7 +217,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
 
   if (store === "redis")
-    test("a Redis that has lost its data is told the phase again, and V1 keys that are in use stay good", async () => {
+    test("a Redis that has lost its data gets the phase back, and V1 keys in use stay valid", async () => {
       const v1 = await register();
       await enter("gradual");
       for (const { reasonOf: reason } of deployment.instances) expect(await reason(v1)).toBe("allowed");
@@ -229,7 +232,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     });
 });
 
-/** Which phases may hold anywhere, at each moment. */
+/** The phases that may be in effect anywhere, at each moment. */
 function createPhaseLog(first: Phase) {
   let possible = new Set<Phase>([first]);
   const begun: Phase[] = [];
@@ -238,11 +241,11 @@ function createPhaseLog(first: Phase) {
       possible.add(phase);
       begun.push(phase);
     },
-    /** All have heard of this one. */
+    /** All instances have applied this one. */
     ends(phase: Phase) {
       possible = new Set([phase]);
     },
-    /** Gives, once something is over, all phases in which it may have been decided. */
+    /** Returns, after an operation, all phases in which it may have been decided. */
     watch(): () => ReadonlySet<Phase> {
       const [before, at] = [possible, begun.length];
       return () => new Set([...before, ...begun.slice(at)]);
@@ -250,7 +253,7 @@ function createPhaseLog(first: Phase) {
   };
 }
 
-/** A client that goes on without a pause, and looks at each answer. */
+/** A client that sends requests without a pause and checks each response. */
 function startClient(name: string, step: () => Promise<string>, phases: ReturnType<typeof createPhaseLog>) {
   let [going, done] = [true, 0];
   const wrong: string[] = [];
@@ -280,7 +283,7 @@ function startClient(name: string, step: () => Promise<string>, phases: ReturnTy
   };
 }
 
-test("the command line tells how many V1 keys there are, and what each phase would mean for them", async () => {
+test("the command line shows the number of V1 keys and each phase's effect on them", async () => {
   const deployment = await startDeployment("embedded", POLICY);
   const [{ client, latchkey, ask }] = deployment.instances;
   const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: deployment.token };
@@ -316,7 +319,7 @@ What each phase means for them now:
   expect((await runHere(["migration", "set", "active"], cli)).stdout).toContain(
     "phase active (an operator's choice; the policy says silent)",
   );
-  // What was chosen at run time outlives a restart, and wins over the policy until it is given back.
+  // A phase set at run time survives a restart and overrides the policy until it is reset.
   await deployment.restart(0, {});
   const again = deployment.instances[0].latchkey;
   const anew = { ...cli, LATCHKEY_URL: `http://${again.operator}` };

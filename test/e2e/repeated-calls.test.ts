@@ -29,7 +29,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** An address without earlier calls. */
+/** A client address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.0.${addresses >> 8}.${addresses & 255}`;
@@ -61,7 +61,10 @@ async function send(path: string, { method, token, body, address = newAddress(),
 
 let listings = 0;
 
-/** How often the store has been called so. A text of metrics may be an earlier one: it is new enough once it counts a listing of ours. */
+/**
+ * How often this store command was called. The metrics text may be old: it is new enough once it counts our
+ * listing.
+ */
 async function callsOfStore(command: string): Promise<number> {
   const nameOf = (of: string) => `latchkey_store_command_duration_seconds_count{command="${of}"}`;
   await admin.keys.list({ limit: 1 });
@@ -75,7 +78,7 @@ async function callsOfStore(command: string): Promise<number> {
   return metrics.get(nameOf(command)) ?? 0;
 }
 
-/** What has been written: changes of the registry, and events of the audit. */
+/** The number of writes: changes of the registry, and events of the audit. */
 async function written() {
   const { events } = await admin.audit({ limit: 500 });
   return { commits: await callsOfStore("commit"), events: events.length };
@@ -183,7 +186,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
     ],
   ];
 
-  test.each(cases)("%s again", async (_what, status, prepare) => {
+  test.each(cases)("%s again writes nothing", async (_what, status, prepare) => {
     const call = await prepare();
     expect(await call()).toBe(status);
     const before = await written();
@@ -192,7 +195,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
   });
 });
 
-test("a second refresh is audited, for each address that tries it", async () => {
+test("a second refresh is audited once for each address that tries it", async () => {
   const { api_key, key_id } = await admin.register(basic);
   await admin.keys.rotate(key_id);
   const [holder, thief] = [newAddress(), newAddress()];
@@ -205,7 +208,7 @@ test("a second refresh is audited, for each address that tries it", async () => 
   ]);
 });
 
-describe("made-up V1 keys reach the store no more often than other open calls", () => {
+describe("invalid V1 keys reach the store no more often than other unauthenticated calls", () => {
   const madeUp = () => `x${newSecret()}`;
   const ways: readonly (readonly [call: string, send: (address: string) => Promise<number>])[] = [
     ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: madeUp() }, address })],
@@ -229,7 +232,7 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
     ["revoke a key", (address) => send("/api/admin/keys/x", { method: "DELETE", token: madeUp(), address })],
   ];
 
-  test.each(ways)("%s", async (_call, sendOne) => {
+  test.each(ways)("invalid V1 keys by %s reach the store at a bounded rate", async (_call, sendOne) => {
     const address = newAddress();
     const before = await callsOfStore("findLegacy");
     const statuses = await Promise.all(Array.from({ length: 4 * OPEN_CALLS }, () => sendOne(address)));
@@ -238,7 +241,7 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
     expect(statuses.filter((status) => status === 401)).toHaveLength(OPEN_CALLS);
   });
 
-  test("a good V1 key is served meanwhile: from elsewhere, and from there once it is known", async () => {
+  test("a valid V1 key is served meanwhile, from another address, and from the same one once it is cached", async () => {
     const { api_key } = await admin.registerLegacy(basic);
     const [flooded, elsewhere] = [newAddress(), newAddress()];
     const validate = (token: string, address: string) => send("/api/auth/v2/validate", { token, address });
@@ -248,7 +251,7 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
     expect(await validate(api_key, flooded)).toBe(200);
   });
 
-  test("the look-up of a good one costs nothing: any number of them is validated from one address", async () => {
+  test("look-ups of valid V1 keys cost nothing: any number of them is validated from one address", async () => {
     const address = newAddress();
     const lines = Array.from({ length: 3 * OPEN_CALLS }, (_, at) => ({
       api_key: `good-${at}-${randomUUID()}`,
@@ -260,7 +263,7 @@ describe("made-up V1 keys reach the store no more often than other open calls", 
       expect(await send("/api/auth/v2/validate", { token, address })).toBe(200);
   });
 
-  test("an admin token is no key that is looked up", async () => {
+  test("an admin token is not looked up as a key", async () => {
     const before = await callsOfStore("findLegacy");
     const address = newAddress();
     for (let sent = 0; sent < 2 * OPEN_CALLS; sent++)

@@ -5,13 +5,13 @@ import { startChild } from "../../scripts/child.ts";
 import type { GrpcServer } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 
-test("the descriptors that the door shows are those of the proto files", async () => {
+test("the descriptors that the listener serves are those of the proto files", async () => {
   const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));
   expect(shown.equals(await protoDescriptors()), "run: node scripts/descriptors.ts").toBe(true);
 });
 
 describe.each(["http2", "grpc-js"] as const)(
-  "grpcurl, which knows no proto file, at a door of %s",
+  "grpcurl without proto files, at a listener of %s",
   (transport) => {
     let door: GrpcServer;
 
@@ -34,7 +34,7 @@ describe.each(["http2", "grpc-js"] as const)(
       return child.output();
     }
 
-    test("lists the services", async () => {
+    test("grpcurl lists the services", async () => {
       expect((await grpcurl("list")).trim().split("\n")).toEqual([
         "envoy.service.auth.v3.Authorization",
         "grpc.health.v1.Health",
@@ -42,7 +42,7 @@ describe.each(["http2", "grpc-js"] as const)(
       ]);
     });
 
-    test("finds messages, with maps and what other files define, and methods", async () => {
+    test("grpcurl finds methods and messages, with maps and imported types", async () => {
       expect(await grpcurl("envoy.service.auth.v3.AttributeContext.HttpRequest")).toContain(
         "map<string, string> headers = 3;",
       );
@@ -52,7 +52,7 @@ describe.each(["http2", "grpc-js"] as const)(
         expect(await grpcurl(unknown)).toMatch(/not found/i);
     });
 
-    test("asks for health, and for a decision", async () => {
+    test("grpcurl calls the health check and a Check", async () => {
       expect(JSON.parse(await grpcurl("-d", "{}", "grpc.health.v1.Health/Check"))).toEqual({
         status: "SERVING",
       });

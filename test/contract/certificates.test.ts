@@ -23,13 +23,13 @@ beforeAll(async () => {
 
 const filesOf = ({ certFile: cert, keyFile: key }: TestedCertificate): CertificateFiles => ({ cert, key });
 
-describe("what no door is opened with", () => {
+describe("files that no listener accepts", () => {
   const problem = (files: CertificateFiles, nowMs = Date.now()) => {
     const read = readCertificate(files, nowMs);
     return read.ok ? "good" : read.problem;
   };
 
-  test("a file that is not there, or is something else, or belongs to another", async () => {
+  test("a missing file, a file of another type, and a key of another certificate are rejected", async () => {
     const files = filesOf(one);
     const odd = join(folder, "odd.pem");
     await writeFile(odd, "-----BEGIN SECRET-----\nhunter2\n");
@@ -44,7 +44,7 @@ describe("what no door is opened with", () => {
     expect(problem({ ...files, clientCa: "/nowhere" })).toBe("/nowhere is no certificate in PEM");
   });
 
-  test("a certificate that has expired", () => {
+  test("an expired certificate is rejected", () => {
     expect(problem(filesOf(one), Date.now() + 2 * 86_400_000)).toBe(`${one.certFile} has expired`);
   });
 });
@@ -55,7 +55,7 @@ describe("the settings", () => {
     return config.ok ? [] : config.problems;
   };
 
-  test("half a pair is no clear text, and a bad pair stops the start", () => {
+  test("a certificate without its key never means clear text, and an invalid pair stops the start", () => {
     expect(problems({ GRPC_TLS_CERT: one.certFile })).toEqual([
       "GRPC_TLS_CERT alone: give GRPC_TLS_CERT and GRPC_TLS_KEY",
     ]);
@@ -67,7 +67,7 @@ describe("the settings", () => {
     ]);
   });
 
-  test("in production a door beyond loopback needs a certificate, or a mesh that encrypts", () => {
+  test("in production a listener beyond loopback needs a certificate, or a mesh that encrypts", () => {
     const doors = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
     const clear = (more: Record<string, string>) =>
       problems({ ENVIRONMENT: "production", ...doors, ...more })
@@ -82,8 +82,8 @@ describe("the settings", () => {
   });
 });
 
-describe("while the door is open", () => {
-  /** Resolves at the next word: a problem, or undefined for a certificate that was taken up. */
+describe("while the listener is open", () => {
+  /** Resolves at the next report: a problem, or undefined for a loaded certificate. */
   function watched(files: CertificateFiles) {
     const waiting: ((problem: string | undefined) => void)[] = [];
     const tls = watchCertificate(files, (problem) => waiting.splice(0).forEach((told) => void told(problem)));
@@ -102,7 +102,7 @@ describe("while the door is open", () => {
 
   const shown = (tls: WatchedCertificate) => tls.current().cert;
 
-  test("a new pair is taken up; half of one, or a bad one, leaves the old", async () => {
+  test("a new pair is loaded, and half of one or an invalid one leaves the old in use", async () => {
     const files = await pairIn("plain");
     const { tls, next } = watched(files);
     let heard = 0;
@@ -123,7 +123,7 @@ describe("while the door is open", () => {
     tls.close();
   });
 
-  test("a link that leads elsewhere is a change, as Kubernetes makes them", async () => {
+  test("a link that changes its target is a change, as in a mounted Secret", async () => {
     const root = join(folder, "mounted");
     await mkdir(root);
     const version = async (name: string, { certFile, keyFile }: TestedCertificate) => {
@@ -143,7 +143,7 @@ describe("while the door is open", () => {
     tls.close();
   });
 
-  test("there must be a good one to begin with", () => {
+  test("the first pair must be valid", () => {
     expect(() => watchCertificate({ cert: "/nowhere", key: one.keyFile }, () => undefined)).toThrow(
       "/nowhere cannot be read",
     );

@@ -21,9 +21,9 @@ interface Shown extends ListenerTls {
 
 interface OpenDoor {
   readonly port: number;
-  /** One call on a connection of its own; what the door answered, in a word. */
+  /** One call on its own connection; the outcome, in a word. */
   ask(options: ConnectionOptions): Promise<string>;
-  /** The same again and again on one connection. */
+  /** Repeated calls on one connection. */
   keepAsking(options: ConnectionOptions): Promise<{ ask(): Promise<string>; end(): void }>;
 }
 
@@ -73,7 +73,7 @@ async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
   const keepAsking = async (options: ConnectionOptions) => {
     const session = connectHttp2(`https://localhost:${port}`, options);
     await once(session, "connect");
-    // With TLS 1.3 a client is connected before it hears that its certificate is not taken.
+    // With TLS 1.3 a client is connected before it learns that its certificate was rejected.
     session.on("error", () => undefined);
     const ask = async () => {
       const stream = session.request({
@@ -134,7 +134,7 @@ async function askOnce(client: ReturnType<OpenDoor["keepAsking"]>): Promise<stri
   }
 }
 
-/** The name on the certificate that a new connection is shown. */
+/** The subject of the certificate that a new connection gets. */
 async function nameShown(port: number): Promise<string> {
   const socket = connectTls({ port, host: "localhost", ca: ca.cert });
   await once(socket, "secureConnect");
@@ -149,7 +149,7 @@ const doors = [
 ] as const;
 
 test.each(doors)(
-  "the %s door shows its certificate, and a changed one to new connections while old ones go on",
+  "the %s listener serves a changed certificate to new connections while old ones continue",
   async (_name, open) => {
     const tls = shown(first);
     const door = await open(tls);
@@ -166,7 +166,7 @@ test.each(doors)(
 );
 
 test.each(doors)(
-  "the %s door takes clients with a certificate of its CA, and no others",
+  "the %s listener accepts clients with a certificate of its CA, and no others",
   async (_name, open) => {
     const door = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
@@ -180,7 +180,7 @@ test.each([
   ["gRPC", openGrpc, 1024],
   ["HTTP", openHttp, 8192],
 ] as const)(
-  "the %s listener serves clients with a certificate at once while as many others as it has places shake no hands",
+  "the %s listener serves clients with a certificate at once while its maximum of other clients has open handshakes",
   async (_name, open, places) => {
     const door = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
@@ -189,7 +189,7 @@ test.each([
     const idle = Array.from({ length: places + 100 }, () => connect({ host: "127.0.0.1", port: door.port }));
     for (const socket of idle) socket.on("error", () => undefined);
     await Promise.all(idle.map((socket) => socket.connecting && once(socket, "connect")));
-    // The one that was there before goes on, and new ones come in.
+    // The earlier connection continues, and new ones are accepted.
     expect(await before.ask()).toBe("answered");
     for (let clients = 0; clients < 5; clients++) expect(await door.ask(known)).toBe("answered");
     before.end();
@@ -197,7 +197,7 @@ test.each([
   },
 );
 
-test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
+test("a client that connects to the gRPC listener without a handshake does not delay its shutdown", async () => {
   const server = await startGrpcServer({
     listen: "127.0.0.1:0",
     check: () => new Uint8Array(),

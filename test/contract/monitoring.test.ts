@@ -18,7 +18,7 @@ test("docs/operations/operations.md has a section for every alert, in the order 
   for (const part of section.split("\n### ").slice(1)) expect(part).toMatch(/\*\*Means\*\*[\s\S]*\*\*Do\*\*/);
 });
 
-test("every alert has a severity, says what is wrong, and leads to its section", () => {
+test("every alert has a severity, describes the problem, and links to its section", () => {
   for (const { alert = "", labels, annotations } of alerts) {
     expect(["page", "ticket"]).toContain(labels?.["severity"]);
     expect(Object.keys(annotations ?? {})).toEqual(["summary", "description", "runbook"]);
@@ -26,16 +26,16 @@ test("every alert has a severity, says what is wrong, and leads to its section",
   }
 });
 
-test("the file of promtool's tests has a time at which each alert fires", () => {
+test("promtool's test file has a time at which each alert fires", () => {
   const text = readFileSync(new URL("../prometheus/alerts.test.yaml", import.meta.url), "utf8");
   const tested = [...text.matchAll(/labels: '\{alertname="(\w+)"/g)].map(([, name]) => name);
   expect([...new Set(tested)].sort()).toEqual([...alertNames].sort());
 });
 
-test("dashboard and rules ask only for metrics that there are", () => {
+test("dashboard and rules query existing metrics only", () => {
   const known = new Set(recorded.map(({ record }) => record));
   for (const metric of Object.values(createInstruments(new Registry()))) {
-    // What prom-client's types keep to themselves.
+    // prom-client's types do not declare these members.
     const { name }: { name: string } = Object(metric);
     for (const suffix of ["", "_bucket", "_count", "_sum"]) known.add(`${name}${suffix}`);
   }
@@ -50,7 +50,7 @@ test("dashboard and rules ask only for metrics that there are", () => {
   expect(asked.filter((name) => !known.has(name))).toEqual([]);
 });
 
-test("the dashboard has a row for each thing to watch; its panels have a place of their own and say what they show", () => {
+test("the dashboard has a row for each topic, and its panels do not overlap and have descriptions", () => {
   const { panels } = readDashboard();
   const rows = panels.filter(({ type }) => type === "row").map(({ title }) => title);
   expect(rows).toEqual([
@@ -76,13 +76,13 @@ test("the dashboard has a row for each thing to watch; its panels have a place o
   }
 });
 
-test("the compose file puts rules and dashboard where Prometheus and Grafana look for them", () => {
+test("the compose file mounts rules and dashboard where Prometheus and Grafana read them", () => {
   const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
   const { prometheus, grafana } = readCompose().services;
   const { rule_files, scrape_configs } = parse(read("prometheus/prometheus.yml"));
   expect(rule_files).toEqual(["/etc/prometheus/rules/*.yaml"]);
   expect(prometheus?.volumes).toContain("../prometheus:/etc/prometheus/rules:ro");
-  // By this name the alerts know it.
+  // The alerts use this job name.
   expect(scrape_configs).toMatchObject([{ job_name: "latchkey" }]);
   const { providers } = parse(read("grafana/provisioning/dashboards/latchkey.yaml"));
   expect(grafana?.volumes).toContain(`../grafana:${providers[0].options.path}:ro`);

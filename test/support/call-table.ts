@@ -9,12 +9,12 @@ const operation = z.looseObject({
 
 const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), operation)) });
 
-/** One call of the API, as its OpenAPI document describes it. */
+/** One call of the API, from its OpenAPI document. */
 export interface DescribedCall {
   readonly method: string;
-  /** As OpenAPI writes it. */
+  /** The path in OpenAPI's notation. */
   readonly template: string;
-  /** With something of the right form for each parameter. */
+  /** The path with a valid value for each parameter. */
   readonly path: string;
   readonly forOperators: boolean;
   readonly writes: boolean;
@@ -29,7 +29,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   name: "not-found",
 };
 
-/** Every call that a listener describes: a new one is in each test over the table without another line. */
+/** Every call that a listener describes. A new call is covered by each test over the table. */
 export async function callsOf(listener: string): Promise<readonly DescribedCall[]> {
   const response = await fetch(`http://${listener}/openapi.json`);
   const { paths } = document.parse(await response.json());

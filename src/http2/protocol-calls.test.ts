@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoDoor } from "../../test/support/echo-listener.ts";
+import { echoListener } from "../../test/support/echo-listener.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import { literal } from "../../test/support/hpack.ts";
 import {
@@ -20,7 +20,7 @@ import {
 import { encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-const door = echoDoor();
+const door = echoListener();
 
 const NOTHING = Buffer.alloc(0);
 const ANSWERED = "1 answered: hello";

@@ -10,10 +10,10 @@ let issuer: TestedIssuer;
 let monotonicMs: number;
 let faults: Error[];
 /** The issuer's name, once for each fetch of its keys. */
-let answered: string[];
+let fetched: string[];
 
 beforeEach(async () => {
-  [monotonicMs, faults, answered] = [0, [], []];
+  [monotonicMs, faults, fetched] = [0, [], []];
   issuer = await startIssuer();
 });
 afterEach(() => issuer.stop());
@@ -36,17 +36,17 @@ issuers:
     waitMs: 30_000,
     cacheSize: 10,
     onFetch(name, error) {
-      answered.push(name);
+      fetched.push(name);
       if (error !== undefined) faults.push(error);
     },
   });
 }
 
-/** `good`, or the reason and the cause that operators see. */
+/** `valid`, or the reason and the cause that operators see. */
 async function verdict(verifier: ReturnType<typeof verifierOf>, token: string): Promise<string> {
   const verified = await verifier.of(token)?.verify(token, Date.now());
   if (verified === undefined) return "of no issuer";
-  if (verified.ok) return "good";
+  if (verified.ok) return "valid";
   return "rejection" in verified ? `${verified.reason} ${verified.rejection?.cause}` : verified.reason;
 }
 
@@ -106,7 +106,7 @@ describe("several keys with one kid", () => {
     issuer.rotate(signing);
     const token = await issuer.token();
     issuer.rotate(...published(signing).map((key) => ({ kid: "same", ...key })));
-    expect(await verdict(verifierOf(), token)).toBe("good");
+    expect(await verdict(verifierOf(), token)).toBe("valid");
     expect(faults).toEqual([]);
   });
 
@@ -121,7 +121,7 @@ describe("several keys with one kid", () => {
     expect(issuer.asked()).toBe(1);
     issuer.rotate({ ...signing, use: "enc" }, signing);
     monotonicMs += 10_000;
-    expect(await verdict(verifier, token)).toBe("good");
+    expect(await verdict(verifier, token)).toBe("valid");
   });
 });
 
@@ -134,7 +134,7 @@ test.each([
   issuer.rotate(key);
   const token = await issuer.token({}, { alg: header });
   issuer.rotate({ ...key, alg: published });
-  expect(await verdict(verifierOf(), token)).toBe("good");
+  expect(await verdict(verifierOf(), token)).toBe("valid");
 });
 
 test("a key whose alg has an RFC 9864 name verifies tokens whose alg has the RFC 7518 name", async () => {
@@ -142,12 +142,12 @@ test("a key whose alg has an RFC 9864 name verifies tokens whose alg has the RFC
   issuer.rotate(key);
   const token = await issuer.token();
   issuer.rotate({ ...key, alg: "ESP256" });
-  expect(await verdict(verifierOf(), token)).toBe("good");
+  expect(await verdict(verifierOf(), token)).toBe("valid");
 });
 
 test("a byte order mark before a key set is ignored", async () => {
   issuer.answer((_, response) => response.end(`\ufeff${issuer.published()}`));
-  expect(await verdict(verifierOf(), await issuer.token())).toBe("good");
+  expect(await verdict(verifierOf(), await issuer.token())).toBe("valid");
 });
 
 test("a key set that is not UTF-8 is reported as a fault", async () => {
@@ -162,7 +162,7 @@ describe("max_token_bytes", () => {
   test("max_token_bytes is 16 KiB by default, enough for 300 groups", async () => {
     const token = await issuer.token(claims);
     expect(token.length).toBeGreaterThan(10_573);
-    expect(await verdict(verifierOf(), token)).toBe("good");
+    expect(await verdict(verifierOf(), token)).toBe("valid");
     expect(await verdict(verifierOf(", max_token_bytes: 8192"), token)).toBe(
       "credential_invalid token_too_long",
     );
@@ -170,7 +170,7 @@ describe("max_token_bytes", () => {
 
   test("max_token_bytes can be raised to 48 KiB", async () => {
     const token = await issuer.token({ groups: "x".repeat(36_000) });
-    expect(await verdict(verifierOf(", max_token_bytes: 49152"), token)).toBe("good");
+    expect(await verdict(verifierOf(", max_token_bytes: 49152"), token)).toBe("valid");
     expect(await verdict(verifierOf(), token)).toBe("credential_invalid token_too_long");
   });
 });
@@ -180,8 +180,8 @@ describe("clock_skew", () => {
   const late = { iat: nowSeconds - 900, exp: nowSeconds - 30 };
 
   test("clock_skew is one minute by default", async () => {
-    expect(await verdict(verifierOf(), await issuer.token(soon))).toBe("good");
-    expect(await verdict(verifierOf(), await issuer.token(late))).toBe("good");
+    expect(await verdict(verifierOf(), await issuer.token(soon))).toBe("valid");
+    expect(await verdict(verifierOf(), await issuer.token(late))).toBe("valid");
   });
 
   test("clock_skew can be zero", async () => {
@@ -215,7 +215,7 @@ test("a token whose iat is further ahead than clock_skew is accepted, and every 
 test("issuers that share a jwks_uri share one fetch, and each is notified", async () => {
   const other = `}\n  - { name: other, issuer: other, jwks_uri: "${issuer.jwksUri}", audience: api, roles: [basic]`;
   const verifier = verifierOf(other);
-  expect(await verdict(verifier, await issuer.token())).toBe("good");
-  expect(await verdict(verifier, await issuer.token({ iss: "other" }))).toBe("good");
-  expect([issuer.asked(), answered]).toEqual([1, ["corp", "other"]]);
+  expect(await verdict(verifier, await issuer.token())).toBe("valid");
+  expect(await verdict(verifier, await issuer.token({ iss: "other" }))).toBe("valid");
+  expect([issuer.asked(), fetched]).toEqual([1, ["corp", "other"]]);
 });

@@ -112,7 +112,7 @@ describe("an invalid key set is rejected as a whole, and the message contains no
     ["with garbage for a key", [{ ...es, x: "AAAA" }], "cannot be used"],
     ["with a short secret", [{ kty: "oct", k: "AAAA", kid: "k", alg: "HS256" }], "at least 32 bytes"],
     ["with secrets beside pairs", [es, newJwk("HS256", "hs")], "never stand in one set"],
-    ["with a key that is none", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
+    ["with an invalid key", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
     ["with too many keys", Array.from({ length: 65 }, () => es), "is no JWK Set: keys"],
   ])("a key set %s is rejected", async (_what, keys, problem) => {
     const problems = (await problemsOf(...keys)).join("\n");

@@ -61,7 +61,7 @@ function world(options: { readonly down?: () => boolean; readonly until?: Promis
         NOW_MS,
         client === undefined ? client : () => client,
       );
-      return result.ok ? "good" : result.reason;
+      return result.ok ? "valid" : result.reason;
     },
     verifier,
     add: (key: string) => records.set(form.storedForm(key).hash, recordOf(key)),
@@ -75,9 +75,9 @@ test("a cached key costs no store access, and ten concurrent requests for one ke
   const { verify, asked, add } = world();
   add(KEY);
   expect(await Promise.all(Array.from({ length: 10 }, () => verify(KEY)))).toEqual(
-    Array.from({ length: 10 }, () => "good"),
+    Array.from({ length: 10 }, () => "valid"),
   );
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked.length).toBe(1);
 });
 
@@ -91,7 +91,7 @@ test("an unknown key is remembered for a while, or until new keys are announced"
   add(KEY);
   expect(await verify(KEY)).toBe("credential_invalid");
   verifier.forget([]);
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(await verify("another-unknown-key")).toBe("credential_invalid");
   pass(10_001);
   await verify("another-unknown-key");
@@ -110,7 +110,7 @@ test("invalid keys reach the store at a bounded rate, and known keys are served 
   const answers = await many(2000, (at) => verify(`garbage-number-${at}`, "192.0.2.1"));
   expect(counted(answers, "credential_unavailable")).toBe(1600);
   expect(asked.length).toBe(401);
-  expect(await verify(KEY, "192.0.2.1")).toBe("good");
+  expect(await verify(KEY, "192.0.2.1")).toBe("valid");
   pass(1000);
   expect(await verify("garbage-number-later", "192.0.2.1")).toBe("credential_invalid");
 });
@@ -129,8 +129,8 @@ test.each([
   }));
   for (const { key } of clients) add(key);
   for (const { key, from } of clients) {
-    await many(60, (at) => verify(`made up ${from} ${at}`, address(at)));
-    expect(await verify(key, from)).toBe("good");
+    await many(60, (at) => verify(`invalid ${from} ${at}`, address(at)));
+    expect(await verify(key, from)).toBe("valid");
     pass(10);
   }
   // The shared budget, its refill during that second, and the valid keys.
@@ -141,10 +141,10 @@ test("an address with one stale key is still served while other addresses guess"
   const { verify, add, pass } = world();
   const honest = "203.0.113.1";
   for (let second = 0; second < 25; second++) {
-    await many(1200, (at) => verify(`made up ${second} ${at}`, `198.51.100.${at % 6}`));
+    await many(1200, (at) => verify(`invalid ${second} ${at}`, `198.51.100.${at % 6}`));
     await verify("a-stale-key", honest);
     add(`honest-key-${second}`);
-    expect(await verify(`honest-key-${second}`, honest)).toBe("good");
+    expect(await verify(`honest-key-${second}`, honest)).toBe("valid");
     pass(1000);
   }
 });
@@ -153,7 +153,7 @@ test("valid keys cost no budget: any number of them is looked up from one addres
   const { verify, add } = world();
   for (let at = 0; at < 500; at++) {
     add(`honest-key-${at}`);
-    expect(await verify(`honest-key-${at}`, "192.0.2.1")).toBe("good");
+    expect(await verify(`honest-key-${at}`, "192.0.2.1")).toBe("valid");
   }
 });
 
@@ -168,7 +168,7 @@ test("look-ups in a failing store are bounded, and no address is charged for the
   for (let at = 0; at < 200; at++) await later(`garbage-number-${at}`, "192.0.2.1");
   down = false;
   pass(100);
-  expect(await later(KEY, "192.0.2.1")).toBe("good");
+  expect(await later(KEY, "192.0.2.1")).toBe("valid");
 });
 
 test("look-ups without a client address are not limited as one client", async () => {
@@ -183,7 +183,7 @@ test("an unavailable store denies with credential_unavailable, not credential_in
   add(KEY);
   expect(await verify(KEY)).toBe("credential_unavailable");
   down = false;
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
 });
 
 test("a key that changes during its look-up is not cached", async () => {
@@ -217,9 +217,9 @@ test("after a gap in the feed, known keys are served from the cache while they a
   // A key that is missing from the store stays valid for those who have it cached.
   records.clear();
   add("unknown-so-far");
-  expect(await Promise.all([verify(KEY), verify(KEY), verify(KEY)])).toEqual(["good", "good", "good"]);
-  expect(await verify("unknown-so-far")).toBe("good");
-  expect(await verify(KEY)).toBe("good");
+  expect(await Promise.all([verify(KEY), verify(KEY), verify(KEY)])).toEqual(["valid", "valid", "valid"]);
+  expect(await verify("unknown-so-far")).toBe("valid");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked.length).toBe(4);
 });
 
@@ -234,8 +234,8 @@ test("the cache is bounded: valid keys evict the least recently used key, and in
   await verify(KEY);
   expect(asked.length).toBe(2001);
   for (let at = 0; at < 2000; at++) {
-    add(`good-number-${at}`);
-    await verify(`good-number-${at}`);
+    add(`valid-number-${at}`);
+    await verify(`valid-number-${at}`);
   }
   const before = asked.length;
   await verify(KEY);
@@ -266,6 +266,6 @@ test("no Check waits for a store that hangs, and its late response serves later 
   expect(asked).toHaveLength(1);
   goOn();
   await expect.poll(() => verifier.needsStore?.(KEY)).toBe(false);
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked).toHaveLength(1);
 });

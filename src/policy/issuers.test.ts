@@ -55,16 +55,16 @@ describe("an invalid issuer's entry is rejected with its line", () => {
     ],
     ["over another protocol", { jwks_uri: "file:///keys" }, "must be an https URL"],
     ["with a password in its URL", { jwks_uri: "https://a:b@x.y/" }, "must be an https URL"],
-    ["with a name that would part ids", { name: '"a:b"' }, "p:6: issuers[0].name: must be lower-case"],
+    ["with a separator in its name", { name: '"a:b"' }, "p:6: issuers[0].name: must be lower-case"],
     ["with a symmetric algorithm", { algorithms: "[HS256]" }, "issuers[0].algorithms[0]"],
-    ["with a role that is not there", { roles: "[basis]" }, 'unknown role "basis", did you mean "basic"?'],
-    ["with operators to make", { roles: "[admin]" }, "makes no operators: this role has keys:read"],
+    ["with an unknown role", { roles: "[basis]" }, 'unknown role "basis", did you mean "basic"?'],
+    ["with an operator role", { roles: "[admin]" }, "makes no operators: this role has keys:read"],
     [
-      "with a default that it may not give",
+      "with a default role outside its roles",
       { default_role: "admin" },
       '"admin" is not one of the roles of this issuer',
     ],
-    ["with a mapping that it may not give", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
+    ["with a mapping outside its roles", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
     [
       "with a token bound beyond what Envoy takes",
       { max_token_bytes: "60000" },
@@ -73,7 +73,7 @@ describe("an invalid issuer's entry is rejected with its line", () => {
     ["with a clock skew of an hour", { clock_skew: "1h" }, '"1h" is not a duration of at most 10m'],
     ["with a pointer of a wrong form", { claims: "{ role: /a~b }" }, "is no JSON Pointer"],
     ["with an empty path", { claims: "{ role: [] }" }, "issuers[0].claims.role"],
-    ["that goes by our own name", { issuer: "blyan-api" }, "is JWT_ISSUER"],
+    ["with our own JWT_ISSUER", { issuer: "blyan-api" }, "is JWT_ISSUER"],
     ["with an unknown field", { audiance: "x" }, 'unknown field, did you mean "audience"?'],
   ])("an issuer's entry %s is rejected", (_what, change, problem) => {
     expect(problemsOf(entry(change)).join("\n")).toContain(problem);

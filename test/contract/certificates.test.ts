@@ -26,15 +26,15 @@ const filesOf = ({ certFile: cert, keyFile: key }: TestedCertificate): Certifica
 describe("files that no listener accepts", () => {
   const problem = (files: CertificateFiles, nowMs = Date.now()) => {
     const read = readCertificate(files, nowMs);
-    return read.ok ? "good" : read.problem;
+    return read.ok ? "valid" : read.problem;
   };
 
   test("a missing file, a file of another type, and a key of another certificate are rejected", async () => {
     const files = filesOf(one);
     const odd = join(folder, "odd.pem");
     await writeFile(odd, "-----BEGIN SECRET-----\nhunter2\n");
-    expect(problem(files)).toBe("good");
-    expect(problem({ ...files, clientCa: ca.certFile })).toBe("good");
+    expect(problem(files)).toBe("valid");
+    expect(problem({ ...files, clientCa: ca.certFile })).toBe("valid");
     expect(problem({ ...files, cert: "/nowhere" })).toBe("/nowhere cannot be read");
     expect(problem({ ...files, key: "/nowhere" })).toBe("/nowhere cannot be read");
     expect(problem({ ...files, cert: odd })).toBe(`${odd} is no certificate in PEM`);
@@ -68,9 +68,9 @@ describe("the settings", () => {
   });
 
   test("in production a listener beyond loopback needs a certificate, or a mesh that encrypts", () => {
-    const doors = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+    const listeners = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
     const clear = (more: Record<string, string>) =>
-      problems({ ENVIRONMENT: "production", ...doors, ...more })
+      problems({ ENVIRONMENT: "production", ...listeners, ...more })
         .filter((problem) => problem.includes("clear text"))
         .map((problem) => problem.split(" ")[0]);
     const grpc = { GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: one.keyFile };
@@ -86,7 +86,9 @@ describe("while the listener is open", () => {
   /** Resolves at the next report: a problem, or undefined for a loaded certificate. */
   function watched(files: CertificateFiles) {
     const waiting: ((problem: string | undefined) => void)[] = [];
-    const tls = watchCertificate(files, (problem) => waiting.splice(0).forEach((told) => void told(problem)));
+    const tls = watchCertificate(files, (problem) =>
+      waiting.splice(0).forEach((report) => void report(problem)),
+    );
     const next = () => new Promise<string | undefined>((resolve) => waiting.push(resolve));
     return { tls, next };
   }
@@ -105,21 +107,21 @@ describe("while the listener is open", () => {
   test("a new pair is loaded, and half of one or an invalid one leaves the old in use", async () => {
     const files = await pairIn("plain");
     const { tls, next } = watched(files);
-    let heard = 0;
-    const deaf = tls.onChange(() => heard++);
-    let told = next();
+    let changes = 0;
+    const unsubscribe = tls.onChange(() => changes++);
+    let reported = next();
     await copyFile(two.keyFile, files.key);
-    expect(await told).toBe(`${files.key} is not the key of ${files.cert}`);
-    expect([shown(tls), heard]).toEqual([one.cert, 0]);
-    told = next();
+    expect(await reported).toBe(`${files.key} is not the key of ${files.cert}`);
+    expect([shown(tls), changes]).toEqual([one.cert, 0]);
+    reported = next();
     await copyFile(two.certFile, files.cert);
-    expect(await told).toBeUndefined();
-    expect([shown(tls), heard]).toEqual([two.cert, 1]);
-    deaf();
-    told = next();
+    expect(await reported).toBeUndefined();
+    expect([shown(tls), changes]).toEqual([two.cert, 1]);
+    unsubscribe();
+    reported = next();
     await replaceCertificate({ certFile: files.cert, keyFile: files.key }, one);
-    expect(await told).toBeUndefined();
-    expect([shown(tls), heard]).toEqual([one.cert, 1]);
+    expect(await reported).toBeUndefined();
+    expect([shown(tls), changes]).toEqual([one.cert, 1]);
     tls.close();
   });
 
@@ -136,9 +138,9 @@ describe("while the listener is open", () => {
     await version("..1", one);
     for (const name of ["tls.crt", "tls.key"]) await symlink(join("..data", name), join(root, name));
     const { tls, next } = watched({ cert: join(root, "tls.crt"), key: join(root, "tls.key") });
-    const told = next();
+    const reported = next();
     await version("..2", two);
-    expect(await told).toBeUndefined();
+    expect(await reported).toBeUndefined();
     expect(shown(tls)).toBe(two.cert);
     tls.close();
   });

@@ -55,7 +55,7 @@ test("these tests know every example", () => {
   expect(files.sort()).toEqual(known.sort());
 });
 
-test("the sidecar has every setting by which no response, valid or missing, admits a request", () => {
+test("the sidecar has every setting that makes it fail closed", () => {
   expect(sidecar.authz).toMatchObject({
     transport_api_version: "V3",
     failure_mode_allow: false,

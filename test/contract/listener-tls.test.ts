@@ -19,7 +19,7 @@ interface Shown extends ListenerTls {
   show(certificate: TestedCertificate): void;
 }
 
-interface OpenDoor {
+interface OpenListener {
   readonly port: number;
   /** One call on its own connection; the outcome, in a word. */
   ask(options: ConnectionOptions): Promise<string>;
@@ -28,14 +28,14 @@ interface OpenDoor {
 }
 
 let ca: TestedCa;
-let stranger: TestedCertificate;
+let untrusted: TestedCertificate;
 let [first, second, client]: TestedCertificate[] = [];
 const closes: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   const other = await createCa("another authority");
   ca = await createCa();
-  [first, second, client, stranger] = await Promise.all([
+  [first, second, client, untrusted] = await Promise.all([
     ca.issue("first"),
     ca.issue("second"),
     ca.issue("client"),
@@ -66,7 +66,7 @@ function shown(certificate: TestedCertificate | undefined, clientCa?: string): S
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
-async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
+async function openGrpc(tls: ListenerTls): Promise<OpenListener> {
   const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
@@ -96,7 +96,7 @@ async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
   return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
 }
 
-async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
+async function openHttp(tls: ListenerTls): Promise<OpenListener> {
   const hello = openEndpoint({
     method: "GET",
     path: "/hello",
@@ -125,7 +125,7 @@ async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
   return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
 }
 
-async function askOnce(client: ReturnType<OpenDoor["keepAsking"]>): Promise<string> {
+async function askOnce(client: ReturnType<OpenListener["keepAsking"]>): Promise<string> {
   try {
     const { ask, end } = await client;
     return await ask().finally(end);
@@ -143,36 +143,36 @@ async function nameShown(port: number): Promise<string> {
   return String(CN);
 }
 
-const doors = [
+const listeners = [
   ["gRPC", openGrpc],
   ["HTTP", openHttp],
 ] as const;
 
-test.each(doors)(
+test.each(listeners)(
   "the %s listener serves a changed certificate to new connections while old ones continue",
   async (_name, open) => {
     const tls = shown(first);
-    const door = await open(tls);
-    expect(await door.ask({ ca: ca.cert })).toBe("answered");
-    expect(await door.ask({})).toBe("refused");
-    const old = await door.keepAsking({ ca: ca.cert });
+    const listener = await open(tls);
+    expect(await listener.ask({ ca: ca.cert })).toBe("answered");
+    expect(await listener.ask({})).toBe("refused");
+    const old = await listener.keepAsking({ ca: ca.cert });
     expect(await old.ask()).toBe("answered");
-    expect(await nameShown(door.port)).toBe("first");
+    expect(await nameShown(listener.port)).toBe("first");
     if (second) tls.show(second);
-    expect(await nameShown(door.port)).toBe("second");
+    expect(await nameShown(listener.port)).toBe("second");
     expect(await old.ask()).toBe("answered");
     old.end();
   },
 );
 
-test.each(doors)(
+test.each(listeners)(
   "the %s listener accepts clients with a certificate of its CA, and no others",
   async (_name, open) => {
-    const door = await open(shown(first, ca.cert));
+    const listener = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
-    expect(await door.ask(known)).toBe("answered");
-    expect(await door.ask({ ca: ca.cert })).toBe("refused");
-    expect(await door.ask({ ca: ca.cert, cert: stranger.cert, key: stranger.key })).toBe("refused");
+    expect(await listener.ask(known)).toBe("answered");
+    expect(await listener.ask({ ca: ca.cert })).toBe("refused");
+    expect(await listener.ask({ ca: ca.cert, cert: untrusted.cert, key: untrusted.key })).toBe("refused");
   },
 );
 
@@ -182,16 +182,18 @@ test.each([
 ] as const)(
   "the %s listener serves clients with a certificate at once while its maximum of other clients has open handshakes",
   async (_name, open, places) => {
-    const door = await open(shown(first, ca.cert));
+    const listener = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
-    const before = await door.keepAsking(known);
+    const before = await listener.keepAsking(known);
     expect(await before.ask()).toBe("answered");
-    const idle = Array.from({ length: places + 100 }, () => connect({ host: "127.0.0.1", port: door.port }));
+    const idle = Array.from({ length: places + 100 }, () =>
+      connect({ host: "127.0.0.1", port: listener.port }),
+    );
     for (const socket of idle) socket.on("error", () => undefined);
     await Promise.all(idle.map((socket) => socket.connecting && once(socket, "connect")));
     // The earlier connection continues, and new ones are accepted.
     expect(await before.ask()).toBe("answered");
-    for (let clients = 0; clients < 5; clients++) expect(await door.ask(known)).toBe("answered");
+    for (let clients = 0; clients < 5; clients++) expect(await listener.ask(known)).toBe("answered");
     before.end();
     for (const socket of idle) socket.destroy();
   },

@@ -43,16 +43,16 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await client.keys.revoke(key_id);
     const file = join(first.cwd, "logs/api.log");
     const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
-    const told = () => lines().map((line) => JSON.parse(line));
+    const entries = () => lines().map((line) => JSON.parse(line));
     // The lines about requests and about keys are written in any order.
-    const kinds = () => told().map(({ event, kind }) => event ?? kind);
+    const kinds = () => entries().map(({ event, kind }) => event ?? kind);
     const both = expect.arrayContaining(["key_revoked", "request"]);
     await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
     expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
-    expect(told()).toContainEqual(
+    expect(entries()).toContainEqual(
       expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
     );
-    expect(told()).toContainEqual(
+    expect(entries()).toContainEqual(
       expect.objectContaining({
         kind: "request",
         reason: "route_unknown",
@@ -69,7 +69,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const second = await startLatchkey({ ...env, DATA_DIR: first.dataDir, AUDIT_FILE: file });
     const again = createClient({ url: `http://${second.operator}`, token: ADMIN_TOKEN });
     await again.register({ name: "later", key_type: "basic" });
-    await expect.poll(() => told().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => entries().length, { timeout: 5000 }).toBeGreaterThan(0);
     const { events } = await again.audit();
     expect(events.map(({ event }) => event)).toEqual([
       "key_registered",
@@ -128,12 +128,12 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
       await Promise.allSettled(registering);
       latchkey = await startLatchkey({ ...env, DATA_DIR: latchkey.dataDir, AUDIT_FILE: file });
     }
-    const told = () =>
+    const entries = () =>
       readFileSync(file, "utf8")
         .split("\n")
         .flatMap((line) => (line === "" ? [] : [JSON.parse(line).key_id]));
     // Another instance writes the events of a dead instance after a minute.
-    await expect.poll(() => given.filter((id) => !told().includes(id)), { timeout: 80_000 }).toEqual([]);
+    await expect.poll(() => given.filter((id) => !entries().includes(id)), { timeout: 80_000 }).toEqual([]);
     expect(given.length).toBeGreaterThanOrEqual(2);
     await latchkey.stop();
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY })).toMatchObject({ status: 0 });
@@ -272,8 +272,8 @@ test("events are read page by page with a filter, and only by an operator with t
   const other = await admin.register({ name: "other", key_type: "admin", scopes: ["keys:read"] });
   expect(await statusOf("", other.api_key)).toBe(403);
   const env = { LATCHKEY_URL: url, LATCHKEY_TOKEN: reader.api_key };
-  const told = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
-  expect(told.stdout.trim().split("\n")).toEqual([
+  const tail = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
+  expect(tail.stdout.trim().split("\n")).toEqual([
     expect.stringContaining(`key_revoked  ${key_id}  by admin:`),
   ]);
   expect(runLatchkey(["audit", "tail", "-n", "0"], env).status).toBe(2);

@@ -54,7 +54,7 @@ function portOf(listener: string): number {
 }
 
 function credential(who: string): Readonly<Record<string, string>> {
-  if (who === "a stranger") return {};
+  if (who === "anonymous") return {};
   return { authorization: `Bearer ${who === "admin" ? ENV.ADMIN_TOKEN : (keys.get(who) ?? who)}` };
 }
 
@@ -83,7 +83,7 @@ test("the table states for every call whether it writes, and only introspection 
 });
 
 describe("every call that writes is charged per client address, for every credential", () => {
-  test.each(["a stranger", "a made-up key", "basic", "reader", "system"])(
+  test.each(["anonymous", "an invalid key", "basic", "reader", "system"])(
     "%s is charged for every call that writes",
     async (who) => {
       for (const call of calls.filter(({ writes }) => writes)) {
@@ -91,7 +91,7 @@ describe("every call that writes is charged per client address, for every creden
         const statuses: number[] = [];
         for (let sent = 0; sent <= OPEN_CALLS; sent++)
           statuses.push(
-            (await send(call, who === "a made-up key" ? `x${newSecret()}` : who, address)).status,
+            (await send(call, who === "an invalid key" ? `x${newSecret()}` : who, address)).status,
           );
         expect([named(call), statuses.at(-1), statuses.includes(429)]).toEqual([named(call), 429, true]);
         expect([named(call), statuses.slice(0, OPEN_CALLS).filter((status) => status === 429)]).toEqual([
@@ -180,7 +180,7 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     for (const call of ofOperators) {
       const raw = { ...request, method: call.method, path: call.path + query };
       for (const [who, status] of [
-        ["a stranger", 401],
+        ["anonymous", 401],
         [`x${newSecret()}`, 401],
         ["basic", 403],
       ] as const) {
@@ -195,7 +195,7 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
   test("a request with an invalid path parameter is authenticated and authorized first", async () => {
     for (const call of calls.filter(({ forOperators, template }) => forOperators && template.includes("{"))) {
       const path = call.template.replaceAll(/\{\w+\}/g, "*");
-      expect([named(call), (await send({ ...call, path }, "a stranger")).status]).toEqual([named(call), 401]);
+      expect([named(call), (await send({ ...call, path }, "anonymous")).status]).toEqual([named(call), 401]);
       expect([named(call), (await send({ ...call, path }, "basic")).status]).toEqual([named(call), 403]);
     }
   });
@@ -208,11 +208,11 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
 
 test("HEAD requires the same authorization as GET", async () => {
   for (const { path } of calls.filter(({ method, forOperators }) => method === "GET" && forOperators)) {
-    expect([path, (await send({ method: "HEAD", path }, "a stranger")).status]).toEqual([path, 401]);
+    expect([path, (await send({ method: "HEAD", path }, "anonymous")).status]).toEqual([path, 401]);
     expect([path, (await send({ method: "HEAD", path }, "basic")).status]).toEqual([path, 403]);
   }
   const validate = { method: "HEAD", path: "/api/auth/v2/validate" };
-  expect((await send(validate, "a stranger")).status).toBe(401);
+  expect((await send(validate, "anonymous")).status).toBe(401);
   expect((await send(validate, "basic")).status).toBe(200);
 });
 
@@ -302,7 +302,7 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     for (const [path, methods] of paths) {
       const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
       for (const method of METHODS.filter((method) => !allowed.includes(method))) {
-        const answer = await send({ method, path }, "a stranger", newAddress(), listener);
+        const answer = await send({ method, path }, "anonymous", newAddress(), listener);
         expect([method, path, answer.status]).toEqual([method, path, 405]);
         expect(String(answer.headers["allow"]).split(", ").sort()).toEqual([...allowed].sort());
         if (method === "HEAD") continue;
@@ -346,7 +346,7 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     for (const body of ["{", "x".repeat(20_000)]) {
       for (const listener of [latchkey.http, latchkey.operator]) {
         const to = async (path: string) =>
-          (await send({ method: "PUT", path, body, headers }, "a stranger", newAddress(), listener)).status;
+          (await send({ method: "PUT", path, body, headers }, "anonymous", newAddress(), listener)).status;
         expect([await to("/api/auth/v2/register"), await to("/api/none")]).toEqual([405, 404]);
       }
     }
@@ -372,21 +372,21 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
 
   test("a CORS preflight still gets 204", async () => {
     const headers = { origin: PAGE, "access-control-request-method": "POST" };
-    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "a stranger");
+    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "anonymous");
     expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([204, PAGE]);
   });
 
   test("an unknown path gets 404 for any method", async () => {
     for (const method of METHODS)
-      expect((await send({ method, path: "/api/nothing" }, "a stranger")).status).toBe(404);
+      expect((await send({ method, path: "/api/nothing" }, "anonymous")).status).toBe(404);
   });
 });
 
 test("an address above its limit can still make every call that does not charge a valid key", async () => {
   const address = newAddress();
   for (let sent = 0; sent <= OPEN_CALLS; sent++)
-    await send({ path: "/api/auth/v2/validate" }, "a stranger", address);
-  expect((await send({ path: "/api/auth/v2/validate" }, "a stranger", address)).status).toBe(429);
+    await send({ path: "/api/auth/v2/validate" }, "anonymous", address);
+  expect((await send({ path: "/api/auth/v2/validate" }, "anonymous", address)).status).toBe(429);
   expect((await send({ path: "/api/auth/v2/validate" }, "basic", address)).status).toBe(200);
   const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
   expect((await admin.register({ name: "x", key_type: "basic" })).role).toBe("basic");

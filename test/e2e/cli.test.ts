@@ -54,13 +54,13 @@ describe("a failed command says what to check", () => {
   });
 
   test("keys list says that no server, or another server, responds, or that the URL is missing", async () => {
-    const stranger = createServer((_, response) => response.end("<html>"));
-    await once(stranger.listen(0, "127.0.0.1"), "listening");
-    const address = stranger.address();
+    const otherServer = createServer((_, response) => response.end("<html>"));
+    await once(otherServer.listen(0, "127.0.0.1"), "listening");
+    const address = otherServer.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const asked = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
     expect(said(asked)).toEqual([3, expect.stringContaining("answers, but not as Latchkey does")]);
-    stranger.close();
+    otherServer.close();
     expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
       3,
       expect.stringMatching(/does not answer.*LATCHKEY_URL/),

@@ -101,38 +101,42 @@ describe("a valid key", () => {
 });
 
 describe("a request without a valid key is denied, and does not reach the upstream", () => {
-  const refusals: readonly (readonly [what: string, init: (good: string) => RequestInit, reason: string])[] =
+  const denials: readonly (readonly [what: string, init: (valid: string) => RequestInit, reason: string])[] =
     [
       ["no key", () => ({}), "credential_missing"],
-      ["another secret's signature", (good) => bearer(altered(good, {}, newSecret())), "credential_invalid"],
-      ["alg none", (good) => bearer(`${unsigned(good)}.`), "credential_invalid"],
+      [
+        "another secret's signature",
+        (valid) => bearer(altered(valid, {}, newSecret())),
+        "credential_invalid",
+      ],
+      ["alg none", (valid) => bearer(`${unsigned(valid)}.`), "credential_invalid"],
       [
         "alg none with a signature's place filled",
-        (good) => bearer(`${unsigned(good)}.AAAA`),
+        (valid) => bearer(`${unsigned(valid)}.AAAA`),
         "credential_invalid",
       ],
       [
         "expired",
-        (good) => bearer(altered(good, { iat: 1, nbf: 1, exp: 1000, refresh_after: 500 })),
+        (valid) => bearer(altered(valid, { iat: 1, nbf: 1, exp: 1000, refresh_after: 500 })),
         "key_expired",
       ],
-      ["another issuer", (good) => bearer(altered(good, { iss: "somebody" })), "credential_invalid"],
-      ["another audience", (good) => bearer(altered(good, { aud: "somebody" })), "credential_invalid"],
-      ["a role that is none", (good) => bearer(altered(good, { role: "emperor" })), "credential_invalid"],
+      ["another issuer", (valid) => bearer(altered(valid, { iss: "another" })), "credential_invalid"],
+      ["another audience", (valid) => bearer(altered(valid, { aud: "another" })), "credential_invalid"],
+      ["an unknown role", (valid) => bearer(altered(valid, { role: "emperor" })), "credential_invalid"],
       [
         "a subject that is not its family",
-        (good) => bearer(altered(good, { sub: "x" })),
+        (valid) => bearer(altered(valid, { sub: "x" })),
         "credential_invalid",
       ],
       [
         "a role that is not its key id's",
-        (good) => bearer(altered(good, { role: "admin" })),
+        (valid) => bearer(altered(valid, { role: "admin" })),
         "credential_invalid",
       ],
       ["no JWT at all", () => bearer("garbage"), "credential_invalid"],
     ];
 
-  test.each(refusals)("%s: denied", async (_what, init, reason) => {
+  test.each(denials)("%s: denied", async (_what, init, reason) => {
     const { api_key } = await registerKey(latchkey.http);
     const before = upstream.requests.length;
     const response = await ask("/v1/chat/hello", init(api_key));

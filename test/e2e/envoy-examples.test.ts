@@ -153,8 +153,11 @@ describe("edge.yaml", () => {
     for (const from of ["192.0.3.7", "2001:db8::1", "::ffff:192.0.3.7", "nonsense"]) {
       const answer = await send(use, from);
       expect([from, answer.status, reason(answer)]).toEqual([from, 403, "address_not_allowed"]);
-      const told = await send(validate, from);
-      expect([told.status, JSON.parse(told.body).type]).toEqual([403, "/problems/address-not-allowed"]);
+      const response = await send(validate, from);
+      expect([response.status, JSON.parse(response.body).type]).toEqual([
+        403,
+        "/problems/address-not-allowed",
+      ]);
       expect((await call("/api/auth/v2/refresh", { current_key: key.api_key }, {}, from)).status).toBe(403);
     }
     expect((await send(use, "::ffff:192.0.2.9")).status).toBe(200);
@@ -174,12 +177,15 @@ describe("edge.yaml", () => {
       expect([answer.status, reason(answer)]).toEqual([401, "certificate_mismatch"]);
     }
     // The key API sees Envoy's connection instead of the client's, so a bound key is invalid there.
-    const told = await send(
+    const response = await send(
       { path: "/api/auth/v2/validate", headers: bearer(key.api_key) },
       undefined,
       machine,
     );
-    expect([told.status, JSON.parse(told.body).type]).toEqual([401, "/problems/certificate-mismatch"]);
+    expect([response.status, JSON.parse(response.body).type]).toEqual([
+      401,
+      "/problems/certificate-mismatch",
+    ]);
     // An unbound key is valid there.
     const free = await register({});
     expect((await send({ path: "/v1/chat/x", headers: bearer(free.api_key) }, undefined, other)).status).toBe(
@@ -188,8 +194,8 @@ describe("edge.yaml", () => {
   });
 
   test("a certificate of another authority is rejected in the handshake", async () => {
-    const stranger = await (await createCa("another")).issue("machine");
-    await expect(send({ path: "/public/x" }, undefined, stranger)).rejects.toThrow();
+    const untrusted = await (await createCa("another")).issue("machine");
+    await expect(send({ path: "/public/x" }, undefined, untrusted)).rejects.toThrow();
   });
 });
 

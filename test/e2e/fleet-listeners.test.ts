@@ -175,8 +175,8 @@ test("at an HTTP listener with mTLS, a bound key is valid with its certificate o
       tls: certificates(certificate),
     });
   expect((await validate(client)).status).toBe(200);
-  const told = await validate(other);
-  expect([told.status, JSON.parse(told.body)]).toEqual([
+  const response = await validate(other);
+  expect([response.status, JSON.parse(response.body)]).toEqual([
     401,
     expect.objectContaining({ type: "/problems/certificate-mismatch" }),
   ]);
@@ -195,8 +195,8 @@ test("a changed certificate is served to new connections, and no request is deni
   };
   expect(await named(one.grpc)).toBe("latchkey.internal");
   if (shown && next) await replaceCertificate(shown, next);
-  for (const door of [one.grpc, two.grpc, one.http])
-    await expect.poll(() => named(door), { timeout: 10_000 }).toBe("next.latchkey.internal");
+  for (const listener of [one.grpc, two.grpc, one.http])
+    await expect.poll(() => named(listener), { timeout: 10_000 }).toBe("next.latchkey.internal");
   await traffic.more(50);
   expect(Object.keys(await traffic.stop())).toEqual(["200"]);
 });

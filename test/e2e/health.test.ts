@@ -20,18 +20,18 @@ test("an instance that may not serve keys sends NOT_SERVING to health watchers u
   const watch = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { service: "" });
   const seen = watch.map((answer: { readonly status: number }) => answer.status)[Symbol.asyncIterator]();
   /** Waits for the status: on a busy machine an instance may become unready, and ready again, by itself. */
-  const hears = async (wanted: number) => {
+  const receives = async (wanted: number) => {
     while ((await seen.next()).value !== wanted);
   };
   const readyz = async () => (await fetch(`http://${latchkey.ops}/readyz`)).status;
-  await hears(SERVING);
+  await receives(SERVING);
   await redis.stop();
-  await hears(NOT_SERVING);
+  await receives(NOT_SERVING);
   expect(await readyz()).toBe(503);
   const again = await startRedis({ port: redis.port });
-  await hears(SERVING);
+  await receives(SERVING);
   process.kill(latchkey.pid, "SIGTERM");
-  await hears(NOT_SERVING);
+  await receives(NOT_SERVING);
   expect(await readyz()).toBe(503);
   watch.on("error", () => undefined).cancel();
   client.close();

@@ -27,11 +27,11 @@ test("after a restart, invalid V1 keys from one address do not stop other addres
     const { body } = await call(session, frame(encodeCheckRequest({ attributes: { request: { http } } })));
     const { status, ...response } = decodeCheckResponse(body.subarray(5));
     if (status.code === 0) return "allowed";
-    const told = "denied_response" in response ? (response.denied_response.headers ?? []) : [];
-    return told.find(({ header }) => header.key === "x-latchkey-reason")?.header.value;
+    const responseHeaders = "denied_response" in response ? (response.denied_response.headers ?? []) : [];
+    return responseHeaders.find(({ header }) => header.key === "x-latchkey-reason")?.header.value;
   };
   try {
-    const guesses = Array.from({ length: 3000 }, (_, at) => check(`made-up-key-${at}`, "192.0.2.1"));
+    const guesses = Array.from({ length: 3000 }, (_, at) => check(`invalid-key-${at}`, "192.0.2.1"));
     // Immediately after them, so that no budget has been refilled.
     const good = check(api_key, "198.51.100.1");
     const reasons = await Promise.all(guesses);

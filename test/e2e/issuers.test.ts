@@ -129,7 +129,7 @@ test("an unavailable issuer is logged and counted, and delays no other token", a
 });
 
 describe("the cause of a rejected token", () => {
-  const refusalsTold = () =>
+  const loggedRejections = () =>
     latchkey
       .output()
       .split("\n")
@@ -161,8 +161,8 @@ describe("the cause of a rejected token", () => {
         headers: { authorization: `Bearer ${key}` },
       });
       const decisionId = answer.headers.get("x-latchkey-decision-id") ?? "none";
-      const told = [...answer.headers].filter(([name]) => name !== "date");
-      answers.add(JSON.stringify([answer.status, told, await answer.text()]).replaceAll(decisionId, ""));
+      const headers = [...answer.headers].filter(([name]) => name !== "date");
+      answers.add(JSON.stringify([answer.status, headers, await answer.text()]).replaceAll(decisionId, ""));
       const explained = await operator().explain({ method: "GET", path: "/a/x", key });
       expect(explained).toMatchObject({ reason: "credential_invalid" });
       const step = explained.steps.find(({ step }) => step === "key");
@@ -170,7 +170,7 @@ describe("the cause of a rejected token", () => {
       const ofIssuer = cause === "issuer_unknown" ? "_other" : "corp";
       if (ofIssuer === "corp") expect(step?.saw).toContain("a token of the issuer corp");
       await expect
-        .poll(() => refusalsTold(), { timeout: 30_000 })
+        .poll(() => loggedRejections(), { timeout: 30_000 })
         .toContainEqual(expect.stringMatching(new RegExp(`"cause":"${cause}".*${decisionId}`)));
       const counted = `latchkey_token_refusals_total{issuer="${ofIssuer}",cause="${cause}"} `;
       await expect

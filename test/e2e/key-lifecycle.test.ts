@@ -164,8 +164,8 @@ describe("ending a key takes effect in the next Check", () => {
     const reader = await admin.register({ name: "n", key_type: "admin", scopes: ["keys:write"] });
     const weaker = createClient({ url: `http://${latchkey.operator}`, token: reader.api_key });
     expect(await refusal(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
-    const nobody = createClient({ url: `http://${latchkey.operator}` });
-    expect(await refusal(nobody.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
+    const unauthenticated = createClient({ url: `http://${latchkey.operator}` });
+    expect(await refusal(unauthenticated.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
   });
 
   test("an overlap of 0 seconds supersedes the old key at once", async () => {

@@ -82,7 +82,7 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     const typo = api_key.slice(0, -1) + (api_key.endsWith("A") ? "B" : "A");
     expect(await first.reasonOf(typo)).toBe("credential_invalid");
     expect(await first.reasonOf(`${api_key}.a.b`)).toBe("credential_invalid");
-    expect(await first.reasonOf("never-heard-of-it")).toBe("credential_invalid");
+    expect(await first.reasonOf("a-key-that-is-unknown")).toBe("credential_invalid");
   });
 
   test("a V1 key is limited, disabled, renamed, revoked and introspected like any key, on every instance", async () => {
@@ -95,11 +95,11 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     await expect.poll(reason, { timeout: 5000 }).toBe("key_disabled");
     await first.client.keys.change(key_id, { disabled: false, name: "renamed" });
     await first.client.limits.reset(key_id);
-    const toldName = async () => {
+    const nameHeader = async () => {
       await other.ask(api_key);
       return new Map(deployment.upstream.requests.at(-1)?.headers).get("x-latchkey-name");
     };
-    await expect.poll(toldName, { timeout: 5000 }).toBe("renamed");
+    await expect.poll(nameHeader, { timeout: 5000 }).toBe("renamed");
     expect(await other.client.introspect(api_key)).toMatchObject({ active: true, jti: key_id });
     await createClient({ url: `http://${first.latchkey.http}` }).revoke(api_key);
     await expect.poll(reason, { timeout: 5000 }).toBe("key_revoked");

@@ -31,7 +31,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V1",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "",
+    "notice headers": "",
   },
   gradual: {
     "a V1 key": "allowed",
@@ -42,7 +42,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "",
+    "notice headers": "",
   },
   active: {
     "a V1 key": "allowed",
@@ -53,7 +53,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "link x-latchkey-upgrade",
+    "notice headers": "link x-latchkey-upgrade",
   },
   deprecated: {
     "a V1 key": "allowed",
@@ -64,7 +64,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "told on answers": "deprecation link sunset x-latchkey-upgrade",
+    "notice headers": "deprecation link sunset x-latchkey-upgrade",
   },
   removed: {
     "a V1 key": "legacy_key_removed, link",
@@ -75,7 +75,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "410",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "410",
-    "told on answers": "",
+    "notice headers": "",
   },
 };
 const NOTICE = ["deprecation", "link", "sunset", "x-latchkey-upgrade"];
@@ -114,14 +114,14 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     const kind = /"api_key":"(?:(eyJ)|lk1_)/.exec(text);
     return `${answer.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
   };
-  const toldOn = async (key: string, path = "/a/x") => {
+  const noticeOn = async (key: string, path = "/a/x") => {
     const { headers } = await other.ask(key, "x-api-key", path);
     return NOTICE.filter((name) => headers.has(name)).join(" ");
   };
   const reasonOf = async (key: string) => {
     const reason = await other.reasonOf(key);
     if (reason !== "legacy_key_removed") return reason;
-    return `${reason}, ${await toldOn(key)}`;
+    return `${reason}, ${await noticeOn(key)}`;
   };
 
   test.each(names)(
@@ -141,7 +141,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
         "a V2 key": await reasonOf(v2),
         "a registration": await registerAs(""),
         "a registration that asks for V2": await registerAs("2"),
-        "told on answers": phase === "removed" ? await toldOn(v2) : await toldOn(v1),
+        "notice headers": phase === "removed" ? await noticeOn(v2) : await noticeOn(v1),
         "an exchange": await exchange(late),
       };
       await deployment.setPolicy(policyWith("overlap: 1s, sunset: 2020-01-01, migrate_until: 2020-01-02"));
@@ -175,7 +175,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       expect(headers.get("link")).toBe('</api/auth/v2/migrate>; rel="successor-version"');
       expect(headers.get("x-latchkey-upgrade")).toBe("v2");
     }
-    expect(await toldOn(v1, "/b/x")).toBe(NOTICE.join(" "));
+    expect(await noticeOn(v1, "/b/x")).toBe(NOTICE.join(" "));
     const warnings = () =>
       readFileSync(join(other.latchkey.cwd, "logs/api.log"), "utf8")
         .split("\n")
@@ -322,14 +322,14 @@ What each phase means for them now:
   // A phase set at run time survives a restart and overrides the policy until it is reset.
   await deployment.restart(0, {});
   const again = deployment.instances[0].latchkey;
-  const anew = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
-  expect((await runHere(["migration", "status"], anew)).stdout).toContain(
+  const restarted = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
+  expect((await runHere(["migration", "status"], restarted)).stdout).toContain(
     "phase active (an operator's choice",
   );
-  expect((await runHere(["migration", "set", "--from-policy"], anew)).stdout).toContain(
+  expect((await runHere(["migration", "set", "--from-policy"], restarted)).stdout).toContain(
     "phase silent (as the policy says)",
   );
-  const narrow = await createClient({ url: anew.LATCHKEY_URL })
+  const narrow = await createClient({ url: restarted.LATCHKEY_URL })
     .migration.show()
     .catch((error: unknown) => error);
   expect(narrow).toMatchObject({ status: 401 });

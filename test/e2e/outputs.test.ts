@@ -120,9 +120,9 @@ describe("serve outlives its log", () => {
   test("serve continues when stdout and stderr are pipes without a reader", async () => {
     const [out, err] = [newPipe(), newPipe()];
     const latchkey = await start(["ignore", out.writing, err.writing]);
-    const stranger = () =>
+    const unauthenticatedCall = () =>
       fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } });
-    for (let at = 0; at < 20; at++) await Promise.all(Array.from({ length: 20 }, stranger));
+    for (let at = 0; at < 20; at++) await Promise.all(Array.from({ length: 20 }, unauthenticatedCall));
     await outlivesItsOutput(latchkey);
   });
 

@@ -112,8 +112,8 @@ describe("a changed policy", () => {
   );
 
   test("only an operator can read the policy", async () => {
-    const stranger = createClient({ url: `http://${latchkey.operator}` });
-    await expect(stranger.policy.show()).rejects.toMatchObject({ status: 401 });
+    const unauthenticated = createClient({ url: `http://${latchkey.operator}` });
+    await expect(unauthenticated.policy.show()).rejects.toMatchObject({ status: 401 });
     const { api_key } = await registerKey(latchkey.http);
     const holder = createClient({ url: `http://${latchkey.operator}`, token: api_key });
     await expect(holder.policy.reload()).rejects.toMatchObject({ status: 403 });

@@ -209,27 +209,30 @@ test("a second refresh is audited once for each address that tries it", async ()
 });
 
 describe("invalid V1 keys reach the store no more often than other unauthenticated calls", () => {
-  const madeUp = () => `x${newSecret()}`;
+  const invalidKey = () => `x${newSecret()}`;
   const ways: readonly (readonly [call: string, send: (address: string) => Promise<number>])[] = [
-    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: madeUp() }, address })],
-    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: madeUp() }, address })],
-    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: madeUp() }, address })],
-    ["validate", (address) => send("/api/auth/v2/validate", { token: madeUp(), address })],
+    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: invalidKey() }, address })],
+    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: invalidKey() }, address })],
+    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: invalidKey() }, address })],
+    ["validate", (address) => send("/api/auth/v2/validate", { token: invalidKey(), address })],
     [
       "validate by X-API-Key",
-      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": madeUp() }, address }),
+      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": invalidKey() }, address }),
     ],
-    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: madeUp(), address })],
+    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: invalidKey(), address })],
     [
       "register_api_key",
-      (address) => send("/api/auth/register_api_key", { body: basic, token: madeUp(), address }),
+      (address) => send("/api/auth/register_api_key", { body: basic, token: invalidKey(), address }),
     ],
     [
       "introspect",
-      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: madeUp(), address }),
+      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: invalidKey(), address }),
     ],
-    ["show roles", (address) => send("/api/admin/roles", { token: madeUp(), address })],
-    ["revoke a key", (address) => send("/api/admin/keys/x", { method: "DELETE", token: madeUp(), address })],
+    ["show roles", (address) => send("/api/admin/roles", { token: invalidKey(), address })],
+    [
+      "revoke a key",
+      (address) => send("/api/admin/keys/x", { method: "DELETE", token: invalidKey(), address }),
+    ],
   ];
 
   test.each(ways)("invalid V1 keys by %s reach the store at a bounded rate", async (_call, sendOne) => {
@@ -245,8 +248,8 @@ describe("invalid V1 keys reach the store no more often than other unauthenticat
     const { api_key } = await admin.registerLegacy(basic);
     const [flooded, elsewhere] = [newAddress(), newAddress()];
     const validate = (token: string, address: string) => send("/api/auth/v2/validate", { token, address });
-    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(madeUp(), flooded);
-    expect(await validate(madeUp(), flooded)).toBe(429);
+    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(invalidKey(), flooded);
+    expect(await validate(invalidKey(), flooded)).toBe(429);
     expect(await validate(api_key, elsewhere)).toBe(200);
     expect(await validate(api_key, flooded)).toBe(200);
   });
@@ -254,7 +257,7 @@ describe("invalid V1 keys reach the store no more often than other unauthenticat
   test("look-ups of valid V1 keys cost nothing: any number of them is validated from one address", async () => {
     const address = newAddress();
     const lines = Array.from({ length: 3 * OPEN_CALLS }, (_, at) => ({
-      api_key: `good-${at}-${randomUUID()}`,
+      api_key: `valid-${at}-${randomUUID()}`,
       name: "x",
       role: "basic",
     }));

@@ -174,9 +174,9 @@ describe("Envoy's own jwt_authn", () => {
       await expect.poll(async () => (await publishedKids())[0], { timeout: 10_000 }).toBe(first.kid);
       tokens.push((await registerKey(latchkey.http)).api_key);
     }
-    const stranger = await startLatchkey({ JWT_KEYS_FILE: await strangersFile() });
-    const foreign = (await registerKey(stranger.http)).api_key;
-    await stranger.stop();
+    const foreignInstance = await startLatchkey({ JWT_KEYS_FILE: await foreignKeysFile() });
+    const foreign = (await registerKey(foreignInstance.http)).api_key;
+    await foreignInstance.stop();
     const envoy = await verifyingEnvoy();
     const statusOf = async (token: string) =>
       (await fetch(`http://127.0.0.1:${envoy.port}/x`, { headers: { authorization: `Bearer ${token}` } }))
@@ -187,8 +187,8 @@ describe("Envoy's own jwt_authn", () => {
     await envoy.stop();
   });
 
-  async function strangersFile(): Promise<string> {
-    await writeFile(`${file}.strangers`, jwkSet(newJwk("ES256", "es")));
-    return `${file}.strangers`;
+  async function foreignKeysFile(): Promise<string> {
+    await writeFile(`${file}.foreign`, jwkSet(newJwk("ES256", "es")));
+    return `${file}.foreign`;
   }
 });

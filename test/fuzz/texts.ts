@@ -42,7 +42,7 @@ const utf8 = fc.constantFrom(
   "\xf0\x9f\x98\x80",
 );
 
-const telling = fc.constantFrom(
+const meaningful = fc.constantFrom(
   "",
   "0",
   "-1",
@@ -77,7 +77,7 @@ const noise = fc.array(byte, { maxLength: 24 }).map((all) => all.join(""));
 
 /** A value of a few bytes, with odd bytes at its ends. */
 const shortText: fc.Arbitrary<Text> = fc
-  .tuple(blanks, fc.oneof(word, word, telling, utf8, noise), blanks)
+  .tuple(blanks, fc.oneof(word, word, meaningful, utf8, noise), blanks)
   .map((parts): Text => [[parts.join(""), 1]]);
 
 /** A value up to this many bytes, mostly near a plausible limit. */

@@ -76,7 +76,7 @@ async function registerFor(
     switches: [],
     isRecordLost: false,
   });
-  history.note(`register ${keyId} for ${owner ?? "nobody"} at ${name}`);
+  history.note(`register ${keyId} for ${owner ?? "no owner"} at ${name}`);
 }
 
 /** A V1 key of an owner, imported by an operator. */

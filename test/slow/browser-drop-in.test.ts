@@ -283,19 +283,19 @@ test("an XMLHttpRequest behaves as before: aborted, sent twice, synchronous, reo
     await new Promise((resolve) => twice.addEventListener("loadend", resolve));
     const inSync = opened(false);
     inSync.send();
-    const anew = opened(true, "/a/first");
-    anew.send();
-    anew.open("GET", "/a/second");
-    anew.setRequestHeader("X-API-Key", key);
-    anew.send();
-    await new Promise((resolve) => anew.addEventListener("loadend", resolve));
-    return { events, error, twice: twice.status, inSync: inSync.status, anew: JSON.parse(anew.responseText).url };
+    const reopened = opened(true, "/a/first");
+    reopened.send();
+    reopened.open("GET", "/a/second");
+    reopened.setRequestHeader("X-API-Key", key);
+    reopened.send();
+    await new Promise((resolve) => reopened.addEventListener("loadend", resolve));
+    return { events, error, twice: twice.status, inSync: inSync.status, reopened: JSON.parse(reopened.responseText).url };
   })()`);
   expect(seen).toEqual({
     events: ["abort", "loadend"],
     error: "InvalidStateError",
     twice: 200,
     inSync: 200,
-    anew: "/a/second",
+    reopened: "/a/second",
   });
 });

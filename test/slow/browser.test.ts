@@ -127,22 +127,22 @@ async function startThief(): Promise<{
   return { origin: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`, taken, server };
 }
 
-/** A page with the client as `window.auth`; `told` collects its events. */
+/** A page with the client as `window.auth`; `events` collects its events. */
 async function openPage(options: Record<string, unknown> = {}, at = site, from = at): Promise<Page> {
   const page = await context.newPage();
   await page.goto(`${at.origin}/`);
   await page.addScriptTag({ url: `${from.origin}/api-auth-migration.js` });
   await page.evaluate(
-    `window.told = [];
+    `window.events = [];
      window.auth = ApiAuthMigration.create({ storage: localStorage, recheckMs: 0, ...${JSON.stringify(options)} });
      for (const type of ["fallback", "migrated", "refreshed", "upgrade", "invalid", "error"])
-       auth.addEventListener(type, ({ detail }) => told.push({ type, ...detail }));`,
+       auth.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));`,
   );
   return page;
 }
 
 const getKey = (page: Page) => page.evaluate<{ key: string; version: number }>("auth.getKey()");
-const told = (page: Page) => page.evaluate<{ type: string }[]>("told");
+const events = (page: Page) => page.evaluate<{ type: string }[]>("events");
 /** The result of an API call through Envoy. */
 const statusOf = (page: Page) => page.evaluate<number>(`auth.fetch("/a/x").then(({ status }) => status)`);
 /** By the key id that Envoy's upstream got last. */
@@ -170,11 +170,11 @@ describe("without V2", () => {
     const page = await openPage();
     const v1 = await getKey(page);
     expect(v1).toMatchObject({ version: 1, key: expect.stringMatching(/^lk1_/) });
-    expect(await told(page)).toContainEqual({ type: "fallback", status: 404 });
+    expect(await events(page)).toContainEqual({ type: "fallback", status: 404 });
     site.rule = () => "pass";
     const v2 = await getKey(page);
     expect(v2.version).toBe(2);
-    expect((await told(page)).map(({ type }) => type)).toContain("migrated");
+    expect((await events(page)).map(({ type }) => type)).toContain("migrated");
     // The switch: back to V1, without a call to the server.
     await page.evaluate("auth.v2Available = false");
     expect(await getKey(page)).toEqual(v1);
@@ -235,7 +235,7 @@ test("a refresh whose response is lost is repeated with the same Idempotency-Key
   });
   const before = await refreshed();
   await getKey(page);
-  expect((await told(page)).map(({ type }) => type)).toEqual(["error"]);
+  expect((await events(page)).map(({ type }) => type)).toEqual(["error"]);
   expect((await getKey(page)).version).toBe(2);
   expect([sent.length, sent[0] === sent[1], (await refreshed()) - before]).toEqual([2, true, 1]);
 });
@@ -244,7 +244,7 @@ test("offline, the client reports it and continues by itself when the network is
   const page = await openPage();
   await context.setOffline(true);
   await expect(getKey(page)).rejects.toThrow();
-  expect((await told(page)).map(({ type }) => type)).toContain("error");
+  expect((await events(page)).map(({ type }) => type)).toContain("error");
   await context.setOffline(false);
   expect((await getKey(page)).version).toBe(2);
 });
@@ -369,7 +369,7 @@ test("the client works across origins that the server allows, and reads the expo
   const validated = page.evaluate<number>(`auth.fetch("/api/auth/v2/validate").then(({ status }) => status)`);
   expect(await validated).toBe(200);
   await admin.migration.set("silent");
-  expect(await told(page)).toContainEqual({
+  expect(await events(page)).toContainEqual({
     type: "upgrade",
     deprecation: expect.stringMatching(/^@\d+$/),
     sunset: "Mon, 01 Mar 2027 00:00:00 GMT",
@@ -433,7 +433,7 @@ test("the V1 key is kept until the server rejects it, and then deleted", async (
   await admin.keys.revoke((await admin.validate(api_key)).key_id);
   await refreshDue(page);
   await getKey(page);
-  expect((await told(page)).filter(({ type }) => type === "refreshed").length).toBe(2);
+  expect((await events(page)).filter(({ type }) => type === "refreshed").length).toBe(2);
   expect(await kept()).toBeUndefined();
 });
 
@@ -441,7 +441,7 @@ test("an invalid stored V1 key is reported and replaced, and one that is denied 
   const page = await openPage({}, site);
   await page.evaluate(`auth.adoptV1("lk1_none")`);
   expect((await getKey(page)).version).toBe(2);
-  expect(await told(page)).toContainEqual({ type: "invalid", status: 401 });
+  expect(await events(page)).toContainEqual({ type: "invalid", status: 401 });
   const later = await openPage({ storageKey: "later" });
   await later.evaluate(`auth.adoptV1("kept-meanwhile")`);
   site.rule = (path) => (path.endsWith("/migrate") ? 429 : "pass");
@@ -453,7 +453,7 @@ test("the client works without a storage that rejects writes", async () => {
   await page.evaluate(`Storage.prototype.setItem = () => { throw new Error("full"); }`);
   const first = await getKey(page);
   expect([await getKey(page), await statusOf(page)]).toEqual([first, 200]);
-  expect(await told(page)).toContainEqual({ type: "error", path: "storage", message: "Error: full" });
+  expect(await events(page)).toContainEqual({ type: "error", path: "storage", message: "Error: full" });
 });
 
 /** Waits until the page's key may be refreshed. */

@@ -106,16 +106,16 @@ describe("the Dockerfile's steps, run on a copy of the build context", () => {
       if (parsed.success) ready.resolve(parsed.data);
     });
     const ended = child.exited.then(() => Promise.reject(new Error(child.output())));
-    const doors = await Promise.race([ready.promise, ended]);
+    const listeners = await Promise.race([ready.promise, ended]);
     ended.catch(() => undefined);
     const upstream = await startUpstream();
-    const envoy = await startEnvoy({ authzTarget: doors.grpc, upstreamPort: upstream.port });
-    const { api_key } = await registerKey(doors.http);
+    const envoy = await startEnvoy({ authzTarget: listeners.grpc, upstreamPort: upstream.port });
+    const { api_key } = await registerKey(listeners.http);
     const ask = (headers: Record<string, string>) =>
       fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers });
     expect((await ask({})).status).toBe(401);
     expect((await ask({ "x-api-key": api_key })).status).toBe(200);
-    const healthy = async () => (await start(health(), { OPS_LISTEN: doors.ops })).exited;
+    const healthy = async () => (await start(health(), { OPS_LISTEN: listeners.ops })).exited;
     expect(await healthy()).toBe(0);
     await Promise.all([envoy.stop(), upstream.stop()]);
     expect(await child.stop("SIGTERM")).toBe(0);

@@ -63,18 +63,18 @@ describe("two fleets on one database", () => {
     await Promise.all(
       Object.entries(different).map(async ([name, value]) => {
         // Its policy has another phase, which a start would store.
-        const stranger = await startLatchkey(
+        const other = await startLatchkey(
           { ...env, REDIS_URL: redis.url, [name]: value },
           { policy: "migration: { phase: deprecated }" },
         );
-        expect(await readyz(stranger)).toMatchObject({
+        expect(await readyz(other)).toMatchObject({
           status: "not_ready",
           parts: { secrets: "not_ready" },
         });
-        expect(stranger.output()).toContain(
+        expect(other.output()).toContain(
           `which have another ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
         );
-        const operator = operatorOf(stranger);
+        const operator = operatorOf(other);
         const unavailable = { status: 503, reason: "store-unavailable" };
         await expect(operator.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(unavailable);
         await expect(operator.registerLegacy({ name: "n", key_type: "basic" })).rejects.toMatchObject(
@@ -89,13 +89,13 @@ describe("two fleets on one database", () => {
         await expect(operator.limits.reset(key_id)).rejects.toMatchObject(unavailable);
         const line = `${JSON.stringify({ api_key: `key-of-${name}-0123456789`, name: "n", role: "basic" })}\n`;
         await expect(operator.keys.import(line)).rejects.toMatchObject(unavailable);
-        expect(await stranger.stop()).toBe(0);
+        expect(await other.stop()).toBe(0);
       }),
     );
     const file = join(first.cwd, "keys.jsonl");
     writeFileSync(
       file,
-      `${JSON.stringify({ api_key: "key-of-nobody-0123456789", name: "n", role: "basic" })}\n`,
+      `${JSON.stringify({ api_key: "key-of-another-0123456789", name: "n", role: "basic" })}\n`,
     );
     const offline = runLatchkey(["import", file], {
       ...env,

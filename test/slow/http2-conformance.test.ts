@@ -58,13 +58,13 @@ const WITHOUT_DATA = [
 test("h2spec finds nothing at a gRPC listener but ignored priorities, and that a GET gets no DATA", async () => {
   const faults: unknown[] = [];
   const check = () => Buffer.alloc(0);
-  const door = await startGrpcServer({
+  const server = await startGrpcServer({
     listen: "127.0.0.1:0",
     check,
     faulted: (error) => faults.push(error),
   });
-  onTestFinished(() => door.close(0));
-  const { cases, failed, skipped } = await h2spec(Number(door.address.split(":").at(-1)));
+  onTestFinished(() => server.close(0));
+  const { cases, failed, skipped } = await h2spec(Number(server.address.split(":").at(-1)));
   expect(failed).toEqual([
     // These cases need DATA as well.
     "generic/2: Sends a WINDOW_UPDATE frame on half-closed (remote) stream",

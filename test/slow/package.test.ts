@@ -112,18 +112,18 @@ interface Served {
   stop(): Promise<string>;
 }
 
-const doors = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string() });
+const readyLine = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string() });
 
 async function serveByNpx(): Promise<Served> {
   const any = "127.0.0.1:0";
   const { HOME } = process.env;
-  const ready = Promise.withResolvers<z.infer<typeof doors>>();
+  const ready = Promise.withResolvers<z.infer<typeof readyLine>>();
   const child = await startChild("npx", ["--no", "--", "latchkey", "serve"], {
     cwd: folder,
     env: { PATH, HOME, GRPC_LISTEN: any, HTTP_LISTEN: any, OPS_LISTEN: any, DRAIN_SECONDS: "0" },
     ownGroup: true,
     onStdoutLine: (line) => {
-      const parsed = doors.safeParse(parseJson(line));
+      const parsed = readyLine.safeParse(parseJson(line));
       if (parsed.success) ready.resolve(parsed.data);
     },
   });

@@ -155,12 +155,12 @@ async function healed(revokedMeanwhile: string | undefined): Promise<Readonly<Re
     return until(async () => (await check(envoys.serving, "/a/x", key)).reason === "key_revoked");
   };
   const own = createClient({ url: `http://${serving.operator}`, token: env.ADMIN_TOKEN });
-  const [heard, limits, writes] = await Promise.all([
+  const [revocations, limits, writes] = await Promise.all([
     revocation(),
     until(async () => (await check(envoys.strict, "/a/x", keys.known)).status === 200),
     until(() => own.register({ name: "n", key_type: "basic" }).then(Boolean, () => false)),
   ]);
-  return { heard, limits, writes };
+  return { revocations, limits, writes };
 }
 
 /** A key that has just been registered and revoked at this instance. */

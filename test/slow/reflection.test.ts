@@ -13,21 +13,21 @@ test("the descriptors that the listener serves are those of the proto files", as
 describe.each(["http2", "grpc-js"] as const)(
   "grpcurl without proto files, at a listener of %s",
   (transport) => {
-    let door: GrpcServer;
+    let server: GrpcServer;
 
     beforeAll(async () => {
       const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
-      door = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
-      door.setServing(true);
+      server = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
+      server.setServing(true);
     });
 
-    afterAll(() => door?.close(0));
+    afterAll(() => server?.close(0));
 
     async function grpcurl(...args: readonly string[]): Promise<string> {
       const program = await goProgram("grpcurl");
       const [flags, words] = [args.slice(0, -1), args.slice(-1)];
       const command = words[0]?.includes("/") || words[0] === "list" ? words : ["describe", ...words];
-      const child = await startChild(program, ["-plaintext", ...flags, door.address, ...command], {
+      const child = await startChild(program, ["-plaintext", ...flags, server.address, ...command], {
         env: {},
       });
       await child.exited;

@@ -65,10 +65,10 @@ afterAll(async () => {
 function asDocumented(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
   const text = readFileSync(new URL("../../docs/operations/workers.md", import.meta.url), "utf8");
   const [service, cluster] = [...text.matchAll(/```yaml\n([^`]+)```/g)].map(([, yaml = ""]) => parse(yaml));
-  const doors = latchkey.grpc
+  const listeners = latchkey.grpc
     .split(",")
-    .map((door) => ({ endpoint: { address: { pipe: { path: door.slice("unix:".length) } } } }));
-  cluster.load_assignment.endpoints[0].lb_endpoints = doors;
+    .map((listener) => ({ endpoint: { address: { pipe: { path: listener.slice("unix:".length) } } } }));
+  cluster.load_assignment.endpoints[0].lb_endpoints = listeners;
   // A busy machine is no dead worker.
   service.grpc_service.timeout = "20s";
   service.grpc_service.retry_policy.retry_back_off.max_interval = "10s";
@@ -222,9 +222,9 @@ describe("signals are sent to the supervisor", () => {
 
   test("a signal during the start ends the workers once they have started", async () => {
     const { PATH } = process.env;
-    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     process.kill(starting.pid, "SIGTERM");
@@ -233,9 +233,9 @@ describe("signals are sent to the supervisor", () => {
 
   test("SIGHUP ends neither a supervisor nor a worker, however early it arrives", async () => {
     const { PATH } = process.env;
-    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     const hangUps = setInterval(() => process.kill(starting.pid, "SIGHUP"), 5);

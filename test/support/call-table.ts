@@ -25,7 +25,7 @@ export interface DescribedCall {
 const PARAMETERS: Readonly<Record<string, string>> = {
   key_id: "basic_1700000000_abcdefghijklmnopqrstuv",
   family: "fam_abcdefghijklmnopqrstuv",
-  owner: "somebody",
+  owner: "an-owner",
   name: "not-found",
 };
 

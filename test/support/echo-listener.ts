@@ -13,7 +13,7 @@ export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint
  * A listener that responds to a Check with its own message, for all tests of a file. No input causes a fault in
  * it.
  */
-export function echoDoor(): { readonly address: () => string } {
+export function echoListener(): { readonly address: () => string } {
   let server: GrpcServer;
   const faults: unknown[] = [];
   beforeAll(async () => {

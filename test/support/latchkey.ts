@@ -92,9 +92,9 @@ export async function startLatchkey(
   if (options.policy !== undefined) await writeFile(join(cwd, "latchkey.yaml"), options.policy);
   const dataDir = env["DATA_DIR"] ?? join(cwd, "data");
   const anyPort = "127.0.0.1:0";
-  const doors = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
+  const listeners = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
   // No load balancer has to notice its shutdown.
-  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...doors };
+  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...listeners };
   const latchkey = await startLatchkeyProcess({
     cwd,
     ...(options.args !== undefined && { args: options.args }),

@@ -222,7 +222,7 @@ describe.each(["shadow", "enforce"])(
           raw_path: path,
         };
         const replayed = await createReplay(parsed.policy)({ ...past, mode: "shadow" });
-        expect(replayed).toMatchObject({ told: true, was: `${reason} (shadow)`, wouldBe: reason });
+        expect(replayed).toMatchObject({ determined: true, was: `${reason} (shadow)`, wouldBe: reason });
       }
     });
   },

@@ -382,11 +382,11 @@ test("denials of unauthenticated callers do not fill the disk, and events of key
     );
   };
   await expect.poll(() => text().join("")).toContain(key_id);
-  const refused = () =>
+  const deniedCall = () =>
     fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
       (answer) => answer.arrayBuffer(),
     );
-  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, refused));
+  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, deniedCall));
   expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
   await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
   await latchkey.stop();

@@ -78,12 +78,12 @@ describe("the key API", () => {
   test("no token of another issuer opens the key API", async () => {
     const token = await wide();
     const holder = createClient({ url: `http://${latchkey.operator}`, token });
-    const refused = { status: 401, reason: "credential-invalid" };
-    await expect(holder.validate(token)).rejects.toMatchObject(refused);
-    await expect(holder.refresh(token)).rejects.toMatchObject(refused);
-    await expect(holder.revoke(token)).rejects.toMatchObject(refused);
-    await expect(holder.keys.list()).rejects.toMatchObject(refused);
-    await expect(holder.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(refused);
+    const denied = { status: 401, reason: "credential-invalid" };
+    await expect(holder.validate(token)).rejects.toMatchObject(denied);
+    await expect(holder.refresh(token)).rejects.toMatchObject(denied);
+    await expect(holder.revoke(token)).rejects.toMatchObject(denied);
+    await expect(holder.keys.list()).rejects.toMatchObject(denied);
+    await expect(holder.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(denied);
     expect(await operator().introspect(token)).toEqual({ active: false });
   });
 
@@ -134,16 +134,19 @@ describe("the cause of a rejected token", () => {
       .output()
       .split("\n")
       .filter((line) => line.includes("a credential was refused"));
-  const refusals: readonly (readonly [cause: string, Readonly<Record<string, unknown>>, header?: object])[] =
-    [
-      ["audience_wrong", { aud: "other" }],
-      ["role_missing", { role: "admin" }],
-      ["not_yet_valid", { nbf: Math.floor(Date.now() / 1000) + 3600 }],
-      ["key_unknown", {}, { kid: "another" }],
-      ["algorithm_not_allowed", {}, { alg: "none" }],
-      ["token_too_long", { groups: "x".repeat(16_384) }],
-      ["issuer_unknown", { iss: "https://else.example.com" }],
-    ];
+  const rejections: readonly (readonly [
+    cause: string,
+    Readonly<Record<string, unknown>>,
+    header?: object,
+  ])[] = [
+    ["audience_wrong", { aud: "other" }],
+    ["role_missing", { role: "admin" }],
+    ["not_yet_valid", { nbf: Math.floor(Date.now() / 1000) + 3600 }],
+    ["key_unknown", {}, { kid: "another" }],
+    ["algorithm_not_allowed", {}, { alg: "none" }],
+    ["token_too_long", { groups: "x".repeat(16_384) }],
+    ["issuer_unknown", { iss: "https://else.example.com" }],
+  ];
   const withHeader = (token: string, header: object | undefined) =>
     header === undefined
       ? token
@@ -155,7 +158,7 @@ describe("the cause of a rejected token", () => {
 
   test("the client learns nothing of the cause, and operators learn it by explain, log and metric", async () => {
     const answers = new Set<string>();
-    for (const [cause, claims, header] of refusals) {
+    for (const [cause, claims, header] of rejections) {
       const key = withHeader(await wide(claims), header);
       const answer = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
         headers: { authorization: `Bearer ${key}` },

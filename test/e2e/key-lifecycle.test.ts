@@ -44,7 +44,7 @@ async function verdict(key: string): Promise<string> {
 }
 
 /** The reason why a call is denied. */
-async function refusal(call: Promise<unknown>): Promise<string> {
+async function denialOf(call: Promise<unknown>): Promise<string> {
   const error = await call.then(
     () => undefined,
     (reason: unknown) => reason,
@@ -65,7 +65,7 @@ describe("ending a key takes effect in the next Check", () => {
     await admin.keys.revoke(key.key_id);
     await admin.keys.revoke(key.key_id);
     expect(await verdict(key.api_key)).toBe("key_revoked");
-    expect(await refusal(admin.keys.change(key.key_id, { disabled: false }))).toBe("key-ended");
+    expect(await denialOf(admin.keys.change(key.key_id, { disabled: false }))).toBe("key-ended");
     expect(await admin.keys.show(key.key_id)).toMatchObject({ status: "revoked" });
   });
 
@@ -76,8 +76,8 @@ describe("ending a key takes effect in the next Check", () => {
     await admin.revoke(key.api_key);
     expect(await verdict(key.api_key)).toBe("key_revoked");
     expect(await verdict(successor.api_key)).toBe("key_revoked");
-    expect(await refusal(admin.refresh(successor.api_key))).toBe("key-revoked");
-    expect(await refusal(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
+    expect(await denialOf(admin.refresh(successor.api_key))).toBe("key-revoked");
+    expect(await denialOf(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
   });
 
   test("an owner's keys are revoked together, and the owner's next key is valid at once", async () => {
@@ -107,7 +107,7 @@ describe("ending a key takes effect in the next Check", () => {
       expect((await admin.keys.list({ owner })).keys.map(({ key_id }) => key_id)).toEqual([keyId]);
       await admin.keys.revokeOwner(owner);
       expect(await verdict(key)).toBe("key_revoked");
-      expect(await refusal(admin.validate(key))).toBe("key-revoked");
+      expect(await denialOf(admin.validate(key))).toBe("key-revoked");
       const { events } = await admin.audit({ owner });
       expect(events.map(({ event }) => event)).toEqual([
         ...(key === legacyKey ? [] : ["key_registered"]),
@@ -153,7 +153,7 @@ describe("ending a key takes effect in the next Check", () => {
       { before, owner: "no owner" },
       { before, role: "basic", owner: "south" },
     ])
-      expect(await refusal(admin.keys.revokeIssuedBefore(body))).toBe("request-invalid");
+      expect(await denialOf(admin.keys.revokeIssuedBefore(body))).toBe("request-invalid");
     expect(cutOff("--role", "basic", "--owner", "south")).toMatchObject({
       status: 1,
       stderr: expect.stringContaining("give a role or an owner, not both"),
@@ -163,9 +163,9 @@ describe("ending a key takes effect in the next Check", () => {
     expect(runLatchkey(["keys", "revoke", "--role", "basic"], cli).status).toBe(2);
     const reader = await admin.register({ name: "n", key_type: "admin", scopes: ["keys:write"] });
     const weaker = createClient({ url: `http://${latchkey.operator}`, token: reader.api_key });
-    expect(await refusal(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
+    expect(await denialOf(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
     const unauthenticated = createClient({ url: `http://${latchkey.operator}` });
-    expect(await refusal(unauthenticated.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
+    expect(await denialOf(unauthenticated.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
   });
 
   test("an overlap of 0 seconds supersedes the old key at once", async () => {
@@ -174,7 +174,7 @@ describe("ending a key takes effect in the next Check", () => {
     expect(await verdict(key.api_key)).toBe("key_superseded");
     expect(await verdict(next.api_key)).toBe("allowed");
     expect(await admin.validate(next.api_key)).toMatchObject({ valid: true, key_id: next.key_id });
-    expect(await refusal(admin.validate(key.api_key))).toBe("key-superseded");
+    expect(await denialOf(admin.validate(key.api_key))).toBe("key-superseded");
   });
 
   test("every ended key stays ended over a restart", async () => {
@@ -214,10 +214,10 @@ describe("refresh", () => {
     const idempotencyKey = randomUUID();
     const results = await Promise.all([1, 2, 3, 4].map(() => admin.refresh(key.api_key, { idempotencyKey })));
     expect(new Set(results.map((result) => result.api_key)).size).toBe(1);
-    expect(await refusal(admin.refresh(key.api_key, { idempotencyKey: randomUUID() }))).toBe(
+    expect(await denialOf(admin.refresh(key.api_key, { idempotencyKey: randomUUID() }))).toBe(
       "already-refreshed",
     );
-    expect(await refusal(admin.refresh(key.api_key))).toBe("already-refreshed");
+    expect(await denialOf(admin.refresh(key.api_key))).toBe("already-refreshed");
     const [next] = results;
     if (next === undefined) throw new Error("no successor");
     expect(await verdict(next.api_key)).toBe("allowed");
@@ -235,8 +235,8 @@ describe("refresh", () => {
   test("an expired key is denied everywhere, and can still be revoked", async () => {
     const key = await admin.register({ name: "brief", key_type: "contributor", ttl: 1 });
     await expect.poll(() => verdict(key.api_key), { timeout: 5000 }).toBe("key_expired");
-    expect(await refusal(admin.validate(key.api_key))).toBe("key-expired");
-    expect(await refusal(admin.refresh(key.api_key))).toBe("key-expired");
+    expect(await denialOf(admin.validate(key.api_key))).toBe("key-expired");
+    expect(await denialOf(admin.refresh(key.api_key))).toBe("key-expired");
     await admin.revoke(key.api_key);
     expect(await admin.introspect(key.api_key)).toEqual({ active: false });
   });
@@ -250,28 +250,28 @@ describe("permissions", () => {
     const asReader = createClient({ url, token: reader.api_key });
     const asWriter = createClient({ url, token: writer.api_key });
     expect((await asReader.keys.list({ limit: 1 })).keys).toHaveLength(1);
-    expect(await refusal(asReader.keys.revoke(reader.key_id))).toBe("operator-scope-missing");
-    expect(await refusal(asWriter.keys.list())).toBe("operator-scope-missing");
+    expect(await denialOf(asReader.keys.revoke(reader.key_id))).toBe("operator-scope-missing");
+    expect(await denialOf(asWriter.keys.list())).toBe("operator-scope-missing");
     const granted = await asWriter.register({ name: "granted", key_type: "contributor" });
     expect(granted.role).toBe("contributor");
-    expect(await refusal(asWriter.register({ name: "more", key_type: "admin" }))).toBe("grant-refused");
-    expect(await refusal(asWriter.keys.rotate(reader.key_id))).toBe("grant-refused");
-    expect(await refusal(asWriter.keys.change(reader.key_id, { disabled: true }))).toBe("grant-refused");
+    expect(await denialOf(asWriter.register({ name: "more", key_type: "admin" }))).toBe("grant-refused");
+    expect(await denialOf(asWriter.keys.rotate(reader.key_id))).toBe("grant-refused");
+    expect(await denialOf(asWriter.keys.change(reader.key_id, { disabled: true }))).toBe("grant-refused");
     await admin.keys.revoke(writer.key_id);
-    expect(await refusal(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
+    expect(await denialOf(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
   });
 
   test("an unauthenticated caller sets no role and no owner, and makes no operator's call", async () => {
     const anonymous = createClient({ url: `http://${latchkey.http}` });
-    expect(await refusal(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
+    expect(await denialOf(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
       "operator-required",
     );
-    expect(await refusal(anonymous.register({ name: "a", key_type: "basic", owner: "acme" }))).toBe(
+    expect(await denialOf(anonymous.register({ name: "a", key_type: "basic", owner: "acme" }))).toBe(
       "operator-required",
     );
-    expect(await refusal(anonymous.keys.list())).toBe("operator-required");
+    expect(await denialOf(anonymous.keys.list())).toBe("operator-required");
     expect(
-      await refusal(createClient({ url: `http://${latchkey.http}`, token: newSecret() }).keys.list()),
+      await denialOf(createClient({ url: `http://${latchkey.http}`, token: newSecret() }).keys.list()),
     ).toBe("credential-invalid");
   });
 
@@ -286,7 +286,7 @@ describe("permissions", () => {
     });
     expect(await admin.introspect("garbage")).toEqual({ active: false });
     expect(
-      await refusal(
+      await denialOf(
         createClient({ url: `http://${latchkey.http}`, token: key.api_key }).introspect(key.api_key),
       ),
     ).toBe("operator-scope-missing");
@@ -298,12 +298,12 @@ test("a repeated Idempotency-Key on register returns the same key, another body 
   const body = { ...contributor, metadata: { app: "x" } };
   const first = await admin.register(body, { idempotencyKey });
   expect(await admin.register(body, { idempotencyKey })).toEqual(first);
-  expect(await refusal(admin.register({ ...body, name: "other" }, { idempotencyKey }))).toBe(
+  expect(await denialOf(admin.register({ ...body, name: "other" }, { idempotencyKey }))).toBe(
     "idempotency-key-reused",
   );
   const anonymous = createClient({ url: `http://${latchkey.http}` });
   const basic = { name: "a", key_type: "basic" };
-  expect(await refusal(anonymous.register(basic, { idempotencyKey: "short" }))).toBe("idempotency-key-weak");
+  expect(await denialOf(anonymous.register(basic, { idempotencyKey: "short" }))).toBe("idempotency-key-weak");
   const own = await anonymous.register(basic, { idempotencyKey });
   expect(own.key_id).not.toBe(first.key_id);
   expect(await anonymous.register(basic, { idempotencyKey })).toEqual(own);

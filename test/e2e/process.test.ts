@@ -231,8 +231,8 @@ describe("the command line", () => {
       2,
     );
     expect(runLatchkey(["keys", "export"], env).stdout).not.toContain("eyJ");
-    const refused = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
-    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
+    const denied = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
+    expect([denied.status, denied.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
     await latchkey.stop();
     expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not answer");
   });

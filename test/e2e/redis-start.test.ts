@@ -134,13 +134,13 @@ describe("a Redis that rejects the instance stops the start with one sentence th
     await own.cli("ACL", "SETUSER", "full", ...rules);
     await own.cli("ACL", "SETUSER", "closed", ...rules, "-xautoclaim");
     const at = (user: string, end = "") => ({ REDIS_URL: `redis://${user}@127.0.0.1:${own.port}${end}` });
-    const refused = {
+    const rejected = {
       "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL": at("full:wrong"),
       "REDIS_USERNAME or REDIS_URL": at(`closed:${PASSWORD}`, "/1"),
       "REDIS_DB, or the database in REDIS_URL": at(`full:${PASSWORD}`, "/99"),
     };
     await Promise.all(
-      Object.entries(refused).map(async ([setting, settings]) => {
+      Object.entries(rejected).map(async ([setting, settings]) => {
         const latchkey = await launchLatchkey({ ...env, ...settings });
         expect(await latchkey.exited).toBe(1);
         const lines = latchkey.output().split("\n");

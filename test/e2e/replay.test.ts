@@ -113,8 +113,8 @@ describe("files", () => {
   });
 
   test("a replay of a log with denials only says so", () => {
-    const refusals = inFolder("refusals.log", line({ reason: "scope_missing" }));
-    expect(replay(refusals).stdout).toContain("no request here was allowed");
+    const denials = inFolder("denials.log", line({ reason: "scope_missing" }));
+    expect(replay(denials).stdout).toContain("no request here was allowed");
   });
 
   test("a problem is reported with exit code 1, and a missing file or option is a usage error", () => {
@@ -125,8 +125,8 @@ describe("files", () => {
     });
     expect(replay(folder).status).toBe(2);
     const bad = inFolder("bad.yaml", "roles: 1\n");
-    const refused = runLatchkey(["policy", "replay", good, "--policy", bad]);
-    expect(refused).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });
+    const rejected = runLatchkey(["policy", "replay", good, "--policy", bad]);
+    expect(rejected).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });
     expect(runLatchkey(["policy", "replay", good]).status).toBe(2);
     const broken = inFolder("broken.log.gz", gzipSync(line({}).repeat(1000)).subarray(0, 60));
     expect(replay(broken)).toMatchObject({ status: 1, stderr: expect.stringContaining("broken.log.gz") });

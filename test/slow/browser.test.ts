@@ -409,10 +409,10 @@ describe("rollback, through Envoy", () => {
     // Only V1 keys that were not exchanged are denied: that page was configured to stay with V1.
     expect(await statusOf(migrated)).toBe(200);
     const oldKey = await getKey(old);
-    const refused = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
+    const denied = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
       headers: { "x-api-key": oldKey.key },
     });
-    expect(refused.headers.get("x-latchkey-reason")).toBe("legacy_key_removed");
+    expect(denied.headers.get("x-latchkey-reason")).toBe("legacy_key_removed");
     await admin.migration.set("silent");
     expect([await statusOf(migrated), await statusOf(old)]).toEqual([200, 200]);
     expect(await getKey(old)).toEqual(oldKey);

@@ -54,7 +54,7 @@ test("100,000 keys are listed completely while Checks continue, and a rare filte
   const { api_key } = await operator.register({ name: "checked", key_type: "node_operator" });
 
   let listing = true;
-  let refused = 0;
+  let denied = 0;
   let checks = 0;
   const checking = (async () => {
     while (listing) {
@@ -62,7 +62,7 @@ test("100,000 keys are listed completely while Checks continue, and a rare filte
         headers: { authorization: `Bearer ${api_key}` },
       });
       checks++;
-      if (response.status !== 200) refused++;
+      if (response.status !== 200) denied++;
     }
   })();
   const seen = new Set<string>();
@@ -75,7 +75,7 @@ test("100,000 keys are listed completely while Checks continue, and a rare filte
 
   expect(seen.size).toBe(KEYS + 1);
   expect(rare).toHaveLength(10);
-  expect(refused).toBe(0);
+  expect(denied).toBe(0);
   // Checks were decided between any two pages.
   expect(checks).toBeGreaterThan(KEYS / 500);
 });

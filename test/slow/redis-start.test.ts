@@ -121,9 +121,9 @@ describe("an instance that starts while Redis is unusable waits, and is ready wi
     expect(await waiting.stop()).toBe(0);
 
     // A rejection stops the process.
-    const refused = await launchLatchkey({ ...workers, REDIS_URL: back.url.replace(/:[^:@]+@/, ":wrong@") });
-    expect(await refused.exited).toBe(1);
-    expect(refused.output()).toContain("REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL");
+    const rejected = await launchLatchkey({ ...workers, REDIS_URL: back.url.replace(/:[^:@]+@/, ":wrong@") });
+    expect(await rejected.exited).toBe(1);
+    expect(rejected.output()).toContain("REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL");
     await back.stop();
   });
 });

@@ -79,7 +79,7 @@ async function askThrough({ envoy }: Slot, key: string) {
 
 /** Every live instance issues keys all the time, and each decides about all keys in use. */
 function startTraffic() {
-  const refused: string[] = [];
+  const denied: string[] = [];
   const signedBy = new Set<string>();
   let keys: { readonly key: string; readonly madeMs: number }[] = [];
   let sent = 0;
@@ -107,7 +107,7 @@ function startTraffic() {
           const { status, reason } = await askThrough(slot, key);
           sent++;
           if (status !== 200)
-            refused.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
+            denied.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
         }),
       ),
     );
@@ -116,13 +116,13 @@ function startTraffic() {
   let underWay = Promise.resolve();
   const loop = async () => {
     while (going) {
-      underWay = turn().catch((error: unknown) => void refused.push(String(error)));
+      underWay = turn().catch((error: unknown) => void denied.push(String(error)));
       await underWay;
     }
   };
   const ended = loop();
   return {
-    refused,
+    denied,
     signedBy,
     sent: () => sent,
     /** Resolves once no earlier request is in progress. */
@@ -217,7 +217,7 @@ test("a fleet of three rotates from one secret to another, to a key pair, and to
   await traffic.settled();
 
   await traffic.stop();
-  expect(traffic.refused).toEqual([]);
+  expect(traffic.denied).toEqual([]);
   // Instances compare their keys: none was ahead of the others.
   for (const { latchkey } of slots) expect(latchkey.output()).not.toContain("signs with a key that this one");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);

@@ -67,12 +67,12 @@ describe("no turn of the deciding thread's event loop is long", () => {
   test("no turn is long while an operator imports, lists and reads on the embedded store", async () => {
     const { latchkey, during, call } = await startMeasured();
     const [good, bad] = [linesOf("basic"), linesOf("unknown")];
-    const refusals = expect.arrayContaining([expect.objectContaining({ line: LINES })]);
+    const rejections = expect.arrayContaining([expect.objectContaining({ line: LINES })]);
     const steps = [
       ["POST", "/api/admin/keys:import?dry_run=true", good, { imported: LINES, known: 0, refused: [] }],
       ["POST", "/api/admin/keys:import", good, { imported: LINES, known: 0, refused: [] }],
       ["POST", "/api/admin/keys:import", good, { imported: 0, known: LINES, refused: [] }],
-      ["POST", "/api/admin/keys:import", bad, { imported: 0, known: 0, refused: refusals }],
+      ["POST", "/api/admin/keys:import", bad, { imported: 0, known: 0, refused: rejections }],
       ["GET", "/api/admin/keys?limit=500", undefined, { keys: expect.any(Array) }],
       ["GET", "/api/admin/audit?limit=500", undefined, { events: expect.any(Array) }],
       ["GET", "/api/admin/audit?limit=1&actor=unknown", undefined, { events: [] }],

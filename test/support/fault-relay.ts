@@ -41,11 +41,11 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
   };
   const carry = (from: Socket, to: Socket, limited: RelayFault["kind"]) => {
     let under = fault;
-    let left = roomUnder(fault, limited);
+    let left = bytesUnder(fault, limited);
     let dueMs = 0;
     from.on("data", (bytes) => {
       if (lost.has(from)) return;
-      if (under !== fault) left = roomUnder(fault, limited);
+      if (under !== fault) left = bytesUnder(fault, limited);
       under = fault;
       // Bytes keep their order.
       dueMs = Math.max(dueMs, performance.now() + (fault.kind === "delay" ? fault.ms : 0));
@@ -100,6 +100,6 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
   };
 }
 
-function roomUnder(fault: RelayFault, limited: RelayFault["kind"]): number {
+function bytesUnder(fault: RelayFault, limited: RelayFault["kind"]): number {
   return fault.kind === limited && "afterBytes" in fault ? fault.afterBytes : Number.POSITIVE_INFINITY;
 }

@@ -118,7 +118,10 @@ describe("a policy in production", () => {
     expect(output).toMatch(/an edge that ends it in Envoy set true.*a mesh.*set false/);
   });
 
-  test.each(["true", "false"])("a policy with %s logs nothing about it", async (choice) => {
-    expect(await production(`headers: { require_https: ${choice} }\n`)).not.toContain("require_https");
-  });
+  test.each(["true", "false"])(
+    "a policy with headers.require_https: %s logs nothing about it",
+    async (choice) => {
+      expect(await production(`headers: { require_https: ${choice} }\n`)).not.toContain("require_https");
+    },
+  );
 });

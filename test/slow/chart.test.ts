@@ -68,7 +68,7 @@ describe("invalid values are rejected with a message", () => {
 
 describe("a gRPC listener in clear text is open to the whole cluster only if the values say so", () => {
   test.each([
-    ["nothing is said", {}],
+    ["the values name no Envoy", {}],
     [
       "the Envoys are named, but the policy is not enabled",
       { networkPolicy: { enabled: false, grpcFrom: [{ podSelector: {} }] } },
@@ -85,7 +85,7 @@ describe("a gRPC listener in clear text is open to the whole cluster only if the
   test.each([
     ["a NetworkPolicy names the Envoys", LEAST],
     ["it has a certificate", { tls: { grpc: { secretName: "grpc-tls" } } }],
-    ["the operator answers for it", { allowOpenGrpc: true }],
+    ["the operator allows an open listener", { allowOpenGrpc: true }],
     ["it listens on loopback, beside its Envoy", { mode: "sidecar" }],
   ])("the chart renders if %s", async (_, values) => {
     expect((await runHelm(["template", "latchkey"], values)).status).toBe(0);

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoListener } from "../../test/support/echo-listener.ts";
+import { echoDoor } from "../../test/support/echo-door.ts";
 import { literal } from "../../test/support/hpack.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import { connectFrames, HEAD, inPieces, lastMessage, OPENING } from "../../test/support/http2-frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-const door = echoListener();
+const door = echoDoor();
 
 const MAX_HEADER_BYTES = 262_144;
 const BLOCK = headerBlock(HEAD);

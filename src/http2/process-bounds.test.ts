@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HEALTH_SERVICE } from "../../scripts/protobuf.ts";
 import { removeAtEnd } from "../../test/support/at-end.ts";
-import { echo } from "../../test/support/echo-listener.ts";
+import { echo } from "../../test/support/echo-door.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import type { FrameConnection } from "../../test/support/http2-frames.ts";
 import { connectFrames, data, HEAD, headers, OPENING, settings } from "../../test/support/http2-frames.ts";

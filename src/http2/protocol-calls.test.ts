@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoListener } from "../../test/support/echo-listener.ts";
+import { echoDoor } from "../../test/support/echo-door.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import { literal } from "../../test/support/hpack.ts";
 import {
@@ -20,7 +20,7 @@ import {
 import { encodeFrame, encodeUint32s, FLAG, FRAME } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-const door = echoListener();
+const door = echoDoor();
 
 const NOTHING = Buffer.alloc(0);
 const ANSWERED = "1 answered: hello";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { removeAtEnd } from "../../test/support/at-end.ts";
-import { echo } from "../../test/support/echo-listener.ts";
+import { echo } from "../../test/support/echo-door.ts";
 import { frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import type { FrameConnection } from "../../test/support/http2-frames.ts";
 import {

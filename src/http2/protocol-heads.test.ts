@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoListener } from "../../test/support/echo-listener.ts";
+import { echoDoor } from "../../test/support/echo-door.ts";
 import { CHECK_PATH } from "../../test/support/grpc-client.ts";
 import type { Fields } from "../../test/support/http2-frames.ts";
 import {
@@ -15,7 +15,7 @@ import {
 import { FLAG, FRAME } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-const door = echoListener();
+const door = echoDoor();
 const ANSWERED = "1 answered: hello";
 const HELLO = lastMessage(1, "hello");
 /** Bytes of the message in its frame. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { echoListener } from "../../test/support/echo-listener.ts";
+import { echoDoor } from "../../test/support/echo-door.ts";
 import { CHECK_PATH, frame as grpcFrame } from "../../test/support/grpc-client.ts";
 import {
   checkOf,
@@ -17,7 +17,7 @@ import {
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
 import { headerBlock } from "./header-encoder.ts";
 
-const door = echoListener();
+const door = echoDoor();
 
 const BLOCK = headerBlock(HEAD);
 const MESSAGE = grpcFrame(Buffer.from("in pieces"));

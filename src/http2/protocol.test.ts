@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { echoListener } from "../../test/support/echo-listener.ts";
+import { echoDoor } from "../../test/support/echo-door.ts";
 import {
   checkOf,
   connectFrames,
@@ -17,7 +17,7 @@ import {
 } from "../../test/support/http2-frames.ts";
 import { encodeFrame, encodeUint32s, FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
 
-const door = echoListener();
+const door = echoDoor();
 
 const NOTHING = Buffer.alloc(0);
 const OPEN = headers(1);

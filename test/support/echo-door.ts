@@ -2,18 +2,15 @@ import { afterAll, beforeAll, expect } from "vitest";
 import type { GrpcServer } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 
-/** Sends the message itself, and later its description. */
+/** Answers with the message itself, and later what says so. */
 export function echo(message: Uint8Array | undefined): Uint8Array | Promise<Uint8Array> {
   const answer = message ?? Buffer.from("denied");
   if (!Buffer.from(answer).toString("latin1").startsWith("later")) return answer;
   return new Promise((resolve) => setImmediate(() => resolve(answer)));
 }
 
-/**
- * A listener that responds to a Check with its own message, for all tests of a file. No input causes a fault in
- * it.
- */
-export function echoListener(): { readonly address: () => string } {
+/** A door that answers a Check by its own message, for all tests of a file. Whatever they send, it has no fault. */
+export function echoDoor(): { readonly address: () => string } {
   let server: GrpcServer;
   const faults: unknown[] = [];
   beforeAll(async () => {

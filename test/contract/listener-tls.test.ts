@@ -19,7 +19,7 @@ interface Shown extends ListenerTls {
   show(certificate: TestedCertificate): void;
 }
 
-interface OpenListener {
+interface OpenDoor {
   readonly port: number;
   /** One call on its own connection; the outcome, in a word. */
   ask(options: ConnectionOptions): Promise<string>;
@@ -66,7 +66,7 @@ function shown(certificate: TestedCertificate | undefined, clientCa?: string): S
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
-async function openGrpc(tls: ListenerTls): Promise<OpenListener> {
+async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
   const server = await startGrpcServer({ listen: "127.0.0.1:0", check: () => new Uint8Array(), tls });
   closes.push(() => server.close(1000));
   const port = portOf(server.address);
@@ -96,7 +96,7 @@ async function openGrpc(tls: ListenerTls): Promise<OpenListener> {
   return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
 }
 
-async function openHttp(tls: ListenerTls): Promise<OpenListener> {
+async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
   const hello = openEndpoint({
     method: "GET",
     path: "/hello",
@@ -125,7 +125,7 @@ async function openHttp(tls: ListenerTls): Promise<OpenListener> {
   return { port, keepAsking, ask: (options) => askOnce(keepAsking(options)) };
 }
 
-async function askOnce(client: ReturnType<OpenListener["keepAsking"]>): Promise<string> {
+async function askOnce(client: ReturnType<OpenDoor["keepAsking"]>): Promise<string> {
   try {
     const { ask, end } = await client;
     return await ask().finally(end);

@@ -32,7 +32,7 @@ test("promtool's test file has a time at which each alert fires", () => {
   expect([...new Set(tested)].sort()).toEqual([...alertNames].sort());
 });
 
-test("dashboard and rules query existing metrics only", () => {
+test("dashboard and rules ask only for metrics that there are", () => {
   const known = new Set(recorded.map(({ record }) => record));
   for (const metric of Object.values(createInstruments(new Registry()))) {
     // prom-client's types do not declare these members.
@@ -82,7 +82,7 @@ test("the compose file mounts rules and dashboard where Prometheus and Grafana r
   const { rule_files, scrape_configs } = parse(read("prometheus/prometheus.yml"));
   expect(rule_files).toEqual(["/etc/prometheus/rules/*.yaml"]);
   expect(prometheus?.volumes).toContain("../prometheus:/etc/prometheus/rules:ro");
-  // The alerts use this job name.
+  // By this name the alerts know it.
   expect(scrape_configs).toMatchObject([{ job_name: "latchkey" }]);
   const { providers } = parse(read("grafana/provisioning/dashboards/latchkey.yaml"));
   expect(grafana?.volumes).toContain(`../grafana:${providers[0].options.path}:ro`);

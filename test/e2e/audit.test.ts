@@ -17,7 +17,7 @@ const AUDIT_KEY = newSecret();
 const SECRETS = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN, AUDIT_KEY };
 
 describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (store) => {
-  test("the audit log records changes of keys and denied requests in one chain over a restart", async () => {
+  test("tells what happened to keys and which requests were refused, unbroken over a restart", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       JWT_SECRET: newSecret(),
@@ -43,16 +43,16 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await client.keys.revoke(key_id);
     const file = join(first.cwd, "logs/api.log");
     const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
-    const entries = () => lines().map((line) => JSON.parse(line));
-    // The lines about requests and about keys are written in any order.
-    const kinds = () => entries().map(({ event, kind }) => event ?? kind);
+    const told = () => lines().map((line) => JSON.parse(line));
+    // Lines about requests and about keys are written by turns: either may be first.
+    const kinds = () => told().map(({ event, kind }) => event ?? kind);
     const both = expect.arrayContaining(["key_revoked", "request"]);
     await expect.poll(kinds, { timeout: 5000 }).toEqual(both);
     expect(lines().every((line) => line.includes("API_AUDIT"))).toBe(true);
-    expect(entries()).toContainEqual(
+    expect(told()).toContainEqual(
       expect.objectContaining({ kind: "lifecycle", event: "key_registered", key_id, outcome: "done" }),
     );
-    expect(entries()).toContainEqual(
+    expect(told()).toContainEqual(
       expect.objectContaining({
         kind: "request",
         reason: "route_unknown",
@@ -69,7 +69,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     const second = await startLatchkey({ ...env, DATA_DIR: first.dataDir, AUDIT_FILE: file });
     const again = createClient({ url: `http://${second.operator}`, token: ADMIN_TOKEN });
     await again.register({ name: "later", key_type: "basic" });
-    await expect.poll(() => entries().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => told().length, { timeout: 5000 }).toBeGreaterThan(0);
     const { events } = await again.audit();
     expect(events.map(({ event }) => event)).toEqual([
       "key_registered",
@@ -84,7 +84,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await second.stop();
     const verified = runLatchkey(["audit", "verify", file, `${file}.1`], { AUDIT_KEY });
     expect(verified).toMatchObject({ status: 0, stdout: expect.stringContaining("nothing changed") });
-    // These are the names to which a shell expands `logs/api.log*`: the log and the files beside it.
+    // As a shell completes `logs/api.log*`: with what stands beside the log.
     const all = readdirSync(dirname(file)).filter((name) => name.startsWith("api.log"));
     expect(all.length).toBeGreaterThan(2);
     const paths = all.map((name) => join(dirname(file), name));
@@ -106,7 +106,7 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
     await redis?.stop();
   });
 
-  test("no event of a killed instance is lost, and its chain continues", async () => {
+  test("loses no event of an instance that is killed in the midst, and its chain goes on", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = {
       ...SECRETS,
@@ -122,18 +122,18 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
           .register({ name: `key ${at}`, key_type: "basic" })
           .then(({ key_id }) => void given.push(key_id)),
       );
-      // Some calls have a response and some do not: each key that was returned must be in the log.
+      // Some have been answered, some not: what was answered must be accounted for.
       await Promise.race(registering);
       await latchkey.stop("SIGKILL");
       await Promise.allSettled(registering);
       latchkey = await startLatchkey({ ...env, DATA_DIR: latchkey.dataDir, AUDIT_FILE: file });
     }
-    const entries = () =>
+    const told = () =>
       readFileSync(file, "utf8")
         .split("\n")
         .flatMap((line) => (line === "" ? [] : [JSON.parse(line).key_id]));
-    // Another instance writes the events of a dead instance after a minute.
-    await expect.poll(() => given.filter((id) => !entries().includes(id)), { timeout: 80_000 }).toEqual([]);
+    // What an instance had taken and not written is another one's after a minute.
+    await expect.poll(() => given.filter((id) => !told().includes(id)), { timeout: 80_000 }).toEqual([]);
     expect(given.length).toBeGreaterThanOrEqual(2);
     await latchkey.stop();
     expect(runLatchkey(["audit", "verify", file], { AUDIT_KEY })).toMatchObject({ status: 0 });
@@ -150,8 +150,8 @@ describe.each(["embedded", "redis"] as const)("the audit log on the %s store", (
   });
 });
 
-describe("calls of the HTTP listeners", () => {
-  test("a denied call and an operator's action leave a line with the caller, the action and the reason", async () => {
+describe("calls of the HTTP doors", () => {
+  test("that are refused for who made them, and what operators do, leave a line that says who, what and why", async () => {
     const latchkey = await startLatchkey({ ...SECRETS, HTTP_TRUSTED_HOPS: "1" });
     const url = `http://${latchkey.http}`;
     const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -221,7 +221,7 @@ describe("calls of the HTTP listeners", () => {
   });
 });
 
-test("events are read page by page with a filter, and only by an operator with the scope for it", async () => {
+test("events are read back by what they are, on and on, and only by whoever may", async () => {
   const latchkey = await startLatchkey(SECRETS);
   const url = `http://${latchkey.operator}`;
   const admin = createClient({ url, token: ADMIN_TOKEN });
@@ -240,7 +240,7 @@ test("events are read page by page with a filter, and only by an operator with t
   expect(await idsOf({ key_id })).toEqual([key_id, key_id]);
   expect(await idsOf({ actor: "anonymous" })).toEqual([self.key_id]);
   expect(await idsOf({ outcome: "refused" })).toEqual([]);
-  // Page by page, one event each, also if no event matches.
+  // On and on, one at a time, also where nothing fits.
   const first = await admin.audit({ limit: 6 });
   let after = first.events[0]?.cursor ?? "";
   const seen = [];
@@ -272,8 +272,8 @@ test("events are read page by page with a filter, and only by an operator with t
   const other = await admin.register({ name: "other", key_type: "admin", scopes: ["keys:read"] });
   expect(await statusOf("", other.api_key)).toBe(403);
   const env = { LATCHKEY_URL: url, LATCHKEY_TOKEN: reader.api_key };
-  const tail = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
-  expect(tail.stdout.trim().split("\n")).toEqual([
+  const told = runLatchkey(["audit", "tail", "--key-id", key_id, "--event", "key_revoked"], env);
+  expect(told.stdout.trim().split("\n")).toEqual([
     expect.stringContaining(`key_revoked  ${key_id}  by admin:`),
   ]);
   expect(runLatchkey(["audit", "tail", "-n", "0"], env).status).toBe(2);
@@ -317,7 +317,7 @@ test("each event of a fleet is in exactly one log", async () => {
   await redis.stop();
 });
 
-test("the monitoring lines of docs/guides/migration.md work as written", async () => {
+test("the deployment guide's own monitoring lines work, as docs/guides/migration.md has them", async () => {
   const redis = await startRedis();
   const latchkey = await startLatchkey({
     JWT_SECRET: newSecret(),
@@ -332,7 +332,7 @@ test("the monitoring lines of docs/guides/migration.md work as written", async (
   const guide = readFileSync(new URL("../../docs/guides/migration.md", import.meta.url), "utf8");
   const [, block = ""] = /## Monitoring\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(guide) ?? [];
   const [validate = "", ping = "", scan = "", tail = ""] = block.trim().split("\n");
-  // The lines name no port, so the program on the PATH connects to the test's Redis.
+  // What is on the PATH speaks to our Redis: the lines name no port.
   const bin = join(latchkey.cwd, "bin");
   mkdirSync(bin);
   const { cli, env } = await redisBinaries();
@@ -349,7 +349,7 @@ test("the monitoring lines of docs/guides/migration.md work as written", async (
   expect(run(ping)).toBe("PONG\n");
   expect(run(scan)).toBe(`api_key:${key_id}\n`);
   const shown = Promise.withResolvers<string>();
-  // On a terminal, grep shows each line as it arrives.
+  // On a terminal, where grep shows a line as it comes.
   const tailing = await startChild("script", ["-qec", tail, "/dev/null"], {
     cwd: latchkey.cwd,
     env: { PATH: process.env["PATH"] },
@@ -361,7 +361,7 @@ test("the monitoring lines of docs/guides/migration.md work as written", async (
   await redis.stop();
 });
 
-test("denials of unauthenticated callers do not fill the disk, and events of keys outlive them", async () => {
+test("a stranger's refusals fill no volume, and what happened to keys outlives them", async () => {
   const bounds = { AUDIT_FILE_MAX: "64KB", AUDIT_FILES: "2" };
   const latchkey = await startLatchkey({ ...SECRETS, ...bounds });
   const file = join(latchkey.cwd, "logs/api.log");
@@ -382,11 +382,11 @@ test("denials of unauthenticated callers do not fill the disk, and events of key
     );
   };
   await expect.poll(() => text().join("")).toContain(key_id);
-  const deniedCall = () =>
+  const refused = () =>
     fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } }).then(
       (answer) => answer.arrayBuffer(),
     );
-  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, deniedCall));
+  for (let at = 0; at < 75; at++) await Promise.all(Array.from({ length: 20 }, refused));
   expect(await metric("audit_throttled_total")).toBeGreaterThan(100);
   await expect.poll(() => metric('audit_lines_total{kind="dropped"}')).toBeGreaterThan(0);
   await latchkey.stop();

@@ -25,7 +25,7 @@ const problemSchema = z.looseObject({
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
 });
 
-/** Sends a raw body as an operator and reads the problem. */
+/** Sends a raw body as an operator would, and reads the problem. */
 async function post(path: string, body: string, headers: Readonly<Record<string, string>> = JSON_TYPE) {
   const response = await fetch(`http://${latchkey.http}${path}`, {
     method: "POST",
@@ -46,7 +46,7 @@ const register = "/api/auth/v2/register";
 const good = { name: "x", key_type: "contributor" };
 const invalid = (...pointers: string[]) => ({ status: 400, type: "/problems/request-invalid", pointers });
 
-describe("an invalid registration gets a clear problem, and nothing is stored", () => {
+describe("a bad registration gets a clear problem, and nothing is stored", () => {
   const cases: readonly (readonly [what: string, body: unknown, pointers: readonly string[]])[] = [
     ["no body", "", ["#"]],
     ["not JSON", "{name: x}", ["#"]],
@@ -81,7 +81,7 @@ describe("an invalid registration gets a clear problem, and nothing is stored", 
       { ...good, addresses: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) },
       ["#/addresses"],
     ],
-    ["an invalid network", { ...good, addresses: ["10.0.0.0/8", "10.0.0.1"] }, ["#/addresses/1"]],
+    ["a network that is none", { ...good, addresses: ["10.0.0.0/8", "10.0.0.1"] }, ["#/addresses/1"]],
     ["a network in another spelling", { ...good, addresses: ["10.1.2.3/8"] }, ["#/addresses/0"]],
     ["an IPv4 network written as IPv6", { ...good, addresses: ["::ffff:10.0.0.0/104"] }, ["#/addresses/0"]],
     ["a network of 10 KB", { ...good, addresses: [`${"1".repeat(10_240)}/8`] }, ["#/addresses/0"]],
@@ -106,7 +106,7 @@ describe("an invalid registration gets a clear problem, and nothing is stored", 
     );
   });
 
-  test("a body that is too large gets 413, and another media type gets 415", async () => {
+  test("too large a body is 413, another type 415", async () => {
     const large = JSON.stringify({ ...good, metadata: { a: "x".repeat(20_000) } });
     expect(await post(register, large)).toMatchObject({ status: 413, type: "/problems/body-too-large" });
     expect(await post(register, "<x/>", { "content-type": "text/xml" })).toMatchObject({ status: 415 });
@@ -115,13 +115,13 @@ describe("an invalid registration gets a clear problem, and nothing is stored", 
     ).toMatchObject({ status: 415 });
   });
 
-  test("rejected registrations leave no key in the store", async () => {
+  test("none of it has left a key behind", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     expect(await admin.keys.list()).toEqual({ keys: [], next_cursor: null });
   });
 });
 
-describe("other endpoints", () => {
+describe("elsewhere", () => {
   test.each([
     ["/api/auth/v2/refresh", "{}", ["#/current_key"]],
     ["/api/auth/v2/refresh", '{"current_key":""}', ["#/current_key"]],
@@ -130,7 +130,7 @@ describe("other endpoints", () => {
     expect(await post(path, body)).toEqual(invalid(...pointers));
   });
 
-  test("a key in place of a key id is rejected and not repeated in the response", async () => {
+  test("a key in place of a key id is told so, and not repeated", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
     const { api_key } = await admin.register(good);
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys/${api_key}`, {
@@ -143,7 +143,7 @@ describe("other endpoints", () => {
   });
 
   test.each(["basic:1:x", "basic_1_*", "{basic}_1_abcdefghijklmnop", "..%2f..", "basic_1_a"])(
-    "the key id %s is rejected",
+    "the key id %s is none",
     async (keyId) => {
       const response = await fetch(
         `http://${latchkey.operator}/api/admin/keys/${encodeURIComponent(keyId)}`,
@@ -165,14 +165,14 @@ describe("other endpoints", () => {
     "expiring_before=soon",
     "unknown=1",
     "role=a&role=b",
-  ])("the filter %s is rejected", async (query) => {
+  ])("the filter %s is none", async (query) => {
     const response = await fetch(`http://${latchkey.operator}/api/admin/keys?${query}`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}` },
     });
     expect(response.status).toBe(400);
   });
 
-  test("an unknown path gets a problem too", async () => {
+  test("a path that is not there is a problem too", async () => {
     const response = await fetch(`http://${latchkey.http}/api/nothing`);
     expect([response.status, response.headers.get("content-type")]).toEqual([
       404,
@@ -180,7 +180,7 @@ describe("other endpoints", () => {
     ]);
   });
 
-  test("two credentials in one request are rejected, even if they are the same", async () => {
+  test("two credentials, or one twice, are one too many", async () => {
     const response = await fetch(`http://${latchkey.http}/api/auth/v2/validate`, {
       headers: { authorization: `Bearer ${ENV.ADMIN_TOKEN}`, "x-api-key": "x" },
     });
@@ -188,7 +188,7 @@ describe("other endpoints", () => {
   });
 });
 
-test("unauthenticated callers are rate limited, while a valid key from the same address is served", async () => {
+test("strangers who call too often are told to wait, while a good key from the same address is served", async () => {
   const own = await startLatchkey({ ...ENV, LOG_LEVEL: "info" });
   try {
     const validate = (headers: Record<string, string> = {}) =>

@@ -43,7 +43,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** A client address without earlier calls. */
+/** An address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.${addresses >> 16}.${(addresses >> 8) & 255}.${addresses & 255}`;
@@ -54,7 +54,7 @@ function portOf(listener: string): number {
 }
 
 function credential(who: string): Readonly<Record<string, string>> {
-  if (who === "anonymous") return {};
+  if (who === "a stranger") return {};
   return { authorization: `Bearer ${who === "admin" ? ENV.ADMIN_TOKEN : (keys.get(who) ?? who)}` };
 }
 
@@ -64,7 +64,7 @@ function send(
   address = newAddress(),
   listener = latchkey.operator,
 ): Promise<RawAnswer> {
-  // Without it, Node does not frame the body of a GET.
+  // Without it Node frames no body of a GET.
   const length =
     request.body === undefined ? {} : { "content-length": String(Buffer.byteLength(request.body)) };
   const headers = { ...request.headers, ...length, ...credential(who), "x-forwarded-for": address };
@@ -75,35 +75,30 @@ function named({ method, template }: DescribedCall): string {
   return `${method} ${template}`;
 }
 
-test("the table states for every call whether it writes, and only introspection and explanation read by POST", () => {
+test("the table says of every call whether it writes; only introspection and explanation read by POST", () => {
   expect(calls.length).toBeGreaterThan(25);
   const readingByPost = calls.filter(({ method, writes }) => method !== "GET" && !writes);
   expect(readingByPost.map(named)).toEqual(["POST /api/auth/v2/introspect", "POST /api/admin/explain"]);
   expect(calls.filter(({ method, writes }) => method === "GET" && writes)).toEqual([]);
 });
 
-describe("every call that writes is charged per client address, for every credential", () => {
-  test.each(["anonymous", "an invalid key", "basic", "reader", "system"])(
-    "%s is charged for every call that writes",
-    async (who) => {
-      for (const call of calls.filter(({ writes }) => writes)) {
-        const address = newAddress();
-        const statuses: number[] = [];
-        for (let sent = 0; sent <= OPEN_CALLS; sent++)
-          statuses.push(
-            (await send(call, who === "an invalid key" ? `x${newSecret()}` : who, address)).status,
-          );
-        expect([named(call), statuses.at(-1), statuses.includes(429)]).toEqual([named(call), 429, true]);
-        expect([named(call), statuses.slice(0, OPEN_CALLS).filter((status) => status === 429)]).toEqual([
-          named(call),
-          [],
-        ]);
-        expect(call.statuses).toContain("429");
-      }
-    },
-  );
+describe("every call that writes is charged per client address, whatever credential comes with it", () => {
+  test.each(["a stranger", "a made-up key", "basic", "reader", "system"])("by %s", async (who) => {
+    for (const call of calls.filter(({ writes }) => writes)) {
+      const address = newAddress();
+      const statuses: number[] = [];
+      for (let sent = 0; sent <= OPEN_CALLS; sent++)
+        statuses.push((await send(call, who === "a made-up key" ? `x${newSecret()}` : who, address)).status);
+      expect([named(call), statuses.at(-1), statuses.includes(429)]).toEqual([named(call), 429, true]);
+      expect([named(call), statuses.slice(0, OPEN_CALLS).filter((status) => status === 429)]).toEqual([
+        named(call),
+        [],
+      ]);
+      expect(call.statuses).toContain("429");
+    }
+  });
 
-  test("callers with keys:write are not charged by calls that authenticate their caller", async () => {
+  test("but for those who hold keys:write, where the call looks at its caller", async () => {
     const looking = calls.filter(
       ({ writes, template }) => writes && !/v2\/(refresh|revoke|migrate)$/.test(template),
     );
@@ -116,7 +111,7 @@ describe("every call that writes is charged per client address, for every creden
     }
   });
 
-  test("a caller's own self-service key does not raise the limit of three registrations", async () => {
+  test("with one's own self-service key as with none: three keys are registered, and no more", async () => {
     const body = JSON.stringify({ name: "x", key_type: "basic" });
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"]) {
       const address = newAddress();
@@ -135,7 +130,7 @@ describe("every call that writes is charged per client address, for every creden
     }
   });
 
-  test("a denied call by a key without operator scopes is charged too, because it leaves an audit line", async () => {
+  test("a refusal to a key without operator's scopes is charged too, for it leaves an audit line", async () => {
     for (const call of calls.filter(({ forOperators }) => forOperators)) {
       const address = newAddress();
       const statuses: number[] = [];
@@ -145,7 +140,7 @@ describe("every call that writes is charged per client address, for every creden
     }
   });
 
-  test("reading with a valid key is not charged", async () => {
+  test("reading with a good key is not charged", async () => {
     const address = newAddress();
     for (let sent = 0; sent < OPEN_CALLS + 2; sent++) {
       expect((await send({ path: "/api/auth/v2/validate" }, "basic", address)).status).toBe(200);
@@ -174,13 +169,13 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     ["a parameter that cannot be decoded", {}, "?limit=%zz"],
   ];
 
-  test.each(bad)("a request with %s is authenticated and authorized first", async (_what, request, query) => {
+  test.each(bad)("with %s", async (_what, request, query) => {
     const ofOperators = calls.filter(({ forOperators }) => forOperators);
     expect(ofOperators.length).toBeGreaterThan(18);
     for (const call of ofOperators) {
       const raw = { ...request, method: call.method, path: call.path + query };
       for (const [who, status] of [
-        ["anonymous", 401],
+        ["a stranger", 401],
         [`x${newSecret()}`, 401],
         ["basic", 403],
       ] as const) {
@@ -192,31 +187,31 @@ describe("an operator's call authenticates, then authorizes, then reads the quer
     }
   });
 
-  test("a request with an invalid path parameter is authenticated and authorized first", async () => {
+  test("with an invalid id: parameters of the path are read last too", async () => {
     for (const call of calls.filter(({ forOperators, template }) => forOperators && template.includes("{"))) {
       const path = call.template.replaceAll(/\{\w+\}/g, "*");
-      expect([named(call), (await send({ ...call, path }, "anonymous")).status]).toEqual([named(call), 401]);
+      expect([named(call), (await send({ ...call, path }, "a stranger")).status]).toEqual([named(call), 401]);
       expect([named(call), (await send({ ...call, path }, "basic")).status]).toEqual([named(call), 403]);
     }
   });
 
-  test("a registration with an invalid credential and an invalid body is denied for its credential", async () => {
+  test("a registration with a bad credential and a bad body is refused for the credential", async () => {
     for (const path of ["/api/auth/v2/register", "/api/auth/register_api_key"])
       expect((await send({ method: "POST", path, body: "{" }, `x${newSecret()}`)).status).toBe(401);
   });
 });
 
-test("HEAD requires the same authorization as GET", async () => {
+test("HEAD asks what GET asks, of the same callers", async () => {
   for (const { path } of calls.filter(({ method, forOperators }) => method === "GET" && forOperators)) {
-    expect([path, (await send({ method: "HEAD", path }, "anonymous")).status]).toEqual([path, 401]);
+    expect([path, (await send({ method: "HEAD", path }, "a stranger")).status]).toEqual([path, 401]);
     expect([path, (await send({ method: "HEAD", path }, "basic")).status]).toEqual([path, 403]);
   }
   const validate = { method: "HEAD", path: "/api/auth/v2/validate" };
-  expect((await send(validate, "anonymous")).status).toBe(401);
+  expect((await send(validate, "a stranger")).status).toBe(401);
   expect((await send(validate, "basic")).status).toBe(200);
 });
 
-describe("every body and every query is parsed strictly", () => {
+describe("every body and every query is read strictly", () => {
   const BAD: Readonly<Record<string, readonly (readonly [what: string, body: string | Uint8Array])[]>> = {
     "application/json": [
       ["bytes that are no UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
@@ -234,7 +229,7 @@ describe("every body and every query is parsed strictly", () => {
     "application/x-ndjson": [["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d])]],
   };
 
-  test("the body of every call that has one is parsed strictly", async () => {
+  test("bodies, of every call that has one", async () => {
     const taking = calls.filter(({ bodyType }) => bodyType !== undefined);
     expect(new Set(taking.map(({ bodyType }) => bodyType))).toEqual(new Set(Object.keys(BAD)));
     for (const call of taking) {
@@ -279,7 +274,7 @@ describe("every body and every query is parsed strictly", () => {
     }
   });
 
-  test("each line of an import is parsed strictly by itself", async () => {
+  test("lines of an import, each by itself", async () => {
     const line = (more: string) => `{"api_key":"strict-${newSecret()}","name":"x","role":"basic"${more}}`;
     const body = [line(',"role":"basic"'), line(""), line(',"n\\u0061me":"y"')].join("\n");
     const headers = { "content-type": "application/x-ndjson" };
@@ -292,7 +287,7 @@ describe("every body and every query is parsed strictly", () => {
   });
 });
 
-describe("an unsupported method of a known path gets 405 with Allow", () => {
+describe("a method that a known path does not have is 405 with Allow", () => {
   const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
 
   async function expectAllowed(
@@ -302,7 +297,7 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     for (const [path, methods] of paths) {
       const allowed = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
       for (const method of METHODS.filter((method) => !allowed.includes(method))) {
-        const answer = await send({ method, path }, "anonymous", newAddress(), listener);
+        const answer = await send({ method, path }, "a stranger", newAddress(), listener);
         expect([method, path, answer.status]).toEqual([method, path, 405]);
         expect(String(answer.headers["allow"]).split(", ").sort()).toEqual([...allowed].sort());
         if (method === "HEAD") continue;
@@ -325,7 +320,7 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     await expectAllowed(latchkey.operator, methodsByPath(calls));
   });
 
-  test("the HTTP listener sends 405 with Allow for its calls, and 404 for operator paths", async () => {
+  test("at the HTTP listener, where operators' paths are not known", async () => {
     const open = await callsOf(latchkey.http);
     await expectAllowed(latchkey.http, methodsByPath(open));
     for (const { path } of calls.filter(({ template }) => template.startsWith("/api/admin/"))) {
@@ -341,12 +336,12 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     }
   });
 
-  test("a known path gets 405 and an unknown path gets 404, for any body", async () => {
+  test("whatever body comes with it, as an unknown path is 404", async () => {
     const headers = { "content-type": "application/json" };
     for (const body of ["{", "x".repeat(20_000)]) {
       for (const listener of [latchkey.http, latchkey.operator]) {
         const to = async (path: string) =>
-          (await send({ method: "PUT", path, body, headers }, "anonymous", newAddress(), listener)).status;
+          (await send({ method: "PUT", path, body, headers }, "a stranger", newAddress(), listener)).status;
         expect([await to("/api/auth/v2/register"), await to("/api/none")]).toEqual([405, 404]);
       }
     }
@@ -364,29 +359,29 @@ describe("an unsupported method of a known path gets 405 with Allow", () => {
     );
   });
 
-  test("pages and scripts get 405 with Allow, also with a query or a trailing slash", async () => {
+  test("pages and scripts, with a query or a slash at the end too", async () => {
     const get = ["GET"];
     const paths = ["/docs", "/docs/", "/openapi.json?x", "/api-auth-migration.js", "/problems/not-found"];
     await expectAllowed(latchkey.http, new Map(paths.map((path) => [path, get])));
   });
 
-  test("a CORS preflight still gets 204", async () => {
+  test("a CORS preflight is answered as before", async () => {
     const headers = { origin: PAGE, "access-control-request-method": "POST" };
-    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "anonymous");
+    const answer = await send({ method: "OPTIONS", path: "/api/auth/v2/register", headers }, "a stranger");
     expect([answer.status, answer.headers["access-control-allow-origin"]]).toEqual([204, PAGE]);
   });
 
-  test("an unknown path gets 404 for any method", async () => {
+  test("an unknown path stays 404, whatever the method", async () => {
     for (const method of METHODS)
-      expect((await send({ method, path: "/api/nothing" }, "anonymous")).status).toBe(404);
+      expect((await send({ method, path: "/api/nothing" }, "a stranger")).status).toBe(404);
   });
 });
 
-test("an address above its limit can still make every call that does not charge a valid key", async () => {
+test("an exhausted address can still do what a good key may do without a charge", async () => {
   const address = newAddress();
   for (let sent = 0; sent <= OPEN_CALLS; sent++)
-    await send({ path: "/api/auth/v2/validate" }, "anonymous", address);
-  expect((await send({ path: "/api/auth/v2/validate" }, "anonymous", address)).status).toBe(429);
+    await send({ path: "/api/auth/v2/validate" }, "a stranger", address);
+  expect((await send({ path: "/api/auth/v2/validate" }, "a stranger", address)).status).toBe(429);
   expect((await send({ path: "/api/auth/v2/validate" }, "basic", address)).status).toBe(200);
   const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
   expect((await admin.register({ name: "x", key_type: "basic" })).role).toBe("basic");

@@ -31,8 +31,8 @@ afterAll(async () => {
 
 const said = ({ status, stderr }: Ran) => [status, stderr];
 
-describe("a failed command says what to check", () => {
-  test("keys list says what is wrong: another listener, no token, an invalid token or a missing scope", async () => {
+describe("a command says what to look at", () => {
+  test("at the wrong door, without a token, with a bad one, with one that may not", async () => {
     const list = async (changed: Readonly<Record<string, string>>) =>
       said(await runHere(["keys", "list"], { ...env, ...changed }));
     expect(await list({ LATCHKEY_URL: `http://${latchkey.http}` })).toEqual([
@@ -53,14 +53,14 @@ describe("a failed command says what to check", () => {
     expect(said(unknown)).toEqual([1, expect.not.stringContaining("door")]);
   });
 
-  test("keys list says that no server, or another server, responds, or that the URL is missing", async () => {
-    const otherServer = createServer((_, response) => response.end("<html>"));
-    await once(otherServer.listen(0, "127.0.0.1"), "listening");
-    const address = otherServer.address();
+  test("where nobody, or somebody else, answers, and where there is no URL", async () => {
+    const stranger = createServer((_, response) => response.end("<html>"));
+    await once(stranger.listen(0, "127.0.0.1"), "listening");
+    const address = stranger.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const asked = await runHere(["keys", "list"], { ...env, LATCHKEY_URL: `http://127.0.0.1:${port}` });
     expect(said(asked)).toEqual([3, expect.stringContaining("answers, but not as Latchkey does")]);
-    otherServer.close();
+    stranger.close();
     expect(said(await runHere(["keys", "list"], { LATCHKEY_URL: "http://127.0.0.1:1" }))).toEqual([
       3,
       expect.stringMatching(/does not answer.*LATCHKEY_URL/),
@@ -71,7 +71,7 @@ describe("a failed command says what to check", () => {
     ]);
   });
 
-  test("a credential that cannot be sent is neither sent nor printed", async () => {
+  test("when a credential cannot be sent: nothing is sent, and nothing of it is shown", async () => {
     const tokens = [newSecret(), newSecret()];
     const LATCHKEY_TOKEN_FILE = join(latchkey.cwd, "two-tokens");
     writeFileSync(LATCHKEY_TOKEN_FILE, `${tokens.join("\n")}\n`);
@@ -100,12 +100,12 @@ describe("a failed command says what to check", () => {
     [["keys", "revoke", "--owner", ".."]],
     [["keys", "revoke", "--family", ""]],
     [["limits", "reset", ".."]],
-  ])("%j names nothing, so it is rejected instead of making another call", async (args) => {
+  ])("%j names nothing: it is refused and not another call", async (args) => {
     const { status, stdout, stderr } = await runHere(args, env);
     expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("name nothing")]);
   });
 
-  test("a key in place of a key id is rejected and not sent", async () => {
+  test("when a key is given where its id belongs: it goes nowhere", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const { status, stderr } = await runHere(["keys", "revoke", api_key], {
       LATCHKEY_URL: "http://127.0.0.1:1",
@@ -114,7 +114,7 @@ describe("a failed command says what to check", () => {
   });
 });
 
-test("the credential may be in a file; rename and limits reset print JSON on request", async () => {
+test("the credential may stand in a file; a key is renamed, its limits are filled, and the answers are JSON", async () => {
   const file = join(latchkey.cwd, "token");
   writeFileSync(file, `${production.ADMIN_TOKEN}\n`);
   const { LATCHKEY_TOKEN: _, ...rest } = env;
@@ -128,7 +128,7 @@ test("the credential may be in a file; rename and limits reset print JSON on req
   expect(JSON.parse(revoked.stdout)).toEqual({ revoked: { key_id } });
 });
 
-test("keys export prints the same for a live instance and, after its end, for its store", async () => {
+test("keys export gives the same from a live instance and, once it has ended, from its store", async () => {
   const own = await startLatchkey({ ADMIN_TOKEN: production.ADMIN_TOKEN });
   const operator = createClient({ url: `http://${own.operator}`, token: production.ADMIN_TOKEN });
   for (const owner of ["acme", "acme", "other"])
@@ -146,7 +146,7 @@ test("keys export prints the same for a live instance and, after its end, for it
 });
 
 describe("latchkey secrets", () => {
-  test("stdout has only the variables to set, and stderr has the rest", async () => {
+  test("prints the variables to set, and nothing else, on stdout; the rest on stderr", async () => {
     const secret = newSecret();
     const added = await runHere(["secrets", "add"], { JWT_SECRET: secret });
     expect(added.stdout).toMatch(new RegExp(`^JWT_SECRET=${secret}\nJWT_SECRET_PREVIOUS=[\\w-]{43}\n$`));
@@ -156,7 +156,7 @@ describe("latchkey secrets", () => {
     expect(listed.stdout + listed.stderr).not.toContain(secret);
   });
 
-  test("a rotation edits JWT_KEYS_FILE and never prints its content", async () => {
+  test("edits JWT_KEYS_FILE, and never shows what stands in it", async () => {
     const file = { JWT_KEYS_FILE: join(latchkey.cwd, "keys.json") };
     expect(await runHere(["secrets", "add", "--alg", "EdDSA", "--kid", "a"], file)).toMatchObject({
       status: 0,
@@ -172,7 +172,7 @@ describe("latchkey secrets", () => {
     expect((await runHere(["secrets", "list"], file)).stdout).toMatch(/b +EdDSA.*signs.*a +EdDSA.*signed/s);
   });
 
-  test("an unwritable file is reported in one sentence", async () => {
+  test("says in a sentence that a file cannot be written", async () => {
     const ran = await runHere(["secrets", "add"], {
       JWT_KEYS_FILE: join(latchkey.cwd, "nowhere", "keys.json"),
     });
@@ -180,7 +180,7 @@ describe("latchkey secrets", () => {
   });
 });
 
-test("the command line binds a key to networks and to a certificate, and explain shows both", async () => {
+test("a key is bound by the command line to networks and to the certificate in a file, and explain tells of both", async () => {
   const client = await (await createCa()).issue("client");
   const bound = ["--addresses", "192.0.2.0/24,2001:db8::/32", "--certificate", client.certFile];
   const role = ["--name", "bound", "--role", "contributor"];

@@ -36,7 +36,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** The response to a call with a body. */
+/** What a call with a body answers. */
 async function send(
   method: string,
   path: string,
@@ -59,7 +59,7 @@ const post =
 const registerV2 = post("/api/auth/v2/register");
 const registerV1 = post("/api/auth/register_api_key");
 
-/** A key of the role, registered by an admin and, on request, disabled. */
+/** A key of the role that an admin has made, and has disabled where that is said. */
 async function someKey(role: string, disabled = false): Promise<string> {
   const { key_id: keyId } = await admin.register({ name: "made by an admin", key_type: role });
   if (disabled) await admin.keys.change(keyId, { disabled: true });
@@ -77,9 +77,7 @@ async function importLine(token: string, role: string): Promise<{ status: number
 
 type Handing = (token: string, role: string) => Promise<{ readonly status: number; readonly text: string }>;
 
-/**
- * Every call by which an operator with that token creates, returns, enables or changes another holder's key.
- */
+/** Every call that creates, returns, enables or changes another holder's key, by an operator with that token. */
 const HANDING: readonly (readonly [call: string, done: number, hand: Handing])[] = [
   ["register", 201, (token, role) => registerV2(token, role, {})],
   ["register without any scope", 201, (token, role) => registerV2(token, role, { scopes: [] })],
@@ -125,20 +123,20 @@ describe.each(HANDING)("%s", (_call, done, hand) => {
     ["lead", "lead", true],
     ["lead", "basic", false],
     ["lead", "clerk", false],
-  ])("a %s grants a key of the role %s: %s", async (who, role, may) => {
+  ])("a %s hands out a key of the role %s: %s", async (who, role, may) => {
     const { api_key: token } = await admin.register({ name: who, key_type: who });
     const { status, text } = await hand(token, role);
     expect([status, text]).toEqual([may ? done : 403, expect.anything()]);
     if (!may) expect(text).not.toContain("api_key");
   });
 
-  test("an admin token grants keys of every role", async () => {
+  test("an admin token hands out a key of every role", async () => {
     for (const role of ["basic", "contributor", "idle", "clerk", "lead"])
       expect([role, (await hand(ENV.ADMIN_TOKEN, role)).status]).toEqual([role, done]);
   });
 });
 
-test("a key with fewer scopes than its role does not grant the role's other scopes", async () => {
+test("a key that holds less than its role hands out no role by what it has lost", async () => {
   const narrowed = await admin.register({ name: "x", key_type: "clerk", scopes: ["keys:read"] });
   expect((await registerV2(narrowed.api_key, "basic", {})).status).toBe(403);
 });
@@ -146,7 +144,7 @@ test("a key with fewer scopes than its role does not grant the role's other scop
 test("a repeated registration is judged by what the caller may grant now", async () => {
   const { api_key: token } = await admin.register({ name: "clerk", key_type: "clerk" });
   const headers = { "idempotency-key": randomUUID() };
-  // Self-service gives such a key, but a key that an operator registered is not returned to other callers.
+  // Anyone may have such a key, but one that an operator vouched for is not anyone's to be given again.
   const first = await registerV2(token, "free", {}, headers);
   expect(await registerV2(token, "free", {}, headers)).toEqual(first);
   const reload = async (grants: string) => {
@@ -159,7 +157,7 @@ test("a repeated registration is judged by what the caller may grant now", async
   expect(await registerV2(token, "free", {}, headers)).toEqual(first);
 });
 
-test("revoking a key takes keys:write only", async () => {
+test("ending a key takes keys:write alone", async () => {
   const clerk = createClient({
     url: `http://${latchkey.operator}`,
     token: (await admin.register({ name: "clerk", key_type: "clerk" })).api_key,

@@ -45,7 +45,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
   const bulkKeys = async () =>
     (await first.client.migration.show()).roles.find(({ role }) => role === "bulk")?.keys ?? 0;
 
-  test("imported keys, plain or hashed, are valid at every instance although they were denied before; a second import changes nothing", async () => {
+  test("makes keys good everywhere, plain or hashed, although they were tried before; again nothing changes", async () => {
     const [plain, hashed] = [`old-system-${newSecret()}`, `old-system-${newSecret()}`];
     for (const key of [plain, hashed]) expect(await other.reasonOf(key)).toBe("credential_invalid");
     const api_key_hash = createHash("sha256").update(hashed).digest("hex");
@@ -62,13 +62,13 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
       issued_at: "2020-01-01T00:00:00Z",
     });
     expect(await imported(...lines)).toEqual({ imported: 0, known: 2, refused: [] });
-    // After its first use the key is stored under its own hash, and the plain key is known as the same key.
+    // Used once, it is kept under its own hash: the plain key is known as the same one.
     const again = async () => (await imported({ api_key: hashed, role: "basic" })).known;
     await expect.poll(again, { timeout: 5000 }).toBe(1);
     expect(await other.reasonOf(hashed)).toBe("allowed");
   });
 
-  test("an import reports every invalid line by its number and never shows its key", async () => {
+  test("tells every bad line by its number, never with its key", async () => {
     const secret = `s3cret-${newSecret()}`;
     const { api_key: ours } = await other.client.registerLegacy({ name: "n", key_type: "basic" });
     const bad = [
@@ -92,7 +92,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     expect(JSON.stringify(report)).not.toMatch(/s3cret|lk1_/);
   });
 
-  test("a key is imported once, also if it occurs twice in a file, in two concurrent imports, or with another role", async () => {
+  test("takes a key once, however often it comes: twice in a file, in two at once, or with another role", async () => {
     const api_key = `twice-${newSecret()}`;
     const line = { api_key, role: "basic" };
     expect(await imported(line, line)).toEqual({ imported: 1, known: 1, refused: [] });
@@ -117,7 +117,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     ]);
   });
 
-  test("an import that was killed can start again, and every key is stored once", async () => {
+  test("that was killed half-way is begun anew, and every key is there once", async () => {
     const line = (at: number) => JSON.stringify({ api_key: `many-keys-number-${at}`, role: "bulk" });
     const file = await fileOf(
       "many.jsonl",
@@ -133,7 +133,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
     expect([now + known, known > 0, status]).toEqual([6000, true, 0]);
   });
 
-  test("an import that the instance interrupts reports the line to continue at, and continues there", async () => {
+  test("that the instance cuts off says where to go on, and goes on there", async () => {
     const line = (at: number) => JSON.stringify({ api_key: `cut-off-number-${at}`, role: "bulk" });
     const file = await fileOf(
       "cut.jsonl",
@@ -157,7 +157,7 @@ describe.each(["embedded", "redis"] as const)("an import into the %s store", (st
   });
 });
 
-/** Forwards this many calls, and none after them. */
+/** Passes so many calls on, and none after. */
 async function failingAfter(
   calls: number,
   { latchkey }: Instance,
@@ -204,7 +204,7 @@ describe("an import file", () => {
       .then(({ valid }) => valid)
       .catch(() => false);
 
-  test("a CSV file is read with byte order mark, quotes and any line ends, and a dry run writes nothing", async () => {
+  test("of CSV is read with its mark, quotes and line ends; a dry run writes nothing", async () => {
     const key = `from-csv-${newSecret()}`;
     const csv = `\uFEFFname,api_key,role\r\n"A ""quoted"", name",${key},basic\r\nbroken,,basic\r\n"open,x,basic\r\na,b\r\n\r\n`;
     const dry = await importOf("keys.csv", csv, "--dry-run");
@@ -222,7 +222,7 @@ describe("an import file", () => {
     expect(JSON.parse(again.stdout)).toMatchObject({ imported: 0, known: 1, refused_lines: 3, lines: 6 });
   });
 
-  test("a CSV file with an unknown field in its heading is rejected as a whole", async () => {
+  test("of CSV whose heading has a field that is none would lose it unnoticed: it is refused whole", async () => {
     const { status, stderr } = await importOf(
       "typo.csv",
       `api_key,role,expires\nsome-key-${newSecret()},basic,2027-01-01T00:00:00Z\n`,
@@ -233,7 +233,7 @@ describe("an import file", () => {
     ]);
   });
 
-  test("in a truncated file a partial JSON line is rejected and a partial CSV line is reported", async () => {
+  test("that was cut off: half a line of JSON is refused, half a line of CSV is pointed out", async () => {
     const line = JSON.stringify({ api_key: `half-${newSecret()}`, role: "basic" });
     const half = await importOf("half.jsonl", `${line}\n${line.slice(0, 30)}`);
     expect(half).toMatchObject({
@@ -245,7 +245,7 @@ describe("an import file", () => {
     expect(cut.stderr).toBe("half.csv:2: no line break follows; if the file was cut off, so was this line\n");
   });
 
-  test("a file in another encoding is rejected as a whole; a line with invalid bytes or of a megabyte is rejected alone", async () => {
+  test("in another encoding is refused whole; a line with odd bytes, or of a megabyte, is refused alone", async () => {
     const good = JSON.stringify({ api_key: `encoded-${newSecret()}`, role: "basic", name: "Zoë\u2028x" });
     for (const encoding of ["utf16le", "latin1"] as const) {
       const { status, stderr } = await importOf(
@@ -274,7 +274,7 @@ describe("an import file", () => {
     expect(stdout).toContain("3 lines:");
   });
 
-  test("a line with a duplicate member or with invalid bytes is rejected alone, in JSON and CSV", async () => {
+  test("with a member twice in a line is taken but for that line; odd bytes in CSV likewise", async () => {
     const key = () => `strict-${newSecret()}`;
     const twice = `{"api_key":"${key()}","name":"x","role":"basic","role":"basic"}\n`;
     const good = `{"api_key":"${key()}","name":"x","role":"basic"}\n`;
@@ -295,7 +295,7 @@ describe("an import file", () => {
     });
   });
 
-  test("a missing or unreadable file is reported in one sentence", async () => {
+  test("that is none, or cannot be read, is told in a sentence", async () => {
     expect(await runHere(["import", join(latchkey.cwd, "none")], cli)).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("no such file"),
@@ -310,10 +310,10 @@ describe("an import file", () => {
     });
   });
 
-  test("on a terminal a bar shows the progress, and rejected lines appear above it", async () => {
+  test("on a terminal a bar shows how far it is, and what is refused stands above it", async () => {
     const file = join(latchkey.cwd, "bar.jsonl");
     await writeFile(file, `${"{\n".repeat(1500)}`);
-    // util-linux's script provides a terminal.
+    // util-linux' script gives it a terminal.
     const child = await startChild(
       "script",
       ["-qec", `${process.execPath} ${PROGRAM} import ${file}`, "/dev/null"],
@@ -325,7 +325,7 @@ describe("an import file", () => {
   });
 });
 
-test("without an instance, the import writes into the store itself, under its lock", async () => {
+test("without an instance the import goes into the store itself, under its lock", async () => {
   const ADMIN_TOKEN = newSecret();
   const own = await startLatchkey({ ADMIN_TOKEN }, { policy: POLICY });
   const file = join(own.cwd, "keys.jsonl");

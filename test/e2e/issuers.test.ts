@@ -134,19 +134,16 @@ describe("the cause of a rejected token", () => {
       .output()
       .split("\n")
       .filter((line) => line.includes("a credential was refused"));
-  const rejections: readonly (readonly [
-    cause: string,
-    Readonly<Record<string, unknown>>,
-    header?: object,
-  ])[] = [
-    ["audience_wrong", { aud: "other" }],
-    ["role_missing", { role: "admin" }],
-    ["not_yet_valid", { nbf: Math.floor(Date.now() / 1000) + 3600 }],
-    ["key_unknown", {}, { kid: "another" }],
-    ["algorithm_not_allowed", {}, { alg: "none" }],
-    ["token_too_long", { groups: "x".repeat(16_384) }],
-    ["issuer_unknown", { iss: "https://else.example.com" }],
-  ];
+  const refusals: readonly (readonly [cause: string, Readonly<Record<string, unknown>>, header?: object])[] =
+    [
+      ["audience_wrong", { aud: "other" }],
+      ["role_missing", { role: "admin" }],
+      ["not_yet_valid", { nbf: Math.floor(Date.now() / 1000) + 3600 }],
+      ["key_unknown", {}, { kid: "another" }],
+      ["algorithm_not_allowed", {}, { alg: "none" }],
+      ["token_too_long", { groups: "x".repeat(16_384) }],
+      ["issuer_unknown", { iss: "https://else.example.com" }],
+    ];
   const withHeader = (token: string, header: object | undefined) =>
     header === undefined
       ? token
@@ -158,7 +155,7 @@ describe("the cause of a rejected token", () => {
 
   test("the client learns nothing of the cause, and operators learn it by explain, log and metric", async () => {
     const answers = new Set<string>();
-    for (const [cause, claims, header] of rejections) {
+    for (const [cause, claims, header] of refusals) {
       const key = withHeader(await wide(claims), header);
       const answer = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
         headers: { authorization: `Bearer ${key}` },

@@ -10,7 +10,7 @@ import { startLatchkey } from "../support/latchkey.ts";
 import { runHere } from "../support/program.ts";
 import { startRedis } from "../support/redis.ts";
 
-/** The event arrives quickly, but a busy machine may be slow. */
+/** The event comes at once; a busy machine may need a while. */
 const PATIENTLY = { timeout: 30_000 };
 const DAY_SECONDS = 86_400;
 const daysAgo = (days: number) => new Date(Date.now() - days * DAY_SECONDS * 1000).toISOString();
@@ -21,7 +21,7 @@ async function newFolder(): Promise<string> {
   return folder;
 }
 
-/** Days, by the metric of a running instance; undefined while the metric is missing. */
+/** Days, by the metric of a running instance; undefined while it does not say. */
 async function ageOf(ops: string, kid: string): Promise<number | undefined> {
   const metrics = await (await fetch(`http://${ops}/metrics`)).text();
   const found = new RegExp(`latchkey_signing_key_age_seconds\\{kid="${kid}",use="\\w+"\\} (\\S+)`).exec(
@@ -30,8 +30,8 @@ async function ageOf(ops: string, kid: string): Promise<number | undefined> {
   return found === null ? undefined : Math.floor(Number(found[1]) / DAY_SECONDS);
 }
 
-describe("the age of a signing key", () => {
-  test("the age of a file's signing key is the one in the file", async () => {
+describe("how old a signing key is", () => {
+  test("is what its file says", async () => {
     const key = { ...newJwk("EdDSA", "one"), added_at: daysAgo(100) };
     const JWT_KEYS_FILE = join(await newFolder(), "keys.json");
     await writeFile(JWT_KEYS_FILE, jwkSet(key));
@@ -41,7 +41,7 @@ describe("the age of a signing key", () => {
     expect((await runHere(["secrets", "list"], { JWT_KEYS_FILE })).stdout).toMatch(/^one .* 100 d$/m);
   });
 
-  test("a secret's age counts from its first use by an instance, over restarts", async () => {
+  test("counts for a secret from when an instance first had it, over restarts", async () => {
     const [JWT_SECRET, DATA_DIR] = [newSecret(), await newFolder()];
     const kid = secretKid(JWT_SECRET);
     const noted = join(DATA_DIR, `signing_key_seen_${kid}`);
@@ -57,7 +57,7 @@ describe("the age of a signing key", () => {
     expect(JSON.parse(listed.stdout)).toMatchObject({ kid, state: "signs", added_at: expect.any(String) });
   });
 
-  test("a secret's age is the same for all instances of a fleet, and the command line shows it", async () => {
+  test("is one for all instances of a fleet, and the command line has it from there", async () => {
     const redis = await startRedis();
     const JWT_SECRET = newSecret();
     const kid = secretKid(JWT_SECRET);
@@ -75,7 +75,7 @@ describe("the age of a signing key", () => {
     expect(without.stderr).toContain("the store knows how old some keys are, and does not answer");
   });
 
-  test("an instance whose keys differ from the fleet's records no age", async () => {
+  test("is noted by no instance whose keys are not the fleet's", async () => {
     const redis = await startRedis();
     const JWT_SECRET = newSecret();
     const one = await startLatchkey({ JWT_SECRET, REDIS_URL: redis.url });
@@ -112,16 +112,13 @@ describe("a policy in production", () => {
     return latchkey.output();
   };
 
-  test("a policy without headers.require_https logs the choices", async () => {
+  test("does not say headers.require_https is told what there is to choose", async () => {
     const output = await production("audit: { requests: all }\n");
     expect(output).toContain("the policy does not say headers.require_https");
     expect(output).toMatch(/an edge that ends it in Envoy set true.*a mesh.*set false/);
   });
 
-  test.each(["true", "false"])(
-    "a policy with headers.require_https: %s logs nothing about it",
-    async (choice) => {
-      expect(await production(`headers: { require_https: ${choice} }\n`)).not.toContain("require_https");
-    },
-  );
+  test.each(["true", "false"])("says %s is told nothing", async (choice) => {
+    expect(await production(`headers: { require_https: ${choice} }\n`)).not.toContain("require_https");
+  });
 });

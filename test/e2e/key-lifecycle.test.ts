@@ -32,7 +32,7 @@ afterAll(async () => {
   await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 
-/** The outcome of a Check for a key: the reason of its denial, or "allowed". */
+/** What a Check says of a key: the reason of its refusal, or "allowed". */
 async function verdict(key: string): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, {
     headers: { authorization: `Bearer ${key}` },
@@ -43,8 +43,8 @@ async function verdict(key: string): Promise<string> {
   );
 }
 
-/** The reason why a call is denied. */
-async function denialOf(call: Promise<unknown>): Promise<string> {
+/** The reason why a call is refused. */
+async function refusal(call: Promise<unknown>): Promise<string> {
   const error = await call.then(
     () => undefined,
     (reason: unknown) => reason,
@@ -54,8 +54,8 @@ async function denialOf(call: Promise<unknown>): Promise<string> {
 
 const contributor = { name: "life", key_type: "contributor" } as const;
 
-describe("ending a key takes effect in the next Check", () => {
-  test("a key is disabled, enabled again, and revoked permanently", async () => {
+describe("what ends a key shows in the next Check", () => {
+  test("disabled, enabled again, and revoked for good", async () => {
     const key = await admin.register(contributor);
     expect(await verdict(key.api_key)).toBe("allowed");
     expect(await admin.keys.change(key.key_id, { disabled: true })).toMatchObject({ status: "disabled" });
@@ -65,22 +65,22 @@ describe("ending a key takes effect in the next Check", () => {
     await admin.keys.revoke(key.key_id);
     await admin.keys.revoke(key.key_id);
     expect(await verdict(key.api_key)).toBe("key_revoked");
-    expect(await denialOf(admin.keys.change(key.key_id, { disabled: false }))).toBe("key-ended");
+    expect(await refusal(admin.keys.change(key.key_id, { disabled: false }))).toBe("key-ended");
     expect(await admin.keys.show(key.key_id)).toMatchObject({ status: "revoked" });
   });
 
-  test("a holder's revocation ends the whole family, and can be repeated", async () => {
+  test("whoever holds a key ends its whole family with it, also twice", async () => {
     const key = await admin.register(contributor);
     const successor = await admin.keys.rotate(key.key_id);
     await createClient({ url: `http://${latchkey.http}` }).revoke(key.api_key);
     await admin.revoke(key.api_key);
     expect(await verdict(key.api_key)).toBe("key_revoked");
     expect(await verdict(successor.api_key)).toBe("key_revoked");
-    expect(await denialOf(admin.refresh(successor.api_key))).toBe("key-revoked");
-    expect(await denialOf(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
+    expect(await refusal(admin.refresh(successor.api_key))).toBe("key-revoked");
+    expect(await refusal(admin.revoke(`${key.api_key.slice(0, -8)}AAAAAAAA`))).toBe("credential-invalid");
   });
 
-  test("an owner's keys are revoked together, and the owner's next key is valid at once", async () => {
+  test("an owner's keys end together, and the next one is good at once", async () => {
     const keys = await Promise.all([1, 2].map(() => admin.register({ ...contributor, owner: "acme" })));
     const other = await admin.register({ ...contributor, owner: "acme2" });
     await admin.keys.revokeOwner("acme");
@@ -93,7 +93,7 @@ describe("ending a key takes effect in the next Check", () => {
     expect(await verdict(next.api_key)).toBe("allowed");
   });
 
-  test("the owner header of a key without an owner is its family, and revoking that owner revokes the key", async () => {
+  test("the owner that upstream sees of a key without one can be ended: it is the key's family", async () => {
     const legacyKey = `imported-${randomUUID()}`;
     const line = { api_key: legacyKey, name: "v1", role: "contributor", created_at: "2020-01-01T00:00:00Z" };
     await admin.keys.import(JSON.stringify(line));
@@ -107,7 +107,7 @@ describe("ending a key takes effect in the next Check", () => {
       expect((await admin.keys.list({ owner })).keys.map(({ key_id }) => key_id)).toEqual([keyId]);
       await admin.keys.revokeOwner(owner);
       expect(await verdict(key)).toBe("key_revoked");
-      expect(await denialOf(admin.validate(key))).toBe("key-revoked");
+      expect(await refusal(admin.validate(key))).toBe("key-revoked");
       const { events } = await admin.audit({ owner });
       expect(events.map(({ event }) => event)).toEqual([
         ...(key === legacyKey ? [] : ["key_registered"]),
@@ -117,14 +117,14 @@ describe("ending a key takes effect in the next Check", () => {
     expect(await verdict(other.api_key)).toBe("allowed");
   });
 
-  test("the incident switch for an owner covers a family that is its own owner", async () => {
+  test("the incident switch for an owner takes a family that is its own", async () => {
     const key = await admin.register(contributor);
     const { family } = await admin.keys.show(key.key_id);
     await admin.keys.revokeIssuedBefore({ before: new Date().toISOString(), owner: family });
     expect(await verdict(key.api_key)).toBe("key_revoked");
   });
 
-  test("the incident switch revokes the keys of a role, of an owner, or all, by command line and by API", async () => {
+  test("the incident switch: those of a role, those of an owner, all; at the command line and by the API", async () => {
     const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ENV.ADMIN_TOKEN };
     const cutOff = (...args: readonly string[]) =>
       runLatchkey(["keys", "revoke", "--issued-before", new Date().toISOString(), ...args], cli);
@@ -141,7 +141,7 @@ describe("ending a key takes effect in the next Check", () => {
     expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "allowed"]);
     expect(cutOff()).toMatchObject({ status: 0 });
     expect(await verdicts()).toEqual(["key_revoked", "key_revoked", "key_revoked"]);
-    // At once, even in the same second.
+    // At once, in the same second too.
     expect(await verdict((await issue("contributor", "north")).api_key)).toBe("allowed");
     expect(await verdict((await issue("basic", "south")).api_key)).toBe("allowed");
 
@@ -153,7 +153,7 @@ describe("ending a key takes effect in the next Check", () => {
       { before, owner: "no owner" },
       { before, role: "basic", owner: "south" },
     ])
-      expect(await denialOf(admin.keys.revokeIssuedBefore(body))).toBe("request-invalid");
+      expect(await refusal(admin.keys.revokeIssuedBefore(body))).toBe("request-invalid");
     expect(cutOff("--role", "basic", "--owner", "south")).toMatchObject({
       status: 1,
       stderr: expect.stringContaining("give a role or an owner, not both"),
@@ -163,9 +163,9 @@ describe("ending a key takes effect in the next Check", () => {
     expect(runLatchkey(["keys", "revoke", "--role", "basic"], cli).status).toBe(2);
     const reader = await admin.register({ name: "n", key_type: "admin", scopes: ["keys:write"] });
     const weaker = createClient({ url: `http://${latchkey.operator}`, token: reader.api_key });
-    expect(await denialOf(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
-    const unauthenticated = createClient({ url: `http://${latchkey.operator}` });
-    expect(await denialOf(unauthenticated.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
+    expect(await refusal(weaker.keys.revokeIssuedBefore({ before }))).toBe("operator-scope-missing");
+    const nobody = createClient({ url: `http://${latchkey.operator}` });
+    expect(await refusal(nobody.keys.revokeIssuedBefore({ before }))).toBe("operator-required");
   });
 
   test("an overlap of 0 seconds supersedes the old key at once", async () => {
@@ -174,10 +174,10 @@ describe("ending a key takes effect in the next Check", () => {
     expect(await verdict(key.api_key)).toBe("key_superseded");
     expect(await verdict(next.api_key)).toBe("allowed");
     expect(await admin.validate(next.api_key)).toMatchObject({ valid: true, key_id: next.key_id });
-    expect(await denialOf(admin.validate(key.api_key))).toBe("key-superseded");
+    expect(await refusal(admin.validate(key.api_key))).toBe("key-superseded");
   });
 
-  test("every ended key stays ended over a restart", async () => {
+  test("all of it survives a restart", async () => {
     const [disabled, revoked, family] = await Promise.all([1, 2, 3].map(() => admin.register(contributor)));
     if (!disabled || !revoked || !family) throw new Error("three keys");
     await admin.keys.change(disabled.key_id, { disabled: true });
@@ -194,7 +194,7 @@ describe("ending a key takes effect in the next Check", () => {
 });
 
 describe("refresh", () => {
-  test("a refresh before refresh_after is rejected, and the response names that time", async () => {
+  test("is refused before refresh_after, which the answer names", async () => {
     const key = await admin.register(contributor);
     const error = await admin.refresh(key.api_key).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(LatchkeyProblem);
@@ -205,7 +205,7 @@ describe("refresh", () => {
     });
   });
 
-  test("a refresh gives one successor: the same one for the same Idempotency-Key, and none for other callers", async () => {
+  test("gives one successor: the same again for the same Idempotency-Key, nothing for anybody else", async () => {
     const key = await admin.register({ name: "short", key_type: "node_operator", owner: "acme3" });
     await admin.validate(key.api_key);
     await expect
@@ -214,10 +214,10 @@ describe("refresh", () => {
     const idempotencyKey = randomUUID();
     const results = await Promise.all([1, 2, 3, 4].map(() => admin.refresh(key.api_key, { idempotencyKey })));
     expect(new Set(results.map((result) => result.api_key)).size).toBe(1);
-    expect(await denialOf(admin.refresh(key.api_key, { idempotencyKey: randomUUID() }))).toBe(
+    expect(await refusal(admin.refresh(key.api_key, { idempotencyKey: randomUUID() }))).toBe(
       "already-refreshed",
     );
-    expect(await denialOf(admin.refresh(key.api_key))).toBe("already-refreshed");
+    expect(await refusal(admin.refresh(key.api_key))).toBe("already-refreshed");
     const [next] = results;
     if (next === undefined) throw new Error("no successor");
     expect(await verdict(next.api_key)).toBe("allowed");
@@ -232,17 +232,17 @@ describe("refresh", () => {
     });
   });
 
-  test("an expired key is denied everywhere, and can still be revoked", async () => {
+  test("a key past its end is refused everywhere, and may still be revoked", async () => {
     const key = await admin.register({ name: "brief", key_type: "contributor", ttl: 1 });
     await expect.poll(() => verdict(key.api_key), { timeout: 5000 }).toBe("key_expired");
-    expect(await denialOf(admin.validate(key.api_key))).toBe("key-expired");
-    expect(await denialOf(admin.refresh(key.api_key))).toBe("key-expired");
+    expect(await refusal(admin.validate(key.api_key))).toBe("key-expired");
+    expect(await refusal(admin.refresh(key.api_key))).toBe("key-expired");
     await admin.revoke(key.api_key);
     expect(await admin.introspect(key.api_key)).toEqual({ active: false });
   });
 });
 
-describe("permissions", () => {
+describe("who may", () => {
   test("a key with operator scopes manages keys, but grants no more than it holds", async () => {
     const reader = await admin.register({ name: "reader", key_type: "admin", scopes: ["keys:read"] });
     const writer = await admin.register({ name: "writer", key_type: "admin", scopes: ["keys:write"] });
@@ -250,32 +250,32 @@ describe("permissions", () => {
     const asReader = createClient({ url, token: reader.api_key });
     const asWriter = createClient({ url, token: writer.api_key });
     expect((await asReader.keys.list({ limit: 1 })).keys).toHaveLength(1);
-    expect(await denialOf(asReader.keys.revoke(reader.key_id))).toBe("operator-scope-missing");
-    expect(await denialOf(asWriter.keys.list())).toBe("operator-scope-missing");
+    expect(await refusal(asReader.keys.revoke(reader.key_id))).toBe("operator-scope-missing");
+    expect(await refusal(asWriter.keys.list())).toBe("operator-scope-missing");
     const granted = await asWriter.register({ name: "granted", key_type: "contributor" });
     expect(granted.role).toBe("contributor");
-    expect(await denialOf(asWriter.register({ name: "more", key_type: "admin" }))).toBe("grant-refused");
-    expect(await denialOf(asWriter.keys.rotate(reader.key_id))).toBe("grant-refused");
-    expect(await denialOf(asWriter.keys.change(reader.key_id, { disabled: true }))).toBe("grant-refused");
+    expect(await refusal(asWriter.register({ name: "more", key_type: "admin" }))).toBe("grant-refused");
+    expect(await refusal(asWriter.keys.rotate(reader.key_id))).toBe("grant-refused");
+    expect(await refusal(asWriter.keys.change(reader.key_id, { disabled: true }))).toBe("grant-refused");
     await admin.keys.revoke(writer.key_id);
-    expect(await denialOf(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
+    expect(await refusal(asWriter.register({ name: "late", key_type: "contributor" }))).toBe("key-revoked");
   });
 
-  test("an unauthenticated caller sets no role and no owner, and makes no operator's call", async () => {
+  test("nobody anonymous sets a role, an owner or an operator's call", async () => {
     const anonymous = createClient({ url: `http://${latchkey.http}` });
-    expect(await denialOf(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
+    expect(await refusal(anonymous.register({ name: "a", key_type: "contributor" }))).toBe(
       "operator-required",
     );
-    expect(await denialOf(anonymous.register({ name: "a", key_type: "basic", owner: "acme" }))).toBe(
+    expect(await refusal(anonymous.register({ name: "a", key_type: "basic", owner: "acme" }))).toBe(
       "operator-required",
     );
-    expect(await denialOf(anonymous.keys.list())).toBe("operator-required");
+    expect(await refusal(anonymous.keys.list())).toBe("operator-required");
     expect(
-      await denialOf(createClient({ url: `http://${latchkey.http}`, token: newSecret() }).keys.list()),
+      await refusal(createClient({ url: `http://${latchkey.http}`, token: newSecret() }).keys.list()),
     ).toBe("credential-invalid");
   });
 
-  test("introspection describes a key to an operator (RFC 7662)", async () => {
+  test("introspection tells an operator what a key is (RFC 7662)", async () => {
     const key = await admin.register({ ...contributor, owner: "acme4" });
     expect(await admin.introspect(key.api_key)).toMatchObject({
       active: true,
@@ -286,30 +286,30 @@ describe("permissions", () => {
     });
     expect(await admin.introspect("garbage")).toEqual({ active: false });
     expect(
-      await denialOf(
+      await refusal(
         createClient({ url: `http://${latchkey.http}`, token: key.api_key }).introspect(key.api_key),
       ),
     ).toBe("operator-scope-missing");
   });
 });
 
-test("a repeated Idempotency-Key on register returns the same key, another body gets 422, and a short one is rejected without a credential", async () => {
+test("Idempotency-Key on register: the same key again, 422 for another body, too short for strangers", async () => {
   const idempotencyKey = randomUUID();
   const body = { ...contributor, metadata: { app: "x" } };
   const first = await admin.register(body, { idempotencyKey });
   expect(await admin.register(body, { idempotencyKey })).toEqual(first);
-  expect(await denialOf(admin.register({ ...body, name: "other" }, { idempotencyKey }))).toBe(
+  expect(await refusal(admin.register({ ...body, name: "other" }, { idempotencyKey }))).toBe(
     "idempotency-key-reused",
   );
   const anonymous = createClient({ url: `http://${latchkey.http}` });
   const basic = { name: "a", key_type: "basic" };
-  expect(await denialOf(anonymous.register(basic, { idempotencyKey: "short" }))).toBe("idempotency-key-weak");
+  expect(await refusal(anonymous.register(basic, { idempotencyKey: "short" }))).toBe("idempotency-key-weak");
   const own = await anonymous.register(basic, { idempotencyKey });
   expect(own.key_id).not.toBe(first.key_id);
   expect(await anonymous.register(basic, { idempotencyKey })).toEqual(own);
 });
 
-test("a listing has every key once, with its last use", async () => {
+test("a listing gives every key once, with its last use", async () => {
   const key = await admin.register({ ...contributor, name: "listed" });
   await verdict(key.api_key);
   const all: string[] = [];
@@ -327,7 +327,7 @@ test("a listing has every key once, with its last use", async () => {
   expect(named.keys.map(({ key_id }) => key_id)).toEqual([key.key_id]);
 });
 
-test("no listing and no log line contains a key", async () => {
+test("no listing and no line of the log holds a key", async () => {
   const { keys } = await admin.keys.list({ limit: 500 });
   expect(JSON.stringify(keys)).not.toMatch(/eyJ[A-Za-z0-9_-]{20,}\.eyJ/);
   expect(latchkey.output()).not.toMatch(/eyJ[A-Za-z0-9_-]{20,}\.eyJ/);

@@ -20,7 +20,7 @@ const [FORMER, NEXT] = [newSecret(), newSecret()];
 describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store) => {
   let deployment: Deployment;
   let first: Instance;
-  /** Another instance, if the store has several. */
+  /** Another instance where there is one. */
   let other: Instance;
 
   beforeAll(async () => {
@@ -38,7 +38,7 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
   };
   const register = (key_type = "basic") => first.client.registerLegacy({ name: "v1", key_type });
 
-  test("a registered V1 key is valid in both headers, is identified to the upstream, and is stored nowhere", async () => {
+  test("a registered V1 key is good in both headers, tells upstream whose it is, and is stored nowhere", async () => {
     const { api_key, key_id, role } = await register();
     expect([api_key, role]).toEqual([expect.stringMatching(/^lk1_[A-Za-z0-9]{38}$/), "basic"]);
     for (const name of ["authorization", "x-api-key"] as const)
@@ -58,7 +58,7 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     for (const { latchkey } of deployment.instances) expect(latchkey.output()).not.toContain(api_key);
   });
 
-  test("repeated exchanges of a V1 key give V2 keys up to the maximum age of its family, and then no more", async () => {
+  test("exchanged again and again, a V1 key gets V2 keys up to its family's age, and then no more", async () => {
     const { api_key } = await register("brief");
     const begunMs = Date.now();
     const issued: string[] = [];
@@ -70,22 +70,22 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     };
     await expect.poll(exchange, { timeout: 20_000 }).toMatchObject({ status: 409, reason: "family-too-old" });
     expect(new Set(issued).size).toBeGreaterThan(1);
-    // Times have whole seconds.
+    // Times are whole seconds.
     const last = Math.max(...issued.map((time) => Date.parse(time)));
     expect(last).toBeLessThanOrEqual(Date.parse(issued[0] ?? "") + 2000);
     expect(last).toBeGreaterThan(begunMs);
     expect(await first.reasonOf(api_key)).toBe("allowed");
   });
 
-  test("a mistyped V1 key is denied, and so is a V1 key that looks like a JWT", async () => {
+  test("a typo is refused, and so is a JWT that pretends", async () => {
     const { api_key } = await register();
     const typo = api_key.slice(0, -1) + (api_key.endsWith("A") ? "B" : "A");
     expect(await first.reasonOf(typo)).toBe("credential_invalid");
     expect(await first.reasonOf(`${api_key}.a.b`)).toBe("credential_invalid");
-    expect(await first.reasonOf("a-key-that-is-unknown")).toBe("credential_invalid");
+    expect(await first.reasonOf("never-heard-of-it")).toBe("credential_invalid");
   });
 
-  test("a V1 key is limited, disabled, renamed, revoked and introspected like any key, on every instance", async () => {
+  test("it is limited, disabled, renamed, revoked and introspected as any key, on every instance", async () => {
     const { api_key, key_id } = await register("tight");
     const statuses: number[] = [];
     for (let sent = 0; sent < 4; sent++) statuses.push((await other.ask(api_key)).status);
@@ -95,20 +95,20 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     await expect.poll(reason, { timeout: 5000 }).toBe("key_disabled");
     await first.client.keys.change(key_id, { disabled: false, name: "renamed" });
     await first.client.limits.reset(key_id);
-    const nameHeader = async () => {
+    const toldName = async () => {
       await other.ask(api_key);
       return new Map(deployment.upstream.requests.at(-1)?.headers).get("x-latchkey-name");
     };
-    await expect.poll(nameHeader, { timeout: 5000 }).toBe("renamed");
+    await expect.poll(toldName, { timeout: 5000 }).toBe("renamed");
     expect(await other.client.introspect(api_key)).toMatchObject({ active: true, jti: key_id });
     await createClient({ url: `http://${first.latchkey.http}` }).revoke(api_key);
     await expect.poll(reason, { timeout: 5000 }).toBe("key_revoked");
     await expect(other.client.migrate(api_key)).rejects.toMatchObject({ reason: "key-revoked" });
   });
 
-  test("an exchange gives a V2 key of the same family and buckets, a repetition returns the same, and the V1 key stays valid", async () => {
+  test("migrating gives a V2 key of the same family and buckets; again the same; the V1 key stays good", async () => {
     const { api_key, key_id } = await register("tight");
-    // Two concurrent exchanges of one key are one exchange.
+    // Two at once, of one key, are one exchange.
     const all = await Promise.all([first, other, first, other].map(({ client }) => client.migrate(api_key)));
     const [v2 = await Promise.reject(new Error("no key"))] = all;
     expect(new Set(all.map((issued) => issued.key_id)).size).toBe(1);
@@ -134,20 +134,20 @@ describe.each(["embedded", "redis"] as const)("V1 keys on the %s store", (store)
     expect(reasons).toEqual(["allowed", "allowed", "allowed", "rate_limited"]);
   });
 
-  // The embedded store has one instance, and nothing happens while it is down.
+  // The embedded store has one instance, and nothing to do while it is down.
   if (store === "redis")
-    test("KEY_HASH_SECRET rotates instance by instance: keys stay valid and are rehashed with the new secret", async () => {
+    test("KEY_HASH_SECRET rotates instance by instance: keys are good all the while, and kept under the new one", async () => {
       const { api_key, key_id } = await register();
       const good = async () => {
         for (const { reasonOf } of deployment.instances)
           await expect.poll(() => reasonOf(api_key), { timeout: 10_000 }).toBe("allowed");
       };
-      // All instances verify with both secrets from the start: the first of the three steps.
+      // All of them verify both from the start: the first of the three steps.
       for (const at of deployment.instances.keys()) {
         await deployment.restart(at, { KEY_HASH_SECRET: NEXT, KEY_HASH_SECRET_PREVIOUS: FORMER });
         await good();
       }
-      // After one use with the new secret, the key no longer needs the former one.
+      // Used under it, the key needs the former one no more.
       const kept = async () => {
         await deployment.restart(0, { KEY_HASH_SECRET: NEXT, KEY_HASH_SECRET_PREVIOUS: "" });
         return deployment.instances[0].client.validate(api_key).catch(() => undefined);

@@ -17,10 +17,7 @@ guards: { open_calls: 100000/s, failures: 100000/s }
 `;
 const POLICY = policyWith("overlap: 30d");
 
-/**
- * The response for each client in each phase. The V1 keys that were exchanged were exchanged before the phase
- * began.
- */
+/** What each client meets in each phase. The V1 keys that were exchanged were so before the phase began. */
 const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
   silent: {
     "a V1 key": "allowed",
@@ -31,7 +28,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V1",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "notice headers": "",
+    "told on answers": "",
   },
   gradual: {
     "a V1 key": "allowed",
@@ -42,7 +39,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "notice headers": "",
+    "told on answers": "",
   },
   active: {
     "a V1 key": "allowed",
@@ -53,7 +50,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "notice headers": "link x-latchkey-upgrade",
+    "told on answers": "link x-latchkey-upgrade",
   },
   deprecated: {
     "a V1 key": "allowed",
@@ -64,7 +61,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "201 V2",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "201 V2",
-    "notice headers": "deprecation link sunset x-latchkey-upgrade",
+    "told on answers": "deprecation link sunset x-latchkey-upgrade",
   },
   removed: {
     "a V1 key": "legacy_key_removed, link",
@@ -75,7 +72,7 @@ const PHASES: Readonly<Record<Phase, Readonly<Record<string, string>>>> = {
     "a registration that asks for V2": "410",
     "an exchange": "201 V2",
     "an exchange after migrate_until": "410",
-    "notice headers": "",
+    "told on answers": "",
   },
 };
 const NOTICE = ["deprecation", "link", "sunset", "x-latchkey-upgrade"];
@@ -85,7 +82,7 @@ const names = Object.keys(PHASES).filter(isPhase);
 describe.each(["embedded", "redis"] as const)("the migration on the %s store", (store) => {
   let deployment: Deployment;
   let first: Instance;
-  /** Another instance, if the store has several. */
+  /** Another instance where there is one. */
   let other: Instance;
 
   beforeAll(async () => {
@@ -95,7 +92,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
   afterAll(() => deployment?.stop());
 
-  /** Set at the first instance, applied by all. */
+  /** Told to the first instance, heard by all. */
   const enter = async (phase: Phase) => {
     await first.client.migration.set(phase);
     for (const { client } of deployment.instances)
@@ -114,18 +111,18 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     const kind = /"api_key":"(?:(eyJ)|lk1_)/.exec(text);
     return `${answer.status}${kind === null ? "" : kind[1] ? " V2" : " V1"}`;
   };
-  const noticeOn = async (key: string, path = "/a/x") => {
+  const toldOn = async (key: string, path = "/a/x") => {
     const { headers } = await other.ask(key, "x-api-key", path);
     return NOTICE.filter((name) => headers.has(name)).join(" ");
   };
   const reasonOf = async (key: string) => {
     const reason = await other.reasonOf(key);
     if (reason !== "legacy_key_removed") return reason;
-    return `${reason}, ${await noticeOn(key)}`;
+    return `${reason}, ${await toldOn(key)}`;
   };
 
   test.each(names)(
-    "in %s every client gets the response of that phase, and in silent again its earlier response",
+    "in %s every client meets what it is to meet, and in silent again what it met before",
     async (phase) => {
       const [v1, exchanged, late, later] = [
         await register(),
@@ -141,7 +138,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
         "a V2 key": await reasonOf(v2),
         "a registration": await registerAs(""),
         "a registration that asks for V2": await registerAs("2"),
-        "notice headers": phase === "removed" ? await noticeOn(v2) : await noticeOn(v1),
+        "told on answers": phase === "removed" ? await toldOn(v2) : await toldOn(v1),
         "an exchange": await exchange(late),
       };
       await deployment.setPolicy(policyWith("overlap: 1s, sunset: 2020-01-01, migrate_until: 2020-01-02"));
@@ -151,7 +148,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
         "the same, past its overlap": await reasonOf(exchanged),
         "an exchange after migrate_until": await exchange(later),
       };
-      // A holder of a copied key that another machine has exchanged can still exchange it.
+      // Whoever has a copy of a key that another machine has exchanged can still exchange it.
       if (phase === "deprecated") expect(await exchange(exchanged)).toBe("201 V2");
       await deployment.setPolicy(POLICY);
       expect({ ...met, ...after }).toEqual(PHASES[phase]);
@@ -160,7 +157,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     },
   );
 
-  test("deprecation dates have their standards' formats, on denials and in validate, and the audit log warns", async () => {
+  test("what is told are dates in the form of their standards, on refusals and by validate too; the audit warns", async () => {
     const { api_key: v1, key_id } = await first.client.registerLegacy({ name: "v1", key_type: "basic" });
     const before = Math.floor(Date.now() / 1000);
     await enter("deprecated");
@@ -175,7 +172,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
       expect(headers.get("link")).toBe('</api/auth/v2/migrate>; rel="successor-version"');
       expect(headers.get("x-latchkey-upgrade")).toBe("v2");
     }
-    expect(await noticeOn(v1, "/b/x")).toBe(NOTICE.join(" "));
+    expect(await toldOn(v1, "/b/x")).toBe(NOTICE.join(" "));
     const warnings = () =>
       readFileSync(join(other.latchkey.cwd, "logs/api.log"), "utf8")
         .split("\n")
@@ -184,7 +181,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     await enter("silent");
   });
 
-  test("through all phases and back under traffic, no client is denied unless the phase denies it", async () => {
+  test("forth and back through all phases under traffic, nobody is refused whom the phase does not refuse", async () => {
     const phases = createPhaseLog("silent");
     const [v1, exchanged] = [await register(), await register()];
     const v2 = (await first.client.migrate(exchanged)).api_key;
@@ -217,7 +214,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
   });
 
   if (store === "redis")
-    test("a Redis that has lost its data gets the phase back, and V1 keys in use stay valid", async () => {
+    test("a Redis that has lost its data is told the phase again, and V1 keys that are in use stay good", async () => {
       const v1 = await register();
       await enter("gradual");
       for (const { reasonOf: reason } of deployment.instances) expect(await reason(v1)).toBe("allowed");
@@ -232,7 +229,7 @@ describe.each(["embedded", "redis"] as const)("the migration on the %s store", (
     });
 });
 
-/** The phases that may be in effect anywhere, at each moment. */
+/** Which phases may hold anywhere, at each moment. */
 function createPhaseLog(first: Phase) {
   let possible = new Set<Phase>([first]);
   const begun: Phase[] = [];
@@ -241,11 +238,11 @@ function createPhaseLog(first: Phase) {
       possible.add(phase);
       begun.push(phase);
     },
-    /** All instances have applied this one. */
+    /** All have heard of this one. */
     ends(phase: Phase) {
       possible = new Set([phase]);
     },
-    /** Returns, after an operation, all phases in which it may have been decided. */
+    /** Gives, once something is over, all phases in which it may have been decided. */
     watch(): () => ReadonlySet<Phase> {
       const [before, at] = [possible, begun.length];
       return () => new Set([...before, ...begun.slice(at)]);
@@ -253,7 +250,7 @@ function createPhaseLog(first: Phase) {
   };
 }
 
-/** A client that sends requests without a pause and checks each response. */
+/** A client that goes on without a pause, and looks at each answer. */
 function startClient(name: string, step: () => Promise<string>, phases: ReturnType<typeof createPhaseLog>) {
   let [going, done] = [true, 0];
   const wrong: string[] = [];
@@ -283,7 +280,7 @@ function startClient(name: string, step: () => Promise<string>, phases: ReturnTy
   };
 }
 
-test("the command line shows the number of V1 keys and each phase's effect on them", async () => {
+test("the command line tells how many V1 keys there are, and what each phase would mean for them", async () => {
   const deployment = await startDeployment("embedded", POLICY);
   const [{ client, latchkey, ask }] = deployment.instances;
   const cli = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: deployment.token };
@@ -319,17 +316,17 @@ What each phase means for them now:
   expect((await runHere(["migration", "set", "active"], cli)).stdout).toContain(
     "phase active (an operator's choice; the policy says silent)",
   );
-  // A phase set at run time survives a restart and overrides the policy until it is reset.
+  // What was chosen at run time outlives a restart, and wins over the policy until it is given back.
   await deployment.restart(0, {});
   const again = deployment.instances[0].latchkey;
-  const restarted = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
-  expect((await runHere(["migration", "status"], restarted)).stdout).toContain(
+  const anew = { ...cli, LATCHKEY_URL: `http://${again.operator}` };
+  expect((await runHere(["migration", "status"], anew)).stdout).toContain(
     "phase active (an operator's choice",
   );
-  expect((await runHere(["migration", "set", "--from-policy"], restarted)).stdout).toContain(
+  expect((await runHere(["migration", "set", "--from-policy"], anew)).stdout).toContain(
     "phase silent (as the policy says)",
   );
-  const narrow = await createClient({ url: restarted.LATCHKEY_URL })
+  const narrow = await createClient({ url: anew.LATCHKEY_URL })
     .migration.show()
     .catch((error: unknown) => error);
   expect(narrow).toMatchObject({ status: 401 });

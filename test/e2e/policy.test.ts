@@ -35,7 +35,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** Replaces the policy file, as an editor or a ConfigMap does. */
+/** Puts another policy in the file's place, as an editor or a ConfigMap does. */
 async function replacePolicy(text: string): Promise<void> {
   const file = join(latchkey.cwd, "latchkey.yaml");
   await writeFile(`${file}.new`, text);
@@ -47,7 +47,7 @@ const routeOf = async (path: string) =>
 const inForce = async () => (await client.policy.show()).hash;
 
 describe("a changed policy", () => {
-  test("a changed policy is loaded automatically", async () => {
+  test("is taken up by itself", async () => {
     const before = await inForce();
     await replacePolicy(policyWith("{ path: /two, scopes: [a] }"));
     await expect.poll(inForce, { timeout: 10_000 }).not.toBe(before);
@@ -55,21 +55,21 @@ describe("a changed policy", () => {
     expect(await routeOf("/one")).toBe("no route of the policy");
   });
 
-  test("a changed policy is loaded at once on an operator's call, and a second call has nothing to load", async () => {
+  test("is taken up at once when an operator says so; a second time there is nothing to do", async () => {
     await replacePolicy(policyWith("{ path: /three, scopes: [a] }"));
     expect((await client.policy.reload()).result).toBe("taken");
     expect((await client.policy.reload()).result).toBe("unchanged");
     expect((await client.policy.show()).text).toContain("/three");
   });
 
-  test("a changed policy is loaded on SIGHUP", async () => {
+  test("is taken up on SIGHUP", async () => {
     const before = await inForce();
     await replacePolicy(policyWith("{ path: /four, scopes: [a] }"));
     process.kill(latchkey.pid, "SIGHUP");
     await expect.poll(inForce, { timeout: 10_000 }).not.toBe(before);
   });
 
-  test("an invalid policy is rejected and logged, and the old one stays active", async () => {
+  test("with a mistake in it is refused and said, and the old one stays", async () => {
     const before = await inForce();
     await replacePolicy(policyWith("{ path: /five, scopes: [b] }"));
     await expect(client.policy.reload()).rejects.toMatchObject({
@@ -92,7 +92,7 @@ describe("a changed policy", () => {
     ["an alias within its own anchor", "roles: &a\n  b: *a\n", 2],
     ["20,000 nested lists", "[".repeat(20_000), 1],
   ])(
-    "a policy with %s is rejected with file and line; the process continues, and does not start with it",
+    "with %s is refused with file and line; the process goes on, and does not start with it",
     async (_, text, line) => {
       const before = await inForce();
       const logged = latchkey.output().length;
@@ -111,9 +111,9 @@ describe("a changed policy", () => {
     },
   );
 
-  test("only an operator can read the policy", async () => {
-    const unauthenticated = createClient({ url: `http://${latchkey.operator}` });
-    await expect(unauthenticated.policy.show()).rejects.toMatchObject({ status: 401 });
+  test("is nobody's but an operator's to see", async () => {
+    const stranger = createClient({ url: `http://${latchkey.operator}` });
+    await expect(stranger.policy.show()).rejects.toMatchObject({ status: 401 });
     const { api_key } = await registerKey(latchkey.http);
     const holder = createClient({ url: `http://${latchkey.operator}`, token: api_key });
     await expect(holder.policy.reload()).rejects.toMatchObject({ status: 403 });
@@ -122,7 +122,7 @@ describe("a changed policy", () => {
 });
 
 describe("latchkey explain", () => {
-  test("explain shows each step, takes no tokens, and never shows the key", async () => {
+  test("tells each step, spends nothing, and never shows the key", async () => {
     await replacePolicy(policyWith("{ path: /a/**, scopes: [a] }"));
     await client.policy.reload();
     const { api_key, key_id } = await registerKey(latchkey.http);
@@ -138,7 +138,7 @@ describe("latchkey explain", () => {
     expect(stdout + stderr + latchkey.output()).not.toContain(api_key);
   });
 
-  test("explain shows the reason of a denial, and takes no key on the command line", async () => {
+  test("says why not, and takes no key on the command line", async () => {
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
     expect(runLatchkey(["explain", "--path", "/a/../b"], env).stdout).toContain(
       "dot segment  request_malformed",
@@ -151,7 +151,7 @@ describe("latchkey explain", () => {
 });
 
 describe("latchkey policy", () => {
-  test("policy check accepts a valid file, or reports all its problems", async () => {
+  test("check says that a file is good, or all that is wrong with it", async () => {
     expect(runLatchkey(["policy", "check", join(CASES, "policy.yaml")])).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/policy\.yaml: good, policy [0-9a-f]{12} with 4 roles/),
@@ -164,7 +164,7 @@ describe("latchkey policy", () => {
     expect(runLatchkey(["policy", "check", "nowhere.yaml"])).toMatchObject({ status: 2 });
   });
 
-  test("policy test runs the cases beside a policy and reports each failure with its reason", async () => {
+  test("test runs the cases beside a policy, and says which fail and why", async () => {
     const policy = join(CASES, "policy.yaml");
     expect(
       runLatchkey(["policy", "test", policy, "--cases", join(CASES, "limits.cases.yaml")]),

@@ -133,16 +133,16 @@ describe("two instances on one Redis", () => {
   });
 
   test("an instance with another secret reports it and is not ready, and the others stay ready", async () => {
-    const foreign = await startLatchkey({ ...env, JWT_SECRET: newSecret() });
+    const stranger = await startLatchkey({ ...env, JWT_SECRET: newSecret() });
     const parts = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
-    expect(await parts(foreign)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
-    expect(foreign.output()).toContain("which have another JWT_SECRET or JWT_KEYS_FILE");
+    expect(await parts(stranger)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
+    expect(stranger.output()).toContain("which have another JWT_SECRET or JWT_KEYS_FILE");
     for (const instance of instances) {
       expect(await parts(instance)).toMatchObject({ status: "ready" });
       const said = () => instance.output();
       await expect.poll(said, { timeout: 10_000 }).toContain("signs with a key that this one has not");
     }
-    await foreign.stop();
+    await stranger.stop();
   });
 
   test("the shipped Redis user may run every command that the instances need", async () => {

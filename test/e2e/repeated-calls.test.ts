@@ -29,7 +29,7 @@ afterAll(async () => {
   await latchkey?.stop();
 });
 
-/** A client address without earlier calls. */
+/** An address without earlier calls. */
 function newAddress(): string {
   addresses++;
   return `10.0.${addresses >> 8}.${addresses & 255}`;
@@ -61,10 +61,7 @@ async function send(path: string, { method, token, body, address = newAddress(),
 
 let listings = 0;
 
-/**
- * How often this store command was called. The metrics text may be old: it is new enough once it counts our
- * listing.
- */
+/** How often the store has been called so. A text of metrics may be an earlier one: it is new enough once it counts a listing of ours. */
 async function callsOfStore(command: string): Promise<number> {
   const nameOf = (of: string) => `latchkey_store_command_duration_seconds_count{command="${of}"}`;
   await admin.keys.list({ limit: 1 });
@@ -78,7 +75,7 @@ async function callsOfStore(command: string): Promise<number> {
   return metrics.get(nameOf(command)) ?? 0;
 }
 
-/** The number of writes: changes of the registry, and events of the audit. */
+/** What has been written: changes of the registry, and events of the audit. */
 async function written() {
   const { events } = await admin.audit({ limit: 500 });
   return { commits: await callsOfStore("commit"), events: events.length };
@@ -186,7 +183,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
     ],
   ];
 
-  test.each(cases)("%s again writes nothing", async (_what, status, prepare) => {
+  test.each(cases)("%s again", async (_what, status, prepare) => {
     const call = await prepare();
     expect(await call()).toBe(status);
     const before = await written();
@@ -195,7 +192,7 @@ describe("a call that changes nothing writes nothing: no transaction, no event",
   });
 });
 
-test("a second refresh is audited once for each address that tries it", async () => {
+test("a second refresh is audited, for each address that tries it", async () => {
   const { api_key, key_id } = await admin.register(basic);
   await admin.keys.rotate(key_id);
   const [holder, thief] = [newAddress(), newAddress()];
@@ -208,34 +205,31 @@ test("a second refresh is audited once for each address that tries it", async ()
   ]);
 });
 
-describe("invalid V1 keys reach the store no more often than other unauthenticated calls", () => {
-  const invalidKey = () => `x${newSecret()}`;
+describe("made-up V1 keys reach the store no more often than other open calls", () => {
+  const madeUp = () => `x${newSecret()}`;
   const ways: readonly (readonly [call: string, send: (address: string) => Promise<number>])[] = [
-    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: invalidKey() }, address })],
-    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: invalidKey() }, address })],
-    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: invalidKey() }, address })],
-    ["validate", (address) => send("/api/auth/v2/validate", { token: invalidKey(), address })],
+    ["migrate", (address) => send("/api/auth/v2/migrate", { body: { legacy_key: madeUp() }, address })],
+    ["refresh", (address) => send("/api/auth/v2/refresh", { body: { current_key: madeUp() }, address })],
+    ["revoke", (address) => send("/api/auth/v2/revoke", { body: { current_key: madeUp() }, address })],
+    ["validate", (address) => send("/api/auth/v2/validate", { token: madeUp(), address })],
     [
       "validate by X-API-Key",
-      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": invalidKey() }, address }),
+      (address) => send("/api/auth/v2/validate", { headers: { "x-api-key": madeUp() }, address }),
     ],
-    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: invalidKey(), address })],
+    ["register", (address) => send("/api/auth/v2/register", { body: basic, token: madeUp(), address })],
     [
       "register_api_key",
-      (address) => send("/api/auth/register_api_key", { body: basic, token: invalidKey(), address }),
+      (address) => send("/api/auth/register_api_key", { body: basic, token: madeUp(), address }),
     ],
     [
       "introspect",
-      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: invalidKey(), address }),
+      (address) => send("/api/auth/v2/introspect", { body: "token=x", token: madeUp(), address }),
     ],
-    ["show roles", (address) => send("/api/admin/roles", { token: invalidKey(), address })],
-    [
-      "revoke a key",
-      (address) => send("/api/admin/keys/x", { method: "DELETE", token: invalidKey(), address }),
-    ],
+    ["show roles", (address) => send("/api/admin/roles", { token: madeUp(), address })],
+    ["revoke a key", (address) => send("/api/admin/keys/x", { method: "DELETE", token: madeUp(), address })],
   ];
 
-  test.each(ways)("invalid V1 keys by %s reach the store at a bounded rate", async (_call, sendOne) => {
+  test.each(ways)("%s", async (_call, sendOne) => {
     const address = newAddress();
     const before = await callsOfStore("findLegacy");
     const statuses = await Promise.all(Array.from({ length: 4 * OPEN_CALLS }, () => sendOne(address)));
@@ -244,20 +238,20 @@ describe("invalid V1 keys reach the store no more often than other unauthenticat
     expect(statuses.filter((status) => status === 401)).toHaveLength(OPEN_CALLS);
   });
 
-  test("a valid V1 key is served meanwhile, from another address, and from the same one once it is cached", async () => {
+  test("a good V1 key is served meanwhile: from elsewhere, and from there once it is known", async () => {
     const { api_key } = await admin.registerLegacy(basic);
     const [flooded, elsewhere] = [newAddress(), newAddress()];
     const validate = (token: string, address: string) => send("/api/auth/v2/validate", { token, address });
-    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(invalidKey(), flooded);
-    expect(await validate(invalidKey(), flooded)).toBe(429);
+    for (let sent = 0; sent <= OPEN_CALLS; sent++) await validate(madeUp(), flooded);
+    expect(await validate(madeUp(), flooded)).toBe(429);
     expect(await validate(api_key, elsewhere)).toBe(200);
     expect(await validate(api_key, flooded)).toBe(200);
   });
 
-  test("look-ups of valid V1 keys cost nothing: any number of them is validated from one address", async () => {
+  test("the look-up of a good one costs nothing: any number of them is validated from one address", async () => {
     const address = newAddress();
     const lines = Array.from({ length: 3 * OPEN_CALLS }, (_, at) => ({
-      api_key: `valid-${at}-${randomUUID()}`,
+      api_key: `good-${at}-${randomUUID()}`,
       name: "x",
       role: "basic",
     }));
@@ -266,7 +260,7 @@ describe("invalid V1 keys reach the store no more often than other unauthenticat
       expect(await send("/api/auth/v2/validate", { token, address })).toBe(200);
   });
 
-  test("an admin token is not looked up as a key", async () => {
+  test("an admin token is no key that is looked up", async () => {
     const before = await callsOfStore("findLegacy");
     const address = newAddress();
     for (let sent = 0; sent < 2 * OPEN_CALLS; sent++)

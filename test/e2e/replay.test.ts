@@ -40,7 +40,7 @@ const replay = (...args: readonly string[]) =>
   runLatchkey(["policy", "replay", ...args, "--policy", join(folder, "now.yaml")]);
 const reportOf = (...args: readonly string[]) => JSON.parse(replay(...args, "--json").stdout);
 
-/** A line in the format of the audit log. */
+/** A line as the audit log has it. */
 const line = (fields: object) =>
   `${JSON.stringify({ audit: "API_AUDIT", kind: "request", time: "2027-01-01T00:00:00.000Z", reason: "allowed", mode: "enforce", key_id: "basic_1_x", family: "fam_x", role: "basic", scopes: ["chat:read", "chat:write"], method: "GET", host: "h", scheme: "https", path: "/v1/chat/x", address: "192.0.2.1", ...fields })}\n`;
 
@@ -50,7 +50,7 @@ beforeAll(() => {
   inFolder("now.yaml", NOW);
 });
 
-test("a replay of real requests shows what changes, for which callers, and what cannot be determined", async () => {
+test("what an instance wrote of real requests is decided anew: what changes, for whom, and what cannot be told", async () => {
   const [latchkey, upstream] = await Promise.all([
     startLatchkey({ ADMIN_TOKEN: newSecret() }, { policy: THEN }),
     startUpstream(),
@@ -78,14 +78,14 @@ test("a replay of real requests shows what changes, for which callers, and what 
   expect(said.stdout).toContain("  1: no key was asked for then");
   expect(said.stdout).toContain("rate limits are not replayed");
   expect(said).toMatchObject({ status: 0, stderr: "" });
-  // Nothing changes under the policy of that time.
+  // Under the policy of that time nothing changes.
   writeFileSync(join(folder, "then.yaml"), THEN);
   const same = runLatchkey(["policy", "replay", log, "--policy", join(folder, "then.yaml"), "--json"]);
   expect(JSON.parse(same.stdout)).toMatchObject({ requests: 6, same: 6, changed: 0, untold: 0, changes: [] });
 });
 
 describe("files", () => {
-  test("a replay reads several files, one of them compressed, counts invalid lines by number, and skips other lines", () => {
+  test("several, one of them packed; lines that are none are counted by number, others passed over", () => {
     const first = inFolder(
       "a.log",
       `${line({})}{"level":"info","msg":"ready"}\n\n${line({ kind: "lifecycle" })}`,
@@ -112,12 +112,12 @@ describe("files", () => {
     expect(replay(first).stdout).toContain(`5 bad lines, not looked at:\n  ${first}:5`);
   });
 
-  test("a replay of a log with denials only says so", () => {
-    const denials = inFolder("denials.log", line({ reason: "scope_missing" }));
-    expect(replay(denials).stdout).toContain("no request here was allowed");
+  test("a log of refusals alone says so", () => {
+    const refusals = inFolder("refusals.log", line({ reason: "scope_missing" }));
+    expect(replay(refusals).stdout).toContain("no request here was allowed");
   });
 
-  test("a problem is reported with exit code 1, and a missing file or option is a usage error", () => {
+  test("what is wrong is said, with exit code 1; a missing file or option is a wrong call", () => {
     const good = inFolder("good.log", line({}));
     expect(replay(join(folder, "none.log"))).toMatchObject({
       status: 2,
@@ -125,14 +125,14 @@ describe("files", () => {
     });
     expect(replay(folder).status).toBe(2);
     const bad = inFolder("bad.yaml", "roles: 1\n");
-    const rejected = runLatchkey(["policy", "replay", good, "--policy", bad]);
-    expect(rejected).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });
+    const refused = runLatchkey(["policy", "replay", good, "--policy", bad]);
+    expect(refused).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("bad.yaml:1") });
     expect(runLatchkey(["policy", "replay", good]).status).toBe(2);
     const broken = inFolder("broken.log.gz", gzipSync(line({}).repeat(1000)).subarray(0, 60));
     expect(replay(broken)).toMatchObject({ status: 1, stderr: expect.stringContaining("broken.log.gz") });
   });
 
-  test("the content of a log cannot control the terminal or fill the memory with groups", () => {
+  test("what a log holds does not move the terminal, and cannot fill the memory with groups", () => {
     const roles = Array.from({ length: 3000 }, (_, at) =>
       line({ role: `\u001b[2J${at}`, reason: "scope_missing" }),
     );
@@ -165,7 +165,7 @@ test("100,000 lines are replayed in bounded memory", async () => {
   expect(JSON.parse(said.stdout)).toMatchObject({ requests: 100_000, changed: 100_000 });
 });
 
-test("a terminal shows a progress bar", () => {
+test("a terminal gets a bar", () => {
   const path = inFolder("some.log", line({}).repeat(100));
   const args = [process.execPath, PROGRAM, "policy", "replay", path, "--policy", join(folder, "now.yaml")];
   const command = args.map((arg) => `'${arg}'`).join(" ");

@@ -42,7 +42,7 @@ const kidOf = (token: string) => readToken(token).header["kid"];
 const metrics = async () => (await fetch(`http://${latchkey.ops}/metrics`)).text();
 
 describe("JWT_KEYS_FILE", () => {
-  test("a changed key file is loaded without a restart; the first key signs, and all keys verify", async () => {
+  test("is taken up when it changes, without a restart; the first key signs, all verify", async () => {
     const before = await registerKey(latchkey.http);
     expect(kidOf(before.api_key)).toBe("es");
     await replaceKeys(rs, es);
@@ -55,7 +55,7 @@ describe("JWT_KEYS_FILE", () => {
     expect(await metrics()).toContain('latchkey_signing_key_info{kid="es",use="verifies"} 1');
   });
 
-  test("SIGHUP loads a changed key file at once, and a removed key no longer verifies, although it was cached", async () => {
+  test("is taken up at once on SIGHUP, and a key that is gone verifies no longer, though it was cached", async () => {
     const { api_key } = await registerKey(latchkey.http);
     expect(await client().validate(api_key)).toMatchObject({ valid: true });
     await replaceKeys(ed);
@@ -64,7 +64,7 @@ describe("JWT_KEYS_FILE", () => {
     await expect(client().validate(api_key)).rejects.toMatchObject({ reason: "credential-invalid" });
   });
 
-  test("an invalid key file is rejected and logged, and the old keys stay active", async () => {
+  test("with a mistake in it is refused and said, and the old keys stay", async () => {
     const { api_key } = await registerKey(latchkey.http);
     await replaceKeys(publicPart(rs), ed);
     await expect
@@ -77,7 +77,7 @@ describe("JWT_KEYS_FILE", () => {
     for (const jwk of [es, rs, ed]) expect(latchkey.output()).not.toContain(jwk["d"]);
   });
 
-  test("an invalid key file stops the start with all its problems; beside JWT_SECRET it only verifies", async () => {
+  test("with mistakes stops the start, and says all of them; beside JWT_SECRET it verifies only", async () => {
     const bad = `${file}.bad`;
     await writeFile(bad, jwkSet({ ...es, kid: "" }, { ...rs, use: "enc" }));
     const { status, stderr } = await runHere(["serve"], { JWT_KEYS_FILE: bad });
@@ -90,7 +90,7 @@ describe("JWT_KEYS_FILE", () => {
     await beside.stop();
   });
 
-  test("a key file of secrets publishes nothing, and responses may be cached for a while", async () => {
+  test("of secrets publishes nothing, and answers may be kept for a while", async () => {
     const secrets = `${file}.secrets`;
     await writeFile(secrets, jwkSet(newJwk("HS256", "hs")));
     const other = await startLatchkey({ JWT_KEYS_FILE: secrets });
@@ -112,7 +112,7 @@ describe("Envoy's own jwt_authn", () => {
     await upstream?.stop();
   });
 
-  /** Envoy uses the JWK Set only: its filter takes the place of ours. */
+  /** Envoy asks nobody but the JWK set: its filter takes the place of ours. */
   async function verifyingEnvoy() {
     return startEnvoy({
       authzTarget: latchkey.http,
@@ -165,7 +165,7 @@ describe("Envoy's own jwt_authn", () => {
     });
   }
 
-  test("Envoy verifies our keys by the JWK Set, for every algorithm, and no other keys", async () => {
+  test("verifies our keys by the JWK set, whatever signs them, and nobody else's", async () => {
     const tokens: string[] = [];
     for (const first of [es, rs, ed]) {
       const others = [es, rs, ed].filter((jwk) => jwk !== first);
@@ -174,9 +174,9 @@ describe("Envoy's own jwt_authn", () => {
       await expect.poll(async () => (await publishedKids())[0], { timeout: 10_000 }).toBe(first.kid);
       tokens.push((await registerKey(latchkey.http)).api_key);
     }
-    const foreignInstance = await startLatchkey({ JWT_KEYS_FILE: await foreignKeysFile() });
-    const foreign = (await registerKey(foreignInstance.http)).api_key;
-    await foreignInstance.stop();
+    const stranger = await startLatchkey({ JWT_KEYS_FILE: await strangersFile() });
+    const foreign = (await registerKey(stranger.http)).api_key;
+    await stranger.stop();
     const envoy = await verifyingEnvoy();
     const statusOf = async (token: string) =>
       (await fetch(`http://127.0.0.1:${envoy.port}/x`, { headers: { authorization: `Bearer ${token}` } }))
@@ -187,8 +187,8 @@ describe("Envoy's own jwt_authn", () => {
     await envoy.stop();
   });
 
-  async function foreignKeysFile(): Promise<string> {
-    await writeFile(`${file}.foreign`, jwkSet(newJwk("ES256", "es")));
-    return `${file}.foreign`;
+  async function strangersFile(): Promise<string> {
+    await writeFile(`${file}.strangers`, jwkSet(newJwk("ES256", "es")));
+    return `${file}.strangers`;
   }
 });

@@ -17,7 +17,7 @@ import { startUpstream } from "../support/upstream.ts";
 const ADMIN_TOKEN = newSecret();
 const OPEN_ROLES = "guards: { open_calls: 100000/s }";
 
-/** One call on its way through a server with a deliberate fault. */
+/** One call on its way through a server that is made wrong on purpose. */
 interface Passing {
   readonly path: string;
   readonly token: string;
@@ -53,7 +53,7 @@ afterAll(async () => {
   await Promise.all([envoy?.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 
-/** Forwards to Latchkey, or to Envoy for paths outside the API, and then applies the fault. */
+/** To Latchkey, or to Envoy for paths that are no API; then whatever is to go wrong. */
 async function passOn(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(Buffer.from(part));
@@ -90,7 +90,7 @@ async function smoke(args: readonly string[], token?: string) {
   return { exitCode, output: printed.join("\n") };
 }
 
-test("a working deployment passes, in the format that the guide shows, and nothing is left behind", async () => {
+test("a working deployment passes, in the form that the guide shows, and nothing is left behind", async () => {
   const args = [`http://${latchkey.http}`, "--envoy", `http://127.0.0.1:${envoy.port}`];
   const { exitCode, output } = await smoke(args, ADMIN_TOKEN);
   expect(output).not.toContain("✗");
@@ -149,7 +149,7 @@ async function leftBehind(): Promise<readonly string[]> {
   return left;
 }
 
-test("a working deployment passes in every phase, and what a phase does not have is no failure", async () => {
+test("in every phase a working deployment passes; what does not exist in it is no failure", async () => {
   const { migration } = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
   for (const phase of ["gradual", "active", "deprecated", "removed", "silent"] as const) {
     await migration.set(phase);
@@ -160,7 +160,7 @@ test("a working deployment passes in every phase, and what a phase does not have
   expect(await leftBehind()).toEqual([]);
 });
 
-test("an interrupted run ends after its current line and leaves nothing behind", async () => {
+test("interrupted, it ends after its line, and leaves nothing behind", async () => {
   const { PATH } = process.env;
   const env = { PATH, LATCHKEY_TOKEN: ADMIN_TOKEN };
   const seen = Promise.withResolvers<void>();
@@ -174,7 +174,7 @@ test("an interrupted run ends after its current line and leaves nothing behind",
   expect(await leftBehind()).toEqual([]);
 });
 
-test("a key that cannot be revoked afterwards is reported as a failure", async () => {
+test("what cannot be revoked afterwards is said, and is a failure", async () => {
   wrong = (call) => {
     if (call.path.endsWith("/revoke")) call.status = 503;
   };
@@ -186,7 +186,7 @@ test("a key that cannot be revoked afterwards is reported as a failure", async (
   ]);
 });
 
-test("without an open role and without an operator's token, every check that needs a key is skipped", async () => {
+test("where no role is open, everything that needs a key is skipped without an operator", async () => {
   const roles = ["basic", "contributor", "node_operator"].map(
     (role) => `${role}: { scopes: [a], ttl: 7d, refresh_window: 1d }`,
   );
@@ -197,7 +197,7 @@ test("without an open role and without an operator's token, every check that nee
   await own.stop();
 });
 
-test("without an operator's token the checks that need one are skipped, which fails unless it is allowed", async () => {
+test("without an operator's token what needs one is skipped, which is no success unless it is allowed", async () => {
   const url = `http://${latchkey.http}`;
   const { exitCode, output } = await smoke([url]);
   expect(output).toContain("– SKIP Contributor Role: the role contributor is an operator's to give");
@@ -205,7 +205,7 @@ test("without an operator's token the checks that need one are skipped, which fa
   expect([exitCode, (await smoke([url, "--allow-skips"])).exitCode]).toEqual([1, 0]);
 });
 
-test("the JSON output has the same results", async () => {
+test("as JSON it says the same", async () => {
   const { output } = await smoke([`http://${latchkey.http}`, "--json"], ADMIN_TOKEN);
   expect(JSON.parse(output)).toMatchObject({
     passed: 14,
@@ -216,7 +216,7 @@ test("the JSON output has the same results", async () => {
   });
 });
 
-test("an unreachable server fails every line, and the run ends", async () => {
+test("a server that is not there fails every line, and ends", async () => {
   const { exitCode, output } = await smoke(["http://127.0.0.1:1"], ADMIN_TOKEN);
   expect(exitCode).toBe(1);
   expect(output).toContain("✗ FAIL V2 Basic Registration");
@@ -235,7 +235,7 @@ const ofRole =
         body["role"] = "another";
       });
   };
-/** Everything that is revoked or forged stays valid. */
+/** Everything that is revoked or forged passes for good. */
 const everythingIsGood: Wrong = (call) => {
   if (call.path.endsWith("/validate") && call.status === 401 && call.token !== "") {
     call.status = 200;
@@ -274,7 +274,7 @@ describe("each line can fail", () => {
       if (call.path.endsWith("/register_api_key")) call.status = 500;
     },
     "V1 Validation": (call) => {
-      // The expiry is null: this is the V1 key.
+      // Its expiry is null: it is the V1 key that is asked about.
       if (call.path.endsWith("/validate") && call.text.includes('"expires_at":null')) call.status = 401;
     },
     "V1 to V2 Migration": (call) => {
@@ -300,12 +300,12 @@ describe("each line can fail", () => {
     },
   };
 
-  test("every line has a faulty server", () => {
+  test("there is a wrong server for every line", () => {
     const names = SMOKE_SECTIONS.flatMap(({ checks }) => checks.map(({ name }) => name));
     expect(Object.keys(servers).sort()).toEqual([...names].sort());
   });
 
-  test.each(Object.entries(servers))("a server fails the line: %s", async (name, server) => {
+  test.each(Object.entries(servers))("%s", async (name, server) => {
     wrong = server;
     const { exitCode, output } = await smoke([wrongUrl, "--envoy", wrongUrl], ADMIN_TOKEN);
     wrong = () => undefined;

@@ -12,14 +12,14 @@ test.each(["http2", "grpc-js"])(
   async (server) => {
     const listen = await newSocket();
     const path = listen.slice("unix:".length);
-    const logged = { failed: Promise.withResolvers<void>(), healed: Promise.withResolvers<void>() };
+    const told = { failed: Promise.withResolvers<void>(), healed: Promise.withResolvers<void>() };
     const latchkey = await startLatchkey(
       { GRPC_LISTEN: listen, GRPC_SERVER: server },
       {
         policy: POLICY,
         onLogLine(line) {
-          if (line.includes("Unix socket is gone")) logged.failed.resolve();
-          if (line.includes("listens at its Unix socket again")) logged.healed.resolve();
+          if (line.includes("Unix socket is gone")) told.failed.resolve();
+          if (line.includes("listens at its Unix socket again")) told.healed.resolve();
         },
       },
     );
@@ -36,10 +36,10 @@ test.each(["http2", "grpc-js"])(
       expect([await readyz(), await code(before)]).toEqual([200, 0]);
       await writeFile(`${path}.new`, "");
       await rename(`${path}.new`, path);
-      await logged.failed.promise;
+      await told.failed.promise;
       expect([await readyz(), await code(before)]).toEqual([503, 0]);
       await unlink(path);
-      await logged.healed.promise;
+      await told.healed.promise;
       const after = await connectRaw(listen);
       expect([await readyz(), await code(after)]).toEqual([200, 0]);
       // grpc-js sends GOAWAY to its clients when it listens again.

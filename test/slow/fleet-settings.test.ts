@@ -63,18 +63,18 @@ describe("two fleets on one database", () => {
     await Promise.all(
       Object.entries(different).map(async ([name, value]) => {
         // Its policy has another phase, which a start would store.
-        const other = await startLatchkey(
+        const stranger = await startLatchkey(
           { ...env, REDIS_URL: redis.url, [name]: value },
           { policy: "migration: { phase: deprecated }" },
         );
-        expect(await readyz(other)).toMatchObject({
+        expect(await readyz(stranger)).toMatchObject({
           status: "not_ready",
           parts: { secrets: "not_ready" },
         });
-        expect(other.output()).toContain(
+        expect(stranger.output()).toContain(
           `which have another ${name === "JWT_SECRET" ? "JWT_SECRET or JWT_KEYS_FILE" : name}:`,
         );
-        const operator = operatorOf(other);
+        const operator = operatorOf(stranger);
         const unavailable = { status: 503, reason: "store-unavailable" };
         await expect(operator.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(unavailable);
         await expect(operator.registerLegacy({ name: "n", key_type: "basic" })).rejects.toMatchObject(
@@ -89,7 +89,7 @@ describe("two fleets on one database", () => {
         await expect(operator.limits.reset(key_id)).rejects.toMatchObject(unavailable);
         const line = `${JSON.stringify({ api_key: `key-of-${name}-0123456789`, name: "n", role: "basic" })}\n`;
         await expect(operator.keys.import(line)).rejects.toMatchObject(unavailable);
-        expect(await other.stop()).toBe(0);
+        expect(await stranger.stop()).toBe(0);
       }),
     );
     const file = join(first.cwd, "keys.jsonl");

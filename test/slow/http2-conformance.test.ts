@@ -15,11 +15,11 @@ import { removeAtEnd } from "../support/at-end.ts";
 interface Report {
   readonly cases: number;
   readonly failed: readonly string[];
-  /** Skipped because the response has no bytes. */
+  /** For want of what they need: bytes in an answer. */
   readonly skipped: readonly string[];
 }
 
-/** Runs every case of h2spec: RFC 7540, the predecessor of RFC 9113, and RFC 7541. */
+/** What h2spec finds of every case that it knows: RFC 7540, which was before RFC 9113, and RFC 7541. */
 async function h2spec(port: number): Promise<Report> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-h2spec-"));
   removeAtEnd(folder);
@@ -41,13 +41,13 @@ async function h2spec(port: number): Promise<Report> {
   };
 }
 
-/** RFC 9113 §5.3 deprecates the priorities of RFC 7540, so we ignore them. */
+/** RFC 7540's priorities are done with (RFC 9113 §5.3): nobody heeds them. */
 const PRIORITIES = [
   "http2/5.3.1: Sends HEADERS frame that depend on itself",
   "http2/5.3.1: Sends PRIORITY frame that depend on itself",
 ];
 
-/** These cases need DATA in a response, and a gRPC listener sends none for h2spec's GET. */
+/** They look at the DATA of an answer, and h2spec's GET gets none at a door of gRPC. */
 const WITHOUT_DATA = [
   "http2/6.5.3: Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE",
   "http2/6.9.1: Sends SETTINGS frame to set the initial window size to 1 and sends HEADERS frame",
@@ -55,21 +55,21 @@ const WITHOUT_DATA = [
   "http2/6.9.2: Sends a SETTINGS frame for window size to be negative",
 ];
 
-test("h2spec finds nothing at a gRPC listener but ignored priorities, and that a GET gets no DATA", async () => {
+test("h2spec finds nothing at the door but that nobody heeds priorities, and that a GET gets no DATA", async () => {
   const faults: unknown[] = [];
   const check = () => Buffer.alloc(0);
-  const server = await startGrpcServer({
+  const door = await startGrpcServer({
     listen: "127.0.0.1:0",
     check,
     faulted: (error) => faults.push(error),
   });
-  onTestFinished(() => server.close(0));
-  const { cases, failed, skipped } = await h2spec(Number(server.address.split(":").at(-1)));
+  onTestFinished(() => door.close(0));
+  const { cases, failed, skipped } = await h2spec(Number(door.address.split(":").at(-1)));
   expect(failed).toEqual([
-    // These cases need DATA as well.
+    // They look for DATA as well.
     "generic/2: Sends a WINDOW_UPDATE frame on half-closed (remote) stream",
     "generic/2: Sends a PRIORITY frame on half-closed (remote) stream",
-    // Its calls get their responses at once and end, so the concurrent stream limit is never reached.
+    // Its calls are answered at once, and are over: there are never as many as it means to have.
     "http2/5.1.2: Sends HEADERS frames that causes their advertised concurrent stream limit to be exceeded",
     ...PRIORITIES,
   ]);
@@ -78,7 +78,7 @@ test("h2spec finds nothing at a gRPC listener but ignored priorities, and that a
   expect(faults).toEqual([]);
 });
 
-test("h2spec finds nothing but ignored priorities if our HTTP/2 server sends DATA for a GET", async () => {
+test("h2spec finds nothing but that nobody heeds priorities where our HTTP/2 answers a GET by DATA", async () => {
   const { port, faults } = await answering();
   expect(await h2spec(port)).toEqual({ cases: 146, failed: PRIORITIES, skipped: [] });
   expect(faults).toEqual([]);
@@ -93,7 +93,7 @@ function answer(stream: Stream): void {
   sendTrailers(stream, headerBlock([]));
 }
 
-/** The same HTTP/2 server without gRPC: it responds to each complete call. */
+/** The same HTTP/2 without gRPC: each call is answered when it has come whole. */
 async function answering(): Promise<{ readonly port: number; readonly faults: readonly unknown[] }> {
   const faults: unknown[] = [];
   const connections = createConnections({

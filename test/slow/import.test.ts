@@ -17,7 +17,7 @@ const LINES = 1_000_000;
 /** Far less than the file. */
 const HEAP_MB = 48;
 
-/** A CSV file with this many keys after its heading. */
+/** A CSV file of so many keys, after its heading. */
 async function fileOf(lines: number): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-import-"));
   removeAtEnd(folder);
@@ -33,7 +33,7 @@ async function fileOf(lines: number): Promise<string> {
   return file;
 }
 
-/** Runs `latchkey import` with little memory. Its peak use in MB is read from /proc. */
+/** `latchkey import` with little memory; what it used of it at most, in MB, stands in /proc. */
 async function importWithLittle(file: string, env: Readonly<Record<string, string>>) {
   const { PATH } = process.env;
   const args = [`--max-old-space-size=${HEAP_MB}`, PROGRAM, "import", file];
@@ -48,9 +48,9 @@ async function importWithLittle(file: string, env: Readonly<Record<string, strin
   return { code, output: child.output(), peakMb };
 }
 
-test("an import of a million lines needs memory that does not grow with the file", async () => {
+test("a million lines are sent in a memory that does not grow with the file", async () => {
   let sent = 0;
-  // Counts the lines and accepts all.
+  // It counts, and takes all.
   const server = createServer(async (request, response) => {
     let lines = 0;
     for await (const part of request) for (const byte of part) if (byte === 10) lines++;
@@ -65,12 +65,12 @@ test("an import of a million lines needs memory that does not grow with the file
   const few = await importWithLittle(await fileOf(LINES / 10), { LATCHKEY_URL: url });
   server.close();
   expect([all.code, few.code]).toEqual([0, 0]);
-  // The heading is a line, which is sent empty to keep the line numbers.
+  // The heading is a line, which is sent empty to keep the count.
   expect(sent).toBe(LINES + LINES / 10 + 2);
   expect(all.peakMb - few.peakMb).toBeLessThan(40);
 });
 
-test("an instance imports tens of thousands of keys and keeps deciding Checks meanwhile", async () => {
+test("an instance takes tens of thousands, and goes on answering meanwhile", async () => {
   const ADMIN_TOKEN = newSecret();
   const latchkey = await startLatchkey({ ADMIN_TOKEN });
   const client = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
@@ -91,7 +91,7 @@ test("an instance imports tens of thousands of keys and keeps deciding Checks me
   await asking;
   expect([code, output]).toEqual([0, expect.stringContaining("30000 imported, 0 known already, 0 refused")]);
   expect((await client.validate("key-of-another-system-000000029999")).role).toBe("basic");
-  // Far above a Check's usual time: this only shows that no Check is blocked for long.
+  // Far from what a Check may take on a machine of its own: only that it is never held up for long.
   expect(slowestMs).toBeLessThan(5000);
   await latchkey.stop();
 });

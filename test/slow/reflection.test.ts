@@ -5,29 +5,29 @@ import { startChild } from "../../scripts/child.ts";
 import type { GrpcServer } from "../../src/grpc/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 
-test("the descriptors that the listener serves are those of the proto files", async () => {
+test("the descriptors that the door shows are those of the proto files", async () => {
   const shown = readFileSync(new URL("../../proto/descriptors.pb", import.meta.url));
   expect(shown.equals(await protoDescriptors()), "run: node scripts/descriptors.ts").toBe(true);
 });
 
 describe.each(["http2", "grpc-js"] as const)(
-  "grpcurl without proto files, at a listener of %s",
+  "grpcurl, which knows no proto file, at a door of %s",
   (transport) => {
-    let server: GrpcServer;
+    let door: GrpcServer;
 
     beforeAll(async () => {
       const check = () => Buffer.from([0x0a, 0x02, 0x08, 0x07]);
-      server = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
-      server.setServing(true);
+      door = await startGrpcServer({ listen: "127.0.0.1:0", check, transport });
+      door.setServing(true);
     });
 
-    afterAll(() => server?.close(0));
+    afterAll(() => door?.close(0));
 
     async function grpcurl(...args: readonly string[]): Promise<string> {
       const program = await goProgram("grpcurl");
       const [flags, words] = [args.slice(0, -1), args.slice(-1)];
       const command = words[0]?.includes("/") || words[0] === "list" ? words : ["describe", ...words];
-      const child = await startChild(program, ["-plaintext", ...flags, server.address, ...command], {
+      const child = await startChild(program, ["-plaintext", ...flags, door.address, ...command], {
         env: {},
       });
       await child.exited;

@@ -17,7 +17,7 @@ import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const TTL_SECONDS = 14;
-/** How long keys are used: restarts and busy machines fit between this and their expiry. */
+/** Keys are used for so long: restarts and busy machines fit between this and their end. */
 const USED_FOR_MS = 7_000;
 const POLICY = `
 roles: { basic: { scopes: [a], ttl: ${TTL_SECONDS}s, refresh_window: 1s } }
@@ -28,7 +28,7 @@ interface Slot {
   readonly socket: string;
   readonly envoy: EnvoyProcess;
   latchkey: TestedLatchkey;
-  /** True while it gets traffic. */
+  /** Whether it gets traffic. */
   live: boolean;
 }
 
@@ -36,7 +36,7 @@ let redis: TestedRedis;
 let upstream: Upstream;
 let slots: Slot[];
 let traffic: ReturnType<typeof startTraffic>;
-/** The environment of an operator's shell, and of every instance after its restart. */
+/** What an operator's shell, and every instance after its restart, has. */
 let env: Record<string, string>;
 
 beforeAll(async () => {
@@ -77,9 +77,9 @@ async function askThrough({ envoy }: Slot, key: string) {
   return { status: response.status, reason: response.headers.get("x-latchkey-reason") ?? "none of ours" };
 }
 
-/** Every live instance issues keys all the time, and each decides about all keys in use. */
+/** Every live instance signs keys all the time, and every one decides about all that are in use. */
 function startTraffic() {
-  const denied: string[] = [];
+  const refused: string[] = [];
   const signedBy = new Set<string>();
   let keys: { readonly key: string; readonly madeMs: number }[] = [];
   let sent = 0;
@@ -107,7 +107,7 @@ function startTraffic() {
           const { status, reason } = await askThrough(slot, key);
           sent++;
           if (status !== 200)
-            denied.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
+            refused.push(`${status} (${reason}) for a key of ${readToken(key).header["kid"]}`);
         }),
       ),
     );
@@ -116,16 +116,16 @@ function startTraffic() {
   let underWay = Promise.resolve();
   const loop = async () => {
     while (going) {
-      underWay = turn().catch((error: unknown) => void denied.push(String(error)));
+      underWay = turn().catch((error: unknown) => void refused.push(String(error)));
       await underWay;
     }
   };
   const ended = loop();
   return {
-    denied,
+    refused,
     signedBy,
     sent: () => sent,
-    /** Resolves once no earlier request is in progress. */
+    /** Resolves once nothing is under way that began before. */
     settled: () => underWay,
     stop: () => {
       going = false;
@@ -134,7 +134,7 @@ function startTraffic() {
   };
 }
 
-/** Restarts the instances one by one with the present environment; each gets no traffic meanwhile. */
+/** Restarts one instance after the other with the environment as it is now; each is out of traffic meanwhile. */
 async function rollOut(): Promise<void> {
   for (const slot of slots) {
     slot.live = false;
@@ -149,7 +149,7 @@ async function rollOut(): Promise<void> {
   await traffic.settled();
 }
 
-/** Runs `latchkey secrets …`, applies the variables that it prints, and returns its output. */
+/** Runs `latchkey secrets …`, takes over the variables that it prints, and gives what it says of itself. */
 function secrets(...args: readonly string[]) {
   const { status, stdout, stderr } = runLatchkey(["secrets", ...args, "--json"], env);
   if (stdout === "") throw new Error(stderr);
@@ -168,10 +168,10 @@ async function everywhere(kid: string, use: "signs" | "verifies" | "gone"): Prom
   await expect.poll(() => Promise.all(slots.map(has)), { timeout: 20_000 }).toEqual([use, use, use]);
 }
 
-/** The time at which the last instance has stopped signing with the replaced key. */
+/** When the last instance has stopped signing with what was replaced. */
 const now = () => new Date(Math.floor(Date.now() / 1000) * 1000 + 1000).toISOString();
 
-/** Retires as soon as it is allowed. Returns whether it was rejected before. */
+/** Retires as soon as that is allowed, and says whether it was refused before. */
 async function retired(...args: readonly string[]): Promise<boolean> {
   const early = secrets("retire", ...args);
   if (early.status === 0) return false;
@@ -180,7 +180,7 @@ async function retired(...args: readonly string[]): Promise<boolean> {
   return true;
 }
 
-test("a fleet of three rotates from one secret to another, to a key pair, and to the next one, and denies no request", async () => {
+test("a fleet of three goes from one secret to another, to a key pair, and to the next one, and refuses nobody", async () => {
   const first = secrets("list").kid;
   await everywhere(first, "signs");
 
@@ -188,7 +188,7 @@ test("a fleet of three rotates from one secret to another, to a key pair, and to
   await rollOut();
   await everywhere(second, "verifies");
   secrets("promote", second);
-  // One roll-out serves two rotations, because every instance already has what each rotation needs.
+  // Moves of two rotations go out together: what each needs before it is everywhere already.
   env["JWT_KEYS_FILE"] = join(slots[0]?.latchkey.cwd ?? "", "keys.json");
   const third = secrets("add", "--alg", "ES256").kid;
   await rollOut();
@@ -207,7 +207,7 @@ test("a fleet of three rotates from one secret to another, to a key pair, and to
   await rollOut();
   await Promise.all([everywhere(first, "gone"), everywhere(second, "gone")]);
 
-  // From here on no instance restarts: the file is sufficient.
+  // From here on nobody restarts: the file is enough.
   const fourth = secrets("add", "--alg", "EdDSA").kid;
   await everywhere(fourth, "verifies");
   expect(secrets("promote")).toMatchObject({ result: "changed", kid: fourth });
@@ -217,8 +217,8 @@ test("a fleet of three rotates from one secret to another, to a key pair, and to
   await traffic.settled();
 
   await traffic.stop();
-  expect(traffic.denied).toEqual([]);
-  // Instances compare their keys: none was ahead of the others.
+  expect(traffic.refused).toEqual([]);
+  // They compare what they have: nobody was ahead of the others.
   for (const { latchkey } of slots) expect(latchkey.output()).not.toContain("signs with a key that this one");
   expect([...traffic.signedBy]).toEqual([first, second, third, fourth]);
   expect(traffic.sent()).toBeGreaterThan(500);

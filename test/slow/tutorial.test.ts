@@ -20,7 +20,7 @@ interface Step {
   readonly shown: string;
 }
 
-test("the tutorial's commands print what it shows, line by line", async () => {
+test("the tutorial does what it shows, line by line", async () => {
   const page = readFileSync(join(ROOT, "docs/guides/tutorial.md"), "utf8");
   const steps = stepsOf(page);
   expect(steps.length).toBeGreaterThan(15);

@@ -12,9 +12,9 @@ const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string()
 /** One call of the API, from its OpenAPI document. */
 export interface DescribedCall {
   readonly method: string;
-  /** The path in OpenAPI's notation. */
+  /** As OpenAPI writes it. */
   readonly template: string;
-  /** The path with a valid value for each parameter. */
+  /** With something of the right form for each parameter. */
   readonly path: string;
   readonly forOperators: boolean;
   readonly writes: boolean;
@@ -25,11 +25,11 @@ export interface DescribedCall {
 const PARAMETERS: Readonly<Record<string, string>> = {
   key_id: "basic_1700000000_abcdefghijklmnopqrstuv",
   family: "fam_abcdefghijklmnopqrstuv",
-  owner: "an-owner",
+  owner: "somebody",
   name: "not-found",
 };
 
-/** Every call that a listener describes. A new call is covered by each test over the table. */
+/** Every call that a listener describes: a new one is in each test over the table without another line. */
 export async function callsOf(listener: string): Promise<readonly DescribedCall[]> {
   const response = await fetch(`http://${listener}/openapi.json`);
   const { paths } = document.parse(await response.json());

@@ -1,4 +1,4 @@
-"""Google's own gRPC calls a listener: TARGET [CA CERT KEY]. Prints the responses as JSON."""
+"""Google's own gRPC calls a door: TARGET [CA CERT KEY]. Prints what it was told, as JSON."""
 
 import json
 import sys
@@ -25,13 +25,13 @@ def code_of(call):
         return error.code().name
 
 
-with channel() as listener:
-    check = listener.unary_unary(CHECK)
+with channel() as door:
+    check = door.unary_unary(CHECK)
     sizes = [0, 1, 1000, 70_000, 250_000]
     with ThreadPoolExecutor(32) as pool:
         many = list(pool.map(lambda i: check(b"m" * i, timeout=30) == b"m" * i, range(500)))
-    watch = listener.unary_stream(HEALTH + "Watch")(b"", timeout=30)
-    health = next(watch)
+    watch = door.unary_stream(HEALTH + "Watch")(b"", timeout=30)
+    told = next(watch)
     watch.cancel()
     print(
         json.dumps(
@@ -41,9 +41,9 @@ with channel() as listener:
                 "late": code_of(lambda: check(b"never", timeout=0.2)),
                 "compressed": check(b"m" * 1000, timeout=30, compression=grpc.Compression.Gzip).decode(),
                 "oversized": check(b"m" * 300_000, timeout=30).decode(),
-                "unknown": code_of(lambda: listener.unary_unary("/no.Such/Method")(b"", timeout=30)),
-                "health": listener.unary_unary(HEALTH + "Check")(b"", timeout=30).hex(),
-                "watch": health.hex(),
+                "unknown": code_of(lambda: door.unary_unary("/no.Such/Method")(b"", timeout=30)),
+                "health": door.unary_unary(HEALTH + "Check")(b"", timeout=30).hex(),
+                "watch": told.hex(),
             }
         )
     )

@@ -1,4 +1,4 @@
-/** The defaults of a route: every method and host, any valid key. */
+/** What a route says where nothing is said of it: every method and host, any good key. */
 export const PLAIN_ROUTE = {
   methods: [],
   hosts: [],

@@ -111,7 +111,7 @@ function verify(
   return verifier.end();
 }
 
-/** A file of five lines. */
+/** Writes a file of five lines. */
 async function written(): Promise<string> {
   const path = newPath();
   const { file, log } = await openLog(path);
@@ -124,7 +124,7 @@ async function written(): Promise<string> {
 const linesOf = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n");
 const put = (path: string, all: readonly string[]) => writeFileSync(path, `${all.join("\n")}\n`);
 
-test("what was written holds, in the file and on the output, with the mark that the guide greps for", async () => {
+test("the file and the output have the same lines, each with the mark that the guide greps for", async () => {
   const path = newPath();
   const { log, printed } = await openLog(path);
   await log.events([event({ keyId: "k" })]);
@@ -135,7 +135,7 @@ test("what was written holds, in the file and on the output, with the mark that 
   expect(verify(path)).toMatchObject({ ok: true, lines: 2, chains: [{ first: 1, last: 2 }] });
 });
 
-describe("someone without the key is found out", () => {
+describe("verification detects changes by someone without the key", () => {
   const forgeries: readonly (readonly [
     what: string,
     forge: (all: string[]) => string[],
@@ -177,7 +177,7 @@ describe("someone without the key is found out", () => {
       /was changed/,
     ],
   ];
-  test.each(forgeries)("%s", async (_what, forge, at, problem) => {
+  test.each(forgeries)("verification detects %s", async (_what, forge, at, problem) => {
     const path = await written();
     put(path, forge(linesOf(path)));
     expect(verify(path)).toMatchObject({
@@ -188,7 +188,7 @@ describe("someone without the key is found out", () => {
     });
   });
 
-  test("any change of any byte", async () => {
+  test("verification detects a change of any byte", async () => {
     const path = await written();
     const text = readFileSync(path, "latin1");
     fc.assert(
@@ -201,18 +201,19 @@ describe("someone without the key is found out", () => {
     );
   });
 
-  test("a line of one instance cannot be passed for another's, nor moved into another's file", async () => {
+  test("a line of one instance neither passes for another instance's line nor verifies after its instance is changed", async () => {
     const [one, two] = [await written(), await written()];
     put(one, [...linesOf(one).slice(0, 4), linesOf(two)[4] ?? ""]);
     put(two, linesOf(two).slice(0, 4));
-    // Each line is whole and follows its predecessor: it is where it stands that is told, so nothing has been lost.
+    // Verification follows each instance's chain across files, so a line that moved to another file is not
+    // lost.
     expect(verify([one, two])).toMatchObject({ ok: true, lines: 9 });
     const [a = "", b = ""] = linesOf(two);
     put(two, [a, b.replace(/"instance":"\w+"/, '"instance":"other"')]);
     expect(verify(two)).toMatchObject({ ok: false, line: 2 });
   });
 
-  test("a beginning that is not there is told, unless a checkpoint or the caller says where the chain begins", async () => {
+  test("a missing beginning is reported unless a checkpoint or the caller states where the chain begins", async () => {
     const path = await written();
     const { log } = await openLog(path);
     const { instance } = log.state();
@@ -236,7 +237,7 @@ describe("someone without the key is found out", () => {
     expect([verify(path), verify([])]).toEqual([none, none]);
   });
 
-  test("a tail or a whole chain that is cut off shows against a checkpoint", async () => {
+  test("a checkpoint reveals that the end of a chain, or a whole chain, is missing", async () => {
     const path = await written();
     const { log } = await openLog(path);
     const checkpoint = log.state();
@@ -261,8 +262,8 @@ describe("someone without the key is found out", () => {
   });
 });
 
-describe("the chain goes on", () => {
-  test("over a restart, a rotation by others, and both", async () => {
+describe("the chain continues", () => {
+  test("the chain continues over restarts and over rotations by other programs", async () => {
     const path = newPath();
     const first = await openLog(path);
     await first.log.events([event()]);
@@ -288,7 +289,7 @@ describe("the chain goes on", () => {
     });
   });
 
-  test("when a file that is full is put aside, under a name of its own", async () => {
+  test("the chain continues after a full file is renamed", async () => {
     const path = newPath();
     const { file, log } = await openLog(path, { maxBytes: 1 });
     for (let at = 0; at < 5; at++) await log.events([event()]);
@@ -302,7 +303,7 @@ describe("the chain goes on", () => {
     });
   });
 
-  test("after a crash in which the file got ahead of what was remembered, though another instance wrote since", async () => {
+  test("the chain continues after a crash that lost the remembered state, although another instance has written since", async () => {
     const path = newPath();
     const first = await openLog(path);
     await first.log.events([event()]);
@@ -318,7 +319,7 @@ describe("the chain goes on", () => {
     expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([1, 4]);
   });
 
-  test("after a crash in which nothing but the first lines was written", async () => {
+  test("the chain continues after a crash that lost all but the first remembered state", async () => {
     const path = newPath();
     const first = await openLog(path);
     const remembered = readFileSync(`${path}.chain`, "utf8");
@@ -330,7 +331,7 @@ describe("the chain goes on", () => {
     expect(verify(path)).toMatchObject({ ok: true, lines: 3, chains: [{ first: 1, last: 3 }] });
   });
 
-  test("after a crash in mid-line: the half line is cut off, and was nobody's yet", async () => {
+  test("a partial line after a crash is truncated and its number is reused", async () => {
     const path = await written();
     const whole = readFileSync(path, "utf8");
     const [half = ""] = linesOf(path);
@@ -345,13 +346,13 @@ describe("the chain goes on", () => {
     await log.events([event()]);
     expect(verify(path)).toMatchObject({ ok: true, chains: [{ last: 6 }] });
     await file.close();
-    // Even if it was the first.
+    // The same holds for a partial first line.
     truncateSync(path, 50);
     await openLog(path);
     expect(readFileSync(path, "utf8")).toBe("");
   });
 
-  test("two instances that write one file have a chain each", async () => {
+  test("two instances that write one file have one chain each", async () => {
     const path = newPath();
     const one = await openLog(path);
     await one.log.events([event()]);
@@ -361,7 +362,7 @@ describe("the chain goes on", () => {
     expect(verified.ok && verified.chains.map(({ last }) => last).sort()).toEqual([2, 3]);
   });
 
-  test("of several that start at once one goes on with the chain", async () => {
+  test("when several instances start at once, exactly one continues the chain", async () => {
     const path = await written();
     const logs = await Promise.all([openLog(path), openLog(path), openLog(path)]);
     expect(logs.filter(({ log }) => log.state().n === 5)).toHaveLength(1);
@@ -369,7 +370,7 @@ describe("the chain goes on", () => {
     expect(verify(path)).toMatchObject({ ok: true, lines: 11 });
   });
 
-  test("several workers write one file at once, each its own chain, and put it aside when it is full", async () => {
+  test("several workers write and rotate one file at once, each with its own chain", async () => {
     const path = newPath();
     const open = () =>
       Promise.all([1, 2, 3].map((at) => openLog(path, { chain: `${path}.${at}`, maxBytes: 5000 })));
@@ -386,7 +387,7 @@ describe("the chain goes on", () => {
     }
   });
 
-  test("a folder that was removed is made again", async () => {
+  test("a removed folder is created again", async () => {
     const path = newPath();
     const { log } = await openLog(path);
     await log.events([event()]);
@@ -395,7 +396,7 @@ describe("the chain goes on", () => {
     expect(verify(path, [], [{ instance: log.state().instance, n: 2 }])).toMatchObject({ ok: true });
   });
 
-  test("what could not be written has no number, and nothing of it stays in the file", async () => {
+  test("a line that could not be written consumes no number and leaves nothing in the file", async () => {
     const path = newPath();
     const { file, log, counted } = await openLog(path);
     await log.events([event()]);
@@ -414,7 +415,7 @@ describe("the chain goes on", () => {
   });
 });
 
-describe("files are bounded", () => {
+describe("the audit files are bounded", () => {
   const MAX_BYTES = 20_000;
   const DAY_MS = 86_400_000;
   const filesOf = (path: string) =>
@@ -431,7 +432,7 @@ describe("files are bounded", () => {
   };
   const now = () => event({ atMs: Date.now() });
 
-  test("by number: lines about requests go, those about keys stay, and what is left verifies", async () => {
+  test("the bound on the number of files drops lines about requests, keeps lines about keys, and leaves a log that verifies", async () => {
     const path = newPath();
     const { log, drop, file, counted } = await open(path, 3);
     const events = [now(), now()];
@@ -450,7 +451,7 @@ describe("files are bounded", () => {
         { kind: "lifecycle", again: true },
       ]);
     expect(verify(filesOf(path))).toMatchObject({ ok: true, lines: left.length });
-    // No other file can go unnoticed.
+    // The absence of any other file is detected.
     const [oldest = "", ...younger] = filesOf(path).filter((name) => name !== path);
     expect(verify([...younger, path])).toMatchObject({
       ok: false,
@@ -461,7 +462,7 @@ describe("files are bounded", () => {
     await file.close();
   });
 
-  test("though all lines are about keys: the newest stay", async () => {
+  test("when all lines are about keys, the bound on the number of files keeps the newest", async () => {
     const path = newPath();
     const { log, drop, file } = await open(path, 3);
     const events = Array.from({ length: 1000 }, now);
@@ -475,7 +476,7 @@ describe("files are bounded", () => {
     await file.close();
   });
 
-  test("by age, and a chain that has ended with them is told as dropped", async () => {
+  test("the bound on age drops files and records a chain that ended in them as dropped", async () => {
     const path = newPath();
     const first = await open(path, 100);
     const other = await openLog(path, { chain: `${path}.2` });
@@ -494,7 +495,7 @@ describe("files are bounded", () => {
   });
 });
 
-test("no text makes a second line, moves a cursor or breaks the JSON", async () => {
+test("no text starts a second line, moves a terminal's cursor or breaks the JSON", async () => {
   const path = newPath();
   const { log } = await openLog(path);
   const evil = [
@@ -511,7 +512,7 @@ test("no text makes a second line, moves a cursor or breaks the JSON", async () 
 });
 
 describe("lines about requests", () => {
-  test("that find no room are counted, and leave a line that says how many", async () => {
+  test("lines about requests beyond the queue's capacity are counted, and one line states their number", async () => {
     const { log, printed, counted } = await openLog(newPath());
     for (let at = 0; at < 10_003; at++) log.request("request", () => ({ at }));
     await log.flush();
@@ -520,7 +521,7 @@ describe("lines about requests", () => {
     expect(JSON.parse(printed.at(-1) ?? "")).toMatchObject({ kind: "gap", lines: 3 });
   });
 
-  test("are sealed and written while other work goes on", async () => {
+  test("lines about requests are sealed and written without blocking other work", async () => {
     const { log } = await openLog(newPath());
     for (let at = 0; at < 5000; at++) log.request("request", () => ({ at }));
     let turns = 0;

@@ -54,10 +54,10 @@ async function verify(verifier: IssuerVerifier, token: string, nowMs = Date.now(
 
 async function verdict(verifier: IssuerVerifier, token: string, nowMs = Date.now()): Promise<string> {
   const verified = await verify(verifier, token, nowMs);
-  return typeof verified === "string" ? verified : verified.ok ? "good" : verified.reason;
+  return typeof verified === "string" ? verified : verified.ok ? "valid" : verified.reason;
 }
 
-test("a token is who its issuer says, in the issuer's own namespace", async () => {
+test("a token's principal has the claims of its issuer, in the issuer's own namespace", async () => {
   const policy = policyOf(", claims: { owner: org.id, name: email }");
   const token = await issuer.token({ sub: "auth0|1:2", org: { id: "o/1" }, email: "a@b.c" });
   expect(
@@ -79,12 +79,12 @@ test("a token is who its issuer says, in the issuer's own namespace", async () =
   });
 });
 
-describe("claims are mapped to what the policy allows:", () => {
+describe("claims are mapped only to what the policy allows", () => {
   const nested = ", claims: { role: realm.roles, scope: scp }, role_map: { staff: pro }";
   test.each<readonly [string, string, Record<string, unknown>, object | string]>([
     ["the first role in the policy's order", "", { role: ["basic", "pro"] }, { role: "pro" }],
     ["roles with blanks between", "", { role: "x basic" }, { role: "basic" }],
-    ["a role that it may not give", "", { role: "admin" }, "credential_invalid"],
+    ["a role that the policy does not allow it", "", { role: "admin" }, "credential_invalid"],
     ["no role", "", { role: undefined }, "credential_invalid"],
     ["no role, where there is a default", ", default_role: basic", { role: undefined }, { role: "basic" }],
     ["a role that is no word", "", { role: 5 }, "credential_invalid"],
@@ -128,37 +128,40 @@ describe("claims are mapped to what the policy allows:", () => {
     ],
     ["an id that is no text", "", { sub: 5 }, "credential_invalid"],
     ["an empty id", "", { sub: "" }, "credential_invalid"],
-    ["an id without end", "", { sub: "x".repeat(201) }, "credential_invalid"],
+    ["a long id", "", { sub: "x".repeat(201) }, "credential_invalid"],
     ["half a character", "", { sub: "\ud800" }, "credential_invalid"],
     ["a member of every object", ", claims: { id: constructor.name }", {}, "credential_invalid"],
-  ])("%s", async (_what, more, claims, expected) => {
-    const policy = policyOf(more);
-    const verified = await verify(
-      verifierOf(() => policy),
-      await issuer.token(claims),
-    );
-    expect(verified).toMatchObject(
-      typeof expected === "string" ? { ok: false, reason: expected } : { ok: true, principal: expected },
-    );
-  });
+  ])(
+    "%s: the mapped principal, or the rejection, is as the policy says",
+    async (_what, more, claims, expected) => {
+      const policy = policyOf(more);
+      const verified = await verify(
+        verifierOf(() => policy),
+        await issuer.token(claims),
+      );
+      expect(verified).toMatchObject(
+        typeof expected === "string" ? { ok: false, reason: expected } : { ok: true, principal: expected },
+      );
+    },
+  );
 });
 
-describe("a token is refused", () => {
+describe("an issuer's token is rejected", () => {
   const nowSeconds = Math.floor(Date.now() / 1000);
   test.each<readonly [string, Record<string, unknown>, Record<string, unknown>]>([
     ["for another audience", { aud: "other" }, {}],
-    ["without an end", { exp: undefined }, {}],
-    ["without its time of issue", { iat: undefined }, {}],
-    ["that is not good yet", { nbf: nowSeconds + 90 }, {}],
-    ["that lives for years", { exp: nowSeconds + 500 * 86_400 }, {}],
-    ["whose end is no number", { exp: "2099" }, {}],
+    ["without exp", { exp: undefined }, {}],
+    ["without iat", { iat: undefined }, {}],
+    ["that is not valid yet", { nbf: nowSeconds + 90 }, {}],
+    ["with a lifetime of years", { exp: nowSeconds + 500 * 86_400 }, {}],
+    ["whose exp is no number", { exp: "2099" }, {}],
     ["with crit", {}, { crit: ["x"], x: 1 }],
     ["with an unknown kid", {}, { kid: "none" }],
     ["without kid", {}, { kid: undefined }],
-  ])("%s", async (_what, claims, header) => {
+  ])("a token %s is rejected", async (_what, claims, header) => {
     const policy = policyOf();
     const token = await issuer.token(claims, header).catch(() => undefined);
-    // What jose does not sign, nobody sends.
+    // jose does not sign some of these claims, so no such token can be sent.
     if (token !== undefined)
       expect(
         await verdict(
@@ -168,7 +171,7 @@ describe("a token is refused", () => {
       ).toBe("credential_invalid");
   });
 
-  test("that is signed by a secret made of the public key, by none, or by another's key of the same name", async () => {
+  test("a token signed with an HMAC of the public key, with alg none, or by another issuer's key of the same kid is rejected", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const [, claims = ""] = (await issuer.token()).split(".");
@@ -186,11 +189,11 @@ describe("a token is refused", () => {
     await other.stop();
   });
 
-  test("once it has expired, and is told so", async () => {
+  test("an expired token is rejected with the reason key_expired", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const token = await issuer.token();
-    expect(await verdict(verifier, token)).toBe("good");
+    expect(await verdict(verifier, token)).toBe("valid");
     const later = Date.now() + 11 * MINUTE_MS;
     expect(await verdict(verifier, token, later)).toBe("key_expired");
     expect(
@@ -202,7 +205,7 @@ describe("a token is refused", () => {
     ).toBe("key_expired");
   });
 
-  test("whose typ or algorithm is not what the policy asks for", async () => {
+  test("a token whose typ or alg differs from the policy's is rejected", async () => {
     const policy = policyOf(", typ: at+jwt, algorithms: [RS256]");
     expect(
       await verdict(
@@ -213,7 +216,7 @@ describe("a token is refused", () => {
     issuer.rotate(newJwk("RS256", "rs"));
     const verifier = verifierOf(() => policy);
     expect(await verdict(verifier, await issuer.token())).toBe("credential_invalid");
-    expect(await verdict(verifier, await issuer.token({}, { typ: "at+jwt" }))).toBe("good");
+    expect(await verdict(verifier, await issuer.token({}, { typ: "at+jwt" }))).toBe("valid");
   });
 
   test.each([
@@ -221,7 +224,7 @@ describe("a token is refused", () => {
     ["for another algorithm", { ...newJwk("ES256", "k"), alg: "ES384" }],
     ["with an exponent of 1", { ...newJwk("RS256", "k"), e: "AQ" }],
     ["that is short", newJwk("RS256", "k", 1024)],
-  ])("by a key %s", async (_what, published) => {
+  ])("a token verified by a key %s is rejected", async (_what, published) => {
     const policy = policyOf();
     const signing = { ...newJwk("ES256", "k"), kid: "k" };
     issuer.rotate(signing);
@@ -236,35 +239,35 @@ describe("a token is refused", () => {
   });
 });
 
-describe("keys", () => {
-  test("that are new are asked for by their name, and those that are gone verify no longer", async () => {
+describe("an issuer's keys", () => {
+  test("a new kid triggers a fetch, and a removed key no longer verifies", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const old = await issuer.token();
-    expect(await verdict(verifier, old)).toBe("good");
+    expect(await verdict(verifier, old)).toBe("valid");
     const next = newJwk("EdDSA", "two");
     issuer.rotate(next);
     const token = await issuer.token();
     expect(await verdict(verifier, token)).toBe("credential_invalid");
     monotonicMs += 10_000;
-    expect(await verdict(verifier, token)).toBe("good");
+    expect(await verdict(verifier, token)).toBe("valid");
     expect(await verdict(verifier, old)).toBe("credential_invalid");
     expect(issuer.asked()).toBe(2);
   });
 
-  test("that are withdrawn verify for five minutes more, cached tokens too", async () => {
+  test("a withdrawn key verifies for five more minutes, cached tokens included", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const old = await issuer.token();
-    expect(await verdict(verifier, old)).toBe("good");
+    expect(await verdict(verifier, old)).toBe("valid");
     issuer.rotate(newJwk("ES256", "two"));
     monotonicMs += 5 * MINUTE_MS;
-    expect(await verdict(verifier, old)).toBe("good");
+    expect(await verdict(verifier, old)).toBe("valid");
     monotonicMs += 1;
     expect(await verdict(verifier, old)).toBe("credential_invalid");
   });
 
-  test("are asked for once, however many tokens and names there are", async () => {
+  test("any number of tokens with unknown kids causes one fetch", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy);
     const garbage = await Promise.all(
@@ -277,13 +280,17 @@ describe("keys", () => {
   });
 });
 
-describe("an issuer that", () => {
+describe("an unreliable issuer", () => {
   test.each<readonly [string, Parameters<TestedIssuer["answer"]>[0], string]>([
     ["fails", (_, response) => response.writeHead(500).end(), "it answers 500"],
-    ["talks nonsense", (_, response) => response.end("<html>"), "JSON"],
-    ["answers with another document", (_, response) => response.end('{"keys":{}}'), "keys"],
-    ["answers without end", (_, response) => response.end(`{"x":"${"x".repeat(300_000)}"}`), "262144 bytes"],
-    ["hangs up", (request) => request.socket.destroy(), "it does not answer"],
+    ["sends HTML", (_, response) => response.end("<html>"), "JSON"],
+    ["sends another document", (_, response) => response.end('{"keys":{}}'), "keys"],
+    [
+      "sends an endless document",
+      (_, response) => response.end(`{"x":"${"x".repeat(300_000)}"}`),
+      "262144 bytes",
+    ],
+    ["closes the connection", (request) => request.socket.destroy(), "it does not answer"],
     [
       "redirects to another host",
       (_, response) => response.writeHead(302, { location: "http://localhost:1/keys" }).end(),
@@ -295,7 +302,7 @@ describe("an issuer that", () => {
       "redirects without end",
     ],
   ])(
-    "%s is a fault, not a refusal; it is not asked again at once, and later is served",
+    "an issuer that %s causes a fault and no denial; its keys are fetched again later",
     async (_what, how, why) => {
       const policy = policyOf();
       const verifier = verifierOf(() => policy);
@@ -309,11 +316,11 @@ describe("an issuer that", () => {
       expect(faults[0]).toContain(why);
       issuer.answer(undefined);
       monotonicMs += 10_000;
-      expect(await verdict(verifier, token)).toBe("good");
+      expect(await verdict(verifier, token)).toBe("valid");
     },
   );
 
-  test("redirects within its host is followed", async () => {
+  test("a redirect within the issuer's host is followed", async () => {
     const policy = policyOf();
     const token = await issuer.token();
     issuer.answer((request, response) => {
@@ -325,11 +332,11 @@ describe("an issuer that", () => {
         verifierOf(() => policy),
         token,
       ),
-    ).toBe("good");
+    ).toBe("valid");
     expect(issuer.asked()).toBe(2);
   });
 
-  test("is slow holds up no Check for long, and is there for the next one", async () => {
+  test("a slow issuer delays a Check only briefly, and its response serves later Checks", async () => {
     const policy = policyOf();
     const verifier = verifierOf(() => policy, 20);
     const token = await issuer.token();
@@ -337,33 +344,33 @@ describe("an issuer that", () => {
     issuer.answer((_, response) => asked.resolve(response));
     expect(await verdict(verifier, token)).toBe("credential_unavailable");
     (await asked.promise).end(issuer.published());
-    await expect.poll(() => verdict(verifier, token)).toBe("good");
+    await expect.poll(() => verdict(verifier, token)).toBe("valid");
     expect(issuer.asked()).toBe(1);
   });
 
-  test("is dead holds for an hour by what is known of it, and touches no other one", async () => {
+  test("the keys of an unavailable issuer remain valid for an hour, and other issuers are not affected", async () => {
     const other = await startIssuer();
     const policy = policyOf(
       `}\n  - { name: other, issuer: "${other.issuer}", jwks_uri: "${other.jwksUri}", audience: api, roles: [basic]`,
     );
     const verifier = verifierOf(() => policy);
     const [token, others] = [await issuer.token(), await other.token()];
-    expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual(["good", "good"]);
+    expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual(["valid", "valid"]);
     issuer.answer((request) => request.socket.destroy());
     monotonicMs += 60 * MINUTE_MS;
-    expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual(["good", "good"]);
-    // What it would call itself now cannot be told.
+    expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual(["valid", "valid"]);
+    // The current keys are unknown, so an unknown kid cannot be judged.
     expect(await verdict(verifier, await issuer.token({}, { kid: "new" }))).toBe("credential_unavailable");
     monotonicMs += 1;
     expect([await verdict(verifier, token), await verdict(verifier, others)]).toEqual([
       "credential_unavailable",
-      "good",
+      "valid",
     ]);
     await other.stop();
   });
 });
 
-test("what a new policy says holds at once, for tokens that were verified before too; known keys are kept", async () => {
+test("a new policy applies at once, to cached tokens too, and does not fetch the keys again", async () => {
   let policy = policyOf();
   const verifier = verifierOf(() => policy);
   const token = await issuer.token();

@@ -41,7 +41,7 @@ async function problemsOf(...keys: readonly object[]): Promise<readonly string[]
 describe.each(ALGORITHMS)("a key for %s", (alg) => {
   const [jwk, other] = [newJwk(alg, "one"), newJwk(alg, "two")];
 
-  test("signs what it, and nobody else, verifies", async () => {
+  test("a key verifies its own signatures and no other key's", async () => {
     const ring = joinKeys(await keysOf(jwkSet(jwk, other)));
     expect([ring.signing.kid, ring.signing.alg, ring.kids]).toEqual(["one", alg, ["one", "two"]]);
     const token = await createSigner(() => ring, names).sign(record);
@@ -54,7 +54,7 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
     expect(await verify(second)).toBe(false);
   });
 
-  test("publishes its public members alone, and nothing of a secret", async () => {
+  test("a key publishes its public members only, and a secret publishes nothing", async () => {
     const [key] = await keysOf(jwkSet({ ...jwk, use: "sig", promoted_at: "2026-01-01T00:00:00Z" }));
     if (alg === "HS256") expect(key?.publicJwk).toBeUndefined();
     else {
@@ -64,14 +64,14 @@ describe.each(ALGORITHMS)("a key for %s", (alg) => {
   });
 });
 
-test("a public key verifies only: it cannot be the first", async () => {
+test("a public key only verifies, so it cannot be the first key", async () => {
   const [first, second] = [newJwk("ES256", "one"), newJwk("ES256", "two")];
   const keys = await keysOf(jwkSet(first, publicPart(second)));
   expect(joinKeys(keys).publicJwks.map(({ kid }) => kid)).toEqual(["one", "two"]);
   expect(() => joinKeys([...keys].reverse())).toThrow(RangeError);
 });
 
-test("a token cannot choose the algorithm: that of its kid holds", async () => {
+test("the kid's algorithm applies, whatever algorithm the token names", async () => {
   const [pair, secret] = [newJwk("RS256", "pair"), randomBytes(32).toString("base64url")];
   const ring = joinKeys([...(await keysOf(jwkSet(pair)))]);
   const secretRing = await createKeyRing([secret]);
@@ -84,7 +84,7 @@ test("a token cannot choose the algorithm: that of its kid holds", async () => {
   });
 });
 
-describe("a set is refused, whole and in words that hold nothing of a key,", () => {
+describe("an invalid key set is rejected as a whole, and the message contains no part of a key", () => {
   const es = newJwk("ES256", "es");
   const rsa = newJwk("RS256", "rsa");
   const weakRsa = newJwk("RS256", "weak", 1024);
@@ -112,19 +112,22 @@ describe("a set is refused, whole and in words that hold nothing of a key,", () 
     ["with garbage for a key", [{ ...es, x: "AAAA" }], "cannot be used"],
     ["with a short secret", [{ kty: "oct", k: "AAAA", kid: "k", alg: "HS256" }], "at least 32 bytes"],
     ["with secrets beside pairs", [es, newJwk("HS256", "hs")], "never stand in one set"],
-    ["with a key that is none", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
+    ["with an invalid key", [{ kid: "x" }], "is no JWK Set: keys.0.kty"],
     ["with too many keys", Array.from({ length: 65 }, () => es), "is no JWK Set: keys"],
-  ])("%s", async (_what, keys, problem) => {
+  ])("a key set %s is rejected", async (_what, keys, problem) => {
     const problems = (await problemsOf(...keys)).join("\n");
     expect(problems).toContain(problem);
     for (const secret of [es["d"], rsa["d"], weakRsa["d"]]) expect(problems).not.toContain(secret);
   });
 
-  test.each(["", "[]", "null", "{}", '{"keys":{}}', "no JSON"])("as the text %j", async (text) => {
-    expect(await parseKeySet(text, anyWillDo)).toMatchObject({ ok: false });
-  });
+  test.each(["", "[]", "null", "{}", '{"keys":{}}', "no JSON"])(
+    "the text %j is rejected as a key set",
+    async (text) => {
+      expect(await parseKeySet(text, anyWillDo)).toMatchObject({ ok: false });
+    },
+  );
 
-  test("with a secret of which the weakness is known", async () => {
+  test("a key set with a weak secret is rejected", async () => {
     const weak = { kty: "oct", k: Buffer.from("x".repeat(40)).toString("base64url"), kid: "k", alg: "HS256" };
     const parsed = await parseKeySet(JSON.stringify({ keys: [weak] }), () => "repeats itself");
     expect(parsed).toEqual({ ok: false, problems: ['keys[0] ("k"): its secret repeats itself'] });

@@ -20,7 +20,7 @@ const record: KeyRecord = {
   owner: "acme",
   role: "basic",
   scopes: ["chat:read", "chat:write"],
-  // Three question marks in a row make sure of a "_" in the token, wherever they come to stand.
+  // Three consecutive question marks put a "_" into the token at any alignment.
   name: "Zoë???",
   issuedAt: NOW,
   expiresAt: NOW + 1000,
@@ -43,37 +43,37 @@ function encode(value: unknown): string {
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 }
 
-/** Signs whatever it is given with the real secret: what is wrong is then not the signature. */
+/** Signs any input with the real secret, so that only its content is invalid. */
 function forge(header: unknown, claims: unknown, secret = SECRET): string {
   const signed = `${encode(header)}.${encode(claims)}`;
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
-const goodHeader = () => ({ typ: "JWT", alg: "HS256", kid: ring.signing.kid });
-const goodClaims = () => ({ ...claimsOf(record, names.issuer, names.audience) });
+const validHeader = () => ({ typ: "JWT", alg: "HS256", kid: ring.signing.kid });
+const validClaims = () => ({ ...claimsOf(record, names.issuer, names.audience) });
 
 async function verify(text: string, nowSeconds = NOW, keys = ring): Promise<string> {
   const verifier = createVerifier({ ...names, ring: () => keys, cacheSize: 10 });
   const result: Verification = await verifier.verify(text, nowSeconds * 1000);
-  return result.ok ? "good" : result.reason;
+  return result.ok ? "valid" : result.reason;
 }
 
-test("our own token is good, and says who it is", async () => {
+test("a token that we signed is valid and names its principal", async () => {
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   const { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter } = record;
   const principal = { keyId, family, owner, role, scopes, name, issuedAt, expiresAt, refreshAfter };
   expect(await verifier.verify(token, NOW * 1000)).toEqual({ ok: true, principal });
-  expect(await verify(forge(goodHeader(), goodClaims()))).toBe("good");
+  expect(await verify(forge(validHeader(), validClaims()))).toBe("valid");
 });
 
-test("what binds a key stands in its token, and is read back", async () => {
+test("a key's binding is stored in its token and read from it", async () => {
   const binding = { nets: ["192.0.2.0/24", "::/0"], certificate: "A".repeat(43) };
   const bound = await createSigner(() => ring, names).sign({ ...record, ...binding });
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   expect(await verifier.verify(bound, NOW * 1000)).toMatchObject({ ok: true, principal: binding });
 });
 
-describe("one token has one spelling", () => {
+describe("a token has exactly one spelling", () => {
   const spellings: readonly (readonly [what: string, alter: (text: string) => string])[] = [
     ["padding", (text) => `${text}=`],
     ["a trailing space", (text) => `${text} `],
@@ -88,39 +88,39 @@ describe("one token has one spelling", () => {
       (text) => text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1),
     ],
   ];
-  test.each(spellings)("%s: refused", async (_what, alter) => {
-    // 32 bytes end in a character of which two bits are unused.
+  test.each(spellings)("a token with %s is rejected", async (_what, alter) => {
+    // The last character of 32 encoded bytes has two unused bits.
     const last = "AEIMQUYcgkosw048".includes(token.at(-1) ?? "");
     expect(last).toBe(true);
     expect(await verify(alter(token))).toBe("credential_invalid");
   });
 });
 
-describe("a header that is not ours is refused", () => {
+describe("a header that we did not write is rejected", () => {
   const headers: readonly (readonly [what: string, header: () => unknown])[] = [
-    ["alg none", () => ({ ...goodHeader(), alg: "none" })],
-    ["alg in lower case", () => ({ ...goodHeader(), alg: "hs256" })],
-    ["another alg", () => ({ ...goodHeader(), alg: "HS512" })],
+    ["alg none", () => ({ ...validHeader(), alg: "none" })],
+    ["alg in lower case", () => ({ ...validHeader(), alg: "hs256" })],
+    ["another alg", () => ({ ...validHeader(), alg: "HS512" })],
     ["no alg", () => ({ typ: "JWT", kid: ring.signing.kid })],
     ["no typ", () => ({ alg: "HS256", kid: ring.signing.kid })],
-    ["another typ", () => ({ ...goodHeader(), typ: "at+jwt" })],
+    ["another typ", () => ({ ...validHeader(), typ: "at+jwt" })],
     ["no kid", () => ({ typ: "JWT", alg: "HS256" })],
-    ["an unknown kid", () => ({ ...goodHeader(), kid: "x" })],
-    ["a kid that is no text", () => ({ ...goodHeader(), kid: 1 })],
-    ["a long kid", () => ({ ...goodHeader(), kid: "k".repeat(100) })],
-    ["a jwk", () => ({ ...goodHeader(), jwk: {} })],
-    ["crit", () => ({ ...goodHeader(), crit: ["b64"], b64: true })],
-    ["cty", () => ({ ...goodHeader(), cty: "JWT" })],
-    ["a BOM", () => `\ufeff${JSON.stringify(goodHeader())}`],
+    ["an unknown kid", () => ({ ...validHeader(), kid: "x" })],
+    ["a kid that is no text", () => ({ ...validHeader(), kid: 1 })],
+    ["a long kid", () => ({ ...validHeader(), kid: "k".repeat(100) })],
+    ["a jwk", () => ({ ...validHeader(), jwk: {} })],
+    ["crit", () => ({ ...validHeader(), crit: ["b64"], b64: true })],
+    ["cty", () => ({ ...validHeader(), cty: "JWT" })],
+    ["a BOM", () => `\ufeff${JSON.stringify(validHeader())}`],
     ["no JSON", () => "x"],
     ["null", () => null],
   ];
-  test.each(headers)("%s", async (_what, header) => {
-    expect(await verify(forge(header(), goodClaims()))).toBe("credential_invalid");
+  test.each(headers)("a header with %s is rejected", async (_what, header) => {
+    expect(await verify(forge(header(), validClaims()))).toBe("credential_invalid");
   });
 });
 
-describe("claims that are not ours are refused", () => {
+describe("claims that we did not write are rejected", () => {
   const changes: readonly (readonly [what: string, change: Members])[] = [
     ["another issuer", { iss: "x" }],
     ["another audience", { aud: "x" }],
@@ -150,7 +150,7 @@ describe("claims that are not ours are refused", () => {
     ["a scope with a control character", { scope: "chat:read\nadmin" }],
     ["two spaces between scopes", { scope: "chat:read  chat:write" }],
     ["a space behind the scopes", { scope: "chat:read " }],
-    ["a scope that no policy could name", { scope: "chat:read,keys:write" }],
+    ["an invalid scope", { scope: "chat:read,keys:write" }],
     ["iat in the future", { iat: NOW + 6 }],
     ["nbf in the future", { nbf: NOW + 6 }],
     ["a claim that we do not know", { admin: true }],
@@ -160,14 +160,14 @@ describe("claims that are not ours are refused", () => {
     ["more networks than a key can have", { nets: Array.from({ length: 9 }, (_, i) => `10.0.0.${i}/32`) }],
     ["networks as text", { nets: "10.0.0.0/8" }],
     ["a network in another spelling", { nets: ["10.1.1.1/8"] }],
-    ["a network that is none", { nets: ["10.0.0.0/8", "everywhere"] }],
+    ["an invalid network", { nets: ["10.0.0.0/8", "everywhere"] }],
     ["a confirmation that we do not know", { cnf: { jkt: "A".repeat(43) } }],
     ["two confirmations", { cnf: { "x5t#S256": "A".repeat(43), jkt: "A".repeat(43) } }],
     ["a thumbprint in another spelling", { cnf: { "x5t#S256": `${"A".repeat(42)}B` } }],
-    ["a thumbprint that is none", { cnf: { "x5t#S256": null } }],
+    ["an invalid thumbprint", { cnf: { "x5t#S256": null } }],
   ];
-  test.each(changes)("%s", async (_what, change) => {
-    const verdict = await verify(forge(goodHeader(), { ...goodClaims(), ...change }));
+  test.each(changes)("claims with %s are rejected", async (_what, change) => {
+    const verdict = await verify(forge(validHeader(), { ...validClaims(), ...change }));
     expect(["credential_invalid", "key_expired"]).toContain(verdict);
     if (!("exp" in change)) expect(verdict).toBe("credential_invalid");
   });
@@ -185,19 +185,21 @@ describe("claims that are not ours are refused", () => {
     "nbf",
     "exp",
     "refresh_after",
-  ])("without %s", async (claim) => {
-    const left = Object.fromEntries(Object.entries(goodClaims()).filter(([name]) => name !== claim));
-    expect(await verify(forge(goodHeader(), left))).toBe("credential_invalid");
+  ])("claims without %s are rejected", async (claim) => {
+    const left = Object.fromEntries(Object.entries(validClaims()).filter(([name]) => name !== claim));
+    expect(await verify(forge(validHeader(), left))).toBe("credential_invalid");
   });
 
-  test("clocks may differ by 5 seconds for iat and nbf, and by none for exp", async () => {
-    expect(await verify(forge(goodHeader(), { ...goodClaims(), iat: NOW + 5, nbf: NOW + 5 }))).toBe("good");
-    expect(await verify(token, NOW + 999)).toBe("good");
+  test("iat and nbf may be 5 seconds ahead, and exp has no tolerance", async () => {
+    expect(await verify(forge(validHeader(), { ...validClaims(), iat: NOW + 5, nbf: NOW + 5 }))).toBe(
+      "valid",
+    );
+    expect(await verify(token, NOW + 999)).toBe("valid");
     expect(await verify(token, NOW + 1000)).toBe("key_expired");
   });
 
-  test("Infinity, a BOM, __proto__ and no JSON", async () => {
-    const text = JSON.stringify(goodClaims());
+  test("Infinity, a BOM, __proto__ and invalid JSON are rejected as claims", async () => {
+    const text = JSON.stringify(validClaims());
     for (const odd of [
       text.replace(String(NOW + 1000), "1e999"),
       `\ufeff${text}`,
@@ -206,39 +208,39 @@ describe("claims that are not ours are refused", () => {
       "[]",
       "null",
     ]) {
-      expect(await verify(forge(goodHeader(), odd))).toBe("credential_invalid");
+      expect(await verify(forge(validHeader(), odd))).toBe("credential_invalid");
     }
   });
 });
 
-test("that a key has expired is told only to whom its signature is good", async () => {
+test("only the holder of a validly signed token learns that it has expired", async () => {
   const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
   expect(await verifier.verify(token, (NOW + 2000) * 1000)).toMatchObject({
     ok: false,
     reason: "key_expired",
     principal: { keyId: record.keyId },
   });
-  expect(await verify(forge(goodHeader(), goodClaims(), OTHER), NOW + 2000)).toBe("credential_invalid");
+  expect(await verify(forge(validHeader(), validClaims(), OTHER), NOW + 2000)).toBe("credential_invalid");
 });
 
-test("a longer token than any of ours is refused before it is decoded", async () => {
-  expect(await verify(forge(goodHeader(), { ...goodClaims(), name: "x".repeat(9000) }))).toBe(
+test("a token longer than any of ours is rejected before it is decoded", async () => {
+  expect(await verify(forge(validHeader(), { ...validClaims(), name: "x".repeat(9000) }))).toBe(
     "credential_invalid",
   );
 });
 
-test("every secret of the ring verifies, the first signs, and a short one makes no ring", async () => {
+test("every secret of the ring verifies, the first one signs, and a short secret is rejected", async () => {
   const both = await createKeyRing([OTHER, SECRET]);
-  expect(await verify(token, NOW, both)).toBe("good");
+  expect(await verify(token, NOW, both)).toBe("valid");
   const signed = await createSigner(() => both, names).sign(record);
-  expect(await verify(signed, NOW, both)).toBe("good");
+  expect(await verify(signed, NOW, both)).toBe("valid");
   expect(await verify(signed, NOW, ring)).toBe("credential_invalid");
   await expect(createKeyRing(["x".repeat(31)])).rejects.toThrow(RangeError);
   expect(ring.kids[0]).not.toContain(SECRET.slice(0, 6));
 });
 
-describe("the cache", () => {
-  test("answers at once, as long as the key lives, and not after the keys have changed", async () => {
+describe("the token cache", () => {
+  test("the cache responds synchronously until the key expires or the keys change", async () => {
     const results: string[] = [];
     let keys = ring;
     const verifier = createVerifier({
@@ -259,7 +261,7 @@ describe("the cache", () => {
     });
   });
 
-  test("is bounded, and keeps what is used", async () => {
+  test("the cache is bounded and keeps recently used tokens", async () => {
     const results: string[] = [];
     const verifier = createVerifier({
       ...names,
@@ -268,21 +270,21 @@ describe("the cache", () => {
       observe: (result) => results.push(result),
     });
     const [first = "", second = "", third = ""] = ["a", "b", "c"].map((name) =>
-      forge(goodHeader(), { ...goodClaims(), name }),
+      forge(validHeader(), { ...validClaims(), name }),
     );
     for (const text of [first, second, first, third, first, second]) await verifier.verify(text, NOW * 1000);
     expect(results).toEqual(["miss", "miss", "hit", "miss", "hit", "miss"]);
   });
 
-  test("never keeps what was refused", async () => {
+  test("the cache never keeps a rejected token", async () => {
     const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
-    const bad = forge(goodHeader(), goodClaims(), OTHER);
+    const bad = forge(validHeader(), validClaims(), OTHER);
     await verifier.verify(bad, NOW * 1000);
     expect(await verifier.verify(bad, NOW * 1000)).toMatchObject({ ok: false, reason: "credential_invalid" });
   });
 });
 
-test("whatever it is given, it neither throws nor lets it pass", async () => {
+test("for any input, the verifier neither throws nor accepts", async () => {
   const part = fc.oneof(fc.string(), fc.stringMatching(/^[A-Za-z0-9_-]*$/), fc.json().map(encode));
   await fc.assert(
     fc.asyncProperty(

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { randomText } from "../server/random-id.ts";
 import { couldBeLegacyKey, makeLegacyKey } from "./key-form.ts";
 
-test("a key that was made has its form, and any one letter that is changed in it is noticed", () => {
+test("a generated key has the form of a V1 key, and any changed letter is detected", () => {
   fc.assert(
     fc.property(fc.nat({ max: 41 }), fc.constantFrom(..."0Az9"), (at, letter) => {
       const key = makeLegacyKey(randomText);
       expect(couldBeLegacyKey(key)).toBe(true);
       const changed = key.slice(0, at) + letter + key.slice(at + 1);
-      // Another prefix makes it a key of another system.
+      // A key with another prefix belongs to another system.
       if (changed !== key && changed.startsWith("lk1_")) expect(couldBeLegacyKey(changed)).toBe(false);
     }),
   );
@@ -20,6 +20,6 @@ test.each([
   ["a JWT", "aaaaaaaa.bbbbbbbb.cccccccc", false],
   ["too short", "abc", false],
   ["too long", "a".repeat(513), false],
-])("%s", (_what, key, wanted) => {
+])("%s: the key's form is recognised", (_what, key, wanted) => {
   expect(couldBeLegacyKey(key)).toBe(wanted);
 });

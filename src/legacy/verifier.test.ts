@@ -33,7 +33,7 @@ function recordOf(key: string): KeyRecord {
   };
 }
 
-/** A verifier on a store of one key, which counts what it is asked. */
+/** A verifier with a store that records its look-ups. */
 function world(options: { readonly down?: () => boolean; readonly until?: Promise<void> } = {}) {
   const asked: string[] = [];
   let nowMs = 0;
@@ -54,14 +54,14 @@ function world(options: { readonly down?: () => boolean; readonly until?: Promis
   return {
     asked,
     records,
-    /** Without an address: by an operator, for others. */
+    /** Without a client address the look-up is an operator's, on behalf of others. */
     verify: async (key: string, client?: string) => {
       const result: Verification = await verifier.verify(
         key,
         NOW_MS,
         client === undefined ? client : () => client,
       );
-      return result.ok ? "good" : result.reason;
+      return result.ok ? "valid" : result.reason;
     },
     verifier,
     add: (key: string) => records.set(form.storedForm(key).hash, recordOf(key)),
@@ -71,17 +71,17 @@ function world(options: { readonly down?: () => boolean; readonly until?: Promis
   };
 }
 
-test("a warm key costs no store access, and ten who come at once cost one", async () => {
+test("a cached key costs no store access, and ten concurrent requests for one key cost one", async () => {
   const { verify, asked, add } = world();
   add(KEY);
   expect(await Promise.all(Array.from({ length: 10 }, () => verify(KEY)))).toEqual(
-    Array.from({ length: 10 }, () => "good"),
+    Array.from({ length: 10 }, () => "valid"),
   );
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked.length).toBe(1);
 });
 
-test("an unknown key is remembered as such for a while, or until it is told that new ones are there", async () => {
+test("an unknown key is remembered for a while, or until new keys are announced", async () => {
   const { verify, asked, add, pass, verifier } = world();
   expect([await verify(KEY), await verify(KEY), asked.length]).toEqual([
     "credential_invalid",
@@ -91,7 +91,7 @@ test("an unknown key is remembered as such for a while, or until it is told that
   add(KEY);
   expect(await verify(KEY)).toBe("credential_invalid");
   verifier.forget([]);
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(await verify("another-unknown-key")).toBe("credential_invalid");
   pass(10_001);
   await verify("another-unknown-key");
@@ -103,14 +103,14 @@ const many = (count: number, make: (at: number) => Promise<string>) =>
 const counted = (answers: readonly string[], wanted: string) =>
   answers.filter((answer) => answer === wanted).length;
 
-test("garbage does not reach the store without bound, and known keys are served meanwhile", async () => {
+test("invalid keys reach the store at a bounded rate, and known keys are served meanwhile", async () => {
   const { verify, asked, add, pass } = world();
   add(KEY);
   await verify(KEY);
   const answers = await many(2000, (at) => verify(`garbage-number-${at}`, "192.0.2.1"));
   expect(counted(answers, "credential_unavailable")).toBe(1600);
   expect(asked.length).toBe(401);
-  expect(await verify(KEY, "192.0.2.1")).toBe("good");
+  expect(await verify(KEY, "192.0.2.1")).toBe("valid");
   pass(1000);
   expect(await verify("garbage-number-later", "192.0.2.1")).toBe("credential_invalid");
 });
@@ -121,7 +121,7 @@ test.each([
   ["each a /64 of its own", (at: number) => `2001:db8:0:${(at + 1).toString(16)}::1`],
   ["a hundred networks", (at: number) => `198.51.100.${at % 100}`],
   ["hundreds of /48s, five keys from each", (at: number) => `2001:db8:${(at % 400).toString(16)}::1`],
-])("made-up keys from %s keep no key of another address from being served", async (_what, address) => {
+])("invalid keys from %s do not stop keys from other addresses from being served", async (_what, address) => {
   const { verify, asked, add, pass } = world();
   const clients = Array.from({ length: 100 }, (_, at) => ({
     key: `honest-key-${at}`,
@@ -129,35 +129,35 @@ test.each([
   }));
   for (const { key } of clients) add(key);
   for (const { key, from } of clients) {
-    await many(60, (at) => verify(`made up ${from} ${at}`, address(at)));
-    expect(await verify(key, from)).toBe("good");
+    await many(60, (at) => verify(`invalid ${from} ${at}`, address(at)));
+    expect(await verify(key, from)).toBe("valid");
     pass(10);
   }
-  // What is for all, with what has come back in that second, and the honest ones.
+  // The shared budget, its refill during that second, and the valid keys.
   expect(asked.length).toBeLessThanOrEqual(2 * (1000 + 1000) + clients.length);
 });
 
-test("an address with a client of a stale key is served on, while others guess", async () => {
+test("an address with one stale key is still served while other addresses guess", async () => {
   const { verify, add, pass } = world();
   const honest = "203.0.113.1";
   for (let second = 0; second < 25; second++) {
-    await many(1200, (at) => verify(`made up ${second} ${at}`, `198.51.100.${at % 6}`));
+    await many(1200, (at) => verify(`invalid ${second} ${at}`, `198.51.100.${at % 6}`));
     await verify("a-stale-key", honest);
     add(`honest-key-${second}`);
-    expect(await verify(`honest-key-${second}`, honest)).toBe("good");
+    expect(await verify(`honest-key-${second}`, honest)).toBe("valid");
     pass(1000);
   }
 });
 
-test("keys that are found cost nothing: any number of them is looked up from one address", async () => {
+test("valid keys cost no budget: any number of them is looked up from one address", async () => {
   const { verify, add } = world();
   for (let at = 0; at < 500; at++) {
     add(`honest-key-${at}`);
-    expect(await verify(`honest-key-${at}`, "192.0.2.1")).toBe("good");
+    expect(await verify(`honest-key-${at}`, "192.0.2.1")).toBe("valid");
   }
 });
 
-test("a store that does not answer is not asked by everybody at once, and no address pays for it", async () => {
+test("look-ups in a failing store are bounded, and no address is charged for them", async () => {
   let down = true;
   const { verify, asked, add } = world({ down: () => down });
   add(KEY);
@@ -168,25 +168,25 @@ test("a store that does not answer is not asked by everybody at once, and no add
   for (let at = 0; at < 200; at++) await later(`garbage-number-${at}`, "192.0.2.1");
   down = false;
   pass(100);
-  expect(await later(KEY, "192.0.2.1")).toBe("good");
+  expect(await later(KEY, "192.0.2.1")).toBe("valid");
 });
 
-test("whoever asks for others is not taken for one client", async () => {
+test("look-ups without a client address are not limited as one client", async () => {
   const { verify } = world();
   const answers = await many(500, (at) => verify(`garbage-number-${at}`));
   expect(counted(answers, "credential_unavailable")).toBe(0);
 });
 
-test("a store that is down is told, not taken for a key that is none", async () => {
+test("an unavailable store denies with credential_unavailable, not credential_invalid", async () => {
   let down = true;
   const { verify, add } = world({ down: () => down });
   add(KEY);
   expect(await verify(KEY)).toBe("credential_unavailable");
   down = false;
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
 });
 
-test("what changes while a key is looked up is not kept as it was", async () => {
+test("a key that changes during its look-up is not cached", async () => {
   const { verify, asked, add, verifier } = world();
   add(KEY);
   const looking = verify(KEY);
@@ -196,7 +196,7 @@ test("what changes while a key is looked up is not kept as it was", async () => 
   expect(asked.length).toBe(2);
 });
 
-test("a key of which something has changed is looked up anew, and only that one", async () => {
+test("a changed key is looked up again, and no other key is", async () => {
   const { verify, asked, add, verifier } = world();
   add(KEY);
   await verify(KEY);
@@ -208,22 +208,22 @@ test("a key of which something has changed is looked up anew, and only that one"
   expect(asked.length).toBe(2);
 });
 
-test("after something may have been missed, known keys are served as they were while they are looked up once more", async () => {
+test("after a gap in the feed, known keys are served from the cache while they are looked up again", async () => {
   const { verify, asked, add, verifier, records } = world();
   add(KEY);
   await verify(KEY);
   expect(await verify("unknown-so-far")).toBe("credential_invalid");
   verifier.revalidateAll();
-  // A store that has lost the key does not take it from those who have it.
+  // A key that is missing from the store stays valid for those who have it cached.
   records.clear();
   add("unknown-so-far");
-  expect(await Promise.all([verify(KEY), verify(KEY), verify(KEY)])).toEqual(["good", "good", "good"]);
-  expect(await verify("unknown-so-far")).toBe("good");
-  expect(await verify(KEY)).toBe("good");
+  expect(await Promise.all([verify(KEY), verify(KEY), verify(KEY)])).toEqual(["valid", "valid", "valid"]);
+  expect(await verify("unknown-so-far")).toBe("valid");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked.length).toBe(4);
 });
 
-test("the cache has a bound: who was heard of longest ago is looked up again, but not for made-up keys", async () => {
+test("the cache is bounded: valid keys evict the least recently used key, and invalid keys evict none", async () => {
   const { verify, asked, add, pass } = world();
   add(KEY);
   await verify(KEY);
@@ -234,15 +234,15 @@ test("the cache has a bound: who was heard of longest ago is looked up again, bu
   await verify(KEY);
   expect(asked.length).toBe(2001);
   for (let at = 0; at < 2000; at++) {
-    add(`good-number-${at}`);
-    await verify(`good-number-${at}`);
+    add(`valid-number-${at}`);
+    await verify(`valid-number-${at}`);
   }
   const before = asked.length;
   await verify(KEY);
   expect(asked.length).toBe(before + 1);
 });
 
-test("a typo in a key of ours is refused without a look-up", async () => {
+test("a mistyped key of ours is denied without a look-up", async () => {
   const { verify, asked } = world();
   const key = form.newKey();
   const typos = [
@@ -254,7 +254,7 @@ test("a typo in a key of ours is refused without a look-up", async () => {
   expect(asked).toEqual([]);
 });
 
-test("nobody waits for a store that stands still, and what it answers late is there for the next one", async () => {
+test("no Check waits for a store that hangs, and its late response serves later Checks", async () => {
   const { promise: until, resolve: goOn } = Promise.withResolvers<void>();
   const { add, verify, verifier, asked } = world({ until });
   add(KEY);
@@ -266,6 +266,6 @@ test("nobody waits for a store that stands still, and what it answers late is th
   expect(asked).toHaveLength(1);
   goOn();
   await expect.poll(() => verifier.needsStore?.(KEY)).toBe(false);
-  expect(await verify(KEY)).toBe("good");
+  expect(await verify(KEY)).toBe("valid");
   expect(asked).toHaveLength(1);
 });

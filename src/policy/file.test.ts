@@ -15,7 +15,7 @@ function policyOf(text: string, ttlSeconds?: ReadonlyMap<string, number>) {
 
 const ROLE = "{ scopes: [a], ttl: 1d, refresh_window: 1h";
 
-test("the built-in policy holds, and is what a file without a part gets for it", () => {
+test("the built-in policy is valid, and a file without one of its parts gets the built-in part", () => {
   const builtIn = policyOf(readFileSync(BUILT_IN_POLICY_FILE, "utf8"));
   expect([...builtIn.roles.keys()]).toEqual(["basic", "contributor", "node_operator", "admin"]);
   expect(builtIn.roles.get("basic")).toMatchObject({
@@ -32,7 +32,7 @@ test("the built-in policy holds, and is what a file without a part gets for it",
   expect([...policyOf("routes: []").routeLabels]).toEqual(["CORS preflight"]);
 });
 
-test("the old name `refusals` of the audit still loads, as `denials` and with a warning", () => {
+test("the old audit value `refusals` loads as `denials`, with a warning", () => {
   const old = policyOf("audit: { requests: refusals }");
   expect(old.audit.requests).toBe("denials");
   expect(old.deprecations).toEqual([expect.stringContaining("`denials`")]);
@@ -43,11 +43,11 @@ test("the old name `refusals` of the audit still loads, as `denials` and with a 
     });
 });
 
-test("TTL settings take the place of the file's", () => {
+test("TTL settings override the file's TTLs", () => {
   expect(policyOf("", new Map([["basic", 5]])).roles.get("basic")?.ttlSeconds).toBe(5);
 });
 
-describe("what is wrong is told with its line", () => {
+describe("an invalid policy is rejected with the line of each problem", () => {
   const cases: readonly (readonly [what: string, text: string, problems: readonly RegExp[]])[] = [
     [
       "an unknown field",
@@ -149,7 +149,7 @@ describe("what is wrong is told with its line", () => {
       [/rolls: unknown field/, /defaults\.mode/],
     ],
   ];
-  test.each(cases)("%s", (_what, text, problems) => {
+  test.each(cases)("a policy with %s is rejected with its line", (_what, text, problems) => {
     const found = problemsOf(text);
     for (const problem of problems)
       expect(
@@ -159,7 +159,7 @@ describe("what is wrong is told with its line", () => {
     expect(found.length).toBeGreaterThanOrEqual(problems.length);
   });
 
-  test("a role named like a part of every object is none, or is one like any other", () => {
+  test("a role named like an inherited property of objects is an ordinary role, and without such a role there is none", () => {
     for (const name of ["constructor", "toString", "hasOwnProperty"]) {
       expect([...policyOf(`roles:\n  ${name}: ${ROLE} }\nroutes: []\n`).roles.keys()]).toEqual([name]);
     }
@@ -167,7 +167,7 @@ describe("what is wrong is told with its line", () => {
   });
 });
 
-test("only so many routes have a label of their own", () => {
+test("the number of routes with a metric label of their own is bounded", () => {
   const routes = Array.from({ length: 300 }, (_, at) => `  - { path: /r${at} }`).join("\n");
   expect(policyOf(`routes:\n${routes}\n`).routeLabels.size).toBe(200 + 1);
 });
@@ -177,14 +177,14 @@ describe("policy: { complete: true }", () => {
   const isLoaded = (part: string) =>
     parsePolicy({ text: part, fileName: "p.yaml", requireComplete: true }).ok;
 
-  test("where it is required, no beginning of the file is loaded, wherever a writer pauses", () => {
+  test("if complete is required, no truncated file is loaded, wherever a writer pauses", () => {
     expect(isLoaded(text)).toBe(true);
     const end = text.lastIndexOf("}");
     for (let length = 0; length <= end; length += length < end - 200 ? 17 : 1)
       expect(isLoaded(text.slice(0, length)), `the first ${length} characters`).toBe(false);
   });
 
-  test("is the last entry, and nothing but true", () => {
+  test("complete must be the last entry, and its only value is true", () => {
     expect(problemsOf("policy: { complete: true }\nroutes: []\n")).toEqual([
       "p.yaml:1: policy: must be the last entry of the file",
     ]);

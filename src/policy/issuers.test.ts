@@ -28,7 +28,7 @@ function entry(change: Readonly<Record<string, string>> = {}): string {
     .join(", ");
 }
 
-test("an entry has defaults for all that issuers mostly agree on", () => {
+test("an issuer's entry has defaults that suit most issuers", () => {
   const parsed = parsePolicy({ text: `${HEAD}  - { ${entry()} }\n`, fileName: "p" });
   expect(parsed.ok && parsed.policy.issuers).toEqual([
     {
@@ -46,7 +46,7 @@ test("an entry has defaults for all that issuers mostly agree on", () => {
   ]);
 });
 
-describe("an entry is refused, with its line,", () => {
+describe("an invalid issuer's entry is rejected with its line", () => {
   test.each<readonly [string, Readonly<Record<string, string>>, string]>([
     [
       "over http",
@@ -55,16 +55,16 @@ describe("an entry is refused, with its line,", () => {
     ],
     ["over another protocol", { jwks_uri: "file:///keys" }, "must be an https URL"],
     ["with a password in its URL", { jwks_uri: "https://a:b@x.y/" }, "must be an https URL"],
-    ["with a name that would part ids", { name: '"a:b"' }, "p:6: issuers[0].name: must be lower-case"],
+    ["with a separator in its name", { name: '"a:b"' }, "p:6: issuers[0].name: must be lower-case"],
     ["with a symmetric algorithm", { algorithms: "[HS256]" }, "issuers[0].algorithms[0]"],
-    ["with a role that is not there", { roles: "[basis]" }, 'unknown role "basis", did you mean "basic"?'],
-    ["with operators to make", { roles: "[admin]" }, "makes no operators: this role has keys:read"],
+    ["with an unknown role", { roles: "[basis]" }, 'unknown role "basis", did you mean "basic"?'],
+    ["with an operator role", { roles: "[admin]" }, "makes no operators: this role has keys:read"],
     [
-      "with a default that it may not give",
+      "with a default role outside its roles",
       { default_role: "admin" },
       '"admin" is not one of the roles of this issuer',
     ],
-    ["with a mapping that it may not give", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
+    ["with a mapping outside its roles", { role_map: "{ x: admin }" }, "issuers[0].role_map.x"],
     [
       "with a token bound beyond what Envoy takes",
       { max_token_bytes: "60000" },
@@ -73,13 +73,13 @@ describe("an entry is refused, with its line,", () => {
     ["with a clock skew of an hour", { clock_skew: "1h" }, '"1h" is not a duration of at most 10m'],
     ["with a pointer of a wrong form", { claims: "{ role: /a~b }" }, "is no JSON Pointer"],
     ["with an empty path", { claims: "{ role: [] }" }, "issuers[0].claims.role"],
-    ["that goes by our own name", { issuer: "blyan-api" }, "is JWT_ISSUER"],
+    ["with our own JWT_ISSUER", { issuer: "blyan-api" }, "is JWT_ISSUER"],
     ["with an unknown field", { audiance: "x" }, 'unknown field, did you mean "audience"?'],
-  ])("%s", (_what, change, problem) => {
+  ])("an issuer's entry %s is rejected", (_what, change, problem) => {
     expect(problemsOf(entry(change)).join("\n")).toContain(problem);
   });
 
-  test("that is there twice", () => {
+  test("a second entry for one issuer is rejected", () => {
     expect(problemsOf(entry(), entry())).toEqual([
       'p:7: issuers[1].name: a second issuer "corp"',
       "p:7: issuers[1].issuer: a second entry for this issuer",
@@ -87,7 +87,7 @@ describe("an entry is refused, with its line,", () => {
   });
 });
 
-test("a claim is a name, a path with dots, a list of names, or a JSON Pointer", () => {
+test("a claim is a name, a dotted path, a list of names, or a JSON Pointer", () => {
   const claims = "{ id: a.b, role: [x, y.z], scope: /x/y.z/~0~1, owner: https://x.y/z }";
   const parsed = parsePolicy({ text: `${HEAD}  - { ${entry({ claims })} }\n`, fileName: "p" });
   expect(parsed.ok && parsed.policy.issuers[0]?.claims).toEqual({
@@ -98,7 +98,7 @@ test("a claim is a name, a path with dots, a list of names, or a JSON Pointer", 
   });
 });
 
-test("Ed25519 is another name of EdDSA with such a key (RFC 9864)", () => {
+test("Ed25519 is another name of EdDSA with an Ed25519 key (RFC 9864)", () => {
   const parsed = parsePolicy({
     text: `${HEAD}  - { ${entry({ algorithms: "[Ed25519]" })} }\n`,
     fileName: "p",
@@ -106,7 +106,7 @@ test("Ed25519 is another name of EdDSA with such a key (RFC 9864)", () => {
   expect(parsed.ok && parsed.policy.issuers[0]?.algorithms).toEqual(["EdDSA"]);
 });
 
-test("http is enough where nobody listens in between", () => {
+test("http is accepted for loopback hosts only", () => {
   for (const host of ["127.0.0.1:1", "localhost", "[::1]:8080"])
     expect(problemsOf(entry({ jwks_uri: `"http://${host}/keys"` }))).toEqual([]);
 });

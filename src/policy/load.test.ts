@@ -9,7 +9,7 @@ function policyOf(routes: number): string {
   return `roles:\n  basic: { scopes: [a], ttl: 1d, refresh_window: 1h }\nroutes:\n${entries.join("")}`;
 }
 
-test("a policy that is loaded by a thread is the one that is parsed in place", async () => {
+test("a policy loaded by a thread equals the one parsed in place", async () => {
   for (const text of [readFileSync(BUILT_IN_POLICY_FILE, "utf8"), "", policyOf(1200), "roles: *x"]) {
     const source = { text, fileName: "p.yaml", ttlSeconds: new Map([["basic", 5]]), ownIssuer: "us" };
     const [loaded, parsed] = [await loadPolicy(source), parsePolicy(source)];
@@ -32,8 +32,8 @@ test("every route of a loaded policy is found", async () => {
   }
 });
 
-test("a file that takes too long is refused, so that the one after it is loaded", async () => {
-  // Each alias is looked for in all of the document.
+test("a file that takes too long is rejected, and the next file is loaded", async () => {
+  // The parser searches the whole document for each alias.
   const text = `- &a [x]\n${"- *a\n".repeat(50_000)}`;
   const loaded = await loadPolicy({ text, fileName: "p.yaml" }, 500);
   expect(loaded).toEqual({
@@ -43,7 +43,7 @@ test("a file that takes too long is refused, so that the one after it is loaded"
   expect((await loadPolicy({ text: policyOf(1), fileName: "p.yaml" })).ok).toBe(true);
 });
 
-test("the thread that decides does under a tenth of the work at a time, however many routes there are", async () => {
+test("loading a policy blocks the main thread for less than a tenth of the work at a time, for any number of routes", async () => {
   const source = { text: policyOf(5000), fileName: "p.yaml" };
   const beginning = process.threadCpuUsage();
   parsePolicy(source);

@@ -55,15 +55,15 @@ test.each([
   ],
   ["an unknown tag", "a: 1\nroles: !env ROLES\n", /^p\.yaml:2: Unresolved tag: !env/],
   ["two documents", "a: 1\n---\nb: 2\n", /^p\.yaml:2: Source contains multiple documents/],
-])("%s is refused with file and line", (_, text, expected) => {
+])("%s is rejected with file and line", (_, text, expected) => {
   expect(problemsOf(text)[0]).toMatch(expected);
 });
 
-test("an anchor and its alias are read as the same value", () => {
+test("an anchor and its alias have the same value", () => {
   expect(readYaml("a: &x [1]\nb: *x\n", "p.yaml")).toMatchObject({ ok: true, value: { a: [1], b: [1] } });
 });
 
-test("whatever a policy's text is, it is loaded, or refused with file and line", () => {
+test("any text of a policy is loaded, or rejected with file and line", () => {
   fc.assert(
     fc.property(mutationsOf(POLICY), (text) => {
       const result = parsePolicy({ text, fileName: "p.yaml" });
@@ -77,7 +77,7 @@ test("whatever a policy's text is, it is loaded, or refused with file and line",
   );
 });
 
-test("whatever the text of a file of cases is, it is read, or refused with file and line", () => {
+test("any text of a cases file is read, or rejected with file and line", () => {
   fc.assert(
     fc.property(mutationsOf(CASES), (text) => {
       const result = parseCases(text, "c.yaml");

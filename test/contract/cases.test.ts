@@ -8,7 +8,7 @@ import { parsePolicy } from "../../src/policy/file.ts";
 const folder = new URL("../cases/", import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith(".cases.yaml"));
 
-/** Reasons that no policy and key bring about by themselves, and the test that shows each. */
+/** Reasons that no policy and key can cause by themselves, and the test that shows each. */
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   internal: "src/ext-authz/check.test.ts",
   credential_unavailable: "src/legacy/verifier.test.ts",
@@ -30,12 +30,15 @@ function casesOf(name: string) {
 
 describe.each(files)("test/cases/%s", async (name) => {
   const results = await runCases(casesOf(name), policy());
-  test.each(results.map((result) => [result.decisionCase.name, result] as const))("%s", (_name, result) => {
-    expect(result.problems, JSON.stringify(result.explanation, null, 2)).toEqual([]);
-  });
+  test.each(results.map((result) => [result.decisionCase.name, result] as const))(
+    "case: %s",
+    (_name, result) => {
+      expect(result.problems, JSON.stringify(result.explanation, null, 2)).toEqual([]);
+    },
+  );
 });
 
-test("the cases beside the built-in policy hold", async () => {
+test("the cases beside the built-in policy pass", async () => {
   const root = new URL("../../", import.meta.url);
   const built = parsePolicy({
     text: readFileSync(new URL("latchkey.yaml", root), "utf8"),
@@ -54,7 +57,7 @@ test("every reason has a case, or a test of its own", () => {
   ).toEqual([]);
 });
 
-test("no explanation holds a key", async () => {
+test("no explanation contains a key", async () => {
   const file = casesOf("keys.cases.yaml");
   const text = JSON.stringify((await runCases(file, policy())).map(({ explanation }) => explanation));
   expect(text).not.toMatch(/eyJ[A-Za-z0-9_-]{10}/);

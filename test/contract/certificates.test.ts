@@ -23,18 +23,18 @@ beforeAll(async () => {
 
 const filesOf = ({ certFile: cert, keyFile: key }: TestedCertificate): CertificateFiles => ({ cert, key });
 
-describe("what no door is opened with", () => {
+describe("files that no listener accepts", () => {
   const problem = (files: CertificateFiles, nowMs = Date.now()) => {
     const read = readCertificate(files, nowMs);
-    return read.ok ? "good" : read.problem;
+    return read.ok ? "valid" : read.problem;
   };
 
-  test("a file that is not there, or is something else, or belongs to another", async () => {
+  test("a missing file, a file of another type, and a key of another certificate are rejected", async () => {
     const files = filesOf(one);
     const odd = join(folder, "odd.pem");
     await writeFile(odd, "-----BEGIN SECRET-----\nhunter2\n");
-    expect(problem(files)).toBe("good");
-    expect(problem({ ...files, clientCa: ca.certFile })).toBe("good");
+    expect(problem(files)).toBe("valid");
+    expect(problem({ ...files, clientCa: ca.certFile })).toBe("valid");
     expect(problem({ ...files, cert: "/nowhere" })).toBe("/nowhere cannot be read");
     expect(problem({ ...files, key: "/nowhere" })).toBe("/nowhere cannot be read");
     expect(problem({ ...files, cert: odd })).toBe(`${odd} is not a PEM certificate`);
@@ -44,7 +44,7 @@ describe("what no door is opened with", () => {
     expect(problem({ ...files, clientCa: "/nowhere" })).toBe("/nowhere is not a PEM certificate");
   });
 
-  test("a certificate that has expired", () => {
+  test("an expired certificate is rejected", () => {
     expect(problem(filesOf(one), Date.now() + 2 * 86_400_000)).toBe(`${one.certFile} has expired`);
   });
 });
@@ -55,7 +55,7 @@ describe("the settings", () => {
     return config.ok ? [] : config.problems;
   };
 
-  test("half a pair is no clear text, and a bad pair stops the start", () => {
+  test("a certificate without its key never means clear text, and an invalid pair stops the start", () => {
     expect(problems({ GRPC_TLS_CERT: one.certFile })).toEqual([
       "GRPC_TLS_CERT alone: give GRPC_TLS_CERT and GRPC_TLS_KEY",
     ]);
@@ -67,10 +67,10 @@ describe("the settings", () => {
     ]);
   });
 
-  test("in production a door beyond loopback needs a certificate, or a mesh that encrypts", () => {
-    const doors = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+  test("in production a listener beyond loopback needs a certificate, or a mesh that encrypts", () => {
+    const listeners = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
     const clear = (more: Record<string, string>) =>
-      problems({ ENVIRONMENT: "production", ...doors, ...more })
+      problems({ ENVIRONMENT: "production", ...listeners, ...more })
         .filter((problem) => problem.includes("clear text"))
         .map((problem) => problem.split(" ")[0]);
     const grpc = { GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: one.keyFile };
@@ -82,11 +82,13 @@ describe("the settings", () => {
   });
 });
 
-describe("while the door is open", () => {
-  /** Resolves at the next word: a problem, or undefined for a certificate that was taken up. */
+describe("while the listener is open", () => {
+  /** Resolves at the next report: a problem, or undefined for a loaded certificate. */
   function watched(files: CertificateFiles) {
     const waiting: ((problem: string | undefined) => void)[] = [];
-    const tls = watchCertificate(files, (problem) => waiting.splice(0).forEach((told) => void told(problem)));
+    const tls = watchCertificate(files, (problem) =>
+      waiting.splice(0).forEach((report) => void report(problem)),
+    );
     const next = () => new Promise<string | undefined>((resolve) => waiting.push(resolve));
     return { tls, next };
   }
@@ -102,28 +104,28 @@ describe("while the door is open", () => {
 
   const shown = (tls: WatchedCertificate) => tls.current().cert;
 
-  test("a new pair is taken up; half of one, or a bad one, leaves the old", async () => {
+  test("a new pair is loaded, and half of one or an invalid one leaves the old in use", async () => {
     const files = await pairIn("plain");
     const { tls, next } = watched(files);
-    let heard = 0;
-    const deaf = tls.onChange(() => heard++);
-    let told = next();
+    let changes = 0;
+    const unsubscribe = tls.onChange(() => changes++);
+    let reported = next();
     await copyFile(two.keyFile, files.key);
-    expect(await told).toBe(`${files.key} is not the key of ${files.cert}`);
-    expect([shown(tls), heard]).toEqual([one.cert, 0]);
-    told = next();
+    expect(await reported).toBe(`${files.key} is not the key of ${files.cert}`);
+    expect([shown(tls), changes]).toEqual([one.cert, 0]);
+    reported = next();
     await copyFile(two.certFile, files.cert);
-    expect(await told).toBeUndefined();
-    expect([shown(tls), heard]).toEqual([two.cert, 1]);
-    deaf();
-    told = next();
+    expect(await reported).toBeUndefined();
+    expect([shown(tls), changes]).toEqual([two.cert, 1]);
+    unsubscribe();
+    reported = next();
     await replaceCertificate({ certFile: files.cert, keyFile: files.key }, one);
-    expect(await told).toBeUndefined();
-    expect([shown(tls), heard]).toEqual([one.cert, 1]);
+    expect(await reported).toBeUndefined();
+    expect([shown(tls), changes]).toEqual([one.cert, 1]);
     tls.close();
   });
 
-  test("a link that leads elsewhere is a change, as Kubernetes makes them", async () => {
+  test("a link that changes its target is a change, as in a mounted Secret", async () => {
     const root = join(folder, "mounted");
     await mkdir(root);
     const version = async (name: string, { certFile, keyFile }: TestedCertificate) => {
@@ -136,14 +138,14 @@ describe("while the door is open", () => {
     await version("..1", one);
     for (const name of ["tls.crt", "tls.key"]) await symlink(join("..data", name), join(root, name));
     const { tls, next } = watched({ cert: join(root, "tls.crt"), key: join(root, "tls.key") });
-    const told = next();
+    const reported = next();
     await version("..2", two);
-    expect(await told).toBeUndefined();
+    expect(await reported).toBeUndefined();
     expect(shown(tls)).toBe(two.cert);
     tls.close();
   });
 
-  test("there must be a good one to begin with", () => {
+  test("the first pair must be valid", () => {
     expect(() => watchCertificate({ cert: "/nowhere", key: one.keyFile }, () => undefined)).toThrow(
       "/nowhere cannot be read",
     );

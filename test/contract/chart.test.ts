@@ -10,17 +10,17 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(`${ROOT}/${path}`, "utf8");
 const chart = (path: string) => read(`deploy/helm/latchkey/${path}`);
 
-test("the chart's copies are what they were copied from: else `npm run chart`", () => {
+test("the chart's copies equal their originals: otherwise run `npm run chart`", () => {
   const stale = Object.entries(CHART_FILES).filter(([copy, source]) => read(copy) !== read(source));
   expect(stale).toEqual([]);
 });
 
-test("the chart is of this version of Latchkey", () => {
+test("the chart has Latchkey's version", () => {
   const { version } = z.object({ version: z.string() }).parse(JSON.parse(read("package.json")));
   expect(parse(chart("Chart.yaml"))).toMatchObject({ version, appVersion: version });
 });
 
-test("its schema refuses every secret among the plain settings", () => {
+test("the chart's schema rejects every secret among the plain settings", () => {
   const names = z.object({ not: z.object({ enum: z.array(z.string()) }) });
   const schema = z.object({
     properties: z.object({

@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const compose = readCompose();
 const latchkey = compose.services["latchkey"];
 
-test("Latchkey would start in production with just what the image and the service give it", () => {
+test("Latchkey starts in production with exactly the image's and the service's settings", () => {
   const config = readConfig({ ...imageEnvironment(), ...latchkey?.environment }, (path) => {
     expect(path).toMatch(/^\/run\/secrets\//);
     return newSecret();
@@ -21,7 +21,7 @@ test("Latchkey would start in production with just what the image and the servic
   expect(config).toMatchObject({ ok: true, settings: { STORE: "redis", ENVIRONMENT: "production" } });
 });
 
-test("each name in its environment is a setting, and each file of a secret is mounted", () => {
+test("each name in its environment is a setting, and each secret's file is mounted", () => {
   const names = Object.keys(latchkey?.environment ?? {}).map((name) => name.replace(/_FILE$/, ""));
   expect(names.filter((name) => !Object.hasOwn(SETTINGS, name))).toEqual([]);
   for (const service of Object.values(compose.services)) {
@@ -33,7 +33,7 @@ test("each name in its environment is a setting, and each file of a secret is mo
   }
 });
 
-test("every file that is mounted is there, and no port is open beyond this host", () => {
+test("every mounted file exists, and no port is open beyond this host", () => {
   for (const { volumes, ports, build } of Object.values(compose.services)) {
     const sources = volumes
       .map((volume) => volume.split(":")[0] ?? "")
@@ -44,7 +44,7 @@ test("every file that is mounted is there, and no port is open beyond this host"
   }
 });
 
-test("its Envoy is the sidecar example: it differs in three addresses and in how they are found", () => {
+test("its Envoy is the sidecar example, except for three addresses and their discovery", () => {
   const text = readFileSync(join(COMPOSE_FOLDER, "envoy.yaml"), "utf8");
   const back = text
     .replace("address: 0.0.0.0, port_value: 10000", "address: 127.0.0.1, port_value: 10000")

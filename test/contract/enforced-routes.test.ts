@@ -42,7 +42,7 @@ function requestOf({ method = "GET", path, host = "x", key, extensions = {} }: A
 
 const letThrough = (bytes: Uint8Array) => decodeCheckResponse(bytes).status.code === 0;
 
-/** Ways in which a client can write a segment that an upstream may read as the same one. */
+/** Spellings of a segment that an upstream may read as the same segment. */
 const respelled = (segment: string) =>
   fc.constantFrom(
     segment,
@@ -93,7 +93,7 @@ const enforced = fc
     }),
   );
 
-test("where a route enforces, no spelling of a path beneath it is let through without what the route asks for", async () => {
+test("if a route enforces, no spelling of a path beneath it passes without the route's requirements", async () => {
   let tried = 0;
   await fc.assert(
     fc.asyncProperty(
@@ -109,7 +109,7 @@ test("where a route enforces, no spelling of a path beneath it is let through wi
         fc.pre(parsed.ok);
         const plain = { path: `/${segments.join("/")}`, segments, query: "" };
         const meant = parsed.policy.routes.find({ path: plain, host: "x", method: verb });
-        // Another route may be closer, and may let it through.
+        // A closer route may let it through.
         fc.pre(meant === undefined || (meant.mode === "enforce" && !meant.public));
         tried++;
         const { check } = await realCheck({ policy: text });
@@ -145,7 +145,7 @@ const broken = () => {
 };
 
 describe.each(["shadow", "enforce"])(
-  "where the default is %s, and one route enforces and one is in shadow mode",
+  "with the default %s, one enforced route and one route in shadow mode",
   (mode) => {
     const policy = policyOf(mode, BOTH);
     const faults: readonly (readonly [what: string, ports: Partial<AuthorizePorts>])[] = [
@@ -170,12 +170,15 @@ describe.each(["shadow", "enforce"])(
       ["revocations cannot be read", { view: { endReason: broken } }],
       ["the phase cannot be read", { stalenessMs: broken }],
     ];
-    test.each(faults)("%s: the enforced route denies, and the shadow lets through", async (_what, ports) => {
-      const { check, signer } = await realCheck({ policy, ports });
-      const key = await signer.sign(record);
-      const ask = async (path: string) => letThrough(await check(requestOf({ path, key }), 60));
-      expect([await ask("/strict/x"), await ask("/trial/x")]).toEqual([false, true]);
-    });
+    test.each(faults)(
+      "%s: the enforced route denies, and the shadow mode lets through",
+      async (_what, ports) => {
+        const { check, signer } = await realCheck({ policy, ports });
+        const key = await signer.sign(record);
+        const ask = async (path: string) => letThrough(await check(requestOf({ path, key }), 60));
+        expect([await ask("/strict/x"), await ask("/trial/x")]).toEqual([false, true]);
+      },
+    );
 
     test.each<[string, Asked]>([
       ["a path that cannot be read", { path: "//strict/x" }],
@@ -190,13 +193,13 @@ describe.each(["shadow", "enforce"])(
       expect(letThrough(await check(requestOf(asked), 1000))).toBe(false);
     });
 
-    test("no CheckRequest at all is denied", async () => {
+    test("an empty CheckRequest is denied", async () => {
       const { check } = await realCheck({ policy });
       for (const message of [undefined, new Uint8Array(), Uint8Array.of(0xff)])
         expect(letThrough(await check(message, 1000))).toBe(false);
     });
 
-    test("explain, cases and replay say the same", async () => {
+    test("explain, cases and replay give the same result", async () => {
       const parsed = parsePolicy({ text: policy, fileName: "p" });
       if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
       const asked = {
@@ -225,7 +228,7 @@ describe.each(["shadow", "enforce"])(
   },
 );
 
-test("where no route enforces, what cannot be read goes through as the default says", async () => {
+test("if no route enforces, an unreadable request is treated by the default", async () => {
   const shadow = policyOf("shadow", [{ path: "/trial/**", scopes: ["a"] }]);
   const { check } = await realCheck({ policy: shadow });
   for (const path of ["//trial/x", "/elsewhere"])

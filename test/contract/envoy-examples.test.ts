@@ -8,7 +8,7 @@ import { parsePolicy } from "../../src/policy/file.ts";
 const folder = new URL("../../envoy/", import.meta.url);
 const filter = z.record(z.string(), z.unknown());
 
-/** Where an example means to differ from sidecar.yaml. */
+/** The intended differences of each example from sidecar.yaml. */
 const OWN: Readonly<Record<string, { readonly authz?: object; readonly manager?: object }>> = {
   edge: { authz: { include_peer_certificate: true } },
   shadow: {
@@ -48,14 +48,14 @@ async function blocksOf(name: (typeof EXAMPLES)[number]) {
 
 const sidecar = await blocksOf("sidecar");
 
-test("there is no example that these tests do not know", () => {
+test("these tests know every example", () => {
   const files = readdirSync(folder).filter((file) => !file.endsWith(".policy.yaml"));
-  // A cluster alone, which test/slow/shared-service.test.ts puts in its place.
+  // A single cluster, which test/slow/shared-service.test.ts uses.
   const known = [...EXAMPLES.map((name) => `${name}.yaml`), "shared-cluster.yaml"];
   expect(files.sort()).toEqual(known.sort());
 });
 
-test("the sidecar sets all that keeps an answer of ours, or none, from opening a door", () => {
+test("the sidecar has every setting that makes it fail closed", () => {
   expect(sidecar.authz).toMatchObject({
     transport_api_version: "V3",
     failure_mode_allow: false,
@@ -80,7 +80,7 @@ test("the sidecar sets all that keeps an answer of ours, or none, from opening a
 });
 
 test.each(EXAMPLES)(
-  "%s.yaml asks Latchkey as the sidecar does, and treats paths and headers alike",
+  "%s.yaml calls Latchkey as the sidecar does, and handles paths and headers in the same way",
   async (name) => {
     const { authz, manager } = await blocksOf(name);
     expect(authz).toEqual({ ...sidecar.authz, ...OWN[name]?.authz });
@@ -88,20 +88,20 @@ test.each(EXAMPLES)(
   },
 );
 
-test("only the shadow lets a request through without an answer", async () => {
+test("only the shadow example lets a request through without a response", async () => {
   const open: string[] = [];
   for (const name of EXAMPLES)
     if ((await blocksOf(name)).authz["failure_mode_allow"] !== false) open.push(name);
   expect(open).toEqual(["shadow"]);
 });
 
-test.each(["edge", "grpc-services"])("the policy beside %s.yaml is one", (name) => {
+test.each(["edge", "grpc-services"])("the policy beside %s.yaml is valid", (name) => {
   const fileName = `${name}.policy.yaml`;
   const text = readFileSync(new URL(fileName, folder), "utf8");
   expect(parsePolicy({ text, fileName })).toMatchObject({ ok: true });
 });
 
-test("the edge keeps all routes of the built-in policy", () => {
+test("the edge has all routes of the built-in policy", () => {
   const routes = z.looseObject({ routes: z.array(z.unknown()) });
   const read = (file: URL) => routes.parse(parse(readFileSync(file, "utf8"))).routes;
   const edge = read(new URL("edge.policy.yaml", folder));

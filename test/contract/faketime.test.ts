@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import { newFakeClock } from "../support/faketime.ts";
 import { startRedis } from "../support/redis.ts";
 
-/** Seconds that Redis's clock is ahead of this machine's. */
+/** Seconds by which Redis's clock is ahead of this machine's. */
 async function aheadSeconds(redis: { cli(...args: readonly string[]): Promise<string> }): Promise<number> {
   const [seconds] = (await redis.cli("TIME")).split("\n");
   return Number(seconds) - Date.now() / 1000;
 }
 
-describe("a clock that is set by hand", () => {
-  test("is the wall clock of the process that is started with it, and of no other", async () => {
+describe("a fake clock", () => {
+  test("a fake clock is the wall clock of the process that starts with it, and of no other", async () => {
     const clock = await newFakeClock(90);
     const redis = await startRedis({ env: clock.env });
     expect(Math.abs((await aheadSeconds(redis)) - 90)).toBeLessThan(30);

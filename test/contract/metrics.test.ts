@@ -61,7 +61,7 @@ function routeOf(policy: Policy, path: string): Route {
   return route;
 }
 
-test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addresses leave the number of series as it was", async () => {
+test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addresses do not change the number of series", async () => {
   const metrics = newMetrics();
   const { check, policy, faults, signer } = await realCheck({ decided: metrics.countDecision });
   metrics.policyInForce(policy);
@@ -76,7 +76,7 @@ test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addre
   };
   const askAll = async (number: number) => {
     const kid = Buffer.from(`{"typ":"JWT","alg":"HS256","kid":"k${number}"}`).toString("base64url");
-    // One in ten is signed, for that is what takes long.
+    // One in ten is signed, because signing is slow.
     if (number % 10 === 0) {
       await ask(number, await signer.sign(recordOf("reader", number)), "GET", `/notes/${number}`);
       await ask(number, await signer.sign(recordOf(`role${number}`, number)), "GET", `/notes/${number}`);
@@ -98,7 +98,7 @@ test("10,000 distinct keys, roles, paths, methods, hosts, kids, tokens and addre
   expect(before.filter((series) => series.startsWith(allowed))).toHaveLength(1);
 });
 
-test("a hundred policies with other routes and roles leave no series behind but those of the last", async () => {
+test("after a hundred policies with different routes and roles, only the last one's series remain", async () => {
   const metrics = newMetrics();
   const { check } = await realCheck({ decided: metrics.countDecision });
   for (let number = 0; number < 100; number++) {
@@ -123,7 +123,7 @@ test("a hundred policies with other routes and roles leave no series behind but 
   expect(series.filter((name) => /policy_info|keys_ending/.test(name))).toHaveLength(2);
 });
 
-test("keys in use count as ending in the last quarter of their refresh window, until their end or an hour without use", async () => {
+test("keys in use count as ending in the last quarter of their refresh window, until their expiry or an hour without use", async () => {
   let nowSeconds = CHECKED_AT_SECONDS;
   const metrics = newMetrics(() => nowSeconds);
   const { policy } = await realCheck();

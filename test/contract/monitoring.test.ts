@@ -16,7 +16,7 @@ test("docs/operations/alerts.md has a section for every alert, in the order of t
   for (const part of page.split("\n## ").slice(1)) expect(part).toMatch(/\*\*Means\*\*[\s\S]*\*\*Do\*\*/);
 });
 
-test("every alert has a severity, says what is wrong, and leads to its section", () => {
+test("every alert has a severity, describes the problem, and links to its section", () => {
   for (const { alert = "", labels, annotations } of alerts) {
     expect(["page", "ticket"]).toContain(labels?.["severity"]);
     expect(Object.keys(annotations ?? {})).toEqual(["summary", "description", "runbook"]);
@@ -24,7 +24,7 @@ test("every alert has a severity, says what is wrong, and leads to its section",
   }
 });
 
-test("the file of promtool's tests has a time at which each alert fires", () => {
+test("promtool's test file has a time at which each alert fires", () => {
   const text = readFileSync(new URL("../prometheus/alerts.test.yaml", import.meta.url), "utf8");
   const tested = [...text.matchAll(/labels: '\{alertname="(\w+)"/g)].map(([, name]) => name);
   expect([...new Set(tested)].sort()).toEqual([...alertNames].sort());
@@ -33,7 +33,7 @@ test("the file of promtool's tests has a time at which each alert fires", () => 
 test("dashboard and rules use only metrics that exist", () => {
   const known = new Set(recorded.map(({ record }) => record));
   for (const metric of Object.values(createInstruments(new Registry()))) {
-    // What prom-client's types keep to themselves.
+    // prom-client's types do not declare these members.
     const { name }: { name: string } = Object(metric);
     for (const suffix of ["", "_bucket", "_count", "_sum"]) known.add(`${name}${suffix}`);
   }
@@ -48,7 +48,7 @@ test("dashboard and rules use only metrics that exist", () => {
   expect(asked.filter((name) => !known.has(name))).toEqual([]);
 });
 
-test("the dashboard has a row for each thing to watch; its panels have a place of their own and say what they show", () => {
+test("the dashboard has a row for each topic, and its panels do not overlap and have descriptions", () => {
   const { panels } = readDashboard();
   const rows = panels.filter(({ type }) => type === "row").map(({ title }) => title);
   expect(rows).toEqual([
@@ -74,7 +74,7 @@ test("the dashboard has a row for each thing to watch; its panels have a place o
   }
 });
 
-test("the compose file puts rules and dashboard where Prometheus and Grafana look for them", () => {
+test("the compose file mounts rules and dashboard where Prometheus and Grafana read them", () => {
   const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
   const { prometheus, grafana } = readCompose().services;
   const { rule_files, scrape_configs } = parse(read("prometheus/prometheus.yml"));

@@ -13,7 +13,7 @@ import { jwkSet, newJwk } from "../support/jwk.ts";
 import { newSecret } from "../support/keys.ts";
 import { mutationsOf } from "../support/mutated-text.ts";
 
-// The policy and its cases: src/policy/yaml-file.test.ts.
+// For the policy and its cases see src/policy/yaml-file.test.ts.
 
 async function newFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-files-"));
@@ -21,7 +21,7 @@ async function newFolder(): Promise<string> {
   return folder;
 }
 
-test("whatever is written into JWT_KEYS_FILE, it is loaded or refused by name, and no secret is shown", async () => {
+test("any content of JWT_KEYS_FILE is loaded or rejected with its name, and no secret is shown", async () => {
   const JWT_KEYS_FILE = join(await newFolder(), "keys.json");
   const first = newJwk("ES256", "first");
   const text = jwkSet(first, newJwk("RS256", "second"));
@@ -45,7 +45,7 @@ test("whatever is written into JWT_KEYS_FILE, it is loaded or refused by name, a
   );
 });
 
-test("whatever is written into a certificate's files, it is loaded or refused by name", async () => {
+test("any content of a certificate's files is loaded or rejected with its name", async () => {
   const { certFile, keyFile } = await createCa();
   const folder = await newFolder();
   const files = {
@@ -69,7 +69,7 @@ test("whatever is written into a certificate's files, it is loaded or refused by
   );
 });
 
-test("whatever a line of CSV is, it is read or refused", () => {
+test("any line of CSV is read or rejected", () => {
   const heading = "api_key,name,role,owner,created_at,expires_at";
   const line = `key_0123456789,"a ""quoted"", name",basic,acme,2026-01-01T00:00:00Z,`;
   fc.assert(

@@ -100,7 +100,7 @@ describe("an invalid registration gets a problem that names the fields, and noth
     ["metadata above 512 bytes", { ...valid, metadata: { a: "x".repeat(600) } }, ["#/metadata"]],
   ];
 
-  test.each(cases)("%s", async (_what, body, pointers) => {
+  test.each(cases)("a registration with %s is rejected", async (_what, body, pointers) => {
     expect(await post(register, typeof body === "string" ? body : JSON.stringify(body))).toEqual(
       invalid(...pointers),
     );
@@ -126,7 +126,7 @@ describe("other calls", () => {
     ["/api/auth/v2/refresh", "{}", ["#/current_key"]],
     ["/api/auth/v2/refresh", '{"current_key":""}', ["#/current_key"]],
     ["/api/auth/v2/revoke", '{"current_key":5}', ["#/current_key"]],
-  ])("POST %s %s", async (path, body, pointers) => {
+  ])("POST %s rejects the body %s", async (path, body, pointers) => {
     expect(await post(path, body)).toEqual(invalid(...pointers));
   });
 

@@ -254,7 +254,7 @@ describe("every body and every query is parsed strictly", () => {
     }
   });
 
-  test("queries", async () => {
+  test("queries are parsed strictly", async () => {
     for (const path of ["/api/admin/keys", "/api/admin/audit"]) {
       for (const query of ["limit=%", "limit=1%zz", "role=%ff", "limit=1&limit=1", "%=1"]) {
         const response = await send({ path: `${path}?${query}` }, "admin");
@@ -264,7 +264,7 @@ describe("every body and every query is parsed strictly", () => {
     }
   });
 
-  test("paths", async () => {
+  test("paths are parsed strictly", async () => {
     for (const path of [
       "/api/admin/keys/%zz",
       "/api/admin/keys/%ff",
@@ -322,7 +322,7 @@ describe("a method that a known path does not support gets 405 with Allow", () =
     );
   }
 
-  test("at the operator listener, for every call", async () => {
+  test("the operator listener sends 405 with Allow for every call", async () => {
     await expectAllowed(latchkey.operator, methodsByPath(calls));
   });
 
@@ -354,7 +354,7 @@ describe("a method that a known path does not support gets 405 with Allow", () =
     }
   });
 
-  test("at the ops listener", async () => {
+  test("the ops listener sends 405 with Allow", async () => {
     const get = ["GET"];
     await expectAllowed(
       latchkey.ops,

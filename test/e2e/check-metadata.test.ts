@@ -24,7 +24,10 @@ routes:
 `;
 const HONEST_CLIENTS = 8;
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-/** Metadata of gRPC's own, and of nobody's: an Envoy may be set up to take each from a header of the client's. */
+/**
+ * Names with a meaning in gRPC, and unknown ones: an Envoy may be configured to copy each from a client's
+ * header.
+ */
 const COPIED = [
   "x-copied",
   "content-type",
@@ -48,7 +51,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([latchkey?.stop(), upstream?.stop()]));
 
-/** An Envoy that lets through what Latchkey does not answer, with the tracer that copies `tracestate` into its Checks. */
+/** An Envoy that fails open, with the tracer that copies `tracestate` into its Checks. */
 function startOpenEnvoy(edit: (bootstrap: Document) => void): Promise<EnvoyProcess> {
   return startEnvoy({
     authzTarget: latchkey.grpc,
@@ -70,7 +73,7 @@ function startOpenEnvoy(edit: (bootstrap: Document) => void): Promise<EnvoyProce
   });
 }
 
-/** What must not move: an error of a Check, one let through, a reset of ours, a connection that was opened anew. */
+/** The counters that must not change: failed Checks, fail-open requests, our resets, and new connections. */
 async function harmOf({ adminPort }: EnvoyProcess): Promise<Readonly<Record<string, number>>> {
   const names = ["error", "failure_mode_allowed"].map((name) => `http.ingress.ext_authz.latchkey.${name}`);
   const all = [...names, "cluster.latchkey.upstream_rq_rx_reset", "cluster.latchkey.upstream_cx_total"];
@@ -79,7 +82,7 @@ async function harmOf({ adminPort }: EnvoyProcess): Promise<Readonly<Record<stri
   return Object.fromEntries(all.map((name) => [name, Number(stats.get(name)?.split(": ")[1])]));
 }
 
-/** The status of a request that comes over HTTP/2, where Envoy trims no value. */
+/** The status of a request over HTTP/2, where Envoy trims no value. */
 function statusOf(session: ClientHttp2Session, headers: Readonly<Record<string, string>>): Promise<number> {
   const stream = session.request({ ":path": "/a/without-a-key", ...headers });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -88,7 +91,7 @@ function statusOf(session: ClientHttp2Session, headers: Readonly<Record<string, 
   return promise;
 }
 
-/** Does this while honest clients send requests with a key; gives what became of theirs. */
+/** Runs `act` while honest clients send requests with a key. Returns the statuses that these clients got. */
 async function besideHonestClients(envoy: EnvoyProcess, act: () => Promise<void>): Promise<Set<number>> {
   const statuses = new Set<number>();
   let going = true;
@@ -107,10 +110,10 @@ async function besideHonestClients(envoy: EnvoyProcess, act: () => Promise<void>
   return statuses;
 }
 
-/** Requests that upstream saw and must not. */
+/** Requests that reached the upstream without a key. */
 const keyless = () => upstream.requests.filter(({ url }) => url === "/a/without-a-key").length;
 
-describe("gRPC metadata of a Check that comes from a client", () => {
+describe("gRPC metadata that a client controls", () => {
   let envoy: EnvoyProcess;
   let session: ClientHttp2Session;
 
@@ -143,20 +146,24 @@ describe("gRPC metadata of a Check that comes from a client", () => {
     ["a tracestate of 40 KB", traced(`a=${"x".repeat(40_000)}`)],
     ["a tracestate of 59 KB", traced(`a=${"x".repeat(59_000)}`)],
     ...["", "1", "5 ", "text/html", "gzip", "x".repeat(50_000)].flatMap(copied),
-  ])("lets nothing through without a key, and harms nobody: %s", async (_what, headers) => {
-    const before = [keyless(), await harmOf(envoy)];
-    const honest = await besideHonestClients(envoy, async () => {
-      for (let times = 0; times < 5; times++) expect(await statusOf(session, headers)).toBeOneOf([400, 401]);
-    });
-    expect(honest).toEqual(new Set([200]));
-    expect([keyless(), await harmOf(envoy)]).toEqual(before);
-  });
+  ])(
+    "metadata lets nothing through without a key and affects no other client: %s",
+    async (_what, headers) => {
+      const before = [keyless(), await harmOf(envoy)];
+      const honest = await besideHonestClients(envoy, async () => {
+        for (let times = 0; times < 5; times++)
+          expect(await statusOf(session, headers)).toBeOneOf([400, 401]);
+      });
+      expect(honest).toEqual(new Set([200]));
+      expect([keyless(), await harmOf(envoy)]).toEqual(before);
+    },
+  );
 });
 
-test("headers of 8 MiB, which is the most that Envoy can be set up to take, are denied like any others", async () => {
+test("headers of 8 MiB, the maximum that Envoy can be configured to accept, are denied like any others", async () => {
   const envoy = await startOpenEnvoy((bootstrap) => {
     bootstrap.setIn([...HTTP_MANAGER, "max_request_headers_kb"], 8192);
-    // 24 MiB of metadata, where Envoy itself sends no more than 32.
+    // 24 MiB of metadata, of the 32 MiB that Envoy itself sends at most.
     const copies = ["x-1", "x-2", "x-3"].map((name) => ({ key: name, value: "%REQ(x-copy)%" }));
     bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "initial_metadata"], bootstrap.createNode(copies));
   });
@@ -181,7 +188,7 @@ test("headers of 8 MiB, which is the most that Envoy can be set up to take, are 
   }
 });
 
-test("CheckRequests that cannot be decoded are denied as malformed: one warning, and no failure of ours", async () => {
+test("undecodable CheckRequests are denied as malformed, with one warning and without a fault of ours", async () => {
   const session = await connectRaw(latchkey.grpc);
   const failures = async () => {
     const metrics = await readMetrics(latchkey.ops);
@@ -199,7 +206,7 @@ test("CheckRequests that cannot be decoded are denied as malformed: one warning,
       denied_response: { status: { code: 400 } },
     });
   }
-  // What /metrics says may be a moment old.
+  // /metrics may lag behind for a moment.
   const malformed = async () => (await failures()).malformed;
   await expect.poll(malformed, { timeout: 20_000 }).toBeGreaterThanOrEqual(before.malformed + 20);
   expect((await failures()).internal).toBe(before.internal);

@@ -20,9 +20,9 @@ const now = () => new Date().toISOString();
 let owners = 0;
 const newOwner = () => `owner-${owners++}`;
 
-/** What holds within one second on every store; `instance` keeps what it knows for itself. */
+/** Guarantees within one second that hold on every store. */
 function withinOneSecond(instance: () => TestedLatchkey): void {
-  test("an owner's end takes each key that the owner has, however often owner and keys come and go within a second", async () => {
+  test("revoking an owner revokes each of its keys, however often owner and keys alternate within a second", async () => {
     const operator = operatorOf(instance());
     const owner = newOwner();
     const keys: string[] = [];
@@ -35,7 +35,7 @@ function withinOneSecond(instance: () => TestedLatchkey): void {
     }
   });
 
-  test("V1 keys that were imported or registered in this second end with their owner, and by the incident switch", async () => {
+  test("V1 keys of the current second are revoked with their owner and by the incident switch", async () => {
     const operator = operatorOf(instance());
     const owner = newOwner();
     const imported = `of-another-system-${newSecret()}`;
@@ -54,7 +54,7 @@ function withinOneSecond(instance: () => TestedLatchkey): void {
   });
 }
 
-describe("instances of one Redis, whatever their own clocks say", () => {
+describe("instances of one Redis with different clocks", () => {
   let redis: TestedRedis;
   let [ahead, behind]: TestedLatchkey[] = [];
   let clocks: { readonly ahead: FakeClock; readonly behind: FakeClock };
@@ -79,14 +79,14 @@ describe("instances of one Redis, whatever their own clocks say", () => {
 
   withinOneSecond(() => two().ahead);
 
-  test("a key that one of them has made is good at all", async () => {
+  test("a key of one instance is valid at every instance", async () => {
     for (const maker of [two().ahead, two().behind]) {
       const { api_key } = await operatorOf(maker).register({ name: "n", key_type: "basic" });
       for (const instance of [two().ahead, two().behind]) expect(await admits(instance, api_key)).toBe(true);
     }
   });
 
-  test("what was made at the one whose clock is ahead ends at the one that is behind, with its owner and by the incident switch", async () => {
+  test("an instance whose clock is behind revokes the keys of an instance whose clock is ahead, by owner and by the incident switch", async () => {
     const owner = newOwner();
     const [maker, ender] = [operatorOf(two().ahead), operatorOf(two().behind)];
     const owned = await maker.register({ name: "n", key_type: "basic", owner });
@@ -102,7 +102,7 @@ describe("instances of one Redis, whatever their own clocks say", () => {
     await expect.poll(() => everywhere(any.api_key), { timeout: 5000, interval: 200 }).toEqual(ended);
   });
 
-  test("a name that Redis has evicted is given back by those who know what stood in it", async () => {
+  test("instances restore a Redis key that was evicted", async () => {
     const operator = operatorOf(two().ahead);
     const owner = newOwner();
     const owned = await operator.register({ name: "n", key_type: "basic", owner });
@@ -127,7 +127,7 @@ describe("instances of one Redis, whatever their own clocks say", () => {
     await fresh.stop();
   });
 
-  test("a key whose registration Redis has lost can be ended by who holds it, by its family and by its id; its last use goes", async () => {
+  test("a key whose record Redis has lost can be revoked by its holder, its family and its id, and its last use is removed", async () => {
     const operator = operatorOf(two().ahead);
     const [held, ofFamily, byId] = await Promise.all(
       [1, 2, 3].map(() => operator.register({ name: "n", key_type: "basic" })),
@@ -161,7 +161,7 @@ describe("one instance with its embedded store", () => {
 
   withinOneSecond(() => latchkey);
 
-  test("a clock that steps back, while it runs and before a start, leaves no key of an ended owner", async () => {
+  test("no key of a revoked owner survives a clock that steps back, at run time or before a start", async () => {
     for (const restarted of [false, true]) {
       const owner = newOwner();
       clock.set(restarted ? -DAY : 0);
@@ -180,7 +180,7 @@ describe("one instance with its embedded store", () => {
     }
   });
 
-  test("a jump of the clock is counted and said", async () => {
+  test("a clock jump is counted and logged", async () => {
     clock.set(8 * DAY);
     const metrics = async () => (await fetch(`http://${latchkey.ops}/metrics`)).text();
     await admits(latchkey, "x");

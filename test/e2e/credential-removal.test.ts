@@ -23,7 +23,7 @@ headers: { credential: [authorization, "cookie:lk", "query:api_key"] }
 
 let latchkey: TestedLatchkey;
 let upstream: Upstream;
-/** With `encode_raw_headers`, as all examples; without, as some meshes have it. */
+/** Envoys with `encode_raw_headers`, as in all examples, and without, as in some meshes. */
 let envoys: Readonly<Record<"raw" | "joined", EnvoyProcess>>;
 let key: string;
 
@@ -54,7 +54,7 @@ afterAll(async () => {
   await Promise.all([envoys?.raw.stop(), envoys?.joined.stop(), latchkey?.stop(), upstream?.stop()]);
 });
 
-/** Sends these very header lines, each character as one byte; Node's client would tidy them up. */
+/** Sends exactly these header lines, each character as one byte. Node's client would normalise them. */
 async function send(which: "raw" | "joined", lines: readonly string[], path = "/a/x"): Promise<string> {
   const socket = connect(envoys[which].port, "127.0.0.1");
   await once(socket, "connect");
@@ -64,7 +64,7 @@ async function send(which: "raw" | "joined", lines: readonly string[], path = "/
   return status;
 }
 
-/** What upstream got of this name in its latest request. */
+/** The values of this header in the latest request to the upstream. */
 function seen(name: string): readonly string[] {
   const lines = upstream.requests.at(-1)?.headers ?? [];
   return lines.flatMap(([header, value]) => (header.toLowerCase() === name ? [value] : []));
@@ -73,7 +73,7 @@ function seen(name: string): readonly string[] {
 const bytes = (utf8: string) => Buffer.from(utf8).toString("latin1");
 
 describe.each(["raw", "joined"] as const)("with %s header lines", (which) => {
-  test("upstream gets every byte of a Cookie header but the key's pair", async () => {
+  test("the upstream gets every byte of a Cookie header but the key's pair", async () => {
     const other = fc
       .oneof(
         fc.stringMatching(/^[\x20-\x7e]{1,30}$/),
@@ -100,7 +100,7 @@ describe.each(["raw", "joined"] as const)("with %s header lines", (which) => {
     );
   });
 
-  test("a Cookie header without the key is left as it came", async () => {
+  test("a Cookie header without the key is not changed", async () => {
     const lines = ["a=1,2 ;;b", bytes('c="ü, é"')];
     expect(
       await send(which, [`authorization: Bearer ${key}`, ...lines.map((line) => `cookie: ${line}`)]),
@@ -108,13 +108,13 @@ describe.each(["raw", "joined"] as const)("with %s header lines", (which) => {
     expect(seen("cookie")).toEqual(lines);
   });
 
-  test("letters beyond ASCII stay the bytes that they were", async () => {
+  test("bytes beyond ASCII are not changed", async () => {
     expect(await send(which, [`cookie: ${bytes("name=Zoë Ω, 日本")}; lk=${key}`])).toBe("200");
     expect(seen("cookie")).toEqual([bytes("name=Zoë Ω, 日本")]);
   });
 });
 
-test("a key in one of several Cookie lines goes, and the other lines stay", async () => {
+test("a key in one of several Cookie lines is removed, and the other lines remain", async () => {
   expect(await send("raw", ["cookie: a=1,2", `cookie: lk=${key}; b=3`, "cookie: c=4"])).toBe("200");
   expect(seen("cookie")).toEqual(["a=1,2; b=3; c=4"]);
 });
@@ -124,7 +124,7 @@ test("a comma before the cookie's name inside another cookie makes no second key
   expect(seen("cookie")).toEqual(["x=1,lk=zzz"]);
 });
 
-test("bytes that Envoy cannot take back beside a key in a cookie are refused: neither they nor the key go on", async () => {
+test("a cookie with a key and bytes that Envoy cannot set is rejected, so neither reaches the upstream", async () => {
   const before = upstream.requests.length;
   expect(await send("raw", [`cookie: name=Zo\xeb; lk=${key}`])).toBe("400");
   expect(upstream.requests.length).toBe(before);
@@ -132,7 +132,7 @@ test("bytes that Envoy cannot take back beside a key in a cookie are refused: ne
   expect(seen("cookie")).toEqual(["name=Zo\xeb"]);
 });
 
-test("a query with a key in it is written anew by Envoy, and one without a key is left as it came", async () => {
+test("Envoy reorders a query from which a key is removed, and leaves a query without a key unchanged", async () => {
   expect(await send("raw", [], `/a/x?z=1&flag&api_key=${key}&a=2`)).toBe("200");
   expect(upstream.requests.at(-1)?.url).toBe("/a/x?a=2&flag=&z=1");
   expect(await send("raw", [], `/a/x?b=2&q=a%2fb%20c+d&b=1&api_key=${key}`)).toBe("200");
@@ -141,14 +141,14 @@ test("a query with a key in it is written anew by Envoy, and one without a key i
   expect(upstream.requests.at(-1)?.url).toBe("/a/x?z=1&flag&a=2");
 });
 
-describe("an internal redirect of Envoy's", () => {
+describe("an internal redirect of Envoy", () => {
   const bearer = () => [`authorization: Bearer ${key}`];
 
-  test("comes without the key that the first Check took off, and is refused", async () => {
+  test("a redirected request is denied, because the first Check removed its key", async () => {
     expect(await send("raw", bearer(), "/moved/to?location=http://a/a/x")).toBe("401");
   });
 
-  test("passes where the route that redirects keeps the key, and its target gets none", async () => {
+  test("a redirected request passes if its first route keeps the key, and the upstream still gets no key", async () => {
     expect(await send("raw", bearer(), "/kept/to?location=http://a/a/x")).toBe("200");
     expect(upstream.requests.at(-1)?.url).toBe("/a/x");
     expect(seen("authorization")).toEqual([]);

@@ -10,7 +10,7 @@ import { startRedis } from "../support/redis.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
-/** All is tried in shadow mode; one route is in earnest. */
+/** One route enforces; everything else is in shadow mode. */
 const POLICY = `
 roles:
   basic: { scopes: [a], ttl: 1d, refresh_window: 1h, self_service: true, rate_limits: [{ name: n, per: key, capacity: 9, refill: 1/s }] }
@@ -29,7 +29,7 @@ let envoy: EnvoyProcess;
 
 beforeAll(async () => {
   [redis, upstream] = await Promise.all([startRedis(), startUpstream()]);
-  // Redis may take longer than Envoy waits: what is late is the Check.
+  // Redis may take longer than Envoy's timeout, so that the Check is late.
   const env = { JWT_SECRET: newSecret(), REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "60000" };
   latchkey = await startLatchkey(env, { policy: POLICY });
   envoy = await startEnvoy({
@@ -45,7 +45,7 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
 
-test("no spelling of an enforced path reaches upstream without a key, though the default is shadow mode", async () => {
+test("no spelling of an enforced path reaches the upstream without a key, although the default is shadow mode", async () => {
   expect((await sendRaw(envoy.port, { path: "/trial/x" })).status).toBe(200);
   const before = upstream.requests.length;
   const paths = ["//strict/x", "/strict//x", "/%2fstrict/x", "/strict%2fx", "/strict/x;y", "/strict/%2e/x"];
@@ -65,7 +65,7 @@ test("no spelling of an enforced path reaches upstream without a key, though the
   expect(upstream.requests.length).toBe(before);
 });
 
-test("no spelling of a host takes its requests to a route for other hosts", async () => {
+test("no spelling of a host moves its requests to a route for other hosts", async () => {
   const get = (host: string) => sendRaw(envoy.port, { path: "/hosted/x", headers: { host } });
   for (const host of ["other.example.com", "other.example.com:8080", "192.0.2.1:80", "[2001:db8::1]:80"])
     expect([host, (await get(host)).status]).toEqual([host, 200]);
@@ -88,7 +88,7 @@ test("no spelling of a host takes its requests to a route for other hosts", asyn
   expect(upstream.requests.length).toBe(before);
 });
 
-test("while Redis is paused, the enforced route denies in time, and what is in shadow mode goes through", async () => {
+test("while Redis is paused, the enforced route denies in time, and routes in shadow mode let requests through", async () => {
   const { api_key } = await registerKey(latchkey.http);
   const authorization = `Bearer ${api_key}`;
   process.kill(redis.pid, "SIGSTOP");

@@ -21,7 +21,7 @@ const policyOf = (name: string) =>
   readFile(new URL(`../../envoy/${name}.policy.yaml`, import.meta.url), "utf8");
 
 let ca: TestedCa;
-/** Stand in for /etc/envoy/edge and /etc/envoy/latchkey. */
+/** Replace /etc/envoy/edge and /etc/envoy/latchkey. */
 let folders: Readonly<Record<string, string>>;
 let upstream: Upstream;
 
@@ -36,7 +36,7 @@ afterAll(() => upstream?.stop());
 const reason = ({ headers }: RawAnswer) => headers["x-latchkey-reason"] ?? "none";
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
-test.each(EXAMPLES)("Envoy takes %s.yaml as it stands", async (name) => {
+test.each(EXAMPLES)("Envoy accepts %s.yaml unchanged", async (name) => {
   expect(await validateExample(name, folders)).toBe("OK");
 });
 
@@ -56,7 +56,7 @@ describe("edge.yaml", () => {
     envoy = await startExample("edge", {
       clusters,
       folders,
-      // As behind a load balancer, which the tests play.
+      // The tests take the place of a load balancer in front.
       edit: (bootstrap) => bootstrap.setIn([...HTTP_MANAGER, "xff_num_trusted_hops"], 1),
     });
     [machine, other] = await Promise.all([ca.issue("machine"), ca.issue("other")]);
@@ -66,10 +66,13 @@ describe("edge.yaml", () => {
     await Promise.all([envoy?.stop(), latchkey?.stop()]);
   });
 
-  /** Through the gateway, from an address that the load balancer names, with a client's certificate or none. */
+  /**
+   * Sends a request through the edge, with the client address of the load balancer, with or without a client
+   * certificate.
+   */
   const send = (request: RawRequest, from = "192.0.2.7", certificate?: TestedCertificate) => {
     const shown = certificate && { cert: certificate.cert, key: certificate.key };
-    // What stands before the load balancer's entry is the client's own word.
+    // The client controls everything before the load balancer's entry.
     const headers = { "x-forwarded-for": `10.9.9.9, ${from}`, ...request.headers };
     return sendRaw(envoy.port, { ...request, headers, tls: { ca: ca.cert, ...shown } });
   };
@@ -95,7 +98,7 @@ describe("edge.yaml", () => {
     return JSON.parse(answer.body);
   }
 
-  test("publishes the key API: a key is registered, validated, used, and revoked through it", async () => {
+  test("the edge publishes the key API: a key is registered, validated, used and revoked through it", async () => {
     const key = await register({});
     const validated = await send({ path: "/api/auth/v2/validate", headers: bearer(key.api_key) });
     expect([validated.status, JSON.parse(validated.body)]).toEqual([
@@ -108,7 +111,7 @@ describe("edge.yaml", () => {
     expect([revoked.status, reason(revoked)]).toEqual([401, "key_revoked"]);
   });
 
-  test("publishes the browser client and the JWK set, and nothing else of Latchkey", async () => {
+  test("the edge publishes the browser client and the JWK Set, and nothing else of Latchkey", async () => {
     const before = upstream.requests.length;
     const script = await send({ path: "/api-auth-migration.js" });
     expect([script.status, script.headers["content-type"]]).toEqual([
@@ -134,14 +137,14 @@ describe("edge.yaml", () => {
     expect(upstream.requests.length).toBe(before);
   });
 
-  test("refuses who has no key, and who has too little", async () => {
+  test("the edge denies a request without a key and a request without the scope", async () => {
     const none = await send({ path: "/v1/chat/x" });
     expect([none.status, reason(none)]).toEqual([401, "credential_missing"]);
     const key = await register({});
     expect(reason(await send({ path: "/v1/models/x", headers: bearer(key.api_key) }))).toBe("scope_missing");
   });
 
-  test("a key that is bound to addresses is good from there, on both doors, and its successor too", async () => {
+  test("a key bound to networks is valid from them on both listeners, and so is its successor", async () => {
     const key = await register({ addresses: ["192.0.2.0/24"], ttl: 2 });
     const use = { path: "/v1/chat/x", headers: bearer(key.api_key) };
     const validate = { path: "/api/auth/v2/validate", headers: bearer(key.api_key) };
@@ -150,8 +153,11 @@ describe("edge.yaml", () => {
     for (const from of ["192.0.3.7", "2001:db8::1", "::ffff:192.0.3.7", "nonsense"]) {
       const answer = await send(use, from);
       expect([from, answer.status, reason(answer)]).toEqual([from, 403, "address_not_allowed"]);
-      const told = await send(validate, from);
-      expect([told.status, JSON.parse(told.body).type]).toEqual([403, "/problems/address-not-allowed"]);
+      const response = await send(validate, from);
+      expect([response.status, JSON.parse(response.body).type]).toEqual([
+        403,
+        "/problems/address-not-allowed",
+      ]);
       expect((await call("/api/auth/v2/refresh", { current_key: key.api_key }, {}, from)).status).toBe(403);
     }
     expect((await send(use, "::ffff:192.0.2.9")).status).toBe(200);
@@ -162,7 +168,7 @@ describe("edge.yaml", () => {
       .toBe(200);
   });
 
-  test("a key that is bound to a certificate is good with it, and with no other", async () => {
+  test("a key bound to a certificate is valid with that certificate only", async () => {
     const key = await register({ cnf: { "x5t#S256": machine?.thumbprint } });
     const use = { path: "/v1/chat/x", headers: bearer(key.api_key) };
     expect((await send(use, undefined, machine)).status).toBe(200);
@@ -170,27 +176,30 @@ describe("edge.yaml", () => {
       const answer = await send(use, undefined, certificate);
       expect([answer.status, reason(answer)]).toEqual([401, "certificate_mismatch"]);
     }
-    // The key API sees Envoy's connection, not the client's: it takes the key for somebody else's.
-    const told = await send(
+    // The key API sees Envoy's connection instead of the client's, so a bound key is invalid there.
+    const response = await send(
       { path: "/api/auth/v2/validate", headers: bearer(key.api_key) },
       undefined,
       machine,
     );
-    expect([told.status, JSON.parse(told.body).type]).toEqual([401, "/problems/certificate-mismatch"]);
-    // A key that is bound to nothing does not mind.
+    expect([response.status, JSON.parse(response.body).type]).toEqual([
+      401,
+      "/problems/certificate-mismatch",
+    ]);
+    // An unbound key is valid there.
     const free = await register({});
     expect((await send({ path: "/v1/chat/x", headers: bearer(free.api_key) }, undefined, other)).status).toBe(
       200,
     );
   });
 
-  test("a certificate of another authority does not get in at all", async () => {
-    const stranger = await (await createCa("another")).issue("machine");
-    await expect(send({ path: "/public/x" }, undefined, stranger)).rejects.toThrow();
+  test("a certificate of another authority is rejected in the handshake", async () => {
+    const untrusted = await (await createCa("another")).issue("machine");
+    await expect(send({ path: "/public/x" }, undefined, untrusted)).rejects.toThrow();
   });
 });
 
-test("grpc-services.yaml: a call passes with a key, and is refused by grpc-status without", async () => {
+test("grpc-services.yaml: a call with a key passes, and a call without one is denied with a grpc-status", async () => {
   const calls = await startGrpcUpstream();
   const latchkey = await startLatchkey(
     { JWT_SECRET: newSecret(), GRPC_LISTEN: await newSocket() },
@@ -218,7 +227,7 @@ test("grpc-services.yaml: a call passes with a key, and is refused by grpc-statu
   }
 });
 
-test("shadow.yaml: what would be refused goes through, with and without Latchkey, and without a client's identity headers", async () => {
+test("shadow.yaml: a request that would be denied passes, with and without Latchkey, and without the client's identity headers", async () => {
   const latchkey = await startLatchkey(
     { JWT_SECRET: newSecret(), GRPC_LISTEN: await newSocket() },
     { policy: "defaults: { mode: shadow }" },

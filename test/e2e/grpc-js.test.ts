@@ -26,7 +26,7 @@ afterAll(async () => {
 const ask = (authorization?: string) =>
   fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers: authorization ? { authorization } : {} });
 
-test("with GRPC_SERVER=grpc-js Envoy gets the same decisions, over the same socket", async () => {
+test("with GRPC_SERVER=grpc-js Envoy gets the same decisions over the same socket", async () => {
   const { api_key, key_id } = await registerKey(latchkey.http);
   expect((await ask()).status).toBe(401);
   expect((await ask("Bearer a.b.c")).status).toBe(401);
@@ -38,7 +38,7 @@ test("with GRPC_SERVER=grpc-js Envoy gets the same decisions, over the same sock
   expect(seen.has("authorization")).toBe(false);
 });
 
-test("and without it no request gets through", async () => {
+test("no request gets through without Latchkey", async () => {
   await latchkey.stop();
   expect((await ask()).status).toBe(503);
 });

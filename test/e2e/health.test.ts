@@ -8,7 +8,7 @@ import { startRedis } from "../support/redis.ts";
 const SERVING = 1;
 const NOT_SERVING = 2;
 
-test("an instance that may not serve keys says NOT_SERVING to those who watch, until it may again", async () => {
+test("an instance that may not serve keys sends NOT_SERVING to health watchers until it may serve again", async () => {
   const redis = await startRedis();
   const policy = "faults: { revocations: { max_staleness: 1s, then: deny } }";
   const latchkey = await startLatchkey(
@@ -19,19 +19,19 @@ test("an instance that may not serve keys says NOT_SERVING to those who watch, u
   const { path, requestSerialize, responseDeserialize } = HEALTH_SERVICE.Watch;
   const watch = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { service: "" });
   const seen = watch.map((answer: { readonly status: number }) => answer.status)[Symbol.asyncIterator]();
-  /** Waits for the word: on a busy machine an instance may go, and come back, of itself. */
-  const hears = async (wanted: number) => {
+  /** Waits for the status: on a busy machine an instance may become unready, and ready again, by itself. */
+  const receives = async (wanted: number) => {
     while ((await seen.next()).value !== wanted);
   };
   const readyz = async () => (await fetch(`http://${latchkey.ops}/readyz`)).status;
-  await hears(SERVING);
+  await receives(SERVING);
   await redis.stop();
-  await hears(NOT_SERVING);
+  await receives(NOT_SERVING);
   expect(await readyz()).toBe(503);
   const again = await startRedis({ port: redis.port });
-  await hears(SERVING);
+  await receives(SERVING);
   process.kill(latchkey.pid, "SIGTERM");
-  await hears(NOT_SERVING);
+  await receives(NOT_SERVING);
   expect(await readyz()).toBe(503);
   watch.on("error", () => undefined).cancel();
   client.close();

@@ -16,9 +16,9 @@ function newFolder(): string {
   return folder;
 }
 
-describe("what is no place for a file stops the start, which names the setting", () => {
+describe("an unusable place for a file stops the start, and the message names the setting", () => {
   test.concurrent.each(["/dev/null", "pipe", "folder", "/proc/latchkey/api.log", "a-file/api.log"])(
-    "AUDIT_FILE=%s",
+    "AUDIT_FILE=%s stops the start",
     async (path) => {
       const cwd = newFolder();
       spawnSync("mkfifo", ["pipe"], { cwd });
@@ -29,12 +29,15 @@ describe("what is no place for a file stops the start, which names the setting",
     },
   );
 
-  test.concurrent.each(["/proc/latchkey/data", "/dev/null/data"])("DATA_DIR=%s", async (DATA_DIR) => {
-    await expect(startLatchkey({ DATA_DIR })).rejects.toThrow(`DATA_DIR ${DATA_DIR}`);
-  });
+  test.concurrent.each(["/proc/latchkey/data", "/dev/null/data"])(
+    "DATA_DIR=%s stops the start",
+    async (DATA_DIR) => {
+      await expect(startLatchkey({ DATA_DIR })).rejects.toThrow(`DATA_DIR ${DATA_DIR}`);
+    },
+  );
 });
 
-test("with a umask of 000 nobody else can read a file, and with 077 a log shipper can still be let in", async () => {
+test("with umask 000 other users cannot read a file, and with umask 077 an operator can still admit a log shipper", async () => {
   const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
   for (const umask of ["000", "077"]) {
     const cwd = newFolder();
@@ -53,7 +56,7 @@ test("with a umask of 000 nobody else can read a file, and with 077 a log shippe
       output += chunk;
     });
     await expect.poll(() => output, { timeout: 30_000 }).toContain('"msg":"ready"');
-    // The lines of the start are in the log, so all files are there.
+    // The log contains the lines of the start, so all files exist.
     await expect.poll(() => existing(join(cwd, "data"))).toContain("latchkey.db-wal");
     const modes = ["data", "logs"].flatMap((folder) =>
       existing(join(cwd, folder)).map((name) => [join(folder, name), modeOf(join(cwd, folder, name))]),
@@ -72,7 +75,7 @@ function existing(folder: string): string[] {
     .map(({ name }) => name);
 }
 
-test("later files of the log have the mode that an operator has given the first one", async () => {
+test("later files of the log have the mode that an operator gave the first one", async () => {
   const latchkey = await startLatchkey({ ADMIN_TOKEN: newSecret() });
   const file = join(latchkey.cwd, "logs/api.log");
   spawnSync("chmod", ["640", file]);
@@ -84,7 +87,7 @@ test("later files of the log have the mode that an operator has given the first 
 });
 
 test.each(["removed", "replaced"])(
-  "a database that is %s is noticed, takes no change, and stops the next start",
+  "a database that is %s is detected, rejects every change, and stops the next start",
   async (how) => {
     const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
     const first = await startLatchkey(env);
@@ -120,7 +123,7 @@ test.each(["removed", "replaced"])(
 test("SIGUSR1 opens no inspector", async () => {
   const latchkey = await startLatchkey();
   for (let at = 0; at < 20; at++) process.kill(latchkey.pid, "SIGUSR1");
-  // Its handler runs in a turn of the loop before this answer.
+  // The signal's handler runs in an event loop turn before this response.
   await fetch(`http://${latchkey.http}/openapi.json`);
   expect(await latchkey.stop()).toBe(0);
   expect(latchkey.output()).not.toMatch(/debugger|inspector/i);

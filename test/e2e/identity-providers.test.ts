@@ -16,7 +16,7 @@ import { startUpstream } from "../support/upstream.ts";
 
 const ADMIN_TOKEN = newSecret();
 const blocks = z.object({ issuers: z.tuple([z.looseObject({ issuer: z.string(), audience: z.string() })]) });
-/** What docs/guides/identity-providers.md says of each. */
+/** The block of docs/guides/identity-providers.md for each provider. */
 const entries = IDENTITY_PROVIDERS.map(({ name }) => blocks.parse(parse(documentedBlock(name))).issuers[0]);
 
 let keys: Server;
@@ -25,7 +25,7 @@ let upstream: Upstream;
 let envoy: EnvoyProcess;
 
 beforeAll(async () => {
-  // Some servers put a byte order mark before what they publish.
+  // Some servers send a byte order mark before their key set.
   keys = createServer((request, response) => {
     const provider = IDENTITY_PROVIDERS[Number(request.url?.slice(1))];
     response.setHeader("content-type", "application/json").end(`\ufeff${provider?.published ?? ""}`);
@@ -54,12 +54,12 @@ async function send(token: string): Promise<number> {
 }
 
 test.each(IDENTITY_PROVIDERS.map((provider, at) => ({ ...provider, at })))(
-  "a token of $name's form passes Envoy by the documented block, and one for another audience does not",
+  "with the documented block, a token of $name passes Envoy, and one for another audience does not",
   async ({ token, at, expected }) => {
     const [names] = entries.slice(at, at + 1);
     if (names === undefined) throw new Error("no entry");
     const good = await token(names);
-    // Its keys are asked for at start; a first token may come before them.
+    // The issuer's keys are fetched at start; the first token may arrive before them.
     await expect.poll(() => send(good), { timeout: 30_000 }).toBe(200);
     const seen = new Map(upstream.requests.at(-1)?.headers);
     expect(seen.get("x-latchkey-family")).toBe(expected.family);

@@ -183,7 +183,7 @@ async function failingAfter(
   return { url: `http://127.0.0.1:${port}`, close: () => void server.close() };
 }
 
-describe("a file", () => {
+describe("an import file", () => {
   const ADMIN_TOKEN = newSecret();
   let latchkey: Awaited<ReturnType<typeof startLatchkey>>;
   let cli: Record<string, string>;

@@ -22,7 +22,7 @@ beforeAll(async () => {
   [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
   latchkey = await startLatchkey({ ADMIN_TOKEN, LOG_LEVEL: "debug" }, { policy: policyOf(issuer) });
   envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
-  // Its keys were asked for at start; a first token must not race that.
+  // The keys are fetched at start; a first token must not race that.
   while ((await statusOf(wide())) !== 200) await pause(20);
 });
 
@@ -55,7 +55,7 @@ const statusOf = async (token: string | Promise<string>) => (await send(token)).
 const wide = (claims: Readonly<Record<string, unknown>> = {}) => issuer.token({ role: "wide", ...claims });
 const operator = () => createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
 
-test("another issuer's token is let through by its role, and upstream is told who it is", async () => {
+test("another issuer's token passes by its role, and the upstream gets its identity", async () => {
   expect(await send(wide({ sub: "auth0|zoë", jti: "id" }))).toEqual({ status: 200, reason: null });
   const seen = new Map(upstream.requests.at(-1)?.headers.map(([name, value]) => [name.toLowerCase(), value]));
   expect(seen.get("x-latchkey-key-id")).toBe("corp:id");
@@ -66,7 +66,7 @@ test("another issuer's token is let through by its role, and upstream is told wh
   expect(await send(wide({ aud: "other" }))).toEqual({ status: 401, reason: "credential_invalid" });
 });
 
-test("it is limited in its own buckets, by whom it belongs to", async () => {
+test("another issuer's tokens have their own buckets, by owner", async () => {
   const spent = () => issuer.token({ sub: "spender", jti: crypto.randomUUID() });
   const statuses = [];
   for (let times = 0; times < 4; times++) statuses.push(await statusOf(spent()));
@@ -75,19 +75,19 @@ test("it is limited in its own buckets, by whom it belongs to", async () => {
 });
 
 describe("the key API", () => {
-  test("is opened by no token of another issuer", async () => {
+  test("no token of another issuer opens the key API", async () => {
     const token = await wide();
     const holder = createClient({ url: `http://${latchkey.operator}`, token });
-    const refused = { status: 401, reason: "credential-invalid" };
-    await expect(holder.validate(token)).rejects.toMatchObject(refused);
-    await expect(holder.refresh(token)).rejects.toMatchObject(refused);
-    await expect(holder.revoke(token)).rejects.toMatchObject(refused);
-    await expect(holder.keys.list()).rejects.toMatchObject(refused);
-    await expect(holder.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(refused);
+    const denied = { status: 401, reason: "credential-invalid" };
+    await expect(holder.validate(token)).rejects.toMatchObject(denied);
+    await expect(holder.refresh(token)).rejects.toMatchObject(denied);
+    await expect(holder.revoke(token)).rejects.toMatchObject(denied);
+    await expect(holder.keys.list()).rejects.toMatchObject(denied);
+    await expect(holder.register({ name: "n", key_type: "basic" })).rejects.toMatchObject(denied);
     expect(await operator().introspect(token)).toEqual({ active: false });
   });
 
-  test("ends what an owner has of another issuer's now, and a family for good", async () => {
+  test("revoking an owner of another issuer revokes its present tokens, and revoking a family is permanent", async () => {
     const nowSeconds = Math.floor(Date.now() / 1000);
     await operator().keys.revokeOwner("corp:bob");
     expect(await send(wide({ sub: "bob", iat: nowSeconds - 10 }))).toMatchObject({ reason: "key_revoked" });
@@ -99,7 +99,7 @@ describe("the key API", () => {
     await expect(operator().keys.revokeFamily("Corp:bob")).rejects.toMatchObject({ status: 400 });
   });
 
-  test("ends what an owner has been given since it was ended before", async () => {
+  test("revoking an owner again revokes the tokens that were issued since the last revocation", async () => {
     for (let round = 0; round < 2; round++) {
       let token = "";
       const admitted = async () => {
@@ -112,13 +112,13 @@ describe("the key API", () => {
     }
   });
 
-  test("gives nobody an owner of another issuer's", async () => {
+  test("no caller can register a key for an owner of another issuer", async () => {
     const registration = { name: "n", key_type: "basic", owner: "corp:bob" };
     await expect(operator().register(registration)).rejects.toMatchObject({ status: 400 });
   });
 });
 
-test("a dead issuer is said in log and metric, and holds nobody else up", async () => {
+test("an unavailable issuer is logged and counted, and delays no other token", async () => {
   const dead = await issuer.token({ iss: "dead" });
   expect(await send(dead)).toEqual({ status: 503, reason: "credential_unavailable" });
   expect(await statusOf((await registerKey(latchkey.http)).api_key)).toBe(200);
@@ -128,8 +128,8 @@ test("a dead issuer is said in log and metric, and holds nobody else up", async 
   expect(latchkey.output()).toContain("the keys of the issuer dead cannot be fetched");
 });
 
-describe("why a token is refused", () => {
-  const refusalsTold = () =>
+describe("the cause of a rejected token", () => {
+  const loggedRejections = () =>
     latchkey
       .output()
       .split("\n")
@@ -153,7 +153,7 @@ describe("why a token is refused", () => {
           ).toString("base64url"),
         );
 
-  test("its client learns nothing of it, and operators learn it by explain, log and metric", async () => {
+  test("the client learns nothing of the cause, and operators learn it by explain, log and metric", async () => {
     const answers = new Set<string>();
     for (const [cause, claims, header] of refusals) {
       const key = withHeader(await wide(claims), header);
@@ -161,8 +161,8 @@ describe("why a token is refused", () => {
         headers: { authorization: `Bearer ${key}` },
       });
       const decisionId = answer.headers.get("x-latchkey-decision-id") ?? "none";
-      const told = [...answer.headers].filter(([name]) => name !== "date");
-      answers.add(JSON.stringify([answer.status, told, await answer.text()]).replaceAll(decisionId, ""));
+      const headers = [...answer.headers].filter(([name]) => name !== "date");
+      answers.add(JSON.stringify([answer.status, headers, await answer.text()]).replaceAll(decisionId, ""));
       const explained = await operator().explain({ method: "GET", path: "/a/x", key });
       expect(explained).toMatchObject({ reason: "credential_invalid" });
       const step = explained.steps.find(({ step }) => step === "key");
@@ -170,7 +170,7 @@ describe("why a token is refused", () => {
       const ofIssuer = cause === "issuer_unknown" ? "_other" : "corp";
       if (ofIssuer === "corp") expect(step?.observed).toContain("a token of the issuer corp");
       await expect
-        .poll(() => refusalsTold(), { timeout: 30_000 })
+        .poll(() => loggedRejections(), { timeout: 30_000 })
         .toContainEqual(expect.stringMatching(new RegExp(`"cause":"${cause}".*${decisionId}`)));
       const counted = `latchkey_token_refusals_total{issuer="${ofIssuer}",cause="${cause}"} `;
       await expect
@@ -190,12 +190,12 @@ test("a token with 300 groups passes, and can be explained and introspected", as
   expect(await operator().introspect(key)).toEqual({ active: false });
 });
 
-test("a clock that is ten seconds ahead passes", async () => {
+test("a token from a clock that is ten seconds ahead passes", async () => {
   const seconds = Math.floor(Date.now() / 1000);
   expect(await statusOf(wide({ iat: seconds + 10 }))).toBe(200);
 });
 
-test("explain says whose token it is", async () => {
+test("explain names the issuer of a token", async () => {
   const explained = await operator().explain({
     method: "GET",
     path: "/a/x",

@@ -93,7 +93,7 @@ describe("the age of a signing key", () => {
   });
 });
 
-describe("a policy in production that", () => {
+describe("a policy in production", () => {
   const production = async (policy: string) => {
     const DATA_DIR = await newFolder();
     await mkdir(DATA_DIR, { recursive: true });

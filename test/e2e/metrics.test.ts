@@ -35,7 +35,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-test("what becomes of keys is counted: by role, by what came of it, by who did it", async () => {
+test("key operations are counted by role, outcome and caller", async () => {
   const operator = createClient({ url: `http://${latchkey.operator}`, token: env.ADMIN_TOKEN });
   const anybody = createClient({ url: `http://${latchkey.http}` });
   const own = await anybody.register({ name: "own", key_type: "basic" });
@@ -58,12 +58,12 @@ test("what becomes of keys is counted: by role, by what came of it, by who did i
   expect(metrics.get("latchkey_store_up")).toBe(1);
 });
 
-test("/metrics answers though Redis has become a black hole, and says so; it says too when that is over", async () => {
+test("/metrics responds and reports the outage while Redis is unreachable, and reports the recovery", async () => {
   relay.set({ kind: "black-hole" });
   await expect
     .poll(async () => (await readMetrics(latchkey.ops)).get("latchkey_store_up"), { timeout: 20_000 })
     .toBe(0);
-  // Each of so many would be too late, if it waited for a command's deadline or a reconnect.
+  // None of these responses may wait for a command's deadline or a reconnect.
   const scrapes = Array.from({ length: 50 }, () => readMetrics(latchkey.ops));
   const beganMs = performance.now();
   const texts = await Promise.all(scrapes);
@@ -79,7 +79,7 @@ test("/metrics answers though Redis has become a black hole, and says so; it say
     })
     .toBeGreaterThan(1.5);
   relay.set({ kind: "pass" });
-  // What it swallowed is lost, as TCP never loses it.
+  // The bytes that the relay dropped are lost, unlike with real TCP.
   relay.reset();
   await expect
     .poll(async () => (await readMetrics(latchkey.ops)).get("latchkey_store_up"), { timeout: 20_000 })

@@ -15,8 +15,8 @@ audit: { requests: all }
 headers: { credential: [authorization, x-api-key, "cookie:session", "query:api_key"] }
 `;
 
-/** Everything that a real instance says, on every way out, after a run in which every kind of credential was used. */
-test("no credential comes out: not in output, files, metrics, traces, nor in answers other than those that hand it out", async () => {
+/** All output of a real instance, on every channel, after a run that used every kind of credential. */
+test("no credential leaks: not in output, files, metrics or traces, nor in any response but the one that issues it", async () => {
   const redis = await startRedis();
   const { password } = new URL(redis.url);
   const [header, ...more] = Array.from({ length: 6 }, newSecret);
@@ -44,7 +44,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
   const [url, edge] = [`http://${latchkey.http}`, `http://127.0.0.1:${envoy.port}`];
   const operator = createClient({ url, token: secrets.ADMIN_TOKEN });
   const said: string[] = [];
-  /** A request, whose whole answer is looked through; but what upstream answers is its own affair. */
+  /** Sends a request and searches its whole response, except for what the upstream sent. */
   const ask = async (target: string, headers: Record<string, string> = {}, body?: object) => {
     const answer = await fetch(target, {
       method: body ? "POST" : "GET",
@@ -66,7 +66,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
   const [key = "", , v1 = ""] = keys;
   const forged = `${key.slice(0, -8)}AAAAAAAA`;
   const guessed = newSecret();
-  // At Envoy: in every place where a key may come, and where none belongs.
+  // At Envoy: in every place where a key may be, and where none belongs.
   for (const token of [...keys, forged, guessed]) {
     await through("/v1/chat/x", bearer(token));
     await through("/v1/models/x", { "x-api-key": token });
@@ -81,7 +81,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
     await through("/v1/chat/x", { ...bearer(token), "x-request-id": token, traceparent: token });
     await through("/v1/chat/x", { host: `${token.slice(0, 60)}.example.com`, "user-agent": token });
   }
-  // At the key API: used, wrong, in the wrong place, and as the thing that is asked about.
+  // At the key API: used, invalid, in the wrong place, and as the subject of a call.
   for (const token of [...keys, forged, guessed, secrets.ADMIN_TOKEN, `${secrets.ADMIN_TOKEN}x`]) {
     await ask(`${url}/api/auth/v2/validate`, bearer(token));
     await ask(`${url}/api/admin/keys?limit=5`, bearer(token));
@@ -121,7 +121,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
     const { stdout, stderr } = runLatchkey(command, env);
     said.push(stdout, stderr);
   }
-  // A Redis that is gone makes faults, which carry what they were about.
+  // An unavailable Redis causes faults, whose messages could contain their input.
   const log = join(latchkey.cwd, "logs/api.log");
   await expect.poll(() => readFileSync(log, "utf8"), { timeout: 10_000 }).toContain("key_revoked");
   await redis.stop();
@@ -136,7 +136,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
   const files = readdirSync(join(latchkey.cwd, "logs")).map((name) =>
     readFileSync(join(latchkey.cwd, "logs", name), "utf8"),
   );
-  // The collector is told its own header, and nothing else.
+  // Only the collector gets its own header.
   const traces = receiver.raw().replaceAll(`"x-token":"${header}"`, "");
   await Promise.all([upstream.stop(), receiver.stop()]);
 
@@ -146,7 +146,7 @@ test("no credential comes out: not in output, files, metrics, traces, nor in ans
   const credentials = [...Object.values(secrets), password, header, ...keys, forged];
   const found = credentials.filter((credential) => credential && everything.includes(credential));
   expect(found).toEqual([]);
-  // Nor a signature alone, in whatever form it stands.
+  // Also no signature alone, in any encoding.
   for (const token of keys.filter((token) => token.split(".").length === 3))
     expect(everything).not.toContain(token.split(".")[2]);
 });

@@ -19,7 +19,7 @@ afterEach(() => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
 });
 
-/** A process whose outputs are what a test makes of them: it is asked whether it is ready. */
+/** A process whose outputs the test controls; its readiness shows that it works. */
 async function start(stdio: StdioOptions, more: Readonly<Record<string, string>> = {}) {
   const cwd = mkdtempSync(join(tmpdir(), "latchkey-outputs-"));
   removeAtEnd(cwd);
@@ -55,7 +55,7 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
     return values.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   };
   const dropped = () => metric("output_dropped_total");
-  /** It writes a line of the log that is no audit line. */
+  /** Makes it write a log line that is not an audit line. */
   const logSomething = async () => {
     writeFileSync(policy, "roles: 1\n");
     child.kill("SIGHUP");
@@ -67,7 +67,7 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
     const { key_id } = await client.register({ name, key_type: "basic" });
     await expect.poll(audited, { timeout: 10_000 }).toContain(key_id);
   };
-  /** The exit code; SIGTERM once must do. */
+  /** Sends one SIGTERM and returns the exit code. */
   const stop = async () => {
     child.kill("SIGTERM");
     return exited;
@@ -77,7 +77,7 @@ async function start(stdio: StdioOptions, more: Readonly<Record<string, string>>
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-/** Goes on whatever becomes of its output, says that lines were lost, and ends well. */
+/** Checks that the process continues without its output, reports that lines were lost, and stops cleanly. */
 async function outlivesItsOutput(latchkey: Started): Promise<void> {
   for (let at = 0; at < 15; at++) await latchkey.client.register({ name: `after ${at}`, key_type: "basic" });
   await latchkey.logSomething();
@@ -103,7 +103,7 @@ function newPipe() {
 }
 
 describe("serve outlives its log", () => {
-  test("when the reader of stdout goes", async () => {
+  test("serve continues after the reader of stdout is closed", async () => {
     const pipe = newPipe();
     const latchkey = await start(["ignore", pipe.writing, "ignore"]);
     closeSync(pipe.writing);
@@ -112,21 +112,21 @@ describe("serve outlives its log", () => {
     await outlivesItsOutput(latchkey);
   });
 
-  test("when stdout and stderr take nothing from the first line on", async () => {
+  test("serve continues when stdout and stderr accept nothing from the first line on", async () => {
     const full = openSync("/dev/full", "w");
     await outlivesItsOutput(await start(["ignore", full, full]));
   });
 
-  test("when stdout and stderr are pipes that nobody reads", async () => {
+  test("serve continues when stdout and stderr are pipes without a reader", async () => {
     const [out, err] = [newPipe(), newPipe()];
     const latchkey = await start(["ignore", out.writing, err.writing]);
-    const stranger = () =>
+    const unauthenticatedCall = () =>
       fetch(`http://${latchkey.http}/api/admin/keys`, { headers: { authorization: "Bearer x" } });
-    for (let at = 0; at < 20; at++) await Promise.all(Array.from({ length: 20 }, stranger));
+    for (let at = 0; at < 20; at++) await Promise.all(Array.from({ length: 20 }, unauthenticatedCall));
     await outlivesItsOutput(latchkey);
   });
 
-  test("with workers, when the reader of all goes", async () => {
+  test("workers continue after the reader of all outputs is closed", async () => {
     const redis = await startRedis();
     const settings = {
       WORKERS: "2",

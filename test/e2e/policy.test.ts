@@ -90,7 +90,7 @@ describe("a changed policy", () => {
     ["a merge key", "roles:\n  <<: *defaults\n", 2],
     ["a merge of a scalar", "%YAML 1.1\n---\nroles:\n  <<: 3\n", 4],
     ["an alias within its own anchor", "roles: &a\n  b: *a\n", 2],
-    ["lists nested without end", "[".repeat(20_000), 1],
+    ["20,000 nested lists", "[".repeat(20_000), 1],
   ])(
     "with %s is rejected with file and line; a running process continues, and a new one does not start",
     async (_, text, line) => {

@@ -20,14 +20,17 @@ const production = () => ({
   OPERATOR_LISTEN: "127.0.0.1:0",
 });
 
-/** Whether the process has a handler for SIGHUP, signal 1: before Node itself has started none can be installed. */
+/**
+ * True if the process has a handler for SIGHUP (signal 1). Before Node itself has started, none can be
+ * installed.
+ */
 function catchesHangUp(pid: number): boolean {
   const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
   return (BigInt(`0x${caught}`) & 1n) === 1n;
 }
 
 describe("latchkey serve", () => {
-  test("with wrong settings does not start, and says all that is wrong in one message", () => {
+  test("serve does not start with invalid settings, and reports all problems in one message", () => {
     const { status, stderr } = runLatchkey(["serve"], {
       GRPC_LISTEN: "x",
       LOG_LEVEL: "y",
@@ -37,7 +40,7 @@ describe("latchkey serve", () => {
     expect(stderr.split("\n").filter((line) => line.startsWith("  - "))).toHaveLength(3);
   });
 
-  test("does not take a policy file that is not there for the built-in one", () => {
+  test("serve does not replace a missing policy file by the built-in policy", () => {
     const { status, stderr } = runLatchkey(["serve"], { POLICY_FILE: "/nowhere/policy.yaml" });
     expect([status, stderr]).toEqual([
       1,
@@ -45,10 +48,10 @@ describe("latchkey serve", () => {
     ]);
   });
 
-  test("writes its log for people where they watch it on a terminal, and as JSON elsewhere", () => {
+  test("the log is formatted for people on a terminal, and as JSON elsewhere", () => {
     const cwd = mkdtempSync(join(tmpdir(), "latchkey-terminal-"));
     removeAtEnd(cwd);
-    // An address that nobody has, so that it ends by itself.
+    // An unavailable address, so that the process ends by itself.
     const env = { PATH: process.env["PATH"], GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "192.0.2.1:80" };
     const command = `"${process.execPath}" "${PROGRAM}" serve`;
     const options = { cwd, env, encoding: "utf8" } as const;
@@ -62,7 +65,7 @@ describe("latchkey serve", () => {
     expect(JSON.parse(fatal ?? "")).toMatchObject({ level: "fatal", err: { type: "Error" } });
   });
 
-  test("in production does not start with one secret for two purposes, in a file of keys neither", () => {
+  test("production does not start with one secret for two purposes, in a key file neither", () => {
     const env = production();
     const reused = runLatchkey(["serve"], { ...env, AUDIT_KEY: env.JWT_SECRET });
     expect([reused.status, reused.stderr]).toEqual([
@@ -88,7 +91,7 @@ describe("latchkey serve", () => {
     }
   });
 
-  test("in production keeps the operator API off the HTTP door", async () => {
+  test("production keeps the operator API off the HTTP listener", async () => {
     const env = production();
     const latchkey = await startLatchkey(env);
     expect(latchkey.operator).not.toBe(latchkey.http);
@@ -100,7 +103,7 @@ describe("latchkey serve", () => {
     await latchkey.stop();
   });
 
-  test("says that it drains while it goes on serving, and ends at once at the second signal", async () => {
+  test("a stopping instance reports that it drains while it still serves, and ends at once at the second signal", async () => {
     const latchkey = await startLatchkey({ DRAIN_SECONDS: "60" });
     expect((await fetch(`http://${latchkey.ops}/readyz`)).status).toBe(200);
     process.kill(latchkey.pid, "SIGTERM");
@@ -116,7 +119,7 @@ describe("latchkey serve", () => {
     expect(await latchkey.stop("SIGTERM")).toBe(0);
   });
 
-  test("is not ended by SIGHUP while it starts", async () => {
+  test("SIGHUP does not end a starting process", async () => {
     const cwd = mkdtempSync(join(tmpdir(), "latchkey-hangup-"));
     removeAtEnd(cwd);
     const anyPort = "127.0.0.1:0";
@@ -135,7 +138,7 @@ describe("latchkey serve", () => {
     expect(await starting.stop()).toBe(0);
   });
 
-  test("says in one sentence that a door is taken, or a store", async () => {
+  test("a listener or store in use is reported in one sentence", async () => {
     const latchkey = await startLatchkey();
     const taken = startLatchkey({ HTTP_LISTEN: latchkey.http });
     await expect(taken).rejects.toThrow(`an HTTP listener cannot listen on ${latchkey.http}`);
@@ -143,7 +146,7 @@ describe("latchkey serve", () => {
     await latchkey.stop();
   });
 
-  test("lives through garbage at every door", async () => {
+  test("serve survives garbage at every listener", async () => {
     const latchkey = await startLatchkey();
     for (const address of [latchkey.grpc, latchkey.http, latchkey.ops]) {
       const port = Number(address.split(":").at(-1));
@@ -167,7 +170,7 @@ describe("the command line", () => {
     ["keys", "--help"],
     ["keys", "register", "--help"],
     ["keys", "list", "--help"],
-  ])("%s %s helps", (...args) => {
+  ])("%s %s prints help", (...args) => {
     const { status, stdout } = runLatchkey(args);
     expect(status).toBe(0);
     expect(stdout).toContain("Usage: latchkey");
@@ -179,12 +182,12 @@ describe("the command line", () => {
     [["keys", "register", "--name", "x"]],
     [["keys", "list", "--status", "dead"]],
     [["keys", "rotate", "x", "--overlap", "soon"]],
-  ])("%j is called wrongly: exit code 2", (args) => {
+  ])("%j is a usage error: exit code 2", (args) => {
     const { status, stderr } = runLatchkey(args);
     expect([status, stderr]).toEqual([2, expect.stringContaining("error:")]);
   });
 
-  test("registers, lists, shows, disables, rotates and revokes keys; the key alone is on stdout", async () => {
+  test("the command line registers, lists, shows, disables, rotates and revokes keys, and stdout has only the key", async () => {
     const ADMIN_TOKEN = newSecret();
     const latchkey = await startLatchkey({ ADMIN_TOKEN });
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
@@ -228,8 +231,8 @@ describe("the command line", () => {
       2,
     );
     expect(runLatchkey(["keys", "export"], env).stdout).not.toContain("eyJ");
-    const refused = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
-    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
+    const denied = runLatchkey(["keys", "list"], { ...env, LATCHKEY_TOKEN: newSecret() });
+    expect([denied.status, denied.stderr]).toEqual([1, expect.stringContaining("401 credential-invalid")]);
     await latchkey.stop();
     expect(runLatchkey(["keys", "list"], env).stderr).toContain("does not respond");
   });

@@ -15,7 +15,7 @@ import { startUpstream } from "../support/upstream.ts";
 
 const ADMIN_TOKEN = newSecret();
 const env = { JWT_SECRET: newSecret(), ADMIN_TOKEN };
-/** Serves all through any outage: whatever is denied all the same is denied since nothing is known yet. */
+/** This policy serves through any outage, so that every denial comes from unknown revocations. */
 const POLICY = `
 roles:
   basic: { scopes: [a], ttl: 1d, refresh_window: 1h, rate_limits: [{ name: n, per: key, capacity: 1000, refill: 10/s }] }
@@ -54,7 +54,7 @@ async function healthOf(target: string): Promise<number> {
   return status;
 }
 
-test("an instance that is on its way up, with a Redis that answers, says so, and opens no other listener before it is ready", async () => {
+test("a starting instance reports its state, and opens no other listener before it is ready", async () => {
   const relay = await startFaultRelay(redis.port);
   relay.set({ kind: "delay", ms: 60 });
   const latchkey = await launchLatchkey({
@@ -73,11 +73,11 @@ test("an instance that is on its way up, with a Redis that answers, says so, and
   await relay.close();
 });
 
-describe("an instance that is started while Redis is down", () => {
-  test("lives, says by part why it is not ready, denies every key whatever the policy, and is ready within 5 s of Redis's return", async () => {
+describe("an instance that starts while Redis is unavailable", () => {
+  test("it runs, reports each unready component, denies every key under any policy, and is ready within 5 s after Redis returns", async () => {
     const address = await freeAddress();
     const port = Number(address.split(":")[1]);
-    // Keys of before: registered by an instance on another Redis with the same secret.
+    // Earlier keys, registered by an instance on another Redis with the same secret.
     const before = await launchLatchkey({ ...env, REDIS_URL: redis.url }, { policy: POLICY });
     await expect.poll(before.readyz, { timeout: 20_000 }).toMatchObject({ status: 200 });
     const operator = createClient({ url: `http://${before.http}`, token: ADMIN_TOKEN });
@@ -91,7 +91,7 @@ describe("an instance that is started while Redis is down", () => {
     const envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
-      // A machine that does much else is no fault.
+      // A busy machine is not a fault.
       edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
     });
     expect((await fetch(`http://${latchkey.ops}/livez`)).status).toBe(200);
@@ -126,21 +126,21 @@ describe("an instance that is started while Redis is down", () => {
   });
 });
 
-describe("a Redis that refuses us stops the start with one sentence that names the setting", () => {
-  test("a wrong password, a forbidden command, a database that is not there: exit code 1, one line, nothing written", async () => {
+describe("a Redis that rejects the instance stops the start with one sentence that names the setting", () => {
+  test("a wrong password, a forbidden command and a missing database each exit with code 1 and one line, and write nothing", async () => {
     const PASSWORD = newSecret();
     const [, ...rules] = latchkeyUser(PASSWORD);
     const own = await startRedis();
     await own.cli("ACL", "SETUSER", "full", ...rules);
     await own.cli("ACL", "SETUSER", "closed", ...rules, "-xautoclaim");
     const at = (user: string, end = "") => ({ REDIS_URL: `redis://${user}@127.0.0.1:${own.port}${end}` });
-    const refused = {
+    const rejected = {
       "REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL": at("full:wrong"),
       "REDIS_USERNAME or REDIS_URL": at(`closed:${PASSWORD}`, "/1"),
       "REDIS_DB, or the database in REDIS_URL": at(`full:${PASSWORD}`, "/99"),
     };
     await Promise.all(
-      Object.entries(refused).map(async ([setting, settings]) => {
+      Object.entries(rejected).map(async ([setting, settings]) => {
         const latchkey = await launchLatchkey({ ...env, ...settings });
         expect(await latchkey.exited).toBe(1);
         const lines = latchkey.output().split("\n");

@@ -38,7 +38,7 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
 
-/** Hundreds of requests at once on a machine that tests keep busy: nobody gives up early here. */
+/** Generous timeouts for hundreds of concurrent requests on a busy machine. */
 function patient(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
   bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s");
 }
@@ -55,7 +55,7 @@ async function statusThrough(envoy: EnvoyProcess | undefined, key: string): Prom
 }
 
 describe("two instances on one Redis", () => {
-  test("know the same keys, and share their tokens to the last one", async () => {
+  test("both instances know the same keys, and share their tokens exactly", async () => {
     const key = await operatorOf(instances[0]).register({ name: "shared", key_type: "basic" });
     expect(await operatorOf(instances[1]).keys.show(key.key_id)).toMatchObject({
       name: "shared",
@@ -83,7 +83,7 @@ describe("two instances on one Redis", () => {
     expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
   });
 
-  test("show operators what is left, and fill a bucket again", async () => {
+  test("operators see what is left in a bucket, and can fill it again", async () => {
     const operator = operatorOf(instances[0]);
     const key = await operator.register({ name: "reset", key_type: "basic" });
     const [before] = (await operator.limits.show(key.key_id)).limits;
@@ -94,14 +94,14 @@ describe("two instances on one Redis", () => {
     while ((await statusThrough(envoys[1], key.api_key)) === 200);
     await operator.limits.reset(key.key_id);
     expect(await statusThrough(envoys[0], key.api_key)).toBe(200);
-    // The other instance remembers that the bucket is empty, until it hears of it.
+    // The other instance remembers that the bucket is empty, until it is notified.
     await expect.poll(() => statusThrough(envoys[1], key.api_key), { timeout: 900, interval: 20 }).toBe(200);
     await expect(operator.limits.show("basic_1_abcdefghijklmnopqrstuv")).rejects.toMatchObject({
       status: 404,
     });
   });
 
-  test("hear of each other's revocations, and of the incident switch", async () => {
+  test("each instance applies the other's revocations and incident switches", async () => {
     const [one, two] = [operatorOf(instances[0]), operatorOf(instances[1])];
     const key = await one.register({ name: "to be revoked", key_type: "basic" });
     expect(await statusThrough(envoys[1], key.api_key)).toBe(200);
@@ -121,7 +121,7 @@ describe("two instances on one Redis", () => {
     });
   });
 
-  test("say how fresh what they know of revocations is", async () => {
+  test("the metrics show how fresh each instance's revocations are", async () => {
     for (const { ops } of instances) {
       const metrics = await (await fetch(`http://${ops}/metrics`)).text();
       expect(Number(/^latchkey_revocation_staleness_seconds (\S+)$/m.exec(metrics)?.[1])).toBeLessThan(60);
@@ -132,7 +132,7 @@ describe("two instances on one Redis", () => {
     }
   });
 
-  test("an instance with another secret says so, and is not ready; the others stay so", async () => {
+  test("an instance with another secret reports it and is not ready, and the others stay ready", async () => {
     const stranger = await startLatchkey({ ...env, JWT_SECRET: newSecret() });
     const parts = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
     expect(await parts(stranger)).toMatchObject({ status: "not_ready", parts: { secrets: "not_ready" } });
@@ -147,11 +147,11 @@ describe("two instances on one Redis", () => {
     await stranger.stop();
   });
 
-  test("are never refused a command: the user that is shipped may do all that they do", async () => {
+  test("the shipped Redis user may run every command that the instances need", async () => {
     expect(await redis.cli("ACL", "LOG")).toBe("");
   });
 
-  test("list the keys where the guide looks for them, and hold no key", async () => {
+  test("Redis has the keys where the guide looks for them, and contains no key's text", async () => {
     const key = await operatorOf(instances[0]).register({ name: "looked for", key_type: "contributor" });
     const names = (await redis.cli("--scan", "--pattern", "api_key:*")).split("\n");
     expect(names).toContain(`api_key:${key.key_id}`);
@@ -159,7 +159,7 @@ describe("two instances on one Redis", () => {
   });
 });
 
-test("a made ADMIN_TOKEN is shared by the fleet through Redis", async () => {
+test("a generated ADMIN_TOKEN is shared by the fleet through Redis", async () => {
   const { ADMIN_TOKEN: _, ...without } = env;
   const [first, second] = await Promise.all([startLatchkey(without), startLatchkey(without)]);
   const token = await redis.cli("GET", "latchkey:secret:admin_token");
@@ -173,7 +173,7 @@ test("a made ADMIN_TOKEN is shared by the fleet through Redis", async () => {
   }
 });
 
-test("without Redis a registration is a 503 with Retry-After, and leaves nothing behind; Checks of known keys are answered", async () => {
+test("without Redis a registration gets 503 with Retry-After and leaves nothing behind, and Checks of known keys are decided", async () => {
   const own = await startRedis();
   const latchkey = await startLatchkey({ ...env, REDIS_URL: own.url, REDIS_COMMAND_TIMEOUT_MS: "50" });
   const envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
@@ -187,19 +187,19 @@ test("without Redis a registration is a 503 with Retry-After, and leaves nothing
     retryAfterSeconds: 1,
   });
   expect(await operator.validate(key.api_key)).toMatchObject({ valid: true });
-  // This store is younger than local_max: nobody may use a share of it yet.
+  // This store is younger than local_max, so no instance may use a share of it yet.
   expect([200, 503]).toContain(await statusThrough(envoy, key.api_key));
   process.kill(own.pid, "SIGCONT");
   await expect.poll(() => statusThrough(envoy, key.api_key), { timeout: 5000 }).toBe(200);
   const names: string[] = [];
   for await (const { name } of operator.keys.all()) names.push(name);
-  // What timed out may have been carried out once Redis went on: then it is whole, and listed; never half.
+  // Redis may have executed a timed-out command: then the key is complete and listed, never partial.
   expect(names.filter((name) => name !== "during")).toEqual(["before"]);
   await Promise.all([envoy.stop(), latchkey.stop()]);
   await own.stop();
 });
 
-test("production does not start on a Redis without password", async () => {
+test("production does not start on a Redis without a password", async () => {
   const secrets = {
     JWT_SECRET: newSecret(),
     KEY_HASH_SECRET: newSecret(),

@@ -11,7 +11,7 @@ guards: { self_service_keys: 3, open_calls: 1000/s }
 `;
 
 describe.each(["embedded", "redis"])("self-service on the %s store", (store) => {
-  test("is open again, for V1 and V2 keys, once those that filled it were revoked by their holders", async () => {
+  test("self-service opens again, for V1 and V2 keys, once holders have revoked the keys that filled it", async () => {
     const redis = store === "redis" ? await startRedis() : undefined;
     const env = { JWT_SECRET: newSecret(), ...(redis && { REDIS_URL: redis.url }) };
     const latchkey = await startLatchkey(env, { policy: POLICY });

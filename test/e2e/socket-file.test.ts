@@ -8,7 +8,7 @@ const POLICY = "routes: [{ path: /open, public: true }]";
 const OPEN = { method: "GET", path: "/open", host: "x", scheme: "https" };
 
 test.each(["http2", "grpc-js"])(
-  "with GRPC_SERVER=%s, an instance whose socket's file was replaced is not ready until it listens there again",
+  "with GRPC_SERVER=%s, an instance whose socket file was replaced is not ready until it listens there again",
   async (server) => {
     const listen = await newSocket();
     const path = listen.slice("unix:".length);
@@ -42,7 +42,7 @@ test.each(["http2", "grpc-js"])(
       await told.healed.promise;
       const after = await connectRaw(listen);
       expect([await readyz(), await code(after)]).toEqual([200, 0]);
-      // grpc-js sends its callers elsewhere when it listens anew.
+      // grpc-js sends GOAWAY to its clients when it listens again.
       if (server === "http2") expect(await code(before)).toBe(0);
       after.close();
     } finally {

@@ -29,13 +29,13 @@ const env = () => ({
   LATCHKEY_TOKEN: ADMIN_TOKEN,
 });
 
-/** A command whose output goes where the shell is told. */
+/** A command whose output the shell redirects. */
 function inShell(args: readonly string[], redirection: string) {
   const command = `"${process.execPath}" "${PROGRAM}" ${args.join(" ")} ${redirection}`;
   return spawnSync("sh", ["-c", command], { encoding: "utf8", env: env() });
 }
 
-/** A command whose reader has gone before anything was printed. */
+/** A command whose reader is closed before it prints. */
 async function unread(args: readonly string[]) {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: env(),
@@ -57,8 +57,8 @@ const issuing = () => [
 ];
 const ID = /\b\w+_\d+_[\w-]{22}\b/;
 
-describe("a key that nobody takes", () => {
-  test.each([">&-", ">/dev/null"])("is not issued where stdout is %s", async (redirection) => {
+describe("a key that cannot be written to stdout", () => {
+  test.each([">&-", ">/dev/null"])("no key is issued if stdout is %s", async (redirection) => {
     const before = await count();
     for (const args of issuing()) {
       const { status, stderr } = inShell(args, redirection);
@@ -67,7 +67,7 @@ describe("a key that nobody takes", () => {
     expect(await count()).toBe(before);
   });
 
-  test("is named on stderr where the disk is full, and the exit code is not 0", () => {
+  test("the issued key's id is named on stderr if the disk is full, and the exit code is not 0", () => {
     for (const args of issuing().slice(0, 2)) {
       const { status, stderr } = inShell(args, ">/dev/full");
       expect([status, stderr]).toEqual([1, expect.stringMatching(ID)]);
@@ -76,7 +76,7 @@ describe("a key that nobody takes", () => {
     }
   });
 
-  test("is named on stderr where its reader has gone, and the exit code is not 0", async () => {
+  test("the issued key's id is named on stderr if the reader is closed, and the exit code is not 0", async () => {
     for (const args of issuing().slice(0, 2)) {
       const { status, stderr } = await unread(args);
       expect([status, stderr]).toEqual([141, expect.stringMatching(ID)]);
@@ -84,7 +84,7 @@ describe("a key that nobody takes", () => {
   });
 });
 
-test("what is not written is told by the exit code of any command, and by no stack", async () => {
+test("a failed write sets the exit code of any command, and prints no stack", async () => {
   for (const args of [["keys", "list"], ["keys", "show", keyId], ["secrets", "add"], ["--help"]]) {
     const full = inShell(args, ">/dev/full");
     expect([args, full.status, full.stderr]).toEqual([args, 1, expect.stringContaining("cannot be written")]);
@@ -95,7 +95,7 @@ test("what is not written is told by the exit code of any command, and by no sta
   }
 });
 
-test("what is said on a stderr that takes nothing ends no command", () => {
+test("a stderr that accepts nothing ends no command", () => {
   const { status, stdout } = inShell(["keys", "register", "--name", "n", "--role", "basic"], "2>/dev/full");
   expect([status, stdout]).toEqual([0, expect.stringMatching(/^ey/)]);
 });

@@ -34,7 +34,7 @@ describe("with a collector", () => {
   const ask = (path: string, headers: Record<string, string> = {}) =>
     fetch(`http://127.0.0.1:${envoy.port}${path}`, { headers });
   const authorization = () => ({ authorization: `Bearer ${key.api_key}` });
-  /** The one span that fits, once it has come. */
+  /** The one matching span, once it has arrived. */
   const spanWhere = async (fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> => {
     await expect.poll(() => receiver.spans.filter(fits).length, { timeout: 10_000 }).toBe(1);
     return receiver.spans.find(fits) ?? expect.fail("it was there");
@@ -72,7 +72,7 @@ describe("with a collector", () => {
     expect(denied.status?.code ?? 0).toBe(0);
   });
 
-  test("a request that cannot be read continues its trace too", async () => {
+  test("an undecodable request continues its trace too", async () => {
     const traceId = "1".repeat(32);
     expect((await ask("/a%00b;x", { traceparent: `00-${traceId}-${PARENT}-01` })).status).toBe(400);
     expect((await ask("/a;b=1", { traceparent: `00-${traceId}-${PARENT}-01` })).status).toBe(400);
@@ -80,7 +80,7 @@ describe("with a collector", () => {
     expect(attributes).toMatchObject({ "latchkey.reason": "request_malformed" });
   });
 
-  test("a trace that is not sampled stays so; a traceparent that is none begins a trace", async () => {
+  test("an unsampled trace stays unsampled, and an invalid traceparent begins a new trace", async () => {
     const unsampled = "2".repeat(32);
     await ask("/v1/chat/unsampled", { ...authorization(), traceparent: `00-${unsampled}-${PARENT}-00` });
     const before = receiver.spans.length;
@@ -101,7 +101,7 @@ describe("with a collector", () => {
     expect(receiver.spans.filter(({ traceId }) => traceId === unsampled)).toEqual([]);
   });
 
-  test("a call at an HTTP door is a span, named by its endpoint", async () => {
+  test("a call at an HTTP listener is a span, named by its endpoint", async () => {
     const traceId = "3".repeat(32);
     const answer = await fetch(`http://${latchkey.operator}/api/admin/keys/${key.key_id}`, {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}`, traceparent: `00-${traceId}-${PARENT}-01` },
@@ -128,7 +128,7 @@ describe("with a collector", () => {
     });
   });
 
-  test("what is sent to the collector has its headers, and no key, key id, token or path", () => {
+  test("the collector gets its headers, and no key, key id, token or path", () => {
     const raw = receiver.raw();
     expect(raw).toContain('"x-tenant":"a b"');
     for (const secret of [key.api_key, key.key_id, ADMIN_TOKEN, "/v1/chat/x", "/v1/nodes/x", "127.0.0.1,"])
@@ -136,7 +136,7 @@ describe("with a collector", () => {
   });
 });
 
-test("a collector that refuses is told of once, and of its return; what waits at a stop is sent", async () => {
+test("a failing collector is logged once, and so is its recovery; pending spans are sent at shutdown", async () => {
   let status = 400;
   const receiver = await startReceiver({ status: () => status });
   const latchkey = await startLatchkey({ ADMIN_TOKEN, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
@@ -156,8 +156,8 @@ test("a collector that refuses is told of once, and of its return; what waits at
   await receiver.stop();
 });
 
-test("without its packages, an instance that is to trace says in one sentence what to do, and does not start", async () => {
-  // As with `npm install --omit=optional`; the api alone comes with prom-client.
+test("without the tracing packages, an instance with tracing enabled explains in one sentence what to do and does not start", async () => {
+  // As with `npm install --omit=optional`; only the API package is present, through prom-client.
   const hook =
     'import{registerHooks}from"node:module";registerHooks({resolve(s,c,n){if(/^@opentelemetry.(?!api)/.test(s))throw Object.assign(new Error(s),{code:"ERR_MODULE_NOT_FOUND"});return n(s,c)}})';
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`;

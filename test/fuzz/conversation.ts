@@ -1,8 +1,9 @@
 import { z } from "zod";
 
 /**
- * Text of bytes (latin1) as runs of a unit, so that 60 KB of blanks can be read in a report. `{key}` in a unit stands for a
- * valid key, which is another one in each process; `{key-first}` for one without its first character, and so on.
+ * Text of bytes (latin1) as runs of a unit, so that a report shows 60 KB of blanks in one line. `{key}` in a
+ * unit stands for a valid key, which differs between processes; `{key-first}` for one without its first
+ * character, and so on.
  */
 const text = z.array(z.tuple([z.string(), z.int().min(0)]).readonly()).readonly();
 const field = z.tuple([text, text]).readonly();
@@ -12,7 +13,7 @@ const body = z.readonly(
     /** How HTTP/1 delimits it. HTTP/2 knows only whether there is a `content-length`. */
     framing: z.enum(["length", "chunked", "both", "none"]),
     pieces: z.array(text).readonly(),
-    /** Added to the length that is declared. */
+    /** Added to the declared length. */
     lie: z.number(),
     trailers: z.array(field).readonly(),
   }),
@@ -28,7 +29,7 @@ const request = z.readonly(
   }),
 );
 
-/** What one client does on one connection: plain data, so that it can be made smaller, printed and replayed. */
+/** What one client does on one connection: plain data, so that it can be minimised, printed and replayed. */
 const conversation = z.readonly(
   z.object({
     /** Name of the listener. */
@@ -37,11 +38,11 @@ const conversation = z.readonly(
     from: z.int().min(1).max(254),
     version: z.enum(["1.0", "1.1", "2"]),
     requests: z.array(request).readonly(),
-    /** How often all of it is sent; by HTTP/2 at once. */
+    /** How often the conversation is sent; concurrently over HTTP/2. */
     copies: z.int().min(1),
     /**
-     * The client reads every response; or leaves that many milliseconds after the last byte, by HTTP/2 with RST_STREAM for
-     * `reset`; or leaves after that part of its bytes.
+     * The client reads every response, or closes that many milliseconds after the last byte (over HTTP/2 with
+     * RST_STREAM for `reset`), or closes after that part of its bytes.
      */
     ending: z.union([
       z.object({ kind: z.literal("read") }),
@@ -86,7 +87,7 @@ export function expandWith(key: string): Expand {
   return (runs) => runs.map(([unit, times]) => put(unit).repeat(times)).join("");
 }
 
-/** The bytes of a conversation, and what is to come back. */
+/** The bytes of a conversation, and the expected responses. */
 export interface Plan {
   readonly writes: readonly Buffer[];
   readonly responses: number;
@@ -96,7 +97,7 @@ export interface Plan {
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** How often bytes are sent that are to be sent so often: large ones less often. */
+/** The repetitions of bytes: large ones are sent less often. */
 export function copiesWithin(once: readonly Buffer[], copies: number): number {
   const bytes = once.reduce((sum, { length }) => sum + length, 1);
   return Math.max(1, Math.min(copies, Math.floor(MAX_BYTES / bytes)));

@@ -27,12 +27,12 @@ const OF_THE_CLUSTER = [
 
 export type Counters = ReadonlyMap<string, number>;
 
-/** All that a batch is judged by, and what shows that it got somewhere. */
+/** What a batch is judged by, and evidence that it reached the service. */
 export interface Reading {
   readonly held: Counters;
-  /** Checks that were answered. */
+  /** Checks with a response. */
   readonly checks: number;
-  /** Checks and requests that are under way. */
+  /** Checks and requests in progress. */
   readonly active: number;
 }
 
@@ -57,13 +57,13 @@ export async function readCounters(adminPort: number): Promise<Reading> {
       if (counter === "upstream_rq_active") active += Number(value);
     }
   }
-  // A counter that a version of Envoy does not have would hold for ever.
+  // A counter that this version of Envoy lacks would never change.
   if (held.size !== VARIANTS.length * (OF_THE_FILTER.length + OF_THE_CLUSTER.length))
     throw new Error(`Envoy does not have all counters: ${[...held.keys()].join(", ")}`);
   return { held, checks, active };
 }
 
-/** What moved, in words. On these listeners a request may have left no space for our headers. */
+/** Describes the changed counters. On these listeners a request may have left no space for our headers. */
 export function moved(before: Counters, after: Counters, crowded: ReadonlySet<string>): string[] {
   return [...after].flatMap(([name, value]) => {
     const [listener = "", counter] = name.split(": ");
@@ -73,12 +73,12 @@ export function moved(before: Counters, after: Counters, crowded: ReadonlySet<st
   });
 }
 
-/** What Envoy and Latchkey add to a request at the most. */
+/** The maximum size that Envoy and Latchkey add to a request. */
 const ADDED = { fields: 40, bytes: 4096 };
 
 /**
- * The listeners at which a request comes so near to Envoy's limits that its headers and ours together exceed them. Envoy then
- * answers its sender with 500, valid key or not.
+ * The listeners at which a request is so near to Envoy's limits that its headers and ours together exceed them.
+ * Envoy then sends 500 to the client, for valid and invalid keys.
  */
 export function crowdedBy(batch: readonly Conversation[], expand: Expand): ReadonlySet<string> {
   const limits = new Map(VARIANTS.map((variant) => [variant.name, variant]));

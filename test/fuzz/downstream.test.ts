@@ -12,15 +12,15 @@ const SEEDS = 2 ** 31;
 const { FUZZ_SECONDS = "60", FUZZ_SEED, FUZZ_BATCH, GRPC_SERVER } = process.env;
 const firstSeed = FUZZ_SEED === undefined ? Math.floor(Math.random() * SEEDS) : Number(FUZZ_SEED);
 const runMs = (Number(FUZZ_SECONDS) * SECOND_MS) / VERSIONS.length;
-/** What is spent on making a batch that failed smaller. */
+/** The time limit for minimising a failed batch. */
 const MINIMISE_MS = 90 * SECOND_MS;
-/** Of what a batch broke. */
+/** The violations of a batch. */
 const MAX_LINES = 10;
 const START_AND_STOP_MS = 90 * SECOND_MS;
 
-describe("no input from a client raises an RPC error, ends what others share, or reaches upstream without a key", () => {
+describe("no input from a client raises an RPC error, disturbs other clients, or reaches the upstream without a key", () => {
   test.each(VERSIONS)(
-    "through Envoy %s",
+    "through Envoy %s: the invariant holds",
     { timeout: runMs + MINIMISE_MS + START_AND_STOP_MS },
     async (version) => {
       console.log(`FUZZ_SEED=${firstSeed} FUZZ_SECONDS=${FUZZ_SECONDS}, Envoy ${version}`);
@@ -35,7 +35,7 @@ describe("no input from a client raises an RPC error, ends what others share, or
   );
 });
 
-/** Batch after batch, each with a seed of its own, until one does not hold. */
+/** Runs batches, each with its own seed, until one violates the invariant. */
 async function fuzz(harness: Harness): Promise<string[]> {
   const end = Date.now() + runMs;
   for (let seed = firstSeed; seed === firstSeed || Date.now() < end; seed = (seed + 1) % SEEDS) {
@@ -45,7 +45,7 @@ async function fuzz(harness: Harness): Promise<string[]> {
       if (broken.length > 0)
         return [`FUZZ_SEED=${seed}`, ...broken.slice(0, MAX_LINES), ...(await smallest(harness, batch))];
     } catch (error) {
-      // Envoy or Latchkey has ended: nothing smaller can be tried.
+      // Envoy or Latchkey has exited, so nothing smaller can be tried.
       return [`FUZZ_SEED=${seed}`, String(error), asSetting(batch)];
     }
   }
@@ -69,7 +69,7 @@ async function smallest(harness: Harness, batch: readonly Conversation[]): Promi
   return [what, ...broken.slice(0, MAX_LINES), asSetting(left)];
 }
 
-/** For a shell. */
+/** Quotes for a shell. */
 function asSetting(batch: readonly Conversation[]): string {
   return `FUZZ_BATCH='${JSON.stringify(batch).replaceAll("'", "\\u0027")}'`;
 }

@@ -10,7 +10,7 @@ import { MAX_BODY_BYTES, VARIANTS } from "./variants.ts";
 const METHODS = "GET GET POST POST HEAD OPTIONS PUT DELETE PATCH TRACE";
 const methods = fc.constantFrom(...METHODS.split(" "));
 
-/** One thing in a request that Envoy refuses by itself, if it is as strict as we believe. */
+/** One part of a request that Envoy rejects by itself, if it is as strict as we believe. */
 const flaws: fc.Arbitrary<(request: Request) => Request> = fc.oneof(
   flawedFields.map((field) => (request: Request) => ({ ...request, fields: [...request.fields, field] })),
   flawedTargets.map((target) => (request: Request) => ({ ...request, target })),
@@ -95,7 +95,7 @@ const endings: fc.Arbitrary<Conversation["ending"]> = fc.oneof(
   },
 );
 
-/** A listener that takes 8 MB is asked less often than those that are like most. */
+/** A listener that accepts 8 MB gets fewer requests than the ordinary ones. */
 const listeners = fc.oneof(
   ...VARIANTS.map((variant) => ({
     weight: variant.headersKb > 1000 ? 1 : 4,
@@ -105,7 +105,7 @@ const listeners = fc.oneof(
 
 const VERSIONS = ["1.0", "1.1", "1.1", "2", "2", "2"] as const;
 
-/** What clients do. */
+/** The conversations of clients. */
 const conversations: fc.Arbitrary<Conversation> = listeners.chain((variant) =>
   fc.record({
     listener: fc.constant(variant.name),
@@ -128,7 +128,7 @@ const conversations: fc.Arbitrary<Conversation> = listeners.chain((variant) =>
 const MAX_BATCH = 100;
 const batches = fc.array(conversations, { minLength: 1, maxLength: MAX_BATCH, size: "max" });
 
-/** What clients do at the same time; the same for the same seed. */
+/** The concurrent conversations of clients; the same for the same seed. */
 export function batchOf(seed: number): readonly Conversation[] {
   return fc.sample(batches, { seed, numRuns: 1 }).flat();
 }

@@ -29,7 +29,9 @@ headers: { credential: [authorization, x-api-key, "cookie:sid", "query:api_key"]
 guards: { failures: 600/m }
 `;
 
-/** At once: enough that they meet, and few enough that Envoy's limits for one connection stay out of it. */
+/**
+ * Concurrent clients: enough that they meet, and few enough to stay below Envoy's limits for one connection.
+ */
 const CONCURRENCY = 24;
 const POLL_MS = 10;
 const SETTLED_WITHIN_MS = 20_000;
@@ -37,14 +39,17 @@ const MAX_LOG_LINE = 500;
 const MAX_OUTPUT = 4000;
 
 export interface Harness {
-  /** Has clients do this at once, and says which part of the invariant did not hold. Rejects when Envoy or Latchkey has ended. */
+  /**
+   * Runs the conversations concurrently, and reports the violated parts of the invariant. Rejects if Envoy or
+   * Latchkey has exited.
+   */
   run(batch: readonly Conversation[]): Promise<string[]>;
-  /** What has been done so far, in words. */
+  /** A summary of the work so far. */
   summary(): Promise<string>;
   stop(): Promise<void>;
 }
 
-/** An Envoy that lets through what Latchkey does not answer, Latchkey, an upstream that knows who may reach it, honest clients. */
+/** An Envoy that fails open, Latchkey, an upstream that knows the valid keys, and honest clients. */
 export async function startHarness(version: string, env: Readonly<Record<string, string>>): Promise<Harness> {
   // No client makes Latchkey log an error.
   const errors: string[] = [];
@@ -52,7 +57,7 @@ export async function startHarness(version: string, env: Readonly<Record<string,
     {
       JWT_SECRET: newSecret(),
       KEY_HASH_SECRET: newSecret(),
-      // So that it reads the client's trace; there is no collector.
+      // Enabled so that it reads the client's trace; there is no collector.
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
       ...env,
     },
@@ -108,7 +113,7 @@ interface Parts {
 async function runBatch(parts: Parts, batch: readonly Conversation[]): Promise<string[]> {
   const { errors, upstream, envoy, honest, expand } = parts;
   honest.resume();
-  // Connections that an earlier batch ended are made anew by now, and do not count again.
+  // Connections that an earlier batch closed are open again by now and do not count again.
   await honest.nextRound();
   const before = await readCounters(envoy.adminPort);
   upstream.takeBreaches();
@@ -129,7 +134,10 @@ async function runBatch(parts: Parts, batch: readonly Conversation[]): Promise<s
   ];
 }
 
-/** The counters once no Check is under way, which takes no longer than Envoy waits: those of clients that went away end a little later. */
+/**
+ * The counters once no Check is in progress, which takes at most Envoy's timeout: Checks of closed clients end
+ * a little later.
+ */
 async function settled({ adminPort }: EnvoyProcess): Promise<Reading> {
   const end = Date.now() + SETTLED_WITHIN_MS;
   for (;;) {

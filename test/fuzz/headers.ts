@@ -5,7 +5,7 @@ import { flawedNames, flawedValues, longText, mostly, oddNames, values } from ".
 import { field, orOdd, pick, traceFields } from "./trace-headers.ts";
 import { COPIED_HEADERS } from "./variants.ts";
 
-/** What Envoy makes something of, or passes on in a way of its own. */
+/** Header fields that Envoy interprets or forwards in a special way. */
 const KNOWN_NAMES = [
   "accept-encoding access-control-request-method alt-svc cache-control content-encoding content-type cookie date expect",
   "forwarded grpc-encoding grpc-timeout host http2-settings if-match max-forwards origin range referer te trailer via",
@@ -17,7 +17,7 @@ const KNOWN_NAMES = [
   "x-latchkey-scopes x-original-url x-request-id x_latchkey_role",
 ].flatMap((line) => line.split(" "));
 
-/** Those of which only some values are read. */
+/** Header fields of which only some values are interpreted. */
 const KNOWN_VALUES: Readonly<Record<string, readonly string[]>> = {
   "content-type": ["application/grpc", "application/grpc+proto", "application/grpc-web", "application/json"],
   expect: ["100-continue"],
@@ -44,7 +44,7 @@ const CONNECTION_FIELDS: readonly (readonly [name: string, value: string])[] = [
   ["expect", "100-continue, x"],
 ];
 
-/** A field that Envoy refuses, or that is about the connection and belongs to HTTP/1 alone. */
+/** A field that Envoy rejects, or a connection field that belongs to HTTP/1 only. */
 export const flawedFields: fc.Arbitrary<Field> = fc.oneof(
   fc.constantFrom(...CONNECTION_FIELDS).map(([name, value]): Field => [plain(name), plain(value)]),
   fc.tuple(flawedNames, fc.constant(plain("v"))),
@@ -54,12 +54,12 @@ export const flawedFields: fc.Arbitrary<Field> = fc.oneof(
 const knownField = (maxBytes: number) =>
   fc.constantFrom(...KNOWN_NAMES).chain((name) => {
     const sound = KNOWN_VALUES[name];
-    // By HTTP/2 it has no other.
+    // HTTP/2 allows no other value.
     if (name === "te") return field(name, pick("trailers"));
     return field(name, sound ? orOdd(pick(...sound), maxBytes) : values(maxBytes));
   });
 
-/** Fields of different names, for which `#` stands for a number, or of one. */
+/** Fields with different names, numbered at `#`, or with one name. */
 const manyFields = (maxCount: number) =>
   fc
     .tuple(
@@ -85,7 +85,7 @@ const credential = fc.oneof(
   presented.map((key): Field => [plain("cookie"), plain(`a=b; sid=${key}`)]),
 );
 
-/** Invalid credentials, and a valid key in spellings of which some are valid. */
+/** Invalid credentials, and spellings of a valid key, some of which are valid. */
 const credentials: fc.Arbitrary<readonly Field[]> = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Field[]>([]) },
   { weight: 4, arbitrary: credential.map((one) => [one]) },

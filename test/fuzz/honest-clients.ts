@@ -8,7 +8,10 @@ import type { IssuedKey } from "../support/keys.ts";
 type Headers = Readonly<Record<string, string>>;
 
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-/** What a client may send beside a valid key, and is served all the same: what tracers make of a trace, odd and long values. */
+/**
+ * What a client may send beside a valid key and must still be served: trace headers, odd values and long
+ * values.
+ */
 const BESIDE_THE_KEY: readonly Headers[] = [
   {},
   { traceparent: TRACEPARENT, tracestate: "vendor=1 \t" },
@@ -17,21 +20,24 @@ const BESIDE_THE_KEY: readonly Headers[] = [
   { traceparent: TRACEPARENT, tracestate: `vendor=${"v".repeat(40_000)}` },
 ];
 
-/** Clients with valid keys, at every listener, by HTTP/1.1 and HTTP/2 in turn, from the address of the attackers. */
+/**
+ * Clients with valid keys, at every listener, alternating HTTP/1.1 and HTTP/2, from the address of the
+ * attackers.
+ */
 export interface HonestClients {
   /** How often each has been served. */
   rounds(): number;
-  /** Resolves when the current round is over; no client sends until `resume`. */
+  /** Resolves when the current round has ended; no client sends until `resume`. */
   pause(): Promise<void>;
   resume(): void;
   /** Resolves when every client has sent a request since this call and has its response. */
   nextRound(): Promise<void>;
-  /** What went wrong since the last call. */
+  /** The failures since the last call. */
   takeComplaints(): string[];
   stop(): Promise<void>;
 }
 
-/** They leave the machine to the fuzzer in between. */
+/** They leave the machine to the fuzzer between rounds. */
 const BETWEEN_ROUNDS_MS = 10;
 
 export function startHonestClients(
@@ -75,7 +81,7 @@ export function startHonestClients(
       paused = false;
     },
     async nextRound() {
-      // The round under way may have begun before.
+      // The current round may have begun before.
       const wanted = rounds + 3;
       while (rounds < wanted) await sleep(BETWEEN_ROUNDS_MS);
     },
@@ -97,7 +103,7 @@ function headersOf({ api_key }: IssuedKey, round: number): Headers {
   return { ...BESIDE_THE_KEY[round % BESIDE_THE_KEY.length], authorization: `Bearer ${api_key}` };
 }
 
-/** The status, and whose key upstream saw. */
+/** The status, and the key id that the upstream got. */
 async function byHttp1(agent: Agent, port: number, headers: Headers): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   get({ agent, host: "127.0.0.1", port, path: "/a/honest", headers }, (response) => {

@@ -80,7 +80,7 @@ function isInterim(response: Buffer): boolean {
   return /^HTTP\/1\.[01] 1(?!01)/.test(response.toString("latin1", 0, 12));
 }
 
-/** Where the first response ends, or undefined when it has not come whole. */
+/** The end of the first response, or undefined while it is incomplete. */
 function responseEnd(bytes: Buffer, method: string | undefined): number | undefined {
   const headEnd = bytes.indexOf(HEAD_END);
   if (headEnd < 0) return undefined;
@@ -92,7 +92,7 @@ function responseEnd(bytes: Buffer, method: string | undefined): number | undefi
     return last < 0 ? undefined : last + "\r\n0\r\n\r\n".length;
   }
   const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-  // Without either it ends with the connection.
+  // Without either header it ends with the connection.
   if (length === undefined) return undefined;
   return bodyAt + Number(length) <= bytes.length ? bodyAt + Number(length) : undefined;
 }

@@ -32,7 +32,7 @@ function resetOf(streamId: number): Buffer {
   return encodeFrame(FRAME.RST_STREAM, 0, streamId, encodeUint32s(ERROR_CODE.CANCEL));
 }
 
-/** What the pseudo-header `:protocol` stands for (RFC 8441 §4). */
+/** The value of the pseudo-header `:protocol` (RFC 8441 §4). */
 const HTTP1_UPGRADE = new Set(["connection", "upgrade", "sec-websocket-key"]);
 
 function requestFrames(
@@ -99,7 +99,7 @@ function cut(bytes: Buffer, size: number): Buffer[] {
   );
 }
 
-/** A header block, cut into frames of so many bytes. */
+/** A header block in frames of this many bytes. */
 function blockFrames(
   streamId: number,
   fields: readonly Field[],
@@ -116,7 +116,7 @@ function blockFrames(
   return inPieces(streamId, block, cuts, flags);
 }
 
-/** A literal without indexing, as it stands (RFC 7541 §6.2.2); any length, any byte. */
+/** A literal without indexing and without Huffman (RFC 7541 §6.2.2); any length, any byte. */
 function fieldBytes([name, value]: Field, expand: Expand): Buffer {
   return Buffer.concat([Buffer.of(0), literal(expand(name)), literal(expand(value))]);
 }

@@ -3,18 +3,18 @@ import { plain } from "./conversation.ts";
 
 type Fails<T> = (smaller: T) => Promise<boolean>;
 
-/** What is left of a batch when everything is taken away without which it still fails. */
+/** A minimal batch that still fails. */
 export async function minimise(
   batch: readonly Conversation[],
   fails: Fails<readonly Conversation[]>,
 ): Promise<readonly Conversation[]> {
   const few = await fewer(batch, fails);
   const small = await eachSmaller(few, fails, smallerConversation);
-  // Of several that fail each by itself, the first ones have been emptied now.
+  // If several items fail independently, the first ones have been emptied now.
   return fewer(small, fails);
 }
 
-/** Leaves out halves, then quarters, and at last one by one. */
+/** Removes halves, then quarters, and finally single items. */
 async function fewer<T>(items: readonly T[], fails: Fails<readonly T[]>): Promise<readonly T[]> {
   let left = items;
   for (let size = Math.ceil(items.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
@@ -39,7 +39,7 @@ async function eachSmaller<T>(
   return left;
 }
 
-/** Takes the first of these that still fails, if any. */
+/** The first of these candidates that still fails, if any. */
 async function firstOf<T>(item: T, changes: readonly Partial<T>[], fails: Fails<T>): Promise<T> {
   let left = item;
   for (const change of changes) {

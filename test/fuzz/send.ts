@@ -4,11 +4,13 @@ import type { Conversation, Expand, Plan } from "./conversation.ts";
 import { http1Counter, http1Plan } from "./http1.ts";
 import { http2Counter, http2Plan } from "./http2.ts";
 
-/** What a client waits for a response that is sure to come, and for one that may not. */
+/** How long a client waits for a certain response, and for an uncertain one. */
 const PATIENCE_MS = 2_000;
 const SHORT_PATIENCE_MS = 150;
 
-/** Sends all of a conversation, and waits for its end: the responses, the end of the connection, or the client's patience. */
+/**
+ * Sends a whole conversation and waits for its end: the responses, the end of the connection, or a timeout.
+ */
 export async function converse(port: number, conversation: Conversation, expand: Expand): Promise<void> {
   const plan =
     conversation.version === "2" ? http2Plan(conversation, expand) : http1Plan(conversation, expand);

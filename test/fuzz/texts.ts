@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { Text } from "./conversation.ts";
 import { plain } from "./conversation.ts";
 
-/** The usual one so many times as often as the rare one. */
+/** The usual value, this many times as often as the rare one. */
 export function mostly<T, R>(
   times: number,
   usual: fc.Arbitrary<T>,
@@ -14,16 +14,19 @@ export function mostly<T, R>(
   );
 }
 
-/** Any byte that Envoy takes in a field: of control characters HTAB and DEL. */
+/** Any byte that Envoy accepts in a field; of the control characters HTAB and DEL. */
 const byte = fc
   .oneof(fc.constant(9), fc.integer({ min: 0x20, max: 255 }))
   .map((code) => String.fromCharCode(code));
 const visible = fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code));
 
-/** What a value may begin or end with, and what must not matter. */
+/** White space around a value, which must not matter. */
 const blanks = fc.constantFrom("", "", " ", "\t", "  ", " \t ", "\u00a0", "\u00ef\u00bb\u00bf", "\u0085");
 
-/** Bytes that are no UTF-8, or are in more than one reading: cut, overlong, half a pair, beyond Unicode; and some that are. */
+/**
+ * Bytes that are invalid or ambiguous UTF-8: cut, overlong, lone surrogates, beyond Unicode; and some valid
+ * ones.
+ */
 const utf8 = fc.constantFrom(
   "\xff",
   "\xfe\xff",
@@ -39,7 +42,7 @@ const utf8 = fc.constantFrom(
   "\xf0\x9f\x98\x80",
 );
 
-const telling = fc.constantFrom(
+const meaningful = fc.constantFrom(
   "",
   "0",
   "-1",
@@ -72,12 +75,12 @@ const telling = fc.constantFrom(
 const word = fc.array(visible, { minLength: 1, maxLength: 12 }).map((all) => all.join(""));
 const noise = fc.array(byte, { maxLength: 24 }).map((all) => all.join(""));
 
-/** A value of a few bytes, with oddities at its ends. */
+/** A value of a few bytes, with odd bytes at its ends. */
 const shortText: fc.Arbitrary<Text> = fc
-  .tuple(blanks, fc.oneof(word, word, telling, utf8, noise), blanks)
+  .tuple(blanks, fc.oneof(word, word, meaningful, utf8, noise), blanks)
   .map((parts): Text => [[parts.join(""), 1]]);
 
-/** A value of up to so many bytes, most of them around a limit that somebody may have. */
+/** A value up to this many bytes, mostly near a plausible limit. */
 export function longText(maxBytes: number): fc.Arbitrary<Text> {
   const limits = [
     100, 1024, 4096, 8192, 16_384, 17_000, 32_768, 40_000, 61_440, 65_536, 98_304, 262_144, 1_048_576,
@@ -100,7 +103,7 @@ export function longText(maxBytes: number): fc.Arbitrary<Text> {
   );
 }
 
-/** What a header's value may be. */
+/** A header's value. */
 export function values(maxBytes: number): fc.Arbitrary<Text> {
   return mostly(15, shortText, longText(Math.min(maxBytes, 8192)));
 }
@@ -109,7 +112,7 @@ const token = fc
   .array(fc.constantFrom(..."abcxyz019-_.!#$%&'*+^`|~ABC"), { minLength: 1, maxLength: 20 })
   .map((all) => all.join(""));
 
-/** A name that no specification knows. */
+/** A name that no specification defines. */
 export const oddNames: fc.Arbitrary<Text> = fc.oneof(
   { weight: 8, arbitrary: token.map(plain) },
   { weight: 2, arbitrary: fc.constantFrom("__proto__", "constructor", "toString", "-", "_").map(plain) },
@@ -135,7 +138,7 @@ const path = fc
   .tuple(fc.array(segment, { minLength: 1, maxLength: 5 }), query)
   .map(([segments, end]) => plain(`/${segments.join("/")}${end}`));
 
-/** What stands after the method. */
+/** The request target. */
 export function targets(maxBytes: number): fc.Arbitrary<Text> {
   const long = fc
     .tuple(oneOf("/a/ /a?q= // /%"), longText(Math.min(maxBytes, 65_536)))
@@ -151,7 +154,7 @@ export function targets(maxBytes: number): fc.Arbitrary<Text> {
   );
 }
 
-/** What Envoy refuses by itself, and which of its requests it does not. */
+/** Targets and values that Envoy rejects by itself. */
 export const flawedTargets = oneOf(
   " * x host:80 /#f /\xff /\x01 /\x00 http://other/x https://u:p@other:1/x?y HTTP://A//B /a\tb",
 ).map(plain);

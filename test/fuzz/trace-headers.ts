@@ -8,7 +8,7 @@ export const field = (name: string, value: fc.Arbitrary<Text>): fc.Arbitrary<Fie
 
 export const pick = (...texts: readonly string[]) => fc.constantFrom(...texts).map(plain);
 
-/** Mostly what its reader understands, so that Envoy copies what stands beside it; sometimes what it does not. */
+/** Mostly valid, so that Envoy copies what is beside it, and sometimes invalid. */
 export const orOdd = (sound: fc.Arbitrary<Text>, maxBytes: number) => mostly(3, sound, values(maxBytes));
 
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -27,7 +27,7 @@ const SW8 = "1-MQ==-Mg==-3-c2VydmljZQ==-aW5zdGFuY2U=-L2FwaQ==-aG9zdDo4MA==";
 const OTHER_NAMES =
   "baggage x-cloud-trace-context x-amzn-trace-id x-ot-span-context grpc-trace-bin uber-trace-id x-client-trace-id";
 
-/** The context of a trace as the tracers of our listeners read and write it. */
+/** A trace context in the formats of our listeners' tracers. */
 export function traceFields(maxBytes: number): fc.Arbitrary<readonly Field[]> {
   const loose = mostly(3, values(maxBytes), longText(maxBytes));
   const sound = (name: string, ...texts: readonly string[]) => field(name, orOdd(pick(...texts), maxBytes));

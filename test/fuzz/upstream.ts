@@ -3,12 +3,15 @@ import type { IncomingMessage } from "node:http";
 import { createServer } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** The service behind Envoy: it takes whatever Envoy lets through, and notes what came without one of the valid keys. */
+/**
+ * The service behind Envoy: it accepts whatever Envoy forwards, and records requests without one of the valid
+ * keys.
+ */
 export interface GuardedUpstream {
   readonly port: number;
-  /** Requests that came with a valid key. */
+  /** Requests with a valid key. */
   served(): number;
-  /** Requests that came without one since the last call. */
+  /** Requests without one since the last call. */
   takeBreaches(): string[];
   stop(): Promise<void>;
 }
@@ -16,7 +19,7 @@ export interface GuardedUpstream {
 const MAX_HEAD_BYTES = 16 * 1024 * 1024;
 const KEY_ID = "x-latchkey-key-id";
 
-/** Latchkey names the key of a request; a request that says so itself and was let through says something else. */
+/** Latchkey names a request's key; a client's own header of that name must have been removed. */
 export async function startGuardedUpstream(isValid: (keyId: string) => boolean): Promise<GuardedUpstream> {
   let served = 0;
   let breaches: string[] = [];
@@ -29,7 +32,7 @@ export async function startGuardedUpstream(isValid: (keyId: string) => boolean):
     headersTimeout: 0,
   });
   server.maxHeadersCount = 0;
-  /** The key id, or undefined of a request that should not be here. */
+  /** The key id, or undefined for a request that must not arrive. */
   const judge = ({ method, url, rawHeaders }: IncomingMessage): string | undefined => {
     const ids = rawHeaders.filter(
       (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === KEY_ID,
@@ -57,7 +60,7 @@ export async function startGuardedUpstream(isValid: (keyId: string) => boolean):
   server.on("connect", switchOver).on("upgrade", switchOver);
   server.on("clientError", (error: Error & { rawPacket?: Buffer }, socket: Duplex) => {
     const head = error.rawPacket?.toString("latin1") ?? "";
-    // Of a body that does not come whole there is no head here: that request has been judged.
+    // An incomplete body has no head here: its request has been judged.
     const id = /\r\nx-latchkey-key-id: *([^\r]*)\r\n/i.exec(head)?.[1];
     if (/^[A-Z-]+ .* HTTP\/1\.[01]\r\n/.test(head) && !(id !== undefined && isValid(id)))
       breaches.push(`unreadable, and without a valid key: ${JSON.stringify(head.slice(0, 200))}`);

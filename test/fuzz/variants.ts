@@ -1,7 +1,9 @@
 const EXTENSIONS = "type.googleapis.com/envoy.extensions";
 const TRACE = "type.googleapis.com/envoy.config.trace.v3";
 
-/** A collector that no tracer reaches: what counts is what a tracer copies into the Check, not where its spans go. */
+/**
+ * A collector that no tracer reaches: the test looks at what a tracer copies into the Check, not at its spans.
+ */
 const COLLECTOR = "no-collector";
 const collectorByGrpc = { envoy_grpc: { cluster_name: COLLECTOR }, timeout: "1s" };
 const collectorByHttp = { uri: "http://127.0.0.1:1/spans", cluster: COLLECTOR, timeout: "1s" };
@@ -52,16 +54,16 @@ const skyWalking = {
   },
 };
 
-/** One listener: what Envoy lets in, and what of it reaches the Check. */
+/** One listener: what Envoy accepts, and what of it reaches the Check. */
 export interface Variant {
   readonly name: string;
-  /** Copies headers of the client's trace into the metadata of the Check. */
+  /** Copies the client's trace headers into the metadata of the Check. */
   readonly tracer?: object;
   readonly rawHeaders: boolean;
   readonly body?: "bytes" | "text" | "whole";
-  /** What the headers of one request may have in all, in KiB; the most that Envoy can be set to is 8192. */
+  /** The maximum size of one request's headers, in KiB; Envoy's own maximum is 8192. */
   readonly headersKb: number;
-  /** How many header fields a request may have. */
+  /** The maximum number of header fields. */
   readonly headersCount: number;
   readonly normalises: boolean;
 }
@@ -69,8 +71,8 @@ export interface Variant {
 const DEFAULT_LIMITS = { headersKb: 60, headersCount: 100 };
 
 /**
- * Every tracer that both versions of Envoy can load (but `dynamic_modules`, which is whatever code an operator brings), and
- * every way in which ext_authz sends headers and bodies.
+ * Every tracer that both versions of Envoy can load (except `dynamic_modules`, which runs an operator's own
+ * code), and every way in which ext_authz sends headers and bodies.
  */
 export const VARIANTS: readonly Variant[] = [
   { name: "otel", tracer: openTelemetry(), rawHeaders: true, normalises: true, ...DEFAULT_LIMITS },
@@ -134,10 +136,15 @@ const BODIES = {
   whole: { max_request_bytes: MAX_BODY_BYTES, allow_partial_message: false, pack_as_bytes: false },
 } as const;
 
-/** Request headers that every listener copies into the Check's metadata: by `%REQ()%`, as Envoy's operators may. */
+/**
+ * Request headers that every listener copies into the Check's metadata by `%REQ()%`, as an operator may
+ * configure it.
+ */
 export const COPIED_HEADERS = ["x-tenant", "x-session", "x-blob", "user-agent", "authorization"] as const;
 
-/** The bootstrap of an Envoy with one listener for each variant, and a cluster of Latchkey's for each listener. */
+/**
+ * The bootstrap of an Envoy with one listener for each variant, and one Latchkey cluster for each listener.
+ */
 export function fuzzedBootstrap(authz: string, upstreamPort: number): object {
   const colon = authz.lastIndexOf(":");
   const clusters = VARIANTS.map(({ name }) => ({
@@ -189,7 +196,7 @@ function listener(variant: Variant): object {
   return { name, address: address("127.0.0.1", 0), filter_chains: [{ filters: [manager] }] };
 }
 
-/** Everything is open that Envoy can open: HTTP/1.0, upgrades, CONNECT, trailers. */
+/** Everything that Envoy can enable: HTTP/1.0, upgrades, CONNECT, trailers. */
 function httpManager(variant: Variant): object {
   const { name, tracer, headersKb, headersCount, normalises } = variant;
   return {
@@ -230,7 +237,7 @@ function extAuthz({ name, rawHeaders, body }: Variant): object {
       transport_api_version: "V3",
       grpc_service: {
         envoy_grpc: { cluster_name: authzCluster(name) },
-        // A busy machine is no fault; one client that holds up the others for so long is.
+        // A busy machine is no fault; a client that blocks the others for this long is.
         timeout: "8s",
         initial_metadata: COPIED_HEADERS.map((name) => ({ key: `copied-${name}`, value: `%REQ(${name})%` })),
       },

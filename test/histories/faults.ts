@@ -6,7 +6,10 @@ const MIN_FAULT_MS = 300;
 const MAX_FAULT_MS = 5000;
 /** Instances tolerate 5 s; Redis's clock is this machine's. */
 const MAX_CLOCK_SECONDS = 4;
-/** What was acknowledged for so long has reached every instance that is up: a lost Redis gets it back from them. */
+/**
+ * A write acknowledged this long ago has reached every running instance, so a Redis that lost it gets it back
+ * from them.
+ */
 const KNOWN_TO_ALL_MS = 2000;
 
 interface Fault {
@@ -63,7 +66,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: "Redis loses all",
     async run(fleet, _instance, _ms, history) {
-      // All instances are up and connected, and have what was acknowledged before this.
+      // All instances are running and connected, and have applied what was acknowledged before this call.
       await pause(KNOWN_TO_ALL_MS);
       const beforeMs = performance.now() - KNOWN_TO_ALL_MS;
       await fleet.primary().cli("FLUSHALL");
@@ -76,7 +79,7 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** One fault at one instance, or at Redis, until it is over. */
+/** One fault at one instance, or at Redis, from its start to its end. */
 export async function cause(history: History, fleet: Fleet): Promise<void> {
   const { random } = history;
   const fault = random.pick(FAULTS);

@@ -12,7 +12,7 @@ import { startRedis, urlBy } from "../support/redis.ts";
 import { MAX_STALENESS_MS } from "./key-model.ts";
 
 const CALL_TIMEOUT_MS = 5000;
-/** Every write is on the disk before it is acknowledged: a Redis that is killed loses none. */
+/** Every write is on disk before it is acknowledged, so a killed Redis loses none. */
 const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
 
 const POLICY = `
@@ -24,7 +24,7 @@ faults: { limits: allow, revocations: { max_staleness: ${MAX_STALENESS_MS / 1000
 guards: { failures: 1000000/s, open_calls: 1000000/s }
 `;
 
-/** One instance: it may be down, and has another address after each start. */
+/** One instance: it may be stopped, and has another address after each start. */
 export interface Instance {
   readonly name: string;
   readonly relay: FaultRelay;
@@ -35,15 +35,15 @@ export interface Instance {
 
 export interface Fleet {
   readonly instances: readonly Instance[];
-  /** The one that takes writes. */
+  /** The server that accepts writes. */
   primary(): TestedRedis;
-  /** Kills the primary, and starts it again on its files. */
+  /** Kills the primary, and restarts it on its files. */
   restartPrimary(): Promise<void>;
-  /** Has the replica take the primary's place, and leads new connections there: those that are open stay. */
+  /** Promotes the replica and leads new connections to it; open connections stay. */
   failOver(): Promise<void>;
   kill(instance: Instance): Promise<void>;
   start(instance: Instance): Promise<void>;
-  /** An instance of its own, which has heard of nothing before. */
+  /** A new instance, which has received nothing before. */
   startAnother(): Promise<Instance>;
   stop(): Promise<void>;
 }
@@ -116,7 +116,7 @@ export async function startFleet(size: number): Promise<Fleet> {
   };
 }
 
-/** Until the replica has all that the primary has. */
+/** Until the replica has all writes of the primary. */
 async function inSync(primary: TestedRedis): Promise<void> {
   await until(async () => (await primary.cli("WAIT", "1", "1000")) !== "0");
 }

@@ -15,11 +15,14 @@ const SEED = HISTORY_SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : 
 const RUN_MS = Number(HISTORY_SECONDS) * 1000;
 const CLIENTS = 2;
 const OBSERVERS = 2;
-/** A history with so many keys shows little that a new one would not: a run of hours is many of them. */
+/** A history with very many keys shows little new, so a run of hours consists of many histories. */
 const EPISODE_MS = 60_000;
 const KEPT_LINES = 400;
 
-/** Clients, observers and faults, side by side, until the time is over or a promise is broken. Gives what was broken. */
+/**
+ * Runs clients, observers and faults concurrently until the time is over or a guarantee is violated. Returns
+ * the violations.
+ */
 async function runEpisode(fleet: Fleet, history: History, ms: number): Promise<string[]> {
   const violations: string[] = [];
   const endMs = performance.now() + ms;
@@ -51,7 +54,9 @@ async function runEpisode(fleet: Fleet, history: History, ms: number): Promise<s
   return violations;
 }
 
-/** Once all faults are over every instance, and one that is new, agrees with what was acknowledged. */
+/**
+ * Checks that after all faults every instance, including a new one, agrees with the acknowledged operations.
+ */
 async function agree(fleet: Fleet, history: History): Promise<string[]> {
   const another = await fleet.startAnother();
   const instances = [...fleet.instances, another];
@@ -64,7 +69,7 @@ async function agree(fleet: Fleet, history: History): Promise<string[]> {
   return (await Promise.all(instances.map((instance) => observeAll(history, instance)))).flat();
 }
 
-test("no history of operations and faults lets an ended key through, or denies one that is not", {
+test("no history of operations and faults lets an ended key through, or denies a valid one", {
   timeout: RUN_MS + 240_000,
 }, async () => {
   console.log(`HISTORY_SEED=${SEED} HISTORY_SECONDS=${HISTORY_SECONDS}`);

@@ -30,7 +30,7 @@ test("an end is certain once it has been acknowledged for longer than an instanc
   expect(expectedOf(keyWith({ ends: [{ ...end, ackedMs: Infinity }] }), [], LATER, LATER)).toBe("either");
 });
 
-test("of several switches the last one holds that is certain", () => {
+test("of several switches, the last certain one applies", () => {
   const off = { what: "off", sentMs: 90, ackedMs: 100, denies: true };
   const on = { what: "on", sentMs: 110, ackedMs: 120, denies: false };
   expect(expectedOf(keyWith({ switches: [off] }), [], LATER, LATER)).toBe("denied");

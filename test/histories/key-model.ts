@@ -1,28 +1,34 @@
-/** Times are milliseconds of this process's monotonic clock. An operation without a certain answer is acknowledged never. */
+/**
+ * Times are milliseconds of this process's monotonic clock. An operation without a certain response is never
+ * acknowledged.
+ */
 export interface Change {
   readonly what: string;
   readonly sentMs: number;
   ackedMs: number;
 }
 
-/** An operation that may have ended the key for good. */
+/** An operation that may have ended the key permanently. */
 export interface End extends Change {
-  /** Whether it covers the key for certain. Otherwise it overlaps the key's registration. */
+  /** True if it certainly covers the key. Otherwise it overlaps the key's registration. */
   isCertain: boolean;
 }
 
-/** One change of something that is on or off: whether a key is disabled, whether V1 keys are removed. Sent one after the other. */
+/**
+ * One change of a switch: whether a key is disabled, or whether V1 keys are removed. Changes are sent one after
+ * the other.
+ */
 export interface Switch extends Change {
   readonly denies: boolean;
 }
 
-/** What a history knows of one key. */
+/** What a history knows about one key. */
 export interface KnownKey {
   readonly token: string;
   readonly keyId: string;
   readonly owner: string | undefined;
   readonly isLegacy: boolean;
-  /** When its registration was sent and acknowledged. */
+  /** The times at which its registration was sent and acknowledged. */
   readonly sentMs: number;
   readonly ackedMs: number;
   readonly ends: End[];
@@ -33,17 +39,18 @@ export interface KnownKey {
 
 export type Expected = "allowed" | "denied" | "either";
 
-/** The policy's `max_staleness`: an instance that has read nothing of the feed for so long denies every key. */
+/** The policy's `max_staleness`: an instance that has not read the feed for this long denies every key. */
 export const MAX_STALENESS_MS = 3000;
 /**
- * A change that was acknowledged for so long holds at every instance that serves: what it has last read of the feed was sent at
- * most `MAX_STALENESS_MS` ago, so after the acknowledgement. The rest is for clocks of different processes.
+ * A change acknowledged this long ago is in effect at every instance that serves: its last read of the feed was
+ * sent at most `MAX_STALENESS_MS` ago, so after the acknowledgement. The rest is for clocks of different
+ * processes.
  */
 const BOUND_MS = MAX_STALENESS_MS + 200;
 
 /**
- * What a request must get that was sent and answered at these times.
- * @param phases changes of the migration phase, which deny V1 keys or do not
+ * The required response for a request sent and answered at these times.
+ * @param phases changes of the migration phase, which may deny V1 keys
  */
 export function expectedOf(
   key: KnownKey,
@@ -65,7 +72,7 @@ function holds(change: Change, sentMs: number): boolean {
   return change.ackedMs + BOUND_MS <= sentMs;
 }
 
-/** What the last switch says that holds for certain, unless a later one may hold already. */
+/** The state of the last certain switch, unless a later one may be in effect already. */
 function settledBy(changes: readonly Switch[], sentMs: number, answeredMs: number): Expected {
   const last = changes.findLastIndex((change) => holds(change, sentMs));
   if (changes.slice(last + 1).some((change) => change.sentMs <= answeredMs)) return "either";

@@ -9,7 +9,7 @@ interface Observed {
   readonly reason: string;
 }
 
-/** Asks one instance whether a key is valid. Gives the violation, if what it says breaks a promise. */
+/** Sends one key to one instance. Returns the violation if the response breaks a guarantee. */
 export async function observe(
   { phases }: Pick<History, "phases">,
   key: KnownKey,
@@ -40,12 +40,12 @@ async function ask({ token }: KnownKey, { client }: Instance): Promise<Observed>
     return { verdict: "allowed", reason: "" };
   } catch (error) {
     const { status, reason } = error instanceof LatchkeyProblem ? error : { status: 0, reason: "no answer" };
-    // What cannot be decided denies, and says so by its status.
+    // An undecidable request is denied, with the status of an outage.
     return { verdict: status === 401 ? "denied" : "unavailable", reason };
   }
 }
 
-/** Every key at one instance. */
+/** Checks every key at one instance. */
 export async function observeAll(history: History, instance: Instance): Promise<string[]> {
   const found = await Promise.all(history.keys.map((key) => observe(history, key, instance)));
   return found.filter((violation) => violation !== undefined);

@@ -2,22 +2,27 @@ import type { Instance } from "./fleet.ts";
 import type { Change, End, KnownKey, Switch } from "./key-model.ts";
 import type { Random } from "./random.ts";
 
-/** Enough of them that a key of one is seen before its owner is revoked anew. */
+/** Enough owners that a key of one is observed before its owner is revoked again. */
 const OWNERS = Array.from({ length: 20 }, (_, at) => `owner-${at}`);
 const MAX_KEYS = 400;
-/** How far the clock of this process and that of Redis may be apart in an incident's `before`, and its whole seconds. */
+/**
+ * The allowed difference between the clocks of this process and Redis in an incident's `before`, and its whole
+ * seconds.
+ */
 const CUT_OFF_SLACK_MS = 2000;
-/** Ends every key: rarely, or there is little else to see. */
+/** Ends every key: rarely, because otherwise few keys remain to observe. */
 const ALL_OF_THEM = 0.02;
 
 export interface History {
   readonly keys: KnownKey[];
   /** Changes of the migration phase: `removed` denies V1 keys. */
   readonly phases: Switch[];
-  /** Every end that was sent. Each looks at every key that is registered later, because the two may overlap. */
+  /**
+   * Every end that was sent. Each is compared with every key registered later, because the two may overlap.
+   */
   readonly ends: ((key: KnownKey) => void)[];
   readonly random: Random;
-  /** What happened, line by line, for whoever reads a violation. */
+  /** The events, line by line, for the reader of a violation. */
   note(line: string): void;
 }
 
@@ -25,7 +30,7 @@ export type Operation = (history: History, instance: Instance) => Promise<void>;
 
 const now = () => performance.now();
 
-/** Runs a change that may have happened although nothing says so. */
+/** Runs a change that may take effect even if its response is lost. */
 async function carryOut(
   change: Change,
   history: History,
@@ -71,10 +76,10 @@ async function registerFor(
     switches: [],
     isRecordLost: false,
   });
-  history.note(`register ${keyId} for ${owner ?? "nobody"} at ${name}`);
+  history.note(`register ${keyId} for ${owner ?? "no owner"} at ${name}`);
 }
 
-/** A V1 key of an owner, as an operator brings it from elsewhere. */
+/** A V1 key of an owner, imported by an operator. */
 async function importOne(history: History, { client, name }: Instance): Promise<void> {
   const { random, keys } = history;
   if (keys.length >= MAX_KEYS) return;
@@ -106,16 +111,16 @@ function add(history: History, key: KnownKey): void {
   for (const look of history.ends) look(key);
 }
 
-/** When an end was under way. */
+/** The time during which an end was in progress. */
 interface Span {
   readonly sentMs: number;
-  /** When it was answered, with success or not. */
+  /** The time of its response, successful or not. */
   finishedMs: number;
 }
 
 type Covers = (key: KnownKey, span: Span) => "certainly" | "perhaps" | "not";
 
-/** Ends what `covers` says: with certainty those keys that were there before. */
+/** Ends the keys that `covers` selects: with certainty those that existed before. */
 async function end(
   history: History,
   at: Instance,
@@ -140,7 +145,7 @@ async function end(
   for (const known of covered) known.ackedMs = change.ackedMs;
 }
 
-/** A key that was registered while the end was under way may be covered. */
+/** A key that was registered while the end was in progress may be covered. */
 const overlaps: Covers = (key, { sentMs, finishedMs }) => {
   if (key.sentMs > finishedMs) return "not";
   return key.ackedMs <= sentMs ? "certainly" : "perhaps";
@@ -155,7 +160,7 @@ const revokeKey: Operation = (history, at) => {
 
 const revokeOwner: Operation = (history, at) => revokeAllOf(history, at, history.random.pick(OWNERS));
 
-/** All within one second, mostly: the second end must cover a key that is dated behind the first one. */
+/** Mostly within one second: the second end must cover a key whose time of issue is after the first end. */
 const revokeOwnerTwice: Operation = async (history, at) => {
   const owner = history.random.pick(OWNERS);
   await revokeAllOf(history, at, owner);
@@ -229,7 +234,7 @@ const WEIGHTED: readonly (readonly [weight: number, operation: Operation])[] = [
 ];
 const OPERATIONS = WEIGHTED.flatMap(([weight, operation]) => Array<Operation>(weight).fill(operation));
 
-/** One operation at one instance that is up, if there is one. */
+/** One operation at one running instance, if there is one. */
 export async function operate(history: History, instances: readonly Instance[]): Promise<void> {
   const up = instances.filter(({ process }) => process !== undefined);
   if (up.length === 0) return;

@@ -1,10 +1,10 @@
 /** Random numbers that a seed repeats (mulberry32). */
 export interface Random {
-  /** 0 to 1, without 1. */
+  /** From 0 to 1, exclusive. */
   next(): number;
-  /** A whole number from 0, below `below`. */
+  /** An integer from 0, below `below`. */
   below(below: number): number;
-  /** One of the items. Throws where there is none. */
+  /** One of the items. Throws if there is none. */
   pick<Item>(items: readonly Item[]): Item;
 }
 

@@ -32,7 +32,7 @@ async function run(
   return child.output();
 }
 
-test("the benchmark runs whole: every candidate answers, and each figure is there", async () => {
+test("the benchmark completes: every candidate responds, and each figure is present", async () => {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-bench-test-"));
   removeAtEnd(folder);
   const json = join(folder, "results.json");
@@ -45,6 +45,6 @@ test("the benchmark runs whole: every candidate answers, and each figure is ther
   }
 });
 
-test("so does the one of single steps", async () => {
+test("the microbenchmark completes", async () => {
   expect(await run(MICRO, [], { ROUND_MS: "5" })).toContain("| the whole Check |");
 });

@@ -23,7 +23,10 @@ guards: { open_calls: 100000/s, failures: 100000/s }
 const TAG =
   '<script src="/api-auth-migration.js" data-auto data-storage-key="api_key" data-header="X-API-Key"></script>';
 
-/** A page as it was written in 2022: it registers an opaque key once, keeps it, and sends it by XMLHttpRequest and fetch. */
+/**
+ * A page as written in 2022: it registers an opaque key once, stores it, and sends it by XMLHttpRequest and
+ * fetch.
+ */
 const PAGE = `
 <script>
   function withKey(done) {
@@ -65,7 +68,7 @@ let upstream: Upstream;
 let envoy: EnvoyProcess;
 let site: Server;
 let origin: string;
-/** The status that every call of the V2 key API gets; undefined: Latchkey's own. */
+/** The status of every call to the V2 key API; undefined for Latchkey's own. */
 let v2Answers: number | undefined;
 let browser: Browser;
 let context: BrowserContext;
@@ -95,7 +98,7 @@ beforeEach(async () => {
 });
 afterEach(() => context.close());
 
-/** The page, with the tag or without it; /api is Latchkey's and /a is Envoy's. */
+/** The page, with the script tag or without it; /api is Latchkey's and /a is Envoy's. */
 function serve(request: IncomingMessage, response: ServerResponse): void {
   const { method, headers, url = "/" } = request;
   if (url === "/with" || url === "/without") {
@@ -118,7 +121,7 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
 
 interface OpenPage {
   readonly page: Page;
-  /** Whether each call of the API carried a V1 or a V2 key, and what came of it. */
+  /** For each call of the API, whether it carried a V1 or a V2 key, and its status. */
   both(): Promise<readonly string[]>;
 }
 
@@ -149,7 +152,7 @@ const slot = (page: Page) => page.evaluate<string | null>(`localStorage.getItem(
 const admin = () => createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
 const lastFamily = () => new Map(upstream.requests.at(-1)?.headers).get("x-latchkey-family");
 
-test("a page of 2022 goes on unchanged with V1 keys, and with the tag V2 keys of the same family go out", async () => {
+test("a page of 2022 works unchanged with V1 keys, and with the tag it sends V2 keys of the same family", async () => {
   const before = await open("/without");
   expect(await before.both()).toEqual(["V1 200", "V1 200"]);
   const family = lastFamily();
@@ -162,11 +165,11 @@ test("a page of 2022 goes on unchanged with V1 keys, and with the tag V2 keys of
   expect(await storedKey(after.page)).toBe(key);
 });
 
-test("a page that has no key yet registers its own as before, and V2 keys go out", async () => {
+test("a page without a key registers its own as before, and sends V2 keys", async () => {
   expect(await (await open("/with")).both()).toEqual(["V2 200", "V2 200"]);
 });
 
-test("taking the tag away is the full way back, and putting it there again goes on with the same V2 key", async () => {
+test("removing the tag goes back to V1 completely, and restoring it continues with the same V2 key", async () => {
   const tagged = await open("/with");
   await tagged.both();
   const kept = await slot(tagged.page);
@@ -176,7 +179,7 @@ test("taking the tag away is the full way back, and putting it there again goes 
   expect(await slot(again.page)).toBe(kept);
 });
 
-test("v2Available = false is the quick way back, at once", async () => {
+test("v2Available = false goes back to V1 at once", async () => {
   const tagged = await open("/with");
   await tagged.both();
   await tagged.page.evaluate("ApiAuthMigration.auto.v2Available = false");
@@ -185,13 +188,13 @@ test("v2Available = false is the quick way back, at once", async () => {
   expect(await tagged.both()).toEqual(["V2 200", "V2 200"]);
 });
 
-test.each([404, 500])("where the V2 key API answers %i the page goes on with V1", async (status) => {
+test.each([404, 500])("if the V2 key API responds with %i, the page continues with V1", async (status) => {
   v2Answers = status;
   expect(await (await open("/with")).both()).toEqual(["V1 200", "V1 200"]);
 });
 
-describe("a key that is refused", () => {
-  test("stays refused: no other one is registered in its place", async () => {
+describe("a denied key", () => {
+  test("a denied key stays denied, and no other key is registered in its place", async () => {
     const { page, both } = await open("/with");
     await page.evaluate(`localStorage.setItem("api_key", "lk1_no_key_at_all_0000000000000000")`);
     const calls: string[] = [];
@@ -202,7 +205,7 @@ describe("a key that is refused", () => {
     );
   });
 
-  test("as a V2 key is replaced within the same fetch", async () => {
+  test("a denied V2 key is replaced within the same fetch", async () => {
     const { page, both } = await open("/with");
     await both();
     const v2Id = async () => JSON.parse((await slot(page)) ?? "{}").v2.key_id;
@@ -213,7 +216,7 @@ describe("a key that is refused", () => {
   });
 });
 
-test("users who take turns on one page never get each other's key, and who logs out leaves none behind", async () => {
+test("users who alternate on one page never get each other's key, and a logout leaves none behind", async () => {
   const one = await admin().registerLegacy({ name: "one", key_type: "basic" });
   const other = await admin().registerLegacy({ name: "other", key_type: "basic" });
   const { page, both } = await open("/with");
@@ -231,7 +234,7 @@ test("users who take turns on one page never get each other's key, and who logs 
   expect(await slot(page)).toBeNull();
 });
 
-test("other origins, other headers and other keys get what the page sends", async () => {
+test("calls to other origins, and calls with other headers or keys, are sent unchanged", async () => {
   const { page, both } = await open("/with");
   await both();
   const elsewhere = origin.replace("127.0.0.1", "localhost");
@@ -257,7 +260,7 @@ test("other origins, other headers and other keys get what the page sends", asyn
   });
 });
 
-test("an XMLHttpRequest behaves as before: aborted, sent twice, synchronous, opened anew", async () => {
+test("an XMLHttpRequest behaves as before: aborted, sent twice, synchronous, reopened", async () => {
   const { page, both } = await open("/with");
   await both();
   const seen = await page.evaluate<Record<string, unknown>>(`(async () => {
@@ -280,19 +283,19 @@ test("an XMLHttpRequest behaves as before: aborted, sent twice, synchronous, ope
     await new Promise((resolve) => twice.addEventListener("loadend", resolve));
     const inSync = opened(false);
     inSync.send();
-    const anew = opened(true, "/a/first");
-    anew.send();
-    anew.open("GET", "/a/second");
-    anew.setRequestHeader("X-API-Key", key);
-    anew.send();
-    await new Promise((resolve) => anew.addEventListener("loadend", resolve));
-    return { events, error, twice: twice.status, inSync: inSync.status, anew: JSON.parse(anew.responseText).url };
+    const reopened = opened(true, "/a/first");
+    reopened.send();
+    reopened.open("GET", "/a/second");
+    reopened.setRequestHeader("X-API-Key", key);
+    reopened.send();
+    await new Promise((resolve) => reopened.addEventListener("loadend", resolve));
+    return { events, error, twice: twice.status, inSync: inSync.status, reopened: JSON.parse(reopened.responseText).url };
   })()`);
   expect(seen).toEqual({
     events: ["abort", "loadend"],
     error: "InvalidStateError",
     twice: 200,
     inSync: 200,
-    anew: "/a/second",
+    reopened: "/a/second",
   });
 });

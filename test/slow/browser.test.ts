@@ -24,7 +24,7 @@ routes: [{ path: /a/**, scopes: [a] }]
 guards: { open_calls: 100000/s }
 `;
 
-/** What the site in front does to calls, by the path. */
+/** Changes that the site in front makes to calls, by path. */
 type Rule = (
   path: string,
 ) => "pass" | 404 | 429 | 500 | "cut" | { readonly status: 302 | 307; readonly to: string };
@@ -69,7 +69,7 @@ beforeEach(async () => {
 });
 afterEach(() => context.close());
 
-/** A site whose /api is Latchkey's and whose /a is Envoy's, behind a rule that tests change. */
+/** A site whose /api is Latchkey's and whose /a is Envoy's, with a rule that tests change. */
 async function startSite(): Promise<Site> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -102,14 +102,14 @@ function forward(request: IncomingMessage, response: ServerResponse): void {
   request.pipe(onward);
 }
 
-/** What a server answers that wants to be called by every page with everything. */
+/** The headers of a server that lets every page call it with anything. */
 const EVERYTHING_ALLOWED = {
   "access-control-allow-origin": "*",
   "access-control-allow-headers": "authorization, x-api-key, content-type, idempotency-key",
   "access-control-allow-methods": "GET, POST",
 };
 
-/** An attacker's server: it allows every call, and keeps what it receives. */
+/** An attacker's server: it allows every call, and records what it receives. */
 async function startThief(): Promise<{
   readonly origin: string;
   readonly taken: string[];
@@ -127,36 +127,36 @@ async function startThief(): Promise<{
   return { origin: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`, taken, server };
 }
 
-/** A page with the client on it, as `window.auth`; `told` collects its events. */
+/** A page with the client as `window.auth`; `events` collects its events. */
 async function openPage(options: Record<string, unknown> = {}, at = site, from = at): Promise<Page> {
   const page = await context.newPage();
   await page.goto(`${at.origin}/`);
   await page.addScriptTag({ url: `${from.origin}/api-auth-migration.js` });
   await page.evaluate(
-    `window.told = [];
+    `window.events = [];
      window.auth = ApiAuthMigration.create({ storage: localStorage, recheckMs: 0, ...${JSON.stringify(options)} });
      for (const type of ["fallback", "migrated", "refreshed", "upgrade", "invalid", "error"])
-       auth.addEventListener(type, ({ detail }) => told.push({ type, ...detail }));`,
+       auth.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));`,
   );
   return page;
 }
 
 const getKey = (page: Page) => page.evaluate<{ key: string; version: number }>("auth.getKey()");
-const told = (page: Page) => page.evaluate<{ type: string }[]>("told");
-/** What a call of the API, through Envoy, comes to. */
+const events = (page: Page) => page.evaluate<{ type: string }[]>("events");
+/** The result of an API call through Envoy. */
 const statusOf = (page: Page) => page.evaluate<number>(`auth.fetch("/a/x").then(({ status }) => status)`);
-/** By the key that Envoy's upstream was told of last. */
+/** By the key id that Envoy's upstream got last. */
 const lastKeyId = () => new Map(upstream.requests.at(-1)?.headers).get("x-latchkey-key-id");
 const withoutV2: Rule = (path) => (path.startsWith("/api/auth/v2/") ? 404 : "pass");
 
-test("where V2 is there, a page gets a V2 key and calls with it", async () => {
+test("if V2 is available, a page gets a V2 key and calls with it", async () => {
   const page = await openPage();
   expect((await getKey(page)).version).toBe(2);
   expect(await statusOf(page)).toBe(200);
   expect((await getKey(page)).key).toBe((await getKey(page)).key);
 });
 
-test("as an ES module it is the same", async () => {
+test("the ES module behaves like the script", async () => {
   const page = await openPage();
   const version = await page.evaluate<number>(
     `import("${site.origin}/api-auth-migration.mjs").then(({ create }) => create().getKey()).then(({ version }) => version)`,
@@ -164,25 +164,25 @@ test("as an ES module it is the same", async () => {
   expect(version).toBe(2);
 });
 
-describe("where V2 is not there", () => {
-  test("V1 goes on; once it appears, the V1 key is exchanged, and kept", async () => {
+describe("without V2", () => {
+  test("V1 continues, and once V2 is available the V1 key is exchanged and kept", async () => {
     site.rule = withoutV2;
     const page = await openPage();
     const v1 = await getKey(page);
     expect(v1).toMatchObject({ version: 1, key: expect.stringMatching(/^lk1_/) });
-    expect(await told(page)).toContainEqual({ type: "fallback", status: 404 });
+    expect(await events(page)).toContainEqual({ type: "fallback", status: 404 });
     site.rule = () => "pass";
     const v2 = await getKey(page);
     expect(v2.version).toBe(2);
-    expect((await told(page)).map(({ type }) => type)).toContain("migrated");
-    // The switch: back to V1, without a word to the server.
+    expect((await events(page)).map(({ type }) => type)).toContain("migrated");
+    // The switch: back to V1, without a call to the server.
     await page.evaluate("auth.v2Available = false");
     expect(await getKey(page)).toEqual(v1);
     await page.evaluate("auth.v2Available = undefined");
     expect(await getKey(page)).toEqual(v2);
   });
 
-  test("a V1 key that the page has had so far is exchanged for one of its own family", async () => {
+  test("a page's earlier V1 key is exchanged for a V2 key of the same family", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     const { api_key, key_id } = await admin.registerLegacy({ name: "old page", key_type: "basic" });
     const page = await openPage();
@@ -192,7 +192,7 @@ describe("where V2 is not there", () => {
     expect((await admin.keys.show(successor)).family).toBe((await admin.keys.show(key_id)).family);
   });
 
-  test("an error of the server decides nothing: V1 goes on, and V2 is tried again", async () => {
+  test("a server error decides nothing: V1 continues, and V2 is tried again", async () => {
     site.rule = withoutV2;
     const page = await openPage();
     const v1 = await getKey(page);
@@ -203,7 +203,7 @@ describe("where V2 is not there", () => {
   });
 });
 
-test("with V1 forced from the start no V2 call is made", async () => {
+test("with V1 forced from the start, no V2 call is made", async () => {
   const page = await openPage({ v2Available: false });
   const paths: string[] = [];
   page.on("request", (request) => paths.push(new URL(request.url()).pathname));
@@ -211,7 +211,7 @@ test("with V1 forced from the start no V2 call is made", async () => {
   expect(paths).toEqual(["/api/auth/register_api_key"]);
 });
 
-test("many tabs that share a storage refresh once, and all go on with the successor", async () => {
+test("many tabs that share a storage refresh once, and all continue with the successor", async () => {
   const pages = await Promise.all([1, 2, 3].map(() => openPage({ keyType: "brief" })));
   const [first] = pages;
   if (first === undefined) throw new Error("no page");
@@ -223,7 +223,7 @@ test("many tabs that share a storage refresh once, and all go on with the succes
   expect([keys.size, keys.has(old), (await refreshed()) - before]).toEqual([1, false, 1]);
 });
 
-test("a refresh whose answer is lost is repeated with the same Idempotency-Key, and gives the same key", async () => {
+test("a refresh whose response is lost is repeated with the same Idempotency-Key and returns the same key", async () => {
   const page = await openPage({ keyType: "brief" });
   await refreshDue(page);
   const sent: (string | undefined)[] = [];
@@ -235,21 +235,21 @@ test("a refresh whose answer is lost is repeated with the same Idempotency-Key, 
   });
   const before = await refreshed();
   await getKey(page);
-  expect((await told(page)).map(({ type }) => type)).toEqual(["error"]);
+  expect((await events(page)).map(({ type }) => type)).toEqual(["error"]);
   expect((await getKey(page)).version).toBe(2);
   expect([sent.length, sent[0] === sent[1], (await refreshed()) - before]).toEqual([2, true, 1]);
 });
 
-test("offline it says so, and goes on by itself when the network is back", async () => {
+test("offline, the client reports it and continues by itself when the network is back", async () => {
   const page = await openPage();
   await context.setOffline(true);
   await expect(getKey(page)).rejects.toThrow();
-  expect((await told(page)).map(({ type }) => type)).toContain("error");
+  expect((await events(page)).map(({ type }) => type)).toContain("error");
   await context.setOffline(false);
   expect((await getKey(page)).version).toBe(2);
 });
 
-test("with a key in hand, neither a server that is away nor one with errors keeps it from calling", async () => {
+test("a page with a key keeps calling while the server is unavailable or fails", async () => {
   const page = await openPage();
   const key = await getKey(page);
   for (const wrong of ["cut", 500] as const) {
@@ -258,7 +258,7 @@ test("with a key in hand, neither a server that is away nor one with errors keep
   }
 });
 
-test("a key that was revoked is replaced once, and the call is repeated, with its body", async () => {
+test("a revoked key is replaced once, and the call is repeated with its body", async () => {
   const page = await openPage();
   const { key } = await getKey(page);
   await createClient({ url: `http://${latchkey.http}` }).revoke(key);
@@ -269,7 +269,7 @@ test("a key that was revoked is replaced once, and the call is repeated, with it
   expect(new Map(upstream.requests.at(-1)?.headers).get("content-length")).toBe("5");
 });
 
-test("whoever is not the API is called without the key", async () => {
+test("servers other than the API get no key", async () => {
   const page = await openPage();
   await getKey(page);
   const sent: Record<string, string>[] = [];
@@ -292,14 +292,14 @@ describe("a key does not follow a redirect to another origin", () => {
     thief?.server.closeAllConnections();
     thief?.server.close();
   });
-  /** Redirects the calls whose path fits; everything else passes. */
+  /** Redirects calls to this path; all others pass. */
   const redirecting =
     (fits: RegExp, status: 302 | 307): Rule =>
     (path) =>
       fits.test(path) ? { status, to: `${thief.origin}${path}` } : "pass";
 
   test.each([302, 307] as const)(
-    "of the API (%d), as a V1 key, as a V2 key, or with a body",
+    "a redirected API call (%d) loses the key, as a V1 key, as a V2 key, and with a body",
     async (status) => {
       for (const options of [{}, { v2Available: false }]) {
         const page = await openPage({ ...options, storageKey: JSON.stringify(options) });
@@ -316,24 +316,27 @@ describe("a key does not follow a redirect to another origin", () => {
     },
   );
 
-  test.each([302, 307] as const)("of the key API (%d): validate, migrate, refresh", async (status) => {
-    const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
-    const { api_key } = await admin.registerLegacy({ name: "old page", key_type: "brief" });
-    const page = await openPage({ keyType: "brief" });
-    await page.evaluate(`auth.adoptV1(${JSON.stringify(api_key)})`);
-    site.rule = redirecting(/\/migrate$/, status);
-    expect(await getKey(page)).toEqual({ key: api_key, version: 1 });
-    site.rule = () => "pass";
-    const { key } = await getKey(page);
-    await refreshDue(page);
-    site.rule = redirecting(/\/refresh$/, status);
-    expect(await getKey(page)).toEqual({ key, version: 2 });
-    site.rule = redirecting(/\/validate$/, status);
-    expect((await getKey(page)).version).toBe(2);
-    expect(thief.taken).toEqual([]);
-  });
+  test.each([302, 307] as const)(
+    "a redirected call of the key API (%d) loses the key: validate, migrate, refresh",
+    async (status) => {
+      const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+      const { api_key } = await admin.registerLegacy({ name: "old page", key_type: "brief" });
+      const page = await openPage({ keyType: "brief" });
+      await page.evaluate(`auth.adoptV1(${JSON.stringify(api_key)})`);
+      site.rule = redirecting(/\/migrate$/, status);
+      expect(await getKey(page)).toEqual({ key: api_key, version: 1 });
+      site.rule = () => "pass";
+      const { key } = await getKey(page);
+      await refreshDue(page);
+      site.rule = redirecting(/\/refresh$/, status);
+      expect(await getKey(page)).toEqual({ key, version: 2 });
+      site.rule = redirecting(/\/validate$/, status);
+      expect((await getKey(page)).version).toBe(2);
+      expect(thief.taken).toEqual([]);
+    },
+  );
 
-  test("from a page of another origin", async () => {
+  test("a call from a page of another origin loses the key in a redirect", async () => {
     const page = await openPage({ baseUrl: site.origin, v2Available: false }, elsewhere, site);
     await page.evaluate(`auth.adoptV1("lk1_some")`);
     site.rule = (path) => ({ status: 307, to: `${thief.origin}${path}` });
@@ -345,7 +348,7 @@ describe("a key does not follow a redirect to another origin", () => {
     expect(thief.taken).toEqual([]);
   });
 
-  test("within its own origin it does", async () => {
+  test("a redirect within the API's origin keeps the key", async () => {
     const page = await openPage();
     await getKey(page);
     site.rule = (path) => (path === "/a/moved" ? { status: 307, to: "/a/x" } : "pass");
@@ -357,7 +360,7 @@ describe("a key does not follow a redirect to another origin", () => {
   });
 });
 
-test("it works across origins that the server names, and reads what it is told there", async () => {
+test("the client works across origins that the server allows, and reads the exposed headers there", async () => {
   const latchkeySite = { ...site, origin: `http://${latchkey.http}` };
   const page = await openPage({ baseUrl: latchkeySite.origin, v2Available: false }, elsewhere, latchkeySite);
   expect((await getKey(page)).version).toBe(1);
@@ -366,7 +369,7 @@ test("it works across origins that the server names, and reads what it is told t
   const validated = page.evaluate<number>(`auth.fetch("/api/auth/v2/validate").then(({ status }) => status)`);
   expect(await validated).toBe(200);
   await admin.migration.set("silent");
-  expect(await told(page)).toContainEqual({
+  expect(await events(page)).toContainEqual({
     type: "upgrade",
     deprecation: expect.stringMatching(/^@\d+$/),
     sunset: "Mon, 01 Mar 2027 00:00:00 GMT",
@@ -374,7 +377,7 @@ test("it works across origins that the server names, and reads what it is told t
 });
 
 describe("rollback, through Envoy", () => {
-  /** A page that had a V1 key, and has exchanged it. */
+  /** A page with a V1 key that it has exchanged. */
   const migratedPage = async () => {
     site.rule = withoutV2;
     const page = await openPage();
@@ -386,7 +389,7 @@ describe("rollback, through Envoy", () => {
     return { page, v1, v2 };
   };
 
-  test("quick: the switch goes back to the V1 key at once, and forth again", async () => {
+  test("the switch goes back to the V1 key at once, and forth again", async () => {
     const { page, v1, v2 } = await migratedPage();
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     await page.evaluate("auth.v2Available = false");
@@ -397,19 +400,19 @@ describe("rollback, through Envoy", () => {
     expect(lastKeyId()).toBe((await admin.validate(v2.key)).key_id);
   });
 
-  test("full: when the phase goes back to silent every page goes on, whatever it had come to", async () => {
+  test("every page continues when the phase goes back to silent, from any state", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
     const { page: migrated } = await migratedPage();
     const old = await openPage({ storageKey: "old", v2Available: false });
     expect(await statusOf(old)).toBe(200);
     await admin.migration.set("removed");
-    // Only V1 keys that were not exchanged are refused: that page was told to stay with V1.
+    // Only V1 keys that were not exchanged are denied: that page was configured to stay with V1.
     expect(await statusOf(migrated)).toBe(200);
     const oldKey = await getKey(old);
-    const refused = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
+    const denied = await fetch(`http://127.0.0.1:${envoy.port}/a/x`, {
       headers: { "x-api-key": oldKey.key },
     });
-    expect(refused.headers.get("x-latchkey-reason")).toBe("legacy_key_removed");
+    expect(denied.headers.get("x-latchkey-reason")).toBe("legacy_key_removed");
     await admin.migration.set("silent");
     expect([await statusOf(migrated), await statusOf(old)]).toEqual([200, 200]);
     expect(await getKey(old)).toEqual(oldKey);
@@ -418,7 +421,7 @@ describe("rollback, through Envoy", () => {
   });
 });
 
-test("the V1 key is kept until the server takes it no more, and then forgotten", async () => {
+test("the V1 key is kept until the server rejects it, and then deleted", async () => {
   const admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
   const { api_key } = await admin.registerLegacy({ name: "old page", key_type: "brief" });
   const page = await openPage({ keyType: "brief" });
@@ -430,37 +433,37 @@ test("the V1 key is kept until the server takes it no more, and then forgotten",
   await admin.keys.revoke((await admin.validate(api_key)).key_id);
   await refreshDue(page);
   await getKey(page);
-  expect((await told(page)).filter(({ type }) => type === "refreshed").length).toBe(2);
+  expect((await events(page)).filter(({ type }) => type === "refreshed").length).toBe(2);
   expect(await kept()).toBeUndefined();
 });
 
-test("a stored V1 key that is none is told, and replaced; one that is refused only now is kept", async () => {
+test("an invalid stored V1 key is reported and replaced, and one that is denied later is kept", async () => {
   const page = await openPage({}, site);
   await page.evaluate(`auth.adoptV1("lk1_none")`);
   expect((await getKey(page)).version).toBe(2);
-  expect(await told(page)).toContainEqual({ type: "invalid", status: 401 });
+  expect(await events(page)).toContainEqual({ type: "invalid", status: 401 });
   const later = await openPage({ storageKey: "later" });
   await later.evaluate(`auth.adoptV1("kept-meanwhile")`);
   site.rule = (path) => (path.endsWith("/migrate") ? 429 : "pass");
   expect(await getKey(later)).toEqual({ key: "kept-meanwhile", version: 1 });
 });
 
-test("a storage that takes nothing is done without", async () => {
+test("the client works without a storage that rejects writes", async () => {
   const page = await openPage();
   await page.evaluate(`Storage.prototype.setItem = () => { throw new Error("full"); }`);
   const first = await getKey(page);
   expect([await getKey(page), await statusOf(page)]).toEqual([first, 200]);
-  expect(await told(page)).toContainEqual({ type: "error", path: "storage", message: "Error: full" });
+  expect(await events(page)).toContainEqual({ type: "error", path: "storage", message: "Error: full" });
 });
 
-/** Waits until the key of the page may be refreshed. */
+/** Waits until the page's key may be refreshed. */
 async function refreshDue(page: Page): Promise<void> {
   await getKey(page);
   const due = `JSON.parse(localStorage.getItem("api-auth")).v2.refresh_after`;
   await page.waitForFunction(`Date.now() >= Date.parse(${due})`, undefined, { timeout: 10_000 });
 }
 
-/** Keys that the server has refreshed so far. */
+/** The number of keys that the server has refreshed so far. */
 async function refreshed(): Promise<number> {
   const text = await (await fetch(`http://${latchkey.ops}/metrics`)).text();
   const found = /keys_issued_total\{role="brief",how="refreshed"\} (\d+)/.exec(text);

@@ -22,7 +22,7 @@ function folder(): string {
   return made;
 }
 
-test("the service has a headless name for gRPC and metrics, and one address for the key API and meshes", async () => {
+test("the Service has a headless name for gRPC and metrics, and one address for the key API and meshes", async () => {
   const resources = await renderChart(LEAST);
   const headless = serviceOf(byKind(resources, "Service", "latchkey-headless"));
   const one = serviceOf(byKind(resources, "Service", "latchkey"));
@@ -34,7 +34,7 @@ test("the service has a headless name for gRPC and metrics, and one address for 
   ]);
 });
 
-test("a pod has time to drain, to finish what is open, and some more", async () => {
+test("a pod has time to drain and to finish open requests, with a margin", async () => {
   for (const drainSeconds of [0, 15, 60]) {
     const pod = podOf(await renderChart({ ...LEAST, drainSeconds }));
     const [latchkey] = pod.containers;
@@ -43,7 +43,7 @@ test("a pod has time to drain, to finish what is open, and some more", async () 
   }
 });
 
-test("sidecars start before what they serve, and so end after it: Latchkey outlives Envoy, Envoy the app", async () => {
+test("sidecars start before what they serve and stop after it: Latchkey outlives Envoy, and Envoy outlives the app", async () => {
   const { initContainers, containers } = podOf(await renderChart(SHAPES["as sidecars, with the demo"] ?? {}));
   expect(initContainers.map(({ name, restartPolicy }) => `${name} ${restartPolicy}`)).toEqual([
     "latchkey Always",
@@ -56,7 +56,7 @@ test("sidecars start before what they serve, and so end after it: Latchkey outli
   ).toEqual(["127.0.0.1:9191", "127.0.0.1:8000", "127.0.0.1:8001"]);
 });
 
-test("a sidecar's Envoy has the example's configuration with the pod's ports, and a real Envoy takes it", async () => {
+test("a sidecar's Envoy has the example's configuration with the pod's ports, and a real Envoy accepts it", async () => {
   const resources = await renderChart({ mode: "sidecar", sidecar: { port: 15_000, upstreamPort: 3000 } });
   const config = text(byKind(resources, "ConfigMap", "latchkey-envoy"), "envoy.yaml");
   const example = readFileSync(new URL("../../envoy/sidecar.yaml", import.meta.url), "utf8");
@@ -69,7 +69,7 @@ test("a sidecar's Envoy has the example's configuration with the pod's ports, an
   expect([status, stdout]).toEqual([0, expect.stringContaining("OK")]);
 });
 
-test("the policy arrives as it was given, and Latchkey takes it", async () => {
+test("the policy arrives unchanged, and Latchkey loads it", async () => {
   const given = readFileSync(new URL("../../latchkey.yaml", import.meta.url), "utf8");
   const resources = await renderChart({ ...LEAST, policy: given });
   const arrived = text(byKind(resources, "ConfigMap", "latchkey-policy"), "latchkey.yaml");
@@ -78,7 +78,7 @@ test("the policy arrives as it was given, and Latchkey takes it", async () => {
   expect(parsed.ok).toBe(true);
 });
 
-test("rules and dashboard are those of this repository, and the metrics come under the name that they ask for", async () => {
+test("rules and dashboard equal those of this repository, and the metrics have the job name that they query", async () => {
   const read = (path: string) => readFileSync(new URL(`../../deploy/${path}`, import.meta.url), "utf8");
   for (const mode of ["service", "sidecar"]) {
     const monitoring = { monitors: true, rules: true, dashboard: true };
@@ -93,7 +93,7 @@ test("rules and dashboard are those of this repository, and the metrics come und
   }
 });
 
-test("another chart takes the sidecars into a pod of its own", async () => {
+test("another chart includes the sidecars in a pod of its own", async () => {
   const parent = folder();
   mkdirSync(join(parent, "templates"));
   cpSync(CHART, join(parent, "charts/latchkey"), { recursive: true });
@@ -125,7 +125,7 @@ spec:
   expect(byKind(resources, "ConfigMap", "latchkey-envoy")).toBeDefined();
 });
 
-test("packaged, it renders the same", async () => {
+test("the packaged chart renders the same", async () => {
   const target = folder();
   const { status, stderr } = spawnSync(await helm(), ["package", CHART, "--destination", target], {
     encoding: "utf8",
@@ -135,7 +135,7 @@ test("packaged, it renders the same", async () => {
   expect(await renderChart(values, join(target, "latchkey-0.1.0.tgz"))).toEqual(await renderChart(values));
 });
 
-test("after an installation it says where the doors are, and what the Secret must have", async () => {
+test("the notes after an installation name the listeners and the required content of the Secret", async () => {
   const { status, said } = await runHelm(["install", "latchkey", "--dry-run=client"], LEAST);
   expect(status).toBe(0);
   const notes = said.slice(said.indexOf("NOTES:"));

@@ -15,7 +15,7 @@ beforeAll(async () => {
   ca = await createCa();
 });
 
-/** A file of a certificate, in place of one that is mounted in a pod. */
+/** Replaces a mounted certificate by a file. */
 function realCertificate(path: string, mounted: readonly string[]): string {
   const [, folder = "", file = ""] = /^(\/run\/tls\/\w+)\/([\w.]+)$/.exec(path) ?? [];
   if (folder === "") return path;
@@ -24,7 +24,7 @@ function realCertificate(path: string, mounted: readonly string[]): string {
 }
 
 describe.each(PODS)("a pod of the chart %s", (_, values) => {
-  test("starts Latchkey in production, with every secret from a file that is mounted", async () => {
+  test("the pod starts Latchkey in production, with every secret from a mounted file", async () => {
     const { all, volumes } = podOf(await renderChart(values));
     const latchkey = all.find(({ name }) => name === "latchkey");
     const mounted = latchkey?.volumeMounts.map(({ mountPath }) => mountPath) ?? [];
@@ -43,7 +43,7 @@ describe.each(PODS)("a pod of the chart %s", (_, values) => {
     expect(config).toMatchObject({ ok: true, settings: { ENVIRONMENT: "production", STORE: "redis" } });
   });
 
-  test("has what Pod Security calls restricted, and a root that nobody writes to", async () => {
+  test("the pod satisfies Pod Security's restricted level, and its root is read-only", async () => {
     const pod = podOf(await renderChart(values));
     expect(pod.automountServiceAccountToken).toBe(false);
     expect(pod.securityContext).toMatchObject({
@@ -59,11 +59,11 @@ describe.each(PODS)("a pod of the chart %s", (_, values) => {
       });
   });
 
-  test("is not confused by other Services: REDIS_PORT of a Service called redis is no setting", async () => {
+  test("variables of other Services are no settings: REDIS_PORT of a Service called redis is ignored", async () => {
     expect(podOf(await renderChart(values)).enableServiceLinks).toBe(false);
   });
 
-  test("mounts only volumes that it has, and its Services find it and its ports", async () => {
+  test("the pod mounts only volumes that it has, and its Services select it and its ports", async () => {
     const resources = await renderChart(values);
     const pod = podOf(resources);
     const volumes = pod.volumes.map(({ name }) => name);

@@ -27,13 +27,13 @@ async function sweeps({ ops }: TestedLatchkey): Promise<number> {
   return Number(count ?? 0);
 }
 
-/** Resolves once the instance has forgotten what it may: it does so each half minute. */
+/** Resolves once the instance has removed expired entries, which it does every 30 seconds. */
 async function swept(instance: TestedLatchkey): Promise<void> {
   const before = await sweeps(instance);
   await expect.poll(() => sweeps(instance), { timeout: 45_000, interval: 200 }).toBeGreaterThan(before);
 }
 
-/** Keys that must not come back, and one that must stay. */
+/** Keys that must not become valid again, and one that must stay valid. */
 async function makeKeys(instance: TestedLatchkey) {
   const operator = operatorOf(instance);
   const register = (ttl?: number) =>
@@ -63,7 +63,7 @@ async function expectAllHolds(
   expect(await operatorOf(instance).keys.show(keys.good.key_id)).toMatchObject({ status: "active" });
 }
 
-describe("a clock that is wrong forgets nothing for anybody", () => {
+describe("an instance with a wrong clock removes nothing for the others", () => {
   let redis: TestedRedis;
   let clock: FakeClock;
   let [ahead, jumping, alone]: TestedLatchkey[] = [];
@@ -87,7 +87,7 @@ describe("a clock that is wrong forgets nothing for anybody", () => {
     await redis?.stop();
   });
 
-  test("one instance ahead, one that jumps by 15 days and back, and one with a store of its own", async () => {
+  test("revocations survive one instance ahead, one that jumps by 15 days and back, and one with its own store", async () => {
     const { ahead, jumping, alone } = started();
     const [shared, own] = await Promise.all([makeKeys(jumping), makeKeys(alone)]);
     clock.set(15 * DAY);
@@ -104,7 +104,7 @@ describe("a clock that is wrong forgets nothing for anybody", () => {
   });
 });
 
-describe("of two words the newer one counts, whatever a store has lost", () => {
+describe("the newer of two states applies, whatever a store has lost", () => {
   afterEach(async () => {
     for (const end of endings.splice(0).reverse()) await end();
   });
@@ -114,7 +114,7 @@ describe("of two words the newer one counts, whatever a store has lost", () => {
     return instance;
   };
 
-  test("an acknowledged enable holds though an instance that was cut off brings back the disable", async () => {
+  test("an acknowledged enable stays in effect although a formerly disconnected instance writes back the disable", async () => {
     const redis = await startRedis();
     const relay = await startFaultRelay(redis.port);
     endings.push(() => redis.stop(), relay.close);
@@ -133,7 +133,7 @@ describe("of two words the newer one counts, whatever a store has lost", () => {
     expect(await admits(await start(redis.url), api_key)).toBe(true);
   });
 
-  test("a phase that was lost in a failover, and could not be given back at once, gives way to the next step", async () => {
+  test("a phase that was lost in a failover, and could not be restored at once, does not override the next phase", async () => {
     const { relay, replica } = await startReplicated();
     const [one, two] = [await start(urlBy(relay.port)), await start(urlBy(relay.port))];
     const operator = operatorOf(one);
@@ -156,7 +156,7 @@ describe("of two words the newer one counts, whatever a store has lost", () => {
       expect(await admits(instance, legacy.api_key)).toBe("legacy-key-removed");
   });
 
-  test("a phase that was lost while the store took no writes is given back once it does", async () => {
+  test("a phase that was lost while the store rejected writes is restored once it accepts them", async () => {
     const { relay, replica } = await startReplicated();
     const one = await start(urlBy(relay.port));
     await replica.cli("REPLICAOF", "NO", "ONE");

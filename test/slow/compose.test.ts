@@ -26,7 +26,7 @@ beforeAll(() => {
   }
 });
 
-test("the loader of docker compose takes the file, by its schema and as a whole", async () => {
+test("the loader of docker compose accepts the file, by its schema and as a whole", async () => {
   const { status, stdout, stderr } = spawnSync(
     await goProgram("compose"),
     ["-format", "json", "compose.yaml"],
@@ -39,14 +39,14 @@ test("the loader of docker compose takes the file, by its schema and as a whole"
   expect(Object.keys(JSON.parse(stdout).services).sort()).toEqual(Object.keys(readCompose().services).sort());
 });
 
-test("the loader refuses a file that is wrong", async () => {
+test("the loader rejects an invalid file", async () => {
   const file = join(folder, "wrong.yaml");
   writeFileSync(file, "services: { a: { image: x, prots: [] } }\n");
   const { status, stdout, stderr } = spawnSync(await goProgram("compose"), [file], { encoding: "utf8" });
   expect([status, stdout + stderr]).toEqual([1, expect.stringContaining("prots")]);
 });
 
-test("Redis with the made users and the service's command lets Latchkey in by its password, and nobody else", async () => {
+test("Redis with the shipped users and the service's command admits Latchkey by its password, and no other user", async () => {
   const { services, secrets } = readCompose();
   expect(statSync(join(folder, "compose/secrets")).mode & 0o777).toBe(0o700);
   const secret = (path: string) =>

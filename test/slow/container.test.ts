@@ -33,7 +33,7 @@ beforeAll(() => {
   });
 });
 
-/** The image's command, with its absolute paths in the folder that stands for its root. */
+/** The image's command, with its absolute paths in the folder that represents its root. */
 function start(
   command: readonly string[],
   environment: Readonly<Record<string, string>>,
@@ -58,7 +58,7 @@ const command = () => [
 const health = () => words.parse(JSON.parse(setting("HEALTHCHECK").split(" CMD ")[1] ?? ""));
 const any = "127.0.0.1:0";
 
-/** Without Docker its ports are this machine's: free ones of loopback. */
+/** Without Docker its ports are this machine's, so they are free ports of loopback. */
 const OWN_PORTS = { GRPC_LISTEN: any, HTTP_LISTEN: any, OPERATOR_LISTEN: any };
 const secrets = () => ({
   JWT_SECRET: newSecret(),
@@ -67,8 +67,8 @@ const secrets = () => ({
   AUDIT_KEY: newSecret(),
 });
 
-describe("the Dockerfile's steps, run on a copy of what it is sent", () => {
-  test("it runs as nobody, by two stages, on the ports that its doors have", () => {
+describe("the Dockerfile's steps, run on a copy of the build context", () => {
+  test("the image has two stages, an unprivileged user and the ports of the listeners", () => {
     expect(instructions.filter(({ name }) => name === "FROM")).toHaveLength(2);
     expect(setting("USER")).toBe("10001:10001");
     const { environment } = image;
@@ -76,7 +76,7 @@ describe("the Dockerfile's steps, run on a copy of what it is sent", () => {
     expect(exposed.map((listen) => listen?.split(":")[1]).join(" ")).toBe(setting("EXPOSE"));
   });
 
-  test("the image holds neither sources, tests, compilers nor development's packages", () => {
+  test("the image contains no sources, tests, compilers or development packages", () => {
     expect(readdirSync(image.root).sort()).toEqual(["app", "data", "etc"]);
     const app = join(image.root, "app");
     expect(readdirSync(app).sort()).toEqual(
@@ -89,14 +89,14 @@ describe("the Dockerfile's steps, run on a copy of what it is sent", () => {
     );
   });
 
-  test("without secrets it does not start, and lists what is missing", async () => {
+  test("without secrets it does not start, and lists the missing ones", async () => {
     const child = await start(command(), {});
     expect(await child.exited).toBe(1);
     expect(child.output()).toMatch(/JWT_SECRET is missing/);
     expect(child.output()).toMatch(/GRPC_LISTEN would listen in clear text/);
   });
 
-  test("it decides a real Envoy's requests, is healthy while it does, writes only to /data, and ends by SIGTERM", async () => {
+  test("it decides a real Envoy's requests, is healthy meanwhile, writes only to /data, and stops by SIGTERM", async () => {
     const before = listing();
     const ready = Promise.withResolvers<{ grpc: string; http: string; ops: string }>();
     const form = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string(), ops: z.string() });
@@ -106,16 +106,16 @@ describe("the Dockerfile's steps, run on a copy of what it is sent", () => {
       if (parsed.success) ready.resolve(parsed.data);
     });
     const ended = child.exited.then(() => Promise.reject(new Error(child.output())));
-    const doors = await Promise.race([ready.promise, ended]);
+    const listeners = await Promise.race([ready.promise, ended]);
     ended.catch(() => undefined);
     const upstream = await startUpstream();
-    const envoy = await startEnvoy({ authzTarget: doors.grpc, upstreamPort: upstream.port });
-    const { api_key } = await registerKey(doors.http);
+    const envoy = await startEnvoy({ authzTarget: listeners.grpc, upstreamPort: upstream.port });
+    const { api_key } = await registerKey(listeners.http);
     const ask = (headers: Record<string, string>) =>
       fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers });
     expect((await ask({})).status).toBe(401);
     expect((await ask({ "x-api-key": api_key })).status).toBe(200);
-    const healthy = async () => (await start(health(), { OPS_LISTEN: doors.ops })).exited;
+    const healthy = async () => (await start(health(), { OPS_LISTEN: listeners.ops })).exited;
     expect(await healthy()).toBe(0);
     await Promise.all([envoy.stop(), upstream.stop()]);
     expect(await child.stop("SIGTERM")).toBe(0);
@@ -124,7 +124,7 @@ describe("the Dockerfile's steps, run on a copy of what it is sent", () => {
   });
 });
 
-/** Every file of the image but those in /data, with its size. */
+/** Every file of the image outside /data, with its size. */
 function listing(): readonly string[] {
   const app = join(image.root, "app");
   return readdirSync(app, { recursive: true, encoding: "utf8" })

@@ -30,7 +30,7 @@ const operatorOf = ({ operator }: TestedLatchkey) =>
   createClient({ url: `http://${operator}`, token: ADMIN_TOKEN });
 const readyz = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
 
-/** All that the store holds of keys, and of what instances tell each other. */
+/** A hash of all keys in the store and of all data that instances exchange. */
 async function contents(): Promise<string> {
   const script = `
     local found = {}
@@ -44,8 +44,8 @@ async function contents(): Promise<string> {
   return redis.cli("EVAL", script, "0");
 }
 
-describe("two fleets on one database: the instance that came later is not ready, names the setting, and changes nothing", () => {
-  test("whichever of the settings differs that all must share", async () => {
+describe("two fleets on one database", () => {
+  test("the later instance is not ready, names the differing setting, and changes nothing, for each shared setting", async () => {
     const first = await startLatchkey({ ...env, REDIS_URL: redis.url });
     const { api_key: key, key_id } = await registerKey(first.http);
     const different = {
@@ -55,7 +55,7 @@ describe("two fleets on one database: the instance that came later is not ready,
       KEY_HASH_SECRET: newSecret(),
       AUDIT_KEY: newSecret(),
     };
-    // What the first one has still to write down of its own.
+    // The first instance may still have to write its own events.
     await expect
       .poll(() => redis.cli("XPENDING", "latchkey:audit", "log"), { timeout: 5000 })
       .toMatch(/^0\b/);
@@ -95,7 +95,7 @@ describe("two fleets on one database: the instance that came later is not ready,
     const file = join(first.cwd, "keys.jsonl");
     writeFileSync(
       file,
-      `${JSON.stringify({ api_key: "key-of-nobody-0123456789", name: "n", role: "basic" })}\n`,
+      `${JSON.stringify({ api_key: "key-of-another-0123456789", name: "n", role: "basic" })}\n`,
     );
     const offline = runLatchkey(["import", file], {
       ...env,
@@ -106,14 +106,14 @@ describe("two fleets on one database: the instance that came later is not ready,
     expect(await contents()).toBe(before);
     expect(await readyz(first)).toMatchObject({ status: "ready" });
     expect(await operatorOf(first).validate(key)).toMatchObject({ valid: true });
-    // What is published helps nobody who knows a value, or guesses it by its hash.
+    // The published values reveal no secret, not even to a guess by hash.
     const published = await redis.cli("HVALS", "latchkey:kids");
     for (const [name, value] of Object.entries({ ...env, JWT_ISSUER: "blyan-api", JWT_AUDIENCE: "latchkey" }))
       if (name !== "REDIS_COMMAND_TIMEOUT_MS") expect(published).not.toContain(value);
     await first.stop();
   });
 
-  test("once the others have left, it is the fleet; and a former secret that is still accepted is enough", async () => {
+  test("a later instance becomes the fleet once the others have left, and a shared former secret is sufficient", async () => {
     const first = await startLatchkey({ ...env, REDIS_URL: redis.url });
     const next = newSecret();
     const rotating = { ...env, KEY_HASH_SECRET: next, KEY_HASH_SECRET_PREVIOUS: env.KEY_HASH_SECRET };
@@ -135,7 +135,7 @@ describe("two fleets on one database: the instance that came later is not ready,
   });
 });
 
-test("a clock that has left Redis's is said from 2 s on; from 5 s on the instance is not ready, until it is back", async () => {
+test("a clock difference to Redis is logged from 2 s on, and from 5 s on the instance is not ready until it ends", async () => {
   const clock = await newFakeClock(3);
   const latchkey = await startLatchkey({ ...env, ...clock.env, REDIS_URL: redis.url });
   const ahead = async () => {

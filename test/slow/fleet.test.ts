@@ -12,27 +12,27 @@ const options: FleetOptions = {
   limit,
   seed: 7,
 };
-/** Sums of doubles. */
+/** For sums of doubles. */
 const ROUNDING = 0.001;
 
 describe("a simulated fleet never admits more than its bound", () => {
-  test("when all is well, nor much less", async () => {
+  test("without faults, a fleet admits its bound and not much less", async () => {
     const result = await runFleet(options);
     expect(result.overshoot).toBeLessThanOrEqual(ROUNDING);
     expect(result.admittedOverIdeal).toBeGreaterThan(0.98);
   });
 
-  test("when every instance sees every key, and some crash", async () => {
+  test("the bound applies if every instance sees every key and some crash", async () => {
     const result = await runFleet({ ...options, spread: options.instances, crashes: 0.05 });
     expect(result.overshoot).toBeLessThanOrEqual(ROUNDING);
   });
 
-  test("when the store is away: r · outage more at most", async () => {
+  test("if the store is unavailable, a fleet admits at most r · outage more", async () => {
     const result = await runFleet({ ...options, outage: { from: 4, to: 7 } });
     expect(result.overshoot).toBeLessThanOrEqual(limit.refillPerSecond * 3 + ROUNDING);
   });
 
-  test("when the store loses everything: one capacity more at most, and it is seen", async () => {
+  test("if the store loses all data, a fleet admits at most one capacity more, and the loss is visible", async () => {
     const result = await runFleet({ ...options, lossAt: 5 });
     expect(result.overshoot).toBeLessThanOrEqual(limit.capacity + ROUNDING);
     expect(result.overshoot).toBeGreaterThan(limit.capacity / 2);

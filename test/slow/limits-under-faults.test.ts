@@ -15,14 +15,16 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-/** One instance as the process joins it, behind a relay of its own; its heart is beaten by hand. */
+/**
+ * One instance with the components of the real process, behind its own relay; the test sends its heartbeats.
+ */
 async function startInstance(redis: TestedRedis, number: number) {
   const relay: FaultRelay = await startFaultRelay(redis.port);
   endings.push(relay.close);
   const client = await connectRedis({ url: urlBy(relay.port), commandTimeoutMs: 50 });
   client.finishStartup();
   endings.push(client.close);
-  // The store's memory is as old as it has to be: the test sets the epoch's begin.
+  // The test sets the begin of the store's epoch, so its memory is old enough.
   const { pool, membership } = createSharedBuckets({
     client,
     instanceId: `i${number}`,
@@ -39,12 +41,16 @@ async function startInstance(redis: TestedRedis, number: number) {
 async function startFleet(redis: TestedRedis) {
   await redis.cli("SET", "latchkey:epoch", "old 1");
   const fleet = await Promise.all(Array.from({ length: INSTANCES }, (_, at) => startInstance(redis, at)));
-  // In the first round the members join, in the second each has beaten since the last one joined, the third tells all.
+  // Round 1: the members join. Round 2: each has sent a heartbeat since the last one joined. Round 3: all know
+  // the number.
   for (let round = 0; round < 3; round++) for (const { membership } of fleet) await membership.heartbeat();
   return fleet;
 }
 
-/** Asks all instances without pause for a while, and until more than so many got through; every request is answered. */
+/**
+ * Floods all instances for a while, and until more than this number was admitted. Every request gets a
+ * response.
+ */
 async function flood(fleet: Awaited<ReturnType<typeof startFleet>>, seconds: number, moreThan = -1) {
   const admitted: number[] = [];
   let asked = 0;
@@ -65,7 +71,9 @@ async function flood(fleet: Awaited<ReturnType<typeof startFleet>>, seconds: num
   return admitted;
 }
 
-/** C + r·(T + outage), and what further losses allow, over every span: a bucket of that size never runs below zero. */
+/**
+ * Checks C + r·(T + outage), plus further losses, over every span: a bucket of that size never runs below zero.
+ */
 function expectBound(admitted: readonly number[], outageSeconds: number, lost = 0): void {
   const full = limit.capacity + lost + limit.refillPerSecond * outageSeconds + 1;
   let level = full;
@@ -79,7 +87,7 @@ function expectBound(admitted: readonly number[], outageSeconds: number, lost = 
   expect(lowest).toBeGreaterThanOrEqual(0);
 }
 
-describe("the bound holds, and every request is answered", () => {
+describe("the bound applies, and every request gets a response", () => {
   const faults: readonly (readonly [what: string, fault: RelayFault])[] = [
     ["a black hole", { kind: "black-hole" }],
     ["refused connections", { kind: "refuse" }],
@@ -88,29 +96,32 @@ describe("the bound holds, and every request is answered", () => {
     ["a reply without its end", { kind: "truncate", afterBytes: 5 }],
   ];
 
-  test.each(faults)("with all instances cut off by %s, each serving its share", async (_what, fault) => {
-    const redis = await startRedis();
-    endings.push(redis.stop);
-    const fleet = await startFleet(redis);
-    const before = await flood(fleet, 0.5);
-    for (const { relay } of fleet) relay.set(fault);
-    const sinceMs = performance.now();
-    const away = fault.kind === "black-hole" || fault.kind === "refuse";
-    // A share that is not served never gets so far; one that is does, however busy the machine is.
-    const during = await flood(fleet, 3, away ? limit.refillPerSecond : undefined);
-    const outageSeconds = (performance.now() - sinceMs) / 1000;
-    for (const { relay } of fleet) {
-      relay.set({ kind: "pass" });
-      relay.reset();
-    }
-    const after = await flood(fleet, 1.5, limit.refillPerSecond);
-    expectBound([...before, ...during, ...after], outageSeconds);
-    if (away)
-      expect(during.length).toBeLessThanOrEqual(limit.refillPerSecond * outageSeconds + limit.capacity);
-    expect(after.length).toBeGreaterThan(limit.refillPerSecond);
-  });
+  test.each(faults)(
+    "the bound applies with all instances disconnected by %s, each serving its share",
+    async (_what, fault) => {
+      const redis = await startRedis();
+      endings.push(redis.stop);
+      const fleet = await startFleet(redis);
+      const before = await flood(fleet, 0.5);
+      for (const { relay } of fleet) relay.set(fault);
+      const sinceMs = performance.now();
+      const away = fault.kind === "black-hole" || fault.kind === "refuse";
+      // An instance that does not serve its share never admits this many; one that does will, on any machine.
+      const during = await flood(fleet, 3, away ? limit.refillPerSecond : undefined);
+      const outageSeconds = (performance.now() - sinceMs) / 1000;
+      for (const { relay } of fleet) {
+        relay.set({ kind: "pass" });
+        relay.reset();
+      }
+      const after = await flood(fleet, 1.5, limit.refillPerSecond);
+      expectBound([...before, ...during, ...after], outageSeconds);
+      if (away)
+        expect(during.length).toBeLessThanOrEqual(limit.refillPerSecond * outageSeconds + limit.capacity);
+      expect(after.length).toBeGreaterThan(limit.refillPerSecond);
+    },
+  );
 
-  test("with one of four cut off", async () => {
+  test("the bound applies with one of four instances disconnected", async () => {
     const redis = await startRedis();
     endings.push(redis.stop);
     const fleet = await startFleet(redis);
@@ -122,7 +133,7 @@ describe("the bound holds, and every request is answered", () => {
     expectBound([...during, ...after], 3);
   });
 
-  test("with Redis killed and back without its memory: one capacity more at most, and no share in a young store", async () => {
+  test("a Redis that restarts without its memory adds at most one capacity, and a young store gives no shares", async () => {
     const redis = await startRedis();
     const fleet = await startFleet(redis);
     const before = await flood(fleet, 0.5);

@@ -15,7 +15,7 @@ import { startUpstream } from "../support/upstream.ts";
 const KEYS = 100_000;
 const PORTION = 1000;
 
-/** A registry with so many keys, written as the process itself would. */
+/** Writes a registry with this many keys, as the process itself would. */
 async function fill(dataDir: string): Promise<void> {
   const database = openDatabase(dataDir);
   const store = createKeyStore(database, { recordRetentionSeconds: 7 * 86_400, nowMs: Date.now });
@@ -43,7 +43,7 @@ async function fill(dataDir: string): Promise<void> {
   database.close();
 }
 
-test("100,000 keys are listed whole while Checks go on, and a rare filter finds its ten", async () => {
+test("100,000 keys are listed completely while Checks continue, and a rare filter finds its ten", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "latchkey-many-"));
   removeAtEnd(dataDir);
   await fill(dataDir);
@@ -54,7 +54,7 @@ test("100,000 keys are listed whole while Checks go on, and a rare filter finds 
   const { api_key } = await operator.register({ name: "checked", key_type: "node_operator" });
 
   let listing = true;
-  let refused = 0;
+  let denied = 0;
   let checks = 0;
   const checking = (async () => {
     while (listing) {
@@ -62,7 +62,7 @@ test("100,000 keys are listed whole while Checks go on, and a rare filter finds 
         headers: { authorization: `Bearer ${api_key}` },
       });
       checks++;
-      if (response.status !== 200) refused++;
+      if (response.status !== 200) denied++;
     }
   })();
   const seen = new Set<string>();
@@ -75,7 +75,7 @@ test("100,000 keys are listed whole while Checks go on, and a rare filter finds 
 
   expect(seen.size).toBe(KEYS + 1);
   expect(rare).toHaveLength(10);
-  expect(refused).toBe(0);
-  // Between any two pages there was room for Checks.
+  expect(denied).toBe(0);
+  // Checks were decided between any two pages.
   expect(checks).toBeGreaterThan(KEYS / 500);
 });

@@ -6,10 +6,10 @@ import { fillWithEndedKeys } from "../support/ended-keys.ts";
 import { startRedis } from "../support/redis.ts";
 
 const KEYS = 100_000;
-/** Promised are 2 s; a machine that does much else is given more (`npm run bench:revocation` measures). */
+/** The guarantee is 2 s; a busy machine gets more (`npm run bench:revocation` measures it). */
 const LOADED_WITHIN_MS = 8000;
 
-test("100,000 ended keys are loaded, in portions that hold nobody up for long", async () => {
+test("100,000 ended keys are loaded in portions that never block the event loop for long", async () => {
   const redis = await startRedis();
   await fillWithEndedKeys(redis, KEYS);
   const client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });

@@ -11,13 +11,13 @@ const read = (path: string) =>
   readFileSync(fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url)), "utf8");
 
 describe.each(["istio/authorization.yaml", "envoy-gateway/latchkey.yaml"])("deploy/%s", (path) => {
-  test("is what the CRDs take, and has no member that they do not know", () => {
+  test("the resource satisfies its CRD, and has no unknown member", () => {
     expect(customProblems(readResources(read(path)))).toEqual([]);
   });
 });
 
 describe("deploy/istio/mesh.yaml", () => {
-  test("has only fields and values that Istio's mesh configuration has", async () => {
+  test("the mesh configuration has only fields and values of Istio's MeshConfig", async () => {
     const { root } = protobuf.parse(readFileSync(await meshConfigProto(), "utf8"));
     const type = root.lookupType("istio.mesh.v1alpha1.MeshConfig");
     const { meshConfig } = parse(read("istio/mesh.yaml"));
@@ -29,14 +29,14 @@ describe("deploy/istio/mesh.yaml", () => {
     ]);
   });
 
-  test("names what the AuthorizationPolicy asks for", () => {
+  test("the mesh configuration names the provider that the AuthorizationPolicy uses", () => {
     const [policy] = readResources(read("istio/authorization.yaml"));
     const provider = { name: parse(read("istio/mesh.yaml")).meshConfig.extensionProviders[0].name };
     expect(policy).toMatchObject({ spec: { action: "CUSTOM", provider } });
   });
 });
 
-/** Members that the message does not have, at every depth, and values that are not of their field's type. */
+/** Finds members that the message does not have, at every depth, and values of the wrong type. */
 function unknownFields(type: protobuf.Type, value: object): string[] {
   return Object.entries(value).flatMap(([name, member]) => {
     const field = type.fields[name];

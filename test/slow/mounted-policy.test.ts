@@ -12,7 +12,7 @@ roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h } }
 routes: [{ path: ${path}, scopes: [a] }]
 `;
 
-/** What kubelet does with a ConfigMap: the file is a link by way of ..data, which is put on another folder at once. */
+/** Updates a ConfigMap as kubelet does: the file is a link through ..data, which is replaced atomically. */
 async function mount(folder: string, version: string, text: string): Promise<void> {
   await mkdir(join(folder, `..${version}`));
   await writeFile(join(folder, `..${version}`, "latchkey.yaml"), text);
@@ -20,7 +20,7 @@ async function mount(folder: string, version: string, text: string): Promise<voi
   await rename(join(folder, "..data.new"), join(folder, "..data"));
 }
 
-test("a new version of a mounted ConfigMap is taken up by itself", async () => {
+test("a new version of a mounted ConfigMap is loaded automatically", async () => {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-configmap-"));
   removeAtEnd(folder);
   await mount(folder, "1", policyFor("/one"));

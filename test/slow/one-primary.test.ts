@@ -38,7 +38,7 @@ async function startInstance(settings: Readonly<Record<string, string>>, policy?
 
 const FENCED = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"];
 
-test("the address of Redis moves while connections stay: a revocation that is acknowledged reaches all", async () => {
+test("if Redis's address moves while connections stay open, an acknowledged revocation still reaches all instances", async () => {
   const { relay: relayOfA, primary, replica } = await startReplicated();
   const relayOfB = await startFaultRelay(primary.port);
   endings.push(() => relayOfB.close());
@@ -49,7 +49,7 @@ test("the address of Redis moves while connections stay: a revocation that is ac
   await replica.cli("REPLICAOF", "NO", "ONE");
   relayOfA.leadNewTo(replica.port);
   relayOfB.leadTo(replica.port);
-  // Of A's connections only the one that reads the feed is made anew.
+  // Of A's connections, only the one that reads the feed reconnects.
   const feed = async () => {
     const lines = (await primary.cli("CLIENT", "LIST")).split("\n");
     return lines.filter((line) => / cmd=xread /.test(line)).map((line) => /^id=(\d+)/.exec(line)?.[1] ?? "");
@@ -63,7 +63,7 @@ test("the address of Redis moves while connections stay: a revocation that is ac
     );
   await expect.poll(revoke, { timeout: 5000, interval: 50 }).toBe("revoked");
   await expect.poll(() => b.validity(key.api_key), { timeout: 5000, interval: 20 }).toBe("key-revoked");
-  // The old one is demoted with its link down: A does not stay with it.
+  // The old primary becomes a replica without a link: A must leave it.
   await primary.cli("REPLICAOF", "127.0.0.1", "1");
   const other = await a.operator.register({ name: "n", key_type: "basic" });
   expect(await b.validity(other.api_key)).toBe("valid");
@@ -72,7 +72,7 @@ test("the address of Redis moves while connections stay: a revocation that is ac
 });
 
 test.each(["cut off from its replicas", "demoted, with its link down"])(
-  "an instance alone with a primary that is %s: staleness grows, and max_staleness acts",
+  "an instance alone with a primary that is %s becomes stale, and max_staleness applies",
   async (fate) => {
     const { relay, primary, replica } = await startReplicated(FENCED);
     const policy = "faults: { revocations: { max_staleness: 2s, then: deny } }";
@@ -124,10 +124,10 @@ test("REDIS_WAIT_REPLICAS: phases and imports are not acknowledged before a repl
       .toBe("done");
 });
 
-test("a Redis that is full is an outage like any other: an instance admits its share, and says so", async () => {
+test("a full Redis is an outage like any other: an instance admits its share and reports it", async () => {
   const redis = await startRedis();
   endings.push(() => redis.stop());
-  // The store is older than local_max, as it is in a fleet that has been running for a while.
+  // The store is older than local_max, as in a fleet that has been running for a while.
   await redis.cli("SET", "latchkey:epoch", `epoch ${Date.now() - 3_600_000}`);
   const policy = `
 roles:
@@ -140,7 +140,7 @@ faults: { limits: local, local_max: 1m }
   const envoy = await startEnvoy({
     authzTarget: latchkey.grpc,
     upstreamPort: upstream.port,
-    // A machine that does much else is no fault.
+    // A busy machine is not a fault.
     edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
   });
   endings.push(
@@ -149,7 +149,7 @@ faults: { limits: local, local_max: 1m }
   );
   const { api_key: key } = await operator.register({ name: "n", key_type: "basic" });
   const { api_key: other } = await operator.register({ name: "n", key_type: "basic" });
-  // Its bucket is there already, with a lease that will have ended: what ends frees memory.
+  // The bucket exists already, with a lease that will have expired: expiry frees memory.
   expect((await check(envoy, "/a/x", other)).status).toBe(200);
   await redis.cli("CONFIG", "SET", "maxmemory", "1");
   const up = async () => /^latchkey_store_up (\d)$/m.exec(await metrics())?.[1];
@@ -162,7 +162,7 @@ faults: { limits: local, local_max: 1m }
     if ((await check(envoy, "/a/x", other)).status === 200) admitted.other++;
     await pause(50);
   }
-  // The share of one instance is the whole refill: a token a second, from an empty bucket on.
+  // The share of one instance is the whole refill: one token per second, starting from an empty bucket.
   for (const count of Object.values(admitted)) {
     expect(count).toBeGreaterThanOrEqual(4);
     expect(count).toBeLessThanOrEqual(12);

@@ -13,12 +13,12 @@ import { registerKey } from "../support/keys.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** Node 24 and tsc come from here; of Latchkey itself nothing lies here. */
+/** Node 24 and tsc come from here; Latchkey itself does not. */
 const PATH = [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter);
 
 let folder: string;
 
-/** Runs a command to its end and gives what it printed; throws when it fails. */
+/** Runs a command to its end and returns its output. Throws if it fails. */
 function run(cwd: string, command: string, ...args: readonly string[]): string {
   const { HOME } = process.env;
   const { status, stdout, stderr } = spawnSync(command, args, {
@@ -40,7 +40,7 @@ beforeAll(() => {
 });
 
 describe("the package, installed in an empty folder", () => {
-  test("carries what it reads at run time, and neither sources nor tests", () => {
+  test("the package has the files that it reads at run time, and neither sources nor tests", () => {
     const shipped = readdirSync(join(folder, "node_modules/latchkey"), { recursive: true, encoding: "utf8" });
     const scripts = readdirSync(join(ROOT, "src/redis/scripts")).filter((name) => name.endsWith(".lua"));
     expect(shipped).toEqual(
@@ -60,13 +60,13 @@ describe("the package, installed in an empty folder", () => {
     expect(shipped.filter((name) => name.includes(".test."))).toEqual([]);
   });
 
-  test("has one command, which says its version", () => {
+  test("the package has one command, which prints its version", () => {
     expect(run(folder, "npx", "--no", "--", "latchkey", "--version").trim()).toBe("0.1.0");
     const policy = "node_modules/latchkey/latchkey.yaml";
     expect(run(folder, "npx", "--no", "--", "latchkey", "policy", "check", policy)).not.toBe("");
   });
 
-  test("`npx latchkey serve` decides the requests of a real Envoy, and ends when it is told to", async () => {
+  test("`npx latchkey serve` decides the requests of a real Envoy, and stops on a signal", async () => {
     const { stop, grpc, http } = await serveByNpx();
     const upstream = await startUpstream();
     const envoy = await startEnvoy({ authzTarget: grpc, upstreamPort: upstream.port });
@@ -84,7 +84,7 @@ describe("the package, installed in an empty folder", () => {
     }
   });
 
-  test("gives a typed client, which another program compiles against and calls", async () => {
+  test("the package has a typed client, which another program compiles against and calls", async () => {
     const program = `import { createClient, LatchkeyProblem } from "latchkey/client";
 const client = createClient({ url: process.argv[2] ?? "" });
 const issued = await client.register({ name: "consumer", key_type: "basic" });
@@ -108,22 +108,22 @@ console.log(role, LatchkeyProblem.name);
 interface Served {
   readonly grpc: string;
   readonly http: string;
-  /** Ends it as Ctrl-C in a terminal does, and gives all it said. */
+  /** Stops it as Ctrl-C in a terminal does, and returns its output. */
   stop(): Promise<string>;
 }
 
-const doors = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string() });
+const readyLine = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string() });
 
 async function serveByNpx(): Promise<Served> {
   const any = "127.0.0.1:0";
   const { HOME } = process.env;
-  const ready = Promise.withResolvers<z.infer<typeof doors>>();
+  const ready = Promise.withResolvers<z.infer<typeof readyLine>>();
   const child = await startChild("npx", ["--no", "--", "latchkey", "serve"], {
     cwd: folder,
     env: { PATH, HOME, GRPC_LISTEN: any, HTTP_LISTEN: any, OPS_LISTEN: any, DRAIN_SECONDS: "0" },
     ownGroup: true,
     onStdoutLine: (line) => {
-      const parsed = doors.safeParse(parseJson(line));
+      const parsed = readyLine.safeParse(parseJson(line));
       if (parsed.success) ready.resolve(parsed.data);
     },
   });
@@ -131,7 +131,7 @@ async function serveByNpx(): Promise<Served> {
   const { grpc, http } = await Promise.race([ready.promise, ended]);
   ended.catch(() => undefined);
   const stop = async () => {
-    // npx hands no signal on: a terminal sends it to the whole group.
+    // npx forwards no signal: a terminal sends it to the whole process group.
     process.kill(-child.pid, "SIGINT");
     await child.exited;
     return child.output();

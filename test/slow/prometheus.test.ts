@@ -32,13 +32,13 @@ faults: { limits: deny }
 guards: { failures: 60/m, open_calls: 6000/m, self_service_keys: ${SELF_SERVICE_KEYS} }
 audit: { requests: all }
 `;
-/** Latency is the machine's as much as ours: these two may fire at any time on a busy one. */
+/** These two alerts depend on the machine's latency, so they may fire at any time on a busy one. */
 const LATENCY = ["LatchkeyLatencyFast", "LatchkeyLatencySlow"];
 const WITHIN = { timeout: 60_000, interval: 200 };
 
 const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
 let redis: TestedRedis;
-/** Stands between Redis and the first instance. */
+/** Between Redis and the first instance. */
 let relay: FaultRelay;
 let upstream: Upstream;
 let instances: readonly [TestedLatchkey, TestedLatchkey];
@@ -56,7 +56,7 @@ beforeAll(async () => {
   [redis, upstream, ca] = await Promise.all([startRedis(), startUpstream(), createCa()]);
   certificate = await ca.issue("second", { days: 90 });
   relay = await startFaultRelay(redis.port);
-  // So long that a busy machine is not taken for a Redis that does not answer.
+  // Long enough that a busy machine is not mistaken for an unavailable Redis.
   const common = { ...env, REDIS_COMMAND_TIMEOUT_MS: "2000" };
   const start = (port: number, more = {}) =>
     startLatchkey({ ...common, ...more, REDIS_URL: `redis://127.0.0.1:${port}` }, { policy: POLICY });
@@ -87,7 +87,7 @@ async function ask(key: string | undefined, path = "/a/x"): Promise<void> {
   await (await fetch(`http://127.0.0.1:${envoy.port}${path}`, { headers })).arrayBuffer();
 }
 
-/** Twenty requests of which at most three are refused, and what becomes of keys meanwhile. */
+/** Twenty requests of which at most three are denied, and key operations meanwhile. */
 async function usualRound(round: number): Promise<void> {
   for (let count = 0; count < 14; count++) await ask(keys.basic);
   for (const key of [keys.legacy, keys.legacy, keys.asking, keys.tight]) await ask(key);
@@ -101,12 +101,12 @@ async function usualRound(round: number): Promise<void> {
   await anybody.migrate((await operator.registerLegacy({ name: "v1", key_type: "basic" })).api_key);
 }
 
-/** Does it again and again until it is stopped. */
+/** Repeats this until it is stopped. */
 function repeat(work: (round: number) => Promise<void>): { stop(): Promise<void> } {
   let going = true;
   const done = (async () => {
     for (let round = 0; going; round++) {
-      // What fails while the store is away fails for whoever asked; here it only makes numbers.
+      // Failures are expected while the store is unavailable; this only produces numbers.
       await work(round).catch(() => undefined);
       await pause(50);
     }
@@ -119,7 +119,7 @@ function repeat(work: (round: number) => Promise<void>): { stop(): Promise<void>
   };
 }
 
-/** Waits until all of these fire, and sees that nothing else does. */
+/** Waits until all of these alerts fire, and checks that no other does. */
 async function expectFiring(names: readonly string[], mayFire: readonly string[] = []): Promise<void> {
   await expect.poll(prometheus.firing, WITHIN).toEqual(expect.arrayContaining([...names]));
   const allowed = [...names, ...mayFire, ...LATENCY];
@@ -146,7 +146,7 @@ function substituted(expr: string): string {
   });
 }
 
-test("every expression of the dashboard, and every recorded series, gives numbers under traffic", async () => {
+test("under traffic, every expression of the dashboard and every recorded series has values", async () => {
   const panels = readDashboard().panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
   const recorded = readRules("recording").groups.flatMap(({ rules }) =>
     rules.map(({ record }) => record ?? ""),
@@ -166,14 +166,14 @@ test("every expression of the dashboard, and every recorded series, gives number
   await expect.poll(empty, WITHIN).toEqual([]);
 });
 
-test("while all is well no alert fires, though every one of them is evaluated", async () => {
+test("without a problem no alert fires, although every one is evaluated", async () => {
   const alerts = readRules("alerts").groups.flatMap(({ rules }) => rules);
   for (const { expr } of alerts) await prometheus.query(quickened(expr));
   await pause(3000);
   expect((await prometheus.firing()).filter((name) => !LATENCY.includes(name))).toEqual([]);
 });
 
-test("slow decisions are noticed", async () => {
+test("slow decisions raise an alert", async () => {
   relay.set({ kind: "delay", ms: 10 });
   const slow = repeat(() => ask(keys.asking));
   await expectFiring(LATENCY);
@@ -181,14 +181,14 @@ test("slow decisions are noticed", async () => {
   await slow.stop();
 });
 
-test("a certificate that ends soon", async () => {
+test("a certificate near its end raises an alert", async () => {
   await replaceCertificate(certificate, await ca.issue("second", { days: 10 }));
   await expectFiring(["LatchkeyCertificateEnding"]);
   await replaceCertificate(certificate, await ca.issue("second", { days: 30 }));
   await expectOver(["LatchkeyCertificateEnding"]);
 });
 
-test("a policy that is refused, one that differs, keys that end soon, self-service keys near their number", async () => {
+test("alerts fire for a rejected policy, differing policies, keys near their end, and self-service keys near their limit", async () => {
   writeFileSync(join(instances[1].cwd, "latchkey.yaml"), `${POLICY}# another one\n`);
   await expectFiring(["LatchkeyPoliciesDiffer"]);
   writeFileSync(join(instances[0].cwd, "latchkey.yaml"), "roles: nonsense\n");
@@ -206,7 +206,7 @@ test("a policy that is refused, one that differs, keys that end soon, self-servi
 
 const LASTING = ["LatchkeyKeysEnding", "LatchkeySelfServiceNearlyFull", "LatchkeyPoliciesDiffer"];
 
-test("a surge of refusals, and somebody who guesses", async () => {
+test("alerts fire for a surge of denials and for guessed keys", async () => {
   await expectOver(["LatchkeyPolicyRefused"]);
   const surge = repeat(async () => {
     await Promise.all(Array.from({ length: 8 }, () => ask(undefined)));
@@ -220,7 +220,7 @@ test("a surge of refusals, and somebody who guesses", async () => {
   await expectOver(["LatchkeyCredentialGuessing", "LatchkeyRefusalSurge"]);
 });
 
-test("a Redis that does not answer, and its return; an instance that is gone", async () => {
+test("alerts fire for an unavailable Redis and for a missing instance, and end with its return", async () => {
   relay.set({ kind: "black-hole" });
   const outage = [
     "LatchkeyStoreDown",
@@ -230,7 +230,7 @@ test("a Redis that does not answer, and its return; an instance that is gone", a
   ];
   await expectFiring([...outage, ...LASTING]);
   relay.set({ kind: "pass" });
-  // What it swallowed is lost, as TCP never loses it.
+  // The bytes that the relay dropped are lost, unlike with real TCP.
   relay.reset();
   await expectOver(outage);
   await instances[1].stop();

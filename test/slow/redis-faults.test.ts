@@ -19,17 +19,17 @@ import { startUpstream } from "../support/upstream.ts";
 const FAULT_MS = 2500;
 /** What a fault may add to a Check: the deadline of one command. */
 const ADDED_MS = 50;
-/** What a machine that does much else may add to single ones; a Check that waits for a fault to end takes longer. */
+/** What a busy machine may add to single Checks; one that waits for the end of a fault takes longer. */
 const BUSY_MS = 200;
-/** Promised is a second (bench/README.md has what was measured); a machine that does much else is given more. */
+/** The guarantee is one second (bench/README.md has the measurements); a busy machine gets more. */
 const HEALED_WITHIN_MS = 5000;
-/** A few thousand keys more are known in the end, at some 2 KB each. */
+/** A few thousand more keys are cached in the end, at some 2 KB each. */
 const LIVE_HEAP_GROWTH_BYTES = 10_000_000;
-/** Keys that the instance sees for the first time while Redis is hurt. */
+/** Keys that the instance sees for the first time during the fault. */
 const FRESH_KEYS = 150;
 
 const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
-/** Of the instance that makes the keys: a machine that does much else is no fault. */
+/** For the instance that registers the keys: a busy machine is not a fault. */
 const patient = { REDIS_COMMAND_TIMEOUT_MS: "5000" };
 const policyOf = (faults: string) => `
 roles:
@@ -40,7 +40,9 @@ faults: { ${faults} }
 
 const hurt = {} as Hurtable; // Filled before the first test.
 let upstream: Upstream;
-/** Two behind the relay, of which one serves without limits and one denies; and one that is never cut off. */
+/**
+ * Two instances behind the relay, one of which serves without limits and one denies; and one without faults.
+ */
 let serving: TestedLatchkey;
 let strict: TestedLatchkey;
 let well: TestedLatchkey;
@@ -81,11 +83,11 @@ afterAll(async () => {
 afterEach(() => {
   for (const instance of [serving, strict]) {
     expect(instance.output()).not.toMatch(/unhandled|uncaught/i);
-    process.kill(instance.pid, 0); // Throws when it has gone.
+    process.kill(instance.pid, 0); // Throws if the process has exited.
   }
 });
 
-/** An Envoy that waits: what takes long is then seen to take long. */
+/** An Envoy with a long timeout, so that slow Checks are measured. */
 function startPatientEnvoy({ grpc }: TestedLatchkey): Promise<EnvoyProcess> {
   return startEnvoy({
     authzTarget: grpc,
@@ -97,7 +99,7 @@ function startPatientEnvoy({ grpc }: TestedLatchkey): Promise<EnvoyProcess> {
 const register = () => operator.register({ name: "n", key_type: "basic" });
 const registerLegacy = async () => (await operator.registerLegacy({ name: "n", key_type: "basic" })).api_key;
 
-/** Every kind of key, and a route without one: what that takes at the same moment is a Check's normal time. */
+/** Every kind of key, and a route without one, whose time at the same moment is a Check's normal time. */
 async function kindsOfChecks() {
   const fresh: string[] = [];
   const freshLegacy: string[] = [];
@@ -117,7 +119,7 @@ async function kindsOfChecks() {
   };
 }
 
-/** What the policies say: limits are let go or deny; a V1 key that nobody has seen cannot be looked up. */
+/** By policy: without limits a request is allowed or denied, and an unknown V1 key cannot be looked up. */
 const BY_POLICY: Readonly<Record<string, readonly string[]>> = {
   open: ["200 "],
   known: ["200 "],
@@ -141,7 +143,7 @@ function expectAnswered(answers: ReadonlyMap<string, readonly Checked[]>): strin
   return figures.join(", ");
 }
 
-/** Milliseconds until each part works as before: revocations are heard, limits are asked for, the key API writes. */
+/** Milliseconds until revocations, limits and the key API work again. */
 async function healed(revokedMeanwhile: string | undefined): Promise<Readonly<Record<string, number>>> {
   const sinceMs = performance.now();
   const until = async (works: () => Promise<boolean>) => {
@@ -153,12 +155,12 @@ async function healed(revokedMeanwhile: string | undefined): Promise<Readonly<Re
     return until(async () => (await check(envoys.serving, "/a/x", key)).reason === "key_revoked");
   };
   const own = createClient({ url: `http://${serving.operator}`, token: env.ADMIN_TOKEN });
-  const [heard, limits, writes] = await Promise.all([
+  const [revocations, limits, writes] = await Promise.all([
     revocation(),
     until(async () => (await check(envoys.strict, "/a/x", keys.known)).status === 200),
     until(() => own.register({ name: "n", key_type: "basic" }).then(Boolean, () => false)),
   ]);
-  return { heard, limits, writes };
+  return { revocations, limits, writes };
 }
 
 /** A key that has just been registered and revoked at this instance. */
@@ -175,7 +177,7 @@ async function revoked(at: TestedLatchkey): Promise<string> {
   }
 }
 
-/** What the instance holds, without its garbage. */
+/** The instance's live heap, after garbage collection. */
 async function liveHeapBytes(): Promise<number> {
   const looks: number[] = [];
   for (let look = 0; look < 3; look++) {
@@ -186,7 +188,7 @@ async function liveHeapBytes(): Promise<number> {
   return Math.min(...looks);
 }
 
-/** How many commands to Redis have failed so far. */
+/** The number of failed Redis commands so far. */
 async function failedCommands({ ops }: TestedLatchkey): Promise<number> {
   const text = await (await fetch(`http://${ops}/metrics`)).text();
   const counts = [...text.matchAll(/^latchkey_store_errors_total\{.*\} (\d+)$/gm)];
@@ -202,27 +204,30 @@ async function live(fault: RedisFault): Promise<string> {
     if (fault.relayed) meanwhile = await revoked(well);
     await fault.end(hurt);
   });
-  // A fault that nobody feels would show nothing.
+  // The fault must have an effect, or the test shows nothing.
   expect(await failedCommands(serving)).toBeGreaterThan(before);
   const times = await healed(meanwhile);
   for (const ms of Object.values(times)) expect(ms).toBeLessThan(HEALED_WITHIN_MS);
   return `${expectAnswered(answers)}; healed after ${JSON.stringify(times)} ms`;
 }
 
-describe("while Redis is hurt every Check is answered in time or by policy; then all is well by itself", () => {
-  test.each(REDIS_FAULTS.map((fault) => [fault.name, fault] as const))("%s", async (_name, fault) => {
-    const figures = await live(fault);
-    const bytes = await liveHeapBytes();
-    heapBytes ??= bytes;
-    if (process.env["FIGURES"]) console.log(`${fault.name}: ${figures}; ${bytes} bytes live`);
-  });
+describe("during a Redis fault every Check is decided in time or by policy, and the instance recovers by itself", () => {
+  test.each(REDIS_FAULTS.map((fault) => [fault.name, fault] as const))(
+    "%s: Checks are decided, and the instance recovers",
+    async (_name, fault) => {
+      const figures = await live(fault);
+      const bytes = await liveHeapBytes();
+      heapBytes ??= bytes;
+      if (process.env["FIGURES"]) console.log(`${fault.name}: ${figures}; ${bytes} bytes live`);
+    },
+  );
 
-  test("and the memory is flat", async () => {
+  test("the memory does not grow over all faults", async () => {
     expect(await liveHeapBytes()).toBeLessThan((heapBytes ?? 0) + LIVE_HEAP_GROWTH_BYTES);
   });
 });
 
-test("a key revoked before Redis lost everything stays revoked, for an instance that starts later too", async () => {
+test("a key revoked before Redis lost all data stays revoked, for an instance that starts later too", async () => {
   const gone = await revoked(well);
   await expect
     .poll(async () => (await check(envoys.serving, "/a/x", gone)).reason, { timeout: 5000, interval: 20 })
@@ -241,7 +246,7 @@ test("a key revoked before Redis lost everything stays revoked, for an instance 
   await later.stop();
 });
 
-test("beyond max_staleness keys are refused where the policy says so, and that instance alone is not ready", async () => {
+test("beyond max_staleness keys are denied if the policy says so, and only that instance is not ready", async () => {
   hurt.relay.set({ kind: "black-hole" });
   const readyz = async ({ ops }: TestedLatchkey) => (await fetch(`http://${ops}/readyz`)).json();
   await expect

@@ -36,8 +36,8 @@ async function becomesReady(latchkey: StartingLatchkey): Promise<void> {
   await expect.poll(latchkey.readyz, { timeout: 5000, interval: 20 }).toMatchObject({ status: 200 });
 }
 
-describe("an instance that is started while Redis cannot be used waits, and is ready within 5 s of when it can", () => {
-  test("waits as well for one that loads its data, that is a replica, or that is full", async () => {
+describe("an instance that starts while Redis is unusable waits, and is ready within 5 s after Redis is usable", () => {
+  test("an instance waits for a Redis that loads its data, is a replica, or is full", async () => {
     const own = await startRedis();
     await own.cli("REPLICAOF", "127.0.0.1", String(redis.port));
     await own.cli("CONFIG", "SET", "replica-serve-stale-data", "no");
@@ -68,7 +68,7 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     await loaded.stop();
   });
 
-  test("waits behind a black hole, and ends cleanly when it is told to", async () => {
+  test("an instance waits behind a black hole, and stops cleanly on a signal", async () => {
     relay.set({ kind: "black-hole" });
     const [waiting, ended] = await Promise.all(
       [1, 2].map(() => launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) })),
@@ -83,13 +83,13 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     expect(await waiting.stop()).toBe(0);
   });
 
-  test("waits for a name that is not known yet", async () => {
+  test("an instance waits for a host name that does not resolve yet", async () => {
     const latchkey = await launchLatchkey({ ...env, REDIS_HOST: "redis.invalid" });
     await waits(latchkey);
     expect(await latchkey.stop()).toBe(0);
   });
 
-  test("goes on with a start that Redis's end has cut in two", async () => {
+  test("an instance continues a start that Redis's exit has interrupted", async () => {
     for (const afterBytes of [200, 900]) {
       relay.set({ kind: "cut", afterBytes });
       const latchkey = await launchLatchkey({ ...env, REDIS_URL: urlBy(relay.port) });
@@ -100,7 +100,7 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     }
   });
 
-  test("so do several workers, and a signal ends them meanwhile", async () => {
+  test("several workers wait too, and a signal stops them meanwhile", async () => {
     const port = Number((await freeAddress()).split(":")[1]);
     const workers = { ...env, REDIS_URL: urlBy(port), WORKERS: "2" };
     const [waiting, ended] = [await launchLatchkey(workers), await launchLatchkey(workers)];
@@ -120,16 +120,16 @@ describe("an instance that is started while Redis cannot be used waits, and is r
     await becomesReady(waiting);
     expect(await waiting.stop()).toBe(0);
 
-    // What is refused ends all.
-    const refused = await launchLatchkey({ ...workers, REDIS_URL: back.url.replace(/:[^:@]+@/, ":wrong@") });
-    expect(await refused.exited).toBe(1);
-    expect(refused.output()).toContain("REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL");
+    // A rejection stops the process.
+    const rejected = await launchLatchkey({ ...workers, REDIS_URL: back.url.replace(/:[^:@]+@/, ":wrong@") });
+    expect(await rejected.exited).toBe(1);
+    expect(rejected.output()).toContain("REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL");
     await back.stop();
   });
 });
 
-describe("a database that cannot be selected on a reconnect is an outage, never another database", () => {
-  test("after the right to select is gone, and after a restart with fewer databases", async () => {
+describe("a database that cannot be selected on a reconnect is an outage, and no other database is used", () => {
+  test("no other database is used after the right to select is revoked, or after a restart with fewer databases", async () => {
     const own = await startRedis();
     const PASSWORD = newSecret();
     const [, ...rules] = latchkeyUser(PASSWORD);

@@ -7,7 +7,7 @@ import { startLatchkey } from "../support/latchkey.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis, urlBy } from "../support/redis.ts";
 
-/** Far more than it takes, and less than the 2 s for which a client of Redis could keep a process. */
+/** Far more than it takes, and less than the 2 s for which a Redis client could keep a process alive. */
 const AT_ONCE_MS = 1500;
 
 let redis: TestedRedis;
@@ -31,7 +31,7 @@ const faults: readonly RelayFault[] = [
 ];
 
 test.each(["1", "2"].flatMap((workers) => faults.map((fault) => [workers, fault.kind, fault] as const)))(
-  "with WORKERS=%s and a way to Redis under %s, a stop ends the process at once, with exit code 0",
+  "with WORKERS=%s and a connection to Redis under %s, SIGTERM ends the process at once, with exit code 0",
   async (workers, _kind, fault) => {
     const outage = Promise.withResolvers<void>();
     let stoppedMs = 0;
@@ -47,7 +47,7 @@ test.each(["1", "2"].flatMap((workers) => faults.map((fault) => [workers, fault.
     try {
       relay.set(fault);
       if (fault.kind !== "pass") await outage.promise;
-      // An instance that has lost its Redis tries again and again: the stop comes in the middle of it.
+      // An instance without its Redis reconnects repeatedly: the signal arrives in between.
       await pause(300);
       expect(await latchkey.stop()).toBe(0);
       expect(performance.now() - stoppedMs).toBeLessThan(AT_ONCE_MS);

@@ -35,7 +35,7 @@ describe.each(["http2", "grpc-js"] as const)(
       return child.output();
     }
 
-    test("lists the services", async () => {
+    test("grpcurl lists the services", async () => {
       expect((await grpcurl("list")).trim().split("\n")).toEqual([
         "envoy.service.auth.v3.Authorization",
         "grpc.health.v1.Health",
@@ -43,7 +43,7 @@ describe.each(["http2", "grpc-js"] as const)(
       ]);
     });
 
-    test("finds messages, with maps and what other files define, and methods", async () => {
+    test("grpcurl finds methods and messages, with maps and imported types", async () => {
       expect(await grpcurl("envoy.service.auth.v3.AttributeContext.HttpRequest")).toContain(
         "map<string, string> headers = 3;",
       );
@@ -53,7 +53,7 @@ describe.each(["http2", "grpc-js"] as const)(
         expect(await grpcurl(unknown)).toMatch(/not found/i);
     });
 
-    test("asks for health, and for a decision", async () => {
+    test("grpcurl calls the health check and a Check", async () => {
       expect(JSON.parse(await grpcurl("-d", "{}", "grpc.health.v1.Health/Check"))).toEqual({
         status: "SERVING",
       });

@@ -9,7 +9,7 @@ const VERSION = "1.39.3";
 
 describe(`through Envoy ${VERSION}`, () => envoyMatrix(VERSION));
 
-test(`Envoy ${VERSION} takes every example as well`, async () => {
+test(`Envoy ${VERSION} accepts every example too`, async () => {
   const folders = await envoyFolders(await createCa());
   for (const name of EXAMPLES) expect(await validateExample(name, folders, VERSION)).toBe("OK");
 });

@@ -14,7 +14,7 @@ import { startLatchkey } from "../support/latchkey.ts";
 import type { Upstream } from "../support/upstream.ts";
 import { startUpstream } from "../support/upstream.ts";
 
-/** One that stays, one that is told to end, one that dies. */
+/** One instance that stays, one that is stopped, and one that dies. */
 const ADDRESSES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
 const POLICY = `
 roles: { basic: { scopes: ["chat:read"], ttl: 7d, refresh_window: 1d, self_service: true } }
@@ -38,7 +38,10 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** The shipped cluster, whose name our DNS server resolves. What it refuses it refuses not because this machine is slow. */
+/**
+ * The shipped cluster, with a name that our DNS server resolves. Generous timeouts: no request is denied merely
+ * because this machine is slow.
+ */
 function sharedCluster(grpcPort: number): object {
   const cluster = parse(readFileSync(new URL("../../envoy/shared-cluster.yaml", import.meta.url), "utf8"));
   const endpoint = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address;
@@ -86,7 +89,7 @@ afterAll(async () => {
   await Promise.all([envoy, upstream, dns, ...instances].map((one) => one.stop()));
 });
 
-/** Decisions that this instance has made so far. */
+/** The number of decisions of this instance so far. */
 async function decisions({ ops }: TestedLatchkey): Promise<number> {
   const text = await (await fetch(`http://${ops}/metrics`)).text();
   return [...text.matchAll(/^latchkey_decisions_total\{.*\} (\d+)$/gm)].reduce(
@@ -103,13 +106,13 @@ const ask = async () => {
 };
 
 describe("a service that Envoys share by STRICT_DNS", () => {
-  test("one Envoy on one core loads every instance", async () => {
+  test("one Envoy with one thread loads every instance", async () => {
     for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, ask));
     const counts = await Promise.all(instances.map(decisions));
     expect(Math.min(...counts)).toBeGreaterThan(20);
   });
 
-  test("an instance that is told to end costs no request", async () => {
+  test("an instance that is stopped costs no request", async () => {
     const statuses = await statusesWhile(async () => {
       expect(await instances[1]?.stop("SIGTERM")).toBe(0);
       dns.answer(["127.0.0.2", "127.0.0.4"]);
@@ -118,9 +121,9 @@ describe("a service that Envoys share by STRICT_DNS", () => {
     expect(statuses).toEqual(new Set([200]));
   });
 
-  test("an instance that dies is left alone as soon as requests have met it, before its health is checked", async () => {
+  test("an instance that dies gets no more requests once some have failed, before its health check fails", async () => {
     await instances[2]?.stop("SIGKILL");
-    // How many meet it until then depends on when Envoy's main thread gets its turn.
+    // The number of failures until then depends on when Envoy's main thread runs.
     for (let inARow = 0; inARow < 50; ) inARow = (await ask()) === 200 ? inARow + 1 : 0;
     const found = await fetch(
       `http://127.0.0.1:${envoy.adminPort}/stats?filter=ejections_enforced_consecutive_5xx`,
@@ -131,7 +134,7 @@ describe("a service that Envoys share by STRICT_DNS", () => {
   });
 });
 
-/** All that clients, one after the other, are told, until the work is done. */
+/** The responses of sequential clients, until the work is done. */
 async function statusesWhile(work: () => Promise<void>): Promise<ReadonlySet<number>> {
   const statuses = new Set<number>();
   let over = false;

@@ -21,7 +21,7 @@ beforeAll(() => {
   removeAtEnd(folder);
 });
 
-/** The unit with this machine's paths of Node and Latchkey, for the programs that it names must be there. */
+/** The unit with this machine's paths of Node and Latchkey, because its programs must exist. */
 function place(text: string, dropIn?: string): string {
   const here = text
     .replace("/usr/bin/node", process.execPath)
@@ -45,7 +45,7 @@ async function analyze(...args: readonly string[]) {
 const valuesOf = (text: string, directive: string) =>
   [...text.matchAll(new RegExp(`^${directive}=(.*)$`, "gm"))].map(([, value = ""]) => value);
 
-/** What the service's environment holds, its credentials' folder being %d. */
+/** The service's environment, with its credentials folder for %d. */
 function environmentOf(text: string): Record<string, string> {
   const pairs = valuesOf(text, "Environment").flatMap((value) => value.split(" "));
   return Object.fromEntries(pairs.map((pair) => pair.split("=", 2)));
@@ -55,16 +55,16 @@ describe("deploy/systemd/latchkey.service", () => {
   test.each([
     ["alone", undefined],
     ["with redis.conf", withRedis],
-  ])("%s: systemd takes every line", async (_, dropIn) => {
+  ])("%s: systemd accepts every line", async (_, dropIn) => {
     expect(await analyze("verify", place(unit, dropIn))).toEqual({ status: 0, said: "" });
   });
 
-  test("systemd's check says what is wrong", async () => {
+  test("systemd's check detects invalid lines", async () => {
     const { said } = await analyze("verify", place(unit.replace("ProtectHome=yes", "ProtectHome=perhaps")));
     expect(said).toContain("protect home value");
   });
 
-  test("it is confined: systemd's own score is at most 1.5 of 10", async () => {
+  test("the unit is confined: systemd's own exposure score is at most 1.5 of 10", async () => {
     const { status, said } = await analyze("security", "--offline=true", "--threshold=15", place(unit));
     expect([status, said]).toEqual([0, expect.stringContaining("exposure level for latchkey.service")]);
   });
@@ -72,7 +72,7 @@ describe("deploy/systemd/latchkey.service", () => {
   test.each([
     ["alone", unit],
     ["with redis.conf", `${unit}\n${withRedis}`],
-  ])("%s: Latchkey starts in production with just what it is given", (_, text) => {
+  ])("%s: Latchkey starts in production with exactly the unit's environment", (_, text) => {
     const credentials = valuesOf(text, "LoadCredential").map((value) => value.split(":")[0]);
     const environment = environmentOf(text);
     const isSetting = (name: string) =>
@@ -85,7 +85,7 @@ describe("deploy/systemd/latchkey.service", () => {
     expect(config).toMatchObject({ ok: true, settings: { ENVIRONMENT: "production" } });
   });
 
-  test("it has time to drain and to close before it is killed", () => {
+  test("the unit has time to drain and to close before it is killed", () => {
     const stopSeconds = Number(valuesOf(unit, "TimeoutStopSec")[0]);
     expect(stopSeconds).toBeGreaterThanOrEqual(Number(SETTINGS.DRAIN_SECONDS.default) + 10);
   });

@@ -12,12 +12,12 @@ import { startRedis } from "../support/redis.ts";
 const LINES = 78_000;
 const ENDED_KEYS = 100_000;
 /**
- * In yardsticks (test/support/turns.ts) of some 10 ms. A slice of bulk work takes about one; what is left is the collector, which
- * may take its turn in the same one. In one piece each of these took 20 to 290.
+ * In yardsticks (test/support/turns.ts) of some 10 ms. A slice of bulk work takes about one; the rest is for
+ * the garbage collector, which may run in the same turn. Without slices each of these took 20 to 290.
  */
 const LONGEST_TURN = 8;
 
-/** A process that tells the longest turn of its event loop. */
+/** A process that reports the longest turn of its event loop. */
 async function startMeasured(more: Readonly<Record<string, string>> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-turns-"));
   removeAtEnd(folder);
@@ -63,19 +63,19 @@ function linesOf(role: string): string {
   return Array.from({ length: LINES }, line).join("\n");
 }
 
-describe("no turn of the thread that decides is long", () => {
-  test("while an operator imports, lists and reads, with the embedded store", async () => {
+describe("no turn of the deciding thread's event loop is long", () => {
+  test("no turn is long while an operator imports, lists and reads on the embedded store", async () => {
     const { latchkey, during, call } = await startMeasured();
-    const [good, bad] = [linesOf("basic"), linesOf("unheard-of")];
-    const refusals = expect.arrayContaining([expect.objectContaining({ line: LINES })]);
+    const [good, bad] = [linesOf("basic"), linesOf("unknown")];
+    const rejections = expect.arrayContaining([expect.objectContaining({ line: LINES })]);
     const steps = [
       ["POST", "/api/admin/keys:import?dry_run=true", good, { imported: LINES, known: 0, refused: [] }],
       ["POST", "/api/admin/keys:import", good, { imported: LINES, known: 0, refused: [] }],
       ["POST", "/api/admin/keys:import", good, { imported: 0, known: LINES, refused: [] }],
-      ["POST", "/api/admin/keys:import", bad, { imported: 0, known: 0, refused: refusals }],
+      ["POST", "/api/admin/keys:import", bad, { imported: 0, known: 0, refused: rejections }],
       ["GET", "/api/admin/keys?limit=500", undefined, { keys: expect.any(Array) }],
       ["GET", "/api/admin/audit?limit=500", undefined, { events: expect.any(Array) }],
-      ["GET", "/api/admin/audit?limit=1&actor=nobody", undefined, { events: [] }],
+      ["GET", "/api/admin/audit?limit=1&actor=unknown", undefined, { events: [] }],
       ["GET", "/api/admin/migration", undefined, { phase: "silent" }],
     ] as const;
     for (const [method, path, lines, answer] of steps) {
@@ -87,7 +87,7 @@ describe("no turn of the thread that decides is long", () => {
     await latchkey.stop();
   });
 
-  test("while a Redis that has lost all revocations gets them back", async () => {
+  test("no turn is long while a Redis that has lost all revocations gets them back", async () => {
     const redis = await startRedis();
     await fillWithEndedKeys(redis, ENDED_KEYS);
     const { latchkey, during } = await startMeasured({ REDIS_URL: redis.url, JWT_SECRET: newSecret() });

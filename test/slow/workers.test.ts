@@ -61,15 +61,15 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), upstream?.stop()]);
 });
 
-/** What docs/operations/workers.md has Envoy know, with the doors of these workers. */
+/** The endpoints that docs/operations/workers.md configures in Envoy, with the listeners of these workers. */
 function asDocumented(bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0]): void {
   const text = readFileSync(new URL("../../docs/operations/workers.md", import.meta.url), "utf8");
   const [service, cluster] = [...text.matchAll(/```yaml\n([^`]+)```/g)].map(([, yaml = ""]) => parse(yaml));
-  const doors = latchkey.grpc
+  const listeners = latchkey.grpc
     .split(",")
-    .map((door) => ({ endpoint: { address: { pipe: { path: door.slice("unix:".length) } } } }));
-  cluster.load_assignment.endpoints[0].lb_endpoints = doors;
-  // A machine that does much else is no dead worker.
+    .map((listener) => ({ endpoint: { address: { pipe: { path: listener.slice("unix:".length) } } } }));
+  cluster.load_assignment.endpoints[0].lb_endpoints = listeners;
+  // A busy machine is no dead worker.
   service.grpc_service.timeout = "20s";
   service.grpc_service.retry_policy.retry_back_off.max_interval = "10s";
   bootstrap.setIn([...EXT_AUTHZ, "grpc_service"], bootstrap.createNode(service.grpc_service));
@@ -99,7 +99,7 @@ function pidsOf({ pid }: Pick<TestedLatchkey, "pid">): readonly number[] {
 const livesStill = (pid: number) => existsSync(`/proc/${pid}/exe`);
 
 describe("two workers behind one Envoy with one thread", () => {
-  test("each decides at least a third of the Checks", async () => {
+  test("each worker decides at least a third of the Checks", async () => {
     const before = await decided();
     for (let sent = 0; sent < CHECKS; sent += 10)
       await Promise.all(Array.from({ length: 10 }, () => check(envoy, "/a/x", key)));
@@ -108,7 +108,7 @@ describe("two workers behind one Envoy with one thread", () => {
       expect((after.get(worker) ?? 0) - (before.get(worker) ?? 0)).toBeGreaterThanOrEqual(CHECKS / 3);
   });
 
-  test("a worker that is killed comes back at its door, and no request is refused meanwhile", async () => {
+  test("a killed worker restarts at its listener, and no request is denied meanwhile", async () => {
     const [, second = 0] = pidsOf(latchkey);
     const answers = await underLoad(
       { known: () => check(envoy, "/a/x", key), other: () => check(envoy, "/a/y", key) },
@@ -129,7 +129,7 @@ describe("two workers behind one Envoy with one thread", () => {
     expect(latchkey.output()).toContain("worker 2 exited unexpectedly");
   });
 
-  test("the ops door gathers them: metrics by worker, and what each can do", async () => {
+  test("the ops listener merges the workers' metrics and readiness", async () => {
     expect([...(await decided()).keys()].sort()).toEqual(["1", "2"]);
     const parts = ["instance", "revocations", "secrets", "clock"];
     const named = [1, 2].flatMap((worker) => parts.map((part) => [`worker_${worker}.${part}`, "ready"]));
@@ -139,7 +139,7 @@ describe("two workers behind one Envoy with one thread", () => {
     const [first = 0] = pidsOf(latchkey);
     process.kill(first, "SIGSTOP");
     try {
-      // One that hangs is told as not there; the other goes on.
+      // A worker that hangs is reported as missing, and the other continues.
       const hung = await ops("/readyz");
       expect([hung.status, await hung.json()]).toMatchObject([
         200,
@@ -151,7 +151,7 @@ describe("two workers behind one Envoy with one thread", () => {
     }
   });
 
-  test("SIGHUP reaches all: each takes up the changed policy", async () => {
+  test("SIGHUP reaches all workers: each loads the changed policy", async () => {
     const hashes = async () => {
       const text = await (await ops("/metrics")).text();
       return [...text.matchAll(/^latchkey_policy_info\{.*hash="(\w+)"\} 1$/gm)].map(([, hash]) => hash);
@@ -167,7 +167,7 @@ describe("two workers behind one Envoy with one thread", () => {
     expect([after.length, new Set(after).size]).toEqual([2, 1]);
   });
 
-  test("a worker whose socket's file is removed listens there again, and no request is refused meanwhile", async () => {
+  test("a worker whose socket file is removed listens there again, and no request is denied meanwhile", async () => {
     const [first = ""] = latchkey.grpc.split(",").map((listen) => listen.slice("unix:".length));
     const answers = await underLoad({ known: () => check(envoy, "/a/x", key) }, async () => {
       rmSync(first);
@@ -177,7 +177,7 @@ describe("two workers behind one Envoy with one thread", () => {
     expect(latchkey.output()).toContain("the gRPC listener listens at its Unix socket again");
   });
 
-  test("a worker that is stopped misses its heartbeats and is replaced", async () => {
+  test("a stopped worker misses its heartbeats and is replaced", async () => {
     const [first = 0] = pidsOf(latchkey);
     process.kill(first, "SIGSTOP");
     await expect
@@ -187,7 +187,7 @@ describe("two workers behind one Envoy with one thread", () => {
     await expect.poll(() => pidsOf(latchkey).length, { timeout: 20_000 }).toBe(2);
   });
 
-  test("the audit file holds a chain of each, unbroken over the death of one", async () => {
+  test("the audit file has one chain for each worker, which continues after the worker is replaced", async () => {
     const file = join(latchkey.cwd, "logs/api.log");
     await expect
       .poll(() => readFileSync(file, "utf8").split('"verdict":"allow"').length, { timeout: 10_000 })
@@ -203,8 +203,8 @@ describe("two workers behind one Envoy with one thread", () => {
 
 const own = () => ({ ...env, REDIS_URL: redis.url });
 
-describe("signals go to the supervisor", () => {
-  test("one drains all; sent to each of them as well it is still one; a second one ends at once", async () => {
+describe("signals are sent to the supervisor", () => {
+  test("one signal drains all workers, also if each of them gets it too, and a second one ends them at once", async () => {
     const draining = await startLatchkey({ ...own(), DRAIN_SECONDS: "60" });
     const workers = pidsOf(draining);
     expect(workers).toHaveLength(2);
@@ -220,22 +220,22 @@ describe("signals go to the supervisor", () => {
     expect(workers.filter(livesStill)).toEqual([]);
   });
 
-  test("one that comes while they start ends them once they have", async () => {
+  test("a signal during the start ends the workers once they have started", async () => {
     const { PATH } = process.env;
-    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     process.kill(starting.pid, "SIGTERM");
     expect(await starting.exited).toBe(0);
   });
 
-  test("SIGHUP ends neither a supervisor nor a worker, however early it comes", async () => {
+  test("SIGHUP ends neither a supervisor nor a worker, however early it arrives", async () => {
     const { PATH } = process.env;
-    const doors = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
+    const listeners = { GRPC_LISTEN: "127.0.0.1:0", HTTP_LISTEN: "127.0.0.1:0", OPS_LISTEN: "127.0.0.1:0" };
     const starting = await startChild(process.execPath, [PROGRAM, "serve"], {
-      env: { PATH, ...own(), ...doors, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
+      env: { PATH, ...own(), ...listeners, AUDIT_FILE: "off", DRAIN_SECONDS: "0" },
     });
     await expect.poll(() => pidsOf(starting).length, { timeout: 10_000, interval: 5 }).toBe(2);
     const hangUps = setInterval(() => process.kill(starting.pid, "SIGHUP"), 5);
@@ -253,7 +253,7 @@ describe("signals go to the supervisor", () => {
     expect(livesStill(first)).toBe(false);
   });
 
-  test("a supervisor that is killed takes its workers with it", async () => {
+  test("a killed supervisor takes its workers with it", async () => {
     const killed = await startLatchkey(own());
     const workers = pidsOf(killed);
     await killed.stop("SIGKILL");
@@ -261,7 +261,7 @@ describe("signals go to the supervisor", () => {
   });
 });
 
-test("a worker that cannot start, since its door is taken, ends all of them, with the reason in the log", async () => {
+test("a worker that cannot start, because its listener is in use, ends all workers and logs the reason", async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   const address = taken.address();

@@ -9,13 +9,18 @@ const SECOND_MS = 1000;
 const { SOAK_SECONDS = "120", SOAK_SEED } = process.env;
 const seed = SOAK_SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(SOAK_SEED);
 const runMs = Number(SOAK_SECONDS) * SECOND_MS;
-/** Until the valid keys are served again after a fault that is over. */
+/** The time until valid keys are served again after a fault has ended. */
 const HEALED_WITHIN_MS = 60_000;
-/** So long a fault lasts that has no end of its own: longer than a changed file is left alone. */
+/**
+ * The duration of a fault without an end of its own: longer than the instance waits after a file has changed.
+ */
 const LASTS_MS = 2000;
 const DAY_SECONDS = 86_400;
 
-/** Texts of a policy that no instance may take up: each was the end of a process once, or is like one that was. */
+/**
+ * Texts of a policy that no instance may load: each has crashed the process once, or is similar to one that
+ * has.
+ */
 const UNLOADABLE = [
   "routes: [{ path: /a/**, hosts: [*.example.com], public: true }]",
   "<<: *defaults\nroutes: [{ path: /a/**, public: true }]",
@@ -70,13 +75,13 @@ const FAULTS: Readonly<Record<string, (soaked: Soaked, draw: number) => Promise<
   },
 };
 
-/** The keys of a soak. One about which a call got no answer is in neither list: nobody knows what became of it. */
+/** The keys of a soak. A key whose call got no response is in neither list, because its state is unknown. */
 interface Keys {
   valid: string[];
   ended: string[];
 }
 
-/** Registers a key and ends it: revoked, or disabled. */
+/** Registers a key and ends it: revoked or disabled. */
 async function endOne({ operator }: Soaked, keys: Keys, draw: number): Promise<void> {
   try {
     const { api_key, key_id } = await operator.register({ name: "soak", key_type: "basic" });
@@ -84,12 +89,12 @@ async function endOne({ operator }: Soaked, keys: Keys, draw: number): Promise<v
     else await operator.keys.change(key_id, { disabled: true });
     keys.ended.push(api_key);
   } catch {
-    // The store is away, or the process.
+    // The store or the process is unavailable.
   }
 }
 
 test(
-  "no schedule of faults of the host, one at a time, lets a key through that has ended, and valid keys come back",
+  "no sequence of host faults lets an ended key through, and valid keys are served again",
   async () => {
     console.log(`SOAK_SEED=${seed} SOAK_SECONDS=${SOAK_SECONDS}`);
     const names = Object.keys(FAULTS);
@@ -102,7 +107,7 @@ test(
     let going = true;
     let turn = 0;
     const askAll = async () => {
-      // All of them in turn, a few at a time: valid keys are asked about as often.
+      // All ended keys in turn, a few at a time: valid keys are checked as often.
       for (let count = 0; count < 10; count++) {
         const key = keys.ended[turn++ % keys.ended.length] ?? "";
         const answer = await soaked.check(key);
@@ -141,7 +146,7 @@ test(
       }
       going = false;
       await clients;
-      // And after a last restart each of them is refused.
+      // After a last restart each of them is still denied.
       await soaked.restart();
       for (const key of keys.ended) expect(await soaked.check(key)).toBe("denied");
     } catch (error) {

@@ -26,20 +26,22 @@ const READY_WITHIN_MS = 60_000;
 
 export type Stdout = "read" | "unread" | "closed" | "full";
 
-/** A real process with an embedded store, and what a soak does to it. It may be killed and started again. */
+/**
+ * A real process with an embedded store, and the operations of a soak on it. It may be killed and restarted.
+ */
 export interface Soaked {
   readonly operator: LatchkeyClient;
   readonly clock: { set(offsetSeconds: number): void };
   readonly policyFile: string;
   readonly socketFile: string;
   readonly databaseFile: string;
-  /** What became of one Check; undefined where no answer came. */
+  /** The outcome of one Check, or undefined without a response. */
   check(key: string): Promise<"allowed" | "denied" | undefined>;
   scrape(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
-  /** Ends the process where it stands, and starts it again in the same folder. */
+  /** Kills the process and restarts it in the same folder. */
   restart(stdout?: Stdout): Promise<void>;
-  /** Resolves once it is ready. Rejects when it has ended, or is not ready for a minute. */
+  /** Resolves once it is ready. Rejects if it has exited, or is not ready within a minute. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import { killRunning } from "../../scripts/child.ts";
 
 const folders: string[] = [];
 
-/** Removes the folder when the tests of this file have ended, however they end. */
+/** Removes the folder when the tests of this file have ended, also after a failure. */
 export function removeAtEnd(folder: string): void {
   folders.push(folder);
 }
@@ -14,7 +14,7 @@ function cleanUp(): void {
 }
 
 process.once("exit", cleanUp);
-// Vitest ends its workers by this signal, of which no "exit" tells.
+// Vitest ends its workers by this signal, which emits no "exit" event.
 process.once("SIGTERM", () => {
   cleanUp();
   process.kill(process.pid, "SIGTERM");

@@ -9,7 +9,7 @@ const operation = z.looseObject({
 
 const document = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), operation)) });
 
-/** One call of the API, as its OpenAPI document describes it. */
+/** One call of the API, from its OpenAPI document. */
 export interface DescribedCall {
   readonly method: string;
   /** The path with `{name}` for parameters, as in OpenAPI. */

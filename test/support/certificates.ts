@@ -8,22 +8,25 @@ import { removeAtEnd } from "./at-end.ts";
 
 const run = promisify(execFile);
 
-/** A certificate and its key, as PEM files and as texts. */
+/** A certificate and its key, as PEM files and as text. */
 export interface TestedCertificate {
   readonly certFile: string;
   readonly keyFile: string;
   readonly cert: string;
   readonly key: string;
-  /** As a key is bound to it (RFC 8705 §3.1). */
+  /** The thumbprint that binds a key to it (RFC 8705 §3.1). */
   readonly thumbprint: string;
 }
 
 export interface TestedCa extends TestedCertificate {
-  /** A certificate for this host name, for servers and clients alike; it is good at `localhost` and 127.0.0.1 too. */
+  /**
+   * Issues a certificate for this host name, for servers and clients; it is valid for `localhost` and 127.0.0.1
+   * too.
+   */
   issue(name: string, options?: { readonly days?: number }): Promise<TestedCertificate>;
 }
 
-/** An authority of its own, by the machine's openssl. */
+/** Creates a certificate authority with the machine's openssl. */
 export async function createCa(name = "test authority"): Promise<TestedCa> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-ca-"));
   removeAtEnd(folder);
@@ -55,7 +58,7 @@ async function certificate(
   return { certFile, keyFile, cert, key, thumbprint };
 }
 
-/** Puts another certificate where a door looks for its own, each file at once. */
+/** Replaces a listener's certificate, each file atomically. */
 export async function replaceCertificate(
   at: Pick<TestedCertificate, "certFile" | "keyFile">,
   by: TestedCertificate,

@@ -7,10 +7,10 @@ const from = (name: string) => [
   { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } },
 ];
 
-/** Without more than this it renders: who may ask over gRPC. */
+/** The minimum values that render: the peers that may call gRPC. */
 export const LEAST: Values = { networkPolicy: { enabled: true, grpcFrom: from("ingress") } };
 
-/** Every shape that the chart's values take: each of its `if`s both ways. */
+/** Every shape of the chart's values: both branches of each `if`. */
 export const SHAPES: Readonly<Record<string, Values>> = {
   "with the least that it needs": LEAST,
   "in a mesh that decides who may connect": { allowOpenGrpc: true },

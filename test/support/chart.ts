@@ -18,11 +18,11 @@ const resource = z.looseObject({
 export type Resource = z.infer<typeof resource>;
 export type Values = Readonly<Record<string, unknown>>;
 
-/** What came of a call of Helm. */
+/** The result of a Helm command. */
 export interface Helm {
   readonly status: number | null;
   readonly said: string;
-  /** What `template` rendered. */
+  /** The output of `template`. */
   readonly resources: readonly Resource[];
 }
 
@@ -35,7 +35,7 @@ export async function runHelm(command: readonly string[], values: Values, chart 
   const { PATH } = process.env;
   const { status, stdout, stderr } = spawnSync(await helm(), [...command, chart, "-f", file], {
     encoding: "utf8",
-    // Its own caches and nobody's cluster.
+    // Its own caches and no cluster.
     env: { PATH, HOME: folder },
     maxBuffer: 1 << 26,
   });
@@ -43,7 +43,7 @@ export async function runHelm(command: readonly string[], values: Values, chart 
   return { status, said: `${stdout}${stderr}`, resources: rendered ? readResources(stdout) : [] };
 }
 
-/** What the chart makes of the values. Throws with what Helm says against them. */
+/** Renders the chart with these values. Throws with Helm's error. */
 export async function renderChart(values: Values, chart = CHART): Promise<readonly Resource[]> {
   const { status, said, resources } = await runHelm(["template", "latchkey"], values, chart);
   if (status !== 0) throw new Error(said);
@@ -87,7 +87,7 @@ const template = z.object({
   }),
 });
 
-/** The pod of the one Deployment among them. */
+/** The pod of the only Deployment in the manifest. */
 export function podOf(resources: readonly Resource[]) {
   const { metadata, spec } = template.parse(byKind(resources, "Deployment")).spec.template;
   return { labels: metadata.labels, ...spec, all: [...spec.initContainers, ...spec.containers] };
@@ -101,12 +101,12 @@ const service = z.object({
   }),
 });
 
-/** What a Service says. */
+/** The fields of a Service. */
 export function serviceOf(one: Resource) {
   return service.parse(one).spec;
 }
 
-/** The one resource of this kind, and of this name where it says one. */
+/** The only resource of this kind and, if given, of this name. */
 export function byKind(resources: readonly Resource[], kind: string, name?: string): Resource {
   const found = resources.filter(
     (one) => one.kind === kind && (name ?? one.metadata.name) === one.metadata.name,

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 
-/** What came of one request through Envoy. */
+/** The result of one request through Envoy. */
 export interface Checked {
   readonly status: number;
-  /** Latchkey's own reason of a refusal; empty for what was let through, and for a refusal that is Envoy's. */
+  /** Latchkey's reason of a denial; empty for allowed requests and for denials by Envoy. */
   readonly reason: string;
   readonly ms: number;
 }
@@ -18,7 +18,7 @@ export async function check(envoy: EnvoyProcess, path: string, key?: string): Pr
   return { status: response.status, reason, ms: performance.now() - sentMs };
 }
 
-/** Repeats each kind of request, one after the other, until `during` is over; gives what came of each kind. */
+/** Repeats each kind of request sequentially until `during` has ended. Returns the results of each kind. */
 export async function underLoad<Kind extends string>(
   kinds: Readonly<Record<Kind, () => Promise<Checked>>>,
   during: () => Promise<unknown>,
@@ -42,7 +42,7 @@ export async function underLoad<Kind extends string>(
 
 const EVERY_MS = 15;
 
-/** The time within which this share of the requests was answered. */
+/** The time within which this share of the requests got a response. */
 export function within(share: number, answers: readonly Checked[]): number {
   const sorted = answers.map(({ ms }) => ms).sort((a, b) => a - b);
   return sorted[Math.ceil(sorted.length * share) - 1] ?? 0;

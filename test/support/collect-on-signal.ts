@@ -1,7 +1,8 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-// Loaded into a tested process before it (`node --import`): at SIGUSR2 it drops its garbage, so that what it holds can be seen.
+// Preloaded into a tested process (`node --import`): SIGUSR2 runs the garbage collector, so that the live heap
+// can be measured.
 setFlagsFromString("--expose-gc");
 const collect: unknown = runInNewContext("gc");
 process.on("SIGUSR2", () => {

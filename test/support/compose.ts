@@ -22,7 +22,7 @@ const file = z.object({
 
 export type ComposeFile = z.infer<typeof file>;
 
-/** deploy/compose/compose.yaml, as far as tests look at it. */
+/** The parts of deploy/compose/compose.yaml that the tests read. */
 export function readCompose(): ComposeFile {
   return file.parse(parse(readFileSync(`${COMPOSE_FOLDER}/compose.yaml`, "utf8")));
 }

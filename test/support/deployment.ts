@@ -12,33 +12,33 @@ import { startRedis } from "./redis.ts";
 import type { Upstream } from "./upstream.ts";
 import { startUpstream } from "./upstream.ts";
 
-/** An instance with the Envoy that asks it. */
+/** An instance with an Envoy in front. */
 export interface Instance {
   readonly latchkey: TestedLatchkey;
   readonly envoy: EnvoyProcess;
   /** With an operator's token. */
   readonly client: LatchkeyClient;
-  /** A request through Envoy. */
+  /** Sends a request through Envoy. */
   ask(key: string, header?: "authorization" | "x-api-key", path?: string): Promise<Response>;
-  /** `allowed`, or why such a request is refused. */
+  /** `allowed`, or the reason why such a request is denied. */
   reasonOf(key: string, header?: "authorization" | "x-api-key"): Promise<string>;
 }
 
 export interface Deployment {
-  /** The first one, and one more where the store is Redis. */
+  /** The first instance, and one more if the store is Redis. */
   readonly instances: readonly [Instance, ...Instance[]];
   readonly redis: TestedRedis | undefined;
   readonly upstream: Upstream;
   readonly env: Readonly<Record<string, string>>;
   readonly token: string;
-  /** Puts another policy in force, everywhere. */
+  /** Activates another policy on all instances. */
   setPolicy(text: string): Promise<void>;
-  /** Stops an instance, and starts it anew with these settings beside its own; its Envoy goes on. */
+  /** Stops an instance and restarts it with these additional settings; its Envoy keeps running. */
   restart(at: number, env: Readonly<Record<string, string>>): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** One instance on the embedded store, or two on a Redis of their own, each behind its own Envoy. */
+/** One instance on the embedded store, or two on their own Redis, each behind its own Envoy. */
 export async function startDeployment(
   store: "embedded" | "redis",
   policy: string,
@@ -60,7 +60,7 @@ export async function startDeployment(
     const envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
       upstreamPort: upstream.port,
-      // On a busy machine a Check may take longer than Envoy waits; what is looked at here is what it says.
+      // On a busy machine a Check may take longer than Envoy's timeout; these tests look at its decision.
       edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
     });
     return instanceOf(latchkey, envoy, token);

@@ -6,12 +6,12 @@ const TYPE_A = 1;
 
 export interface Dns {
   readonly port: number;
-  /** What every name has from now on. */
+  /** The addresses of every name from now on. */
   answer(addresses: readonly string[]): void;
   stop(): Promise<void>;
 }
 
-/** A DNS server on loopback, for which every name has these IPv4 addresses, and no others; to be kept for one second. */
+/** A DNS server on loopback that resolves every name to these IPv4 addresses, with a TTL of one second. */
 export async function startDns(first: readonly string[]): Promise<Dns> {
   let addresses = first;
   const socket = createSocket("udp4");
@@ -33,7 +33,7 @@ export async function startDns(first: readonly string[]): Promise<Dns> {
   };
 }
 
-/** RFC 1035, §4: the question again, and an A record each; none for another type of record. */
+/** RFC 1035 §4: the question and one A record each; none for another type of record. */
 function replyTo(query: Buffer, addresses: readonly string[]): Buffer {
   const nameEnd = query.indexOf(0, HEADER_BYTES);
   const question = query.subarray(HEADER_BYTES, nameEnd + 5);

@@ -8,7 +8,7 @@ export interface Instruction {
   readonly text: string;
 }
 
-/** A Dockerfile's instructions, continued lines joined, comments gone. */
+/** A Dockerfile's instructions, with continued lines joined and without comments. */
 export function readDockerfile(path: string): readonly Instruction[] {
   const lines = readFileSync(path, "utf8")
     .split("\n")
@@ -21,7 +21,7 @@ export function readDockerfile(path: string): readonly Instruction[] {
   });
 }
 
-/** What the image of our Dockerfile sets in the environment. */
+/** The environment that our Dockerfile sets in the image. */
 export function imageEnvironment(): Readonly<Record<string, string>> {
   const path = fileURLToPath(new URL("../../Dockerfile", import.meta.url));
   const settings = readDockerfile(path).filter(({ name }) => name === "ENV");
@@ -32,9 +32,9 @@ export function imageEnvironment(): Readonly<Record<string, string>> {
   );
 }
 
-/** What one stage leaves behind. */
+/** The result of one stage. */
 export interface Stage {
-  /** The folder that stands for its root. */
+  /** The folder that represents its root. */
   readonly root: string;
   readonly environment: Readonly<Record<string, string>>;
   workdir: string;
@@ -43,16 +43,17 @@ export interface Stage {
 }
 
 export interface BuildOptions {
-  /** What the builder is sent: the tree without what .dockerignore keeps back. */
+  /** The build context: the tree without the paths that .dockerignore excludes. */
   readonly context: string;
-  /** Stages become folders in here. */
+  /** The stages become folders in here. */
   readonly rootsIn: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * Runs a Dockerfile's steps without Docker: each stage's root is a folder, COPY copies, RUN runs in its WORKDIR with this
- * machine's programs. It knows what our Dockerfile uses, and throws at anything else. Gives the last stage.
+ * Runs a Dockerfile's steps without Docker: each stage's root is a folder, COPY copies, and RUN runs in its
+ * WORKDIR with this machine's programs. Supports what our Dockerfile uses and throws at anything else. Returns
+ * the last stage.
  */
 export function runDockerfile(instructions: readonly Instruction[], options: BuildOptions): Stage {
   const stages = new Map<string, Stage>();
@@ -95,7 +96,7 @@ function runStep(
   } else throw new Error(`${name} is not known here`);
 }
 
-/** As Docker does: a folder's contents go into the target, which is a folder when it ends with a slash. */
+/** As in Docker, a folder's contents are copied into the target, which is a folder if it ends with a slash. */
 function copy(
   text: string,
   stage: Stage,
@@ -121,7 +122,7 @@ function copy(
   }
 }
 
-/** Copies to `target` what a .dockerignore of the form "nothing but these" lets through. */
+/** Copies to `target` what a .dockerignore of the form "nothing but these" includes. */
 export function copyContext(tree: string, target: string): void {
   const lines = readFileSync(join(tree, ".dockerignore"), "utf8").split("\n");
   const rules = lines.filter((line) => line !== "" && !line.startsWith("#"));

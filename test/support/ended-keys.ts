@@ -1,6 +1,6 @@
 import type { TestedRedis } from "./redis.ts";
 
-/** Puts so many revoked keys into a store, as commit.lua would. */
+/** Stores this many revoked keys in Redis, in the format of commit.lua. */
 export async function fillWithEndedKeys(redis: TestedRedis, count: number): Promise<void> {
   const expiresAt = Math.floor(Date.now() / 1000) + 86_400;
   const fill = `

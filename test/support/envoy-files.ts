@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { removeAtEnd } from "./at-end.ts";
 import type { TestedCa } from "./certificates.ts";
 
-/** What stands in for /etc/envoy/edge and /etc/envoy/latchkey: everything of one authority. */
+/** The files for /etc/envoy/edge and /etc/envoy/latchkey, all from one authority. */
 export async function envoyFolders(ca: TestedCa): Promise<Readonly<Record<string, string>>> {
   const [edge, client] = await Promise.all([ca.issue("edge.example"), ca.issue("envoy.internal")]);
   const place = async (files: Readonly<Record<string, string>>) => {

@@ -25,11 +25,14 @@ headers: { credential: [authorization, x-api-key, "cookie:sid", "query:api_key"]
 requests: { preflights: allow }
 `;
 
-/** What every Envoy version must make of our answers: spoofed and doubled headers, odd paths, odd protocols, shadow. */
+/**
+ * How every Envoy version must treat our responses: spoofed and duplicate headers, unusual paths and protocols,
+ * shadow mode.
+ */
 export function envoyMatrix(version?: string): void {
   let latchkey: TestedLatchkey;
   let upstream: Upstream;
-  /** Ours, and one that leaves paths and header names as they come. */
+  /** Our example, and an Envoy that leaves paths and header names unchanged. */
   let envoys: Readonly<Record<"careful" | "plain", EnvoyProcess>>;
   let key: IssuedKey;
 
@@ -92,13 +95,13 @@ export function envoyMatrix(version?: string): void {
       }
     });
 
-    test("one key twice, or two keys, are refused", async () => {
+    test("a request with two keys is denied, even if they are the same", async () => {
       const twice = await send({ path: "/a/x", headers: { "x-api-key": [key.api_key, key.api_key] } }, which);
       expect([twice.status, reason(twice)]).toEqual([400, "credential_ambiguous"]);
       const joined = { authorization: [`Bearer ${key.api_key}`, `Bearer ${key.api_key}`] };
       const both = await send({ path: "/a/x", headers: { ...bearer(), "x-api-key": key.api_key } }, which);
       expect([both.status, reason(both)]).toEqual([400, "credential_ambiguous"]);
-      // Node would not send a second Authorization line; Envoy joins them, and that is what comes here.
+      // Node does not send a second Authorization line; Envoy would join them into this value.
       const line = await send(
         { path: "/a/x", headers: { authorization: joined.authorization.join(",") } },
         which,
@@ -106,7 +109,7 @@ export function envoyMatrix(version?: string): void {
       expect([line.status, reason(line)]).toEqual([400, "credential_ambiguous"]);
     });
 
-    test("no path leads round a route", async () => {
+    test("no path bypasses a route", async () => {
       const paths = [
         "/open/../secret/x",
         "/open/%2e%2e/secret/x",
@@ -131,7 +134,7 @@ export function envoyMatrix(version?: string): void {
       }
     });
 
-    test("what others call the path is not looked at", async () => {
+    test("path headers of other proxies are ignored", async () => {
       const headers = {
         "x-original-url": "/open/x",
         "x-rewrite-url": "/open/x",
@@ -141,7 +144,7 @@ export function envoyMatrix(version?: string): void {
       expect([answer.status, reason(answer)]).toEqual([401, "credential_missing"]);
     });
 
-    test("a key in the query or in a cookie is good, and does not reach upstream", async () => {
+    test("a key in the query or in a cookie is valid and does not reach the upstream", async () => {
       const inQuery = await send({ path: `/a/x?page=2&api_key=${key.api_key}&size=3` }, which);
       expect(inQuery.status).toBe(200);
       expect(lastSeen().url).toBe("/a/x?page=2&size=3");
@@ -157,13 +160,13 @@ export function envoyMatrix(version?: string): void {
     });
   });
 
-  test("a HEAD is refused with everything but a body", async () => {
+  test("a denied HEAD has all headers and no body", async () => {
     const answer = await send({ method: "HEAD", path: "/a/x" });
     expect([answer.status, reason(answer), answer.body]).toEqual([401, "credential_missing", ""]);
     expect((await send({ method: "HEAD", path: "/a/x", headers: bearer() })).status).toBe(200);
   });
 
-  test("a WebSocket is judged before it opens", async () => {
+  test("a WebSocket is authorized before it opens", async () => {
     const upgrade = {
       connection: "Upgrade",
       upgrade: "websocket",
@@ -177,7 +180,7 @@ export function envoyMatrix(version?: string): void {
     expect(lastSeen().headers.get("upgrade")).toBe("websocket");
   });
 
-  test("a preflight passes without a key and with no identity, where the policy says so", async () => {
+  test("a preflight passes without a key and without an identity if the policy allows it", async () => {
     const preflight = { origin: "https://a.example", "access-control-request-method": "POST" };
     const answer = await send({
       method: "OPTIONS",
@@ -189,7 +192,7 @@ export function envoyMatrix(version?: string): void {
     expect((await send({ method: "OPTIONS", path: "/a/x" })).status).toBe(401);
   });
 
-  test("a gRPC call is refused in gRPC: status, a short text, our reason", async () => {
+  test("a denied gRPC call gets a gRPC status, a short message and our reason", async () => {
     const grpc = { "content-type": "application/grpc" };
     const missing = await sendGrpc(envoys.careful.port, "/a/Service/Call", grpc);
     expect(missing).toMatchObject({
@@ -206,12 +209,12 @@ export function envoyMatrix(version?: string): void {
     expect(Number(limited["retry-after"])).toBeGreaterThan(0);
   });
 
-  test("in shadow mode whatever is decided lets through, with the key and without our names", async () => {
+  test("in shadow mode every decision lets the request through, with the key and without our headers", async () => {
     const headers = { ...bearer(), "x-latchkey-role": "admin" };
     const good = await send({ path: "/trial/x", headers });
     expect([good.status, good.headers["ratelimit"]]).toEqual([200, undefined]);
     expect(lastSeen().ours).toEqual([]);
-    // Upstream's own check goes on as before: it still sees the key.
+    // The upstream's own check continues as before, so it still gets the key.
     expect(lastSeen().headers.get("authorization")).toBe(bearer().authorization);
     const bad = await send({ path: "/trial/x", headers: { "x-api-key": "none" } });
     expect([bad.status, lastSeen().headers.get("x-api-key")]).toEqual([200, "none"]);
@@ -222,15 +225,15 @@ export function envoyMatrix(version?: string): void {
     expect(metrics).toMatch(/reason="allowed",role="basic",route="\/trial\/\*\*",mode="shadow"\} 1/);
   });
 
-  test("a key that may be refreshed is told so", async () => {
+  test("a key that may not be refreshed yet gets no refresh header", async () => {
     const answer = await send({ path: "/a/x", headers: bearer() });
-    // Of a life of one day the first half is over at the earliest: not yet.
+    // With a lifetime of one day, the refresh begins after half a day at the earliest.
     expect(answer.headers["x-latchkey-refresh"]).toBeUndefined();
     expect(answer.headers["ratelimit"]).toMatch(/^"n";r=\d+$/);
   });
 }
 
-/** The example does so for no policy: cookies stay with Envoy unless a key may be in one. */
+/** The example sends cookies to no policy: they stay in Envoy unless a cookie may contain a key. */
 function lettingCookiesThrough(
   bootstrap: Parameters<NonNullable<Parameters<typeof startEnvoy>[0]["edit"]>>[0],
 ) {

@@ -9,7 +9,7 @@ import {
   setListenerPort,
   startEnvoyProcess,
 } from "../../scripts/envoy-process.ts";
-// For its effect: an Envoy that a failed test left running ends with the tests.
+// Imported for its effect: an Envoy that a failed test left running ends with the tests.
 import "./at-end.ts";
 
 export { EXT_AUTHZ, HTTP_MANAGER, LISTENER } from "../../scripts/envoy-process.ts";
@@ -17,7 +17,7 @@ export { EXT_AUTHZ, HTTP_MANAGER, LISTENER } from "../../scripts/envoy-process.t
 export type EnvoyOptions = EnvoyAuthz & {
   readonly upstreamPort: number;
   readonly version?: string;
-  /** False: Envoy leaves paths as they come, as it does without the lines of our example. */
+  /** False: Envoy leaves paths unchanged, as it does without these lines of our example. */
   readonly normalise?: boolean;
   /** Changes the example by `setIn` and `deleteIn`, at the paths exported here. */
   readonly edit?: (bootstrap: Document) => void;
@@ -30,7 +30,7 @@ type EnvoyAuthz =
 
 const NORMALISATION = ["normalize_path", "merge_slashes", "path_with_escaped_slashes_action"];
 
-/** A real Envoy with the shipped sidecar.yaml, of which only the addresses are changed. */
+/** A real Envoy with the shipped sidecar.yaml, in which only the addresses are changed. */
 export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
   const { version, normalise, edit } = options;
   const clusters = {
@@ -48,15 +48,15 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 }
 
 export interface ExampleOptions {
-  /** Where each cluster's endpoints are, as `host:port` or `unix:/path`. */
+  /** The endpoints of each cluster, as `host:port` or `unix:/path`. */
   readonly clusters: Readonly<Record<string, readonly string[]>>;
-  /** Where its files lie, in place of the folders that it names. */
+  /** The folder of its files, in place of the folders that it names. */
   readonly folders?: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly edit?: (bootstrap: Document) => void;
 }
 
-/** A real Envoy with one of the shipped examples, of which only addresses and folders are changed. */
+/** A real Envoy with one of the shipped examples, in which only addresses and folders are changed. */
 export async function startExample(
   name: (typeof EXAMPLES)[number],
   { clusters, folders, version, edit }: ExampleOptions,
@@ -69,7 +69,7 @@ export async function startExample(
   return startEnvoyProcess(binary, bootstrap);
 }
 
-/** What Envoy says of an example by itself: `OK`, or what is wrong with it, or soon will be. */
+/** Envoy's validation of an unchanged example: `OK`, or its errors and deprecation warnings. */
 export async function validateExample(
   name: (typeof EXAMPLES)[number],
   folders: Readonly<Record<string, string>>,

@@ -1,36 +1,36 @@
 import type { Socket } from "node:net";
 import { connect, createServer } from "node:net";
 
-/** What becomes of bytes on their way: all of it can be changed while connections are open. */
+/** What happens to bytes in transit. It can change while connections are open. */
 export type RelayFault =
   | { readonly kind: "pass" }
-  /** Every byte later by so much, both ways. */
+  /** Delays every byte, in both directions. */
   | { readonly kind: "delay"; readonly ms: number }
   /**
-   * Connections stay open, and nothing comes through any more: neither bytes nor an end. What was open then, or was
-   * opened meanwhile, stays so when the fault is over: somebody on the way has forgotten it.
+   * Connections stay open, and nothing passes: neither bytes nor an end. Connections that were open then, or
+   * opened meanwhile, stay lost after the fault, as if a router had forgotten them.
    */
   | { readonly kind: "black-hole" }
-  /** What is open is reset, and whatever connects is reset at once. */
+  /** Resets open connections, and resets each new one at once. */
   | { readonly kind: "refuse" }
-  /** Of each connection lets so many more bytes of the client through, then resets: in the middle of a command. */
+  /** Resets each connection after this many more bytes of the client: in the middle of a command. */
   | { readonly kind: "cut"; readonly afterBytes: number }
-  /** Of each connection lets so many more bytes of the server through, then resets: a reply without its end. */
+  /** Resets each connection after this many more bytes of the server: a truncated reply. */
   | { readonly kind: "truncate"; readonly afterBytes: number };
 
 export interface FaultRelay {
   readonly port: number;
   set(fault: RelayFault): void;
-  /** Leads elsewhere from now on, and resets what is open: a failover. */
+  /** Changes the target and resets open connections: a failover. */
   leadTo(port: number): void;
-  /** Leads new connections elsewhere from now on, while open ones stay: an address that has moved. */
+  /** Changes the target of new connections and keeps open ones: an address that has moved. */
   leadNewTo(port: number): void;
-  /** Resets what is open, once; new connections pass. */
+  /** Resets open connections once; new connections pass. */
   reset(): void;
   close(): Promise<void>;
 }
 
-/** A TCP relay on loopback that breaks what goes through it, on command. */
+/** A TCP relay on loopback that causes faults on command. */
 export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> {
   let targetPort = firstTarget;
   let fault: RelayFault = { kind: "pass" };
@@ -41,13 +41,13 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
   };
   const carry = (from: Socket, to: Socket, limited: RelayFault["kind"]) => {
     let under = fault;
-    let left = roomUnder(fault, limited);
+    let left = bytesUnder(fault, limited);
     let dueMs = 0;
     from.on("data", (bytes) => {
       if (lost.has(from)) return;
-      if (under !== fault) left = roomUnder(fault, limited);
+      if (under !== fault) left = bytesUnder(fault, limited);
       under = fault;
-      // Nothing overtakes what was sent before it.
+      // Bytes keep their order.
       dueMs = Math.max(dueMs, performance.now() + (fault.kind === "delay" ? fault.ms : 0));
       const waitMs = dueMs - performance.now();
       const passed = bytes.subarray(0, left);
@@ -100,6 +100,6 @@ export async function startFaultRelay(firstTarget: number): Promise<FaultRelay> 
   };
 }
 
-function roomUnder(fault: RelayFault, limited: RelayFault["kind"]): number {
+function bytesUnder(fault: RelayFault, limited: RelayFault["kind"]): number {
   return fault.kind === limited && "afterBytes" in fault ? fault.afterBytes : Number.POSITIVE_INFINITY;
 }

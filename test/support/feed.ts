@@ -14,12 +14,12 @@ import type { TestedRedis } from "./redis.ts";
 import { startRedis, urlBy } from "./redis.ts";
 
 export const NOW = Math.floor(Date.now() / 1000);
-/** The time of this moment: a store takes no change that was decided at another one. */
+/** The present time: a store rejects a change with another time. */
 export const nowSeconds = () => Math.floor(Date.now() / 1000);
-/** What the test that runs has opened; to be closed after it, in the reverse order. */
+/** The resources of the running test, closed after it in reverse order. */
 export const endings: (() => Promise<unknown>)[] = [];
 
-/** Takes a rule away from what the feed works with, to show what it is for. */
+/** Disables one rule of the feed, to show what the rule is for. */
 export interface LeaveOut {
   readonly view: (view: RevocationView) => RevocationView;
   readonly reading: (client: RedisClient) => RedisClient;
@@ -28,7 +28,7 @@ export interface LeaveOut {
 
 export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
-/** One instance: its view, its feed, which is read by hand, and a store to change keys by. */
+/** One instance: its view, its feed, which the test reads, and a store to change keys. */
 export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
   const place = { url: urlBy(port), server: createOneServer() };
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
@@ -82,7 +82,7 @@ export function newRecord(): KeyRecord {
 
 let lastChangeMs = 0;
 
-/** The record's next state, as the registry writes it: said later than all that was said before. */
+/** The record's next state, as the registry writes it: later than all earlier changes. */
 export function changed(record: KeyRecord, change: Partial<KeyRecord>): KeyRecord {
   lastChangeMs = Math.max(lastChangeMs + 1, Date.now());
   return { ...record, ...change, version: record.version + 1, changedAt: lastChangeMs };
@@ -103,7 +103,7 @@ export function endedIn(view: RevocationView, record: KeyRecord) {
   return view.endReason(record, NOW * 1000);
 }
 
-/** Reads until nothing more is to come: an outage may take a few tries to be over. */
+/** Reads until the feed is complete: an outage may take a few attempts to end. */
 export async function readUntilWell({ feed }: Pick<Instance, "feed">): Promise<void> {
   for (let tries = 0; tries < 50; tries++) {
     try {
@@ -137,11 +137,11 @@ export async function startReplicated(args: readonly string[] = []): Promise<{
     () => relay.close(),
   );
   await expect.poll(() => primary.cli("INFO", "replication"), { timeout: 10_000 }).toContain("state=online");
-  // What it was sent it may still be loading.
+  // The replica may still be loading what it received.
   await expect
     .poll(() => replica.cli("INFO", "replication"), { timeout: 10_000 })
     .toContain("master_link_status:up");
-  // And the primary counts it only from its first acknowledgement on, which it repeats but once a second.
+  // The primary counts it from its first acknowledgement on, which the replica repeats only once per second.
   await primary.cli("SET", "acknowledged", "1");
   await expect
     .poll(async () => unacknowledged(await primary.cli("INFO", "replication")), { timeout: 10_000 })
@@ -149,7 +149,7 @@ export async function startReplicated(args: readonly string[] = []): Promise<{
   return { relay, primary, replica };
 }
 
-/** The primary goes with the last writes; meanwhile somebody was on the replica already. */
+/** The primary is lost with its last writes, while an instance already used the replica. */
 export async function failover(
   early: (elsewhere: Instance, record: KeyRecord) => Promise<void>,
   last: (one: Instance, record: KeyRecord) => Promise<void>,

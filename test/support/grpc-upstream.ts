@@ -8,7 +8,7 @@ export interface GrpcUpstream {
   stop(): Promise<void>;
 }
 
-/** A gRPC service that answers every call with an empty message. */
+/** A gRPC service that sends an empty message for every call. */
 export async function startGrpcUpstream(): Promise<GrpcUpstream> {
   const calls: string[] = [];
   const server = createServer();

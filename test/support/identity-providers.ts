@@ -6,21 +6,21 @@ import { jwkSet, newJwk, publicPart } from "./jwk.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** The provider's block in docs/guides/identity-providers.md: YAML, beginning with `issuers:`. */
+/** The provider's block in docs/guides/identity-providers.md: YAML that begins with `issuers:`. */
 export function documentedBlock(name: string): string {
   const section = readDocument("docs/guides/identity-providers.md").split(`\n## ${name}\n`)[1] ?? "";
   return section.split("```yaml\n")[1]?.split("```")[0] ?? "";
 }
 
-/** A token and a key set of the form that an identity provider publishes; the keys are ours. */
+/** A token and a key set in an identity provider's published format, with our keys. */
 export interface IdentityProvider {
-  /** Of its section in docs/guides/identity-providers.md. */
+  /** The block of its section in docs/guides/identity-providers.md. */
   readonly name: string;
-  /** As its JWK Set is published. */
+  /** Its published JWK Set. */
   readonly published: string;
-  /** Signs a token of its form; `iss` and `aud` are those of the policy. */
+  /** Signs a token in its format; `iss` and `aud` are those of the policy. */
   token(names: { readonly issuer: string; readonly audience: string }, changes?: Members): Promise<string>;
-  /** What Latchkey reads in it. */
+  /** What Latchkey reads from it. */
   readonly expected: { readonly role: string; readonly family: string; readonly name: string };
 }
 
@@ -34,7 +34,7 @@ interface Form {
 
 const nowSeconds = Math.floor(Date.now() / 1000);
 const times = { iat: nowSeconds, exp: nowSeconds + 3600 };
-/** What stands in a certificate does not matter: Latchkey takes keys from their members alone. */
+/** The certificate's content does not matter: Latchkey reads keys from their members only. */
 const x5c = { x5c: ["MIIC"], x5t: "dGh1bWI" };
 const without = (jwk: TestJwk, ...members: readonly string[]): TestJwk => ({
   ...Object.fromEntries(Object.entries(jwk).filter(([member]) => !members.includes(member))),
@@ -44,7 +44,7 @@ const without = (jwk: TestJwk, ...members: readonly string[]): TestJwk => ({
 const FORMS: readonly Form[] = [
   {
     name: "Keycloak",
-    // One RSA key under one name for signatures and for encryption, as an imported keystore gives it.
+    // One RSA key under one kid for signatures and for encryption, as after an imported keystore.
     keys: (signing) => [
       { ...signing, ...x5c },
       { ...signing, use: "enc", alg: "RSA-OAEP", ...x5c },

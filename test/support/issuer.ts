@@ -8,13 +8,13 @@ import { jwkSet, newJwk, publicPart } from "./jwk.ts";
 export interface TestedIssuer {
   readonly issuer: string;
   readonly jwksUri: string;
-  /** How often it was asked. */
+  /** The number of fetches of its keys. */
   asked(): number;
   /** The text of its JWK Set. */
   published(): string;
-  /** Takes new keys; the first signs. */
+  /** Replaces its keys; the first signs. */
   rotate(...keys: readonly TestJwk[]): void;
-  /** Answers so from now on; undefined: as an issuer should. */
+  /** Responds with this from now on; undefined restores the regular response. */
   answer(how: Answer | undefined): void;
   token(
     claims?: Readonly<Record<string, unknown>>,

@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 
 export type TestJwk = Readonly<Record<string, unknown>> & { readonly kid: string };
 
-/** A private signing key for one test, as it stands in a JWK Set. */
+/** A private signing key for one test, in the form of a JWK Set. */
 export function newJwk(alg: "HS256" | "ES256" | "EdDSA" | "RS256", kid: string, rsaBits = 2048): TestJwk {
   if (alg === "HS256") return { kty: "oct", k: randomBytes(32).toString("base64url"), kid, alg };
   const { privateKey } =
@@ -14,7 +14,7 @@ export function newJwk(alg: "HS256" | "ES256" | "EdDSA" | "RS256", kid: string, 
   return { ...privateKey.export({ format: "jwk" }), kid, alg, use: "sig" };
 }
 
-/** What others may know of it. */
+/** Its public members. */
 export function publicPart(jwk: TestJwk): TestJwk {
   const { d: _, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, ...rest } = jwk;
   return { ...rest, kid: jwk.kid };

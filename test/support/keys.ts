@@ -18,7 +18,7 @@ export interface RegisterOptions {
   readonly body?: Readonly<Record<string, unknown>>;
 }
 
-/** Registers a key as a client would. Throws with the answer when it is refused. */
+/** Registers a key as a client would. Throws with the response if it is rejected. */
 export async function registerKey(
   http: string,
   role = "basic",
@@ -44,13 +44,13 @@ export function newSecret(): string {
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Takes a token apart: header and claims as they stand in it. */
+/** Splits a token: its header and claims, decoded. */
 export function readToken(token: string): { readonly header: Members; readonly claims: Members } {
   const [header = "", claims = ""] = token.split(".");
   return { header: readSegment(header), claims: readSegment(claims) };
 }
 
-/** Makes a token by hand, as an attacker would, or as a server with another clock or another name. */
+/** Builds a token by hand, as an attacker would, or a server with another clock or another issuer. */
 export function forgeToken(header: Members, claims: Members, secret: string): string {
   const signed = [header, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))

@@ -11,20 +11,24 @@ import { removeAtEnd } from "./at-end.ts";
 import { PROGRAM } from "./program.ts";
 
 export interface TestedLatchkey extends LatchkeyProcess {
-  /** Outlives `stop`, so that another one can go on with it; removed when the tests end. */
+  /** Remains after `stop`, so that another instance can use it; removed when the tests end. */
   readonly dataDir: string;
-  /** Its working folder: `logs/api.log` is in it. */
+  /** Its working folder, with `logs/api.log`. */
   readonly cwd: string;
 }
 
-/** A socket for a gRPC door that is to be found again: a port that was free before a restart may be another's after it. */
+/**
+ * A socket for a gRPC listener that restarts: a port that was free before a restart may be in use after it.
+ */
 export async function newSocket(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-socket-"));
   removeAtEnd(folder);
   return `unix:${join(folder, "grpc.sock")}`;
 }
 
-/** A port that was free a moment ago: a listener that is asked before the start is over must be known beforehand. */
+/**
+ * A port that was free a moment ago: a listener that is called before the start is complete needs a known port.
+ */
 export async function freeAddress(): Promise<string> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
@@ -33,18 +37,18 @@ export async function freeAddress(): Promise<string> {
   return `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
 }
 
-/** One that may not be ready yet, and answers all the same. */
+/** An instance that may not be ready yet, and responds all the same. */
 export interface StartingLatchkey extends Child {
   readonly grpc: string;
   readonly http: string;
   readonly ops: string;
-  /** The status of `/readyz` and what it says by part; undefined before the listener is open. */
+  /** The status of `/readyz` and its components; undefined before the listener is open. */
   readyz(): Promise<
     { readonly status: number; readonly parts: Readonly<Record<string, string>> } | undefined
   >;
 }
 
-/** The same process as {@link startLatchkey} starts, at once: it waits for nothing. */
+/** The same process as {@link startLatchkey} starts, without waiting for anything. */
 export async function launchLatchkey(
   env: Readonly<Record<string, string>>,
   options: { readonly policy?: string } = {},
@@ -88,9 +92,9 @@ export async function startLatchkey(
   if (options.policy !== undefined) await writeFile(join(cwd, "latchkey.yaml"), options.policy);
   const dataDir = env["DATA_DIR"] ?? join(cwd, "data");
   const anyPort = "127.0.0.1:0";
-  const doors = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
-  // No load balancer has to notice that it goes.
-  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...doors };
+  const listeners = { GRPC_LISTEN: anyPort, HTTP_LISTEN: anyPort, OPS_LISTEN: anyPort };
+  // No load balancer has to notice its shutdown.
+  const own = { PATH: process.env["PATH"], DRAIN_SECONDS: "0", ...listeners };
   const latchkey = await startLatchkeyProcess({
     cwd,
     ...(options.args !== undefined && { args: options.args }),

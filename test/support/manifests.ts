@@ -21,7 +21,7 @@ import type { Resource } from "./chart.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Custom resources that we write: where their types lie, and what holds their CRD's schema. */
+/** The custom resources that we write: the place of their types, and the schema of their CRDs. */
 const CUSTOM = {
   "monitoring.coreos.com/v1": {
     from: "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
@@ -49,12 +49,12 @@ const CUSTOM = {
   },
 } as const;
 
-/** What is wrong with custom resources by the schemas of their CRDs: values first, then members that no schema knows. */
+/** The problems of custom resources by the schemas of their CRDs: values first, then unknown members. */
 export function customProblems(resources: readonly Resource[]): readonly string[] {
   const wrong = resources.flatMap((one) => {
     const Model = customOf(one).model;
     try {
-      new Model(one as never).validate(); // Whether it is what the model takes is what we ask.
+      new Model(one as never).validate(); // The compiler checks whether the value fits the model.
       return [];
     } catch (error) {
       return [`${one.kind} ${one.metadata.name}: ${String(error)}`];
@@ -76,7 +76,7 @@ function unknownMembers(resources: readonly Resource[]): readonly string[] {
   return status === 0 ? [] : stdout.trim().split("\n");
 }
 
-/** Beside node_modules, where the compiler finds the types. */
+/** Beside node_modules, so that the compiler finds the types. */
 function newFolder(): string {
   mkdirSync(join(ROOT, ".test-results"), { recursive: true });
   const folder = mkdtempSync(join(ROOT, ".test-results/manifests-"));
@@ -98,7 +98,7 @@ function customOf({ apiVersion, kind }: Resource): Custom {
 
 export const isCustom = ({ apiVersion }: Resource): boolean => Object.hasOwn(CUSTOM, apiVersion);
 
-/** What is wrong with resources that Kubernetes itself knows, by the schemas of one of its versions, unknown members included. */
+/** The problems of built-in resources by the schemas of one Kubernetes version, unknown members included. */
 export async function kubernetesProblems(
   resources: readonly Resource[],
   version: string,

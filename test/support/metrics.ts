@@ -1,4 +1,4 @@
-/** All series of an instance with their values, as it tells them at its ops door. */
+/** All series of an instance with their values, from its ops listener. */
 export async function readMetrics(ops: string): Promise<ReadonlyMap<string, number>> {
   const response = await fetch(`http://${ops}/metrics`);
   if (response.status !== 200) throw new Error(`/metrics: ${response.status}`);

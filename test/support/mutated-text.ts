@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** Text that YAML, JSON, PEM or CSV gives a meaning. */
+/** Text with a meaning in YAML, JSON, PEM or CSV. */
 const piece = fc.oneof(
   fc.constantFrom(
     "*x",
@@ -62,7 +62,7 @@ const piece = fc.oneof(
   fc.string({ unit: "binary", maxLength: 8 }),
 );
 
-/** A file with a few places replaced, as a person, a template or a broken disk would do it. */
+/** A file with a few places replaced, as by a person, a template or a broken disk. */
 export function mutationsOf(text: string): fc.Arbitrary<string> {
   const edit = fc.record({ at: fc.nat(text.length), removed: fc.nat(30), piece, copied: fc.nat(200) });
   return fc

@@ -53,15 +53,15 @@ export type ReceivedSpan = z.output<typeof span> & {
 export interface Receiver {
   readonly url: string;
   readonly spans: readonly ReceivedSpan[];
-  /** Everything as it came, headers and bodies, to be searched for what must not be in it. */
+  /** Everything received, headers and bodies, to search it for secrets. */
   raw(): string;
   stop(): Promise<void>;
 }
 
-/** A collector that takes OTLP over HTTP in protobuf, at the one path that there is for traces. */
+/** A collector for OTLP over HTTP in protobuf, at the only path for traces. */
 export async function startReceiver(
   options: {
-    /** The status of the answer to a batch; 200 by default. */ readonly status?: () =>
+    /** The status of the response to a batch; 200 by default. */ readonly status?: () =>
       | number
       | Promise<number>;
   } = {},
@@ -80,7 +80,7 @@ export async function startReceiver(
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  // Bound to TCP: it is no pipe's name.
+  // Bound to TCP, so it is not a pipe's name.
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,

@@ -4,7 +4,7 @@ import { buildProgram } from "../../src/cli/program.ts";
 
 export const PROGRAM = fileURLToPath(new URL("../../bin/latchkey.js", import.meta.url));
 
-/** What came of a command line. */
+/** The result of a command line. */
 export interface Ran {
   readonly status: number | null;
   readonly stdout: string;
@@ -26,7 +26,7 @@ export function runLatchkey(
   return { status, stdout, stderr };
 }
 
-/** The same in this process: quicker, and what it asks may be answered by us. */
+/** The same in this process: faster, and the test itself can respond to its calls. */
 export async function runHere(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},

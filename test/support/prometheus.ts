@@ -46,13 +46,13 @@ const dashboard = z.object({
   ),
 });
 
-/** The shipped dashboard, as far as tests look at it. */
+/** The parts of the shipped dashboard that the tests read. */
 export function readDashboard(): z.infer<typeof dashboard> {
   const text = readFileSync(new URL("../../deploy/grafana/latchkey.json", import.meta.url), "utf8");
   return dashboard.parse(JSON.parse(text));
 }
 
-/** Hours as seconds: what a test can wait for. The order of the windows stays. */
+/** Hours become seconds, for which a test can wait. The order of the windows stays. */
 const QUICK: Readonly<Record<string, string>> = {
   "5m": "4s",
   "10m": "5s",
@@ -62,7 +62,7 @@ const QUICK: Readonly<Record<string, string>> = {
   "6h": "10s",
 };
 
-/** The same expression over windows of seconds; throws at a window that it does not know. */
+/** The same expression over windows of seconds. Throws at an unknown window. */
 export function quickened(expr: string): string {
   return expr.replaceAll(/(\[|offset )(\w+)/g, (_, before: string, window: string) => {
     const quick = QUICK[window];
@@ -77,7 +77,7 @@ function quickRules(name: "recording" | "alerts") {
     interval: "500ms",
     rules: group.rules.map((one) => ({
       ...one,
-      // Half a minute without news of revocations is the one threshold that is a time.
+      // Half a minute without the revocation feed is the only threshold that is a time.
       expr: quickened(one.expr).replace(/(staleness_seconds) > 30$/, "$1 > 3"),
       ...(one.for !== undefined && { for: "1s" }),
     })),
@@ -93,11 +93,13 @@ export interface Sample {
 export interface TestedPrometheus extends Child {
   /** The samples of an instant vector, or a scalar as one without labels. */
   query(expr: string): Promise<readonly Sample[]>;
-  /** Names of the alerts that fire, each once. */
+  /** The names of the firing alerts, each once. */
   firing(): Promise<readonly string[]>;
 }
 
-/** A real Prometheus with the shipped rules over windows of seconds; it scrapes each target twice a second. */
+/**
+ * A real Prometheus with the shipped rules over windows of seconds; it scrapes each target twice per second.
+ */
 export async function startPrometheus(targets: readonly string[]): Promise<TestedPrometheus> {
   const { server } = await prometheusBinaries();
   const folder = await mkdtemp(join(tmpdir(), "latchkey-prometheus-"));

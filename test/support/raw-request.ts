@@ -12,16 +12,16 @@ export interface RawAnswer {
 
 export interface RawRequest {
   readonly method?: string;
-  /** As it goes on the wire. */
+  /** Sent to the wire unchanged. */
   readonly path: string;
-  /** A list is several lines. */
+  /** A list is sent as several lines. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string | Uint8Array;
   /** Over TLS, with these certificates. */
   readonly tls?: ConnectionOptions;
 }
 
-/** A request that nothing on our side tidies up. */
+/** Sends a request without any normalisation by the client. */
 export async function sendRaw(
   port: number,
   { method = "GET", path, headers = {}, body, tls }: RawRequest,

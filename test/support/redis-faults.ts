@@ -2,16 +2,16 @@ import type { FaultRelay } from "./fault-relay.ts";
 import type { TestedRedis } from "./redis.ts";
 import { startRedis } from "./redis.ts";
 
-/** What is between an instance and its Redis, and can be hurt. */
+/** An instance's Redis and the relay to it, in which faults are caused. */
 export interface Hurtable {
   redis: TestedRedis;
   readonly relay: FaultRelay;
 }
 
-/** Each fault that docs/operations/failure-modes.md has an entry for, in its words. */
+/** Each fault with an entry in docs/operations/failure-modes.md, by its title. */
 export interface RedisFault {
   readonly name: string;
-  /** Between the instance and Redis: other instances go on. */
+  /** True if the fault is between the instance and Redis, so that other instances are not affected. */
   readonly relayed: boolean;
   begin(hurt: Hurtable): Promise<unknown> | unknown;
   end(hurt: Hurtable): Promise<unknown> | unknown;
@@ -35,7 +35,7 @@ function commanded(name: string, begin: readonly string[], end: readonly string[
   };
 }
 
-/** So many that loading them, a millisecond each, takes as long as the other faults do. */
+/** Enough that loading them, at one millisecond each, takes as long as the other faults. */
 const LOADED = 2000;
 const SLOWLY = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
 
@@ -44,7 +44,7 @@ async function restartLoading(hurt: Hurtable): Promise<void> {
   await redis.cli("EVAL", `for i = 1, ${LOADED} do redis.call('SET', 'latchkey:loaded:' .. i, i) end`, "0");
   await redis.cli("SAVE");
   await redis.stop("SIGKILL");
-  // It is there, and answers LOADING, until all is loaded: which is when this resolves.
+  // Redis responds with LOADING until all is loaded, and then this resolves.
   hurt.redis = await startRedis({ port: redis.port, dir: redis.dir, args: SLOWLY });
 }
 

@@ -9,27 +9,27 @@ import { removeAtEnd } from "./at-end.ts";
 import { newSecret } from "./keys.ts";
 import { latchkeyUser } from "./redis-user.ts";
 
-/** One for all that a test starts, so that a server which takes another one's place lets the same clients in. */
+/** One password for all servers of a test, so that a server that replaces another admits the same clients. */
 const USER_PASSWORD = newSecret();
 
 export interface TestedRedis extends Child {
   readonly port: number;
-  /** As the user that we ship, who may do no more than Latchkey needs. */
+  /** As the shipped user, who may only do what Latchkey needs. */
   readonly url: string;
-  /** As a user who may do everything. */
+  /** As a user with all rights. */
   readonly adminUrl: string;
-  /** Where it keeps its files. */
+  /** The folder of its files. */
   readonly dir: string;
-  /** What redis-cli prints for a command, which may do everything; rejects when it fails. */
+  /** The output of redis-cli for a command, with all rights. Rejects if it fails. */
   cli(...args: readonly string[]): Promise<string>;
 }
 
 export interface RedisOptions {
-  /** Takes the place of a Redis that has ended. */
+  /** The port of a Redis that has ended, to replace it. */
   readonly port?: number;
-  /** The folder of one that has ended, whose files it goes on with. */
+  /** The folder of a Redis that has ended, to continue with its files. */
   readonly dir?: string;
-  /** Of the user who may do everything. */
+  /** Of the user with all rights. */
   readonly password?: string;
   /** Further arguments of redis-server. */
   readonly args?: readonly string[];
@@ -37,7 +37,7 @@ export interface RedisOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The same Redis by another way, such as a relay. */
+/** The same Redis by another address, such as a relay. */
 export function urlBy(port: number): string {
   return `redis://latchkey:${encodeURIComponent(USER_PASSWORD)}@127.0.0.1:${port}`;
 }
@@ -49,7 +49,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "latchkey-redis-")));
   removeAtEnd(dir);
   const auth = options.password === undefined ? [] : ["--requirepass", options.password];
-  // A file of users knows them all.
+  // A file with all users.
   const users = options.args?.includes("--aclfile") ? [] : ["--user", ...latchkeyUser(USER_PASSWORD)];
   const ready = Promise.withResolvers<void>();
   const child = await startChild(
@@ -100,7 +100,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
   };
 }
 
-/** A port that was free a moment ago: redis-server cannot say which one it took. */
+/** A port that was free a moment ago: redis-server cannot report a port that it chose. */
 export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));

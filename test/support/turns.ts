@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 
-// Loaded into a tested process before it (`node --import`): measures how much processor time its main thread spends in
-// one turn of its event loop at most. That is how long a Check waits for others on a machine of its own; what another
-// process takes of this one does not count. Other processes slow down the processor's caches all the same, so a yardstick
-// is measured as well. At SIGUSR2 it writes how many yardsticks the longest turn took since the last time into the file that
-// TURNS_FILE names.
+// Preloaded into a tested process (`node --import`). Measures the maximum processor time that its main thread
+// spends in one turn of its event loop. That is how long a Check waits for others on a machine of its own; the
+// time of other processes does not count. Other processes still slow down the processor's caches, so it
+// measures a yardstick as well. At SIGUSR2 it writes the longest turn since the last time, in yardsticks, into
+// the file TURNS_FILE.
 
 const usedUs = () => {
   const { user, system } = process.threadCpuUsage();

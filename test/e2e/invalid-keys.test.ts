@@ -10,7 +10,7 @@ roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h, self_service: true }
 routes: [{ path: /a/**, scopes: [a] }]
 `;
 
-test("after a restart, made-up V1 keys from one address keep no other address's key from being served", async () => {
+test("after a restart, invalid V1 keys from one address do not stop other addresses' keys from being served", async () => {
   const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), GRPC_TRUSTED_HOPS: "1" };
   const before = await startLatchkey(env, { policy: POLICY });
   const { api_key } = await createClient({ url: `http://${before.http}` }).registerLegacy({
@@ -18,7 +18,7 @@ test("after a restart, made-up V1 keys from one address keep no other address's 
     key_type: "basic",
   });
   await before.stop();
-  // Nothing is known of any key.
+  // No key is cached.
   const latchkey = await startLatchkey({ ...env, DATA_DIR: before.dataDir }, { policy: POLICY });
   const session = await connectRaw(latchkey.grpc);
   const check = async (key: string, from: string) => {
@@ -27,12 +27,12 @@ test("after a restart, made-up V1 keys from one address keep no other address's 
     const { body } = await call(session, frame(encodeCheckRequest({ attributes: { request: { http } } })));
     const { status, ...response } = decodeCheckResponse(body.subarray(5));
     if (status.code === 0) return "allowed";
-    const told = "denied_response" in response ? (response.denied_response.headers ?? []) : [];
-    return told.find(({ header }) => header.key === "x-latchkey-reason")?.header.value;
+    const responseHeaders = "denied_response" in response ? (response.denied_response.headers ?? []) : [];
+    return responseHeaders.find(({ header }) => header.key === "x-latchkey-reason")?.header.value;
   };
   try {
-    const guesses = Array.from({ length: 3000 }, (_, at) => check(`made-up-key-${at}`, "192.0.2.1"));
-    // Right behind them, so that nothing has come back of what they spent.
+    const guesses = Array.from({ length: 3000 }, (_, at) => check(`invalid-key-${at}`, "192.0.2.1"));
+    // Immediately after them, so that no budget has been refilled.
     const good = check(api_key, "198.51.100.1");
     const reasons = await Promise.all(guesses);
     expect(reasons).not.toContain("allowed");

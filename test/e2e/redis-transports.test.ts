@@ -10,7 +10,7 @@ import { startLatchkey } from "../support/latchkey.ts";
 import { startRedis } from "../support/redis.ts";
 import { latchkeyUser } from "../support/redis-user.ts";
 
-/** Registers and revokes by one instance, over whatever leads to Redis. */
+/** Registers and revokes at one instance, over this connection to Redis. */
 async function lives(env: Readonly<Record<string, string>>): Promise<void> {
   const ADMIN_TOKEN = newSecret();
   const latchkey = await startLatchkey({ JWT_SECRET: newSecret(), ADMIN_TOKEN, ...env });
@@ -30,14 +30,14 @@ function newFolder(): string {
   return folder;
 }
 
-test("by a Unix socket", async () => {
+test("an instance connects to Redis over a Unix socket", async () => {
   const socket = join(newFolder(), "redis.sock");
   const redis = await startRedis({ args: ["--unixsocket", socket] });
   await lives({ REDIS_URL: `unix://${socket}` });
   await redis.stop();
 });
 
-test("by TLS, with a certificate that is trusted, and not with another one", async () => {
+test("an instance connects to Redis over TLS with a trusted certificate, and with no other", async () => {
   const folder = newFolder();
   const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
@@ -61,7 +61,7 @@ test("by TLS, with a certificate that is trusted, and not with another one", asy
   await redis.stop();
 });
 
-test("it is said when Redis would lose what is written", async () => {
+test("an instance warns if Redis would lose data", async () => {
   const redis = await startRedis({ args: ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"] });
   const latchkey = await startLatchkey({ JWT_SECRET: newSecret(), REDIS_URL: redis.url });
   expect(latchkey.output()).toContain("maxmemory-policy allkeys-lru");
@@ -70,10 +70,10 @@ test("it is said when Redis would lose what is written", async () => {
   await redis.stop();
 });
 
-test("a start that Redis refuses half-way says so and ends, rather than to hang", async () => {
+test("a start that Redis denies half-way reports it and ends instead of hanging", async () => {
   const redis = await startRedis();
   const password = newSecret();
-  // It may do everything but hear of revocations.
+  // The user may do everything but receive revocations.
   await redis.cli("ACL", "SETUSER", ...latchkeyUser(password), "-xread");
   const started = startLatchkey({
     JWT_SECRET: newSecret(),

@@ -22,7 +22,7 @@ async function fileOf(name: string, content: string | Uint8Array): Promise<strin
   return path;
 }
 
-test("instances with one secret, by a variable with a line break and by a file, take each other's keys", async () => {
+test("instances accept each other's keys if one has its secret in a variable with a line break and one in a file", async () => {
   const secret = newSecret();
   const file = await fileOf("secret", `${MARK}${secret}\r\n`);
   const [one, other] = await Promise.all([
@@ -54,7 +54,7 @@ test("a byte order mark before policy, key set and secrets is ignored", async ()
   expect((await runHere(["policy", "check", join(folder, "policy.yaml")])).status).toBe(0);
 });
 
-test("a key of a file may have the name that RFC 9864 gives its algorithm", async () => {
+test("a key of a file may use the RFC 9864 name of its algorithm", async () => {
   const key = { ...newJwk("EdDSA", "one"), alg: "Ed25519" };
   const latchkey = await startLatchkey({ JWT_KEYS_FILE: await fileOf("named.json", jwkSet(key)) });
   const { api_key } = await registerKey(latchkey.http);
@@ -63,7 +63,7 @@ test("a key of a file may have the name that RFC 9864 gives its algorithm", asyn
   await latchkey.stop();
 });
 
-test("what is wrong with a file is told with the setting that names it", async () => {
+test("a problem with a file is reported with the setting that names the file", async () => {
   const latin = await fileOf("latin", Buffer.from("roles: { b\xe4sic: x }", "latin1"));
   const empty = await fileOf("empty", "\n");
   const stderr = async (env: Readonly<Record<string, string>>) => (await runHere(["serve"], env)).stderr;

@@ -34,7 +34,7 @@ function bearer(token: string): RequestInit {
   return { headers: { authorization: `Bearer ${token}` } };
 }
 
-/** What upstream saw of the newest request, by header name. */
+/** A header of the latest request to the upstream, by name. */
 function seen(): { readonly request: SeenRequest; readonly headers: ReadonlyMap<string, readonly string[]> } {
   const request = upstream.requests.at(-1);
   if (request === undefined) throw new Error("upstream saw nothing");
@@ -45,14 +45,14 @@ function seen(): { readonly request: SeenRequest; readonly headers: ReadonlyMap<
   return { request, headers };
 }
 
-/** The claims of a good key with some changed, signed as given. */
+/** A token with a valid key's claims, some of them changed, signed as requested. */
 function altered(token: string, changes: Readonly<Record<string, unknown>>, secret = JWT_SECRET): string {
   const { header, claims } = readToken(token);
   return forgeToken(header, { ...claims, ...changes }, secret);
 }
 
-describe("a good key", () => {
-  test("opens its routes, and upstream learns whose it is, but never sees the key", async () => {
+describe("a valid key", () => {
+  test("a valid key opens its routes, and the upstream gets its identity but never the key", async () => {
     const key = await registerKey(latchkey.http);
     const response = await ask("/v1/chat/hello?x=1", bearer(key.api_key));
     expect(response.status).toBe(200);
@@ -70,20 +70,20 @@ describe("a good key", () => {
     expect(JSON.stringify(request)).not.toContain(key.api_key);
   });
 
-  test("opens them in X-API-Key as well, which upstream does not see either", async () => {
+  test("a valid key in X-API-Key opens its routes, and the upstream does not get it either", async () => {
     const key = await registerKey(latchkey.http);
     const response = await ask("/v1/chat/hello", { headers: { "x-api-key": key.api_key } });
     expect(response.status).toBe(200);
     expect(seen().headers.has("x-api-key")).toBe(false);
   });
 
-  test("a name that no header can hold arrives percent-encoded", async () => {
+  test("a name that no header can contain arrives percent-encoded", async () => {
     const key = await registerKey(latchkey.http, "basic", { body: { name: "Zoë 100%" } });
     await ask("/v1/chat/hello", bearer(key.api_key));
     expect(seen().headers.get("x-latchkey-name")).toEqual(["Zo%C3%AB 100%25"]);
   });
 
-  test("a client's own identity headers never arrive upstream, on public routes neither", async () => {
+  test("a client's own identity headers never reach the upstream, not even on public routes", async () => {
     const spoofed = {
       "x-latchkey-role": "admin",
       "x-latchkey-key-id": "admin_1_x",
@@ -100,39 +100,43 @@ describe("a good key", () => {
   });
 });
 
-describe("a request without a good key is refused, and upstream does not see it", () => {
-  const refusals: readonly (readonly [what: string, init: (good: string) => RequestInit, reason: string])[] =
+describe("a request without a valid key is denied, and does not reach the upstream", () => {
+  const denials: readonly (readonly [what: string, init: (valid: string) => RequestInit, reason: string])[] =
     [
       ["no key", () => ({}), "credential_missing"],
-      ["another secret's signature", (good) => bearer(altered(good, {}, newSecret())), "credential_invalid"],
-      ["alg none", (good) => bearer(`${unsigned(good)}.`), "credential_invalid"],
+      [
+        "another secret's signature",
+        (valid) => bearer(altered(valid, {}, newSecret())),
+        "credential_invalid",
+      ],
+      ["alg none", (valid) => bearer(`${unsigned(valid)}.`), "credential_invalid"],
       [
         "alg none with a signature's place filled",
-        (good) => bearer(`${unsigned(good)}.AAAA`),
+        (valid) => bearer(`${unsigned(valid)}.AAAA`),
         "credential_invalid",
       ],
       [
         "expired",
-        (good) => bearer(altered(good, { iat: 1, nbf: 1, exp: 1000, refresh_after: 500 })),
+        (valid) => bearer(altered(valid, { iat: 1, nbf: 1, exp: 1000, refresh_after: 500 })),
         "key_expired",
       ],
-      ["another issuer", (good) => bearer(altered(good, { iss: "somebody" })), "credential_invalid"],
-      ["another audience", (good) => bearer(altered(good, { aud: "somebody" })), "credential_invalid"],
-      ["a role that is none", (good) => bearer(altered(good, { role: "emperor" })), "credential_invalid"],
+      ["another issuer", (valid) => bearer(altered(valid, { iss: "another" })), "credential_invalid"],
+      ["another audience", (valid) => bearer(altered(valid, { aud: "another" })), "credential_invalid"],
+      ["an unknown role", (valid) => bearer(altered(valid, { role: "emperor" })), "credential_invalid"],
       [
         "a subject that is not its family",
-        (good) => bearer(altered(good, { sub: "x" })),
+        (valid) => bearer(altered(valid, { sub: "x" })),
         "credential_invalid",
       ],
       [
         "a role that is not its key id's",
-        (good) => bearer(altered(good, { role: "admin" })),
+        (valid) => bearer(altered(valid, { role: "admin" })),
         "credential_invalid",
       ],
       ["no JWT at all", () => bearer("garbage"), "credential_invalid"],
     ];
 
-  test.each(refusals)("%s", async (_what, init, reason) => {
+  test.each(denials)("%s: denied", async (_what, init, reason) => {
     const { api_key } = await registerKey(latchkey.http);
     const before = upstream.requests.length;
     const response = await ask("/v1/chat/hello", init(api_key));
@@ -150,7 +154,7 @@ describe("a request without a good key is refused, and upstream does not see it"
     expect(response.headers.get("www-authenticate")).toBe('Bearer realm="latchkey"');
   });
 
-  test("two keys are one too many", async () => {
+  test("a request with two keys is denied", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const response = await ask("/v1/chat/hello", {
       headers: { authorization: `Bearer ${api_key}`, "x-api-key": api_key },
@@ -160,11 +164,11 @@ describe("a request without a good key is refused, and upstream does not see it"
   });
 });
 
-test("white space other than SP and HTAB beside a key is part of it: refused, and upstream does not see it", async () => {
+test("white space other than SP and HTAB beside a key is part of the key, so the request is denied", async () => {
   const { api_key } = await registerKey(latchkey.http);
   const before = upstream.requests.length;
   for (const blank of ["\u00a0", "\ufeff", "\u2003", "\u3000"]) {
-    // A header's value goes out as bytes; these are the ones of UTF-8.
+    // Header values are sent as bytes; these are the UTF-8 ones.
     const bytes = Buffer.from(blank).toString("latin1");
     const response = await ask("/v1/chat/hello", bearer(`${api_key}${bytes}`));
     expect([blank, response.headers.get("x-latchkey-reason")]).toEqual([blank, "credential_ambiguous"]);
@@ -172,8 +176,8 @@ test("white space other than SP and HTAB beside a key is part of it: refused, an
   expect(upstream.requests.length).toBe(before);
 });
 
-describe("what a key may", () => {
-  test("a missing scope is a 403 that says which one", async () => {
+describe("what a key may do", () => {
+  test("a missing scope gets a 403 that names the scope", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const response = await ask("/v1/models/list", bearer(api_key));
     expect(response.status).toBe(403);
@@ -181,14 +185,14 @@ describe("what a key may", () => {
     expect(response.headers.get("www-authenticate")).toContain('scope="model:read"');
   });
 
-  test("a route that no policy names is a 403 with a good key, and a 401 without: strangers learn no routes", async () => {
+  test("an unknown route gets 403 with a valid key and 401 without, so unauthenticated callers learn no routes", async () => {
     const { api_key } = await registerKey(latchkey.http);
     const known = await ask("/nowhere", bearer(api_key));
     expect([known.status, known.headers.get("x-latchkey-reason")]).toEqual([403, "route_unknown"]);
     expect((await ask("/nowhere")).status).toBe(401);
   });
 
-  test("a path that two readers could take for two is refused", async () => {
+  test("an ambiguous path is denied", async () => {
     const { api_key } = await registerKey(latchkey.http);
     for (const path of ["/v1/chat/x;y=1", "/v1/chat/%ff", "/v1/chat/%252e"]) {
       const response = await ask(path, bearer(api_key));
@@ -200,14 +204,14 @@ describe("what a key may", () => {
     }
   });
 
-  test("an operator registers what anyone may not", async () => {
+  test("an operator registers keys of roles that self-service does not give", async () => {
     await expect(registerKey(latchkey.http, "contributor")).rejects.toThrow("401");
     const key = await registerKey(latchkey.http, "contributor", { token: ADMIN_TOKEN });
     expect((await ask("/v1/models/list", bearer(key.api_key))).status).toBe(200);
   });
 });
 
-test("a spent bucket is a 429 that says when to come back, for that key alone", async () => {
+test("an empty bucket gets a 429 with the time to wait, for that key only", async () => {
   const spent = await registerKey(latchkey.http);
   const other = await registerKey(latchkey.http);
   const statuses: number[] = [];
@@ -236,7 +240,7 @@ test("the metrics count each decision by its reason", async () => {
   expect(text).toMatch(/latchkey_decision_duration_seconds_count [1-9]/);
 });
 
-test("without Latchkey Envoy lets nothing through, and goes on by itself when it is back; keys survive", async () => {
+test("without Latchkey Envoy lets nothing through; it recovers by itself, and keys survive", async () => {
   const { api_key } = await registerKey(latchkey.http);
   const before = upstream.requests.length;
   expect(await latchkey.stop()).toBe(0);
@@ -250,7 +254,7 @@ test("without Latchkey Envoy lets nothing through, and goes on by itself when it
     .toBe(200);
 });
 
-/** A token whose header says that nobody signed it. */
+/** A token whose header says alg none. */
 function unsigned(token: string): string {
   const { header, claims } = readToken(token);
   return forgeToken({ ...header, alg: "none" }, claims, JWT_SECRET)

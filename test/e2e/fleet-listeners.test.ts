@@ -27,7 +27,7 @@ const JWT_SECRET = newSecret();
 const LATCHKEY_CLUSTER = ["static_resources", "clusters", 0];
 
 let ca: TestedCa;
-/** What both instances show, and the client that Envoy is. */
+/** The certificates of both instances, and of Envoy as their client. */
 let [shown, next, client, other]: TestedCertificate[] = [];
 let envoyFolder: string;
 let one: TestedLatchkey;
@@ -36,7 +36,10 @@ let envoy: EnvoyProcess;
 let upstream: Upstream;
 let key: string;
 
-/** Two instances that share a secret, so that each knows the keys of both, behind one Envoy that looks after their health. */
+/**
+ * Two instances that share a secret, so that each verifies the keys of both, behind one Envoy that checks their
+ * health.
+ */
 beforeAll(async () => {
   ca = await createCa();
   [shown, next, client, other] = await Promise.all([
@@ -78,7 +81,7 @@ function startFleet(folder: string): Promise<EnvoyProcess> {
   return startExample("fleet", {
     folders: { "/etc/envoy/latchkey": folder },
     clusters: { latchkey: [one.grpc, two.grpc], upstream: [`127.0.0.1:${upstream.port}`] },
-    // What is refused here is refused for what is tested, and not because this machine is slow.
+    // Generous timeouts: no request is denied merely because this machine is slow.
     edit(bootstrap) {
       bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "20s");
       bootstrap.setIn([...LATCHKEY_CLUSTER, "connect_timeout"], "10s");
@@ -106,7 +109,7 @@ async function register(body: object): Promise<{ readonly api_key: string }> {
   return z.object({ api_key: z.string() }).parse(JSON.parse(answer.body));
 }
 
-/** Waits until Envoy takes so many instances for healthy. */
+/** Waits until Envoy considers this many instances healthy. */
 async function healthy(count: number): Promise<void> {
   const known = async () => {
     const text = await (await fetch(`http://127.0.0.1:${envoy.adminPort}/clusters`)).text();
@@ -118,7 +121,7 @@ async function healthy(count: number): Promise<void> {
 
 const use = { path: "/a", headers: () => ({ authorization: `Bearer ${key}` }) };
 
-/** Asks over eight connections until it is stopped; gives each status and how often it came. */
+/** Sends requests over eight connections until it is stopped. Returns how often each status occurred. */
 function load() {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const seen = new Map<number, number>();
@@ -135,7 +138,7 @@ function load() {
   };
   const asking = Promise.all(Array.from({ length: 8 }, askOn));
   return {
-    /** Resolves once so many more have been answered. */
+    /** Resolves after this many more responses. */
     more: (count: number) => {
       const before = seen.get(200) ?? 0;
       return expect
@@ -151,7 +154,7 @@ function load() {
   };
 }
 
-test("an Envoy whose certificate is of another authority gets no answer, and lets nothing through", async () => {
+test("an Envoy whose certificate is of another authority gets no response and lets nothing through", async () => {
   const strange = await startFleet(
     await folderWith(await (await createCa("another")).issue("envoy.internal")),
   );
@@ -163,7 +166,7 @@ test("an Envoy whose certificate is of another authority gets no answer, and let
   }
 });
 
-test("at an HTTP door with mTLS a bound key is validated with its certificate, and with no other", async () => {
+test("at an HTTP listener with mTLS, a bound key is valid with its certificate only", async () => {
   const bound = await register({ cnf: { "x5t#S256": client?.thumbprint } });
   const validate = (certificate: TestedCertificate | undefined) =>
     sendRaw(portOf(one.http), {
@@ -172,15 +175,15 @@ test("at an HTTP door with mTLS a bound key is validated with its certificate, a
       tls: certificates(certificate),
     });
   expect((await validate(client)).status).toBe(200);
-  const told = await validate(other);
-  expect([told.status, JSON.parse(told.body)]).toEqual([
+  const response = await validate(other);
+  expect([response.status, JSON.parse(response.body)]).toEqual([
     401,
     expect.objectContaining({ type: "/problems/certificate-mismatch" }),
   ]);
   await expect(validate(undefined)).rejects.toThrow();
 });
 
-test("a changed certificate is shown from then on, and no request is refused meanwhile", async () => {
+test("a changed certificate is served to new connections, and no request is denied meanwhile", async () => {
   const traffic = load();
   await traffic.more(50);
   const named = async (address: string) => {
@@ -192,13 +195,13 @@ test("a changed certificate is shown from then on, and no request is refused mea
   };
   expect(await named(one.grpc)).toBe("latchkey.internal");
   if (shown && next) await replaceCertificate(shown, next);
-  for (const door of [one.grpc, two.grpc, one.http])
-    await expect.poll(() => named(door), { timeout: 10_000 }).toBe("next.latchkey.internal");
+  for (const listener of [one.grpc, two.grpc, one.http])
+    await expect.poll(() => named(listener), { timeout: 10_000 }).toBe("next.latchkey.internal");
   await traffic.more(50);
   expect(Object.keys(await traffic.stop())).toEqual(["200"]);
 });
 
-test("one of two instances ends under load, and no request is refused", async () => {
+test("one of two instances stops under load, and no request is denied", async () => {
   const traffic = load();
   await traffic.more(50);
   const ended = one.stop();

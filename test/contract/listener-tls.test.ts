@@ -22,21 +22,21 @@ interface Shown extends ListenerTls {
 
 interface OpenDoor {
   readonly port: number;
-  /** One call on a connection of its own; what the door answered, in a word. */
+  /** One call on its own connection; the outcome, in a word. */
   ask(options: ConnectionOptions): Promise<string>;
-  /** The same again and again on one connection. */
+  /** Repeated calls on one connection. */
   keepAsking(options: ConnectionOptions): Promise<{ ask(): Promise<string>; end(): void }>;
 }
 
 let ca: TestedCa;
-let stranger: TestedCertificate;
+let untrusted: TestedCertificate;
 let [first, second, client]: TestedCertificate[] = [];
 const closes: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   const other = await createCa("another authority");
   ca = await createCa();
-  [first, second, client, stranger] = await Promise.all([
+  [first, second, client, untrusted] = await Promise.all([
     ca.issue("first"),
     ca.issue("second"),
     ca.issue("client"),
@@ -76,7 +76,7 @@ async function openGrpc(tls: ListenerTls): Promise<OpenDoor> {
   const keepAsking = async (options: ConnectionOptions) => {
     const session = connectHttp2(`https://localhost:${port}`, options);
     await once(session, "connect");
-    // With TLS 1.3 a client is connected before it hears that its certificate is not taken.
+    // With TLS 1.3 a client is connected before it learns that its certificate was rejected.
     session.on("error", () => undefined);
     const ask = async () => {
       const stream = session.request({
@@ -137,7 +137,7 @@ async function askOnce(client: ReturnType<OpenDoor["keepAsking"]>): Promise<stri
   }
 }
 
-/** The name on the certificate that a new connection is shown. */
+/** The subject of the certificate that a new connection gets. */
 async function nameShown(port: number): Promise<string> {
   const socket = connectTls({ port, host: "localhost", ca: ca.cert });
   await once(socket, "secureConnect");
@@ -146,36 +146,36 @@ async function nameShown(port: number): Promise<string> {
   return String(CN);
 }
 
-const doors = [
+const listeners = [
   ["gRPC", openGrpc],
   ["HTTP", openHttp],
 ] as const;
 
-test.each(doors)(
-  "the %s door shows its certificate, and a changed one to new connections while old ones go on",
+test.each(listeners)(
+  "the %s listener serves a changed certificate to new connections while old ones continue",
   async (_name, open) => {
     const tls = shown(first);
-    const door = await open(tls);
-    expect(await door.ask({ ca: ca.cert })).toBe("answered");
-    expect(await door.ask({})).toBe("refused");
-    const old = await door.keepAsking({ ca: ca.cert });
+    const listener = await open(tls);
+    expect(await listener.ask({ ca: ca.cert })).toBe("answered");
+    expect(await listener.ask({})).toBe("refused");
+    const old = await listener.keepAsking({ ca: ca.cert });
     expect(await old.ask()).toBe("answered");
-    expect(await nameShown(door.port)).toBe("first");
+    expect(await nameShown(listener.port)).toBe("first");
     if (second) tls.show(second);
-    expect(await nameShown(door.port)).toBe("second");
+    expect(await nameShown(listener.port)).toBe("second");
     expect(await old.ask()).toBe("answered");
     old.end();
   },
 );
 
-test.each(doors)(
-  "the %s door takes clients with a certificate of its CA, and no others",
+test.each(listeners)(
+  "the %s listener accepts clients with a certificate of its CA, and no others",
   async (_name, open) => {
-    const door = await open(shown(first, ca.cert));
+    const listener = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
-    expect(await door.ask(known)).toBe("answered");
-    expect(await door.ask({ ca: ca.cert })).toBe("refused");
-    expect(await door.ask({ ca: ca.cert, cert: stranger.cert, key: stranger.key })).toBe("refused");
+    expect(await listener.ask(known)).toBe("answered");
+    expect(await listener.ask({ ca: ca.cert })).toBe("refused");
+    expect(await listener.ask({ ca: ca.cert, cert: untrusted.cert, key: untrusted.key })).toBe("refused");
   },
 );
 
@@ -183,24 +183,26 @@ test.each([
   ["gRPC", openGrpc, 1024],
   ["HTTP", openHttp, 8192],
 ] as const)(
-  "the %s listener serves clients with a certificate at once while as many others as it has places shake no hands",
+  "the %s listener serves clients with a certificate at once while its maximum of other clients has open handshakes",
   async (_name, open, places) => {
-    const door = await open(shown(first, ca.cert));
+    const listener = await open(shown(first, ca.cert));
     const known = { ca: ca.cert, cert: client?.cert, key: client?.key };
-    const before = await door.keepAsking(known);
+    const before = await listener.keepAsking(known);
     expect(await before.ask()).toBe("answered");
-    const idle = Array.from({ length: places + 100 }, () => connect({ host: "127.0.0.1", port: door.port }));
+    const idle = Array.from({ length: places + 100 }, () =>
+      connect({ host: "127.0.0.1", port: listener.port }),
+    );
     for (const socket of idle) socket.on("error", () => undefined);
     await Promise.all(idle.map((socket) => socket.connecting && once(socket, "connect")));
-    // The one that was there before goes on, and new ones come in.
+    // The earlier connection continues, and new ones are accepted.
     expect(await before.ask()).toBe("answered");
-    for (let clients = 0; clients < 5; clients++) expect(await door.ask(known)).toBe("answered");
+    for (let clients = 0; clients < 5; clients++) expect(await listener.ask(known)).toBe("answered");
     before.end();
     for (const socket of idle) socket.destroy();
   },
 );
 
-test("who connects to the gRPC door and shakes no hands does not hold up its end", async () => {
+test("a client that connects to the gRPC listener without a handshake does not delay its shutdown", async () => {
   const server = await startGrpcServer({
     listen: "127.0.0.1:0",
     methods: METHODS,

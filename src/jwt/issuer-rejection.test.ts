@@ -9,11 +9,11 @@ import { createIssuerVerifier } from "./issuer-verifier.ts";
 let issuer: TestedIssuer;
 let monotonicMs: number;
 let faults: Error[];
-/** Names of issuers, at each answer. */
-let answered: string[];
+/** The issuer's name, once for each fetch of its keys. */
+let fetched: string[];
 
 beforeEach(async () => {
-  [monotonicMs, faults, answered] = [0, [], []];
+  [monotonicMs, faults, fetched] = [0, [], []];
   issuer = await startIssuer();
 });
 afterEach(() => issuer.stop());
@@ -36,23 +36,23 @@ issuers:
     waitMs: 30_000,
     cacheSize: 10,
     onFetch(name, error) {
-      answered.push(name);
+      fetched.push(name);
       if (error !== undefined) faults.push(error);
     },
   });
 }
 
-/** `good`, or the reason and for operators the cause. */
+/** `valid`, or the reason and the cause that operators see. */
 async function verdict(verifier: ReturnType<typeof verifierOf>, token: string): Promise<string> {
   const verified = await verifier.of(token)?.verify(token, Date.now());
   if (verified === undefined) return "of no issuer";
-  if (verified.ok) return "good";
+  if (verified.ok) return "valid";
   return "rejection" in verified ? `${verified.reason} ${verified.rejection?.cause}` : verified.reason;
 }
 
 const nowSeconds = Math.floor(Date.now() / 1000);
 
-describe("why a token is refused is told to operators:", () => {
+describe("operators learn the cause of a rejection", () => {
   test.each<readonly [string, string, Record<string, unknown>, Record<string, unknown>]>([
     ["header_not_accepted", "", {}, { kid: undefined }],
     ["algorithm_not_allowed", ", algorithms: [RS256]", {}, {}],
@@ -68,13 +68,13 @@ describe("why a token is refused is told to operators:", () => {
     ["owner_not_accepted", ", claims: { owner: org }", {}, {}],
     ["role_missing", "", { role: "admin" }, {}],
     ["token_too_long", "", { groups: "x".repeat(16_384) }, {}],
-  ])("%s%s", async (cause, more, claims, header) => {
+  ])("the cause is reported as %s%s", async (cause, more, claims, header) => {
     expect(await verdict(verifierOf(more), await issuer.token(claims, header))).toBe(
       `credential_invalid ${cause}`,
     );
   });
 
-  test("signature_wrong, token_malformed, keys_unavailable", async () => {
+  test("the causes signature_wrong, token_malformed and keys_unavailable are reported", async () => {
     const [head, claims, signature = ""] = (await issuer.token()).split(".");
     const another = `${signature.startsWith("A") ? "B" : "A"}${signature.slice(1)}`;
     const verifier = verifierOf();
@@ -89,7 +89,7 @@ describe("why a token is refused is told to operators:", () => {
   });
 });
 
-describe("of several keys with one kid the one that fits is taken,", () => {
+describe("several keys with one kid", () => {
   test.each<readonly [string, (signing: ReturnType<typeof newJwk>) => object[]]>([
     ["though another one is for encryption", (key) => [key, { ...key, use: "enc", alg: "RSA-OAEP" }]],
     ["though one is for encryption by its key_ops", (key) => [{ ...key, key_ops: ["encrypt"] }, key]],
@@ -101,16 +101,16 @@ describe("of several keys with one kid the one that fits is taken,", () => {
       "whatever their order",
       (key) => [{ ...key, use: "enc", alg: "RSA-OAEP" }, newJwk("ES256", key.kid), key],
     ],
-  ])("%s", async (_what, published) => {
+  ])("a token is verified by the matching key of its kid, %s", async (_what, published) => {
     const signing = newJwk("RS256", "same");
     issuer.rotate(signing);
     const token = await issuer.token();
     issuer.rotate(...published(signing).map((key) => ({ kid: "same", ...key })));
-    expect(await verdict(verifierOf(), token)).toBe("good");
+    expect(await verdict(verifierOf(), token)).toBe("valid");
     expect(faults).toEqual([]);
   });
 
-  test("and where none does the issuer is asked again, at most every ten seconds", async () => {
+  test("without a matching key the issuer's keys are fetched again, at most every ten seconds", async () => {
     const signing = newJwk("RS256", "same");
     issuer.rotate(signing);
     const token = await issuer.token();
@@ -121,7 +121,7 @@ describe("of several keys with one kid the one that fits is taken,", () => {
     expect(issuer.asked()).toBe(1);
     issuer.rotate({ ...signing, use: "enc" }, signing);
     monotonicMs += 10_000;
-    expect(await verdict(verifier, token)).toBe("good");
+    expect(await verdict(verifier, token)).toBe("valid");
   });
 });
 
@@ -129,28 +129,28 @@ test.each([
   ["key", "EdDSA", "Ed25519"],
   ["token", "Ed25519", "EdDSA"],
   ["key and token", "Ed25519", "Ed25519"],
-])("Ed25519 in a %s is EdDSA with such a key (RFC 9864)", async (_where, header, published) => {
+])("Ed25519 in a %s means EdDSA with an Ed25519 key (RFC 9864)", async (_where, header, published) => {
   const key = newJwk("EdDSA", "k");
   issuer.rotate(key);
   const token = await issuer.token({}, { alg: header });
   issuer.rotate({ ...key, alg: published });
-  expect(await verdict(verifierOf(), token)).toBe("good");
+  expect(await verdict(verifierOf(), token)).toBe("valid");
 });
 
-test("a key that names its algorithm by RFC 9864 verifies tokens that name it by RFC 7518", async () => {
+test("a key whose alg has an RFC 9864 name verifies tokens whose alg has the RFC 7518 name", async () => {
   const key = newJwk("ES256", "k");
   issuer.rotate(key);
   const token = await issuer.token();
   issuer.rotate({ ...key, alg: "ESP256" });
-  expect(await verdict(verifierOf(), token)).toBe("good");
+  expect(await verdict(verifierOf(), token)).toBe("valid");
 });
 
 test("a byte order mark before a key set is ignored", async () => {
   issuer.answer((_, response) => response.end(`\ufeff${issuer.published()}`));
-  expect(await verdict(verifierOf(), await issuer.token())).toBe("good");
+  expect(await verdict(verifierOf(), await issuer.token())).toBe("valid");
 });
 
-test("a key set that is no UTF-8 is a fault that says so", async () => {
+test("a key set that is not UTF-8 is reported as a fault", async () => {
   issuer.answer((_, response) => response.end(Buffer.from(`{"keys":[],"x":"\xe9"}`, "latin1")));
   expect(await verdict(verifierOf(), await issuer.token())).toBe("credential_unavailable keys_unavailable");
   expect(faults.map(({ message }) => message)).toEqual(["it is no UTF-8 text"]);
@@ -159,18 +159,18 @@ test("a key set that is no UTF-8 is a fault that says so", async () => {
 describe("max_token_bytes", () => {
   const claims = { groups: Array.from({ length: 300 }, (_, at) => `a group with a long name, number ${at}`) };
 
-  test("is 16 KiB, enough for 300 groups", async () => {
+  test("max_token_bytes is 16 KiB by default, enough for 300 groups", async () => {
     const token = await issuer.token(claims);
     expect(token.length).toBeGreaterThan(10_573);
-    expect(await verdict(verifierOf(), token)).toBe("good");
+    expect(await verdict(verifierOf(), token)).toBe("valid");
     expect(await verdict(verifierOf(", max_token_bytes: 8192"), token)).toBe(
       "credential_invalid token_too_long",
     );
   });
 
-  test("may be 48 KiB", async () => {
+  test("max_token_bytes can be raised to 48 KiB", async () => {
     const token = await issuer.token({ groups: "x".repeat(36_000) });
-    expect(await verdict(verifierOf(", max_token_bytes: 49152"), token)).toBe("good");
+    expect(await verdict(verifierOf(", max_token_bytes: 49152"), token)).toBe("valid");
     expect(await verdict(verifierOf(), token)).toBe("credential_invalid token_too_long");
   });
 });
@@ -179,18 +179,18 @@ describe("clock_skew", () => {
   const soon = { iat: nowSeconds + 30, nbf: nowSeconds + 30 };
   const late = { iat: nowSeconds - 900, exp: nowSeconds - 30 };
 
-  test("is a minute", async () => {
-    expect(await verdict(verifierOf(), await issuer.token(soon))).toBe("good");
-    expect(await verdict(verifierOf(), await issuer.token(late))).toBe("good");
+  test("clock_skew is one minute by default", async () => {
+    expect(await verdict(verifierOf(), await issuer.token(soon))).toBe("valid");
+    expect(await verdict(verifierOf(), await issuer.token(late))).toBe("valid");
   });
 
-  test("may be none", async () => {
+  test("clock_skew can be zero", async () => {
     const strict = verifierOf(", clock_skew: 0s");
     expect(await verdict(strict, await issuer.token(soon))).toBe("credential_invalid not_yet_valid");
     expect(await verdict(strict, await issuer.token(late))).toBe("key_expired");
   });
 
-  test("ends a verified token that many seconds after its exp", async () => {
+  test("a cached token expires clock_skew seconds after its exp", async () => {
     const verifier = verifierOf();
     const token = await issuer.token({ exp: nowSeconds + 600 });
     const at = async (seconds: number) => verifier.of(token)?.verify(token, (nowSeconds + seconds) * 1000);
@@ -200,7 +200,7 @@ describe("clock_skew", () => {
   });
 });
 
-test("an iat beyond clock_skew is no reason to refuse, and every cut-off ends such a token", async () => {
+test("a token whose iat is further ahead than clock_skew is accepted, and every cut-off revokes it", async () => {
   const issuedAt = async (iat: number) => {
     const token = await issuer.token({ iat, exp: nowSeconds + 7200 });
     const verified = await verifierOf()
@@ -212,10 +212,10 @@ test("an iat beyond clock_skew is no reason to refuse, and every cut-off ends su
   expect(await issuedAt(nowSeconds + 3600)).toBe(0);
 });
 
-test("issuers whose keys are in one place are told of both, and the place is asked once", async () => {
+test("issuers that share a jwks_uri share one fetch, and each is notified", async () => {
   const other = `}\n  - { name: other, issuer: other, jwks_uri: "${issuer.jwksUri}", audience: api, roles: [basic]`;
   const verifier = verifierOf(other);
-  expect(await verdict(verifier, await issuer.token())).toBe("good");
-  expect(await verdict(verifier, await issuer.token({ iss: "other" }))).toBe("good");
-  expect([issuer.asked(), answered]).toEqual([1, ["corp", "other"]]);
+  expect(await verdict(verifier, await issuer.token())).toBe("valid");
+  expect(await verdict(verifier, await issuer.token({ iss: "other" }))).toBe("valid");
+  expect([issuer.asked(), fetched]).toEqual([1, ["corp", "other"]]);
 });

@@ -11,7 +11,7 @@ import type { Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/policy/issuer.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { principalOf } from "./issuer-claims.ts";
-import { joseRejection } from "./jose-refusal.ts";
+import { joseRejection } from "./jose-rejection.ts";
 import type { CryptoKey } from "./key-ring.ts";
 import type { RemoteKeys } from "./remote-keys.ts";
 import { createRemoteKeys } from "./remote-keys.ts";

@@ -10,7 +10,7 @@ import { parseNetwork } from "../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../core/keys/key-binding.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { isKeyId, isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
-import { joseRejection } from "./jose-refusal.ts";
+import { joseRejection } from "./jose-rejection.ts";
 import { SIGNING_ALGORITHMS } from "./jwk.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { TokenNames } from "./signer.ts";

@@ -36,6 +36,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "prom-client": "telemetry",
 };
 
+/** Of a module with one public file: that file. */
+const PUBLIC_FILE: Readonly<Record<string, string>> = { http2: "src/http2/server.ts" };
+
 interface Import {
   /** `file:line` of the import. */
   readonly at: string;
@@ -67,7 +70,9 @@ function problemOf({ from, to }: Import): string | undefined {
   const [module, target] = [moduleOf(from), moduleOf(to)];
   if (to.startsWith("src/")) {
     if (module === target) return undefined;
-    return MODULES[module]?.includes(target) === true ? undefined : `${module} must not import ${target}`;
+    if (MODULES[module]?.includes(target) !== true) return `${module} must not import ${target}`;
+    const entry = PUBLIC_FILE[target];
+    return entry === undefined || entry === to ? undefined : `other modules import ${entry} only`;
   }
   if (/^(?:test|scripts|bench)\//.test(to)) return "src imports nothing outside src";
   if (module === "core") return "core imports no package and no node: module";
@@ -82,6 +87,20 @@ test("every import goes from a module to one that it may import", () => {
   });
   expect(imports.length).toBeGreaterThan(1000);
   expect(problems).toEqual([]);
+});
+
+test("no file imports itself through others, types included", () => {
+  const targets = Map.groupBy(imports, ({ from }) => from);
+  const finished = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+    if (finished.has(file) || path.includes(file)) return;
+    for (const { to } of targets.get(file) ?? []) visit(to, [...path, file]);
+    finished.add(file);
+  };
+  for (const file of sources) visit(file, []);
+  expect(cycles).toEqual([]);
 });
 
 test("src has main.ts and modules, and each module is in the table", () => {

@@ -112,8 +112,8 @@ type Write = (lines: readonly AuditFields[]) => Promise<void>;
 /** The lines that report how many lines are missing in the log or on the output. */
 function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
   let lost = 0;
-  let toldOfOutput = 0;
-  let toldMs = Number.NEGATIVE_INFINITY;
+  let reportedOutputDrops = 0;
+  let reportedMs = Number.NEGATIVE_INFINITY;
   const writeGap = async (fields: AuditFields) => {
     await write([timed(nowMs(), "gap", fields)]);
     observe("gap", 1);
@@ -128,11 +128,11 @@ function createGaps({ nowMs, observe, output }: AuditLogOptions, write: Write) {
         await writeGap({ lines });
         lost -= lines;
       }
-      const lines = output.dropped() - toldOfOutput;
-      if (lines === 0 || nowMs() - toldMs < OUTPUT_GAP_EVERY_MS) return;
+      const lines = output.dropped() - reportedOutputDrops;
+      if (lines === 0 || nowMs() - reportedMs < OUTPUT_GAP_EVERY_MS) return;
       await writeGap({ output: "stdout", lines });
-      toldOfOutput += lines;
-      toldMs = nowMs();
+      reportedOutputDrops += lines;
+      reportedMs = nowMs();
     },
   };
 }

@@ -95,7 +95,7 @@ async function decided(policy: Policy, state: PastState, { target, ...rest }: Ta
   return { decision: await createAuthorize(portsOf(policy, state))(request, 1_700_000_000_000), request };
 }
 
-/** What the audit log would tell of it, as it stands there. */
+/** The audit line of the request. */
 async function lineOf(policy: Policy, state: PastState, target: Target): Promise<PastRequest> {
   const { decision, ...seen } = await decided(policy, state, target);
   const mode = decision.route?.mode ?? policy.mode;

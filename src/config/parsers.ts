@@ -112,7 +112,7 @@ export const word = z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be printable 
 /** A file name. */
 export const path = z.string().min(1);
 /** Comma-separated names of listeners. */
-export const doors = z
+export const listeners = z
   .string()
   .transform((text) => text.split(",").map(trimOws))
   .pipe(z.array(z.enum(["grpc", "http", "operator"])));

@@ -2,7 +2,6 @@ import { z } from "zod";
 import {
   count,
   countFrom1,
-  doors,
   duration,
   flag,
   headerBytes,
@@ -10,6 +9,7 @@ import {
   host,
   httpUrl,
   listen,
+  listeners,
   origins,
   path,
   redisUrl,
@@ -71,7 +71,7 @@ const LISTENER_SETTINGS = {
   ALLOW_CLEARTEXT: {
     meaning:
       "Listeners that may accept clear text beyond loopback in production, because a mesh encrypts: a comma-separated list of `grpc`, `http` and `operator`.",
-    schema: doors,
+    schema: listeners,
   },
 } as const satisfies Record<string, Setting>;
 

@@ -92,7 +92,7 @@ interface CheckDeps extends CheckPorts {
   readonly encode: EncodeResponse;
 }
 
-/** What is known about one Check so far. The response to a fault uses as much of it as there is. */
+/** The state of one Check so far. The response to a fault uses the parts that exist. */
 interface CheckState {
   startedNs: bigint;
   /** Undefined before the Check has begun. */

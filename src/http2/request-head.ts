@@ -9,7 +9,7 @@ export interface RequestHead {
   fault: HeadFault | undefined;
 }
 
-/** What is wrong with a header block. */
+/** The error of a header block. */
 export type HeadFault = "malformed" | "too_large";
 
 /** Fields that may occur once in a header block, by name. */
@@ -151,7 +151,7 @@ export function finishHead(validator: HeaderValidator): RequestHead {
   return head;
 }
 
-/** What is wrong with trailers, at the end of their block. Their values are not used. */
+/** The error of a trailer block, if any. Their values are not used. */
 export function trailersFault(validator: HeaderValidator): HeadFault | undefined {
   return faultOf(validator, !hasPseudoField(validator));
 }

@@ -1,6 +1,6 @@
 import type { FaultMessage } from "./log.ts";
 
-/** What is logged when an outage starts, and when it ends. Without `healed` its end is not logged. */
+/** The messages at the start and the end of an outage. Without `healed` its end is not logged. */
 export interface OutageMessages {
   readonly failed: FaultMessage;
   readonly healed?: string;

@@ -42,6 +42,11 @@ const ALLOWED: readonly { readonly use: RegExp; readonly in?: RegExp; readonly b
     use: /\\?["'`](?:[\w|]*\|)?refused(?:\|[\w|]*)?\\?["'`]/g,
     because: "the value of a label, of an audit outcome and of a result",
   },
+  {
+    use: /\brefused: rejected\b|"refused":|\$\{refused\}/g,
+    in: /\.ts$/,
+    because: "the member of an import's response",
+  },
   { use: /`\{[\w, ]*\brefused\b[\w, ]*\}`/g, because: "the member of an import's response" },
   {
     use: /(?<=^\s*|[{,(:] ?|readonly )(?:refused|refused_lines)(?=\??:| \}|, )|\.refused(?:_lines)?\b/g,
@@ -59,7 +64,7 @@ const ALLOWED: readonly { readonly use: RegExp; readonly in?: RegExp; readonly b
   },
   { use: /\bauth\.refused\b|\brefused\(key/g, because: "a method of the browser client" },
   {
-    use: /\bREFUSED_STREAM\b|\brefused-stream\b/g,
+    use: /\b(?:NGHTTP2_)?REFUSED_STREAM\b|\brefused-stream\b/g,
     because: "an error code of RFC 9113 and Envoy's name for it",
   },
   {

@@ -106,10 +106,10 @@ function importRoute(ports: ApiPorts): Endpoint {
 const LINES_PER_TURN = 1000;
 
 /** The report as JSON, serialized in portions: a report may list a hundred thousand rejected lines. */
-async function reportText({ refused, ...counts }: ImportReport): Promise<string> {
+async function reportText({ refused: rejected, ...counts }: ImportReport): Promise<string> {
   const parts: string[] = [];
-  for (let from = 0; from < refused.length; from += LINES_PER_TURN) {
-    parts.push(JSON.stringify(refused.slice(from, from + LINES_PER_TURN)).slice(1, -1));
+  for (let from = 0; from < rejected.length; from += LINES_PER_TURN) {
+    parts.push(JSON.stringify(rejected.slice(from, from + LINES_PER_TURN)).slice(1, -1));
     await nextTurn();
   }
   return `${JSON.stringify(counts).slice(0, -1)},"refused":[${parts.join(",")}]}`;

@@ -95,7 +95,7 @@ async function tail(read: Read, io: Io, options: TailOptions): Promise<void> {
 
 function formatAuditEvent(event: AuditEvents["events"][number]): string {
   const subject = event.key_id ?? event.family ?? event.owner ?? event.role ?? "";
-  const outcome = event.outcome === "done" ? "" : `refused: ${event.reason ?? ""}`;
+  const outcome = event.outcome === "done" ? "" : `denied: ${event.reason ?? ""}`;
   const from = event.address === null ? "" : `from ${event.address}`;
   return [event.time, event.event, subject, `by ${event.actor}`, from, outcome]
     .filter((part) => part !== "")

@@ -48,7 +48,7 @@ export async function importLegacyKeys(
   dryRun: boolean,
 ): Promise<ImportReport> {
   const first = new Map<string, FixedFields>();
-  const refused: RejectedLine[] = [];
+  const rejected: RejectedLine[] = [];
   let [imported, known] = [0, 0];
   try {
     for await (const entries of portions) {
@@ -63,7 +63,7 @@ export async function importLegacyKeys(
         detail === undefined ? [] : [{ line, detail }],
       );
       known += compared.length - differing.length;
-      refused.push(...[...classified.rejected, ...differing].sort((a, b) => a.line - b.line));
+      rejected.push(...[...classified.rejected, ...differing].sort((a, b) => a.line - b.line));
     }
   } finally {
     // Instances may have cached that these keys are unknown. An import that was interrupted must invalidate this, too.
@@ -75,7 +75,7 @@ export async function importLegacyKeys(
       }));
     else if (!dryRun && known > 0) await ensureDurable(deps);
   }
-  return { imported, known, refused };
+  return { imported, known, refused: rejected };
 }
 
 /** Separates the entries that can be imported, that repeat an earlier entry, and that are rejected. */

@@ -86,7 +86,7 @@ function isUnambiguous(all: readonly Route[]): boolean {
   );
 }
 
-/** What is asked of a table, and the route that must come of it. */
+/** A request, and the label of the route that the table must find. */
 function* requests(all: readonly Route[]) {
   for (const host of HOSTS)
     for (const segments of PATHS) {

@@ -4,7 +4,7 @@ import type { Instruments } from "./instruments.ts";
 /** The label of credentials that belong to no issuer of the policy, whose names begin with a letter. */
 const OTHER_ISSUER = "_other";
 
-/** What an instance tells of its audit log and of what it was given: policy and keys. */
+/** Metrics of the audit log, the policy, the signing keys and the certificates of an instance. */
 export interface InstanceMeter {
   auditLines(kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number): void;
   auditDropped(lines: number): void;

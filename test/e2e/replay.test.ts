@@ -75,7 +75,7 @@ test("a replay of real requests reports which decisions change, for which role, 
   expect(replayed.stdout).toMatch(/^2 +\/v1\/chat\/\*\* +basic +allowed +scope_missing +\S+api\.log:\d+$/m);
   expect(replayed.stdout).toMatch(/^1 +\/v1\/models\/\*\* +basic +route_unknown +allowed /m);
   expect(replayed.stdout).toContain("6 requests: 2 decided as before, 3 differently, 1 undetermined");
-  expect(replayed.stdout).toContain("  1: no key was asked for then");
+  expect(replayed.stdout).toContain("  1: no key was required then");
   expect(replayed.stdout).toContain("rate limits are not replayed");
   expect(replayed).toMatchObject({ status: 0, stderr: "" });
   // The policy that decided the requests changes nothing.

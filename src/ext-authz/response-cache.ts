@@ -17,9 +17,9 @@ import {
 } from "./allow-fragments.ts";
 import type { AllowBytes } from "./check-response-encoder.ts";
 import { encodeCheckResponse, joinAllow, okBytes, plainBytes } from "./check-response-encoder.ts";
+import { denyResponse, shadowResponse } from "./deny-response.ts";
 import { overwrite } from "./header-options.ts";
 import { limitField } from "./rate-limit-headers.ts";
-import { denyResponse, shadowResponse } from "./response.ts";
 import type { ResponseContext } from "./response-context.ts";
 
 /** Maximum number of cached key fragments, of some 700 bytes each. Only recently used keys are kept, as encoding one is fast. */

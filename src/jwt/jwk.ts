@@ -1,20 +1,8 @@
 import { z } from "zod";
 import type { IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { algorithmName } from "../core/policy/issuer.ts";
-import type { SigningAlgorithm } from "./key-ring.ts";
-
-/** The key type that each algorithm requires (RFC 7518 §6, RFC 8037 §2). */
-const KINDS: Readonly<
-  Record<SigningAlgorithm | IssuerAlgorithm, { readonly kty: string; readonly crv?: string }>
-> = {
-  HS256: { kty: "oct" },
-  ES256: { kty: "EC", crv: "P-256" },
-  EdDSA: { kty: "OKP", crv: "Ed25519" },
-  RS256: { kty: "RSA" },
-  PS256: { kty: "RSA" },
-  ES384: { kty: "EC", crv: "P-384" },
-};
-export const SIGNING_ALGORITHMS = ["HS256", "ES256", "EdDSA", "RS256"] as const satisfies SigningAlgorithm[];
+import type { SigningAlgorithm } from "./algorithms.ts";
+import { KEY_TYPES } from "./algorithms.ts";
 
 /** The members of a public key, by `kty`. All other members are private or not used here. */
 const PUBLIC_MEMBERS: Readonly<Record<string, readonly string[]>> = {
@@ -40,7 +28,7 @@ export type Jwk = z.output<typeof jwkSchema>;
 
 /** Why the key must not be used with this algorithm, or undefined if it may be used. */
 export function jwkProblem(jwk: Jwk, alg: SigningAlgorithm | IssuerAlgorithm): string | undefined {
-  const { kty, crv } = KINDS[alg];
+  const { kty, crv } = KEY_TYPES[alg];
   if (jwk.kty !== kty || (crv !== undefined && jwk["crv"] !== crv))
     return `${alg} takes a key of kty ${kty}${crv === undefined ? "" : ` and crv ${crv}`}`;
   if (jwk.use !== undefined && jwk.use !== "sig") return `use must be sig, not ${JSON.stringify(jwk.use)}`;

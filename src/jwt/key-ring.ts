@@ -1,7 +1,5 @@
 import { createHmac, subtle } from "node:crypto";
-
-/** The algorithms of our signing keys. Each key has exactly one. */
-export type SigningAlgorithm = "HS256" | "ES256" | "EdDSA" | "RS256";
+import type { SigningAlgorithm } from "./algorithms.ts";
 
 export type CryptoKey = Awaited<ReturnType<typeof subtle.importKey>>;
 

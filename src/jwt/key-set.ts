@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify, importJWK } from "jose";
 import { z } from "zod";
 import { algorithmName } from "../core/policy/issuer.ts";
+import type { SigningAlgorithm } from "./algorithms.ts";
+import { SIGNING_ALGORITHMS } from "./algorithms.ts";
 import type { Jwk } from "./jwk.ts";
-import { jwkProblem, jwkSchema, publicMembers, SIGNING_ALGORITHMS, textMembers } from "./jwk.ts";
-import type { CryptoKey, NamedKey, RingKey, SigningAlgorithm } from "./key-ring.ts";
+import { jwkProblem, jwkSchema, publicMembers, textMembers } from "./jwk.ts";
+import type { CryptoKey, NamedKey, RingKey } from "./key-ring.ts";
 import { hs256Key, MIN_SECRET_BYTES } from "./key-ring.ts";
 
 const MAX_KEYS = 64;

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import type { SigningAlgorithm } from "./key-ring.ts";
+import type { SigningAlgorithm } from "./algorithms.ts";
 
 const RSA_BITS = 3072;
 

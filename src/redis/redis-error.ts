@@ -1,3 +1,5 @@
+import { StoreUnavailable } from "../core/store-unavailable.ts";
+
 /** No connection, no reply in time, or an error reply. */
 export type RedisFaultKind = "connection" | "timeout" | "reply";
 
@@ -10,17 +12,15 @@ export interface RedisFaultDetails {
 }
 
 /** A command failed. If it timed out or its connection broke, Redis may still have executed it. */
-export class RedisUnavailable extends Error {
+export class RedisUnavailable extends StoreUnavailable {
   override readonly name = "RedisUnavailable";
   readonly kind: RedisFaultKind;
   readonly code?: string;
-  readonly rejectedSetting?: string;
 
   constructor(kind: RedisFaultKind, message: string, { code, rejectedSetting, cause }: RedisFaultDetails) {
-    super(message, { cause });
+    super(message, { cause, ...(rejectedSetting !== undefined && { rejectedSetting }) });
     this.kind = kind;
     if (code !== undefined) this.code = code;
-    if (rejectedSetting !== undefined) this.rejectedSetting = rejectedSetting;
   }
 }
 

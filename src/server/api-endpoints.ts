@@ -1,7 +1,7 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
+import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
-import { operatorRoutes } from "../api/admin/operator-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { RedisUnavailable } from "../redis/redis-error.ts";
+import { StoreUnavailable } from "../core/store-unavailable.ts";
 import { leftInRedis, notClosed } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Listeners } from "./listeners.ts";
@@ -34,7 +34,7 @@ export async function closeAll(shutdown: Shutdown, log: Log): Promise<boolean> {
   let succeeded = true;
   for (const { name, error } of await shutdown.run()) {
     // The stop does not fail because Redis is unavailable: entries in Redis expire.
-    if (error instanceof RedisUnavailable) log.warn({ err: error.message }, leftInRedis(name));
+    if (error instanceof StoreUnavailable) log.warn({ err: error.message }, leftInRedis(name));
     else {
       log.error({ err: error }, notClosed(name));
       succeeded = false;

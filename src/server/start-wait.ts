@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { RedisUnavailable } from "../redis/redis-error.ts";
+import { StoreUnavailable } from "../core/store-unavailable.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createOutageLog } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -51,5 +51,5 @@ export function createStartWait({ log, onUnavailable }: StartWaitOptions): Start
 }
 
 function passesByItself(error: unknown): boolean {
-  return error instanceof RedisUnavailable && error.rejectedSetting === undefined;
+  return error instanceof StoreUnavailable && error.rejectedSetting === undefined;
 }

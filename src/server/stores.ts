@@ -5,7 +5,7 @@ import type { StoreDriver, StoreEvents, StoreOptions, Stores } from "./ports.ts"
 import { redisStore } from "./redis-stores.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 
-/** A new store needs one line here. */
+/** A new store needs one line here, and its name in the setting STORE. If instances share it, `runtime.ts` takes its clock. */
 const DRIVERS: Readonly<Record<NonNullable<Settings["STORE"]>, StoreDriver>> = {
   embedded: embeddedStore,
   redis: redisStore,

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { DeniedOperation } from "../../src/core/keys/denial.ts";
 import type { Issued } from "../../src/core/keys/issued-key.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -8,6 +7,7 @@ import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
 import { revokeIssuedBefore, revokeOwner } from "../../src/core/keys/key-revocation.ts";
 import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
+import type { DeniedOperation } from "../../src/core/keys/registry-denial.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";

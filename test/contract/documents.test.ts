@@ -6,7 +6,7 @@ import { z } from "zod";
 import { PROBLEM_NAMES, PROBLEMS } from "../../src/api/http/problem.ts";
 import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
 import { DENIALS, DENY_REASONS, deny } from "../../src/core/decision/decision.ts";
-import { denyResponse } from "../../src/ext-authz/response.ts";
+import { denyResponse } from "../../src/ext-authz/deny-response.ts";
 import { policySchema } from "../../src/policy/schema.ts";
 import { createInstruments } from "../../src/telemetry/metrics/instruments.ts";
 import { anchorsOf, codeOf, DOCUMENTS, ROOT, readDocument } from "../support/documents.ts";

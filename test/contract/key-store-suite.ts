@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { DeniedOperation } from "../../src/core/keys/denial.ts";
 import type { Issued } from "../../src/core/keys/issued-key.ts";
 import { changeKey, listKeys, showKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyChange } from "../../src/core/keys/key-change.ts";
@@ -18,6 +17,7 @@ import {
 import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
+import type { DeniedOperation } from "../../src/core/keys/registry-denial.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";

@@ -8,9 +8,9 @@ import {
   requestFragment,
   routeFragment,
 } from "../../src/ext-authz/allow-fragments.ts";
+import { denyResponse, shadowResponse } from "../../src/ext-authz/deny-response.ts";
 import { limitHeaders, overwrite } from "../../src/ext-authz/header-options.ts";
 import type { AllowResponse, CheckResponse } from "../../src/ext-authz/messages.ts";
-import { denyResponse, shadowResponse } from "../../src/ext-authz/response.ts";
 import type { ResponseContext } from "../../src/ext-authz/response-context.ts";
 import { toStruct } from "../../src/ext-authz/struct.ts";
 

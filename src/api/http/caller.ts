@@ -10,7 +10,7 @@ import { callerName } from "../../core/keys/operator.ts";
 import type { Role } from "../../core/policy/policy.ts";
 import { grantedScopes } from "../../core/policy/scopes.ts";
 import { addressOf, certificateOf, headersOf } from "./request-facts.ts";
-import type { CredentialDenial, OpenCallPorts } from "./unauthenticated-calls.ts";
+import type { FailedCredential, OpenCallPorts } from "./unauthenticated-calls.ts";
 import { chargeLookUp } from "./unauthenticated-calls.ts";
 
 export interface CallerPorts extends OpenCallPorts, JudgementPorts {
@@ -25,7 +25,7 @@ export interface Holder {
   readonly scopes: readonly string[];
 }
 
-export interface KeyDenial extends CredentialDenial {
+export interface KeyDenial extends FailedCredential {
   /** The id of a key that was verified, but is not valid. */
   readonly keyId?: string;
 }
@@ -36,7 +36,7 @@ export type HolderResult =
 
 export type CallerResult =
   | { readonly ok: true; readonly caller: Caller }
-  | ({ readonly ok: false } & CredentialDenial);
+  | ({ readonly ok: false } & FailedCredential);
 
 const FREE = { kind: "free" } as const;
 

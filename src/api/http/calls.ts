@@ -1,8 +1,8 @@
 import type { FastifyRequest } from "fastify";
-import type { RegistryDenial } from "../../core/keys/denial.ts";
 import type { CallOrigin } from "../../core/keys/operation-audit.ts";
 import type { Caller } from "../../core/keys/operator.ts";
 import type { Registry } from "../../core/keys/registry.ts";
+import type { RegistryDenial } from "../../core/keys/registry-denial.ts";
 import type { CallerPorts, Holder } from "./caller.ts";
 import type { ProblemName } from "./problem.ts";
 import { addressOf } from "./request-facts.ts";

@@ -18,7 +18,7 @@ export interface OpenCallPorts {
 }
 
 /** Why a call is denied because of its credential. */
-export interface CredentialDenial {
+export interface FailedCredential {
   readonly problem: ProblemName;
   /** Whether the address has been charged for the call. */
   readonly charged?: true;
@@ -43,7 +43,7 @@ export async function denyUnauthenticated(
   request: FastifyRequest,
   reply: FastifyReply,
   ports: OpenCallPorts,
-  { problem, charged, retryAfterSeconds }: CredentialDenial,
+  { problem, charged, retryAfterSeconds }: FailedCredential,
 ): Promise<FastifyReply> {
   if (!charged && !(await admitOpen(request, reply, ports))) return reply;
   return sendProblem(reply, problem, { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) });

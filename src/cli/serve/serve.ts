@@ -5,9 +5,9 @@ import { secretTexts } from "../../config/settings.ts";
 import { readText } from "../../config/text-file.ts";
 import { VERSION } from "../../config/version.ts";
 import type { Policy } from "../../core/policy/policy.ts";
+import { StoreUnavailable } from "../../core/store-unavailable.ts";
 import { openSigningKeys } from "../../jwt/signing-keys.ts";
 import { openPolicy } from "../../policy/active-policy.ts";
-import { RedisUnavailable } from "../../redis/redis-error.ts";
 import type { AppOptions } from "../../server/app.ts";
 import { startApp } from "../../server/app.ts";
 import { closeAll, drain } from "../../server/drain.ts";
@@ -134,7 +134,7 @@ async function run(
     await drain(app, { signal, skip: signals.second }, instance);
     return (await closeAll(shutdown, log)) ? 0 : 1;
   } catch (error) {
-    const setting = error instanceof RedisUnavailable ? error.rejectedSetting : undefined;
+    const setting = error instanceof StoreUnavailable ? error.rejectedSetting : undefined;
     if (setting === undefined) log.fatal({ err: error }, FAULTS.cannotStart);
     else log.fatal({}, redisRejects(setting));
     await closeAll(shutdown, log);

@@ -3,8 +3,6 @@ import { ownerOf } from "../decision/principal.ts";
 import type { RevocationView } from "../revocation/revocation-view.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, ensureDurable, retryOnConflict } from "./commit.ts";
-import type { DeniedOperation } from "./denial.ts";
-import { denied } from "./denial.ts";
 import type { KeyPatch } from "./key-lifecycle.ts";
 import { patchKey } from "./key-lifecycle.ts";
 import type { KeyRecord, KeyStatus } from "./key-record.ts";
@@ -14,6 +12,8 @@ import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import { mayGrant } from "./operator.ts";
 import type { KeyListing, KeyReader, LastUseReader } from "./ports.ts";
+import type { DeniedOperation } from "./registry-denial.ts";
+import { denied } from "./registry-denial.ts";
 
 interface StatusDeps {
   readonly view: Pick<RevocationView, "endReason">;

@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Role } from "../policy/policy.ts";
-import type { Grant, RefreshRequest } from "./key-lifecycle.ts";
-import { firstKey, patchKey, refreshKey, revokeKey } from "./key-lifecycle.ts";
+import type { Grant } from "./key-lifecycle.ts";
+import { firstKey, patchKey, revokeKey } from "./key-lifecycle.ts";
 import { statusOf } from "./key-record.ts";
 import { decodeRecord, encodeRecord } from "./key-record-codec.ts";
+import type { RefreshRequest } from "./refresh-rule.ts";
+import { refreshKey } from "./refresh-rule.ts";
 
 const DAY = 86_400;
 const NOW = 1_800_000_000;

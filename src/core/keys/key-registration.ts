@@ -1,6 +1,4 @@
 import { ensureDurable } from "./commit.ts";
-import type { DeniedOperation } from "./denial.ts";
-import { denied } from "./denial.ts";
 import type { Issued, SigningDeps } from "./issued-key.ts";
 import { issueKey } from "./issued-key.ts";
 import type { KeyBinding } from "./key-binding.ts";
@@ -16,6 +14,8 @@ import type { CallOrigin } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
 import { mayGrant } from "./operator.ts";
 import type { KeyReader, KeyWriter, RememberedCallReader } from "./ports.ts";
+import type { DeniedOperation } from "./registry-denial.ts";
+import { denied } from "./registry-denial.ts";
 
 /** The request of a caller: parsed, not yet permitted. */
 export interface Registration extends KeyBinding, GrantRequest {

@@ -6,19 +6,19 @@ import type { Principal } from "../decision/principal.ts";
 import type { RevocationView } from "../revocation/revocation-view.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
-import type { DeniedOperation } from "./denial.ts";
-import { denied } from "./denial.ts";
 import type { Issued, SigningDeps } from "./issued-key.ts";
 import { issueKey } from "./issued-key.ts";
 import { newKeyId, nowSeconds } from "./key-dates.ts";
-import type { RefreshRequest, RefreshResult } from "./key-lifecycle.ts";
-import { refreshKey } from "./key-lifecycle.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { PolicyDeps } from "./new-key.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import { mayGrant } from "./operator.ts";
 import type { KeyReader } from "./ports.ts";
+import type { RefreshRequest, RefreshResult } from "./refresh-rule.ts";
+import { refreshKey } from "./refresh-rule.ts";
+import type { DeniedOperation } from "./registry-denial.ts";
+import { denied } from "./registry-denial.ts";
 
 export type RenewalDeps = CommitDeps &
   AuditDeps &

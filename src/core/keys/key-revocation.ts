@@ -4,8 +4,6 @@ import { isForeignId } from "../policy/issuer.ts";
 import type { CutOff } from "../revocation/revocation.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, commitUnconditionally, ensureDurable, retryOnConflict } from "./commit.ts";
-import type { DeniedOperation } from "./denial.ts";
-import { denied } from "./denial.ts";
 import { DECIDED_WITHIN_SECONDS } from "./key-change.ts";
 import type { DateDeps } from "./key-dates.ts";
 import { nowSeconds } from "./key-dates.ts";
@@ -14,6 +12,8 @@ import { isLegacyId, NEVER } from "./key-record.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import type { EndReader, KeyEnd, KeyReader } from "./ports.ts";
+import type { DeniedOperation } from "./registry-denial.ts";
+import { denied } from "./registry-denial.ts";
 
 /** Ends single keys. */
 export type KeyRevocationDeps = CommitDeps & AuditDeps & { readonly store: KeyReader };

@@ -4,8 +4,6 @@ import type { Policy, Role } from "../policy/policy.ts";
 import type { CutOffSubject } from "../revocation/revocation.ts";
 import type { CommitDeps } from "./commit.ts";
 import { commit, retryOnConflict } from "./commit.ts";
-import type { DeniedOperation } from "./denial.ts";
-import { denied } from "./denial.ts";
 import type { CommitRequirement, RememberedCall } from "./key-change.ts";
 import type { KeyDateDeps } from "./key-dates.ts";
 import { issueDate, issueDateAfter, nowSeconds } from "./key-dates.ts";
@@ -14,6 +12,8 @@ import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
 import { mayGrant } from "./operator.ts";
+import type { DeniedOperation } from "./registry-denial.ts";
+import { denied } from "./registry-denial.ts";
 
 export interface PolicyDeps {
   readonly policy: () => Policy;

@@ -1,8 +1,8 @@
 import type { AuditEvent, AuditEventName } from "../audit/audit-event.ts";
-import type { RegistryDenial } from "./denial.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { Caller } from "./operator.ts";
 import { callerName } from "./operator.ts";
+import type { RegistryDenial } from "./registry-denial.ts";
 
 /** The caller of an operation, for the audit. */
 export interface CallOrigin {

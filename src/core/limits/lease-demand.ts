@@ -1,5 +1,5 @@
-import type { LeaseHolder } from "./token-lease.ts";
-import { availableTokens, emptyForMs } from "./token-lease.ts";
+import type { LeaseHolder } from "./lease-holder.ts";
+import { availableTokens, emptyForMs } from "./lease-holder.ts";
 
 const DEMAND_WINDOW_MS = 100;
 

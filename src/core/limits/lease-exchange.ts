@@ -1,4 +1,5 @@
 import type { RateLimit } from "../policy/policy.ts";
+import type { LeaseHolder } from "./lease-holder.ts";
 import {
   beginLeaseRequest,
   completeLeaseRequest,
@@ -8,7 +9,6 @@ import {
   takeSettlements,
 } from "./lease-request.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
-import type { LeaseHolder } from "./token-lease.ts";
 
 /** The store of the buckets that instances share. */
 export interface LeaseStore {

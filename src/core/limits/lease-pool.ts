@@ -3,9 +3,6 @@ import type { RateLimit } from "../policy/policy.ts";
 import { recordDemand, shouldPrefetch } from "./lease-demand.ts";
 import type { LeaseExchange, LeaseExchangePorts, SharedBucket } from "./lease-exchange.ts";
 import { createLeaseExchange } from "./lease-exchange.ts";
-import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
-import { rateStatus } from "./rate-status.ts";
-import { takeOutcome } from "./retry-after.ts";
 import {
   availableTokens,
   createLeaseHolder,
@@ -15,7 +12,10 @@ import {
   returnAllLeases,
   returnIdleLeases,
   spendTokens,
-} from "./token-lease.ts";
+} from "./lease-holder.ts";
+import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
+import { rateStatus } from "./rate-status.ts";
+import { takeOutcome } from "./retry-after.ts";
 
 export interface LeasePoolPorts extends LeaseExchangePorts {
   /** Maximum number of buckets in memory. Above it the least recently used one is removed and its tokens are returned. */

@@ -1,7 +1,7 @@
 import { aheadTokens } from "./lease-demand.ts";
+import type { EndedLease, LeaseHolder } from "./lease-holder.ts";
+import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS } from "./lease-holder.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
-import type { EndedLease, LeaseHolder } from "./token-lease.ts";
-import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS } from "./token-lease.ts";
 
 /** Other instances may return outstanding leases, so a denial is then remembered no longer than this. */
 const MAX_DENIAL_MS_IF_LEASED = 1000;

@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { recordDemand, shouldPrefetch } from "./lease-demand.ts";
+import type { LeaseHolder, LeaseLimit } from "./lease-holder.ts";
+import {
+  availableTokens,
+  createLeaseHolder,
+  emptyForMs,
+  returnIdleLeases,
+  spendTokens,
+} from "./lease-holder.ts";
 import {
   beginLeaseRequest,
   completeLeaseRequest,
@@ -12,14 +20,6 @@ import {
 import type { LeasedBucket, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "./leased-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
-import type { LeaseHolder, LeaseLimit } from "./token-lease.ts";
-import {
-  availableTokens,
-  createLeaseHolder,
-  emptyForMs,
-  returnIdleLeases,
-  spendTokens,
-} from "./token-lease.ts";
 
 /** A fleet in virtual time: real state machines, a store with its own clock, and a network that delays, loses and repeats messages. */
 interface Fleet {

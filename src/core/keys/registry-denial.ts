@@ -1,4 +1,4 @@
-import type { RefreshDenial } from "./key-lifecycle.ts";
+import type { RefreshDenial } from "./refresh-rule.ts";
 
 /** Why the registry denies an operation. */
 export type RegistryDenial =

@@ -90,7 +90,7 @@ export const FAULTS = {
     event: "another instance signs with a key that this instance does not have",
     effect: "keys that it signs are denied here with 401 credential_invalid",
     action:
-      "that each step of a rotation is on every instance before the next step (docs/operations/operations.md); the kids, and latchkey_signing_key_info",
+      "that each step of a rotation is on every instance before the next step (docs/guides/rotation.md); the kids, and latchkey_signing_key_info",
   },
   httpsNotChosen: {
     event: "the policy does not set headers.require_https",

@@ -158,6 +158,19 @@ describe("latchkey secrets", () => {
     expect(listed.stdout + listed.stderr).not.toContain(secret);
   });
 
+  test.each([
+    ["kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk33", "-FxiYhBRpUhwsOhf"],
+    ["kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk4384", "-hZ-wt23-QZtn3Mw"],
+  ])("takes a kid that begins with a hyphen: %s", async (waiting, kid) => {
+    const signing = newSecret();
+    const before = { JWT_SECRET: signing, JWT_SECRET_PREVIOUS: waiting };
+    const promoted = await runHere(["secrets", "promote", kid, "--json"], before);
+    expect(JSON.parse(promoted.stdout)).toMatchObject({ kid, variables: { JWT_SECRET: waiting } });
+    const after = { JWT_SECRET: signing, JWT_SECRET_PREVIOUS: waiting };
+    const retired = await runHere(["secrets", "retire", kid, "--force", "--json"], after);
+    expect(JSON.parse(retired.stdout)).toMatchObject({ result: "changed", kid });
+  });
+
   test("edits JWT_KEYS_FILE and never prints a private part", async () => {
     const file = { JWT_KEYS_FILE: join(latchkey.cwd, "keys.json") };
     expect(await runHere(["secrets", "add", "--alg", "EdDSA", "--kid", "a"], file)).toMatchObject({

@@ -26,12 +26,17 @@ export function addSecretsCommand(program: Command, io: Io, finish: Finish): voi
   const secrets = program
     .command("secrets")
     .description(
-      "rotate the keys in JWT_KEYS_FILE, or the secrets in variables, that sign API keys (docs/operations/operations.md)",
+      "rotate the keys in JWT_KEYS_FILE, or the secrets in variables, that sign API keys (docs/guides/rotation.md)",
     );
   addAdd(secrets, io, finish);
   addPromote(secrets, io, finish);
   addRetire(secrets, io, finish);
   addList(secrets, io, finish);
+}
+
+/** The `kid` of a secret is a digest and may begin with `-`, which must not make it an option. */
+function takeKid(command: Command): Command {
+  return command.allowUnknownOption().helpOption("--help", "display help for command");
 }
 
 interface AddOptions {
@@ -81,8 +86,7 @@ function newKid(nowMs: number): string {
 }
 
 function addPromote(secrets: Command, io: Io, finish: Finish): void {
-  secrets
-    .command("promote [kid]")
+  takeKid(secrets.command("promote [kid]"))
     .description(
       "sign with the named key, or with the key that waits for promotion; the former key keeps verifying",
     )
@@ -107,8 +111,7 @@ interface RetireOptions {
 }
 
 function addRetire(secrets: Command, io: Io, finish: Finish): void {
-  secrets
-    .command("retire [kid]")
+  takeKid(secrets.command("retire [kid]"))
     .description("remove a former signing key once every API key that it signed has expired")
     .option("--since <time>", "when the last instance stopped signing with it (RFC 3339)", toMs)
     .option("--force", "remove it now and invalidate the API keys that it signed")

@@ -175,7 +175,7 @@ export function unsetSecretLogger(
       { place },
       {
         event: `${name} is not set`,
-        effect: isNew ? "a secret was generated and is stored there" : "the secret stored there is used",
+        effect: isNew ? "a secret was generated and stored" : "the stored secret is used",
         action: "that it is set before this becomes production",
       },
     );

@@ -2,10 +2,11 @@ import { errorMessage } from "../core/error-message.ts";
 import type { CertificateFiles } from "./certificates.ts";
 import { certificateProblem } from "./certificates.ts";
 import type { Listen } from "./parsers.ts";
+import { namesRedis, redisConflicts, redisPlace } from "./redis-place.ts";
 import { reuseProblems } from "./reused-secrets.ts";
 import { secretText } from "./secret-text.ts";
 import type { SettingName, Settings } from "./settings.ts";
-import { redisPlace, SETTINGS } from "./settings.ts";
+import { SETTINGS } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -81,8 +82,7 @@ function isUnclean(text = ""): boolean {
 
 /** Defaults that depend on other settings. */
 function applyDerivedDefaults(settings: Settings): Settings {
-  const namesRedis = settings.REDIS_URL !== undefined || settings.REDIS_HOST !== undefined;
-  const STORE = settings.STORE ?? (namesRedis ? "redis" : "embedded");
+  const STORE = settings.STORE ?? (namesRedis(settings) ? "redis" : "embedded");
   if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development")
     return { ...settings, STORE };
   return { ...settings, STORE, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };
@@ -117,16 +117,11 @@ function tlsProblems(door: TlsListener, settings: Settings): string[] {
 
 /** Settings that contradict each other, whatever the environment. */
 function conflictingSettings(settings: Settings): string[] {
-  const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
-  const problems: string[] = workerProblems(settings);
-  if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
-    problems.push("REDIS_URL and REDIS_HOST are both set: give one");
-  const { db } = redisPlace(settings);
-  if (settings.REDIS_DB !== 0 && db !== settings.REDIS_DB)
-    problems.push(`REDIS_DB is ${settings.REDIS_DB} and REDIS_URL names database ${db}: give one`);
+  const { STORE, ENVIRONMENT } = settings;
+  const problems: string[] = [...workerProblems(settings), ...redisConflicts(settings)];
   if (STORE !== "redis") return problems;
-  if (REDIS_URL === undefined && REDIS_HOST === undefined)
-    problems.push("STORE is redis: REDIS_URL or REDIS_HOST must say which");
+  if (!namesRedis(settings))
+    problems.push("STORE is redis: REDIS_URL, REDIS_HOST or REDIS_SENTINELS must say which");
   // Each instance would make its own, and refuse the keys of the others.
   if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
     problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");

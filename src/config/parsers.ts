@@ -4,6 +4,8 @@ import { z } from "zod";
 import { trimOws } from "../core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { parseDuration } from "../core/policy/duration.ts";
+import type { HostPort } from "./host-port.ts";
+import { formatHostPort, isHost, parseHostPort, parseHostPorts } from "./host-port.ts";
 import { readRedisUrl } from "./redis-url.ts";
 
 /** Where a door listens. Port 0 takes a free one. */
@@ -28,7 +30,7 @@ export const tcp = z.string().transform((text, context): Listen & { kind: "tcp" 
 
 export function formatListen(listen: Listen): string {
   if (listen.kind === "unix") return `unix:${listen.path}`;
-  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
+  return formatHostPort(listen);
 }
 
 /** The doors of several workers: a port and those after it, or a path and the same with `.2`, `.3` and so on. */
@@ -129,10 +131,28 @@ export const redisUrl = z.string().superRefine((text, context) => {
 /** A host name or an address, nothing around it: what cannot be resolved would be waited for. */
 export const host = z
   .string()
-  .refine(
-    (text) => isIP(text) !== 0 || /^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(text),
-    "must be a host name or an IP address, without scheme and port",
-  );
+  .refine(isHost, "must be a host name or an IP address, without scheme and port");
+
+/** `HOST[:PORT]`, comma-separated. */
+export const hostPorts = (defaultPort: number) =>
+  z.string().transform((text, context) => {
+    const list = parseHostPorts(text, defaultPort);
+    if (list !== undefined) return list;
+    context.addIssue("must be HOST[:PORT] with commas between, such as s1:26379,[::1]:26379");
+    return z.NEVER;
+  });
+
+/** `INSIDE:PORT=OUTSIDE:PORT`, comma-separated: the outside address by the inside one, as `host:port`. */
+export const natMap = z.string().transform((text, context): ReadonlyMap<string, HostPort> => {
+  const pairs = text.split(",").map((pair) => pair.split("=").map((side) => parseHostPort(side.trim())));
+  const map = new Map<string, HostPort>();
+  for (const [inside, outside, ...more] of pairs)
+    if (inside !== undefined && outside !== undefined && more.length === 0)
+      map.set(formatHostPort(inside), outside);
+  if (map.size === pairs.length) return map;
+  context.addIssue("must be INSIDE:PORT=OUTSIDE:PORT with commas between, and each INSIDE:PORT once");
+  return z.NEVER;
+});
 
 /** `http://` or `https://`; what proves who we are goes elsewhere, not into a URL. */
 export const httpUrl = z.string().refine((text) => {

@@ -1,5 +1,12 @@
+import { readRedisUrl } from "./redis-url.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
+
+const OF_REDIS: ReadonlySet<SettingName> = new Set([
+  "REDIS_URL",
+  "REDIS_PASSWORD",
+  "REDIS_SENTINEL_PASSWORD",
+]);
 
 /** A secret under the name of the setting that gives it. */
 export interface NamedSecret {
@@ -23,6 +30,8 @@ export function reuseProblems(settings: Settings): readonly string[] {
   return [...namesOf.values()].flatMap((uses) => {
     if (uses.length === 1) return [];
     const names = [...new Set(uses.map(({ name }) => name))];
+    // Sentinels hold the data nodes' password anyway, so the two are often the same.
+    if (uses.length === 2 && names.every((name) => OF_REDIS.has(name))) return [];
     const [last, ...before] = names.toReversed();
     return before.length === 0
       ? [`${last} has one value twice: leave one out`]
@@ -65,11 +74,6 @@ function secretsIn(value: unknown): readonly string[] {
 }
 
 function passwordOf(url: string | undefined): string | undefined {
-  const { password } = url === undefined ? { password: "" } : new URL(url);
-  if (password === "") return undefined;
-  try {
-    return decodeURIComponent(password);
-  } catch {
-    return password;
-  }
+  const read = url === undefined ? undefined : readRedisUrl(url);
+  return read?.ok ? read.place.password : undefined;
 }

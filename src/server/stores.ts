@@ -1,8 +1,8 @@
 import { makeFolder } from "../config/folders.ts";
+import { redisPlace } from "../config/redis-place.ts";
 import type { SecretStore } from "../config/secrets.ts";
 import { createFileKeeper } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
-import { redisPlace } from "../config/settings.ts";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { Clock } from "../core/clock.ts";
 import { errorMessage } from "../core/error-message.ts";

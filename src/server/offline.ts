@@ -32,7 +32,13 @@ export type Offline =
 /** There is no instance that anything could be news for. */
 const UNHEARD: Pick<StoresOptions, "onFeedEntry" | "meter" | "onGap" | "phase"> = {
   onFeedEntry: () => undefined,
-  meter: { command: () => undefined, up: () => undefined, leases: () => undefined },
+  meter: {
+    command: () => undefined,
+    up: () => undefined,
+    primary: () => undefined,
+    failover: () => undefined,
+    leases: () => undefined,
+  },
   onGap: async () => undefined,
   phase: async () => undefined,
 };

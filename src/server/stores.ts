@@ -23,7 +23,6 @@ import { followAddress } from "../redis/follow-address.ts";
 import { createKeyStore as createRedisKeyStore } from "../redis/key-store.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
 import type { OneServer } from "../redis/one-server.ts";
-import { createOneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import { redisWarnings } from "../redis/warnings.ts";
@@ -35,6 +34,7 @@ import type { StoreMeter } from "../telemetry/metrics/store-meter.ts";
 import { joinFleet } from "./fleet.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
+import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
 import { logTransitions, repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
@@ -193,7 +193,11 @@ function makeDataFolder(dataDir: string): void {
 
 async function openRedis(options: StoresOptions): Promise<Stores> {
   const { settings, closing, log } = options;
-  const place = { ...redisPlace(settings), server: createOneServer(), observe: options.meter.command };
+  const place = {
+    ...redisPlace(settings, logRedisTls(log)),
+    server: followPrimary(log, options.meter),
+    observe: options.meter.command,
+  };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.defer("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client)) log.warn({}, warning);

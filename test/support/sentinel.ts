@@ -46,13 +46,14 @@ export interface SentinelSetup {
 export async function startSentinel(
   primaryPort: number,
   lines: readonly string[] = [],
+  primaryHost = "127.0.0.1",
 ): Promise<TestedSentinel> {
   const { server, cli, env } = await redisBinaries();
   const [port, dir] = [await freePort(), await mkdtemp(join(tmpdir(), "latchkey-sentinel-"))];
   removeAtEnd(dir);
   const file = join(dir, "sentinel.conf");
   const monitor = [
-    `sentinel monitor ${MASTER} 127.0.0.1 ${primaryPort} 2`,
+    `sentinel monitor ${MASTER} ${primaryHost} ${primaryPort} 2`,
     `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER_MS}`,
     `sentinel failover-timeout ${MASTER} 5000`,
     `sentinel parallel-syncs ${MASTER} 2`,
@@ -161,6 +162,16 @@ export function sentinelUrl(ports: readonly number[], master = MASTER): string {
   const hosts = ports.map((port) => `127.0.0.1:${port}`).join(",");
   const credentials = /\/\/(.*@)/.exec(urlBy(0))?.[1];
   return `redis+sentinel://${credentials}${hosts}/${master}`;
+}
+
+const OF_PRIMARY = new Map<number, Promise<TestedSentinel>>();
+
+/** Leads to this Redis: through a Sentinel of its own if TEST_TOPOLOGY says so. */
+export async function topologyUrl({ port, url }: TestedRedis): Promise<string> {
+  if (process.env["TEST_TOPOLOGY"] !== "sentinel") return url;
+  const sentinel = OF_PRIMARY.get(port) ?? startSentinel(port);
+  OF_PRIMARY.set(port, sentinel);
+  return sentinelUrl([(await sentinel).port]);
 }
 
 function never(): never {

@@ -4,11 +4,12 @@ import { z } from "zod";
 
 /**
  * `npm test` runs what is quick; `--all` adds what is slow: browsers, failovers, second versions, long properties. `--long`
- * runs what searches at random, each for an hour or as long as its variable says.
+ * runs what searches at random, each for an hour or as long as its variable says, and a hundred failovers.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
 const LONG_SECONDS = "3600";
+const LONG_FAILOVERS = "100";
 const RESULTS = ".test-results/vitest.json";
 const counts = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
 
@@ -42,6 +43,7 @@ function run(name: string, command: string, args: readonly string[]): boolean {
         FUZZ_SECONDS: LONG_SECONDS,
         HISTORY_SECONDS: LONG_SECONDS,
         SOAK_SECONDS: LONG_SECONDS,
+        SENTINEL_FAILOVERS: LONG_FAILOVERS,
         ...process.env,
       }
     : process.env;

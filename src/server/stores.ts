@@ -200,7 +200,7 @@ async function openRedis(options: StoresOptions): Promise<Stores> {
   };
   const client = await connectRedis({ ...place, commandTimeoutMs: settings.REDIS_COMMAND_TIMEOUT_MS });
   closing.defer("the connection to Redis", client.close);
-  for (const warning of await redisWarnings(client)) log.warn({}, warning);
+  for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();

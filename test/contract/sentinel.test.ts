@@ -8,10 +8,12 @@ import { connectRedis } from "../../src/redis/client.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { redisKeys } from "../../src/redis/names.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
+import { redisWarnings } from "../../src/redis/warnings.ts";
 import { createCa } from "../support/certificates.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
 import { endings, newRecord, put, readUntilWell, revoked, startInstanceAt } from "../support/feed.ts";
 import { newSecret } from "../support/keys.ts";
+import type { TestedRedis } from "../support/redis.ts";
 import { freePort, startRedis, urlBy } from "../support/redis.ts";
 import { sentinelUser } from "../support/redis-user.ts";
 import type { SentinelSetup } from "../support/sentinel.ts";
@@ -153,6 +155,24 @@ describe("a connection fails with one sentence that says what to check", () => {
   });
 });
 
+test("a primary that can fail over is warned about, unless it takes no writes without its replicas", async () => {
+  const [alone, replicated] = [await startRedis(), await startRedis()];
+  const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(replicated.port)] });
+  endings.push(alone.stop, replicated.stop, replica.stop);
+  const warned = async (redis: TestedRedis, address: RedisAddress = {}) => {
+    const client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
+    const warnings = await redisWarnings(client, address);
+    await client.close();
+    return warnings.some(({ action }) => action.includes("min-replicas-to-write 1"));
+  };
+  expect(await warned(alone)).toBe(false);
+  expect(await warned(alone, addressOf(setup.url))).toBe(true);
+  await expect.poll(() => warned(replicated), { timeout: 10_000 }).toBe(true);
+  await replicated.cli("CONFIG", "SET", "min-replicas-to-write", "1");
+  // The replica counts from its first acknowledgement on.
+  await expect.poll(() => warned(replicated).catch(String), { timeout: 10_000 }).toBe(false);
+});
+
 test("the ACL that we ship for Sentinels permits exactly what is needed", async () => {
   const password = newSecret();
   const [username, ...rules] = sentinelUser(password);
@@ -243,4 +263,13 @@ test("after a failover all connections lead to the new primary, and revocations 
   expect(one.client.runId()).toBe(one.reading.runId());
   const other = await startInstanceAt({ url: setup.url, server: createOneServer() });
   expect(other.view.endReason(ended, ended.issuedAt * 1000)).toBe("key_revoked");
+});
+
+test("an instance stays connected while all Sentinels are down, and new connections wait for one of them", async () => {
+  const one = await startInstanceAt({ url: setup.url, server: createOneServer() });
+  await Promise.all(setup.sentinels.map((sentinel) => sentinel.stop("SIGKILL")));
+  const follow = followAddress({ ...one.place, commandTimeoutMs: 2000 }, one.client);
+  await expect(follow).rejects.toThrow("no Sentinel names the primary");
+  await put(one, newRecord());
+  await one.feed.read();
 });

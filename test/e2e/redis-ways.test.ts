@@ -55,7 +55,7 @@ test("by TLS, with a certificate that is trusted, and not with another one", asy
     REDIS_HOST: "localhost",
     REDIS_PORT: String(plain.port),
     REDIS_TLS: "true",
-    NODE_EXTRA_CA_CERTS: cert,
+    REDIS_CA: cert,
   });
   await expect(lives({ REDIS_URL })).rejects.toThrow("REDIS_TLS or rediss://");
   await redis.stop();

@@ -18,7 +18,7 @@ export interface ConnectorOptions {
  * Makes the class by which ioredis opens its sockets. The connector of ioredis for Sentinels is not used: it reports a name
  * that no Sentinel knows as unreachable Sentinels, and it never reports a failed attempt as the end of a connection.
  */
-export function createConnector({ locate, tls }: ConnectorOptions) {
+export function createConnector({ locate, tls }: ConnectorOptions): new () => AbstractConnector {
   return class extends AbstractConnector {
     constructor() {
       // No command is pending when a connection is ended, so there is nothing to wait for.

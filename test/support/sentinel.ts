@@ -86,7 +86,7 @@ export async function startSentinel(
 }
 
 /** Replicas follow at once, and a primary that has lost all of them takes no writes. */
-const NODE_ARGS = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+export const NODE_ARGS = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
 export const FENCE = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"];
 
 export async function startSentinelSetup(options: SentinelOptions = {}): Promise<SentinelSetup> {
@@ -100,7 +100,7 @@ export async function startSentinelSetup(options: SentinelOptions = {}): Promise
   await vi.waitFor(async () => expect(await primary.cli("INFO", "replication")).toContain("slave1:"), WAIT);
   const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(primary.port)));
   const setup = createSetup(nodes, sentinels, args);
-  await allKnown(setup);
+  await allKnown(sentinels, replicas.length);
   return setup;
 }
 
@@ -135,7 +135,7 @@ function createSetup(
           await startRedis({ port, dir: node.dir, args: [...args, "--replicaof", ...primary] }),
         );
       await setup.replicated();
-      await allKnown(setup);
+      await allKnown(sentinels, nodes.size - 1);
     },
     async replicated() {
       const info = async () => (await nodes.get(await primaryPort())?.cli("INFO", "replication")) ?? "";
@@ -157,8 +157,8 @@ function isRunning({ exited }: TestedRedis): Promise<boolean> {
   return Promise.race([exited.then(() => false), nextTurn(true)]);
 }
 
-/** A failover needs Sentinels that know each other and the replicas. */
-async function allKnown({ sentinels, nodes }: SentinelSetup): Promise<void> {
+/** Resolves once the Sentinels know each other and the replicas, which a failover needs. */
+export async function allKnown(sentinels: readonly TestedSentinel[], replicas: number): Promise<void> {
   const known = async () => {
     const masters = await Promise.all(sentinels.map((one) => one.cli("SENTINEL", "MASTER", MASTER)));
     return masters.map((text) => {
@@ -166,7 +166,7 @@ async function allKnown({ sentinels, nodes }: SentinelSetup): Promise<void> {
       return [number("num-slaves"), number("num-other-sentinels")];
     });
   };
-  const wanted = sentinels.map(() => [nodes.size - 1, sentinels.length - 1]);
+  const wanted = sentinels.map(() => [replicas, sentinels.length - 1]);
   await vi.waitFor(async () => expect(await known()).toEqual(wanted), WAIT);
 }
 

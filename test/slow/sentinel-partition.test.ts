@@ -99,7 +99,7 @@ test("an instance alone with the old primary becomes stale and denies, and learn
       await pause(5);
     }
   });
-  // The old primary still answers reads and has not been told of anything.
+  // The old primary still answers reads.
   expect(await primary.cli("PING")).toBe("PONG");
   await vi.waitFor(() => other.operator.keys.revoke(ended.key_id), WITHIN);
   await vi.waitFor(async () => expect(await verdict(ended.api_key)).toBe("revocations-stale"), WITHIN);

@@ -70,14 +70,12 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   const address = addressOf(options);
   const { username, password, db = 0 } = address;
   let failures = 0;
-  const started = timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs));
   const made = createTopologyClient({
     address,
-    connectTimeoutMs: started.connectTimeout,
+    timeouts: timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
     retryDelayMs: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
   });
   const { redis } = made;
-  Object.assign(redis.options, started);
   const session = createSession(redis, {
     server,
     place: () => ({ topology: made.topology, address: made.address() }),

@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import type { HostPort } from "../config/host-port.ts";
-import { formatHostPort, parseHostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
 import type { SentinelGroup } from "../config/redis-url.ts";
 import type { ConnectorOptions } from "./connector.ts";
 import { createConnector } from "./connector.ts";
@@ -22,20 +22,20 @@ type SentinelAnswer = HostPort | "unknown" | RedisUnavailable;
 export async function findPrimary(options: SentinelOptions): Promise<HostPort> {
   const { addresses } = options;
   const found = Promise.withResolvers<HostPort>();
-  const votes = new Map<string, number>();
+  const votes = new Map<string, { readonly named: HostPort; count: number }>();
   const asked = addresses.map(async (sentinel) => {
     const answer = await askSentinel(sentinel, options);
     if (typeof answer === "string" || answer instanceof RedisUnavailable) return answer;
-    const text = formatHostPort(answer);
-    votes.set(text, (votes.get(text) ?? 0) + 1);
-    if ((votes.get(text) ?? 0) > addresses.length / 2) found.resolve(answer);
+    const vote = votes.get(formatHostPort(answer)) ?? { named: answer, count: 0 };
+    vote.count++;
+    votes.set(formatHostPort(answer), vote);
+    if (vote.count > addresses.length / 2) found.resolve(answer);
     return answer;
   });
   const all = Promise.all(asked).then((answers) => {
-    const [most] = [...votes].toSorted(([, a], [, b]) => b - a);
-    const named = most === undefined ? undefined : parseHostPort(most[0]);
-    if (named === undefined) throw noPrimary(answers, options);
-    return named;
+    const [most] = [...votes.values()].toSorted((a, b) => b.count - a.count);
+    if (most === undefined) throw noPrimary(answers, options);
+    return most.named;
   });
   return Promise.race([found.promise, all]);
 }

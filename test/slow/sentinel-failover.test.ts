@@ -286,4 +286,6 @@ test("an instance that starts after all of them knows every key and every revoca
   for await (const { key_id } of client.keys.all()) listed.add(key_id);
   expect(listed.size).toBeGreaterThanOrEqual(keys.known.length + revocations.acknowledged.size);
   await late.stop();
+  for (const { output } of instances)
+    expect(output()).toContain("Redis has another primary, or was restarted");
 });

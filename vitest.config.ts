@@ -30,7 +30,13 @@ export default defineConfig({
         extends: true,
         test: {
           name: "long",
-          include: ["test/fuzz/**/*.test.ts", "test/histories/**/*.test.ts", "test/soak/**/*.test.ts"],
+          include: [
+            "test/fuzz/**/*.test.ts",
+            "test/histories/**/*.test.ts",
+            "test/soak/**/*.test.ts",
+            "test/slow/sentinel-failover.test.ts",
+          ],
+          hookTimeout: 120 * SECOND_MS,
         },
       },
     ],

@@ -4,11 +4,13 @@ import { z } from "zod";
 
 /**
  * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
- * `--long` runs the random searches, each for an hour or for the time in its variable.
+ * `--long` runs the random searches, each for an hour or for the time in its variable,
+ * and a hundred failovers.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
 const LONG_SECONDS = "3600";
+const LONG_FAILOVERS = "100";
 const RESULTS = ".test-results/vitest.json";
 const counts = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
 
@@ -42,6 +44,7 @@ function run(name: string, command: string, args: readonly string[]): boolean {
         FUZZ_SECONDS: LONG_SECONDS,
         HISTORY_SECONDS: LONG_SECONDS,
         SOAK_SECONDS: LONG_SECONDS,
+        SENTINEL_FAILOVERS: LONG_FAILOVERS,
         ...process.env,
       }
     : process.env;

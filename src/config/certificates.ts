@@ -2,7 +2,6 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { Reload } from "./reloadable.ts";
 import { createReloadable } from "./reloadable.ts";
-import type { Settings } from "./settings.ts";
 import { textOf } from "./text-file.ts";
 
 /** The certificate of a listener, and the CA of the clients that it accepts. Both may change while the listener is open. */
@@ -18,17 +17,6 @@ export interface CertificateFiles {
   readonly cert: string;
   readonly key: string;
   readonly clientCa?: string;
-}
-
-/** The listeners that have a certificate. The operator listener uses that of the HTTP listener. */
-export type TlsListener = "GRPC" | "HTTP";
-
-/** The files of a listener's certificate; undefined if the listener uses clear text. */
-export function certificateFiles(listener: TlsListener, settings: Settings): CertificateFiles | undefined {
-  const [cert, key] = [settings[`${listener}_TLS_CERT`], settings[`${listener}_TLS_KEY`]];
-  const clientCa = settings[`${listener}_TLS_CLIENT_CA`];
-  if (cert === undefined || key === undefined) return undefined;
-  return { cert, key, ...(clientCa !== undefined && { clientCa }) };
 }
 
 type Certificate = ReturnType<ListenerTls["current"]>;

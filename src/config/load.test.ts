@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createCa } from "../../test/support/certificates.ts";
 import type { Environment } from "./load.ts";
 import { readConfig } from "./load.ts";
-import { secretTexts } from "./settings.ts";
+import { redisPlace } from "./redis-place.ts";
+import { secretTexts } from "./reused-secrets.ts";
 import { weakness } from "./weak-secret.ts";
 
 const strong = () => randomBytes(32).toString("base64");
@@ -82,6 +84,115 @@ test("Redis: an address that the connection could not use is rejected", () => {
     "REDIS_DB is 5 and REDIS_URL names database 3: give one",
   ]);
   expect(secretTexts(settingsOf({ JWT_SECRET, REDIS_URL: "redis://:p%40ss@r" }))).toContain("p@ss");
+});
+
+describe("Redis Sentinel", () => {
+  const listed = { REDIS_SENTINELS: "s1,s2:1,[::1]:2", REDIS_SENTINEL_MASTER: "m" };
+  const url = { REDIS_URL: "redis+sentinel://u:p@s1/m/3" };
+  const problemsWith = (env: Environment) => problemsOf({ JWT_SECRET: strong(), ...env });
+
+  test("the settings and the URL say the same", () => {
+    const group = { REDIS_SENTINEL_USERNAME: "v", REDIS_SENTINEL_PASSWORD: "q", REDIS_SENTINEL_TLS: "true" };
+    const settings = settingsOf({
+      JWT_SECRET: strong(),
+      ...listed,
+      ...group,
+      REDIS_PASSWORD: "p",
+      REDIS_TLS: "true",
+    });
+    expect(settings.STORE).toBe("redis");
+    expect(redisPlace(settings)).toMatchObject({
+      sentinels: {
+        addresses: [
+          { host: "s1", port: 26_379 },
+          { host: "s2", port: 1 },
+          { host: "::1", port: 2 },
+        ],
+        ...{ master: "m", username: "v", password: "q", tls: true },
+      },
+      ...{ password: "p", tls: true, db: 0 },
+    });
+    expect(secretTexts(settings)).toEqual(expect.arrayContaining(["p", "q"]));
+    expect(redisPlace(settingsOf({ JWT_SECRET: strong(), ...url, REDIS_TLS: "true" }))).toMatchObject({
+      sentinels: { addresses: [{ host: "s1", port: 26_379 }], master: "m", tls: false },
+      ...{ username: "u", password: "p", db: 3, tls: true },
+    });
+    const map = settingsOf({
+      JWT_SECRET: strong(),
+      ...url,
+      REDIS_NAT_MAP: "[::1]:1=r.example:2, 10.0.0.1:3=[::2]:4",
+    });
+    expect([...(redisPlace(map).natMap ?? [])]).toEqual([
+      ["[::1]:1", { host: "r.example", port: 2 }],
+      ["10.0.0.1:3", { host: "::2", port: 4 }],
+    ]);
+  });
+
+  test.each([
+    [
+      "Sentinels beside a host",
+      { ...listed, REDIS_HOST: "r" },
+      "REDIS_HOST and REDIS_SENTINELS are both set",
+    ],
+    [
+      "Sentinels beside a URL",
+      { ...listed, REDIS_URL: "redis://r" },
+      "REDIS_URL and REDIS_SENTINELS are both",
+    ],
+    ["the master twice", { ...url, REDIS_SENTINEL_MASTER: "m" }, "REDIS_URL names the master: give one"],
+    [
+      "Sentinels without a master",
+      { ...listed, REDIS_SENTINEL_MASTER: undefined },
+      "REDIS_SENTINEL_MASTER is missing",
+    ],
+    ["a master without Sentinels", { REDIS_HOST: "r", REDIS_SENTINEL_MASTER: "m" }, "no Sentinel is named"],
+    [
+      "a password without Sentinels",
+      { REDIS_HOST: "r", REDIS_SENTINEL_PASSWORD: "p" },
+      "no Sentinel is named",
+    ],
+    ["TLS without Sentinels", { REDIS_HOST: "r", REDIS_SENTINEL_TLS: "true" }, "no Sentinel is named"],
+    ["a NAT map without Sentinels", { REDIS_HOST: "r", REDIS_NAT_MAP: "a:1=b:2" }, "no Sentinel is named"],
+    [
+      "a user without a password",
+      { ...listed, REDIS_SENTINEL_USERNAME: "v" },
+      "REDIS_SENTINEL_PASSWORD is missing",
+    ],
+    ["a port beside Sentinels", { ...listed, REDIS_PORT: "1" }, "REDIS_PORT is set beside Sentinels"],
+    ["TLS in one place only", { REDIS_URL: "redis://r", REDIS_TLS: "true" }, "REDIS_URL says redis://"],
+    ["a malformed list", { ...listed, REDIS_SENTINELS: "s1,,s2" }, "REDIS_SENTINELS must be HOST[:PORT]"],
+    ["a mixed list", { ...listed, REDIS_SENTINELS: "s1,redis://s2" }, "REDIS_SENTINELS must be HOST[:PORT]"],
+    [
+      "a NAT map of one side",
+      { ...listed, REDIS_NAT_MAP: "a:1" },
+      "REDIS_NAT_MAP must be INSIDE:PORT=OUTSIDE:PORT",
+    ],
+    [
+      "a NAT map with an address twice",
+      { ...listed, REDIS_NAT_MAP: "a:1=b:2,a:1=c:3" },
+      "each INSIDE:PORT once",
+    ],
+  ] as const)("does not start with %s", (_what, env, problem) => {
+    expect(problemsWith(env)).toEqual([expect.stringContaining(problem)]);
+  });
+
+  test("the files of TLS are checked at the start, and are not ignored", async () => {
+    const [ca, other] = [await createCa(), await createCa()];
+    const tls = { REDIS_HOST: "r", REDIS_TLS: "true", REDIS_CA: ca.certFile };
+    const pair = { REDIS_CERT: ca.certFile, REDIS_KEY: ca.keyFile };
+    expect(problemsWith({ ...tls, ...pair })).toEqual([]);
+    expect(problemsWith({ ...listed, REDIS_SENTINEL_TLS: "true", REDIS_CA: ca.certFile })).toEqual([]);
+    const rejected = [
+      [{ ...tls, REDIS_TLS: "false" }, "REDIS_CA without TLS"],
+      [{ ...tls, REDIS_CA: ca.keyFile }, `REDIS_CA: ${ca.keyFile} is no certificate in PEM`],
+      [{ ...tls, REDIS_CA: "/nowhere" }, "REDIS_CA: /nowhere is no certificate in PEM"],
+      [{ ...tls, REDIS_CERT: ca.certFile }, "REDIS_CERT alone: give REDIS_CERT and REDIS_KEY"],
+      [{ ...tls, REDIS_KEY: ca.keyFile }, "REDIS_KEY alone: give REDIS_CERT and REDIS_KEY"],
+      [{ ...tls, ...pair, REDIS_KEY: other.keyFile }, `REDIS_KEY: ${other.keyFile} is not the key of`],
+    ] as const;
+    for (const [env, problem] of rejected)
+      expect(problemsWith(env)).toEqual([expect.stringContaining(problem)]);
+  });
 });
 
 test("forms: addresses, sockets, durations and lists", () => {
@@ -238,7 +349,7 @@ describe("production", () => {
     [
       "redis without a Redis",
       { STORE: "redis", REDIS_PASSWORD: "p" },
-      "STORE is redis: set REDIS_URL or REDIS_HOST",
+      "STORE is redis: set REDIS_URL, REDIS_HOST or REDIS_SENTINELS",
     ],
   ] as const)("does not start with %s", (_what, change, problem) => {
     const problems = problemsOf({ ...good(), ...change });
@@ -291,6 +402,12 @@ describe("production", () => {
     const change = { AUDIT_KEY: undefined, AUDIT_KEY_FILE: "/f", JWT_SECRET: value };
     expect(problemsOf({ ...good(), ...change }, () => `\ufeff${value}\r\n`)).toEqual([
       "JWT_SECRET and AUDIT_KEY have the same value: give each its own",
+    ]);
+    const sentinels = { REDIS_SENTINELS: "s", REDIS_SENTINEL_MASTER: "m" };
+    const same = { ...sentinels, REDIS_PASSWORD: value, REDIS_SENTINEL_PASSWORD: value };
+    expect(problemsOf({ ...good(), ...same })).toEqual([]);
+    expect(problemsOf({ ...good(), ...same, AUDIT_KEY: value })).toEqual([
+      expect.stringContaining("REDIS_PASSWORD, REDIS_SENTINEL_PASSWORD and AUDIT_KEY have the same value"),
     ]);
     const twice = { REDIS_URL: `redis://:${encoded}@r`, REDIS_PASSWORD: value };
     expect(problemsOf({ ...good(), ...twice })).toEqual([]);

@@ -1,4 +1,5 @@
 import { errorMessage } from "../core/error-message.ts";
+import { namesRedis } from "./redis-place.ts";
 import { secretText } from "./secret-text.ts";
 import { settingProblems } from "./setting-problems.ts";
 import type { Settings } from "./settings.ts";
@@ -72,8 +73,7 @@ function isUnclean(text = ""): boolean {
 
 /** Defaults that depend on other settings. */
 function applyDerivedDefaults(settings: Settings): Settings {
-  const namesRedis = settings.REDIS_URL !== undefined || settings.REDIS_HOST !== undefined;
-  const STORE = settings.STORE ?? (namesRedis ? "redis" : "embedded");
+  const STORE = settings.STORE ?? (namesRedis(settings) ? "redis" : "embedded");
   if (settings.OPERATOR_LISTEN !== undefined || settings.ENVIRONMENT === "development")
     return { ...settings, STORE };
   return { ...settings, STORE, OPERATOR_LISTEN: { kind: "tcp", host: "127.0.0.1", port: 8001 } };

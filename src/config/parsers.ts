@@ -4,6 +4,8 @@ import { z } from "zod";
 import { trimOws } from "../core/field-text.ts";
 import { MAX_KEY_LIFE_SECONDS } from "../core/keys/key-lifecycle.ts";
 import { parseDuration } from "../core/policy/duration.ts";
+import type { HostPort } from "./host-port.ts";
+import { formatHostPort, isHost, parseHostPort, parseHostPorts } from "./host-port.ts";
 import { readRedisUrl } from "./redis-url.ts";
 
 /** A listener's address. Port 0 means any free port. */
@@ -28,7 +30,7 @@ export const tcp = z.string().transform((text, context): Listen & { kind: "tcp" 
 
 export function formatListen(listen: Listen): string {
   if (listen.kind === "unix") return `unix:${listen.path}`;
-  return listen.host.includes(":") ? `[${listen.host}]:${listen.port}` : `${listen.host}:${listen.port}`;
+  return formatHostPort(listen);
 }
 
 /** The addresses of several workers: consecutive ports, or a path and the same path with `.2`, `.3` and so on. */
@@ -129,10 +131,28 @@ export const redisUrl = z.string().superRefine((text, context) => {
 /** A host name or an IP address alone. Anything else could not be resolved, and the start would wait for it. */
 export const host = z
   .string()
-  .refine(
-    (text) => isIP(text) !== 0 || /^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(text),
-    "must be a host name or an IP address, without scheme and port",
-  );
+  .refine(isHost, "must be a host name or an IP address, without scheme and port");
+
+/** `HOST[:PORT]`, comma-separated. */
+export const hostPorts = (defaultPort: number) =>
+  z.string().transform((text, context) => {
+    const list = parseHostPorts(text, defaultPort);
+    if (list !== undefined) return list;
+    context.addIssue("must be HOST[:PORT] with commas between, such as s1:26379,[::1]:26379");
+    return z.NEVER;
+  });
+
+/** `INSIDE:PORT=OUTSIDE:PORT`, comma-separated: the outside address by the inside one, as `host:port`. */
+export const natMap = z.string().transform((text, context): ReadonlyMap<string, HostPort> => {
+  const pairs = text.split(",").map((pair) => pair.split("=").map((side) => parseHostPort(side.trim())));
+  const map = new Map<string, HostPort>();
+  for (const [inside, outside, ...more] of pairs)
+    if (inside !== undefined && outside !== undefined && more.length === 0)
+      map.set(formatHostPort(inside), outside);
+  if (map.size === pairs.length) return map;
+  context.addIssue("must be INSIDE:PORT=OUTSIDE:PORT with commas between, and each INSIDE:PORT once");
+  return z.NEVER;
+});
 
 /** An `http://` or `https://` URL without credentials, which do not belong in a URL. */
 export const httpUrl = z.string().refine((text) => {

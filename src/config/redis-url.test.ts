@@ -17,7 +17,34 @@ test("a URL names the server, the credentials and the database", () => {
   expect(placeOf("unix:///run/my%20redis.sock")).toEqual({ socket: "/run/my redis.sock" });
 });
 
+test("a URL of Sentinels names each of them, and the master", () => {
+  const s1 = { host: "s1", port: 26_379 };
+  expect(placeOf("redis+sentinel://s1/m")).toEqual({ sentinels: { addresses: [s1], master: "m" } });
+  expect(placeOf("rediss+sentinel://u:p%40@s1,s2:1,[::1]:2,[::2]/my%20m/15")).toEqual({
+    sentinels: {
+      addresses: [s1, { host: "s2", port: 1 }, { host: "::1", port: 2 }, { host: "::2", port: 26_379 }],
+      master: "my m",
+    },
+    ...{ username: "u", password: "p@", db: 15, tls: true },
+  });
+  expect(placeOf("redis+sentinel://:p@s1/m")).toMatchObject({ password: "p" });
+});
+
 test.each([
+  ["a Cluster", "redis+cluster://u:p@n1,n2", "names a Cluster, which is not supported yet"],
+  ["a list without Sentinels", "redis://:p@a,b/0", "names several servers"],
+  ["a list with ports", "rediss://a:1,b:2", "names several servers"],
+  ["a list of URLs", "redis+sentinel://a,redis://b/m", "must be redis+sentinel://"],
+  ["no master", "redis+sentinel://s1,s2", "must be redis+sentinel://"],
+  ["a master of no length", "redis+sentinel://s1/", "must be redis+sentinel://"],
+  ["no Sentinel", "redis+sentinel://:p@/m", "must be redis+sentinel://"],
+  ["an empty place in the list", "redis+sentinel://a,,b/m", "must be redis+sentinel://"],
+  ["IPv6 without brackets", "redis+sentinel://::1/m", "must be redis+sentinel://"],
+  ["port 0 of a Sentinel", "redis+sentinel://s:0/m", "must be redis+sentinel://"],
+  ["an invalid database", "redis+sentinel://s/m/x", "must be redis+sentinel://"],
+  ["an @ in the password", "redis+sentinel://:p@p@s/m", "must be redis+sentinel://"],
+  ["a query after the master", "redis+sentinel://s/m?db=3", "takes neither ? nor #"],
+  ["a % in the password", "redis+sentinel://:100%@s/m", "percent-encode it"],
   ["a % that is not part of an escape", "redis://:100%pass@r", "percent-encode it"],
   ["the same in the user", "redis://%zz:p@r", "percent-encode it"],
   ["half a character", "redis://:%ff@r", "percent-encode it"],
@@ -38,7 +65,23 @@ test.each([
 
 test("no text makes it throw, and percent-encoded credentials are read as they were", () => {
   const parts = fc.array(
-    fc.constantFrom("redis://", "unix://", "%", "%zz", "@", ":", "/", "3", "?", "#", "[", "é", "r"),
+    fc.constantFrom(
+      "redis://",
+      "redis+sentinel://",
+      ",",
+      "unix://",
+      "%",
+      "%zz",
+      "@",
+      ":",
+      "/",
+      "3",
+      "?",
+      "#",
+      "[",
+      "é",
+      "r",
+    ),
   );
   fc.assert(
     fc.property(
@@ -54,6 +97,7 @@ test("no text makes it throw, and percent-encoded credentials are read as they w
     fc.property(credential, credential, (username, password) => {
       const [user, secret] = [username, password].map(encodeURIComponent);
       expect(placeOf(`redis://${user}:${secret}@r`)).toMatchObject({ username, password });
+      expect(placeOf(`redis+sentinel://${user}:${secret}@r/m`)).toMatchObject({ username, password });
     }),
   );
 });

@@ -1,5 +1,13 @@
+import { redisPlace } from "./redis-place.ts";
+import { readRedisUrl } from "./redis-url.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
+
+const OF_REDIS: ReadonlySet<SettingName> = new Set([
+  "REDIS_URL",
+  "REDIS_PASSWORD",
+  "REDIS_SENTINEL_PASSWORD",
+]);
 
 /** A secret, and the setting that contains it. */
 export interface NamedSecret {
@@ -23,6 +31,8 @@ export function reuseProblems(settings: Settings): readonly string[] {
   return [...namesOf.values()].flatMap((uses) => {
     if (uses.length === 1) return [];
     const names = [...new Set(uses.map(({ name }) => name))];
+    // Sentinels hold the data nodes' password anyway, so the two are often the same.
+    if (uses.length === 2 && names.every((name) => OF_REDIS.has(name))) return [];
     const [last, ...before] = names.toReversed();
     return before.length === 0
       ? [`${last} has one value twice: leave one out`]
@@ -65,11 +75,17 @@ function secretsIn(value: unknown): readonly string[] {
 }
 
 function passwordOf(url: string | undefined): string | undefined {
-  const { password } = url === undefined ? { password: "" } : new URL(url);
-  if (password === "") return undefined;
-  try {
-    return decodeURIComponent(password);
-  } catch {
-    return password;
-  }
+  const read = url === undefined ? undefined : readRedisUrl(url);
+  return read?.ok ? read.place.password : undefined;
+}
+
+/** The text of every secret that is set. No output may contain it. */
+export function secretTexts(settings: Settings): readonly string[] {
+  const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
+    const value = "secret" in setting ? Object.getOwnPropertyDescriptor(settings, name)?.value : undefined;
+    const one = typeof value === "object" ? Object.values(value) : (value ?? []);
+    return [one].flat().map(String);
+  });
+  const { password } = redisPlace(settings);
+  return password === undefined ? texts : [...texts, password];
 }

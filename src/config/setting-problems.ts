@@ -1,9 +1,10 @@
-import type { TlsListener } from "./certificates.ts";
-import { certificateFiles, certificateProblem } from "./certificates.ts";
+import { certificateProblem } from "./certificates.ts";
+import type { TlsListener } from "./listener-certificate.ts";
+import { certificateFiles } from "./listener-certificate.ts";
 import type { Listen } from "./parsers.ts";
+import { namesRedis, redisConflicts, redisPlace } from "./redis-place.ts";
 import { reuseProblems } from "./reused-secrets.ts";
 import type { SettingName, Settings } from "./settings.ts";
-import { redisPlace } from "./settings.ts";
 import { weakness } from "./weak-secret.ts";
 
 /** Problems that only show when all settings are known, a sentence each. */
@@ -34,16 +35,10 @@ function tlsProblems(listener: TlsListener, settings: Settings): string[] {
 
 /** Settings that contradict each other in every environment. */
 function conflictingSettings(settings: Settings): string[] {
-  const { STORE, REDIS_URL, REDIS_HOST, ENVIRONMENT } = settings;
-  const problems: string[] = workerProblems(settings);
-  if (REDIS_URL !== undefined && REDIS_HOST !== undefined)
-    problems.push("REDIS_URL and REDIS_HOST are both set: give one");
-  const { db } = redisPlace(settings);
-  if (settings.REDIS_DB !== 0 && db !== settings.REDIS_DB)
-    problems.push(`REDIS_DB is ${settings.REDIS_DB} and REDIS_URL names database ${db}: give one`);
+  const { STORE, ENVIRONMENT } = settings;
+  const problems = [...workerProblems(settings), ...redisConflicts(settings)];
   if (STORE !== "redis") return problems;
-  if (REDIS_URL === undefined && REDIS_HOST === undefined)
-    problems.push("STORE is redis: set REDIS_URL or REDIS_HOST");
+  if (!namesRedis(settings)) problems.push("STORE is redis: set REDIS_URL, REDIS_HOST or REDIS_SENTINELS");
   // Each instance would generate its own secret, and deny the keys of the others.
   if (!namesSigningKeys(settings) && ENVIRONMENT === "development")
     problems.push("JWT_SECRET or JWT_KEYS_FILE is missing: instances that share a Redis must share it");

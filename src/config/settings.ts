@@ -7,9 +7,11 @@ import {
   headerBytes,
   headers,
   host,
+  hostPorts,
   httpUrl,
   listen,
   listeners,
+  natMap,
   origins,
   path,
   redisUrl,
@@ -22,8 +24,7 @@ import {
   word,
   workers,
 } from "./parsers.ts";
-import type { RedisAddress } from "./redis-url.ts";
-import { readRedisUrl } from "./redis-url.ts";
+import { SENTINEL_PORT } from "./redis-url.ts";
 
 /** One setting. A setting without a default is optional. */
 interface Setting {
@@ -194,7 +195,7 @@ const STORE_SETTINGS = {
 const REDIS_SETTINGS = {
   REDIS_URL: {
     meaning:
-      "URL of Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for TLS, or `unix:///PATH`.",
+      "URL of Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for TLS, or `unix:///PATH`. For Sentinel: `redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/MASTER[/DB]`, with the Sentinels as hosts, and with the user and password of the data nodes.",
     secret: true,
     schema: redisUrl,
   },
@@ -225,6 +226,48 @@ const REDIS_SETTINGS = {
     meaning: "`true` to connect to Redis with TLS, or `false`.",
     default: "false",
     schema: flag,
+  },
+  REDIS_CA: {
+    meaning:
+      "CA of Redis's certificate: a PEM file, which replaces the default roots. It applies to Sentinels too if `REDIS_SENTINEL_TLS` is `true`. New connections use a changed file.",
+    schema: path,
+  },
+  REDIS_CERT: {
+    meaning:
+      "Client certificate for Redis, with its chain: a PEM file. It applies to Sentinels too if `REDIS_SENTINEL_TLS` is `true`. New connections use a changed file.",
+    schema: path,
+  },
+  REDIS_KEY: {
+    meaning: "Private key of `REDIS_CERT`: a PEM file without a passphrase.",
+    schema: path,
+  },
+  REDIS_SENTINELS: {
+    meaning:
+      "The Sentinels that name the primary: a comma-separated list of `HOST[:PORT]`, with an IPv6 address in brackets. Use it instead of `REDIS_URL` and `REDIS_HOST`, and name all Sentinels.",
+    schema: hostPorts(SENTINEL_PORT),
+  },
+  REDIS_SENTINEL_MASTER: {
+    meaning: "Name of the primary in `sentinel monitor`: printable ASCII without spaces.",
+    schema: word,
+  },
+  REDIS_SENTINEL_USERNAME: {
+    meaning: "ACL user of the Sentinels: printable ASCII without spaces.",
+    schema: word,
+  },
+  REDIS_SENTINEL_PASSWORD: {
+    meaning: "Password of the Sentinels. The data nodes have their own.",
+    secret: true,
+    schema: z.string(),
+  },
+  REDIS_SENTINEL_TLS: {
+    meaning: "`true` to connect to the Sentinels with TLS, or `false`.",
+    default: "false",
+    schema: flag,
+  },
+  REDIS_NAT_MAP: {
+    meaning:
+      "Addresses that Sentinels name, and the addresses to connect to instead: a comma-separated list of `INSIDE:PORT=OUTSIDE:PORT`.",
+    schema: natMap,
   },
   REDIS_WAIT_REPLICAS: {
     meaning:
@@ -379,32 +422,3 @@ export type Settings = {
     ? z.output<(typeof SETTINGS)[Name]["schema"]>
     : z.output<(typeof SETTINGS)[Name]["schema"]> | undefined;
 };
-
-/** The address of Redis and its credentials, from `REDIS_URL` or from the single settings. */
-export function redisPlace(settings: Settings): RedisAddress {
-  const { REDIS_HOST: host, REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_URL: url } = settings;
-  const beside = {
-    ...(host !== undefined && { host }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-  };
-  const read = url === undefined ? undefined : readRedisUrl(url);
-  return {
-    port: settings.REDIS_PORT,
-    db: settings.REDIS_DB,
-    tls: settings.REDIS_TLS,
-    ...(read?.ok && read.place),
-    ...beside,
-  };
-}
-
-/** The text of every secret that is set. No output may contain it. */
-export function secretTexts(settings: Settings): readonly string[] {
-  const texts = Object.entries(SETTINGS).flatMap(([name, setting]) => {
-    const value = "secret" in setting ? Object.getOwnPropertyDescriptor(settings, name)?.value : undefined;
-    const one = typeof value === "object" ? Object.values(value) : (value ?? []);
-    return [one].flat().map(String);
-  });
-  const { password } = redisPlace(settings);
-  return password === undefined ? texts : [...texts, password];
-}

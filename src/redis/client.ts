@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import type { RedisAddress } from "../config/redis-url.ts";
 import { readRedisUrl } from "../config/redis-url.ts";
 import type { OneServer } from "./one-server.ts";
@@ -10,6 +10,7 @@ import type { ServerState } from "./server-state.ts";
 import { readServerState } from "./server-state.ts";
 import type { Session } from "./session.ts";
 import { createSession } from "./session.ts";
+import { createTopologyClient } from "./topology.ts";
 
 /** The address of Redis, and the timeouts. */
 export interface RedisOptions extends RedisAddress {
@@ -66,27 +67,18 @@ const RESPONSE_TIMEOUT_MS = 600;
  */
 export async function connectRedis(options: RedisOptions): Promise<RedisClient> {
   const { server = createOneServer() } = options;
-  const { username, password, db = 0, ...address } = addressOf(options);
+  const address = addressOf(options);
+  const { username, password, db = 0 } = address;
   let failures = 0;
-  const redis = new Redis({
-    ...connectionOptions(address),
-    lazyConnect: true,
-    ...timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
-    // A script whose reply was lost may have run, so only the caller can decide whether to repeat it.
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    retryStrategy: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
-    // session.ts sets up each connection.
-    enableReadyCheck: false,
-    disableClientInfo: true,
-    // No command is pending when a connection is ended. ioredis would otherwise keep the process alive for 2 s.
-    disconnectTimeout: 0,
-    reconnectOnError: null,
-    protocol: 2,
+  const made = createTopologyClient({
+    address,
+    timeouts: timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
+    retryDelayMs: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
   });
+  const { redis } = made;
   const session = createSession(redis, {
     server,
+    place: () => ({ topology: made.topology, address: made.address() }),
     db,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
@@ -120,10 +112,6 @@ function addressOf({ url, ...address }: RedisOptions): RedisAddress {
   const read = readRedisUrl(url);
   if (!read.ok) throw new RangeError(`the URL of Redis ${read.problem}`);
   return read.place;
-}
-
-function connectionOptions({ socket, host = "127.0.0.1", port = 6379, tls }: RedisAddress) {
-  return { ...(socket === undefined ? { host, port } : { path: socket }), ...(tls && { tls: {} }) };
 }
 
 function wrap(

@@ -1,7 +1,17 @@
+import type { ServerState } from "./server-state.ts";
+import type { TopologyName } from "./topology.ts";
+
+/** The server that a connection leads to. */
+export interface ConnectedServer extends ServerState {
+  readonly topology: TopologyName;
+  /** Without credentials: `host:port`, or the path of a socket. */
+  readonly address: string;
+}
+
 /** One connection of an instance. */
 export interface ServerConnection {
-  /** The run id of the connected server process; undefined if it is not known. */
-  runId(): string | undefined;
+  /** Undefined while the connection is not set up. */
+  current(): ConnectedServer | undefined;
   /** Ends the connection and makes a new one. */
   reconnect(): void;
 }
@@ -19,16 +29,28 @@ export interface OneServer {
   abandon(): void;
 }
 
-export function createOneServer(): OneServer {
+/**
+ * @param onServer called when the connections lead to their first server, and each time that they lead to another server
+ * process or another history of writes
+ */
+export function createOneServer(
+  onServer: (now: ConnectedServer, before: ConnectedServer | undefined) => void = () => undefined,
+): OneServer {
   const connections = new Set<ServerConnection>();
+  let latest: ConnectedServer | undefined;
   return {
     join: (connection) => void connections.add(connection),
     leave: (connection) => void connections.delete(connection),
     arrived(last) {
+      const now = last.current();
+      if (now === undefined) return;
       for (const connection of connections) {
-        const runId = connection.runId();
-        if (runId !== undefined && runId !== last.runId()) connection.reconnect();
+        const runId = connection.current()?.runId;
+        if (runId !== undefined && runId !== now.runId) connection.reconnect();
       }
+      const isSame = now.runId === latest?.runId && now.replicationId === latest.replicationId;
+      if (!isSame) onServer(now, latest);
+      latest = now;
     },
     abandon() {
       for (const connection of connections) connection.reconnect();

@@ -45,11 +45,39 @@ export function toRedisUnavailable(error: unknown): RedisUnavailable {
   if (error.message === "Command timed out") {
     return new RedisUnavailable("timeout", "Redis did not respond in time", { cause: error });
   }
-  const rejectedSetting = tlsRejection(error);
+  const rejectedSetting = tlsRejection(error, "REDIS_TLS or rediss://: TLS with Redis");
   return new RedisUnavailable("connection", `Redis cannot be reached: ${error.message}`, {
     cause: error,
     ...(rejectedSetting !== undefined && { rejectedSetting }),
   });
+}
+
+/**
+ * The same for a Sentinel.
+ * @param address of the Sentinel, as `host:port`
+ */
+export function toSentinelUnavailable(error: unknown, address: string): RedisUnavailable {
+  if (!(error instanceof Error)) return toRedisUnavailable(error);
+  const isReply = error.name === "ReplyError";
+  const rejectedSetting = isReply
+    ? sentinelRejection(error.message, address)
+    : tlsRejection(error, `REDIS_SENTINEL_TLS: TLS with the Sentinel ${address}`);
+  const problem = error.message === "Command timed out" ? "it did not respond in time" : error.message;
+  return new RedisUnavailable(isReply ? "reply" : "connection", `Sentinel ${address}: ${problem}`, {
+    cause: error,
+    ...(rejectedSetting !== undefined && { rejectedSetting }),
+  });
+}
+
+function sentinelRejection(message: string, address: string): string | undefined {
+  if (/^(?:LOADING|BUSY)|max number of clients/i.test(message)) return undefined;
+  if (/without any password configured|no password is set/.test(message))
+    return `REDIS_SENTINEL_PASSWORD: a password is given, and the Sentinel ${address} has none`;
+  if (/^(?:WRONGPASS|NOAUTH)/.test(message))
+    return `REDIS_SENTINEL_PASSWORD or REDIS_SENTINEL_USERNAME: the Sentinel ${address} does not accept them (${message})`;
+  if (/^NOPERM|can't run this command|no permissions?/i.test(message))
+    return `REDIS_SENTINEL_USERNAME: the ACL of this user must be that of deploy/redis/sentinel.acl (${message})`;
+  return `REDIS_SENTINELS or REDIS_URL: ${address} is not a Sentinel (${message})`;
 }
 
 function fromReply(error: Error): RedisUnavailable {
@@ -77,8 +105,9 @@ function replyRejection(code: string | undefined, message: string): string | und
 const TLS_CODES =
   /CERT|SELF_SIGNED|UNABLE_TO_|SIGNATURE|HOSTNAME_MISMATCH|^CRL_|^ERR_(?:SSL|TLS|OSSL)_|^EPROTO$/;
 
-function tlsRejection(error: Error): string | undefined {
+/** @param what the setting and the peer, as in "REDIS_TLS: TLS with Redis" */
+function tlsRejection(error: Error, what: string): string | undefined {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   if (!TLS_CODES.test(code)) return undefined;
-  return `REDIS_TLS or rediss://: TLS with Redis fails (${code}): name a private authority in NODE_EXTRA_CA_CERTS`;
+  return `${what} fails (${code}): name a private authority in REDIS_CA`;
 }

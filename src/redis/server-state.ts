@@ -14,12 +14,31 @@ export interface ServerState {
  */
 export function readServerState(info: string): ServerState {
   const field = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
+  rejectMode(field("redis_mode"));
   if (field("loading") === "1") throw temporaryFault("LOADING", "Redis is loading its data");
-  if ((field("role") ?? "master") !== "master") throw temporaryFault("READONLY", "Redis is a replica");
+  if ((field("role") ?? "master") !== "master")
+    throw temporaryFault("READONLY", "Redis is a replica, and not the primary");
   if (field("min_slaves_good_slaves") === "0")
     throw temporaryFault("NOREPLICAS", "Redis is cut off from its replicas (min-replicas-to-write)");
   return { runId: field("run_id") ?? "", replicationId: field("master_replid") ?? "" };
 }
+
+/** Throws for a server of a kind that cannot be used. This does not heal by itself. */
+function rejectMode(mode: string | undefined): void {
+  const rejectedSetting = mode === undefined ? undefined : REJECTED_MODES[mode];
+  if (rejectedSetting !== undefined)
+    throw new RedisUnavailable("reply", `this Redis runs as a ${mode}`, {
+      rejectedSetting,
+      cause: undefined,
+    });
+}
+
+const REJECTED_MODES: Readonly<Record<string, string>> = {
+  sentinel:
+    "REDIS_URL or REDIS_HOST: this is a Sentinel; name it in REDIS_SENTINELS, or write redis+sentinel:// in REDIS_URL",
+  cluster:
+    "REDIS_URL, REDIS_HOST or REDIS_SENTINELS: this Redis belongs to a Cluster, which is not supported yet; name one Redis, or Sentinels",
+};
 
 function temporaryFault(code: string, message: string): RedisUnavailable {
   return new RedisUnavailable("reply", message, { code, cause: undefined });

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { OneServer, ServerConnection } from "./one-server.ts";
+import type { ConnectedServer, OneServer, ServerConnection } from "./one-server.ts";
 import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
 import { readServerState } from "./server-state.ts";
@@ -10,6 +10,8 @@ export interface SessionOptions {
   readonly password?: string;
   readonly db: number;
   readonly server: OneServer;
+  /** Where the current connection leads. */
+  readonly place: () => Pick<ConnectedServer, "topology" | "address">;
   /** Called each time a connection is set up. */
   readonly onReady: () => void;
 }
@@ -36,17 +38,17 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
   const { server } = options;
   const first = Promise.withResolvers<void>();
   first.promise.catch(() => undefined); // connectRedis awaits the promise and reports its error.
-  let state: ServerState | undefined;
+  let state: ConnectedServer | undefined;
   let connections = 0;
   const connection: ServerConnection = {
-    runId: () => state?.runId,
+    current: () => state,
     // disconnect() would wait for the server, which may be unreachable.
     reconnect: () => void redis.stream?.destroy(),
   };
   server.join(connection);
   setUpEach(redis, options, {
     onSetUp(found) {
-      state = found;
+      state = { ...found, ...options.place() };
       connections++;
       options.onReady();
       server.arrived(connection);
@@ -60,7 +62,7 @@ export function createSession(redis: Redis, options: SessionOptions): Session {
   return {
     first: first.promise,
     isReady: () => state !== undefined,
-    runId: connection.runId,
+    runId: () => state?.runId,
     connections: () => connections,
     reconnect: connection.reconnect,
     close() {

@@ -1,5 +1,7 @@
-import type { ListenerTls, TlsListener } from "../config/certificates.ts";
-import { certificateFiles, watchCertificate } from "../config/certificates.ts";
+import type { ListenerTls } from "../config/certificates.ts";
+import { watchCertificate } from "../config/certificates.ts";
+import type { TlsListener } from "../config/listener-certificate.ts";
+import { certificateFiles } from "../config/listener-certificate.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Runtime } from "./runtime.ts";
 

@@ -1,7 +1,7 @@
 import { readConfig } from "../config/load.ts";
+import { secretTexts } from "../config/reused-secrets.ts";
 import { keyHashSecrets } from "../config/secrets.ts";
 import type { Settings } from "../config/settings.ts";
-import { secretTexts } from "../config/settings.ts";
 import { readText } from "../config/text-file.ts";
 import { errorMessage } from "../core/error-message.ts";
 import type { ListDeps } from "../core/keys/key-administration.ts";
@@ -31,7 +31,13 @@ export type Offline =
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** Without an instance there are no metrics. */
-const NO_METER: StoreMeter = { command: () => undefined, up: () => undefined, leases: () => undefined };
+const NO_METER: StoreMeter = {
+  command: () => undefined,
+  up: () => undefined,
+  primary: () => undefined,
+  failover: () => undefined,
+  leases: () => undefined,
+};
 
 export async function openOffline(
   environment: Readonly<Record<string, string | undefined>>,

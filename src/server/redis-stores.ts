@@ -1,5 +1,5 @@
+import { redisPlace } from "../config/redis-place.ts";
 import type { Settings } from "../config/settings.ts";
-import { redisPlace } from "../config/settings.ts";
 import type { LeasePool } from "../core/limits/lease-pool.ts";
 import { probeCommands } from "../redis/acl-probe.ts";
 import { createAuditStore } from "../redis/audit-store.ts";
@@ -9,7 +9,6 @@ import { connectRedis } from "../redis/client.ts";
 import { followAddress } from "../redis/follow-address.ts";
 import { createKeyStore } from "../redis/key-store.ts";
 import type { OneServer } from "../redis/one-server.ts";
-import { createOneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import { redisWarnings } from "../redis/warnings.ts";
@@ -19,6 +18,7 @@ import { joinFleet } from "./fleet.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
 import type { StoreDriver, StoreOptions, Stores } from "./ports.ts";
+import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
@@ -45,10 +45,14 @@ export const redisStore: StoreDriver = {
 
 async function openRedis(options: StoreOptions): Promise<Stores> {
   const { settings, shutdown, log, metrics } = options;
-  const place = { ...redisPlace(settings), server: createOneServer(), observe: metrics.store.command };
+  const place = {
+    ...redisPlace(settings, logRedisTls(log)),
+    server: followPrimary(log, metrics.store),
+    observe: metrics.store.command,
+  };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
   shutdown.defer("the connection to Redis", client.close);
-  for (const warning of await redisWarnings(client)) log.warn({}, warning);
+  for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();

@@ -64,6 +64,18 @@ export const FAULTS = {
       "this instance writes back the revocations that it knows; registrations may be lost, but their keys stay valid",
     action: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
   },
+  failover: {
+    event: "Redis has another primary, or was restarted",
+    effect:
+      "all connections of this instance lead to it; revocations are compared with it, and missing ones are written back",
+    action:
+      "whether the failover was planned; the log of the Sentinels; latchkey_redis_primary_info and docs/guides/redis.md",
+  },
+  redisTlsRejected: {
+    event: "a changed file of REDIS_CA, REDIS_CERT or REDIS_KEY cannot be used",
+    effect: "new connections to Redis use the last files that could be used",
+    action: "the problem; that certificate and key are replaced together",
+  },
   namesLost: {
     event: "Redis has lost some of Latchkey's Redis keys",
     effect: "this instance writes back the revocations that it knows",

@@ -16,6 +16,7 @@ import { createKeyStore as createEmbeddedKeyStore } from "../../src/sqlite/key-s
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { topologyUrl } from "../support/sentinel.ts";
 
 let redis: TestedRedis;
 let client: RedisClient;
@@ -24,7 +25,7 @@ let made = 0;
 beforeAll(async () => {
   redis = await startRedis();
   // The user of production, with the minimum permissions.
-  client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
+  client = await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 1000 });
 });
 afterAll(async () => {
   await client.close();

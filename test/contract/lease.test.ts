@@ -13,6 +13,7 @@ import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
 import { pairs } from "../../src/redis/replies.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { topologyUrl } from "../support/sentinel.ts";
 
 let redis: TestedRedis;
 const clients: RedisClient[] = [];
@@ -23,7 +24,7 @@ beforeAll(async () => {
   redis = await startRedis();
   admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 1000 });
   for (let made = 0; made < 4; made++)
-    clients.push(await connectRedis({ url: redis.url, commandTimeoutMs: 1000 }));
+    clients.push(await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 1000 }));
 });
 
 afterAll(async () => {

@@ -20,6 +20,7 @@ import type { FakeClock } from "../support/faketime.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { topologyUrl } from "../support/sentinel.ts";
 import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
@@ -42,7 +43,7 @@ let admin: RedisClient;
 beforeAll(async () => {
   fake = await newFakeClock();
   redis = await startRedis({ env: fake.env });
-  client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
+  client = await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 2000 });
   admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 2000 });
 });
 

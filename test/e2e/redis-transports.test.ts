@@ -55,7 +55,7 @@ test("an instance connects to Redis over TLS with a trusted certificate, and wit
     REDIS_HOST: "localhost",
     REDIS_PORT: String(plain.port),
     REDIS_TLS: "true",
-    NODE_EXTRA_CA_CERTS: cert,
+    REDIS_CA: cert,
   });
   await expect(lives({ REDIS_URL })).rejects.toThrow("REDIS_TLS or rediss://");
   await redis.stop();

@@ -102,7 +102,10 @@ describe("two fleets on one database", () => {
       REDIS_URL: redis.url,
       KEY_HASH_SECRET: newSecret(),
     });
-    expect(offline).toMatchObject({ status: 1, stderr: expect.stringContaining("a different KEY_HASH_SECRET") });
+    expect(offline).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("a different KEY_HASH_SECRET"),
+    });
     expect(await contents()).toBe(before);
     expect(await readyz(first)).toMatchObject({ status: "ready" });
     expect(await operatorOf(first).validate(key)).toMatchObject({ valid: true });

@@ -3,6 +3,7 @@ import { connectRedis } from "../../src/redis/client.ts";
 import { createSharedBuckets } from "../../src/server/shared-buckets.ts";
 import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
+import { expectBound } from "../support/limit-bound.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis, urlBy } from "../support/redis.ts";
 
@@ -71,22 +72,6 @@ async function flood(fleet: Awaited<ReturnType<typeof startFleet>>, seconds: num
   return admitted;
 }
 
-/**
- * Checks C + r·(T + outage), plus further losses, over every span: a bucket of that size never runs below zero.
- */
-function expectBound(admitted: readonly number[], outageSeconds: number, lost = 0): void {
-  const full = limit.capacity + lost + limit.refillPerSecond * outageSeconds + 1;
-  let level = full;
-  let lowest = full;
-  let beforeMs = Number.NEGATIVE_INFINITY;
-  for (const atMs of [...admitted].sort((a, b) => a - b)) {
-    level = Math.min(full, level + (limit.refillPerSecond * (atMs - beforeMs)) / 1000) - 1;
-    lowest = Math.min(lowest, level);
-    beforeMs = atMs;
-  }
-  expect(lowest).toBeGreaterThanOrEqual(0);
-}
-
 describe("the bound applies, and every request gets a response", () => {
   const faults: readonly (readonly [what: string, fault: RelayFault])[] = [
     ["a black hole", { kind: "black-hole" }],
@@ -114,7 +99,7 @@ describe("the bound applies, and every request gets a response", () => {
         relay.reset();
       }
       const after = await flood(fleet, 1.5, limit.refillPerSecond);
-      expectBound([...before, ...during, ...after], outageSeconds);
+      expectBound([...before, ...during, ...after], { ...limit, outageSeconds });
       if (away)
         expect(during.length).toBeLessThanOrEqual(limit.refillPerSecond * outageSeconds + limit.capacity);
       expect(after.length).toBeGreaterThan(limit.refillPerSecond);
@@ -130,7 +115,7 @@ describe("the bound applies, and every request gets a response", () => {
     fleet[0]?.relay.set({ kind: "pass" });
     fleet[0]?.relay.reset();
     const after = await flood(fleet, 1);
-    expectBound([...during, ...after], 3);
+    expectBound([...during, ...after], { ...limit, outageSeconds: 3 });
   });
 
   test("a Redis that restarts without its memory adds at most one capacity, and a young store gives no shares", async () => {
@@ -142,7 +127,7 @@ describe("the bound applies, and every request gets a response", () => {
     const again = await startRedis({ port: redis.port });
     endings.push(again.stop);
     const after = await flood(fleet, 1.5);
-    expectBound([...before, ...during, ...after], 1.5, limit.capacity);
+    expectBound([...before, ...during, ...after], { ...limit, outageSeconds: 1.5, lost: limit.capacity });
     for (const { membership } of fleet) await membership.heartbeat();
     expect(fleet.map(({ membership }) => membership.current()?.counted)).toEqual([
       false,

@@ -6,6 +6,7 @@ import { createRevocationView } from "../../src/core/revocation/revocation-view.
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
+import type { OneServer } from "../../src/redis/one-server.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { createRevocationFeed } from "../../src/redis/revocation-feed.ts";
 import type { FaultRelay } from "./fault-relay.ts";
@@ -29,8 +30,14 @@ export interface LeaveOut {
 export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
 /** One instance: its view, its feed, which the test reads, and a store to change keys. */
-export async function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
-  const place = { url: urlBy(port), server: createOneServer() };
+export function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
+  return startInstanceAt({ url: urlBy(port), server: createOneServer() }, leaveOut);
+}
+
+export async function startInstanceAt(
+  place: { readonly url: string; readonly server: OneServer },
+  leaveOut: LeaveOut = NOTHING,
+) {
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
   const reading = leaveOut.reading(connected);

@@ -1,7 +1,7 @@
 import { shareRendering } from "../../api/http/shared-rendering.ts";
 import type { ConfigResult } from "../../config/load.ts";
 import { readConfig } from "../../config/load.ts";
-import { secretTexts } from "../../config/settings.ts";
+import { secretTexts } from "../../config/reused-secrets.ts";
 import { readText } from "../../config/text-file.ts";
 import { VERSION } from "../../config/version.ts";
 import type { Policy } from "../../core/policy/policy.ts";

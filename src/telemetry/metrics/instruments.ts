@@ -60,6 +60,11 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
       ["command"],
     ),
     storeErrors: counter("store_errors_total", "Failed commands to the store.", ["command", "kind"]),
+    redisFailovers: counter(
+      "redis_failovers_total",
+      "Moves of this instance to another primary of Redis: failovers, and restarts of Redis.",
+    ),
+    redisPrimary: gauge("redis_primary_info", "1 for the primary of Redis.", ["topology", "address"]),
     staleness: gauge(
       "revocation_staleness_seconds",
       "Seconds since the instance last received the revocation feed.",

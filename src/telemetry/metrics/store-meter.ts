@@ -11,12 +11,16 @@ export interface StoreMeter {
   command(name: string, elapsedMs: number, fault?: StoreFault): void;
   /** Whether the store accepts writes. */
   up(isUp: boolean): void;
+  /** The primary of Redis to which the instance is connected. @param address without credentials */
+  primary(topology: string, address: string): void;
+  /** The instance has moved to another primary. */
+  failover(): void;
   /** A request to the shared buckets has ended. */
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
 }
 
 export function createStoreMeter(instruments: Instruments): StoreMeter {
-  const { storeUp, storeCommands, storeErrors, leases, leaseTokens } = instruments;
+  const { storeUp, storeCommands, storeErrors, leases, leaseTokens, redisPrimary } = instruments;
   const durations = new Map<string, { observe(seconds: number): void }>();
   /** Reports zero errors from the first use of a command. */
   const initCommand = (command: string) => {
@@ -32,6 +36,11 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
       (durations.get(name) ?? initCommand(name)).observe(elapsedMs / 1000);
       if (fault !== undefined) storeErrors.inc({ command: name, kind: fault });
     },
+    primary(topology, address) {
+      redisPrimary.reset();
+      redisPrimary.set({ topology, address }, 1);
+    },
+    failover: () => instruments.redisFailovers.inc(),
     up: (isUp) => storeUp.set(isUp ? 1 : 0),
     leases(what, tokens) {
       leases.inc({ result: what });

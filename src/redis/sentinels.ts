@@ -1,0 +1,102 @@
+import { Redis } from "ioredis";
+import type { HostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
+import type { SentinelGroup } from "../config/redis-url.ts";
+import type { ConnectorOptions } from "./connector.ts";
+import { createConnector } from "./connector.ts";
+import { RedisUnavailable, toSentinelUnavailable } from "./redis-error.ts";
+
+export interface SentinelOptions extends Omit<SentinelGroup, "tls">, Pick<ConnectorOptions, "tls"> {
+  /** Each Sentinel must respond within this time. */
+  readonly timeoutMs: number;
+}
+
+/** The address that a Sentinel names, `unknown` if it does not monitor this master, or why it did not respond. */
+type SentinelAnswer = HostPort | "unknown" | RedisUnavailable;
+
+/**
+ * Asks all Sentinels where the primary is, on a new connection each. Resolves with the address that a majority of them names,
+ * or, once all have responded or failed, with the address that most of them name. One Sentinel that is cut off with an old
+ * primary is thus outvoted.
+ */
+export async function findPrimary(options: SentinelOptions): Promise<HostPort> {
+  const { addresses } = options;
+  const found = Promise.withResolvers<HostPort>();
+  const votes = new Map<string, { readonly named: HostPort; count: number }>();
+  const asked = addresses.map(async (sentinel) => {
+    const answer = await askSentinel(sentinel, options);
+    if (typeof answer === "string" || answer instanceof RedisUnavailable) return answer;
+    const vote = votes.get(formatHostPort(answer)) ?? { named: answer, count: 0 };
+    vote.count++;
+    votes.set(formatHostPort(answer), vote);
+    if (vote.count > addresses.length / 2) found.resolve(answer);
+    return answer;
+  });
+  const all = Promise.all(asked).then((answers) => {
+    const [most] = [...votes.values()].toSorted((a, b) => b.count - a.count);
+    if (most === undefined) throw noPrimary(answers, options);
+    return most.named;
+  });
+  return Promise.race([found.promise, all]);
+}
+
+async function askSentinel(
+  { host, port }: HostPort,
+  { master, username, password, tls, timeoutMs }: SentinelOptions,
+): Promise<SentinelAnswer> {
+  let fault: unknown;
+  const redis = new Redis({
+    Connector: createConnector({ locate: async () => ({ host, port }), ...(tls && { tls }) }),
+    // ioredis then waits for the handshake of TLS.
+    ...(tls && { tls: {} }),
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    retryStrategy: null,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    reconnectOnError: null,
+    protocol: 2,
+  });
+  redis.on("error", (error) => {
+    fault ??= error;
+  });
+  const credentials = password === undefined ? [] : [...(username === undefined ? [] : [username]), password];
+  const [authenticated, named] = await Promise.allSettled([
+    credentials.length === 0 ? undefined : redis.call("AUTH", ...credentials),
+    redis.call("SENTINEL", "get-master-addr-by-name", master),
+  ]);
+  redis.disconnect();
+  const failed = [authenticated, named].find((result) => result.status === "rejected");
+  if (failed !== undefined || named.status === "rejected")
+    return toSentinelUnavailable(fault ?? failed?.reason, formatHostPort({ host, port }));
+  return parseAnswer(named.value);
+}
+
+function parseAnswer(reply: unknown): HostPort | "unknown" {
+  if (!Array.isArray(reply)) return "unknown";
+  const [host, port]: readonly unknown[] = reply;
+  return { host: String(host), port: Number(port) };
+}
+
+/** The reason why no Sentinel names the primary. A setting that Sentinels reject, or a name that none knows, is permanent. */
+function noPrimary(answers: readonly SentinelAnswer[], { master }: SentinelOptions): RedisUnavailable {
+  const faults = answers.filter((answer) => answer instanceof RedisUnavailable);
+  const rejected = faults.find(({ rejectedSetting }) => rejectedSetting !== undefined);
+  if (rejected !== undefined) return rejected;
+  if (faults.length > 0)
+    return new RedisUnavailable("connection", `no Sentinel names the primary: ${describe(faults)}`, {
+      cause: faults[0],
+    });
+  const problem = `no Sentinel knows the master "${master}"`;
+  return new RedisUnavailable("reply", problem, {
+    cause: undefined,
+    rejectedSetting: `REDIS_SENTINEL_MASTER, or the name in REDIS_URL: ${problem}; it must be the name in \`sentinel monitor\``,
+  });
+}
+
+function describe(faults: readonly RedisUnavailable[]): string {
+  return faults.map(({ message }) => message).join("; ");
+}

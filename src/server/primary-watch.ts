@@ -1,0 +1,23 @@
+import type { OneServer } from "../redis/one-server.ts";
+import { createOneServer } from "../redis/one-server.ts";
+import { FAULTS } from "../telemetry/fault-messages.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { StoreMeter } from "../telemetry/metrics/store-meter.ts";
+
+/** Keeps all connections of the instance on one primary. Logs and counts each move to another one. */
+export function followPrimary(log: Log, meter: Pick<StoreMeter, "primary" | "failover">): OneServer {
+  return createOneServer(({ topology, address }, before) => {
+    meter.primary(topology, address);
+    if (before === undefined) return;
+    meter.failover();
+    log.warn({ topology, address, previousAddress: before.address }, FAULTS.failover);
+  });
+}
+
+/** Logs that the files of TLS with Redis cannot be used, and when they can be used again. */
+export function logRedisTls(log: Log): (problem: string | undefined) => void {
+  return (problem) => {
+    if (problem === undefined) log.info({}, "the files of TLS with Redis can be used again");
+    else log.error({ problem }, FAULTS.redisTlsRejected);
+  };
+}

@@ -1,0 +1,127 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, expect, test, vi } from "vitest";
+import { createClient } from "../../src/client/client.ts";
+import { admits } from "../support/admitted.ts";
+import { check } from "../support/checks.ts";
+import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
+import { startFaultRelay } from "../support/fault-relay.ts";
+import { newSecret } from "../support/keys.ts";
+import { startLatchkey } from "../support/latchkey.ts";
+import { expectBound } from "../support/limit-bound.ts";
+import { readMetrics } from "../support/metrics.ts";
+import { startRedis } from "../support/redis.ts";
+import { allKnown, FENCE, NODE_ARGS, sentinelUrl, startSentinel } from "../support/sentinel.ts";
+import { startUpstream } from "../support/upstream.ts";
+
+const WITHIN = { timeout: 30_000, interval: 20 };
+const MAX_LAG_MS = 2000;
+const MAX_STALENESS_MS = 2000;
+/** Requests after the partition, to see that limits hold on both sides. */
+const FLOOD_MS = 3000;
+const LIMIT = { capacity: 30, refillPerSecond: 10 };
+const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+const policy = `
+roles:
+  basic:
+    scopes: [a]
+    ttl: 1d
+    refresh_window: 1h
+    rate_limits: [{ name: n, per: key, capacity: ${LIMIT.capacity}, refill: ${LIMIT.refillPerSecond}/s }]
+routes: [{ path: /a/**, scopes: [a] }]
+guards: { failures: 100000/s, open_calls: 100000/s }
+faults: { limits: local, local_max: 1m, revocations: { max_staleness: 2s, then: deny } }
+`;
+const endings: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+/** A primary that Sentinels and replicas reach through a relay alone. */
+async function startPartitionable() {
+  const primary = await startRedis({ args: [...NODE_ARGS, ...FENCE] });
+  const relay = await startFaultRelay(primary.port);
+  const args = [...NODE_ARGS, ...FENCE, "--replicaof", "127.0.0.1", String(relay.port)];
+  const replicas = [await startRedis({ args }), await startRedis({ args })];
+  await vi.waitFor(async () => expect(await primary.cli("INFO", "replication")).toContain("slave1:"), WITHIN);
+  // The store is older than local_max, as it is in a fleet that has been running for a while.
+  await primary.cli("SET", "latchkey:epoch", `epoch ${Date.now() - 3_600_000}`);
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(relay.port)));
+  await allKnown(sentinels, replicas.length);
+  endings.push(relay.close, ...[primary, ...replicas, ...sentinels].map((one) => () => one.stop("SIGKILL")));
+  return { primary, relay, sentinels: sentinels.map(({ port }) => port) };
+}
+
+async function startInstance(settings: Readonly<Record<string, string>>, upstreamPort: number) {
+  const latchkey = await startLatchkey(
+    { ...env, REDIS_COMMAND_TIMEOUT_MS: "500", REDIS_WAIT_REPLICAS: "1", ...settings },
+    { policy },
+  );
+  const envoy = await startEnvoy({
+    authzTarget: latchkey.grpc,
+    upstreamPort,
+    // On a busy machine a Check may take longer than Envoy waits.
+    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
+  });
+  endings.push(
+    () => envoy.stop(),
+    () => latchkey.stop(),
+  );
+  const operator = createClient({ url: `http://${latchkey.operator}`, token: env.ADMIN_TOKEN });
+  return { latchkey, envoy, operator };
+}
+
+test("an instance alone with the old primary becomes stale and denies, and learns what it missed when the partition heals", async () => {
+  const { primary, relay, sentinels } = await startPartitionable();
+  const relays = await Promise.all(sentinels.map(startFaultRelay));
+  const upstream = await startUpstream();
+  endings.push(upstream.stop, ...relays.map((one) => one.close));
+  const alone = await startInstance(
+    {
+      REDIS_URL: sentinelUrl(relays.map(({ port }) => port)),
+      REDIS_NAT_MAP: `127.0.0.1:${relay.port}=127.0.0.1:${primary.port}`,
+    },
+    upstream.port,
+  );
+  const other = await startInstance({ REDIS_URL: sentinelUrl(sentinels) }, upstream.port);
+  const register = () => other.operator.register({ name: "n", key_type: "basic" });
+  const [ended, limited] = [await register(), await register()];
+  const verdict = (key: string) => admits(alone.latchkey, key);
+  expect([await verdict(ended.api_key), await verdict(limited.api_key)]).toEqual([true, true]);
+
+  const admitted: number[] = [];
+  const beginMs = performance.now();
+  for (const one of [relay, ...relays]) one.set({ kind: "black-hole" });
+  const flood = [alone, other].map(async ({ envoy }) => {
+    while (performance.now() < beginMs + FLOOD_MS) {
+      const { status } = await check(envoy, "/a/x", limited.api_key);
+      if (status === 200) admitted.push(performance.now());
+      await pause(5);
+    }
+  });
+  // The old primary still answers reads.
+  expect(await primary.cli("PING")).toBe("PONG");
+  await vi.waitFor(() => other.operator.keys.revoke(ended.key_id), WITHIN);
+  await vi.waitFor(async () => expect(await verdict(ended.api_key)).toBe("revocations-stale"), WITHIN);
+  const staleMs = performance.now() - beginMs;
+  // A lag is counted in whole seconds, and a busy machine takes its time.
+  expect(staleMs).toBeLessThan(MAX_LAG_MS + MAX_STALENESS_MS + 4000);
+  const readyz = await fetch(`http://${alone.latchkey.ops}/readyz`);
+  expect(await readyz.json()).toMatchObject({ status: "not_ready", parts: { revocations: "not_ready" } });
+  await expect(alone.operator.register({ name: "n", key_type: "basic" })).rejects.toMatchObject({
+    status: 503,
+  });
+  await Promise.all(flood);
+  const splitSeconds = (performance.now() - beginMs) / 1000;
+  expectBound(admitted, { ...LIMIT, outageSeconds: splitSeconds, lost: LIMIT.capacity });
+
+  for (const one of [relay, ...relays]) {
+    one.set({ kind: "pass" });
+    one.reset();
+  }
+  await vi.waitFor(async () => expect(await verdict(ended.api_key)).toBe("key-revoked"), WITHIN);
+  expect(await verdict(limited.api_key)).toBe(true);
+  const metrics = await readMetrics(alone.latchkey.ops);
+  expect(metrics.get("latchkey_redis_failovers_total")).toBe(1);
+  console.log(`stale after ${staleMs.toFixed(0)} ms, with min-replicas-max-lag 2 and max_staleness 2s`);
+});

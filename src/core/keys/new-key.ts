@@ -13,7 +13,7 @@ import type { KeyRecord } from "./key-record.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
-import { mayAssignPlan, mayGrant } from "./operator.ts";
+import { callerHas, mayAssignPlan, mayGrant } from "./operator.ts";
 
 export interface PolicyDeps {
   readonly policy: () => Policy;
@@ -62,7 +62,9 @@ export function permitGrant(
   return denied(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
 }
 
+/** Only a caller that may assign plans learns whether the policy has the plan. */
 function denyPlan(plan: string, { plans }: Policy, caller: Caller): DeniedOperation | undefined {
+  if (!callerHas(caller, "limits:write")) return denied("plan_not_assignable");
   if (!plans.has(plan)) return denied("plan_unknown");
   return mayAssignPlan(caller, plan) ? undefined : denied("plan_not_assignable");
 }

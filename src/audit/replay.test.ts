@@ -223,6 +223,11 @@ issuers:
       { wouldBe: "allowed" },
     ],
     [
+      "a line of an older version, with a cost that only the largest plan admits",
+      { extensions: { cost: "61" } },
+      undetermined,
+    ],
+    [
       "a line of an older version, with a cost that no plan and no role admits",
       { extensions: { cost: "101" } },
       { wouldBe: "request_malformed" },
@@ -244,6 +249,30 @@ issuers:
     ],
   ])("%s", async (_what, more, expected) => {
     expect(await replay(1)(line(more))).toMatchObject(expected);
+  });
+
+  test("the line of a Check shows the plan of its key, or that the key has none", async () => {
+    const state = { key: "", stale: false, limits: "fine", guessing: false } as const;
+    const planOf = async (key: string) => {
+      const headers = new Map(
+        key === "none" ? [] : ([["authorization", [`Bearer ${key}`]]] as [string, string[]][]),
+      );
+      const target: Target = {
+        method: "GET",
+        host: "api.example.com",
+        scheme: "https",
+        target: "/v1/chat/x",
+        headers,
+        peerAddress: "192.0.2.7",
+        certificate: () => undefined,
+        extensions: new Map(),
+        grpc: false,
+      };
+      return (await lineOf(policyOf(POLICIES.planned), state, target)).plan;
+    };
+    expect(await planOf("basic_plan_small")).toBe("small");
+    expect(await planOf("basic")).toBeNull();
+    expect(await planOf("none")).toBeUndefined();
   });
 });
 

@@ -11,7 +11,12 @@ import {
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
-import { policyResponse, reloadResponse, rolesResponse } from "../src/api/admin/policy-schemas.ts";
+import {
+  plansResponse,
+  policyResponse,
+  reloadResponse,
+  rolesResponse,
+} from "../src/api/admin/policy-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import {
@@ -51,6 +56,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   KeyList: keyListResponse,
   Limits: limitsResponse,
   PolicyInForce: policyResponse,
+  Plans: plansResponse,
   Roles: rolesResponse,
   Reload: reloadResponse,
   JwkSet: jwkSetResponse,

@@ -179,7 +179,7 @@ async function sealAll(
 }
 
 function eventFields({ eventId, event, outcome, reason, actor, keyId, ...about }: AuditEvent): AuditFields {
-  const { family, owner, role, address, requestId } = about;
+  const { family, owner, role, plan, address, requestId } = about;
   return {
     event_id: eventId,
     event,
@@ -190,6 +190,7 @@ function eventFields({ eventId, event, outcome, reason, actor, keyId, ...about }
     family,
     owner,
     role,
+    plan,
     address,
     request_id: requestId,
   };

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { deny } from "../core/decision/decision.ts";
@@ -18,10 +18,18 @@ roles:
   pro: { scopes: [chat:read, chat:write], ttl: 7d, refresh_window: 1d }
 `;
 const CHAT = "routes:\n  - { path: /v1/chat/**, methods: [GET], scopes: [chat:read] }\n";
+const PLANS = `
+plans:
+  small: { rate_limits: [{ name: l, per: key, capacity: 5, refill: 1/s }] }
+  large: { rate_limits: [{ name: l, per: key, capacity: 100, refill: 1/s }] }
+  endless: { rate_limits: [] }
+`;
 const POLICIES = {
   narrow: `${ROLES}${CHAT}`,
   wide: `${ROLES}${CHAT}  - { path: /v1/chat/**, methods: [POST], scopes: [chat:write], cost: 0 }\n  - { path: /public/**, public: true }\n`,
   open: `${ROLES}${CHAT}  - { path: /**, public: true }\n`,
+  planned: `${PLANS}${ROLES}${CHAT}`,
+  fewer: `${PLANS.split("  large:")[0]}${ROLES}${CHAT}  - { path: /v1/chat/**, methods: [POST], scopes: [chat:write], cost: 6 }\n`,
   strict: `${ROLES}${CHAT}headers: { require_https: true }\ndefaults: { mode: shadow }\n`,
   loose: `roles:\n  pro: { scopes: [chat:read], ttl: 7d, refresh_window: 1d }\n${CHAT}requests: { path_params: strip, preflights: allow }\nfaults: { limits: local, revocations: { then: serve } }\n`,
 };
@@ -50,9 +58,16 @@ function principal(role: string, name: string) {
     scopes: ["chat:read", "chat:write"],
     name,
     ...ends,
+    ...planIn(name),
     ...(name.endsWith("address_not_allowed") && { nets: ["10.0.0.0/8"] }),
     ...(name.endsWith("certificate_mismatch") && { certificate: "another" }),
   };
+}
+
+/** The plan of a key such as `basic_plan_small`. */
+function planIn(name: string): { readonly plan?: string } {
+  const plan = /_plan_(\w+)$/.exec(name)?.[1];
+  return plan === undefined ? {} : { plan };
 }
 
 function verify(token: string): Verification {
@@ -114,6 +129,10 @@ const pastStates: fc.Arbitrary<PastState> = fc.record({
     "old",
     "basic",
     "pro",
+    "basic_plan_small",
+    "basic_plan_large",
+    "basic_plan_endless",
+    "pro_plan_unknown",
     "basic_key_revoked",
     "pro_key_disabled",
     "pro_key_superseded",
@@ -162,6 +181,100 @@ const targets = (key: string): fc.Arbitrary<Target> =>
     ),
     grpc: fc.constant(false),
   });
+
+describe("the plan of a key, where it decides", () => {
+  const capacities = `
+plans:
+  small: { rate_limits: [{ name: l, per: key, capacity: 5, refill: 1/s }] }
+  large: { rate_limits: [{ name: l, per: key, capacity: 100, refill: 1/s }] }
+roles:
+  basic: { scopes: [chat:read], ttl: 7d, refresh_window: 1d, rate_limits: [{ name: l, per: key, capacity: 60, refill: 1/s }] }
+issuers:
+  - { name: corp, issuer: i, jwks_uri: "https://i/k", audience: api, roles: [basic], claims: { plan: p }, plans: [large] }
+`;
+  const replay = (cost: number) =>
+    createReplay(policyOf(`${capacities}routes: [{ path: /**, scopes: [chat:read], cost: ${cost} }]\n`));
+  const line = (more: object) =>
+    readPastRequest({
+      time: "2027-01-01T00:00:00.000Z",
+      reason: "allowed",
+      mode: "enforce",
+      key_id: "basic_1_x",
+      family: "fam_x",
+      role: "basic",
+      scopes: ["chat:read"],
+      method: "GET",
+      path: "/a",
+      scheme: "https",
+      host: "h",
+      extensions: { cost: "50" },
+      ...more,
+    }) ?? expect.fail("the line can be read");
+  const undetermined = { determined: false, why: "the log does not show the plan of the key" };
+
+  test.each<readonly [what: string, more: object, expected: object]>([
+    ["a line without a plan: the role's own limits", { plan: null }, { wouldBe: "allowed" }],
+    ["a line with a plan", { plan: "small" }, { wouldBe: "request_malformed" }],
+    ["a line with a plan that this policy does not have", { plan: "gone" }, { wouldBe: "allowed" }],
+    ["a line of an older version", {}, undetermined],
+    [
+      "a line of an older version, with a cost that every plan admits",
+      { extensions: {} },
+      { wouldBe: "allowed" },
+    ],
+    [
+      "a line of an older version, with a cost that only the largest plan admits",
+      { extensions: { cost: "61" } },
+      undetermined,
+    ],
+    [
+      "a line of an older version, with a cost that no plan and no role admits",
+      { extensions: { cost: "101" } },
+      { wouldBe: "request_malformed" },
+    ],
+    [
+      "a token of another issuer, whose plans all admit it",
+      { key_id: "corp:t", plan: null },
+      { wouldBe: "allowed" },
+    ],
+    [
+      "a token of another issuer without a plan in the line, where a plan of its list decides",
+      { key_id: "corp:t", plan: null, extensions: { cost: "61" } },
+      undetermined,
+    ],
+    [
+      "no key",
+      { role: undefined, key_id: undefined, reason: "credential_missing" },
+      { wouldBe: "credential_missing" },
+    ],
+  ])("%s", async (_what, more, expected) => {
+    expect(await replay(1)(line(more))).toMatchObject(expected);
+  });
+
+  test("the line of a Check shows the plan of its key, or that the key has none", async () => {
+    const state = { key: "", stale: false, limits: "fine", guessing: false } as const;
+    const planOf = async (key: string) => {
+      const headers = new Map(
+        key === "none" ? [] : ([["authorization", [`Bearer ${key}`]]] as [string, string[]][]),
+      );
+      const target: Target = {
+        method: "GET",
+        host: "api.example.com",
+        scheme: "https",
+        target: "/v1/chat/x",
+        headers,
+        peerAddress: "192.0.2.7",
+        certificate: () => undefined,
+        extensions: new Map(),
+        grpc: false,
+      };
+      return (await lineOf(policyOf(POLICIES.planned), state, target)).plan;
+    };
+    expect(await planOf("basic_plan_small")).toBe("small");
+    expect(await planOf("basic")).toBeNull();
+    expect(await planOf("none")).toBeUndefined();
+  });
+});
 
 test("a determined replay is what the policy would have decided, and under the same policy nothing changes", async () => {
   const count = { determined: 0, undetermined: 0 };

@@ -8,6 +8,7 @@ import type { Principal } from "../core/decision/principal.ts";
 import { createMigration, enterPhase } from "../core/legacy/migration.ts";
 import type { BucketDemand, TakeOutcome } from "../core/limits/ports.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
+import { possiblePlans } from "./past-plans.ts";
 
 const REASONS: readonly [Reason, ...Reason[]] = ["allowed", ...DENY_REASONS];
 
@@ -21,6 +22,8 @@ const pastRequest = z.object({
   family: z.string().optional(),
   owner: z.string().optional(),
   role: z.string().optional(),
+  /** Null: the key had no plan. Absent: an older version wrote the line. */
+  plan: z.string().nullable().optional(),
   scopes: z.array(z.string()).optional(),
   method: z.string().optional(),
   host: z.string().optional(),
@@ -73,7 +76,7 @@ export function createReplay(policy: Policy): Replay {
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
   });
-  return async (request) => {
+  const decide = async (request: PastRequest): Promise<Replayed> => {
     [past, undetermined] = [request, missingRequest(request)];
     if (undetermined !== undefined) return { determined: false, why: undetermined };
     const described = describedRequest(describe(past), policy);
@@ -90,6 +93,22 @@ export function createReplay(policy: Policy): Replay {
       route: route?.label ?? past.route ?? "none",
     };
   };
+  return (request) => withEachPlan(request, policy, decide);
+}
+
+/** Decides for each plan that the key may have. The decision is undetermined if it depends on the plan. */
+async function withEachPlan(past: PastRequest, policy: Policy, decide: Replay): Promise<Replayed> {
+  const [first, ...others] = possiblePlans(past, policy);
+  const replayed = await decide({ ...past, plan: first });
+  for (const plan of others) {
+    const other = await decide({ ...past, plan });
+    if (outcomeOf(other) !== outcomeOf(replayed)) return { determined: false, why: PLAN_UNKNOWN };
+  }
+  return replayed;
+}
+
+function outcomeOf(replayed: Replayed): string {
+  return replayed.determined ? replayed.wouldBe : replayed.why;
 }
 
 function outcome(reason: Reason, mode: Mode): Outcome {
@@ -122,6 +141,7 @@ const PREFLIGHT = { origin: "https://page", "access-control-request-method": "GE
 type Unknown = <T>(why: string, placeholder: T) => T;
 
 const KEY_UNKNOWN = "no key was required then, so the log does not show whether one was sent";
+const PLAN_UNKNOWN = "the log does not show the plan of the key";
 const INVALID = { ok: false, reason: "credential_invalid" } as const;
 
 /** Whether the line shows if a key was sent. The line of a request that was allowed without a key does not. */
@@ -141,7 +161,7 @@ function verified(past: PastRequest, unknown: Unknown): Verification {
 }
 
 function principalOf(past: PastRequest, role: string): Principal {
-  const { key_id: keyId = "", family = "", owner, scopes = [], reason } = past;
+  const { key_id: keyId = "", family = "", owner, plan, scopes = [], reason } = past;
   const end = Number.MAX_SAFE_INTEGER;
   return {
     keyId,
@@ -150,6 +170,7 @@ function principalOf(past: PastRequest, role: string): Principal {
     scopes,
     name: "",
     ...(owner !== undefined && { owner }),
+    ...(typeof plan === "string" && { plan }),
     ...(reason === "legacy_key_removed" && { legacy: {} }),
     // The line does not contain the binding, but it contains that the binding was violated.
     ...(reason === "certificate_mismatch" && { certificate: "another" }),

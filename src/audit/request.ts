@@ -27,6 +27,8 @@ export function requestFields(
     family: principal?.family,
     owner: principal?.owner,
     role: principal?.role,
+    // Null differs from the absent member of an older line, so that a replay knows that the key had no plan.
+    plan: principal && (principal.plan ?? null),
     scopes: principal?.scopes,
     method: seen && sanitizeClientText(seen.method, 64),
     host: seen && sanitizeClientText(seen.host, 256),

@@ -1,11 +1,15 @@
 import type { Command } from "commander";
+import type { Plans } from "../client/types.ts";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
 /** `latchkey limits …`: the token buckets of a live instance or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
-  const limits = program.command("limits").description("show or refill a key's token buckets");
+  const limits = program
+    .command("limits")
+    .description("show plans, and show or refill a key's token buckets");
+  addPlans(limits, io, finish);
   limits
     .command("show")
     .addArgument(keyIdArgument())
@@ -15,13 +19,14 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
       const exitCode = await withClient(io, async (client) => {
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
+        if (found.plan) io.print(`plan: ${found.plan}`);
         if (found.limits.length === 0) return io.print("No limits apply to this key.");
         const rows = found.limits.map((limit) => [
           limit.name,
           limit.per,
           `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
           String(limit.leased_tokens),
-          `${Number(limit.refill_per_second.toPrecision(3))}/s`,
+          formatRefill(limit.refill_per_second),
         ]);
         io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
       });
@@ -40,4 +45,35 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
         }),
       );
     });
+}
+
+function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): void {
+  limits
+    .command("plans")
+    .description("list the plans of the active policy and their limits")
+    .option("--json", "print JSON")
+    .action(async ({ json }: { readonly json?: true }) => {
+      const exitCode = await withClient(io, async (client) => {
+        const found = await client.policy.plans();
+        if (json) return io.print(JSON.stringify(found));
+        if (found.plans.length === 0) return io.print("The policy has no plans.");
+        io.print(formatTable(["plan", "limit", "per", "capacity", "refill"], found.plans.flatMap(planRows)));
+      });
+      finish(exitCode);
+    });
+}
+
+function planRows({ name, rate_limits: limits }: Plans["plans"][number]): readonly (readonly string[])[] {
+  if (limits.length === 0) return [[name, "none", "-", "-", "-"]];
+  return limits.map((limit) => [
+    name,
+    limit.name,
+    limit.per,
+    String(limit.capacity),
+    formatRefill(limit.refill_per_second),
+  ]);
+}
+
+function formatRefill(perSecond: number): string {
+  return `${Number(perSecond.toPrecision(3))}/s`;
 }

@@ -17,6 +17,7 @@ import type {
   Limits,
   MigrationStatus,
   Phase,
+  Plans,
   PolicyInForce,
   Registration,
   Reload,
@@ -128,6 +129,7 @@ function operatorCalls({ call, json }: Transport) {
       json<Explanation>({ method: "POST", path: "/api/admin/explain", body: request }),
     policy: {
       show: () => json<PolicyInForce>({ method: "GET", path: "/api/admin/policy" }),
+      plans: () => json<Plans>({ method: "GET", path: "/api/admin/plans" }),
       roles: () => json<Roles>({ method: "GET", path: "/api/admin/roles" }),
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),

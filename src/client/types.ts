@@ -35,6 +35,11 @@ export interface Registration {
   readonly ttl?: number;
   /** The owner of the key. Only operators may set it. */
   readonly owner?: string;
+  /**
+   * The plan of the key and its successors. It requires `limits:write`, and a role that lists the plan
+   * in `may_assign_plans`.
+   */
+  readonly plan?: string;
   /** Networks (CIDR) from which the key is accepted. By default it is accepted from any address. */
   readonly addresses?: readonly string[];
   readonly cnf?: Confirmation;
@@ -93,6 +98,8 @@ export interface IssuedKey {
   readonly api_key: string;
   readonly key_id: string;
   readonly role: string;
+  /** The plan that the key was given. Without it the plan or the limits of the role apply. */
+  readonly plan?: string;
   readonly scopes: readonly string[];
   readonly expires_at: string;
   readonly refresh_after: string;
@@ -102,6 +109,8 @@ export interface ValidKey {
   readonly valid: true;
   readonly key_id: string;
   readonly role: string;
+  /** The plan that the key was given. Without it the plan or the limits of the role apply. */
+  readonly plan?: string;
   readonly scopes: readonly string[];
   /** Null for a V1 key without an expiry. */
   readonly expires_at: string | null;
@@ -121,6 +130,8 @@ export interface Introspection {
   readonly iss?: string;
   readonly jti?: string;
   readonly role?: string;
+  /** The plan that the key was given. Without it the plan or the limits of the role apply. */
+  readonly plan?: string;
   readonly family?: string;
   readonly owner?: string;
   readonly addresses?: readonly string[];
@@ -133,6 +144,8 @@ export interface Key {
   readonly family: string;
   readonly owner: string | null;
   readonly role: string;
+  /** The plan that the key was given; null for the plan or the limits of its role. */
+  readonly plan: string | null;
   readonly scopes: readonly string[];
   readonly name: string;
   readonly metadata: Readonly<Record<string, JsonValue>> | null;
@@ -162,6 +175,8 @@ export interface KeyList {
 
 export interface Limits {
   readonly key_id: string;
+  /** The plan that applies; null if the role's own limits apply. */
+  readonly plan: string | null;
   readonly limits: readonly {
     readonly name: string;
     readonly per: "key" | "owner" | "role";
@@ -184,6 +199,18 @@ export interface PolicyInForce {
   readonly text: string;
 }
 
+export interface Plans {
+  readonly plans: readonly {
+    readonly name: string;
+    readonly rate_limits: readonly {
+      readonly name: string;
+      readonly per: "key" | "owner" | "role" | "address";
+      readonly capacity: number;
+      readonly refill_per_second: number;
+    }[];
+  }[];
+}
+
 export interface Roles {
   readonly roles: readonly {
     readonly name: string;
@@ -192,6 +219,9 @@ export interface Roles {
     readonly refresh_window_seconds: number;
     readonly self_service: boolean;
     readonly may_grant: readonly string[];
+    readonly plan: string | null;
+    readonly may_assign_plans: readonly string[];
+    /** The role's own limits. A role with a plan has none. */
     readonly rate_limits: readonly {
       readonly name: string;
       readonly per: "key" | "owner" | "role" | "address";
@@ -279,6 +309,7 @@ export interface AuditEvents {
     readonly family: string | null;
     readonly owner: string | null;
     readonly role: string | null;
+    readonly plan: string | null;
   }[];
   /** The cursor for the next page; null if there are no events yet. */
   readonly next_cursor: string | null;

@@ -35,10 +35,12 @@ export function principalOf(
   const ids = idsOf(claims, token, issuer);
   if (typeof ids === "string") return ids;
   const name = textAt(claims, issuer.claims.name) ?? textAt(claims, issuer.claims.id) ?? "";
+  const plan = planOf(claims, issuer);
   return {
     ...ids,
     issuer: issuer.name,
     role: role.name,
+    ...(plan !== undefined && { plan }),
     scopes: scopesOf(claims, role, issuer),
     name: [...name].slice(0, MAX_NAME_CHARACTERS).join(""),
     issuedAt: issuedAt(iat, issuer, nowMs),
@@ -73,6 +75,13 @@ function idsOf(
 function roleOf(claims: unknown, issuer: Issuer): string | undefined {
   const named = new Set(wordsAt(claims, issuer.claims.role).map((word) => issuer.roleMap.get(word) ?? word));
   return issuer.roles.find((role) => named.has(role)) ?? issuer.defaultRole;
+}
+
+/** The first plan in the policy's order that the token names. A plan outside the issuer's list counts as none. */
+function planOf(claims: unknown, { plans, claims: { plan } }: Issuer): string | undefined {
+  if (plan === undefined) return undefined;
+  const named = wordsAt(claims, plan);
+  return plans.find((name) => named.includes(name));
 }
 
 /** Only scopes that the role has are kept. */

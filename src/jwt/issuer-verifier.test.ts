@@ -28,6 +28,7 @@ function policyOf(more = "", from: TestedIssuer = issuer): Policy {
 roles:
   basic: { scopes: [a, b], ttl: 1d, refresh_window: 1h }
   pro: { scopes: [a, b, c], ttl: 1d, refresh_window: 1h }
+plans: { free: { rate_limits: [] }, team: { rate_limits: [] }, gold: { rate_limits: [] } }
 routes: [{ path: /a, scopes: [a] }]
 issuers:
   - { name: corp, issuer: "${from.issuer}", jwks_uri: "${from.jwksUri}", audience: api, roles: [pro, basic]${more} }
@@ -80,6 +81,7 @@ test("a token's principal has the claims of its issuer, in the issuer's own name
 });
 
 describe("claims are mapped only to what the policy allows", () => {
+  const planned = ", claims: { plan: tier }, plans: [team, free]";
   const nested = ", claims: { role: realm.roles, scope: scp }, role_map: { staff: pro }";
   test.each<readonly [string, string, Record<string, unknown>, object | string]>([
     ["the first role in the policy's order", "", { role: ["basic", "pro"] }, { role: "pro" }],
@@ -126,6 +128,8 @@ describe("claims are mapped only to what the policy allows", () => {
       { realm: { roles: "basic" }, scp: ["a", "z", "no scope", 5] },
       { scopes: ["a"] },
     ],
+    ["a plan of its list", planned, { tier: "team" }, { plan: "team" }],
+    ["the first plan in the policy's order", planned, { tier: ["free", "team"] }, { plan: "team" }],
     ["an id that is no text", "", { sub: 5 }, "credential_invalid"],
     ["an empty id", "", { sub: "" }, "credential_invalid"],
     ["a long id", "", { sub: "x".repeat(201) }, "credential_invalid"],
@@ -144,6 +148,21 @@ describe("claims are mapped only to what the policy allows", () => {
       );
     },
   );
+});
+
+test.each<readonly [string, string, Record<string, unknown>]>([
+  ["outside its issuer's list", ", claims: { plan: tier }, plans: [team, free]", { tier: "gold" }],
+  ["that is no word", ", claims: { plan: tier }, plans: [team, free]", { tier: 5 }],
+  ["in a claim that the policy does not name", ", claims: { plan: tier }, plans: [team]", { plan: "team" }],
+  ["of an issuer without plans", "", { plan: "team" }],
+])("a plan %s counts as none", async (_what, more, claims) => {
+  const policy = policyOf(more);
+  const verified = await verify(
+    verifierOf(() => policy),
+    await issuer.token(claims),
+  );
+  expect(verified).toMatchObject({ ok: true, principal: { role: "basic" } });
+  expect(verified).not.toHaveProperty("principal.plan");
 });
 
 describe("an issuer's token is rejected", () => {

@@ -73,6 +73,20 @@ test("a key's binding is stored in its token and read from it", async () => {
   expect(await verifier.verify(bound, NOW * 1000)).toMatchObject({ ok: true, principal: binding });
 });
 
+test("a key's plan is stored in its token and read from it, and no other form of the claim is accepted", async () => {
+  const planned = await createSigner(() => ring, names).sign({ ...record, plan: "team" });
+  const verifier = createVerifier({ ...names, ring: () => ring, cacheSize: 10 });
+  expect(await verifier.verify(planned, NOW * 1000)).toMatchObject({ ok: true, principal: { plan: "team" } });
+  // The same role and scopes without a plan must not share the plan of another key.
+  const unplanned = await verifier.verify(token, NOW * 1000);
+  expect(unplanned.ok && unplanned.principal).not.toHaveProperty("plan");
+  for (const plan of ["", "a b", "plan/x", 5, null, ["team"], "x".repeat(65)])
+    expect([plan, await verify(forge(validHeader(), { ...validClaims(), plan }))]).toEqual([
+      plan,
+      "credential_invalid",
+    ]);
+});
+
 describe("a token has exactly one spelling", () => {
   const spellings: readonly (readonly [what: string, alter: (text: string) => string])[] = [
     ["padding", (text) => `${text}=`],

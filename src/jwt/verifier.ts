@@ -35,6 +35,10 @@ const claimsSchema = z.strictObject({
   name: z.string().max(128),
   own: identifier.optional(),
   role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
+  plan: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/)
+    .optional(),
   scope: z.string().max(4200).regex(SCOPES),
   iat: numericDate,
   nbf: numericDate,
@@ -111,13 +115,13 @@ export function createVerifier(options: VerifierOptions): CachingVerifier {
 /** Maximum number of interned scope lists. A hundred thousand keys have only a few different lists. */
 const MAX_SHARED_LISTS = 1000;
 
-/** Interns the values that many cached principals share (role, scopes, family id), to save memory. */
+/** Interns the values that many cached principals share (role, plan, scopes, family id), to save memory. */
 function createInterner(): (principal: Principal) => Principal {
-  const known = new Map<string, Pick<Principal, "scopes" | "role">>();
+  const known = new Map<string, Pick<Principal, "scopes" | "role" | "plan">>();
   return (principal) => {
-    const { role, scopes, keyId, family } = principal;
-    const id = `${role} ${scopes.join(" ")}`;
-    const shared = known.get(id) ?? { role, scopes };
+    const { role, plan, scopes, keyId, family } = principal;
+    const id = `${role} ${plan ?? ""} ${scopes.join(" ")}`;
+    const shared = known.get(id) ?? { role, ...(plan !== undefined && { plan }), scopes };
     if (known.size >= MAX_SHARED_LISTS) known.clear();
     known.set(id, shared);
     return { ...principal, ...shared, family: family === keyId ? keyId : family };
@@ -176,6 +180,7 @@ function toVerification([, payload]: readonly [string, string, string], nowMs: n
     family: claims.fam,
     ...(claims.own === undefined ? {} : { owner: claims.own }),
     role: claims.role,
+    ...(claims.plan !== undefined && { plan: claims.plan }),
     scopes: claims.scope === "" ? [] : claims.scope.split(" "),
     name: claims.name,
     issuedAt: claims.iat,

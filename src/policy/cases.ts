@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { name } from "./names.ts";
 import { readYaml } from "./yaml-file.ts";
 
 const caseKey = z.strictObject({
@@ -6,6 +7,7 @@ const caseKey = z.strictObject({
   /** By default all scopes of the role. */
   scopes: z.array(z.string()).optional(),
   owner: z.string().optional(),
+  plan: name.optional(),
   addresses: z.array(z.string()).optional(),
   /** `x5t#S256` of the client certificate that it is bound to. */
   certificate: z.string().optional(),

@@ -4,13 +4,9 @@ import { routeConflicts } from "../core/policy/route-conflicts.ts";
 import { parsePattern } from "../core/policy/route-pattern.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { scopesSuffice } from "../core/policy/scopes.ts";
+import { repeatedLimitProblems } from "./plan-problems.ts";
+import type { Problem } from "./problem.ts";
 import { didYouMean } from "./suggestion.ts";
-
-/** A problem and its path in the file: keys and indexes from the root. */
-export interface Problem {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
 
 /** Checks of the roles that the schema cannot express. */
 export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Problem> {
@@ -30,11 +26,7 @@ export function* roleProblems(roles: ReadonlyMap<string, Role>): Generator<Probl
         message: `anyone could become an operator: this role has ${operatorScope ?? "may_grant"}`,
       };
     }
-    const names = role.rateLimits.map((limit) => limit.name);
-    for (const [index, name] of names.entries()) {
-      if (names.indexOf(name) !== index)
-        yield { path: [...at, "rate_limits", index, "name"], message: `a second limit "${name}"` };
-    }
+    yield* repeatedLimitProblems(role.rateLimits, [...at, "rate_limits"]);
   }
 }
 
@@ -63,23 +55,27 @@ export function* routeProblems(
     if (route.public && route.scopes.length + route.anyScope.length > 0) {
       yield { path: [...at, "public"], message: "a public route asks for no scopes" };
     }
-    for (const { role, limit } of tooCostly(route, roles)) {
+    for (const { holder, limit } of tooCostly(route, roles)) {
       yield {
         path: [...at, "cost"],
-        message: `cost ${route.cost} is above the capacity of ${role}'s limit "${limit.name}" (${limit.capacity}): it could never be served`,
+        message: `cost ${route.cost} is above the capacity of ${holder}'s limit "${limit.name}" (${limit.capacity}): it could never be served`,
       };
     }
   }
 }
 
-function tooCostly(route: Route, roles: ReadonlyMap<string, Role>): { role: string; limit: RateLimit }[] {
+/** Limits that are too small for the route, of its roles and of the plans of these roles. */
+function tooCostly(
+  route: Route,
+  roles: ReadonlyMap<string, Role>,
+): { readonly holder: string; readonly limit: RateLimit }[] {
   if (route.public) return [];
   return [...roles.values()]
     .filter((role) => scopesSuffice([...role.scopes], route))
     .flatMap((role) =>
-      role.rateLimits
+      (role.plan ?? role).rateLimits
         .filter((limit) => limit.capacity < route.cost)
-        .map((limit) => ({ role: role.name, limit })),
+        .map((limit) => ({ holder: role.plan === undefined ? role.name : `plan ${role.plan.name}`, limit })),
     );
 }
 

@@ -3,12 +3,13 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
 import { errorMessage } from "../core/error-message.ts";
-import type { Mode, Policy, RateLimit, Role } from "../core/policy/policy.ts";
+import type { Mode, Plan, Policy, RateLimit, Role } from "../core/policy/policy.ts";
 import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
-import type { Problem } from "./consistency.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
 import { issuerProblems, toIssuer } from "./issuers.ts";
+import { planProblems } from "./plan-problems.ts";
+import type { Problem } from "./problem.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -88,12 +89,13 @@ function checkText(source: PolicySource): CheckResult {
     roles: parsed.data.roles ?? builtInParts.roles,
     routes: parsed.data.routes ?? builtInParts.routes,
   };
-  const roles = toRoles(document, source);
+  const roles = toRoles(document, source, toPlans(document));
   const routes = document.routes.map((entry) => toRoute(entry, document));
   const problems = [
     ...completenessProblems(file.value, source),
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
+    ...planProblems(document),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
@@ -130,11 +132,37 @@ function builtIn(): BuiltInParts {
   return { roles, routes };
 }
 
-function toRoles({ roles }: Pick<CheckedDocument, "roles">, source: PolicySource): ReadonlyMap<string, Role> {
-  return new Map(Object.entries(roles).map(([name, entry]) => [name, toRole(name, entry, source)]));
+type RateLimitEntries = PolicyDocument["plans"][string]["rate_limits"];
+
+function toRateLimits(entries: RateLimitEntries): readonly RateLimit[] {
+  return entries.map(({ refill, lease, ...limit }) => ({ ...limit, refillPerSecond: refill, leased: lease }));
 }
 
-function toRole(name: string, entry: BuiltInParts["roles"][string], source: PolicySource): Role {
+function toPlans({ plans }: Pick<CheckedDocument, "plans">): ReadonlyMap<string, Plan> {
+  return new Map(
+    Object.entries(plans).map(([name, { rate_limits: limits }]) => [
+      name,
+      // The name of a role contains no slash.
+      { name, bucketPrefix: `plan/${name}`, rateLimits: toRateLimits(limits) },
+    ]),
+  );
+}
+
+function toRoles(
+  { roles }: Pick<CheckedDocument, "roles">,
+  source: PolicySource,
+  plans: ReadonlyMap<string, Plan>,
+): ReadonlyMap<string, Role> {
+  return new Map(Object.entries(roles).map(([name, entry]) => [name, toRole(name, entry, source, plans)]));
+}
+
+function toRole(
+  name: string,
+  entry: BuiltInParts["roles"][string],
+  source: PolicySource,
+  plans: ReadonlyMap<string, Plan>,
+): Role {
+  const plan = entry.plan === undefined ? undefined : plans.get(entry.plan);
   const maxFamilyAgeSeconds =
     entry.max_family_age ?? (entry.self_service ? SELF_SERVICE_FAMILY_AGE_SECONDS : undefined);
   return {
@@ -146,9 +174,10 @@ function toRole(name: string, entry: BuiltInParts["roles"][string], source: Poli
     ...(maxFamilyAgeSeconds === undefined ? {} : { maxFamilyAgeSeconds }),
     selfService: entry.self_service,
     mayGrant: entry.may_grant,
-    rateLimits: entry.rate_limits.map(
-      ({ refill, lease, ...limit }): RateLimit => ({ ...limit, refillPerSecond: refill, leased: lease }),
-    ),
+    ...(plan === undefined ? {} : { plan }),
+    mayAssignPlans: entry.may_assign_plans,
+    bucketPrefix: name,
+    rateLimits: toRateLimits(entry.rate_limits ?? []),
   };
 }
 
@@ -195,9 +224,11 @@ export function toPolicy(
   table: RouteTable,
 ): Policy {
   const { requests } = document.audit;
+  const plans = toPlans(document);
   return {
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
-    roles: toRoles(document, source),
+    roles: toRoles(document, source, plans),
+    plans,
     routes: table,
     mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,

@@ -42,6 +42,7 @@ test("an issuer's entry has defaults that suit most issuers", () => {
       claims: { id: [["sub"]], role: [["role"]] },
       maxTokenBytes: 16_384,
       clockSkewSeconds: 60,
+      plans: [],
     },
   ]);
 });

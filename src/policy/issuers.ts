@@ -4,8 +4,8 @@ import { parseDuration } from "../core/policy/duration.ts";
 import type { ClaimPath, Issuer, IssuerAlgorithm } from "../core/policy/issuer.ts";
 import { ISSUER_ALGORITHMS, ISSUER_TOKEN_BYTES, issuerAlgorithm } from "../core/policy/issuer.ts";
 import type { Role } from "../core/policy/policy.ts";
-import type { Problem } from "./consistency.ts";
 import { name } from "./names.ts";
+import type { Problem } from "./problem.ts";
 import { didYouMean } from "./suggestion.ts";
 
 // The name is a prefix of ids in headers, bucket names and URLs.
@@ -83,8 +83,10 @@ export const issuerSchema = z.strictObject({
       scope: claim.optional(),
       owner: claim.optional(),
       name: claim.optional(),
+      plan: claim.optional(),
     })
     .prefault({}),
+  plans: z.array(name).max(1000).default([]),
   max_token_bytes: z.int().min(1024).max(ISSUER_TOKEN_BYTES.max).default(ISSUER_TOKEN_BYTES.default),
   clock_skew: clockSkew.prefault("60s"),
 });
@@ -99,7 +101,7 @@ export function toIssuer({
   clock_skew,
   ...entry
 }: z.output<typeof issuerSchema>): Issuer {
-  const { scope, owner, name, ...where } = claims;
+  const { scope, owner, name, plan, ...where } = claims;
   return {
     ...entry,
     jwksUri: jwks_uri,
@@ -113,6 +115,7 @@ export function toIssuer({
       ...(scope !== undefined && { scope }),
       ...(owner !== undefined && { owner }),
       ...(name !== undefined && { name }),
+      ...(plan !== undefined && { plan }),
     },
   };
 }

@@ -54,6 +54,14 @@ const rateLimit = z.strictObject({
     .default(true),
 });
 
+const rateLimits = z.array(rateLimit).max(8);
+
+/** A plan must say its limits, so that no plan is without limits by accident. */
+const plan = z.strictObject({ rate_limits: rateLimits });
+
+const MAX_PLANS = 1000;
+const planNames = z.array(name).max(MAX_PLANS);
+
 const role = z.strictObject({
   scopes: z.array(scope).max(64),
   ttl,
@@ -62,7 +70,10 @@ const role = z.strictObject({
   max_family_age: duration.optional(),
   self_service: z.boolean().default(false),
   may_grant: z.array(name).default([]),
-  rate_limits: z.array(rateLimit).max(8).default([]),
+  plan: name.optional(),
+  may_assign_plans: planNames.default([]),
+  /** Kept undefined if it is absent, because a role with a plan must not have it. */
+  rate_limits: rateLimits.optional(),
 });
 
 const mode = z.enum(["enforce", "shadow"]);
@@ -117,6 +128,10 @@ const migration = z.strictObject({
 /** The form of the policy file. Unknown fields are problems, so every field here has an effect. */
 export const policySchema = z.strictObject({
   roles: z.record(name, role).optional(),
+  plans: z
+    .record(name, plan)
+    .refine((plans) => Object.keys(plans).length <= MAX_PLANS, `must be at most ${MAX_PLANS} plans`)
+    .default({}),
   routes: z.array(route).optional(),
   defaults: z
     .strictObject({

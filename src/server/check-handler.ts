@@ -78,9 +78,17 @@ export function createCheckHandler(
   { log, metrics, clock }: Runtime,
   { ports, background, audit, tracing }: CheckDeps,
 ): Check {
+  const logUnknownPlan = createSampled(
+    () => performance.now(),
+    (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
+  );
+  const onUnknownPlan = (plan: string) => {
+    metrics.unknownPlan();
+    logUnknownPlan(plan);
+  };
   return createCheck({
     policy: ports.policy,
-    authorize: createAuthorize(ports),
+    authorize: createAuthorize({ ...ports, onUnknownPlan }),
     nowMs: clock.nowMs,
     monotonicNs: process.hrtime.bigint,
     newDecisionId: randomUUID,

@@ -33,6 +33,13 @@ export const FAULTS = {
     effect: "the old policy stays in force",
     action: "the listed problems; `latchkey policy check FILE` reports the same before a change",
   },
+  planUnknown: {
+    event: "a key has a plan that the policy does not have",
+    effect:
+      "the limits of its role apply; at most one such line is logged per minute, and `unlogged` counts the requests in between",
+    action:
+      "whether `plans` of the policy lost this plan by mistake; keys keep their plan when they are refreshed",
+  },
   certificateRejected: {
     event: "the listener's changed certificate is invalid and was not loaded",
     effect: "the old certificate stays in use",

@@ -13,7 +13,12 @@ import type {
   patchBody,
 } from "../../src/api/admin/key-schemas.ts";
 import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
-import type { policyResponse, reloadResponse, rolesResponse } from "../../src/api/admin/policy-schemas.ts";
+import type {
+  plansResponse,
+  policyResponse,
+  reloadResponse,
+  rolesResponse,
+} from "../../src/api/admin/policy-schemas.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
 import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
 import type { importResponse, legacyIssued, migrationResponse } from "../../src/api/legacy/legacy-schemas.ts";
@@ -36,6 +41,7 @@ import type {
   LegacyIssuedKey,
   Limits,
   MigrationStatus,
+  Plans,
   PolicyInForce,
   Registration,
   Reload,
@@ -102,6 +108,7 @@ test("the client has exactly the calls of the document", async () => {
       calls.explain({ method: "GET", path: "/" }),
       policy.show(),
       policy.roles(),
+      policy.plans(),
       policy.reload(),
       calls.audit(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
@@ -142,6 +149,7 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
   expectTypeOf<Frozen<z.output<typeof policyResponse>>>().toEqualTypeOf<PolicyInForce>();
   expectTypeOf<Frozen<z.output<typeof rolesResponse>>>().toEqualTypeOf<Roles>();
+  expectTypeOf<Frozen<z.output<typeof plansResponse>>>().toEqualTypeOf<Plans>();
   expectTypeOf<Frozen<z.output<typeof reloadResponse>>>().toEqualTypeOf<Reload>();
   expectTypeOf<Frozen<z.output<typeof auditResponse>>>().toEqualTypeOf<AuditEvents>();
   expectTypeOf<keyof z.input<typeof auditQuery>>().toEqualTypeOf<keyof AuditQuery>();

@@ -60,7 +60,10 @@ const anonymous: CallOrigin = { caller: { kind: "anonymous", address: "192.0.2.1
 
 /** An instance with its own view and clock, on a store that other instances can share. */
 export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Registry {
-  const policy = parsePolicy({ text: "guards: { self_service_keys: 3 }", fileName: "test" });
+  const policy = parsePolicy({
+    text: "guards: { self_service_keys: 3 }\nplans: { team: { rate_limits: [] } }",
+    fileName: "test",
+  });
   if (!policy.ok) throw new Error(policy.problems.join("\n"));
   const migration = createMigration();
   return {
@@ -137,6 +140,22 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
       const next = mustIssue(await refreshByHolder(registry, holder, undefined, anonymous));
       const last = mustIssue(await rotateByOperator(registry, next.keyId, undefined, admin));
       for (const { keyId } of [next, last]) expect(await store.load(keyId)).toMatchObject(binding);
+    });
+
+    test("passes the plan of a key on to its successors, and audits it; a key without a plan gets none", async () => {
+      const { registry, store, clock, under } = await begin();
+      const records = [await register(registry, { plan: "team" }), await register(registry)];
+      clock.nowSeconds = records[0]?.refreshAfter ?? 0;
+      for (const [at, record] of records.entries()) {
+        const plan = at === 0 ? "team" : undefined;
+        const holder = { ...record, principal: record };
+        const next = mustIssue(await refreshByHolder(registry, holder, undefined, anonymous));
+        const last = mustIssue(await rotateByOperator(registry, next.keyId, undefined, admin));
+        for (const { keyId } of [record, next, last])
+          expect([at, (await store.load(keyId))?.plan]).toEqual([at, plan]);
+      }
+      const planned = (await under.auditTrail()).map((event) => Object(event).plan);
+      expect(planned).toEqual(["team", undefined, "team", "team", undefined, undefined]);
     });
 
     test("of a family without an owner fails after the end of its owner, which is the family itself", async () => {

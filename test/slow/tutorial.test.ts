@@ -20,10 +20,13 @@ interface Step {
   readonly shown: string;
 }
 
-test("every command of the tutorial prints the output that the page shows", async () => {
-  const page = readFileSync(join(ROOT, "docs/guides/tutorial.md"), "utf8");
+test.each([
+  ["tutorial.md", 15],
+  ["plans.md", 10],
+])("every command of %s prints the output that the page shows", async (name, leastSteps) => {
+  const page = readFileSync(join(ROOT, "docs/guides", name), "utf8");
   const steps = stepsOf(page);
-  expect(steps.length).toBeGreaterThan(15);
+  expect(steps.length).toBeGreaterThan(leastSteps);
   const folder = await mkdtemp(join(tmpdir(), "latchkey-tutorial-"));
   removeAtEnd(folder);
   const terminal = openTerminal({

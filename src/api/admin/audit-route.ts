@@ -47,6 +47,7 @@ export const auditResponse = z
         family: z.string().nullable(),
         owner: z.string().nullable(),
         role: z.string().nullable(),
+        plan: z.string().nullable(),
       }),
     ),
     next_cursor: z
@@ -100,5 +101,6 @@ function eventBody({ cursor, event }: Awaited<ReturnType<AuditStore["read"]>>[nu
     family: event.family ?? null,
     owner: event.owner ?? null,
     role: event.role ?? null,
+    plan: event.plan ?? null,
   };
 }

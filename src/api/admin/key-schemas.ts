@@ -76,6 +76,10 @@ export const keyResponse = z
     family: z.string(),
     owner: z.string().nullable(),
     role: z.string(),
+    plan: z
+      .string()
+      .nullable()
+      .meta({ description: "The plan that the key was given; null for the plan or the limits of its role." }),
     scopes: z.array(z.string()),
     name: z.string(),
     metadata: z.record(z.string(), z.unknown()).nullable(),

@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { appliedLimits, appliedPlan } from "../../core/limits/applied-limits.ts";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../../core/limits/ports.ts";
+import type { Plan } from "../../core/policy/policy.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -11,6 +13,10 @@ import { withKeyId } from "./operator-call.ts";
 export const limitsResponse = z
   .object({
     key_id: z.string(),
+    plan: z
+      .string()
+      .nullable()
+      .meta({ description: "The plan that applies; null if the role's own limits apply." }),
     limits: z.array(
       z.object({
         name: z.string(),
@@ -40,10 +46,11 @@ function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
-        const demands = await demandsOf(ports, keyId);
-        if (demands === undefined) return sendProblem(call.reply, "not_found");
-        const levels = await buckets.levels(demands, ports.nowMs());
-        return call.reply.send({ key_id: keyId, limits: levels.map(levelBody) });
+        const found = await limitsOf(ports, keyId);
+        if (found === undefined) return sendProblem(call.reply, "not_found");
+        const levels = await buckets.levels(found.demands, ports.nowMs());
+        const plan = found.plan?.name ?? null;
+        return call.reply.send({ key_id: keyId, plan, limits: levels.map(levelBody) });
       }),
   });
 }
@@ -61,21 +68,30 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
-        const demands = await demandsOf(ports, keyId);
-        if (demands === undefined) return sendProblem(call.reply, "not_found");
-        await buckets.reset(demands.filter(({ limit }) => limit.per !== "role"));
+        const found = await limitsOf(ports, keyId);
+        if (found === undefined) return sendProblem(call.reply, "not_found");
+        await buckets.reset(found.demands.filter(({ limit }) => limit.per !== "role"));
         return call.reply.code(204).send();
       }),
   });
 }
 
-async function demandsOf(
-  { registry, policy }: ApiPorts,
-  keyId: string,
-): Promise<readonly BucketDemand[] | undefined> {
+interface KeyLimits {
+  readonly plan: Plan | undefined;
+  readonly demands: readonly BucketDemand[];
+}
+
+async function limitsOf({ registry, policy }: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
   const record = await registry.store.load(keyId);
-  const role = record && policy().roles.get(record.role);
-  return role && bucketDemands(role, record, () => "").filter(({ limit }) => limit.per !== "address");
+  if (record === undefined) return undefined;
+  const current = policy();
+  const role = current.roles.get(record.role);
+  if (role === undefined) return undefined;
+  const demands = bucketDemands(appliedLimits(current, role, record), record, () => "");
+  return {
+    plan: appliedPlan(current, role, record),
+    demands: demands.filter(({ limit }) => limit.per !== "address"),
+  };
 }
 
 function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {

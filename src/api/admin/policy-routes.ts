@@ -1,10 +1,10 @@
-import type { Policy, Role } from "../../core/policy/policy.ts";
+import type { LimitList, Policy, Role } from "../../core/policy/policy.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
-import { policyResponse, reloadResponse, rolesResponse } from "./policy-schemas.ts";
+import { plansResponse, policyResponse, reloadResponse, rolesResponse } from "./policy-schemas.ts";
 
 /** How the API shows and reloads the policy. */
 export interface PolicyPort {
@@ -18,7 +18,12 @@ export interface PolicyPort {
 
 /** Shows the active policy and reloads the file. */
 export function policyRoutes(ports: ApiPorts, policy: PolicyPort): readonly Endpoint[] {
-  return [showRoute(ports, policy), rolesRoute(ports, policy), reloadRoute(ports, policy)];
+  return [
+    showRoute(ports, policy),
+    rolesRoute(ports, policy),
+    plansRoute(ports, policy),
+    reloadRoute(ports, policy),
+  ];
 }
 
 function showRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
@@ -57,13 +62,36 @@ function roleBody(role: Role) {
     refresh_window_seconds: role.refreshWindowSeconds,
     self_service: role.selfService,
     may_grant: role.mayGrant,
-    rate_limits: role.rateLimits.map(({ name, per, capacity, refillPerSecond }) => ({
-      name,
-      per,
-      capacity,
-      refill_per_second: refillPerSecond,
-    })),
+    plan: role.plan?.name ?? null,
+    may_assign_plans: role.mayAssignPlans,
+    rate_limits: limitBodies(role),
   };
+}
+
+function limitBodies({ rateLimits }: LimitList) {
+  return rateLimits.map(({ name, per, capacity, refillPerSecond }) => ({
+    name,
+    per,
+    capacity,
+    refill_per_second: refillPerSecond,
+  }));
+}
+
+function plansRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
+  return endpoint({
+    method: "GET",
+    path: "/api/admin/plans",
+    summary: "List the plans of the active policy",
+    access: operators(ports, "keys:read"),
+    writes: false,
+    response: { status: 200, description: "The plans.", schema: plansResponse },
+    handle: async (call) => {
+      const plans = [...policy.current().plans.values()];
+      return call.reply.send({
+        plans: plans.map((plan) => ({ name: plan.name, rate_limits: limitBodies(plan) })),
+      });
+    },
+  });
 }
 
 function reloadRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {

@@ -11,6 +11,19 @@ export const policyResponse = z
   })
   .meta({ title: "Policy" });
 
+const rateLimits = z.array(
+  z.object({
+    name: z.string(),
+    per: z.enum(["key", "owner", "role", "address"]),
+    capacity: z.int(),
+    refill_per_second: z.number(),
+  }),
+);
+
+export const plansResponse = z
+  .object({ plans: z.array(z.object({ name: z.string(), rate_limits: rateLimits })) })
+  .meta({ title: "Plans" });
+
 export const rolesResponse = z
   .object({
     roles: z.array(
@@ -21,14 +34,9 @@ export const rolesResponse = z
         refresh_window_seconds: z.int(),
         self_service: z.boolean(),
         may_grant: z.array(z.string()),
-        rate_limits: z.array(
-          z.object({
-            name: z.string(),
-            per: z.enum(["key", "owner", "role", "address"]),
-            capacity: z.int(),
-            refill_per_second: z.number(),
-          }),
-        ),
+        plan: z.string().nullable(),
+        may_assign_plans: z.array(z.string()),
+        rate_limits: rateLimits.meta({ description: "The role's own limits. A role with a plan has none." }),
       }),
     ),
   })

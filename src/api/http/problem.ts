@@ -17,6 +17,7 @@ const API_PROBLEMS = {
   },
   operator_required: { status: 401, title: "This call requires the credential of an operator." },
   grant_refused: { status: 403, title: "The caller cannot grant more than it holds." },
+  plan_not_assignable: { status: 403, title: "The caller may not assign this plan." },
   operator_scope_missing: {
     status: 403,
     title: "The credential does not have the scope that this call requires.",

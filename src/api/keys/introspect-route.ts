@@ -47,6 +47,7 @@ function activeBody(principal: Principal, scopes: readonly string[]) {
     sub: principal.family,
     jti: principal.keyId,
     role: principal.role,
+    ...(principal.plan !== undefined && { plan: principal.plan }),
     family: principal.family,
     ...(principal.owner !== undefined && { owner: principal.owner }),
     ...(principal.nets && { addresses: principal.nets }),

@@ -35,9 +35,15 @@ function registerRoute(ports: ApiPorts): Endpoint {
     body: registerBody,
     idempotent: true,
     response: { status: 201, description: "The issued key.", schema: issuedKey },
-    problems: ["idempotency_key_weak", "grant_refused", "idempotency_key_reused", "too_many_keys"],
+    problems: [
+      "idempotency_key_weak",
+      "grant_refused",
+      "plan_not_assignable",
+      "idempotency_key_reused",
+      "too_many_keys",
+    ],
     handle({ request, reply, caller: who, body }) {
-      const { name, key_type: role, metadata, scopes, ttl, owner, addresses, cnf } = body;
+      const { name, key_type: role, metadata, scopes, ttl, owner, plan, addresses, cnf } = body;
       const idempotencyKey = idempotencyKeyOf(request);
       return registerAs(
         ports,
@@ -49,6 +55,7 @@ function registerRoute(ports: ApiPorts): Endpoint {
           ...(scopes && { scopes }),
           ...(ttl !== undefined && { ttlSeconds: ttl }),
           ...(owner !== undefined && { owner }),
+          ...(plan !== undefined && { plan }),
           ...(addresses && { nets: [...new Set(addresses)] }),
           ...(cnf && { certificate: cnf["x5t#S256"] }),
           ...(idempotencyKey !== undefined && { idempotencyKey }),
@@ -86,6 +93,7 @@ function validateRoute(ports: ApiPorts): Endpoint {
         valid: true,
         key_id: principal.keyId,
         role: principal.role,
+        ...(principal.plan !== undefined && { plan: principal.plan }),
         scopes,
         expires_at: formatExpiry(principal.expiresAt),
       });

@@ -12,6 +12,7 @@ export const keyName = z
   .meta({ description: "A name for people to read. Latchkey does not verify it.", examples: ["my-app"] });
 
 export const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
+const planName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a plan");
 const scopeName = z.string().max(64);
 export const OWNER_NAME = /^[A-Za-z0-9_.@/-]{1,128}$/;
 export const ownerName = z.string().regex(OWNER_NAME, "must be 1 to 128 letters, digits, and _ . @ / -");
@@ -63,6 +64,10 @@ export const registerBody = z
       .meta({ description: "A subset of the role's scopes; all of them by default." }),
     ttl: ttlSeconds.optional(),
     owner: ownerName.optional().meta({ description: "The owner of the key. Only operators may set it." }),
+    plan: planName.optional().meta({
+      description:
+        "The plan of the key and its successors. It requires `limits:write`, and a role that lists the plan in `may_assign_plans`.",
+    }),
     addresses: networks.optional(),
     cnf: confirmation.optional(),
   })
@@ -75,11 +80,16 @@ export const possessionBody = z
 
 export const timestamp = z.string().meta({ format: "date-time", examples: ["2027-01-15T12:00:00Z"] });
 
+const keyPlan = z.string().exactOptional().meta({
+  description: "The plan that the key was given. Without it the plan or the limits of the role apply.",
+});
+
 export const issuedKey = z
   .object({
     api_key: z.string().meta({ description: "The key. Only this response contains it." }),
     key_id: z.string(),
     role: z.string(),
+    plan: keyPlan,
     scopes: z.array(z.string()),
     expires_at: timestamp,
     refresh_after: timestamp,
@@ -91,6 +101,7 @@ export const validKey = z
     valid: z.literal(true),
     key_id: z.string(),
     role: z.string(),
+    plan: keyPlan,
     scopes: z.array(z.string()),
     expires_at: timestamp.nullable().meta({ description: "Null for a V1 key without an expiry." }),
   })
@@ -114,6 +125,7 @@ export const introspection = z
     iss: z.string().optional(),
     jti: z.string().optional(),
     role: z.string().optional(),
+    plan: keyPlan,
     family: z.string().optional(),
     owner: z.string().optional(),
     addresses: z.array(z.string()).optional(),

@@ -27,6 +27,7 @@ interface RegisterOptions {
   readonly name: string;
   readonly role: string;
   readonly owner?: string;
+  readonly plan?: string;
   readonly ttl?: number;
   readonly scopes?: string;
   readonly metadata?: Readonly<Record<string, JsonValue>>;
@@ -42,6 +43,7 @@ function addRegister(keys: Command, io: Io, finish: Finish): void {
     .requiredOption("--name <name>", "a human-readable name")
     .requiredOption("--role <role>", "a role of the policy")
     .option("--owner <owner>", "the owner of the key")
+    .option("--plan <plan>", "the plan of the key, instead of the plan or the limits of its role")
     .option("--ttl <duration>", "a shorter lifetime than the role's, such as 12h or 7d", toSeconds)
     .option("--scopes <scopes>", "a subset of the role's scopes, comma-separated")
     .option("--metadata <json>", "a JSON object of at most 512 bytes, stored with the key", toMetadata)
@@ -62,11 +64,12 @@ function addRegister(keys: Command, io: Io, finish: Finish): void {
 }
 
 function registrationOf(options: RegisterOptions): Registration {
-  const { name, role, owner, ttl, scopes, metadata, addresses, certificate } = options;
+  const { name, role, owner, plan, ttl, scopes, metadata, addresses, certificate } = options;
   return {
     name,
     key_type: role,
     ...(owner !== undefined && { owner }),
+    ...(plan !== undefined && { plan }),
     ...(ttl !== undefined && { ttl }),
     ...(scopes !== undefined && { scopes: scopes.split(",") }),
     ...(metadata !== undefined && { metadata }),
@@ -91,8 +94,9 @@ async function issueKey(
   }
   return withClient(io, async (client) => {
     const issued = await issue(client);
+    const plan = issued.plan === undefined ? "" : `plan ${issued.plan}, `;
     io.printError(
-      `${issued.key_id}: ${issued.role}, ${issued.scopes.join(" ")}, until ${issued.expires_at}. The key is shown only once:`,
+      `${issued.key_id}: ${issued.role}, ${plan}${issued.scopes.join(" ")}, until ${issued.expires_at}. The key is shown only once:`,
     );
     io.print(json ? JSON.stringify(issued) : issued.api_key);
   });

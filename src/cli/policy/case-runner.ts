@@ -115,7 +115,7 @@ export function describedCase(
 }
 
 function recordOf(name: string, key: CaseKey, policy: Policy): KeyRecord {
-  const { role, scopes, owner, addresses, certificate, state } = key;
+  const { role, scopes, owner, plan, addresses, certificate, state } = key;
   const expired = state === "expired";
   const issuedAt = NOW_SECONDS - 3600;
   const id = Buffer.from(name).toString("hex").padEnd(22, "0").slice(0, 22);
@@ -125,6 +125,7 @@ function recordOf(name: string, key: CaseKey, policy: Policy): KeyRecord {
     familyStartedAt: issuedAt,
     ...(owner !== undefined && { owner }),
     role,
+    ...(plan !== undefined && { plan }),
     scopes: scopes ?? [...(policy.roles.get(role)?.scopes ?? [])],
     name,
     issuedAt,

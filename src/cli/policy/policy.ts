@@ -31,7 +31,8 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
 
 function summary(policy: Policy): string {
   const mode = policy.mode === "shadow" ? ", in shadow mode" : "";
-  return `policy ${policy.hash} with ${policy.roles.size} roles${mode}`;
+  const plans = policy.plans.size === 0 ? "" : ` and ${policy.plans.size} plans`;
+  return `policy ${policy.hash} with ${policy.roles.size} roles${plans}${mode}`;
 }
 
 function checkPolicy(io: Io, file: string, json: true | undefined): number {

@@ -17,6 +17,7 @@ export interface AuditEvent {
   readonly family?: string;
   readonly owner?: string;
   readonly role?: string;
+  readonly plan?: string;
 }
 
 export type AuditEventName =

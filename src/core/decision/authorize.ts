@@ -1,12 +1,13 @@
 import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
+import { appliedLimits, describePlan, hasUnknownPlan } from "../limits/applied-limits.ts";
 import type { BucketDemands } from "../limits/bucket-demands.ts";
 import { createBucketDemands } from "../limits/bucket-demands.ts";
 import type { BucketStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
-import type { Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
+import type { LimitList, Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
 import { createRouteNarrowing } from "../policy/route-narrowing.ts";
 import type { Route } from "../policy/route-table.ts";
 import { grantedScopes, scopesSuffice, scopesToAskFor } from "../policy/scopes.ts";
@@ -22,6 +23,7 @@ import type { AuthRequest } from "./request.ts";
 import { isPreflight } from "./request.ts";
 import type { Trace } from "./trace.ts";
 import {
+  describeLimitList,
   describeLimits,
   describeRejection,
   describeRequest,
@@ -37,6 +39,8 @@ export interface AuthorizePorts extends JudgementPorts {
   readonly failures: BucketStore;
   /** The client's address, for everything that is counted per address. */
   readonly clientAddress: (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
+  /** Called for each permitted request of a key with a plan that the policy does not have. */
+  readonly onUnknownPlan?: (plan: string) => void;
 }
 
 /** The trace is called once for each step. It does not change the decision. */
@@ -136,7 +140,7 @@ interface PermittedRequest {
 
 /** Checks the role's present scopes against the route, then takes the tokens. */
 function checkPermissions(context: RequestContext, principal: Principal, role: Role): MaybePromise<Decision> {
-  const { ports, nowMs, trace, route } = context;
+  const { trace, route } = context;
   const identity = identityOf(context, principal);
   if (route === undefined) return denyAt(context, "route", "no route", "route_unknown", identity);
   const scopes = grantedScopes(principal.scopes, role.scopes);
@@ -148,16 +152,32 @@ function checkPermissions(context: RequestContext, principal: Principal, role: R
     });
   }
   trace?.("scopes", describeScopes(scopes), "sufficient");
-  if (exceedsCapacity(route.cost, role)) {
-    // The policy file is checked for this, so the cost comes from context_extensions.
+  return takeTokens({ context, route, identity, scopes }, role);
+}
+
+function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decision> {
+  const { context, route, identity } = permitted;
+  const { ports, nowMs } = context;
+  const limits = limitsOf(context, identity.principal, role);
+  if (exceedsCapacity(route.cost, limits)) {
+    // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
-  const demands = context.bucketDemands(role, principal, context.address, route.mode);
-  const permitted: PermittedRequest = { context, route, identity, scopes };
+  const demands = context.bucketDemands(limits, identity.principal, context.address, route.mode);
   return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
 }
 
-function exceedsCapacity(cost: number, { rateLimits }: Role): boolean {
+/** The limits of the key. Reports a plan that the policy does not have. */
+function limitsOf({ ports, policy, trace }: RequestContext, principal: Principal, role: Role): LimitList {
+  const limits = appliedLimits(policy, role, principal);
+  if (principal.plan !== undefined && hasUnknownPlan(policy, principal))
+    ports.onUnknownPlan?.(principal.plan);
+  if (trace !== undefined && (policy.plans.size > 0 || principal.plan !== undefined))
+    trace("plan", describePlan(policy, role, principal), describeLimitList(limits));
+  return limits;
+}
+
+function exceedsCapacity(cost: number, { rateLimits }: LimitList): boolean {
   for (const { capacity } of rateLimits) if (capacity < cost) return true;
   return false;
 }

@@ -9,6 +9,8 @@ export interface Principal extends KeyBinding {
   /** `own`: the owner that an operator has set. Absent: the family owns itself. */
   readonly owner?: string;
   readonly role: string;
+  /** `plan`: the plan that an operator or the issuer has assigned. Absent: the role decides. */
+  readonly plan?: string;
   /** `scope`: the scopes granted at issue. The effective scopes are those that the role still has. */
   readonly scopes: readonly string[];
   /** `name`: self-asserted, for display only. */

@@ -1,3 +1,4 @@
+import type { LimitList } from "../policy/policy.ts";
 import type { Route } from "../policy/route-table.ts";
 import type { RateStatus } from "./decision.ts";
 import type { Principal } from "./principal.ts";
@@ -16,6 +17,7 @@ export type StepName =
   | "binding"
   | "role"
   | "scopes"
+  | "plan"
   | "limits";
 
 /**
@@ -63,6 +65,13 @@ export function describeBinding({ nets = [], certificate }: Principal): string {
 
 export function describeScopes(granted: readonly string[]): string {
   return granted.length === 0 ? "no scope that its role still has" : granted.join(" ");
+}
+
+/** The limits that follow from a plan or a role. */
+export function describeLimitList({ rateLimits }: LimitList): string {
+  return rateLimits.length === 0
+    ? "no limits"
+    : rateLimits.map(({ name, per, capacity }) => `${name}: ${capacity} per ${per}`).join(", ");
 }
 
 export function describeLimits(rates: readonly RateStatus[]): string {

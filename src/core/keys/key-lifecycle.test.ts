@@ -19,6 +19,8 @@ function roleWith(more: Partial<Role> = {}): Role {
     refreshWindowSeconds: DAY,
     selfService: false,
     mayGrant: [],
+    mayAssignPlans: [],
+    bucketPrefix: "basic",
     rateLimits: [],
     ...more,
   };
@@ -210,7 +212,7 @@ describe("a stored record", () => {
         fc.option(fc.nat()),
         (name, owner, disabled, selfService, revokedAt) => {
           const base = {
-            ...keyWith({ owner, metadata: JSON.stringify({ name }), ttlSeconds: 9 }),
+            ...keyWith({ owner, plan: name, metadata: JSON.stringify({ name }), ttlSeconds: 9 }),
             name,
             disabled,
             selfService,

@@ -14,6 +14,7 @@ export interface Grant extends KeyBinding {
   readonly name: string;
   readonly metadata?: string;
   readonly owner?: string;
+  readonly plan?: string;
   readonly ttlSeconds?: number;
   readonly selfService: boolean;
 }
@@ -32,6 +33,7 @@ export function firstKey(
     familyStartedAt,
     ...(grant.owner === undefined ? {} : { owner: grant.owner }),
     role: role.name,
+    ...(grant.plan === undefined ? {} : { plan: grant.plan }),
     scopes: grant.scopes,
     name: grant.name,
     ...(grant.metadata === undefined ? {} : { metadata: grant.metadata }),

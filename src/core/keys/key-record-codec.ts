@@ -13,6 +13,8 @@ interface StoredRecord {
   readonly o?: string;
   /** role */
   readonly r: string;
+  /** plan */
+  readonly p?: string;
   /** scopes, space-separated */
   readonly c: string;
   /** name */
@@ -53,6 +55,7 @@ export function encodeRecord(record: KeyRecord): string {
     b: record.familyStartedAt,
     ...(record.owner === undefined ? {} : { o: record.owner }),
     r: record.role,
+    ...(record.plan === undefined ? {} : { p: record.plan }),
     c: record.scopes.join(" "),
     n: record.name,
     ...(record.metadata === undefined ? {} : { m: record.metadata }),
@@ -98,6 +101,7 @@ export function decodeRecord(keyId: string, text: string): KeyRecord {
     familyStartedAt: stored.b,
     ...(stored.o === undefined ? {} : { owner: stored.o }),
     role: stored.r,
+    ...(stored.p === undefined ? {} : { plan: stored.p }),
     scopes: stored.c === "" ? [] : stored.c.split(" "),
     name: stored.n,
     ...(stored.m === undefined ? {} : { metadata: stored.m }),
@@ -128,6 +132,7 @@ const FORM: Readonly<Record<keyof StoredRecord, (value: unknown) => boolean>> = 
   b: isNumber,
   o: isOptional(isText),
   r: isText,
+  p: isOptional(isText),
   c: isText,
   n: isText,
   m: isOptional(isText),

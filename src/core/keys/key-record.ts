@@ -10,6 +10,8 @@ export interface KeyRecord extends KeyBinding {
   /** Set by operators only. Absent: the family owns itself. */
   readonly owner?: string;
   readonly role: string;
+  /** Set by operators that may assign it. Absent: the role's plan or limits apply. A refresh keeps it. */
+  readonly plan?: string;
   /** The granted scopes. A refresh never widens them. */
   readonly scopes: readonly string[];
   /** Self-asserted; 1 to 128 characters. */
@@ -74,6 +76,7 @@ export interface KeyClaims {
   readonly jti: string;
   readonly fam: string;
   readonly role: string;
+  readonly plan?: string;
   readonly scope: string;
   readonly iat: number;
   readonly nbf: number;
@@ -94,6 +97,7 @@ export function claimsOf(record: KeyRecord, issuer: string, audience: string): K
     jti: record.keyId,
     fam: record.family,
     role: record.role,
+    ...(record.plan === undefined ? {} : { plan: record.plan }),
     scope: record.scopes.join(" "),
     iat: record.issuedAt,
     nbf: record.issuedAt,

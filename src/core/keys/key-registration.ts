@@ -12,7 +12,7 @@ import type { GrantRequest, NewKeyDeps, PermittedGrant, PolicyDeps } from "./new
 import { commitNewKey, permitGrant } from "./new-key.ts";
 import type { CallOrigin } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
-import { mayGrant } from "./operator.ts";
+import { mayAssignPlan, mayGrant } from "./operator.ts";
 import type { KeyReader, KeyWriter, RememberedCallReader } from "./ports.ts";
 import type { DeniedOperation } from "./registry-denial.ts";
 import { denied } from "./registry-denial.ts";
@@ -41,7 +41,7 @@ const REMEMBER_ANONYMOUS_SECONDS = 600;
 /** The `Idempotency-Key` of an anonymous caller is all that protects its key from other clients behind its address. */
 const MIN_ANONYMOUS_KEY_LENGTH = 22;
 
-/** Registers a key: a new family. Denies a role, an owner or a life that the caller may not grant. */
+/** Registers a key: a new family. Denies a role, an owner, a plan or a life that the caller may not grant. */
 export async function registerKey(
   deps: RegistrationDeps,
   registration: Registration,
@@ -73,12 +73,13 @@ function newRecord(
   permitted: PermittedGrant,
   issuedAt: number,
 ): KeyRecord {
-  const { name, metadata, owner, ttlSeconds } = registration;
+  const { name, metadata, owner, plan, ttlSeconds } = registration;
   const grant = {
     ...permitted,
     name,
     ...(metadata === undefined ? {} : { metadata }),
     ...(owner === undefined ? {} : { owner }),
+    ...(plan === undefined ? {} : { plan }),
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...bindingOf(registration),
   };
@@ -122,6 +123,7 @@ async function recall(
   if (record === undefined) return denied("key_unknown");
   // The caller receives the key once more, so it must still be able to grant it.
   if (!record.selfService && !mayStillGrant(deps, record, caller)) return denied("grant_refused");
+  if (record.plan !== undefined && !mayAssignPlan(caller, record.plan)) return denied("plan_not_assignable");
   await ensureDurable(deps);
   return issueKey(deps, record, { replayed: true });
 }

@@ -11,7 +11,7 @@ import type { KeyRecord } from "./key-record.ts";
 import type { AuditDeps, CallOrigin } from "./operation-audit.ts";
 import { auditEvent } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
-import { mayGrant } from "./operator.ts";
+import { callerHas, mayAssignPlan, mayGrant } from "./operator.ts";
 import type { DeniedOperation } from "./registry-denial.ts";
 import { denied } from "./registry-denial.ts";
 
@@ -33,6 +33,8 @@ export interface GrantRequest {
   readonly ttlSeconds?: number;
   /** Operators only. */
   readonly owner?: string;
+  /** Only callers that may assign it. Absent: the role's plan or limits apply. */
+  readonly plan?: string;
 }
 
 export interface PermittedGrant {
@@ -53,9 +55,18 @@ export function permitGrant(
   const scopes = [...new Set(request.scopes ?? role.scopes)];
   if (!scopes.every((scope) => role.scopes.has(scope))) return denied("scope_unknown");
   if ((request.ttlSeconds ?? 0) > role.ttlSeconds) return denied("ttl_too_long");
+  const planDenial = request.plan === undefined ? undefined : denyPlan(request.plan, policy, caller);
+  if (planDenial !== undefined) return planDenial;
   if (mayGrant(caller, scopes, role, policy)) return { role, scopes, selfService: false };
   if (role.selfService && request.owner === undefined) return { role, scopes, selfService: true };
   return denied(caller.kind === "anonymous" ? "operator_required" : "grant_refused");
+}
+
+/** Only a caller that may assign plans learns whether the policy has the plan. */
+function denyPlan(plan: string, { plans }: Policy, caller: Caller): DeniedOperation | undefined {
+  if (!callerHas(caller, "limits:write")) return denied("plan_not_assignable");
+  if (!plans.has(plan)) return denied("plan_unknown");
+  return mayAssignPlan(caller, plan) ? undefined : denied("plan_not_assignable");
 }
 
 export interface NewKey<Result> {

@@ -22,10 +22,10 @@ export function auditEvent(
   deps: AuditDeps,
   origin: CallOrigin,
   event: AuditEventName,
-  subject: Partial<Pick<KeyRecord, "keyId" | "family" | "owner" | "role">>,
+  subject: Partial<Pick<KeyRecord, "keyId" | "family" | "owner" | "role" | "plan">>,
   denial?: RegistryDenial,
 ): AuditEvent {
-  const { keyId, family, owner, role } = subject;
+  const { keyId, family, owner, role, plan } = subject;
   return {
     eventId: deps.newRandom(),
     atMs: deps.nowMs(),
@@ -39,5 +39,6 @@ export function auditEvent(
     ...(family === undefined ? {} : { family }),
     ...(owner === undefined ? {} : { owner }),
     ...(role === undefined ? {} : { role }),
+    ...(plan === undefined ? {} : { plan }),
   };
 }

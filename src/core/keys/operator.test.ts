@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parsePolicy } from "../../policy/file.ts";
 import type { Caller } from "./operator.ts";
-import { callerHas, mayGrant } from "./operator.ts";
+import { callerHas, mayAssignPlan, mayGrant } from "./operator.ts";
 
 const parsed = parsePolicy({
   fileName: "test",
@@ -13,8 +13,11 @@ roles:
   trap: { scopes: [keys:write], may_grant: [boss], ttl: 1d, refresh_window: 1h }
   clone: { scopes: [keys:write], may_grant: [clone], ttl: 1d, refresh_window: 1h }
   wide: { scopes: [keys:write], may_grant: [trap, wide], ttl: 1d, refresh_window: 1h }
+  billing: { scopes: [keys:write, limits:write], may_grant: [basic], may_assign_plans: [team], ttl: 1d, refresh_window: 1h }
+  rival: { scopes: [keys:write, limits:write], may_grant: [billing], may_assign_plans: [gold], ttl: 1d, refresh_window: 1h }
   idle: { scopes: [], ttl: 1d, refresh_window: 1h }
 routes: []
+plans: { team: { rate_limits: [] }, gold: { rate_limits: [] } }
 `,
 });
 if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
@@ -79,4 +82,18 @@ test("an operator's call needs its scope, and a mere holder has none", () => {
   expect(callerHas(keyOf("boss"), "audit:read")).toBe(false);
   expect(callerHas(anonymous, "keys:read")).toBe(false);
   expect(callerHas({ kind: "holder", id: "x" }, "keys:read")).toBe(false);
+});
+
+describe("a caller assigns only the plans of its role, and only with limits:write", () => {
+  test.each<readonly [what: string, caller: Caller, plan: string, may: boolean]>([
+    ["an admin token", admin, "gold", true],
+    ["an anonymous caller", anonymous, "team", false],
+    ["the holder of an ended key", { kind: "holder", id: "billing_1_x" }, "team", false],
+    ["a key whose role lists the plan", keyOf("billing"), "team", true],
+    ["a key whose role lists another plan", keyOf("billing"), "gold", false],
+    ["a narrowed key without limits:write", keyOf("billing", ["keys:write"]), "team", false],
+    ["a key that may only grant a role that lists the plan", keyOf("rival"), "team", false],
+  ])("%s", (_what, caller, plan, may) => {
+    expect(mayAssignPlan(caller, plan)).toBe(may);
+  });
 });

@@ -10,11 +10,12 @@ export type Caller =
   /** The holder of a valid key. Its scopes determine what it can do. */
   | { readonly kind: "key"; readonly id: string; readonly role: Role; readonly scopes: readonly string[] };
 
-export type OperatorScope = "keys:read" | "keys:write" | "audit:read" | "system:write";
+export type OperatorScope = "keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write";
 
 export const OPERATOR_SCOPES: readonly OperatorScope[] = [
   "keys:read",
   "keys:write",
+  "limits:write",
   "audit:read",
   "system:write",
 ];
@@ -38,6 +39,14 @@ export function reach(scopes: readonly string[], role: Role, policy: Policy): Re
     }
   }
   return reached;
+}
+
+/** Whether the caller may assign this plan to a key. */
+export function mayAssignPlan(caller: Caller, plan: string): boolean {
+  if (caller.kind === "admin") return true;
+  return (
+    callerHas(caller, "limits:write") && caller.kind === "key" && caller.role.mayAssignPlans.includes(plan)
+  );
 }
 
 /**

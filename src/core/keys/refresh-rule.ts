@@ -45,7 +45,7 @@ export interface RefreshRequest {
   readonly rotation?: { readonly overlapSeconds?: number };
 }
 
-/** Issues the one successor of a key. Scopes, owner, name and binding pass on unchanged, so a refresh never widens anything. */
+/** Issues the one successor of a key. Scopes, owner, plan, name and binding pass on unchanged, so a refresh never widens anything. */
 export function refreshKey(current: KeyRecord, request: RefreshRequest): RefreshResult {
   const { role, nowSeconds, rotation } = request;
   const ended = endedForRefresh(current, nowSeconds);

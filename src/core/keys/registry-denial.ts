@@ -6,6 +6,8 @@ export type RegistryDenial =
   | "role_unknown"
   | "scope_unknown"
   | "ttl_too_long"
+  | "plan_unknown"
+  | "plan_not_assignable"
   | "operator_required"
   | "grant_refused"
   | "idempotency_key_reused"

@@ -2,7 +2,7 @@ import { createClockCache } from "../cache/clock-cache.ts";
 import { addressGroup } from "../decision/client-address.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
-import type { LimitSubject, Mode, Role } from "../policy/policy.ts";
+import type { LimitList, LimitSubject, Mode } from "../policy/policy.ts";
 import type { BucketDemand } from "./ports.ts";
 
 /** Keys whose demands are kept: those of most requests. */
@@ -10,20 +10,26 @@ const MAX_KEPT_KEYS = 4096;
 
 export type BucketDemands = typeof bucketDemands;
 
+/** The fields of a key that its buckets depend on. */
+type LimitedKey = Pick<Principal, "family" | "owner" | "role">;
+
 interface KeptDemands {
-  readonly role: Role;
+  readonly limits: LimitList;
   readonly mode: Mode;
   readonly demands: readonly BucketDemand[];
 }
 
-/** {@link bucketDemands} with a cache: the demands of a key are the same each time, unless they depend on the address. */
+/**
+ * {@link bucketDemands} with a cache: the demands of a key are the same each time, unless they depend on the address. Another
+ * list, such as that of a reloaded policy or another plan, replaces the kept demands.
+ */
 export function createBucketDemands(): BucketDemands {
-  const kept = createClockCache<Principal, KeptDemands>(MAX_KEPT_KEYS);
-  return (role, principal, address, mode = "enforce") => {
-    const known = kept.get(principal);
-    if (known?.role === role && known.mode === mode) return known.demands;
-    const demands = bucketDemands(role, principal, address, mode);
-    if (role.rateLimits.every(({ per }) => per !== "address")) kept.set(principal, { role, mode, demands });
+  const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
+  return (limits, key, address, mode = "enforce") => {
+    const known = kept.get(key);
+    if (known?.limits === limits && known.mode === mode) return known.demands;
+    const demands = bucketDemands(limits, key, address, mode);
+    if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
     return demands;
   };
 }
@@ -34,26 +40,26 @@ export function createBucketDemands(): BucketDemands {
  * @param address the client's address, called only for limits with `per: address`
  */
 export function bucketDemands(
-  role: Role,
-  principal: Principal,
+  { bucketPrefix, rateLimits }: LimitList,
+  key: LimitedKey,
   address: () => string,
   mode: Mode = "enforce",
 ): readonly BucketDemand[] {
   const prefix = mode === "shadow" ? "shadow:" : "";
-  return role.rateLimits.map((limit) => {
-    const subject = subjectOf(limit.per, role, principal, address);
-    return { limit, bucketId: `${prefix}${role.name}:${limit.name}:${subject}` };
+  return rateLimits.map((limit) => {
+    const subject = subjectOf(limit.per, key, address);
+    return { limit, bucketId: `${prefix}${bucketPrefix}:${limit.name}:${subject}` };
   });
 }
 
-function subjectOf(per: LimitSubject, role: Role, principal: Principal, address: () => string): string {
+function subjectOf(per: LimitSubject, key: LimitedKey, address: () => string): string {
   switch (per) {
     case "key":
-      return principal.family;
+      return key.family;
     case "owner":
-      return ownerOf(principal);
+      return ownerOf(key);
     case "role":
-      return role.name;
+      return key.role;
     case "address":
       return addressGroup(address());
   }

@@ -4,7 +4,7 @@ import type { RateLimit } from "../policy/policy.ts";
 
 /** One bucket that a request takes tokens from. */
 export interface BucketDemand {
-  /** The bucket's id on all instances: role, limit and subject. */
+  /** The bucket's id on all instances: role or plan, limit and subject. */
   readonly bucketId: string;
   readonly limit: RateLimit;
 }

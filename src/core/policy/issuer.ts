@@ -16,6 +16,8 @@ export interface Issuer {
   /** From a value of the role claim to a role of the policy. */
   readonly roleMap: ReadonlyMap<string, string>;
   readonly claims: IssuerClaims;
+  /** The plans that it may assign. A token gets the first of these that it names. */
+  readonly plans: readonly string[];
   /** Longer tokens are rejected before they are decoded. */
   readonly maxTokenBytes: number;
   /** The accepted difference between its clock and ours, for `nbf` and `exp`. */
@@ -38,6 +40,8 @@ export interface IssuerClaims {
   /** Absent: the subject owns itself. */
   readonly owner?: ClaimPath;
   readonly name?: ClaimPath;
+  /** Absent: no token has a plan. */
+  readonly plan?: ClaimPath;
 }
 
 /** Public-key algorithms only: an issuer shares no secret with Latchkey. */

@@ -16,8 +16,20 @@ export interface RateLimit extends BucketLimit {
   readonly leased: boolean;
 }
 
-/** The present permissions and limits of the keys of one role. */
-export interface Role {
+/** Limits that apply together, and their buckets. */
+export interface LimitList {
+  /** The first part of the ids of their buckets. It differs from that of every other list. */
+  readonly bucketPrefix: string;
+  readonly rateLimits: readonly RateLimit[];
+}
+
+/** A named list of limits, which a role or a key can have instead of the role's own. */
+export interface Plan extends LimitList {
+  readonly name: string;
+}
+
+/** The present permissions and limits of the keys of one role. Its own limits apply to keys without a plan. */
+export interface Role extends LimitList {
   readonly name: string;
   readonly scopes: ReadonlySet<string>;
   readonly ttlSeconds: number;
@@ -31,7 +43,10 @@ export interface Role {
   readonly selfService: boolean;
   /** Roles that an operator with this role may grant. */
   readonly mayGrant: readonly string[];
-  readonly rateLimits: readonly RateLimit[];
+  /** The plan of its keys that have none of their own. A role with a plan has no limits of its own. */
+  readonly plan?: Plan;
+  /** Plans that an operator with this role and `limits:write` may assign to keys. */
+  readonly mayAssignPlans: readonly string[];
 }
 
 export type Mode = Route["mode"];
@@ -41,6 +56,7 @@ export interface Policy {
   /** SHA-256 of the file's text, first 12 hex digits. */
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
+  readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: RouteTable;
   /**
    * The mode for requests without a route: malformed requests, and requests that no route matches. It is `enforce` if at least

@@ -14,6 +14,8 @@ export interface InstanceMeter {
   /** A clock has jumped: this machine's, or the store's. */
   clockJumped(clock: "wall" | "store"): void;
   issuerFetched(issuer: string, result: "taken" | "failed"): void;
+  /** A key has a plan that the policy does not have. */
+  unknownPlan(): void;
   tokenRejected(refused: RejectedToken): void;
   /** The certificate that a listener presents. */
   certificate(listener: "GRPC" | "HTTP", endsAtMs: number): void;
@@ -41,6 +43,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     keysReload: (result) => keysReloads.inc({ result }),
     clockJumped: (clock) => instruments.clockJumps.inc({ clock }),
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
+    unknownPlan: () => instruments.unknownPlans.inc(),
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     certificate: (listener, endsAtMs) => instruments.certificateEnd.set({ listener }, endsAtMs / 1000),
     signingKeys(ring) {

@@ -40,6 +40,10 @@ function ofDecisions({ counter, histogram }: Makers) {
       DECISION_BUCKETS_SECONDS,
     ),
     verifyCache: counter("verify_cache_total", "Lookups in the cache of verified JWTs.", ["result"]),
+    unknownPlans: counter(
+      "unknown_plans_total",
+      "Permitted requests of keys with a plan that the policy does not have.",
+    ),
     legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
     leaseTokens: counter(

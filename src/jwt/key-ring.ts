@@ -1,12 +1,23 @@
-import { createHmac, subtle } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { createHmac, createSecretKey, subtle } from "node:crypto";
 import type { SigningAlgorithm } from "./algorithms.ts";
 
 export type CryptoKey = Awaited<ReturnType<typeof subtle.importKey>>;
 
-/** A key and its one algorithm. */
-export interface NamedKey {
+/** A key and its one algorithm. `key` is for jose. */
+export type NamedKey = SecretKey | AsymmetricKey;
+
+export interface SecretKey {
   readonly kid: string;
-  readonly alg: SigningAlgorithm;
+  readonly alg: "HS256";
+  readonly key: CryptoKey;
+  /** The same secret for `node:crypto`. */
+  readonly secret: KeyObject;
+}
+
+export interface AsymmetricKey {
+  readonly kid: string;
+  readonly alg: Exclude<SigningAlgorithm, "HS256">;
   readonly key: CryptoKey;
 }
 
@@ -74,7 +85,7 @@ export async function hs256Key(kid: string, bytes: Uint8Array<ArrayBuffer>): Pro
     throw new RangeError(`an HS256 secret has at least ${MIN_SECRET_BYTES} bytes`);
   const usages: ("sign" | "verify")[] = ["sign", "verify"];
   const key = await subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, usages);
-  const named = { kid, alg: "HS256", key } as const;
+  const named = { kid, alg: "HS256", key, secret: createSecretKey(bytes) } as const;
   return { verifying: named, signing: named };
 }
 

@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { CompactSign, compactVerify, importJWK } from "jose";
 import { z } from "zod";
 import { algorithmName } from "../core/policy/issuer.ts";
-import type { SigningAlgorithm } from "./algorithms.ts";
 import { SIGNING_ALGORITHMS } from "./algorithms.ts";
 import type { Jwk } from "./jwk.ts";
 import { jwkProblem, jwkSchema, publicMembers, textMembers } from "./jwk.ts";
-import type { CryptoKey, NamedKey, RingKey } from "./key-ring.ts";
+import type { AsymmetricKey, CryptoKey, NamedKey, RingKey } from "./key-ring.ts";
 import { hs256Key, MIN_SECRET_BYTES } from "./key-ring.ts";
 
 const MAX_KEYS = 64;
@@ -82,8 +81,8 @@ async function readSecret(
   return weak === undefined ? hs256Key(kid, bytes) : `its secret ${weak}`;
 }
 
-async function readPair(kid: string, alg: SigningAlgorithm, jwk: Jwk): Promise<RingKey | string> {
-  const named = async (members: Record<string, string>): Promise<NamedKey> => ({
+async function readPair(kid: string, alg: AsymmetricKey["alg"], jwk: Jwk): Promise<RingKey | string> {
+  const named = async (members: Record<string, string>): Promise<AsymmetricKey> => ({
     kid,
     alg,
     // `importJWK` returns bytes only for `oct`.

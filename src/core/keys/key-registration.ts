@@ -12,7 +12,7 @@ import type { GrantRequest, NewKeyDeps, PermittedGrant, PolicyDeps } from "./new
 import { commitNewKey, permitGrant } from "./new-key.ts";
 import type { CallOrigin } from "./operation-audit.ts";
 import type { Caller } from "./operator.ts";
-import { mayAssignPlan, mayGrant } from "./operator.ts";
+import { mayGrant } from "./operator.ts";
 import type { KeyReader, KeyWriter, RememberedCallReader } from "./ports.ts";
 import type { DeniedOperation } from "./registry-denial.ts";
 import { denied } from "./registry-denial.ts";
@@ -123,7 +123,6 @@ async function recall(
   if (record === undefined) return denied("key_unknown");
   // The caller receives the key once more, so it must still be able to grant it.
   if (!record.selfService && !mayStillGrant(deps, record, caller)) return denied("grant_refused");
-  if (record.plan !== undefined && !mayAssignPlan(caller, record.plan)) return denied("plan_not_assignable");
   await ensureDurable(deps);
   return issueKey(deps, record, { replayed: true });
 }

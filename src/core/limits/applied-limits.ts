@@ -9,10 +9,10 @@ type Plans = Pick<Policy, "plans">;
  * does not have counts as none. The same policy and key always return the same object, so a cache can compare it.
  */
 export function appliedLimits(policy: Plans, role: Role, key: PlanClaim): LimitList {
-  return claimedPlan(policy, key) ?? role.plan ?? role;
+  return appliedPlan(policy, role, key) ?? role;
 }
 
-/** The plan that {@link appliedLimits} takes the limits from; undefined for the role's own limits. */
+/** The plan that applies to a key, in the order of precedence; undefined if the role's own limits apply. */
 export function appliedPlan(policy: Plans, role: Role, key: PlanClaim): Plan | undefined {
   return claimedPlan(policy, key) ?? role.plan;
 }

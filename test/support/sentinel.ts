@@ -34,8 +34,10 @@ export interface SentinelSetup {
   readonly url: string;
   /** The port that the first Sentinel names. */
   primaryPort(): Promise<number>;
-  /** Resolves once a majority of the Sentinels names another primary than this one. */
-  failedOver(from: number): Promise<number>;
+  /** The number of failovers that the first Sentinel has logged. */
+  failovers(): number;
+  /** Resolves with the new primary once a majority of the Sentinels names another one than this. */
+  failedOver(from: number, timeoutMs?: number): Promise<number>;
   /**
    * Makes a former primary a replica, and starts it if it has ended. A Sentinel would do so too, but only after eight
    * seconds. Resolves once it has acknowledged all writes.
@@ -117,13 +119,14 @@ function createSetup(
     sentinels,
     url: sentinelUrl(sentinels.map(({ port }) => port)),
     primaryPort,
-    async failedOver(from) {
+    failovers: () => (sentinels[0]?.output() ?? "").split("+switch-master").length - 1,
+    async failedOver(from, timeout = WAIT.timeout) {
       const majority = async () => {
         const ports = await Promise.all(sentinels.map(named));
         const others = ports.filter((port) => port !== from);
         return others.length > sentinels.length / 2 ? others[0] : undefined;
       };
-      return vi.waitFor(async () => (await majority()) ?? never(), WAIT);
+      return vi.waitFor(async () => (await majority()) ?? never(), { ...WAIT, timeout });
     },
     async rejoin(port) {
       const primary = ["127.0.0.1", String(await primaryPort())] as const;

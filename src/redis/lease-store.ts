@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Breaker } from "../core/limits/breaker.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
+import type { LeaseReply, LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
-import type { RedisClient } from "./client.ts";
+import type { RateLimit } from "../core/policy/policy.ts";
+import type { RedisArgument, RedisClient, RedisScript } from "./client.ts";
 import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 
@@ -14,47 +16,98 @@ export interface LeaseStoreOptions {
   readonly monotonicMs: () => number;
 }
 
-/** Buckets as Redis hashes, by Redis's clock. Each step is one script. */
+/** Maximum number of buckets of one script, because Redis runs one script at a time for all instances. */
+const MAX_STEPS = 50;
+
+/** The number of integers that the script returns for each bucket. */
+const REPLY_LENGTH = 3;
+
+interface Step {
+  readonly key: string;
+  readonly args: readonly RedisArgument[];
+  readonly resolve: (reply: LeaseReply) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Buckets as Redis hashes, by Redis's clock. The steps of Checks that arrived together share a script, whose failure counts for
+ * each of them.
+ */
 export function createLeaseStore(
   client: RedisClient,
   { breaker, monotonicMs }: LeaseStoreOptions,
 ): LeaseStore {
   const run = client.script(LEASE_SCRIPT, "lease");
-  return {
-    async step(bucketId, limit, settlements, request) {
-      if (!breaker.admits(monotonicMs()))
-        throw new RedisUnavailable("connection", "Redis does not respond", { cause: undefined });
-      try {
-        const reply = await run(
-          [redisKeys.bucket(bucketId)],
-          [
-            limit.capacity,
-            limit.refillPerSecond,
-            LEASE_LIFE_US,
-            request?.leaseId ?? "",
-            request?.cost ?? 0,
-            request?.waiting ?? 0,
-            request?.ahead ?? 0,
-            ...settlements.flatMap(({ leaseId, unspentTokens, spentAgoUs }) => [
-              leaseId,
-              unspentTokens,
-              spentAgoUs,
-            ]),
-          ],
-        );
+  let waiting: Step[] = [];
+  const send = async (steps: readonly Step[]): Promise<void> => {
+    try {
+      const replies = await runSteps(run, steps);
+      for (const [index, { resolve }] of steps.entries()) {
         breaker.succeeded();
-        return toReply(reply);
-      } catch (error) {
-        breaker.failed(monotonicMs());
-        throw error;
+        resolve(replyAt(replies, index));
       }
+    } catch (error) {
+      for (const { reject } of steps) {
+        breaker.failed(monotonicMs());
+        reject(error);
+      }
+    }
+  };
+  const sendWaiting = () => {
+    const steps = waiting;
+    waiting = [];
+    for (let start = 0; start < steps.length; start += MAX_STEPS)
+      void send(steps.slice(start, start + MAX_STEPS));
+  };
+  return {
+    step(bucketId, limit, settlements, request) {
+      if (!breaker.admits(monotonicMs()))
+        return Promise.reject(
+          new RedisUnavailable("connection", "Redis does not respond", { cause: undefined }),
+        );
+      const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
+      if (waiting.length === 0) queueMicrotask(sendWaiting);
+      waiting.push({
+        key: redisKeys.bucket(bucketId),
+        args: argumentsOf(limit, settlements, request),
+        resolve,
+        reject,
+      });
+      return promise;
     },
   };
 }
 
-function toReply(reply: unknown) {
-  if (!Array.isArray(reply) || !reply.every(Number.isSafeInteger))
+function argumentsOf(
+  { capacity, refillPerSecond }: RateLimit,
+  settlements: readonly Settlement[],
+  request: LeaseRequest | undefined,
+): readonly RedisArgument[] {
+  const { leaseId = "", cost = 0, waiting = 0, ahead = 0 } = request ?? {};
+  const args = [capacity, refillPerSecond, leaseId, cost, waiting, ahead, settlements.length];
+  for (const { leaseId: settledId, unspentTokens, spentAgoUs } of settlements)
+    args.push(settledId, unspentTokens, spentAgoUs);
+  return args;
+}
+
+async function runSteps(run: RedisScript, steps: readonly Step[]): Promise<readonly number[]> {
+  const args: RedisArgument[] = [LEASE_LIFE_US];
+  for (const step of steps) args.push(...step.args);
+  const replies = await run(
+    steps.map(({ key }) => key),
+    args,
+  );
+  if (
+    !Array.isArray(replies) ||
+    replies.length !== REPLY_LENGTH * steps.length ||
+    !replies.every(Number.isSafeInteger)
+  )
     throw new Error("lease.lua sent an unexpected reply");
-  const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = reply.map(Number);
+  return replies.map(Number);
+}
+
+function replyAt(replies: readonly number[], index: number): LeaseReply {
+  const start = REPLY_LENGTH * index;
+  const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = replies.slice(start, start + REPLY_LENGTH);
   return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { LeasePool } from "../../src/core/limits/lease-pool.ts";
 import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
-import type { LeasedBucket, LeaseReply } from "../../src/core/limits/leased-bucket.ts";
+import type { LeasedBucket } from "../../src/core/limits/leased-bucket.ts";
 import { fullLeasedBucket, LEASE_LIFE_US, leaseStep } from "../../src/core/limits/leased-bucket.ts";
 import type { BucketStore, TakeOutcome } from "../../src/core/limits/ports.ts";
 import type { RateLimit } from "../../src/core/policy/policy.ts";
@@ -91,8 +91,9 @@ async function pass(ms: number): Promise<void> {
 
 describe("the script", () => {
   /** The script itself, with a clock that the test sets: only the call for the time is replaced. */
-  const withClock = LEASE_SCRIPT.replace("redis.call('TIME')", "cjson.decode(KEYS[2])");
+  const withClock = LEASE_SCRIPT.replace("redis.call('TIME')", "cjson.decode(table.remove(KEYS))");
   const step = fc.record({
+    bucket: fc.nat({ max: 2 }),
     advanceUs: fc.oneof(
       fc.integer({ min: 0, max: 2_000_000 }),
       fc.integer({ min: -3_000_000, max: 0 }),
@@ -115,58 +116,87 @@ describe("the script", () => {
   });
   const limits = fc.tuple(fc.integer({ min: 4, max: 50 }), fc.constantFrom(1 / 3600, 0.3, 1, 7, 1000));
 
-  test("does what core/leased-bucket does, on whatever history", async () => {
+  test("does what core/leased-bucket does, on whatever history of several buckets", async () => {
     const run = admin.script(withClock);
+    // The steps of one script happen at one time, and may be steps of one bucket.
+    const scripts = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 20 });
     await fc.assert(
-      fc.asyncProperty(
-        limits,
-        fc.array(step, { minLength: 1, maxLength: 25 }),
-        async ([capacity, refill], steps) => {
-          const limit = limitOf(capacity, refill);
-          let nowUs = 1_800_000_000_000_000;
-          const bucket: LeasedBucket = fullLeasedBucket(limit, nowUs);
-          await admin.command("DEL", "bucket");
-          for (const [at, { advanceUs, ask, cost, waiting, ahead, settle, again }] of steps.entries()) {
-            nowUs += advanceUs;
+      fc.asyncProperty(limits, scripts, async ([capacity, refill], history) => {
+        const limit = limitOf(capacity, refill);
+        let nowUs = 1_800_000_000_000_000;
+        const buckets = Array.from({ length: 3 }, () => fullLeasedBucket(limit, nowUs));
+        const touched = new Set<LeasedBucket>();
+        await admin.command("DEL", "bucket0", "bucket1", "bucket2");
+        let leases = 0;
+        for (const steps of history) {
+          nowUs += steps[0]?.advanceUs ?? 0;
+          const clock = JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)]);
+          const args: (string | number)[] = [LEASE_LIFE_US];
+          const wanted: number[] = [];
+          for (const { bucket: index, ask, cost, waiting, ahead, settle, again } of steps) {
             const settlements = settle.map(([lease, unspentTokens, spentAgoUs]) => ({
               leaseId: `l${lease}`,
               unspentTokens,
               spentAgoUs,
             }));
-            const asked = ask
-              ? { leaseId: `l${again ? at - 1 : at}`, cost: Math.min(cost, capacity), waiting, ahead }
-              : undefined;
-            const wanted: LeaseReply = leaseStep(bucket, limit, settlements, asked, nowUs);
-            const clock = JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)]);
-            const reply = await run(
-              ["bucket", clock],
-              [
-                capacity,
-                refill,
-                LEASE_LIFE_US,
-                asked?.leaseId ?? "",
-                asked?.cost ?? 0,
-                asked?.waiting ?? 0,
-                asked?.ahead ?? 0,
-                ...settlements.flatMap((one) => [one.leaseId, one.unspentTokens, one.spentAgoUs]),
-              ],
+            const leaseId = `l${again ? leases : ++leases}`;
+            const asked = ask ? { leaseId, cost: Math.min(cost, capacity), waiting, ahead } : undefined;
+            const bucket = buckets[index];
+            if (bucket === undefined) throw new Error("three buckets");
+            // A bucket that no step has touched is full now, whenever that is.
+            if (!touched.has(bucket)) Object.assign(bucket, fullLeasedBucket(limit, nowUs));
+            touched.add(bucket);
+            const { grantedTokens, waitUs, leasesOutstanding } = leaseStep(
+              bucket,
+              limit,
+              settlements,
+              asked,
+              nowUs,
             );
-            expect(reply).toEqual([wanted.grantedTokens, wanted.waitUs, wanted.leasesOutstanding ? 1 : 0]);
-            expect(Object.fromEntries(pairs(await admin.command("HGETALL", "bucket")))).toEqual({
-              level: String(bucket.levelMicro),
-              stamp: String(bucket.stampUs),
+            wanted.push(grantedTokens, waitUs, leasesOutstanding ? 1 : 0);
+            const { cost: wantedCost = 0, waiting: others = 0, ahead: more = 0 } = asked ?? {};
+            args.push(capacity, refill, asked?.leaseId ?? "", wantedCost, others, more, settlements.length);
+            for (const one of settlements) args.push(one.leaseId, one.unspentTokens, one.spentAgoUs);
+          }
+          const keys = steps.map(({ bucket }) => `bucket${bucket}`);
+          expect(await run([...keys, clock], args)).toEqual(wanted);
+          for (const index of new Set(steps.map(({ bucket }) => bucket))) {
+            const { levelMicro, stampUs, leases: open } = buckets[index] ?? fullLeasedBucket(limit, nowUs);
+            expect(Object.fromEntries(pairs(await admin.command("HGETALL", `bucket${index}`)))).toEqual({
+              level: String(levelMicro),
+              stamp: String(stampUs),
               ...Object.fromEntries(
-                [...bucket.leases].map(([id, { tokens, deadlineUs }]) => [
-                  `l:${id}`,
-                  `${tokens} ${deadlineUs}`,
-                ]),
+                [...open].map(([id, { tokens, deadlineUs }]) => [`l:${id}`, `${tokens} ${deadlineUs}`]),
               ),
             });
           }
-        },
-      ),
+        }
+      }),
       { numRuns: 60 },
     );
+  });
+
+  test("steps that come together share scripts of at most 50 buckets, and each gets its own reply", async () => {
+    await admin.command("FLUSHALL");
+    let scripts = 0;
+    const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000, observe: () => scripts++ });
+    const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
+    const store = createLeaseStore(client, { breaker, monotonicMs: () => performance.now() });
+    await admin.command("SET", "latchkey:bucket:7", "damaged");
+    scripts = 0;
+    const steps = Array.from({ length: 120 }, (_, at) => {
+      const request = { leaseId: `l${at}`, cost: at + 1, waiting: 0, ahead: 0 };
+      return store.step(String(at), limitOf(100, 1 / 3600), [], request);
+    });
+    const granted = (await Promise.all(steps)).map(({ grantedTokens }) => grantedTokens);
+    expect(granted).toEqual(Array.from({ length: 120 }, (_, at) => (at < 100 ? at + 1 : 0)));
+    expect(scripts).toBe(3);
+    await client.close();
+    await expect(
+      Promise.allSettled([1, 2, 3].map((at) => store.step(String(at), limitOf(1, 1), [], undefined))),
+    ).resolves.toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ status: "rejected" })));
+    // The failure of a shared script counts for each of its steps.
+    expect(breaker.admits(performance.now())).toBe(false);
   });
 
   test.each([

@@ -16,11 +16,14 @@ export function possiblePlans(
   { key_id: keyId, role, plan }: PastKey,
   policy: Policy,
 ): readonly (string | undefined)[] {
+  const issuer = policy.issuers.find(({ name }) => keyId?.startsWith(`${name}:`));
+  // The policy of then may have had another list of the issuer's plans. The token may name several.
+  if (issuer !== undefined) {
+    const listed = typeof plan === "string" && issuer.plans.includes(plan) ? [plan] : [];
+    return [...new Set([...listed, undefined, ...extremes(issuer.plans, policy)])];
+  }
   if (typeof plan === "string") return [plan];
   if (role === undefined) return [undefined];
-  const issuer = policy.issuers.find(({ name }) => keyId?.startsWith(`${name}:`));
-  // The policy of then may have ignored the claim that this policy reads.
-  if (issuer !== undefined) return [undefined, ...extremes(issuer.plans, policy)];
   return plan === null ? [undefined] : [undefined, ...extremes([...policy.plans.keys()], policy)];
 }
 

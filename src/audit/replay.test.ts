@@ -243,6 +243,11 @@ issuers:
       undetermined,
     ],
     [
+      "a token of another issuer with a plan outside the issuer's list, where a plan of the list decides",
+      { key_id: "corp:t", plan: "small", extensions: { cost: "61" } },
+      undetermined,
+    ],
+    [
       "no key",
       { role: undefined, key_id: undefined, reason: "credential_missing" },
       { wouldBe: "credential_missing" },

@@ -20,10 +20,11 @@ export function parseHostPort(text: string, defaultPort?: number): HostPort | un
   return port === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-/** Parses a comma-separated list. Undefined if one item is malformed. */
+/** Parses a comma-separated list. Undefined if one item is malformed or occurs twice. */
 export function parseHostPorts(text: string, defaultPort?: number): readonly HostPort[] | undefined {
   const list = text.split(",").map((item) => parseHostPort(item.trim(), defaultPort));
-  return list.every((item) => item !== undefined) ? list : undefined;
+  const parsed = list.filter((item) => item !== undefined);
+  return new Set(parsed.map(formatHostPort)).size === list.length ? parsed : undefined;
 }
 
 export function formatHostPort({ host, port }: HostPort): string {

@@ -160,6 +160,11 @@ describe("Redis Sentinel", () => {
     ],
     ["a port beside Sentinels", { ...listed, REDIS_PORT: "1" }, "REDIS_PORT is set beside Sentinels"],
     ["TLS in one place only", { REDIS_URL: "redis://r", REDIS_TLS: "true" }, "REDIS_URL says redis://"],
+    [
+      "a repeated Sentinel",
+      { ...listed, REDIS_SENTINELS: "s1,s2,s1:26379" },
+      "REDIS_SENTINELS must be HOST[:PORT]",
+    ],
     ["a malformed list", { ...listed, REDIS_SENTINELS: "s1,,s2" }, "REDIS_SENTINELS must be HOST[:PORT]"],
     ["a mixed list", { ...listed, REDIS_SENTINELS: "s1,redis://s2" }, "REDIS_SENTINELS must be HOST[:PORT]"],
     [

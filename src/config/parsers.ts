@@ -138,7 +138,7 @@ export const hostPorts = (defaultPort: number) =>
   z.string().transform((text, context) => {
     const list = parseHostPorts(text, defaultPort);
     if (list !== undefined) return list;
-    context.addIssue("must be HOST[:PORT] with commas between, such as s1:26379,[::1]:26379");
+    context.addIssue("must be HOST[:PORT] with commas between, none twice, such as s1:26379,[::1]:26379");
     return z.NEVER;
   });
 

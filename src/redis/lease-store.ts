@@ -42,9 +42,15 @@ export function createLeaseStore(
   const send = async (steps: readonly Step[]): Promise<void> => {
     try {
       const replies = await runSteps(run, steps);
-      for (const [index, { resolve }] of steps.entries()) {
-        breaker.succeeded();
-        resolve(replyAt(replies, index));
+      for (const [index, { resolve, reject }] of steps.entries()) {
+        const reply = replyAt(replies, index);
+        if (reply === undefined) {
+          breaker.failed(monotonicMs());
+          reject(new Error("lease.lua sent an unexpected reply"));
+        } else {
+          breaker.succeeded();
+          resolve(reply);
+        }
       }
     } catch (error) {
       for (const { reject } of steps) {
@@ -97,17 +103,16 @@ async function runSteps(run: RedisScript, steps: readonly Step[]): Promise<reado
     steps.map(({ key }) => key),
     args,
   );
-  if (
-    !Array.isArray(replies) ||
-    replies.length !== REPLY_LENGTH * steps.length ||
-    !replies.every(Number.isSafeInteger)
-  )
+  if (!Array.isArray(replies) || replies.length !== REPLY_LENGTH * steps.length)
     throw new Error("lease.lua sent an unexpected reply");
   return replies.map(Number);
 }
 
-function replyAt(replies: readonly number[], index: number): LeaseReply {
+/** Undefined if the reply of this bucket is malformed. */
+function replyAt(replies: readonly number[], index: number): LeaseReply | undefined {
   const start = REPLY_LENGTH * index;
-  const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = replies.slice(start, start + REPLY_LENGTH);
+  const reply = replies.slice(start, start + REPLY_LENGTH);
+  if (!reply.every(Number.isSafeInteger)) return undefined;
+  const [grantedTokens = 0, waitUs = 0, leasesOutstanding = 0] = reply;
   return { grantedTokens, waitUs, leasesOutstanding: leasesOutstanding === 1 };
 }

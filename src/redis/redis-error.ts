@@ -37,11 +37,22 @@ export function isNotThePrimary({ code = "" }: RedisUnavailable): boolean {
   return NOT_THE_PRIMARY.has(code);
 }
 
+/** A server that does not know a command quotes its arguments, which may be credentials. */
+const QUOTED_ARGUMENTS = /, with args beginning with:.*/s;
+
+/** The error without quoted arguments, in its message and its stack. */
+function withoutArguments(error: Error): Error {
+  if (!QUOTED_ARGUMENTS.test(error.message)) return error;
+  const clean = new Error(error.message.replace(QUOTED_ARGUMENTS, ""));
+  clean.name = error.name;
+  return clean;
+}
+
 /** The only place that converts errors of ioredis. */
 export function toRedisUnavailable(error: unknown): RedisUnavailable {
   if (error instanceof RedisUnavailable) return error;
   if (!(error instanceof Error)) return new RedisUnavailable("connection", String(error), { cause: error });
-  if (error.name === "ReplyError") return fromReply(error);
+  if (error.name === "ReplyError") return fromReply(withoutArguments(error));
   if (error.message === "Command timed out") {
     return new RedisUnavailable("timeout", "Redis did not respond in time", { cause: error });
   }
@@ -56,8 +67,9 @@ export function toRedisUnavailable(error: unknown): RedisUnavailable {
  * The same for a Sentinel.
  * @param address of the Sentinel, as `host:port`
  */
-export function toSentinelUnavailable(error: unknown, address: string): RedisUnavailable {
-  if (!(error instanceof Error)) return toRedisUnavailable(error);
+export function toSentinelUnavailable(raw: unknown, address: string): RedisUnavailable {
+  if (!(raw instanceof Error)) return toRedisUnavailable(raw);
+  const error = withoutArguments(raw);
   const isReply = error.name === "ReplyError";
   const rejectedSetting = isReply
     ? sentinelRejection(error.message, address)

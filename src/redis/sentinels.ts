@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import type { HostPort } from "../config/host-port.ts";
-import { formatHostPort } from "../config/host-port.ts";
+import { formatHostPort, isHost } from "../config/host-port.ts";
 import type { SentinelGroup } from "../config/redis-url.ts";
 import type { ConnectorOptions } from "./connector.ts";
 import { createConnector } from "./connector.ts";
@@ -33,8 +33,9 @@ export async function findPrimary(options: SentinelOptions): Promise<HostPort> {
     return answer;
   });
   const all = Promise.all(asked).then((answers) => {
-    const [most] = [...votes.values()].toSorted((a, b) => b.count - a.count);
+    const [most, second] = [...votes.values()].toSorted((a, b) => b.count - a.count);
     if (most === undefined) throw noPrimary(answers, options);
+    if (most.count === second?.count) throw disagreement(votes.keys());
     return most.named;
   });
   return Promise.race([found.promise, all]);
@@ -72,13 +73,31 @@ async function askSentinel(
   const failed = [authenticated, named].find((result) => result.status === "rejected");
   if (failed !== undefined || named.status === "rejected")
     return toSentinelUnavailable(fault ?? failed?.reason, formatHostPort({ host, port }));
-  return parseAnswer(named.value);
+  return parseAnswer(named.value) ?? malformed(formatHostPort({ host, port }));
 }
 
-function parseAnswer(reply: unknown): HostPort | "unknown" {
-  if (!Array.isArray(reply)) return "unknown";
-  const [host, port]: readonly unknown[] = reply;
-  return { host: String(host), port: Number(port) };
+/** Undefined if the reply is malformed. A Sentinel replies with null to a name that it does not know. */
+function parseAnswer(reply: unknown): HostPort | "unknown" | undefined {
+  if (reply === null) return "unknown";
+  const [host, port]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  if (typeof host !== "string" || typeof port !== "string" || !isHost(host)) return undefined;
+  return /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535
+    ? { host, port: Number(port) }
+    : undefined;
+}
+
+function malformed(address: string): RedisUnavailable {
+  return new RedisUnavailable("reply", `Sentinel ${address}: its reply is not an address`, {
+    cause: undefined,
+  });
+}
+
+/** Temporary: during a failover some Sentinels name the old primary. */
+function disagreement(addresses: Iterable<string>): RedisUnavailable {
+  const named = [...addresses].join(" and ");
+  return new RedisUnavailable("connection", `the Sentinels disagree about the primary: ${named}`, {
+    cause: undefined,
+  });
 }
 
 /** The reason why no Sentinel names the primary. A setting that Sentinels reject, or a name that none knows, is permanent. */

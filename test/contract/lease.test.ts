@@ -351,6 +351,17 @@ describe("four instances on one Redis", () => {
     expect(await admitted(Array.from({ length: 60 }, () => second.take([demand], 1, 0)))).toBe(32);
   });
 
+  test("a bucket that refills in thousands of years does not disturb those that are asked with it", async () => {
+    const [pool] = await fleet();
+    const demandOf = (bucketId: string, refill: number) => ({ bucketId, limit: limitOf(2, refill, false) });
+    const slow = demandOf("slow", 1e-11);
+    expect((await pool?.take([slow], 2, 0))?.ok).toBe(true);
+    const others = ["a", "b", "c"].map((bucketId) => demandOf(bucketId, 1));
+    const outcomes = await Promise.all([slow, ...others].map((demand) => pool?.take([demand], 1, 0)));
+    expect(outcomes.map((outcome) => outcome?.ok)).toEqual([false, true, true, true]);
+    expect(outcomes[0]).toMatchObject({ reason: "rate_limited" });
+  });
+
   test("a lone client that waits Retry-After is admitted", async () => {
     const [pool] = await fleet();
     if (pool === undefined) throw new Error("no pool");

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { RedisOptions } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
@@ -54,5 +55,17 @@ test("a server with too many clients is a temporary fault", async () => {
   await own.cli("CONFIG", "SET", "maxclients", "1");
   expect(await rejectedSettingOf({ port: own.port })).toBeUndefined();
   await client.close();
+  await own.stop();
+});
+
+test("no error quotes the credentials that a server without AUTH quotes", async () => {
+  const own = await startRedis({ args: ["--rename-command", "AUTH", "HIDDEN"] });
+  const connecting = connectRedis({ port: own.port, username: "u", password, commandTimeoutMs: 2000 });
+  const error: unknown = await connecting.then(
+    (client) => client.close(),
+    (reason: unknown) => reason,
+  );
+  expect(error).toMatchObject({ rejectedSetting: expect.stringContaining("unknown command") });
+  expect(inspect(error, { depth: 10 })).not.toContain(password.slice(0, 8));
   await own.stop();
 });

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { copyFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createRedisTlsReader } from "../../src/config/redis-tls.ts";
 import type { RedisAddress } from "../../src/config/redis-url.ts";
@@ -47,6 +49,19 @@ function addressOf(url: string): RedisAddress {
   return read.place;
 }
 
+/** A server that sends one reply to everything. Returns its port. */
+async function startReplying(reply: string): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on("data", () => socket.write(reply));
+    socket.on("error", () => undefined);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  endings.push(async () => {
+    server.close();
+  });
+  return Object(server.address()).port;
+}
+
 /** The address of the setup with these Sentinels instead. */
 function withSentinels(ports: readonly number[], group = {}): RedisAddress {
   const addresses = ports.map((port) => ({ host: "127.0.0.1", port }));
@@ -73,6 +88,30 @@ describe("the primary that the Sentinels name", () => {
     endings.push(() => liar.stop(), other.stop);
     expect(await outcome(withSentinels([liar.port, ...ports()]))).toBe(await connected());
     expect(await outcome(withSentinels([liar.port]))).toBe(`connected to ${other.port}`);
+  });
+
+  test("is none while as many Sentinels name another one, which may heal", async () => {
+    const other = await startRedis();
+    const liar = await startSentinel(other.port);
+    endings.push(() => liar.stop(), other.stop);
+    const [first = 0] = ports();
+    expect(await outcome(withSentinels([liar.port, first]))).toMatch(
+      /^may heal: .*the Sentinels disagree about the primary: 127\.0\.0\.1:\d+ and 127\.0\.0\.1:\d+/,
+    );
+  });
+
+  test.each([
+    "*0\r\n",
+    "*2\r\n$0\r\n\r\n$1\r\n5\r\n",
+    "*2\r\n*0\r\n:5\r\n",
+    "*2\r\n$9\r\n127.0.0.1\r\n$8\r\n99999999\r\n",
+    ":5\r\n",
+  ])("is not named by the malformed reply %j", async (reply) => {
+    const broken = await startReplying(reply);
+    const two = await startReplying(reply);
+    const [first = 0] = ports();
+    expect(await outcome(withSentinels([broken, two, first]))).toBe(await connected());
+    expect(await outcome(withSentinels([broken]))).toMatch(/^may heal: .*its reply is not an address/);
   });
 
   test("is reached by the address of the NAT map", async () => {

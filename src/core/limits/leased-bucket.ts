@@ -59,6 +59,9 @@ export function fullLeasedBucket(limit: BucketLimit, nowUs: number): LeasedBucke
   return { levelMicro: limit.capacity * MICRO, stampUs: nowUs, leases: new Map() };
 }
 
+/** 142 years: a larger integer may not arrive exactly from Redis. */
+const MAX_WAIT_US = 2 ** 52;
+
 /** Refills, settles and grants, in this order. Changes the bucket. Without a request it only settles. */
 export function leaseStep(
   bucket: LeasedBucket,
@@ -73,7 +76,7 @@ export function leaseStep(
   const denied = request !== undefined && grantedTokens === 0;
   return {
     grantedTokens,
-    waitUs: denied ? waitForUs(bucket, limit, request.cost, nowUs) : 0,
+    waitUs: denied ? Math.min(waitForUs(bucket, limit, request.cost, nowUs), MAX_WAIT_US) : 0,
     leasesOutstanding: denied && bucket.leases.size > 0,
   };
 }

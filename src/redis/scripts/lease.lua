@@ -127,6 +127,8 @@ local function step(key, at)
         for _, lease in pairs(leases) do longest = math.max(longest, lease[2] - now) end
         wait = wait + longest
       end
+      -- 142 years. The client's parser does not read every integer up to 2^53 exactly.
+      wait = math.min(wait, 2 ^ 52)
       if next(leases) then outstanding = 1 end
     end
   end

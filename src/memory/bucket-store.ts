@@ -44,13 +44,14 @@ export function createBucketStore(options: {
         return { demand, state: refillBucket(state, demand.limit, nowMs) };
       });
       const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
-      const spentMicro = waits.every((seconds) => seconds === 0) ? cost * MICRO : 0;
+      const retryAfterSeconds = Math.max(0, ...waits);
+      const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
       const rates = found.map(({ demand, state }) => {
         const after = { ...state, levelMicro: state.levelMicro - spentMicro };
         put(demand.bucketId, after);
         return rateStatus(demand.limit, after.levelMicro / MICRO);
       });
-      return takeOutcome(rates, waits);
+      return takeOutcome(rates, retryAfterSeconds);
     },
   };
 }

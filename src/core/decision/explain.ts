@@ -63,10 +63,8 @@ export function readOnlyBuckets(buckets: BucketAdmin): BucketStore {
     async take(demands, cost, nowMs) {
       const levels = await buckets.levels(demands, nowMs);
       const rates = levels.map(({ limit, tokens }) => rateStatus(limit, tokens));
-      return takeOutcome(
-        rates,
-        levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit)),
-      );
+      const waits = levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit));
+      return takeOutcome(rates, Math.max(0, ...waits));
     },
   };
 }

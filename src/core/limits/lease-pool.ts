@@ -177,7 +177,7 @@ function denial(
   nowMs: number,
 ): TakeOutcome {
   const dueMs = Math.max(...lacking.map(({ holder }) => dueInMs(holder, cost, nowMs)));
-  return takeOutcome(ratesOf(buckets, nowMs), [Math.max(1, Math.ceil(dueMs / 1000))]);
+  return takeOutcome(ratesOf(buckets, nowMs), Math.max(1, Math.ceil(dueMs / 1000)));
 }
 
 /** The remaining tokens are those that this instance holds: a lower bound, because other instances may hold more. */

@@ -86,13 +86,14 @@ function takeShares(
   const unknown = found.filter(({ bucketId }) => !shares.has(bucketId)).length;
   if (shares.size + unknown > maxBuckets) return UNAVAILABLE;
   const waits = found.map(({ state, share }) => secondsUntil(state, share, cost));
-  const spentMicro = waits.every((seconds) => seconds === 0) ? cost * MICRO : 0;
+  const retryAfterSeconds = Math.max(0, ...waits);
+  const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
   const rates = found.map(({ bucketId, limit, state }) => {
     const levelMicro = state.levelMicro - spentMicro;
     shares.set(bucketId, { ...state, levelMicro });
     return rateStatus(limit, levelMicro / MICRO);
   });
-  return takeOutcome(rates, waits);
+  return takeOutcome(rates, retryAfterSeconds);
 }
 
 function shareOf(limit: RateLimit, parts: number): BucketLimit {

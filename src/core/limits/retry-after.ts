@@ -12,11 +12,10 @@ export function retryAfterOf(status: number, seconds: number | undefined): numbe
 }
 
 /**
- * The outcome of a take from several buckets: it is denied if one of them makes it wait, and the longest wait is its
- * `Retry-After`.
+ * The outcome of a take from several buckets. It is denied if one of them makes it wait.
+ * @param retryAfterSeconds the longest wait of these buckets; 0: none
  */
-export function takeOutcome(rates: readonly RateStatus[], waitsSeconds: readonly number[]): TakeOutcome {
-  const retryAfterSeconds = Math.max(0, ...waitsSeconds);
+export function takeOutcome(rates: readonly RateStatus[], retryAfterSeconds: number): TakeOutcome {
   return retryAfterSeconds === 0
     ? { ok: true, rates }
     : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };

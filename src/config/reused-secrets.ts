@@ -1,4 +1,3 @@
-import { redisPlace } from "./redis-place.ts";
 import { readRedisUrl } from "./redis-url.ts";
 import type { SettingName, Settings } from "./settings.ts";
 import { SETTINGS } from "./settings.ts";
@@ -86,6 +85,6 @@ export function secretTexts(settings: Settings): readonly string[] {
     const one = typeof value === "object" ? Object.values(value) : (value ?? []);
     return [one].flat().map(String);
   });
-  const { password } = redisPlace(settings);
+  const password = passwordOf(settings.REDIS_URL);
   return password === undefined ? texts : [...texts, password];
 }

@@ -13,6 +13,8 @@ const numericDate = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 /** Space-separated scopes in the policy's form (RFC 8693 §4.2), or an empty string. */
 const SCOPES = /^(?:[A-Za-z0-9][A-Za-z0-9:._/-]{0,63}(?: [A-Za-z0-9][A-Za-z0-9:._/-]{0,63})*)?$/;
 const identifier = z.string().regex(/^[A-Za-z0-9_.@/-]{1,128}$/);
+/** The form of names in the policy. */
+const policyName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/);
 const claimsSchema = z.strictObject({
   iss: z.string(),
   aud: z.string(),
@@ -21,11 +23,8 @@ const claimsSchema = z.strictObject({
   jti: z.string().refine(isKeyId),
   name: z.string().max(128),
   own: identifier.optional(),
-  role: z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/),
-  plan: z
-    .string()
-    .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/)
-    .optional(),
+  role: policyName,
+  plan: policyName.optional(),
   scope: z.string().max(4200).regex(SCOPES),
   iat: numericDate,
   nbf: numericDate,

@@ -22,6 +22,8 @@ const MAX_STEPS = 50;
 /** The number of integers that the script returns for each bucket. */
 const REPLY_LENGTH = 3;
 
+const UNEXPECTED_REPLY = "lease.lua sent an unexpected reply";
+
 interface Step {
   readonly key: string;
   readonly args: readonly RedisArgument[];
@@ -39,24 +41,23 @@ export function createLeaseStore(
 ): LeaseStore {
   const run = client.script(LEASE_SCRIPT, "lease");
   let waiting: Step[] = [];
+  const fail = ({ reject }: Step, error: unknown): void => {
+    breaker.failed(monotonicMs());
+    reject(error);
+  };
   const send = async (steps: readonly Step[]): Promise<void> => {
     try {
       const replies = await runSteps(run, steps);
-      for (const [index, { resolve, reject }] of steps.entries()) {
+      for (const [index, step] of steps.entries()) {
         const reply = replyAt(replies, index);
-        if (reply === undefined) {
-          breaker.failed(monotonicMs());
-          reject(new Error("lease.lua sent an unexpected reply"));
-        } else {
+        if (reply === undefined) fail(step, new Error(UNEXPECTED_REPLY));
+        else {
           breaker.succeeded();
-          resolve(reply);
+          step.resolve(reply);
         }
       }
     } catch (error) {
-      for (const { reject } of steps) {
-        breaker.failed(monotonicMs());
-        reject(error);
-      }
+      for (const step of steps) fail(step, error);
     }
   };
   const sendWaiting = () => {
@@ -104,7 +105,7 @@ async function runSteps(run: RedisScript, steps: readonly Step[]): Promise<reado
     args,
   );
   if (!Array.isArray(replies) || replies.length !== REPLY_LENGTH * steps.length)
-    throw new Error("lease.lua sent an unexpected reply");
+    throw new Error(UNEXPECTED_REPLY);
   return replies.map(Number);
 }
 

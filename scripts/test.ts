@@ -5,7 +5,7 @@ import { z } from "zod";
 /**
  * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
  * `--long` runs the random searches, each for an hour or for the time in its variable,
- * and a hundred failovers.
+ * a hundred failovers, and the larger searches of the models.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
@@ -45,6 +45,7 @@ function run(name: string, command: string, args: readonly string[]): boolean {
         HISTORY_SECONDS: LONG_SECONDS,
         SOAK_SECONDS: LONG_SECONDS,
         SENTINEL_FAILOVERS: LONG_FAILOVERS,
+        MODEL_CHECKING: "whole",
         ...process.env,
       }
     : process.env;

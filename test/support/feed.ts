@@ -30,13 +30,18 @@ export interface LeaveOut {
 export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
 /** One instance: its view, its feed, which the test reads, and a store to change keys. */
-export function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
-  return startInstanceAt({ url: urlBy(port), server: createOneServer() }, leaveOut);
+export function startInstance(
+  port: number,
+  leaveOut: LeaveOut = NOTHING,
+  start?: { readonly reads: boolean },
+) {
+  return startInstanceAt({ url: urlBy(port), server: createOneServer() }, leaveOut, start);
 }
 
 export async function startInstanceAt(
   place: { readonly url: string; readonly server: OneServer },
   leaveOut: LeaveOut = NOTHING,
+  start = { reads: true },
 ) {
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
@@ -63,7 +68,7 @@ export async function startInstanceAt(
     replicaTimeoutMs: 100,
     newRandom: randomUUID,
   });
-  await feed.read();
+  if (start.reads) await feed.read();
   return { place, client, reading: connected, view, feed, store, lost, filled, missed };
 }
 

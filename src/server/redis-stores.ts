@@ -12,7 +12,6 @@ import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
-import { spreadOnOneServer } from "../redis/spread-client.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -24,6 +23,7 @@ import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { openSpread } from "./spread.ts";
 import { watchStore } from "./store-watch.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
@@ -58,7 +58,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();
-  const spread = spreadOnOneServer(client);
+  const { spread, ...spreadNodes } = await openSpread({ client, place, ...deadlineOf(settings) }, options);
   const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
@@ -72,6 +72,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   return {
     onStarted() {
       client.finishStartup();
+      spreadNodes.finishStartup();
       registryClient.finishStartup();
     },
     keys: guard.keys(createKeyStore(registryClient, keyStoreOptions(settings))),

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
+import type { LeaseStore } from "../../src/core/limits/lease-exchange.ts";
 import type { LeasePool } from "../../src/core/limits/lease-pool.ts";
 import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
 import type { LeasedBucket } from "../../src/core/limits/leased-bucket.ts";
@@ -54,10 +55,10 @@ function newPool(
   let commands = 0;
   const monotonicMs = () => performance.now();
   const store = createLeaseStore(spreadOnOneServer(client), {
-    breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
+    newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 100 }),
     monotonicMs,
   });
-  const counting: typeof store = {
+  const counting: LeaseStore = {
     step: (...args) => {
       commands++;
       return store.step(...args);
@@ -183,7 +184,7 @@ describe("the script", () => {
     const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000, observe: () => scripts++ });
     const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
     const store = createLeaseStore(spreadOnOneServer(client), {
-      breaker,
+      newBreaker: () => breaker,
       monotonicMs: () => performance.now(),
     });
     await admin.command("SET", "latchkey:bucket:7", "damaged");

@@ -83,10 +83,15 @@ function nodesToAsk({ seeds }: ClusterOptions, known: readonly HostPort[]): read
 
 async function askNode(node: HostPort, options: ClusterOptions): Promise<ClusterMap> {
   const commands = [
+    ["INFO", "server"],
     ["CLUSTER", "INFO"],
     ["CLUSTER", "SLOTS"],
   ] as const;
-  const [info, slots] = await askOnce(node, options, commands);
+  const [server, info, slots] = await askOnce(node, options, commands);
+  // Its ACL may not know the commands of a Cluster.
+  const mode = /^redis_mode:(\S+)/m.exec(String(server))?.[1] ?? "cluster";
+  if (mode !== "cluster") throw notOfACluster(node);
+  for (const reply of [info, slots]) if (reply instanceof Error) throw reply;
   const number = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(String(info))?.[1] ?? 0);
   const ranges = readRanges(slots, node, options.natMap);
   return {
@@ -96,6 +101,14 @@ async function askNode(node: HostPort, options: ClusterOptions): Promise<Cluster
     isUp: /^cluster_state:ok/m.test(String(info)),
     epoch: number("cluster_current_epoch"),
   };
+}
+
+function notOfACluster(node: HostPort): RedisUnavailable {
+  const address = formatHostPort(node);
+  return new RedisUnavailable("reply", "it does not belong to a Cluster", {
+    rejectedSetting: `REDIS_URL or REDIS_HOST: ${address} does not belong to a Cluster (cluster-enabled); name nodes of one Cluster only`,
+    cause: undefined,
+  });
 }
 
 interface SlotRange {

@@ -19,11 +19,14 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
   /** A command may be waiting for a node that has just left the list. */
   let keptBefore: ReadonlySet<string> = new Set();
   let isStarted = false;
+  let isClosed = false;
   const connect = async (name: string, node: HostPort) => {
     try {
+      if (isClosed) throw new Error("the connections were closed");
       // Each node is the only one of its connection, so an outage of one ends no other connection.
       const client = await connectRedis({ ...options, node, server: createOneServer() });
       if (isStarted) client.finishStartup();
+      if (isClosed) void client.close();
       return client;
     } catch (error) {
       clients.delete(name);
@@ -53,6 +56,7 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
         client.then(({ finishStartup }) => finishStartup()).catch(() => undefined);
     },
     async close() {
+      isClosed = true;
       await Promise.all([...clients.values()].map(end));
       clients.clear();
     },

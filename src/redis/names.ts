@@ -101,6 +101,8 @@ export function spreadKeys(isCluster: boolean) {
       const [, limit = "", subject = bucketId] = BUCKET_ID.exec(bucketId) ?? [];
       return of("bucket", subject, limit);
     },
+    /** What the probe of the ACL of one node writes. */
+    probe: (subject: string, part: string) => of("probe", subject, part),
   } as const;
 }
 

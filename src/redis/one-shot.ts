@@ -11,8 +11,8 @@ export interface OneShotOptions extends Pick<ConnectorOptions, "tls"> {
 }
 
 /**
- * Sends commands to one server, on a connection of their own, and returns their replies. Rejects with the first fault, as
- * ioredis reports it.
+ * Sends commands to one server, on a connection of their own. Resolves with their replies, errors included. Rejects with the
+ * fault of the connection or of its credentials, as ioredis reports it.
  */
 export async function askOnce(
   { host, port }: HostPort,
@@ -45,7 +45,10 @@ export async function askOnce(
     ...commands.map(([name, ...args]) => redis.call(name, ...args)),
   ]);
   redis.disconnect();
-  const failed = [authenticated, ...replies].find((result) => result?.status === "rejected");
-  if (failed?.status === "rejected") throw fault ?? failed.reason;
-  return replies.map((reply) => (reply.status === "fulfilled" ? reply.value : undefined));
+  if (authenticated?.status === "rejected") throw fault ?? authenticated.reason;
+  return replies.map((reply) => {
+    if (reply.status === "fulfilled") return reply.value;
+    if (reply.reason instanceof Error && reply.reason.name === "ReplyError") return reply.reason;
+    throw fault ?? reply.reason;
+  });
 }

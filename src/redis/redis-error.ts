@@ -94,14 +94,10 @@ export function toSentinelUnavailable(raw: unknown, address: string): RedisUnava
  */
 export function toClusterUnavailable(raw: unknown, address: string): RedisUnavailable {
   const { kind, message, code, rejectedSetting, cause } = toRedisUnavailable(raw);
-  const isOther = /cluster support disabled|unknown command/i.test(message);
-  const rejected = isOther
-    ? `REDIS_URL or REDIS_HOST: ${address} does not belong to a Cluster (cluster-enabled); name nodes of one Cluster only`
-    : rejectedSetting;
   return new RedisUnavailable(kind, `Cluster node ${address}: ${message}`, {
     cause,
     ...(code !== undefined && { code }),
-    ...(rejected !== undefined && { rejectedSetting: rejected }),
+    ...(rejectedSetting !== undefined && { rejectedSetting }),
   });
 }
 

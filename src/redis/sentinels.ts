@@ -47,6 +47,7 @@ async function askSentinel(
   const command = ["SENTINEL", "get-master-addr-by-name", master] as const;
   try {
     const [named] = await askOnce(sentinel, options, [command]);
+    if (named instanceof Error) throw named;
     return parseAnswer(named) ?? malformed(formatHostPort(sentinel));
   } catch (error) {
     return toSentinelUnavailable(error, formatHostPort(sentinel));

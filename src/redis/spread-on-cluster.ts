@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { HostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
 import type { RedisAddress } from "../config/redis-url.ts";
+import { probeCommands } from "./acl-probe.ts";
 import type { RedisArgument, RedisClient, RedisOptions, RedisScript } from "./client.ts";
 import type { ClusterMap } from "./cluster-map.ts";
 import { findClusterMap, readRedirection, verifySeeds } from "./cluster-map.ts";
@@ -17,6 +19,8 @@ import { clusterOptions } from "./topology.ts";
 
 export interface SpreadOptions extends Omit<RedisOptions, "url" | "node" | "server"> {
   readonly seeds: readonly HostPort[];
+  /** Names what the probe of the ACL writes. */
+  readonly instanceId: string;
   /** Called with each map of the Cluster. */
   readonly onMap: (map: ClusterMap) => void;
 }
@@ -53,7 +57,7 @@ export async function connectSpread(options: SpreadOptions): Promise<ClusterSpre
 }
 
 function createSpread(options: SpreadOptions, first: ClusterMap) {
-  const { seeds, onMap, observe, ...place } = options;
+  const { seeds, onMap, observe, instanceId: _, ...place } = options;
   const asked = clusterOptions(options, seeds, MAP_TIMEOUT_MS);
   const nodes = createClusterNodes({ ...place, seeds });
   const slots = createSlotTable(asked, first, (map) => {
@@ -74,11 +78,25 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
     refresh: slots.refresh,
     async connectAll() {
       if (first.uncoveredSlots > 0) throw notWhole(first);
-      await Promise.all(first.primaries.map(nodes.connected));
+      await Promise.all(
+        first.primaries.map(async (primary) => {
+          const subject = subjectOn(first, primary, options.instanceId);
+          const names = { key: (part: string) => spreadKeys(true).probe(subject, part) };
+          await probeCommands(await nodes.connected(primary), names);
+        }),
+      );
     },
     finishStartup: nodes.finishStartup,
     close: nodes.close,
   };
+}
+
+/** A subject whose slot is on this node. It is found after as many attempts as there are nodes, on average. */
+function subjectOn(map: ClusterMap, node: HostPort, instanceId: string): string {
+  for (let at = 0; ; at++) {
+    const subject = `${instanceId}.${at}`;
+    if (formatServer(map.primaryOf(hashSlot(`{${subject}}`))) === formatHostPort(node)) return subject;
+  }
 }
 
 function notWhole({ uncoveredSlots }: ClusterMap): RedisUnavailable {

@@ -1,7 +1,7 @@
 import { redisPlace } from "../config/redis-place.ts";
 import type { Settings } from "../config/settings.ts";
 import type { LeasePool } from "../core/limits/lease-pool.ts";
-import { probeCommands } from "../redis/acl-probe.ts";
+import { probeCommands, registryProbe } from "../redis/acl-probe.ts";
 import { createAuditStore } from "../redis/audit-store.ts";
 import { createBucketAdmin } from "../redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
@@ -56,9 +56,12 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   shutdown.defer("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
   const instanceId = randomText();
-  await probeCommands(client, instanceId);
+  await probeCommands(client, registryProbe(client, instanceId));
   const guard = createFleetGuard();
-  const { spread, ...spreadNodes } = await openSpread({ client, place, ...deadlineOf(settings) }, options);
+  const { spread, ...spreadNodes } = await openSpread(
+    { client, place, instanceId, ...deadlineOf(settings) },
+    options,
+  );
   const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);

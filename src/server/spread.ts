@@ -23,12 +23,13 @@ export interface OpenedSpread {
 interface SpreadDeps {
   readonly client: RedisClient;
   readonly place: RedisAddress & { readonly observe: CommandObserver };
+  readonly instanceId: string;
   readonly commandTimeoutMs: number;
 }
 
 /** Without a Cluster, buckets are on the server of the registry. */
 export async function openSpread(
-  { client, place, commandTimeoutMs }: SpreadDeps,
+  { client, place, ...options }: SpreadDeps,
   { shutdown, log, metrics }: Pick<StoreOptions, "shutdown" | "log" | "metrics">,
 ): Promise<OpenedSpread> {
   const { seeds, ...rest } = place;
@@ -37,7 +38,7 @@ export async function openSpread(
   const spread = await connectSpread({
     ...rest,
     seeds,
-    commandTimeoutMs,
+    ...options,
     onMap(map) {
       metrics.store.uncoveredSlots(map.uncoveredSlots);
       logWhole(map.uncoveredSlots === 0);

@@ -34,6 +34,8 @@ export interface ClusterSetup {
   failOver(port: number): Promise<void>;
   /** Resolves with the new primary of the slot once a majority names another one than this. */
   failedOver(slot: number, from: number, timeoutMs?: number): Promise<TestedRedis>;
+  /** The number of failovers of all primaries, as the newest epoch shows it. */
+  failovers(): Promise<number>;
   /** Starts a node that has ended. Resolves once it follows the primary of the slot and all agree. */
   rejoin(port: number, slot: number): Promise<void>;
   /** Resolves once all nodes that run agree that the Cluster is whole. */
@@ -134,6 +136,10 @@ function createSetup(
         },
         { ...WAIT, timeout },
       );
+    },
+    async failovers() {
+      const infos = await Promise.all(running().map((node) => node.cli("CLUSTER", "INFO")));
+      return Math.max(...infos.map((info) => Number(/cluster_current_epoch:(\d+)/.exec(info)?.[1])));
     },
     async rejoin(port, slot) {
       const node = nodes.get(port);

@@ -34,6 +34,8 @@ export interface ClusterSetup {
   failOver(port: number): Promise<void>;
   /** Resolves with the new primary of the slot once a majority names another one than this. */
   failedOver(slot: number, from: number, timeoutMs?: number): Promise<TestedRedis>;
+  /** Starts a node that has ended, with its place in the Cluster and without its data. */
+  restart(port: number): Promise<void>;
   /** The number of failovers of all primaries, as the newest epoch shows it. */
   failovers(): Promise<number>;
   /** Starts a node that has ended. Resolves once it follows the primary of the slot and all agree. */
@@ -137,13 +139,16 @@ function createSetup(
         { ...WAIT, timeout },
       );
     },
+    async restart(port) {
+      await start(port, nodes.get(port)?.dir);
+    },
     async failovers() {
       const infos = await Promise.all(running().map((node) => node.cli("CLUSTER", "INFO")));
       return Math.max(...infos.map((info) => Number(/cluster_current_epoch:(\d+)/.exec(info)?.[1])));
     },
     async rejoin(port, slot) {
       const node = nodes.get(port);
-      if (node !== undefined && !isRunning(node)) await start(port, node.dir);
+      if (node !== undefined && !isRunning(node)) await setup.restart(port);
       await vi.waitFor(async () => {
         const info = (await nodes.get(port)?.cli("INFO", "replication")) ?? "";
         expect(info).toContain(`master_port:${(await primaryOf(slot)).port}`);

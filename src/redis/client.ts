@@ -11,7 +11,7 @@ import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
 import { isNotThePrimary, isNotTheRegistry, RedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
-import { readServerState } from "./server-state.ts";
+import { readServerState, rejectMinority } from "./server-state.ts";
 import type { Session } from "./session.ts";
 import { createSession } from "./session.ts";
 import type { TopologyClient } from "./topology.ts";
@@ -150,7 +150,14 @@ function wrap(
     keys: registryKeys(topology === "cluster"),
     command,
     serverState: () =>
-      run("INFO", async () => readServerState(String(await call("INFO", "replication")), topology)),
+      run("INFO", async () => {
+        const [info, cluster] = await Promise.all([
+          call("INFO", "replication"),
+          topology === "cluster" ? call("CLUSTER", "INFO") : undefined,
+        ]);
+        if (cluster !== undefined) rejectMinority(String(cluster));
+        return readServerState(String(info), topology);
+      }),
     commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
     script(source, name = "script") {
       const sha = createHash("sha1").update(source).digest("hex");

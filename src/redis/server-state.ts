@@ -24,6 +24,15 @@ export function readServerState(info: string, topology: TopologyName): ServerSta
   return { runId: field("run_id") ?? "", replicationId: field("master_replid") ?? "" };
 }
 
+/**
+ * Parses `CLUSTER INFO`. Throws RedisUnavailable for a node that does not reach a majority of the primaries, so that another
+ * node may be the primary by now. Such a node answers reads if `cluster-allow-reads-when-down` is set.
+ */
+export function rejectMinority(info: string): void {
+  if (!/^cluster_state:ok/m.test(info))
+    throw temporaryFault("CLUSTERDOWN", "this node of the Cluster is cut off, or slots are not covered");
+}
+
 /** Throws for a server of a kind that cannot be used. This does not heal by itself. */
 function rejectMode(mode: string | undefined, topology: TopologyName): void {
   if (mode === topology) return;

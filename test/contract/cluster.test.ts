@@ -247,6 +247,26 @@ describe("a command on a bucket", () => {
   });
 });
 
+test("a primary that is cut off from the majority is not believed, even if it answers reads", async () => {
+  const registry = await setup.primaryOf(REGISTRY_SLOT);
+  const one = await startInstanceAt({ url: setup.url, server: createOneServer() });
+  await registry.cli("CONFIG", "SET", "cluster-allow-reads-when-down", "yes");
+  const others = [...setup.nodes.values()].filter(({ port }) => port !== registry.port);
+  for (const { pid } of others) process.kill(pid, "SIGSTOP");
+  try {
+    await expect
+      .poll(() => registry.cli("CLUSTER", "INFO"), { timeout: 10_000 })
+      .toContain("cluster_state:fail");
+    expect(await registry.cli("GET", one.client.keys.epoch)).not.toContain("CLUSTERDOWN");
+    await expect(one.feed.read()).rejects.toMatchObject({ code: "CLUSTERDOWN" });
+  } finally {
+    for (const { pid } of others) process.kill(pid, "SIGCONT");
+    await registry.cli("CONFIG", "SET", "cluster-allow-reads-when-down", "no");
+    await setup.whole();
+  }
+  await readUntilWell(one);
+});
+
 test("after a failover the registry's connections lead to the new primary, and revocations are written back", async () => {
   const moved: string[] = [];
   const server = createOneServer((now) => void moved.push(`${now.address} (${now.topology})`));

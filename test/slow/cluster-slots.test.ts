@@ -21,6 +21,8 @@ import { startUpstream } from "../support/upstream.ts";
 const LIMIT = { capacity: 10, refillPerSecond: 5 };
 const WITHIN = { timeout: 30_000, interval: 50 };
 const KEYS = 24;
+/** Slots that move during one test. */
+const MOVED = 10;
 const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
 const policy = `
 roles:
@@ -131,12 +133,13 @@ test("buckets move to other nodes under load: no valid key is denied, and no lim
       return found;
     }, WITHIN);
     const nodes = await setup.primaries();
-    for (const [slot, from] of slots) {
+    const some = [...slots].slice(0, MOVED);
+    for (const [slot, from] of some) {
       const to = nodes[(nodes.findIndex(({ port }) => port === from.port) + 1) % nodes.length];
-      if (slot !== REGISTRY_SLOT && to !== undefined) await setup.moveSlot(slot, to);
+      if (to !== undefined) await setup.moveSlot(slot, to);
     }
     const moved = await bucketSlots();
-    for (const [slot, from] of slots) expect(moved.get(slot)?.port).not.toBe(from.port);
+    for (const [slot, from] of some) expect(moved.get(slot)?.port).not.toBe(from.port);
   });
   expect({ known, limited, revoked }).toEqual({
     known: ["200"],

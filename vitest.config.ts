@@ -36,6 +36,7 @@ export default defineConfig({
             "test/soak/**/*.test.ts",
             "test/slow/sentinel-failover.test.ts",
             "test/slow/model-checking.test.ts",
+            "test/slow/cluster-failover.test.ts",
           ],
           hookTimeout: 120 * SECOND_MS,
         },

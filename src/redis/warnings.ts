@@ -14,7 +14,7 @@ export interface RedisWarning {
  */
 export async function redisWarnings(
   client: RedisClient,
-  { sentinels }: Pick<RedisAddress, "sentinels"> = {},
+  { sentinels, seeds }: Pick<RedisAddress, "sentinels" | "seeds"> = {},
 ): Promise<readonly RedisWarning[]> {
   const memory = String(await client.command("INFO", "memory"));
   const persistence = String(await client.command("INFO", "persistence"));
@@ -36,6 +36,8 @@ export async function redisWarnings(
     });
   }
   const replication = String(await client.command("INFO", "replication"));
+  // A primary of a Cluster that has lost the majority takes no commands, and after a failover it may have no replica.
+  if (seeds !== undefined) return warnings;
   const canFailOver = sentinels !== undefined || /^connected_slaves:[1-9]/m.test(replication);
   // Redis shows this field only if min-replicas-to-write and min-replicas-max-lag are set.
   if (canFailOver && !/^min_slaves_good_slaves:/m.test(replication)) {

@@ -35,6 +35,7 @@ const NO_METER: StoreMeter = {
   command: () => undefined,
   up: () => undefined,
   primary: () => undefined,
+  uncoveredSlots: () => undefined,
   failover: () => undefined,
   leases: () => undefined,
 };

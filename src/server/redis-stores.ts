@@ -1,7 +1,7 @@
 import { redisPlace } from "../config/redis-place.ts";
 import type { Settings } from "../config/settings.ts";
 import type { LeasePool } from "../core/limits/lease-pool.ts";
-import { probeCommands } from "../redis/acl-probe.ts";
+import { probeCommands, registryProbe } from "../redis/acl-probe.ts";
 import { createAuditStore } from "../redis/audit-store.ts";
 import { createBucketAdmin } from "../redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
@@ -11,6 +11,7 @@ import { createKeyStore } from "../redis/key-store.ts";
 import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
+import type { SpreadClient } from "../redis/spread-client.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -22,6 +23,7 @@ import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { openSpread } from "./spread.ts";
 import { watchStore } from "./store-watch.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
@@ -54,9 +56,13 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   shutdown.defer("the connection to Redis", client.close);
   for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
   const instanceId = randomText();
-  await probeCommands(client, instanceId);
+  await probeCommands(client, registryProbe(client, instanceId));
   const guard = createFleetGuard();
-  const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
+  const { spread, ...spreadNodes } = await openSpread(
+    { client, place, instanceId, ...deadlineOf(settings) },
+    options,
+  );
+  const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
@@ -69,13 +75,14 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   return {
     onStarted() {
       client.finishStartup();
+      spreadNodes.finishStartup();
       registryClient.finishStartup();
     },
     keys: guard.keys(createKeyStore(registryClient, keyStoreOptions(settings))),
     fleet,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
+    bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
   };
 }
@@ -122,16 +129,18 @@ async function openRegistryClient(
 
 interface BucketDeps {
   readonly client: RedisClient;
+  readonly spread: SpreadClient;
   readonly instanceId: string;
   readonly guard: FleetGuard;
 }
 
 async function openSharedBuckets(
-  { client, instanceId, guard }: BucketDeps,
+  { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics }: StoreOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
+    spread,
     guard,
     instanceId,
     monotonicMs: () => performance.now(),

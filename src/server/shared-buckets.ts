@@ -7,6 +7,7 @@ import type { RedisClient } from "../redis/client.ts";
 import { createLeaseStore } from "../redis/lease-store.ts";
 import type { FleetMembership } from "../redis/membership.ts";
 import { createMembership } from "../redis/membership.ts";
+import type { SpreadClient } from "../redis/spread-client.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 
 /** Three failures in a row are an outage. From then on, one probe at a time finds out whether it has ended. */
@@ -15,6 +16,7 @@ const BREAKER = { threshold: 3, probeEveryMs: 200 };
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
   readonly client: RedisClient;
+  readonly spread: SpreadClient;
   /** Absent: the instance belongs to the fleet. */
   readonly guard?: Pick<FleetGuard, "leases">;
   readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
@@ -30,23 +32,23 @@ export interface SharedBuckets {
 
 export function createSharedBuckets({
   client,
+  spread,
   guard,
   faults,
   newRandom,
   ...ports
 }: SharedBucketsOptions): SharedBuckets {
   const { monotonicMs, instanceId, maxBuckets } = ports;
-  const breaker = createBreaker(BREAKER);
   const localMaxMs = () => faults().localMaxMs;
+  const leases = createLeaseStore(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
   const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
   const local = createLocalShares({
     membership: membership.current,
-    outageSinceMs: breaker.failingSinceMs,
+    outageOf: leases.outageOf,
     monotonicMs,
     localMaxMs,
     maxBuckets,
   });
-  const leases = createLeaseStore(client, { breaker, monotonicMs });
   const pool = createLeasePool({
     ...ports,
     store: guard?.leases(leases) ?? leases,
@@ -58,8 +60,7 @@ export function createSharedBuckets({
       ...membership,
       async heartbeat() {
         await membership.heartbeat();
-        // Without requests, no other command would end the outage, and the local share would keep growing.
-        breaker.succeeded();
+        await leases.probe();
       },
     },
   };

@@ -76,7 +76,13 @@ export const FAULTS = {
     effect:
       "all connections of this instance lead to it; revocations are compared with it, and missing ones are written back",
     action:
-      "whether the failover was planned; the log of the Sentinels; latchkey_redis_primary_info and docs/guides/redis.md",
+      "whether the failover was planned; the log of the Sentinels, or CLUSTER NODES; latchkey_redis_primary_info and docs/guides/redis.md",
+  },
+  clusterNotWhole: {
+    event: "slots of the Redis Cluster have no primary that works",
+    effect: "limits of keys whose buckets are there follow faults.limits; other keys are not affected",
+    action:
+      "CLUSTER INFO and CLUSTER NODES: start the missing node, or let one of its replicas take over; latchkey_redis_uncovered_slots",
   },
   redisTlsRejected: {
     event: "a changed file of REDIS_CA, REDIS_CERT or REDIS_KEY cannot be used",

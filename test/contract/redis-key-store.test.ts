@@ -16,11 +16,12 @@ import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import type { FakeClock } from "../support/faketime.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
-import { topologyUrl } from "../support/sentinel.ts";
+import { startRegistry } from "../support/topology.ts";
 import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
@@ -42,8 +43,8 @@ let admin: RedisClient;
 
 beforeAll(async () => {
   fake = await newFakeClock();
-  redis = await startRedis({ env: fake.env });
-  client = await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 2000 });
+  redis = await startRegistry({ env: fake.env });
+  client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
   admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 2000 });
 });
 
@@ -85,14 +86,14 @@ describe("the key store in Redis", () => {
       open: async () => store,
       clock: settableClock(NOW, fake.freeze),
       auditTrail: async () => {
-        const entries = await command("XRANGE", "latchkey:audit", "-", "+");
+        const entries = await command("XRANGE", client.keys.audit, "-", "+");
         return (Array.isArray(entries) ? entries : []).map(([, [, event]]) => JSON.parse(event));
       },
       traces: async (keyId) => {
         const found: string[] = [];
         const all = await command("KEYS", "*");
         for (const name of Array.isArray(all) ? all.map(String) : []) {
-          if (name === `api_key:${keyId}`) found.push(name);
+          if (name === client.keys.key(keyId)) found.push(name);
           if ((await command("TYPE", name)) === "zset" && (await command("ZSCORE", name, keyId)) !== null)
             found.push(name);
         }
@@ -106,7 +107,7 @@ describe("the key store in Redis", () => {
   selfServiceSuite(async () => {
     const under = await setUp();
     const countAgain = async (keyIds: readonly string[]) => {
-      for (const keyId of keyIds) await command("ZADD", "latchkey:keys:self_service", NEVER, keyId);
+      for (const keyId of keyIds) await command("ZADD", client.keys.selfService, NEVER, keyId);
       return under.open();
     };
     return { ...under, countAgain };
@@ -144,7 +145,11 @@ describe("the key store in Redis", () => {
 
   test("a reset of full buckets writes nothing", async () => {
     const forgotten: string[] = [];
-    const buckets = createBucketAdmin(client, (bucketId) => forgotten.push(bucketId));
+    const buckets = createBucketAdmin({
+      registry: client,
+      spread: spreadOnOneServer(client),
+      forget: (bucketId) => forgotten.push(bucketId),
+    });
     const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
     const writes = async () =>
       /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];
@@ -157,8 +162,8 @@ describe("the key store in Redis", () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
-    expect(await redis.cli("--scan", "--pattern", "api_key:*")).toBe(`api_key:${record.keyId}`);
-    expect(Number(await command("EXPIRETIME", `api_key:${record.keyId}`))).toBeGreaterThan(
+    expect(await redis.cli("--scan", "--pattern", "api_key:*")).toBe(client.keys.key(record.keyId));
+    expect(Number(await command("EXPIRETIME", client.keys.key(record.keyId)))).toBeGreaterThan(
       record.expiresAt + 7 * 86_400,
     );
   });
@@ -169,8 +174,8 @@ describe("the key store in Redis", () => {
     const { metadata: _, ...rest } = record;
     const usual = { ...rest, keyId: `${record.keyId}U`.slice(0, 44), name: "billing service, production" };
     await store.commit({ nowSeconds: NOW, put: [record, usual], audit: [] });
-    expect(Number(await command("MEMORY", "USAGE", `api_key:${usual.keyId}`))).toBeLessThanOrEqual(512);
-    expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
+    expect(Number(await command("MEMORY", "USAGE", client.keys.key(usual.keyId)))).toBeLessThanOrEqual(512);
+    expect(Number(await command("MEMORY", "USAGE", client.keys.key(record.keyId)))).toBeLessThanOrEqual(1024);
   });
 
   test("a large sweep runs in small scripts, and removes cut-offs that no token needs", async () => {
@@ -194,7 +199,7 @@ describe("the key store in Redis", () => {
     expect(calls).toBeGreaterThanOrEqual(3);
     const left = async () => {
       await store.sweep(NOW, 120);
-      return Number(await command("HLEN", "latchkey:cut_offs"));
+      return Number(await command("HLEN", client.keys.cutOffs));
     };
     await expect.poll(left).toBe(200);
   });
@@ -205,12 +210,12 @@ describe("the key store in Redis", () => {
     await store.commit({ nowSeconds: clock.nowSeconds, put: [record], audit: [] });
     const used = new Map([[record.keyId, NOW]]);
     await store.noteUse(new Map([...used, ["contributor_1_unknown000000000000000", NOW]]));
-    expect(await command("ZRANGE", "latchkey:keys:last_used", 0, -1)).toEqual([record.keyId]);
-    await command("DEL", `api_key:${record.keyId}`);
+    expect(await command("ZRANGE", client.keys.lastUsed, 0, -1)).toEqual([record.keyId]);
+    await command("DEL", client.keys.key(record.keyId));
     await store.sweep(NOW, 100);
-    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
+    expect(await command("EXISTS", client.keys.lastUsed)).toBe(0);
     await store.noteUse(used);
-    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
+    expect(await command("EXISTS", client.keys.lastUsed)).toBe(0);
   });
 
   test("scripts that the server has flushed are sent again", async () => {
@@ -225,13 +230,13 @@ describe("the key store in Redis", () => {
   test("a damaged record, or a Redis key of another type, does not count as missing", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
-    await command("SET", `api_key:${record.keyId}`, "{}");
+    await command("SET", client.keys.key(record.keyId), "{}");
     await expect(store.load(record.keyId)).rejects.toThrow("damaged");
     await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).resolves.toEqual({
       kind: "conflict",
     });
-    await command("DEL", `api_key:${record.keyId}`);
-    await command("LPUSH", `api_key:${record.keyId}`, "x");
+    await command("DEL", client.keys.key(record.keyId));
+    await command("LPUSH", client.keys.key(record.keyId), "x");
     await expect(store.load(record.keyId)).rejects.toBeInstanceOf(RedisUnavailable);
     await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).rejects.toBeInstanceOf(
       RedisUnavailable,

@@ -8,7 +8,6 @@ import { readRedisUrl } from "../../src/config/redis-url.ts";
 import type { RedisOptions } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
-import { redisKeys } from "../../src/redis/names.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import { createCa } from "../support/certificates.ts";
@@ -167,7 +166,9 @@ describe("a connection fails with one sentence that says what to check", () => {
     const cluster = await startRedis({ args: ["--cluster-enabled", "yes"] });
     endings.push(cluster.stop);
     const node = { port: cluster.port, ...(password && { password }), ...(username && { username }) };
-    expect(await outcome(node)).toMatch(/^permanent: .*belongs to a Cluster, which is not supported yet/);
+    expect(await outcome(node)).toMatch(
+      /^permanent: .*belongs to a Cluster: write redis\+cluster:\/\/ in REDIS_URL/,
+    );
     const replica = [...setup.nodes.values()].find(({ port }) => port !== primary?.port);
     expect(await outcome({ url: replica?.url ?? "" })).toBe(
       "may heal: Redis is a replica, and not the primary",
@@ -286,7 +287,8 @@ test("after a failover all connections lead to the new primary, and revocations 
   await setup.sentinels[0]?.cli("SENTINEL", "FAILOVER", MASTER);
   const after = await setup.failedOver(before);
   // What the new primary lacks is written back.
-  const lost = [redisKeys.standings, redisKeys.ended, redisKeys.key(ended.keyId)];
+  const { keys } = one.client;
+  const lost = [keys.standings, keys.ended, keys.key(ended.keyId)];
   await setup.nodes.get(after)?.cli("DEL", ...lost);
   await followAddress({ ...one.place, commandTimeoutMs: 2000 }, one.client);
   await readUntilWell(one);

@@ -69,6 +69,10 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
       "Moves of this instance to another primary of Redis: failovers, and restarts of Redis.",
     ),
     redisPrimary: gauge("redis_primary_info", "1 for the primary of Redis.", ["topology", "address"]),
+    redisUncoveredSlots: gauge(
+      "redis_uncovered_slots",
+      "Slots of the Redis Cluster without a primary that works; 0 without a Cluster.",
+    ),
     staleness: gauge(
       "revocation_staleness_seconds",
       "Seconds since the instance last received the revocation feed.",

@@ -13,6 +13,8 @@ export interface StoreMeter {
   up(isUp: boolean): void;
   /** The primary of Redis to which the instance is connected. @param address without credentials */
   primary(topology: string, address: string): void;
+  /** The number of slots of the Cluster that have no primary that works. */
+  uncoveredSlots(count: number): void;
   /** The instance has moved to another primary. */
   failover(): void;
   /** A request to the shared buckets has ended. */
@@ -40,6 +42,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
       redisPrimary.reset();
       redisPrimary.set({ topology, address }, 1);
     },
+    uncoveredSlots: (count) => instruments.redisUncoveredSlots.set(count),
     failover: () => instruments.redisFailovers.inc(),
     up: (isUp) => storeUp.set(isUp ? 1 : 0),
     leases(what, tokens) {

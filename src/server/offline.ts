@@ -36,6 +36,7 @@ const NO_METER: StoreMeter = {
   up: () => undefined,
   primary: () => undefined,
   failover: () => undefined,
+  lostWrite: () => undefined,
   leases: () => undefined,
 };
 

@@ -69,6 +69,11 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
       "Moves of this instance to another primary of Redis: failovers, and restarts of Redis.",
     ),
     redisPrimary: gauge("redis_primary_info", "1 for the primary of Redis.", ["topology", "address"]),
+    lostWrites: counter(
+      "lost_writes_total",
+      "Changes of this instance that Redis had lost, by what became of them.",
+      ["outcome"],
+    ),
     staleness: gauge(
       "revocation_staleness_seconds",
       "Seconds since the instance last received the revocation feed.",

@@ -1,3 +1,5 @@
+import type { LostWriteOutcome } from "../../core/keys/lost-record.ts";
+import { LOST_WRITE_OUTCOMES } from "../../core/keys/lost-record.ts";
 import type { Instruments } from "./instruments.ts";
 
 /** How a command failed: no connection, no response in time, an error as the response, or a fault of the embedded store. */
@@ -15,6 +17,8 @@ export interface StoreMeter {
   primary(topology: string, address: string): void;
   /** The instance has moved to another primary. */
   failover(): void;
+  /** Redis had lost changes of this instance. */
+  lostWrite(outcome: LostWriteOutcome | "unremembered", changes: number): void;
   /** A request to the shared buckets has ended. */
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
 }
@@ -30,6 +34,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
     return duration;
   };
   for (const result of ["granted", "refused", "failed", "returned"]) leases.inc({ result }, 0);
+  for (const outcome of [...LOST_WRITE_OUTCOMES, "unremembered"]) instruments.lostWrites.inc({ outcome }, 0);
   for (const outcome of ["granted", "returned"]) leaseTokens.inc({ outcome }, 0);
   return {
     command(name, elapsedMs, fault) {
@@ -40,6 +45,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
       redisPrimary.reset();
       redisPrimary.set({ topology, address }, 1);
     },
+    lostWrite: (outcome, changes) => instruments.lostWrites.inc({ outcome }, changes),
     failover: () => instruments.redisFailovers.inc(),
     up: (isUp) => storeUp.set(isUp ? 1 : 0),
     leases(what, tokens) {

@@ -4,7 +4,6 @@ import type { Ending } from "../core/revocation/revocation.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { createReplicatedUntil } from "./replicated-until.ts";
 import type { ServerState } from "./server-state.ts";
@@ -71,7 +70,7 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   };
   const replicatedUntil = createReplicatedUntil();
   const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([redisKeys.epoch, redisKeys.feedSequence, redisKeys.feed], []);
+    const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),

@@ -5,27 +5,28 @@ import type { KeyWriter } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, SWEEP_GRACE_SECONDS, toOutcome, toWire } from "./commit-wire.ts";
-import { FEED_LENGTH, redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
+import { FEED_LENGTH } from "./names.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/commit.lua", import.meta.url), "utf8");
 
-const INDEXES = [
-  redisKeys.sequence,
-  redisKeys.byAge,
-  redisKeys.byEnd,
-  redisKeys.ended,
-  redisKeys.endedFamilies,
-  redisKeys.cutOffs,
-  redisKeys.selfService,
-  redisKeys.audit,
-  redisKeys.standings,
-  redisKeys.feed,
-  redisKeys.feedSequence,
-  redisKeys.epoch,
-  redisKeys.migration,
-  redisKeys.newest,
-  redisKeys.counts,
-  redisKeys.newestUncut,
+const indexesOf = (keys: RegistryKeys) => [
+  keys.sequence,
+  keys.byAge,
+  keys.byEnd,
+  keys.ended,
+  keys.endedFamilies,
+  keys.cutOffs,
+  keys.selfService,
+  keys.audit,
+  keys.standings,
+  keys.feed,
+  keys.feedSequence,
+  keys.epoch,
+  keys.migration,
+  keys.newest,
+  keys.counts,
+  keys.newestUncut,
 ];
 
 export interface CommitOptions {
@@ -48,17 +49,18 @@ export function createCommitScript(
   client: RedisClient,
   { recordRetentionSeconds, newRandom }: Pick<CommitOptions, "recordRetentionSeconds" | "newRandom">,
 ) {
+  const { keys } = client;
   const run = client.script(SOURCE, "commit");
   return async (
     change: KeyChange,
     adapt: (put: Wire["put"][number]) => object = (put) => put,
   ): Promise<CommitOutcome> => {
-    const records = change.put.flatMap(namesOf);
-    const call = change.remember === undefined ? redisKeys.nothing : redisKeys.call(change.remember.id);
-    const forgotten = (change.forgetHashes ?? []).map(redisKeys.legacyHash);
+    const records = change.put.flatMap((record) => namesOf(keys, record));
+    const call = change.remember === undefined ? keys.nothing : keys.call(change.remember.id);
+    const forgotten = (change.forgetHashes ?? []).map(keys.legacyHash);
     const wire = toWire(change, recordRetentionSeconds + SWEEP_GRACE_SECONDS);
     const body = { ...wire, put: wire.put.map(adapt), feedLength: FEED_LENGTH, newEpoch: newRandom() };
-    return toOutcome(await run([...INDEXES, ...records, call, ...forgotten], [JSON.stringify(body)]));
+    return toOutcome(await run([...indexesOf(keys), ...records, call, ...forgotten], [JSON.stringify(body)]));
   };
 }
 
@@ -84,7 +86,7 @@ export function createKeyWriter(
       for (const record of handedOut) options.onAcknowledged?.({ put: [record], audit: [] });
       if (options.waitReplicas === 0) return true;
       // WAIT covers every write before the last command of its own connection, so a command must come first.
-      await client.command("GET", redisKeys.epoch);
+      await client.command("GET", client.keys.epoch);
       return isReplicated(client, options);
     },
   };

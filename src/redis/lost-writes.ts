@@ -8,14 +8,14 @@ import { endsKey } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createCommitScript } from "./key-commit.ts";
-import { redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
 import { texts } from "./replies.ts";
 
 /** Finds what Redis has lost, and enters records again. */
 export function createLostWriteStore(client: RedisClient, options: CommitOptions): LostWriteStore {
   const run = createCommitScript(client, options);
   const enterAs = async (lost: KeyRecord, nowSeconds: number) => {
-    const standing = await client.command("HGET", redisKeys.standings, lost.keyId);
+    const standing = await client.command("HGET", client.keys.standings, lost.keyId);
     const known = standing === null ? undefined : decodeFeedEntry(String(standing));
     const { record, restriction } = restrictRecord(
       lost,
@@ -42,16 +42,16 @@ export function createLostWriteStore(client: RedisClient, options: CommitOptions
       return outcome.kind === "committed" ? { kind: "entered", record } : { kind: "conflict" };
     },
     async holdChanges(changes) {
-      const replies = await client.commands(changes.map(lookUp));
+      const replies = await client.commands(changes.map((change) => lookUp(client.keys, change)));
       return replies.map((reply, at) => holds(changes[at], reply));
     },
   };
 }
 
-function lookUp({ auditCursor, put }: AcknowledgedChange) {
+function lookUp(keys: RegistryKeys, { auditCursor, put }: AcknowledgedChange) {
   return auditCursor === undefined
-    ? (["EXISTS", redisKeys.key(put[0]?.keyId ?? "")] as const)
-    : (["XRANGE", redisKeys.audit, auditCursor, auditCursor] as const);
+    ? (["EXISTS", keys.key(put[0]?.keyId ?? "")] as const)
+    : (["XRANGE", keys.audit, auditCursor, auditCursor] as const);
 }
 
 /** A new primary may have given the same position to another event. */

@@ -3,7 +3,6 @@ import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
@@ -44,7 +43,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
 
   const readFrom = async (position: FeedPosition, waits: boolean) => {
     const block = waits ? ["BLOCK", options.blockMs] : [];
-    const from = ["STREAMS", redisKeys.feed, position.streamId];
+    const from = ["STREAMS", reading.keys.feed, position.streamId];
     return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
   };
   const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
@@ -89,7 +88,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
 /** Rejects if the server's replies cannot be trusted; then earlier reads cannot be trusted either. */
 async function readHead(reading: RedisClient) {
   const [head, state] = await Promise.all([
-    reading.command("MGET", redisKeys.epoch, redisKeys.feedSequence),
+    reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
     reading.serverState(),
   ]);
   const [epoch, sequence]: readonly unknown[] = Array.isArray(head) ? head : [];

@@ -12,6 +12,8 @@ import { createLostWriteStore } from "../redis/lost-writes.ts";
 import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
+import type { SpreadClient } from "../redis/spread-client.ts";
+import { spreadOnOneServer } from "../redis/spread-client.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -59,7 +61,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();
-  const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
+  const spread = spreadOnOneServer(client);
+  const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
@@ -82,7 +85,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     fleet,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
+    bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
   };
 }
@@ -135,16 +138,18 @@ async function openRegistryClient(
 
 interface BucketDeps {
   readonly client: RedisClient;
+  readonly spread: SpreadClient;
   readonly instanceId: string;
   readonly guard: FleetGuard;
 }
 
 async function openSharedBuckets(
-  { client, instanceId, guard }: BucketDeps,
+  { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics }: StoreOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
+    spread,
     guard,
     instanceId,
     monotonicMs: () => performance.now(),

@@ -69,11 +69,13 @@ export async function joinFleet(
     await loop.ended;
   });
   let clockAheadMs = () => 0;
+  let instances: Fleet["instances"] = () => [];
   return {
     stalenessMs: feed.stalenessMs,
     suspectLoss: feed.suspectLoss,
     differsFromFleet: guard.differsFromFleet,
     clockAheadMs: () => clockAheadMs(),
+    instances: () => instances(),
     async compare({ onJoin, ...own }) {
       const exchange = createKidExchange(client, { instanceId, ...own });
       const compare = createComparison(exchange, onJoin, log);
@@ -81,6 +83,7 @@ export async function joinFleet(
       shutdown.defer("the digests of shared settings", exchange.leave);
       guard.judgeBy(() => exchange.foreignInstances() !== undefined);
       clockAheadMs = exchange.clockAheadMs;
+      instances = exchange.instances;
       const stop = repeat(COMPARE_EVERY_MS, ...logTransitions(compare, log, OUTAGES.secrets));
       shutdown.defer("the comparison of shared settings", stop);
     },

@@ -17,6 +17,8 @@ const ENTER_EVERY_MS = 500;
 /** Remembers what Redis has acknowledged, and enters again what it has lost. */
 export interface LostWrites extends LostWriteWatcher {
   remember(change: AcknowledgedChange): void;
+  /** Changes in memory. */
+  size(): number;
   /** Starts to enter lost changes. @param store acknowledges without waiting for replicas */
   begin(store: LostWriteDeps["store"]): void;
 }
@@ -45,6 +47,7 @@ export function createLostWrites(options: LostWriteOptions): LostWrites {
       const isImport = change.audit[0]?.event === "legacy_keys_imported";
       memories[isImport ? "imports" : "changes"].add(change);
     },
+    size: () => both.reduce((sum, memory) => sum + memory.size(), 0),
     onSuspicion() {
       losses++;
     },

@@ -50,9 +50,10 @@ export const redisStore: StoreDriver = {
 
 async function openRedis(options: StoreOptions): Promise<Stores> {
   const { settings, shutdown, log, metrics } = options;
+  const primary = followPrimary(log, metrics.store, options.clock.nowMs);
   const place = {
     ...redisPlace(settings, logRedisTls(log)),
-    server: followPrimary(log, metrics.store),
+    server: primary.server,
     observe: metrics.store.command,
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
@@ -83,6 +84,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
       createKeyStore(registryClient, { ...keyStoreOptions(settings), onAcknowledged: lostWrites.remember }),
     ),
     fleet,
+    place: primary.place,
+    rememberedChanges: lostWrites.size,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),

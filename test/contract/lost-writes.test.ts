@@ -195,7 +195,7 @@ describe("a key that has ended since is entered as revoked", () => {
     expect(await late.statuses()).toEqual({ [key.keyId]: "revoked" });
   });
 
-  test("a key that was disabled since is entered as disabled", async () => {
+  test("a key that was disabled is entered as disabled", async () => {
     const one = await startRemembering(redis.port);
     const key = await one.register();
     await changeKey(one.registry, key.keyId, { disabled: true }, admin);

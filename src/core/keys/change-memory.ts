@@ -14,6 +14,7 @@ export interface AcknowledgedChange {
 /** The changes that a store whose replicas follow later may still lose. */
 export interface ChangeMemory {
   add(change: AcknowledgedChange): void;
+  size(): number;
   /** Oldest first. */
   all(): readonly AcknowledgedChange[];
   /** The store has the change again, and may lose it again: from now on it counts as a new one. */
@@ -65,6 +66,7 @@ export function createChangeMemory({ monotonicMs, maxRecords, maxAgeMs }: Change
   };
   return {
     add,
+    size: () => entries.size,
     all: () => [...entries.keys()],
     renew(change, entered) {
       const known = entries.get(change);

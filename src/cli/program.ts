@@ -12,6 +12,7 @@ import { addPolicyCommand } from "./policy/policy.ts";
 import { addSecretsCommand } from "./secrets/secrets.ts";
 import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
+import { addStatusCommand } from "./status.ts";
 
 export interface Program {
   /** Runs one command. Resolves with the exit code. */
@@ -69,6 +70,7 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
       const { serve } = await import("./serve/serve.ts");
       finish(await serve(io, options));
     });
+  addStatusCommand(program, io, finish);
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
   addImportCommand(program, io, finish);

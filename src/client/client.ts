@@ -22,6 +22,7 @@ import type {
   Registration,
   Reload,
   Roles,
+  Status,
   ValidKey,
 } from "./types.ts";
 
@@ -134,6 +135,8 @@ function operatorCalls({ call, json }: Transport) {
       /** Reloads the policy file of one instance now. */
       reload: () => json<Reload>({ method: "POST", path: "/api/admin/policy/reload" }),
     },
+    /** One instance, its store and the other instances. */
+    status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),

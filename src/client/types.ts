@@ -314,3 +314,61 @@ export interface AuditEvents {
   /** The cursor for the next page; null if there are no events yet. */
   readonly next_cursor: string | null;
 }
+
+export interface Status {
+  readonly instance: {
+    readonly version: string;
+    readonly started_at: string;
+    readonly uptime_seconds: number;
+    readonly ready: boolean;
+    /** The components, as `/readyz` reports them. */
+    readonly parts: Readonly<Record<string, "ready" | "not_ready" | "starting" | "waiting" | "draining">>;
+    /** The phase of V1 keys that applies here. */
+    readonly phase: "silent" | "gradual" | "active" | "deprecated" | "removed";
+    readonly policy_hash: string;
+    readonly signing_keys: readonly {
+      readonly kid: string;
+      readonly use: "sign" | "verify";
+      /** Null if it is not known yet. */
+      readonly added_at: string | null;
+    }[];
+  };
+  readonly store: {
+    readonly kind: "embedded" | "redis";
+    /** Whether the store accepts writes. */
+    readonly up: boolean;
+    /** Null for the embedded store. */
+    readonly topology: string | null;
+    /** The address of the primary, without credentials. */
+    readonly primary: string | null;
+    /** Moves of this instance to another primary since its start. */
+    readonly failovers: number;
+    readonly last_failover_at: string | null;
+    /** Seconds since the revocation feed was last received; null if it never was. */
+    readonly revocation_staleness_seconds: number | null;
+    /** This machine's clock against the store's. */
+    readonly clock_ahead_seconds: number;
+  };
+  readonly instances: readonly {
+    /** Whether this instance responds. */
+    readonly this: boolean;
+    /** Null for a version that does not publish it. */
+    readonly version: string | null;
+    readonly started_at: string;
+    /** By the store's clock. */
+    readonly last_heartbeat_at: string;
+    readonly phase: "silent" | "gradual" | "active" | "deprecated" | "removed" | null;
+    /** The signing keys that it accepts; the first one signs. */
+    readonly kids: readonly string[];
+  }[];
+  readonly capacity: {
+    /** Unexpired keys; null while the store does not respond. */
+    readonly keys: number | null;
+    readonly self_service_keys: number | null;
+    readonly self_service_keys_limit: number;
+    /** Entries of the revocation view in memory. */
+    readonly revocations: number;
+    /** Changes that this instance would enter again after a failover. */
+    readonly remembered_changes: number;
+  };
+}

@@ -93,7 +93,9 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
 /** The reply of commit.lua. */
 export function toOutcome(reply: unknown): CommitOutcome {
   const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-  if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
+  if (kind === "committed")
+    return { kind, ...(typeof number === "string" && number !== "" && { auditCursor: number }) };
+  if (kind === "conflict" || kind === "full") return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };
   if (kind === "clock") return { kind, nowMs: Number(number) };

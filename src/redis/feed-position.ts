@@ -5,6 +5,8 @@ import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { RedisUnavailable } from "./redis-error.ts";
+import { createReplicatedUntil } from "./replicated-until.ts";
+import type { ServerState } from "./server-state.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
@@ -20,6 +22,17 @@ export interface FeedPositionOptions {
   readonly mayWriteBack?: () => boolean;
   /** Called when the store has lost data, or may have. */
   readonly onDataLoss: () => void;
+  readonly lostWrites?: LostWriteWatcher;
+}
+
+/** What follows whether the store may have lost more than revocations. */
+export interface LostWriteWatcher {
+  /** The store may have lost writes. Revocations are not written back yet. */
+  onSuspicion(): void;
+  /** The store has all revocations that this instance knows. */
+  onWrittenBack(): void;
+  /** All writes before this monotonic time are on a replica. */
+  onReplicated(untilMs: number): void;
 }
 
 /** The position of an instance in the feed. */
@@ -40,8 +53,8 @@ export interface FeedPositions {
   find(known: FeedPosition | undefined, reason?: "gap"): Promise<FeedPosition>;
   /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
   requestWriteBack(): void;
-  /** The server's replication id. Rejects if its replies cannot be trusted; then earlier reads cannot be trusted either. */
-  replicationId(): Promise<string>;
+  /** What was read at `sentMs` follows the known position: nothing was lost before. */
+  onIntact(state: ServerState, sentMs: number): void;
   /** Writes the missing entries back after a request. If the store takes no writes, the next call tries again. */
   writeBackMissing(): Promise<void>;
 }
@@ -51,14 +64,17 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
   let writeBackPending = false;
-
-  const replicationId = async () => (await client.serverState()).replicationId;
+  const requestWriteBack = () => {
+    writeBackPending = true;
+    options.lostWrites?.onSuspicion();
+  };
+  const replicatedUntil = createReplicatedUntil();
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),
-      replicationId: await replicationId(),
+      replicationId: (await client.serverState()).replicationId,
       sequence: Number(sequence),
       streamId: String(streamId),
     };
@@ -67,25 +83,29 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
     for await (const portion of snapshot(client)) view.apply(portion);
   };
   return {
-    replicationId,
-    requestWriteBack() {
-      writeBackPending = true;
+    onIntact(state, sentMs) {
+      const untilMs = replicatedUntil(state, sentMs);
+      if (!writeBackPending) options.lostWrites?.onReplicated(untilMs);
     },
+    requestWriteBack,
     async find(known, reason) {
       const head = await headNow();
       if (known !== undefined && reason === undefined && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) options.onDataLoss();
       await applySnapshot();
       await options.onGap();
-      writeBackPending ||= known !== undefined;
+      if (known !== undefined) requestWriteBack();
       return head;
     },
     async writeBackMissing() {
       if (!writeBackPending || options.mayWriteBack?.() === false) return;
+      // A request that comes during the work starts it once more.
+      writeBackPending = false;
       try {
         await writeBack(await findMissing(options));
-        writeBackPending = false;
+        options.lostWrites?.onWrittenBack();
       } catch (error) {
+        writeBackPending = true;
         // Redis replies but takes no writes. The view still applies here, and reading continues.
         if (!(error instanceof RedisUnavailable && error.kind === "reply")) throw error;
       }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { AcknowledgedChange } from "../core/keys/change-memory.ts";
 import type { CommitOutcome, KeyChange } from "../core/keys/key-change.ts";
 import type { KeyWriter } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
@@ -37,6 +38,33 @@ export interface CommitOptions {
   readonly replicaTimeoutMs: number;
   /** Makes the id of the epoch for a store that has none. */
   readonly newRandom: () => string;
+  /** Called with what Redis has, and what a failover may lose. */
+  readonly onAcknowledged?: (change: AcknowledgedChange) => void;
+}
+
+/** Nothing reads what a confirmation writes. */
+const CONFIRMED_SECONDS = 60;
+
+type Wire = ReturnType<typeof toWire>;
+
+/** Runs commit.lua. @param adapt changes the form of each record */
+export function createCommitScript(
+  client: RedisClient,
+  { recordRetentionSeconds, newRandom }: Pick<CommitOptions, "recordRetentionSeconds" | "newRandom">,
+) {
+  const { keys } = client;
+  const run = client.script(SOURCE, "commit");
+  return async (
+    change: KeyChange,
+    adapt: (put: Wire["put"][number]) => object = (put) => put,
+  ): Promise<CommitOutcome> => {
+    const records = change.put.flatMap((record) => namesOf(keys, record));
+    const call = change.remember === undefined ? keys.nothing : keys.call(change.remember.id);
+    const forgotten = (change.forgetHashes ?? []).map(keys.legacyHash);
+    const wire = toWire(change, recordRetentionSeconds + SWEEP_GRACE_SECONDS);
+    const body = { ...wire, put: wire.put.map(adapt), feedLength: FEED_LENGTH, newEpoch: newRandom() };
+    return toOutcome(await run([...indexesOf(keys), ...records, call, ...forgotten], [JSON.stringify(body)]));
+  };
 }
 
 /** The writes of the registry. A commit checks the requirements of a change and writes all of it, in one script. */
@@ -45,27 +73,23 @@ export function createKeyWriter(
   options: CommitOptions,
   release: (limit: number) => Promise<number>,
 ): KeyWriter {
-  const run = client.script(SOURCE, "commit");
+  const run = createCommitScript(client, options);
   const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
-    const records = change.put.flatMap((record) => namesOf(client.keys, record));
-    const call = change.remember === undefined ? client.keys.nothing : client.keys.call(change.remember.id);
-    const forgotten = (change.forgetHashes ?? []).map(client.keys.legacyHash);
-    const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
-    const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
     const connection = client.connections();
-    const outcome = toOutcome(
-      await run([...indexesOf(client.keys), ...records, call, ...forgotten], [JSON.stringify(body)]),
-    );
+    const outcome = await run(change);
+    if (outcome.kind === "committed" && outcome.auditCursor !== undefined)
+      options.onAcknowledged?.({ ...change, auditCursor: outcome.auditCursor });
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
     const durable = (await isReplicated(client, options)) && client.connections() === connection;
     return durable ? outcome : { ...outcome, durable: false };
   };
   return {
     commit: (change) => commitBelowCap(() => attempt(change), release),
-    async confirm() {
+    async confirm(handedOut = []) {
+      for (const record of handedOut) options.onAcknowledged?.({ put: [record], audit: [] });
       if (options.waitReplicas === 0) return true;
-      // WAIT covers every write before the last command of its own connection, so a command must come first.
-      await client.command("GET", client.keys.epoch);
+      // WAIT covers every write before the last write of its own connection, and since Redis 7.2 none before a read.
+      await client.command("SET", client.keys.confirmed, 1, "EX", CONFIRMED_SECONDS);
       return isReplicated(client, options);
     },
   };

@@ -24,7 +24,7 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
     ...createEndReader(client),
     ...createReads(client),
     ...createUse(client),
-    ...createLegacy(client, options.recordRetentionSeconds),
+    ...createLegacy(client, options),
     revocations: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(

@@ -23,9 +23,23 @@ export interface KidExchange {
   differing(): readonly string[];
   /** Keys that others sign with but this instance does not know: a rotation step came before the previous one was complete. */
   unknownSigners(): readonly string[];
+  /** The instances of the last heartbeat, this one first. Empty before the first heartbeat. */
+  instances(): readonly InstanceHeartbeat[];
   /** How far this machine's clock is at least ahead of Redis's. Negative: behind. 0 before the first heartbeat. */
   clockAheadMs(): number;
   leave(): Promise<void>;
+}
+
+/** What an instance publishes about itself. */
+export interface InstanceHeartbeat {
+  /** Milliseconds of Redis's clock. */
+  readonly startedMs: number;
+  readonly lastMs: number;
+  /** The first one signs. */
+  readonly kids: readonly string[];
+  /** Absent: its version does not publish it. */
+  readonly version?: string;
+  readonly phase?: string;
 }
 
 /** The name for signing keys, which one of two settings can hold. */
@@ -36,6 +50,8 @@ export interface KidExchangeOptions {
   /** Keyed digests or names, which do not help to guess a secret. The first one signs. */
   readonly kids: () => readonly string[];
   readonly settings?: SharedSettings;
+  /** What other instances only show. Values contain no white space. */
+  readonly facts?: () => Pick<InstanceHeartbeat, "version" | "phase">;
   readonly nowMs?: () => number;
 }
 
@@ -47,7 +63,9 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
   let differing: readonly string[] = [];
   let unknownSigners: readonly string[] = [];
   let clockAheadMs = 0;
+  let instances: readonly InstanceHeartbeat[] = [];
   return {
+    instances: () => instances,
     foreignInstances: () => (differing.length > 0 ? olderCount : undefined),
     differing: () => differing,
     unknownSigners: () => unknownSigners,
@@ -59,12 +77,13 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       const started = startedMs ?? nowMs;
       startedMs = started;
       const own: SharedSettings = new Map([[SIGNING, options.kids()], ...settings]);
-      const text = formatHeartbeat(started, nowMs, own);
+      const text = formatHeartbeat(started, nowMs, own, options.facts?.());
       await client.command("HSET", client.keys.kids, instanceId, text);
       const others = await readOthers(client, instanceId);
       const stopped = others.filter(({ lastMs }) => lastMs < nowMs - STOPPED_AFTER_MS);
       for (const { id } of stopped) await client.command("HDEL", client.keys.kids, id);
       const living = others.filter((other) => !stopped.includes(other));
+      instances = [parseHeartbeat(instanceId, text), ...living].map(describe);
       // The ids decide between two instances that started in the same millisecond, so that one of them is the older.
       const older = living.filter(
         (other) => other.startedMs < started || (other.startedMs === started && other.id < instanceId),
@@ -107,21 +126,42 @@ interface Heartbeat {
 }
 
 /** Kids have no prefix, for compatibility with earlier versions. A kid never contains `=`. */
-function formatHeartbeat(startedMs: number, lastMs: number, settings: SharedSettings): string {
+function formatHeartbeat(
+  startedMs: number,
+  lastMs: number,
+  settings: SharedSettings,
+  facts: object = {},
+): string {
   const words = [...settings].flatMap(([name, digests]) =>
     name === SIGNING ? digests : digests.map((digest) => `${name}=${digest}`),
   );
-  return [startedMs, lastMs, ...words].join(" ");
+  // Versions that do not know a fact read it as a setting that they do not compare.
+  const factWords = Object.entries(facts).map(([name, value]) => `${name}=${value}`);
+  return [startedMs, lastMs, ...words, ...factWords].join(" ");
+}
+
+function parseHeartbeat(id: string, text: string): Heartbeat {
+  const [startedMs, lastMs, ...words] = text.split(" ");
+  const settings = Map.groupBy(words, (word) => /^(\w+)=/.exec(word)?.[1] ?? SIGNING);
+  const digestsOf = (list: readonly string[]) => list.map((word) => word.slice(word.indexOf("=") + 1));
+  const bySetting = new Map([...settings].map(([name, list]) => [name, digestsOf(list)] as const));
+  return { id, startedMs: Number(startedMs), lastMs: Number(lastMs), settings: bySetting };
+}
+
+function describe({ startedMs, lastMs, settings }: Heartbeat): InstanceHeartbeat {
+  const [version] = settings.get("version") ?? [];
+  const [phase] = settings.get("phase") ?? [];
+  return {
+    startedMs,
+    lastMs,
+    kids: settings.get(SIGNING) ?? [],
+    ...(version !== undefined && { version }),
+    ...(phase !== undefined && { phase }),
+  };
 }
 
 async function readOthers(client: RedisClient, instanceId: string): Promise<readonly Heartbeat[]> {
   return pairs(await client.command("HGETALL", client.keys.kids))
     .filter(([id]) => id !== instanceId)
-    .map(([id, text]) => {
-      const [startedMs, lastMs, ...words] = text.split(" ");
-      const settings = Map.groupBy(words, (word) => /^(\w+)=/.exec(word)?.[1] ?? SIGNING);
-      const digestsOf = (list: readonly string[]) => list.map((word) => word.slice(word.indexOf("=") + 1));
-      const bySetting = new Map([...settings].map(([name, list]) => [name, digestsOf(list)] as const));
-      return { id, startedMs: Number(startedMs), lastMs: Number(lastMs), settings: bySetting };
-    });
+    .map(([id, text]) => parseHeartbeat(id, text));
 }

@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
+import type { AuditEvent } from "../core/audit/audit-event.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../core/legacy/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./commit-wire.ts";
+import type { CommitOptions } from "./key-commit.ts";
 import type { RegistryKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
@@ -26,16 +28,21 @@ const PORTION = 50;
 /** The operations on V1 keys. */
 export function createLegacy(
   client: RedisClient,
-  recordRetentionSeconds: number,
+  {
+    recordRetentionSeconds,
+    onAcknowledged,
+  }: Pick<CommitOptions, "recordRetentionSeconds" | "onAcknowledged">,
 ): LegacyKeyReader & LegacyImporter & LegacyUseReader & PhaseReader {
   const runImport = client.script(IMPORT_SCRIPT, "import");
-  const importPortion = async (records: readonly KeyRecord[], audit: string) => {
+  const importPortion = async (records: readonly KeyRecord[], event: AuditEvent) => {
     const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
-    const reply = await runImport(
-      [...indexesOf(client.keys), ...records.flatMap((record) => namesOf(client.keys, record))],
-      [JSON.stringify(puts), audit],
-    );
-    return texts(reply).map((written) => written === "1");
+    const names = [...indexesOf(client.keys), ...records.flatMap((record) => namesOf(client.keys, record))];
+    const reply = await runImport(names, [JSON.stringify(puts), JSON.stringify(event)]);
+    const [auditCursor = "", ...flags] = texts(reply);
+    const written = flags.map((flag) => flag === "1");
+    const put = records.filter((_, at) => written[at]);
+    if (put.length > 0) onAcknowledged?.({ put, audit: [event], auditCursor });
+    return written;
   };
   return {
     async findLegacy(hashes) {
@@ -53,7 +60,7 @@ export function createLegacy(
         const portion = records.slice(start, start + PORTION);
         // Each portion is a separate transaction, so it has its own audit event.
         const event = { ...audit, eventId: `${audit.eventId}.${start / PORTION}` };
-        written.push(...(await importPortion(portion, JSON.stringify(event))));
+        written.push(...(await importPortion(portion, event)));
       }
       // An earlier portion may be on another server, so the following confirmation would not cover it.
       if (client.connections() !== connection)

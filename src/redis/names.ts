@@ -76,6 +76,8 @@ export function registryKeys(isCluster: boolean) {
     audit: own("audit"),
     members: own("members"),
     epoch: own("epoch"),
+    /** Written before WAIT, so that it covers the writes of other connections. Expires by itself. */
+    confirmed: own("confirmed"),
     /** What the probe of an ACL writes. They expire by themselves. */
     probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),
     probedRecord: (instanceId: string) => record(`probe:${instanceId}`),

@@ -112,8 +112,11 @@ function sentinelRejection(message: string, address: string): string | undefined
   return `REDIS_SENTINELS or REDIS_URL: ${address} is not a Sentinel (${message})`;
 }
 
+/** Before version 7, Redis puts the error of a command in a script behind the script's own error. */
+const IN_SCRIPT = /^ERR Error running script .*@user_script: ?\d+: -?(?=[A-Z]{2,} )/s;
+
 function fromReply(error: Error): RedisUnavailable {
-  const { message } = error;
+  const message = error.message.replace(IN_SCRIPT, "");
   const code = /^[A-Z]+/.exec(message)?.[0];
   const rejectedSetting = replyRejection(code, message);
   return new RedisUnavailable("reply", `Redis answered with an error: ${message}`, {

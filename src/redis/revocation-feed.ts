@@ -1,5 +1,6 @@
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { RedisClient } from "./client.ts";
 import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -48,14 +49,11 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
-    const [head, replicationId] = await Promise.all([
-      reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
-      positions.replicationId(),
-    ]);
-    const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
-    const sequence = Number(storedSequence ?? 0);
-    const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
+    const sentMs = monotonicMs();
+    const { epoch, sequence, state } = await readHead(reading);
+    const sameHistory = epoch === position.epoch && state.replicationId === position.replicationId;
     if (!contiguous || !sameHistory || sequence < position.sequence) return positions.find(position, "gap");
+    positions.onIntact(state, sentMs);
     if (entries.length > 0 || sequence === position.sequence) return position;
     // An entry was published after the read. If it cannot be read now, it is lost.
     const late = await readFrom(position, false);
@@ -85,6 +83,16 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
       }
     },
   };
+}
+
+/** Rejects if the server's replies cannot be trusted; then earlier reads cannot be trusted either. */
+async function readHead(reading: RedisClient) {
+  const [head, state] = await Promise.all([
+    reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
+    reading.serverState(),
+  ]);
+  const [epoch, sequence]: readonly unknown[] = Array.isArray(head) ? head : [];
+  return { epoch: epoch ?? "", sequence: Number(sequence ?? 0), state };
 }
 
 interface StreamEntry {

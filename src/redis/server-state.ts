@@ -7,6 +7,10 @@ export interface ServerState {
   readonly runId: string;
   /** Identifies a history of writes. It differs for another server, after a failover and after a restart. */
   readonly replicationId: string;
+  /** The length of that history, in bytes. */
+  readonly offset: number;
+  /** What the replica that is furthest has acknowledged of it. -1 without a replica. */
+  readonly replicaOffset: number;
 }
 
 /**
@@ -21,7 +25,16 @@ export function readServerState(info: string, topology: TopologyName): ServerSta
     throw temporaryFault("READONLY", "Redis is a replica, and not the primary");
   if (field("min_slaves_good_slaves") === "0")
     throw temporaryFault("NOREPLICAS", "Redis is cut off from its replicas (min-replicas-to-write)");
-  return { runId: field("run_id") ?? "", replicationId: field("master_replid") ?? "" };
+  return {
+    runId: field("run_id") ?? "",
+    replicationId: field("master_replid") ?? "",
+    offset: Number(field("master_repl_offset") ?? 0),
+    replicaOffset: Math.max(-1, ...acknowledgedOffsets(info)),
+  };
+}
+
+function acknowledgedOffsets(info: string): readonly number[] {
+  return [...info.matchAll(/^slave\d+:.*\bstate=online,offset=(\d+)/gm)].map(([, offset]) => Number(offset));
 }
 
 /**

@@ -3,6 +3,8 @@ import { explainRoute } from "../api/admin/explain-route.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
+import type { StatusBody } from "../api/admin/status-route.ts";
+import { statusRoute } from "../api/admin/status-route.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -32,6 +34,7 @@ export interface ApiDeps {
   readonly verifier: KeyVerifier;
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
+  readonly readStatus: () => Promise<StatusBody>;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin">;
   readonly signingKeys: SigningKeys;
 }
@@ -57,6 +60,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     auditRoute(ports, deps.stores.audit),
+    statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),
   ];
   return {

@@ -17,6 +17,7 @@ import { createListeners } from "./listeners.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import { openOpsListener } from "./ops-listener.ts";
 import { watchPolicy } from "./policy-reload.ts";
+import type { Readiness } from "./readiness.ts";
 import { createReadiness } from "./readiness.ts";
 import { createFleetVerifier, createRegistry } from "./registry.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
@@ -25,6 +26,7 @@ import { openSigning } from "./signing.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
 import { createCheckBeforeStore } from "./startup-check.ts";
+import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
 
@@ -65,7 +67,7 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
     { readiness, ops, checkBeforeStore },
   );
   const { retry, stop } = createStartWait({ log, onUnavailable: listeners.openWaiting });
-  const ready = openServices(serviceRuntime, { ...options, tracing, listeners, retry });
+  const ready = openServices(serviceRuntime, { ...options, tracing, listeners, readiness, retry });
   shutdown.defer("the start", () => stop(ready));
   return { ready, drain: listeners.drain, skipDrain: listeners.skipDrain };
 }
@@ -73,6 +75,7 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
 interface ServiceDeps extends Omit<AppOptions, keyof Runtime> {
   readonly tracing: Tracing | undefined;
   readonly listeners: Listeners;
+  readonly readiness: Readiness;
   readonly retry: RetryUntilAvailable;
 }
 
@@ -92,8 +95,8 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const legacy = createLegacyServices(runtime, { keys: stores.keys, keyHashSecrets, events });
   metrics.observe({ phase: () => legacy.migration.state().phase });
   // Comes before the first change of the store: an instance of another fleet must not change it.
-  await compareWithFleet(runtime, { stores, secrets, signing, legacy, policy, retry });
-  followKeyAges(runtime, { signingKeys: signing.keys, stores });
+  await compareWithFleet(runtime, { ...deps, stores, secrets, signing, legacy });
+  const keysAddedMs = followKeyAges(runtime, { signingKeys: signing.keys, stores });
   await loadPhase(legacy, { policy, stores, retry });
   const registry = createRegistry(runtime, { stores, view, signing, legacy, policy });
   const verifier = createFleetVerifier(signing, legacy);
@@ -109,6 +112,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     adminTokens,
     stores,
     check: createCheckHandler(runtime, { ports, background, audit, tracing }),
+    readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
     signingKeys: signing.keys,
     onCompletedCall(call) {

@@ -23,6 +23,7 @@ const STANDALONE: Fleet = {
   compare: async () => undefined,
   differsFromFleet: () => false,
   clockAheadMs: () => 0,
+  instances: () => [],
 };
 
 /** SQLite in `DATA_DIR` and buckets in memory, for a single process. */
@@ -55,6 +56,8 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),
     onStarted: () => undefined,
+    place: () => undefined,
+    rememberedChanges: () => 0,
     fleet: STANDALONE,
     audit: observed(store.audit, observe),
     buckets,

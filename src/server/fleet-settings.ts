@@ -13,19 +13,21 @@ export interface ComparisonDeps {
   readonly stores: Pick<Stores, "fleet">;
   readonly secrets: Secrets;
   readonly signing: Pick<SigningServices, "keys">;
-  readonly legacy: Pick<LegacyServices, "phase">;
+  readonly legacy: Pick<LegacyServices, "phase" | "migration">;
   readonly policy: ActivePolicy;
+  readonly version: string;
   readonly retry: RetryUntilAvailable;
 }
 
 /** Compares the shared settings with the other instances, now and from now on. An instance that joins its fleet later applies the policy's phase then. */
 export async function compareWithFleet(
   { settings }: Pick<Runtime, "settings">,
-  { stores, secrets, signing, legacy, policy, retry }: ComparisonDeps,
+  { stores, secrets, signing, legacy, policy, version, retry }: ComparisonDeps,
 ): Promise<void> {
   const own = {
     kids: () => signing.keys.ring().kids,
     settings: sharedSettings(settings, secrets),
+    facts: () => ({ version, phase: legacy.migration.state().phase }),
     onJoin: () => legacy.phase.followPolicy(policy.current()),
   };
   await retry(() => stores.fleet.compare(own));

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
 import { connectRedis } from "../redis/client.ts";
+import type { LostWriteWatcher } from "../redis/feed-position.ts";
 import type { KidExchange } from "../redis/kid-exchange.ts";
 import { createKidExchange } from "../redis/kid-exchange.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
@@ -33,11 +34,12 @@ interface FleetDeps {
   /** Called for entries that do not end keys. */
   readonly onFeedEntry: FeedOptions["onEntry"];
   readonly guard: FleetGuard;
+  readonly lostWrites: LostWriteWatcher;
 }
 
 /** Subscribes to the revocation feed. Resolves once its snapshot is loaded. */
 export async function joinFleet(
-  { client, place, instanceId, onFeedEntry, guard }: FleetDeps,
+  { client, place, instanceId, onFeedEntry, guard, lostWrites }: FleetDeps,
   { shutdown, log, view, events }: StoreOptions,
 ): Promise<Fleet> {
   const reading = await connectRedis({
@@ -55,6 +57,7 @@ export async function joinFleet(
     onEntry: onFeedEntry,
     onGap: events.gap.publish,
     mayWriteBack: () => !guard.differsFromFleet(),
+    lostWrites,
     onDataLoss: () => log.warn({}, FAULTS.writesLost),
   });
   await feed.read();
@@ -66,11 +69,13 @@ export async function joinFleet(
     await loop.ended;
   });
   let clockAheadMs = () => 0;
+  let instances: Fleet["instances"] = () => [];
   return {
     stalenessMs: feed.stalenessMs,
     suspectLoss: feed.suspectLoss,
     differsFromFleet: guard.differsFromFleet,
     clockAheadMs: () => clockAheadMs(),
+    instances: () => instances(),
     async compare({ onJoin, ...own }) {
       const exchange = createKidExchange(client, { instanceId, ...own });
       const compare = createComparison(exchange, onJoin, log);
@@ -78,6 +83,7 @@ export async function joinFleet(
       shutdown.defer("the digests of shared settings", exchange.leave);
       guard.judgeBy(() => exchange.foreignInstances() !== undefined);
       clockAheadMs = exchange.clockAheadMs;
+      instances = exchange.instances;
       const stop = repeat(COMPARE_EVERY_MS, ...logTransitions(compare, log, OUTAGES.secrets));
       shutdown.defer("the comparison of shared settings", stop);
     },

@@ -18,14 +18,23 @@ export interface KeyAgeDeps {
 /**
  * Reports to the metrics when each signing key was added. This is the file's `added_at`, or the time at which an instance of
  * this store first had the key, which the store keeps. Look-ups are retried, and no other module waits for them.
+ * Returns what is known so far: milliseconds since 1970 by `kid`.
  */
-export function followKeyAges({ metrics, shutdown }: Runtime, deps: KeyAgeDeps): void {
-  const lookUp = async () => metrics.signingKeysAdded(await keysAdded(deps));
+export function followKeyAges(
+  { metrics, shutdown }: Runtime,
+  deps: KeyAgeDeps,
+): () => ReadonlyMap<string, number> {
+  let added: ReadonlyMap<string, number> = new Map();
+  const lookUp = async () => {
+    added = await keysAdded(deps);
+    metrics.signingKeysAdded(added);
+  };
   const lookUpNow = () => void lookUp().catch(() => undefined);
   lookUpNow();
   deps.signingKeys.onReload(lookUpNow);
   const stop = repeat(LOOK_UP_EVERY_MS, lookUp, () => undefined);
   shutdown.defer("the ages of signing keys", stop);
+  return () => added;
 }
 
 async function keysAdded({

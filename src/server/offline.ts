@@ -34,9 +34,11 @@ export type Offline =
 const NO_METER: StoreMeter = {
   command: () => undefined,
   up: () => undefined,
+  isUp: () => true,
   primary: () => undefined,
   uncoveredSlots: () => undefined,
   failover: () => undefined,
+  lostWrite: () => undefined,
   leases: () => undefined,
 };
 
@@ -76,7 +78,7 @@ export async function openOffline(
 
 /** Rejects if this is another fleet's store: its instances cannot find V1 keys that are stored under another secret. */
 async function compareWithFleet(fleet: Fleet, settings: SharedSettings): Promise<void> {
-  await fleet.compare({ kids: () => [], settings, onJoin: () => undefined });
+  await fleet.compare({ kids: () => [], facts: () => ({}), settings, onJoin: () => undefined });
   if (fleet.differsFromFleet()) throw new NotOfThisFleet();
 }
 

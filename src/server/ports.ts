@@ -7,7 +7,7 @@ import type { BucketAdmin, BucketStore } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
-import type { SharedSettings } from "../redis/kid-exchange.ts";
+import type { InstanceHeartbeat, SharedSettings } from "../redis/kid-exchange.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Channel } from "./channel.ts";
 import type { Runtime } from "./runtime.ts";
@@ -52,6 +52,10 @@ export interface Stores {
   readonly fleet: Fleet;
   /** Whether the embedded database is still where the next start looks for it. Absent with Redis. */
   readonly isInPlace?: () => boolean;
+  /** Undefined for the embedded store. */
+  readonly place: () => StorePlace | undefined;
+  /** Changes that would be entered again if the store lost them. */
+  readonly rememberedChanges: () => number;
   /** Call when the start is complete: from then on each command has its own deadline. */
   onStarted(): void;
 }
@@ -68,12 +72,26 @@ export interface Fleet {
   differsFromFleet(): boolean;
   /** Milliseconds that this machine's clock is ahead of the store's; negative: behind. */
   clockAheadMs(): number;
+  /** The instances of the last heartbeat, this one first. Empty before the first heartbeat, and without other instances. */
+  instances(): readonly InstanceHeartbeat[];
+}
+
+/** How an instance reaches its store. */
+export interface StorePlace {
+  readonly topology: string;
+  /** Without credentials. */
+  readonly primary: string;
+  /** Moves to another primary since the start. */
+  readonly failovers: number;
+  /** Milliseconds since 1970 of the last one. */
+  readonly lastFailoverMs?: number;
 }
 
 /** What an instance compares with the others. */
 export interface Comparison {
   readonly kids: () => readonly string[];
   readonly settings: SharedSettings;
+  readonly facts: () => Pick<InstanceHeartbeat, "version" | "phase">;
   /** Called when the instance differed before and now belongs to the fleet. */
   readonly onJoin: () => void;
 }

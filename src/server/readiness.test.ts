@@ -17,6 +17,7 @@ const HEALTHY: Fleet = {
   compare: async () => undefined,
   differsFromFleet: () => false,
   clockAheadMs: () => 0,
+  instances: () => [],
 };
 
 function ready(fleet: Partial<Fleet> = {}) {

@@ -8,6 +8,7 @@ import type { RedisClient, RedisOptions } from "../redis/client.ts";
 import { connectRedis } from "../redis/client.ts";
 import { followAddress } from "../redis/follow-address.ts";
 import { createKeyStore } from "../redis/key-store.ts";
+import { createLostWriteStore } from "../redis/lost-writes.ts";
 import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
@@ -18,6 +19,8 @@ import { OUTAGES } from "../telemetry/outage-messages.ts";
 import { joinFleet } from "./fleet.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
+import type { LostWrites } from "./lost-writes.ts";
+import { createLostWrites } from "./lost-writes.ts";
 import type { StoreDriver, StoreOptions, Stores } from "./ports.ts";
 import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
@@ -47,14 +50,16 @@ export const redisStore: StoreDriver = {
 
 async function openRedis(options: StoreOptions): Promise<Stores> {
   const { settings, shutdown, log, metrics } = options;
+  const primary = followPrimary(log, metrics.store, options.clock.nowMs);
   const place = {
     ...redisPlace(settings, logRedisTls(log)),
-    server: followPrimary(log, metrics.store),
+    server: primary.server,
     observe: metrics.store.command,
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
   shutdown.defer("the connection to Redis", client.close);
-  for (const warning of await redisWarnings(client, place)) log.warn({}, warning);
+  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
+  for (const warning of warnings) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, registryProbe(client, instanceId));
   const guard = createFleetGuard();
@@ -70,16 +75,22 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     else void options.events.legacyEntry.publish(entry);
   };
   const watch = await watchStore({ ...options, client });
-  const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard }, options);
+  const lostWrites = createLostWrites(options);
+  const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard, lostWrites }, options);
   watch.begin(fleet.suspectLoss);
+  beginLostWrites(lostWrites, client, settings);
   return {
     onStarted() {
       client.finishStartup();
       spreadNodes.finishStartup();
       registryClient.finishStartup();
     },
-    keys: guard.keys(createKeyStore(registryClient, keyStoreOptions(settings))),
+    keys: guard.keys(
+      createKeyStore(registryClient, { ...keyStoreOptions(settings), onAcknowledged: lostWrites.remember }),
+    ),
     fleet,
+    place: primary.place,
+    rememberedChanges: lostWrites.size,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
@@ -98,6 +109,12 @@ function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_
     replicaTimeoutMs: Math.max(1, REDIS_COMMAND_TIMEOUT_MS - REPLY_MARGIN_MS),
     newRandom: randomText,
   };
+}
+
+/** What was lost is remembered until a replica has it, so no commit waits for replicas. */
+function beginLostWrites(lostWrites: LostWrites, client: RedisClient, settings: Settings): void {
+  const options = { ...keyStoreOptions(settings), waitReplicas: 0 };
+  lostWrites.begin({ ...createKeyStore(client, options), ...createLostWriteStore(client, options) });
 }
 
 type Place = Omit<RedisOptions, "commandTimeoutMs">;

@@ -68,7 +68,7 @@ export const FAULTS = {
   writesLost: {
     event: "Redis may have lost writes",
     effect:
-      "this instance writes back the revocations that it knows; registrations may be lost, but their keys stay valid",
+      "this instance writes back the revocations that it knows, and enters the changes of the last minute again that it made itself",
     action: "whether Redis was restarted, flushed or failed over; appendonly yes, REDIS_WAIT_REPLICAS",
   },
   failover: {
@@ -83,6 +83,20 @@ export const FAULTS = {
     effect: "limits of keys whose buckets are there follow faults.limits; other keys are not affected",
     action:
       "CLUSTER INFO and CLUSTER NODES: start the missing node, or let one of its replicas take over; latchkey_redis_uncovered_slots",
+  },
+  lostWritesEntered: {
+    event: "Redis had lost changes that this instance had made",
+    effect:
+      "they are in the registry again, counted by outcome; a key that has ended since is entered as revoked",
+    action:
+      "nothing for these changes; REDIS_WAIT_REPLICAS makes such a loss less likely; audit events write_lost",
+  },
+  lostWritesUnresolved: {
+    event: "Redis has lost changes that this instance had made, and some of them were not entered again",
+    effect:
+      "not_applied: a change of a name or of metadata is lost; conflicting: a key was changed again after the loss; unremembered: there were more changes than an instance remembers",
+    action:
+      "the audit events write_lost with the outcome refused, and repeat those changes; for unremembered, compare the audit log with the registry",
   },
   redisTlsRejected: {
     event: "a changed file of REDIS_CA, REDIS_CERT or REDIS_KEY cannot be used",

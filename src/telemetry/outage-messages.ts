@@ -62,6 +62,14 @@ export const OUTAGES = {
     },
     healed: "the contents of Redis are verified again",
   },
+  lostWrites: {
+    failed: {
+      event: "changes that Redis had lost are not entered again yet",
+      effect: "their keys are valid, but not listed; the work continues where it stopped",
+      action: "Redis and the network path to it: the error says how it failed",
+    },
+    healed: "the changes that Redis had lost are entered again",
+  },
   secrets: {
     failed: {
       event: "secrets are not compared with the other instances, because Redis does not respond",

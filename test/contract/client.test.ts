@@ -111,6 +111,7 @@ test("the client has exactly the calls of the document", async () => {
       policy.plans(),
       policy.reload(),
       calls.audit(),
+      calls.status(),
       calls.registerLegacy({ name: "n", key_type: "r" }),
       calls.migrate("k"),
       keys.import("{}"),

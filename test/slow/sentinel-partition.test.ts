@@ -9,8 +9,8 @@ import { newSecret } from "../support/keys.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import { expectBound } from "../support/limit-bound.ts";
 import { readMetrics } from "../support/metrics.ts";
-import { startRedis } from "../support/redis.ts";
-import { allKnown, FENCE, NODE_ARGS, sentinelUrl, startSentinel } from "../support/sentinel.ts";
+import { startPartitionable } from "../support/partition.ts";
+import { sentinelUrl } from "../support/sentinel.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const WITHIN = { timeout: 30_000, interval: 20 };
@@ -37,21 +37,6 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-/** A primary that Sentinels and replicas reach through a relay alone. */
-async function startPartitionable() {
-  const primary = await startRedis({ args: [...NODE_ARGS, ...FENCE] });
-  const relay = await startFaultRelay(primary.port);
-  const args = [...NODE_ARGS, ...FENCE, "--replicaof", "127.0.0.1", String(relay.port)];
-  const replicas = [await startRedis({ args }), await startRedis({ args })];
-  await vi.waitFor(async () => expect(await primary.cli("INFO", "replication")).toContain("slave1:"), WITHIN);
-  // The store is older than local_max, as it is in a fleet that has been running for a while.
-  await primary.cli("SET", "latchkey:epoch", `epoch ${Date.now() - 3_600_000}`);
-  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(relay.port)));
-  await allKnown(sentinels, replicas.length);
-  endings.push(relay.close, ...[primary, ...replicas, ...sentinels].map((one) => () => one.stop("SIGKILL")));
-  return { primary, relay, sentinels: sentinels.map(({ port }) => port) };
-}
-
 async function startInstance(settings: Readonly<Record<string, string>>, upstreamPort: number) {
   const latchkey = await startLatchkey(
     { ...env, REDIS_COMMAND_TIMEOUT_MS: "500", REDIS_WAIT_REPLICAS: "1", ...settings },
@@ -72,14 +57,15 @@ async function startInstance(settings: Readonly<Record<string, string>>, upstrea
 }
 
 test("an instance alone with the old primary becomes stale and denies, and learns what it missed when the partition heals", async () => {
-  const { primary, relay, sentinels } = await startPartitionable();
+  const { primary, relay, sentinels, natMap, stop } = await startPartitionable();
+  endings.push(stop);
   const relays = await Promise.all(sentinels.map(startFaultRelay));
   const upstream = await startUpstream();
   endings.push(upstream.stop, ...relays.map((one) => one.close));
   const alone = await startInstance(
     {
       REDIS_URL: sentinelUrl(relays.map(({ port }) => port)),
-      REDIS_NAT_MAP: `127.0.0.1:${relay.port}=127.0.0.1:${primary.port}`,
+      REDIS_NAT_MAP: natMap,
     },
     upstream.port,
   );

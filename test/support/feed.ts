@@ -5,6 +5,7 @@ import type { RevocationView } from "../../src/core/revocation/revocation-view.t
 import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import type { LostWriteWatcher } from "../../src/redis/feed-position.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import type { OneServer } from "../../src/redis/one-server.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
@@ -25,6 +26,7 @@ export interface LeaveOut {
   readonly view: (view: RevocationView) => RevocationView;
   readonly reading: (client: RedisClient) => RedisClient;
   readonly mayWriteBack?: () => boolean;
+  readonly lostWrites?: LostWriteWatcher;
 }
 
 export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
@@ -61,6 +63,7 @@ export async function startInstanceAt(
     onGap: async () => void missed.push("missed"),
     onDataLoss: () => void lost.push(1),
     mayWriteBack: leaveOut.mayWriteBack ?? (() => true),
+    ...(leaveOut.lostWrites && { lostWrites: leaveOut.lostWrites }),
   });
   const store = createKeyStore(client, {
     recordRetentionSeconds: 86_400,

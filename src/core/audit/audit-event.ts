@@ -35,5 +35,7 @@ export type AuditEventName =
   | "legacy_key_migrated"
   | "legacy_keys_imported"
   | "migration_phase_set"
+  /** The store had lost a change. The reason is the event of the change, and what became of it (`lost-record.ts`). */
+  | "write_lost"
   /** A stored event cannot be decoded. */
   | "damaged";

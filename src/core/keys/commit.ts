@@ -86,13 +86,15 @@ export class NotReplicated extends Error {
   }
 }
 
-/** For an operation that changes nothing: earlier changes must be durable too. Throws {@link NotReplicated} otherwise. */
-export async function ensureDurable({
-  store,
-}: {
-  readonly store: Pick<KeyWriter, "confirm">;
-}): Promise<void> {
-  if (!(await store.confirm())) throw new NotReplicated();
+/**
+ * For an operation that changes nothing: earlier changes must be durable too. Throws {@link NotReplicated} otherwise.
+ * @param handedOut the records of the keys that the caller returns once more
+ */
+export async function ensureDurable(
+  { store }: { readonly store: Pick<KeyWriter, "confirm"> },
+  handedOut: readonly KeyRecord[] = [],
+): Promise<void> {
+  if (!(await store.confirm(handedOut))) throw new NotReplicated();
 }
 
 /** Repeats reading, deciding and writing until no other change comes in between. Throws after eight attempts. */

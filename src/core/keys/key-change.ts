@@ -54,8 +54,11 @@ export interface RememberedCall {
 
 /** Only `committed` has written anything. */
 export type CommitOutcome =
-  /** Not `durable`: too few replicas have the change, so a failover may lose it. */
-  | { readonly kind: "committed"; readonly durable?: false }
+  /**
+   * Not `durable`: too few replicas have the change, so a failover may lose it. `auditCursor` is the position of the last
+   * audit event in a store that may lose it.
+   */
+  | { readonly kind: "committed"; readonly durable?: false; readonly auditCursor?: string }
   /** Another change came first. Read and decide again. */
   | { readonly kind: "conflict" }
   /** The family has ended, or the issue date is earlier than the cut-off `before` (NumericDate). */

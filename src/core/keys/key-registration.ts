@@ -123,7 +123,7 @@ async function recall(
   if (record === undefined) return denied("key_unknown");
   // The caller receives the key once more, so it must still be able to grant it.
   if (!record.selfService && !mayStillGrant(deps, record, caller)) return denied("grant_refused");
-  await ensureDurable(deps);
+  await ensureDurable(deps, [record]);
   return issueKey(deps, record, { replayed: true });
 }
 

@@ -105,7 +105,7 @@ async function withoutSuccessor(
   if (result.kind === "replayed") {
     const successor = await deps.store.load(result.keyId);
     if (successor === undefined) return denied("key_unknown");
-    await ensureDurable(deps);
+    await ensureDurable(deps, [current, successor]);
     return issueKey(deps, successor, { replayed: true });
   }
   const { reason } = result;

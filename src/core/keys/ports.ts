@@ -1,5 +1,6 @@
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../legacy/ports.ts";
 import type { Revocation } from "../revocation/revocation.ts";
+import type { AcknowledgedChange } from "./change-memory.ts";
 import type { CommitOutcome, KeyChange, RememberedCall } from "./key-change.ts";
 import type { KeyRecord } from "./key-record.ts";
 
@@ -13,8 +14,29 @@ export interface KeyReader {
 export interface KeyWriter {
   /** Writes the whole change or nothing. An acknowledged change is durable. */
   commit(change: KeyChange): Promise<CommitOutcome>;
-  /** Whether every earlier change is as durable as an acknowledged change. Writes nothing. */
-  confirm(): Promise<boolean>;
+  /**
+   * Whether every earlier change is as durable as an acknowledged change. Writes nothing.
+   * @param handedOut stored records whose keys the caller hands out once more
+   */
+  confirm(handedOut?: readonly KeyRecord[]): Promise<boolean>;
+}
+
+/** What a store offers that can lose acknowledged changes. */
+export interface LostWriteStore {
+  /** Whether the store still has each change: its last audit event, or its first record if it has no event. */
+  holdChanges(changes: readonly AcknowledgedChange[]): Promise<readonly boolean[]>;
+  /**
+   * Enters the record of a key that the store has lost, with its version. If the key has ended since, it is entered as revoked.
+   * The outcome is a conflict if the store has a record of the key, or another restriction than it had a moment before.
+   */
+  enter(
+    record: KeyRecord,
+    nowSeconds: number,
+  ): Promise<
+    | { readonly kind: "entered"; readonly record: KeyRecord }
+    | { readonly kind: "conflict" }
+    | { readonly kind: "clock"; readonly nowMs: number }
+  >;
 }
 
 /** The end of a family, or of keys issued before a moment. */

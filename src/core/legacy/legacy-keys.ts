@@ -89,7 +89,7 @@ export function migrateLegacyKey(
     const { successorId } = current.legacy;
     const earlier = successorId && (await deps.store.load(successorId));
     if (earlier && isUnrefreshed(deps, earlier)) {
-      await ensureDurable(deps);
+      await ensureDurable(deps, [current, earlier]);
       return issueKey(deps, earlier, { replayed: true });
     }
     return exchange(deps, current, origin);

@@ -3,9 +3,11 @@
 --             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
---             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
+--             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
 --             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
--- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; only the first has written anything
+--             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
+-- Returns     {"committed", id of the last audit event ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before};
+--             only the first has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -65,8 +67,10 @@ for i, put in ipairs(change.put) do
   local stored = redis.call('GET', record_name(i))
   -- A record without a version is damaged and cannot be replaced.
   local version = stored and (tonumber(cjson.decode(stored).v) or -1) or 0
-  if version ~= put.version - 1 then return { 'conflict' } end
-  if put.hashed and put.version == 1 and redis.call('EXISTS', hash_name(i), name_of(i, 4)) > 0 then return { 'conflict' } end
+  -- A record that is entered again keeps its version.
+  if version ~= (put.lost and 0 or put.version - 1) then return { 'conflict' } end
+  if put.lost and put.lost ~= (redis.call('HGET', STANDINGS, put.id) or '') then return { 'conflict' } end
+  if put.hashed and (put.version == 1 or put.lost) and redis.call('EXISTS', hash_name(i), name_of(i, 4)) > 0 then return { 'conflict' } end
 end
 if change.call and redis.call('EXISTS', call_name) == 1 then return { 'conflict' } end
 if change.migration and (redis.call('GET', MIGRATION) or nil) ~= change.migration.from then return { 'conflict' } end
@@ -106,7 +110,7 @@ for i, put in ipairs(change.put) do
     if put.migrated then redis.call('ZREM', name_of(i, 5), put.id)
     else redis.call('ZADD', name_of(i, 5), 'NX', 0, put.id) end
   end
-  if put.version == 1 then
+  if put.version == 1 or put.lost then
     date(NEWEST, put.issuedAt)
     local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
     if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
@@ -143,5 +147,6 @@ if change.cutOff then
     count('cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
   end
 end
-for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end
-return { 'committed' }
+local event_id = ''
+for _, text in ipairs(change.audit) do event_id = redis.call('XADD', AUDIT, '*', 'event', text) end
+return { 'committed', event_id }

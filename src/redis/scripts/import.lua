@@ -2,10 +2,10 @@
 -- KEYS     sequence, by age, by end, self-service, audit, newest date, newest uncut date, cut-offs; then, for each record: its record, its owner's index, its hash,
 --          the uses of its role, its alias, the uses of unmigrated keys of its role
 -- ARGV     the records as JSON, in the form of commit.lua; the audit event
--- Returns  for each record 1 if it was written, 0 if it or its hash existed
+-- Returns  the id of the audit event ("" none); then for each record 1 if it was written, 0 if it or its hash existed
 local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS = unpack(KEYS, 1, 8)
 local function whole(number) return string.format('%.0f', number) end
-local written, any_written = {}, false
+local reply, any_written = { '' }, false
 local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
   if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
@@ -17,7 +17,7 @@ end
 for i, put in ipairs(cjson.decode(ARGV[1])) do
   local at = 9 + 6 * (i - 1)
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then
-    written[i] = 0
+    reply[i + 1] = 0
   else
     local sequence = redis.call('INCR', SEQUENCE)
     redis.call('SET', KEYS[at], put.text, 'EXAT', whole(put.forgetAt))
@@ -30,9 +30,9 @@ for i, put in ipairs(cjson.decode(ARGV[1])) do
     date(NEWEST, put.issuedAt)
     local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
     if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
-    written[i] = 1
+    reply[i + 1] = 1
     any_written = true
   end
 end
-if any_written then redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
-return written
+if any_written then reply[1] = redis.call('XADD', AUDIT, '*', 'event', ARGV[2]) end
+return reply

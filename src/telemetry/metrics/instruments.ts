@@ -73,6 +73,11 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
       "redis_uncovered_slots",
       "Slots of the Redis Cluster without a primary that works; 0 without a Cluster.",
     ),
+    lostWrites: counter(
+      "lost_writes_total",
+      "Changes of this instance that Redis had lost, by what became of them.",
+      ["outcome"],
+    ),
     staleness: gauge(
       "revocation_staleness_seconds",
       "Seconds since the instance last received the revocation feed.",

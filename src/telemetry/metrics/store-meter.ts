@@ -1,3 +1,5 @@
+import type { LostWriteOutcome } from "../../core/keys/lost-record.ts";
+import { LOST_WRITE_OUTCOMES } from "../../core/keys/lost-record.ts";
 import type { Instruments } from "./instruments.ts";
 
 /** How a command failed: no connection, no response in time, an error as the response, or a fault of the embedded store. */
@@ -11,18 +13,23 @@ export interface StoreMeter {
   command(name: string, elapsedMs: number, fault?: StoreFault): void;
   /** Whether the store accepts writes. */
   up(isUp: boolean): void;
+  /** What `up` was called with last. */
+  isUp(): boolean;
   /** The primary of Redis to which the instance is connected. @param address without credentials */
   primary(topology: string, address: string): void;
   /** The number of slots of the Cluster that have no primary that works. */
   uncoveredSlots(count: number): void;
   /** The instance has moved to another primary. */
   failover(): void;
+  /** Redis had lost changes of this instance. */
+  lostWrite(outcome: LostWriteOutcome | "unremembered", changes: number): void;
   /** A request to the shared buckets has ended. */
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
 }
 
 export function createStoreMeter(instruments: Instruments): StoreMeter {
   const { storeUp, storeCommands, storeErrors, leases, leaseTokens, redisPrimary } = instruments;
+  let isUp = false;
   const durations = new Map<string, { observe(seconds: number): void }>();
   /** Reports zero errors from the first use of a command. */
   const initCommand = (command: string) => {
@@ -32,6 +39,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
     return duration;
   };
   for (const result of ["granted", "refused", "failed", "returned"]) leases.inc({ result }, 0);
+  for (const outcome of [...LOST_WRITE_OUTCOMES, "unremembered"]) instruments.lostWrites.inc({ outcome }, 0);
   for (const outcome of ["granted", "returned"]) leaseTokens.inc({ outcome }, 0);
   return {
     command(name, elapsedMs, fault) {
@@ -43,8 +51,13 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
       redisPrimary.set({ topology, address }, 1);
     },
     uncoveredSlots: (count) => instruments.redisUncoveredSlots.set(count),
+    lostWrite: (outcome, changes) => instruments.lostWrites.inc({ outcome }, changes),
     failover: () => instruments.redisFailovers.inc(),
-    up: (isUp) => storeUp.set(isUp ? 1 : 0),
+    up(up) {
+      isUp = up;
+      storeUp.set(up ? 1 : 0);
+    },
+    isUp: () => isUp,
     leases(what, tokens) {
       leases.inc({ result: what });
       if (tokens > 0) leaseTokens.inc({ outcome: what }, tokens);

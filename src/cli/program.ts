@@ -12,6 +12,7 @@ import { addPolicyCommand } from "./policy/policy.ts";
 import { addSecretsCommand } from "./secrets/secrets.ts";
 import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
+import { addStoreCommand } from "./store/store.ts";
 
 export interface Program {
   /** Runs one command. Resolves with the exit code. */
@@ -78,4 +79,5 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
   addSmokeCommand(program, io, finish);
   addAuditCommand(program, io, finish);
   addSecretsCommand(program, io, finish);
+  addStoreCommand(program, io, finish);
 }

@@ -76,7 +76,7 @@ async function createGroup(client: RedisClient): Promise<void> {
 }
 
 /** Events before this time (milliseconds of their ids) are in a log. Later ones may be missing in it. */
-async function unwrittenSinceMs(client: RedisClient): Promise<number> {
+export async function unwrittenSinceMs(client: RedisClient): Promise<number> {
   try {
     const [groups, pending] = await client.commands([
       ["XINFO", "GROUPS", client.keys.audit],

@@ -41,7 +41,10 @@ export class CopyInterrupted extends Error {
 }
 
 /** Copies everything that the target lacks. Running it again copies what changed, and nothing else. */
-export function copyAll(deps: CopyDeps): Promise<readonly CopiedKind[]> {
+export async function copyAll(deps: CopyDeps): Promise<readonly CopiedKind[]> {
+  const { source, target } = deps;
+  // The dates come first: a key that is copied later must not be older than what the target has forgotten.
+  await target.begin({ id: (await source.id()) ?? "", dates: await source.dates() });
   return forEachKind((kind) => copyKind(kind, deps));
 }
 

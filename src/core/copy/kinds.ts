@@ -98,15 +98,18 @@ function ends<Name extends Ending["kind"], Row extends Omit<Extract<Ending, { ki
   of: (store: CopiedStore) => RowStore<Row>,
   endOf: (row: Row) => number,
 ): Kind<Row> {
-  // The compiler does not see that the two parts are an Ending.
+  // The compiler does not see that a kind and its row are an Ending.
   const toEnding = (row: Row) => ({ kind, ...row }) as unknown as Ending;
+  const toRow = ({ kind: _, ...row }: Ending) => row as unknown as Row;
   return {
     name,
     of,
     merge(source, stored) {
       const view = createRevocationView();
       if (stored !== undefined) view.apply([toEnding(stored)]);
-      return view.includes(toEnding(source)) ? undefined : source;
+      if (view.includes(toEnding(source))) return undefined;
+      view.apply([toEnding(source)]);
+      return [...view.entries()].map(toRow)[0];
     },
     textOf: (row) => encodeFeedEntry(toEnding(row)),
     endOf,
@@ -129,7 +132,8 @@ function mergePhase(source: PhaseRow, stored: PhaseRow | undefined): PhaseRow | 
   const [from, to] = [source.state, stored.state];
   if (stored.copiedVersion === from.version || isSamePhase(from, to)) return undefined;
   if (from.chosen === to.chosen ? from.version <= to.version : to.chosen) return undefined;
-  return { ...source, state: { ...from, version: Math.max(from.version, to.version + 1) } };
+  const version = Math.max(from.version, to.version + 1);
+  return { ...source, state: { ...from, version }, sourceVersion: from.version };
 }
 
 function isSamePhase(one: MigrationState, other: MigrationState): boolean {

@@ -40,6 +40,8 @@ export interface PhaseRow {
   readonly from: string;
   /** In the target: the version of this source's phase that an earlier copy has brought. */
   readonly copiedVersion?: number;
+  /** The version in the source, if the target needs a later one. */
+  readonly sourceVersion?: number;
 }
 
 export interface SecretRow {

@@ -3,7 +3,8 @@ import { decodeEvent } from "../core/audit/audit-event-codec.ts";
 import { isAfter } from "../core/copy/origin.ts";
 import type { AuditRow, RowStore } from "../core/copy/ports.ts";
 import { PAGE } from "../core/copy/ports.ts";
-import { unwrittenSinceMs } from "./audit-store.ts";
+import type { LogPosition } from "./audit-store.ts";
+import { logPosition } from "./audit-store.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs } from "./replies.ts";
 
@@ -23,13 +24,13 @@ export function createAuditRows(
     count: async () => undefined,
     async *pages() {
       const store = (await id()) ?? "";
-      const unloggedMs = await unwrittenSinceMs(client);
+      const position = await logPosition(client);
       let after = "-";
       for (;;) {
         const entries = entriesOf(await client.command("XRANGE", keys.audit, after, "+", "COUNT", PAGE));
         const last = entries.at(-1);
         if (last === undefined) return;
-        yield entries.map((entry) => toRow(entry, store, unloggedMs));
+        yield entries.map((entry) => toRow(entry, store, position));
         after = `(${last.cursor}`;
       }
     },
@@ -70,11 +71,16 @@ function entriesOf(reply: unknown): readonly Entry[] {
   });
 }
 
-function toRow({ cursor, fields }: Entry, store: string, unloggedMs: number): AuditRow {
+function toRow({ cursor, fields }: Entry, store: string, position: LogPosition | undefined): AuditRow {
   const [originStore = store, originCursor = cursor] = fields.get("from")?.split(" ") ?? [];
   return {
     event: decodeEvent(fields.get("event") ?? ""),
-    isLogged: fields.get("logged") === "1" || Number(cursor.split("-")[0]) < unloggedMs,
+    isLogged: fields.get("logged") === "1" || isInLog(cursor, position),
     origin: { store: originStore, cursor: originCursor },
   };
+}
+
+function isInLog(cursor: string, position: LogPosition | undefined): boolean {
+  if (position === undefined || isAfter(cursor, position.delivered)) return false;
+  return position.pending === undefined || isAfter(position.pending, cursor);
 }

@@ -19,6 +19,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.newestUncut,
   keys.cutOffs,
+  keys.freeze,
 ];
 /** Few enough not to delay Checks. */
 const PORTION = 50;
@@ -35,7 +36,9 @@ export function createLegacy(
       [...indexesOf(client.keys), ...records.flatMap((record) => namesOf(client.keys, record))],
       [JSON.stringify(puts), audit],
     );
-    return texts(reply).map((written) => written === "1");
+    const outcomes = texts(reply);
+    if (outcomes[0] === "frozen") return { kind: "frozen", until: Number(outcomes[1]) } as const;
+    return outcomes.map((written) => written === "1");
   };
   return {
     async findLegacy(hashes) {
@@ -53,7 +56,9 @@ export function createLegacy(
         const portion = records.slice(start, start + PORTION);
         // Each portion is a separate transaction, so it has its own audit event.
         const event = { ...audit, eventId: `${audit.eventId}.${start / PORTION}` };
-        written.push(...(await importPortion(portion, JSON.stringify(event))));
+        const outcome = await importPortion(portion, JSON.stringify(event));
+        if ("kind" in outcome) return outcome;
+        written.push(...outcome);
       }
       // An earlier portion may be on another server, so the following confirmation would not cover it.
       if (client.connections() !== connection)
@@ -69,6 +74,12 @@ export function createLegacy(
       ]);
       return { ...all, unmigrated };
     },
+    ...createPhaseReader(client),
+  };
+}
+
+function createPhaseReader(client: RedisClient): PhaseReader {
+  return {
     async migration() {
       const text = await client.command("GET", client.keys.migration);
       const entry = text === null ? undefined : decodeFeedEntry(String(text));

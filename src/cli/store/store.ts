@@ -1,5 +1,9 @@
 import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+import { MAX_FREEZE_SECONDS } from "../../core/keys/freeze.ts";
+import { parseDuration } from "../../core/policy/duration.ts";
 import type { Io } from "../io.ts";
+import { withClient } from "../with-client.ts";
 import type { CopyOptions } from "./copy.ts";
 
 /** `latchkey store …`: moves the contents of a store, and freezes the registry for the last step of a move. */
@@ -8,6 +12,7 @@ export function addStoreCommand(program: Command, io: Io, finish: (exitCode: num
     .command("store")
     .description("copy the registry into another store, or freeze it (docs/guides/moving-stores.md)");
   addCopy(store, io, finish);
+  addFreeze(store, io, finish);
 }
 
 function addCopy(store: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -51,4 +56,43 @@ function addCopy(store: Command, io: Io, finish: (exitCode: number) => void): vo
         );
       },
     );
+}
+
+/** Through an instance: an embedded store is locked by it, and the audit then has the operator and not only the machine. */
+function addFreeze(store: Command, io: Io, finish: (exitCode: number) => void): void {
+  store
+    .command("freeze")
+    .description("stop changes of the registry on all instances for a copy; Checks and revocations go on")
+    .option(
+      "--for <duration>",
+      "when the freeze ends by itself, such as 90s; at most 10m",
+      toSeconds,
+      MAX_FREEZE_SECONDS,
+    )
+    .option("--json", "print JSON")
+    .action(async (options: { readonly for: number; readonly json?: true }) => {
+      finish(
+        await withClient(io, async (client) => {
+          const status = await client.freeze.start(options.for);
+          io.print(options.json ? JSON.stringify(status) : `frozen until ${status.frozen_until}`);
+        }),
+      );
+    });
+  store
+    .command("thaw")
+    .description("end a freeze of the registry")
+    .action(async () => {
+      finish(
+        await withClient(io, async (client) => {
+          await client.freeze.end();
+          io.print("the registry accepts changes");
+        }),
+      );
+    });
+}
+
+function toSeconds(text: string): number {
+  const seconds = parseDuration(text) ?? 0;
+  if (seconds >= 1 && seconds <= MAX_FREEZE_SECONDS) return seconds;
+  throw new InvalidArgumentError("It must be a duration from 1s to 10m.");
 }

@@ -35,5 +35,7 @@ export type AuditEventName =
   | "legacy_key_migrated"
   | "legacy_keys_imported"
   | "migration_phase_set"
+  | "registry_frozen"
+  | "registry_thawed"
   /** A stored event cannot be decoded. */
   | "damaged";

@@ -6,7 +6,7 @@ const GENERATED = ["jwt_secret", "key_hash_secret", "audit_key", "admin_token"] 
 
 /**
  * The generated secrets of a store, as a copy sees them.
- * @param unused names that instances on this store never read: they are neither stored nor missing
+ * @param unused names that instances on this store never read
  */
 export function createSecretRows(store: SecretStore, unused: readonly string[] = []): RowStore<SecretRow> {
   const names = GENERATED.filter((name) => !unused.includes(name));
@@ -15,12 +15,13 @@ export function createSecretRows(store: SecretStore, unused: readonly string[] =
     return value === undefined ? undefined : { name, value };
   };
   return {
+    uses: ({ name }) => !unused.includes(name),
     count: async () => undefined,
     async *pages() {
       const rows = await Promise.all(names.map(find));
       yield rows.filter((row) => row !== undefined);
     },
-    find: (rows) => Promise.all(rows.map((row) => (unused.includes(row.name) ? row : find(row.name)))),
+    find: (rows) => Promise.all(rows.map(({ name }) => find(name))),
     put: (changes) =>
       Promise.all(
         changes.map(async ({ row: { name, value } }) => {

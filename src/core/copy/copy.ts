@@ -113,15 +113,18 @@ function addAll<Row>({ textOf }: Kind<Row>, digest: Digest, rows: readonly Row[]
   for (const row of rows) digest.add(textOf(row));
 }
 
-/** The rows that still have an effect. */
+/** The rows that have an effect. */
 async function* pagesOf<Row>({ name, of, endOf }: Kind<Row>, deps: CopyDeps, store: CopiedStore) {
   const { recordRetentionSeconds, nowSeconds, onProgress, isInterrupted } = deps;
   const from = of(store);
+  const { uses = () => true } = of(deps.target);
+  const counts = (row: Row) =>
+    uses(row) && (endOf === undefined || endOf(row, recordRetentionSeconds) > nowSeconds);
   const total = await from.count();
   let done = 0;
   onProgress(name, done, total);
   for await (const page of from.pages()) {
-    yield endOf === undefined ? page : page.filter((row) => endOf(row, recordRetentionSeconds) > nowSeconds);
+    yield page.filter(counts);
     done += page.length;
     onProgress(name, done, total);
     if (isInterrupted()) throw new CopyInterrupted(`${done} of the ${name} were read`);

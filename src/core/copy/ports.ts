@@ -12,6 +12,8 @@ export interface RowStore<Row> {
   /** For each row, the stored row that has the same id. */
   find(rows: readonly Row[]): Promise<readonly (Row | undefined)[]>;
   put(changes: readonly RowChange<Row>[]): Promise<readonly PutOutcome[]>;
+  /** Whether instances on this store use such a row. Otherwise it is neither copied nor compared. Absent: always. */
+  readonly uses?: (row: Row) => boolean;
 }
 
 /** Rows of a page: bounds the memory of a copy. */

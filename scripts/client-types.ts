@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import {
   cutOffBody,
   keyListResponse,
@@ -63,6 +64,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   JwkSet: jwkSetResponse,
   LegacyIssuedKey: legacyIssued,
   MigrationStatus: migrationResponse,
+  FreezeStatus: freezeResponse,
   RoleUse: roleUse,
   LegacyUse: legacyUse,
   ImportReport: importResponse,

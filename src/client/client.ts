@@ -4,6 +4,7 @@ import type {
   AuditEvents,
   AuditQuery,
   CutOff,
+  FreezeStatus,
   ImportOptions,
   ImportReport,
   Introspection,
@@ -143,6 +144,14 @@ function operatorCalls({ call, json }: Transport) {
       /** Sets the phase for all instances. With `from-policy`, the policy file determines it again. */
       set: (phase: Phase | "from-policy") =>
         json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
+    },
+    /** The freeze of the registry, for the last step of a copy into another store. */
+    freeze: {
+      show: () => json<FreezeStatus>({ method: "GET", path: "/api/admin/freeze" }),
+      /** Freezes for 1 to 600 seconds from now. Checks and revocations go on. */
+      start: (seconds: number) =>
+        json<FreezeStatus>({ method: "PUT", path: "/api/admin/freeze", body: { seconds } }),
+      end: () => call({ method: "DELETE", path: "/api/admin/freeze" }),
     },
     limits: {
       show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),

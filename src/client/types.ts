@@ -263,6 +263,11 @@ export interface MigrationStatus {
   readonly roles: readonly RoleUse[];
 }
 
+export interface FreezeStatus {
+  /** Null if the registry is not frozen. */
+  readonly frozen_until: string | null;
+}
+
 /** The V1 keys of one role. */
 export interface RoleUse {
   readonly role: string;

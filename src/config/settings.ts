@@ -407,6 +407,9 @@ export const SETTING_GROUPS = {
   Process: PROCESS_SETTINGS,
 } as const;
 
+/** The settings that say where the store is, and how long it keeps records. */
+export const STORE_SETTING_NAMES: readonly string[] = Object.keys({ ...STORE_SETTINGS, ...REDIS_SETTINGS });
+
 /** Every setting of `latchkey serve`. */
 export const SETTINGS = {
   ...LISTENER_SETTINGS,

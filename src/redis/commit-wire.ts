@@ -1,6 +1,7 @@
 import { ownerOf } from "../core/decision/principal.ts";
+import { encodeFreeze } from "../core/keys/freeze.ts";
 import type { CommitOutcome, CommitRequirement, KeyChange } from "../core/keys/key-change.ts";
-import { DECIDED_WITHIN_SECONDS } from "../core/keys/key-change.ts";
+import { DECIDED_WITHIN_SECONDS, stopsWhileFrozen } from "../core/keys/key-change.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
@@ -30,7 +31,7 @@ export function namesOf(
 
 /** A change in the form of commit.lua. */
 export function toWire(change: KeyChange, forgetAfterSeconds: number) {
-  const { nowSeconds, put, end, requires, remember, audit, migration, feedEntries = [] } = change;
+  const { nowSeconds, put, end, requires, remember, audit, migration, feedEntries = [], freeze } = change;
   return {
     feed: feedEntries.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
@@ -57,6 +58,8 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(end?.kind === "cutoff" && {
       cutOff: { field: cutOffField(end), before: end.before, until: end.until },
     }),
+    ...(stopsWhileFrozen(change) && { stopsWhileFrozen: true }),
+    ...(freeze && { freeze: freeze === "thaw" ? "" : encodeFreeze(freeze) }),
     audit: audit.map((event) => JSON.stringify(event)),
   };
 }
@@ -97,6 +100,7 @@ export function toOutcome(reply: unknown): CommitOutcome {
     return { kind, ...(typeof number === "string" && number !== "" && { auditCursor: number }) };
   if (kind === "conflict" || kind === "full") return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
+  if (kind === "frozen") return { kind, until: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };
   if (kind === "clock") return { kind, nowMs: Number(number) };
   throw new Error("commit.lua sent an unexpected reply");

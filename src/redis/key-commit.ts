@@ -27,6 +27,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.counts,
   keys.newestUncut,
+  keys.freeze,
 ];
 
 export interface CommitOptions {

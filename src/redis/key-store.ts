@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { frozenUntil } from "../core/keys/freeze.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
@@ -33,6 +34,10 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
         ),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
+    },
+    async frozenUntil(nowSeconds) {
+      const text = await client.command("GET", client.keys.freeze);
+      return frozenUntil(typeof text === "string" ? text : undefined, nowSeconds);
     },
     sweep: createSweep(client, options.recordRetentionSeconds, release),
   };

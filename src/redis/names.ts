@@ -78,6 +78,10 @@ export function registryKeys(isCluster: boolean) {
     epoch: own("epoch"),
     /** Written before WAIT, so that it covers the writes of other connections. Expires by itself. */
     confirmed: own("confirmed"),
+    /** Hash: id of a store that was copied into this one → cursor of its last copied audit event; `phase:<id>` → version of its copied phase. */
+    copies: own("copies"),
+    /** What a freeze says: "<start ms> <end ms>". */
+    freeze: own("freeze"),
     /** What the probe of an ACL writes. They expire by themselves. */
     probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),
     probedRecord: (instanceId: string) => record(`probe:${instanceId}`),

@@ -1,5 +1,5 @@
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation.ts";
+import type { CutOff, Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
 
@@ -11,13 +11,19 @@ export async function* snapshot(client: RedisClient): AsyncIterable<readonly Rev
   for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
-  for await (const cutOffs of scan(client, "HSCAN", client.keys.cutOffs)) yield cutOffs.map(toCutOff);
-  for await (const restrictions of scan(client, "HSCAN", client.keys.standings)) {
+  for await (const cutOffs of hashPages(client, client.keys.cutOffs))
+    yield cutOffs.map((cutOff) => ({ kind: "cutoff", ...toCutOff(cutOff) }));
+  for await (const restrictions of hashPages(client, client.keys.standings)) {
     yield restrictions.flatMap(([, text]) => {
       const entry = decodeFeedEntry(text);
       return entry?.kind === "key" ? [entry] : [];
     });
   }
+}
+
+/** The fields and values of a hash. A field may occur twice. */
+export function hashPages(client: RedisClient, name: string): AsyncIterable<[string, string][]> {
+  return scan(client, "HSCAN", name);
 }
 
 /** SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. */
@@ -35,11 +41,12 @@ async function* scan(
   } while (cursor !== "0");
 }
 
-function toCutOff([field, value]: readonly [string, string]): Revocation {
+/** A cut-off from its field and its value. */
+export function toCutOff([field, value]: readonly [string, string]): CutOff {
   const colon = field.indexOf(":");
   const scope = field.slice(0, colon);
   const [before, until] = value.split(" ").map(Number);
   const isScope = scope === "all" || scope === "role" || scope === "owner";
   if (!isScope || before === undefined || until === undefined) throw new Error("a cut-off is damaged");
-  return { kind: "cutoff", scope, subject: field.slice(colon + 1), before, until };
+  return { scope, subject: field.slice(colon + 1), before, until };
 }

@@ -1,5 +1,6 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
+import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
@@ -59,6 +60,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...limitRoutes(ports, deps.stores.bucketAdmin),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
+    ...freezeRoutes(ports),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),

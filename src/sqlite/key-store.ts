@@ -3,6 +3,7 @@ import type { KeyRecord } from "../core/keys/key-record.ts";
 import type { KeyListing, KeyPage, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
 import { createEndReader } from "./ends.ts";
+import { createFreeze } from "./freeze.ts";
 import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
@@ -32,6 +33,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
   );
   const sweep = createSweep(sqlite);
   const release = createRelease(sqlite);
+  const freeze = createFreeze(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite, release, options.nowMs),
@@ -40,7 +42,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     ...createEndReader(sqlite, options.nowMs),
     ...createReads(sqlite),
     ...createUse(sqlite),
-    ...createLegacy(sqlite),
+    ...createLegacy(sqlite, options.nowMs),
     revocations: () => allRevocations(revocations),
     async count(nowSeconds) {
       return {
@@ -48,6 +50,7 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
         selfService: counted(selfService.get(nowSeconds)),
       };
     },
+    frozenUntil: async (nowSeconds) => freeze.until(nowSeconds),
     async sweep(beforeSeconds, limit) {
       const openAt = Math.floor(options.nowMs() / 1000);
       const before = Math.min(beforeSeconds, openAt);

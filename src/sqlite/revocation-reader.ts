@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { Revocation } from "../core/revocation/revocation.ts";
 import { restrictionOf } from "../core/revocation/revocation.ts";
+import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
 /** The position of a reader: a table, and the row after which it continues. */
@@ -23,17 +24,22 @@ export interface RevocationReader {
 
 const ROWS = 500;
 
-/** Reads the rows of one table after a position. */
-interface Table {
+/** Reads the rows of one table. */
+export interface Table {
   readonly first: readonly (string | number)[];
   rows(after: readonly (string | number)[]): readonly {
     readonly revocation: Revocation | undefined;
     readonly position: readonly (string | number)[];
   }[];
+  /** The row of this id, in a table whose positions are ids. */
+  row(id: readonly string[]): Revocation | undefined;
 }
 
+/** A table that is only read as a whole. */
+type Listing = Omit<Table, "row">;
+
 export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
-  const tables = [
+  const tables: readonly Listing[] = [
     forgottenIn(sqlite),
     familiesOf(sqlite),
     endedKeysOf(sqlite),
@@ -66,7 +72,7 @@ export async function* allRevocations(reader: RevocationReader): AsyncIterable<r
 }
 
 /** The first table, so that a complete view always knows what its store has removed. */
-function forgottenIn(sqlite: DatabaseSync): Table {
+function forgottenIn(sqlite: DatabaseSync): Listing {
   const forgotten = sqlite.prepare("SELECT value FROM shared_state WHERE name = 'forgotten'");
   return {
     first: [0],
@@ -78,55 +84,70 @@ function forgottenIn(sqlite: DatabaseSync): Table {
 }
 
 /** Ended keys without a record. */
-function endedKeysOf(sqlite: DatabaseSync): Table {
-  const after = sqlite.prepare(
-    "SELECT key_id, standing FROM ended_keys WHERE key_id > ? ORDER BY key_id LIMIT ?",
-  );
+export function endedKeysOf(sqlite: DatabaseSync): Table {
+  const select = "SELECT key_id, standing FROM ended_keys";
+  const after = sqlite.prepare(`${select} WHERE key_id > ? ORDER BY key_id LIMIT ?`);
+  const byId = sqlite.prepare(`${select} WHERE key_id = ?`);
+  const toRevocation = (row: Row) => {
+    const entry = decodeFeedEntry(text(row, "standing"));
+    return entry?.kind === "key" ? entry : undefined;
+  };
   return {
     first: [""],
     rows: ([keyId = ""]) =>
-      after.all(keyId, ROWS).map((row) => {
-        const entry = decodeFeedEntry(text(row, "standing"));
-        return { revocation: entry?.kind === "key" ? entry : undefined, position: [text(row, "key_id")] };
-      }),
+      after
+        .all(keyId, ROWS)
+        .map((row) => ({ revocation: toRevocation(row), position: [text(row, "key_id")] })),
+    row: ([keyId = ""]) => ifFound(byId.get(keyId), toRevocation),
   };
 }
 
-function familiesOf(sqlite: DatabaseSync): Table {
-  const after = sqlite.prepare(
-    "SELECT family, until FROM ended_families WHERE family > ? ORDER BY family LIMIT ?",
-  );
+function ifFound<Found>(row: Row | undefined, read: (row: Row) => Found): Found | undefined {
+  return row === undefined ? undefined : read(row);
+}
+
+export function familiesOf(sqlite: DatabaseSync): Table {
+  const select = "SELECT family, until FROM ended_families";
+  const after = sqlite.prepare(`${select} WHERE family > ? ORDER BY family LIMIT ?`);
+  const byId = sqlite.prepare(`${select} WHERE family = ?`);
+  const toRevocation = (row: Row): Revocation => ({
+    kind: "family",
+    family: text(row, "family"),
+    until: integer(row, "until"),
+  });
   return {
     first: [""],
     rows: ([family = ""]) =>
-      after.all(family, ROWS).map((row) => ({
-        revocation: { kind: "family", family: text(row, "family"), until: integer(row, "until") },
-        position: [text(row, "family")],
-      })),
+      after
+        .all(family, ROWS)
+        .map((row) => ({ revocation: toRevocation(row), position: [text(row, "family")] })),
+    row: ([family = ""]) => ifFound(byId.get(family), toRevocation),
   };
 }
 
-function cutOffsOf(sqlite: DatabaseSync): Table {
-  const after = sqlite.prepare(
-    "SELECT scope, subject, before, until FROM cut_offs WHERE (scope, subject) > (?, ?) ORDER BY scope, subject LIMIT ?",
-  );
+export function cutOffsOf(sqlite: DatabaseSync): Table {
+  const select = "SELECT scope, subject, before, until FROM cut_offs";
+  const after = sqlite.prepare(`${select} WHERE (scope, subject) > (?, ?) ORDER BY scope, subject LIMIT ?`);
+  const byId = sqlite.prepare(`${select} WHERE scope = ? AND subject = ?`);
+  const toRevocation = (row: Row): Revocation => ({
+    kind: "cutoff",
+    scope: scopeOf(text(row, "scope")),
+    subject: text(row, "subject"),
+    before: integer(row, "before"),
+    until: integer(row, "until"),
+  });
   return {
     first: ["", ""],
     rows: ([scope = "", subject = ""]) =>
       after.all(scope, subject, ROWS).map((row) => ({
-        revocation: {
-          kind: "cutoff",
-          scope: scopeOf(text(row, "scope")),
-          subject: text(row, "subject"),
-          before: integer(row, "before"),
-          until: integer(row, "until"),
-        },
+        revocation: toRevocation(row),
         position: [text(row, "scope"), text(row, "subject")],
       })),
+    row: ([scope = "", subject = ""]) => ifFound(byId.get(scope, subject), toRevocation),
   };
 }
 
-function keysOf(sqlite: DatabaseSync): Table {
+function keysOf(sqlite: DatabaseSync): Listing {
   const ended = sqlite.prepare(
     "SELECT seq, key_id, record FROM keys WHERE ended = 1 AND seq > ? ORDER BY seq LIMIT ?",
   );

@@ -58,6 +58,7 @@ const KEY_CALLS = [
   "page",
   "noteUse",
   "lastUsed",
+  "frozenUntil",
   "count",
   "sweep",
 ] as const;

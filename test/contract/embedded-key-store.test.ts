@@ -12,6 +12,7 @@ import { RegistryLost } from "../../src/sqlite/registry-place.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { clockSuite } from "./clock-suite.ts";
+import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
@@ -68,6 +69,7 @@ describe("the embedded key store in a separate thread", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
 });
 
 describe("the embedded key store", () => {
@@ -84,7 +86,7 @@ describe("the embedded key store", () => {
         const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
         for (const keyId of keyIds) count.run(keyId);
         database.sqlite.exec(
-          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
         );
         opened.pop()?.close();
         database = open(folder);
@@ -108,6 +110,7 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
   selfServiceSuite(setUp);
   clockSuite(setUp);
 

@@ -23,6 +23,7 @@ import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import { startRegistry } from "../support/topology.ts";
 import { clockSuite } from "./clock-suite.ts";
+import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
@@ -103,6 +104,7 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
   clockSuite(setUp);
   selfServiceSuite(async () => {
     const under = await setUp();

@@ -37,5 +37,7 @@ export type AuditEventName =
   | "migration_phase_set"
   /** The store had lost a change. The reason is the event of the change, and what became of it (`lost-record.ts`). */
   | "write_lost"
+  | "registry_frozen"
+  | "registry_thawed"
   /** A stored event cannot be decoded. */
   | "damaged";

@@ -6,6 +6,7 @@ import type { CommitOutcome, KeyChange } from "./key-change.ts";
 import { nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { KeyWriter } from "./ports.ts";
+import { RegistryFrozen } from "./registry-frozen.ts";
 
 export interface CommitDeps {
   readonly store: KeyWriter;
@@ -21,12 +22,12 @@ export type DecidedChange = Omit<KeyChange, "nowSeconds">;
 
 /**
  * Writes a change and applies it to this instance. If the store's clock differs, this instance adopts the store's time and
- * the outcome is a conflict.
+ * the outcome is a conflict. Throws {@link RegistryFrozen} if a freeze stops the change.
  */
 export async function commit(
   deps: CommitDeps,
   decided: DecidedChange,
-): Promise<Exclude<CommitOutcome, { kind: "clock" }>> {
+): Promise<Exclude<CommitOutcome, { kind: "clock" | "frozen" }>> {
   const change = { ...decided, put: decided.put.map((record) => withChangeTime(deps, record)) };
   const changed = change.put.filter((record) => record.version > 1);
   const feedEntries = [...(change.feedEntries ?? []), ...legacyEntries(changed)];
@@ -35,6 +36,7 @@ export async function commit(
     deps.storeClock.applyStoreTime(outcome.nowMs);
     return { kind: "conflict" };
   }
+  if (outcome.kind === "frozen") throw new RegistryFrozen(Math.max(1, outcome.until - nowSeconds(deps)));
   if (outcome.kind === "committed") {
     applyLocally(deps, { ...change, feedEntries }, changed);
     if (outcome.durable === false) throw new NotReplicated();

@@ -22,6 +22,22 @@ export interface KeyChange {
   readonly migration?: MigrationStep;
   /** Published to the other instances in addition to what ends keys. */
   readonly feedEntries?: readonly FeedEntry[];
+  /** Freezes the registry, or ends a freeze. */
+  readonly freeze?: Freeze | "thaw";
+}
+
+/** While the registry is frozen, only some changes are written ({@link stopsWhileFrozen}). NumericDates. */
+export interface Freeze {
+  readonly from: number;
+  readonly until: number;
+}
+
+/**
+ * Whether a freeze stops the change: one that a copy made meanwhile would lack. Revocations go on, because the copy that follows
+ * the move brings them.
+ */
+export function stopsWhileFrozen({ put, migration }: KeyChange): boolean {
+  return put.some(({ revokedAt }) => revokedAt === undefined) || migration?.to.chosen === true;
 }
 
 /** Conditions that the store checks at the moment of the write, so that a change that races a revocation loses. */
@@ -67,6 +83,8 @@ export type CommitOutcome =
   | { readonly kind: "full" }
   /** The time of the decision differs from the store's clock, which is `nowMs` (milliseconds). */
   | { readonly kind: "clock"; readonly nowMs: number }
+  /** The registry is frozen until then (NumericDate). */
+  | { readonly kind: "frozen"; readonly until: number }
   /** The cut-off must be at least `before` (NumericDate). */
   | { readonly kind: "early"; readonly before: number };
 

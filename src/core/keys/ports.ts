@@ -82,6 +82,11 @@ export interface LastUseReader {
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
 
+export interface FreezeReader {
+  /** When the freeze ends (NumericDate); undefined if the registry is not frozen at this time (NumericDate). */
+  frozenUntil(nowSeconds: number): Promise<number | undefined>;
+}
+
 export interface RevocationSource {
   /** Everything that a revocation view must know, in portions. Expired entries are included: no clock is read. */
   revocations(): AsyncIterable<readonly Revocation[]>;
@@ -114,6 +119,7 @@ export interface KeyStore
     RememberedCallReader,
     KeyListing,
     LastUseReader,
+    FreezeReader,
     RevocationSource,
     Housekeeping,
     LegacyKeyReader,

@@ -2,6 +2,7 @@ import type { ImportDeps } from "../legacy/legacy-import.ts";
 import type { LegacyRegistrationDeps, MigrationDeps } from "../legacy/legacy-keys.ts";
 import type { PhaseDeps } from "../legacy/migration-switch.ts";
 import type { RevocationView } from "../revocation/revocation-view.ts";
+import type { FreezeDeps } from "./freeze.ts";
 import type { ChangeDeps, ListDeps, ShowDeps } from "./key-administration.ts";
 import type { RegistrationDeps } from "./key-registration.ts";
 import type { RenewalDeps } from "./key-renewal.ts";
@@ -13,6 +14,7 @@ export type Registry = { readonly store: KeyStore; readonly view: RevocationView
   RenewalDeps &
   KeyRevocationDeps &
   EndDeps &
+  FreezeDeps &
   ListDeps &
   ShowDeps &
   ChangeDeps &

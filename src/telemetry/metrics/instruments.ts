@@ -96,6 +96,7 @@ function ofKeys({ counter, gauge }: Makers) {
     keysRevoked: counter("keys_revoked_total", "Revocations.", ["by"]),
     keysEnding: gauge("keys_ending", "Keys used within the last hour that expire soon.", ["role"]),
     keys: gauge("keys", "Unexpired keys at the last count.", ["registered"]),
+    frozen: gauge("registry_frozen", "1 while the registry is frozen, so that it can be copied."),
     selfServiceLimit: gauge("self_service_keys_limit", "The limit guards.self_service_keys of the policy."),
   };
 }

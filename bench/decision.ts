@@ -2,7 +2,7 @@ import { createAuthorize } from "../src/core/decision/authorize.ts";
 import type { KeyRecord } from "../src/core/keys/key-record.ts";
 import { createMigration } from "../src/core/legacy/migration.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
-import { createRevocationView } from "../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../src/core/revocation/instance-view.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
@@ -45,7 +45,7 @@ export async function createDecisionServices(policyText = benchPolicy(), cacheSi
   const authorize = createAuthorize({
     policy: () => policy,
     verifier,
-    view: createRevocationView(),
+    view: createInstanceView(),
     migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
     buckets,

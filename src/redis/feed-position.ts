@@ -1,20 +1,22 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending } from "../core/revocation/revocation.ts";
-import type { RevocationView } from "../core/revocation/revocation-view.ts";
-import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
+import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
+import type { InstanceView, StoredEntry } from "../core/revocation/instance-view.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
+import { inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
+const KEEP_CLEARED_MS = KEEP_CLEARED_SECONDS * 1000;
 const HEAD_SCRIPT = readFileSync(new URL("./scripts/head.lua", import.meta.url), "utf8");
 
 export interface FeedPositionOptions {
   /** A separate connection, because reads block: its command timeout is longer than `blockMs`. All reads use it, so that they are from one server. */
   readonly reading: RedisClient;
-  readonly view: RevocationView;
+  readonly view: InstanceView;
   /** Called when entries may have been missed, so that cached data of entries must be reloaded. A rejection is retried. */
   readonly onGap: () => Promise<void>;
   /** Whether lost entries may be written back to the store. Absent: always. */
@@ -29,6 +31,8 @@ export interface FeedPosition {
   readonly epoch: string;
   /** Differs for another server, and after a restart of the same server. */
   readonly replicationId: string;
+  /** The store's clock in milliseconds at the last read. */
+  storeMs: number;
   sequence: number;
   streamId: string;
 }
@@ -36,9 +40,12 @@ export interface FeedPosition {
 export interface FeedPositions {
   /**
    * The position to continue from: the known one if nothing is missing, otherwise the head after a snapshot. The head is read
-   * before the snapshot, so that no entry between the two is lost.
+   * before the snapshot, so that no entry between the two is lost. If the store no longer keeps what was cleared since the
+   * known position, the known overrides are discarded.
    */
   find(known: FeedPosition | undefined, reason?: "gap"): Promise<FeedPosition>;
+  /** Whether the store may no longer keep what was cleared since the position was read. */
+  isOutdated(position: FeedPosition, storeMs: number): boolean;
   /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
   requestWriteBack(): void;
   /** The server's replication id. Rejects if its replies cannot be trusted; then earlier reads cannot be trusted either. */
@@ -56,9 +63,10 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([redisKeys.epoch, redisKeys.feedSequence, redisKeys.feed], []);
-    const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+    const [epoch, sequence, streamId, storeMs]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),
+      storeMs: Number(storeMs),
       replicationId: await replicationId(),
       sequence: Number(sequence),
       streamId: String(streamId),
@@ -69,13 +77,16 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   };
   return {
     replicationId,
+    isOutdated,
     requestWriteBack() {
       writeBackPending = true;
     },
     async find(known, reason) {
       const head = await headNow();
-      if (known !== undefined && reason === undefined && follows(head, known)) return known;
+      const discards = known !== undefined && isOutdated(known, head.storeMs);
+      if (known !== undefined && reason === undefined && !discards && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) options.onDataLoss();
+      if (discards) view.discardOverrides();
       await applySnapshot();
       await options.onGap();
       writeBackPending ||= known !== undefined;
@@ -94,14 +105,18 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   };
 }
 
+function isOutdated(position: FeedPosition, storeMs: number): boolean {
+  return storeMs - position.storeMs > KEEP_CLEARED_MS;
+}
+
 /** The entries of the view that the store lacks. */
-async function findMissing({ reading, view }: FeedPositionOptions): Promise<readonly Ending[]> {
-  const stored = createRevocationView();
+async function findMissing({ reading, view }: FeedPositionOptions): Promise<readonly StoredEntry[]> {
+  const stored = createInstanceView();
   for await (const portion of snapshot(reading)) {
     stored.apply(portion);
     view.apply(portion);
   }
-  const missingFromStore: Ending[] = [];
+  const missingFromStore: StoredEntry[] = [];
   await inSteps(view.entries(), nextTurn, (entry) => {
     if (!stored.includes(entry)) missingFromStore.push(entry);
   });

@@ -25,6 +25,8 @@ const INDEXES = [
   redisKeys.newest,
   redisKeys.counts,
   redisKeys.newestUncut,
+  redisKeys.overrides,
+  redisKeys.overridesByEnd,
 ];
 
 export interface CommitOptions {

@@ -3,12 +3,13 @@ import type { KeyRecord } from "../core/keys/key-record.ts";
 import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { KeyListing, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
+import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { createEndReader } from "./ends.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
-import { redisKeys } from "./names.ts";
+import { overrideField, redisKeys } from "./names.ts";
 import { pairs } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
@@ -23,9 +24,16 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
     ...createKeyWriter(client, options, release),
     ...createEndReader(client),
     ...createReads(client),
+    async findOverride(of) {
+      const stored = await client.command("HGET", redisKeys.overrides, overrideField(of));
+      if (stored === null) return undefined;
+      const entry = decodeFeedEntry(String(stored));
+      if (entry?.kind !== "override") throw new Error("an override is damaged");
+      return entry;
+    },
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
-    revocations: () => snapshot(client),
+    viewEntries: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
         [redisKeys.byEnd, redisKeys.selfService].map(

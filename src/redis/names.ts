@@ -1,3 +1,4 @@
+import type { OverrideSubject } from "../core/overrides/override.ts";
 import type { CutOff } from "../core/revocation/revocation.ts";
 
 /** Minimum number of entries that the feed keeps. An instance that is further behind loads a snapshot. */
@@ -28,13 +29,17 @@ export const redisKeys = {
   endedFamilies: "latchkey:ended_families",
   /** Hash: `scope:subject` → "<before> <until>". */
   cutOffs: "latchkey:cut_offs",
+  /** Hash: `f:<family>` or `o:<owner>` → feed entry of its override. */
+  overrides: "latchkey:overrides",
+  /** Sorted set: field of `overrides` → NumericDate from which nothing needs it; without those that never expire. */
+  overridesByEnd: "latchkey:overrides:by_end",
   /** Hash: key id → feed entry of its restriction. Has the same members as `ended`. */
   standings: "latchkey:keys:standings",
   /** The newest issue date (NumericDate) of all keys. A cut-off of now must be later. */
   newest: "latchkey:keys:newest",
   /** The same, without the keys that the cut-off of their own owner dated ahead. */
   newestUncut: "latchkey:keys:newest_uncut",
-  /** Hash: the expected number of standings, ended families and cut-offs, and when some were last found missing. */
+  /** Hash: the expected number of standings, ended families, cut-offs and overrides, and when some were last found missing. */
   counts: "latchkey:counts",
   /** NumericDate: entries that ran out before this may have been removed. */
   forgotten: "latchkey:forgotten",
@@ -59,6 +64,11 @@ export const redisKeys = {
   epoch: "latchkey:epoch",
   secret: (name: string) => `latchkey:secret:${name}`,
 } as const;
+
+/** The field of an override in `redisKeys.overrides`. */
+export function overrideField({ scope, subject }: OverrideSubject): string {
+  return `${scope === "family" ? "f" : "o"}:${subject}`;
+}
 
 /** The field of a cut-off in `redisKeys.cutOffs`. */
 export function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {

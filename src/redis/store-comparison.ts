@@ -16,6 +16,7 @@ const NAMES = [
   redisKeys.newestUncut,
   redisKeys.migration,
   redisKeys.sequence,
+  redisKeys.overrides,
 ];
 
 /** The state of the store. */

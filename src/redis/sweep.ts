@@ -16,6 +16,8 @@ const INDEXES = [
   redisKeys.standings,
   redisKeys.counts,
   redisKeys.forgotten,
+  redisKeys.overrides,
+  redisKeys.overridesByEnd,
 ];
 /** Redis runs one script at a time for all instances. A batch of this size takes a millisecond or two. */
 const BATCH = 50;

@@ -1,5 +1,5 @@
 import { readSecrets } from "../config/secrets.ts";
-import { createRevocationView } from "../core/revocation/revocation-view.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
@@ -80,7 +80,7 @@ interface ServiceDeps extends Omit<AppOptions, keyof Runtime> {
 async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addresses> {
   const { settings, log, metrics } = runtime;
   const { policy, tracing, retry } = deps;
-  const [view, events] = [createRevocationView(), createStoreEvents()];
+  const [view, events] = [createInstanceView(), createStoreEvents()];
   const stores = await openStoresWithRetry(
     { ...deps, ...runtime, policy: policy.current, view, events },
     retry,

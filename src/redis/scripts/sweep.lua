@@ -1,9 +1,9 @@
 -- Removes keys whose retention is over, with all their traces, and other entries that have run out.
--- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten
+-- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten, overrides, overrides by end
 -- ARGV     time before which entries can be removed, retention of records, limit of each kind, prefixes of: records, owner indexes, hashes, uses by role, uses of unmigrated keys;
 --          then the fields of cut-offs to check
 -- Returns  the number of removed keys, and the largest number among the other kinds
-local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN = unpack(KEYS)
+local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN, OVERRIDES, OVERRIDES_BY_END = unpack(KEYS)
 local limit = ARGV[3]
 local function whole(number) return string.format('%.0f', number) end
 -- An instance whose clock is ahead must not remove entries that other instances need.
@@ -39,6 +39,10 @@ end
 for _, id in ipairs(expired(ENDED)) do
   uncount('standings', redis.call('HDEL', STANDINGS, id))
   redis.call('ZREM', ENDED, id)
+end
+for _, field in ipairs(expired(OVERRIDES_BY_END)) do
+  uncount('overrides', redis.call('HDEL', OVERRIDES, field))
+  redis.call('ZREM', OVERRIDES_BY_END, field)
 end
 for _, member in ipairs(expired(SELF_SERVICE)) do redis.call('ZREM', SELF_SERVICE, member) end
 for _, family in ipairs(expired(FAMILIES)) do uncount('families', redis.call('ZREM', FAMILIES, family)) end

@@ -5,8 +5,8 @@ import type { InstanceView, StoredEntry } from "../core/revocation/instance-view
 import { createInstanceView } from "../core/revocation/instance-view.ts";
 import { inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
+import { texts } from "./replies.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
@@ -44,12 +44,13 @@ export interface FeedPositions {
    * known position, the known overrides are discarded.
    */
   find(known: FeedPosition | undefined, reason?: "gap"): Promise<FeedPosition>;
-  /** Whether the store may no longer keep what was cleared since the position was read. */
-  isOutdated(position: FeedPosition, storeMs: number): boolean;
+  /**
+   * Compares a position with the store. It is not current after a loss of data, on another server, or if the store may no longer
+   * keep what was cleared since then. Rejects if the server's replies cannot be trusted; then earlier reads cannot be trusted either.
+   */
+  compare(position: FeedPosition): Promise<{ readonly isCurrent: boolean; readonly sequence: number }>;
   /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
   requestWriteBack(): void;
-  /** The server's replication id. Rejects if its replies cannot be trusted; then earlier reads cannot be trusted either. */
-  replicationId(): Promise<string>;
   /** Writes the missing entries back after a request. If the store takes no writes, the next call tries again. */
   writeBackMissing(): Promise<void>;
 }
@@ -60,14 +61,13 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   const writeBack = createWriteBack(client);
   let writeBackPending = false;
 
-  const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([redisKeys.epoch, redisKeys.feedSequence, redisKeys.feed], []);
+    const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
     const [epoch, sequence, streamId, storeMs]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),
       storeMs: Number(storeMs),
-      replicationId: await replicationId(),
+      replicationId: (await client.serverState()).replicationId,
       sequence: Number(sequence),
       streamId: String(streamId),
     };
@@ -76,14 +76,13 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
     for await (const portion of snapshot(client)) view.apply(portion);
   };
   return {
-    replicationId,
-    isOutdated,
+    compare: (position) => compareWithStore(client, position),
     requestWriteBack() {
       writeBackPending = true;
     },
     async find(known, reason) {
       const head = await headNow();
-      const discards = known !== undefined && isOutdated(known, head.storeMs);
+      const discards = known !== undefined && mayMissCleared(known, head.storeMs);
       if (known !== undefined && reason === undefined && !discards && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) options.onDataLoss();
       if (discards) view.discardOverrides();
@@ -105,7 +104,23 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   };
 }
 
-function isOutdated(position: FeedPosition, storeMs: number): boolean {
+async function compareWithStore(client: RedisClient, position: FeedPosition) {
+  const [head, time, { replicationId }] = await Promise.all([
+    client.command("MGET", client.keys.epoch, client.keys.feedSequence),
+    client.command("TIME"),
+    client.serverState(),
+  ]);
+  const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
+  const sequence = Number(storedSequence ?? 0);
+  const storeMs = Number(texts(time)[0]) * 1000;
+  const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
+  const isCurrent = sameHistory && sequence >= position.sequence && !mayMissCleared(position, storeMs);
+  if (isCurrent) position.storeMs = storeMs;
+  return { isCurrent, sequence };
+}
+
+/** Whether the store may no longer keep what was cleared since the position was read. */
+function mayMissCleared(position: FeedPosition, storeMs: number): boolean {
   return storeMs - position.storeMs > KEEP_CLEARED_MS;
 }
 

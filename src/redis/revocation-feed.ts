@@ -2,7 +2,6 @@ import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
@@ -43,25 +42,14 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
 
   const readFrom = async (position: FeedPosition, waits: boolean) => {
     const block = waits ? ["BLOCK", options.blockMs] : [];
-    const from = ["STREAMS", redisKeys.feed, position.streamId];
+    const from = ["STREAMS", reading.keys.feed, position.streamId];
     return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
   };
   const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
-    const [head, time, replicationId] = await Promise.all([
-      reading.command("MGET", redisKeys.epoch, redisKeys.feedSequence),
-      reading.command("TIME"),
-      positions.replicationId(),
-    ]);
-    const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
-    const sequence = Number(storedSequence ?? 0);
-    const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
-    const storeMs = Number(texts(time)[0]) * 1000;
-    const isCurrent =
-      sameHistory && sequence >= position.sequence && !positions.isOutdated(position, storeMs);
+    const { isCurrent, sequence } = await positions.compare(position);
     if (!contiguous || !isCurrent) return positions.find(position, "gap");
-    position.storeMs = storeMs;
     if (entries.length > 0 || sequence === position.sequence) return position;
     // An entry was published after the read. If it cannot be read now, it is lost.
     const late = await readFrom(position, false);

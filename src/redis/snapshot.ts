@@ -2,19 +2,18 @@ import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { ViewEntry } from "../core/revocation/instance-view.ts";
 import type { Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 const SCAN_COUNT = 500;
 
 /** Yields everything that an instance's view must know, as it is stored now. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
-  yield [{ kind: "forgotten", before: Number(await client.command("GET", redisKeys.forgotten)) }];
-  for await (const families of scan(client, "ZSCAN", redisKeys.endedFamilies)) {
+  yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
+  for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
-  for await (const cutOffs of scan(client, "HSCAN", redisKeys.cutOffs)) yield cutOffs.map(toCutOff);
-  for (const name of [redisKeys.standings, redisKeys.overrides])
+  for await (const cutOffs of scan(client, "HSCAN", client.keys.cutOffs)) yield cutOffs.map(toCutOff);
+  for (const name of [client.keys.standings, client.keys.overrides])
     for await (const entries of scan(client, "HSCAN", name)) yield entries.flatMap(toEntry);
 }
 
@@ -33,7 +32,7 @@ async function* scan(
   } while (cursor !== "0");
 }
 
-/** A restriction or an override. A damaged entry is skipped, so that one entry does not end the start of an instance. */
+/** A restriction or an override. */
 function toEntry([, text]: readonly [string, string]): readonly ViewEntry[] {
   const entry = decodeFeedEntry(text);
   return entry?.kind === "key" || entry?.kind === "override" ? [entry] : [];

@@ -1,16 +1,17 @@
-import type { PackedRows } from "../revocation/packed-rows.ts";
 import { createPackedRows } from "../revocation/packed-rows.ts";
 import type { OverrideContent, OverrideSubject, StoredOverride } from "./override.ts";
-import { forgetAt } from "./override.ts";
 import { encodeOverride } from "./override-codec.ts";
+import type { OverrideContents } from "./override-contents.ts";
 import { createOverrideContents } from "./override-contents.ts";
+
+type Scope = OverrideSubject["scope"];
 
 /** Finds what applies to a key, in memory. */
 export interface OverrideFinder {
   /** The content that is in force at a time; undefined without one. Allocates nothing. */
-  find(scope: OverrideSubject["scope"], subject: string, nowMs: number): OverrideContent | undefined;
-  /** NumericDate at which that content expires; `Infinity` if it does not. */
-  expiryOf(scope: OverrideSubject["scope"], subject: string): number;
+  find(scope: Scope, subject: string, nowMs: number): OverrideContent | undefined;
+  /** NumericDate at which the known content of a subject expires; `Infinity` if it does not. */
+  expiryOf(scope: Scope, subject: string): number;
   /** Changes with every change of an override. */
   generation(): number;
 }
@@ -37,76 +38,93 @@ export interface OverrideView extends OverrideFinder {
   size(): number;
 }
 
-/** Columns of a row. */
-const VERSION = 0;
-const EXPIRES_AT = 1;
-const CONTENT = 2;
-
 export function createOverrideView(): OverrideView {
-  const rows = { family: createPackedRows(3), owner: createPackedRows(3) };
   const contents = createOverrideContents();
+  const table = { family: createTable("family", contents), owner: createTable("owner", contents) };
   let generation = 0;
-  const read = (scope: OverrideSubject["scope"], subject: string, place: number): StoredOverride => {
-    const expiresAt = rows[scope].number(place, EXPIRES_AT);
-    const content = contents.get(rows[scope].number(place, CONTENT));
-    return {
-      kind: "override",
-      scope,
-      subject,
-      version: rows[scope].number(place, VERSION),
-      ...(expiresAt === 0 ? {} : { expiresAt }),
-      ...(content === undefined ? {} : { content }),
-    };
-  };
-  const entryOf = ({ scope, subject }: OverrideSubject) => {
-    const place = rows[scope].placeOf(subject);
-    return place === -1 ? undefined : read(scope, subject, place);
-  };
-  const removeContent = ({ scope, subject }: OverrideSubject) => {
-    const place = rows[scope].placeOf(subject);
-    if (place !== -1) contents.remove(rows[scope].number(place, CONTENT));
+  const entryOf = ({ scope, subject }: OverrideSubject) => table[scope].get(subject);
+  function* entries() {
+    yield* table.family.entries();
+    yield* table.owner.entries();
+  }
+  const remove = ({ scope, subject }: OverrideSubject) => {
+    table[scope].delete(subject);
     generation++;
   };
-  function* entries() {
-    for (const scope of ["family", "owner"] as const)
-      for (const [subject, place] of rows[scope].entries()) yield read(scope, subject, place);
-  }
   return {
-    find: (scope, subject, nowMs) => {
-      const place = rows[scope].placeOf(subject);
-      if (place === -1) return undefined;
-      const expiresAt = rows[scope].number(place, EXPIRES_AT);
-      if (expiresAt !== 0 && nowMs >= expiresAt * 1000) return undefined;
-      return contents.get(rows[scope].number(place, CONTENT));
-    },
-    expiryOf: (scope, subject) => expiryIn(rows[scope], subject),
+    find: (scope, subject, nowMs) => table[scope].find(subject, nowMs),
+    expiryOf: (scope, subject) => table[scope].expiryOf(subject),
     generation: () => generation,
     apply(override) {
-      const { scope, subject, version, expiresAt = 0, content } = override;
       if (!replaces(override, entryOf(override))) return;
-      removeContent(override);
-      rows[scope].set(subject, [version, expiresAt, content === undefined ? 0 : contents.add(content)]);
+      table[override.scope].set(override);
+      generation++;
     },
     includes: (override) => !replaces(override, entryOf(override)),
     entryOf,
     entries,
-    delete(of) {
-      removeContent(of);
-      rows[of.scope].delete(of.subject);
-    },
+    delete: remove,
     clear() {
-      for (const entry of entries()) removeContent(entry);
-      rows.family.clear();
-      rows.owner.clear();
+      for (const entry of [...entries()]) remove(entry);
     },
-    size: () => rows.family.size() + rows.owner.size(),
+    size: () => table.family.size() + table.owner.size(),
   };
 }
 
-function expiryIn(rows: PackedRows, subject: string): number {
-  const place = rows.placeOf(subject);
-  const expiresAt = place === -1 ? 0 : rows.number(place, EXPIRES_AT);
-  return expiresAt === 0 ? Number.POSITIVE_INFINITY : expiresAt;
+/** Columns of a row. */
+const VERSION = 0;
+const EXPIRES_AT = 1;
+const CONTENT = 2;
+const COLUMNS = 3;
+
+/** The overrides of families, or those of owners. */
+function createTable(scope: Scope, contents: OverrideContents) {
+  const rows = createPackedRows(COLUMNS);
+  const read = (subject: string, place: number): StoredOverride => {
+    const expiresAt = rows.number(place, EXPIRES_AT);
+    const content = contents.get(rows.number(place, CONTENT));
+    return {
+      kind: "override",
+      scope,
+      subject,
+      version: rows.number(place, VERSION),
+      ...(expiresAt === 0 ? {} : { expiresAt }),
+      ...(content === undefined ? {} : { content }),
+    };
+  };
+  const removeContent = (subject: string) => {
+    const place = rows.placeOf(subject);
+    if (place !== -1) contents.remove(rows.number(place, CONTENT));
+  };
+  return {
+    find(subject: string, nowMs: number): OverrideContent | undefined {
+      const place = rows.placeOf(subject);
+      if (place === -1) return undefined;
+      const expiresAt = rows.number(place, EXPIRES_AT);
+      if (expiresAt !== 0 && nowMs >= expiresAt * 1000) return undefined;
+      return contents.get(rows.number(place, CONTENT));
+    },
+    expiryOf(subject: string): number {
+      const place = rows.placeOf(subject);
+      return (place === -1 ? 0 : rows.number(place, EXPIRES_AT)) || Number.POSITIVE_INFINITY;
+    },
+    get(subject: string): StoredOverride | undefined {
+      const place = rows.placeOf(subject);
+      return place === -1 ? undefined : read(subject, place);
+    },
+    set({ subject, version, expiresAt = 0, content }: StoredOverride): void {
+      removeContent(subject);
+      rows.set(subject, [version, expiresAt, content === undefined ? 0 : contents.add(content)]);
+    },
+    delete(subject: string): void {
+      removeContent(subject);
+      rows.delete(subject);
+    },
+    *entries(): Iterable<StoredOverride> {
+      for (const [subject, place] of rows.entries()) yield read(subject, place);
+    },
+    size: rows.size,
+  };
 }
 
 /**
@@ -117,9 +135,4 @@ function replaces(override: StoredOverride, known: StoredOverride | undefined): 
   if (known === undefined || override.version !== known.version)
     return known === undefined || override.version > known.version;
   return encodeOverride(override) > encodeOverride(known);
-}
-
-/** Whether nothing needs an entry after a time (NumericDate). */
-export function isForgettable(override: StoredOverride, before: number): boolean {
-  return forgetAt(override) <= before;
 }

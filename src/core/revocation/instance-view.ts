@@ -1,6 +1,7 @@
 import type { StoredOverride } from "../overrides/override.ts";
+import { forgetAt } from "../overrides/override.ts";
 import type { OverrideView } from "../overrides/override-view.ts";
-import { createOverrideView, isForgettable } from "../overrides/override-view.ts";
+import { createOverrideView } from "../overrides/override-view.ts";
 import type { Ending, Revocation } from "./revocation.ts";
 import type { RevocationView } from "./revocation-view.ts";
 import { createRevocationView, inSteps } from "./revocation-view.ts";
@@ -49,7 +50,7 @@ export function createInstanceView(): InstanceView {
       await revocations.sweep(beforeMs, nextTurn);
       const before = Math.floor(beforeMs / 1000);
       await inSteps(overrides.entries(), nextTurn, (override) => {
-        if (isForgettable(override, before)) overrides.delete(override);
+        if (forgetAt(override) <= before) overrides.delete(override);
       });
     },
     size: () => revocations.size() + overrides.size(),

@@ -7,7 +7,6 @@ export interface PackedRows {
   delete(name: string): void;
   /** The names with their places. */
   entries(): Iterable<readonly [name: string, place: number]>;
-  clear(): void;
   size(): number;
 }
 
@@ -38,11 +37,6 @@ export function createPackedRows(columns: number): PackedRows {
       free.push(place);
     },
     entries: () => places,
-    clear() {
-      places.clear();
-      free.length = 0;
-      numbers = new Float64Array(INITIAL_ROWS * columns);
-    },
     size: () => places.size,
   };
 }

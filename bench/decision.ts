@@ -1,6 +1,7 @@
 import { createAuthorize } from "../src/core/decision/authorize.ts";
 import type { KeyRecord } from "../src/core/keys/key-record.ts";
 import { createMigration } from "../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
 import { createInstanceView } from "../src/core/revocation/instance-view.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
@@ -48,6 +49,7 @@ export async function createDecisionServices(policyText = benchPolicy(), cacheSi
     view: createInstanceView(),
     migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets,
     failures: createBucketStore({ maxBuckets: 1000 }),
     clientAddress: ({ peerAddress }) => peerAddress,

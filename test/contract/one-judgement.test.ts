@@ -13,6 +13,7 @@ import { describedRequest } from "../../src/core/decision/described-request.ts";
 import type { Verification } from "../../src/core/decision/ports.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
 import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
@@ -106,6 +107,7 @@ const authorize = createAuthorize({
   ...judgement,
   policy: () => policy,
   verifier,
+  overrides: NO_OVERRIDES,
   buckets: createBucketStore({ maxBuckets: 10 }),
   failures: createBucketStore({ maxBuckets: 10 }),
   clientAddress: ({ peerAddress }) => peerAddress,

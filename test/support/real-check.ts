@@ -3,6 +3,7 @@ import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
 import type { KeySigner } from "../../src/core/keys/ports.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { Check, CheckPorts } from "../../src/ext-authz/check.ts";
@@ -51,6 +52,7 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
     view: createInstanceView(),
     migration: createMigration(),
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),
     clientAddress: ({ peerAddress }) => peerAddress,

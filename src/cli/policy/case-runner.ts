@@ -47,6 +47,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       policy: () => policy,
       verifier,
       view,
+      overrides: view.overrides,
       migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshBuckets(decisionCase),

@@ -1,5 +1,6 @@
 import { createPackedRows } from "../revocation/packed-rows.ts";
-import type { OverrideContent, OverrideSubject, StoredOverride } from "./override.ts";
+import type { OverrideSubject, StoredOverride } from "./override.ts";
+import { isInForce } from "./override.ts";
 import { encodeOverride } from "./override-codec.ts";
 import type { OverrideContents } from "./override-contents.ts";
 import { createOverrideContents } from "./override-contents.ts";
@@ -8,18 +9,15 @@ type Scope = OverrideSubject["scope"];
 
 /** Finds what applies to a key, in memory. */
 export interface OverrideFinder {
-  /** The content that is in force at a time; undefined without one. Allocates nothing. */
-  find(scope: Scope, subject: string, nowMs: number): OverrideContent | undefined;
-  /** NumericDate at which the known content of a subject expires; `Infinity` if it does not. */
-  expiryOf(scope: Scope, subject: string): number;
+  /** The override that applies at a time; undefined if there is none, or if it has expired or was cleared. */
+  inForce(scope: Scope, subject: string, nowMs: number): StoredOverride | undefined;
   /** Changes with every change of an override. */
   generation(): number;
 }
 
 /** For decisions without overrides. */
 export const NO_OVERRIDES: OverrideFinder = {
-  find: () => undefined,
-  expiryOf: () => Number.POSITIVE_INFINITY,
+  inForce: () => undefined,
   generation: () => 0,
 };
 
@@ -52,8 +50,10 @@ export function createOverrideView(): OverrideView {
     generation++;
   };
   return {
-    find: (scope, subject, nowMs) => table[scope].find(subject, nowMs),
-    expiryOf: (scope, subject) => table[scope].expiryOf(subject),
+    inForce(scope, subject, nowMs) {
+      const override = table[scope].get(subject);
+      return override !== undefined && isInForce(override, nowMs) ? override : undefined;
+    },
     generation: () => generation,
     apply(override) {
       if (!replaces(override, entryOf(override))) return;
@@ -97,17 +97,6 @@ function createTable(scope: Scope, contents: OverrideContents) {
     if (place !== -1) contents.remove(rows.number(place, CONTENT));
   };
   return {
-    find(subject: string, nowMs: number): OverrideContent | undefined {
-      const place = rows.placeOf(subject);
-      if (place === -1) return undefined;
-      const expiresAt = rows.number(place, EXPIRES_AT);
-      if (expiresAt !== 0 && nowMs >= expiresAt * 1000) return undefined;
-      return contents.get(rows.number(place, CONTENT));
-    },
-    expiryOf(subject: string): number {
-      const place = rows.placeOf(subject);
-      return (place === -1 ? 0 : rows.number(place, EXPIRES_AT)) || Number.POSITIVE_INFINITY;
-    },
     get(subject: string): StoredOverride | undefined {
       const place = rows.placeOf(subject);
       return place === -1 ? undefined : read(subject, place);

@@ -48,14 +48,7 @@ export function forgetAt({ version, expiresAt, content }: StoredOverride): numbe
   return expiresAt === undefined ? NEVER : expiresAt + KEEP_CLEARED_SECONDS;
 }
 
-/** Whether two overrides of one subject give the same, whatever their versions are. */
-export function givesTheSame(a: StoredOverride, b: StoredOverride): boolean {
-  return a.expiresAt === b.expiresAt && contentText(a.content) === contentText(b.content);
-}
-
-/** The same text for the same content. */
-export function contentText(content: OverrideContent | undefined): string {
-  if (content === undefined) return "";
-  const { plan, quotas, note } = content;
-  return JSON.stringify([plan, quotas?.map(({ name, limit, extra }) => [name, limit, extra]), note]);
+/** Whether an override is neither cleared nor expired. */
+export function isInForce({ content, expiresAt }: StoredOverride, nowMs: number): boolean {
+  return content !== undefined && (expiresAt === undefined || nowMs < expiresAt * 1000);
 }

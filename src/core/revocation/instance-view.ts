@@ -23,7 +23,7 @@ export interface InstanceView extends Omit<RevocationView, "apply" | "includes" 
   includes(entry: ViewEntry): boolean;
   /** All entries, to be written back to a store that has lost them. The view may change during the iteration. */
   entries(): Iterable<StoredEntry>;
-  readonly overrides: Pick<OverrideView, "find" | "expiryOf" | "generation" | "entryOf" | "entries">;
+  readonly overrides: Pick<OverrideView, "inForce" | "generation" | "entryOf" | "entries">;
   /** Forgets all overrides: for an instance that may have missed that one was cleared. A snapshot loads the present ones. */
   discardOverrides(): void;
 }

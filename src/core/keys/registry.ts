@@ -1,6 +1,7 @@
 import type { ImportDeps } from "../legacy/legacy-import.ts";
 import type { LegacyRegistrationDeps, MigrationDeps } from "../legacy/legacy-keys.ts";
 import type { PhaseDeps } from "../legacy/migration-switch.ts";
+import type { OverrideDeps } from "../overrides/override-administration.ts";
 import type { InstanceView } from "../revocation/instance-view.ts";
 import type { ChangeDeps, ListDeps, ShowDeps } from "./key-administration.ts";
 import type { RegistrationDeps } from "./key-registration.ts";
@@ -19,4 +20,5 @@ export type Registry = { readonly store: KeyStore; readonly view: InstanceView }
   LegacyRegistrationDeps &
   MigrationDeps &
   ImportDeps &
-  PhaseDeps;
+  PhaseDeps &
+  OverrideDeps;

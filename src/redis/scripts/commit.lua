@@ -155,7 +155,7 @@ if change.cutOff then
 end
 if override then
   local text = string.gsub(override.entry, '^%["o",0,', '["o",' .. whole(override_version) .. ',')
-  redis.call('HSETNX', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES)))
+  if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
   count('overrides', redis.call('HSET', OVERRIDES, override.field, text))
   -- A cleared override ends now.
   local ends_at = override.expiresAt or seconds

@@ -70,7 +70,7 @@ local function write_override(entry, text)
     version = version + 1
     text = string.gsub(text, '^%["o",%d+,', '["o",' .. whole(version) .. ',')
   end
-  redis.call('HSETNX', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES)))
+  if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
   count('overrides', redis.call('HSET', OVERRIDES, field, text))
   local ends_at = entry[6] == nil and math.floor(version / 1000) or entry[5]
   if ends_at > 0 then redis.call('ZADD', OVERRIDES_BY_END, whole(ends_at + tonumber(ARGV[2])), field)

@@ -16,6 +16,7 @@ import type { Addresses, Listeners } from "./listeners.ts";
 import { createListeners } from "./listeners.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import { openOpsListener } from "./ops-listener.ts";
+import { watchOverrides } from "./overrides.ts";
 import { watchPolicy } from "./policy-reload.ts";
 import { createReadiness } from "./readiness.ts";
 import { createFleetVerifier, createRegistry } from "./registry.ts";
@@ -100,6 +101,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
   const { clientAddress } = ports;
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
+  watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const addresses = await deps.listeners.serve({
     version: deps.version,

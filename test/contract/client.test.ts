@@ -106,6 +106,11 @@ test("the client has exactly the calls of the document", async () => {
       keys.revokeIssuedBefore({ before: "2026-01-01T00:00:00Z" }),
       limits.show("ID"),
       limits.reset("ID"),
+      ...[{ owner: "ID" }, { family: "ID" }].flatMap((subject) => [
+        limits.showOverride(subject),
+        limits.setOverride(subject, { plan: "p" }),
+        limits.clearOverride(subject),
+      ]),
     ]);
     await Promise.all([
       calls.explain({ method: "GET", path: "/" }),

@@ -12,6 +12,7 @@ import { startIssuer } from "../support/issuer.ts";
 import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
+import { readMetrics } from "../support/metrics.ts";
 import { runHere } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
@@ -26,6 +27,7 @@ let upstream: Upstream;
 let latchkey: TestedLatchkey;
 let envoy: EnvoyProcess;
 let admin: LatchkeyClient;
+const logged: string[] = [];
 
 function policyWith(plans: readonly string[] = Object.keys(CAPACITY)): string {
   const lines = plans.map(
@@ -100,6 +102,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
 
   beforeAll(async () => {
     [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
+    logged.length = 0;
     if (store === "redis") redis = await startRedis();
     latchkey = await startLatchkey(
       {
@@ -107,7 +110,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
         JWT_SECRET: newSecret(),
         ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
       },
-      { policy: policyWith() },
+      { policy: policyWith(), onLogLine: (line) => logged.push(line) },
     );
     envoy = await startEnvoy({
       authzTarget: latchkey.grpc,
@@ -352,7 +355,13 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       status: 503,
       reason: "limits_unavailable",
     });
+    const unknown = async () => (await readMetrics(latchkey.ops)).get("latchkey_overrides_unknown");
+    await expect.poll(unknown).toBeGreaterThanOrEqual(2);
+    expect(logged.filter((line) => line.includes("overrides name plans or quotas"))).toEqual([
+      expect.stringContaining('"names":"team"'),
+    ]);
     await reload(policyWith());
+    await expect.poll(unknown).toBe(0);
     expect(await planOf(token)).toContain("team, by the override of the owner");
     expect((await admin.policy.plans()).unknown).toEqual([]);
   });

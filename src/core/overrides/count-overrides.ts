@@ -14,6 +14,8 @@ export interface OverrideCount {
   readonly byPlan: ReadonlyMap<string, number>;
   /** Overrides that name a plan or a quota that the policy does not have. */
   readonly unknown: number;
+  /** Names of these plans and quotas, in the order of the alphabet. */
+  readonly unknownNames: readonly string[];
 }
 
 /** Counts the overrides. Yields between steps. */
@@ -25,17 +27,24 @@ export async function countOverrides(
 ): Promise<OverrideCount> {
   const count = { family: 0, owner: 0, unknown: 0 };
   const byPlan = new Map<string, number>();
+  const unknownNames = new Set<string>();
   await inSteps(view.entries(), nextTurn, (override) => {
     if (!isInForce(override, nowMs)) return;
     count[override.scope]++;
     const plan = override.content?.plan;
     if (plan !== undefined) byPlan.set(plan, (byPlan.get(plan) ?? 0) + 1);
-    if (namesUnknown(override, policy)) count.unknown++;
+    const missing = missingNames(override, policy);
+    if (missing.length > 0) count.unknown++;
+    for (const name of missing) unknownNames.add(name);
   });
-  return { ...count, byPlan };
+  return { ...count, byPlan, unknownNames: [...unknownNames].sort() };
 }
 
-function namesUnknown(override: StoredOverride, policy: Pick<Policy, "plans" | "quotaCounts">): boolean {
+function missingNames(
+  override: StoredOverride,
+  policy: Pick<Policy, "plans" | "quotaCounts">,
+): readonly string[] {
   const plan = override.content?.plan;
-  return (plan !== undefined && !policy.plans.has(plan)) || unknownQuotasOf(override, policy).length > 0;
+  const missingPlan = plan === undefined || policy.plans.has(plan) ? [] : [plan];
+  return [...missingPlan, ...unknownQuotasOf(override, policy)];
 }

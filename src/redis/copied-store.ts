@@ -3,7 +3,7 @@ import { createSecretRows } from "../config/secret-rows.ts";
 import type { CopiedStore } from "../core/copy/ports.ts";
 import type { RedisClient } from "./client.ts";
 import { createAuditRows } from "./copied-audit.ts";
-import { createEndRows } from "./copied-ends.ts";
+import { createEntryRows } from "./copied-entries.ts";
 import { createKeyRows } from "./copied-keys.ts";
 import { createPhaseRows } from "./copied-phase.ts";
 import type { CommitOptions } from "./key-commit.ts";
@@ -59,7 +59,7 @@ export function createCopiedStore(client: RedisClient, options: CommitOptions): 
       secrets: createSecretRows(createSecretStore(client), UNUSED_SECRETS),
       phase: createPhaseRows(client, store, id),
       keys: createKeyRows(client, store, options.recordRetentionSeconds),
-      ...createEndRows(client),
+      ...createEntryRows(client),
       audit: createAuditRows(client, id),
     },
     close: client.close,

@@ -27,6 +27,8 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.counts,
   keys.newestUncut,
+  keys.overrides,
+  keys.overridesByEnd,
   keys.freeze,
 ];
 

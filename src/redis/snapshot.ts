@@ -1,24 +1,21 @@
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { CutOff, Revocation } from "../core/revocation/revocation.ts";
+import type { ViewEntry } from "../core/revocation/instance-view.ts";
+import type { CutOff } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
 
 const SCAN_COUNT = 500;
 
-/** Yields everything that ends keys, as it is stored now. */
-export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
+/** Yields everything that an instance's view must know, as it is stored now. */
+export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
   yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
   for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
   for await (const cutOffs of hashPages(client, client.keys.cutOffs))
     yield cutOffs.map((cutOff) => ({ kind: "cutoff", ...toCutOff(cutOff) }));
-  for await (const restrictions of hashPages(client, client.keys.standings)) {
-    yield restrictions.flatMap(([, text]) => {
-      const entry = decodeFeedEntry(text);
-      return entry?.kind === "key" ? [entry] : [];
-    });
-  }
+  for (const name of [client.keys.standings, client.keys.overrides])
+    for await (const entries of hashPages(client, name)) yield entries.flatMap(toEntry);
 }
 
 /** The fields and values of a hash. A field may occur twice. */
@@ -39,6 +36,12 @@ async function* scan(
     cursor = texts([next])[0] ?? "0";
     yield pairs(members);
   } while (cursor !== "0");
+}
+
+/** A restriction or an override. */
+function toEntry([, text]: readonly [string, string]): readonly ViewEntry[] {
+  const entry = decodeFeedEntry(text);
+  return entry?.kind === "key" || entry?.kind === "override" ? [entry] : [];
 }
 
 /** A cut-off from its field and its value. */

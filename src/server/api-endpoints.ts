@@ -3,6 +3,7 @@ import { explainRoute } from "../api/admin/explain-route.ts";
 import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
+import { overrideRoutes } from "../api/admin/override-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
@@ -58,6 +59,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...open,
     ...operatorRoutes(ports),
     ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),

@@ -2,7 +2,7 @@ import { createSecretRows } from "../config/secret-rows.ts";
 import { createFileKeeper } from "../config/secrets.ts";
 import type { CopiedStore } from "../core/copy/ports.ts";
 import { createAuditRows } from "./copied-audit.ts";
-import { createEndRows } from "./copied-ends.ts";
+import { createEntryRows } from "./copied-entries.ts";
 import { createKeyRows } from "./copied-keys.ts";
 import { createPhaseRows } from "./copied-phase.ts";
 import { openDatabase } from "./database.ts";
@@ -44,7 +44,7 @@ export function openCopiedStore(dataDir: string, recordRetentionSeconds: number)
       secrets: createSecretRows(createFileKeeper(dataDir)),
       phase: createPhaseRows(state, store, id),
       keys: createKeyRows(sqlite, store),
-      ...createEndRows(sqlite),
+      ...createEntryRows(sqlite),
       audit: createAuditRows(sqlite, state, id),
     },
     close: async () => database.close(),

@@ -13,6 +13,7 @@ import type { Registry } from "../../src/core/keys/registry.ts";
 import { RegistryFrozen } from "../../src/core/keys/registry-frozen.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
+import { setOverride } from "../../src/core/overrides/override-administration.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
 
@@ -49,6 +50,8 @@ export function freezeSuite(setUp: () => Promise<StoreUnderTest>): void {
         () => changeKey(registry, one.keyId, { disabled: true }, admin),
         () => importLegacyKeys(registry, [[entry]], admin, false),
         () => setPhase(registry, "gradual", admin),
+        () =>
+          setOverride(registry, { scope: "owner", subject: "acme" }, { content: { plan: "team" } }, admin),
       ];
       const before = await under.auditTrail();
       for (const change of stopped) {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { LeaveOut } from "../support/feed.ts";
 import {
@@ -43,9 +43,9 @@ interface Refused {
   readonly later: boolean;
 }
 
-async function refused(there: RevocationView, port: number, record: KeyRecord): Promise<Refused> {
+async function refused(there: InstanceView, port: number, record: KeyRecord): Promise<Refused> {
   const later = await startInstance(port);
-  const isEnded = (view: RevocationView) => endedIn(view, record) === "key_revoked";
+  const isEnded = (view: InstanceView) => endedIn(view, record) === "key_revoked";
   return { there: isEnded(there), later: isEnded(later.view) };
 }
 

@@ -14,6 +14,7 @@ import {
 import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
+import { setOverride } from "../../src/core/overrides/override-administration.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { CopySide, UsedStore } from "../support/copied-stores.ts";
@@ -96,6 +97,7 @@ async function fill(side: CopySide): Promise<void> {
     await revokeOne(registry, "contributor_1_withoutrecord0000000000", admin, true);
     await revokeIssuedBefore(registry, issued - 3600, { role: "node_operator" }, admin);
     await setPhase(registry, "deprecated", admin);
+    await setOverride(registry, { scope: "owner", subject: "acme" }, { content: { plan: "team" } }, admin);
     await store.noteUse(new Map([owned.keyId, legacyKeys[1]?.keyId ?? ""].map((keyId) => [keyId, issued])));
     const { keyId: _, ...rest } = owned;
     const expired = { ...rest, keyId: "contributor_1_expired0000000000000000", expiresAt: issued - 60 };

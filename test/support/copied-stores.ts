@@ -8,7 +8,7 @@ import { compareAll, copyAll } from "../../src/core/copy/copy.ts";
 import type { CopiedStore } from "../../src/core/copy/ports.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createAuditStore as createRedisAudit } from "../../src/redis/audit-store.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createCopiedStore } from "../../src/redis/copied-store.ts";
@@ -119,8 +119,8 @@ export function differences(compared: readonly ComparedKind[]): readonly unknown
 
 /** Everything that instances read of a store, so that two stores can be compared. */
 export async function observeStore({ keys, audit }: UsedStore) {
-  const view = createRevocationView();
-  for await (const portion of keys.revocations()) view.apply(portion);
+  const view = createInstanceView();
+  for await (const portion of keys.viewEntries()) view.apply(portion);
   const records: KeyRecord[] = [];
   let cursor: string | undefined;
   do {
@@ -150,6 +150,7 @@ export async function observeStore({ keys, audit }: UsedStore) {
       })),
     ),
     owners: await Promise.all(["acme", "umbrella"].map(ofOwner)),
+    overrides: [...view.overrides.entries()],
     phase: (await keys.migration())?.phase,
     legacyUse: await keys.legacyUse("basic", [1, Math.floor(nowMs / 1000) - 60]),
     unexpired: (await keys.count(Math.floor(nowMs / 1000))).unexpired,

@@ -1,9 +1,9 @@
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import type { LeaveOut } from "./feed.ts";
 
-export const asIs = { view: (view: RevocationView) => view, reading: (client: RedisClient) => client };
+export const asIs = { view: (view: InstanceView) => view, reading: (client: RedisClient) => client };
 
 /** A snapshot replaces the view instead of being merged into it. */
 export const withoutMerge: LeaveOut = {
@@ -14,7 +14,7 @@ export const withoutMerge: LeaveOut = {
       ...view,
       apply(revocations) {
         const portion = [...revocations];
-        if (portion.some(({ kind }) => kind === "forgotten")) current = createRevocationView();
+        if (portion.some(({ kind }) => kind === "forgotten")) current = createInstanceView();
         current.apply(portion);
       },
       endReason: (principal, nowMs) => current.endReason(principal, nowMs),

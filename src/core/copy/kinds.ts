@@ -1,11 +1,13 @@
 import { NEVER } from "../keys/key-record.ts";
 import { encodeRecord } from "../keys/key-record-codec.ts";
 import type { MigrationState } from "../legacy/migration.ts";
+import { forgetAt } from "../overrides/override.ts";
 import { encodeFeedEntry } from "../revocation/feed-entry.ts";
-import type { Ending } from "../revocation/revocation.ts";
-import { createRevocationView } from "../revocation/revocation-view.ts";
+import type { StoredEntry } from "../revocation/instance-view.ts";
+import { createInstanceView } from "../revocation/instance-view.ts";
+
 import { mergeRecord } from "./merge-record.ts";
-import type { AuditRow, CopiedStore, KeyRow, PhaseRow, RowStore, SecretRow } from "./ports.ts";
+import type { AuditRow, CopiedRows, CopiedStore, KeyRow, PhaseRow, RowStore, SecretRow } from "./ports.ts";
 
 /** One kind of data that a copy moves. */
 export interface Kind<Row> {
@@ -46,24 +48,22 @@ const KEYS: Kind<KeyRow> = {
     expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,
 };
 
-const ENDED_KEYS = ends(
+const ENDED_KEYS = entries(
   "ended keys without a record",
-  "key",
-  ({ rows }) => rows.endedKeys,
+  (rows) => rows.endedKeys,
   ({ expiresAt }) => expiresAt,
 );
-const FAMILIES = ends(
+const FAMILIES = entries(
   "ended families",
-  "family",
-  ({ rows }) => rows.families,
+  (rows) => rows.families,
   ({ until }) => until,
 );
-const CUT_OFFS = ends(
+const CUT_OFFS = entries(
   "cut-offs",
-  "cutoff",
-  ({ rows }) => rows.cutOffs,
+  (rows) => rows.cutOffs,
   ({ until }) => until,
 );
+const OVERRIDES = entries("overrides", (rows) => rows.overrides, forgetAt);
 
 const AUDIT: Kind<AuditRow> = {
   name: "audit events",
@@ -87,31 +87,29 @@ export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<r
     await visit(ENDED_KEYS),
     await visit(FAMILIES),
     await visit(CUT_OFFS),
+    await visit(OVERRIDES),
     await visit(AUDIT),
   ];
 }
 
-/** Rows that a revocation view can merge: the target applies them as it applies revocations that it has lost. */
-function ends<Name extends Ending["kind"], Row extends Omit<Extract<Ending, { kind: Name }>, "kind">>(
+/** Rows that an instance's view merges: the target applies them as it applies entries that it has lost. */
+function entries<Row extends StoredEntry>(
   name: string,
-  kind: Name,
-  of: (store: CopiedStore) => RowStore<Row>,
+  of: (rows: CopiedRows) => RowStore<Row>,
   endOf: (row: Row) => number,
 ): Kind<Row> {
-  // The compiler does not see that a kind and its row are an Ending.
-  const toEnding = (row: Row) => ({ kind, ...row }) as unknown as Ending;
-  const toRow = ({ kind: _, ...row }: Ending) => row as unknown as Row;
   return {
     name,
-    of,
+    of: ({ rows }) => of(rows),
     merge(source, stored) {
-      const view = createRevocationView();
-      if (stored !== undefined) view.apply([toEnding(stored)]);
-      if (view.includes(toEnding(source))) return undefined;
-      view.apply([toEnding(source)]);
-      return [...view.entries()].map(toRow)[0];
+      const view = createInstanceView();
+      if (stored !== undefined) view.apply([stored]);
+      if (view.includes(source)) return undefined;
+      view.apply([source]);
+      // The view holds one entry, of the kind of the row.
+      return [...view.entries()][0] as Row | undefined;
     },
-    textOf: (row) => encodeFeedEntry(toEnding(row)),
+    textOf: encodeFeedEntry,
     endOf,
   };
 }

@@ -1,7 +1,7 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { MigrationState } from "../legacy/migration.ts";
-import type { CutOff, FamilyEnd, KeyRestriction } from "../revocation/revocation.ts";
+import type { StoredEntry } from "../revocation/instance-view.ts";
 
 /** The rows of one kind in one store. Every method rejects if the store is unavailable. */
 export interface RowStore<Row> {
@@ -92,13 +92,17 @@ export interface CopiedStore {
   close(): Promise<void>;
 }
 
+/** A row that instances hold in their view. */
+export type EntryOf<Kind extends StoredEntry["kind"]> = Extract<StoredEntry, { readonly kind: Kind }>;
+
 export interface CopiedRows {
   readonly secrets: RowStore<SecretRow>;
   readonly phase: RowStore<PhaseRow>;
   readonly keys: RowStore<KeyRow>;
   /** Restrictions of keys that have no record. */
-  readonly endedKeys: RowStore<KeyRestriction>;
-  readonly families: RowStore<FamilyEnd>;
-  readonly cutOffs: RowStore<CutOff>;
+  readonly endedKeys: RowStore<EntryOf<"key">>;
+  readonly families: RowStore<EntryOf<"family">>;
+  readonly cutOffs: RowStore<EntryOf<"cutoff">>;
+  readonly overrides: RowStore<EntryOf<"override">>;
   readonly audit: RowStore<AuditRow>;
 }

@@ -1,4 +1,6 @@
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../legacy/ports.ts";
+import type { OverrideSubject, StoredOverride } from "../overrides/override.ts";
+import type { ViewEntry } from "../revocation/instance-view.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type { AcknowledgedChange } from "./change-memory.ts";
 import type { CommitOutcome, KeyChange, RememberedCall } from "./key-change.ts";
@@ -87,9 +89,14 @@ export interface FreezeReader {
   frozenUntil(nowSeconds: number): Promise<number | undefined>;
 }
 
-export interface RevocationSource {
-  /** Everything that a revocation view must know, in portions. Expired entries are included: no clock is read. */
-  revocations(): AsyncIterable<readonly Revocation[]>;
+export interface ViewSource {
+  /** Everything that an instance's view must know, in portions. Expired entries are included: no clock is read. */
+  viewEntries(): AsyncIterable<readonly ViewEntry[]>;
+}
+
+export interface OverrideReader {
+  /** The stored override of a subject, which may have expired or be cleared. */
+  findOverride(of: OverrideSubject): Promise<StoredOverride | undefined>;
 }
 
 export interface KeyCount {
@@ -120,7 +127,8 @@ export interface KeyStore
     KeyListing,
     LastUseReader,
     FreezeReader,
-    RevocationSource,
+    ViewSource,
+    OverrideReader,
     Housekeeping,
     LegacyKeyReader,
     LegacyImporter,

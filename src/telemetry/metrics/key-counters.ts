@@ -1,3 +1,4 @@
+import type { OverrideCount } from "../../core/overrides/count-overrides.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import type { Instruments } from "./instruments.ts";
 
@@ -11,10 +12,12 @@ export interface KeyCounters {
   frozen(isFrozen: boolean): void;
   /** Sets the number of unexpired keys, which is counted in the background. */
   counted(count: { readonly unexpired: number; readonly selfService: number }): void;
+  /** Sets the number of overrides in force, which is counted in the background. */
+  overridesCounted(count: Pick<OverrideCount, "family" | "owner" | "unknown">): void;
 }
 
 export function createKeyCounters(
-  { keysIssued, keysRefreshed, keysRevoked, keys, frozen }: Instruments,
+  { keysIssued, keysRefreshed, keysRevoked, keys, overrides, overridesUnknown, frozen }: Instruments,
   roles: () => Policy["roles"],
 ): KeyCounters {
   for (const by of ["holder", "operator", "cut_off"]) keysRevoked.inc({ by }, 0);
@@ -28,6 +31,11 @@ export function createKeyCounters(
     counted({ unexpired, selfService }) {
       keys.set({ registered: "self_service" }, selfService);
       keys.set({ registered: "operator" }, unexpired - selfService);
+    },
+    overridesCounted({ family, owner, unknown }) {
+      overrides.set({ subject: "family" }, family);
+      overrides.set({ subject: "owner" }, owner);
+      overridesUnknown.set(unknown);
     },
   };
 }

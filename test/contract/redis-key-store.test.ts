@@ -26,6 +26,7 @@ import { clockSuite } from "./clock-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { overrideSuite } from "./override-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
@@ -104,6 +105,7 @@ describe("the key store in Redis", () => {
   keyStoreSuite(setUp);
   legacySuite(setUp);
   clockSuite(setUp);
+  overrideSuite(setUp);
   selfServiceSuite(async () => {
     const under = await setUp();
     const countAgain = async (keyIds: readonly string[]) => {

@@ -235,6 +235,16 @@ issuers:
       { wouldBe: "request_malformed" },
     ],
     [
+      "an override whose plan admits it",
+      { plan: "small", override_plan: "large", extensions: { cost: "61" } },
+      { wouldBe: "allowed" },
+    ],
+    [
+      "an override whose plan does not admit it",
+      { plan: "large", override_plan: "small", extensions: { cost: "61" } },
+      { wouldBe: "request_malformed" },
+    ],
+    [
       "a token of another issuer, whose plans all admit it",
       { key_id: "corp:t", plan: null },
       { wouldBe: "allowed" },

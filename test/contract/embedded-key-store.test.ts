@@ -16,6 +16,7 @@ import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { overrideSuite } from "./override-suite.ts";
 import type { SelfServiceStore } from "./self-service-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
@@ -113,6 +114,7 @@ describe("the embedded key store", () => {
   freezeSuite(setUp);
   selfServiceSuite(setUp);
   clockSuite(setUp);
+  overrideSuite(setUp);
 
   test("does nothing on the caller's thread", async () => {
     const { keys, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, RETENTION.nowMs);

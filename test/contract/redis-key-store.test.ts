@@ -27,6 +27,7 @@ import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { overrideSuite } from "./override-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
@@ -106,6 +107,7 @@ describe("the key store in Redis", () => {
   legacySuite(setUp);
   freezeSuite(setUp);
   clockSuite(setUp);
+  overrideSuite(setUp);
   selfServiceSuite(async () => {
     const under = await setUp();
     const countAgain = async (keyIds: readonly string[]) => {

@@ -129,6 +129,7 @@ function judge(verified: Verification, context: RequestContext): MaybePromise<De
 interface Identity {
   readonly principal: Principal;
   readonly notice?: LegacyNotice;
+  readonly overridePlan?: string;
 }
 
 function identityOf({ ports, policy }: RequestContext, principal: Principal): Identity {
@@ -161,10 +162,13 @@ function checkPermissions(context: RequestContext, principal: Principal, role: R
   return takeTokens({ context, route, identity, scopes }, role);
 }
 
-function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decision> {
-  const { context, route, identity } = permitted;
+function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision> {
+  const { context, route } = scoped;
   const { ports, nowMs } = context;
-  const { limits, isUnbounded } = limitsOf(context, identity.principal, role);
+  const applied = limitsOf(context, scoped.identity.principal, role);
+  const permitted = withOverride(scoped, applied);
+  const { identity } = permitted;
+  const { limits, isUnbounded } = applied;
   if (isUnbounded && route.cost > 0) {
     const observed = "no limit, because a plan or quota is not in the policy";
     return denyAt(context, "limits", observed, "limits_unavailable", identity);
@@ -175,6 +179,12 @@ function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decis
   }
   const demands = context.bucketDemands(limits, identity.principal, context.address, route.mode);
   return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
+}
+
+/** The audit log shows the plan of an override, so that a replay knows it. */
+function withOverride(permitted: PermittedRequest, { plan, planSource }: AppliedLimits): PermittedRequest {
+  if (plan === undefined || planSource === "key" || planSource === "role") return permitted;
+  return { ...permitted, identity: { ...permitted.identity, overridePlan: plan.name } };
 }
 
 /** The limits of the key. Reports plans that the policy does not have. */

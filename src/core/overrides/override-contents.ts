@@ -1,38 +1,54 @@
 import type { OverrideContent } from "./override.ts";
 
-/** The contents of many overrides. Overrides that only name a plan share one content per plan. */
+/** The contents of many overrides. Those with the same plan and without quotas share it, because most overrides are such. */
 export interface OverrideContents {
-  /** Returns the place of the content, from 1. */
-  add(content: OverrideContent): number;
-  get(place: number): OverrideContent | undefined;
-  remove(place: number): void;
+  /** Returns the places of the content and of its note; 0 for no note. */
+  add(content: OverrideContent): readonly [place: number, notePlace: number];
+  /** Undefined at place 0. */
+  get(place: number, notePlace: number): OverrideContent | undefined;
+  remove(place: number, notePlace: number): void;
 }
 
 export function createOverrideContents(): OverrideContents {
-  const contents: (OverrideContent | undefined)[] = [undefined];
-  const free: number[] = [];
+  const contents = createPlaces<Omit<OverrideContent, "note">>();
+  const notes = createPlaces<string>();
   /** Places by plan. They are never removed: only plans that the policy has had are stored. */
-  const ofPlans = new Map<string, number>();
-  const append = (content: OverrideContent) => {
-    const place = free.pop() ?? contents.length;
-    contents[place] = content;
+  const shared = new Map<string, number>();
+  const placeOf = (content: Omit<OverrideContent, "note">): number => {
+    const { plan = "" } = content;
+    if (content.quotas !== undefined) return contents.add(content);
+    const place = shared.get(plan) ?? contents.add(content);
+    shared.set(plan, place);
     return place;
   };
-  const isShared = ({ plan, quotas, note }: OverrideContent): boolean =>
-    plan !== undefined && quotas === undefined && note === undefined;
   return {
-    add(content) {
-      const { plan = "" } = content;
-      if (!isShared(content)) return append(content);
-      const place = ofPlans.get(plan) ?? append(content);
-      ofPlans.set(plan, place);
+    add: ({ note, ...content }) => [placeOf(content), note === undefined ? 0 : notes.add(note)],
+    get(place, notePlace) {
+      const content = contents.get(place);
+      const note = notes.get(notePlace);
+      return content === undefined || note === undefined ? content : { ...content, note };
+    },
+    remove(place, notePlace) {
+      if (contents.get(place)?.quotas !== undefined) contents.remove(place);
+      notes.remove(notePlace);
+    },
+  };
+}
+
+/** A list whose places are reused, from 1. */
+function createPlaces<Value>() {
+  const values: (Value | undefined)[] = [undefined];
+  const free: number[] = [];
+  return {
+    add(value: Value): number {
+      const place = free.pop() ?? values.length;
+      values[place] = value;
       return place;
     },
-    get: (place) => contents[place],
-    remove(place) {
-      const content = contents[place];
-      if (content === undefined || isShared(content)) return;
-      contents[place] = undefined;
+    get: (place: number): Value | undefined => values[place],
+    remove(place: number): void {
+      if (values[place] === undefined) return;
+      values[place] = undefined;
       free.push(place);
     },
   };

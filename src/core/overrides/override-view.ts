@@ -75,14 +75,15 @@ export function createOverrideView(): OverrideView {
 const VERSION = 0;
 const EXPIRES_AT = 1;
 const CONTENT = 2;
-const COLUMNS = 3;
+const NOTE = 3;
+const COLUMNS = 4;
 
 /** The overrides of families, or those of owners. */
 function createTable(scope: Scope, contents: OverrideContents) {
   const rows = createPackedRows(COLUMNS);
   const read = (subject: string, place: number): StoredOverride => {
     const expiresAt = rows.number(place, EXPIRES_AT);
-    const content = contents.get(rows.number(place, CONTENT));
+    const content = contents.get(rows.number(place, CONTENT), rows.number(place, NOTE));
     return {
       kind: "override",
       scope,
@@ -94,7 +95,7 @@ function createTable(scope: Scope, contents: OverrideContents) {
   };
   const removeContent = (subject: string) => {
     const place = rows.placeOf(subject);
-    if (place !== -1) contents.remove(rows.number(place, CONTENT));
+    if (place !== -1) contents.remove(rows.number(place, CONTENT), rows.number(place, NOTE));
   };
   return {
     get(subject: string): StoredOverride | undefined {
@@ -103,7 +104,8 @@ function createTable(scope: Scope, contents: OverrideContents) {
     },
     set({ subject, version, expiresAt = 0, content }: StoredOverride): void {
       removeContent(subject);
-      rows.set(subject, [version, expiresAt, content === undefined ? 0 : contents.add(content)]);
+      const places = content === undefined ? [0, 0] : contents.add(content);
+      rows.set(subject, [version, expiresAt, ...places]);
     },
     delete(subject: string): void {
       removeContent(subject);

@@ -80,7 +80,6 @@ export interface FeedPositions {
 
 export function createFeedPositions(options: FeedPositionOptions): FeedPositions {
   const { reading: client, view } = options;
-  const runHead = client.script(HEAD_SCRIPT, "head");
   const writeBack = createWriteBack(client);
   let writeBackPending = false;
   const requestWriteBack = () => {
@@ -88,17 +87,7 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
     options.lostWrites?.onSuspicion();
   };
   const replicatedUntil = createReplicatedUntil();
-  const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
-    const [epoch, sequence, streamId, storeMs]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-    return {
-      epoch: String(epoch),
-      storeMs: Number(storeMs),
-      replicationId: (await client.serverState()).replicationId,
-      sequence: Number(sequence),
-      streamId: String(streamId),
-    };
-  };
+  const headNow = createHeadReader(client);
   const applySnapshot = async () => {
     for await (const portion of snapshot(client)) view.apply(portion);
   };
@@ -133,6 +122,22 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
         if (!(error instanceof RedisUnavailable && error.kind === "reply")) throw error;
       }
     },
+  };
+}
+
+/** Reads the position of the newest entry. */
+function createHeadReader(client: RedisClient): () => Promise<FeedPosition> {
+  const runHead = client.script(HEAD_SCRIPT, "head");
+  return async () => {
+    const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
+    const [epoch, sequence, streamId, storeMs]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+    return {
+      epoch: String(epoch),
+      storeMs: Number(storeMs),
+      replicationId: (await client.serverState()).replicationId,
+      sequence: Number(sequence),
+      streamId: String(streamId),
+    };
   };
 }
 

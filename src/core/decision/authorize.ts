@@ -2,9 +2,9 @@ import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
 import { appliedLimits, describePlan, hasUnknownPlan } from "../limits/applied-limits.ts";
-import type { BucketDemands } from "../limits/bucket-demands.ts";
-import { createBucketDemands } from "../limits/bucket-demands.ts";
-import type { BucketStore, TakeOutcome } from "../limits/ports.ts";
+import type { DemandsOf } from "../limits/limit-demands.ts";
+import { createLimitDemands } from "../limits/limit-demands.ts";
+import type { BucketStore, LimitStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
 import type { LimitList, Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
@@ -34,7 +34,8 @@ import {
 export interface AuthorizePorts extends JudgementPorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
-  readonly buckets: BucketStore;
+  /** Buckets and counters of quotas. */
+  readonly buckets: LimitStore;
   /** Counts invalid credentials per client address, in this instance's memory. */
   readonly failures: BucketStore;
   /** The client's address, for everything that is counted per address. */
@@ -50,7 +51,7 @@ export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => 
 interface RequestContext extends JudgementContext, Presenter {
   readonly ports: AuthorizePorts;
   readonly request: AuthRequest;
-  readonly bucketDemands: BucketDemands;
+  readonly demandsOf: DemandsOf;
   /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
   readonly route: Route | undefined;
 }
@@ -61,7 +62,7 @@ interface RequestContext extends JudgementContext, Presenter {
  */
 export function createAuthorize(ports: AuthorizePorts): Authorize {
   const narrowRoute = createRouteNarrowing();
-  const bucketDemands = createBucketDemands();
+  const demandsOf = createLimitDemands();
   return (request, nowMs, trace) => {
     const policy = ports.policy();
     trace?.("request", describeRequest(request), "unambiguous");
@@ -79,7 +80,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
     if (route?.public) return allowWithoutKey(route);
     return authenticate({
       ports,
-      bucketDemands,
+      demandsOf,
       policy,
       request,
       nowMs,
@@ -163,8 +164,8 @@ function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decis
     // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
-  const demands = context.bucketDemands(limits, identity.principal, context.address, route.mode);
-  return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
+  const { buckets, quotas } = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
 }
 
 /** The limits of the key. Reports a plan that the policy does not have. */
@@ -188,7 +189,8 @@ function decideByTokens(
 ): Decision {
   const { rates } = taken;
   if (!taken.ok) {
-    const details = { ...identity, retryAfterSeconds: taken.retryAfterSeconds, rates };
+    const { retryAfterSeconds, quota } = taken;
+    const details = { ...identity, retryAfterSeconds, rates, ...(quota && { quota }) };
     return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
   }
   context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);

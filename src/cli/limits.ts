@@ -1,41 +1,35 @@
 import type { Command } from "commander";
-import type { Plans } from "../client/types.ts";
+import type { Limits, Plans } from "../client/types.ts";
 import type { Io } from "./io.ts";
 import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
-/** `latchkey limits …`: the token buckets of a live instance or of its fleet. */
+/** `latchkey limits …`: the buckets and quotas of a live instance or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const limits = program
     .command("limits")
-    .description("show plans, and show or refill a key's token buckets");
+    .description("show plans, and show or reset a key's buckets and quotas");
   addPlans(limits, io, finish);
   limits
     .command("show")
     .addArgument(keyIdArgument())
-    .description("show the remaining tokens in a key's buckets")
+    .description("show the remaining tokens in a key's buckets, and the use of its quotas")
     .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       const exitCode = await withClient(io, async (client) => {
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
         if (found.plan) io.print(`plan: ${found.plan}`);
-        if (found.limits.length === 0) return io.print("No limits apply to this key.");
-        const rows = found.limits.map((limit) => [
-          limit.name,
-          limit.per,
-          `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
-          String(limit.leased_tokens),
-          formatRefill(limit.refill_per_second),
-        ]);
-        io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
+        if (found.limits.length + found.quotas.length === 0) return io.print("No limits apply to this key.");
+        printLimits(io, found);
+        printQuotas(io, found);
       });
       finish(exitCode);
     });
   limits
     .command("reset")
     .addArgument(keyIdArgument())
-    .description("refill the buckets of the key's family and owner")
+    .description("refill the buckets of the key's family and owner, and reset their quotas")
     .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(
@@ -45,6 +39,30 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
         }),
       );
     });
+}
+
+function printLimits(io: Io, { limits }: Limits): void {
+  if (limits.length === 0) return;
+  const rows = limits.map((limit) => [
+    limit.name,
+    limit.per,
+    `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
+    String(limit.leased_tokens),
+    formatRefill(limit.refill_per_second),
+  ]);
+  io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
+}
+
+function printQuotas(io: Io, { quotas }: Limits): void {
+  if (quotas.length === 0) return;
+  const rows = quotas.map((quota) => [
+    quota.name,
+    quota.per,
+    `${quota.used} of ${formatAmount(quota.limit, quota.unit)}`,
+    String(quota.leased),
+    quota.resets_at,
+  ]);
+  io.print(formatTable(["quota", "per", "used", "leased", "resets at"], rows));
 }
 
 function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): void {

@@ -32,7 +32,7 @@ export interface ApiDeps {
   readonly verifier: KeyVerifier;
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
-  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin">;
+  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin">;
   readonly signingKeys: SigningKeys;
 }
 
@@ -53,7 +53,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
   const all = [
     ...open,
     ...operatorRoutes(ports),
-    ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...limitRoutes(ports, deps.stores),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     auditRoute(ports, deps.stores.audit),

@@ -100,6 +100,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
   const { clientAddress } = ports;
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
+  events.threshold.subscribe(audit.onThreshold);
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const addresses = await deps.listeners.serve({
     version: deps.version,
@@ -109,7 +110,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     adminTokens,
     stores,
     check: createCheckHandler(runtime, { ports, background, audit, tracing }),
-    explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
+    explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,
     onCompletedCall(call) {
       tracing?.call(call);

@@ -37,6 +37,7 @@ const NO_METER: StoreMeter = {
   primary: () => undefined,
   failover: () => undefined,
   leases: () => undefined,
+  quotas: () => undefined,
 };
 
 export async function openOffline(

@@ -6,9 +6,11 @@ import { createAuditStore } from "../redis/audit-store.ts";
 import { createBucketAdmin } from "../redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
 import { connectRedis } from "../redis/client.ts";
+import { createDropLeases } from "../redis/drop-leases.ts";
 import { followAddress } from "../redis/follow-address.ts";
 import { createKeyStore } from "../redis/key-store.ts";
 import type { OneServer } from "../redis/one-server.ts";
+import { createQuotaAdmin } from "../redis/quota-admin.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
@@ -21,6 +23,7 @@ import type { FleetGuard } from "./fleet-guard.ts";
 import { createFleetGuard } from "./fleet-guard.ts";
 import type { StoreDriver, StoreOptions, Stores } from "./ports.ts";
 import { followPrimary, logRedisTls } from "./primary-watch.ts";
+import { keepLeases } from "./quota-upkeep.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
@@ -30,7 +33,6 @@ import { watchStore } from "./store-watch.ts";
 const MAX_BUCKETS = 1_000_000;
 
 const HEARTBEAT_EVERY_MS = 1000;
-const RETURN_EVERY_MS = 50;
 /** Each turn opens a connection: a thousand instances open 200 a second. */
 const ADDRESS_EVERY_MS = 5000;
 /** Reserved from the command deadline for Redis's own reply. */
@@ -69,6 +71,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const watch = await watchStore({ ...options, client });
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard }, options);
   watch.begin(fleet.suspectLoss);
+  const dropLeases = createDropLeases(client, buckets.forget);
   return {
     onStarted() {
       client.finishStartup();
@@ -78,7 +81,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     fleet,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
+    bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
+    quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),
     secrets: createSecretStore(client),
   };
 }
@@ -132,9 +136,9 @@ interface BucketDeps {
 
 async function openSharedBuckets(
   { client, spread, instanceId, guard }: BucketDeps,
-  { policy, log, shutdown, metrics }: StoreOptions,
+  { policy, log, shutdown, metrics, clock, events }: StoreOptions,
 ): Promise<LeasePool> {
-  const { pool, membership } = createSharedBuckets({
+  const { pool, membership, counters } = createSharedBuckets({
     client,
     spread,
     guard,
@@ -144,6 +148,11 @@ async function openSharedBuckets(
     newRandom: randomText,
     maxBuckets: MAX_BUCKETS,
     observe: metrics.store.leases,
+    quotas: {
+      storeNowMs: clock.storeNowMs,
+      onThreshold: events.threshold.publish,
+      observe: metrics.store.quotas,
+    },
   });
   const heartbeat = async () => {
     try {
@@ -158,8 +167,6 @@ async function openSharedBuckets(
   shutdown.defer("the membership", membership.leave);
   const stopHeartbeat = repeat(HEARTBEAT_EVERY_MS, ...logTransitions(heartbeat, log, OUTAGES.redis));
   shutdown.defer("the heartbeat", stopHeartbeat);
-  shutdown.defer("the leases", pool.close);
-  const stopReturns = repeat(RETURN_EVERY_MS, pool.sweep, () => undefined);
-  shutdown.defer("the return of leases", stopReturns);
+  keepLeases({ shutdown, log }, pool, counters);
   return pool;
 }

@@ -8,7 +8,6 @@ import { createExplain } from "../../core/decision/explain.ts";
 import type { KeyRecord } from "../../core/keys/key-record.ts";
 import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
-import type { BucketStore } from "../../core/limits/ports.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { restrictionOf } from "../../core/revocation/revocation.ts";
 import { createRevocationView } from "../../core/revocation/revocation-view.ts";
@@ -16,7 +15,9 @@ import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
 import { createBucketStore } from "../../memory/bucket-store.ts";
+import { createQuotaStore } from "../../memory/quota-store.ts";
 import type { CaseFile, CaseKey, DecisionCase } from "../../policy/cases.ts";
+import { createEmbeddedLimits } from "../../server/embedded-limits.ts";
 
 /** The fixed time of all cases (NumericDate). */
 const NOW_SECONDS = 1_800_000_000;
@@ -29,7 +30,7 @@ export interface CaseResult {
   readonly problems: readonly string[];
 }
 
-/** Runs cases against a policy with the same code that decides Checks, real tokens, and buckets that are full for each case. */
+/** Runs cases against a policy with the same code that decides Checks, real tokens, and full buckets and unused quotas for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
   const view = createRevocationView();
@@ -49,7 +50,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       view,
       migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
-      ...freshBuckets(decisionCase),
+      ...freshLimits(decisionCase, policy),
       clientAddress: ({ peerAddress }) => peerAddress,
     };
     results.push(await runCase(decisionCase, tokens, ports));
@@ -61,11 +62,19 @@ function newRing() {
   return createKeyRing([randomBytes(32).toString("base64url")]);
 }
 
-function freshBuckets({ down }: DecisionCase): Pick<AuthorizePorts, "buckets" | "failures"> {
+function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePorts, "buckets" | "failures"> {
   const buckets = createBucketStore({ maxBuckets: 1000 });
-  const unavailable: BucketStore = createFaultPolicy(() => "deny", buckets);
+  const nowMs = () => NOW_SECONDS * 1000;
+  const { limits } = createEmbeddedLimits({
+    buckets,
+    store: createQuotaStore(nowMs),
+    storeNowMs: nowMs,
+    faults: () => policy.faults,
+    instanceId: "case",
+    maxBuckets: 1000,
+  });
   return {
-    buckets: down === "limits" ? unavailable : buckets,
+    buckets: down === "limits" ? createFaultPolicy(() => "deny", buckets) : limits,
     failures: createBucketStore({ maxBuckets: 1000 }),
   };
 }

@@ -66,3 +66,21 @@ export interface BucketAdmin {
   /** Fills the buckets. Outstanding leases end within their second. */
   reset(demands: readonly BucketDemand[]): Promise<void>;
 }
+
+/** The present state of a counter. */
+export interface QuotaLevel {
+  readonly demand: QuotaDemand;
+  /** Units that are spent in the present window. */
+  readonly usedUnits: number;
+  /** Units that instances hold as leases. */
+  readonly leasedUnits: number;
+  /** Milliseconds since 1970. */
+  readonly resetsAtMs: number;
+}
+
+/** The operators' calls on counters. */
+export interface QuotaAdmin {
+  levels(demands: readonly QuotaDemand[]): Promise<readonly QuotaLevel[]>;
+  /** Sets what is used to 0. Outstanding leases end within their second. */
+  reset(demands: readonly QuotaDemand[]): Promise<void>;
+}

@@ -10,6 +10,9 @@ export interface QuotaDemand {
   /** The counter and the limit: leases of one limit are not spent under another one. */
   readonly holderId: string;
   readonly quota: Quota;
+  /** The family, owner or role that uses it. */
+  readonly subject: string;
+  readonly mode: Mode;
   readonly calendar: Calendar;
 }
 
@@ -31,8 +34,10 @@ export function quotaDemands(
   return quotas
     .filter(({ unit }) => unit === CHARGED_UNIT)
     .map((quota) => {
-      const counterId = `${prefix}${quota.per}:${quota.name}:${subjectOf(quota.per, key)}`;
-      return { counterId, holderId: `${counterId} ${quota.limit}`, quota, calendar: calendars(quota) };
+      const subject = subjectOf(quota.per, key);
+      const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
+      const holderId = `${counterId} ${quota.limit}`;
+      return { counterId, holderId, quota, subject, mode, calendar: calendars(quota) };
     });
 }
 

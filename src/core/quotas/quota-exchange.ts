@@ -8,11 +8,8 @@ import type { QuotaDemand } from "./quota-demand.ts";
 import type { QuotaStore } from "./quota-store.ts";
 
 /** A subject has used this much of a quota in a window. Reported once, by the instance whose step crosses it. */
-export interface QuotaThreshold {
-  readonly counterId: string;
-  readonly name: string;
+export interface QuotaThreshold extends Pick<QuotaDemand, "quota" | "subject" | "mode"> {
   readonly percent: Threshold;
-  readonly limit: number;
   /** The start of the window, in milliseconds. */
   readonly windowMs: number;
 }
@@ -67,12 +64,11 @@ interface KnownUse {
 export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   const known = createKnownUse();
   const debts = createDebts(ports);
-  const onReply = ({ counterId, quota }: QuotaDemand, reply: QuotaReply) => {
+  const onReply = ({ counterId, quota, subject, mode }: QuotaDemand, reply: QuotaReply) => {
     const { windowMs, used, expiredUnits, crossed } = reply;
     known.atLeast(counterId, windowMs, used);
     if (expiredUnits > 0) ports.observe?.("expired", expiredUnits);
-    if (crossed !== 0)
-      ports.onThreshold?.({ counterId, name: quota.name, percent: crossed, limit: quota.limit, windowMs });
+    if (crossed !== 0) ports.onThreshold?.({ quota, subject, mode, percent: crossed, windowMs });
   };
   const send = async (demand: QuotaDemand, step: Omit<QuotaStep, "windows" | "limit">) => {
     const { counterId, quota, calendar } = demand;

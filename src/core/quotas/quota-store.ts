@@ -1,4 +1,7 @@
-import type { QuotaReply, QuotaStep } from "./quota-counter.ts";
+import type { QuotaLevel } from "../limits/ports.ts";
+import type { QuotaCounter, QuotaReply, QuotaStep } from "./quota-counter.ts";
+import { quotaStep } from "./quota-counter.ts";
+import type { QuotaDemand } from "./quota-demand.ts";
 
 /** The store of the counters of quotas. */
 export interface QuotaStore {
@@ -8,4 +11,17 @@ export interface QuotaStore {
    * @param counterId as of `quota-demand.ts`
    */
   step(counterId: string, step: QuotaStep): Promise<QuotaReply>;
+}
+
+/** How a counter is shown to operators. Takes no step on it: `counter` is a copy. */
+export function quotaLevel(demand: QuotaDemand, counter: QuotaCounter, nowUs: number): QuotaLevel {
+  const windows = demand.calendar(Math.floor(nowUs / 1000));
+  const { limit } = demand.quota;
+  const reply = quotaStep(counter, { limit, windows, settlements: [] }, nowUs);
+  return {
+    demand,
+    usedUnits: reply.used,
+    leasedUnits: reply.leased,
+    resetsAtMs: Math.round((nowUs + reply.leftUs) / 1000),
+  };
 }

@@ -14,7 +14,7 @@ const SCRIPT = {
   source: QUOTA_SCRIPT,
   name: "quota",
   head: [LEASE_LIFE_US, MIN_LIFE_US],
-  replyLength: 12,
+  replyLength: 13,
 };
 
 /** Counters of quotas as Redis hashes, by the clock of their server. */
@@ -27,6 +27,7 @@ export function createQuotaStore(client: SpreadClient, options: StepBatchOptions
 
 export function argumentsOf({
   limit,
+  extra,
   windows,
   request,
   posting,
@@ -36,6 +37,8 @@ export function argumentsOf({
   const { number = 0, after = 0, window = 0, amount = 0 } = posting?.sent ?? {};
   return [
     limit,
+    extra?.units ?? 0,
+    extra?.windowMs ?? -1,
     windows.startMs,
     windows.endMs,
     windows.nextEndMs,
@@ -57,7 +60,7 @@ const OUTCOMES = [undefined, "counted", "void", "behind"] as const;
 
 export function replyOf(reply: readonly number[]): QuotaReply {
   const [inWindows, nowMs = 0, windowMs = 0, leftUs = 0, grantedUnits = 0, lifeUs = 0, isEnding] = reply;
-  const [used = 0, leased = 0, expiredUnits = 0, crossed, posted = 0] = reply.slice(7);
+  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0] = reply.slice(7);
   return {
     inWindows: inWindows === 1,
     nowMs,
@@ -67,6 +70,7 @@ export function replyOf(reply: readonly number[]): QuotaReply {
     lifeUs,
     isEnding: isEnding === 1,
     used,
+    freeUnits,
     leased,
     expiredUnits,
     crossed: crossed === 80 || crossed === 100 ? crossed : 0,

@@ -55,7 +55,7 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   if (!(await store.wasOpenRecently(clock.nowMs()))) clock.doubt();
   const keys = observed(store.keys, observe);
   meter.up(true);
-  for await (const portion of keys.revocations()) view.apply(portion);
+  for await (const portion of keys.viewEntries()) view.apply(portion);
   const { limits, pool, counters } = createEmbeddedLimits({
     buckets,
     faults: () => options.policy().faults,

@@ -33,6 +33,7 @@ export function createSweep(sqlite: DatabaseSync) {
     deleteFrom("ended_keys", "key_id"),
     deleteFrom("cut_offs", "(scope, subject)"),
     deleteFrom("quotas", "counter_id"),
+    deleteFrom("overrides", "(scope, subject)"),
   ];
   return {
     /** Records that the store is open. This write also detects a disk that no longer takes writes. */

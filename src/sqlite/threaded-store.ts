@@ -3,8 +3,8 @@ import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { QuotaCounter, QuotaReply } from "../core/quotas/quota-counter.ts";
 import type { CounterStep } from "./quota-store.ts";
-import { allRevocations } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
+import { allEntries } from "./view-reader.ts";
 
 /** The counters of quotas. */
 export interface EmbeddedQuotas {
@@ -37,11 +37,11 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
   const thread = startThread(options, nowMs);
   await thread.opened;
   const { call } = thread;
-  const reader = callsOf(call, "revocations", ["portion"]);
+  const reader = callsOf(call, "view", ["portion"]);
   return {
     keys: {
       ...callsOf(call, "keys", KEY_CALLS),
-      revocations: () => allRevocations(reader),
+      viewEntries: () => allEntries(reader),
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     quotas: quotasOf(call),
@@ -61,6 +61,7 @@ const KEY_CALLS = [
   "commit",
   "confirm",
   "findEnd",
+  "findOverride",
   "findLegacy",
   "importLegacy",
   "legacyUse",

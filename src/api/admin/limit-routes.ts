@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { appliedLimits, appliedPlan } from "../../core/limits/applied-limits.ts";
+import { appliedLimits } from "../../core/limits/applied-limits.ts";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
 import type {
   BucketAdmin,
@@ -116,16 +116,19 @@ interface KeyLimits {
   readonly quotas: readonly QuotaDemand[];
 }
 
-async function limitsOf({ registry, policy }: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
+async function limitsOf(
+  { registry, policy, nowMs }: ApiPorts,
+  keyId: string,
+): Promise<KeyLimits | undefined> {
   const record = await registry.store.load(keyId);
   if (record === undefined) return undefined;
   const current = policy();
   const role = current.roles.get(record.role);
   if (role === undefined) return undefined;
-  const limits = appliedLimits(current, role, record);
+  const { limits, plan } = appliedLimits(current, role, record, registry.view.overrides, nowMs());
   const buckets = bucketDemands(limits, record, () => "");
   return {
-    plan: appliedPlan(current, role, record),
+    plan,
     buckets: buckets.filter(({ limit }) => limit.per !== "address"),
     quotas: quotaDemands(limits.quotas, record, createCalendars()),
   };
@@ -142,8 +145,8 @@ function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {
   };
 }
 
-function quotaBody({ demand, usedUnits, leasedUnits, resetsAtMs }: QuotaLevel) {
-  const { name, per, unit, limit } = demand.quota;
+function quotaBody({ demand, limitUnits, usedUnits, leasedUnits, resetsAtMs }: QuotaLevel) {
+  const { name, per, unit } = demand.quota;
   const resetsAt = new Date(resetsAtMs).toISOString();
-  return { name, per, unit, limit, used: usedUnits, leased: leasedUnits, resets_at: resetsAt };
+  return { name, per, unit, limit: limitUnits, used: usedUnits, leased: leasedUnits, resets_at: resetsAt };
 }

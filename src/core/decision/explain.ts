@@ -76,20 +76,20 @@ export function readOnlyLimits(buckets: BucketAdmin, quotas: QuotaAdmin): LimitS
         .filter((level) => cost > 0 && freeUnits(level) + level.leasedUnits < cost)
         .sort((a, b) => b.resetsAtMs - a.resetsAtMs);
       if (longest === undefined) return takeOutcome(rates, Math.max(0, ...waits));
-      const { demand, resetsAtMs } = longest;
+      const { demand, limitUnits, resetsAtMs } = longest;
       return {
         ok: false,
         reason: "quota_exceeded",
         retryAfterSeconds: Math.max(1, ...waits, Math.ceil((resetsAtMs - nowMs) / 1000)),
         rates,
-        quota: { name: demand.quota.name, limit: demand.quota.limit, resetsAtMs },
+        quota: { name: demand.quota.name, limit: limitUnits, resetsAtMs },
       };
     },
   };
 }
 
-function freeUnits({ demand, usedUnits, leasedUnits }: QuotaLevel): number {
-  return demand.quota.limit - usedUnits - leasedUnits;
+function freeUnits({ limitUnits, usedUnits, leasedUnits }: QuotaLevel): number {
+  return limitUnits - usedUnits - leasedUnits;
 }
 
 /** Counts no failures: an operator who asks for an explanation does not guess keys. */

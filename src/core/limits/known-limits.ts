@@ -85,8 +85,9 @@ function leaseState(id: string) {
 
 /** Nothing refills a quota, and the store decides how much is leased ahead. */
 function newCounter(demand: QuotaDemand, nowMs: number): SharedLimit {
-  const { holderId, quota } = demand;
-  const limit = { capacity: quota.limit, refillPerSecond: Number.POSITIVE_INFINITY, leased: true };
+  const { holderId, quota, extra } = demand;
+  const capacity = quota.limit + (extra?.units ?? 0);
+  const limit = { capacity, refillPerSecond: Number.POSITIVE_INFINITY, leased: true };
   return { ...leaseState(holderId), quota: demand, holder: createLeaseHolder(limit, nowMs) };
 }
 

@@ -1,6 +1,7 @@
 import type { RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chainWith } from "../maybe-promise.ts";
+import { unitLimit } from "../quotas/quota-demand.ts";
 import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import { exceededQuota, quotaStatus } from "../quotas/quota-status.ts";
 import { shouldPrefetch } from "./lease-demand.ts";
@@ -41,8 +42,8 @@ export function attempt(take: PooledTake, round: number, nowMs: number): MaybePr
   const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   const localWaitSeconds = localWait(take);
   if (lacking.length === 0 && localWaitSeconds === 0) return spendAll(take, nowMs);
-  const empty = localWaitSeconds > 0 || lacking.some((shared) => isEmpty(shared, cost, nowMs));
-  const needed = empty ? lacking.filter((shared) => isUnknown(shared, cost, nowMs)) : lacking;
+  const empty = localWaitSeconds > 0 || lacking.some((shared) => isEmpty(take, shared, nowMs));
+  const needed = empty ? lacking.filter((shared) => isUnknown(take, shared, nowMs)) : lacking;
   if (needed.length === 0 || round === MAX_ROUNDS) return denial(take, lacking, localWaitSeconds, nowMs);
   for (const { holder } of needed) holder.waiting += cost;
   return Promise.all(needed.map((shared) => ports.exchange.requestTokens(shared, cost))).then((responded) => {
@@ -57,22 +58,22 @@ function localWait({ ports, buckets, cost, wallMs }: PooledTake): number {
 }
 
 /** Whether the store would deny this cost now. */
-function isEmpty(shared: SharedLimit, cost: number, nowMs: number): boolean {
-  return isAbove(shared, cost) || emptyForMs(shared.holder, cost, nowMs) > 0;
+function isEmpty(take: PooledTake, shared: SharedLimit, nowMs: number): boolean {
+  return isAbove(take, shared) || emptyForMs(shared.holder, take.cost, nowMs) > 0;
 }
 
-function isAbove({ quota }: SharedLimit, cost: number): boolean {
-  return quota !== undefined && cost > quota.quota.limit;
+function isAbove({ cost, wallMs }: PooledTake, { quota }: SharedLimit): boolean {
+  return quota !== undefined && cost > unitLimit(quota, wallMs);
 }
 
 /**
  * Whether the request cannot be denied yet, although a limit is empty: a quota that is exhausted too decides about reason and wait,
  * so that a client that waits is admitted.
  */
-function isUnknown(shared: SharedLimit, cost: number, nowMs: number): boolean {
-  if (shared.quota === undefined || isEmpty(shared, cost, nowMs)) return false;
+function isUnknown(take: PooledTake, shared: SharedLimit, nowMs: number): boolean {
+  if (shared.quota === undefined || isEmpty(take, shared, nowMs)) return false;
   const { freeUnits, replyMs } = shared.holder.counter;
-  return freeUnits < cost || nowMs - replyMs > FREE_KNOWN_MS;
+  return freeUnits < take.cost || nowMs - replyMs > FREE_KNOWN_MS;
 }
 
 /** Runs in the same synchronous step as the check of the available tokens. */
@@ -98,13 +99,14 @@ function denial(
   const seconds = Math.max(1, localWaitSeconds, ...waits.map((ms) => Math.ceil(ms / 1000)));
   const isContended = localWaitSeconds === 0 && lacking.every(({ quota }) => quota !== undefined);
   const [longest] = lacking
-    .filter((shared) => shared.quota !== undefined && (isContended || !isUnknown(shared, take.cost, nowMs)))
+    .filter((shared) => shared.quota !== undefined && (isContended || !isUnknown(take, shared, nowMs)))
     .sort((a, b) => waitMs(take, b, nowMs) - waitMs(take, a, nowMs));
   return quotaOutcome(take, longest, takeOutcome(ratesOf(take, nowMs), seconds));
 }
 
-function waitMs({ cost, wallMs }: PooledTake, shared: SharedLimit, nowMs: number): number {
-  if (isAbove(shared, cost)) return (shared.quota?.calendar(wallMs).endMs ?? wallMs) - wallMs;
+function waitMs(take: PooledTake, shared: SharedLimit, nowMs: number): number {
+  const { cost, wallMs } = take;
+  if (isAbove(take, shared)) return (shared.quota?.calendar(wallMs).endMs ?? wallMs) - wallMs;
   return dueInMs(shared.holder, cost, nowMs);
 }
 
@@ -123,7 +125,7 @@ function takeWithoutStore(take: PooledTake, nowMs: number): MaybePromise<TakeOut
   const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   const counters = lacking.filter((shared) => shared.quota !== undefined);
   const decided = counters.map((shared) =>
-    isEmpty(shared, cost, nowMs) ? "exhausted" : ports.quotas?.withoutStore(shared.quota, cost),
+    isEmpty(take, shared, nowMs) ? "exhausted" : ports.quotas?.withoutStore(shared.quota, cost),
   );
   const exhausted = counters[decided.indexOf("exhausted")];
   if (exhausted !== undefined) return exhaustedOutcome(take, exhausted, nowMs);

@@ -70,7 +70,9 @@ export interface BucketAdmin {
 /** The present state of a counter. */
 export interface QuotaLevel {
   readonly demand: QuotaDemand;
-  /** Units that are spent in the present window. */
+  /** Units of the present window. */
+  readonly limitUnits: number;
+  /** Units that are spent in it. */
   readonly usedUnits: number;
   /** Units that instances hold as leases. */
   readonly leasedUnits: number;

@@ -3,6 +3,7 @@ import type { SentPosting } from "../postings/posting.ts";
 import { judgePosting } from "../postings/posting.ts";
 import type { Windows } from "./calendar.ts";
 import { HOUR_MS } from "./calendar.ts";
+import type { ExtraUnits } from "./quota-demand.ts";
 
 /**
  * The counter of a quota for one subject. `redis/scripts/quota.lua` does the same in one step. The counter keeps what is used and
@@ -45,6 +46,8 @@ export interface UnitRequest {
 /** One step on a counter. The limit comes with it, because it may differ between plans, and between instances during a roll-out. */
 export interface QuotaStep {
   readonly limit: number;
+  /** Units on top of the limit in one window. */
+  readonly extra?: ExtraUnits | undefined;
   /** As the instance's clock has them. The store decides which one it is. */
   readonly windows: Windows;
   /** The ends of leases. An unknown or expired lease returns nothing. */
@@ -67,6 +70,8 @@ export interface QuotaReply {
   /** Without a grant: whether units are left, but the window ends too soon for a lease. */
   readonly isEnding: boolean;
   readonly used: number;
+  /** What is neither used nor leased. */
+  readonly freeUnits: number;
   /** Units in outstanding leases. */
   readonly leased: number;
   /** Units of leases that expired in this step. They count as used, although their holder may not have spent them. */
@@ -88,12 +93,11 @@ export function newCounter(): QuotaCounter {
   return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
 }
 
-/** What is neither used nor leased. */
-export function freeUnits(counter: QuotaCounter, limit: number): number {
+function freeUnits(counter: QuotaCounter, limit: number): number {
   return Math.max(0, limit - counter.used - leasedUnits(counter));
 }
 
-export function leasedUnits({ leases }: QuotaCounter): number {
+function leasedUnits({ leases }: QuotaCounter): number {
   let units = 0;
   for (const lease of leases.values()) units += lease.units;
   return units;
@@ -102,10 +106,11 @@ export function leasedUnits({ leases }: QuotaCounter): number {
 /** Changes the counter: enters the window, ends leases, counts a posting and grants, in this order. */
 export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number): QuotaReply {
   const nowMs = Math.floor(nowUs / 1000);
-  const { windows, settlements, request, posting, limit } = step;
+  const { windows, settlements, request, posting } = step;
   if (nowMs < windows.startMs || nowMs >= windows.nextEndMs) return outsideReply(nowMs);
   const endMs = enterWindow(counter, windows, nowMs);
   const leftUs = endMs * 1000 - nowUs;
+  const limit = step.limit + (step.extra?.windowMs === counter.windowMs ? step.extra.units : 0);
   const expiredUnits = expire(counter, nowUs);
   for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
   const posted = posting && post(counter, posting.instanceId, posting.sent);
@@ -122,6 +127,7 @@ export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number)
     lifeUs: granted === undefined ? 0 : granted.deadlineUs - nowUs,
     isEnding: isEnding && wanted > 0 && freeUnits(counter, limit) >= wanted,
     used: counter.used,
+    freeUnits: freeUnits(counter, limit),
     leased: leasedUnits(counter),
     expiredUnits,
     crossed: report(counter, limit),
@@ -139,6 +145,7 @@ function outsideReply(nowMs: number): QuotaReply {
     lifeUs: 0,
     isEnding: false,
     used: 0,
+    freeUnits: 0,
     leased: 0,
     expiredUnits: 0,
     crossed: 0,

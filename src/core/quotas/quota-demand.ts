@@ -7,13 +7,28 @@ import type { Calendar, Calendars } from "./calendar.ts";
 export interface QuotaDemand {
   /** The counter's id on all instances: quota and subject. No bucket has this id. */
   readonly counterId: string;
-  /** The counter and the limit: leases of one limit are not spent under another one. */
+  /** The counter and its limits: leases of one limit are not spent under another one. */
   readonly holderId: string;
   readonly quota: Quota;
   /** The family, owner or role that uses it. */
   readonly subject: string;
   readonly mode: Mode;
   readonly calendar: Calendar;
+  readonly extra: ExtraUnits | undefined;
+}
+
+/** Units on top of the limit in one window. */
+export interface ExtraUnits {
+  readonly units: number;
+  /** The start of the window, in milliseconds. */
+  readonly windowMs: number;
+}
+
+/** What a quota admits in the window that contains this time. */
+export function unitLimit({ quota, extra, calendar }: QuotaDemand, nowMs: number): number {
+  return extra !== undefined && calendar(nowMs).startMs === extra.windowMs
+    ? quota.limit + extra.units
+    : quota.limit;
 }
 
 /** Only Checks charge, and only requests. */
@@ -36,8 +51,14 @@ export function quotaDemands(
     .map((quota) => {
       const subject = subjectOf(quota.per, key);
       const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
-      const holderId = `${counterId} ${quota.limit}`;
-      return { counterId, holderId, quota, subject, mode, calendar: calendars(quota) };
+      const calendar = calendars(quota);
+      const extra = quota.extra && {
+        units: quota.extra.units,
+        windowMs: calendar(quota.extra.atMs).startMs,
+      };
+      const limits = [quota.limit, ...(extra ? [extra.units, extra.windowMs] : [])];
+      const holderId = `${counterId} ${limits.join(" ")}`;
+      return { counterId, holderId, quota, subject, mode, calendar, extra };
     });
 }
 

@@ -5,6 +5,7 @@ import type { PostingOutcome, SentPosting } from "../postings/posting.ts";
 import type { Calendar } from "./calendar.ts";
 import type { QuotaReply, QuotaStep, Threshold } from "./quota-counter.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
+import { unitLimit } from "./quota-demand.ts";
 import type { QuotaStore } from "./quota-store.ts";
 
 /** A subject has used this much of a quota in a window. Reported once, by the instance whose step crosses it. */
@@ -70,9 +71,9 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
     if (expiredUnits > 0) ports.observe?.("expired", expiredUnits);
     if (crossed !== 0) ports.onThreshold?.({ quota, subject, mode, percent: crossed, windowMs });
   };
-  const send = async (demand: QuotaDemand, step: Omit<QuotaStep, "windows" | "limit">) => {
-    const { counterId, quota, calendar } = demand;
-    const reply = await sendInWindow(ports, counterId, calendar, { ...step, limit: quota.limit });
+  const send = async (demand: QuotaDemand, step: Pick<QuotaStep, "settlements" | "request">) => {
+    const { counterId, quota, extra, calendar } = demand;
+    const reply = await sendInWindow(ports, counterId, calendar, { ...step, limit: quota.limit, extra });
     onReply(demand, reply);
     return reply;
   };
@@ -83,11 +84,12 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
         await ports.delayMs(reply.leftUs / 1000 + 1);
         reply = await send(demand, { settlements: [], request });
       }
-      return leaseReply(reply, demand.quota.limit);
+      return leaseReply(reply);
     },
-    withoutStore({ counterId, quota, calendar }, cost) {
-      const windowMs = calendar(ports.storeNowMs()).startMs;
-      if (known.units(counterId, windowMs) + cost > quota.limit) return "exhausted";
+    withoutStore(demand, cost) {
+      const nowMs = ports.storeNowMs();
+      const used = known.units(demand.counterId, demand.calendar(nowMs).startMs);
+      if (used + cost > unitLimit(demand, nowMs)) return "exhausted";
       return ports.fault();
     },
     count({ counterId, calendar }, cost) {
@@ -116,12 +118,12 @@ async function sendInWindow(
   return second;
 }
 
-function leaseReply(reply: QuotaReply, limit: number): LeaseReply {
+function leaseReply(reply: QuotaReply): LeaseReply {
   return {
     grantedTokens: reply.grantedUnits,
     waitUs: reply.leftUs,
     leasesOutstanding: reply.leased > 0,
-    counter: { lifeUs: reply.lifeUs, freeUnits: Math.max(0, limit - reply.used - reply.leased) },
+    counter: { lifeUs: reply.lifeUs, freeUnits: reply.freeUnits },
   };
 }
 

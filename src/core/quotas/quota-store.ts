@@ -2,6 +2,7 @@ import type { QuotaLevel } from "../limits/ports.ts";
 import type { QuotaCounter, QuotaReply, QuotaStep } from "./quota-counter.ts";
 import { quotaStep } from "./quota-counter.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
+import { unitLimit } from "./quota-demand.ts";
 
 /** The store of the counters of quotas. */
 export interface QuotaStore {
@@ -16,10 +17,11 @@ export interface QuotaStore {
 /** How a counter is shown to operators. Takes no step on it: `counter` is a copy. */
 export function quotaLevel(demand: QuotaDemand, counter: QuotaCounter, nowUs: number): QuotaLevel {
   const windows = demand.calendar(Math.floor(nowUs / 1000));
-  const { limit } = demand.quota;
-  const reply = quotaStep(counter, { limit, windows, settlements: [] }, nowUs);
+  const { quota, extra } = demand;
+  const reply = quotaStep(counter, { limit: quota.limit, extra, windows, settlements: [] }, nowUs);
   return {
     demand,
+    limitUnits: unitLimit(demand, Math.floor(nowUs / 1000)),
     usedUnits: reply.used,
     leasedUnits: reply.leased,
     resetsAtMs: Math.round((nowUs + reply.leftUs) / 1000),

@@ -4,12 +4,12 @@
 --          reported), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
---          limit, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead,
+--          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead,
 --          instance of a posting ("" posts nothing), its number, the number after which it comes, its window, its amount,
 --          number of settlements, then settlements as pairs: lease id, unspent units
--- Returns  for each counter twelve integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
+-- Returns  for each counter thirteen integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
 --          start of the window, microseconds left, granted units, life of the lease, 1 if the window ends too soon for a lease,
---          used units, leased units, expired units, crossed threshold, outcome of the posting (0 none, 1 counted, 2 void, 3 behind)
+--          used, free and leased units, expired units, crossed threshold, outcome of the posting (0 none, 1 counted, 2 void, 3 behind)
 local MICRO = 1000000
 local HOUR_MS, DAY_MS = 3600000, 86400000
 
@@ -56,7 +56,8 @@ end
 
 -- `at` is the place of the counter's arguments. Returns the place of the next counter's, and the reply.
 local function step(key, at)
-  local limit = tonumber(ARGV[at])
+  local limit, extra, extra_window = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  at = at + 2
   local start_ms, end_ms, next_end_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local lease_id = ARGV[at + 4]
   local cost, waiting, ahead = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
@@ -64,7 +65,7 @@ local function step(key, at)
   local first = at + 14
   local last = first + 2 * tonumber(ARGV[at + 13]) - 1
   if now_ms < start_ms or now_ms >= next_end_ms then
-    return last + 1, { 0, now_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    return last + 1, { 0, now_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
   end
 
   local window, used, reported, leases, posted = load(key)
@@ -82,6 +83,7 @@ local function step(key, at)
     if window == end_ms then over_ms = next_end_ms else over_ms = window + HOUR_MS end
   end
   local left = over_ms * 1000 - now
+  if window == extra_window then limit = limit + extra end
 
   local out, expired = 0, 0
   for id, lease in pairs(leases) do
@@ -143,6 +145,7 @@ local function step(key, at)
     end
   end
 
+  local free = math.max(0, limit - used - out)
   local reached, crossed = 0, 0
   if limit > 0 and used + out >= limit then reached = 100
   elseif limit > 0 and (used + out) * 10 >= limit * 8 then reached = 80 end
@@ -150,7 +153,7 @@ local function step(key, at)
 
   redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported))
   redis.call('PEXPIRE', key, whole(math.ceil(left / 1000) + DAY_MS))
-  return last + 1, { 1, now_ms, window, left, granted, lived, ending, used, out, expired, crossed, outcome }
+  return last + 1, { 1, now_ms, window, left, granted, lived, ending, used, free, out, expired, crossed, outcome }
 end
 
 local replies, at = {}, 3

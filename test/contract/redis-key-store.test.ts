@@ -12,9 +12,9 @@ import {
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
-import { createDropLeases } from "../../src/redis/drop-leases.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import { createDropLeases } from "../../src/redis/drop-leases.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
 import { spreadOnOneServer } from "../../src/redis/spread-client.ts";

@@ -39,9 +39,9 @@ const FREE_KNOWN_MS = 60_000;
 /** Spends from all limits of a request, or from none. Requests the tokens that are missing. */
 export function attempt(take: PooledTake, round: number, nowMs: number): MaybePromise<TakeOutcome> {
   const { ports, limits, cost } = take;
-  const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   const localWaitSeconds = localWait(take);
-  if (lacking.length === 0 && localWaitSeconds === 0) return spendAll(take, nowMs);
+  if (localWaitSeconds === 0 && areHeld(limits, cost, nowMs)) return spendAll(take, nowMs);
+  const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
   const empty = localWaitSeconds > 0 || lacking.some((shared) => isEmpty(take, shared, nowMs));
   const needed = empty ? lacking.filter((shared) => isUnknown(take, shared, nowMs)) : lacking;
   if (needed.length === 0 || round === MAX_ROUNDS) return denial(take, lacking, localWaitSeconds, nowMs);
@@ -51,6 +51,12 @@ export function attempt(take: PooledTake, round: number, nowMs: number): MaybePr
     const againMs = ports.monotonicMs();
     return responded.includes(false) ? takeWithoutStore(take, againMs) : attempt(take, round + 1, againMs);
   });
+}
+
+/** Creates nothing, because a warm request takes this way. */
+function areHeld(limits: readonly SharedLimit[], cost: number, nowMs: number): boolean {
+  for (const { holder } of limits) if (availableTokens(holder, nowMs) < cost) return false;
+  return true;
 }
 
 function localWait({ ports, buckets, cost, wallMs }: PooledTake): number {

@@ -4,7 +4,9 @@ import type { Decision } from "../src/core/decision/decision.ts";
 import { normalisePath } from "../src/core/decision/path.ts";
 import { createFindLimits } from "../src/core/limits/applied-limits.ts";
 import { createLeasePool } from "../src/core/limits/lease-pool.ts";
-import type { RateLimit } from "../src/core/policy/policy.ts";
+import type { Quota, RateLimit } from "../src/core/policy/policy.ts";
+import { createCalendars } from "../src/core/quotas/calendar.ts";
+import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
 import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
@@ -71,6 +73,19 @@ const leases = createLeasePool({
       leasesOutstanding: false,
     }),
   },
+  quotas: {
+    step: async (_demand, _settled, request) => ({
+      grantedTokens: Math.max(request?.cost ?? 0, request?.ahead ?? 0),
+      waitUs: 0,
+      leasesOutstanding: false,
+      counter: { lifeUs: 1e6, freeUnits: 1e9 },
+    }),
+    withoutStore: () => "deny",
+    count: () => undefined,
+    post: async () => undefined,
+    waiting: () => 0,
+    forget: () => undefined,
+  },
   monotonicMs: () => performance.now(),
   instanceId: "bench",
   maxBuckets: 1000,
@@ -78,6 +93,17 @@ const leases = createLeasePool({
 });
 const demands = [{ bucketId: "b", limit }];
 await leases.take(demands, 1, nowMs);
+const twoDemands = [...demands, { bucketId: "c", limit }];
+const quota: Quota = {
+  name: "q",
+  per: "key",
+  limit: 1e12,
+  every: "month",
+  timeZone: "UTC",
+  unit: "requests",
+};
+const quotas = quotaDemands([quota], { family: "f", role: "r" }, createCalendars());
+await leases.take(twoDemands, 1, nowMs, quotas);
 
 const uncached = await createDecisionServices(benchPolicy(), 1);
 const [other, another] = await Promise.all([2, 3].map((n) => services.signer.sign(benchRecord(n, nowMs))));
@@ -122,6 +148,8 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["find the limits of a key with an override", () => findLimits(policy, role, principal, nowMs)],
   ["a bucket in memory", () => services.buckets.take(demands, 1, nowMs)],
   ["a bucket by lease", () => leases.take(demands, 1, nowMs)],
+  ["two buckets by lease", () => leases.take(twoDemands, 1, nowMs)],
+  ["two buckets and a quota by lease", () => leases.take(twoDemands, 1, nowMs, quotas)],
   ["decide", () => services.authorize(request, nowMs)],
   ["encode", () => encode(decision, context, "enforce")],
   ["a decision id", () => randomUUID()],

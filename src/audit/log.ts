@@ -24,7 +24,10 @@ export interface AuditLogOptions {
   readonly output: LineOutput;
   readonly newRandom: () => string;
   readonly nowMs: () => number;
-  readonly observe: (kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number) => void;
+  readonly observe: (
+    kind: "lifecycle" | "request" | "access" | "quota" | "gap" | "dropped",
+    lines: number,
+  ) => void;
   readonly onDropped: (lines: number) => void;
   readonly throttled: (lines: number) => void;
 }
@@ -42,8 +45,8 @@ export interface LineOutput {
 export interface AuditLog {
   /** Writes lines about keys. They are written when it resolves. Rejects otherwise. */
   events(events: readonly AuditEvent[]): Promise<void>;
-  /** Buffers a line about a request. If the buffer is full, the line is dropped and counted. */
-  request(kind: "request" | "access", fields: () => AuditFields): void;
+  /** Buffers a line about a request or a quota. If the buffer is full, the line is dropped and counted. */
+  request(kind: "request" | "access" | "quota", fields: () => AuditFields): void;
   /** Counts a line that is not written because its client address has caused too many. */
   throttle(): void;
   /** Writes the buffered lines. */
@@ -56,7 +59,7 @@ export interface AuditLog {
 }
 
 interface Waiting {
-  readonly kind: "request" | "access";
+  readonly kind: "request" | "access" | "quota";
   readonly atMs: number;
   readonly fields: AuditFields;
 }

@@ -6,7 +6,7 @@ import { describedRequest } from "../core/decision/described-request.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import { createMigration, enterPhase } from "../core/legacy/migration.ts";
-import type { BucketDemand, TakeOutcome } from "../core/limits/ports.ts";
+import type { TakeOutcome } from "../core/limits/ports.ts";
 import type { OverrideSubject, StoredOverride } from "../core/overrides/override.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
 import { possiblePlans } from "./past-plans.ts";
@@ -76,7 +76,9 @@ export function createReplay(policy: Policy): Replay {
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
     overrides: { inForce: (scope, subject) => overrideThen(past, scope, subject), generation: () => 0 },
-    buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
+    buckets: {
+      take: (demands, cost, _nowMs, quotas = []) => taken(past, [...demands, ...quotas], cost, unknown),
+    },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
   });
@@ -207,13 +209,15 @@ const NO_TOKENS: TakeOutcome = { ok: false, reason: "rate_limited", retryAfterSe
 
 function taken(
   { reason }: PastRequest,
-  demands: readonly BucketDemand[],
+  demands: readonly unknown[],
   cost: number,
   unknown: Unknown,
 ): TakeOutcome {
   if (demands.length === 0 || cost === 0) return TOKENS;
   if (reason === "rate_limited")
     return unknown("it was rate limited: the log does not show the levels of its buckets", NO_TOKENS);
+  if (reason === "quota_exceeded")
+    return unknown("its quota was exhausted: the log does not show what was left of others", NO_TOKENS);
   if (reason === "limits_unavailable") return unknown("the limits were unavailable then", NO_TOKENS);
   return reason === "internal" ? unknown("a fault occurred then", NO_TOKENS) : TOKENS;
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Plans } from "../client/types.ts";
+import type { Limits, Plans } from "../client/types.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import type { SubjectOptions } from "./overrides.ts";
@@ -7,18 +7,18 @@ import { addOverrideCommands, showOverride, withSubject } from "./overrides.ts";
 import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
-/** `latchkey limits …`: the token buckets of a live instance or of its fleet. */
+/** `latchkey limits …`: the buckets and quotas of a live instance or of its fleet. */
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const limits = program
     .command("limits")
     .description(
-      "show plans, show or refill a key's token buckets, and override the limits of owners and families",
+      "show plans, show or reset a key's buckets and quotas, and override the limits of owners and families",
     );
   addPlans(limits, io, finish);
   addOverrideCommands(limits, io, finish);
   withSubject(limits.command("show"))
     .addArgument(keyIdArgument("[key_id]"))
-    .description("show the remaining tokens in a key's buckets, or the override of an owner or a family")
+    .description("show a key's buckets and quotas, or the override of an owner or a family")
     .option("--json", "print JSON")
     .action(async (keyId: string | undefined, options: SubjectOptions) => {
       if (keyId === undefined) return finish(await showOverride(io, options));
@@ -28,22 +28,16 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
         if (found.plan) io.print(`plan: ${found.plan}`);
-        if (found.limits.length === 0) return io.print("No limits apply to this key.");
-        const rows = found.limits.map((limit) => [
-          limit.name,
-          limit.per,
-          `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
-          String(limit.leased_tokens),
-          formatRefill(limit.refill_per_second),
-        ]);
-        io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
+        if (found.limits.length + found.quotas.length === 0) return io.print("No limits apply to this key.");
+        printLimits(io, found);
+        printQuotas(io, found);
       });
       finish(exitCode);
     });
   limits
     .command("reset")
     .addArgument(keyIdArgument())
-    .description("refill the buckets of the key's family and owner")
+    .description("refill the buckets of the key's family and owner, and reset their quotas")
     .option("--json", "print JSON")
     .action(async (keyId: string, { json }: { readonly json?: true }) => {
       finish(
@@ -53,6 +47,30 @@ export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: nu
         }),
       );
     });
+}
+
+function printLimits(io: Io, { limits }: Limits): void {
+  if (limits.length === 0) return;
+  const rows = limits.map((limit) => [
+    limit.name,
+    limit.per,
+    `${limit.tokens.toFixed(1)} of ${limit.capacity}`,
+    String(limit.leased_tokens),
+    formatRefill(limit.refill_per_second),
+  ]);
+  io.print(formatTable(["limit", "per", "tokens", "leased", "refill"], rows));
+}
+
+function printQuotas(io: Io, { quotas }: Limits): void {
+  if (quotas.length === 0) return;
+  const rows = quotas.map((quota) => [
+    quota.name,
+    quota.per,
+    `${quota.used} of ${formatAmount(quota.limit, quota.unit)}`,
+    String(quota.leased),
+    quota.resets_at,
+  ]);
+  io.print(formatTable(["quota", "per", "used", "leased", "resets at"], rows));
 }
 
 function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): void {
@@ -66,7 +84,9 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
         if (json) return io.print(JSON.stringify(found));
         if (found.plans.length === 0) io.print("The policy has no plans.");
         else
-          io.print(formatTable(["plan", "limit", "per", "amount", "refill"], found.plans.flatMap(planRows)));
+          io.print(
+            formatTable(["plan", "limit", "per", "capacity", "refill"], found.plans.flatMap(planRows)),
+          );
         for (const line of overrideLines(found)) io.print(line);
       });
       finish(exitCode);

@@ -203,6 +203,18 @@ export interface Limits {
     /** Tokens that instances hold as leases. */
     readonly leased_tokens: number;
   }[];
+  readonly quotas: readonly {
+    readonly name: string;
+    readonly per: "key" | "owner" | "role";
+    readonly unit: string;
+    readonly limit: number;
+    /** Units that are spent in the present window. */
+    readonly used: number;
+    /** Units that instances hold as leases. */
+    readonly leased: number;
+    /** The end of the window. */
+    readonly resets_at: string;
+  }[];
 }
 
 export interface AppliedOverride {

@@ -1,4 +1,4 @@
-import type { Decision, Denial, Deny, DenyReason } from "../core/decision/decision.ts";
+import type { Decision, Denial, Deny } from "../core/decision/decision.ts";
 import { DENIALS } from "../core/decision/decision.ts";
 import { retryAfterOf } from "../core/limits/retry-after.ts";
 import { IDENTITY_HEADERS, remainingOf, spoofedHeaders } from "./allow-fragments.ts";
@@ -83,7 +83,7 @@ export function denyResponse(decision: Deny, context: ResponseContext): DenyResp
     denied_response: {
       status: { code: denial.status },
       headers,
-      body: context.grpc ? denial.title : problemBody(decision.reason, denial, context.decisionId),
+      body: context.grpc ? denial.title : problemBody(decision, denial, context.decisionId),
     },
     dynamic_metadata: toStruct(metadataOf(decision, context)),
   };
@@ -105,11 +105,16 @@ function retryAfter(decision: Deny, denial: Denial): HeaderOption[] {
 }
 
 /** RFC 9457. */
-function problemBody(reason: DenyReason, denial: Denial, decisionId: string): string {
+function problemBody({ reason, quota }: Deny, denial: Denial, decisionId: string): string {
   return JSON.stringify({
     type: `/problems/${reason.replaceAll("_", "-")}`,
     title: denial.title,
     status: denial.status,
     decision_id: decisionId,
+    ...(quota && {
+      quota: quota.name,
+      limit: quota.limit,
+      resets_at: new Date(quota.resetsAtMs).toISOString(),
+    }),
   });
 }

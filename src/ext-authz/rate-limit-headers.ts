@@ -1,49 +1,56 @@
 import type { RateStatus } from "../core/decision/decision.ts";
 
-/** Clients compute with these integers, so they are capped: some 31 years in seconds. */
-const MAX_VALUE = 999_999_999;
+/** Clients compute with these integers, so seconds are capped at some 31 years, and amounts at what RFC 9651 §3.3.1 permits. */
+const MAX_SECONDS = 999_999_999;
+const MAX_AMOUNT = 999_999_999_999_999;
 
 /**
- * `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): a structured field with one item for each bucket. Names of the policy
- * need no escaping. `q` is the capacity of the bucket, and `w` the seconds in which it fills.
+ * `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): a structured field with one item for each bucket and quota. Names of the
+ * policy need no escaping. `q` is the capacity of the bucket, or the limit of the quota. `w` is the seconds in which the bucket fills,
+ * or the length of the window.
  */
 export function policyField(rates: readonly RateStatus[]): string {
   return rates
     .map(
       ({ name, capacity, windowSeconds }) =>
-        `"${name}";q=${formatInteger(capacity)};w=${formatInteger(windowSeconds)}`,
+        `"${name}";q=${formatAmount(capacity)};w=${formatSeconds(windowSeconds)}`,
     )
     .join(", ");
 }
 
 /**
- * `RateLimit` of the same draft. `r` is a lower bound: the tokens that this instance knows to be left. `t`, in a denial, is
- * equal to `Retry-After` in seconds.
+ * `RateLimit` of the same draft. `r` is a lower bound: what this instance knows to be left. `t` of a quota is the end of its window.
+ * `t` of a bucket stands only in a denial, and is equal to `Retry-After` in seconds.
  */
 export function limitField(rates: readonly RateStatus[], waitSeconds?: number): string {
-  const wait = waitSeconds === undefined ? "" : `;t=${formatInteger(waitSeconds)}`;
   let field = "";
-  for (const { name, remaining } of rates)
-    field += `${field === "" ? "" : ", "}"${name}";r=${formatInteger(remaining)}${wait}`;
+  for (const { name, remaining, resetSeconds = waitSeconds } of rates) {
+    const reset = resetSeconds === undefined ? "" : `;t=${formatSeconds(resetSeconds)}`;
+    field += `${field === "" ? "" : ", "}"${name}";r=${formatAmount(remaining)}${reset}`;
+  }
   return field;
 }
 
-/** `X-RateLimit-*` for older clients: the values of the bucket with the fewest tokens left. */
+/** `X-RateLimit-*` for older clients: the values of the bucket or quota with the least left. */
 export function legacyFields(
   rates: readonly RateStatus[],
   waitSeconds?: number,
 ): readonly (readonly [name: string, value: string])[] {
   const [tightest] = [...rates].sort((a, b) => a.remaining - b.remaining);
   if (tightest === undefined) return [];
-  const { capacity, remaining, windowSeconds } = tightest;
-  const resetSeconds = waitSeconds ?? Math.ceil((windowSeconds * (capacity - remaining)) / capacity);
+  const { capacity, remaining, windowSeconds, resetSeconds } = tightest;
+  const fillSeconds = Math.ceil((windowSeconds * (capacity - remaining)) / capacity);
   return [
-    ["x-ratelimit-limit", formatInteger(capacity)],
-    ["x-ratelimit-remaining", formatInteger(remaining)],
-    ["x-ratelimit-reset", formatInteger(resetSeconds)],
+    ["x-ratelimit-limit", formatAmount(capacity)],
+    ["x-ratelimit-remaining", formatAmount(remaining)],
+    ["x-ratelimit-reset", formatSeconds(waitSeconds ?? resetSeconds ?? fillSeconds)],
   ];
 }
 
-function formatInteger(value: number): string {
-  return String(Math.min(MAX_VALUE, Math.max(0, value)));
+function formatSeconds(value: number): string {
+  return String(Math.min(MAX_SECONDS, Math.max(0, value)));
+}
+
+function formatAmount(value: number): string {
+  return String(Math.min(MAX_AMOUNT, Math.max(0, value)));
 }

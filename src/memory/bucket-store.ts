@@ -1,4 +1,4 @@
-import type { BucketAdmin, BucketDemand, BucketStore } from "../core/limits/ports.ts";
+import type { BucketAdmin, BucketDemand, LocalBuckets } from "../core/limits/ports.ts";
 import { rateStatus } from "../core/limits/rate-status.ts";
 import { secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
 import type { BucketState } from "../core/limits/token-bucket.ts";
@@ -15,7 +15,7 @@ export interface Refunds {
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
-}): BucketStore & BucketAdmin & Refunds {
+}): LocalBuckets & BucketAdmin & Refunds {
   const buckets = new Map<string, BucketState>();
   const put = (id: string, state: BucketState) => {
     buckets.delete(id);
@@ -37,6 +37,14 @@ export function createBucketStore(options: {
       if (state === undefined) return;
       const levelMicro = Math.min(limit.capacity * MICRO, state.levelMicro + cost * MICRO);
       buckets.set(bucketId, { ...state, levelMicro });
+    },
+    waitSeconds(demands, cost, nowMs) {
+      let longest = 0;
+      for (const { bucketId, limit } of demands) {
+        const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
+        longest = Math.max(longest, secondsUntil(refillBucket(state, limit, nowMs), limit, cost));
+      }
+      return longest;
     },
     take(demands, cost, nowMs) {
       const found = demands.map((demand) => {

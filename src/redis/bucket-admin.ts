@@ -1,26 +1,20 @@
-import { readFileSync } from "node:fs";
 import type { LeasedBucket } from "../core/limits/leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "../core/limits/leased-bucket.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/limits/ports.ts";
 import { MICRO } from "../core/limits/token-bucket.ts";
-import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { RedisClient } from "./client.ts";
-import { FEED_LENGTH } from "./names.ts";
+import type { DropLeases } from "./drop-leases.ts";
 import { pairs, texts } from "./replies.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
-const PUBLISH_SCRIPT = readFileSync(new URL("./scripts/publish.lua", import.meta.url), "utf8");
-
 export interface BucketAdminDeps {
-  readonly registry: RedisClient;
   readonly spread: SpreadClient;
+  readonly dropLeases: DropLeases;
   /** Drops this instance's lease on a bucket. */
   readonly forget: (bucketId: string) => void;
 }
 
 /** Reads and resets the shared buckets. */
-export function createBucketAdmin({ registry, spread, forget }: BucketAdminDeps): BucketAdmin {
-  const publish = registry.script(PUBLISH_SCRIPT, "publish");
+export function createBucketAdmin({ spread, dropLeases, forget }: BucketAdminDeps): BucketAdmin {
   const at = (bucketId: string, name: string, ...args: readonly string[]) =>
     spread.commandAt(spread.keys.bucket(bucketId), name, ...args);
   const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
@@ -35,14 +29,6 @@ export function createBucketAdmin({ registry, spread, forget }: BucketAdminDeps)
   };
   const onEach = (bucketIds: readonly string[], name: "EXISTS" | "DEL") =>
     Promise.all(bucketIds.map((bucketId) => at(bucketId, name, spread.keys.bucket(bucketId))));
-  /** All instances drop their leases on the buckets, and their remembered denials. */
-  const drop = async (bucketIds: readonly string[]) => {
-    await publish(
-      [registry.keys.feedSequence, registry.keys.feed],
-      [FEED_LENGTH, encodeFeedEntry({ kind: "buckets", bucketIds })],
-    );
-    for (const bucketId of bucketIds) forget(bucketId);
-  };
   return {
     levels: (demands) => Promise.all(demands.map(level)),
     async reset(demands) {
@@ -52,9 +38,9 @@ export function createBucketAdmin({ registry, spread, forget }: BucketAdminDeps)
       if (!existing.includes(1)) return bucketIds.forEach(forget);
       // Before, so that a failure in between fills no bucket whose leases go on. After, because an instance may have
       // remembered a denial in between.
-      await drop(bucketIds);
+      await dropLeases(bucketIds);
       await onEach(bucketIds, "DEL");
-      await drop(bucketIds);
+      await dropLeases(bucketIds);
     },
   };
 }

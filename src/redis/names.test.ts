@@ -27,6 +27,7 @@ test("without a Cluster the names are those of earlier versions", () => {
   fc.assert(
     fc.property(text, (id) => {
       expect(spreadKeys(false).bucket(id)).toBe(`latchkey:bucket:${id}`);
+      expect(spreadKeys(false).quota(`quota/key:monthly:${id}`)).toBe(`latchkey:quota:key:monthly:${id}`);
     }),
   );
 });
@@ -45,24 +46,28 @@ test("in a Cluster, a scan of api_key:* finds only records", () => {
   expect(found).toEqual([keys.key("x"), keys.probedRecord("x")]);
 });
 
-test("in a Cluster, all buckets of a subject lie in one slot, and no text chooses the slot of another subject", () => {
-  const { bucket } = spreadKeys(true);
+test("in a Cluster, all names of a subject lie in one slot, and no text chooses the slot of another subject", () => {
+  const { bucket, quota } = spreadKeys(true);
   fc.assert(
     fc.property(text, text, (subject, other) => {
       const tags = ["pro:burst", "plan/x:day", "shadow:pro:burst"].map((limit) =>
         taggedPart(bucket(`${limit}:${subject}`)),
       );
+      for (const counter of ["key:monthly", "shadow/owner:monthly"])
+        tags.push(taggedPart(quota(`quota/${counter}:${subject}`)));
       expect(new Set(tags).size).toBe(1);
       expect(tags[0] === taggedPart(bucket(`pro:burst:${other}`))).toBe(subject === other);
     }),
   );
 });
 
-test("in a Cluster, two buckets never share a name", () => {
-  const { bucket } = spreadKeys(true);
+test("in a Cluster, two buckets or counters never share a name", () => {
+  const { bucket, quota } = spreadKeys(true);
   fc.assert(
     fc.property(text, text, (one, other) => {
       expect(bucket(one) === bucket(other)).toBe(one === other);
+      const [counter, another] = [one, other].map((subject) => quota(`quota/key:monthly:${subject}`));
+      expect(counter === another).toBe(one === other);
     }),
   );
 });

@@ -114,6 +114,11 @@ export function spreadKeys(isCluster: boolean) {
     },
     /** What the probe of the ACL of one node writes. */
     probe: (subject: string, part: string) => of("probe", subject, part),
+    /** @param counterId as of core/quotas/quota-demand.ts: quota and subject */
+    quota(counterId: string): string {
+      const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
+      return of("quota", subject, quota);
+    },
   } as const;
 }
 
@@ -121,6 +126,9 @@ export type SpreadKeys = ReturnType<typeof spreadKeys>;
 
 /** Names of roles, plans and limits contain no colon. */
 const BUCKET_ID = /^((?:shadow:)?[^:]*:[^:]*):(.*)$/s;
+
+/** The kind of subject, and the name of a quota, contain no colon. */
+const COUNTER_ID = /^quota\/([^:]*:[^:]*):(.*)$/s;
 
 /** Redis takes an empty tag as no tag. No escaped subject is equal to this. */
 const NO_SUBJECT = "%";

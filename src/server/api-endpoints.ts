@@ -37,7 +37,7 @@ export interface ApiDeps {
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
-  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin">;
+  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin">;
   readonly signingKeys: SigningKeys;
 }
 
@@ -58,7 +58,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
   const all = [
     ...open,
     ...operatorRoutes(ports),
-    ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...limitRoutes(ports, deps.stores),
     ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),

@@ -104,6 +104,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
   const { clientAddress } = ports;
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
+  events.threshold.subscribe(audit.onThreshold);
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const addresses = await deps.listeners.serve({
@@ -115,7 +116,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     stores,
     check: createCheckHandler(runtime, { ports, background, audit, tracing }),
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
-    explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
+    explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,
     onCompletedCall(call) {
       tracing?.call(call);

@@ -3,9 +3,11 @@ import type { AuditFields } from "../audit/chain.ts";
 import type { AuditLog } from "../audit/log.ts";
 import type { ClientAddress } from "../audit/request.ts";
 import { requestFields } from "../audit/request.ts";
+import { thresholdFields } from "../audit/threshold.ts";
 import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Policy, RateLimit } from "../core/policy/policy.ts";
+import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -45,6 +47,8 @@ export interface Audit {
   onDecision(decision: Decision, facts: CheckFacts, policy: Policy): void;
   /** Records a call that was denied to its caller, or by which an operator changed something. */
   onCompletedCall(call: CompletedCall): void;
+  /** Records that a subject has used so much of a quota. */
+  onThreshold(threshold: QuotaThreshold): void;
 }
 
 /** Opens the audit log, and moves the store's events into it from now on. */
@@ -108,6 +112,7 @@ function recordOf(lines: AuditLog, clientAddress: ClientAddress): Audit {
       if (call.status < 400) lines.request("access", () => accessFields(call));
       else recordDenial("access", call.address, () => accessFields(call));
     },
+    onThreshold: (threshold) => lines.request("quota", () => thresholdFields(threshold)),
   };
 }
 

@@ -5,11 +5,10 @@ import { createAuthorize } from "../core/decision/authorize.ts";
 import { clientAddress } from "../core/decision/client-address.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Explain } from "../core/decision/explain.ts";
-import { createExplain, readOnlyBuckets, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
+import { createExplain, readOnlyLimits, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
 import type { Registry } from "../core/keys/registry.ts";
-import type { BucketAdmin } from "../core/limits/ports.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
@@ -57,9 +56,10 @@ export function createAuthorizePorts(
 export function createExplainHandler(
   { clock }: Pick<Runtime, "clock">,
   ports: AuthorizePorts,
-  bucketAdmin: BucketAdmin,
+  { bucketAdmin, quotaAdmin }: Pick<Stores, "bucketAdmin" | "quotaAdmin">,
 ): Explain {
-  const readOnly = { ...ports, buckets: readOnlyBuckets(bucketAdmin), failures: UNCOUNTED_FAILURES };
+  const buckets = readOnlyLimits(bucketAdmin, quotaAdmin);
+  const readOnly = { ...ports, buckets, failures: UNCOUNTED_FAILURES };
   return createExplain({
     authorize: createAuthorize(readOnly),
     policy: ports.policy,

@@ -3,11 +3,16 @@ import { createFileKeeper } from "../config/secrets.ts";
 import { errorMessage } from "../core/error-message.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
+import { createQuotaAdmin } from "../sqlite/quota-admin.ts";
+import { createQuotaStore } from "../sqlite/quota-batch.ts";
 import { openThreadedStore } from "../sqlite/threaded-store.ts";
 import { observed } from "../sqlite/timed-store.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
+import { createEmbeddedLimits } from "./embedded-limits.ts";
 import type { Fleet, StoreDriver, StoreOptions, Stores } from "./ports.ts";
+import { keepLeases } from "./quota-upkeep.ts";
+import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 
 /** Buckets in memory: about 300 bytes each. */
@@ -52,6 +57,18 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.viewEntries()) view.apply(portion);
+  const { limits, pool, counters } = createEmbeddedLimits({
+    buckets,
+    faults: () => options.policy().faults,
+    maxBuckets: MAX_BUCKETS,
+    store: createQuotaStore(store.quotas.takeSteps),
+    storeNowMs: clock.storeNowMs,
+    instanceId: randomText(),
+    onThreshold: options.events.threshold.publish,
+    observe: meter.quotas,
+  });
+  keepLeases(options, pool, counters);
+  const admin = { quotas: store.quotas, nowMs: clock.storeNowMs, forget: pool.forget };
   return {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),
@@ -60,8 +77,9 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
     rememberedChanges: () => 0,
     fleet: STANDALONE,
     audit: observed(store.audit, observe),
-    buckets,
+    buckets: limits,
     bucketAdmin: buckets,
+    quotaAdmin: createQuotaAdmin(admin),
     secrets: createFileKeeper(dataDir),
   };
 }

@@ -1,7 +1,8 @@
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
-import type { BucketAdmin } from "../core/limits/ports.ts";
+import type { BucketAdmin, QuotaAdmin } from "../core/limits/ports.ts";
+import type { QuotaStore } from "../core/quotas/quota-store.ts";
 
 /** A change was rejected, because this instance does not have the settings of the store's fleet. */
 export class NotOfThisFleet extends Error {
@@ -21,6 +22,8 @@ export interface FleetGuard {
   audit(store: AuditStore): AuditStore;
   buckets(admin: BucketAdmin): BucketAdmin;
   leases(store: LeaseStore): LeaseStore;
+  quotas(admin: QuotaAdmin): QuotaAdmin;
+  counters(store: QuotaStore): QuotaStore;
 }
 
 export function createFleetGuard(): FleetGuard {
@@ -58,5 +61,7 @@ export function createFleetGuard(): FleetGuard {
     }),
     buckets: (admin) => ({ ...admin, reset: rejecting(admin.reset) }),
     leases: (store) => ({ ...store, step: rejecting(store.step) }),
+    quotas: (admin) => ({ ...admin, reset: rejecting(admin.reset) }),
+    counters: (store) => ({ ...store, step: rejecting(store.step) }),
   };
 }

@@ -40,6 +40,7 @@ const NO_METER: StoreMeter = {
   failover: () => undefined,
   lostWrite: () => undefined,
   leases: () => undefined,
+  quotas: () => undefined,
 };
 
 export async function openOffline(

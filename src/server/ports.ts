@@ -3,8 +3,9 @@ import type { Settings } from "../config/settings.ts";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { MigrationState } from "../core/legacy/migration.ts";
-import type { BucketAdmin, BucketStore } from "../core/limits/ports.ts";
+import type { BucketAdmin, LimitStore, QuotaAdmin } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { InstanceView } from "../core/revocation/instance-view.ts";
 import type { InstanceHeartbeat, SharedSettings } from "../redis/kid-exchange.ts";
@@ -38,6 +39,8 @@ export interface StoreEvents {
   readonly gap: Channel<void>;
   /** The stored migration phase, each second; undefined if the store has lost it. */
   readonly phase: Channel<MigrationState | undefined>;
+  /** A subject has used so much of a quota. Once per quota and window, on one instance. */
+  readonly threshold: Channel<QuotaThreshold>;
 }
 
 export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
@@ -45,8 +48,10 @@ export type LegacyEntry = Extract<FeedEntry, { kind: "phase" | "legacy" }>;
 /** Where an instance keeps keys, tokens and generated secrets. */
 export interface Stores {
   readonly keys: KeyStore;
-  readonly buckets: BucketStore;
+  /** Buckets, and the counters of quotas. */
+  readonly buckets: LimitStore;
   readonly bucketAdmin: BucketAdmin;
+  readonly quotaAdmin: QuotaAdmin;
   readonly secrets: SecretStore;
   readonly audit: AuditStore;
   readonly fleet: Fleet;

@@ -6,10 +6,12 @@ import { createAuditStore } from "../redis/audit-store.ts";
 import { createBucketAdmin } from "../redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
 import { connectRedis } from "../redis/client.ts";
+import { createDropLeases } from "../redis/drop-leases.ts";
 import { followAddress } from "../redis/follow-address.ts";
 import { createKeyStore } from "../redis/key-store.ts";
 import { createLostWriteStore } from "../redis/lost-writes.ts";
 import type { OneServer } from "../redis/one-server.ts";
+import { createQuotaAdmin } from "../redis/quota-admin.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
@@ -23,6 +25,7 @@ import type { LostWrites } from "./lost-writes.ts";
 import { createLostWrites } from "./lost-writes.ts";
 import type { StoreDriver, StoreOptions, Stores } from "./ports.ts";
 import { followPrimary, logRedisTls } from "./primary-watch.ts";
+import { keepLeases } from "./quota-upkeep.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
@@ -33,7 +36,6 @@ import { watchStore } from "./store-watch.ts";
 const MAX_BUCKETS = 1_000_000;
 
 const HEARTBEAT_EVERY_MS = 1000;
-const RETURN_EVERY_MS = 50;
 /** Each turn opens a connection: a thousand instances open 200 a second. */
 const ADDRESS_EVERY_MS = 5000;
 /** Reserved from the command deadline for Redis's own reply. */
@@ -79,6 +81,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard, lostWrites }, options);
   watch.begin(fleet.suspectLoss);
   beginLostWrites(lostWrites, client, settings);
+  const dropLeases = createDropLeases(client, buckets.forget);
   return {
     onStarted() {
       client.finishStartup();
@@ -93,7 +96,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     rememberedChanges: lostWrites.size,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
+    bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
+    quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),
     secrets: createSecretStore(client),
   };
 }
@@ -153,9 +157,9 @@ interface BucketDeps {
 
 async function openSharedBuckets(
   { client, spread, instanceId, guard }: BucketDeps,
-  { policy, log, shutdown, metrics }: StoreOptions,
+  { policy, log, shutdown, metrics, clock, events }: StoreOptions,
 ): Promise<LeasePool> {
-  const { pool, membership } = createSharedBuckets({
+  const { pool, membership, counters } = createSharedBuckets({
     client,
     spread,
     guard,
@@ -165,6 +169,11 @@ async function openSharedBuckets(
     newRandom: randomText,
     maxBuckets: MAX_BUCKETS,
     observe: metrics.store.leases,
+    quotas: {
+      storeNowMs: clock.storeNowMs,
+      onThreshold: events.threshold.publish,
+      observe: metrics.store.quotas,
+    },
   });
   const heartbeat = async () => {
     try {
@@ -179,8 +188,6 @@ async function openSharedBuckets(
   shutdown.defer("the membership", membership.leave);
   const stopHeartbeat = repeat(HEARTBEAT_EVERY_MS, ...logTransitions(heartbeat, log, OUTAGES.redis));
   shutdown.defer("the heartbeat", stopHeartbeat);
-  shutdown.defer("the leases", pool.close);
-  const stopReturns = repeat(RETURN_EVERY_MS, pool.sweep, () => undefined);
-  shutdown.defer("the return of leases", stopReturns);
+  keepLeases({ shutdown, log }, pool, counters);
   return pool;
 }

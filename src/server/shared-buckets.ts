@@ -1,12 +1,17 @@
+import { setTimeout } from "node:timers/promises";
 import { createBreaker } from "../core/limits/breaker.ts";
 import type { LeasePool, LeasePoolPorts } from "../core/limits/lease-pool.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
 import { createFaultPolicy, createLocalShares } from "../core/limits/local-share.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import type { QuotaExchange, QuotaExchangePorts } from "../core/quotas/quota-exchange.ts";
+import { createQuotaExchange } from "../core/quotas/quota-exchange.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { createLeaseStore } from "../redis/lease-store.ts";
 import type { FleetMembership } from "../redis/membership.ts";
 import { createMembership } from "../redis/membership.ts";
+import { createQuotaStore } from "../redis/quota-store.ts";
+import { createServerBreakers } from "../redis/server-breakers.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 
@@ -18,16 +23,21 @@ export interface SharedBucketsOptions
   readonly client: RedisClient;
   readonly spread: SpreadClient;
   /** Absent: the instance belongs to the fleet. */
-  readonly guard?: Pick<FleetGuard, "leases">;
-  readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
+  readonly guard?: Pick<FleetGuard, "leases" | "counters">;
+  readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs"> &
+    Partial<Pick<Policy["faults"], "quotas">>;
   readonly newRandom: () => string;
   readonly observe?: NonNullable<LeasePoolPorts["observe"]>;
+  /** Absent: no policy has quotas. */
+  readonly quotas?: Pick<QuotaExchangePorts, "storeNowMs" | "onThreshold" | "observe">;
 }
 
-/** Buckets that all instances share, and the heartbeat by which each instance knows its share for the time when Redis is unavailable. */
+/** Buckets and counters that all instances share, and the heartbeat by which each instance knows its share for the time when Redis is unavailable. */
 export interface SharedBuckets {
   readonly pool: LeasePool;
   readonly membership: FleetMembership;
+  /** What is counted while Redis is unavailable; absent without quotas. */
+  readonly counters: Pick<QuotaExchange, "post" | "waiting"> | undefined;
 }
 
 export function createSharedBuckets({
@@ -36,31 +46,46 @@ export function createSharedBuckets({
   guard,
   faults,
   newRandom,
+  quotas,
   ...ports
 }: SharedBucketsOptions): SharedBuckets {
   const { monotonicMs, instanceId, maxBuckets } = ports;
   const localMaxMs = () => faults().localMaxMs;
-  const leases = createLeaseStore(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
+  const servers = createServerBreakers(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
+  const leases = createLeaseStore(spread, servers);
   const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
   const local = createLocalShares({
     membership: membership.current,
-    outageOf: leases.outageOf,
+    outageOf: (bucketId) => servers.outageOf(spread.keys.bucket(bucketId)),
     monotonicMs,
     localMaxMs,
     maxBuckets,
   });
+  const store = createQuotaStore(spread, servers);
+  const counters =
+    quotas &&
+    createQuotaExchange({
+      ...quotas,
+      store: guard?.counters(store) ?? store,
+      monotonicMs,
+      instanceId,
+      fault: () => faults().quotas ?? "count",
+      delayMs: setTimeout,
+    });
   const pool = createLeasePool({
     ...ports,
+    ...(counters && { quotas: counters }),
     store: guard?.leases(leases) ?? leases,
     fallback: createFaultPolicy(() => faults().limits, local),
   });
   return {
     pool,
+    counters,
     membership: {
       ...membership,
       async heartbeat() {
         await membership.heartbeat();
-        await leases.probe();
+        await servers.probe();
       },
     },
   };

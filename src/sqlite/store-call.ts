@@ -1,6 +1,7 @@
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
+import type { CounterTable } from "./quota-store.ts";
 import type { ViewReader } from "./view-reader.ts";
 
 /** The stores in the store's thread. */
@@ -8,6 +9,7 @@ export interface ThreadStores {
   readonly keys: Omit<KeyStore, "viewEntries">;
   readonly view: ViewReader;
   readonly audit: AuditStore;
+  readonly quotas: CounterTable;
   readonly database: Pick<Database, "close" | "checkPlace"> & {
     /** As {@link wasOpenRecently}. */
     readonly wasOpenRecently: (nowMs: number) => boolean;

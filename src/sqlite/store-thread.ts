@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuditStore } from "./audit-store.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
+import { createCounterTable } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { wasOpenRecently } from "./sweep.ts";
 import { createViewReader } from "./view-reader.ts";
@@ -9,7 +10,7 @@ import { createViewReader } from "./view-reader.ts";
 // Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
 /** Calls that would lose data if the database was removed or replaced. `done` may be lost: events are then logged again. */
-const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep"]);
+const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep", "steps", "reset"]);
 
 /** The caller's clock, so that everything that one call writes has the same date. */
 let callTimeMs = 0;
@@ -24,6 +25,7 @@ function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOp
     keys,
     view: createViewReader(database.sqlite),
     audit: createAuditStore(database),
+    quotas: createCounterTable(database.sqlite, () => callTimeMs),
     database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },
   };
 }

@@ -1,13 +1,23 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import type { QuotaCounter, QuotaReply } from "../core/quotas/quota-counter.ts";
+import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { allEntries } from "./view-reader.ts";
+
+/** The counters of quotas. */
+export interface EmbeddedQuotas {
+  takeSteps(steps: readonly CounterStep[]): Promise<readonly QuotaReply[]>;
+  read(counterIds: readonly string[]): Promise<readonly QuotaCounter[]>;
+  reset(counterIds: readonly string[]): Promise<void>;
+}
 
 /** The embedded store, in a separate thread. */
 export interface ThreadedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
+  readonly quotas: EmbeddedQuotas;
   /** Rejects if the database file was removed or replaced. */
   checkPlace(): Promise<void>;
   /** As `wasOpenRecently` of sweep.ts. */
@@ -34,6 +44,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
       viewEntries: () => allEntries(reader),
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
+    quotas: quotasOf(call),
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);
@@ -75,6 +86,16 @@ function callsOf<Store extends keyof ThreadStores, Name extends keyof ThreadStor
   const calls = names.map((name) => [name, (...args: unknown[]) => call(store, name, args)] as const);
   // The thread calls the method of the same name with these arguments, so the types are those of its store.
   return Object.fromEntries(calls) as Pick<ThreadStores[Store], Name>;
+}
+
+function quotasOf(call: CallThread): EmbeddedQuotas {
+  // The thread answers with the results of its table, whose methods are not asynchronous.
+  const table = callsOf(call, "quotas", ["steps", "read", "reset"]);
+  return {
+    takeSteps: async (steps) => table.steps(steps),
+    read: async (counterIds) => table.read(counterIds),
+    reset: async (counterIds) => table.reset(counterIds),
+  };
 }
 
 function startThread(options: ThreadOptions, nowMs: () => number) {

@@ -53,6 +53,14 @@ export const OUTAGES = {
     },
     healed: "the database in DATA_DIR is in its place again",
   },
+  quotas: {
+    failed: {
+      event: "requests that were admitted without the counters of their quotas cannot be posted",
+      effect: "they stay in memory and are posted later; those of a window that has ended no longer count",
+      action: "the store, and the network path to it: the error says how it failed",
+    },
+    healed: "requests that were admitted without the counters of their quotas are posted",
+  },
   comparison: {
     failed: {
       event: "the contents of Redis cannot be verified",

@@ -9,6 +9,7 @@ import { followAddress } from "../../src/redis/follow-address.ts";
 import { hashSlot } from "../../src/redis/hash-slot.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
+import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { connectSpread } from "../../src/redis/spread-on-cluster.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import type { ClusterSetup } from "../support/cluster.ts";
@@ -178,11 +179,13 @@ describe("a command on a bucket", () => {
   async function startLeases(commandTimeoutMs?: number) {
     const { spread, maps } = await connect(addressOf(setup.url), commandTimeoutMs);
     const newBreaker = () => createBreaker({ threshold: 3, probeEveryMs: 10_000 });
-    const store = createLeaseStore(spread, { newBreaker, monotonicMs: () => performance.now() });
+    const servers = createServerBreakers(spread, { newBreaker, monotonicMs: () => performance.now() });
+    const store = createLeaseStore(spread, servers);
+    const outageOf = (bucketId: string) => servers.outageOf(spread.keys.bucket(bucketId));
     let leases = 0;
     const take = (bucketId: string): Promise<LeaseReply> =>
       store.step(bucketId, limit, [], ask(`l${++leases}`));
-    return { spread, store, take, maps };
+    return { spread, take, maps, outageOf, probe: servers.probe };
   }
 
   test("follows its slot while it moves, before and after its bucket has moved", async () => {
@@ -224,7 +227,7 @@ describe("a command on a bucket", () => {
   });
 
   test("on one node that hangs fails alone, and is soon answered without waiting", async () => {
-    const { store, take } = await startLeases(100);
+    const { outageOf, probe, take } = await startLeases(100);
     const subjects = await subjectsByNode();
     const [[hung, lost] = never(), ...others] = subjects;
     for (const [, subject] of subjects) await take(`r:n:${subject}`);
@@ -232,17 +235,15 @@ describe("a command on a bucket", () => {
     const failures = await Promise.allSettled([1, 2, 3].map(() => take(`r:n:${lost}`)));
     expect(failures.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
     await expect(take(`r:n:${lost}`)).rejects.toThrow("Redis does not respond");
-    expect(store.outageOf(`r:n:${lost}`)).toBeDefined();
+    expect(outageOf(`r:n:${lost}`)).toBeDefined();
     for (const [, subject] of others) {
-      expect(store.outageOf(`r:n:${subject}`)).toBeUndefined();
+      expect(outageOf(`r:n:${subject}`)).toBeUndefined();
       expect((await take(`r:n:${subject}`)).grantedTokens).toBe(1);
     }
     process.kill(hung.pid, "SIGCONT");
     await setup.whole();
     // The outage ends by a probe, without a request.
-    await expect
-      .poll(() => store.probe().then(() => store.outageOf(`r:n:${lost}`)), { timeout: 10_000 })
-      .toBeUndefined();
+    await expect.poll(() => probe().then(() => outageOf(`r:n:${lost}`)), { timeout: 10_000 }).toBeUndefined();
     expect((await take(`r:n:${lost}`)).grantedTokens).toBe(1);
   });
 });

@@ -10,6 +10,7 @@ import type { BucketStore, TakeOutcome } from "../../src/core/limits/ports.ts";
 import type { RateLimit } from "../../src/core/policy/policy.ts";
 import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
 import { pairs } from "../../src/redis/replies.ts";
+import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import type { TestedSpread, TestedTopology } from "../support/topology.ts";
 import { openTestedSpread, startRegistry, startTopology } from "../support/topology.ts";
 
@@ -55,10 +56,8 @@ function newPool(
   if (client === undefined) throw new Error("no client");
   let commands = 0;
   const monotonicMs = () => performance.now();
-  const store = createLeaseStore(client, {
-    newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 100 }),
-    monotonicMs,
-  });
+  const newBreaker = () => createBreaker({ threshold: 3, probeEveryMs: 100 });
+  const store = createLeaseStore(client, createServerBreakers(client, { newBreaker, monotonicMs }));
   const counting: LeaseStore = {
     step: (...args) => {
       commands++;
@@ -193,10 +192,11 @@ describe("the script", () => {
       observe: () => scripts++,
     });
     const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
-    const store = createLeaseStore(client, {
+    const servers = createServerBreakers(client, {
       newBreaker: () => breaker,
       monotonicMs: () => performance.now(),
     });
+    const store = createLeaseStore(client, servers);
     await onBucket("r:n7:s", "SET", "damaged");
     scripts = 0;
     const steps = Array.from({ length: 120 }, (_, at) => {

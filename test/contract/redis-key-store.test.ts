@@ -14,6 +14,7 @@ import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { createBucketAdmin } from "../../src/redis/bucket-admin.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import { createDropLeases } from "../../src/redis/drop-leases.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
 import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
@@ -149,11 +150,9 @@ describe("the key store in Redis", () => {
 
   test("a reset of full buckets writes nothing", async () => {
     const forgotten: string[] = [];
-    const buckets = createBucketAdmin({
-      registry: client,
-      spread: spreadOnOneServer(client),
-      forget: (bucketId) => forgotten.push(bucketId),
-    });
+    const forget = (bucketId: string) => void forgotten.push(bucketId);
+    const dropLeases = createDropLeases(client, forget);
+    const buckets = createBucketAdmin({ spread: spreadOnOneServer(client), dropLeases, forget });
     const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
     const writes = async () =>
       /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];

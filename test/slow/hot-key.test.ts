@@ -3,6 +3,7 @@ import { createBreaker } from "../../src/core/limits/breaker.ts";
 import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
+import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -16,10 +17,9 @@ test("a hot key at ten times its rate, over four instances for 10 s, is admitted
   const instances = await Promise.all(
     [0, 1, 2, 3].map(async (at) => {
       const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
-      const store = createLeaseStore(spreadOnOneServer(client), {
-        newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 100 }),
-        monotonicMs,
-      });
+      const spread = spreadOnOneServer(client);
+      const newBreaker = () => createBreaker({ threshold: 3, probeEveryMs: 100 });
+      const store = createLeaseStore(spread, createServerBreakers(spread, { newBreaker, monotonicMs }));
       const withoutStore = {
         take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }) as const,
       };

@@ -1,8 +1,17 @@
 import { z } from "zod";
 import { appliedLimits } from "../../core/limits/applied-limits.ts";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
-import type { BucketAdmin, BucketDemand, BucketLevel } from "../../core/limits/ports.ts";
+import type {
+  BucketAdmin,
+  BucketDemand,
+  BucketLevel,
+  QuotaAdmin,
+  QuotaLevel,
+} from "../../core/limits/ports.ts";
 import type { Plan } from "../../core/policy/policy.ts";
+import { createCalendars } from "../../core/quotas/calendar.ts";
+import type { QuotaDemand } from "../../core/quotas/quota-demand.ts";
+import { quotaDemands } from "../../core/quotas/quota-demand.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -27,50 +36,75 @@ export const limitsResponse = z
         leased_tokens: z.int().meta({ description: "Tokens that instances hold as leases." }),
       }),
     ),
+    quotas: z.array(
+      z.object({
+        name: z.string(),
+        per: z.enum(["key", "owner", "role"]),
+        unit: z.string(),
+        limit: z.int(),
+        used: z.int().meta({ description: "Units that are spent in the present window." }),
+        leased: z.int().meta({ description: "Units that instances hold as leases." }),
+        resets_at: z.iso.datetime().meta({ description: "The end of the window." }),
+      }),
+    ),
   })
   .meta({ title: "Limits" });
 
-/** Shows and resets the buckets of a key. Buckets per address belong to no key and are not included. */
-export function limitRoutes(ports: ApiPorts, buckets: BucketAdmin): readonly Endpoint[] {
-  return [showRoute(ports, buckets), resetRoute(ports, buckets)];
+/** The stores of buckets and of the counters of quotas. */
+export interface LimitAdmin {
+  readonly bucketAdmin: BucketAdmin;
+  readonly quotaAdmin: QuotaAdmin;
 }
 
-function showRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
+/** Shows and resets the buckets and quotas of a key. Buckets per address belong to no key and are not included. */
+export function limitRoutes(ports: ApiPorts, admin: LimitAdmin): readonly Endpoint[] {
+  return [showRoute(ports, admin), resetRoute(ports, admin)];
+}
+
+function showRoute(ports: ApiPorts, { bucketAdmin, quotaAdmin }: LimitAdmin): Endpoint {
   return endpoint({
     method: "GET",
     path: "/api/admin/limits/{key_id}",
-    summary: "Show the buckets of a key",
+    summary: "Show the buckets and quotas of a key",
     access: operators(ports, "keys:read"),
     writes: false,
-    response: { status: 200, description: "The buckets.", schema: limitsResponse },
+    response: { status: 200, description: "The buckets and quotas.", schema: limitsResponse },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
         const found = await limitsOf(ports, keyId);
         if (found === undefined) return sendProblem(call.reply, "not_found");
-        const levels = await buckets.levels(found.demands, ports.nowMs());
-        const plan = found.plan?.name ?? null;
-        return call.reply.send({ key_id: keyId, plan, limits: levels.map(levelBody) });
+        const [levels, quotas] = await Promise.all([
+          bucketAdmin.levels(found.buckets, ports.nowMs()),
+          quotaAdmin.levels(found.quotas),
+        ]);
+        return call.reply.send({
+          key_id: keyId,
+          plan: found.plan?.name ?? null,
+          limits: levels.map(levelBody),
+          quotas: quotas.map(quotaBody),
+        });
       }),
   });
 }
 
-function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
+function resetRoute(ports: ApiPorts, { bucketAdmin, quotaAdmin }: LimitAdmin): Endpoint {
   return endpoint({
     method: "DELETE",
     path: "/api/admin/limits/{key_id}",
-    summary: "Fill the buckets of a key",
+    summary: "Fill the buckets of a key, and reset its quotas",
     description:
-      "Fills the buckets of the key's family and owner. A bucket that a whole role shares is not changed.",
+      "Fills the buckets of the key's family and owner, and sets the use of their quotas to 0. What a whole role shares is not changed.",
     access: operators(ports, "keys:write"),
     writes: true,
-    response: { status: 204, description: "The buckets are full." },
+    response: { status: 204, description: "The buckets are full, and the quotas unused." },
     problems: ["not_found"],
     handle: (call) =>
       withKeyId(call, async (keyId) => {
         const found = await limitsOf(ports, keyId);
         if (found === undefined) return sendProblem(call.reply, "not_found");
-        await buckets.reset(found.demands.filter(({ limit }) => limit.per !== "role"));
+        await bucketAdmin.reset(found.buckets.filter(({ limit }) => limit.per !== "role"));
+        await quotaAdmin.reset(found.quotas.filter(({ quota }) => quota.per !== "role"));
         return call.reply.code(204).send();
       }),
   });
@@ -78,7 +112,8 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
 
 interface KeyLimits {
   readonly plan: Plan | undefined;
-  readonly demands: readonly BucketDemand[];
+  readonly buckets: readonly BucketDemand[];
+  readonly quotas: readonly QuotaDemand[];
 }
 
 async function limitsOf(
@@ -91,10 +126,11 @@ async function limitsOf(
   const role = current.roles.get(record.role);
   if (role === undefined) return undefined;
   const { limits, plan } = appliedLimits(current, role, record, registry.view.overrides, nowMs());
-  const demands = bucketDemands(limits, record, () => "");
+  const buckets = bucketDemands(limits, record, () => "");
   return {
     plan,
-    demands: demands.filter(({ limit }) => limit.per !== "address"),
+    buckets: buckets.filter(({ limit }) => limit.per !== "address"),
+    quotas: quotaDemands(limits.quotas, record, createCalendars()),
   };
 }
 
@@ -107,4 +143,10 @@ function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {
     tokens,
     leased_tokens: leasedTokens,
   };
+}
+
+function quotaBody({ demand, limitUnits, usedUnits, leasedUnits, resetsAtMs }: QuotaLevel) {
+  const { name, per, unit } = demand.quota;
+  const resetsAt = new Date(resetsAtMs).toISOString();
+  return { name, per, unit, limit: limitUnits, used: usedUnits, leased: leasedUnits, resets_at: resetsAt };
 }

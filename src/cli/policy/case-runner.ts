@@ -9,7 +9,6 @@ import { ownerOf } from "../../core/decision/principal.ts";
 import type { KeyRecord } from "../../core/keys/key-record.ts";
 import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
-import type { BucketStore } from "../../core/limits/ports.ts";
 import type { StoredOverride } from "../../core/overrides/override.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import { createInstanceView } from "../../core/revocation/instance-view.ts";
@@ -18,7 +17,9 @@ import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
 import { createBucketStore } from "../../memory/bucket-store.ts";
+import { createQuotaStore } from "../../memory/quota-store.ts";
 import type { CaseFile, CaseKey, DecisionCase } from "../../policy/cases.ts";
+import { createEmbeddedLimits } from "../../server/embedded-limits.ts";
 
 /** The fixed time of all cases (NumericDate). */
 const NOW_SECONDS = 1_800_000_000;
@@ -31,7 +32,7 @@ export interface CaseResult {
   readonly problems: readonly string[];
 }
 
-/** Runs cases against a policy with the same code that decides Checks, real tokens, and buckets that are full for each case. */
+/** Runs cases against a policy with the same code that decides Checks, real tokens, and full buckets and unused quotas for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
   const view = createInstanceView();
@@ -52,7 +53,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       overrides: view.overrides,
       migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
-      ...freshBuckets(decisionCase),
+      ...freshLimits(decisionCase, policy),
       clientAddress: ({ peerAddress }) => peerAddress,
     };
     results.push(await runCase(decisionCase, tokens, ports));
@@ -78,11 +79,19 @@ function newRing() {
   return createKeyRing([randomBytes(32).toString("base64url")]);
 }
 
-function freshBuckets({ down }: DecisionCase): Pick<AuthorizePorts, "buckets" | "failures"> {
+function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePorts, "buckets" | "failures"> {
   const buckets = createBucketStore({ maxBuckets: 1000 });
-  const unavailable: BucketStore = createFaultPolicy(() => "deny", buckets);
+  const nowMs = () => NOW_SECONDS * 1000;
+  const { limits } = createEmbeddedLimits({
+    buckets,
+    store: createQuotaStore(nowMs),
+    storeNowMs: nowMs,
+    faults: () => policy.faults,
+    instanceId: "case",
+    maxBuckets: 1000,
+  });
   return {
-    buckets: down === "limits" ? unavailable : buckets,
+    buckets: down === "limits" ? createFaultPolicy(() => "deny", buckets) : limits,
     failures: createBucketStore({ maxBuckets: 1000 }),
   };
 }

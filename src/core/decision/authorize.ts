@@ -3,9 +3,9 @@ import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
 import type { AppliedLimits, FindLimits } from "../limits/applied-limits.ts";
 import { createFindLimits, describePlan } from "../limits/applied-limits.ts";
-import type { BucketDemands } from "../limits/bucket-demands.ts";
-import { createBucketDemands } from "../limits/bucket-demands.ts";
-import type { BucketStore, TakeOutcome } from "../limits/ports.ts";
+import type { DemandsOf } from "../limits/limit-demands.ts";
+import { createLimitDemands } from "../limits/limit-demands.ts";
+import type { BucketStore, LimitStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
@@ -37,7 +37,8 @@ export interface AuthorizePorts extends JudgementPorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
   readonly overrides: OverrideFinder;
-  readonly buckets: BucketStore;
+  /** Buckets and counters of quotas. */
+  readonly buckets: LimitStore;
   /** Counts invalid credentials per client address, in this instance's memory. */
   readonly failures: BucketStore;
   /** The client's address, for everything that is counted per address. */
@@ -54,7 +55,7 @@ interface RequestContext extends JudgementContext, Presenter {
   readonly ports: AuthorizePorts;
   readonly request: AuthRequest;
   readonly findLimits: FindLimits;
-  readonly bucketDemands: BucketDemands;
+  readonly demandsOf: DemandsOf;
   /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
   readonly route: Route | undefined;
 }
@@ -66,7 +67,7 @@ interface RequestContext extends JudgementContext, Presenter {
 export function createAuthorize(ports: AuthorizePorts): Authorize {
   const narrowRoute = createRouteNarrowing();
   const findLimits = createFindLimits(ports.overrides);
-  const bucketDemands = createBucketDemands();
+  const demandsOf = createLimitDemands();
   return (request, nowMs, trace) => {
     const policy = ports.policy();
     trace?.("request", describeRequest(request), "unambiguous");
@@ -85,7 +86,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
     return authenticate({
       ports,
       findLimits,
-      bucketDemands,
+      demandsOf,
       policy,
       request,
       nowMs,
@@ -177,8 +178,8 @@ function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision
     // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
-  const demands = context.bucketDemands(limits, identity.principal, context.address, route.mode);
-  return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
+  const { buckets, quotas } = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
 }
 
 /** The audit log shows the plan of an override, so that a replay knows it. */
@@ -211,7 +212,8 @@ function decideByTokens(
 ): Decision {
   const { rates } = taken;
   if (!taken.ok) {
-    const details = { ...identity, retryAfterSeconds: taken.retryAfterSeconds, rates };
+    const { retryAfterSeconds, quota } = taken;
+    const details = { ...identity, retryAfterSeconds, rates, ...(quota && { quota }) };
     return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
   }
   context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);

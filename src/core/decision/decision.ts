@@ -49,6 +49,7 @@ export const DENIALS = {
     challenge: "insufficient_scope",
   },
   rate_limited: { status: 429, title: "The rate limit is exceeded." },
+  quota_exceeded: { status: 429, title: "The quota is exhausted." },
   too_many_failures: { status: 429, title: "This address sent too many invalid API keys." },
   limits_unavailable: { status: 503, title: "The rate limits cannot be checked at the moment." },
   revocations_stale: {
@@ -66,16 +67,27 @@ export const DENY_REASONS = Object.keys(DENIALS).filter((name): name is DenyReas
   Object.hasOwn(DENIALS, name),
 );
 
-/** The state of one bucket after a Check, for the `RateLimit` headers. */
+/** The state of one bucket or quota after a Check, for the `RateLimit` headers. */
 export interface RateStatus {
-  /** The limit's name in the policy. */
+  /** The name of the limit or quota in the policy. */
   readonly name: string;
-  /** Tokens of a full bucket. */
+  /** Tokens of a full bucket, or units per window. */
   readonly capacity: number;
-  /** Whole seconds in which an empty bucket fills. */
+  /** Whole seconds in which an empty bucket fills, or the length of the window. */
   readonly windowSeconds: number;
-  /** Whole tokens that this instance knows to be left: a lower bound. */
+  /** Whole tokens or units that this instance knows to be left: a lower bound. */
   readonly remaining: number;
+  /** Only of a quota: whole seconds until its window ends, from 1. */
+  readonly resetSeconds?: number;
+}
+
+/** The quota that denied a request. */
+export interface ExceededQuota {
+  readonly name: string;
+  /** Units per window. */
+  readonly limit: number;
+  /** When its window ends, in milliseconds since 1970. */
+  readonly resetsAtMs: number;
 }
 
 export interface Allow {
@@ -108,6 +120,8 @@ export interface Deny {
   readonly rates?: readonly RateStatus[];
   /** The plan that an override has given the key, if that plan applied. */
   readonly overridePlan?: string;
+  /** With `quota_exceeded`. */
+  readonly quota?: ExceededQuota;
   /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
   /** Why the credential was rejected: for operators, never for the client. */

@@ -1,7 +1,8 @@
-import type { BucketAdmin, BucketStore } from "../limits/ports.ts";
+import type { BucketAdmin, BucketStore, LimitStore, QuotaAdmin, QuotaLevel } from "../limits/ports.ts";
 import { rateStatus } from "../limits/rate-status.ts";
 import { secondsToRefill, takeOutcome } from "../limits/retry-after.ts";
 import type { Mode, Policy } from "../policy/policy.ts";
+import { quotaStatus } from "../quotas/quota-status.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Decision } from "./decision.ts";
 import { DENIALS, deny } from "./decision.ts";
@@ -23,7 +24,7 @@ export interface Explanation {
 
 export type Explain = (described: DescribedRequest) => Promise<Explanation>;
 
-/** Explains with the same code that decides. `authorize` must not take tokens ({@link readOnlyBuckets}). */
+/** Explains with the same code that decides. `authorize` must not take tokens ({@link readOnlyLimits}). */
 export function createExplain(ports: {
   readonly authorize: Authorize;
   readonly policy: () => Policy;
@@ -57,16 +58,38 @@ function explanationOf(decision: Decision, policy: Policy, steps: readonly Expla
   };
 }
 
-/** Buckets that report the outcome of a take, and take no tokens. */
-export function readOnlyBuckets(buckets: BucketAdmin): BucketStore {
+/** Buckets and quotas that report the outcome of a take, and take nothing. */
+export function readOnlyLimits(buckets: BucketAdmin, quotas: QuotaAdmin): LimitStore {
   return {
-    async take(demands, cost, nowMs) {
-      const levels = await buckets.levels(demands, nowMs);
-      const rates = levels.map(({ limit, tokens }) => rateStatus(limit, tokens));
+    async take(bucketDemands, cost, nowMs, quotaDemands = []) {
+      const [levels, counters] = await Promise.all([
+        buckets.levels(bucketDemands, nowMs),
+        quotas.levels(quotaDemands),
+      ]);
+      const rates = [
+        ...levels.map(({ limit, tokens }) => rateStatus(limit, tokens)),
+        ...counters.map((level) => quotaStatus(level.demand, freeUnits(level), nowMs)),
+      ];
       const waits = levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit));
-      return takeOutcome(rates, Math.max(0, ...waits));
+      // Instances may still spend what they have leased.
+      const [longest] = counters
+        .filter((level) => cost > 0 && freeUnits(level) + level.leasedUnits < cost)
+        .sort((a, b) => b.resetsAtMs - a.resetsAtMs);
+      if (longest === undefined) return takeOutcome(rates, Math.max(0, ...waits));
+      const { demand, limitUnits, resetsAtMs } = longest;
+      return {
+        ok: false,
+        reason: "quota_exceeded",
+        retryAfterSeconds: Math.max(1, ...waits, Math.ceil((resetsAtMs - nowMs) / 1000)),
+        rates,
+        quota: { name: demand.quota.name, limit: limitUnits, resetsAtMs },
+      };
     },
   };
+}
+
+function freeUnits({ limitUnits, usedUnits, leasedUnits }: QuotaLevel): number {
+  return limitUnits - usedUnits - leasedUnits;
 }
 
 /** Counts no failures: an operator who asks for an explanation does not guess keys. */

@@ -1,38 +1,11 @@
-import { createClockCache } from "../cache/clock-cache.ts";
 import { addressGroup } from "../decision/client-address.ts";
 import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
 import type { LimitList, LimitSubject, Mode } from "../policy/policy.ts";
 import type { BucketDemand } from "./ports.ts";
 
-/** Keys whose demands are kept: those of most requests. */
-const MAX_KEPT_KEYS = 4096;
-
-export type BucketDemands = typeof bucketDemands;
-
 /** The fields of a key that its buckets depend on. */
 type LimitedKey = Pick<Principal, "family" | "owner" | "role">;
-
-interface KeptDemands {
-  readonly limits: LimitList;
-  readonly mode: Mode;
-  readonly demands: readonly BucketDemand[];
-}
-
-/**
- * {@link bucketDemands} with a cache: the demands of a key are the same each time, unless they depend on the address. Another
- * list, such as that of a reloaded policy or another plan, replaces the kept demands.
- */
-export function createBucketDemands(): BucketDemands {
-  const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
-  return (limits, key, address, mode = "enforce") => {
-    const known = kept.get(key);
-    if (known?.limits === limits && known.mode === mode) return known.demands;
-    const demands = bucketDemands(limits, key, address, mode);
-    if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
-    return demands;
-  };
-}
 
 /**
  * The buckets that a request of this key takes tokens from. Shadow mode has its own buckets, so that the trial of a policy

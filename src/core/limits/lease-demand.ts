@@ -12,7 +12,7 @@ export function recordDemand({ demand }: LeaseHolder, cost: number, nowMs: numbe
 /** Whether to request tokens before any request has to wait, after a request of this cost has been served. */
 export function shouldPrefetch(holder: LeaseHolder, cost: number, nowMs: number): boolean {
   if (holder.inFlight !== undefined || aheadTokens(holder, cost, nowMs) === 0) return false;
-  if (emptyForMs(holder, 1, nowMs) > 0) return false;
+  if (emptyForMs(holder, 1, nowMs) > 0 || nowMs < holder.counter.noAheadUntilMs) return false;
   return availableTokens(holder, nowMs) < (demandTokens(holder, nowMs) - cost) / 2;
 }
 

@@ -1,4 +1,6 @@
 import type { RateLimit } from "../policy/policy.ts";
+import type { QuotaDemand } from "../quotas/quota-demand.ts";
+import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import type { LeaseHolder } from "./lease-holder.ts";
 import {
   beginLeaseRequest,
@@ -26,42 +28,57 @@ export interface LeaseStore {
 
 export interface LeaseExchangePorts {
   readonly store: LeaseStore;
+  /** Absent if no request ever takes from a quota. */
+  readonly quotas?: Pick<QuotaExchange, "step">;
   readonly monotonicMs: () => number;
   /** Unique among all instances and restarts, for ever. */
   readonly instanceId: string;
   readonly observe?: (event: "granted" | "refused" | "failed" | "returned", tokens: number) => void;
 }
 
-/** One shared bucket in the memory of an instance. */
-export interface SharedBucket {
-  readonly bucketId: string;
+/** One shared bucket or counter in the memory of an instance. */
+export type SharedLimit = SharedBucket | SharedCounter;
+
+interface SharedBucket extends LeaseState {
   readonly limit: RateLimit;
+  readonly quota: undefined;
+}
+
+/** Of one limit: requests under another limit of the same quota have another one. */
+export interface SharedCounter extends LeaseState {
+  readonly quota: QuotaDemand;
+}
+
+interface LeaseState {
+  /** The bucket, or the counter and its limit. */
+  readonly id: string;
   readonly holder: LeaseHolder;
   /** Resolves with whether a response arrived. All waiting requests share it. */
   pendingRequest: Promise<boolean> | undefined;
   /** Whether settlements are on their way to the store. */
   isReturning: boolean;
-  /** When it was last moved to the end of the known buckets, as the most recently used one. */
+  /** When it was last moved to the end of the known limits, as the most recently used one. */
   movedMs: number;
 }
 
 export interface LeaseExchange {
-  /** Requests tokens of one bucket, or joins the pending request. Resolves with whether the store responded. */
-  requestTokens(bucket: SharedBucket, cost: number): Promise<boolean>;
+  /** Requests tokens, or joins the pending request. Resolves with whether the store responded. */
+  requestTokens(shared: SharedLimit, cost: number): Promise<boolean>;
   /** Reports the ended leases to the store. Never rejects: after a failure the next call reports them again, until they are void. */
-  returnLeases(bucket: SharedBucket): Promise<void>;
+  returnLeases(shared: SharedLimit): Promise<void>;
 }
 
 /** The messages between an instance's leases and the store. */
 export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
-  const { store, monotonicMs } = ports;
+  const { monotonicMs } = ports;
   let counter = 0;
 
-  const exchange = async ({ bucketId, limit, holder }: SharedBucket, cost: number): Promise<boolean> => {
+  const exchange = async (shared: SharedLimit, cost: number): Promise<boolean> => {
+    const { holder } = shared;
     const leaseId = `${ports.instanceId}.${++counter}`;
     const { settlements, request } = beginLeaseRequest(holder, cost, leaseId, monotonicMs());
     try {
-      const reply = await store.step(bucketId, limit, settlements, request);
+      const reply = await step(ports, shared, settlements, request);
       completeLeaseRequest(holder, reply, monotonicMs());
       ports.observe?.(reply.grantedTokens > 0 ? "granted" : "refused", reply.grantedTokens);
       return true;
@@ -73,21 +90,21 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
   };
 
   return {
-    requestTokens(bucket, cost) {
-      bucket.pendingRequest ??= exchange(bucket, cost).finally(() => {
-        bucket.pendingRequest = undefined;
+    requestTokens(shared, cost) {
+      shared.pendingRequest ??= exchange(shared, cost).finally(() => {
+        shared.pendingRequest = undefined;
       });
-      return bucket.pendingRequest;
+      return shared.pendingRequest;
     },
-    async returnLeases(bucket) {
-      const { bucketId, limit, holder } = bucket;
+    async returnLeases(shared) {
+      const { holder } = shared;
       const ended = takeSettlements(holder);
       if (ended.length === 0) return;
       const nowMs = monotonicMs();
       const settlements = ended.map((lease) => settlementOf(lease, nowMs));
-      bucket.isReturning = true;
+      shared.isReturning = true;
       try {
-        await store.step(bucketId, limit, settlements, undefined);
+        await step(ports, shared, settlements, undefined);
         ports.observe?.(
           "returned",
           settlements.reduce((sum, { unspentTokens }) => sum + unspentTokens, 0),
@@ -95,8 +112,19 @@ export function createLeaseExchange(ports: LeaseExchangePorts): LeaseExchange {
       } catch {
         requeueSettlements(holder, ended);
       } finally {
-        bucket.isReturning = false;
+        shared.isReturning = false;
       }
     },
   };
+}
+
+async function step(
+  { store, quotas }: LeaseExchangePorts,
+  shared: SharedLimit,
+  settlements: readonly Settlement[],
+  request: LeaseRequest | undefined,
+): Promise<LeaseReply> {
+  if (shared.quota === undefined) return store.step(shared.id, shared.limit, settlements, request);
+  if (quotas === undefined) throw new RangeError("this instance has no counters of quotas");
+  return quotas.step(shared.quota, settlements, request);
 }

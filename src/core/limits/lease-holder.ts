@@ -21,6 +21,8 @@ export interface LeaseHolder {
   /** Tokens that requests wanted in the current window of 100 ms, and in the previous one. */
   readonly demand: { windowStartMs: number; current: number; previous: number };
   lastUseMs: number;
+  /** Of a quota: what the last reply said, and when; −∞ before the first one. */
+  counter: { freeUnits: number; replyMs: number; noAheadUntilMs: number };
 }
 
 export interface LeaseLimit extends BucketLimit {
@@ -66,6 +68,8 @@ interface InFlight {
 
 /** Clocks run at slightly different speeds, and the process may pause between the check of the clock and the spending. */
 export const DEADLINE_MARGIN_MS = 100;
+/** The margin of a lease that ends with its window, which the store counted in microseconds. */
+export const WINDOW_MARGIN_MS = 10;
 export const LEASE_LIFE_MS = LEASE_LIFE_US / 1000;
 /** An unused lease is returned after this time. */
 const IDLE_MS = 200;
@@ -82,6 +86,11 @@ export function createLeaseHolder(limit: LeaseLimit, nowMs: number): LeaseHolder
     empty: undefined,
     demand: { windowStartMs: nowMs, current: 0, previous: 0 },
     lastUseMs: nowMs,
+    counter: {
+      freeUnits: 0,
+      replyMs: Number.NEGATIVE_INFINITY,
+      noAheadUntilMs: Number.NEGATIVE_INFINITY,
+    },
   };
 }
 

@@ -1,10 +1,15 @@
 import { aheadTokens } from "./lease-demand.ts";
 import type { EndedLease, LeaseHolder } from "./lease-holder.ts";
-import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS } from "./lease-holder.ts";
+import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS, WINDOW_MARGIN_MS } from "./lease-holder.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
+import { LEASE_LIFE_US } from "./leased-bucket.ts";
 
 /** Other instances may return outstanding leases, so a denial is then remembered no longer than this. */
 const MAX_DENIAL_MS_IF_LEASED = 1000;
+/** An operator may have raised the limit of a quota or reset it. */
+const MAX_QUOTA_DENIAL_MS = 60_000;
+/** A quota that grants nothing in advance is nearly exhausted, and stays so for a while. */
+const NO_AHEAD_MS = 1000;
 /** The minimum, however fast the bucket refills: the refill of this time is fetched at once later, so nothing is lost. */
 const MIN_DENIAL_MS = 10;
 
@@ -29,26 +34,44 @@ export function completeLeaseRequest(holder: LeaseHolder, reply: LeaseReply, now
   const { inFlight } = holder;
   if (inFlight === undefined) throw new RangeError("no lease request is pending");
   holder.inFlight = undefined;
+  if (reply.counter !== undefined) {
+    holder.counter.freeUnits = reply.counter.freeUnits;
+    holder.counter.replyMs = nowMs;
+  }
   if (reply.grantedTokens > 0) {
     holder.empty = undefined;
     holder.leases.push({
       id: inFlight.leaseId,
       tokens: reply.grantedTokens,
-      deadlineMs: inFlight.sentMs + LEASE_LIFE_MS - DEADLINE_MARGIN_MS,
+      deadlineMs: inFlight.sentMs + usableMs(reply),
       spentMs: nowMs,
     });
-    return;
-  }
-  const waitMs = reply.waitUs / 1000;
-  const rememberedMs = Math.max(
-    MIN_DENIAL_MS,
-    reply.leasesOutstanding ? Math.min(waitMs, MAX_DENIAL_MS_IF_LEASED) : waitMs,
-  );
-  holder.empty = {
-    cost: inFlight.cost,
-    untilMs: nowMs + rememberedMs,
+  } else if (inFlight.cost === 0) holder.counter.noAheadUntilMs = nowMs + NO_AHEAD_MS;
+  else holder.empty = rememberedDenial(reply, inFlight.cost, nowMs);
+}
+
+function usableMs({ counter }: LeaseReply): number {
+  return counter === undefined || counter.lifeUs >= LEASE_LIFE_US
+    ? LEASE_LIFE_MS - DEADLINE_MARGIN_MS
+    : counter.lifeUs / 1000 - WINDOW_MARGIN_MS;
+}
+
+function rememberedDenial(
+  { waitUs, leasesOutstanding, counter }: LeaseReply,
+  cost: number,
+  nowMs: number,
+): NonNullable<LeaseHolder["empty"]> {
+  const waitMs = waitUs / 1000;
+  const maxMs = leasesOutstanding
+    ? MAX_DENIAL_MS_IF_LEASED
+    : counter === undefined
+      ? Number.POSITIVE_INFINITY
+      : MAX_QUOTA_DENIAL_MS;
+  return {
+    cost,
+    untilMs: nowMs + Math.max(MIN_DENIAL_MS, Math.min(waitMs, maxMs)),
     dueMs: nowMs + waitMs,
-    leasesOutstanding: reply.leasesOutstanding,
+    leasesOutstanding,
   };
 }
 

@@ -35,11 +35,11 @@ export interface Settlement {
 export interface LeaseRequest {
   /** Instance and counter; never used again. */
   readonly leaseId: string;
-  /** The minimum: the cost of the first waiting request. */
+  /** The minimum: the cost of the first waiting request. 0, only for a quota: nothing but `ahead` is wanted. */
   readonly cost: number;
   /** The cost of all waiting requests together. */
   readonly waiting: number;
-  /** Tokens to hold in advance. At most half of the level is granted for it. */
+  /** Tokens to hold in advance. At most half of the level is granted for it, and 1% of what a quota has left. */
   readonly ahead: number;
 }
 
@@ -50,6 +50,16 @@ export interface LeaseReply {
   readonly waitUs: number;
   /** After a denial: whether outstanding leases may be returned sooner. */
   readonly leasesOutstanding: boolean;
+  /** Only of a quota. */
+  readonly counter?: CounterReply;
+}
+
+/** What a lease of a quota has beside that of a bucket. */
+export interface CounterReply {
+  /** Microseconds that the granted lease lives: it ends with its window. */
+  readonly lifeUs: number;
+  /** Units that are neither used nor leased now. */
+  readonly freeUnits: number;
 }
 
 /** The life of a lease on the store's clock. */

@@ -1,6 +1,7 @@
-import type { RateStatus } from "../decision/decision.ts";
+import type { ExceededQuota, RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { RateLimit } from "../policy/policy.ts";
+import type { QuotaDemand } from "../quotas/quota-demand.ts";
 
 /** One bucket that a request takes tokens from. */
 export interface BucketDemand {
@@ -13,10 +14,12 @@ export type TakeOutcome =
   | { readonly ok: true; readonly rates: readonly RateStatus[] }
   | {
       readonly ok: false;
-      readonly reason: "rate_limited" | "limits_unavailable";
+      readonly reason: "rate_limited" | "quota_exceeded" | "limits_unavailable";
       /** Whole seconds, from 1. A single client that waits this long is admitted. */
       readonly retryAfterSeconds: number;
       readonly rates: readonly RateStatus[];
+      /** With `quota_exceeded`: the quota with the longest wait. */
+      readonly quota?: ExceededQuota;
     };
 
 export interface BucketStore {
@@ -25,6 +28,27 @@ export interface BucketStore {
    * is always admitted.
    */
   take(demands: readonly BucketDemand[], cost: number, nowMs: number): MaybePromise<TakeOutcome>;
+}
+
+/** Buckets in the memory of one process. */
+export interface LocalBuckets {
+  /** Whole seconds until all buckets hold the tokens; 0 if they do now. Changes nothing. */
+  waitSeconds(demands: readonly BucketDemand[], cost: number, nowMs: number): number;
+  take(demands: readonly BucketDemand[], cost: number, nowMs: number): TakeOutcome;
+}
+
+/** Where a Check takes from buckets and quotas at once. */
+export interface LimitStore {
+  /**
+   * Takes `cost` from every bucket and every quota, or from none. A cost of 0 is always admitted. A cost above the limit of a quota is
+   * denied.
+   */
+  take(
+    buckets: readonly BucketDemand[],
+    cost: number,
+    nowMs: number,
+    quotas?: readonly QuotaDemand[],
+  ): MaybePromise<TakeOutcome>;
 }
 
 /** The present level of a bucket. */
@@ -41,4 +65,24 @@ export interface BucketAdmin {
   levels(demands: readonly BucketDemand[], nowMs: number): Promise<readonly BucketLevel[]>;
   /** Fills the buckets. Outstanding leases end within their second. */
   reset(demands: readonly BucketDemand[]): Promise<void>;
+}
+
+/** The present state of a counter. */
+export interface QuotaLevel {
+  readonly demand: QuotaDemand;
+  /** Units of the present window. */
+  readonly limitUnits: number;
+  /** Units that are spent in it. */
+  readonly usedUnits: number;
+  /** Units that instances hold as leases. */
+  readonly leasedUnits: number;
+  /** Milliseconds since 1970. */
+  readonly resetsAtMs: number;
+}
+
+/** The operators' calls on counters. */
+export interface QuotaAdmin {
+  levels(demands: readonly QuotaDemand[]): Promise<readonly QuotaLevel[]>;
+  /** Sets what is used to 0. Outstanding leases end within their second. */
+  reset(demands: readonly QuotaDemand[]): Promise<void>;
 }

@@ -6,7 +6,7 @@ const OTHER_ISSUER = "_other";
 
 /** Metrics of the audit log, the policy, the signing keys and the certificates of an instance. */
 export interface InstanceMeter {
-  auditLines(kind: "lifecycle" | "request" | "access" | "gap" | "dropped", lines: number): void;
+  auditLines(kind: "lifecycle" | "request" | "access" | "quota" | "gap" | "dropped", lines: number): void;
   auditDropped(lines: number): void;
   auditThrottled(lines: number): void;
   policyReload(result: "taken" | "refused"): void;
@@ -34,7 +34,8 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   for (const reloads of [policyReloads, keysReloads])
     for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
   for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
-  for (const kind of ["lifecycle", "request", "access", "gap", "dropped"]) auditLines.inc({ kind }, 0);
+  for (const kind of ["lifecycle", "request", "access", "quota", "gap", "dropped"])
+    auditLines.inc({ kind }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
     auditDropped: (lines) => auditDropped.inc(lines),

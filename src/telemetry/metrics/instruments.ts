@@ -46,6 +46,11 @@ function ofDecisions({ counter, histogram }: Makers) {
     ),
     legacyRequests: counter("legacy_requests_total", "Checks of V1 keys.", ["phase", "verdict"]),
     leases: counter("leases_total", "Exchanges with the shared buckets.", ["result"]),
+    quotaUnits: counter(
+      "quota_units_total",
+      "Units of quotas: of expired leases, and counted without the store, posted to it later, or lost.",
+      ["result"],
+    ),
     leaseTokens: counter(
       "lease_tokens_total",
       "Tokens leased from the shared buckets, and tokens returned unspent.",

@@ -7,6 +7,10 @@ export type StoreFault = "connection" | "timeout" | "reply" | "fault";
 
 const FAULTS: readonly StoreFault[] = ["connection", "timeout", "reply", "fault"];
 
+const QUOTA_EVENTS = ["expired", "counted", "posted", "lost"] as const;
+
+type QuotaEvent = (typeof QUOTA_EVENTS)[number];
+
 /** What an instance measures of its store. */
 export interface StoreMeter {
   /** A command has ended. Its name comes from our code. `fault` is set if it failed. */
@@ -25,6 +29,8 @@ export interface StoreMeter {
   lostWrite(outcome: LostWriteOutcome | "unremembered", changes: number): void;
   /** A request to the shared buckets has ended. */
   leases(what: "granted" | "refused" | "failed" | "returned", tokens: number): void;
+  /** What happened to units of quotas beside their leases. */
+  quotas(what: QuotaEvent, units: number): void;
 }
 
 export function createStoreMeter(instruments: Instruments): StoreMeter {
@@ -41,7 +47,9 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
   for (const result of ["granted", "refused", "failed", "returned"]) leases.inc({ result }, 0);
   for (const outcome of [...LOST_WRITE_OUTCOMES, "unremembered"]) instruments.lostWrites.inc({ outcome }, 0);
   for (const outcome of ["granted", "returned"]) leaseTokens.inc({ outcome }, 0);
+  for (const result of QUOTA_EVENTS) instruments.quotaUnits.inc({ result }, 0);
   return {
+    quotas: (result, units) => instruments.quotaUnits.inc({ result }, units),
     command(name, elapsedMs, fault) {
       (durations.get(name) ?? initCommand(name)).observe(elapsedMs / 1000);
       if (fault !== undefined) storeErrors.inc({ command: name, kind: fault });

@@ -1,0 +1,53 @@
+import { createClockCache } from "../cache/clock-cache.ts";
+import type { Principal } from "../decision/principal.ts";
+import type { LimitList, Mode } from "../policy/policy.ts";
+import { createCalendars } from "../quotas/calendar.ts";
+import type { QuotaDemand } from "../quotas/quota-demand.ts";
+import { quotaDemands } from "../quotas/quota-demand.ts";
+import { bucketDemands } from "./bucket-demands.ts";
+import type { BucketDemand } from "./ports.ts";
+
+/** Keys whose demands are kept: those of most requests. */
+const MAX_KEPT_KEYS = 4096;
+
+/** Everything that a request takes from. */
+export interface LimitDemands {
+  readonly buckets: readonly BucketDemand[];
+  readonly quotas: readonly QuotaDemand[];
+}
+
+/** The fields of a key that its buckets and counters depend on. */
+type LimitedKey = Pick<Principal, "family" | "owner" | "role">;
+
+export type DemandsOf = (
+  limits: LimitList,
+  key: LimitedKey,
+  /** The client's address. It is called only for limits with `per: address`. */
+  address: () => string,
+  mode?: Mode,
+) => LimitDemands;
+
+interface KeptDemands {
+  readonly limits: LimitList;
+  readonly mode: Mode;
+  readonly demands: LimitDemands;
+}
+
+/**
+ * The demands of a key, with a cache: they are the same each time, unless they depend on the address. Another list, such as that of
+ * a reloaded policy or another plan, replaces the kept demands.
+ */
+export function createLimitDemands(): DemandsOf {
+  const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
+  const calendars = createCalendars();
+  return (limits, key, address, mode = "enforce") => {
+    const known = kept.get(key);
+    if (known?.limits === limits && known.mode === mode) return known.demands;
+    const demands = {
+      buckets: bucketDemands(limits, key, address, mode),
+      quotas: quotaDemands(limits.quotas, key, calendars, mode),
+    };
+    if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
+    return demands;
+  };
+}

@@ -1,0 +1,85 @@
+import type { Posting, PostingOutcome, SentPosting } from "./posting.ts";
+
+/** The postings of one subject. At most one is on its way. */
+export interface PostingQueue<Amount> {
+  readonly subject: string;
+  /** What has no number yet, by window. */
+  readonly amounts: Map<number, Amount>;
+  /** Postings without an answer, in the order of their numbers. */
+  unanswered: readonly Posting<Amount>[];
+  /** Counted postings that are sent again if the store loses them. */
+  kept: readonly KeptPosting<Amount>[];
+  /** The last counted number that the store must still have; 0 if it does not matter. */
+  countedNumber: number;
+}
+
+interface KeptPosting<Amount> {
+  readonly posting: Posting<Amount>;
+  readonly countedMs: number;
+}
+
+export function createPostingQueue<Amount>(subject: string): PostingQueue<Amount> {
+  return { subject, amounts: new Map(), unanswered: [], kept: [], countedNumber: 0 };
+}
+
+/** The number of postings that must still be sent. */
+export function waitingIn({ unanswered, amounts }: PostingQueue<unknown>): number {
+  return unanswered.length + amounts.size;
+}
+
+/** The posting to send: one without an answer, unchanged, else the oldest window with a new number. */
+export function nextPosting<Amount>(
+  queue: PostingQueue<Amount>,
+  newNumber: () => number,
+): SentPosting<Amount> | undefined {
+  const [posting = numberOldest(queue, newNumber)] = queue.unanswered;
+  return posting && { ...posting, after: queue.countedNumber };
+}
+
+function numberOldest<Amount>(
+  queue: PostingQueue<Amount>,
+  newNumber: () => number,
+): Posting<Amount> | undefined {
+  const { subject, amounts } = queue;
+  const window = Math.min(...amounts.keys());
+  const amount = amounts.get(window);
+  if (amount === undefined) return undefined;
+  amounts.delete(window);
+  const posting = { subject, number: newNumber(), window, amount };
+  queue.unanswered = [posting];
+  return posting;
+}
+
+/** Applies the answer to a posting that {@link nextPosting} has returned. */
+export function settlePosting<Amount>(
+  queue: PostingQueue<Amount>,
+  { number }: Pick<Posting<Amount>, "number">,
+  outcome: PostingOutcome,
+  { nowMs, keep }: { readonly nowMs: number; readonly keep: boolean },
+): void {
+  if (outcome === "behind") {
+    replayKept(queue);
+    return;
+  }
+  const posting = queue.unanswered.find((waiting) => waiting.number === number);
+  queue.unanswered = queue.unanswered.filter((waiting) => waiting !== posting);
+  if (outcome === "void" || !keep || posting === undefined) return;
+  // A replay can begin while a posting is on its way, so an older one may be answered after a newer one.
+  queue.countedNumber = Math.max(queue.countedNumber, number);
+  queue.kept = [...queue.kept, { posting, countedMs: nowMs }];
+}
+
+/** Sends the kept postings again, in the order of their numbers. A store that still has one of them does not count it twice. */
+export function replayKept<Amount>(queue: PostingQueue<Amount>): void {
+  queue.unanswered = [...queue.kept.map(({ posting }) => posting), ...queue.unanswered].sort(
+    (one, other) => one.number - other.number,
+  );
+  queue.kept = [];
+  queue.countedNumber = 0;
+}
+
+/** Forgets the postings that were counted before a time. */
+export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void {
+  if (queue.kept.some(({ countedMs }) => countedMs < beforeMs))
+    queue.kept = queue.kept.filter(({ countedMs }) => countedMs >= beforeMs);
+}

@@ -1,0 +1,232 @@
+import { LEASE_LIFE_US } from "../limits/leased-bucket.ts";
+import type { SentPosting } from "../postings/posting.ts";
+import { judgePosting } from "../postings/posting.ts";
+import type { Windows } from "./calendar.ts";
+import { HOUR_MS } from "./calendar.ts";
+import type { ExtraUnits } from "./quota-demand.ts";
+
+/**
+ * The counter of a quota for one subject. `redis/scripts/quota.lua` does the same in one step. The counter keeps what is used and
+ * its outstanding leases, and grants at most what is left. So all leases of a window together never exceed the limit.
+ */
+export interface QuotaCounter {
+  /** The start of the window that it counts, in milliseconds. */
+  windowMs: number;
+  /** Whole units. It may exceed the limit: a posting is never denied, and another limit may apply now. */
+  used: number;
+  /** The highest threshold that was reported in this window. */
+  reported: Threshold | 0;
+  /** The outstanding leases, by id. */
+  readonly leases: Map<string, QuotaLease>;
+  /** The number of the last posting of each instance. */
+  readonly posted: Map<string, number>;
+}
+
+export interface QuotaLease {
+  readonly units: number;
+  /** Microseconds of the store's clock from which the lease counts as spent. */
+  readonly deadlineUs: number;
+}
+
+/** Percent of the limit. */
+export type Threshold = 80 | 100;
+
+/** A request for units. All amounts are whole. */
+export interface UnitRequest {
+  /** Instance and counter; never used again. */
+  readonly leaseId: string;
+  /** The minimum: the cost of the first waiting request. 0: only `ahead` is wanted. */
+  readonly cost: number;
+  /** The cost of all waiting requests together. */
+  readonly waiting: number;
+  /** Units to hold in advance. At most 1% of what is left is granted for it. */
+  readonly ahead: number;
+}
+
+/** One step on a counter. The limit comes with it, because it may differ between plans, and between instances during a roll-out. */
+export interface QuotaStep {
+  readonly limit: number;
+  /** Units on top of the limit in one window. */
+  readonly extra?: ExtraUnits | undefined;
+  /** As the instance's clock has them. The store decides which one it is. */
+  readonly windows: Windows;
+  /** The ends of leases. An unknown or expired lease returns nothing. */
+  readonly settlements: readonly { readonly leaseId: string; readonly unspentTokens: number }[];
+  readonly request?: UnitRequest | undefined;
+  readonly posting?: { readonly instanceId: string; readonly sent: SentPosting<number> } | undefined;
+}
+
+export interface QuotaReply {
+  /** False if the store's time lies in none of the two windows. Nothing was done then. */
+  readonly inWindows: boolean;
+  /** The store's time in milliseconds. */
+  readonly nowMs: number;
+  readonly windowMs: number;
+  /** Microseconds until the window ends. */
+  readonly leftUs: number;
+  readonly grantedUnits: number;
+  /** Microseconds that the granted lease lives. */
+  readonly lifeUs: number;
+  /** Without a grant: whether units are left, but the window ends too soon for a lease. */
+  readonly isEnding: boolean;
+  readonly used: number;
+  /** What is neither used nor leased. */
+  readonly freeUnits: number;
+  /** Units in outstanding leases. */
+  readonly leased: number;
+  /** Units of leases that expired in this step. They count as used, although their holder may not have spent them. */
+  readonly expiredUnits: number;
+  /** The threshold that this step crosses first in this window; 0: none. */
+  readonly crossed: Threshold | 0;
+  /** Undefined without a posting, or if the store's clock has not reached its window. */
+  readonly posted: "counted" | "void" | "behind" | undefined;
+}
+
+/** A shorter lease is not granted: the holder's margins would leave nothing of it. */
+export const MIN_LIFE_US = 20_000;
+const AHEAD_PART = 100;
+/** A larger integer may not arrive exactly from Redis. */
+const MAX_USED = 2 ** 52;
+
+/** A counter that has counted nothing yet, in any window. */
+export function newCounter(): QuotaCounter {
+  return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
+}
+
+function freeUnits(counter: QuotaCounter, limit: number): number {
+  return Math.max(0, limit - counter.used - leasedUnits(counter));
+}
+
+function leasedUnits({ leases }: QuotaCounter): number {
+  let units = 0;
+  for (const lease of leases.values()) units += lease.units;
+  return units;
+}
+
+/** Changes the counter: enters the window, ends leases, counts a posting and grants, in this order. */
+export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number): QuotaReply {
+  const nowMs = Math.floor(nowUs / 1000);
+  const { windows, settlements, request, posting } = step;
+  if (nowMs < windows.startMs || nowMs >= windows.nextEndMs) return outsideReply(nowMs);
+  const endMs = enterWindow(counter, windows, nowMs);
+  const leftUs = endMs * 1000 - nowUs;
+  const limit = step.limit + (step.extra?.windowMs === counter.windowMs ? step.extra.units : 0);
+  const expiredUnits = expire(counter, nowUs);
+  for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
+  const posted = posting && post(counter, posting.instanceId, posting.sent);
+  const lifeUs = Math.min(LEASE_LIFE_US, leftUs);
+  const isEnding = lifeUs < MIN_LIFE_US;
+  const granted = request && grant(counter, limit, request, isEnding ? 0 : lifeUs, nowUs);
+  const wanted = granted === undefined ? (request?.cost ?? 0) : 0;
+  return {
+    inWindows: true,
+    nowMs,
+    windowMs: counter.windowMs,
+    leftUs,
+    grantedUnits: granted?.units ?? 0,
+    lifeUs: granted === undefined ? 0 : granted.deadlineUs - nowUs,
+    isEnding: isEnding && wanted > 0 && freeUnits(counter, limit) >= wanted,
+    used: counter.used,
+    freeUnits: freeUnits(counter, limit),
+    leased: leasedUnits(counter),
+    expiredUnits,
+    crossed: report(counter, limit),
+    posted,
+  };
+}
+
+function outsideReply(nowMs: number): QuotaReply {
+  return {
+    inWindows: false,
+    nowMs,
+    windowMs: 0,
+    leftUs: 0,
+    grantedUnits: 0,
+    lifeUs: 0,
+    isEnding: false,
+    used: 0,
+    freeUnits: 0,
+    leased: 0,
+    expiredUnits: 0,
+    crossed: 0,
+    posted: undefined,
+  };
+}
+
+/** Starts a new window if one has begun. Returns the end of the counter's window, which may lie ahead after a step of the clock. */
+function enterWindow(counter: QuotaCounter, { startMs, endMs, nextEndMs }: Windows, nowMs: number): number {
+  const [beginMs, overMs] = nowMs < endMs ? [startMs, endMs] : [endMs, nextEndMs];
+  if (counter.windowMs < beginMs) {
+    counter.windowMs = beginMs;
+    counter.used = 0;
+    counter.reported = 0;
+    counter.leases.clear();
+    counter.posted.clear();
+  }
+  if (counter.windowMs < overMs) return overMs;
+  return counter.windowMs === endMs ? nextEndMs : counter.windowMs + HOUR_MS;
+}
+
+function expire(counter: QuotaCounter, nowUs: number): number {
+  const { leases } = counter;
+  let units = 0;
+  for (const [leaseId, lease] of leases) {
+    if (lease.deadlineUs <= nowUs) {
+      units += lease.units;
+      leases.delete(leaseId);
+    } else if (lease.deadlineUs > nowUs + LEASE_LIFE_US) {
+      // After a backward step of the clock, the rest of a lease is at most its whole life.
+      leases.set(leaseId, { units: lease.units, deadlineUs: nowUs + LEASE_LIFE_US });
+    }
+  }
+  counter.used += units;
+  return units;
+}
+
+function settle(counter: QuotaCounter, leaseId: string, unspentUnits: number): void {
+  const lease = counter.leases.get(leaseId);
+  if (lease === undefined) return;
+  counter.leases.delete(leaseId);
+  counter.used += lease.units - Math.min(lease.units, Math.max(0, unspentUnits));
+}
+
+/** A posting for a window that has ended is void. One for a window that has not begun by the store's clock gets no answer. */
+function post(counter: QuotaCounter, instanceId: string, sent: SentPosting<number>): QuotaReply["posted"] {
+  if (sent.window < counter.windowMs) return "void";
+  if (sent.window > counter.windowMs) return undefined;
+  const judged = judgePosting(counter.posted.get(instanceId) ?? 0, sent);
+  if (judged === "repeat") return "counted";
+  if (judged === "behind") return "behind";
+  counter.posted.set(instanceId, sent.number);
+  counter.used = Math.min(counter.used + sent.amount, MAX_USED);
+  return "counted";
+}
+
+/** @param lifeUs 0: the window ends too soon for a new lease */
+function grant(
+  counter: QuotaCounter,
+  limit: number,
+  { leaseId, cost, waiting, ahead }: UnitRequest,
+  lifeUs: number,
+  nowUs: number,
+): QuotaLease | undefined {
+  // The request was executed before, so it grants nothing more.
+  const before = counter.leases.get(leaseId);
+  if (before !== undefined) return before;
+  const free = freeUnits(counter, limit);
+  if (lifeUs === 0 || free < cost) return undefined;
+  const units = Math.max(cost, Math.min(waiting, free), Math.min(ahead, Math.floor(free / AHEAD_PART)));
+  if (units === 0) return undefined;
+  const lease = { units, deadlineUs: nowUs + lifeUs };
+  counter.leases.set(leaseId, lease);
+  return lease;
+}
+
+/** Leased units count: those that requests wait for are spent, and the others are at most 1%. */
+function report(counter: QuotaCounter, limit: number): Threshold | 0 {
+  const taken = counter.used + leasedUnits(counter);
+  const reached = limit === 0 ? 0 : taken >= limit ? 100 : taken * 10 >= limit * 8 ? 80 : 0;
+  if (reached <= counter.reported) return 0;
+  counter.reported = reached;
+  return reached;
+}

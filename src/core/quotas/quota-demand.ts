@@ -1,0 +1,74 @@
+import type { Principal } from "../decision/principal.ts";
+import { ownerOf } from "../decision/principal.ts";
+import type { Mode, Quota, QuotaSubject } from "../policy/policy.ts";
+import type { Calendar, Calendars } from "./calendar.ts";
+
+/** One quota that a request takes units from. */
+export interface QuotaDemand {
+  /** The counter's id on all instances: quota and subject. No bucket has this id. */
+  readonly counterId: string;
+  /** The counter and its limits: leases of one limit are not spent under another one. */
+  readonly holderId: string;
+  readonly quota: Quota;
+  /** The family, owner or role that uses it. */
+  readonly subject: string;
+  readonly mode: Mode;
+  readonly calendar: Calendar;
+  readonly extra: ExtraUnits | undefined;
+}
+
+/** Units on top of the limit in one window. */
+export interface ExtraUnits {
+  readonly units: number;
+  /** The start of the window, in milliseconds. */
+  readonly windowMs: number;
+}
+
+/** What a quota admits in the window that contains this time. */
+export function unitLimit({ quota, extra, calendar }: QuotaDemand, nowMs: number): number {
+  return extra !== undefined && calendar(nowMs).startMs === extra.windowMs
+    ? quota.limit + extra.units
+    : quota.limit;
+}
+
+/** Only Checks charge, and only requests. */
+const CHARGED_UNIT = "requests";
+
+/**
+ * The quotas that a request of this key takes units from. Shadow mode has its own counters, so that the trial of a policy takes
+ * nothing from the clients that are served.
+ */
+export function quotaDemands(
+  quotas: readonly Quota[],
+  key: Pick<Principal, "family" | "owner" | "role">,
+  calendars: Calendars,
+  mode: Mode = "enforce",
+): readonly QuotaDemand[] {
+  // The names of roles and plans, with which the ids of buckets begin, contain no slash but "plan/".
+  const prefix = mode === "shadow" ? "quota/shadow/" : "quota/";
+  return quotas
+    .filter(({ unit }) => unit === CHARGED_UNIT)
+    .map((quota) => {
+      const subject = subjectOf(quota.per, key);
+      const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
+      const calendar = calendars(quota);
+      const extra = quota.extra && {
+        units: quota.extra.units,
+        windowMs: calendar(quota.extra.atMs).startMs,
+      };
+      const limits = [quota.limit, ...(extra ? [extra.units, extra.windowMs] : [])];
+      const holderId = `${counterId} ${limits.join(" ")}`;
+      return { counterId, holderId, quota, subject, mode, calendar, extra };
+    });
+}
+
+function subjectOf(per: QuotaSubject, key: Pick<Principal, "family" | "owner" | "role">): string {
+  switch (per) {
+    case "key":
+      return key.family;
+    case "owner":
+      return ownerOf(key);
+    case "role":
+      return key.role;
+  }
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
+import type { QuotaReply, QuotaStep } from "../core/quotas/quota-counter.ts";
+import { MIN_LIFE_US } from "../core/quotas/quota-counter.ts";
+import type { QuotaStore } from "../core/quotas/quota-store.ts";
+import type { RedisArgument } from "./client.ts";
+import type { ServerBreakers } from "./server-breakers.ts";
+import type { SpreadClient } from "./spread-client.ts";
+import { createStepBatch } from "./step-batch.ts";
+
+export const QUOTA_SCRIPT = readFileSync(new URL("./scripts/quota.lua", import.meta.url), "utf8");
+
+const SCRIPT = {
+  source: QUOTA_SCRIPT,
+  name: "quota",
+  head: [LEASE_LIFE_US, MIN_LIFE_US],
+  replyLength: 13,
+};
+
+/** Counters of quotas as Redis hashes, by the clock of their server. */
+export function createQuotaStore(client: SpreadClient, servers: ServerBreakers): QuotaStore {
+  const takeStep = createStepBatch(client, SCRIPT, servers);
+  return {
+    async step(counterId, step) {
+      const probe = { ...step, settlements: [], request: undefined, posting: undefined };
+      return replyOf(await takeStep(client.keys.quota(counterId), argumentsOf(step), argumentsOf(probe)));
+    },
+  };
+}
+
+export function argumentsOf({
+  limit,
+  extra,
+  windows,
+  request,
+  posting,
+  settlements,
+}: QuotaStep): readonly RedisArgument[] {
+  const { leaseId = "", cost = 0, waiting = 0, ahead = 0 } = request ?? {};
+  const { number = 0, after = 0, window = 0, amount = 0 } = posting?.sent ?? {};
+  return [
+    limit,
+    extra?.units ?? 0,
+    extra?.windowMs ?? -1,
+    windows.startMs,
+    windows.endMs,
+    windows.nextEndMs,
+    leaseId,
+    cost,
+    waiting,
+    ahead,
+    posting?.instanceId ?? "",
+    number,
+    after,
+    window,
+    amount,
+    settlements.length,
+    ...settlements.flatMap((settled) => [settled.leaseId, settled.unspentTokens]),
+  ];
+}
+
+const OUTCOMES = [undefined, "counted", "void", "behind"] as const;
+
+export function replyOf(reply: readonly number[]): QuotaReply {
+  const [inWindows, nowMs = 0, windowMs = 0, leftUs = 0, grantedUnits = 0, lifeUs = 0, isEnding] = reply;
+  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0] = reply.slice(7);
+  return {
+    inWindows: inWindows === 1,
+    nowMs,
+    windowMs,
+    leftUs,
+    grantedUnits,
+    lifeUs,
+    isEnding: isEnding === 1,
+    used,
+    freeUnits,
+    leased,
+    expiredUnits,
+    crossed: crossed === 80 || crossed === 100 ? crossed : 0,
+    posted: OUTCOMES[posted],
+  };
+}

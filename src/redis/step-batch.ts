@@ -1,0 +1,106 @@
+import type { RedisArgument, RedisScript } from "./client.ts";
+import { RedisUnavailable } from "./redis-error.ts";
+import type { ServerBreakers } from "./server-breakers.ts";
+import type { SpreadClient } from "./spread-client.ts";
+
+/** A script that takes one step on each of its keys, such as lease.lua. */
+export interface StepScript {
+  readonly source: string;
+  readonly name: string;
+  /** The arguments before those of the steps. */
+  readonly head: readonly RedisArgument[];
+  /** The number of integers that it returns for each key. */
+  readonly replyLength: number;
+}
+
+/**
+ * Takes a step on a key. Rejects if no response arrived. Redis may have executed the step then. It is never resent.
+ * @param probe the arguments of a step that takes nothing, to find out whether an unavailable server is back
+ */
+export type TakeStep = (
+  key: string,
+  args: readonly RedisArgument[],
+  probe: readonly RedisArgument[],
+) => Promise<readonly number[]>;
+
+/** Maximum number of keys of one script, because Redis runs one script at a time for all instances. */
+const MAX_STEPS = 50;
+
+interface Step {
+  readonly key: string;
+  readonly args: readonly RedisArgument[];
+  readonly probe: readonly RedisArgument[];
+  readonly resolve: (reply: readonly number[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The steps of Checks that arrived together share a script per slot, whose failure counts for each of them. */
+export function createStepBatch(client: SpreadClient, script: StepScript, servers: ServerBreakers): TakeStep {
+  const run = client.script(script.source, script.name);
+  let waiting: Step[] = [];
+  const fail = (step: Step, error: unknown): void => {
+    servers.failed(step.key, () => sendAlone({ ...step, args: step.probe }));
+    step.reject(error);
+  };
+  const send = async (steps: readonly Step[]): Promise<void> => {
+    try {
+      const replies = await runSteps(run, script, steps);
+      for (const [index, step] of steps.entries()) {
+        const start = script.replyLength * index;
+        const reply = replies.slice(start, start + script.replyLength);
+        if (!reply.every(Number.isSafeInteger)) fail(step, unexpectedReply(script));
+        else {
+          servers.succeeded(step.key);
+          step.resolve(reply);
+        }
+      }
+    } catch (error) {
+      // The slot is moving, and has moved in part. The script has not run. One of a single key will.
+      if (steps.length > 1 && error instanceof RedisUnavailable && error.code === "TRYAGAIN")
+        for (const step of steps) void send([step]);
+      else for (const step of steps) fail(step, error);
+    }
+  };
+  const sendAlone = (step: Omit<Step, "resolve" | "reject">) => {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly number[]>();
+    void send([{ ...step, resolve, reject }]);
+    return promise;
+  };
+  const sendWaiting = () => {
+    const bySlot = Map.groupBy(waiting, ({ key }) => client.slotOf(key));
+    waiting = [];
+    for (const steps of bySlot.values())
+      for (let start = 0; start < steps.length; start += MAX_STEPS)
+        void send(steps.slice(start, start + MAX_STEPS));
+  };
+  return (key, args, probe) => {
+    if (!servers.admits(key))
+      return Promise.reject(
+        new RedisUnavailable("connection", "Redis does not respond", { cause: undefined }),
+      );
+    const { promise, resolve, reject } = Promise.withResolvers<readonly number[]>();
+    if (waiting.length === 0) queueMicrotask(sendWaiting);
+    waiting.push({ key, args, probe, resolve, reject });
+    return promise;
+  };
+}
+
+async function runSteps(
+  run: RedisScript,
+  script: StepScript,
+  steps: readonly Step[],
+): Promise<readonly number[]> {
+  const args: RedisArgument[] = [...script.head];
+  for (const step of steps) args.push(...step.args);
+  const replies = await run(
+    steps.map(({ key }) => key),
+    args,
+  );
+  if (!Array.isArray(replies) || replies.length !== script.replyLength * steps.length)
+    throw unexpectedReply(script);
+  return replies.map(Number);
+}
+
+function unexpectedReply({ name }: StepScript): Error {
+  return new Error(`${name}.lua sent an unexpected reply`);
+}

@@ -1,0 +1,78 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { QuotaCounter, QuotaReply, QuotaStep } from "../core/quotas/quota-counter.ts";
+import { newCounter, quotaStep } from "../core/quotas/quota-counter.ts";
+import type { Row } from "./rows.ts";
+import { integer, text } from "./rows.ts";
+import { inTransaction } from "./transaction.ts";
+
+/** One step on one counter. */
+export interface CounterStep {
+  readonly counterId: string;
+  readonly step: QuotaStep;
+}
+
+/** The counters of quotas, as rows. */
+export interface CounterTable {
+  /** Takes all steps in one transaction, in their order. */
+  steps(steps: readonly CounterStep[]): readonly QuotaReply[];
+  /** The counters as they are stored; a missing one has counted nothing. */
+  read(counterIds: readonly string[]): readonly QuotaCounter[];
+  reset(counterIds: readonly string[]): void;
+}
+
+const DAY_MS = 86_400_000;
+
+export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): CounterTable {
+  const find = sqlite.prepare(
+    "SELECT window_ms, used, reported, leases, posted FROM quotas WHERE counter_id = ?",
+  );
+  const save = sqlite.prepare(
+    `INSERT INTO quotas (counter_id, window_ms, used, reported, leases, posted, until) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (counter_id) DO UPDATE SET window_ms = excluded.window_ms, used = excluded.used,
+       reported = excluded.reported, leases = excluded.leases, posted = excluded.posted, until = excluded.until`,
+  );
+  const remove = sqlite.prepare("DELETE FROM quotas WHERE counter_id = ?");
+  const load = (counterId: string) => {
+    const row = find.get(counterId);
+    return row === undefined ? newCounter() : counterOf(row);
+  };
+  const take = ({ counterId, step }: CounterStep): QuotaReply => {
+    const counter = load(counterId);
+    const reply = quotaStep(counter, step, nowMs() * 1000);
+    if (!reply.inWindows) return reply;
+    const { windowMs, used, reported, leases, posted } = counter;
+    const until = Math.ceil((reply.nowMs + reply.leftUs / 1000 + DAY_MS) / 1000);
+    save.run(
+      counterId,
+      windowMs,
+      used,
+      reported,
+      JSON.stringify([...leases]),
+      JSON.stringify([...posted]),
+      until,
+    );
+    return reply;
+  };
+  return {
+    steps: (steps) => inTransaction(sqlite, () => steps.map(take)),
+    read: (counterIds) => counterIds.map(load),
+    reset: (counterIds) =>
+      inTransaction(sqlite, () => {
+        for (const counterId of counterIds) remove.run(counterId);
+      }),
+  };
+}
+
+function counterOf(row: Row): QuotaCounter {
+  const reported = integer(row, "reported");
+  // This module has written the text.
+  const leases: [string, { units: number; deadlineUs: number }][] = JSON.parse(text(row, "leases"));
+  const posted: [string, number][] = JSON.parse(text(row, "posted"));
+  return {
+    windowMs: integer(row, "window_ms"),
+    used: integer(row, "used"),
+    reported: reported === 80 || reported === 100 ? reported : 0,
+    leases: new Map(leases),
+    posted: new Map(posted),
+  };
+}

@@ -10,14 +10,13 @@ type Command = Parameters<RedisClient["commands"]>[0][number];
  * of failing at the first use. Rejects with Redis's error.
  */
 export async function probeCommands(client: RedisClient, instanceId: string): Promise<void> {
-  const name = (part: string) => `latchkey:probe:${instanceId}:${part}`;
   const all = [stringCommands, hashCommands, sortedSetCommands, streamCommands].map((commands, at) => {
-    const key = name(String(at));
+    const key = client.keys.probe(instanceId, String(at));
     return [...commands(key), ["PEXPIRE", key, EXPIRES_MS], ["DEL", key]] as const;
   });
   await client.commands([
     ...all.flat(),
-    ["EXISTS", `api_key:probe:${instanceId}`],
+    ["EXISTS", client.keys.probedRecord(instanceId)],
     ["TIME"],
     ["WAIT", 0, 0],
     ["PING"],

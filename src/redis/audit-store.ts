@@ -1,7 +1,6 @@
 import { decodeEvent } from "../core/audit/audit-event-codec.ts";
 import type { AuditStore, StoredEvent } from "../core/audit/ports.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { pairs, texts } from "./replies.ts";
 
@@ -19,7 +18,7 @@ export function createAuditStore(
   instanceId: string,
   { claimAfterMs = CLAIM_AFTER_MS, deadAfterMs = DEAD_AFTER_MS } = {},
 ): AuditStore {
-  const stream = redisKeys.audit;
+  const stream = client.keys.audit;
   const take = async (limit: number): Promise<readonly StoredEvent[]> => {
     const claimed = await client.command(
       ...(["XAUTOCLAIM", stream, GROUP, instanceId, claimAfterMs, "0-0", "COUNT", limit] as const),
@@ -69,7 +68,7 @@ function isReply(error: unknown, code: string): boolean {
 
 async function createGroup(client: RedisClient): Promise<void> {
   try {
-    await client.command("XGROUP", "CREATE", redisKeys.audit, GROUP, "0", "MKSTREAM");
+    await client.command("XGROUP", "CREATE", client.keys.audit, GROUP, "0", "MKSTREAM");
   } catch (error) {
     // Another instance has created it.
     if (!isReply(error, "BUSYGROUP")) throw error;
@@ -80,8 +79,8 @@ async function createGroup(client: RedisClient): Promise<void> {
 async function unwrittenSinceMs(client: RedisClient): Promise<number> {
   try {
     const [groups, pending] = await client.commands([
-      ["XINFO", "GROUPS", redisKeys.audit],
-      ["XPENDING", redisKeys.audit, GROUP],
+      ["XINFO", "GROUPS", client.keys.audit],
+      ["XPENDING", client.keys.audit, GROUP],
     ]);
     const [group] = Array.isArray(groups) ? groups : [];
     const delivered = new Map(pairs(group ?? [])).get("last-delivered-id") ?? "0-0";
@@ -97,11 +96,11 @@ async function unwrittenSinceMs(client: RedisClient): Promise<number> {
 
 /** Removes the consumers of stopped instances that have no pending events. Each start creates a new consumer. */
 async function removeDeadConsumers(client: RedisClient, deadAfterMs: number): Promise<void> {
-  const consumers = await client.command("XINFO", "CONSUMERS", redisKeys.audit, GROUP);
+  const consumers = await client.command("XINFO", "CONSUMERS", client.keys.audit, GROUP);
   for (const consumer of Array.isArray(consumers) ? consumers : []) {
     const fields = new Map(pairs(consumer));
     if (fields.get("pending") === "0" && Number(fields.get("idle")) > deadAfterMs)
-      await client.command("XGROUP", "DELCONSUMER", redisKeys.audit, GROUP, fields.get("name") ?? "");
+      await client.command("XGROUP", "DELCONSUMER", client.keys.audit, GROUP, fields.get("name") ?? "");
   }
 }
 

@@ -5,37 +5,56 @@ import type { BucketAdmin, BucketDemand, BucketLevel } from "../core/limits/port
 import { MICRO } from "../core/limits/token-bucket.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
-import { FEED_LENGTH, redisKeys } from "./names.ts";
+import { FEED_LENGTH } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
+import type { SpreadClient } from "./spread-client.ts";
 
-const RESET_SCRIPT = readFileSync(new URL("./scripts/reset.lua", import.meta.url), "utf8");
+const PUBLISH_SCRIPT = readFileSync(new URL("./scripts/publish.lua", import.meta.url), "utf8");
 
-/**
- * Reads and resets the shared buckets.
- * @param forget drops this instance's lease on a bucket
- */
-export function createBucketAdmin(client: RedisClient, forget: (bucketId: string) => void): BucketAdmin {
-  const runReset = client.script(RESET_SCRIPT, "reset");
+export interface BucketAdminDeps {
+  readonly registry: RedisClient;
+  readonly spread: SpreadClient;
+  /** Drops this instance's lease on a bucket. */
+  readonly forget: (bucketId: string) => void;
+}
+
+/** Reads and resets the shared buckets. */
+export function createBucketAdmin({ registry, spread, forget }: BucketAdminDeps): BucketAdmin {
+  const publish = registry.script(PUBLISH_SCRIPT, "publish");
+  const at = (bucketId: string, name: string, ...args: readonly string[]) =>
+    spread.commandAt(spread.keys.bucket(bucketId), name, ...args);
   const level = async ({ bucketId, limit }: BucketDemand): Promise<BucketLevel> => {
-    const [seconds = "0", micros = "0"] = texts(await client.command("TIME"));
+    const [seconds = "0", micros = "0"] = texts(await at(bucketId, "TIME"));
     const nowUs = Number(seconds) * MICRO + Number(micros);
     const bucket =
-      bucketFrom(pairs(await client.command("HGETALL", redisKeys.bucket(bucketId)))) ??
+      bucketFrom(pairs(await at(bucketId, "HGETALL", spread.keys.bucket(bucketId)))) ??
       fullLeasedBucket(limit, nowUs);
     leaseStep(bucket, limit, [], undefined, nowUs);
     const leasedTokens = [...bucket.leases.values()].reduce((sum, { tokens }) => sum + tokens, 0);
     return { limit, tokens: bucket.levelMicro / MICRO, leasedTokens };
   };
+  const onEach = (bucketIds: readonly string[], name: "EXISTS" | "DEL") =>
+    Promise.all(bucketIds.map((bucketId) => at(bucketId, name, spread.keys.bucket(bucketId))));
+  /** All instances drop their leases on the buckets, and their remembered denials. */
+  const drop = async (bucketIds: readonly string[]) => {
+    await publish(
+      [registry.keys.feedSequence, registry.keys.feed],
+      [FEED_LENGTH, encodeFeedEntry({ kind: "buckets", bucketIds })],
+    );
+    for (const bucketId of bucketIds) forget(bucketId);
+  };
   return {
     levels: (demands) => Promise.all(demands.map(level)),
     async reset(demands) {
       const bucketIds = demands.map(({ bucketId }) => bucketId);
-      if (bucketIds.length === 0) return;
-      await runReset(
-        [redisKeys.feedSequence, redisKeys.feed, ...bucketIds.map(redisKeys.bucket)],
-        [FEED_LENGTH, encodeFeedEntry({ kind: "buckets", bucketIds })],
-      );
-      for (const bucketId of bucketIds) forget(bucketId);
+      // A missing bucket is full and has no leases.
+      const existing = await onEach(bucketIds, "EXISTS");
+      if (!existing.includes(1)) return bucketIds.forEach(forget);
+      // Before, so that a failure in between fills no bucket whose leases go on. After, because an instance may have
+      // remembered a denial in between.
+      await drop(bucketIds);
+      await onEach(bucketIds, "DEL");
+      await drop(bucketIds);
     },
   };
 }

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "../config/redis-url.ts";
 import { readRedisUrl } from "../config/redis-url.ts";
+import type { RegistryKeys } from "./names.ts";
+import { registryKeys } from "./names.ts";
 import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
 import type { RedisFaultKind } from "./redis-error.ts";
@@ -31,8 +33,13 @@ export type CommandObserver = (command: string, elapsedMs: number, fault?: Redis
 /** A Lua script, which Redis runs atomically. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
 
-/** The Redis interface of this module. A failed call rejects with `RedisUnavailable`. No command is ever resent. */
+/**
+ * A connection to the one server that holds the registry. A failed call rejects with `RedisUnavailable`. No command is ever
+ * resent.
+ */
 export interface RedisClient {
+  /** The names of what this server holds. */
+  readonly keys: RegistryKeys;
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
   /** Several commands in one round trip, each with its own reply. This is not a transaction. */
   commands(list: readonly (readonly [name: string, ...args: RedisArgument[]])[]): Promise<readonly unknown[]>;
@@ -140,6 +147,7 @@ function wrap(
   };
   const command: RedisClient["command"] = (name, ...args) => observed(name, () => call(name, ...args));
   return {
+    keys: registryKeys(false),
     command,
     serverState: () =>
       observed("INFO", async () => readServerState(String(await call("INFO", "replication")))),

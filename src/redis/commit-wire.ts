@@ -7,20 +7,24 @@ import { encodeRecord } from "../core/keys/key-record-codec.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import { endsKey, restrictionOf } from "../core/revocation/revocation.ts";
-import { cutOffField, redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
+import { cutOffField } from "./names.ts";
 
 /** A record outlives its retention by this, so that the sweep can read its owner and its hashes. */
 export const SWEEP_GRACE_SECONDS = 86_400;
 
 /** The Redis keys of one record, in the order that commit.lua and import.lua expect. */
-export function namesOf({ keyId, owner, role, legacy }: KeyRecord): readonly string[] {
+export function namesOf(
+  keys: RegistryKeys,
+  { keyId, owner, role, legacy }: Pick<KeyRecord, "keyId" | "owner" | "role" | "legacy">,
+): readonly string[] {
   return [
-    redisKeys.key(keyId),
-    owner === undefined ? redisKeys.nothing : redisKeys.byOwner(owner),
-    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.hash),
-    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUse(role),
-    legacy === undefined ? redisKeys.nothing : redisKeys.legacyHash(legacy.alias ?? legacy.hash),
-    legacy === undefined ? redisKeys.nothing : redisKeys.legacyUnmigrated(role),
+    keys.key(keyId),
+    owner === undefined ? keys.nothing : keys.byOwner(owner),
+    legacy === undefined ? keys.nothing : keys.legacyHash(legacy.hash),
+    legacy === undefined ? keys.nothing : keys.legacyUse(role),
+    legacy === undefined ? keys.nothing : keys.legacyHash(legacy.alias ?? legacy.hash),
+    legacy === undefined ? keys.nothing : keys.legacyUnmigrated(role),
   ];
 }
 

@@ -1,18 +1,18 @@
 import type { EndReader } from "../core/keys/ports.ts";
 import type { RedisClient } from "./client.ts";
-import { cutOffField, redisKeys } from "./names.ts";
+import { cutOffField } from "./names.ts";
 
 /** Reads the ends that commit.lua has written. */
 export function createEndReader(client: RedisClient): EndReader {
   return {
     async findEnd(of) {
       if (of.kind === "family") {
-        const until = await client.command("ZSCORE", redisKeys.endedFamilies, of.family);
+        const until = await client.command("ZSCORE", client.keys.endedFamilies, of.family);
         return until === null ? undefined : { end: { ...of, until: Number(until) }, isBeyondIssued: true };
       }
       // The dates are read after the cut-off, so that a key that is dated in between is seen.
-      const cut = await client.command("HGET", redisKeys.cutOffs, cutOffField(of));
-      const newest = await client.command("GET", redisKeys.newest);
+      const cut = await client.command("HGET", client.keys.cutOffs, cutOffField(of));
+      const newest = await client.command("GET", client.keys.newest);
       const time = await client.command("TIME");
       const [, before, until] = /^(\d+) (\d+)$/.exec(String(cut)) ?? [];
       if (before === undefined) return undefined;

@@ -4,7 +4,6 @@ import type { Ending } from "../core/revocation/revocation.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
 import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
@@ -55,7 +54,7 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
 
   const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
-    const reply = await runHead([redisKeys.epoch, redisKeys.feedSequence, redisKeys.feed], []);
+    const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
     const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),

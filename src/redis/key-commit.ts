@@ -4,27 +4,28 @@ import type { KeyWriter } from "../core/keys/ports.ts";
 import { commitBelowCap } from "../core/keys/self-service-cap.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, SWEEP_GRACE_SECONDS, toOutcome, toWire } from "./commit-wire.ts";
-import { FEED_LENGTH, redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
+import { FEED_LENGTH } from "./names.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/commit.lua", import.meta.url), "utf8");
 
-const INDEXES = [
-  redisKeys.sequence,
-  redisKeys.byAge,
-  redisKeys.byEnd,
-  redisKeys.ended,
-  redisKeys.endedFamilies,
-  redisKeys.cutOffs,
-  redisKeys.selfService,
-  redisKeys.audit,
-  redisKeys.standings,
-  redisKeys.feed,
-  redisKeys.feedSequence,
-  redisKeys.epoch,
-  redisKeys.migration,
-  redisKeys.newest,
-  redisKeys.counts,
-  redisKeys.newestUncut,
+const indexesOf = (keys: RegistryKeys) => [
+  keys.sequence,
+  keys.byAge,
+  keys.byEnd,
+  keys.ended,
+  keys.endedFamilies,
+  keys.cutOffs,
+  keys.selfService,
+  keys.audit,
+  keys.standings,
+  keys.feed,
+  keys.feedSequence,
+  keys.epoch,
+  keys.migration,
+  keys.newest,
+  keys.counts,
+  keys.newestUncut,
 ];
 
 export interface CommitOptions {
@@ -46,14 +47,14 @@ export function createKeyWriter(
 ): KeyWriter {
   const run = client.script(SOURCE, "commit");
   const attempt = async (change: KeyChange): Promise<CommitOutcome> => {
-    const records = change.put.flatMap(namesOf);
-    const call = change.remember === undefined ? redisKeys.nothing : redisKeys.call(change.remember.id);
-    const forgotten = (change.forgetHashes ?? []).map(redisKeys.legacyHash);
+    const records = change.put.flatMap((record) => namesOf(client.keys, record));
+    const call = change.remember === undefined ? client.keys.nothing : client.keys.call(change.remember.id);
+    const forgotten = (change.forgetHashes ?? []).map(client.keys.legacyHash);
     const wire = toWire(change, options.recordRetentionSeconds + SWEEP_GRACE_SECONDS);
     const body = { ...wire, feedLength: FEED_LENGTH, newEpoch: options.newRandom() };
     const connection = client.connections();
     const outcome = toOutcome(
-      await run([...INDEXES, ...records, call, ...forgotten], [JSON.stringify(body)]),
+      await run([...indexesOf(client.keys), ...records, call, ...forgotten], [JSON.stringify(body)]),
     );
     if (outcome.kind !== "committed" || options.waitReplicas === 0) return outcome;
     const durable = (await isReplicated(client, options)) && client.connections() === connection;
@@ -64,7 +65,7 @@ export function createKeyWriter(
     async confirm() {
       if (options.waitReplicas === 0) return true;
       // WAIT covers every write before the last command of its own connection, so a command must come first.
-      await client.command("GET", redisKeys.epoch);
+      await client.command("GET", client.keys.epoch);
       return isReplicated(client, options);
     },
   };

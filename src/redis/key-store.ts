@@ -8,7 +8,7 @@ import { createEndReader } from "./ends.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
-import { redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
 import { pairs } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
@@ -28,7 +28,7 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
     revocations: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
-        [redisKeys.byEnd, redisKeys.selfService].map(
+        [client.keys.byEnd, client.keys.selfService].map(
           (index) => ["ZCOUNT", index, `(${nowSeconds}`, "+inf"] as const,
         ),
       );
@@ -42,7 +42,7 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
   return {
     load: async (keyId) => (await loadAll(client, [keyId]))[0],
     async recall(id, nowSeconds) {
-      const reply = await client.command("GET", redisKeys.call(id));
+      const reply = await client.command("GET", client.keys.call(id));
       if (reply === null) return undefined;
       const call: unknown = JSON.parse(String(reply));
       const [bodyDigest, keyId, until] = Array.isArray(call) ? call : [];
@@ -52,7 +52,7 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
     },
     async page({ owner, cursor, limit }) {
       if (cursor !== undefined && !/^\d{1,16}$/.test(cursor)) return "cursor_unknown";
-      const index = owner === undefined ? redisKeys.byAge : redisKeys.byOwner(owner);
+      const index = owner === undefined ? client.keys.byAge : client.keys.byOwner(owner);
       const range = [
         "ZRANGEBYSCORE",
         index,
@@ -83,7 +83,7 @@ function createReads(client: RedisClient): KeyReader & RememberedCallReader & Ke
 async function loadAll(client: RedisClient, keyIds: readonly string[]): Promise<(KeyRecord | undefined)[]> {
   if (keyIds.length === 0) return [];
   // GET reports a Redis key of another type. MGET would return null for it.
-  const stored = await client.commands(keyIds.map((keyId) => ["GET", redisKeys.key(keyId)] as const));
+  const stored = await client.commands(keyIds.map((keyId) => ["GET", client.keys.key(keyId)] as const));
   return stored.map((text, at) => (text === null ? undefined : decodeRecord(keyIds[at] ?? "", String(text))));
 }
 
@@ -92,11 +92,14 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   return {
     async noteUse(used) {
       if (used.size > 0)
-        await note([redisKeys.lastUsed, ...[...used.keys()].flatMap(useNamesOf)], [...used].flat());
+        await note(
+          [client.keys.lastUsed, ...[...used.keys()].flatMap((keyId) => useNamesOf(client.keys, keyId))],
+          [...used].flat(),
+        );
     },
     async lastUsed(keyIds) {
       if (keyIds.length === 0) return new Map();
-      const reply = await client.command("ZMSCORE", redisKeys.lastUsed, ...keyIds);
+      const reply = await client.command("ZMSCORE", client.keys.lastUsed, ...keyIds);
       const scores: unknown[] = Array.isArray(reply) ? reply : [];
       return new Map(
         keyIds.flatMap((keyId, at) => (scores[at] === null ? [] : [[keyId, Number(scores[at])]])),
@@ -105,9 +108,9 @@ function createUse(client: RedisClient): Pick<KeyStore, "noteUse" | "lastUsed"> 
   };
 }
 
-function useNamesOf(keyId: string): readonly string[] {
+function useNamesOf(keys: RegistryKeys, keyId: string): readonly string[] {
   const legacy = isLegacyId(keyId)
-    ? [redisKeys.legacyUse, redisKeys.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
-    : [redisKeys.nothing, redisKeys.nothing];
-  return [redisKeys.key(keyId), ...legacy];
+    ? [keys.legacyUse, keys.legacyUnmigrated].map((uses) => uses(roleOfKeyId(keyId)))
+    : [keys.nothing, keys.nothing];
+  return [keys.key(keyId), ...legacy];
 }

@@ -1,5 +1,4 @@
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 /** An instance without a heartbeat for this time has stopped. */
@@ -61,10 +60,10 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       startedMs = started;
       const own: SharedSettings = new Map([[SIGNING, options.kids()], ...settings]);
       const text = formatHeartbeat(started, nowMs, own);
-      await client.command("HSET", redisKeys.kids, instanceId, text);
+      await client.command("HSET", client.keys.kids, instanceId, text);
       const others = await readOthers(client, instanceId);
       const stopped = others.filter(({ lastMs }) => lastMs < nowMs - STOPPED_AFTER_MS);
-      for (const { id } of stopped) await client.command("HDEL", redisKeys.kids, id);
+      for (const { id } of stopped) await client.command("HDEL", client.keys.kids, id);
       const living = others.filter((other) => !stopped.includes(other));
       // The ids decide between two instances that started in the same millisecond, so that one of them is the older.
       const older = living.filter(
@@ -77,7 +76,7 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       unknownSigners = [...new Set(signers)].filter((kid) => !kids.includes(kid)).sort();
     },
     async leave() {
-      await client.command("HDEL", redisKeys.kids, instanceId);
+      await client.command("HDEL", client.keys.kids, instanceId);
     },
   };
 }
@@ -116,7 +115,7 @@ function formatHeartbeat(startedMs: number, lastMs: number, settings: SharedSett
 }
 
 async function readOthers(client: RedisClient, instanceId: string): Promise<readonly Heartbeat[]> {
-  return pairs(await client.command("HGETALL", redisKeys.kids))
+  return pairs(await client.command("HGETALL", client.keys.kids))
     .filter(([id]) => id !== instanceId)
     .map(([id, text]) => {
       const [startedMs, lastMs, ...words] = text.split(" ");

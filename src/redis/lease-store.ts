@@ -4,9 +4,9 @@ import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import type { RateLimit } from "../core/policy/policy.ts";
-import type { RedisArgument, RedisClient, RedisScript } from "./client.ts";
-import { redisKeys } from "./names.ts";
+import type { RedisArgument, RedisScript } from "./client.ts";
 import { RedisUnavailable } from "./redis-error.ts";
+import type { SpreadClient } from "./spread-client.ts";
 
 export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
 
@@ -32,11 +32,11 @@ interface Step {
 }
 
 /**
- * Buckets as Redis hashes, by Redis's clock. The steps of Checks that arrived together share a script, whose failure counts for
- * each of them.
+ * Buckets as Redis hashes, by the clock of their server. The steps of Checks that arrived together share a script per slot,
+ * whose failure counts for each of them.
  */
 export function createLeaseStore(
-  client: RedisClient,
+  client: SpreadClient,
   { breaker, monotonicMs }: LeaseStoreOptions,
 ): LeaseStore {
   const run = client.script(LEASE_SCRIPT, "lease");
@@ -61,10 +61,11 @@ export function createLeaseStore(
     }
   };
   const sendWaiting = () => {
-    const steps = waiting;
+    const bySlot = Map.groupBy(waiting, ({ key }) => client.slotOf(key));
     waiting = [];
-    for (let start = 0; start < steps.length; start += MAX_STEPS)
-      void send(steps.slice(start, start + MAX_STEPS));
+    for (const steps of bySlot.values())
+      for (let start = 0; start < steps.length; start += MAX_STEPS)
+        void send(steps.slice(start, start + MAX_STEPS));
   };
   return {
     step(bucketId, limit, settlements, request) {
@@ -75,7 +76,7 @@ export function createLeaseStore(
       const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
       if (waiting.length === 0) queueMicrotask(sendWaiting);
       waiting.push({
-        key: redisKeys.bucket(bucketId),
+        key: client.keys.bucket(bucketId),
         args: argumentsOf(limit, settlements, request),
         resolve,
         reject,

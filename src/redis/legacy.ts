@@ -5,20 +5,20 @@ import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } fr
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { namesOf, recordToWire, SWEEP_GRACE_SECONDS } from "./commit-wire.ts";
-import { redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
 const IMPORT_SCRIPT = readFileSync(new URL("./scripts/import.lua", import.meta.url), "utf8");
-const INDEXES = [
-  redisKeys.sequence,
-  redisKeys.byAge,
-  redisKeys.byEnd,
-  redisKeys.selfService,
-  redisKeys.audit,
-  redisKeys.newest,
-  redisKeys.newestUncut,
-  redisKeys.cutOffs,
+const indexesOf = (keys: RegistryKeys) => [
+  keys.sequence,
+  keys.byAge,
+  keys.byEnd,
+  keys.selfService,
+  keys.audit,
+  keys.newest,
+  keys.newestUncut,
+  keys.cutOffs,
 ];
 /** Few enough not to delay Checks. */
 const PORTION = 50;
@@ -31,16 +31,19 @@ export function createLegacy(
   const runImport = client.script(IMPORT_SCRIPT, "import");
   const importPortion = async (records: readonly KeyRecord[], audit: string) => {
     const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
-    const reply = await runImport([...INDEXES, ...records.flatMap(namesOf)], [JSON.stringify(puts), audit]);
+    const reply = await runImport(
+      [...indexesOf(client.keys), ...records.flatMap((record) => namesOf(client.keys, record))],
+      [JSON.stringify(puts), audit],
+    );
     return texts(reply).map((written) => written === "1");
   };
   return {
     async findLegacy(hashes) {
       if (hashes.length === 0) return undefined;
-      const found = await client.command("MGET", ...hashes.map(redisKeys.legacyHash));
+      const found = await client.command("MGET", ...hashes.map(client.keys.legacyHash));
       const keyId = (Array.isArray(found) ? found : []).find((id) => typeof id === "string");
       if (typeof keyId !== "string") return undefined;
-      const text = await client.command("GET", redisKeys.key(keyId));
+      const text = await client.command("GET", client.keys.key(keyId));
       return text === null ? undefined : decodeRecord(keyId, String(text));
     },
     async importLegacy(records, audit) {
@@ -61,13 +64,13 @@ export function createLegacy(
     },
     async legacyUse(role, since) {
       const [all, unmigrated] = await Promise.all([
-        usesIn(client, redisKeys.legacyUse(role), since),
-        usesIn(client, redisKeys.legacyUnmigrated(role), since),
+        usesIn(client, client.keys.legacyUse(role), since),
+        usesIn(client, client.keys.legacyUnmigrated(role), since),
       ]);
       return { ...all, unmigrated };
     },
     async migration() {
-      const text = await client.command("GET", redisKeys.migration);
+      const text = await client.command("GET", client.keys.migration);
       const entry = text === null ? undefined : decodeFeedEntry(String(text));
       return entry?.kind === "phase" ? entry.state : undefined;
     },

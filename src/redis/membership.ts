@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Membership } from "../core/limits/local-share.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 
 const HEARTBEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
 
@@ -32,7 +31,7 @@ export function createMembership(client: RedisClient, options: MembershipOptions
     async heartbeat() {
       const sentMs = options.monotonicMs();
       const reply = await run(
-        [redisKeys.members, redisKeys.epoch],
+        [client.keys.members, client.keys.epoch],
         [options.instanceId, options.localMaxMs(), options.newRandom()],
       );
       const [joined = 1, members = 1, oldestMs = -1, epochAgeMs = 0] = numbers(reply);
@@ -42,7 +41,7 @@ export function createMembership(client: RedisClient, options: MembershipOptions
       membership = { members, contactMs: sentMs, counted: countedByAll && epochAgeMs > options.localMaxMs() };
     },
     async leave() {
-      await client.command("ZREM", redisKeys.members, options.instanceId);
+      await client.command("ZREM", client.keys.members, options.instanceId);
     },
   };
 }

@@ -3,64 +3,121 @@ import type { CutOff } from "../core/revocation/revocation.ts";
 /** Minimum number of entries that the feed keeps. An instance that is further behind loads a snapshot. */
 export const FEED_LENGTH = 10_000;
 
-/**
- * Every Redis key that Latchkey uses. `api_key:*` contains only the records of keys, so that a SCAN of it lists the keys.
- * A Redis Cluster would need the same hash tag in all of them except the buckets.
+/*
+ * How a new Redis key gets its name, and which connection reads and writes it:
+ *
+ * - What must change together with keys, revocations or audit events belongs to the registry: add its name to `registryKeys`,
+ *   with `own("…")`, and use a `RedisClient` (client.ts). In a Cluster all these names lie in one slot.
+ * - What grows with traffic, and belongs to one subject (a family, an owner), is spread: add its name to `spreadKeys`, with
+ *   `of("…", subject, "…")`, and use a `SpreadClient` (spread-client.ts). All names of one subject lie in one slot. Another
+ *   subject may be on another node, so no script takes names of two subjects.
+ *
+ * Both clients have the names in `keys`, so a module never asks which topology it runs on. A script receives every name in
+ * KEYS and builds none (test/contract/redis-scripts.test.ts).
  */
-export const redisKeys = {
-  key: (keyId: string) => `api_key:${keyId}`,
-  /** Sorted set: key id → sequence number of its creation. */
-  byAge: "latchkey:keys:by_age",
-  /** The same for one owner. */
-  byOwner: (owner: string) => `latchkey:keys:by_owner:${owner}`,
-  /** Sorted set: key id → `exp`. */
-  byEnd: "latchkey:keys:by_end",
-  /** Sorted set: key id → `exp`, for the keys that a revocation view must know. */
-  ended: "latchkey:keys:ended",
-  /** Sorted set: key id → `exp`, for the keys that count as self-service (`countsAsSelfService`). */
-  selfService: "latchkey:keys:self_service",
-  /** Sorted set: key id → NumericDate. */
-  lastUsed: "latchkey:keys:last_used",
-  /** A placeholder for an unused key of a script, because an ACL may permit only our own Redis keys. */
-  nothing: "latchkey:nothing",
-  sequence: "latchkey:sequence",
-  /** Sorted set: family → NumericDate after which none of its tokens can be alive. */
-  endedFamilies: "latchkey:ended_families",
-  /** Hash: `scope:subject` → "<before> <until>". */
-  cutOffs: "latchkey:cut_offs",
-  /** Hash: key id → feed entry of its restriction. Has the same members as `ended`. */
-  standings: "latchkey:keys:standings",
-  /** The newest issue date (NumericDate) of all keys. A cut-off of now must be later. */
-  newest: "latchkey:keys:newest",
-  /** The same, without the keys that the cut-off of their own owner dated ahead. */
-  newestUncut: "latchkey:keys:newest_uncut",
-  /** Hash: the expected number of standings, ended families and cut-offs, and when some were last found missing. */
-  counts: "latchkey:counts",
-  /** NumericDate: entries that ran out before this may have been removed. */
-  forgotten: "latchkey:forgotten",
-  /** Stream of the entries that instances publish. `feedSequence` numbers them without gaps. */
-  feed: "latchkey:feed",
-  feedSequence: "latchkey:feed:sequence",
-  /** Hash: instance id → "<start ms> <last heartbeat ms> <digests of the accepted kids>". */
-  kids: "latchkey:kids",
-  /** The key id of the V1 key with this hash. */
-  legacyHash: (hash: string) => `latchkey:legacy:hash:${hash}`,
-  /** Sorted set: key id of a V1 key of this role → NumericDate of its last use; 0 before the first use. */
-  legacyUse: (role: string) => `latchkey:legacy:use:${role}`,
-  /** The same for V1 keys that were not exchanged yet. */
-  legacyUnmigrated: (role: string) => `latchkey:legacy:unmigrated:${role}`,
-  /** The phase of V1 keys, as a feed entry. */
-  migration: "latchkey:migration",
-  call: (id: string) => `latchkey:call:${id}`,
-  /** Stream of audit events. */
-  audit: "latchkey:audit",
-  bucket: (bucketId: string) => `latchkey:bucket:${bucketId}`,
-  members: "latchkey:members",
-  epoch: "latchkey:epoch",
-  secret: (name: string) => `latchkey:secret:${name}`,
-} as const;
 
-/** The field of a cut-off in `redisKeys.cutOffs`. */
+/** All names of the registry have this hash tag in a Cluster. */
+const REGISTRY_TAG = "{latchkey}:";
+
+/**
+ * The Redis keys of the registry. `api_key:*` contains only the records of keys, so that a SCAN of it lists the keys.
+ * @param isCluster whether all names lie in one slot of a Cluster
+ */
+export function registryKeys(isCluster: boolean) {
+  const tag = isCluster ? REGISTRY_TAG : "";
+  const own = (rest: string) => `latchkey:${tag}${rest}`;
+  const record = (keyId: string) => `api_key:${tag}${keyId}`;
+  return {
+    key: (keyId: string) => record(keyId),
+    /** Sorted set: key id → sequence number of its creation. */
+    byAge: own("keys:by_age"),
+    /** The same for one owner. */
+    byOwner: (owner: string) => own(`keys:by_owner:${owner}`),
+    /** Sorted set: key id → `exp`. */
+    byEnd: own("keys:by_end"),
+    /** Sorted set: key id → `exp`, for the keys that a revocation view must know. */
+    ended: own("keys:ended"),
+    /** Sorted set: key id → `exp`, for the keys that count as self-service (`countsAsSelfService`). */
+    selfService: own("keys:self_service"),
+    /** Sorted set: key id → NumericDate. */
+    lastUsed: own("keys:last_used"),
+    /** A placeholder for an unused key of a script, because an ACL may permit only our own Redis keys. */
+    nothing: own("nothing"),
+    sequence: own("sequence"),
+    /** Sorted set: family → NumericDate after which none of its tokens can be alive. */
+    endedFamilies: own("ended_families"),
+    /** Hash: `scope:subject` → "<before> <until>". */
+    cutOffs: own("cut_offs"),
+    /** Hash: key id → feed entry of its restriction. Has the same members as `ended`. */
+    standings: own("keys:standings"),
+    /** The newest issue date (NumericDate) of all keys. A cut-off of now must be later. */
+    newest: own("keys:newest"),
+    /** The same, without the keys that the cut-off of their own owner dated ahead. */
+    newestUncut: own("keys:newest_uncut"),
+    /** Hash: the expected number of standings, ended families and cut-offs, and when some were last found missing. */
+    counts: own("counts"),
+    /** NumericDate: entries that ran out before this may have been removed. */
+    forgotten: own("forgotten"),
+    /** Stream of the entries that instances publish. `feedSequence` numbers them without gaps. */
+    feed: own("feed"),
+    feedSequence: own("feed:sequence"),
+    /** Hash: instance id → "<start ms> <last heartbeat ms> <digests of the accepted kids>". */
+    kids: own("kids"),
+    /** The key id of the V1 key with this hash. */
+    legacyHash: (hash: string) => own(`legacy:hash:${hash}`),
+    /** Sorted set: key id of a V1 key of this role → NumericDate of its last use; 0 before the first use. */
+    legacyUse: (role: string) => own(`legacy:use:${role}`),
+    /** The same for V1 keys that were not exchanged yet. */
+    legacyUnmigrated: (role: string) => own(`legacy:unmigrated:${role}`),
+    /** The phase of V1 keys, as a feed entry. */
+    migration: own("migration"),
+    call: (id: string) => own(`call:${id}`),
+    /** Stream of audit events. */
+    audit: own("audit"),
+    members: own("members"),
+    epoch: own("epoch"),
+    /** What the probe of an ACL writes. They expire by themselves. */
+    probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),
+    probedRecord: (instanceId: string) => record(`probe:${instanceId}`),
+    secret: (name: string) => own(`secret:${name}`),
+  } as const;
+}
+
+export type RegistryKeys = ReturnType<typeof registryKeys>;
+
+/**
+ * The Redis keys that are spread over the nodes of a Cluster.
+ * @param isCluster whether the subject is a hash tag
+ */
+export function spreadKeys(isCluster: boolean) {
+  // Only the subject is tagged, and no other part can contain a brace. So a subject's text cannot choose a slot.
+  const of = (kind: string, subject: string, rest: string) =>
+    isCluster
+      ? `latchkey:${kind}:{${escapeBraces(subject) || NO_SUBJECT}}:${escapeBraces(rest)}`
+      : ["latchkey", kind, ...(rest === "" ? [] : [rest]), subject].join(":");
+  return {
+    /** @param bucketId as of core/limits/bucket-demands.ts: role or plan, limit and subject */
+    bucket(bucketId: string): string {
+      const [, limit = "", subject = bucketId] = BUCKET_ID.exec(bucketId) ?? [];
+      return of("bucket", subject, limit);
+    },
+  } as const;
+}
+
+export type SpreadKeys = ReturnType<typeof spreadKeys>;
+
+/** Names of roles, plans and limits contain no colon. */
+const BUCKET_ID = /^((?:shadow:)?[^:]*:[^:]*):(.*)$/s;
+
+/** Redis takes an empty tag as no tag. No escaped subject is equal to this. */
+const NO_SUBJECT = "%";
+
+/** A subject may be any text of a client, such as the owner in a token of another issuer. */
+function escapeBraces(text: string): string {
+  return text.replace(/[%{}]/g, (brace) => `%${brace.charCodeAt(0).toString(16)}`);
+}
+
+/** The field of a cut-off in `RegistryKeys.cutOffs`. */
 export function cutOffField({ scope, subject }: Pick<CutOff, "scope" | "subject">): string {
   return `${scope}:${subject}`;
 }

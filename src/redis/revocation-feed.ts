@@ -2,7 +2,6 @@ import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
-import { redisKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
 
@@ -43,14 +42,14 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
 
   const readFrom = async (position: FeedPosition, waits: boolean) => {
     const block = waits ? ["BLOCK", options.blockMs] : [];
-    const from = ["STREAMS", redisKeys.feed, position.streamId];
+    const from = ["STREAMS", reading.keys.feed, position.streamId];
     return entriesOf(await reading.command("XREAD", "COUNT", READ_COUNT, ...block, ...from));
   };
   const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
     const [head, replicationId] = await Promise.all([
-      reading.command("MGET", redisKeys.epoch, redisKeys.feedSequence),
+      reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
       positions.replicationId(),
     ]);
     const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];

@@ -1,10 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
-import { texts } from "./replies.ts";
+import { pairs, texts } from "./replies.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/release-self-service.lua", import.meta.url), "utf8");
-const INDEXES = [redisKeys.selfService, redisKeys.endedFamilies, redisKeys.cutOffs];
 
 /**
  * Returns a function that checks about the next `limit` self-service keys, takes out those that no longer count, and returns
@@ -13,10 +11,16 @@ const INDEXES = [redisKeys.selfService, redisKeys.endedFamilies, redisKeys.cutOf
  */
 export function createRelease(client: RedisClient): (limit: number) => Promise<number> {
   const run = client.script(SOURCE, "release-self-service");
+  const { keys } = client;
   let cursor = "0";
   return async (limit) => {
-    const [next = "0", takenOut] = texts(await run(INDEXES, [cursor, limit, redisKeys.key("")]));
-    cursor = next;
-    return Number(takenOut);
+    const reply = await client.command("ZSCAN", keys.selfService, cursor, "COUNT", limit);
+    const [next, members] = Array.isArray(reply) ? reply : [];
+    const keyIds = pairs(members).map(([keyId]) => keyId);
+    const indexes = [keys.selfService, keys.endedFamilies, keys.cutOffs];
+    const takenOut =
+      keyIds.length === 0 ? 0 : Number(await run([...indexes, ...keyIds.map(keys.key)], keyIds));
+    cursor = texts([next])[0] ?? "0";
+    return takenOut;
   };
 }

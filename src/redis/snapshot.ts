@@ -1,19 +1,18 @@
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 const SCAN_COUNT = 500;
 
 /** Yields everything that ends keys, as it is stored now. */
 export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
-  yield [{ kind: "forgotten", before: Number(await client.command("GET", redisKeys.forgotten)) }];
-  for await (const families of scan(client, "ZSCAN", redisKeys.endedFamilies)) {
+  yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
+  for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
-  for await (const cutOffs of scan(client, "HSCAN", redisKeys.cutOffs)) yield cutOffs.map(toCutOff);
-  for await (const restrictions of scan(client, "HSCAN", redisKeys.standings)) {
+  for await (const cutOffs of scan(client, "HSCAN", client.keys.cutOffs)) yield cutOffs.map(toCutOff);
+  for await (const restrictions of scan(client, "HSCAN", client.keys.standings)) {
     yield restrictions.flatMap(([, text]) => {
       const entry = decodeFeedEntry(text);
       return entry?.kind === "key" ? [entry] : [];

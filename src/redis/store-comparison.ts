@@ -2,20 +2,20 @@ import { readFileSync } from "node:fs";
 import type { MigrationState } from "../core/legacy/migration.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
 import { texts } from "./replies.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/compare.lua", import.meta.url), "utf8");
-const NAMES = [
-  redisKeys.standings,
-  redisKeys.endedFamilies,
-  redisKeys.cutOffs,
-  redisKeys.counts,
-  redisKeys.epoch,
-  redisKeys.newest,
-  redisKeys.newestUncut,
-  redisKeys.migration,
-  redisKeys.sequence,
+const namesOf = (keys: RegistryKeys) => [
+  keys.standings,
+  keys.endedFamilies,
+  keys.cutOffs,
+  keys.counts,
+  keys.epoch,
+  keys.newest,
+  keys.newestUncut,
+  keys.migration,
+  keys.sequence,
 ];
 
 /** The state of the store. */
@@ -32,7 +32,7 @@ export interface StoreState {
 export function createStoreComparison(client: RedisClient): () => Promise<StoreState> {
   const run = client.script(SOURCE, "compare");
   return async () => {
-    const [nowMs, missed = "", phase = ""] = texts(await run(NAMES, []));
+    const [nowMs, missed = "", phase = ""] = texts(await run(namesOf(client.keys), []));
     const entry = decodeFeedEntry(phase);
     return { nowMs: Number(nowMs), missed, ...(entry?.kind === "phase" && { phase: entry.state }) };
   };

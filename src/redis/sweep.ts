@@ -1,24 +1,29 @@
 import { readFileSync } from "node:fs";
+import type { KeyRecord } from "../core/keys/key-record.ts";
+import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { Housekeeping } from "../core/keys/ports.ts";
 import type { RedisClient } from "./client.ts";
-import { redisKeys } from "./names.ts";
+import { namesOf } from "./commit-wire.ts";
+import type { RegistryKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/sweep.lua", import.meta.url), "utf8");
-const INDEXES = [
-  redisKeys.byAge,
-  redisKeys.byEnd,
-  redisKeys.ended,
-  redisKeys.endedFamilies,
-  redisKeys.cutOffs,
-  redisKeys.selfService,
-  redisKeys.lastUsed,
-  redisKeys.standings,
-  redisKeys.counts,
-  redisKeys.forgotten,
+const indexesOf = (keys: RegistryKeys) => [
+  keys.byAge,
+  keys.byEnd,
+  keys.ended,
+  keys.endedFamilies,
+  keys.cutOffs,
+  keys.selfService,
+  keys.lastUsed,
+  keys.standings,
+  keys.counts,
+  keys.forgotten,
 ];
 /** Redis runs one script at a time for all instances. A batch of this size takes a millisecond or two. */
 const BATCH = 50;
+/** Last uses that one sweep checks. */
+const USES = 100;
 
 /** @param release checks up to `limit` self-service keys and takes out those that no longer count */
 export function createSweep(
@@ -27,36 +32,76 @@ export function createSweep(
   release: (limit: number) => Promise<unknown>,
 ): Housekeeping["sweep"] {
   const run = client.script(SOURCE, "sweep");
-  const prefixes = [
-    redisKeys.key(""),
-    redisKeys.byOwner(""),
-    redisKeys.legacyHash(""),
-    redisKeys.legacyUse(""),
-    redisKeys.legacyUnmigrated(""),
-  ];
+  const { keys } = client;
   const nextCutOffs = createCutOffCursor(client);
   return async (beforeSeconds, limit) => {
     let swept = 0;
-    let cutOffs = await nextCutOffs();
+    let [cutOffs, uses] = [await nextCutOffs(), await someUses(client)];
     for (;;) {
       const batch = Math.min(BATCH, limit - swept);
-      const bounds = [beforeSeconds, recordRetentionSeconds, batch];
-      const reply = await run(INDEXES, [...bounds, ...prefixes, ...cutOffs]);
-      const [keys = 0, others = 0] = (Array.isArray(reply) ? reply : []).map(Number);
-      swept += keys;
-      if (swept >= limit || Math.max(keys, others) < batch) break;
-      cutOffs = [];
+      const ended = await findEnded(client, beforeSeconds - recordRetentionSeconds, batch);
+      const names = [...ended.flatMap((key) => key.names), ...uses.map(keys.key)];
+      const found = { keys: ended.map(({ keyId, text }) => [keyId, text]), uses, cutOffs };
+      const reply = await run(
+        [...indexesOf(keys), ...names],
+        [beforeSeconds, recordRetentionSeconds, batch, JSON.stringify(found)],
+      );
+      const [removed = 0, others = 0] = (Array.isArray(reply) ? reply : []).map(Number);
+      swept += removed;
+      if (swept >= limit || Math.max(removed, others) < batch) break;
+      [cutOffs, uses] = [[], []];
     }
     await release(limit);
     return swept;
   };
 }
 
+interface EndedKey {
+  readonly keyId: string;
+  /** Empty if the record has expired or was lost. */
+  readonly text: string;
+  /** In the order of {@link namesOf}. */
+  readonly names: readonly string[];
+}
+
+async function findEnded(
+  client: RedisClient,
+  beforeSeconds: number,
+  limit: number,
+): Promise<readonly EndedKey[]> {
+  const range = ["-inf", `(${beforeSeconds}`, "LIMIT", 0, limit] as const;
+  const keyIds = texts(await client.command("ZRANGEBYSCORE", client.keys.byEnd, ...range));
+  const stored = await client.commands(keyIds.map((keyId) => ["GET", client.keys.key(keyId)] as const));
+  return keyIds.map((keyId, at) => {
+    const text = String(stored[at] ?? "");
+    return { keyId, text, names: namesOf(client.keys, decodeLeniently(keyId, text)) };
+  });
+}
+
+/** A damaged record must not stop the sweep of the others. */
+function decodeLeniently(
+  keyId: string,
+  text: string,
+): Pick<KeyRecord, "keyId" | "role" | "owner" | "legacy"> {
+  try {
+    return decodeRecord(keyId, text);
+  } catch {
+    return { keyId, role: "" };
+  }
+}
+
+/** Some ids with a last use, at a random place of the index. */
+async function someUses(client: RedisClient): Promise<readonly string[]> {
+  const uses = Number(await client.command("ZCARD", client.keys.lastUsed));
+  const from = Math.floor(Math.random() * uses);
+  return texts(await client.command("ZRANGE", client.keys.lastUsed, from, from + USES - 1));
+}
+
 /** Reads the fields of the cut-offs portion by portion, because there may be one of each owner that never expires. */
 function createCutOffCursor(client: RedisClient): () => Promise<readonly string[]> {
   let cursor = "0";
   return async () => {
-    const reply = await client.command("HSCAN", redisKeys.cutOffs, cursor, "COUNT", BATCH);
+    const reply = await client.command("HSCAN", client.keys.cutOffs, cursor, "COUNT", BATCH);
     const [next, members] = Array.isArray(reply) ? reply : [];
     cursor = texts([next])[0] ?? "0";
     return pairs(members).map(([field]) => field);

@@ -2,19 +2,20 @@ import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { Ending } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
-import { FEED_LENGTH, redisKeys } from "./names.ts";
+import type { RegistryKeys } from "./names.ts";
+import { FEED_LENGTH } from "./names.ts";
 
 const SOURCE = readFileSync(new URL("./scripts/write-back.lua", import.meta.url), "utf8");
-const INDEXES = [
-  redisKeys.standings,
-  redisKeys.ended,
-  redisKeys.endedFamilies,
-  redisKeys.cutOffs,
-  redisKeys.feed,
-  redisKeys.feedSequence,
-  redisKeys.counts,
-  redisKeys.newest,
-  redisKeys.newestUncut,
+const indexesOf = (keys: RegistryKeys) => [
+  keys.standings,
+  keys.ended,
+  keys.endedFamilies,
+  keys.cutOffs,
+  keys.feed,
+  keys.feedSequence,
+  keys.counts,
+  keys.newest,
+  keys.newestUncut,
 ];
 /** Few enough not to delay other commands. */
 const PORTION = 100;
@@ -28,9 +29,9 @@ export function createWriteBack(client: RedisClient): (entries: readonly Ending[
     do {
       const portion = entries.slice(start, start + PORTION);
       const records = portion.map((entry) =>
-        entry.kind === "key" ? redisKeys.key(entry.keyId) : redisKeys.nothing,
+        entry.kind === "key" ? client.keys.key(entry.keyId) : client.keys.nothing,
       );
-      await run([...INDEXES, ...records], [FEED_LENGTH, ...portion.map(encodeFeedEntry)]);
+      await run([...indexesOf(client.keys), ...records], [FEED_LENGTH, ...portion.map(encodeFeedEntry)]);
       start += PORTION;
     } while (start < entries.length);
   };

@@ -11,6 +11,8 @@ import { createKeyStore } from "../redis/key-store.ts";
 import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
+import type { SpreadClient } from "../redis/spread-client.ts";
+import { spreadOnOneServer } from "../redis/spread-client.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -56,7 +58,8 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const instanceId = randomText();
   await probeCommands(client, instanceId);
   const guard = createFleetGuard();
-  const buckets = await openSharedBuckets({ client, instanceId, guard }, options);
+  const spread = spreadOnOneServer(client);
+  const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
@@ -75,7 +78,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     fleet,
     audit: guard.audit(createAuditStore(client, instanceId)),
     buckets,
-    bucketAdmin: guard.buckets(createBucketAdmin(client, buckets.forget)),
+    bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
   };
 }
@@ -122,16 +125,18 @@ async function openRegistryClient(
 
 interface BucketDeps {
   readonly client: RedisClient;
+  readonly spread: SpreadClient;
   readonly instanceId: string;
   readonly guard: FleetGuard;
 }
 
 async function openSharedBuckets(
-  { client, instanceId, guard }: BucketDeps,
+  { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics }: StoreOptions,
 ): Promise<LeasePool> {
   const { pool, membership } = createSharedBuckets({
     client,
+    spread,
     guard,
     instanceId,
     monotonicMs: () => performance.now(),

@@ -7,6 +7,7 @@ import type { RedisClient } from "../redis/client.ts";
 import { createLeaseStore } from "../redis/lease-store.ts";
 import type { FleetMembership } from "../redis/membership.ts";
 import { createMembership } from "../redis/membership.ts";
+import type { SpreadClient } from "../redis/spread-client.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
 
 /** Three failures in a row are an outage. From then on, one probe at a time finds out whether it has ended. */
@@ -15,6 +16,7 @@ const BREAKER = { threshold: 3, probeEveryMs: 200 };
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
   readonly client: RedisClient;
+  readonly spread: SpreadClient;
   /** Absent: the instance belongs to the fleet. */
   readonly guard?: Pick<FleetGuard, "leases">;
   readonly faults: () => Pick<Policy["faults"], "limits" | "localMaxMs">;
@@ -30,6 +32,7 @@ export interface SharedBuckets {
 
 export function createSharedBuckets({
   client,
+  spread,
   guard,
   faults,
   newRandom,
@@ -46,7 +49,7 @@ export function createSharedBuckets({
     localMaxMs,
     maxBuckets,
   });
-  const leases = createLeaseStore(client, { breaker, monotonicMs });
+  const leases = createLeaseStore(spread, { breaker, monotonicMs });
   const pool = createLeasePool({
     ...ports,
     store: guard?.leases(leases) ?? leases,

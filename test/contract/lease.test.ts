@@ -11,6 +11,7 @@ import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
 import { pairs } from "../../src/redis/replies.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import { topologyUrl } from "../support/sentinel.ts";
@@ -52,7 +53,7 @@ function newPool(
   if (client === undefined) throw new Error("no client");
   let commands = 0;
   const monotonicMs = () => performance.now();
-  const store = createLeaseStore(client, {
+  const store = createLeaseStore(spreadOnOneServer(client), {
     breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
     monotonicMs,
   });
@@ -181,7 +182,10 @@ describe("the script", () => {
     let scripts = 0;
     const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000, observe: () => scripts++ });
     const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
-    const store = createLeaseStore(client, { breaker, monotonicMs: () => performance.now() });
+    const store = createLeaseStore(spreadOnOneServer(client), {
+      breaker,
+      monotonicMs: () => performance.now(),
+    });
     await admin.command("SET", "latchkey:bucket:7", "damaged");
     scripts = 0;
     const steps = Array.from({ length: 120 }, (_, at) => {

@@ -16,6 +16,7 @@ import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { RedisUnavailable } from "../../src/redis/redis-error.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import type { FakeClock } from "../support/faketime.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import type { TestedRedis } from "../support/redis.ts";
@@ -144,7 +145,11 @@ describe("the key store in Redis", () => {
 
   test("a reset of full buckets writes nothing", async () => {
     const forgotten: string[] = [];
-    const buckets = createBucketAdmin(client, (bucketId) => forgotten.push(bucketId));
+    const buckets = createBucketAdmin({
+      registry: client,
+      spread: spreadOnOneServer(client),
+      forget: (bucketId) => forgotten.push(bucketId),
+    });
     const limit = { name: "n", per: "key", leased: true, capacity: 5, refillPerSecond: 1 } as const;
     const writes = async () =>
       /rdb_changes_since_last_save:(\d+)/.exec(await redis.cli("INFO", "persistence"))?.[1];

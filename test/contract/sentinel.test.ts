@@ -8,7 +8,6 @@ import { readRedisUrl } from "../../src/config/redis-url.ts";
 import type { RedisOptions } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
-import { redisKeys } from "../../src/redis/names.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import { createCa } from "../support/certificates.ts";
@@ -286,7 +285,8 @@ test("after a failover all connections lead to the new primary, and revocations 
   await setup.sentinels[0]?.cli("SENTINEL", "FAILOVER", MASTER);
   const after = await setup.failedOver(before);
   // What the new primary lacks is written back.
-  const lost = [redisKeys.standings, redisKeys.ended, redisKeys.key(ended.keyId)];
+  const { keys } = one.client;
+  const lost = [keys.standings, keys.ended, keys.key(ended.keyId)];
   await setup.nodes.get(after)?.cli("DEL", ...lost);
   await followAddress({ ...one.place, commandTimeoutMs: 2000 }, one.client);
   await readUntilWell(one);

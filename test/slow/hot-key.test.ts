@@ -3,6 +3,7 @@ import { createBreaker } from "../../src/core/limits/breaker.ts";
 import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import { startRedis } from "../support/redis.ts";
 
 const SPAN_SECONDS = 10;
@@ -15,7 +16,7 @@ test("a hot key at ten times its rate, over four instances for 10 s, is admitted
   const instances = await Promise.all(
     [0, 1, 2, 3].map(async (at) => {
       const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
-      const store = createLeaseStore(client, {
+      const store = createLeaseStore(spreadOnOneServer(client), {
         breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
         monotonicMs,
       });

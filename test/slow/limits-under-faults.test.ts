@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { connectRedis } from "../../src/redis/client.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
 import { createSharedBuckets } from "../../src/server/shared-buckets.ts";
 import type { FaultRelay, RelayFault } from "../support/fault-relay.ts";
 import { startFaultRelay } from "../support/fault-relay.ts";
@@ -28,6 +29,7 @@ async function startInstance(redis: TestedRedis, number: number) {
   // The test sets the begin of the store's epoch, so its memory is old enough.
   const { pool, membership } = createSharedBuckets({
     client,
+    spread: spreadOnOneServer(client),
     instanceId: `i${number}`,
     monotonicMs: () => performance.now(),
     faults: () => ({ limits: "local", localMaxMs: LOCAL_MAX_MS }),

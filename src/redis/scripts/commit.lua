@@ -57,8 +57,8 @@ if change.beyondIssued then
   -- If the newest date is lost, keys may have been dated a few seconds ahead.
   local unknown = redis.call('EXISTS', EPOCH) == 1 and seconds + 5 or 0
   -- Keys of other owners that their own cut-offs date ahead must not move this owner's cut-off ahead.
-  local newest = string.sub(change.cutOff.field, 1, 6) == 'owner:' and NEWEST_UNCUT or NEWEST
-  local least = math.max(seconds, tonumber(redis.call('GET', newest) or unknown), before) + 1
+  local dated = string.sub(change.cutOff.field, 1, 6) == 'owner:' and NEWEST_UNCUT or NEWEST
+  local least = math.max(seconds, tonumber(redis.call('GET', dated) or unknown), before) + 1
   if change.cutOff.before < least then return { 'early', whole(least) } end
 end
 for i, put in ipairs(change.put) do

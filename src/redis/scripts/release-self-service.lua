@@ -1,8 +1,8 @@
--- Checks a part of the index of self-service keys, and removes the members that no longer count: keys that are revoked,
+-- Checks some members of the index of self-service keys, and removes those that no longer count: keys that are revoked,
 -- superseded, removed, of an ended family or cut off, and V2 keys of a V1 key, which counts for them (core/keys/key-record.ts).
--- KEYS     self-service, ended families, cut-offs
--- ARGV     cursor of ZSCAN, number of members to check, prefix of records
--- Returns  the next cursor, the number of removed members
+-- KEYS     self-service, ended families, cut-offs; then, for each key, its record
+-- ARGV     the ids of the keys
+-- Returns  the number of removed members
 local SELF_SERVICE, FAMILIES, CUT_OFFS = KEYS[1], KEYS[2], KEYS[3]
 
 local function is_cut_off(scope, subject, issued_at)
@@ -10,8 +10,8 @@ local function is_cut_off(scope, subject, issued_at)
   return cut and tonumber(string.match(cut, '^%d+')) > issued_at
 end
 
-local function counts(id)
-  local stored = redis.call('GET', ARGV[3] .. id)
+local function counts(i)
+  local stored = redis.call('GET', KEYS[3 + i])
   local record = stored and cjson.decode(stored)
   if not record or record.x or record.u then return false end
   if not record.l and string.match(string.sub(record.f, -25), '^_v1%w+$') then return false end
@@ -20,10 +20,8 @@ local function counts(id)
     or is_cut_off('owner', record.o or record.f, record.i))
 end
 
-local found = redis.call('ZSCAN', SELF_SERVICE, ARGV[1], 'COUNT', ARGV[2])
 local removed = 0
-for i = 1, #found[2], 2 do
-  local id = found[2][i]
-  if not counts(id) then removed = removed + redis.call('ZREM', SELF_SERVICE, id) end
+for i, id in ipairs(ARGV) do
+  if not counts(i) then removed = removed + redis.call('ZREM', SELF_SERVICE, id) end
 end
-return { found[1], removed }
+return removed

@@ -1,33 +1,36 @@
 -- Removes keys whose retention is over, with all their traces, and other entries that have run out.
--- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten
--- ARGV     time before which entries can be removed, retention of records, limit of each kind, prefixes of: records, owner indexes, hashes, uses by role, uses of unmigrated keys;
---          then the fields of cut-offs to check
+-- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten;
+--          then, for each key: its record, its owner's index, its hash, the uses of its role, its alias, the uses of unmigrated keys of its role;
+--          then, for each use to check, the record of its key
+-- ARGV     time before which entries can be removed, retention of records, limit of each kind, and as JSON:
+--          keys [[id, text of the record]], uses [id], cutOffs [field]
 -- Returns  the number of removed keys, and the largest number among the other kinds
-local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN = unpack(KEYS)
-local limit = ARGV[3]
+local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN = unpack(KEYS, 1, 10)
+local FIRST_RECORD, NAMES = 11, 6
+local limit, found = ARGV[3], cjson.decode(ARGV[4])
 local function whole(number) return string.format('%.0f', number) end
 -- An instance whose clock is ahead must not remove entries that other instances need.
 local before = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]))
-local now, ended_before = whole(before), whole(before - tonumber(ARGV[2]))
+local now, ended_before = whole(before), before - tonumber(ARGV[2])
 if before > tonumber(redis.call('GET', FORGOTTEN) or 0) then redis.call('SET', FORGOTTEN, now) end
 local function uncount(field, removed)
   local counted = removed > 0 and redis.call('HGET', COUNTS, field)
   if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) - removed)) end
 end
 
-local ids = redis.call('ZRANGEBYSCORE', BY_END, '-inf', '(' .. ended_before, 'LIMIT', 0, limit)
-for _, id in ipairs(ids) do
-  local stored = redis.call('GET', ARGV[4] .. id)
-  local record = stored and cjson.decode(stored) or {}
-  if record.o then redis.call('ZREM', ARGV[5] .. record.o, id) end
-  if record.l then
-    redis.call('DEL', ARGV[6] .. record.l[1], ARGV[6] .. record.l[2])
-    redis.call('ZREM', ARGV[7] .. record.r, id)
-    redis.call('ZREM', ARGV[8] .. record.r, id)
-  end
-  redis.call('DEL', ARGV[4] .. id)
+local function remove_key(id, text, first)
+  local ended = redis.call('ZSCORE', BY_END, id)
+  -- The names are those of the record that the caller has read.
+  if not ended or tonumber(ended) >= ended_before or (redis.call('GET', KEYS[first]) or '') ~= text then return 0 end
+  redis.call('DEL', KEYS[first], KEYS[first + 2], KEYS[first + 4])
+  for _, index in ipairs({ KEYS[first + 1], KEYS[first + 3], KEYS[first + 5] }) do redis.call('ZREM', index, id) end
   uncount('standings', redis.call('HDEL', STANDINGS, id))
   for _, index in ipairs({ BY_AGE, BY_END, ENDED, SELF_SERVICE, LAST_USED }) do redis.call('ZREM', index, id) end
+  return 1
+end
+local removed = 0
+for i, key in ipairs(found.keys) do
+  removed = removed + remove_key(key[1], key[2], FIRST_RECORD + NAMES * (i - 1))
 end
 local most = 0
 local function expired(index)
@@ -42,14 +45,13 @@ for _, id in ipairs(expired(ENDED)) do
 end
 for _, member in ipairs(expired(SELF_SERVICE)) do redis.call('ZREM', SELF_SERVICE, member) end
 for _, family in ipairs(expired(FAMILIES)) do uncount('families', redis.call('ZREM', FAMILIES, family)) end
-for i = 9, #ARGV do
-  local cut = redis.call('HGET', CUT_OFFS, ARGV[i])
-  if cut and tonumber(string.match(cut, ' (%d+)$')) <= before then uncount('cut_offs', redis.call('HDEL', CUT_OFFS, ARGV[i])) end
+for _, field in ipairs(found.cutOffs) do
+  local cut = redis.call('HGET', CUT_OFFS, field)
+  if cut and tonumber(string.match(cut, ' (%d+)$')) <= before then uncount('cut_offs', redis.call('HDEL', CUT_OFFS, field)) end
 end
--- Removes last uses of keys whose records were lost, which nothing else would find. The clock selects a few at a time.
-local uses = redis.call('ZCARD', LAST_USED)
-local from = uses > 0 and tonumber(redis.call('TIME')[2]) % uses or 0
-for _, id in ipairs(redis.call('ZRANGE', LAST_USED, from, from + 99)) do
-  if redis.call('EXISTS', ARGV[4] .. id) == 0 then redis.call('ZREM', LAST_USED, id) end
+-- Removes last uses of keys whose records were lost, which nothing else would find.
+local first_use = FIRST_RECORD + NAMES * #found.keys
+for i, id in ipairs(found.uses) do
+  if redis.call('EXISTS', KEYS[first_use + i - 1]) == 0 then redis.call('ZREM', LAST_USED, id) end
 end
-return { #ids, most }
+return { removed, most }

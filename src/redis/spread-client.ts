@@ -1,0 +1,27 @@
+import type { RedisArgument, RedisClient, RedisScript } from "./client.ts";
+import type { SpreadKeys } from "./names.ts";
+import { spreadKeys } from "./names.ts";
+
+/**
+ * The connection to what is spread over the nodes of a Cluster. A failed call rejects with `RedisUnavailable`. No command is
+ * resent that may have run.
+ */
+export interface SpreadClient {
+  readonly keys: SpreadKeys;
+  /** Sends a command to the node that holds `key`, such as `TIME`, which has no key itself. */
+  commandAt(key: string, name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
+  /** The script goes to the node of its keys. All of them must lie in one slot. */
+  script(source: string, name?: string): RedisScript;
+  /** Names with the same result may be passed to one script. */
+  slotOf(key: string): number;
+}
+
+/** Without a Cluster, one server holds everything. */
+export function spreadOnOneServer(client: RedisClient): SpreadClient {
+  return {
+    keys: spreadKeys(false),
+    commandAt: (_key, ...command) => client.command(...command),
+    script: client.script,
+    slotOf: () => 0,
+  };
+}

@@ -57,21 +57,33 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
         const found = await client.policy.plans();
         if (json) return io.print(JSON.stringify(found));
         if (found.plans.length === 0) return io.print("The policy has no plans.");
-        io.print(formatTable(["plan", "limit", "per", "capacity", "refill"], found.plans.flatMap(planRows)));
+        io.print(formatTable(["plan", "limit", "per", "amount", "refill"], found.plans.flatMap(planRows)));
       });
       finish(exitCode);
     });
 }
 
-function planRows({ name, rate_limits: limits }: Plans["plans"][number]): readonly (readonly string[])[] {
-  if (limits.length === 0) return [[name, "none", "-", "-", "-"]];
-  return limits.map((limit) => [
+function planRows({ name, ...lists }: Plans["plans"][number]): readonly (readonly string[])[] {
+  const limits = (lists.rate_limits ?? []).map((limit) => [
     name,
     limit.name,
     limit.per,
     String(limit.capacity),
     formatRefill(limit.refill_per_second),
   ]);
+  const quotas = (lists.quotas ?? []).map((quota) => [
+    name,
+    quota.name,
+    quota.per,
+    formatAmount(quota.limit, quota.unit),
+    `every ${quota.every}${quota.time_zone === "UTC" ? "" : `, ${quota.time_zone}`}`,
+  ]);
+  const rows = [...limits, ...quotas];
+  return rows.length === 0 ? [[name, "none", "-", "-", "-"]] : rows;
+}
+
+function formatAmount(amount: number, unit: string): string {
+  return unit === "requests" ? String(amount) : `${amount} ${unit}`;
 }
 
 function formatRefill(perSecond: number): string {

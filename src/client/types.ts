@@ -202,12 +202,27 @@ export interface PolicyInForce {
 export interface Plans {
   readonly plans: readonly {
     readonly name: string;
-    readonly rate_limits: readonly {
-      readonly name: string;
-      readonly per: "key" | "owner" | "role" | "address";
-      readonly capacity: number;
-      readonly refill_per_second: number;
-    }[];
+    /** Null: the list of the next plan or role in the order of precedence applies. */
+    readonly rate_limits:
+      | readonly {
+          readonly name: string;
+          readonly per: "key" | "owner" | "role" | "address";
+          readonly capacity: number;
+          readonly refill_per_second: number;
+        }[]
+      | null;
+    /** Null: the list of the next plan or role in the order of precedence applies. */
+    readonly quotas:
+      | readonly {
+          readonly name: string;
+          readonly per: "key" | "owner" | "role";
+          readonly limit: number;
+          readonly every: "hour" | "day" | "week" | "month";
+          /** An IANA name. */
+          readonly time_zone: string;
+          readonly unit: string;
+        }[]
+      | null;
   }[];
 }
 
@@ -227,6 +242,16 @@ export interface Roles {
       readonly per: "key" | "owner" | "role" | "address";
       readonly capacity: number;
       readonly refill_per_second: number;
+    }[];
+    /** The role's own quotas. A role with a plan has none. */
+    readonly quotas: readonly {
+      readonly name: string;
+      readonly per: "key" | "owner" | "role";
+      readonly limit: number;
+      readonly every: "hour" | "day" | "week" | "month";
+      /** An IANA name. */
+      readonly time_zone: string;
+      readonly unit: string;
     }[];
   }[];
 }

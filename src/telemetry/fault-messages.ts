@@ -204,3 +204,7 @@ export function unsetSecretLogger(
 export function deprecatedInPolicy(deprecation: string): FaultMessage {
   return { event: "the policy uses an old name", effect: deprecation, action: "the policy file" };
 }
+
+export function uselessInPolicy(warning: string): FaultMessage {
+  return { event: "an entry of the policy has no effect", effect: warning, action: "the policy file" };
+}

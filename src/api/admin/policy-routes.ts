@@ -1,4 +1,4 @@
-import type { LimitList, Policy, Role } from "../../core/policy/policy.ts";
+import type { LimitList, Plan, Policy, Role } from "../../core/policy/policy.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
@@ -65,10 +65,24 @@ function roleBody(role: Role) {
     plan: role.plan?.name ?? null,
     may_assign_plans: role.mayAssignPlans,
     rate_limits: limitBodies(role),
+    quotas: quotaBodies(role),
   };
 }
 
-function limitBodies({ rateLimits }: LimitList) {
+/** Null for a list that the plan does not have. */
+function planBody(plan: Plan) {
+  return {
+    name: plan.name,
+    rate_limits: plan.rateLimits === undefined ? null : limitBodies(plan),
+    quotas: plan.quotas === undefined ? null : quotaBodies(plan),
+  };
+}
+
+function quotaBodies({ quotas = [] }: Partial<LimitList>) {
+  return quotas.map(({ timeZone, ...quota }) => ({ ...quota, time_zone: timeZone }));
+}
+
+function limitBodies({ rateLimits = [] }: Partial<LimitList>) {
   return rateLimits.map(({ name, per, capacity, refillPerSecond }) => ({
     name,
     per,
@@ -88,7 +102,7 @@ function plansRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     handle: async (call) => {
       const plans = [...policy.current().plans.values()];
       return call.reply.send({
-        plans: plans.map((plan) => ({ name: plan.name, rate_limits: limitBodies(plan) })),
+        plans: plans.map(planBody),
       });
     },
   });

@@ -5,11 +5,13 @@ type PlanClaim = Pick<Principal, "plan">;
 type Plans = Pick<Policy, "plans">;
 
 /**
- * The limits of a key: those of its own plan, of its role's plan, or of its role, whichever exists first. A plan that the policy
- * does not have counts as none. The same policy and key always return the same object, so a cache can compare it.
+ * The limits and quotas of a key: those of its own plan, of its role's plan, or of its role. Each list comes whole from the first
+ * of them that has it. A plan that the policy does not have counts as none. The same policy and key always return the same object,
+ * so a cache can compare it.
  */
 export function appliedLimits(policy: Plans, role: Role, key: PlanClaim): LimitList {
-  return appliedPlan(policy, role, key) ?? role;
+  const ofRole = role.plan?.over(role) ?? role;
+  return claimedPlan(policy, key)?.over(ofRole) ?? ofRole;
 }
 
 /** The plan that applies to a key, in the order of precedence; undefined if the role's own limits apply. */

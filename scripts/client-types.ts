@@ -17,8 +17,10 @@ import {
   reloadResponse,
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
+import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
+import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
 import {
   importQuery,
   importResponse,
@@ -46,6 +48,8 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   CutOff: cutOffBody,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
+  UsageQuery: usageQuery,
+  UsageFilter: usageReportQuery,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -66,6 +70,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   LegacyUse: legacyUse,
   ImportReport: importResponse,
   AuditEvents: auditResponse,
+  HolderLimits: holderLimitsResponse,
+  Usage: usageResponse,
+  UsageReport: usageReportResponse,
 };
 
 const HEAD = `// Generated from the schemas of src/api by \`npm run client-types\`. Do not edit.

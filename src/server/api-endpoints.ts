@@ -3,6 +3,7 @@ import { explainRoute } from "../api/admin/explain-route.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
+import { usageReportRoute } from "../api/admin/usage-route.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -10,6 +11,8 @@ import type { Endpoint } from "../api/http/endpoint.ts";
 import { introspectRoute } from "../api/keys/introspect-route.ts";
 import { jwksRoute } from "../api/keys/jwks-route.ts";
 import { keyRoutes } from "../api/keys/key-routes.ts";
+import type { UsagePorts } from "../api/keys/usage-body.ts";
+import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
 import type { Explain } from "../core/decision/explain.ts";
@@ -20,6 +23,8 @@ import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Metering } from "./usage.ts";
+import { usageRetentionOf } from "./usage.ts";
 
 /** Addresses whose unauthenticated calls are counted. The least recently used one is evicted first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
@@ -32,7 +37,8 @@ export interface ApiDeps {
   readonly verifier: KeyVerifier;
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
-  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin">;
+  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "usage">;
+  readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
 }
 
@@ -41,11 +47,13 @@ export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>
 
 export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
   const ports = apiPorts(runtime, deps);
+  const usage = usagePorts(runtime, deps);
   const { settings } = runtime;
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
   const publicJwks = () => deps.signingKeys.ring().publicJwks;
   const open = [
     ...keyRoutes(ports),
+    ...usageRoutes(ports, usage, deps.stores.bucketAdmin),
     ...legacyRoutes(ports),
     introspectRoute(ports, names),
     jwksRoute(publicJwks),
@@ -56,12 +64,25 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...limitRoutes(ports, deps.stores.bucketAdmin),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
+    usageReportRoute(ports, usage),
     auditRoute(ports, deps.stores.audit),
     explainRoute(ports, deps.explain),
   ];
   return {
     open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
     all: [...all, ...browserRoutes(), ...pageRoutes(all, deps.version)],
+  };
+}
+
+function usagePorts(
+  { settings }: Pick<Runtime, "settings">,
+  { stores, registry, metering }: ApiDeps,
+): UsagePorts {
+  return {
+    store: stores.usage,
+    retention: usageRetentionOf(settings),
+    storeNowMs: registry.storeClock.storeNowMs,
+    metering: metering.state,
   };
 }
 

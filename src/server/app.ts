@@ -27,6 +27,7 @@ import { createStartWait } from "./start-wait.ts";
 import { createCheckBeforeStore } from "./startup-check.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
+import { startMetering } from "./usage.ts";
 
 export interface AppOptions extends RuntimeOptions {
   readonly policy: ActivePolicy;
@@ -101,6 +102,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const { clientAddress } = ports;
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
+  const metering = startMetering(runtime, { stores, events });
   const addresses = await deps.listeners.serve({
     version: deps.version,
     policy,
@@ -108,7 +110,8 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     verifier,
     adminTokens,
     stores,
-    check: createCheckHandler(runtime, { ports, background, audit, tracing }),
+    metering,
+    check: createCheckHandler(runtime, { ports, background, metering, audit, tracing }),
     explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
     signingKeys: signing.keys,
     onCompletedCall(call) {

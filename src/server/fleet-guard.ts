@@ -2,6 +2,7 @@ import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { BucketAdmin } from "../core/limits/ports.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 
 /** A change was rejected, because this instance does not have the settings of the store's fleet. */
 export class NotOfThisFleet extends Error {
@@ -21,6 +22,7 @@ export interface FleetGuard {
   audit(store: AuditStore): AuditStore;
   buckets(admin: BucketAdmin): BucketAdmin;
   leases(store: LeaseStore): LeaseStore;
+  usage(store: UsageStore): UsageStore;
 }
 
 export function createFleetGuard(): FleetGuard {
@@ -58,5 +60,11 @@ export function createFleetGuard(): FleetGuard {
     }),
     buckets: (admin) => ({ ...admin, reset: rejecting(admin.reset) }),
     leases: (store) => ({ ...store, step: rejecting(store.step) }),
+    usage: (store) => ({
+      ...store,
+      post: rejecting(store.post),
+      bytes: skipping(store.bytes, 0),
+      sweep: skipping(store.sweep, undefined),
+    }),
   };
 }

@@ -7,6 +7,7 @@ import type { BucketAdmin, BucketStore } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RevocationView } from "../core/revocation/revocation-view.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Channel } from "./channel.ts";
@@ -36,6 +37,8 @@ export interface StoreEvents {
   readonly legacyEntry: Channel<LegacyEntry>;
   /** Entries may have been missed. A rejection is retried. */
   readonly gap: Channel<void>;
+  /** The store may have lost its last writes: it is another primary, or lacks Redis keys. */
+  readonly loss: Channel<void>;
   /** The stored migration phase, each second; undefined if the store has lost it. */
   readonly phase: Channel<MigrationState | undefined>;
 }
@@ -49,6 +52,7 @@ export interface Stores {
   readonly bucketAdmin: BucketAdmin;
   readonly secrets: SecretStore;
   readonly audit: AuditStore;
+  readonly usage: UsageStore;
   readonly fleet: Fleet;
   /** Whether the embedded database is still where the next start looks for it. Absent with Redis. */
   readonly isInPlace?: () => boolean;

@@ -4,12 +4,20 @@ import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { StoreMeter } from "../telemetry/metrics/store-meter.ts";
 
-/** Keeps all connections of the instance on one primary. Logs and counts each move to another one. */
-export function followPrimary(log: Log, meter: Pick<StoreMeter, "primary" | "failover">): OneServer {
+/**
+ * Keeps all connections of the instance on one primary. Logs and counts each move to another one.
+ * @param onMove called after a move: the new primary may lack the last writes
+ */
+export function followPrimary(
+  log: Log,
+  meter: Pick<StoreMeter, "primary" | "failover">,
+  onMove: () => void,
+): OneServer {
   return createOneServer(({ topology, address }, before) => {
     meter.primary(topology, address);
     if (before === undefined) return;
     meter.failover();
+    onMove();
     log.warn({ topology, address, previousAddress: before.address }, FAULTS.failover);
   });
 }

@@ -13,6 +13,7 @@ import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
 import { spreadOnOneServer } from "../redis/spread-client.ts";
+import { createUsageStore } from "../redis/usage-store.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -25,6 +26,7 @@ import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { watchStore } from "./store-watch.ts";
+import { usageRetentionOf } from "./usage.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
@@ -49,7 +51,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const { settings, shutdown, log, metrics } = options;
   const place = {
     ...redisPlace(settings, logRedisTls(log)),
-    server: followPrimary(log, metrics.store),
+    server: followPrimary(log, metrics.store, () => void options.events.loss.publish()),
     observe: metrics.store.command,
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
@@ -68,7 +70,11 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   };
   const watch = await watchStore({ ...options, client });
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard }, options);
-  watch.begin(fleet.suspectLoss);
+  watch.begin(() => {
+    fleet.suspectLoss();
+    void options.events.loss.publish();
+  });
+  const usage = { instanceId, retention: usageRetentionOf(settings), nowMs: options.clock.storeNowMs };
   return {
     onStarted() {
       client.finishStartup();
@@ -77,6 +83,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     keys: guard.keys(createKeyStore(registryClient, keyStoreOptions(settings))),
     fleet,
     audit: guard.audit(createAuditStore(client, instanceId)),
+    usage: guard.usage(createUsageStore({ registry: client, spread, ...usage })),
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),

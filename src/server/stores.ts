@@ -26,7 +26,12 @@ function driverOf({ STORE = "embedded" }: Settings): StoreDriver {
 }
 
 export function createStoreEvents(): StoreEvents {
-  return { legacyEntry: createChannel(), gap: createChannel(), phase: createChannel() };
+  return {
+    legacyEntry: createChannel(),
+    gap: createChannel(),
+    loss: createChannel(),
+    phase: createChannel(),
+  };
 }
 
 /** Opens the stores. What a failed attempt has opened is closed before the next attempt. */

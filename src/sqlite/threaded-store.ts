@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 import { allRevocations } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 
@@ -8,6 +9,7 @@ import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./st
 export interface ThreadedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
+  readonly usage: UsageStore;
   /** Rejects if the database file was removed or replaced. */
   checkPlace(): Promise<void>;
   /** As `wasOpenRecently` of sweep.ts. */
@@ -34,6 +36,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
       revocations: () => allRevocations(reader),
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
+    usage: callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);

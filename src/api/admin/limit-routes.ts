@@ -1,13 +1,12 @@
 import { z } from "zod";
-import { appliedLimits, appliedPlan } from "../../core/limits/applied-limits.ts";
-import { bucketDemands } from "../../core/limits/bucket-demands.ts";
-import type { BucketAdmin, BucketDemand, BucketLevel } from "../../core/limits/ports.ts";
-import type { Plan } from "../../core/policy/policy.ts";
+import type { BucketAdmin, BucketLevel } from "../../core/limits/ports.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
+import type { KeyLimits } from "../keys/key-limits.ts";
+import { keyLimits } from "../keys/key-limits.ts";
 import { withKeyId } from "./operator-call.ts";
 
 export const limitsResponse = z
@@ -76,22 +75,9 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
   });
 }
 
-interface KeyLimits {
-  readonly plan: Plan | undefined;
-  readonly demands: readonly BucketDemand[];
-}
-
 async function limitsOf({ registry, policy }: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
   const record = await registry.store.load(keyId);
-  if (record === undefined) return undefined;
-  const current = policy();
-  const role = current.roles.get(record.role);
-  if (role === undefined) return undefined;
-  const demands = bucketDemands(appliedLimits(current, role, record), record, () => "");
-  return {
-    plan: appliedPlan(current, role, record),
-    demands: demands.filter(({ limit }) => limit.per !== "address"),
-  };
+  return record && keyLimits(policy(), record);
 }
 
 function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {

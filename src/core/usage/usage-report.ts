@@ -20,8 +20,8 @@ export interface UsageRow extends UsageSubject {
 
 /** NumericDates. Without `to`: until now. Without `from`: a day of hours, or 30 days. */
 export interface UsageRange {
-  readonly from?: number;
-  readonly to?: number;
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
 }
 
 /** A range in whole hours or days, which are those that it touches. */

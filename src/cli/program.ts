@@ -12,6 +12,7 @@ import { addPolicyCommand } from "./policy/policy.ts";
 import { addSecretsCommand } from "./secrets/secrets.ts";
 import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
+import { addUsageCommand } from "./usage.ts";
 
 export interface Program {
   /** Runs one command. Resolves with the exit code. */
@@ -71,6 +72,7 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
     });
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
+  addUsageCommand(program, io, finish);
   addImportCommand(program, io, finish);
   addMigrationCommand(program, io, finish);
   addExplainCommand(program, io, finish);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { DAY_SECONDS } from "../core/usage/usage-time.ts";
-import type { UsageStoreOptions } from "./usage-store.ts";
+import type { UsageStoreOptions } from "./usage-options.ts";
 
 const SCRIPT = readFileSync(new URL("./scripts/usage-bytes.lua", import.meta.url), "utf8");
 

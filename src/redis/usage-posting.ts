@@ -6,7 +6,7 @@ import type { UsageRetention } from "../core/usage/usage-time.ts";
 import { dayOfHour, HOUR_SECONDS, hourOfDay, postingTimes } from "../core/usage/usage-time.ts";
 import type { SpreadClient } from "./spread-client.ts";
 import type { UsageBytes } from "./usage-bytes.ts";
-import type { UsageStoreOptions } from "./usage-store.ts";
+import type { UsageStoreOptions } from "./usage-options.ts";
 
 const SCRIPT = readFileSync(new URL("./scripts/usage.lua", import.meta.url), "utf8");
 

@@ -3,7 +3,7 @@ import type { OutcomeCounts } from "../core/usage/usage-amount.ts";
 import { noUsage } from "../core/usage/usage-amount.ts";
 import { dayOfHour } from "../core/usage/usage-time.ts";
 import { pairs } from "./replies.ts";
-import type { UsageStoreOptions } from "./usage-store.ts";
+import type { UsageStoreOptions } from "./usage-options.ts";
 
 /** Commands that are sent together. */
 const READS_AT_ONCE = 100;

@@ -2,12 +2,11 @@ import { readFileSync } from "node:fs";
 import type { SentPosting } from "../core/postings/posting.ts";
 import type { UsagePage, UsageStore, UsageSubject } from "../core/usage/ports.ts";
 import type { UsageAmount } from "../core/usage/usage-amount.ts";
-import type { UsageRetention } from "../core/usage/usage-time.ts";
 import { dayOfHour } from "../core/usage/usage-time.ts";
 import type { RedisClient } from "./client.ts";
 import { texts } from "./replies.ts";
-import type { SpreadClient } from "./spread-client.ts";
 import { createUsageBytes } from "./usage-bytes.ts";
+import type { UsageStoreOptions } from "./usage-options.ts";
 import { createUsagePosting } from "./usage-posting.ts";
 import { createUsageReads } from "./usage-reads.ts";
 
@@ -15,17 +14,6 @@ const scriptText = (name: string) => readFileSync(new URL(`./scripts/${name}.lua
 
 const SUBJECTS_SCRIPT = scriptText("usage-subjects");
 const SWEEP_SCRIPT = scriptText("usage-sweep");
-
-export interface UsageStoreOptions {
-  /** Holds what lists families. */
-  readonly registry: RedisClient;
-  /** Holds the counts of each family. */
-  readonly spread: SpreadClient;
-  readonly instanceId: string;
-  readonly retention: UsageRetention;
-  /** Redis's clock in milliseconds, for what is kept. Postings are judged by Redis itself. */
-  readonly nowMs: () => number;
-}
 
 /** Families that one call forgets. */
 const SWEEP_LIMIT = 50;

@@ -1,23 +1,22 @@
-import type { UsageRow } from "../../core/usage/usage-report.ts";
-import { formatTime } from "../keys/responses.ts";
+import type { z } from "zod";
+import type { usageReportResponse } from "./usage-schemas.ts";
 
-const COLUMNS = ["owner", "family", "time", "route", "allowed", "denied", "limited", "cost", "units"];
+type Row = Readonly<z.output<typeof usageReportResponse>["usage"][number]>;
 
-/** Rows as CSV (RFC 4180). Each page has the line of column names. */
-export function usageCsv(rows: readonly UsageRow[]): string {
-  return [COLUMNS, ...rows.map(cellsOf)].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
-}
+/** The line of column names of CSV, without its end. */
+export const USAGE_CSV_HEAD = "owner,family,time,route,allowed,denied,limited,cost,units";
 
-function cellsOf({ owner, family, startsAt, route, requests, cost, units }: UsageRow): readonly string[] {
-  return [
-    owner,
-    family,
-    startsAt === undefined ? "" : formatTime(startsAt),
-    route ?? "",
-    ...[requests.allowed, requests.denied, requests.limited].map(String),
-    cost === undefined ? "" : String(cost),
-    [...(units ?? [])].map(([unit, amount]) => `${unit}=${amount}`).join(" "),
+/** A row as a line of CSV (RFC 4180), without its end. */
+export function usageCsvLine({ owner, family, time, route, units, ...counts }: Row): string {
+  const { allowed, denied, limited, cost } = counts;
+  const cells = [
+    ...[owner, family, time ?? "", route ?? ""],
+    ...[allowed, denied, limited, cost ?? ""].map(String),
+    Object.entries(units ?? {})
+      .map(([unit, amount]) => `${unit}=${amount}`)
+      .join(" "),
   ];
+  return cells.map(cell).join(",");
 }
 
 /** A spreadsheet runs a cell that begins with one of these as a formula, so an apostrophe comes first. */

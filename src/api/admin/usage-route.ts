@@ -11,7 +11,7 @@ import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
 import type { UsagePorts } from "../keys/usage-body.ts";
 import { reportBody, rowBody, spanOf } from "../keys/usage-body.ts";
-import { usageCsv } from "./usage-csv.ts";
+import { USAGE_CSV_HEAD, usageCsvLine } from "./usage-csv.ts";
 import { usageReportQuery, usageReportResponse } from "./usage-schemas.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -83,13 +83,17 @@ function sendReport(
   { report: { rows, next }, span, usage }: SentReport,
 ): FastifyReply {
   const cursor = next === undefined ? null : cursorFrom(next);
+  const list = rows.map((row) => ({ owner: row.owner, family: row.family, ...rowBody(row) }));
   void reply.header("cache-control", "no-store").header("vary", "accept");
-  if (!acceptsCsv(request)) {
-    const list = rows.map((row) => ({ owner: row.owner, family: row.family, ...rowBody(row) }));
+  if (!acceptsCsv(request))
     return reply.send({ ...reportBody(span, usage), usage: list, next_cursor: cursor });
-  }
   if (cursor !== null) void reply.header("link", `<${nextPage(request, cursor)}>; rel="next"`);
-  return reply.type("text/csv; charset=utf-8; header=present").send(usageCsv(rows));
+  return reply.type("text/csv; charset=utf-8; header=present").send(csvOf(list));
+}
+
+/** Each page has the line of column names. */
+function csvOf(rows: Parameters<typeof usageCsvLine>[0][]): string {
+  return [USAGE_CSV_HEAD, ...rows.map(usageCsvLine)].map((line) => `${line}\r\n`).join("");
 }
 
 function acceptsCsv({ headers }: FastifyRequest): boolean {

@@ -7,6 +7,7 @@ import { createLeasePool } from "../src/core/limits/lease-pool.ts";
 import type { Quota, RateLimit } from "../src/core/policy/policy.ts";
 import { createCalendars } from "../src/core/quotas/calendar.ts";
 import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
+import { createUsageMeter } from "../src/core/usage/usage-meter.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
 import { createCheck } from "../src/ext-authz/check.ts";
 import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
@@ -60,6 +61,7 @@ const decision: Decision = await services.authorize(request, nowMs);
 if (decision.verdict !== "allow") throw new Error(decision.reason);
 const metrics = createMetrics({ version: "bench", nowMs: Date.now, outputDropped: () => 0 });
 metrics.policyInForce(services.policy);
+const meter = createUsageMeter({ isStopped: () => false, onDropped: () => undefined });
 const manyRoutes = parsePolicy({ text: benchPolicy(10_000), fileName: "bench" });
 if (!manyRoutes.ok) throw new Error("10,000 routes");
 const { routes } = manyRoutes.policy;
@@ -123,7 +125,10 @@ const check = createCheck({
   nowMs: Date.now,
   monotonicNs: process.hrtime.bigint,
   newDecisionId: randomUUID,
-  onDecision: (made, about) => metrics.countDecision(made, about),
+  onDecision(made, about) {
+    metrics.countDecision(made, about);
+    meter.count(made, about.mode);
+  },
   onUndecodable: (error) => {
     throw error;
   },
@@ -154,6 +159,7 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["encode", () => encode(decision, context, "enforce")],
   ["a decision id", () => randomUUID()],
   ["count it", () => metrics.countDecision(decision, { elapsedNs: 30_000n, mode: "enforce" })],
+  ["count its usage", () => meter.count(decision, "enforce")],
   ["the whole Check", () => check(message, 500)],
 ];
 

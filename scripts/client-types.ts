@@ -20,8 +20,10 @@ import {
   rolesResponse,
 } from "../src/api/admin/policy-schemas.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
+import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
+import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
 import {
   importQuery,
   importResponse,
@@ -50,6 +52,8 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   LimitOverride: overrideBody,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
+  UsageQuery: usageQuery,
+  UsageFilter: usageReportQuery,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -73,6 +77,9 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
+  HolderLimits: holderLimitsResponse,
+  Usage: usageResponse,
+  UsageReport: usageReportResponse,
 };
 
 const HEAD = `// Generated from the schemas of src/api by \`npm run client-types\`. Do not edit.

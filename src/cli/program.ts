@@ -14,6 +14,7 @@ import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
 import { addStatusCommand } from "./status.ts";
 import { addStoreCommand } from "./store/store.ts";
+import { addUsageCommand } from "./usage.ts";
 
 export interface Program {
   /** Runs one command. Resolves with the exit code. */
@@ -74,6 +75,7 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
   addStatusCommand(program, io, finish);
   addKeysCommand(program, io, finish);
   addLimitsCommand(program, io, finish);
+  addUsageCommand(program, io, finish);
   addImportCommand(program, io, finish);
   addMigrationCommand(program, io, finish);
   addExplainCommand(program, io, finish);

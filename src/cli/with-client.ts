@@ -137,13 +137,16 @@ async function isOperatorListener(url: string): Promise<boolean> {
 
 /** The argument for a key's id. Rejects the key itself before anything is sent. */
 export function keyIdArgument(name = "<key_id>"): Argument {
-  return new Argument(name).argParser((text) => {
-    if (/^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text))
-      throw new UsageError(
-        "this is a key, not a key's id: a key does not belong on the command line, where other users can see it",
-      );
-    return nameArgument(text);
-  });
+  return new Argument(name).argParser(parseKeyId);
+}
+
+/** A key's id. Throws a UsageError for the key itself. */
+export function parseKeyId(text: string): string {
+  if (/^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text))
+    throw new UsageError(
+      "this is a key, not a key's id: a key does not belong on the command line, where other users can see it",
+    );
+  return nameArgument(text);
 }
 
 /** A name that becomes a segment of the request path. An empty name, `.` and `..` would change the path. */

@@ -6,6 +6,7 @@ import type {
   AuditQuery,
   CutOff,
   FreezeStatus,
+  HolderLimits,
   ImportOptions,
   ImportReport,
   Introspection,
@@ -26,6 +27,10 @@ import type {
   Reload,
   Roles,
   Status,
+  Usage,
+  UsageFilter,
+  UsageQuery,
+  UsageReport,
   ValidKey,
 } from "./types.ts";
 
@@ -58,6 +63,12 @@ export function createClient(options: ClientOptions) {
     register: (registration: Registration, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({ method: "POST", path: "/api/auth/v2/register", body: registration, idempotencyKey }),
     validate: (key: string) => json<ValidKey>({ method: "GET", path: "/api/auth/v2/validate", token: key }),
+    /** The limits and quotas of this key. */
+    ownLimits: (key: string) =>
+      json<HolderLimits>({ method: "GET", path: "/api/auth/v2/limits", token: key }),
+    /** The usage of this key, and of the keys that it was refreshed from. */
+    ownUsage: (key: string, query: UsageQuery = {}) =>
+      json<Usage>({ method: "GET", path: "/api/auth/v2/usage", token: key, query }),
     refresh: (key: string, { idempotencyKey }: Repeatable = {}) =>
       json<IssuedKey>({
         method: "POST",
@@ -78,6 +89,7 @@ export function createClient(options: ClientOptions) {
     /** The public keys that verify keys; empty if a secret signs the keys. */
     jwks: () => json<JwkSet>({ method: "GET", path: "/.well-known/jwks.json" }),
     keys: keyCalls(transport),
+    usage: usageCalls(transport),
     ...operatorCalls(transport),
   };
 }
@@ -132,6 +144,23 @@ function overridePath(subject: LimitSubject): string {
   return "owner" in subject
     ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
     : `/api/admin/families/${pathSegment(subject.family)}/limits`;
+}
+
+function usageCalls({ json }: Transport) {
+  return {
+    report: (filter: UsageFilter = {}) =>
+      json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter }),
+    /** Every row that matches the filter, loaded page by page. */
+    async *all(filter: Omit<UsageFilter, "cursor"> = {}): AsyncGenerator<UsageReport["usage"][number]> {
+      let cursor: string | undefined;
+      do {
+        const query: UsageFilter = cursor === undefined ? filter : { ...filter, cursor };
+        const page = await json<UsageReport>({ method: "GET", path: "/api/admin/usage", query });
+        yield* page.usage;
+        cursor = page.next_cursor ?? undefined;
+      } while (cursor !== undefined);
+    },
+  };
 }
 
 function operatorCalls({ call, json }: Transport) {

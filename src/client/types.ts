@@ -109,6 +109,37 @@ export interface AuditQuery {
   readonly limit?: number;
 }
 
+export interface UsageQuery {
+  /**
+   * The first hour or day: a date or a time (RFC 3339). By default the last 24 hours or the last 30
+   * days.
+   */
+  readonly from?: string;
+  /** The report ends before this date or time; the present by default. */
+  readonly to?: string;
+  /** `day` by default. */
+  readonly by?: "hour" | "day" | "route";
+}
+
+export interface UsageFilter {
+  /**
+   * The first hour or day: a date or a time (RFC 3339). By default the last 24 hours or the last 30
+   * days.
+   */
+  readonly from?: string;
+  /** The report ends before this date or time; the present by default. */
+  readonly to?: string;
+  /** `day` by default. */
+  readonly by?: "hour" | "day" | "route";
+  /** Only the family of this key. */
+  readonly key_id?: string;
+  readonly family?: string;
+  readonly owner?: string;
+  readonly cursor?: string;
+  /** Families per page, 100 by default. A page of a long range has fewer. */
+  readonly limit?: number;
+}
+
 export interface IssuedKey {
   /** The key. Only this response contains it. */
   readonly api_key: string;
@@ -456,4 +487,83 @@ export interface Status {
     /** Changes that this instance would enter again after a failover. */
     readonly remembered_changes: number;
   };
+}
+
+export interface HolderLimits {
+  /** The plan of the key; null if its role's limits apply. */
+  readonly plan: string | null;
+  readonly rate_limits: readonly {
+    readonly name: string;
+    readonly per: "key" | "owner" | "role";
+    readonly capacity: number;
+    readonly refill_per_second: number;
+    /**
+     * Whole tokens that no instance holds; null for a limit that the whole role shares, because it is
+     * other people's traffic.
+     */
+    readonly remaining: number | null;
+  }[];
+  readonly quotas: readonly {
+    readonly name: string;
+    readonly unit: string;
+    readonly limit: number;
+    readonly used: number | null;
+    readonly remaining: number | null;
+    readonly resets_at: string;
+  }[];
+}
+
+export interface Usage {
+  readonly by: "hour" | "day" | "route";
+  readonly from: string;
+  readonly to: string;
+  /**
+   * Whether this instance counts usage. `stopped`: usage has reached `USAGE_MAX_BYTES`, and newer usage
+   * is missing.
+   */
+  readonly metering: "on" | "off" | "stopped";
+  readonly usage: readonly {
+    /** The start of the hour or day in UTC; null for a route. */
+    readonly time: string | null;
+    /** The route by its name or pattern; null for a period. */
+    readonly route: string | null;
+    readonly allowed: number;
+    /** Requests that were denied for another reason than a limit. */
+    readonly denied: number;
+    /** Requests that were denied by a rate limit or a quota. */
+    readonly limited: number;
+    /** The sum of the costs of the allowed requests; null for a route. */
+    readonly cost: number | null;
+    /** Amounts of other units that were charged, by unit; null for a route. */
+    readonly units: Readonly<Record<string, number>> | null;
+  }[];
+}
+
+export interface UsageReport {
+  readonly by: "hour" | "day" | "route";
+  readonly from: string;
+  readonly to: string;
+  /**
+   * Whether this instance counts usage. `stopped`: usage has reached `USAGE_MAX_BYTES`, and newer usage
+   * is missing.
+   */
+  readonly metering: "on" | "off" | "stopped";
+  readonly usage: readonly {
+    readonly owner: string;
+    readonly family: string;
+    /** The start of the hour or day in UTC; null for a route. */
+    readonly time: string | null;
+    /** The route by its name or pattern; null for a period. */
+    readonly route: string | null;
+    readonly allowed: number;
+    /** Requests that were denied for another reason than a limit. */
+    readonly denied: number;
+    /** Requests that were denied by a rate limit or a quota. */
+    readonly limited: number;
+    /** The sum of the costs of the allowed requests; null for a route. */
+    readonly cost: number | null;
+    /** Amounts of other units that were charged, by unit; null for a route. */
+    readonly units: Readonly<Record<string, number>> | null;
+  }[];
+  readonly next_cursor: string | null;
 }

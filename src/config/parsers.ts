@@ -86,6 +86,18 @@ export const duration = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const DAY_SECONDS = 86_400;
+/** A duration from one day on, in seconds. */
+const days = (most: number) =>
+  duration.refine(
+    (seconds) => seconds >= DAY_SECONDS && seconds <= most * DAY_SECONDS,
+    `must be from 1d to ${most}d`,
+  );
+/** How long hours are kept. */
+export const retention = days(400);
+/** How long days are kept. */
+export const longRetention = days(4000);
+
 /** An integer from 0. */
 export const count = (max: number) =>
   z

@@ -11,10 +11,12 @@ import {
   httpUrl,
   listen,
   listeners,
+  longRetention,
   natMap,
   origins,
   path,
   redisUrl,
+  retention,
   secret,
   secrets,
   share,
@@ -348,6 +350,31 @@ const AUDIT_SETTINGS = {
   },
 } as const satisfies Record<string, Setting>;
 
+const USAGE_SETTINGS = {
+  USAGE: {
+    meaning:
+      "Whether the usage of each key is counted: `on` or `off`. With `off`, usage that was counted before can still be read.",
+    default: "on",
+    schema: z.enum(["on", "off"]),
+  },
+  USAGE_RETENTION_HOURS: {
+    meaning: "Time that usage by hour is kept: a duration from `1d` to `400d`.",
+    default: "40d",
+    schema: retention,
+  },
+  USAGE_RETENTION_DAYS: {
+    meaning: "Time that usage by day and by route is kept: a duration from `1d` to `4000d`.",
+    default: "400d",
+    schema: longRetention,
+  },
+  USAGE_MAX_BYTES: {
+    meaning:
+      "Estimated size of all usage at which counting stops, so that usage never fills Redis: bytes, or `KB`, `MB` or `GB` (units of 1024), at least `1MB`.",
+    default: "1GB",
+    schema: size(1024 ** 2),
+  },
+} as const satisfies Record<string, Setting>;
+
 const LOG_SETTINGS = {
   LOG_LEVEL: {
     meaning: "Lowest level that is logged: `debug`, `info`, `warn`, `error` or `silent`.",
@@ -403,6 +430,7 @@ export const SETTING_GROUPS = {
   Redis: REDIS_SETTINGS,
   Policy: POLICY_SETTINGS,
   Audit: AUDIT_SETTINGS,
+  Usage: USAGE_SETTINGS,
   "Logs and traces": LOG_SETTINGS,
   Process: PROCESS_SETTINGS,
 } as const;
@@ -420,6 +448,7 @@ export const SETTINGS = {
   ...REDIS_SETTINGS,
   ...POLICY_SETTINGS,
   ...AUDIT_SETTINGS,
+  ...USAGE_SETTINGS,
   ...LOG_SETTINGS,
   ...PROCESS_SETTINGS,
 } as const;

@@ -91,6 +91,14 @@ export function registryKeys(isCluster: boolean) {
     probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),
     probedRecord: (instanceId: string) => record(`probe:${instanceId}`),
     secret: (name: string) => own(`secret:${name}`),
+    /** Sorted set, all with the score 0: "<owner>\0<family>" of each family with usage. */
+    usageSubjects: own("usage:subjects"),
+    /** Hash: family with usage → its owner. */
+    usageOwners: own("usage:owners"),
+    /** Sorted set: family with usage → the last day on which it was used. */
+    usageSeen: own("usage:seen"),
+    /** Hash: "h<day>" or "d<day>" → estimated bytes of the usage of that day. */
+    usageBytes: own("usage:bytes"),
   } as const;
 }
 
@@ -119,6 +127,12 @@ export function spreadKeys(isCluster: boolean) {
       const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
       return of("quota", subject, quota);
     },
+    /** Hash: instance id → number of its last counted posting for this day. */
+    usagePosted: (family: string, day: number) => of("usage", family, `posted:${day}`),
+    /** Hash: hour of the day → counts; see usage.lua. */
+    usageHours: (family: string, day: number) => of("usage", family, `hours:${day}`),
+    /** Hash: the totals of the day and of its routes. */
+    usageDay: (family: string, day: number) => of("usage", family, `day:${day}`),
   } as const;
 }
 

@@ -7,6 +7,7 @@ import { overrideRoutes } from "../api/admin/override-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
+import { usageReportRoute } from "../api/admin/usage-route.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
@@ -14,6 +15,8 @@ import type { Endpoint } from "../api/http/endpoint.ts";
 import { introspectRoute } from "../api/keys/introspect-route.ts";
 import { jwksRoute } from "../api/keys/jwks-route.ts";
 import { keyRoutes } from "../api/keys/key-routes.ts";
+import type { UsagePorts } from "../api/keys/usage-body.ts";
+import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
 import type { Explain } from "../core/decision/explain.ts";
@@ -24,6 +27,8 @@ import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Metering } from "./usage.ts";
+import { usageRetentionOf } from "./usage.ts";
 
 /** Addresses whose unauthenticated calls are counted. The least recently used one is evicted first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
@@ -37,7 +42,8 @@ export interface ApiDeps {
   readonly adminTokens: readonly string[];
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
-  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin">;
+  readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
+  readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
 }
 
@@ -46,11 +52,13 @@ export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>
 
 export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
   const ports = apiPorts(runtime, deps);
+  const usage = usagePorts(runtime, deps);
   const { settings } = runtime;
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
   const publicJwks = () => deps.signingKeys.ring().publicJwks;
   const open = [
     ...keyRoutes(ports),
+    ...usageRoutes(ports, usage, deps.stores),
     ...legacyRoutes(ports),
     introspectRoute(ports, names),
     jwksRoute(publicJwks),
@@ -63,6 +71,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
+    usageReportRoute(ports, usage),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),
@@ -70,6 +79,18 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
   return {
     open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
     all: [...all, ...browserRoutes(), ...pageRoutes(all, deps.version)],
+  };
+}
+
+function usagePorts(
+  { settings }: Pick<Runtime, "settings">,
+  { stores, registry, metering }: ApiDeps,
+): UsagePorts {
+  return {
+    store: stores.usage,
+    retention: usageRetentionOf(settings),
+    storeNowMs: registry.storeClock.storeNowMs,
+    metering: metering.state,
   };
 }
 

@@ -30,6 +30,7 @@ import { createCheckBeforeStore } from "./startup-check.ts";
 import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
+import { startMetering } from "./usage.ts";
 
 export interface AppOptions extends RuntimeOptions {
   readonly policy: ActivePolicy;
@@ -107,6 +108,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   events.threshold.subscribe(audit.onThreshold);
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
+  const metering = startMetering(runtime, { stores, events });
   const addresses = await deps.listeners.serve({
     version: deps.version,
     policy,
@@ -114,7 +116,8 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     verifier,
     adminTokens,
     stores,
-    check: createCheckHandler(runtime, { ports, background, audit, tracing }),
+    metering,
+    check: createCheckHandler(runtime, { ports, background, metering, audit, tracing }),
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,

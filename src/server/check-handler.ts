@@ -21,6 +21,7 @@ import type { BackgroundWork } from "./background.ts";
 import { withIssuers } from "./issuers.ts";
 import type { Stores } from "./ports.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Metering } from "./usage.ts";
 
 /** Addresses whose invalid keys are counted. The least recently used one is evicted first. */
 const MAX_GUARDED_ADDRESSES = 100_000;
@@ -70,6 +71,7 @@ export function createExplainHandler(
 export interface CheckDeps {
   readonly ports: AuthorizePorts;
   readonly background: BackgroundWork;
+  readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
   readonly tracing: Tracing | undefined;
 }
@@ -77,7 +79,7 @@ export interface CheckDeps {
 /** Serves Envoy's Checks. Each decision is counted, traced and audited. */
 export function createCheckHandler(
   { log, metrics, clock }: Runtime,
-  { ports, background, audit, tracing }: CheckDeps,
+  { ports, background, metering: { meter }, audit, tracing }: CheckDeps,
 ): Check {
   const logUnknownPlan = createSampled(
     () => performance.now(),
@@ -95,6 +97,7 @@ export function createCheckHandler(
     newDecisionId: randomUUID,
     onDecision(decision, facts) {
       metrics.countDecision(decision, facts);
+      meter?.count(decision, facts.mode);
       logRejection(decision, facts);
       tracing?.check(decision, facts);
       audit.onDecision(decision, facts, ports.policy());

@@ -14,6 +14,7 @@ import type { Fleet, StoreDriver, StoreOptions, Stores } from "./ports.ts";
 import { keepLeases } from "./quota-upkeep.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
+import { usageRetentionOf } from "./usage.ts";
 
 /** Buckets in memory: about 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
@@ -45,7 +46,9 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   const { DATA_DIR: dataDir, RECORD_RETENTION: recordRetentionSeconds } = settings;
   const meter = options.metrics.store;
   makeDataFolder(dataDir);
-  const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry };
+  const usageRetention = usageRetentionOf(settings);
+  const ids = { instanceId: randomText(), usageRetention };
+  const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry, ...ids };
   const store = await openThreadedStore(thread, clock.storeNowMs);
   shutdown.defer("the store", store.close);
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
@@ -77,6 +80,7 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
     rememberedChanges: () => 0,
     fleet: STANDALONE,
     audit: observed(store.audit, observe),
+    usage: observed(store.usage, observe),
     buckets: limits,
     bucketAdmin: buckets,
     quotaAdmin: createQuotaAdmin(admin),

@@ -3,6 +3,7 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { BucketAdmin, QuotaAdmin } from "../core/limits/ports.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 
 /** A change was rejected, because this instance does not have the settings of the store's fleet. */
 export class NotOfThisFleet extends Error {
@@ -24,6 +25,7 @@ export interface FleetGuard {
   leases(store: LeaseStore): LeaseStore;
   quotas(admin: QuotaAdmin): QuotaAdmin;
   counters(store: QuotaStore): QuotaStore;
+  usage(store: UsageStore): UsageStore;
 }
 
 export function createFleetGuard(): FleetGuard {
@@ -63,5 +65,11 @@ export function createFleetGuard(): FleetGuard {
     leases: (store) => ({ ...store, step: rejecting(store.step) }),
     quotas: (admin) => ({ ...admin, reset: rejecting(admin.reset) }),
     counters: (store) => ({ ...store, step: rejecting(store.step) }),
+    usage: (store) => ({
+      ...store,
+      post: rejecting(store.post),
+      bytes: skipping(store.bytes, 0),
+      sweep: skipping(store.sweep, undefined),
+    }),
   };
 }

@@ -8,6 +8,7 @@ import type { Policy } from "../core/policy/policy.ts";
 import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { InstanceView } from "../core/revocation/instance-view.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 import type { InstanceHeartbeat, SharedSettings } from "../redis/kid-exchange.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
 import type { Channel } from "./channel.ts";
@@ -37,6 +38,8 @@ export interface StoreEvents {
   readonly legacyEntry: Channel<LegacyEntry>;
   /** Entries may have been missed. A rejection is retried. */
   readonly gap: Channel<void>;
+  /** The store may have lost its last writes: it is another primary, or lacks Redis keys. */
+  readonly loss: Channel<void>;
   /** The stored migration phase, each second; undefined if the store has lost it. */
   readonly phase: Channel<MigrationState | undefined>;
   /** A subject has used so much of a quota. Once per quota and window, on one instance. */
@@ -54,6 +57,7 @@ export interface Stores {
   readonly quotaAdmin: QuotaAdmin;
   readonly secrets: SecretStore;
   readonly audit: AuditStore;
+  readonly usage: UsageStore;
   readonly fleet: Fleet;
   /** Whether the embedded database is still where the next start looks for it. Absent with Redis. */
   readonly isInPlace?: () => boolean;

@@ -11,11 +11,14 @@ export interface PrimaryWatch {
   place(): StorePlace | undefined;
 }
 
-/** Keeps all connections of the instance on one primary. Logs and counts each move to another one. */
+/**
+ * Keeps all connections of the instance on one primary. Logs and counts each move to another one.
+ * @param onMove called after a move: the new primary may lack the last writes
+ */
 export function followPrimary(
   log: Log,
   meter: Pick<StoreMeter, "primary" | "failover">,
-  nowMs: () => number,
+  { nowMs, onMove }: { readonly nowMs: () => number; readonly onMove: () => void },
 ): PrimaryWatch {
   let place: StorePlace | undefined;
   const server = createOneServer(({ topology, address }, before) => {
@@ -24,6 +27,7 @@ export function followPrimary(
     if (before === undefined) return;
     place = { ...place, failovers: place.failovers + 1, lastFailoverMs: nowMs() };
     meter.failover();
+    onMove();
     log.warn({ topology, address, previousAddress: before.address }, FAULTS.failover);
   });
   return { server, place: () => place };

@@ -15,6 +15,7 @@ import { createQuotaAdmin } from "../redis/quota-admin.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
+import { createUsageStore } from "../redis/usage-store.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -31,6 +32,7 @@ import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { openSpread } from "./spread.ts";
 import { watchStore } from "./store-watch.ts";
+import { usageRetentionOf } from "./usage.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
@@ -52,7 +54,8 @@ export const redisStore: StoreDriver = {
 
 async function openRedis(options: StoreOptions): Promise<Stores> {
   const { settings, shutdown, log, metrics } = options;
-  const primary = followPrimary(log, metrics.store, options.clock.nowMs);
+  const onLoss = () => void options.events.loss.publish();
+  const primary = followPrimary(log, metrics.store, { nowMs: options.clock.nowMs, onMove: onLoss });
   const place = {
     ...redisPlace(settings, logRedisTls(log)),
     server: primary.server,
@@ -79,9 +82,13 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const watch = await watchStore({ ...options, client });
   const lostWrites = createLostWrites(options);
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard, lostWrites }, options);
-  watch.begin(fleet.suspectLoss);
+  watch.begin(() => {
+    fleet.suspectLoss();
+    onLoss();
+  });
   beginLostWrites(lostWrites, client, settings);
   const dropLeases = createDropLeases(client, buckets.forget);
+  const usage = { instanceId, retention: usageRetentionOf(settings), nowMs: options.clock.storeNowMs };
   return {
     onStarted() {
       client.finishStartup();
@@ -95,6 +102,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     place: primary.place,
     rememberedChanges: lostWrites.size,
     audit: guard.audit(createAuditStore(client, instanceId)),
+    usage: guard.usage(createUsageStore({ registry: client, spread, ...usage })),
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
     quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),

@@ -29,6 +29,7 @@ export function createStoreEvents(): StoreEvents {
   return {
     legacyEntry: createChannel(),
     gap: createChannel(),
+    loss: createChannel(),
     phase: createChannel(),
     threshold: createChannel(),
   };

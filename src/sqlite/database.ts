@@ -68,6 +68,27 @@ const MIGRATIONS: readonly string[] = [
      leases TEXT NOT NULL, posted TEXT NOT NULL, until INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX quotas_by_until ON quotas (until);`,
+  `CREATE TABLE IF NOT EXISTS usage_hours (
+     family TEXT NOT NULL, at INTEGER NOT NULL, usage TEXT NOT NULL, PRIMARY KEY (family, at)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS usage_hours_by_time ON usage_hours (at);
+   CREATE TABLE IF NOT EXISTS usage_days (
+     family TEXT NOT NULL, at INTEGER NOT NULL, usage TEXT NOT NULL, PRIMARY KEY (family, at)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS usage_days_by_time ON usage_days (at);
+   CREATE TABLE IF NOT EXISTS usage_families (
+     family TEXT PRIMARY KEY, owner TEXT NOT NULL, last_day INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS usage_families_by_owner ON usage_families (owner, family);
+   CREATE INDEX IF NOT EXISTS usage_families_by_day ON usage_families (last_day);
+   CREATE TABLE IF NOT EXISTS usage_posted (
+     family TEXT NOT NULL, day INTEGER NOT NULL, instance TEXT NOT NULL, number INTEGER NOT NULL,
+     PRIMARY KEY (family, day, instance)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS usage_posted_by_day ON usage_posted (day);
+   CREATE TABLE IF NOT EXISTS usage_bytes (
+     kind TEXT NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (kind, day)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 export interface Database {

@@ -1,5 +1,7 @@
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
+import type { UsageRetention } from "../core/usage/usage-time.ts";
 import type { Database } from "./database.ts";
 import type { CounterTable } from "./quota-store.ts";
 import type { ViewReader } from "./view-reader.ts";
@@ -10,6 +12,7 @@ export interface ThreadStores {
   readonly view: ViewReader;
   readonly audit: AuditStore;
   readonly quotas: CounterTable;
+  readonly usage: UsageStore;
   readonly database: Pick<Database, "close" | "checkPlace"> & {
     /** As {@link wasOpenRecently}. */
     readonly wasOpenRecently: (nowMs: number) => boolean;
@@ -21,6 +24,9 @@ export interface ThreadOptions {
   readonly dataDir: string;
   /** How long a record stays after its key's end, so that an expired key is not reported as unknown. */
   readonly recordRetentionSeconds: number;
+  /** Identifies this process in the numbers of its postings. */
+  readonly instanceId: string;
+  readonly usageRetention: UsageRetention;
   /** Accepts the present contents although an earlier registry is lost. */
   readonly acceptEmptyRegistry: boolean;
 }

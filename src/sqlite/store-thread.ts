@@ -5,27 +5,31 @@ import { createKeyStore } from "./key-store.ts";
 import { createCounterTable } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { wasOpenRecently } from "./sweep.ts";
+import { createUsageStore } from "./usage-store.ts";
 import { createViewReader } from "./view-reader.ts";
 
 // Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
 /** Calls that would lose data if the database was removed or replaced. `done` may be lost: events are then logged again. */
-const WRITES: ReadonlySet<string> = new Set(["commit", "importLegacy", "noteUse", "sweep", "steps", "reset"]);
+const WRITES: ReadonlySet<string> = new Set([
+  ...["commit", "importLegacy", "noteUse", "sweep"],
+  ...["steps", "reset", "post"],
+]);
 
 /** The caller's clock, so that everything that one call writes has the same date. */
 let callTimeMs = 0;
 
-function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOptions): ThreadStores {
+function open(options: ThreadOptions): ThreadStores {
+  const { dataDir, recordRetentionSeconds, acceptEmptyRegistry, instanceId, usageRetention } = options;
   const database = openDatabase(dataDir, { acceptEmptyRegistry });
-  const { viewEntries: _, ...keys } = createKeyStore(database, {
-    recordRetentionSeconds,
-    nowMs: () => callTimeMs,
-  });
+  const nowMs = () => callTimeMs;
+  const { viewEntries: _, ...keys } = createKeyStore(database, { recordRetentionSeconds, nowMs });
   return {
     keys,
     view: createViewReader(database.sqlite),
     audit: createAuditStore(database),
-    quotas: createCounterTable(database.sqlite, () => callTimeMs),
+    quotas: createCounterTable(database.sqlite, nowMs),
+    usage: createUsageStore(database, { instanceId, retention: usageRetention, nowMs }),
     database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },
   };
 }

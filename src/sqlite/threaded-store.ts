@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { QuotaCounter, QuotaReply } from "../core/quotas/quota-counter.ts";
+import type { UsageStore } from "../core/usage/ports.ts";
 import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { allEntries } from "./view-reader.ts";
@@ -18,6 +19,7 @@ export interface ThreadedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
   readonly quotas: EmbeddedQuotas;
+  readonly usage: UsageStore;
   /** Rejects if the database file was removed or replaced. */
   checkPlace(): Promise<void>;
   /** As `wasOpenRecently` of sweep.ts. */
@@ -45,6 +47,7 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     quotas: quotasOf(call),
+    usage: callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);

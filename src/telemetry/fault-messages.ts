@@ -17,6 +17,13 @@ export const FAULTS = {
     effect: "the request is denied with the reason internal",
     action: "the error: it is a defect, please report it; an unavailable store does not cause this line",
   },
+  usageStopped: {
+    event: "the usage in the store has reached USAGE_MAX_BYTES",
+    effect:
+      "usage is no longer counted, on any instance, until old usage is deleted; Checks are not affected",
+    action:
+      "raise USAGE_MAX_BYTES if Redis has memory for it, or shorten USAGE_RETENTION_HOURS or USAGE_RETENTION_DAYS",
+  },
   undecodable: {
     event: "a CheckRequest cannot be decoded",
     effect:

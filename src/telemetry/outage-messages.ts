@@ -95,6 +95,15 @@ export const OUTAGES = {
     },
     healed: "the audit log is written again",
   },
+  usage: {
+    failed: {
+      event: "usage cannot be stored",
+      effect:
+        "it waits in memory and is stored later; usage that is older than a day, or of more than 100,000 families and hours, is dropped and counted",
+      action: "the error: the store, or the memory of Redis; latchkey_usage_waiting",
+    },
+    healed: "usage is stored again",
+  },
   socket: {
     failed: {
       event: "the file of the gRPC listener's Unix socket was removed or replaced",

@@ -20,8 +20,10 @@ import type {
   reloadResponse,
   rolesResponse,
 } from "../../src/api/admin/policy-schemas.ts";
+import type { usageReportQuery, usageReportResponse } from "../../src/api/admin/usage-schemas.ts";
 import type { jwkSetResponse } from "../../src/api/keys/jwks-route.ts";
 import type { introspection, issuedKey, registerBody, validKey } from "../../src/api/keys/schemas.ts";
+import type { holderLimitsResponse, usageResponse } from "../../src/api/keys/usage-schemas.ts";
 import type { importResponse, legacyIssued, migrationResponse } from "../../src/api/legacy/legacy-schemas.ts";
 import { createClient } from "../../src/client/client.ts";
 import type { DescribedRequest, Explanation } from "../../src/client/explain-types.ts";
@@ -32,6 +34,7 @@ import type {
   AuditEvents,
   AuditQuery,
   CutOff,
+  HolderLimits,
   ImportReport,
   Introspection,
   IssuedKey,
@@ -49,6 +52,9 @@ import type {
   Registration,
   Reload,
   Roles,
+  Usage,
+  UsageFilter,
+  UsageReport,
   ValidKey,
 } from "../../src/client/types.ts";
 import { newSecret } from "../support/keys.ts";
@@ -113,6 +119,9 @@ test("the client has exactly the calls of the document", async () => {
       ]),
     ]);
     await Promise.all([
+      calls.ownLimits("k"),
+      calls.ownUsage("k"),
+      calls.usage.report(),
       calls.explain({ method: "GET", path: "/" }),
       policy.show(),
       policy.roles(),
@@ -154,6 +163,10 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<keyof z.output<typeof keyResponse>>().toEqualTypeOf<keyof Key>();
   expectTypeOf<keyof z.output<typeof keyListResponse>>().toEqualTypeOf<keyof KeyList>();
   expectTypeOf<Frozen<z.output<typeof limitsResponse>>>().toEqualTypeOf<Limits>();
+  expectTypeOf<Frozen<z.output<typeof holderLimitsResponse>>>().toEqualTypeOf<HolderLimits>();
+  expectTypeOf<Frozen<z.output<typeof usageResponse>>>().toEqualTypeOf<Usage>();
+  expectTypeOf<Frozen<z.output<typeof usageReportResponse>>>().toEqualTypeOf<UsageReport>();
+  expectTypeOf<keyof z.input<typeof usageReportQuery>>().toEqualTypeOf<keyof UsageFilter>();
   expectTypeOf<keyof z.input<typeof explainBody>>().toEqualTypeOf<keyof DescribedRequest>();
   expectTypeOf<Frozen<z.output<typeof explanation>>>().toEqualTypeOf<Explanation>();
   expectTypeOf<Frozen<z.output<typeof policyResponse>>>().toEqualTypeOf<PolicyInForce>();

@@ -21,7 +21,12 @@ import type { SelfServiceStore } from "./self-service-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = { recordRetentionSeconds: 7 * 86_400, nowMs: () => 1000 };
-const THREAD = { recordRetentionSeconds: 7 * 86_400, acceptEmptyRegistry: false };
+const THREAD = {
+  recordRetentionSeconds: 7 * 86_400,
+  acceptEmptyRegistry: false,
+  instanceId: "one",
+  usageRetention: { hoursSeconds: 40 * 86_400, daysSeconds: 400 * 86_400 },
+};
 const opened: { close(): void | Promise<void> }[] = [];
 
 afterEach(async () => {

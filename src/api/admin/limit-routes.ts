@@ -1,22 +1,12 @@
 import { z } from "zod";
-import { appliedLimits } from "../../core/limits/applied-limits.ts";
-import { bucketDemands } from "../../core/limits/bucket-demands.ts";
-import type {
-  BucketAdmin,
-  BucketDemand,
-  BucketLevel,
-  QuotaAdmin,
-  QuotaLevel,
-} from "../../core/limits/ports.ts";
-import type { Plan } from "../../core/policy/policy.ts";
-import { createCalendars } from "../../core/quotas/calendar.ts";
-import type { QuotaDemand } from "../../core/quotas/quota-demand.ts";
-import { quotaDemands } from "../../core/quotas/quota-demand.ts";
+import type { BucketAdmin, BucketLevel, QuotaAdmin, QuotaLevel } from "../../core/limits/ports.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendProblem } from "../http/problem.ts";
+import type { KeyLimits } from "../keys/key-limits.ts";
+import { keyLimits } from "../keys/key-limits.ts";
 import { withKeyId } from "./operator-call.ts";
 
 export const limitsResponse = z
@@ -110,28 +100,9 @@ function resetRoute(ports: ApiPorts, { bucketAdmin, quotaAdmin }: LimitAdmin): E
   });
 }
 
-interface KeyLimits {
-  readonly plan: Plan | undefined;
-  readonly buckets: readonly BucketDemand[];
-  readonly quotas: readonly QuotaDemand[];
-}
-
-async function limitsOf(
-  { registry, policy, nowMs }: ApiPorts,
-  keyId: string,
-): Promise<KeyLimits | undefined> {
-  const record = await registry.store.load(keyId);
-  if (record === undefined) return undefined;
-  const current = policy();
-  const role = current.roles.get(record.role);
-  if (role === undefined) return undefined;
-  const { limits, plan } = appliedLimits(current, role, record, registry.view.overrides, nowMs());
-  const buckets = bucketDemands(limits, record, () => "");
-  return {
-    plan,
-    buckets: buckets.filter(({ limit }) => limit.per !== "address"),
-    quotas: quotaDemands(limits.quotas, record, createCalendars()),
-  };
+async function limitsOf(ports: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
+  const record = await ports.registry.store.load(keyId);
+  return record && keyLimits(ports, record);
 }
 
 function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {

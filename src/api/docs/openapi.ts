@@ -40,6 +40,7 @@ function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
   const { response: answer } = endpoint;
   const content = answer.schema && {
     "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
+    ...Object.fromEntries((answer.mediaTypes ?? []).map((type) => [type, { schema: { type: "string" } }])),
   };
   return {
     operationId: operationId(endpoint),

@@ -27,6 +27,8 @@ export interface Endpoint {
     readonly status: 200 | 201 | 204;
     readonly description: string;
     readonly schema?: z.ZodType;
+    /** Further media types in which the caller can have the response. */
+    readonly mediaTypes?: readonly string[];
   };
   /** Every problem that the call may return. */
   readonly problems: readonly ProblemName[];

@@ -22,6 +22,8 @@ export interface PosterOptions<Amount> {
   readonly batchSize?: number;
   /** Maximum number of waiting subjects and windows, 100,000 by default. */
   readonly maxWaiting?: number;
+  /** Lets other work of the process run. Called once per batch of subjects, which costs well under 1 ms. */
+  readonly nextTurn?: () => Promise<unknown>;
 }
 
 export type LostPosting = "dropped" | "void";
@@ -44,19 +46,21 @@ export interface Poster<Amount> {
 const BATCH_SIZE = 50;
 const MAX_WAITING = 100_000;
 
+/** What the functions below share. */
+interface PostingState<Amount> {
+  /** Subjects that wait or have kept postings. Those that were posted longest ago come first. */
+  readonly queues: Map<string, PostingQueue<Amount>>;
+  waiting: number;
+  lastNumber: number;
+  /** A queue that knows of fewer replays posts again when its turn comes. */
+  replays: number;
+}
+
 export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amount> {
   const { merge, maxWaiting = MAX_WAITING, onLost } = options;
-  const queues = new Map<string, PostingQueue<Amount>>();
-  let lastNumber = 0;
-  let waiting = 0;
+  const state: PostingState<Amount> = { queues: new Map(), waiting: 0, lastNumber: 0, replays: 0 };
+  const { queues } = state;
   let running: Promise<void> | undefined;
-  const postAll = createPostAll(options, {
-    queues,
-    newNumber: () => ++lastNumber,
-    onWaiting(by) {
-      waiting += by;
-    },
-  });
   return {
     add(subject, window, amount) {
       const queue = queues.get(subject);
@@ -65,63 +69,72 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
         queue.amounts.set(window, merge(before, amount));
         return;
       }
-      if (waiting >= maxWaiting) {
+      if (state.waiting >= maxWaiting) {
         onLost?.(amount, "dropped");
         return;
       }
-      waiting++;
-      const target = queue ?? createPostingQueue<Amount>(subject);
+      state.waiting++;
+      const target = queue ?? createPostingQueue<Amount>(subject, state.replays);
       if (queue === undefined) queues.set(subject, target);
       target.amounts.set(window, amount);
     },
     post() {
-      running ??= postAll().finally(() => {
+      running ??= postAll(options, state).finally(() => {
         running = undefined;
       });
       return running;
     },
     replay() {
-      for (const queue of queues.values()) {
-        waiting += queue.kept.length;
-        replayKept(queue);
-      }
+      state.replays++;
     },
-    waiting: () => waiting,
+    waiting: () => state.waiting,
   };
 }
 
-interface PostingState<Amount> {
-  readonly queues: Map<string, PostingQueue<Amount>>;
-  readonly newNumber: () => number;
-  /** Adds to the number of waiting subjects and windows. */
-  onWaiting(by: number): void;
+async function postAll<Amount>(options: PosterOptions<Amount>, state: PostingState<Amount>): Promise<void> {
+  const { batchSize = BATCH_SIZE, nextTurn } = options;
+  const { queues } = state;
+  // Visited queues move to the end, so this iterator meets each queue once before it meets one again.
+  const iterator = queues.values();
+  for (let left = queues.size; left > 0; left -= batchSize) {
+    const visited = [...iterator.take(Math.min(batchSize, left))];
+    const due = visited.filter((queue) => isDue(options, state, queue));
+    await postQueues(options, state, due);
+    await nextTurn?.();
+  }
 }
 
-function createPostAll<Amount>(
+/** Whether the queue must post something. Moves it to the end, or forgets it if it has nothing. */
+function isDue<Amount>(
+  { monotonicMs, keepMs = 0 }: PosterOptions<Amount>,
+  state: PostingState<Amount>,
+  queue: PostingQueue<Amount>,
+): boolean {
+  state.queues.delete(queue.subject);
+  forgetKept(queue, monotonicMs() - keepMs);
+  if (queue.replays < state.replays) {
+    queue.replays = state.replays;
+    state.waiting += queue.kept.length;
+    replayKept(queue);
+  }
+  if (waitingIn(queue) > 0 || queue.kept.length > 0) state.queues.set(queue.subject, queue);
+  return waitingIn(queue) > 0;
+}
+
+/** Posts what these queues have now. What is added meanwhile waits for the next call. */
+async function postQueues<Amount>(
   options: PosterOptions<Amount>,
   state: PostingState<Amount>,
-): () => Promise<void> {
-  const { monotonicMs, keepMs = 0, batchSize = BATCH_SIZE } = options;
-  const { queues } = state;
-  const forget = (beforeMs: number) => {
-    for (const queue of queues.values()) {
-      forgetKept(queue, beforeMs);
-      if (waitingIn(queue) === 0 && queue.kept.length === 0) queues.delete(queue.subject);
-    }
-  };
-  return async () => {
-    forget(monotonicMs() - keepMs);
-    // What is added from now on is posted by the next call.
-    const passes = new Map([...queues.values()].map((queue) => [queue, maxPasses(queue)]));
-    for (let pass = 0; ; pass++) {
-      const due = [...passes].flatMap(([queue, count]) =>
-        pass < count && waitingIn(queue) > 0 ? [queue] : [],
-      );
-      if (due.length === 0) return;
-      for (let start = 0; start < due.length; start += batchSize)
-        await postBatch(options, state, due.slice(start, start + batchSize));
-    }
-  };
+  queues: readonly PostingQueue<Amount>[],
+): Promise<void> {
+  const passes = new Map(queues.map((queue) => [queue, maxPasses(queue)]));
+  for (let pass = 0; ; pass++) {
+    const due = [...passes].flatMap(([queue, count]) =>
+      pass < count && waitingIn(queue) > 0 ? [queue] : [],
+    );
+    if (due.length === 0) return;
+    await postBatch(options, state, due);
+  }
 }
 
 /** One for each posting. If the store is behind, one more shows it, and the kept postings are sent too. */
@@ -131,16 +144,11 @@ function maxPasses(queue: PostingQueue<unknown>): number {
 
 async function postBatch<Amount>(
   { store, monotonicMs, onLost, keepMs = 0 }: PosterOptions<Amount>,
-  { queues, newNumber, onWaiting }: PostingState<Amount>,
-  batch: readonly PostingQueue<Amount>[],
+  state: PostingState<Amount>,
+  queues: readonly PostingQueue<Amount>[],
 ): Promise<void> {
-  // The next call starts with other subjects, so that one without an answer does not hold up the others.
-  for (const queue of batch) {
-    queues.delete(queue.subject);
-    queues.set(queue.subject, queue);
-  }
-  const sent = batch.flatMap((queue) => {
-    const posting = nextPosting(queue, newNumber);
+  const sent = queues.flatMap((queue) => {
+    const posting = nextPosting(queue, () => ++state.lastNumber);
     return posting === undefined ? [] : [{ queue, posting }];
   });
   const outcomes = await store.post(sent.map(({ posting }) => posting));
@@ -150,7 +158,7 @@ async function postBatch<Amount>(
     if (outcome === undefined) continue;
     const before = waitingIn(queue);
     settlePosting(queue, posting, outcome, settled);
-    onWaiting(waitingIn(queue) - before);
+    state.waiting += waitingIn(queue) - before;
     if (outcome === "void") onLost?.(posting.amount, "void");
   }
   const unanswered = sent.filter((_, index) => outcomes[index] === undefined).length;

@@ -11,6 +11,8 @@ export interface PostingQueue<Amount> {
   kept: readonly KeptPosting<Amount>[];
   /** The last counted number that the store must still have; 0 if it does not matter. */
   countedNumber: number;
+  /** The number of replays so far that its kept postings know of. */
+  replays: number;
 }
 
 interface KeptPosting<Amount> {
@@ -18,8 +20,8 @@ interface KeptPosting<Amount> {
   readonly countedMs: number;
 }
 
-export function createPostingQueue<Amount>(subject: string): PostingQueue<Amount> {
-  return { subject, amounts: new Map(), unanswered: [], kept: [], countedNumber: 0 };
+export function createPostingQueue<Amount>(subject: string, replays: number): PostingQueue<Amount> {
+  return { subject, amounts: new Map(), unanswered: [], kept: [], countedNumber: 0, replays };
 }
 
 /** The number of postings that must still be sent. */

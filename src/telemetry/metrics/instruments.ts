@@ -26,7 +26,13 @@ type Makers = ReturnType<typeof makers>;
 /** Every metric of Latchkey. A test compares docs/reference/metrics.md with it. */
 export function createInstruments(registry: Registry) {
   const make = makers(registry);
-  return { ...ofDecisions(make), ...ofTheStore(make), ...ofKeys(make), ...ofTheInstance(make) };
+  return {
+    ...ofDecisions(make),
+    ...ofTheStore(make),
+    ...ofKeys(make),
+    ...ofUsage(make),
+    ...ofTheInstance(make),
+  };
 }
 
 export type Instruments = ReturnType<typeof createInstruments>;
@@ -108,6 +114,17 @@ function ofKeys({ counter, gauge }: Makers) {
       "Overrides that name a plan or a quota that the policy does not have.",
     ),
     selfServiceLimit: gauge("self_service_keys_limit", "The limit guards.self_service_keys of the policy."),
+  };
+}
+
+function ofUsage({ counter, gauge }: Makers) {
+  return {
+    usageDropped: counter("usage_dropped_total", "Requests and charges that were not counted as usage.", [
+      "why",
+    ]),
+    usageWaiting: gauge("usage_waiting", "Families and hours whose usage waits to be stored."),
+    usageBytes: gauge("usage_bytes", "Estimated bytes of all usage in the store."),
+    usageStopped: gauge("usage_stopped", "1 while usage is not counted because of USAGE_MAX_BYTES, else 0."),
   };
 }
 

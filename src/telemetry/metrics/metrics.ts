@@ -14,6 +14,8 @@ import type { LegacyCounters } from "./legacy-counters.ts";
 import { createLegacyCounters } from "./legacy-counters.ts";
 import type { StoreMeter } from "./store-meter.ts";
 import { createStoreMeter } from "./store-meter.ts";
+import type { UsageGauges } from "./usage-gauges.ts";
+import { createUsageGauges } from "./usage-gauges.ts";
 
 /** We render its samples: prom-client takes 20 µs for each, on the thread that decides. */
 const DECISIONS = "latchkey_decisions_total";
@@ -24,6 +26,7 @@ export interface Metrics extends InstanceMeter {
   verifyCache(result: "hit" | "miss"): void;
   readonly keys: KeyCounters;
   readonly store: StoreMeter;
+  readonly usage: UsageGauges;
   policyInForce(policy: Policy): void;
   /** From now on each scrape reads these values. */
   observe(values: Partial<ObservedValues>): void;
@@ -78,8 +81,7 @@ export function createMetrics({ version, nowMs, outputDropped }: MetricsOptions)
       duration.observe(Number(elapsedNs) / 1e9);
     },
     verifyCache: (result) => void cache[result]++,
-    keys: createKeyCounters(instruments, () => roles),
-    store: createStoreMeter(instruments),
+    ...createMeters(instruments, () => roles),
     ...instance,
     policyInForce(policy) {
       roles = policy.roles;
@@ -101,6 +103,17 @@ export function createMetrics({ version, nowMs, outputDropped }: MetricsOptions)
       const text = await withSamples(await registry.metrics(), DECISIONS, decisions);
       return { text, contentType: registry.contentType };
     },
+  };
+}
+
+function createMeters(
+  instruments: Instruments,
+  roles: () => Policy["roles"],
+): Pick<Metrics, "keys" | "store" | "usage"> {
+  return {
+    keys: createKeyCounters(instruments, roles),
+    store: createStoreMeter(instruments),
+    usage: createUsageGauges(instruments),
   };
 }
 

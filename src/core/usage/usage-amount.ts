@@ -1,0 +1,78 @@
+import type { Reason } from "../decision/decision.ts";
+
+/** What became of a request: `limited` if only a limit or a quota was in its way. */
+export const USAGE_OUTCOMES = ["allowed", "denied", "limited"] as const;
+export type UsageOutcome = (typeof USAGE_OUTCOMES)[number];
+
+/** Numbers of requests. */
+export type OutcomeCounts = Record<UsageOutcome, number>;
+
+/** What a family has used. All numbers are whole and at least 0. */
+export interface UsageTotals {
+  readonly requests: OutcomeCounts;
+  /** The sum of the costs of its allowed requests, which is what limits and quotas of requests count. */
+  cost: number;
+  /** Amounts of units that were charged after the response, by unit. */
+  readonly units: Map<string, number>;
+  /** The requests by the label of their route: at most {@link MAX_ROUTES}, and {@link OTHER_ROUTES}. */
+  readonly routes: Map<string, OutcomeCounts>;
+}
+
+/** What an instance has counted for a family within one hour. */
+export interface UsageAmount extends UsageTotals {
+  /** The owner of the family: the family itself without another one. */
+  owner: string;
+}
+
+/** Routes per family and day. A policy can have thousands. */
+export const MAX_ROUTES = 20;
+export const OTHER_ROUTES = "other";
+
+const LIMITED: ReadonlySet<string> = new Set(["rate_limited", "quota_exceeded"]);
+
+export function outcomeOf(reason: Reason): UsageOutcome {
+  if (reason === "allowed") return "allowed";
+  return LIMITED.has(reason) ? "limited" : "denied";
+}
+
+export function noUsage(): UsageTotals {
+  return { requests: noRequests(), cost: 0, units: new Map(), routes: new Map() };
+}
+
+function noRequests(): OutcomeCounts {
+  return { allowed: 0, denied: 0, limited: 0 };
+}
+
+/** The counts of a route. A further route than the maximum counts as {@link OTHER_ROUTES}. */
+export function countsOfRoute(routes: Map<string, OutcomeCounts>, label: string): OutcomeCounts {
+  const known = routes.get(label);
+  if (known !== undefined) return known;
+  const isFull = routes.size - (routes.has(OTHER_ROUTES) ? 1 : 0) >= MAX_ROUTES;
+  const name = isFull ? OTHER_ROUTES : label;
+  const counts = routes.get(name) ?? noRequests();
+  routes.set(name, counts);
+  return counts;
+}
+
+/** Adds the second to the first, which it changes and returns. */
+export function mergeUsage(into: UsageAmount, more: UsageAmount): UsageAmount {
+  into.owner = more.owner;
+  addTotals(into, more);
+  for (const [label, counts] of more.routes) addRequests(countsOfRoute(into.routes, label), counts);
+  return into;
+}
+
+/** Adds everything but the routes. */
+export function addTotals(into: UsageTotals, more: UsageTotals): void {
+  addRequests(into.requests, more.requests);
+  into.cost += more.cost;
+  for (const [unit, amount] of more.units) into.units.set(unit, (into.units.get(unit) ?? 0) + amount);
+}
+
+export function addRequests(into: OutcomeCounts, more: OutcomeCounts): void {
+  for (const outcome of USAGE_OUTCOMES) into[outcome] += more[outcome];
+}
+
+export function totalRequests({ allowed, denied, limited }: OutcomeCounts): number {
+  return allowed + denied + limited;
+}

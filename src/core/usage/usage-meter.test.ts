@@ -1,0 +1,112 @@
+import { expect, test } from "vitest";
+import type { Decision, Reason } from "../decision/decision.ts";
+import { deny } from "../decision/decision.ts";
+import type { Principal } from "../decision/principal.ts";
+import type { Route } from "../policy/route-table.ts";
+import { MAX_ROUTES, mergeUsage } from "./usage-amount.ts";
+import type { UsageMeterOptions } from "./usage-meter.ts";
+import { createUsageMeter } from "./usage-meter.ts";
+
+function principalOf(family: string, more: Partial<Principal> = {}): Principal {
+  const times = { issuedAt: 0, expiresAt: 1, refreshAfter: 1 };
+  return { keyId: "k", family, role: "basic", scopes: [], name: "", ...times, ...more };
+}
+
+function routeOf(label: string, cost = 1): Route {
+  // The meter reads nothing else of a route.
+  return { label, cost } as Route;
+}
+
+function allow(principal?: Principal, route = routeOf("/a")): Decision {
+  const shared = {
+    verdict: "allow",
+    reason: "allowed",
+    route,
+    scopes: [],
+    rates: [],
+    refreshDue: false,
+  } as const;
+  return principal === undefined ? shared : { ...shared, principal };
+}
+
+const denied = (reason: Exclude<Reason, "allowed">, family: string) =>
+  deny(reason, { principal: principalOf(family), route: routeOf("/a") });
+
+function meterWith(options: Partial<UsageMeterOptions> = {}) {
+  const drops: string[] = [];
+  const meter = createUsageMeter({
+    isStopped: () => false,
+    onDropped: (why) => void drops.push(why),
+    ...options,
+  });
+  return { meter, drops };
+}
+
+test("counts requests by their outcome, and costs of allowed ones", () => {
+  const { meter } = meterWith();
+  meter.count(allow(principalOf("f", { owner: "acme" }), routeOf("/a", 3)), "enforce");
+  for (const reason of ["rate_limited", "scope_missing", "limits_unavailable"] as const)
+    meter.count(denied(reason, "f"), "enforce");
+  meter.count(deny("route_unknown", { principal: principalOf("f") }), "enforce");
+  const requests = { allowed: 1, denied: 3, limited: 1 };
+  expect([...meter.take()]).toEqual([
+    [
+      "f",
+      {
+        owner: "acme",
+        requests,
+        cost: 3,
+        units: new Map(),
+        // A request without a route belongs to none.
+        routes: new Map([["/a", { ...requests, denied: 2 }]]),
+      },
+    ],
+  ]);
+  expect(meter.take().size).toBe(0);
+});
+
+test("without a principal, or in shadow mode, nothing is counted", () => {
+  const { meter, drops } = meterWith();
+  for (let at = 0; at < 1000; at++) {
+    meter.count(allow(), "enforce");
+    meter.count(deny("credential_invalid"), "enforce");
+    meter.count(allow(principalOf(`f${at}`)), "shadow");
+  }
+  expect([meter.take().size, drops]).toEqual([0, []]);
+});
+
+test("the families of other issuers leave room for our own, and dropped requests are reported", () => {
+  const { meter, drops } = meterWith({ maxFamilies: 3, maxForeignFamilies: 2 });
+  for (let at = 0; at < 5; at++) meter.count(allow(principalOf(`corp:${at}`, { issuer: "corp" })), "enforce");
+  for (const family of ["f1", "f1", "f2"]) meter.count(allow(principalOf(family)), "enforce");
+  expect([...meter.take().keys()]).toEqual(["corp:0", "corp:1", "f1"]);
+  expect(drops).toEqual(Array.from({ length: 4 }, () => "too_many"));
+  meter.count(allow(principalOf("corp:9", { issuer: "corp" })), "enforce");
+  expect([...meter.take().keys()]).toEqual(["corp:9"]);
+});
+
+test("a family has at most 20 routes, in memory and in sums", () => {
+  const { meter } = meterWith();
+  for (let at = 0; at < 30; at++) meter.count(allow(principalOf("f"), routeOf(`/first/${at}`)), "enforce");
+  const first = meter.take().get("f") ?? expect.unreachable();
+  for (let at = 0; at < 30; at++) meter.count(allow(principalOf("f"), routeOf(`/second/${at}`)), "enforce");
+  const sum = mergeUsage(first, meter.take().get("f") ?? expect.unreachable());
+  expect(sum.routes.size).toBe(MAX_ROUTES + 1);
+  expect(sum.routes.get("other")?.allowed).toBe(40);
+  expect(sum.requests.allowed).toBe(60);
+});
+
+test("charges are sums by unit, without a request", () => {
+  const { meter } = meterWith();
+  for (const amount of [5, 7]) meter.charge(principalOf("f"), "llm_tokens", amount);
+  expect(meter.take().get("f")).toMatchObject({
+    requests: { allowed: 0 },
+    units: new Map([["llm_tokens", 12]]),
+  });
+});
+
+test("a stopped meter counts nothing new, and reports it", () => {
+  const { meter, drops } = meterWith({ isStopped: () => true });
+  meter.count(allow(principalOf("f")), "enforce");
+  expect([meter.take().size, drops]).toEqual([0, ["stopped"]]);
+});

@@ -1,0 +1,80 @@
+import type { Decision } from "../decision/decision.ts";
+import type { Principal } from "../decision/principal.ts";
+import { ownerOf } from "../decision/principal.ts";
+import type { Mode } from "../policy/policy.ts";
+import type { UsageAmount } from "./usage-amount.ts";
+import { countsOfRoute, noUsage, outcomeOf } from "./usage-amount.ts";
+
+type MeteredKey = Pick<Principal, "family" | "owner" | "issuer">;
+
+/** Counts what families use, in memory, until it is taken. */
+export interface UsageMeter {
+  /**
+   * Counts a decision of an authenticated key. Nothing else is counted: without a key, a client creates no entry. Routes in
+   * shadow mode are not counted, because their decisions have no effect.
+   */
+  count(decision: Decision, mode: Mode): void;
+  /** Counts an amount of a unit that was charged after the response. */
+  charge(key: MeteredKey, unit: string, amount: number): void;
+  /** Everything since the last call, by family. */
+  take(): ReadonlyMap<string, UsageAmount>;
+}
+
+export interface UsageMeterOptions {
+  /** Families at a time. */
+  readonly maxFamilies?: number;
+  /** Families of other issuers at a time: an issuer can have more subjects than Latchkey has keys. */
+  readonly maxForeignFamilies?: number;
+  /** Whether nothing is counted at present. */
+  readonly isStopped: () => boolean;
+  /** Called for each request and charge that is not counted. */
+  readonly onDropped: (why: "too_many" | "stopped") => void;
+}
+
+/** Bounds memory: a family takes about 500 bytes. */
+const MAX_FAMILIES = 100_000;
+const MAX_FOREIGN_FAMILIES = 50_000;
+
+/** On the path of every Check, so a known family and route costs two look-ups and no allocation. */
+export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
+  const { maxFamilies = MAX_FAMILIES, maxForeignFamilies = MAX_FOREIGN_FAMILIES } = options;
+  const { isStopped, onDropped } = options;
+  let families = new Map<string, UsageAmount>();
+  let foreign = 0;
+  const amountOf = (key: MeteredKey): UsageAmount | undefined => families.get(key.family) ?? begin(key);
+  const begin = (key: MeteredKey): UsageAmount | undefined => {
+    if (isStopped()) return drop("stopped");
+    const isForeign = key.issuer !== undefined;
+    if (families.size >= maxFamilies || (isForeign && foreign >= maxForeignFamilies)) return drop("too_many");
+    if (isForeign) foreign++;
+    const amount: UsageAmount = { owner: ownerOf(key), ...noUsage() };
+    families.set(key.family, amount);
+    return amount;
+  };
+  const drop = (why: "too_many" | "stopped") => {
+    onDropped(why);
+    return undefined;
+  };
+  return {
+    count({ principal, reason, route, verdict }, mode) {
+      if (principal === undefined || mode === "shadow") return;
+      const amount = amountOf(principal);
+      if (amount === undefined) return;
+      const outcome = outcomeOf(reason);
+      amount.requests[outcome]++;
+      if (route === undefined) return;
+      if (verdict === "allow") amount.cost += route.cost;
+      countsOfRoute(amount.routes, route.label)[outcome]++;
+    },
+    charge(key, unit, charged) {
+      const amount = amountOf(key);
+      if (amount !== undefined) amount.units.set(unit, (amount.units.get(unit) ?? 0) + charged);
+    },
+    take() {
+      const taken = families;
+      families = new Map();
+      foreign = 0;
+      return taken;
+    },
+  };
+}

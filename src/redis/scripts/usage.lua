@@ -1,0 +1,76 @@
+-- Counts postings of usage of different families, each at most once. Counts are written as "<allowed> <denied> <limited> <cost>",
+-- those of routes without the cost.
+-- KEYS     for each posting: the numbers of its day, the hours of its day, its day
+-- ARGV[1]  JSON: instance, maxRoutes, otherRoute, ahead (seconds), postings [{number, after, opens, closes, numbersUntil, hoursUntil, daysUntil (NumericDates), hour (of the day), counts, units [[unit, amount]], routes [[label, counts]]}]
+-- Returns  for each posting: 0 (counted), 1 (void) or 2 (behind); the new bytes of hours; the new bytes of days
+local batch = cjson.decode(ARGV[1])
+local now = tonumber(redis.call('TIME')[1])
+-- What a new hash and a new field take, beside their texts.
+local KEY_BYTES, FIELD_BYTES = 150, 6
+
+-- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
+local function whole(number) return string.format('%.0f', number) end
+
+-- Adds to the counts of a field. Returns the new bytes.
+local function add(key, field, amounts)
+  local before = redis.call('HGET', key, field)
+  local sums = {}
+  for part in string.gmatch(before or '', '%d+') do sums[#sums + 1] = tonumber(part) end
+  for at, amount in ipairs(amounts) do sums[at] = whole((sums[at] or 0) + amount) end
+  local text = table.concat(sums, ' ')
+  redis.call('HSET', key, field, text)
+  if before then return #text - #before end
+  return #text + #field + FIELD_BYTES
+end
+
+-- The field of a route: that of all others once the day has its maximum of routes. The field "n" holds their number.
+local function route_field(day, label)
+  local field = 'r' .. label
+  if label == batch.otherRoute or redis.call('HEXISTS', day, field) == 1 then return field end
+  local known = tonumber(redis.call('HGET', day, 'n') or '0')
+  if known >= batch.maxRoutes then return 'r' .. batch.otherRoute end
+  redis.call('HSET', day, 'n', whole(known + 1))
+  return field
+end
+
+local function count(posting, hours, day)
+  local new_hours = redis.call('EXISTS', hours) == 0 and KEY_BYTES or 0
+  local new_day = redis.call('EXISTS', day) == 0 and KEY_BYTES or 0
+  new_hours = new_hours + add(hours, posting.hour, posting.counts)
+  new_day = new_day + add(day, 't', posting.counts)
+  for _, unit in ipairs(posting.units) do
+    new_hours = new_hours + add(hours, posting.hour .. 'u' .. unit[1], { unit[2] })
+    new_day = new_day + add(day, 'u' .. unit[1], { unit[2] })
+  end
+  for _, route in ipairs(posting.routes) do
+    new_day = new_day + add(day, route_field(day, route[1]), route[2])
+  end
+  redis.call('PEXPIRE', hours, whole((posting.hoursUntil - now) * 1000))
+  redis.call('PEXPIRE', day, whole((posting.daysUntil - now) * 1000))
+  return new_hours, new_day
+end
+
+local replies = {}
+local function reply(outcome, new_hours, new_day)
+  replies[#replies + 1] = outcome
+  replies[#replies + 1] = new_hours
+  replies[#replies + 1] = new_day
+end
+
+for i, posting in ipairs(batch.postings) do
+  local numbers, hours, day = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local last = tonumber(redis.call('HGET', numbers, batch.instance) or '0')
+  if posting.number <= last then
+    reply(0, 0, 0)
+  elseif now >= posting.closes or posting.opens > now + batch.ahead then
+    reply(1, 0, 0)
+  elseif last < posting.after then
+    reply(2, 0, 0)
+  else
+    -- The number comes first: if a command below fails, the posting is lost, but never counted twice.
+    redis.call('HSET', numbers, batch.instance, whole(posting.number))
+    redis.call('PEXPIRE', numbers, whole((posting.numbersUntil - now) * 1000))
+    reply(0, count(posting, hours, day))
+  end
+end
+return replies

@@ -1,0 +1,89 @@
+import { readFileSync } from "node:fs";
+import type { SentPosting } from "../core/postings/posting.ts";
+import type { UsagePage, UsageStore, UsageSubject } from "../core/usage/ports.ts";
+import type { UsageAmount } from "../core/usage/usage-amount.ts";
+import { dayOfHour } from "../core/usage/usage-time.ts";
+import type { RedisClient } from "./client.ts";
+import { texts } from "./replies.ts";
+import { createUsageBytes } from "./usage-bytes.ts";
+import type { UsageStoreOptions } from "./usage-options.ts";
+import { createUsagePosting } from "./usage-posting.ts";
+import { createUsageReads } from "./usage-reads.ts";
+
+const scriptText = (name: string) => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8");
+
+const SUBJECTS_SCRIPT = scriptText("usage-subjects");
+const SWEEP_SCRIPT = scriptText("usage-sweep");
+
+/** Families that one call forgets. */
+const SWEEP_LIMIT = 50;
+
+/** Usage as hashes per family and day. Redis removes them when their retention is over. */
+export function createUsageStore(options: UsageStoreOptions): UsageStore {
+  const { registry, retention, nowMs } = options;
+  const { keys } = registry;
+  const listKeys = [keys.usageSubjects, keys.usageOwners, keys.usageSeen];
+  const runSweep = registry.script(SWEEP_SCRIPT, "usage-sweep");
+  const bytes = createUsageBytes(options);
+  const list = createSubjectList(registry, listKeys);
+  const count = createUsagePosting(options, bytes.add);
+  return {
+    async post(postings) {
+      // A family that has usage but is not listed would be missing in reports.
+      await list.record(postings);
+      const outcomes = await count(postings);
+      if (outcomes.includes("behind")) list.forget();
+      return outcomes;
+    },
+    ...createUsageReads(options),
+    async subjects(page) {
+      const [from, to] = boundsOf(page);
+      const found = await registry.command(
+        ...(["ZRANGE", keys.usageSubjects, from, to, "BYLEX", "LIMIT", 0, page.limit] as const),
+      );
+      return texts(found).map(subjectOf);
+    },
+    async ownerOf(family) {
+      const owner = await registry.command("HGET", keys.usageOwners, family);
+      return typeof owner === "string" ? owner : undefined;
+    },
+    bytes: bytes.total,
+    async sweep() {
+      const firstDay = Math.floor((nowMs() / 1000 - retention.daysSeconds) / 86_400);
+      await runSweep(listKeys, [firstDay, SWEEP_LIMIT]);
+    },
+  };
+}
+
+/** Families recorded today, at most. Then all are recorded again. */
+const MAX_RECORDED = 200_000;
+
+/** Records each family once a day, and when its owner changes. */
+function createSubjectList(registry: RedisClient, listKeys: readonly string[]) {
+  const run = registry.script(SUBJECTS_SCRIPT, "usage-subjects");
+  const recorded = new Map<string, string>();
+  let recordedDay = 0;
+  return {
+    async record(postings: readonly SentPosting<UsageAmount>[]): Promise<void> {
+      const day = Math.max(0, ...postings.map(({ window }) => dayOfHour(window)));
+      if (day !== recordedDay || recorded.size > MAX_RECORDED) recorded.clear();
+      recordedDay = day;
+      const unknown = postings.filter(({ subject, amount }) => recorded.get(subject) !== amount.owner);
+      if (unknown.length === 0) return;
+      await run(listKeys, [day, ...unknown.flatMap(({ subject, amount }) => [subject, amount.owner])]);
+      for (const { subject, amount } of unknown) recorded.set(subject, amount.owner);
+    },
+    forget: () => recorded.clear(),
+  };
+}
+
+function boundsOf({ owner, after }: UsagePage): readonly [string, string] {
+  const end = owner === undefined ? "+" : `(${owner}\u0001`;
+  if (after !== undefined) return [`(${after.owner}\0${after.family}`, end];
+  return [owner === undefined ? "-" : `[${owner}\0`, end];
+}
+
+function subjectOf(member: string): UsageSubject {
+  const [owner = "", family = ""] = member.split("\0");
+  return { owner, family };
+}

@@ -1,0 +1,163 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { PostingOutcome, SentPosting } from "../core/postings/posting.ts";
+import { judgePosting } from "../core/postings/posting.ts";
+import type { UsagePage, UsageStore } from "../core/usage/ports.ts";
+import type { UsageAmount } from "../core/usage/usage-amount.ts";
+import { addTotals, mergeUsage, noUsage } from "../core/usage/usage-amount.ts";
+import type { UsageRetention } from "../core/usage/usage-time.ts";
+import { DAY_SECONDS, dayOfHour, HOUR_SECONDS, isOpen, postingTimes } from "../core/usage/usage-time.ts";
+import type { Database } from "./database.ts";
+import type { Row } from "./rows.ts";
+import { integer, text } from "./rows.ts";
+import { inTransaction } from "./transaction.ts";
+import { encodeUsage, usageFrom } from "./usage-row.ts";
+
+export interface UsageStoreOptions {
+  readonly instanceId: string;
+  readonly retention: UsageRetention;
+  /** The store's clock in milliseconds. */
+  readonly nowMs: () => number;
+}
+
+type UsagePosting = SentPosting<UsageAmount>;
+
+/** Rows of each table that one call deletes. */
+const SWEEP_LIMIT = 500;
+/** The pages that a row takes beside its text, with its share of the indexes. */
+const ROW_BYTES = 90;
+
+/** Usage in SQLite: a row for each family and hour, and one for each family and day. */
+export function createUsageStore(
+  { sqlite }: Pick<Database, "sqlite">,
+  options: UsageStoreOptions,
+): UsageStore {
+  const { nowMs } = options;
+  const count = createCount(sqlite, options);
+  const rows = (table: "usage_hours" | "usage_days") =>
+    sqlite.prepare(`SELECT at, usage FROM ${table} WHERE family = ? AND at >= ? AND at < ? ORDER BY at`);
+  const [hours, days] = [rows("usage_hours"), rows("usage_days")];
+  const bytes = sqlite.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM usage_bytes");
+  const owner = sqlite.prepare("SELECT owner FROM usage_families WHERE family = ?");
+  return {
+    post: async (postings) =>
+      inTransaction(sqlite, () => postings.map((posting) => count(posting, nowMs() / 1000))),
+    hours: async (family, { from, to }) => hours.all(family, from, to).map(usageFrom),
+    days: async (family, { from, to }) => days.all(family, from, to).map(usageFrom),
+    subjects: createSubjects(sqlite),
+    async ownerOf(family) {
+      const row = owner.get(family);
+      return row && text(row, "owner");
+    },
+    async bytes() {
+      const row = bytes.get();
+      return row === undefined ? 0 : integer(row, "bytes");
+    },
+    sweep: createUsageSweep(sqlite, options),
+  };
+}
+
+function createSubjects(sqlite: DatabaseSync): UsageStore["subjects"] {
+  const after = "SELECT owner, family FROM usage_families WHERE (owner, family) > (?, ?)";
+  const all = sqlite.prepare(`${after} ORDER BY owner, family LIMIT ?`);
+  const ofOwner = sqlite.prepare(`${after} AND owner = ? ORDER BY owner, family LIMIT ?`);
+  const subjectFrom = (row: Row) => ({ owner: text(row, "owner"), family: text(row, "family") });
+  return async ({ owner, after: last = { owner: owner ?? "", family: "" }, limit }: UsagePage) => {
+    const found =
+      owner === undefined
+        ? all.all(last.owner, last.family, limit)
+        : ofOwner.all(last.owner, last.family, owner, limit);
+    return found.map(subjectFrom);
+  };
+}
+
+/** Counts one posting within a transaction. */
+function createCount(
+  sqlite: DatabaseSync,
+  { instanceId }: UsageStoreOptions,
+): (posting: UsagePosting, nowSeconds: number) => PostingOutcome {
+  const last = sqlite.prepare(
+    "SELECT number FROM usage_posted WHERE family = ? AND day = ? AND instance = ?",
+  );
+  const note = sqlite.prepare(
+    "INSERT INTO usage_posted (family, day, instance, number) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number",
+  );
+  const list = sqlite.prepare(
+    `INSERT INTO usage_families (family, owner, last_day) VALUES (?, ?, ?)
+     ON CONFLICT DO UPDATE SET owner = excluded.owner, last_day = max(last_day, excluded.last_day)`,
+  );
+  const addBytes = sqlite.prepare(
+    "INSERT INTO usage_bytes (kind, day, bytes) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
+  );
+  const addTo = createRowAddition(sqlite);
+  return (posting, nowSeconds) => {
+    const { subject, number, window, amount } = posting;
+    const day = dayOfHour(window);
+    const row = last.get(subject, day, instanceId);
+    const judged = judgePosting(row === undefined ? 0 : integer(row, "number"), posting);
+    if (judged === "repeat") return "counted";
+    if (!isOpen(postingTimes(window), nowSeconds)) return "void";
+    if (judged === "behind") return "behind";
+    note.run(subject, day, instanceId, number);
+    list.run(subject, amount.owner, day);
+    addBytes.run("h", day, addTo.hour(subject, window, amount));
+    addBytes.run("d", day, addTo.day(subject, day, amount));
+    return "counted";
+  };
+}
+
+/** Add to the row of an hour or a day. They return the new bytes. */
+function createRowAddition(sqlite: DatabaseSync) {
+  const addition = (
+    table: "usage_hours" | "usage_days",
+    merge: (into: UsageAmount, more: UsageAmount) => unknown,
+  ) => {
+    const find = sqlite.prepare(`SELECT at, usage FROM ${table} WHERE family = ? AND at = ?`);
+    const put = sqlite.prepare(
+      `INSERT INTO ${table} (family, at, usage) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usage = excluded.usage`,
+    );
+    return (family: string, at: number, more: UsageAmount): number => {
+      const row = find.get(family, at);
+      const sum: UsageAmount = { owner: more.owner, ...(row === undefined ? noUsage() : usageFrom(row)) };
+      merge(sum, more);
+      const encoded = encodeUsage(sum);
+      put.run(family, at, encoded);
+      const before = row === undefined ? -ROW_BYTES - 3 * family.length : text(row, "usage").length;
+      return encoded.length - before;
+    };
+  };
+  return { hour: addition("usage_hours", addTotals), day: addition("usage_days", mergeUsage) };
+}
+
+/** Deletes what is past its retention. Numbers of postings stay until no posting of their day can count. */
+function createUsageSweep(
+  sqlite: DatabaseSync,
+  { retention, nowMs }: UsageStoreOptions,
+): () => Promise<void> {
+  const deleteFrom = (table: string, key: string, time: string) =>
+    sqlite.prepare(
+      `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE ${time} < ? LIMIT ${SWEEP_LIMIT})`,
+    );
+  const hours = deleteFrom("usage_hours", "family, at", "at");
+  const days = deleteFrom("usage_days", "family, at", "at");
+  const families = deleteFrom("usage_families", "family", "last_day");
+  const posted = deleteFrom("usage_posted", "family, day, instance", "day");
+  const bytes = sqlite.prepare("DELETE FROM usage_bytes WHERE kind = ? AND day < ?");
+  return async () => {
+    const nowSeconds = nowMs() / 1000;
+    const firstOf = (keptSeconds: number, unitSeconds: number) =>
+      Math.floor((nowSeconds - keptSeconds) / unitSeconds);
+    const [firstHourDay, firstDay] = [
+      firstOf(retention.hoursSeconds, DAY_SECONDS),
+      firstOf(retention.daysSeconds, DAY_SECONDS),
+    ];
+    inTransaction(sqlite, () => {
+      // Whole days, as on Redis, so that the bytes of a day go with its hours.
+      hours.run((firstHourDay * DAY_SECONDS) / HOUR_SECONDS);
+      days.run(firstDay);
+      families.run(firstDay);
+      posted.run(dayOfHour(Math.floor(nowSeconds / HOUR_SECONDS)) - 2);
+      bytes.run("h", firstHourDay);
+      bytes.run("d", firstDay);
+    });
+  };
+}

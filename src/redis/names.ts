@@ -26,10 +26,25 @@ const REGISTRY_TAG = "{latchkey}:";
  */
 export function registryKeys(isCluster: boolean) {
   const tag = isCluster ? REGISTRY_TAG : "";
-  const own = (rest: string) => `latchkey:${tag}${rest}`;
+  const own: Own = (rest) => `latchkey:${tag}${rest}`;
   const record = (keyId: string) => `api_key:${tag}${keyId}`;
   return {
-    key: (keyId: string) => record(keyId),
+    key: record,
+    /** A placeholder for an unused key of a script, because an ACL may permit only our own Redis keys. */
+    nothing: own("nothing"),
+    ...keyIndexes(own),
+    ...viewNames(own),
+    ...fleetNames(own),
+    probedRecord: (instanceId: string) => record(`probe:${instanceId}`),
+    ...usageNames(own),
+  } as const;
+}
+
+/** The name of a Redis key of ours. */
+type Own = (rest: string) => string;
+
+function keyIndexes(own: Own) {
+  return {
     /** Sorted set: key id → sequence number of its creation. */
     byAge: own("keys:by_age"),
     /** The same for one owner. */
@@ -42,9 +57,13 @@ export function registryKeys(isCluster: boolean) {
     selfService: own("keys:self_service"),
     /** Sorted set: key id → NumericDate. */
     lastUsed: own("keys:last_used"),
-    /** A placeholder for an unused key of a script, because an ACL may permit only our own Redis keys. */
-    nothing: own("nothing"),
     sequence: own("sequence"),
+  } as const;
+}
+
+/** What every instance knows, and the feed by which it learns of changes. */
+function viewNames(own: Own) {
+  return {
     /** Sorted set: family → NumericDate after which none of its tokens can be alive. */
     endedFamilies: own("ended_families"),
     /** Hash: `scope:subject` → "<before> <until>". */
@@ -66,6 +85,11 @@ export function registryKeys(isCluster: boolean) {
     /** Stream of the entries that instances publish. `feedSequence` numbers them without gaps. */
     feed: own("feed"),
     feedSequence: own("feed:sequence"),
+  } as const;
+}
+
+function fleetNames(own: Own) {
+  return {
     /** Hash: instance id → "<start ms> <last heartbeat ms> <digests of the accepted kids>". */
     kids: own("kids"),
     /** The key id of the V1 key with this hash. */
@@ -89,8 +113,13 @@ export function registryKeys(isCluster: boolean) {
     freeze: own("freeze"),
     /** What the probe of an ACL writes. They expire by themselves. */
     probe: (instanceId: string, part: string) => own(`probe:${instanceId}:${part}`),
-    probedRecord: (instanceId: string) => record(`probe:${instanceId}`),
     secret: (name: string) => own(`secret:${name}`),
+  } as const;
+}
+
+/** Of all families. The usage of one family is in {@link spreadKeys}. */
+function usageNames(own: Own) {
+  return {
     /** Sorted set, all with the score 0: "<owner>\0<family>" of each family with usage. */
     usageSubjects: own("usage:subjects"),
     /** Hash: family with usage → its owner. */

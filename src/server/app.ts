@@ -104,8 +104,13 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const verifier = createFleetVerifier(signing, legacy);
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
   const { clientAddress } = ports;
-  const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
-  events.threshold.subscribe(audit.onThreshold);
+  const audit = await openAudit(runtime, {
+    ...deps,
+    key: auditKey,
+    store: stores.audit,
+    clientAddress,
+    events,
+  });
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });

@@ -7,12 +7,12 @@ import { thresholdFields } from "../audit/threshold.ts";
 import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Policy, RateLimit } from "../core/policy/policy.ts";
-import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { AuditOutputDeps } from "./audit-output.ts";
 import { openAuditLines } from "./audit-output.ts";
+import type { StoreEvents } from "./ports.ts";
 import { repeat } from "./repeat.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -39,6 +39,7 @@ export interface AuditDeps extends AuditOutputDeps {
   readonly store: AuditStore;
   /** As far as the trusted hops report it. */
   readonly clientAddress: ClientAddress;
+  readonly events: Pick<StoreEvents, "threshold">;
 }
 
 /** What an instance records for auditors. */
@@ -47,8 +48,6 @@ export interface Audit {
   onDecision(decision: Decision, facts: CheckFacts, policy: Policy): void;
   /** Records a call that was denied to its caller, or by which an operator changed something. */
   onCompletedCall(call: CompletedCall): void;
-  /** Records that a subject has used so much of a quota. */
-  onThreshold(threshold: QuotaThreshold): void;
 }
 
 /** Opens the audit log, and moves the store's events into it from now on. */
@@ -65,6 +64,7 @@ export async function openAudit(runtime: Runtime, deps: AuditDeps): Promise<Audi
   const stopWrites = repeat(WRITE_EVERY_MS, ...logTransitions(write, runtime.log, OUTAGES.audit));
   runtime.shutdown.defer("the writes of the audit log", stopWrites);
   sweepEvents(runtime, deps.store);
+  deps.events.threshold.subscribe((threshold) => lines.request("quota", () => thresholdFields(threshold)));
   return recordOf(lines, deps.clientAddress);
 }
 
@@ -112,7 +112,6 @@ function recordOf(lines: AuditLog, clientAddress: ClientAddress): Audit {
       if (call.status < 400) lines.request("access", () => accessFields(call));
       else recordDenial("access", call.address, () => accessFields(call));
     },
-    onThreshold: (threshold) => lines.request("quota", () => thresholdFields(threshold)),
   };
 }
 

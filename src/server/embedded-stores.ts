@@ -5,6 +5,7 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { createQuotaAdmin } from "../sqlite/quota-admin.ts";
 import { createQuotaStore } from "../sqlite/quota-batch.ts";
+import type { ThreadedStore } from "../sqlite/threaded-store.ts";
 import { openThreadedStore } from "../sqlite/threaded-store.ts";
 import { observed } from "../sqlite/timed-store.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
@@ -51,7 +52,6 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   const thread = { dataDir, recordRetentionSeconds, acceptEmptyRegistry, ...ids };
   const store = await openThreadedStore(thread, clock.storeNowMs);
   shutdown.defer("the store", store.close);
-  const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const observe = (call: string, elapsedMs: number, failed: boolean) => {
     meter.command(call, elapsedMs, failed ? "fault" : undefined);
     if (WRITES.has(call)) meter.up(!failed);
@@ -60,18 +60,6 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   const keys = observed(store.keys, observe);
   meter.up(true);
   for await (const portion of keys.viewEntries()) view.apply(portion);
-  const { limits, pool, counters } = createEmbeddedLimits({
-    buckets,
-    faults: () => options.policy().faults,
-    maxBuckets: MAX_BUCKETS,
-    store: createQuotaStore(store.quotas.takeSteps),
-    storeNowMs: clock.storeNowMs,
-    instanceId: randomText(),
-    onThreshold: options.events.threshold.publish,
-    observe: meter.quotas,
-  });
-  keepLeases(options, pool, counters);
-  const admin = { quotas: store.quotas, nowMs: clock.storeNowMs, forget: pool.forget };
   return {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),
@@ -81,11 +69,31 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
     fleet: STANDALONE,
     audit: observed(store.audit, observe),
     usage: observed(store.usage, observe),
-    buckets: limits,
-    bucketAdmin: buckets,
-    quotaAdmin: createQuotaAdmin(admin),
+    ...openLimits(store, options),
     secrets: createFileKeeper(dataDir),
   };
+}
+
+/** Buckets in memory, and counters of quotas in the database. */
+function openLimits(
+  { quotas }: Pick<ThreadedStore, "quotas">,
+  options: StoreOptions,
+): Pick<Stores, "buckets" | "bucketAdmin" | "quotaAdmin"> {
+  const { storeNowMs } = options.clock;
+  const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
+  const { limits, pool, counters } = createEmbeddedLimits({
+    buckets,
+    faults: () => options.policy().faults,
+    maxBuckets: MAX_BUCKETS,
+    store: createQuotaStore(quotas.takeSteps),
+    storeNowMs,
+    instanceId: randomText(),
+    onThreshold: options.events.threshold.publish,
+    observe: options.metrics.store.quotas,
+  });
+  keepLeases(options, pool, counters);
+  const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pool.forget });
+  return { buckets: limits, bucketAdmin: buckets, quotaAdmin };
 }
 
 /** Returns whether the database is still where the next start looks for it. */

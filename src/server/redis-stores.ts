@@ -52,10 +52,10 @@ export const redisStore: StoreDriver = {
   },
 };
 
-async function openRedis(options: StoreOptions): Promise<Stores> {
+/** Connects to the primary, and verifies that it can be used. */
+async function openPrimary(options: StoreOptions, onMove: () => void) {
   const { settings, shutdown, log, metrics } = options;
-  const onLoss = () => void options.events.loss.publish();
-  const primary = followPrimary(log, metrics.store, { nowMs: options.clock.nowMs, onMove: onLoss });
+  const primary = followPrimary(log, metrics.store, { nowMs: options.clock.nowMs, onMove });
   const place = {
     ...redisPlace(settings, logRedisTls(log)),
     server: primary.server,
@@ -67,6 +67,13 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   for (const warning of warnings) log.warn({}, warning);
   const instanceId = randomText();
   await probeCommands(client, registryProbe(client, instanceId));
+  return { client, place, instanceId, primary };
+}
+
+async function openRedis(options: StoreOptions): Promise<Stores> {
+  const { settings } = options;
+  const onLoss = () => void options.events.loss.publish();
+  const { client, place, instanceId, primary } = await openPrimary(options, onLoss);
   const guard = createFleetGuard();
   const { spread, ...spreadNodes } = await openSpread(
     { client, place, instanceId, ...deadlineOf(settings) },

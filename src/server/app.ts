@@ -8,7 +8,7 @@ import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
-import { createAuthorizePorts, createCheckHandler, createExplainHandler } from "./check-handler.ts";
+import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
@@ -24,7 +24,7 @@ import { createRuntime } from "./runtime.ts";
 import { openSigning } from "./signing.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
-import { createCheckBeforeStore } from "./startup-check.ts";
+import { createChecksBeforeStore } from "./startup-check.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
 
@@ -59,10 +59,10 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   ops.setReadiness(readiness.states);
   // Closes run in reverse order: the listeners close before the services that their open calls need.
   const serviceRuntime = { ...runtime, shutdown: shutdown.group() };
-  const checkBeforeStore = createCheckBeforeStore(runtime, { policy: policy.current, tracing });
+  const checksBeforeStore = createChecksBeforeStore(runtime, { policy: policy.current, tracing });
   const listeners = createListeners(
     { ...runtime, shutdown: shutdown.group() },
-    { readiness, ops, checkBeforeStore },
+    { readiness, ops, checksBeforeStore },
   );
   const { retry, stop } = createStartWait({ log, onUnavailable: listeners.openWaiting });
   const ready = openServices(serviceRuntime, { ...options, tracing, listeners, retry });
@@ -108,7 +108,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     verifier,
     adminTokens,
     stores,
-    check: createCheckHandler(runtime, { ports, background, audit, tracing }),
+    checks: createChecks(runtime, { ports, background, audit, tracing }),
     explain: createExplainHandler(runtime, ports, stores.bucketAdmin),
     signingKeys: signing.keys,
     onCompletedCall(call) {

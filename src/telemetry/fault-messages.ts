@@ -17,6 +17,13 @@ export const FAULTS = {
     effect: "the request is denied with the reason internal",
     action: "the error: it is a defect, please report it; an unavailable store does not cause this line",
   },
+  undescribed: {
+    event: "a call of the forward-auth listener does not describe a client's request",
+    effect:
+      "the request is denied (request_malformed); at most one such line is logged per minute, and `unlogged` counts the calls in between",
+    action:
+      "the configuration of the proxy against the example in deploy/: it must set each header of its form itself, exactly once",
+  },
   undecodable: {
     event: "a CheckRequest cannot be decoded",
     effect:

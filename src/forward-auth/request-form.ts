@@ -6,26 +6,25 @@ export interface CallTarget {
   readonly form: RequestForm;
   /** The path and query of the client's request; only with `envoy`. */
   readonly path?: string;
-  /** Whether every denial but 401 has the status 403, for a proxy that passes no other. */
+  /** Whether every denial but 401 has the status 403, for nginx, which passes no other. */
   readonly deny403: boolean;
 }
 
 const ENVOY_PREFIX = "/envoy";
+const FORWARD = "/forward";
+const ORIGINAL = "/original";
 const DENY_403 = "?deny=403";
 
-/** Undefined if the URL is none of this listener's. With `/envoy/` the whole rest belongs to the client, the query included. */
+/**
+ * Undefined if the URL is none of this listener's. With `/envoy/` the whole rest belongs to the client, the query included. Caddy
+ * sends the client's query to `/forward`, so it is ignored there.
+ */
 export function parseCallTarget(url: string): CallTarget | undefined {
   if (url.startsWith(`${ENVOY_PREFIX}/`))
     return { form: "envoy", path: url.slice(ENVOY_PREFIX.length), deny403: false };
-  const deny403 = url.endsWith(DENY_403);
-  switch (deny403 ? url.slice(0, -DENY_403.length) : url) {
-    case "/forward":
-      return { form: "forward", deny403 };
-    case "/original":
-      return { form: "original", deny403 };
-    default:
-      return undefined;
-  }
+  if (url === FORWARD || url.startsWith(`${FORWARD}?`)) return { form: "forward", deny403: false };
+  if (url === ORIGINAL || url === ORIGINAL + DENY_403) return { form: "original", deny403: url !== ORIGINAL };
+  return undefined;
 }
 
 /** The headers in which a proxy describes the client's request. They are not headers of that request. */

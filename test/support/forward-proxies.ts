@@ -2,13 +2,14 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Document } from "yaml";
 import { caddyBinary } from "../../scripts/caddy-binary.ts";
 import type { Child } from "../../scripts/child.ts";
 import { startChild } from "../../scripts/child.ts";
 import { nginxBinary } from "../../scripts/nginx-binary.ts";
 import { traefikBinary } from "../../scripts/traefik-binary.ts";
 import { removeAtEnd } from "./at-end.ts";
-import { startEnvoy, startExample } from "./envoy.ts";
+import { LISTENER, startExample } from "./envoy.ts";
 import { freeAddress } from "./latchkey.ts";
 import { sendRaw } from "./raw-request.ts";
 
@@ -100,8 +101,14 @@ export async function startCaddy({ auth, service, tls }: ForwardProxyOptions): P
   return untilServing(child, listen, tls);
 }
 
-/** Traefik with the shipped files of deploy/traefik. */
-export async function startTraefik({ auth, service, tls }: ForwardProxyOptions): Promise<ForwardProxy> {
+/**
+ * Traefik with the shipped files of deploy/traefik.
+ * @param sanitisesPath whether it resolves dot segments and empty segments, as it does by default
+ */
+export async function startTraefik(
+  { auth, service, tls }: ForwardProxyOptions,
+  sanitisesPath = true,
+): Promise<ForwardProxy> {
   const [binary, folder, listen] = [await traefikBinary(), await newFolder("traefik"), await freeAddress()];
   const dynamic = withAddresses(await deploy("traefik/latchkey.yaml"), {
     "127.0.0.1:9192": auth,
@@ -113,7 +120,7 @@ export async function startTraefik({ auth, service, tls }: ForwardProxyOptions):
   const dynamicFile = join(folder, "latchkey.yaml");
   await writeFile(dynamicFile, dynamic + (certificates ?? ""));
   const fixed = withAddresses(await deploy("traefik/traefik.yaml"), {
-    "127.0.0.1:10000": listen,
+    "127.0.0.1:10000\n": `${listen}\n    http: { sanitizePath: ${sanitisesPath} }\n`,
     "/etc/traefik/latchkey.yaml": dynamicFile,
   });
   await writeFile(join(folder, "traefik.yaml"), fixed);
@@ -121,12 +128,26 @@ export async function startTraefik({ auth, service, tls }: ForwardProxyOptions):
   return untilServing(child, listen, tls);
 }
 
-/** A real Envoy with the shipped envoy/http-service.yaml. */
-export async function startEnvoyHttp({ auth, service }: ForwardProxyOptions): Promise<ForwardProxy> {
-  return startExample("http-service", { clusters: { latchkey: [auth], upstream: [service] } });
+/** A real Envoy with the shipped envoy/http-service.yaml, or with sidecar.yaml, which asks over gRPC. */
+export async function startEnvoyProxy(
+  example: "http-service" | "sidecar",
+  { auth, service, tls }: ForwardProxyOptions,
+  edit: (bootstrap: Document) => void = () => undefined,
+): Promise<ForwardProxy> {
+  return startExample(example, {
+    clusters: { latchkey: [auth], upstream: [service] },
+    edit(bootstrap) {
+      if (tls) bootstrap.setIn([...LISTENER, "filter_chains", 0, "transport_socket"], envoyTls(tls));
+      edit(bootstrap);
+    },
+  });
 }
 
-/** A real Envoy with the shipped envoy/sidecar.yaml, which asks over gRPC. */
-export function startEnvoyGrpc(grpc: string, service: string): Promise<ForwardProxy> {
-  return startEnvoy({ authzTarget: grpc, upstreamPort: Number(service.split(":").at(-1)) });
+function envoyTls({ certFile, keyFile }: NonNullable<ForwardProxyOptions["tls"]>) {
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+  const certificate = { certificate_chain: { filename: certFile }, private_key: { filename: keyFile } };
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: { "@type": type, common_tls_context: { tls_certificates: [certificate] } },
+  };
 }

@@ -27,24 +27,28 @@ export function parseCallTarget(url: string): CallTarget | undefined {
   return undefined;
 }
 
-/** The headers in which a proxy describes the client's request. They are not headers of that request. */
-export interface DescriptionHeaders {
-  /** Undefined: the call has the request's own method, host and path. */
-  readonly request?: { readonly method: string; readonly host: string; readonly uri: string };
-  readonly proto: string;
-  readonly address: string;
-}
+/** What a proxy says about the client's request. With `envoy` the call has the request's own method and path. */
+export type DescribedPart = "method" | "host" | "uri" | "proto" | "address";
 
-export const DESCRIPTION_HEADERS: Readonly<Record<RequestForm, DescriptionHeaders>> = {
-  envoy: { proto: "x-forwarded-proto", address: "x-forwarded-for" },
-  forward: {
-    request: { method: "x-forwarded-method", host: "x-forwarded-host", uri: "x-forwarded-uri" },
-    proto: "x-forwarded-proto",
-    address: "x-forwarded-for",
-  },
-  original: {
-    request: { method: "x-original-method", host: "x-original-host", uri: "x-original-uri" },
-    proto: "x-original-proto",
-    address: "x-original-for",
-  },
+/** The headers in which a proxy describes the client's request. They are not headers of that request. */
+export const DESCRIPTION_HEADERS: Readonly<Record<RequestForm, ReadonlyMap<string, DescribedPart>>> = {
+  envoy: new Map([
+    ["host", "host"],
+    ["x-forwarded-proto", "proto"],
+    ["x-forwarded-for", "address"],
+  ]),
+  forward: new Map([
+    ["x-forwarded-method", "method"],
+    ["x-forwarded-host", "host"],
+    ["x-forwarded-uri", "uri"],
+    ["x-forwarded-proto", "proto"],
+    ["x-forwarded-for", "address"],
+  ]),
+  original: new Map([
+    ["x-original-method", "method"],
+    ["x-original-host", "host"],
+    ["x-original-uri", "uri"],
+    ["x-original-proto", "proto"],
+    ["x-original-for", "address"],
+  ]),
 };

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { IDENTITY_HEADERS } from "../../src/ext-authz/allow-fragments.ts";
 import type { ForwardProxy, ForwardProxyOptions } from "../support/forward-proxies.ts";
@@ -6,7 +7,7 @@ import { startCaddy, startEnvoyProxy, startNginx, startTraefik } from "../suppor
 import type { IssuedKey } from "../support/keys.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import { freeAddress, launchLatchkey, startLatchkey } from "../support/latchkey.ts";
 import type { RawAnswer, RawRequest } from "../support/raw-request.ts";
 import { sendRaw } from "../support/raw-request.ts";
 import type { SeenRequest, Upstream } from "../support/upstream.ts";
@@ -227,6 +228,57 @@ test("an instance that hangs costs an error after a second, and lets nothing thr
   } finally {
     process.kill(hung.pid, "SIGCONT");
     await Promise.all([hung.stop(), ...proxies.map((proxy) => proxy.stop())]);
+  }
+});
+
+/** What a proxy sends to `/forward`. */
+const forwardCall = (path: string, headers = {}) => ({
+  path: "/forward",
+  headers: {
+    ...{ "x-forwarded-method": "GET", "x-forwarded-proto": "https", "x-forwarded-host": "a.example" },
+    ...{ "x-forwarded-uri": path, "x-forwarded-for": "192.0.2.7", ...headers },
+  },
+});
+
+test("an instance that waits for its store decides public routes, and denies every key", async () => {
+  const [auth, redis] = [await freeAddress(), await freeAddress()];
+  const waiting = await launchLatchkey(
+    { ...environment, AUTH_LISTEN: auth, REDIS_URL: `redis://:p@${redis}` },
+    { policy: POLICY },
+  );
+  try {
+    const ask = async (path: string, headers = {}) => {
+      const answer = await sendRaw(Number(auth.split(":")[1]), forwardCall(path, headers)).catch(
+        () => undefined,
+      );
+      return answer?.headers["x-latchkey-reason"] ?? answer?.status;
+    };
+    await expect.poll(() => ask("/public/x"), { timeout: 20_000, interval: 20 }).toBe(200);
+    expect(await ask("/a/x", bearer(key.api_key))).toBe("credential_unavailable");
+  } finally {
+    await waiting.stop();
+  }
+});
+
+test("a draining instance decides, and asks the proxy to close the connection", async () => {
+  const stopping = await startLatchkey(
+    { ...environment, JWT_SECRET: newSecret(), DRAIN_SECONDS: "30" },
+    { policy: POLICY },
+  );
+  const port = Number(authOf(stopping).split(":")[1]);
+  const agent = new Agent({ keepAlive: true });
+  const ask = () => sendRaw(port, { ...forwardCall("/public/x"), agent });
+  try {
+    expect((await ask()).headers["connection"]).toBe("keep-alive");
+    process.kill(stopping.pid, "SIGTERM");
+    await expect.poll(async () => (await ask()).headers["connection"]).toBe("close");
+    expect((await ask()).status).toBe(200);
+    // The second signal ends the drain.
+    process.kill(stopping.pid, "SIGTERM");
+    expect(await stopping.exited).toBe(0);
+  } finally {
+    agent.destroy();
+    await stopping.stop();
   }
 });
 

@@ -9,7 +9,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** The header in which Envoy's HTTP service is told what to remove from the request. */
+/** Names the headers that Envoy's HTTP service removes from the request. */
 const REMOVE = "x-envoy-auth-headers-to-remove";
 
 /**

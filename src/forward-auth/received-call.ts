@@ -9,7 +9,7 @@ import { DESCRIPTION_HEADERS } from "./request-form.ts";
 /** A call of a proxy, as it was received. */
 export interface ReceivedCall {
   readonly method: string;
-  /** Undefined if the URL is none of this listener's. */
+  /** Undefined if this listener has no such URL. */
   readonly target: CallTarget | undefined;
   /** Names and values in turn, one character for each byte. */
   readonly rawHeaders: readonly string[];
@@ -30,7 +30,7 @@ export function readCall(
   trustedHops: number,
 ): ReceivedCheck {
   if (rawHeaders.length > 2 * MAX_HEADER_LINES) throw new RangeError("the call has too many headers");
-  if (target === undefined) throw new RangeError("the path is none of /envoy/…, /forward and /original");
+  if (target === undefined) throw new RangeError("the path is not /envoy/…, /forward or /original");
   const { described, headers } = sortHeaders(rawHeaders, target.form);
   const path = target.path ?? described.one("uri");
   return {
@@ -50,7 +50,7 @@ export function readCall(
 interface Description {
   /** Throws a RangeError unless there is exactly one, and it is not empty. */
   one(part: DescribedPart): string;
-  /** Throws a RangeError if there is none. */
+  /** Throws a RangeError without one. */
   lines(part: DescribedPart): readonly string[];
 }
 

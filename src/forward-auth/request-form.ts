@@ -16,7 +16,7 @@ const ORIGINAL = "/original";
 const DENY_403 = "?deny=403";
 
 /**
- * Undefined if the URL is none of this listener's. With `/envoy/` the whole rest belongs to the client, the query included. Caddy
+ * Undefined if this listener has no such URL. With `/envoy/` the whole rest belongs to the client, the query included. Caddy
  * sends the client's query to `/forward`, so it is ignored there.
  */
 export function parseCallTarget(url: string): CallTarget | undefined {

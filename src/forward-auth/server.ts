@@ -15,7 +15,7 @@ import { answerUnreadable, discardBody } from "./unusual-calls.ts";
 /** A client's headers, and those that a proxy adds. Beyond it Node responds 431. */
 const MAX_HEADER_BYTES = 128 * 1024;
 
-/** The label of a call that could not be read, or whose URL is none of this listener's. */
+/** The label `none` is for a call that could not be read, or to a URL that this listener does not have. */
 export type CallLabel = RequestForm | "none";
 
 export interface ForwardAuthServer {

@@ -185,7 +185,7 @@ test.each([
   ["a form with another case", "/Envoy/ok"],
   ["the absolute form", "http://service.example/envoy/ok"],
   ["an asterisk", "*"],
-])("a URL that is none of the listener's is denied: %s", async (_name, target) => {
+])("a URL that the listener does not have is denied: %s", async (_name, target) => {
   const response = await exchange(call(target, { ...FORWARD, ...ORIGINAL }));
   expect(statusOf(response)).toBe(400);
   expect(decided).toEqual([]);

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isSeq } from "yaml";
 import { IDENTITY_HEADERS } from "../../src/ext-authz/allow-fragments.ts";
+import { EXT_AUTHZ } from "../support/envoy.ts";
 import type { ForwardProxy, ForwardProxyOptions } from "../support/forward-proxies.ts";
 import { startCaddy, startEnvoyProxy, startNginx, startTraefik } from "../support/forward-proxies.ts";
 import type { IssuedKey } from "../support/keys.ts";
@@ -22,6 +24,7 @@ routes:
   - { path: /unlimited/**, scopes: [a:read], cost: 0 }
   - { path: /secret/**, scopes: [a:secret] }
   - { path: /public/**, public: true }
+headers: { credential: [authorization, x-api-key, "cookie:sid"] }
 `;
 
 const ADMIN_TOKEN = newSecret();
@@ -194,6 +197,34 @@ describe.each(PROXIES)("behind %s", (name, start) => {
     expect([answer.status, seen?.method]).toEqual([200, "POST"]);
     expect(seen?.headers).toContainEqual([expect.stringMatching(/^content-length$/i), "5"]);
   });
+});
+
+test("Envoy's HTTP service removes a key from the cookies, if it may send and set them", async () => {
+  const options = { auth: authOf(latchkey), service: `127.0.0.1:${upstream.port}` };
+  const envoy = await startEnvoyProxy("http-service", options, (bootstrap) => {
+    const response = ["http_service", "authorization_response", "allowed_upstream_headers"];
+    for (const path of [["allowed_headers"], response]) {
+      const patterns = bootstrap.getIn([...EXT_AUTHZ, ...path, "patterns"]);
+      if (isSeq(patterns)) patterns.add(bootstrap.createNode({ exact: "cookie" }));
+    }
+    const allowed = [...EXT_AUTHZ, "decoder_header_mutation_rules", "allow_expression", "regex"];
+    bootstrap.setIn(allowed, `${bootstrap.getIn(allowed)}|cookie`);
+  });
+  const cookiesAfter = async (cookie: string) => {
+    const before = upstream.requests.length;
+    const { status } = await sendRaw(envoy.port, { path: "/unlimited/x", headers: { cookie } });
+    const lines = upstream.requests[before]?.headers.filter(([name]) => name.toLowerCase() === "cookie");
+    return [status, lines?.map(([, value]) => value)];
+  };
+  try {
+    expect(await cookiesAfter(`a="1, 2"; sid=${key.api_key}; b=Zo\u00c3\u00ab`)).toEqual([
+      200,
+      ['a="1, 2"; b=Zo\u00c3\u00ab'],
+    ]);
+    expect(await cookiesAfter(`sid=${key.api_key}`)).toEqual([200, []]);
+  } finally {
+    await envoy.stop();
+  }
 });
 
 test("without Latchkey every proxy answers an error, and the service receives nothing", async () => {

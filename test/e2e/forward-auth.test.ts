@@ -126,6 +126,21 @@ describe.each(PROXIES)("behind %s", (name, start) => {
     }
   });
 
+  test("a client cannot have Latchkey's headers dropped by naming them in Connection", async () => {
+    const naming = (names: readonly string[]) => [`close, ${names.join(", ")}`, "upgrade"];
+    const headers = { ...bearer(key.api_key), connection: naming(IDENTITY) };
+    const allowed = await send({ path: "/unlimited/x", headers });
+    expect(allowed.answer.status).toBe(200);
+    expect(Object.keys(allowed.seen === undefined ? {} : identityIn(allowed.seen)).toSorted()).toEqual(
+      IDENTITY.toSorted(),
+    );
+    const own = { ...headers, connection: naming(Object.keys(DESCRIPTIONS)), "x-forwarded-uri": "/public/x" };
+    const denied = await send({ path: "/secret/x", headers: own });
+    // Envoy itself rejects these names.
+    const reason = name.startsWith("Envoy") ? undefined : "scope_missing";
+    expect([denied.answer.headers["x-latchkey-reason"], denied.seen]).toEqual([reason, undefined]);
+  });
+
   test("a public route has no caller, whoever the client claims to be", async () => {
     const { answer, seen } = await send({
       path: "/public/x",

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Agent } from "node:http";
+import { Agent, request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isSeq } from "yaml";
 import { IDENTITY_HEADERS } from "../../src/ext-authz/allow-fragments.ts";
@@ -139,6 +139,36 @@ describe.each(PROXIES)("behind %s", (name, start) => {
     // Envoy itself rejects these names.
     const reason = name.startsWith("Envoy") ? undefined : "scope_missing";
     expect([denied.answer.headers["x-latchkey-reason"], denied.seen]).toEqual([reason, undefined]);
+  });
+
+  test("a WebSocket opens with a valid key, and the service sees who opens it", async () => {
+    const open = async (headers: Readonly<Record<string, string>>) => {
+      const before = upstream.requests.length;
+      const request = httpRequest({
+        port: proxy.port,
+        path: "/unlimited/x",
+        headers: {
+          ...{ connection: `Upgrade, ${IDENTITY.join(", ")}`, upgrade: "websocket" },
+          ...{ "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", ...headers },
+        },
+      }).end();
+      const status = await new Promise((resolve, reject) => {
+        request.on("error", reject).on("upgrade", (_response, socket) => {
+          socket.destroy();
+          resolve(101);
+        });
+        request.on("response", (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+      });
+      return [
+        status,
+        upstream.requests[before]?.headers.find(([field]) => /^x-latchkey-role$/i.test(field))?.[1],
+      ];
+    };
+    expect(await open(bearer(key.api_key))).toEqual([101, "basic"]);
+    expect(await open({})).toEqual([401, undefined]);
   });
 
   test("a public route has no caller, whoever the client claims to be", async () => {

@@ -10,6 +10,7 @@ import type { IssuedKey } from "../support/keys.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { freeAddress, launchLatchkey, startLatchkey } from "../support/latchkey.ts";
+import { runHere } from "../support/program.ts";
 import type { RawAnswer, RawRequest } from "../support/raw-request.ts";
 import { sendRaw } from "../support/raw-request.ts";
 import type { SeenRequest, Upstream } from "../support/upstream.ts";
@@ -26,6 +27,9 @@ routes:
   - { path: /public/**, public: true }
 headers: { credential: [authorization, x-api-key, "cookie:sid"] }
 `;
+
+/** The built-in policy, with enough calls for a test. */
+const SMOKE_POLICY = "guards: { open_calls: 100000/s }";
 
 const ADMIN_TOKEN = newSecret();
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
@@ -269,6 +273,19 @@ test("Envoy's HTTP service removes a key from the cookies, if it may send and se
     expect(await cookiesAfter(`sid=${key.api_key}`)).toEqual([200, []]);
   } finally {
     await envoy.stop();
+  }
+});
+
+test("latchkey smoke tests a deployment behind nginx", async () => {
+  const own = await startLatchkey({ ...environment, JWT_SECRET: newSecret() }, { policy: SMOKE_POLICY });
+  const nginx = await startNginx({ auth: authOf(own), service: `127.0.0.1:${upstream.port}` });
+  try {
+    const args = ["smoke", `http://${own.http}`, "--envoy", `http://127.0.0.1:${nginx.port}`];
+    const { status, stdout } = await runHere(args, { LATCHKEY_TOKEN: ADMIN_TOKEN });
+    expect(stdout).toContain("PASS Envoy Denies a Revoked Key");
+    expect(status).toBe(0);
+  } finally {
+    await Promise.all([nginx.stop(), own.stop()]);
   }
 });
 

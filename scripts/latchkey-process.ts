@@ -9,7 +9,14 @@ const READY_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 15_000;
 
 /** The bound addresses of the listeners, each `host:port` (gRPC also `unix:/path`). */
-const listeners = z.object({ grpc: z.string(), http: z.string(), operator: z.string(), ops: z.string() });
+const listeners = z.object({
+  grpc: z.string(),
+  http: z.string(),
+  operator: z.string(),
+  ops: z.string(),
+  /** Only with `AUTH_LISTEN`. */
+  auth: z.string().optional(),
+});
 const readyLine = listeners.extend({ msg: z.literal("ready") });
 
 export interface LatchkeyProcess extends Child, Readonly<z.infer<typeof listeners>> {}

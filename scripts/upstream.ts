@@ -18,7 +18,7 @@ export interface Upstream {
 
 /**
  * Starts a service that responds to each request with the received request as JSON. If the query has a `location`, it
- * redirects to it. Port 0 selects a free port.
+ * redirects to it. It accepts every upgrade, and then ends the connection. Port 0 selects a free port.
  */
 export async function startUpstream(port = 0): Promise<Upstream> {
   const requests: SeenRequest[] = [];
@@ -29,6 +29,10 @@ export async function startUpstream(port = 0): Promise<Upstream> {
     const location = new URL(seen.url, "http://upstream").searchParams.get("location");
     if (location !== null) response.writeHead(302, { location }).end();
     else response.setHeader("content-type", "application/json").end(readable(seen));
+  });
+  server.on("upgrade", (request, socket) => {
+    requests.push(seenOf(request));
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
   });
   server.listen(port, "127.0.0.1");
   await once(server, "listening");

@@ -345,6 +345,11 @@ describe("production", () => {
       { OPERATOR_LISTEN: "[::]:8001" },
       "OPERATOR_LISTEN would listen in clear text",
     ],
+    [
+      "forward-auth beyond loopback",
+      { AUTH_LISTEN: "0.0.0.0:9192" },
+      "AUTH_LISTEN would listen in clear text beyond loopback: keep it on 127.0.0.1, give AUTH_TLS_CERT and AUTH_TLS_KEY, or name auth in ALLOW_CLEARTEXT",
+    ],
     ["Redis without a password", { REDIS_URL: "redis://r:6379" }, "Redis has no password"],
     [
       "Redis named twice",

@@ -129,7 +129,7 @@ export const path = z.string().min(1);
 export const listeners = z
   .string()
   .transform((text) => text.split(",").map(trimOws))
-  .pipe(z.array(z.enum(["grpc", "http", "operator"])));
+  .pipe(z.array(z.enum(["grpc", "http", "operator", "auth"])));
 
 /** `true` or `false`. */
 export const flag = z.enum(["true", "false"]).transform((text) => text === "true");

@@ -13,6 +13,7 @@ export function settingProblems(settings: Settings): readonly string[] {
     ...conflictingSettings(settings),
     ...tlsProblems("GRPC", settings),
     ...tlsProblems("HTTP", settings),
+    ...tlsProblems("AUTH", settings),
     ...(settings.ENVIRONMENT === "production" ? productionProblems(settings) : []),
   ];
 }
@@ -83,10 +84,11 @@ function productionProblems(settings: Settings): string[] {
     grpc: settings.GRPC_LISTEN,
     http: settings.HTTP_LISTEN,
     operator: settings.OPERATOR_LISTEN,
+    auth: settings.AUTH_LISTEN,
   };
   for (const [listener, listen] of Object.entries(listeners)) {
     const allowed = settings.ALLOW_CLEARTEXT?.some((name) => name === listener) ?? false;
-    const tls = listener === "grpc" ? "GRPC" : "HTTP";
+    const tls = certificateOf(listener);
     const encrypted = certificateFiles(tls, settings) !== undefined;
     if (listen !== undefined && !isLocal(listen) && !encrypted && !allowed) {
       problems.push(
@@ -95,6 +97,12 @@ function productionProblems(settings: Settings): string[] {
     }
   }
   return problems;
+}
+
+/** The operator listener has the certificate of the HTTP listener. */
+function certificateOf(listener: string): TlsListener {
+  if (listener === "grpc") return "GRPC";
+  return listener === "auth" ? "AUTH" : "HTTP";
 }
 
 function namesSigningKeys({ JWT_SECRET, JWT_KEYS_FILE }: Settings): boolean {

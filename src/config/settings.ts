@@ -71,9 +71,14 @@ const LISTENER_SETTINGS = {
     default: "127.0.0.1:9464",
     schema: tcp,
   },
+  AUTH_LISTEN: {
+    meaning:
+      "Address of the forward-auth listener, to which nginx, Caddy, Traefik and Envoy's `http_service` send their checks: `HOST:PORT`. If it is not set, there is no such listener.",
+    schema: tcp,
+  },
   ALLOW_CLEARTEXT: {
     meaning:
-      "Listeners that may accept clear text beyond loopback in production, because a mesh encrypts: a comma-separated list of `grpc`, `http` and `operator`.",
+      "Listeners that may accept clear text beyond loopback in production, because a mesh encrypts: a comma-separated list of `grpc`, `http`, `operator` and `auth`.",
     schema: listeners,
   },
 } as const satisfies Record<string, Setting>;
@@ -106,6 +111,20 @@ const TLS_SETTINGS = {
       "CA of client certificates: a PEM file. If it is set, only clients with a certificate of this CA can call the HTTP and operator listeners. Keys that are bound to a certificate need it for validation and refresh.",
     schema: path,
   },
+  AUTH_TLS_CERT: {
+    meaning:
+      "Certificate of the forward-auth listener, with its chain: a PEM file. A changed file is reloaded.",
+    schema: path,
+  },
+  AUTH_TLS_KEY: {
+    meaning: "Private key of the forward-auth listener: a PEM file without a passphrase.",
+    schema: path,
+  },
+  AUTH_TLS_CLIENT_CA: {
+    meaning:
+      "CA of the proxies' client certificate: a PEM file. If it is set, only clients with a certificate of this CA can call the forward-auth listener.",
+    schema: path,
+  },
 } as const satisfies Record<string, Setting>;
 
 const CLIENT_SETTINGS = {
@@ -119,6 +138,12 @@ const CLIENT_SETTINGS = {
     meaning:
       "Position of the client's address in `X-Forwarded-For` on a call of the key API, counted from the right, from 0 to 32. 0 means the peer of the connection.",
     default: "0",
+    schema: count(32),
+  },
+  AUTH_TRUSTED_HOPS: {
+    meaning:
+      "Position of the client's address in `X-Forwarded-For` (with `/original`: `X-Original-For`) on a call of the forward-auth listener, counted from the right, from 0 to 32. 0 means the peer of the connection, which is the proxy.",
+    default: "1",
     schema: count(32),
   },
   HTTP_CORS_ORIGINS: {

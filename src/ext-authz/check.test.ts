@@ -5,8 +5,9 @@ import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { deny } from "../core/decision/decision.ts";
 import { parsePolicy } from "../policy/file.ts";
-import type { CheckPorts } from "./check.ts";
-import { createCheck, MAX_PENDING_CHECKS } from "./check.ts";
+import { createCheck } from "./check.ts";
+import type { CheckPorts } from "./decide.ts";
+import { MAX_PENDING_CHECKS } from "./decide.ts";
 
 const parsed = parsePolicy({ text: "", fileName: "built in" });
 if (!parsed.ok) throw new Error("the built-in policy");

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { toCheckResponse } from "../../test/support/allow-response.ts";
 import { PLAIN_ROUTE } from "../../test/support/route.ts";
 import type { Allow, Decision } from "../core/decision/decision.ts";
 import { DENIALS, DENY_REASONS, deny } from "../core/decision/decision.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import type { HeaderOption } from "./messages.ts";
+import { toCheckResponse } from "./plain-response.ts";
 import type { ResponseContext } from "./response-context.ts";
 
 const route = { ...PLAIN_ROUTE, label: "chat", pattern: "/a" };

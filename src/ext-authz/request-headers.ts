@@ -9,7 +9,7 @@ export interface ReceivedHeaders extends HeaderLines {
 }
 
 /** Requests repeat the same names. */
-const lowerCase = memoize(256, asciiLowerCase);
+export const lowerCaseName = memoize(256, asciiLowerCase);
 
 /** Has no index, because few headers are ever looked up. */
 export function createReceivedHeaders(): ReceivedHeaders {
@@ -18,7 +18,7 @@ export function createReceivedHeaders(): ReceivedHeaders {
   return {
     joined: false,
     add(name, line) {
-      names.push(lowerCase(name));
+      names.push(lowerCaseName(name));
       lines.push(line);
     },
     get(name) {

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
-import { toCheckResponse } from "../../test/support/allow-response.ts";
 import type { Decision, RateStatus } from "../core/decision/decision.ts";
 import { DENY_REASONS } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
 import type { Route } from "../core/policy/route-table.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
+import { toCheckResponse } from "./plain-response.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";

@@ -8,7 +8,7 @@ import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
-import { createAuthorizePorts, createCheckHandler, createExplainHandler } from "./check-handler.ts";
+import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
 import { createLegacyServices, loadPhase } from "./legacy.ts";
@@ -26,7 +26,7 @@ import { createRuntime } from "./runtime.ts";
 import { openSigning } from "./signing.ts";
 import type { RetryUntilAvailable } from "./start-wait.ts";
 import { createStartWait } from "./start-wait.ts";
-import { createCheckBeforeStore } from "./startup-check.ts";
+import { createChecksBeforeStore } from "./startup-check.ts";
 import { createStatus } from "./status.ts";
 import { createStoreEvents, openStoresWithRetry } from "./stores.ts";
 import { openTraces } from "./tracing.ts";
@@ -63,10 +63,10 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   ops.setReadiness(readiness.states);
   // Closes run in reverse order: the listeners close before the services that their open calls need.
   const serviceRuntime = { ...runtime, shutdown: shutdown.group() };
-  const checkBeforeStore = createCheckBeforeStore(runtime, { policy: policy.current, tracing });
+  const checksBeforeStore = createChecksBeforeStore(runtime, { policy: policy.current, tracing });
   const listeners = createListeners(
     { ...runtime, shutdown: shutdown.group() },
-    { readiness, ops, checkBeforeStore },
+    { readiness, ops, checksBeforeStore },
   );
   const { retry, stop } = createStartWait({ log, onUnavailable: listeners.openWaiting });
   const ready = openServices(serviceRuntime, { ...options, tracing, listeners, readiness, retry });
@@ -103,14 +103,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const registry = createRegistry(runtime, { stores, view, signing, legacy, policy });
   const verifier = createFleetVerifier(signing, legacy);
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
-  const { clientAddress } = ports;
-  const audit = await openAudit(runtime, {
-    ...deps,
-    key: auditKey,
-    store: stores.audit,
-    clientAddress,
-    events,
-  });
+  const audit = await openAudit(runtime, { ...deps, ...ports, key: auditKey, store: stores.audit, events });
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
@@ -122,7 +115,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     adminTokens,
     stores,
     metering,
-    check: createCheckHandler(runtime, { ports, background, metering, audit, tracing }),
+    checks: createChecks(runtime, { ports, background, metering, audit, tracing }),
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,

@@ -11,6 +11,9 @@ import { headerLines } from "../core/decision/request.ts";
 import type { Registry } from "../core/keys/registry.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
+import type { CheckPorts } from "../ext-authz/decide.ts";
+import type { ForwardCheck } from "../forward-auth/forward-check.ts";
+import { createForwardCheck } from "../forward-auth/forward-check.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
@@ -76,11 +79,17 @@ export interface CheckDeps {
   readonly tracing: Tracing | undefined;
 }
 
-/** Serves Envoy's Checks. Each decision is counted, traced and audited. */
-export function createCheckHandler(
-  { log, metrics, clock }: Runtime,
+/** One way to decide for each kind of listener. */
+export interface Checks {
+  readonly check: Check;
+  readonly forwardCheck: ForwardCheck;
+}
+
+/** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
+export function createChecks(
+  { log, metrics, clock, settings }: Runtime,
   { ports, background, metering: { meter }, audit, tracing }: CheckDeps,
-): Check {
+): Checks {
   const logUnknownPlan = createSampled(
     () => performance.now(),
     (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
@@ -89,7 +98,7 @@ export function createCheckHandler(
     metrics.unknownPlan();
     logUnknownPlan(plan);
   };
-  return createCheck({
+  const checkPorts: CheckPorts = {
     policy: ports.policy,
     authorize: createAuthorize({ ...ports, onUnknownPlan }),
     nowMs: clock.nowMs,
@@ -112,7 +121,19 @@ export function createCheckHandler(
       (unlogged, why: RangeError, decisionId: string) =>
         log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
     ),
-  });
+  };
+  const onUndecodable = createSampled(
+    () => performance.now(),
+    (unlogged, why: RangeError, decisionId: string) =>
+      log.warn({ err: why, decisionId, unlogged }, FAULTS.undescribed),
+  );
+  return {
+    check: createCheck(checkPorts),
+    forwardCheck: createForwardCheck(
+      { ...checkPorts, onUndecodable },
+      { trustedHops: settings.AUTH_TRUSTED_HOPS },
+    ),
+  };
 
   /** Logs why a credential was rejected. Nothing of the credential itself is logged. */
   function logRejection(decision: Decision, { decisionId }: Pick<CheckFacts, "decisionId">): void {

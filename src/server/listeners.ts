@@ -4,14 +4,16 @@ import { startHttpServer } from "../api/http/server.ts";
 import type { Listen } from "../config/parsers.ts";
 import { formatListen } from "../config/parsers.ts";
 import type { CompletedCall } from "../core/audit/ports.ts";
-import type { Check } from "../ext-authz/check.ts";
 import { checkMethod } from "../ext-authz/method.ts";
+import type { ForwardAuthServer } from "../forward-auth/server.ts";
 import type { GrpcServer } from "../grpc/server.ts";
 import { startGrpcServer } from "../grpc/server.ts";
 import { callFailed, FAULTS } from "../telemetry/fault-messages.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { ApiDeps, ApiEndpoints } from "./api-endpoints.ts";
 import { apiEndpoints } from "./api-endpoints.ts";
+import { openForwardAuth } from "./auth-listener.ts";
+import type { Checks } from "./check-handler.ts";
 import { openTls } from "./listener-tls.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import type { Stores } from "./ports.ts";
@@ -24,7 +26,10 @@ const CLOSE_GRACE_MS = 5000;
 const HEALTH_EVERY_MS = 250;
 
 /** Where each listener is, once its port is known. */
-export type Addresses = Readonly<Record<"grpc" | "http" | "operator" | "ops", string>>;
+export type Addresses = Readonly<Record<"grpc" | "http" | "operator" | "ops", string>> & {
+  /** Absent without `AUTH_LISTEN`. */
+  readonly auth?: string;
+};
 
 export interface Listeners {
   /** Opens the listeners while the start waits for the store. They deny. Rejects if one cannot be opened. */
@@ -40,13 +45,13 @@ export interface Listeners {
 export interface ListenerDeps {
   readonly readiness: Readiness;
   readonly ops: Pick<OpsListener, "address">;
-  /** Serves Checks until `serve` is called. */
-  readonly checkBeforeStore: Check;
+  /** Decide until `serve` is called. */
+  readonly checksBeforeStore: Checks;
 }
 
 /** What the listeners serve once the store has responded. */
 export interface Services extends ApiDeps {
-  readonly check: Check;
+  readonly checks: Checks;
   readonly stores: Stores;
   /** Called after every call of the HTTP API. */
   readonly onCompletedCall: (call: CompletedCall) => void;
@@ -54,7 +59,7 @@ export interface Services extends ApiDeps {
 
 /** What changes while the listeners are open. */
 interface State {
-  check: Check;
+  checks: Checks;
   services: Services | undefined;
   graceMs: number;
 }
@@ -70,7 +75,7 @@ interface Opening extends ListenerDeps {
  */
 export function createListeners(runtime: Runtime, deps: ListenerDeps): Listeners {
   const { readiness, ops } = deps;
-  const state: State = { check: deps.checkBeforeStore, services: undefined, graceMs: CLOSE_GRACE_MS };
+  const state: State = { checks: deps.checksBeforeStore, services: undefined, graceMs: CLOSE_GRACE_MS };
   const opening = { ...deps, runtime, state };
   let publishHealth = () => {};
   let opened: Promise<Opened> | undefined;
@@ -92,16 +97,19 @@ export function createListeners(runtime: Runtime, deps: ListenerDeps): Listeners
     async serve(services) {
       const endpoints = apiEndpoints(runtime, services);
       const wasOpen = opened !== undefined;
-      Object.assign(state, { services, check: services.check });
+      Object.assign(state, { services, checks: services.checks });
       readiness.onStores(services.stores);
-      const { grpc, http, operator } = await open(endpoints);
+      const { grpc, http, operator, auth } = await open(endpoints);
       if (wasOpen) {
         await http.serve(http === operator ? endpoints.all : endpoints.open);
         if (http !== operator) await operator.serve(endpoints.all);
       }
       readiness.onServing();
       publishHealth();
-      return { grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address };
+      return {
+        ...{ grpc: grpc.address, http: http.address, operator: operator.address, ops: ops.address },
+        ...(auth !== undefined && { auth: auth.address }),
+      };
     },
     drain() {
       readiness.onDrain();
@@ -117,6 +125,7 @@ interface Opened {
   readonly grpc: GrpcServer;
   readonly http: HttpServer;
   readonly operator: HttpServer;
+  readonly auth: ForwardAuthServer | undefined;
 }
 
 /** Opens Envoy's listener first. Without endpoints the HTTP listeners respond 503. */
@@ -127,7 +136,7 @@ async function openAll(opening: Opening, endpoints?: ApiEndpoints): Promise<Open
   const isShared = OPERATOR_LISTEN === undefined;
   const http = await openHttp("the HTTP listener", HTTP_LISTEN, isShared ? endpoints?.all : endpoints?.open);
   const operator = isShared ? http : await openHttp("the operator listener", OPERATOR_LISTEN, endpoints?.all);
-  return { grpc, http, operator };
+  return { grpc, http, operator, auth: await openAuth(opening) };
 }
 
 async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
@@ -135,7 +144,7 @@ async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
   const listen = formatListen(settings.GRPC_LISTEN);
   const server = await startGrpcServer({
     listen,
-    methods: [checkMethod((message, timeLeftMs) => state.check(message, timeLeftMs))],
+    methods: [checkMethod((message, timeLeftMs) => state.checks.check(message, timeLeftMs))],
     transport: settings.GRPC_SERVER,
     maxHeaderBytes: settings.GRPC_MAX_HEADER_BYTES,
     onFault: (error) => log.error({ err: error }, FAULTS.connection),
@@ -147,6 +156,14 @@ async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
   });
   shutdown.defer("the gRPC listener", () => server.close(state.graceMs));
   return server;
+}
+
+function openAuth({ runtime, state, readiness }: Opening) {
+  return openForwardAuth(runtime, {
+    check: (call, timeLeftMs) => state.checks.forwardCheck(call, timeLeftMs),
+    isDraining: readiness.isDraining,
+    graceMs: () => state.graceMs,
+  });
 }
 
 function createHttpOpener({ runtime, state, readiness }: Opening) {

@@ -4,10 +4,12 @@ import { createMigration } from "../core/legacy/migration.ts";
 import type { BucketStore } from "../core/limits/ports.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
+import type { CheckPorts } from "../ext-authz/decide.ts";
+import { createForwardCheck } from "../forward-auth/forward-check.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import type { Checks } from "./check-handler.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface StartupCheckDeps {
@@ -24,10 +26,10 @@ const NO_BUCKETS: BucketStore = {
  * Serves Checks before the store has responded for the first time. Revocations are not known yet, so every key is denied,
  * whatever the policy says about outages. Routes that need no key are decided as always.
  */
-export function createCheckBeforeStore(
-  { log, metrics }: Pick<Runtime, "log" | "metrics">,
+export function createChecksBeforeStore(
+  { log, metrics, settings }: Pick<Runtime, "log" | "metrics" | "settings">,
   { policy, tracing }: StartupCheckDeps,
-): Check {
+): Checks {
   const authorize = createAuthorize({
     policy,
     verifier: { verify: () => ({ ok: false, reason: "credential_unavailable" }) },
@@ -39,7 +41,7 @@ export function createCheckBeforeStore(
     failures: NO_BUCKETS,
     clientAddress: ({ peerAddress }) => peerAddress,
   });
-  return createCheck({
+  const ports: CheckPorts = {
     policy,
     authorize,
     nowMs: Date.now,
@@ -52,5 +54,9 @@ export function createCheckBeforeStore(
     // The metrics count it as request_malformed, which is enough during the start.
     onUndecodable: () => undefined,
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-  });
+  };
+  return {
+    check: createCheck(ports),
+    forwardCheck: createForwardCheck(ports, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
+  };
 }

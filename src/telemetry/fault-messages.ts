@@ -24,6 +24,13 @@ export const FAULTS = {
     action:
       "raise USAGE_MAX_BYTES if Redis has memory for it, or shorten USAGE_RETENTION_HOURS or USAGE_RETENTION_DAYS",
   },
+  undescribed: {
+    event: "a call of the forward-auth listener does not describe a client's request",
+    effect:
+      "the request is denied (request_malformed); at most one such line is logged per minute, and `unlogged` counts the calls in between",
+    action:
+      "the configuration of the proxy against the example in deploy/: it must set each header of its form itself, exactly once",
+  },
   undecodable: {
     event: "a CheckRequest cannot be decoded",
     effect:

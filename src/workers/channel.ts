@@ -1,7 +1,12 @@
 import { z } from "zod";
 
 /** The addresses of a worker's listeners. */
-const workerListeners = z.object({ grpc: z.string(), http: z.string(), operator: z.string() });
+const workerListeners = z.object({
+  grpc: z.string(),
+  http: z.string(),
+  operator: z.string(),
+  auth: z.string().optional(),
+});
 export type WorkerListeners = z.infer<typeof workerListeners>;
 
 const query = z.enum(["metrics", "readiness", "heartbeat"]);

@@ -4,7 +4,9 @@ import { expect, test } from "vitest";
 import { ROOT } from "../support/documents.ts";
 
 const ADAPTERS =
-  "api audit ext-authz grpc http2 jwt legacy memory policy redis sqlite telemetry workers".split(" ");
+  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy redis sqlite telemetry workers".split(
+    " ",
+  );
 
 /** Which modules a module may import, beside itself. Type-only imports count. Everything that is not listed is forbidden. */
 const MODULES: Readonly<Record<string, readonly string[]>> = {
@@ -13,9 +15,12 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
   client: [],
   core: [],
   config: ["core"],
+  http1: ["core", "config"],
   http2: ["core"],
+  api: ["core", "config", "http1"],
   grpc: ["core", "config", "http2"],
   "ext-authz": ["core", "config", "grpc"],
+  "forward-auth": ["core", "config", "ext-authz", "http1"],
   server: [...ADAPTERS.filter((adapter) => adapter !== "workers"), "core", "config"],
   cli: [...ADAPTERS, "core", "config", "client", "server"],
   main: ["cli"],

@@ -62,23 +62,33 @@ describe("the settings", () => {
     expect(problems({ HTTP_TLS_CLIENT_CA: ca.certFile, HTTP_TLS_KEY: one.keyFile })).toEqual([
       "HTTP_TLS_KEY and HTTP_TLS_CLIENT_CA alone: give HTTP_TLS_CERT and HTTP_TLS_KEY",
     ]);
+    expect(problems({ AUTH_TLS_KEY: one.keyFile })).toEqual([
+      "AUTH_TLS_KEY alone: give AUTH_TLS_CERT and AUTH_TLS_KEY",
+    ]);
     expect(problems({ GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: two.keyFile })).toEqual([
       `GRPC_TLS_KEY: ${two.keyFile} is not the key of ${one.certFile}`,
     ]);
   });
 
   test("in production a listener beyond loopback needs a certificate, or a mesh that encrypts", () => {
-    const listeners = { GRPC_LISTEN: "0.0.0.0:1", HTTP_LISTEN: "0.0.0.0:2", OPERATOR_LISTEN: "0.0.0.0:3" };
+    const listeners = {
+      GRPC_LISTEN: "0.0.0.0:1",
+      HTTP_LISTEN: "0.0.0.0:2",
+      OPERATOR_LISTEN: "0.0.0.0:3",
+      AUTH_LISTEN: "0.0.0.0:4",
+    };
     const clear = (more: Record<string, string>) =>
       problems({ ENVIRONMENT: "production", ...listeners, ...more })
         .filter((problem) => problem.includes("clear text"))
         .map((problem) => problem.split(" ")[0]);
     const grpc = { GRPC_TLS_CERT: one.certFile, GRPC_TLS_KEY: one.keyFile };
     const http = { HTTP_TLS_CERT: one.certFile, HTTP_TLS_KEY: one.keyFile };
-    expect(clear({})).toEqual(["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN"]);
-    expect(clear(grpc)).toEqual(["HTTP_LISTEN", "OPERATOR_LISTEN"]);
-    expect(clear({ ...grpc, ...http })).toEqual([]);
-    expect(clear({ ...http, ALLOW_CLEARTEXT: "grpc" })).toEqual([]);
+    const auth = { AUTH_TLS_CERT: one.certFile, AUTH_TLS_KEY: one.keyFile };
+    expect(clear({})).toEqual(["GRPC_LISTEN", "HTTP_LISTEN", "OPERATOR_LISTEN", "AUTH_LISTEN"]);
+    expect(clear(grpc)).toEqual(["HTTP_LISTEN", "OPERATOR_LISTEN", "AUTH_LISTEN"]);
+    expect(clear({ ...grpc, ...http })).toEqual(["AUTH_LISTEN"]);
+    expect(clear({ ...grpc, ...http, ...auth })).toEqual([]);
+    expect(clear({ ...http, ALLOW_CLEARTEXT: "grpc,auth" })).toEqual([]);
   });
 });
 

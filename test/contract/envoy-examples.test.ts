@@ -20,6 +20,15 @@ const OWN: Readonly<Record<string, { readonly authz?: object; readonly manager?:
       deny_at_disable: { runtime_key: "latchkey.deny_at_disable", default_value: false },
     },
   },
+  "http-service": {
+    authz: {
+      grpc_service: undefined,
+      http_service: expect.objectContaining({ path_prefix: "/envoy" }),
+      allowed_headers: expect.anything(),
+    },
+    // Its metadata has the names of headers.
+    manager: { access_log: expect.anything() },
+  },
   "grpc-services": {
     manager: {
       stream_idle_timeout: "3600s",
@@ -87,6 +96,15 @@ test.each(EXAMPLES)(
     expect(manager).toEqual({ ...sidecar.manager, ...OWN[name]?.manager });
   },
 );
+
+test("http-service.yaml also sends the scheme, because the HTTP service has no field for it", async () => {
+  const headers = z.object({ patterns: z.array(z.record(z.string(), z.unknown())) });
+  const patternsOf = (authz: Record<string, unknown>) => headers.parse(authz["allowed_headers"]).patterns;
+  const { authz } = await blocksOf("http-service");
+  const more = patternsOf(authz).filter(({ exact }) => exact !== "x-forwarded-proto");
+  expect(more).toEqual(patternsOf(sidecar.authz));
+  expect(patternsOf(authz)).toContainEqual({ exact: "x-forwarded-proto", ignore_case: true });
+});
 
 test("only the shadow example lets a request through without a response", async () => {
   const open: string[] = [];

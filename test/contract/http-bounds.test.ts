@@ -8,10 +8,10 @@ import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
 import type { Access } from "../../src/api/http/access.ts";
 import { endpoint } from "../../src/api/http/endpoint.ts";
-import type { HttpTimeouts } from "../../src/api/http/node-server.ts";
-import { DEFAULT_TIMEOUTS } from "../../src/api/http/node-server.ts";
 import type { HttpServer } from "../../src/api/http/server.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
+import type { HttpTimeouts } from "../../src/http1/node-server.ts";
+import { DEFAULT_TIMEOUTS } from "../../src/http1/node-server.ts";
 
 const SHORT_TIMEOUTS: HttpTimeouts = { headersMs: 150, requestMs: 300, idleMs: 150, handshakeMs: 150 };
 

@@ -11,6 +11,7 @@ import { openEndpoint } from "../../src/api/http/endpoint.ts";
 import { startHttpServer } from "../../src/api/http/server.ts";
 import type { ListenerTls } from "../../src/config/certificates.ts";
 import { checkMethod } from "../../src/ext-authz/method.ts";
+import { startForwardAuthServer } from "../../src/forward-auth/server.ts";
 import { startGrpcServer } from "../../src/grpc/server.ts";
 import type { TestedCa, TestedCertificate } from "../support/certificates.ts";
 import { createCa } from "../support/certificates.ts";
@@ -111,17 +112,32 @@ async function openHttp(tls: ListenerTls): Promise<OpenDoor> {
   const listen = { host: "127.0.0.1", port: 0 };
   const server = await startHttpServer({ listen, endpoints: [hello], onFault: () => undefined, tls });
   closes.push(() => server.close(1000));
-  const port = portOf(server.address);
+  return httpsDoor(portOf(server.address), "/hello", 204);
+}
+
+async function openAuth(tls: ListenerTls): Promise<OpenDoor> {
+  const server = await startForwardAuthServer({
+    listen: { host: "127.0.0.1", port: 0 },
+    check: () => ({ status: { code: 0 }, ok_response: {} }),
+    onAnswer: () => undefined,
+    onFault: () => undefined,
+    tls,
+  });
+  closes.push(() => server.close(1000));
+  return httpsDoor(portOf(server.address), "/forward", 200);
+}
+
+function httpsDoor(port: number, path: string, status: number): OpenDoor {
   const keepAsking = async (options: ConnectionOptions) => {
     const agent = new Agent({ ...options, keepAlive: true, maxSockets: 1 });
     const ask = async () => {
-      const request = httpsRequest({ host: "localhost", port, path: "/hello", agent }).end();
+      const request = httpsRequest({ host: "localhost", port, path, agent }).end();
       const [response]: unknown[] = await once(request, "response");
       const { statusCode, resume } = z
         .object({ statusCode: z.number(), resume: z.unknown() })
         .parse(response);
       if (typeof resume === "function") resume.call(response);
-      return statusCode === 204 ? "answered" : "failed";
+      return statusCode === status ? "answered" : "failed";
     };
     return { ask, end: () => agent.destroy() };
   };
@@ -149,6 +165,7 @@ async function nameShown(port: number): Promise<string> {
 const listeners = [
   ["gRPC", openGrpc],
   ["HTTP", openHttp],
+  ["forward-auth", openAuth],
 ] as const;
 
 test.each(listeners)(

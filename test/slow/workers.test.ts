@@ -14,6 +14,7 @@ import { newSecret } from "../support/keys.ts";
 import type { TestedLatchkey } from "../support/latchkey.ts";
 import { newSocket, startLatchkey } from "../support/latchkey.ts";
 import { PROGRAM, runLatchkey } from "../support/program.ts";
+import { sendRaw } from "../support/raw-request.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 import type { Upstream } from "../support/upstream.ts";
@@ -26,6 +27,7 @@ const env = {
   AUDIT_KEY: newSecret(),
   REDIS_COMMAND_TIMEOUT_MS: "2000",
   WORKERS: "2",
+  AUTH_LISTEN: "127.0.0.1:0",
 };
 const POLICY = `
 roles:
@@ -76,6 +78,26 @@ function asDocumented(bootstrap: Parameters<NonNullable<Parameters<typeof startE
   for (const [name, value] of Object.entries(cluster))
     bootstrap.setIn(["static_resources", "clusters", 0, name], bootstrap.createNode(value));
 }
+
+test("the forward-auth listener has one address, at which both workers decide", async () => {
+  const headers = {
+    ...{ "x-forwarded-method": "GET", "x-forwarded-proto": "https", "x-forwarded-host": "a.example" },
+    ...{ "x-forwarded-uri": "/a/x", "x-forwarded-for": "192.0.2.7", connection: "close" },
+  };
+  const [host, port] = latchkey.auth?.split(":") ?? [];
+  expect(host).toBe("127.0.0.1");
+  for (let calls = 0; calls < 20; calls++) {
+    const authorization = `Bearer ${key}`;
+    const allowed = await sendRaw(Number(port), { path: "/forward", headers: { ...headers, authorization } });
+    expect([allowed.status, allowed.headers["x-latchkey-role"]]).toEqual([200, "basic"]);
+    expect((await sendRaw(Number(port), { path: "/forward", headers })).status).toBe(401);
+  }
+  const metrics = await (await ops("/metrics")).text();
+  for (const worker of ["1", "2"])
+    expect(metrics).toMatch(
+      new RegExp(`latchkey_forward_auth_responses_total\\{worker="${worker}",form="forward",`),
+    );
+});
 
 const ops = async (path: string) => fetch(`http://${latchkey.ops}${path}`);
 

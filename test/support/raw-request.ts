@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { Agent } from "node:http";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:http2";
 import { request as httpsRequest } from "node:https";
@@ -19,17 +20,19 @@ export interface RawRequest {
   readonly body?: string | Uint8Array;
   /** Over TLS, with these certificates. */
   readonly tls?: ConnectionOptions;
+  /** Keeps connections open; otherwise each request has its own. */
+  readonly agent?: Agent;
 }
 
 /** Sends a request without any normalisation by the client. */
 export async function sendRaw(
   port: number,
-  { method = "GET", path, headers = {}, body, tls }: RawRequest,
+  { method = "GET", path, headers = {}, body, tls, agent }: RawRequest,
 ): Promise<RawAnswer> {
   const lines = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
   );
-  const options = { port, method, path, headers: lines, agent: false };
+  const options = { port, method, path, headers: lines, agent: agent ?? false };
   const request = tls
     ? httpsRequest({ ...options, ...tls, host: "localhost" })
     : httpRequest({ ...options, host: "127.0.0.1" });

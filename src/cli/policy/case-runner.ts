@@ -32,8 +32,24 @@ export interface CaseResult {
   readonly problems: readonly string[];
 }
 
+/** What decides the cases of one file. */
+export interface PreparedCases {
+  readonly nowMs: number;
+  /** By the names of `keys`. */
+  readonly tokens: ReadonlyMap<string, string>;
+  /** The ports for one case, with full buckets and unused quotas. */
+  portsOf(decisionCase: DecisionCase): AuthorizePorts;
+}
+
 /** Runs cases against a policy with the same code that decides Checks, real tokens, and full buckets and unused quotas for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
+  const prepared = await prepareCases(file, policy);
+  const results: CaseResult[] = [];
+  for (const decisionCase of file.cases) results.push(await runCase(decisionCase, prepared));
+  return results;
+}
+
+export async function prepareCases(file: CaseFile, policy: Policy): Promise<PreparedCases> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
   const view = createInstanceView();
   const tokens = new Map<string, string>();
@@ -44,9 +60,10 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
     tokens.set(name, await signer.sign(record));
   }
   const verifier = createVerifier({ ...NAMES, ring: () => ring, cacheSize: 1000 });
-  const results: CaseResult[] = [];
-  for (const decisionCase of file.cases) {
-    const ports: AuthorizePorts = {
+  return {
+    nowMs: NOW_SECONDS * 1000,
+    tokens,
+    portsOf: (decisionCase) => ({
       policy: () => policy,
       verifier,
       view,
@@ -55,10 +72,8 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshLimits(decisionCase, policy),
       clientAddress: ({ peerAddress }) => peerAddress,
-    };
-    results.push(await runCase(decisionCase, tokens, ports));
-  }
-  return results;
+    }),
+  };
 }
 
 function overridesOf({ overrides = {} }: CaseKey, record: KeyRecord): readonly StoredOverride[] {
@@ -98,13 +113,13 @@ function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePort
 
 async function runCase(
   decisionCase: DecisionCase,
-  tokens: ReadonlyMap<string, string>,
-  ports: AuthorizePorts,
+  { nowMs, tokens, portsOf }: PreparedCases,
 ): Promise<CaseResult> {
+  const ports = portsOf(decisionCase);
   const explain = createExplain({
     authorize: createAuthorize(ports),
     policy: ports.policy,
-    nowMs: () => NOW_SECONDS * 1000,
+    nowMs: () => nowMs,
   });
   const described = describedCase(decisionCase, tokens);
   for (let sent = 0; sent < (decisionCase.after ?? 0); sent++) await explain(described);

@@ -97,6 +97,7 @@ function opsOf(supervisor: Supervisor): Parameters<typeof openOps>[1] {
 }
 
 function addressesOf(listeners: readonly WorkerListeners[]) {
-  const [{ http = "", operator = "" } = {}] = listeners;
-  return { grpc: listeners.map(({ grpc }) => grpc).join(","), http, operator };
+  const [{ http = "", operator = "", auth } = {}] = listeners;
+  const grpc = listeners.map((listener) => listener.grpc).join(",");
+  return { grpc, http, operator, ...(auth !== undefined && { auth }) };
 }

@@ -31,19 +31,32 @@ export type DescribedResult =
   | { readonly ok: true; readonly request: AuthRequest }
   | { readonly ok: false; readonly fault: PathFault | "host_malformed" };
 
+/** A described request as a client sends it. */
+export interface SentRequest extends Pick<AuthRequest, "method" | "host" | "scheme"> {
+  /** With the query. */
+  readonly path: string;
+  readonly headers: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Adds the key and the defaults to a described request. */
+export function sentRequest(described: DescribedRequest, policy: Policy): SentRequest {
+  const source = described.in ?? policy.credentialSources[0] ?? "authorization";
+  const { method, host = "localhost", scheme = "https" } = described;
+  const path = withParameter(described, source);
+  return { method, host, scheme, path, headers: headersOf(described, source) };
+}
+
 /** The request that Envoy would send in a Check. */
 export function describedRequest(described: DescribedRequest, policy: Policy): DescribedResult {
-  const source = described.in ?? policy.credentialSources[0] ?? "authorization";
-  const path = normalisePath(withParameter(described, source), policy.pathParams);
+  const sent = sentRequest(described, policy);
+  const path = normalisePath(sent.path, policy.pathParams);
   if (!path.ok) return path;
-  const host = normaliseHost(described.host ?? "localhost");
+  const host = normaliseHost(sent.host);
   if (host === undefined) return { ok: false, fault: "host_malformed" };
   const request = {
-    method: described.method,
+    ...sent,
     host,
-    scheme: described.scheme ?? "https",
     path: path.value,
-    headers: headersOf(described, source),
     peerAddress: described.address ?? "192.0.2.1",
     certificate: () => described.certificate,
     extensions: new Map(Object.entries(described.extensions ?? {})),
@@ -61,7 +74,7 @@ function withParameter({ path, key }: DescribedRequest, source: CredentialSource
 function headersOf(
   { headers = {}, key }: DescribedRequest,
   source: CredentialSource,
-): AuthRequest["headers"] {
+): SentRequest["headers"] {
   const lines = new Map(
     Object.entries(headers).map(([name, value]) => [
       asciiLowerCase(name),

@@ -17,8 +17,10 @@ export interface InstanceMeter {
   /** A key has a plan that the policy does not have. */
   unknownPlan(): void;
   tokenRejected(refused: RejectedToken): void;
+  /** A response of the forward-auth listener. */
+  forwardAuthAnswer(form: "envoy" | "forward" | "original" | "none", status: number): void;
   /** The certificate that a listener presents. */
-  certificate(listener: "GRPC" | "HTTP", endsAtMs: number): void;
+  certificate(listener: "GRPC" | "HTTP" | "AUTH", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
   signingKeys(ring: { readonly kids: readonly string[] }): void;
   /** When keys were added, Unix milliseconds: of those of which it is known. */
@@ -46,6 +48,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     issuerFetched: (issuer, result) => instruments.issuerFetches.inc({ issuer, result }),
     unknownPlan: () => instruments.unknownPlans.inc(),
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
+    forwardAuthAnswer: (form, status) => instruments.forwardAuth.inc({ form, status }),
     certificate: (listener, endsAtMs) => instruments.certificateEnd.set({ listener }, endsAtMs / 1000),
     signingKeys(ring) {
       kids = ring.kids;

@@ -45,6 +45,10 @@ function ofDecisions({ counter, histogram }: Makers) {
       "Time from a Check's arrival to its response, in seconds.",
       DECISION_BUCKETS_SECONDS,
     ),
+    forwardAuth: counter("forward_auth_responses_total", "Responses of the forward-auth listener.", [
+      "form",
+      "status",
+    ]),
     verifyCache: counter("verify_cache_total", "Lookups in the cache of verified JWTs.", ["result"]),
     unknownPlans: counter(
       "unknown_plans_total",

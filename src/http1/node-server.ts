@@ -2,8 +2,8 @@ import type { RequestListener, ServerOptions } from "node:http";
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
-import type { ListenerTls } from "../../config/certificates.ts";
-import { createUnidentifiedConnections } from "../../core/limits/unidentified-connections.ts";
+import type { ListenerTls } from "../config/certificates.ts";
+import { createUnidentifiedConnections } from "../core/limits/unidentified-connections.ts";
 
 /** Timeouts for what a client sends. */
 export interface HttpTimeouts {
@@ -36,6 +36,10 @@ export interface NodeServerOptions {
   /** Clear text if absent. */
   readonly tls?: ListenerTls;
   readonly timeouts?: HttpTimeouts;
+  /** 16 KiB by default. */
+  readonly maxHeaderBytes?: number;
+  /** Whether the request handler responds instead of `100 Continue`, because it needs no body. */
+  readonly ignoresExpect?: boolean;
   /** Whether each response closes its connection, because the listener is about to close. */
   readonly isDraining?: () => boolean;
 }
@@ -43,7 +47,13 @@ export interface NodeServerOptions {
 /** Creates the Node server of a listener. It bounds the resources of each client and follows certificate changes. */
 export function createNodeServer(
   handle: RequestListener,
-  { tls, timeouts = DEFAULT_TIMEOUTS, isDraining = () => false }: NodeServerOptions,
+  {
+    tls,
+    timeouts = DEFAULT_TIMEOUTS,
+    maxHeaderBytes = MAX_HEADER_BYTES,
+    ignoresExpect = false,
+    isDraining = () => false,
+  }: NodeServerOptions,
 ): Server {
   const pipelined = new WeakMap<Socket, number>();
   const unidentified = createUnidentifiedConnections<Socket>(MAX_UNIDENTIFIED, (socket) => socket.destroy());
@@ -58,7 +68,7 @@ export function createNodeServer(
     handle(request, response);
   };
   const options: ServerOptions = {
-    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderSize: maxHeaderBytes,
     headersTimeout: timeouts.headersMs,
     requestTimeout: timeouts.requestMs,
     keepAliveTimeout: timeouts.idleMs,
@@ -67,7 +77,10 @@ export function createNodeServer(
   };
   const server =
     tls === undefined ? createServer(options, onRequest) : listenWithTls(options, onRequest, tls, timeouts);
+  if (ignoresExpect) server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
   server.maxConnections = MAX_CONNECTIONS;
+  // Node would drop headers beyond the 2000th, and a second credential with them. Their bytes are limited.
+  server.maxHeadersCount = 0;
   server.on("connection", (socket: Socket) => {
     const name = nameOf(socket);
     unidentified.add(name, socket, socket.remoteAddress ?? "");

@@ -1,20 +1,23 @@
-import type { Allow, Decision } from "../../src/core/decision/decision.ts";
-import type { Mode } from "../../src/core/policy/policy.ts";
-import type { AllowFragment } from "../../src/ext-authz/allow-fragments.ts";
+import type { Allow, Decision } from "../core/decision/decision.ts";
+import type { Mode } from "../core/policy/policy.ts";
+import type { AllowFragment } from "./allow-fragments.ts";
 import {
   keyFragment,
   noticeFragment,
   remainingOf,
   requestFragment,
   routeFragment,
-} from "../../src/ext-authz/allow-fragments.ts";
-import { denyResponse, shadowResponse } from "../../src/ext-authz/deny-response.ts";
-import { limitHeaders, overwrite } from "../../src/ext-authz/header-options.ts";
-import type { AllowResponse, CheckResponse } from "../../src/ext-authz/messages.ts";
-import type { ResponseContext } from "../../src/ext-authz/response-context.ts";
-import { toStruct } from "../../src/ext-authz/struct.ts";
+} from "./allow-fragments.ts";
+import { denyResponse, shadowResponse } from "./deny-response.ts";
+import { limitHeaders, overwrite } from "./header-options.ts";
+import type { AllowResponse, CheckResponse } from "./messages.ts";
+import type { ResponseContext } from "./response-context.ts";
+import { toStruct } from "./struct.ts";
 
-/** The response to a decision as one object: the oracle for the response cache, which encodes an allow from cached bytes. */
+/**
+ * The response to a decision as one object, for transports without protobuf. A property test shows that the response cache encodes
+ * the same response.
+ */
 export function toCheckResponse(
   decision: Decision,
   context: ResponseContext,

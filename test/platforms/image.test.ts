@@ -8,7 +8,7 @@ import { parseJson } from "../../scripts/latchkey-process.ts";
 import { writeNote } from "../../scripts/platforms.ts";
 import { run } from "../../scripts/run.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import type { Container, ContainerOptions } from "../support/container.ts";
+import type { Container } from "../support/container.ts";
 import { startContainer } from "../support/container.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import type { Image, ImageStore } from "../support/image.ts";
@@ -53,16 +53,26 @@ await describePlatform("image.test.ts", () => {
 
   async function start(
     env: Readonly<Record<string, string>>,
-    more: Partial<Pick<ContainerOptions, "volumes" | "onStdoutLine">> = {},
+    more: { readonly policies?: string; readonly onStdoutLine?: (line: string) => void } = {},
   ): Promise<Container & { readonly ready: Promise<Listeners> }> {
     const data = await mkdtemp(join(folder, "data-"));
     await run("chown", [`${USER}:${USER}`, data]);
     const ready = Promise.withResolvers<Listeners>();
+    const { config } = image;
+    const [uid = 0, gid = 0] = config.User.split(":").map(Number);
+    const listen = { GRPC_LISTEN: any, HTTP_LISTEN: any, OPERATOR_LISTEN: any, OPS_LISTEN: any };
     const container = await startContainer({
-      image,
       root,
-      env: { GRPC_LISTEN: any, HTTP_LISTEN: any, OPERATOR_LISTEN: any, OPS_LISTEN: any, ...env },
-      volumes: { "/data": data, ...more.volumes },
+      readOnly: true,
+      user: { uid, gid },
+      args: [...config.Entrypoint, ...config.Cmd],
+      env: { ...Object.fromEntries(config.Env.map((line) => line.split("=", 2))), ...listen, ...env },
+      cwd: config.WorkingDir,
+      mounts: [
+        { source: data, target: "/data", readOnly: false },
+        ...(more.policies ? [{ source: more.policies, target: "/etc/latchkey", readOnly: true }] : []),
+      ],
+      network: "host",
       onStdoutLine: (line) => {
         const parsed = readyLine.safeParse(parseJson(line));
         if (parsed.success) ready.resolve(parsed.data);
@@ -110,7 +120,7 @@ await describePlatform("image.test.ts", () => {
     expect(container.output()).toMatch(/GRPC_LISTEN would listen in clear text/);
   });
 
-  test("with a read-only root, its user and no capability it decides a real Envoy's requests, is healthy, and stops by SIGTERM", async () => {
+  test("without a writable root or a capability it decides a real Envoy's requests, is healthy, and stops by SIGTERM", async () => {
     const before = await listing(root);
     const container = await start({ ...secrets(), DRAIN_SECONDS: "0" });
     const { grpc, http, ops } = await container.ready;
@@ -121,7 +131,8 @@ await describePlatform("image.test.ts", () => {
       (await fetch(`http://127.0.0.1:${envoy.port}/v1/chat/x`, { headers })).status;
     expect([await ask({}), await ask({ "x-api-key": api_key })]).toEqual([401, 200]);
     const [, ...health] = image.config.Healthcheck.Test;
-    const check = (address: string) => container.exec(["/usr/bin/env", `OPS_LISTEN=${address}`, ...health]);
+    const check = async (address: string) =>
+      (await container.exec(["/usr/bin/env", `OPS_LISTEN=${address}`, ...health])).code;
     expect([await check(ops), await check("127.0.0.1:1")]).toEqual([0, 1]);
     await Promise.all([envoy.stop(), upstream.stop()]);
     await container.signal(image.config.StopSignal);
@@ -139,7 +150,7 @@ await describePlatform("image.test.ts", () => {
     const container = await start(
       { ...secrets(), DRAIN_SECONDS: "0" },
       {
-        volumes: { "/etc/latchkey": mounted },
+        policies: mounted,
         onStdoutLine: (line) => line.includes("a new policy is in force") && reloaded.resolve(),
       },
     );

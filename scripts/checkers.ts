@@ -17,6 +17,12 @@ const GO_PROGRAMS = {
     version: "v1.4.1-0.20260122083618-3fb702589d36",
     built: "service_cmd",
   },
+  /** Ten minutes on one core. */
+  "envoy-gateway": {
+    module: "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+    version: "v1.9.1",
+    built: "envoy-gateway",
+  },
   /** The common command-line client of gRPC servers. */
   grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
   /** A conformance test of HTTP/2 servers, in the newest version that Go's module proxy has. */

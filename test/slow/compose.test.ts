@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,9 +7,6 @@ import { beforeAll, expect, test } from "vitest";
 import { goProgram } from "../../scripts/checkers.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { readCompose } from "../support/compose.ts";
-import { registerKey } from "../support/keys.ts";
-import { startLatchkey } from "../support/latchkey.ts";
-import { startRedis } from "../support/redis.ts";
 
 const DEPLOY = fileURLToPath(new URL("../../deploy", import.meta.url));
 let folder: string;
@@ -46,37 +43,6 @@ test("the loader rejects an invalid file", async () => {
   expect([status, stdout + stderr]).toEqual([1, expect.stringContaining("prots")]);
 });
 
-test("Redis with the shipped users and the service's command admits Latchkey by its password, and no other user", async () => {
-  const { services, secrets } = readCompose();
+test("the folder of the secrets excludes other users of the host", () => {
   expect(statSync(join(folder, "compose/secrets")).mode & 0o777).toBe(0o700);
-  const secret = (path: string) =>
-    join(folder, "compose", secrets[path.replace("/run/secrets/", "")]?.file ?? "");
-  const [, ...args] = services["redis"]?.command ?? [];
-  const redis = await startRedis({
-    args: args.map((arg) => (arg.startsWith("/run/secrets/") ? secret(arg) : arg)),
-  });
-  const env = Object.entries(services["latchkey"]?.environment ?? {}).map(([name, value]) => [
-    name,
-    value.startsWith("/run/secrets/") ? secret(value) : value,
-  ]);
-  const latchkey = await startLatchkey({
-    ...Object.fromEntries(env),
-    ENVIRONMENT: "production",
-    OPERATOR_LISTEN: "127.0.0.1:0",
-    REDIS_HOST: "127.0.0.1",
-    REDIS_PORT: String(redis.port),
-    DRAIN_SECONDS: "0",
-  });
-  try {
-    await registerKey(latchkey.http);
-    expect(await redis.cli("ping")).toContain("NOAUTH");
-    const token = readFileSync(secret("/run/secrets/admin_token"), "utf8").trim();
-    const seen = await fetch(`http://${latchkey.operator}/api/admin/keys`, {
-      headers: { authorization: `Bearer ${token}` },
-    });
-    expect(seen.status).toBe(200);
-  } finally {
-    await latchkey.stop();
-    await redis.stop();
-  }
 });

@@ -8,8 +8,17 @@ export function removeAtEnd(folder: string): void {
   folders.push(folder);
 }
 
+const processes = new Set<number>();
+
+/** Kills a process when the tests end, unless the returned function was called: its id may be another process's by then. */
+export function killAtEnd(pid: number): () => void {
+  processes.add(pid);
+  return () => processes.delete(pid);
+}
+
 function cleanUp(): void {
   killRunning();
+  for (const pid of processes) killIfRunning(pid);
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 }
 
@@ -19,3 +28,11 @@ process.once("SIGTERM", () => {
   cleanUp();
   process.kill(process.pid, "SIGTERM");
 });
+
+function killIfRunning(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}

@@ -14,12 +14,20 @@ const service = z.object({
   ports: z.array(z.string()).default([]),
   secrets: z.array(z.string()).default([]),
   read_only: z.boolean().default(false),
+  depends_on: z
+    .union([
+      z.array(z.string()).transform((names) => Object.fromEntries(names.map((name) => [name, {}]))),
+      z.record(z.string(), z.object({ condition: z.enum(["service_started", "service_healthy"]) })),
+    ])
+    .default({}),
+  healthcheck: z.object({ test: z.array(z.string()), retries: z.int() }).optional(),
 });
 const file = z.object({
   services: z.record(z.string(), service),
   secrets: z.record(z.string(), z.object({ file: z.string() })),
 });
 
+export type ComposeService = z.infer<typeof service>;
 export type ComposeFile = z.infer<typeof file>;
 
 /** The parts of deploy/compose/compose.yaml that the tests read. */

@@ -6,8 +6,7 @@ import {
   ClientTrafficPolicy,
   SecurityPolicy,
 } from "@kubernetes-models/envoy-gateway/gateway.envoyproxy.io/v1alpha1";
-import { HTTPRoute } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1";
-import { ReferenceGrant } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1beta1";
+import { HTTPRoute, ReferenceGrant } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1";
 import { DestinationRule } from "@kubernetes-models/istio/networking.istio.io/v1";
 import { AuthorizationPolicy, PeerAuthentication } from "@kubernetes-models/istio/security.istio.io/v1";
 import {
@@ -41,11 +40,7 @@ const CUSTOM = {
   },
   "gateway.networking.k8s.io/v1": {
     from: "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1",
-    models: { HTTPRoute },
-  },
-  "gateway.networking.k8s.io/v1beta1": {
-    from: "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1beta1",
-    models: { ReferenceGrant },
+    models: { HTTPRoute, ReferenceGrant },
   },
 } as const;
 

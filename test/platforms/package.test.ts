@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,14 +8,16 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { startChild } from "../../scripts/child.ts";
 import { parseJson } from "../../scripts/latchkey-process.ts";
+import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { registerKey } from "../support/keys.ts";
+import { packPackage, TOOLS_PATH } from "../support/packed-package.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Node 24 and tsc come from here; Latchkey itself does not. */
-const PATH = [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter);
+const PATH = TOOLS_PATH;
 
 let folder: string;
 
@@ -30,16 +33,76 @@ function run(cwd: string, command: string, ...args: readonly string[]): string {
   return stdout;
 }
 
-beforeAll(() => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-package-")));
-  removeAtEnd(folder);
-  run(ROOT, "npm", "pack", "--pack-destination", folder);
-  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz")) ?? "";
-  writeFileSync(join(folder, "package.json"), '{ "name": "consumer", "private": true, "type": "module" }');
-  run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", join(folder, tarball));
+/** The newest major version of Node on which the package must run, beside the one of the tests. */
+const NODE_26 = "26.10.0";
+/** Licences that let us ship a dependency with the package and in the image. */
+const PERMISSIVE = ["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BlueOak-1.0.0", "0BSD"];
+const version = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))).version;
+
+const sbomForm = z.object({
+  bomFormat: z.literal("CycloneDX"),
+  components: z.array(
+    z.object({
+      name: z.string(),
+      purl: z.string(),
+      hashes: z.array(z.object({ alg: z.literal("SHA-512") })),
+      licenses: z.array(z.object({ license: z.object({ id: z.string() }) })),
+    }),
+  ),
 });
 
-describe("the package, installed in an empty folder", () => {
+let tarball: string;
+
+beforeAll(async () => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-consumer-")));
+  removeAtEnd(folder);
+  tarball = await packPackage();
+  install(folder);
+  writeNote("package.test.ts", { versions: `Node ${process.versions.node} and ${NODE_26}` });
+});
+
+/** Installs the package in an empty folder, as another project would. */
+function install(target: string): void {
+  writeFileSync(
+    join(target, "package.json"),
+    JSON.stringify({ name: "consumer", private: true, type: "module", allowScripts: { node: true } }),
+  );
+  run(target, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", tarball);
+}
+
+describe(PLATFORMS["package.test.ts"], () => {
+  test("packed twice, from two folders, the package has the same bytes", async () => {
+    const hash = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
+    expect(hash(await packPackage())).toBe(hash(tarball));
+  });
+
+  test("its bill of materials lists each runtime dependency with its hash and a permissive licence", () => {
+    const printed = run(ROOT, "npm", "run", "--silent", "sbom");
+    const { components } = sbomForm.parse(JSON.parse(printed));
+    const shipped = readdirSync(join(folder, "node_modules")).filter((name) => /^[a-z]/.test(name));
+    const listed = new Set(["latchkey", ...components.map(({ name }) => name)]);
+    expect(shipped.filter((name) => !listed.has(name))).toEqual([]);
+    expect(components.map(({ name }) => name)).not.toContain("vitest");
+    const others = components.filter(({ licenses }) =>
+      licenses.some(({ license }) => !PERMISSIVE.includes(license.id)),
+    );
+    expect(others).toEqual([]);
+    expect(components.filter(({ hashes }) => hashes.length === 0)).toEqual([]);
+  });
+
+  test(`it starts in an empty folder on Node ${NODE_26}`, async () => {
+    const other = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-node26-")));
+    removeAtEnd(other);
+    install(other);
+    run(other, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", `node@${NODE_26}`);
+    const path = [join(other, "node_modules/.bin"), PATH].join(delimiter);
+    const { stop, http } = await serveByNpx(other, path);
+    expect(await registerKey(http)).toMatchObject({ role: "basic" });
+    expect(await stop()).toContain('"stopped"');
+  });
+
   test("the package has the files that it reads at run time, and neither sources nor tests", () => {
     const shipped = readdirSync(join(folder, "node_modules/latchkey"), { recursive: true, encoding: "utf8" });
     const scripts = readdirSync(join(ROOT, "src/redis/scripts")).filter((name) => name.endsWith(".lua"));
@@ -61,7 +124,7 @@ describe("the package, installed in an empty folder", () => {
   });
 
   test("the package has one command, which prints its version", () => {
-    expect(run(folder, "npx", "--no", "--", "latchkey", "--version").trim()).toBe("0.1.0");
+    expect(run(folder, "npx", "--no", "--", "latchkey", "--version").trim()).toBe(version);
     const policy = "node_modules/latchkey/latchkey.yaml";
     expect(run(folder, "npx", "--no", "--", "latchkey", "policy", "check", policy)).not.toBe("");
   });
@@ -114,13 +177,13 @@ interface Served {
 
 const readyLine = z.object({ msg: z.literal("ready"), grpc: z.string(), http: z.string() });
 
-async function serveByNpx(): Promise<Served> {
+async function serveByNpx(cwd = folder, path = PATH): Promise<Served> {
   const any = "127.0.0.1:0";
   const { HOME } = process.env;
   const ready = Promise.withResolvers<z.infer<typeof readyLine>>();
   const child = await startChild("npx", ["--no", "--", "latchkey", "serve"], {
-    cwd: folder,
-    env: { PATH, HOME, GRPC_LISTEN: any, HTTP_LISTEN: any, OPS_LISTEN: any, DRAIN_SECONDS: "0" },
+    cwd,
+    env: { PATH: path, HOME, GRPC_LISTEN: any, HTTP_LISTEN: any, OPS_LISTEN: any, DRAIN_SECONDS: "0" },
     ownGroup: true,
     onStdoutLine: (line) => {
       const parsed = readyLine.safeParse(parseJson(line));

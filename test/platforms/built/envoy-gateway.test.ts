@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
+import type { Child } from "../../../scripts/child.ts";
+import { PLATFORMS, writeNote } from "../../../scripts/platforms.ts";
+import { readResources } from "../../support/chart.ts";
+import { GATEWAY_ENVOY, startEnvoyGateway } from "../../support/envoy-gateway.ts";
+import { registerKey } from "../../support/keys.ts";
+import type { TestedLatchkey } from "../../support/latchkey.ts";
+import { freeAddress, startLatchkey } from "../../support/latchkey.ts";
+import type { Upstream } from "../../support/upstream.ts";
+import { startUpstream } from "../../support/upstream.ts";
+
+const WAIT = { timeout: 60_000, interval: 300 };
+const POLICY = `version: 1
+routes:
+  - { path: /api/auth/**, public: true, strip_credential: false }
+  - { path: /public/**, public: true }
+  - { path: /admin/**, scopes: [admin.all] }
+  - { path: /** }
+`;
+
+describe(PLATFORMS["built/envoy-gateway.test.ts"], () => {
+  let latchkey: TestedLatchkey;
+  let upstream: Upstream;
+  let gateway: Child;
+  let url: string;
+  let key: string;
+
+  const ask = (path: string, headers: Record<string, string> = {}) => fetch(`${url}${path}`, { headers });
+  const statusOf = async (path: string, headers: Record<string, string> = {}) =>
+    (await ask(path, headers)).status;
+
+  beforeAll(async () => {
+    latchkey = await startLatchkey({}, { policy: POLICY });
+    upstream = await startUpstream();
+    const address = await freeAddress();
+    url = `http://${address}`;
+    gateway = await startEnvoyGateway({
+      port: Number(address.split(":")[1]),
+      authz: latchkey.grpc,
+      keyApi: latchkey.http,
+      app: `127.0.0.1:${upstream.port}`,
+    });
+    writeNote("built/envoy-gateway.test.ts", { versions: `Envoy Gateway 1.9.1, Envoy ${GATEWAY_ENVOY}` });
+    key = (await registerKey(latchkey.http)).api_key;
+    await vi.waitFor(async () => expect(await statusOf("/x", { "x-api-key": key })).toBe(200), WAIT);
+  });
+
+  afterAll(async () => {
+    await gateway?.stop();
+    await Promise.all([latchkey?.stop(), upstream?.stop()]);
+  });
+
+  test("without a key a request is denied with the reason, with a valid key it reaches the upstream", async () => {
+    const denied = await ask("/x");
+    expect([denied.status, denied.headers.get("x-latchkey-reason")]).toEqual([401, "credential_missing"]);
+    expect(await statusOf("/x", { authorization: `Bearer ${key}` })).toBe(200);
+    const seen = upstream.requests.at(-1)?.headers.map(([name]) => name.toLowerCase());
+    expect(seen).toContain("x-latchkey-role");
+    expect(seen).not.toContain("authorization");
+  });
+
+  test("a missing scope, an escaped slash and a header with an underscore are denied", async () => {
+    expect(await statusOf("/admin/x", { "x-api-key": key })).toBe(403);
+    expect(await statusOf("/public%2f..%2fadmin/x")).toBe(400);
+    expect(await statusOf("/public/x", { x_latchkey_role: "node_operator" })).toBe(400);
+  });
+
+  test("a public route and the key API need no key, and merged slashes find the same route", async () => {
+    expect([await statusOf("/public/x"), await statusOf("//admin//x", { "x-api-key": key })]).toEqual([
+      200, 403,
+    ]);
+    expect(await registerKey(url.replace("http://", ""))).toMatchObject({ role: "basic" });
+  });
+
+  test("without Latchkey a request is denied with 503, not with 403", async () => {
+    await latchkey.stop();
+    expect(await statusOf("/x", { "x-api-key": key })).toBe(503);
+    expect(await statusOf("/public/x")).toBe(503);
+  });
+});
+
+test("headersToExtAuth has every header that the sidecar's filter sends, except those of clients that Latchkey removes", () => {
+  const read = (path: string) =>
+    readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), "utf8");
+  const sent = [...read("envoy/sidecar.yaml").matchAll(/\{ exact: ([\w-]+), ignore_case: true \}/g)];
+  const form = z.object({ spec: z.object({ extAuth: z.object({ headersToExtAuth: z.array(z.string()) }) }) });
+  const [policy] = readResources(read("deploy/envoy-gateway/latchkey.yaml"));
+  expect(form.parse(policy).spec.extAuth.headersToExtAuth).toEqual(sent.map(([, name]) => name));
+});

@@ -1,0 +1,229 @@
+import { cpSync, mkdtempSync, readFileSync, realpathSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { envoyBinary } from "../../scripts/envoy-binary.ts";
+import { writeNote } from "../../scripts/platforms.ts";
+import { prometheusBinaries } from "../../scripts/prometheus-binary.ts";
+import { redisBinaries } from "../../scripts/redis-binary.ts";
+import { run } from "../../scripts/run.ts";
+import { removeAtEnd } from "../support/at-end.ts";
+import { readCompose } from "../support/compose.ts";
+import type { ComposeProject, ServiceImage } from "../support/compose-runner.ts";
+import { startCompose } from "../support/compose-runner.ts";
+import type { Mount } from "../support/container.ts";
+import { imageEnvironment, imageSettings } from "../support/dockerfile.ts";
+import { describePlatform } from "../support/platform.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** For services that have no health check. */
+const WAIT = { timeout: 60_000, interval: 500 };
+const words = z.array(z.string());
+
+/** Sends the request of its arguments, and prints the response as JSON. */
+const FETCH = `const [url, init] = process.argv.slice(1);
+const response = await fetch(url, JSON.parse(init));
+console.log(JSON.stringify({ status: response.status, body: await response.text() }));`;
+const answer = z.object({ status: z.number(), body: z.string() });
+
+/** An upstream in place of the image that only its registry has. */
+const WHOAMI = `require("node:http").createServer((request, response) => response.end(JSON.stringify(request.headers)))
+  .listen(Number(process.env.WHOAMI_PORT_NUMBER));
+process.once("SIGTERM", () => process.exit());`;
+
+const program = (source: string, name: string): Mount => ({
+  source: realpathSync(source),
+  target: `/usr/local/bin/${name}`,
+  readOnly: true,
+});
+
+await describePlatform("compose.test.ts", () => {
+  let folder: string;
+  let project: ComposeProject;
+  const file = readCompose();
+
+  beforeAll(async () => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-compose-")));
+    removeAtEnd(folder);
+    cpSync(join(ROOT, "deploy"), join(folder, "deploy"), { recursive: true });
+    cpSync(join(ROOT, "latchkey.yaml"), join(folder, "latchkey.yaml"));
+    await run("sh", [join(folder, "deploy/compose/make-secrets.sh")]);
+    project = await startCompose({
+      file,
+      folder: join(folder, "deploy/compose"),
+      images: await imagesHere(),
+    });
+    await vi
+      .waitFor(() => send("http://127.0.0.1:10000/"), WAIT)
+      .catch((error: unknown) => {
+        throw new Error(project.services.get("envoy")?.output(), { cause: error });
+      });
+    writeNote("compose.test.ts", { versions: await versionsHere() });
+  });
+
+  afterAll(async () => {
+    await project?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const send = async (url: string, init: RequestInit = {}) =>
+    answer.parse(JSON.parse(await project.node(FETCH, url, JSON.stringify(init))));
+
+  async function register(): Promise<string> {
+    const body = JSON.stringify({ name: "compose", key_type: "basic" });
+    const headers = { "content-type": "application/json" };
+    const issued = await send("http://127.0.0.1:8000/api/auth/v2/register", {
+      method: "POST",
+      headers,
+      body,
+    });
+    return z.object({ api_key: z.string() }).parse(JSON.parse(issued.body)).api_key;
+  }
+
+  test("every service that can be had here runs, from the compose file alone", () => {
+    const missing = Object.keys(file.services).filter((name) => !project.services.has(name));
+    expect(missing).toEqual(["grafana"]);
+  });
+
+  test("Envoy denies a request without a key, and sends one with a key to the upstream", async () => {
+    const denied = await send("http://127.0.0.1:10000/v1/chat/x");
+    expect(denied.status).toBe(401);
+    const allowed = await send("http://127.0.0.1:10000/v1/chat/x", {
+      headers: { "x-api-key": await register() },
+    });
+    expect([allowed.status, JSON.parse(allowed.body)]).toEqual([
+      200,
+      expect.objectContaining({ "x-latchkey-role": "basic" }),
+    ]);
+  });
+
+  test("the operator's token of the secrets works, on the loopback of the service only", async () => {
+    const token = readFileSync(join(folder, "deploy/compose/secrets/admin_token"), "utf8").trim();
+    const headers = { authorization: `Bearer ${token}` };
+    const listed = await send("http://127.0.0.1:8001/api/admin/keys", { headers });
+    expect(listed.status).toBe(200);
+    expect((await send("http://127.0.0.1:8000/api/admin/keys", { headers })).status).toBe(404);
+  });
+
+  test("Redis admits only the shipped user, by its password", async () => {
+    const redis = project.services.get("redis");
+    const denied = await redis?.exec(["redis-cli", "ping"]);
+    expect(denied?.output).toContain("NOAUTH");
+  });
+
+  test("Prometheus scrapes Latchkey, and has loaded every rule", async () => {
+    const scraped = async () => {
+      const { body } = await send("http://127.0.0.1:9090/api/v1/targets");
+      expect(JSON.parse(body).data.activeTargets).toMatchObject([
+        { scrapeUrl: "http://latchkey:9464/metrics", health: "up" },
+      ]);
+    };
+    await vi.waitFor(scraped, WAIT);
+    const rules = JSON.parse((await send("http://127.0.0.1:9090/api/v1/rules")).body);
+    const groups: { rules: { health: string }[] }[] = rules.data.groups;
+    expect(groups.length).toBeGreaterThan(1);
+    const states = new Set(groups.flatMap((group) => group.rules.map(({ health }) => health)));
+    expect([...states].filter((state) => state === "err")).toEqual([]);
+  });
+});
+
+describe("Grafana's provisioning, which is read without Grafana", () => {
+  const provisioning = (path: string): unknown =>
+    parse(readFileSync(join(ROOT, "deploy/grafana/provisioning", path), "utf8"));
+  const datasources = z.strictObject({
+    apiVersion: z.literal(1),
+    datasources: z.array(
+      z.strictObject({
+        name: z.string(),
+        uid: z.string(),
+        type: z.literal("prometheus"),
+        access: z.enum(["proxy", "direct"]),
+        url: z.url(),
+        isDefault: z.boolean(),
+      }),
+    ),
+  });
+  const dashboards = z.strictObject({
+    apiVersion: z.literal(1),
+    providers: z.array(
+      z.strictObject({
+        name: z.string(),
+        type: z.literal("file"),
+        allowUiUpdates: z.boolean(),
+        options: z.strictObject({ path: z.string() }),
+      }),
+    ),
+  });
+
+  test("its files have only known members, and name the services and mounts of the compose file", () => {
+    const { services } = readCompose();
+    const [source] = datasources.parse(provisioning("datasources/prometheus.yaml")).datasources;
+    expect(new URL(source?.url ?? "").hostname in services).toBe(true);
+    const [provider] = dashboards.parse(provisioning("dashboards/latchkey.yaml")).providers;
+    const targets = services["grafana"]?.volumes.map((volume) => volume.split(":")[1]);
+    expect(targets).toContain(provider?.options.path);
+  });
+});
+
+/** What the images would bring, from this machine. Grafana cannot be had here. */
+async function imagesHere(): Promise<Readonly<Record<string, ServiceImage>>> {
+  const [envoy, redis, prometheus] = await Promise.all([
+    envoyBinary(),
+    redisBinaries(),
+    prometheusBinaries(),
+  ]);
+  const settings = imageSettings();
+  const list = (name: string) => words.parse(JSON.parse(settings.get(name) ?? "[]"));
+  const app = (source: string, target: string): Mount => ({
+    source: realpathSync(join(ROOT, source)),
+    target: `/app/${target}`,
+    readOnly: true,
+  });
+  const node = program(process.execPath, "node");
+  return {
+    envoy: { entrypoint: [], mounts: [program(envoy, "envoy")] },
+    latchkey: {
+      entrypoint: list("ENTRYPOINT"),
+      command: list("CMD"),
+      env: { ...imageEnvironment() },
+      user: Number(settings.get("USER")?.split(":")[0]),
+      cwd: "/data",
+      mounts: [
+        node,
+        ...["bin", "src", "proto", "node_modules", "package.json", "latchkey.yaml"].map((name) =>
+          app(name, name),
+        ),
+        app("deploy/container/healthy.js", "healthy.js"),
+      ],
+      healthcheck: ["CMD", ...words.parse(JSON.parse(settings.get("HEALTHCHECK")?.split(" CMD ")[1] ?? ""))],
+    },
+    redis: {
+      entrypoint: [],
+      env: { ...redis.env },
+      cwd: "/data",
+      mounts: [program(redis.server, "redis-server"), program(redis.cli, "redis-cli")],
+    },
+    upstream: { entrypoint: ["node", "-e", WHOAMI], mounts: [node] },
+    prometheus: {
+      entrypoint: ["prometheus"],
+      command: ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+      mounts: [program(prometheus.server, "prometheus")],
+    },
+  };
+}
+
+async function versionsHere(): Promise<string> {
+  const [redis, { server }] = await Promise.all([redisBinaries(), prometheusBinaries()]);
+  const version = async (path: string, env = {}) =>
+    /\d+\.\d+\.\d+/.exec(await run(path, ["--version"], { env }))?.[0] ?? "";
+  const parts = [
+    `Envoy ${await version(await envoyBinary())}`,
+    `Redis ${await version(redis.server, redis.env)}`,
+    `Prometheus ${await version(server)}`,
+  ];
+  return parts.join(", ");
+}

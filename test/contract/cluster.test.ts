@@ -258,13 +258,30 @@ test("a primary that is cut off from the majority is not believed, even if it an
       .poll(() => registry.cli("CLUSTER", "INFO"), { timeout: 10_000 })
       .toContain("cluster_state:fail");
     expect(await registry.cli("GET", one.client.keys.epoch)).not.toContain("CLUSTERDOWN");
-    await expect(one.feed.read()).rejects.toMatchObject({ code: "CLUSTERDOWN" });
+    await expect(one.reading.serverState()).rejects.toMatchObject({ code: "CLUSTERDOWN" });
+    await expect(one.feed.read()).rejects.toMatchObject({ name: "RedisUnavailable" });
   } finally {
     for (const { pid } of others) process.kill(pid, "SIGCONT");
     await registry.cli("CONFIG", "SET", "cluster-allow-reads-when-down", "no");
     await setup.whole();
   }
   await readUntilWell(one);
+});
+
+test("if the slot of the registry moves, its connections follow by themselves, and nothing is lost", async () => {
+  const from = await setup.primaryOf(REGISTRY_SLOT);
+  const to = (await setup.primaries()).find(({ port }) => port !== from.port) ?? never();
+  const addresses: string[] = [];
+  const server = createOneServer((now) => void addresses.push(now.address));
+  const one = await startInstanceAt({ url: setup.url, server });
+  const ended = await revoked(one);
+  await setup.moveSlot(REGISTRY_SLOT, to);
+  await readUntilWell(one);
+  expect(addresses).toEqual([from, to].map(({ port }) => `127.0.0.1:${port}`));
+  await expect
+    .poll(() => put(one, newRecord()).then(() => "written", String), { timeout: 5000 })
+    .toBe("written");
+  expect(Number(await to.cli("HEXISTS", one.client.keys.standings, ended.keyId))).toBe(1);
 });
 
 test("after a failover the registry's connections lead to the new primary, and revocations are written back", async () => {

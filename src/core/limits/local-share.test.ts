@@ -83,6 +83,9 @@ describe("while the store is unavailable", () => {
     let admitted = 0;
     while (take("lost", "other")) admitted++;
     expect(admitted).toBe(8);
+    // With a bucket of a third server that is lost for as long, the share of this time has been served.
+    outages.set("lost too", begin(1000));
+    expect(take("lost too", "other")).toBe(false);
     // Its own server fails too, later: nothing has been refilled since.
     outages.set("other", begin(nowMs));
     expect(take("other")).toBe(false);

@@ -5,11 +5,13 @@ import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { LeaseReply } from "../../src/core/limits/leased-bucket.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { ClusterMap } from "../../src/redis/cluster-map.ts";
+import { findClusterMap } from "../../src/redis/cluster-map.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { hashSlot } from "../../src/redis/hash-slot.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { connectSpread } from "../../src/redis/spread-on-cluster.ts";
+import { clusterOptions } from "../../src/redis/topology.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import type { ClusterSetup } from "../support/cluster.ts";
 import { clusterUrl, REGISTRY_SLOT, startCluster, startClusterNode } from "../support/cluster.ts";
@@ -110,6 +112,19 @@ describe("the Cluster is found", () => {
   });
 });
 
+test("a node of another Cluster at the address of a former node is not believed", async () => {
+  const { seeds = [], ...address } = addressOf(setup.url);
+  const options = clusterOptions(address, seeds, 1000);
+  const known = await findClusterMap(options);
+  const other = await startClusterNode();
+  endings.push(other.stop);
+  // Its epoch is the newer one.
+  for (let at = 0; at < 30; at++) await other.cli("CLUSTER", "BUMPEPOCH");
+  const mixed = { ...options, seeds: [{ host: "127.0.0.1", port: other.port }, ...seeds.slice(0, 1)] };
+  const newest = await findClusterMap(mixed, { ...known, primaries: [] });
+  expect(newest.nodeIds).toEqual(known.nodeIds);
+});
+
 describe("a start fails with one sentence that says what to check", () => {
   test("if a seed is no node of a Cluster, or if a single Redis was configured", async () => {
     const alone = await startRedis();
@@ -122,6 +137,15 @@ describe("a start fails with one sentence that says what to check", () => {
     const { seeds: _, ...single } = addressOf(setup.url);
     expect(await outcome({ ...single, port })).toMatch(
       /^permanent: .*this Redis belongs to a Cluster: write/,
+    );
+  });
+
+  test("if the seeds belong to different Clusters", async () => {
+    const other = await startClusterNode();
+    endings.push(other.stop);
+    const [port = 0] = setup.nodes.keys();
+    expect(await outcome(addressOf(clusterUrl([port, other.port])))).toBe(
+      `permanent: REDIS_URL or REDIS_HOST: 127.0.0.1:${port} and 127.0.0.1:${other.port} belong to different Clusters; name nodes of one Cluster only`,
     );
   });
 

@@ -78,6 +78,7 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     },
   },
   "with a Redis Cluster": {
+    ...LEAST,
     secrets: [...SECRETS, "REDIS_PASSWORD"],
     settings: {
       ALLOW_CLEARTEXT: "grpc,http",

@@ -86,6 +86,51 @@ test("Redis: an address that the connection could not use is rejected", () => {
   expect(secretTexts(settingsOf({ JWT_SECRET, REDIS_URL: "redis://:p%40ss@r" }))).toContain("p@ss");
 });
 
+describe("a Redis Cluster", () => {
+  const listed = { REDIS_CLUSTER: "true", REDIS_HOST: "n1,n2:7,[::1]:8" };
+
+  test("the settings and the URL say the same", () => {
+    const JWT_SECRET = strong();
+    const settings = settingsOf({ JWT_SECRET, ...listed, REDIS_PORT: "6", REDIS_NAT_MAP: "a:1=b:2" });
+    expect(settings.STORE).toBe("redis");
+    const seeds = [
+      { host: "n1", port: 6 },
+      { host: "n2", port: 7 },
+      { host: "::1", port: 8 },
+    ];
+    expect(redisPlace(settings)).toMatchObject({ seeds });
+    const url = settingsOf({
+      JWT_SECRET,
+      REDIS_URL: "redis+cluster://:p@n1:6,n2:7,[::1]:8",
+      REDIS_TLS: "true",
+    });
+    expect(redisPlace(url)).toMatchObject({ seeds, password: "p", tls: true });
+    const one = settingsOf({ JWT_SECRET, REDIS_CLUSTER: "true", REDIS_HOST: "::1" });
+    expect(redisPlace(one)).toMatchObject({ seeds: [{ host: "::1", port: 6379 }] });
+  });
+
+  test.each([
+    ["a list without REDIS_CLUSTER", { REDIS_HOST: "n1,n2" }, "REDIS_HOST must be a host name"],
+    ["a list that mixes modes", { ...listed, REDIS_HOST: "n1,redis+sentinel://s1" }, "REDIS_HOST must be"],
+    ["no node", { STORE: "redis", REDIS_CLUSTER: "true" }, "REDIS_HOST is missing"],
+    [
+      "a URL beside it",
+      { REDIS_CLUSTER: "true", REDIS_URL: "redis://r" },
+      "REDIS_CLUSTER is set beside REDIS_URL",
+    ],
+    ["another database", { ...listed, REDIS_DB: "1" }, "a Cluster has only database 0"],
+    ["the same beside a URL", { REDIS_URL: "redis+cluster://n1", REDIS_DB: "1" }, "only database 0"],
+    [
+      "Sentinels beside it",
+      { REDIS_URL: "redis+cluster://n1", REDIS_SENTINELS: "s1", REDIS_SENTINEL_MASTER: "m" },
+      "a Cluster has no Sentinels",
+    ],
+  ])("%s is rejected", (_what, env, problem) => {
+    const problems = problemsOf({ JWT_SECRET: strong(), ...env });
+    expect(problems).toEqual(expect.arrayContaining([expect.stringContaining(problem)]));
+  });
+});
+
 describe("Redis Sentinel", () => {
   const listed = { REDIS_SENTINELS: "s1,s2:1,[::1]:2", REDIS_SENTINEL_MASTER: "m" };
   const url = { REDIS_URL: "redis+sentinel://u:p@s1/m/3" };
@@ -152,7 +197,11 @@ describe("Redis Sentinel", () => {
       "no Sentinel is named",
     ],
     ["TLS without Sentinels", { REDIS_HOST: "r", REDIS_SENTINEL_TLS: "true" }, "no Sentinel is named"],
-    ["a NAT map without Sentinels", { REDIS_HOST: "r", REDIS_NAT_MAP: "a:1=b:2" }, "no Sentinel is named"],
+    [
+      "a NAT map for one server",
+      { REDIS_HOST: "r", REDIS_NAT_MAP: "a:1=b:2" },
+      "neither Sentinel nor Cluster",
+    ],
     [
       "a user without a password",
       { ...listed, REDIS_SENTINEL_USERNAME: "v" },

@@ -30,8 +30,23 @@ test("a URL of Sentinels names each of them, and the master", () => {
   expect(placeOf("redis+sentinel://:p@s1/m")).toMatchObject({ password: "p" });
 });
 
+test("a URL of a Cluster names some of its nodes", () => {
+  const n1 = { host: "n1", port: 6379 };
+  expect(placeOf("redis+cluster://n1")).toEqual({ seeds: [n1] });
+  expect(placeOf("rediss+cluster://u:p%40@n1,[::1]:7,n2:1/0")).toEqual({
+    seeds: [n1, { host: "::1", port: 7 }, { host: "n2", port: 1 }],
+    ...{ username: "u", password: "p@", tls: true },
+  });
+  expect(placeOf("redis+cluster://:p@n1/")).toEqual({ seeds: [n1], password: "p" });
+});
+
 test.each([
-  ["a Cluster", "redis+cluster://u:p@n1,n2", "names a Cluster, which is not supported yet"],
+  ["another database of a Cluster", "redis+cluster://n1/3", "a Cluster has only database 0"],
+  ["a Cluster without a node", "redis+cluster://:p@/0", "must be redis+cluster://"],
+  ["a node of a Cluster twice", "redis+cluster://n1,n1:6379", "must be redis+cluster://"],
+  ["a master of a Cluster", "redis+cluster://n1/mymaster", "must be redis+cluster://"],
+  ["a list of two schemes", "redis+cluster://n1,redis+sentinel://s1", "must be redis+cluster://"],
+  ["a query of a Cluster", "redis+cluster://n1?db=0", "takes neither ? nor #"],
   ["a list without Sentinels", "redis://:p@a,b/0", "names several servers"],
   ["a list with ports", "rediss://a:1,b:2", "names several servers"],
   ["a list of URLs", "redis+sentinel://a,redis://b/m", "must be redis+sentinel://"],
@@ -68,6 +83,7 @@ test("no text makes it throw, and percent-encoded credentials are read as they w
     fc.constantFrom(
       "redis://",
       "redis+sentinel://",
+      "redis+cluster://",
       ",",
       "unix://",
       "%",

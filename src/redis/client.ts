@@ -35,10 +35,7 @@ export type RedisArgument = string | number;
 /** A Lua script, which Redis runs atomically. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
 
-/**
- * A connection to the one server that holds the registry. A failed call rejects with `RedisUnavailable`. No command is ever
- * resent.
- */
+/** A connection to the server that holds the registry. A failed call rejects with `RedisUnavailable`. No command is ever resent. */
 export interface RedisClient {
   /** The names of what this server holds. */
   readonly keys: RegistryKeys;

@@ -11,6 +11,8 @@ export interface ClusterMap {
   /** Undefined if the slot is assigned to no node. */
   primaryOf(slot: number): HostPort | undefined;
   readonly primaries: readonly HostPort[];
+  /** The ids of all nodes that serve slots, and of their replicas. */
+  readonly nodeIds: ReadonlySet<string>;
   /** The number of slots that are assigned to no node, or to one that the Cluster holds for failed. */
   readonly uncoveredSlots: number;
   /** Whether the node that named this map reaches a majority and takes commands. */
@@ -25,22 +27,35 @@ export interface ClusterOptions extends OneShotOptions {
   readonly natMap?: ReadonlyMap<string, HostPort>;
 }
 
-/** Nodes that are asked, beside the seeds. More of them would hardly know more. */
-const MAX_KNOWN = 5;
+/** Nodes that are asked at the same time. More of them would hardly know more. */
+const MAX_ASKED = 5;
 /** Once one node has responded, the others have this long. */
 const GRACE_MS = 100;
 
 /**
- * Asks the seeds and some known nodes for the map, on a new connection each. Resolves with the newest one of those that arrive
- * within 100 ms after the first. A node that is cut off from the majority is thus outvoted.
+ * Asks some of the seeds and of the known primaries for the map, on a new connection each, and then the others if none of
+ * these responds. Resolves with the newest one of those that arrive within 100 ms after the first. A node that is cut off
+ * from the majority is thus outvoted, and so is one of another Cluster that now has the address of a former node.
  */
-export async function findClusterMap(
+export async function findClusterMap(options: ClusterOptions, known?: ClusterMap): Promise<ClusterMap> {
+  const nodes = nodesToAsk(options, known);
+  const [some, others] = [nodes.slice(0, MAX_ASKED), nodes.slice(MAX_ASKED)];
+  try {
+    return await newestMap(some, options, known);
+  } catch (error) {
+    if (others.length === 0) throw error;
+    return newestMap(others, options, known);
+  }
+}
+
+async function newestMap(
+  nodes: readonly HostPort[],
   options: ClusterOptions,
-  known: readonly HostPort[] = [],
+  known: ClusterMap | undefined,
 ): Promise<ClusterMap> {
   const maps: ClusterMap[] = [];
   const first = Promise.withResolvers<void>();
-  const asked = nodesToAsk(options, known).map(async (node) => {
+  const asked = nodes.map(async (node) => {
     try {
       maps.push(await askNode(node, options));
       first.resolve();
@@ -55,30 +70,49 @@ export async function findClusterMap(
   grace.catch(() => undefined);
   await Promise.race([all, grace]);
   cancelled.abort();
-  const [newest] = maps.toSorted((a, b) => Number(b.isUp) - Number(a.isUp) || b.epoch - a.epoch);
+  const isSame = (map: ClusterMap) => Number(known === undefined || shareNodes(map, known));
+  const [newest] = maps.toSorted(
+    (a, b) => isSame(b) - isSame(a) || Number(b.isUp) - Number(a.isUp) || b.epoch - a.epoch,
+  );
   return newest ?? Promise.reject(noMap((await all).filter((fault) => fault !== undefined)));
 }
 
-/**
- * Rejects unless every seed that responds belongs to a Cluster. A list with another kind of server is a mistake, and would
- * show only when the right ones fail.
- */
-export async function verifySeeds(options: ClusterOptions): Promise<void> {
-  const faults = await Promise.all(
-    options.seeds.map((seed) =>
-      askNode(seed, options).then(
-        () => undefined,
-        (error: unknown) => toClusterUnavailable(error, formatHostPort(seed)),
-      ),
-    ),
-  );
-  const rejected = faults.find((fault) => fault?.rejectedSetting !== undefined);
-  if (rejected !== undefined) throw rejected;
+function shareNodes(one: ClusterMap, other: ClusterMap): boolean {
+  return !one.nodeIds.isDisjointFrom(other.nodeIds);
 }
 
-function nodesToAsk({ seeds }: ClusterOptions, known: readonly HostPort[]): readonly HostPort[] {
-  const nodes = [...seeds, ...known.slice(0, MAX_KNOWN)];
-  return [...new Map(nodes.map((node) => [formatHostPort(node), node])).values()];
+/**
+ * Rejects unless every seed that responds belongs to the same Cluster. A list with another server is a mistake, and would show
+ * only when the right ones fail.
+ */
+export async function verifySeeds(options: ClusterOptions): Promise<void> {
+  const maps: (readonly [address: string, ClusterMap])[] = [];
+  for (const seed of options.seeds) {
+    const address = formatHostPort(seed);
+    try {
+      maps.push([address, await askNode(seed, options)]);
+    } catch (error) {
+      const fault = toClusterUnavailable(error, address);
+      if (fault.rejectedSetting !== undefined) throw fault;
+    }
+  }
+  // A node that was never joined serves no slots, and is alone.
+  const [first, ...others] = maps;
+  const stranger = first && others.find(([, map]) => !shareNodes(map, first[1]));
+  if (first === undefined || stranger === undefined) return;
+  throw new RedisUnavailable("reply", "the seeds belong to different Clusters", {
+    rejectedSetting: `REDIS_URL or REDIS_HOST: ${first[0]} and ${stranger[0]} belong to different Clusters; name nodes of one Cluster only`,
+    cause: undefined,
+  });
+}
+
+/** In random order, so that not all instances ask the same nodes. */
+function nodesToAsk({ seeds }: ClusterOptions, known: ClusterMap | undefined): readonly HostPort[] {
+  const nodes = new Map([...seeds, ...(known?.primaries ?? [])].map((node) => [formatHostPort(node), node]));
+  return [...nodes.values()]
+    .map((node) => [Math.random(), node] as const)
+    .toSorted(([a], [b]) => a - b)
+    .map(([, node]) => node);
 }
 
 async function askNode(node: HostPort, options: ClusterOptions): Promise<ClusterMap> {
@@ -97,6 +131,7 @@ async function askNode(node: HostPort, options: ClusterOptions): Promise<Cluster
   return {
     primaryOf: createLookup(ranges),
     primaries: [...new Map(ranges.map(({ primary }) => [formatHostPort(primary), primary])).values()],
+    nodeIds: new Set(ranges.flatMap(({ nodeIds }) => nodeIds)),
     uncoveredSlots: SLOTS - number("cluster_slots_assigned") + number("cluster_slots_fail"),
     isUp: /^cluster_state:ok/m.test(String(info)),
     epoch: number("cluster_current_epoch"),
@@ -115,6 +150,7 @@ interface SlotRange {
   readonly first: number;
   readonly last: number;
   readonly primary: HostPort;
+  readonly nodeIds: readonly string[];
 }
 
 function createLookup(ranges: readonly SlotRange[]): ClusterMap["primaryOf"] {
@@ -127,11 +163,14 @@ function createLookup(ranges: readonly SlotRange[]): ClusterMap["primaryOf"] {
 function readRanges(reply: unknown, asked: HostPort, natMap: ClusterOptions["natMap"]): readonly SlotRange[] {
   if (!Array.isArray(reply)) throw malformed(asked);
   return reply.map((range) => {
-    const [first, last, node]: readonly unknown[] = Array.isArray(range) ? range : [];
-    const [host, port]: readonly unknown[] = Array.isArray(node) ? node : [];
+    const [first, last, ...nodes]: readonly unknown[] = Array.isArray(range) ? range : [];
+    const [[host, port, id] = [], ...replicas] = nodes.map((node): readonly unknown[] =>
+      Array.isArray(node) ? node : [],
+    );
     const primary = toAddress(host, port, asked);
     if (!isSlot(first) || !isSlot(last) || primary === undefined) throw malformed(asked);
-    return { first, last, primary: outside(primary, natMap) };
+    const nodeIds = [[host, port, id], ...replicas].map(([, , nodeId]) => String(nodeId));
+    return { first, last, primary: outside(primary, natMap), nodeIds };
   });
 }
 

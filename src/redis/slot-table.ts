@@ -32,7 +32,7 @@ export function createSlotTable(
   let refreshedMs = 0;
   onMap(first);
   const refresh = () => {
-    refreshing ??= findClusterMap(options, map.primaries)
+    refreshing ??= findClusterMap(options, map)
       .then((newer) => {
         map = newer;
         moved = new Map();

@@ -36,6 +36,8 @@ type Command = readonly [name: string, ...args: RedisArgument[]];
 
 /** A slot moves once; a longer chain is a Cluster whose nodes disagree. */
 const MAX_REDIRECTIONS = 4;
+/** Enough to find one even for a node with a few slots. */
+const MAX_SUBJECTS = 100_000;
 /** For each node that is asked for the map. */
 const MAP_TIMEOUT_MS = 600;
 
@@ -80,9 +82,10 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
       if (first.uncoveredSlots > 0) throw notWhole(first);
       await Promise.all(
         first.primaries.map(async (primary) => {
+          const client = await nodes.connected(primary);
           const subject = subjectOn(first, primary, options.instanceId);
-          const names = { key: (part: string) => spreadKeys(true).probe(subject, part) };
-          await probeCommands(await nodes.connected(primary), names);
+          if (subject === undefined) return;
+          await probeCommands(client, { key: (part) => spreadKeys(true).probe(subject, part) });
         }),
       );
     },
@@ -91,12 +94,13 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
   };
 }
 
-/** A subject whose slot is on this node. It is found after as many attempts as there are nodes, on average. */
-function subjectOn(map: ClusterMap, node: HostPort, instanceId: string): string {
-  for (let at = 0; ; at++) {
+/** A subject whose slot is on this node. It is usually found after as many attempts as there are nodes. */
+function subjectOn(map: ClusterMap, node: HostPort, instanceId: string): string | undefined {
+  for (let at = 0; at < MAX_SUBJECTS; at++) {
     const subject = `${instanceId}.${at}`;
     if (formatServer(map.primaryOf(hashSlot(`{${subject}}`))) === formatHostPort(node)) return subject;
   }
+  return undefined;
 }
 
 function notWhole({ uncoveredSlots }: ClusterMap): RedisUnavailable {

@@ -4,7 +4,7 @@ import type { HostPort } from "../config/host-port.ts";
 import { formatHostPort } from "../config/host-port.ts";
 import type { RedisAddress, SentinelGroup } from "../config/redis-url.ts";
 import { REDIS_PORT } from "../config/redis-url.ts";
-import type { ClusterOptions } from "./cluster-map.ts";
+import type { ClusterMap, ClusterOptions } from "./cluster-map.ts";
 import { findClusterMap } from "./cluster-map.ts";
 import type { Endpoint } from "./connector.ts";
 import { createConnector } from "./connector.ts";
@@ -102,10 +102,10 @@ function createRegistryLocator(
   address: RedisAddress,
   seeds: readonly HostPort[],
 ): (timeoutMs: number) => Promise<Endpoint> {
-  let known: readonly HostPort[] = [];
+  let known: ClusterMap | undefined;
   return async (timeoutMs) => {
     const map = await findClusterMap(clusterOptions(address, seeds, timeoutMs), known);
-    known = map.primaries;
+    known = map;
     const primary = map.primaryOf(REGISTRY_SLOT);
     if (primary !== undefined) return primary;
     const problem = `no node of the Cluster serves slot ${REGISTRY_SLOT}, which holds the registry: look at CLUSTER SLOTS`;

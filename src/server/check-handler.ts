@@ -116,21 +116,12 @@ export function createChecks(
         background.recordUse(principal.keyId);
     },
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-    onUndecodable: createSampled(
-      () => performance.now(),
-      (unlogged, why: RangeError, decisionId: string) =>
-        log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
-    ),
+    onUndecodable: undecodableLogger(log, FAULTS.undecodable),
   };
-  const onUndecodable = createSampled(
-    () => performance.now(),
-    (unlogged, why: RangeError, decisionId: string) =>
-      log.warn({ err: why, decisionId, unlogged }, FAULTS.undescribed),
-  );
   return {
     check: createCheck(checkPorts),
     forwardCheck: createForwardCheck(
-      { ...checkPorts, onUndecodable },
+      { ...checkPorts, onUndecodable: undecodableLogger(log, FAULTS.undescribed) },
       { trustedHops: settings.AUTH_TRUSTED_HOPS },
     ),
   };
@@ -141,4 +132,12 @@ export function createChecks(
     metrics.tokenRejected(decision.rejection);
     log.debug({ ...decision.rejection, decisionId }, "a credential was rejected");
   }
+}
+
+/** Logs calls that describe no request, at most one per minute. */
+function undecodableLogger(log: Log, fault: Fault): CheckPorts["onUndecodable"] {
+  return createSampled(
+    () => performance.now(),
+    (unlogged, why: RangeError, decisionId: string) => log.warn({ err: why, decisionId, unlogged }, fault),
+  );
 }

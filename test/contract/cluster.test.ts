@@ -5,12 +5,14 @@ import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { LeaseReply } from "../../src/core/limits/leased-bucket.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { ClusterMap } from "../../src/redis/cluster-map.ts";
+import { findClusterMap } from "../../src/redis/cluster-map.ts";
 import { followAddress } from "../../src/redis/follow-address.ts";
 import { hashSlot } from "../../src/redis/hash-slot.ts";
 import { createLeaseStore } from "../../src/redis/lease-store.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { connectSpread } from "../../src/redis/spread-on-cluster.ts";
+import { clusterOptions } from "../../src/redis/topology.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import type { ClusterSetup } from "../support/cluster.ts";
 import { clusterUrl, REGISTRY_SLOT, startCluster, startClusterNode } from "../support/cluster.ts";
@@ -111,6 +113,19 @@ describe("the Cluster is found", () => {
   });
 });
 
+test("a node of another Cluster at the address of a former node is not believed", async () => {
+  const { seeds = [], ...address } = addressOf(setup.url);
+  const options = clusterOptions(address, seeds, 1000);
+  const known = await findClusterMap(options);
+  const other = await startClusterNode();
+  endings.push(other.stop);
+  // Its epoch is the newer one.
+  for (let at = 0; at < 30; at++) await other.cli("CLUSTER", "BUMPEPOCH");
+  const mixed = { ...options, seeds: [{ host: "127.0.0.1", port: other.port }, ...seeds.slice(0, 1)] };
+  const newest = await findClusterMap(mixed, { ...known, primaries: [] });
+  expect(newest.nodeIds).toEqual(known.nodeIds);
+});
+
 describe("a start fails with one sentence that says what to check", () => {
   test("if a seed is no node of a Cluster, or if a single Redis was configured", async () => {
     const alone = await startRedis();
@@ -123,6 +138,15 @@ describe("a start fails with one sentence that says what to check", () => {
     const { seeds: _, ...single } = addressOf(setup.url);
     expect(await outcome({ ...single, port })).toMatch(
       /^permanent: .*this Redis belongs to a Cluster: write/,
+    );
+  });
+
+  test("if the seeds belong to different Clusters", async () => {
+    const other = await startClusterNode();
+    endings.push(other.stop);
+    const [port = 0] = setup.nodes.keys();
+    expect(await outcome(addressOf(clusterUrl([port, other.port])))).toBe(
+      `permanent: REDIS_URL or REDIS_HOST: 127.0.0.1:${port} and 127.0.0.1:${other.port} belong to different Clusters; name nodes of one Cluster only`,
     );
   });
 
@@ -259,13 +283,30 @@ test("a primary that is cut off from the majority is not believed, even if it an
       .poll(() => registry.cli("CLUSTER", "INFO"), { timeout: 10_000 })
       .toContain("cluster_state:fail");
     expect(await registry.cli("GET", one.client.keys.epoch)).not.toContain("CLUSTERDOWN");
-    await expect(one.feed.read()).rejects.toMatchObject({ code: "CLUSTERDOWN" });
+    await expect(one.reading.serverState()).rejects.toMatchObject({ code: "CLUSTERDOWN" });
+    await expect(one.feed.read()).rejects.toMatchObject({ name: "RedisUnavailable" });
   } finally {
     for (const { pid } of others) process.kill(pid, "SIGCONT");
     await registry.cli("CONFIG", "SET", "cluster-allow-reads-when-down", "no");
     await setup.whole();
   }
   await readUntilWell(one);
+});
+
+test("if the slot of the registry moves, its connections follow by themselves, and nothing is lost", async () => {
+  const from = await setup.primaryOf(REGISTRY_SLOT);
+  const to = (await setup.primaries()).find(({ port }) => port !== from.port) ?? never();
+  const addresses: string[] = [];
+  const server = createOneServer((now) => void addresses.push(now.address));
+  const one = await startInstanceAt({ url: setup.url, server });
+  const ended = await revoked(one);
+  await setup.moveSlot(REGISTRY_SLOT, to);
+  await readUntilWell(one);
+  expect(addresses).toEqual([from, to].map(({ port }) => `127.0.0.1:${port}`));
+  await expect
+    .poll(() => put(one, newRecord()).then(() => "written", String), { timeout: 5000 })
+    .toBe("written");
+  expect(Number(await to.cli("HEXISTS", one.client.keys.standings, ended.keyId))).toBe(1);
 });
 
 test("after a failover the registry's connections lead to the new primary, and revocations are written back", async () => {

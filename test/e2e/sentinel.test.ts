@@ -63,9 +63,6 @@ test("a master that no Sentinel knows, and settings that contradict each other, 
   );
   const both = { REDIS_URL: sentinelUrl([sentinel.port]), REDIS_HOST: "127.0.0.1" };
   await expect(startLatchkey({ ...env, ...both })).rejects.toThrow("REDIS_URL and REDIS_HOST are both set");
-  await expect(startLatchkey({ ...env, REDIS_URL: "redis+cluster://:p@127.0.0.1" })).rejects.toThrow(
-    "REDIS_URL names a Cluster, which is not supported yet",
-  );
 });
 
 test("a start waits for Sentinels that do not respond", async () => {

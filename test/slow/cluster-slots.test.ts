@@ -55,7 +55,7 @@ beforeAll(async () => {
     startCluster(["--cluster-require-full-coverage", "no"]),
     startUpstream(),
   ]);
-  const settings = { ...env, REDIS_URL: setup.url, REDIS_COMMAND_TIMEOUT_MS: "500" };
+  const settings = { ...env, REDIS_URL: setup.url, REDIS_COMMAND_TIMEOUT_MS: "1500" };
   instances = await Promise.all([1, 2].map(() => startLatchkey(settings, { policy })));
   operators = instances.map(({ operator }) =>
     createClient({ url: `http://${operator}`, token: env.ADMIN_TOKEN }),

@@ -7,6 +7,8 @@ const from = (name: string) => [
   { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } } },
 ];
 
+const SECRETS = ["JWT_SECRET", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"];
+
 /** The minimum values that render: the peers that may call gRPC. */
 export const LEAST: Values = { networkPolicy: { enabled: true, grpcFrom: from("ingress") } };
 
@@ -59,6 +61,32 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     networkPolicy: { enabled: true, grpcFrom: from("ingress") },
     replicas: 1,
     drainSeconds: 60,
+  },
+  "with Sentinel": {
+    secrets: [...SECRETS, "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD"],
+    settings: {
+      ALLOW_CLEARTEXT: "grpc,http",
+      REDIS_SENTINELS: "sentinel-0.redis:26379,sentinel-1.redis:26379,sentinel-2.redis:26379",
+      REDIS_SENTINEL_MASTER: "mymaster",
+      REDIS_USERNAME: "latchkey",
+      REDIS_SENTINEL_USERNAME: "latchkey",
+    },
+    networkPolicy: {
+      enabled: true,
+      grpcFrom: from("ingress"),
+      egress: [{ ports: [6379, 26_379].map((port) => ({ port, protocol: "TCP" })), to: from("redis") }],
+    },
+  },
+  "with a Redis Cluster": {
+    ...LEAST,
+    secrets: [...SECRETS, "REDIS_PASSWORD"],
+    settings: {
+      ALLOW_CLEARTEXT: "grpc,http",
+      REDIS_CLUSTER: true,
+      REDIS_HOST: "redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379",
+      REDIS_USERNAME: "latchkey",
+      REDIS_TLS: true,
+    },
   },
   "as sidecars": { mode: "sidecar" },
   "as sidecars, with the demo": {

@@ -55,6 +55,50 @@ describe("while the store is unavailable", () => {
     expect(admitted).toBeGreaterThan(100);
   });
 
+  test("a share refills once for the same time, however the outages of its servers overlap", () => {
+    const begin = (sinceMs: number) => {
+      let over = false;
+      return { sinceMs, isOver: () => over, end: () => (over = true) };
+    };
+    let nowMs = 1000;
+    const outages = new Map<string, ReturnType<typeof begin>>();
+    const shares = createLocalShares({
+      membership: () => ({ members: 1, contactMs: nowMs, counted: true }),
+      outageOf: (bucketId) => outages.get(bucketId),
+      monotonicMs: () => nowMs,
+      localMaxMs: () => LOCAL_MAX_MS,
+      maxBuckets: 10,
+    });
+    const take = (...ids: string[]) => {
+      const outcome = shares.take(
+        ids.map((bucketId) => ({ bucketId, limit })),
+        1,
+        0,
+      );
+      return "ok" in outcome && outcome.ok;
+    };
+    outages.set("lost", begin(nowMs));
+    nowMs += 2000;
+    // The server of `other` responds. It is served with the bucket that is lost, from its share of this outage.
+    let admitted = 0;
+    while (take("lost", "other")) admitted++;
+    expect(admitted).toBe(8);
+    // With a bucket of a third server that is lost for as long, the share of this time has been served.
+    outages.set("lost too", begin(1000));
+    expect(take("lost too", "other")).toBe(false);
+    // Its own server fails too, later: nothing has been refilled since.
+    outages.set("other", begin(nowMs));
+    expect(take("other")).toBe(false);
+    nowMs += 250;
+    expect([take("other"), take("other")]).toEqual([true, false]);
+    // An outage that is over grants nothing, and the next one starts empty.
+    outages.get("other")?.end();
+    outages.delete("other");
+    expect(take("other")).toBe(false);
+    outages.set("other", begin(nowMs));
+    expect(take("other")).toBe(false);
+  });
+
   const denied = { ok: false, reason: "limits_unavailable" };
   test.each([
     ["the instance does not know its fleet", undefined],

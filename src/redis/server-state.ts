@@ -18,7 +18,8 @@ export interface ServerState {
  */
 export function readServerState(info: string): ServerState {
   const field = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
-  rejectMode(field("redis_mode"));
+  // Valkey has another name for it.
+  rejectMode(field("redis_mode") ?? field("server_mode"));
   if (field("loading") === "1") throw temporaryFault("LOADING", "Redis is loading its data");
   if ((field("role") ?? "master") !== "master")
     throw temporaryFault("READONLY", "Redis is a replica, and not the primary");

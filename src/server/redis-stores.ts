@@ -107,7 +107,7 @@ function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_
   };
 }
 
-/** What was lost is remembered until a replica has it, so no commit waits for replicas. */
+/** Entered changes stay in memory until a replica has them, so no commit waits for replicas. */
 function beginLostWrites(lostWrites: LostWrites, client: RedisClient, settings: Settings): void {
   const options = { ...keyStoreOptions(settings), waitReplicas: 0 };
   lostWrites.begin({ ...createKeyStore(client, options), ...createLostWriteStore(client, options) });

@@ -35,6 +35,8 @@ export default defineConfig({
             "test/histories/**/*.test.ts",
             "test/soak/**/*.test.ts",
             "test/slow/sentinel-failover.test.ts",
+            "test/slow/model-checking.test.ts",
+            "test/slow/cluster-failover.test.ts",
           ],
           hookTimeout: 120 * SECOND_MS,
         },

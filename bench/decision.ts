@@ -1,8 +1,10 @@
 import { createAuthorize } from "../src/core/decision/authorize.ts";
 import type { KeyRecord } from "../src/core/keys/key-record.ts";
 import { createMigration } from "../src/core/legacy/migration.ts";
+import type { OverrideFinder } from "../src/core/overrides/override-view.ts";
+import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
-import { createRevocationView } from "../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../src/core/revocation/instance-view.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
@@ -34,7 +36,11 @@ guards: { failures: 100000000/s, open_calls: 100000000/s, self_service_keys: 100
 }
 
 /** Creates the services of a decision as `serve` does, in this process. */
-export async function createDecisionServices(policyText = benchPolicy(), cacheSize = 100_000) {
+export async function createDecisionServices(
+  policyText = benchPolicy(),
+  cacheSize = 100_000,
+  overrides: OverrideFinder = NO_OVERRIDES,
+) {
   const parsed = parsePolicy({ text: policyText, fileName: "bench" });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const policy: Policy = parsed.policy;
@@ -45,14 +51,31 @@ export async function createDecisionServices(policyText = benchPolicy(), cacheSi
   const authorize = createAuthorize({
     policy: () => policy,
     verifier,
-    view: createRevocationView(),
+    view: createInstanceView(),
     migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
+    overrides,
     buckets,
     failures: createBucketStore({ maxBuckets: 1000 }),
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   return { policy, signer, verifier, buckets, authorize };
+}
+
+/** A policy with the plan of {@link overriddenOwners}. */
+export function benchPolicyWithPlan(): string {
+  return `plans: { bench: { rate_limits: [{ name: per-key, per: key, capacity: 100000000, refill: 1000000/s }] } }
+${benchPolicy()}`;
+}
+
+/** 100,000 overrides of other owners, and one of the owner of the first record. */
+export function overriddenOwners(nowMs: number) {
+  const view = createInstanceView();
+  const override = (subject: string) =>
+    ({ kind: "override", scope: "owner", subject, version: 1, content: { plan: "bench" } }) as const;
+  view.apply(Array.from({ length: 100_000 }, (_, at) => override(`owner-${at}`)));
+  view.apply([override(benchRecord(1, nowMs).family)]);
+  return view.overrides;
 }
 
 /** A record like those of a registration. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import type { Decision } from "../src/core/decision/decision.ts";
 import { normalisePath } from "../src/core/decision/path.ts";
+import { createFindLimits } from "../src/core/limits/applied-limits.ts";
 import { createLeasePool } from "../src/core/limits/lease-pool.ts";
 import type { RateLimit } from "../src/core/policy/policy.ts";
 import { toAuthRequest } from "../src/ext-authz/auth-request.ts";
@@ -10,7 +11,14 @@ import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
 import { createResponseEncoder } from "../src/ext-authz/response-cache.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
-import { benchAttributes, benchPolicy, benchRecord, createDecisionServices } from "./decision.ts";
+import {
+  benchAttributes,
+  benchPolicy,
+  benchPolicyWithPlan,
+  benchRecord,
+  createDecisionServices,
+  overriddenOwners,
+} from "./decision.ts";
 import { median, table } from "./figures.ts";
 
 /** `npm run bench:micro`: measures each step of a warm Check in nanoseconds, in one process, without a network. */
@@ -37,8 +45,9 @@ async function nsPerCall(work: () => unknown): Promise<{ readonly median: number
   return { median: median(rounds), best: Math.min(...rounds) };
 }
 
-const services = await createDecisionServices();
 const nowMs = Date.now();
+const overrides = overriddenOwners(nowMs);
+const services = await createDecisionServices(benchPolicyWithPlan(), 100_000, overrides);
 const token = await services.signer.sign(benchRecord(1, nowMs));
 const message = encodeCheckRequest({ attributes: benchAttributes(token) });
 const parsed = toAuthRequest(decodeCheckRequest(message), "reject");
@@ -97,6 +106,12 @@ const check = createCheck({
   },
 });
 
+const findLimits = createFindLimits(overrides);
+const { policy } = services;
+const role = policy.roles.get("bench");
+const { principal } = decision;
+if (role === undefined || principal === undefined) throw new Error("the bench has a role and a key");
+
 const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["decode", () => toAuthRequest(decodeCheckRequest(message), "reject")],
   ["normalise a path", () => normalisePath("/v1/chat/completions?stream=true", "reject")],
@@ -104,6 +119,7 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["find a route of 10,000", () => routes.find(request)],
   ["verify, seen before", () => services.verifier.verify(token, nowMs)],
   ["verify, new", () => uncached.verifier.verify((turn++ % 2 === 0 ? other : another) ?? "", nowMs)],
+  ["find the limits of a key with an override", () => findLimits(policy, role, principal, nowMs)],
   ["a bucket in memory", () => services.buckets.take(demands, 1, nowMs)],
   ["a bucket by lease", () => leases.take(demands, 1, nowMs)],
   ["decide", () => services.authorize(request, nowMs)],

@@ -1,13 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "../src/client/client.ts";
-import { fillWithEndedKeys } from "../test/support/ended-keys.ts";
+import { fillWithEndedKeys, fillWithOverrides } from "../test/support/ended-keys.ts";
 import { newSecret } from "../test/support/keys.ts";
 import { startLatchkey } from "../test/support/latchkey.ts";
 import { startRedis } from "../test/support/redis.ts";
 
 const INSTANCES = 3;
 const REVOCATIONS = 200;
-const ENDED_KEYS = 100_000;
+const ENTRIES = 100_000;
 
 const COLLECT_ON_SIGNAL = `--import=${new URL("../test/support/collect-on-signal.ts", import.meta.url)}`;
 
@@ -42,15 +42,19 @@ console.log(
 );
 console.log(`median ${at(0.5)}, 99th percentile ${at(0.99)}, maximum ${at(1)}`);
 
-/** Starts one more instance without ended keys, and one with many. The difference is the time to load them. */
+/** Starts one more instance after each filling. The differences are the time to load the entries, and their memory. */
 async function measureLoading(): Promise<void> {
-  const without = await measureStart();
-  await fillWithEndedKeys(redis, ENDED_KEYS);
-  const filled = await measureStart();
-  const [ms, megabytes] = [filled.ms - without.ms, (filled.bytes - without.bytes) / 1e6];
-  console.log(
-    `${ENDED_KEYS} ended keys: loaded in ${ms.toFixed(0)} ms, ${megabytes.toFixed(1)} MB per instance`,
-  );
+  let before = await measureStart();
+  for (const [what, fill] of [
+    ["ended keys", fillWithEndedKeys],
+    ["overrides", fillWithOverrides],
+  ] as const) {
+    await fill(redis, ENTRIES);
+    const filled = await measureStart();
+    const [ms, megabytes] = [filled.ms - before.ms, (filled.bytes - before.bytes) / 1e6];
+    before = filled;
+    console.log(`${ENTRIES} ${what}: loaded in ${ms.toFixed(0)} ms, ${megabytes.toFixed(1)} MB per instance`);
+  }
 }
 
 async function measureStart() {

@@ -30,7 +30,7 @@ export function createSimulatedInstance({ store, time, ...options }: InstanceOpt
   let joinedMs = 0;
   const local = createLocalShares({
     membership: () => membership,
-    outageSinceMs: breaker.failingSinceMs,
+    outageOf: () => breaker.outage(),
     monotonicMs: time.nowMs,
     localMaxMs: () => options.localMaxMs,
     maxBuckets: options.maxBuckets,

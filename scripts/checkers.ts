@@ -76,13 +76,24 @@ export async function goProgram(name: keyof typeof GO_PROGRAMS): Promise<string>
 }
 
 const ISTIO_API = "istio.io/api@v1.32.0";
+/** Test vectors for cryptography, of the C2SP project. */
+const WYCHEPROOF = "github.com/c2sp/wycheproof@v0.0.0-20260105152342-fca0d3ba9f12";
 
 /** The path of the definition of Istio's mesh configuration, which has no CRD. */
 export async function meshConfigProto(): Promise<string> {
+  return join(await goModule(ISTIO_API), "mesh/v1alpha1/config.proto");
+}
+
+/** The path of Wycheproof's vectors for JSON Web Signatures. */
+export async function wycheproofSignatures(): Promise<string> {
+  return join(await goModule(WYCHEPROOF), "testvectors_v1/json_web_signature_test.json");
+}
+
+/** The folder of a module, which Go's module proxy serves and Go caches. */
+async function goModule(module: string): Promise<string> {
   await mkdir(TOOLS, { recursive: true });
-  const output = await run("go", ["mod", "download", "-json", ISTIO_API], { GOFLAGS: "-mod=mod" }, TOOLS);
-  const { Dir } = z.object({ Dir: z.string() }).parse(JSON.parse(output));
-  return join(Dir, "mesh/v1alpha1/config.proto");
+  const output = await run("go", ["mod", "download", "-json", module], { GOFLAGS: "-mod=mod" }, TOOLS);
+  return z.object({ Dir: z.string() }).parse(JSON.parse(output)).Dir;
 }
 
 /** The PYTHONPATH of `kubernetes_validate`, which has the schemas of every Kubernetes version. */

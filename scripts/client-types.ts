@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import {
   cutOffBody,
   keyListResponse,
@@ -11,6 +12,7 @@ import {
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
+import { overrideBody, overrideResponse } from "../src/api/admin/override-schemas.ts";
 import {
   plansResponse,
   policyResponse,
@@ -45,6 +47,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   KeyFilter: listQuery,
   KeyPatch: patchBody,
   CutOff: cutOffBody,
+  LimitOverride: overrideBody,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
 };
@@ -56,6 +59,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Key: keyResponse,
   KeyList: keyListResponse,
   Limits: limitsResponse,
+  AppliedOverride: overrideResponse,
   PolicyInForce: policyResponse,
   Plans: plansResponse,
   Roles: rolesResponse,
@@ -63,6 +67,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   JwkSet: jwkSetResponse,
   LegacyIssuedKey: legacyIssued,
   MigrationStatus: migrationResponse,
+  FreezeStatus: freezeResponse,
   RoleUse: roleUse,
   LegacyUse: legacyUse,
   ImportReport: importResponse,

@@ -26,9 +26,16 @@ function typeOf(schema: Schema, indent: string): string {
   if ($ref !== undefined) return $ref;
   if (value !== undefined) return JSON.stringify(value);
   if (values !== undefined) return values.map((one) => JSON.stringify(one)).join(" | ");
-  if (anyOf !== undefined) return anyOf.map((one) => typeOf(one, indent)).join(" | ");
+  if (anyOf !== undefined) return unionType(anyOf, indent);
   const types: readonly string[] = [type ?? []].flat();
   return types.length === 0 ? "JsonValue" : types.map((one) => namedType(one, schema, indent)).join(" | ");
+}
+
+/** Members of more than one line begin lines of their own, as the formatter writes them. */
+function unionType(members: readonly Schema[], indent: string): string {
+  const types = members.map((one) => typeOf(one, indent));
+  if (!types.some((type) => type.includes("\n"))) return types.join(" | ");
+  return members.map((one) => `\n${indent}  | ${typeOf(one, `${indent}    `)}`).join("");
 }
 
 function namedType(type: string, schema: Exclude<Schema, boolean>, indent: string): string {
@@ -67,7 +74,9 @@ function objectType(schema: Exclude<Schema, boolean>, indent: string): string {
   const members = Object.entries(properties).map(([name, property]) => {
     const key = /^\w+$/.test(name) ? name : JSON.stringify(name);
     const optional = required.includes(name) ? "" : "?";
-    return `${comment(property, inner)}${inner}readonly ${key}${optional}: ${typeOf(property, inner)};\n`;
+    const type = typeOf(property, inner);
+    const space = type.startsWith("\n") ? "" : " ";
+    return `${comment(property, inner)}${inner}readonly ${key}${optional}:${space}${type};\n`;
   });
   return `{\n${members.join("")}${indent}}`;
 }

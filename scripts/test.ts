@@ -5,12 +5,13 @@ import { z } from "zod";
 /**
  * `npm test` runs the fast tests. `--all` adds the slow ones: browsers, failovers, second versions, long properties.
  * `--long` runs the random searches, each for an hour or for the time in its variable,
- * and a hundred failovers.
+ * a hundred failovers of each kind, and the larger searches of the models.
  */
 const all = process.argv.includes("--all");
 const long = process.argv.includes("--long");
 const LONG_SECONDS = "3600";
-const LONG_FAILOVERS = "100";
+/** Of two kinds. */
+const LONG_FAILOVERS = "200";
 const RESULTS = ".test-results/vitest.json";
 const counts = z.object({ numPassedTests: z.int(), numFailedTests: z.int(), numPendingTests: z.int() });
 
@@ -45,6 +46,8 @@ function run(name: string, command: string, args: readonly string[]): boolean {
         HISTORY_SECONDS: LONG_SECONDS,
         SOAK_SECONDS: LONG_SECONDS,
         SENTINEL_FAILOVERS: LONG_FAILOVERS,
+        MODEL_CHECKING: "whole",
+        CLUSTER_FAILOVERS: LONG_FAILOVERS,
         ...process.env,
       }
     : process.env;

@@ -30,11 +30,13 @@ export function possiblePlans(
 function extremes(names: readonly string[], { plans }: Policy): readonly string[] {
   const sorted = names
     .flatMap((name) => plans.get(name) ?? [])
+    // A plan without limits decides like no plan, which is in the list already.
+    .filter(({ rateLimits }) => rateLimits !== undefined)
     .sort((a, b) => smallestCapacity(a) - smallestCapacity(b));
   return [...new Set([sorted[0], sorted.at(-1)])].flatMap((plan) => plan?.name ?? []);
 }
 
 /** Larger than any number for a plan without limits. `Infinity` would not be comparable with itself by subtraction. */
-function smallestCapacity({ rateLimits }: Plan): number {
+function smallestCapacity({ rateLimits = [] }: Plan): number {
   return Math.min(Number.MAX_SAFE_INTEGER, ...rateLimits.map(({ capacity }) => capacity));
 }

@@ -7,6 +7,7 @@ import type { Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import { createMigration, enterPhase } from "../core/legacy/migration.ts";
 import type { BucketDemand, TakeOutcome } from "../core/limits/ports.ts";
+import type { OverrideSubject, StoredOverride } from "../core/overrides/override.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
 import { possiblePlans } from "./past-plans.ts";
 
@@ -24,6 +25,8 @@ const pastRequest = z.object({
   role: z.string().optional(),
   /** Null: the key had no plan. Absent: an older version wrote the line. */
   plan: z.string().nullable().optional(),
+  /** The plan that an override gave the key. */
+  override_plan: z.string().optional(),
   scopes: z.array(z.string()).optional(),
   method: z.string().optional(),
   host: z.string().optional(),
@@ -72,6 +75,7 @@ export function createReplay(policy: Policy): Replay {
     // A principal is a V1 key here only if it was denied by the phase, so the phase affects no other.
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
+    overrides: { inForce: (scope, subject) => overrideThen(past, scope, subject), generation: () => 0 },
     buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
@@ -179,6 +183,16 @@ function principalOf(past: PastRequest, role: string): Principal {
     expiresAt: end,
     refreshAfter: end,
   };
+}
+
+/** An override of then applies under the other policy too. The line does not show whether it was of the family or the owner. */
+function overrideThen(
+  { override_plan: plan }: PastRequest,
+  scope: OverrideSubject["scope"],
+  subject: string,
+): StoredOverride | undefined {
+  if (plan === undefined || scope === "owner") return undefined;
+  return { kind: "override", scope, subject, version: 0, content: { plan } };
 }
 
 /** A revoked key stays revoked under the other policy. */

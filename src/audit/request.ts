@@ -29,6 +29,7 @@ export function requestFields(
     role: principal?.role,
     // Null differs from the absent member of an older line, so that a replay knows that the key had no plan.
     plan: principal && (principal.plan ?? null),
+    override_plan: decision.overridePlan,
     scopes: principal?.scopes,
     method: seen && sanitizeClientText(seen.method, 64),
     host: seen && sanitizeClientText(seen.host, 256),

@@ -13,6 +13,7 @@ import { addSecretsCommand } from "./secrets/secrets.ts";
 import type { ServeOptions } from "./serve/serve.ts";
 import { addSmokeCommand } from "./smoke/smoke.ts";
 import { addStatusCommand } from "./status.ts";
+import { addStoreCommand } from "./store/store.ts";
 
 export interface Program {
   /** Runs one command. Resolves with the exit code. */
@@ -80,4 +81,5 @@ export function addCommands(program: Command, io: Io, finish: (code: number) => 
   addSmokeCommand(program, io, finish);
   addAuditCommand(program, io, finish);
   addSecretsCommand(program, io, finish);
+  addStoreCommand(program, io, finish);
 }

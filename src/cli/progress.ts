@@ -4,18 +4,21 @@ const WIDTH = 30;
 /** Items between two updates of the counter. */
 const SHOW_EVERY = 500;
 
-/** A progress bar over the bytes of the input files, on a terminal only. Errors appear above the bar. */
-export function progressBar({ terminal, printError }: Io, size: number) {
+/**
+ * A progress bar over work of a known size, on a terminal only. Errors appear above the bar.
+ * @param items what is counted beside the bar
+ */
+export function progressBar({ terminal, printError }: Io, size: number, items = "lines") {
   let shown = "";
   const draw = (text: string) => {
     terminal?.(`\r${text.padEnd(shown.length)}${text === "" ? "\r" : ""}`);
     shown = text;
   };
   return {
-    show(bytes: number, lines: number) {
-      const share = size === 0 ? 1 : Math.min(1, bytes / size);
-      const done = "█".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, "░");
-      draw(`${done} ${Math.floor(share * 100)}%  ${lines} lines`);
+    show(done: number, count: number) {
+      const share = size === 0 ? 1 : Math.min(1, done / size);
+      const bar = "█".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, "░");
+      draw(`${bar} ${Math.floor(share * 100)}%  ${count} ${items}`);
     },
     printError(text: string) {
       const before = shown;

@@ -1,9 +1,11 @@
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
+  AppliedOverride,
   AuditEvents,
   AuditQuery,
   CutOff,
+  FreezeStatus,
   ImportOptions,
   ImportReport,
   Introspection,
@@ -14,6 +16,7 @@ import type {
   KeyList,
   KeyPatch,
   LegacyIssuedKey,
+  LimitOverride,
   Limits,
   MigrationStatus,
   Phase,
@@ -122,6 +125,15 @@ function keyCalls({ call, json }: Transport) {
   };
 }
 
+/** Whose limits an override changes. */
+export type LimitSubject = { readonly owner: string } | { readonly family: string };
+
+function overridePath(subject: LimitSubject): string {
+  return "owner" in subject
+    ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
+    : `/api/admin/families/${pathSegment(subject.family)}/limits`;
+}
+
 function operatorCalls({ call, json }: Transport) {
   const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
@@ -144,10 +156,25 @@ function operatorCalls({ call, json }: Transport) {
       set: (phase: Phase | "from-policy") =>
         json<MigrationStatus>({ method: "PUT", path: "/api/admin/migration", body: { phase } }),
     },
+    /** The freeze of the registry, for the last step of a copy into another store. */
+    freeze: {
+      show: () => json<FreezeStatus>({ method: "GET", path: "/api/admin/freeze" }),
+      /** Freezes for 1 to 600 seconds from now. Checks and revocations go on. */
+      start: (seconds: number) =>
+        json<FreezeStatus>({ method: "PUT", path: "/api/admin/freeze", body: { seconds } }),
+      end: () => call({ method: "DELETE", path: "/api/admin/freeze" }),
+    },
     limits: {
       show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),
       /** Fills the buckets of the key's family and owner. */
       reset: (keyId: string) => call({ method: "DELETE", path: limitsPath(keyId) }),
+      /** What the owner or the family gets instead of what its keys and roles say. */
+      showOverride: (subject: LimitSubject) =>
+        json<AppliedOverride>({ method: "GET", path: overridePath(subject) }),
+      /** Replaces the former override. */
+      setOverride: (subject: LimitSubject, override: LimitOverride) =>
+        call({ method: "PUT", path: overridePath(subject), body: override }),
+      clearOverride: (subject: LimitSubject) => call({ method: "DELETE", path: overridePath(subject) }),
     },
   };
 }

@@ -72,6 +72,22 @@ export interface CutOff {
   readonly owner?: string;
 }
 
+export interface LimitOverride {
+  readonly plan?: string;
+  /** Replaces the whole list of quotas: a quota that is not named does not apply. */
+  readonly quotas?: readonly {
+    readonly name: string;
+    /** Units per window: 0 to 10^12. */
+    readonly limit: number;
+    /** Units on top of the limit, once, in the present window. */
+    readonly extra?: number;
+  }[];
+  /** For people: why it was set. */
+  readonly note?: string;
+  /** The override ends at this time (RFC 3339), which must be in the future. */
+  readonly expires_at?: string;
+}
+
 export interface ImportOptions {
   /** Validate the lines without importing them. */
   readonly dry_run?: boolean;
@@ -189,6 +205,26 @@ export interface Limits {
   }[];
 }
 
+export interface AppliedOverride {
+  /** Null for the override of a family. */
+  readonly owner: string | null;
+  /** Null for the override of an owner. */
+  readonly family: string | null;
+  readonly plan: string | null;
+  /** False if the policy does not have the plan. Then it does not apply. */
+  readonly plan_known: boolean;
+  readonly quotas:
+    | readonly {
+        readonly name: string;
+        readonly limit: number;
+        readonly extra: number;
+      }[]
+    | null;
+  readonly note: string | null;
+  readonly set_at: string;
+  readonly expires_at: string | null;
+}
+
 export interface PolicyInForce {
   /** The label of the metric `latchkey_policy_info`. */
   readonly hash: string;
@@ -202,12 +238,34 @@ export interface PolicyInForce {
 export interface Plans {
   readonly plans: readonly {
     readonly name: string;
-    readonly rate_limits: readonly {
-      readonly name: string;
-      readonly per: "key" | "owner" | "role" | "address";
-      readonly capacity: number;
-      readonly refill_per_second: number;
-    }[];
+    /** Null: the list of the next plan or role in the order of precedence applies. */
+    readonly rate_limits:
+      | readonly {
+          readonly name: string;
+          readonly per: "key" | "owner" | "role" | "address";
+          readonly capacity: number;
+          readonly refill_per_second: number;
+        }[]
+      | null;
+    /** Null: the list of the next plan or role in the order of precedence applies. */
+    readonly quotas:
+      | readonly {
+          readonly name: string;
+          readonly per: "key" | "owner" | "role";
+          readonly limit: number;
+          readonly every: "hour" | "day" | "week" | "month";
+          /** An IANA name. */
+          readonly time_zone: string;
+          readonly unit: string;
+        }[]
+      | null;
+    /** Overrides of owners and families with this plan. */
+    readonly overrides: number;
+  }[];
+  /** Plans that overrides name, and that the policy does not have. */
+  readonly unknown: readonly {
+    readonly name: string;
+    readonly overrides: number;
   }[];
 }
 
@@ -227,6 +285,16 @@ export interface Roles {
       readonly per: "key" | "owner" | "role" | "address";
       readonly capacity: number;
       readonly refill_per_second: number;
+    }[];
+    /** The role's own quotas. A role with a plan has none. */
+    readonly quotas: readonly {
+      readonly name: string;
+      readonly per: "key" | "owner" | "role";
+      readonly limit: number;
+      readonly every: "hour" | "day" | "week" | "month";
+      /** An IANA name. */
+      readonly time_zone: string;
+      readonly unit: string;
     }[];
   }[];
 }
@@ -261,6 +329,11 @@ export interface MigrationStatus {
    */
   readonly overlap_seconds: number;
   readonly roles: readonly RoleUse[];
+}
+
+export interface FreezeStatus {
+  /** Null if the registry is not frozen. */
+  readonly frozen_until: string | null;
 }
 
 /** The V1 keys of one role. */

@@ -1,9 +1,9 @@
 import { errorMessage } from "../core/error-message.ts";
-import { namesRedis } from "./redis-place.ts";
+import { namesRedis, redisConflicts } from "./redis-place.ts";
 import { secretText } from "./secret-text.ts";
 import { settingProblems } from "./setting-problems.ts";
 import type { Settings } from "./settings.ts";
-import { SETTINGS } from "./settings.ts";
+import { SETTINGS, STORE_SETTING_NAMES } from "./settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -19,6 +19,21 @@ export type ConfigResult =
 
 /** Reads every setting, or returns every problem. */
 export function readConfig(environment: Environment, readFile: (path: string) => string): ConfigResult {
+  return read(environment, readFile, settingProblems);
+}
+
+/** The same with the settings of a store alone, for a command that opens a store without being an instance. */
+export function readStoreConfig(environment: Environment, readFile: (path: string) => string): ConfigResult {
+  const isOfStore = (name: string) => STORE_SETTING_NAMES.includes(name.replace(/_FILE$/, ""));
+  const ofStore = Object.entries(environment).filter(([name]) => isOfStore(name));
+  return read(Object.fromEntries(ofStore), readFile, redisConflicts);
+}
+
+function read(
+  environment: Environment,
+  readFile: (path: string) => string,
+  problemsOf: (settings: Settings) => readonly string[],
+): ConfigResult {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(SETTINGS)) {
@@ -33,7 +48,7 @@ export function readConfig(environment: Environment, readFile: (path: string) =>
   }
   if (problems.length > 0) return { ok: false, problems };
   const settings = applyDerivedDefaults(values as unknown as Settings); // Built from the table that defines the type.
-  problems.push(...settingProblems(settings));
+  problems.push(...problemsOf(settings));
   if (problems.length > 0) return { ok: false, problems };
   const unclean = Object.entries(SETTINGS).flatMap(([name, setting]) =>
     "secret" in setting && isUnclean(environment[name]) ? [name] : [],

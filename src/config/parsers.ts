@@ -128,10 +128,16 @@ export const redisUrl = z.string().superRefine((text, context) => {
   if (!read.ok) context.addIssue(read.problem);
 });
 
-/** A host name or an IP address alone. Anything else could not be resolved, and the start would wait for it. */
-export const host = z
+/**
+ * A host name or an IP address alone, or a list of nodes; another setting decides which (redis-place.ts). Anything else could
+ * not be resolved, and the start would wait for it.
+ */
+export const hostOrList = z
   .string()
-  .refine(isHost, "must be a host name or an IP address, without scheme and port");
+  .refine(
+    (text) => isHost(text) || parseHostPorts(text, 1) !== undefined,
+    "must be a host name or an IP address, without scheme and port; or, with REDIS_CLUSTER, HOST[:PORT] with commas between",
+  );
 
 /** `HOST[:PORT]`, comma-separated. */
 export const hostPorts = (defaultPort: number) =>

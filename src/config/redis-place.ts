@@ -1,3 +1,5 @@
+import type { HostPort } from "./host-port.ts";
+import { isHost, parseHostPorts } from "./host-port.ts";
 import type { RedisTlsFiles } from "./redis-tls.ts";
 import { createRedisTlsReader, readRedisTls } from "./redis-tls.ts";
 import type { RedisAddress, SentinelGroup } from "./redis-url.ts";
@@ -14,7 +16,8 @@ export function redisPlace(
   onTlsProblem: (problem: string | undefined) => void = () => undefined,
 ): RedisAddress {
   const { REDIS_HOST: host, REDIS_USERNAME: username, REDIS_PASSWORD: password } = settings;
-  const { sentinels: ofUrl, ...url } = fromUrl(settings);
+  const { sentinels: ofUrl, seeds: ofClusterUrl, ...url } = fromUrl(settings);
+  const seeds = settings.REDIS_CLUSTER ? seedNodes(settings) : ofClusterUrl;
   const sentinels = sentinelGroup(settings, ofUrl);
   const files = tlsFiles(settings);
   return {
@@ -26,6 +29,7 @@ export function redisPlace(
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(sentinels !== undefined && { sentinels }),
+    ...(seeds !== undefined && { seeds }),
     ...(files !== undefined && { tlsMaterial: createRedisTlsReader(files, onTlsProblem) }),
     ...(settings.REDIS_NAT_MAP !== undefined && { natMap: settings.REDIS_NAT_MAP }),
   };
@@ -34,6 +38,10 @@ export function redisPlace(
 function fromUrl({ REDIS_URL: url }: Settings): RedisAddress {
   const read = url === undefined ? undefined : readRedisUrl(url);
   return read?.ok ? read.place : {};
+}
+
+function seedNodes({ REDIS_HOST = "", REDIS_PORT: port }: Settings): readonly HostPort[] | undefined {
+  return isHost(REDIS_HOST) ? [{ host: REDIS_HOST, port }] : parseHostPorts(REDIS_HOST, port);
 }
 
 function sentinelGroup(settings: Settings, ofUrl?: SentinelGroup): SentinelGroup | undefined {
@@ -58,6 +66,11 @@ function tlsFiles({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Settings):
   };
 }
 
+/** Whether Redis is a Cluster. */
+export function isCluster(settings: Settings): boolean {
+  return settings.REDIS_CLUSTER || fromUrl(settings).seeds !== undefined;
+}
+
 /** Whether a setting says where Redis is. */
 export function namesRedis({ REDIS_URL, REDIS_HOST, REDIS_SENTINELS }: Settings): boolean {
   return REDIS_URL !== undefined || REDIS_HOST !== undefined || REDIS_SENTINELS !== undefined;
@@ -74,7 +87,32 @@ export function redisConflicts(settings: Settings): readonly string[] {
     problems.push(`REDIS_DB is ${REDIS_DB} and REDIS_URL names database ${url.db}: give one`);
   if (REDIS_TLS && url.tls === false)
     problems.push("REDIS_TLS is true and REDIS_URL says redis://: write rediss://, or leave REDIS_TLS out");
-  return [...problems, ...sentinelConflicts(settings, url.sentinels), ...tlsConflicts(settings)];
+  return [
+    ...problems,
+    ...clusterConflicts(settings, url),
+    ...sentinelConflicts(settings, url.sentinels),
+    ...tlsConflicts(settings),
+  ];
+}
+
+function clusterConflicts(settings: Settings, { seeds }: RedisAddress): readonly string[] {
+  const { REDIS_CLUSTER, REDIS_HOST, REDIS_URL, REDIS_SENTINELS, REDIS_DB } = settings;
+  if (!REDIS_CLUSTER && seeds === undefined)
+    return REDIS_HOST === undefined || isHost(REDIS_HOST)
+      ? []
+      : [
+          "REDIS_HOST must be a host name or an IP address, without scheme and port; only with REDIS_CLUSTER=true it is a list",
+        ];
+  const problems: string[] = [];
+  if (REDIS_CLUSTER && REDIS_URL !== undefined)
+    problems.push("REDIS_CLUSTER is set beside REDIS_URL: write redis+cluster:// there, or give REDIS_HOST");
+  else if (REDIS_CLUSTER && REDIS_HOST === undefined)
+    problems.push("REDIS_CLUSTER is true and REDIS_HOST is missing: name some nodes of the Cluster there");
+  if (REDIS_SENTINELS !== undefined)
+    problems.push("REDIS_SENTINELS is set beside a Cluster: give one, because a Cluster has no Sentinels");
+  if (REDIS_DB !== 0)
+    problems.push(`REDIS_DB is ${REDIS_DB}, and a Cluster has only database 0: leave it out`);
+  return problems;
 }
 
 const OF_SENTINELS = ["REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"] as const;
@@ -84,10 +122,12 @@ function sentinelConflicts(settings: Settings, ofUrl: SentinelGroup | undefined)
   if (listed === undefined && ofUrl === undefined) {
     const alone = OF_SENTINELS.filter((name) => settings[name] !== undefined);
     const names = [...alone, ...(settings.REDIS_SENTINEL_TLS ? ["REDIS_SENTINEL_TLS"] : [])];
-    if (settings.REDIS_NAT_MAP !== undefined) names.push("REDIS_NAT_MAP");
-    return names.map(
+    const unused = names.map(
       (name) => `${name} is set and no Sentinel is named: give REDIS_SENTINELS, or leave it out`,
     );
+    return settings.REDIS_NAT_MAP === undefined || isCluster(settings)
+      ? unused
+      : [...unused, "REDIS_NAT_MAP is set and neither Sentinel nor Cluster is named: leave it out"];
   }
   const problems: string[] = [];
   for (const name of ["REDIS_URL", "REDIS_HOST"] as const)

@@ -10,6 +10,8 @@ export interface RedisAddress {
   readonly port?: number;
   /** The Sentinels that name the primary, instead of host and port. */
   readonly sentinels?: SentinelGroup;
+  /** Some nodes of a Cluster, which name the others, instead of host and port. */
+  readonly seeds?: readonly HostPort[];
   readonly db?: number;
   /** User and password of the data nodes. */
   readonly username?: string;
@@ -18,7 +20,7 @@ export interface RedisAddress {
   readonly tls?: boolean;
   /** Read for every connection with TLS. Absent: Node's default roots, and no client certificate. */
   readonly tlsMaterial?: () => RedisTlsMaterial;
-  /** By the address that a Sentinel names, as `host:port`: the address to connect to. */
+  /** By the address that a Sentinel or a node of a Cluster names, as `host:port`: the address to connect to. */
   readonly natMap?: ReadonlyMap<string, HostPort>;
 }
 
@@ -38,24 +40,28 @@ export type ParsedRedisUrl =
   | { readonly ok: false; readonly problem: string };
 
 export const SENTINEL_PORT = 26_379;
+export const REDIS_PORT = 6379;
 
 const FORM =
-  "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, unix:///PATH, or redis+sentinel://";
+  "must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, unix:///PATH, redis+sentinel:// or redis+cluster://";
 const SENTINEL_FORM =
   "must be redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/MASTER[/DB], with an IPv6 address in brackets";
+const CLUSTER_FORM =
+  "must be redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]], with an IPv6 address in brackets";
 const NO_QUERY = "takes neither ? nor #: the database is /DB, and percent-encode a password";
 const NO_ENCODING = "has a % that is not part of an escape: percent-encode it, as %25";
 
 /**
- * Parses `redis://`, `rediss://` (TLS), `unix://` and `redis+sentinel://` URLs. The settings are checked and the connections
+ * Parses `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` and `redis+cluster://` URLs. The settings are checked and the connections
  * are made by the same parser, so that both read a URL in the same way.
  */
 export function readRedisUrl(text: string): ParsedRedisUrl {
-  if (/^rediss?\+cluster:/i.test(text))
-    return invalid("names a Cluster, which is not supported yet: name one Redis, or redis+sentinel://");
+  if (/^rediss?\+cluster:/i.test(text)) return readClusterUrl(text);
   if (/^rediss?\+sentinel:/i.test(text)) return readSentinelUrl(text);
   if (/^rediss?:\/\/(?:[^/]*@)?[^/@]*,/i.test(text))
-    return invalid("names several servers: name one, or the Sentinels by redis+sentinel://HOST,HOST/MASTER");
+    return invalid(
+      "names several servers: name one, Sentinels by redis+sentinel://HOST,HOST/MASTER, or nodes by redis+cluster://HOST,HOST",
+    );
   return readSingleUrl(text);
 }
 
@@ -103,6 +109,20 @@ function readSentinelUrl(text: string): ParsedRedisUrl {
       ...(scheme.toLowerCase() === "rediss" && { tls: true }),
     },
   };
+}
+
+function readClusterUrl(text: string): ParsedRedisUrl {
+  if (/[?#]/.test(text)) return invalid(NO_QUERY);
+  const [, scheme, user = "", password = "", list = "", db] =
+    /^(rediss?)\+cluster:\/\/(?:([^@/:]*)(?::([^@/]*))?@)?([^@/]+)(?:\/(\d{1,7})?)?$/i.exec(text) ?? [];
+  const seeds = parseHostPorts(list, REDIS_PORT);
+  if (scheme === undefined || seeds === undefined) return invalid(CLUSTER_FORM);
+  const credentials = readCredentials(user, password);
+  if (credentials === undefined) return invalid(NO_ENCODING);
+  if (Number(db ?? 0) !== 0)
+    return invalid(`names database ${db}, and a Cluster has only database 0: leave it out`);
+  const tls = scheme.toLowerCase() === "rediss";
+  return { ok: true, place: { seeds, ...credentials, ...(tls && { tls }) } };
 }
 
 function invalid(problem: string): ParsedRedisUrl {

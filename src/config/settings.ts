@@ -6,7 +6,7 @@ import {
   flag,
   headerBytes,
   headers,
-  host,
+  hostOrList,
   hostPorts,
   httpUrl,
   listen,
@@ -195,13 +195,19 @@ const STORE_SETTINGS = {
 const REDIS_SETTINGS = {
   REDIS_URL: {
     meaning:
-      "URL of Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for TLS, or `unix:///PATH`. For Sentinel: `redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/MASTER[/DB]`, with the Sentinels as hosts, and with the user and password of the data nodes.",
+      "URL of Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for TLS, or `unix:///PATH`. For Sentinel: `redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]/MASTER[/DB]`, with the Sentinels as hosts, and with the user and password of the data nodes. For a Cluster: `redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]]`, with some of its nodes as hosts.",
     secret: true,
     schema: redisUrl,
   },
   REDIS_HOST: {
-    meaning: "Host of Redis: a host name or an IP address. Use it instead of `REDIS_URL`.",
-    schema: host,
+    meaning:
+      "Host of Redis: a host name or an IP address. Use it instead of `REDIS_URL`. With `REDIS_CLUSTER=true` also a comma-separated list of `HOST[:PORT]`, with an IPv6 address in brackets: some nodes of the Cluster, better three than one.",
+    schema: hostOrList,
+  },
+  REDIS_CLUSTER: {
+    meaning: "`true` if `REDIS_HOST` names nodes of a Redis Cluster, or `false`.",
+    default: "false",
+    schema: flag,
   },
   REDIS_PORT: {
     meaning: "Port of Redis, from 1 to 65535.",
@@ -266,7 +272,7 @@ const REDIS_SETTINGS = {
   },
   REDIS_NAT_MAP: {
     meaning:
-      "Addresses that Sentinels name, and the addresses to connect to instead: a comma-separated list of `INSIDE:PORT=OUTSIDE:PORT`.",
+      "Addresses that Sentinels or the nodes of a Cluster name, and the addresses to connect to instead: a comma-separated list of `INSIDE:PORT=OUTSIDE:PORT`.",
     schema: natMap,
   },
   REDIS_WAIT_REPLICAS: {
@@ -400,6 +406,9 @@ export const SETTING_GROUPS = {
   "Logs and traces": LOG_SETTINGS,
   Process: PROCESS_SETTINGS,
 } as const;
+
+/** The settings that say where the store is, and how long it keeps records. */
+export const STORE_SETTING_NAMES: readonly string[] = Object.keys({ ...STORE_SETTINGS, ...REDIS_SETTINGS });
 
 /** Every setting of `latchkey serve`. */
 export const SETTINGS = {

@@ -2,12 +2,19 @@ import { z } from "zod";
 import { name } from "./names.ts";
 import { readYaml } from "./yaml-file.ts";
 
+/** What an override gives the owner or the family of a key. */
+const caseOverride = z.strictObject({
+  plan: name.optional(),
+  quotas: z.array(z.strictObject({ name, limit: z.int().min(0) })).optional(),
+});
+
 const caseKey = z.strictObject({
   role: z.string(),
   /** By default all scopes of the role. */
   scopes: z.array(z.string()).optional(),
   owner: z.string().optional(),
   plan: name.optional(),
+  overrides: z.strictObject({ family: caseOverride.optional(), owner: caseOverride.optional() }).optional(),
   addresses: z.array(z.string()).optional(),
   /** `x5t#S256` of the client certificate that it is bound to. */
   certificate: z.string().optional(),

@@ -73,7 +73,7 @@ function tooCostly(
   return [...roles.values()]
     .filter((role) => scopesSuffice([...role.scopes], route))
     .flatMap((role) =>
-      (role.plan ?? role).rateLimits
+      (role.plan?.rateLimits ?? role.rateLimits)
         .filter((limit) => limit.capacity < route.cost)
         .map((limit) => ({ holder: role.plan === undefined ? role.name : `plan ${role.plan.name}`, limit })),
     );

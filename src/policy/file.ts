@@ -3,13 +3,15 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { z } from "zod";
 import { errorMessage } from "../core/error-message.ts";
-import type { Mode, Plan, Policy, RateLimit, Role } from "../core/policy/policy.ts";
+import type { Mode, Plan, Policy, Role } from "../core/policy/policy.ts";
 import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
 import { issuerProblems, toIssuer } from "./issuers.ts";
+import { toPlans, toQuotaCounts, toQuotas, toRateLimits } from "./limit-lists.ts";
 import { planProblems } from "./plan-problems.ts";
 import type { Problem } from "./problem.ts";
+import { quotaProblems, quotaWarnings } from "./quota-problems.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -96,6 +98,7 @@ function checkText(source: PolicySource): CheckResult {
     ...roleProblems(roles),
     ...routeProblems(routes, roles),
     ...planProblems(document),
+    ...quotaProblems(document),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
@@ -132,22 +135,6 @@ function builtIn(): BuiltInParts {
   return { roles, routes };
 }
 
-type RateLimitEntries = PolicyDocument["plans"][string]["rate_limits"];
-
-function toRateLimits(entries: RateLimitEntries): readonly RateLimit[] {
-  return entries.map(({ refill, lease, ...limit }) => ({ ...limit, refillPerSecond: refill, leased: lease }));
-}
-
-function toPlans({ plans }: Pick<CheckedDocument, "plans">): ReadonlyMap<string, Plan> {
-  return new Map(
-    Object.entries(plans).map(([name, { rate_limits: limits }]) => [
-      name,
-      // The name of a role contains no slash.
-      { name, bucketPrefix: `plan/${name}`, rateLimits: toRateLimits(limits) },
-    ]),
-  );
-}
-
 function toRoles(
   { roles }: Pick<CheckedDocument, "roles">,
   source: PolicySource,
@@ -178,6 +165,7 @@ function toRole(
     mayAssignPlans: entry.may_assign_plans,
     bucketPrefix: name,
     rateLimits: toRateLimits(entry.rate_limits ?? []),
+    quotas: toQuotas(entry.quotas ?? []),
   };
 }
 
@@ -229,6 +217,7 @@ export function toPolicy(
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source, plans),
     plans,
+    quotaCounts: toQuotaCounts(document),
     routes: table,
     mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,
@@ -241,14 +230,7 @@ export function toPolicy(
       openCalls: document.guards.open_calls,
       selfServiceKeysMax: document.guards.self_service_keys,
     },
-    faults: {
-      limits: document.faults.limits,
-      localMaxMs: document.faults.local_max * 1000,
-      revocations: {
-        maxStalenessMs: document.faults.revocations.max_staleness * 1000,
-        stale: document.faults.revocations.then,
-      },
-    },
+    faults: toFaults(document),
     migration: {
       phase: document.migration.phase,
       overlapSeconds: document.migration.overlap,
@@ -259,6 +241,7 @@ export function toPolicy(
     issuers: document.issuers.map(toIssuer),
     audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
     deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
+    warnings: quotaWarnings(document),
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {
@@ -268,6 +251,18 @@ export function toPolicy(
       ...[...new Set(routes.map((route) => route.label))].slice(0, MAX_ROUTE_LABELS),
       PREFLIGHT_LABEL,
     ]),
+  };
+}
+
+function toFaults({ faults }: Pick<PolicyDocument, "faults">): Policy["faults"] {
+  return {
+    limits: faults.limits,
+    quotas: faults.quotas,
+    localMaxMs: faults.local_max * 1000,
+    revocations: {
+      maxStalenessMs: faults.revocations.max_staleness * 1000,
+      stale: faults.revocations.then,
+    },
   };
 }
 

@@ -9,14 +9,16 @@ type PlanDocument = Pick<PolicyDocument, "plans" | "issuers"> & {
 /** Checks of the plans, and of the entries that name plans, which the schema cannot express. */
 export function* planProblems(document: PlanDocument): Generator<Problem> {
   const names = Object.keys(document.plans);
-  for (const [name, { rate_limits: limits }] of Object.entries(document.plans))
+  for (const [name, { rate_limits: limits = [] }] of Object.entries(document.plans))
     yield* repeatedLimitProblems(limits, ["plans", name, "rate_limits"]);
   for (const [role, entry] of Object.entries(document.roles)) {
     const at = ["roles", role];
     if (entry.plan !== undefined) {
       yield* planNameProblems([entry.plan], names, () => [...at, "plan"]);
-      if (entry.rate_limits !== undefined)
-        yield { path: [...at, "rate_limits"], message: "a role has a plan or limits of its own, not both" };
+      for (const own of ["rate_limits", "quotas"] as const) {
+        if (entry[own] !== undefined)
+          yield { path: [...at, own], message: "a role has a plan or limits of its own, not both" };
+      }
     }
     yield* planNameProblems(entry.may_assign_plans, names, (index) => [...at, "may_assign_plans", index]);
     if (entry.may_assign_plans.length > 0 && !entry.scopes.includes("limits:write"))

@@ -87,11 +87,15 @@ describe("invalid plans are rejected with the line of each problem", () => {
       "plans:\n  free:\n    rate_limits:\n      - { name: l, per: key, capacity: 5, refill: 1/s }\n      - { name: l, per: owner, capacity: 5, refill: 1/s }\n",
       [/^p\.yaml:5: plans\.free\.rate_limits\[1\]\.name: a second limit "l"$/],
     ],
-    ["a plan without limits by accident", "plans:\n  free: {}\n", [/^p\.yaml:2: plans\.free\.rate_limits: /]],
+    [
+      "a plan without limits by accident",
+      "plans:\n  free: {}\n",
+      [/^p\.yaml:2: plans\.free: needs rate_limits, quotas or both$/],
+    ],
     [
       "a plan's unknown field",
-      "plans:\n  free: { rate_limits: [], quotas: [] }\n",
-      [/^p\.yaml:2: plans\.free\.quotas: unknown field$/],
+      "plans:\n  free: { rate_limits: [], quota: [] }\n",
+      [/^p\.yaml:2: plans\.free\.quota: unknown field, did you mean "quotas"\?$/],
     ],
     ["a plan's name", "plans:\n  1st: { rate_limits: [] }\n", [/^p\.yaml:2: plans\.1st: must be letters/]],
     [

@@ -6,6 +6,7 @@ import type { BucketLimit } from "../core/limits/token-bucket.ts";
 import { parseDuration, parseRate } from "../core/policy/duration.ts";
 import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
+import { timeZone } from "./time-zone.ts";
 
 const duration = z.string().transform((text, context) => {
   const seconds = parseDuration(text);
@@ -56,8 +57,34 @@ const rateLimit = z.strictObject({
 
 const rateLimits = z.array(rateLimit).max(8);
 
-/** A plan must say its limits, so that no plan is without limits by accident. */
-const plan = z.strictObject({ rate_limits: rateLimits });
+const MAX_QUOTA = 1_000_000_000_000;
+
+const quota = z
+  .strictObject({
+    name,
+    per: z.enum(["key", "owner", "role"]),
+    limit: z.number().refine((limit) => isWhole(limit, MAX_QUOTA), "must be a whole number from 0 to 10^12"),
+    every: z.enum(["hour", "day", "week", "month"]),
+    time_zone: timeZone.optional(),
+    unit: name.default("requests"),
+  })
+  .refine(({ every, time_zone: zone }) => every !== "hour" || zone === undefined, {
+    path: ["time_zone"],
+    message: "an hour is the same in every time zone",
+  });
+
+function isWhole(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= max;
+}
+
+const quotas = z.array(quota).max(8);
+
+/** A plan must say at least one list, so that no plan is without limits by accident. */
+const plan = z
+  .strictObject({ rate_limits: rateLimits.optional(), quotas: quotas.optional() })
+  .refine((lists) => lists.rate_limits !== undefined || lists.quotas !== undefined, {
+    message: "needs rate_limits, quotas or both",
+  });
 
 const MAX_PLANS = 1000;
 const planNames = z.array(name).max(MAX_PLANS);
@@ -72,8 +99,9 @@ const role = z.strictObject({
   may_grant: z.array(name).default([]),
   plan: name.optional(),
   may_assign_plans: planNames.default([]),
-  /** Kept undefined if it is absent, because a role with a plan must not have it. */
+  /** Both are kept undefined if they are absent, because a role with a plan must not have them. */
   rate_limits: rateLimits.optional(),
+  quotas: quotas.optional(),
 });
 
 const mode = z.enum(["enforce", "shadow"]);
@@ -143,6 +171,7 @@ export const policySchema = z.strictObject({
   faults: z
     .strictObject({
       limits: z.enum(["local", "deny", "allow"]).default("local"),
+      quotas: z.enum(["count", "deny"]).default("count"),
       local_max: duration.prefault("10m"),
       revocations: z
         .strictObject({

@@ -5,22 +5,34 @@ const EXPIRES_MS = 10_000;
 
 type Command = Parameters<RedisClient["commands"]>[0][number];
 
+/** The Redis keys that a probe writes, all on one server. */
+export interface ProbeNames {
+  readonly key: (part: string) => string;
+  /** A name with the other prefix. */
+  readonly record?: string;
+}
+
 /**
  * Runs every command of deploy/redis/latchkey.acl once, on its own Redis keys. A missing permission then stops the start instead
  * of failing at the first use. Rejects with Redis's error.
  */
-export async function probeCommands(client: RedisClient, instanceId: string): Promise<void> {
+export async function probeCommands(client: RedisClient, { key: name, record }: ProbeNames): Promise<void> {
   const all = [stringCommands, hashCommands, sortedSetCommands, streamCommands].map((commands, at) => {
-    const key = client.keys.probe(instanceId, String(at));
+    const key = name(String(at));
     return [...commands(key), ["PEXPIRE", key, EXPIRES_MS], ["DEL", key]] as const;
   });
   await client.commands([
     ...all.flat(),
-    ["EXISTS", client.keys.probedRecord(instanceId)],
+    ...(record === undefined ? [] : [["EXISTS", record] as const]),
     ["TIME"],
     ["WAIT", 0, 0],
     ["PING"],
   ]);
+}
+
+/** The names on the server of the registry. */
+export function registryProbe({ keys }: RedisClient, instanceId: string): ProbeNames {
+  return { key: (part) => keys.probe(instanceId, part), record: keys.probedRecord(instanceId) };
 }
 
 function stringCommands(key: string): readonly Command[] {

@@ -19,6 +19,9 @@ export function createAuditStore(
   { claimAfterMs = CLAIM_AFTER_MS, deadAfterMs = DEAD_AFTER_MS } = {},
 ): AuditStore {
   const stream = client.keys.audit;
+  const done = async (cursors: readonly string[]) => {
+    if (cursors.length > 0) await client.command("XACK", stream, GROUP, ...cursors);
+  };
   const take = async (limit: number): Promise<readonly StoredEvent[]> => {
     const claimed = await client.command(
       ...(["XAUTOCLAIM", stream, GROUP, instanceId, claimAfterMs, "0-0", "COUNT", limit] as const),
@@ -29,7 +32,13 @@ export function createAuditStore(
     );
     const [first] = Array.isArray(fresh) ? fresh : [];
     const [, entries] = Array.isArray(first) ? first : [];
-    return [...toStored(orphaned), ...toStored(entries)];
+    const claimedEntries = [orphaned, entries].flatMap((list) => (Array.isArray(list) ? list : []));
+    const [logged, unlogged] = [true, false].map((is) =>
+      claimedEntries.filter((entry) => isLogged(entry) === is),
+    );
+    await done(toStored(logged).map(({ cursor }) => cursor));
+    // A copy may have brought many events that are in a log already.
+    return unlogged?.length === 0 && logged?.length !== 0 ? take(limit) : toStored(unlogged);
   };
   return {
     async claim(limit) {
@@ -41,9 +50,7 @@ export function createAuditStore(
         return take(limit);
       }
     },
-    async done(cursors) {
-      if (cursors.length > 0) await client.command("XACK", stream, GROUP, ...cursors);
-    },
+    done,
     async read({ after, before, limit }) {
       const cursor = after ?? before;
       if (cursor !== undefined && !CURSOR_FORM.test(cursor)) throw new RangeError("no such cursor");
@@ -75,8 +82,16 @@ async function createGroup(client: RedisClient): Promise<void> {
   }
 }
 
-/** Events before this time (milliseconds of their ids) are in a log. Later ones may be missing in it. */
-async function unwrittenSinceMs(client: RedisClient): Promise<number> {
+/** How far the log is. */
+export interface LogPosition {
+  /** The last entry that was given to an instance. */
+  readonly delivered: string;
+  /** The oldest entry that an instance has, but may not have logged yet. */
+  readonly pending?: string;
+}
+
+/** Undefined if no instance has claimed yet, or if there are no events. */
+export async function logPosition(client: RedisClient): Promise<LogPosition | undefined> {
   try {
     const [groups, pending] = await client.commands([
       ["XINFO", "GROUPS", client.keys.audit],
@@ -85,13 +100,19 @@ async function unwrittenSinceMs(client: RedisClient): Promise<number> {
     const [group] = Array.isArray(groups) ? groups : [];
     const delivered = new Map(pairs(group ?? [])).get("last-delivered-id") ?? "0-0";
     const [count, oldest] = Array.isArray(pending) ? pending : [0];
-    const firsts = count === 0 ? [delivered] : [delivered, String(oldest)];
-    return Math.min(...firsts.map((id) => Number(id.split("-")[0])));
+    return count === 0 ? { delivered } : { delivered, pending: String(oldest) };
   } catch (error) {
-    // No instance has claimed yet, or there are no events.
-    if (error instanceof RedisUnavailable && error.kind === "reply") return 0;
+    if (error instanceof RedisUnavailable && error.kind === "reply") return undefined;
     throw error;
   }
+}
+
+/** Events before this time (milliseconds of their ids) are in a log. Later ones may be missing in it. */
+async function unwrittenSinceMs(client: RedisClient): Promise<number> {
+  const position = await logPosition(client);
+  if (position === undefined) return 0;
+  const { delivered, pending = delivered } = position;
+  return Math.min(...[delivered, pending].map((id) => Number(id.split("-")[0])));
 }
 
 /** Removes the consumers of stopped instances that have no pending events. Each start creates a new consumer. */
@@ -102,6 +123,12 @@ async function removeDeadConsumers(client: RedisClient, deadAfterMs: number): Pr
     if (fields.get("pending") === "0" && Number(fields.get("idle")) > deadAfterMs)
       await client.command("XGROUP", "DELCONSUMER", client.keys.audit, GROUP, fields.get("name") ?? "");
   }
+}
+
+/** Whether a copy has brought the event, and a log of its former store has it. */
+function isLogged(entry: unknown): boolean {
+  const [, fields] = Array.isArray(entry) ? entry : [];
+  return Array.isArray(fields) && new Map(pairs(fields)).get("logged") === "1";
 }
 
 /** A list of `[id, [field, value, …]]`. */

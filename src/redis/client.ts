@@ -1,23 +1,28 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import type { HostPort } from "../config/host-port.ts";
 import type { RedisAddress } from "../config/redis-url.ts";
 import { readRedisUrl } from "../config/redis-url.ts";
+import type { CommandObserver } from "./command-observer.ts";
+import { observed } from "./command-observer.ts";
 import type { RegistryKeys } from "./names.ts";
 import { registryKeys } from "./names.ts";
 import type { OneServer } from "./one-server.ts";
 import { createOneServer } from "./one-server.ts";
-import type { RedisFaultKind } from "./redis-error.ts";
-import { isNotThePrimary, toRedisUnavailable } from "./redis-error.ts";
+import { isNotThePrimary, isNotTheRegistry, RedisUnavailable } from "./redis-error.ts";
 import type { ServerState } from "./server-state.ts";
-import { readServerState } from "./server-state.ts";
+import { readServerState, rejectMinority } from "./server-state.ts";
 import type { Session } from "./session.ts";
 import { createSession } from "./session.ts";
+import type { TopologyClient } from "./topology.ts";
 import { createTopologyClient } from "./topology.ts";
 
 /** The address of Redis, and the timeouts. */
 export interface RedisOptions extends RedisAddress {
   /** Replaces the members of the address. */
   readonly url?: string;
+  /** Connects to this node of a Cluster, whatever it serves. Absent: to the server that holds the registry. */
+  readonly node?: HostPort;
   /** Keeps this connection on the same server as the other connections of the instance. Absent: the only connection. */
   readonly server?: OneServer;
   /** A slower command rejects, although Redis may have executed it. During the start the timeout is longer. */
@@ -26,9 +31,6 @@ export interface RedisOptions extends RedisAddress {
 }
 
 export type RedisArgument = string | number;
-
-/** Called at the end of each command with its name, or the name of the script. `fault` is set if the command failed. */
-export type CommandObserver = (command: string, elapsedMs: number, fault?: RedisFaultKind) => void;
 
 /** A Lua script, which Redis runs atomically. */
 export type RedisScript = (keys: readonly string[], args: readonly RedisArgument[]) => Promise<unknown>;
@@ -79,6 +81,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
   let failures = 0;
   const made = createTopologyClient({
     address,
+    ...(options.node && { node: options.node }),
     timeouts: timeouts(Math.max(START_TIMEOUT_MS, options.commandTimeoutMs)),
     retryDelayMs: () => Math.min(++failures * 50, RECONNECT_MAX_MS),
   });
@@ -101,7 +104,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisClient> 
     session.close();
     throw error;
   }
-  return wrap(redis, session, { ...options, server });
+  return wrap(made, session, { ...options, server });
 }
 
 /** The timeout of a connection is longer than the timeout of its commands. */
@@ -122,21 +125,18 @@ function addressOf({ url, ...address }: RedisOptions): RedisAddress {
 }
 
 function wrap(
-  redis: Redis,
+  { redis, topology }: TopologyClient,
   session: Session,
-  { commandTimeoutMs, observe, server }: RedisOptions & { readonly server: OneServer },
+  { commandTimeoutMs, observe, server, node }: RedisOptions & { readonly server: OneServer },
 ): RedisClient {
-  const observed = async <Reply>(name: string, call: () => Promise<Reply>): Promise<Reply> => {
-    const startedMs = performance.now();
+  // A node that redirects one slot serves others.
+  const isWrongServer = node === undefined ? isNotTheRegistry : isNotThePrimary;
+  const run = async <Reply>(name: string, call: () => Promise<Reply>): Promise<Reply> => {
     try {
-      const reply = await call();
-      observe?.(name, performance.now() - startedMs);
-      return reply;
+      return await observed(observe, name, call);
     } catch (error) {
-      const unavailable = toRedisUnavailable(error);
-      observe?.(name, performance.now() - startedMs, unavailable.kind);
-      if (isNotThePrimary(unavailable)) server.abandon();
-      throw unavailable;
+      if (error instanceof RedisUnavailable && isWrongServer(error)) server.abandon();
+      throw error;
     }
   };
   const batchCommands = createCommandBatcher(redis);
@@ -145,16 +145,23 @@ function wrap(
     batchCommands();
     return redis.call(name, ...args);
   };
-  const command: RedisClient["command"] = (name, ...args) => observed(name, () => call(name, ...args));
+  const command: RedisClient["command"] = (name, ...args) => run(name, () => call(name, ...args));
   return {
-    keys: registryKeys(false),
+    keys: registryKeys(topology === "cluster"),
     command,
     serverState: () =>
-      observed("INFO", async () => readServerState(String(await call("INFO", "replication")))),
+      run("INFO", async () => {
+        const [info, cluster] = await Promise.all([
+          call("INFO", "replication"),
+          topology === "cluster" ? call("CLUSTER", "INFO") : undefined,
+        ]);
+        if (cluster !== undefined) rejectMinority(String(cluster));
+        return readServerState(String(info), topology);
+      }),
     commands: (list) => Promise.all(list.map(([name, ...args]) => command(name, ...args))),
     script(source, name = "script") {
       const sha = createHash("sha1").update(source).digest("hex");
-      const run: RedisScript = async (keys, args) => {
+      const runScript: RedisScript = async (keys, args) => {
         try {
           return await call("EVALSHA", sha, keys.length, ...keys, ...args);
         } catch (error) {
@@ -164,7 +171,7 @@ function wrap(
           throw error;
         }
       };
-      return (keys, args) => observed(name, () => run(keys, args));
+      return (keys, args) => run(name, () => runScript(keys, args));
     },
     finishStartup() {
       Object.assign(redis.options, timeouts(commandTimeoutMs));

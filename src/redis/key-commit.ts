@@ -27,6 +27,9 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.counts,
   keys.newestUncut,
+  keys.overrides,
+  keys.overridesByEnd,
+  keys.freeze,
 ];
 
 export interface CommitOptions {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { frozenUntil } from "../core/keys/freeze.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
@@ -9,6 +10,7 @@ import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { RegistryKeys } from "./names.ts";
+import { createOverrideReader } from "./overrides.ts";
 import { pairs } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
@@ -23,9 +25,10 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
     ...createKeyWriter(client, options, release),
     ...createEndReader(client),
     ...createReads(client),
+    ...createOverrideReader(client),
     ...createUse(client),
     ...createLegacy(client, options),
-    revocations: () => snapshot(client),
+    viewEntries: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
         [client.keys.byEnd, client.keys.selfService].map(
@@ -33,6 +36,10 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
         ),
       );
       return { unexpired: Number(unexpired), selfService: Number(selfService) };
+    },
+    async frozenUntil(nowSeconds) {
+      const text = await client.command("GET", client.keys.freeze);
+      return frozenUntil(typeof text === "string" ? text : undefined, nowSeconds);
     },
     sweep: createSweep(client, options.recordRetentionSeconds, release),
   };

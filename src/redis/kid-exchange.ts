@@ -118,6 +118,13 @@ async function storeTimeMs(client: RedisClient): Promise<number> {
   return (seconds ?? 0) * 1000 + Math.floor((microseconds ?? 0) / 1000);
 }
 
+/** The settings of each running instance. */
+export async function readLivingInstances(client: RedisClient): Promise<readonly SharedSettings[]> {
+  const nowMs = await storeTimeMs(client);
+  const all = await readOthers(client, "");
+  return all.filter(({ lastMs }) => lastMs >= nowMs - STOPPED_AFTER_MS).map(({ settings }) => settings);
+}
+
 interface Heartbeat {
   readonly id: string;
   readonly startedMs: number;

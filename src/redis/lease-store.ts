@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Breaker } from "../core/limits/breaker.ts";
+import type { Breaker, Outage } from "../core/limits/breaker.ts";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
@@ -11,9 +11,19 @@ import type { SpreadClient } from "./spread-client.ts";
 export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
 
 export interface LeaseStoreOptions {
-  /** Prevents Checks from waiting for an unavailable Redis. */
-  readonly breaker: Breaker;
+  /** Makes the breaker of one server, which prevents Checks from waiting for it while it is unavailable. */
+  readonly newBreaker: () => Breaker;
   readonly monotonicMs: () => number;
+}
+
+export interface SharedLeaseStore extends LeaseStore {
+  /** The outage of the server that holds this bucket. Undefined while it responds. */
+  outageOf(bucketId: string): Outage | undefined;
+  /**
+   * Tries the servers that fail, by a step that takes nothing. Without requests nothing else would end an outage, and the
+   * local shares would keep growing. Call it about every second.
+   */
+  probe(): Promise<void>;
 }
 
 /** Maximum number of buckets of one script, because Redis runs one script at a time for all instances. */
@@ -26,6 +36,7 @@ const UNEXPECTED_REPLY = "lease.lua sent an unexpected reply";
 
 interface Step {
   readonly key: string;
+  readonly limit: RateLimit;
   readonly args: readonly RedisArgument[];
   readonly resolve: (reply: LeaseReply) => void;
   readonly reject: (error: unknown) => void;
@@ -35,29 +46,23 @@ interface Step {
  * Buckets as Redis hashes, by the clock of their server. The steps of Checks that arrived together share a script per slot,
  * whose failure counts for each of them.
  */
-export function createLeaseStore(
-  client: SpreadClient,
-  { breaker, monotonicMs }: LeaseStoreOptions,
-): LeaseStore {
+export function createLeaseStore(client: SpreadClient, options: LeaseStoreOptions): SharedLeaseStore {
   const run = client.script(LEASE_SCRIPT, "lease");
+  const servers = createServerBreakers(client, options);
   let waiting: Step[] = [];
-  const fail = ({ reject }: Step, error: unknown): void => {
-    breaker.failed(monotonicMs());
-    reject(error);
-  };
   const send = async (steps: readonly Step[]): Promise<void> => {
     try {
       const replies = await runSteps(run, steps);
       for (const [index, step] of steps.entries()) {
         const reply = replyAt(replies, index);
-        if (reply === undefined) fail(step, new Error(UNEXPECTED_REPLY));
-        else {
-          breaker.succeeded();
-          step.resolve(reply);
-        }
+        if (reply === undefined) servers.failed(step, new Error(UNEXPECTED_REPLY));
+        else servers.succeeded(step, reply);
       }
     } catch (error) {
-      for (const step of steps) fail(step, error);
+      // The slot is moving, and has moved in part. The script has not run. One of a single bucket will.
+      if (steps.length > 1 && error instanceof RedisUnavailable && error.code === "TRYAGAIN")
+        for (const step of steps) void send([step]);
+      else for (const step of steps) servers.failed(step, error);
     }
   };
   const sendWaiting = () => {
@@ -69,19 +74,59 @@ export function createLeaseStore(
   };
   return {
     step(bucketId, limit, settlements, request) {
-      if (!breaker.admits(monotonicMs()))
+      const key = client.keys.bucket(bucketId);
+      if (!servers.admit(key))
         return Promise.reject(
           new RedisUnavailable("connection", "Redis does not respond", { cause: undefined }),
         );
       const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
       if (waiting.length === 0) queueMicrotask(sendWaiting);
-      waiting.push({
-        key: client.keys.bucket(bucketId),
-        args: argumentsOf(limit, settlements, request),
-        resolve,
-        reject,
-      });
+      waiting.push({ key, limit, args: argumentsOf(limit, settlements, request), resolve, reject });
       return promise;
+    },
+    outageOf: (bucketId) => servers.outageOf(client.keys.bucket(bucketId)),
+    async probe() {
+      const probes = servers.failing().map(({ key, limit }) => {
+        const { promise, resolve, reject } = Promise.withResolvers<LeaseReply>();
+        void send([{ key, limit, args: argumentsOf(limit, [], undefined), resolve, reject }]);
+        return promise;
+      });
+      await Promise.allSettled(probes);
+    },
+  };
+}
+
+/** The breakers of the servers that hold buckets, and a bucket of each server that fails. */
+function createServerBreakers(client: SpreadClient, { newBreaker, monotonicMs }: LeaseStoreOptions) {
+  const servers = new Map<string, { readonly breaker: Breaker; failed?: Step }>();
+  const serverOf = (key: string) => {
+    const name = client.serverOf(key);
+    const server = servers.get(name) ?? { breaker: newBreaker() };
+    servers.set(name, server);
+    return server;
+  };
+  return {
+    admit: (key: string) => serverOf(key).breaker.admits(monotonicMs()),
+    outageOf: (key: string) => serverOf(key).breaker.outage(),
+    succeeded({ key, resolve }: Step, reply: LeaseReply) {
+      serverOf(key).breaker.succeeded();
+      resolve(reply);
+    },
+    failed(step: Step, error: unknown) {
+      const server = serverOf(step.key);
+      server.breaker.failed(monotonicMs());
+      server.failed = step;
+      step.reject(error);
+    },
+    failing(): readonly Step[] {
+      const found: Step[] = [];
+      for (const [name, { breaker, failed }] of servers) {
+        if (breaker.outage() === undefined || failed === undefined) continue;
+        // Another server holds the bucket by now, so this one is asked for nothing any more.
+        if (client.serverOf(failed.key) === name) found.push(failed);
+        else servers.delete(name);
+      }
+      return found;
     },
   };
 }

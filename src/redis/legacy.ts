@@ -21,6 +21,7 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.newestUncut,
   keys.cutOffs,
+  keys.freeze,
 ];
 /** Few enough not to delay Checks. */
 const PORTION = 50;
@@ -37,8 +38,9 @@ export function createLegacy(
   const importPortion = async (records: readonly KeyRecord[], event: AuditEvent) => {
     const puts = records.map((record) => recordToWire(record, recordRetentionSeconds + SWEEP_GRACE_SECONDS));
     const names = [...indexesOf(client.keys), ...records.flatMap((record) => namesOf(client.keys, record))];
-    const reply = await runImport(names, [JSON.stringify(puts), JSON.stringify(event)]);
-    const [auditCursor = "", ...flags] = texts(reply);
+    const outcomes = texts(await runImport(names, [JSON.stringify(puts), JSON.stringify(event)]));
+    if (outcomes[0] === "frozen") return { kind: "frozen", until: Number(outcomes[1]) } as const;
+    const [auditCursor = "", ...flags] = outcomes;
     const written = flags.map((flag) => flag === "1");
     const put = records.filter((_, at) => written[at]);
     if (put.length > 0) onAcknowledged?.({ put, audit: [event], auditCursor });
@@ -60,7 +62,9 @@ export function createLegacy(
         const portion = records.slice(start, start + PORTION);
         // Each portion is a separate transaction, so it has its own audit event.
         const event = { ...audit, eventId: `${audit.eventId}.${start / PORTION}` };
-        written.push(...(await importPortion(portion, event)));
+        const outcome = await importPortion(portion, event);
+        if ("kind" in outcome) return outcome;
+        written.push(...outcome);
       }
       // An earlier portion may be on another server, so the following confirmation would not cover it.
       if (client.connections() !== connection)
@@ -76,6 +80,12 @@ export function createLegacy(
       ]);
       return { ...all, unmigrated };
     },
+    ...createPhaseReader(client),
+  };
+}
+
+function createPhaseReader(client: RedisClient): PhaseReader {
+  return {
     async migration() {
       const text = await client.command("GET", client.keys.migration);
       const entry = text === null ? undefined : decodeFeedEntry(String(text));

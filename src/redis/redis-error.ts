@@ -27,7 +27,9 @@ export class RedisUnavailable extends StoreUnavailable {
 /** Error codes of a Redis that starts, fails over or is full. They end without a change of our settings. */
 const TEMPORARY_CODES = new Set([
   ...["LOADING", "MASTERDOWN", "READONLY", "NOREPLICAS", "UNBLOCKED"],
-  ...["OOM", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "NOSCRIPT"],
+  ...["OOM", "MISCONF", "BUSY", "NOSCRIPT"],
+  // The slot is on another node, is moving there, or has no node.
+  ...["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"],
 ]);
 
 /** Error codes of a server that must no longer be used: another server is the primary, or it is cut off from its replicas. */
@@ -35,6 +37,11 @@ const NOT_THE_PRIMARY = new Set(["READONLY", "NOREPLICAS", "MASTERDOWN", "UNBLOC
 
 export function isNotThePrimary({ code = "" }: RedisUnavailable): boolean {
   return NOT_THE_PRIMARY.has(code);
+}
+
+/** The server must no longer be used for the registry: as above, or it serves its slot no longer. */
+export function isNotTheRegistry(fault: RedisUnavailable): boolean {
+  return isNotThePrimary(fault) || fault.code === "MOVED" || fault.code === "CLUSTERDOWN";
 }
 
 /** A server that does not know a command quotes its arguments, which may be credentials. */
@@ -81,6 +88,19 @@ export function toSentinelUnavailable(raw: unknown, address: string): RedisUnava
   });
 }
 
+/**
+ * The same for a node of a Cluster that is asked for its map.
+ * @param address of the node, as `host:port`
+ */
+export function toClusterUnavailable(raw: unknown, address: string): RedisUnavailable {
+  const { kind, message, code, rejectedSetting, cause } = toRedisUnavailable(raw);
+  return new RedisUnavailable(kind, `Cluster node ${address}: ${message}`, {
+    cause,
+    ...(code !== undefined && { code }),
+    ...(rejectedSetting !== undefined && { rejectedSetting }),
+  });
+}
+
 function sentinelRejection(message: string, address: string): string | undefined {
   if (/^(?:LOADING|BUSY)|max number of clients/i.test(message)) return undefined;
   if (/without any password configured|no password is set/.test(message))
@@ -112,7 +132,7 @@ function replyRejection(code: string | undefined, message: string): string | und
   if (code === "WRONGPASS" || code === "NOAUTH")
     return `REDIS_PASSWORD, REDIS_USERNAME or REDIS_URL: Redis does not accept them (${message})`;
   if (code === "NOPERM" || /can't run this command|no permissions?/i.test(message))
-    return `REDIS_USERNAME or REDIS_URL: the ACL of this user must be that of deploy/redis/latchkey.acl (${message})`;
+    return `REDIS_USERNAME or REDIS_URL: the ACL of this user must be that of deploy/redis/latchkey.acl, or cluster.acl on every node of a Cluster (${message})`;
   return `REDIS_URL or REDIS_HOST: this Redis cannot be used (${message})`;
 }
 

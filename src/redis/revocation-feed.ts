@@ -1,6 +1,5 @@
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { RedisClient } from "./client.ts";
 import type { FeedPosition, FeedPositionOptions } from "./feed-position.ts";
 import { createFeedPositions } from "./feed-position.ts";
 import { RedisUnavailable } from "./redis-error.ts";
@@ -12,11 +11,11 @@ export interface FeedOptions extends FeedPositionOptions {
   /** An idle stream replies after this time, so that a missing reply is never mistaken for an idle stream. */
   readonly blockMs: number;
   readonly monotonicMs: () => number;
-  /** Called for entries that do not end keys. */
+  /** Called for entries that the view does not hold. */
   readonly onEntry: (entry: OtherEntry) => void;
 }
 
-type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
+type OtherEntry = Extract<FeedEntry, { kind: "buckets" | "phase" | "legacy" }>;
 
 /** Receives what the other instances publish. */
 export interface RevocationFeed {
@@ -50,9 +49,8 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
     const sentMs = monotonicMs();
-    const { epoch, sequence, state } = await readHead(reading);
-    const sameHistory = epoch === position.epoch && state.replicationId === position.replicationId;
-    if (!contiguous || !sameHistory || sequence < position.sequence) return positions.find(position, "gap");
+    const { isCurrent, sequence, state } = await positions.compare(position);
+    if (!contiguous || !isCurrent) return positions.find(position, "gap");
     positions.onIntact(state, sentMs);
     if (entries.length > 0 || sequence === position.sequence) return position;
     // An entry was published after the read. If it cannot be read now, it is lost.
@@ -85,14 +83,9 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   };
 }
 
-/** Rejects if the server's replies cannot be trusted; then earlier reads cannot be trusted either. */
-async function readHead(reading: RedisClient) {
-  const [head, state] = await Promise.all([
-    reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
-    reading.serverState(),
-  ]);
-  const [epoch, sequence]: readonly unknown[] = Array.isArray(head) ? head : [];
-  return { epoch: epoch ?? "", sequence: Number(sequence ?? 0), state };
+/** Whether an entry is not held in the view. */
+function isOther(entry: FeedEntry): entry is OtherEntry {
+  return entry.kind === "buckets" || entry.kind === "phase" || entry.kind === "legacy";
 }
 
 interface StreamEntry {
@@ -113,8 +106,8 @@ function applyEntries(
     if (sequence <= position.sequence) continue;
     const entry = decodeFeedEntry(text);
     if (entry !== undefined) {
-      if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff") view.apply([entry]);
-      else onEntry(entry);
+      if (isOther(entry)) onEntry(entry);
+      else view.apply([entry]);
     }
     position.sequence = sequence;
   }

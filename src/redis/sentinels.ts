@@ -1,9 +1,8 @@
-import { Redis } from "ioredis";
 import type { HostPort } from "../config/host-port.ts";
 import { formatHostPort, isHost } from "../config/host-port.ts";
 import type { SentinelGroup } from "../config/redis-url.ts";
 import type { ConnectorOptions } from "./connector.ts";
-import { createConnector } from "./connector.ts";
+import { askOnce } from "./one-shot.ts";
 import { RedisUnavailable, toSentinelUnavailable } from "./redis-error.ts";
 
 export interface SentinelOptions extends Omit<SentinelGroup, "tls">, Pick<ConnectorOptions, "tls"> {
@@ -42,38 +41,17 @@ export async function findPrimary(options: SentinelOptions): Promise<HostPort> {
 }
 
 async function askSentinel(
-  { host, port }: HostPort,
-  { master, username, password, tls, timeoutMs }: SentinelOptions,
+  sentinel: HostPort,
+  { master, ...options }: SentinelOptions,
 ): Promise<SentinelAnswer> {
-  let fault: unknown;
-  const redis = new Redis({
-    Connector: createConnector({ locate: async () => ({ host, port }), ...(tls && { tls }) }),
-    // ioredis then waits for the handshake of TLS.
-    ...(tls && { tls: {} }),
-    lazyConnect: true,
-    connectTimeout: timeoutMs,
-    commandTimeout: timeoutMs,
-    retryStrategy: null,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    enableReadyCheck: false,
-    disableClientInfo: true,
-    reconnectOnError: null,
-    protocol: 2,
-  });
-  redis.on("error", (error) => {
-    fault ??= error;
-  });
-  const credentials = password === undefined ? [] : [...(username === undefined ? [] : [username]), password];
-  const [authenticated, named] = await Promise.allSettled([
-    credentials.length === 0 ? undefined : redis.call("AUTH", ...credentials),
-    redis.call("SENTINEL", "get-master-addr-by-name", master),
-  ]);
-  redis.disconnect();
-  const failed = [authenticated, named].find((result) => result.status === "rejected");
-  if (failed !== undefined || named.status === "rejected")
-    return toSentinelUnavailable(fault ?? failed?.reason, formatHostPort({ host, port }));
-  return parseAnswer(named.value) ?? malformed(formatHostPort({ host, port }));
+  const command = ["SENTINEL", "get-master-addr-by-name", master] as const;
+  try {
+    const [named] = await askOnce(sentinel, options, [command]);
+    if (named instanceof Error) throw named;
+    return parseAnswer(named) ?? malformed(formatHostPort(sentinel));
+  } catch (error) {
+    return toSentinelUnavailable(error, formatHostPort(sentinel));
+  }
 }
 
 /** Undefined if the reply is malformed. A Sentinel replies with null to a name that it does not know. */

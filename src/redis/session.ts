@@ -106,7 +106,7 @@ function setUpEach(redis: Redis, options: SessionOptions, listener: SessionListe
 }
 
 /** Sends all steps at once, so that the set-up takes one round trip. Throws the fault of the first failed step. */
-async function setUp(redis: Redis, { username, password, db }: SessionOptions): Promise<ServerState> {
+async function setUp(redis: Redis, { username, password, db, place }: SessionOptions): Promise<ServerState> {
   const name = username === undefined ? [] : [username];
   const credentials = username === undefined && password === undefined ? [] : [...name, password ?? ""];
   const [authenticated, selected, info] = await Promise.allSettled([
@@ -117,7 +117,7 @@ async function setUp(redis: Redis, { username, password, db }: SessionOptions): 
   if (authenticated.status === "rejected") throw authFault(authenticated.reason);
   if (selected.status === "rejected") throw selectFault(selected.reason, db);
   if (info.status === "rejected") throw toRedisUnavailable(info.reason);
-  return readServerState(String(info.value));
+  return readServerState(String(info.value), place().topology);
 }
 
 /** A Redis without a password is a fault too, because it may not be the intended Redis. ioredis ignores this error. */

@@ -10,7 +10,7 @@ export interface RedisWarning {
   readonly action: string;
 }
 
-export interface WarningOptions extends Pick<RedisAddress, "sentinels" | "username"> {
+export interface WarningOptions extends Pick<RedisAddress, "sentinels" | "seeds" | "username"> {
   /** `REDIS_WAIT_REPLICAS`. */
   readonly waitReplicas?: number;
 }
@@ -22,6 +22,7 @@ interface Facts {
   /** A parameter of Redis. Undefined if it does not exist, or if its value is not known. */
   parameter(name: string): string | undefined;
   readonly canFailOver: boolean;
+  readonly isCluster: boolean;
   readonly waitReplicas: number;
 }
 
@@ -39,16 +40,18 @@ export async function redisWarnings(
 
 async function readFacts(
   client: RedisClient,
-  { sentinels, username, waitReplicas = 0 }: WarningOptions,
+  { sentinels, seeds, username, waitReplicas = 0 }: WarningOptions,
 ): Promise<Facts> {
   const sections = ["memory", "persistence", "replication"].map((section) => ["INFO", section] as const);
   const text = (await client.commands(sections)).join("\n");
   const info = (field: string) => new RegExp(`^${field}:(\\S+)`, "m").exec(text)?.[1];
   const parameters = await readParameters(client, username);
+  const isCluster = seeds !== undefined;
   return {
     info,
     parameter: (name) => parameters.get(name),
-    canFailOver: sentinels !== undefined || Number(info("connected_slaves")) > 0,
+    canFailOver: isCluster || sentinels !== undefined || Number(info("connected_slaves")) > 0,
+    isCluster,
     waitReplicas,
   };
 }
@@ -128,9 +131,12 @@ function syncsRarely({ info, parameter }: Facts): RedisWarning | undefined {
   };
 }
 
-/** Redis shows the field only if min-replicas-to-write and min-replicas-max-lag are set. */
-function believesOldPrimary({ info, canFailOver }: Facts): RedisWarning | undefined {
-  if (!canFailOver || info("min_slaves_good_slaves") !== undefined) return undefined;
+/**
+ * Redis shows the field only if min-replicas-to-write and min-replicas-max-lag are set. A primary of a Cluster that has lost the
+ * majority takes no commands, and after a failover it may have no replica.
+ */
+function believesOldPrimary({ info, canFailOver, isCluster }: Facts): RedisWarning | undefined {
+  if (!canFailOver || isCluster || info("min_slaves_good_slaves") !== undefined) return undefined;
   return {
     event: "Redis can fail over, and min-replicas-to-write is not set",
     effect:

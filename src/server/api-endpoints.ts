@@ -1,7 +1,9 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
+import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
+import { overrideRoutes } from "../api/admin/override-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
@@ -57,8 +59,10 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...open,
     ...operatorRoutes(ports),
     ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
+    ...freezeRoutes(ports),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
     explainRoute(ports, deps.explain),

@@ -7,7 +7,7 @@ import { repeat } from "./repeat.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface BackgroundDeps {
-  readonly store: Pick<KeyStore, "noteUse" | "sweep" | "count">;
+  readonly store: Pick<KeyStore, "noteUse" | "sweep" | "count" | "frozenUntil">;
   readonly view: Pick<RevocationView, "sweep">;
 }
 
@@ -42,7 +42,10 @@ export function startBackgroundWork(
     // Runs also when nothing may be deleted: the store notes that it was open.
     await store.sweep(Math.floor((beforeMs ?? 0) / 1000), PORTION);
   };
-  const count = async () => metrics.keys.counted(await store.count(nowSeconds()));
+  const count = async () => {
+    metrics.keys.counted(await store.count(nowSeconds()));
+    metrics.keys.frozen((await store.frozenUntil(nowSeconds())) !== undefined);
+  };
   const start = (everyMs: number, name: string, work: () => Promise<void>) =>
     repeat(everyMs, ...logTransitions(work, log, backgroundWorkFails(name)));
   const stops = [

@@ -1,7 +1,7 @@
 import { redisPlace } from "../config/redis-place.ts";
 import type { Settings } from "../config/settings.ts";
 import type { LeasePool } from "../core/limits/lease-pool.ts";
-import { probeCommands } from "../redis/acl-probe.ts";
+import { probeCommands, registryProbe } from "../redis/acl-probe.ts";
 import { createAuditStore } from "../redis/audit-store.ts";
 import { createBucketAdmin } from "../redis/bucket-admin.ts";
 import type { RedisClient, RedisOptions } from "../redis/client.ts";
@@ -13,7 +13,6 @@ import type { OneServer } from "../redis/one-server.ts";
 import type { FeedOptions } from "../redis/revocation-feed.ts";
 import { createSecretStore } from "../redis/secret-store.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
-import { spreadOnOneServer } from "../redis/spread-client.ts";
 import { redisWarnings } from "../redis/warnings.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
@@ -27,6 +26,7 @@ import { followPrimary, logRedisTls } from "./primary-watch.ts";
 import { randomText } from "./random-id.ts";
 import { repeat } from "./repeat.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
+import { openSpread } from "./spread.ts";
 import { watchStore } from "./store-watch.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
@@ -61,9 +61,12 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
   for (const warning of warnings) log.warn({}, warning);
   const instanceId = randomText();
-  await probeCommands(client, instanceId);
+  await probeCommands(client, registryProbe(client, instanceId));
   const guard = createFleetGuard();
-  const spread = spreadOnOneServer(client);
+  const { spread, ...spreadNodes } = await openSpread(
+    { client, place, instanceId, ...deadlineOf(settings) },
+    options,
+  );
   const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
@@ -79,6 +82,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   return {
     onStarted() {
       client.finishStartup();
+      spreadNodes.finishStartup();
       registryClient.finishStartup();
     },
     keys: guard.keys(

@@ -39,17 +39,16 @@ export function createSharedBuckets({
   ...ports
 }: SharedBucketsOptions): SharedBuckets {
   const { monotonicMs, instanceId, maxBuckets } = ports;
-  const breaker = createBreaker(BREAKER);
   const localMaxMs = () => faults().localMaxMs;
+  const leases = createLeaseStore(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
   const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
   const local = createLocalShares({
     membership: membership.current,
-    outageSinceMs: breaker.failingSinceMs,
+    outageOf: leases.outageOf,
     monotonicMs,
     localMaxMs,
     maxBuckets,
   });
-  const leases = createLeaseStore(spread, { breaker, monotonicMs });
   const pool = createLeasePool({
     ...ports,
     store: guard?.leases(leases) ?? leases,
@@ -61,8 +60,7 @@ export function createSharedBuckets({
       ...membership,
       async heartbeat() {
         await membership.heartbeat();
-        // Without requests, no other command would end the outage, and the local share would keep growing.
-        breaker.succeeded();
+        await leases.probe();
       },
     },
   };

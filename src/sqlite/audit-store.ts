@@ -6,7 +6,8 @@ import type { Database } from "./database.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 
-const CURSOR = "audit_cursor";
+/** Names the mark in `shared_state`. */
+export const CURSOR = "audit_cursor";
 /** Rows of one transaction. Other calls can run between two transactions. */
 const SWEEP_BATCH = 500;
 const CURSOR_FORM = /^\d{1,16}$/;
@@ -14,6 +15,9 @@ const CURSOR_FORM = /^\d{1,16}$/;
 /** The events of the registry in SQLite, with a mark of the last event that is in the audit log. */
 export function createAuditStore({ sqlite }: Database): AuditStore {
   const after = sqlite.prepare("SELECT seq, event FROM audit WHERE seq > ? ORDER BY seq LIMIT ?");
+  const unlogged = sqlite.prepare(
+    "SELECT seq, event FROM audit WHERE seq > ? AND logged = 0 ORDER BY seq LIMIT ?",
+  );
   const newest = sqlite.prepare("SELECT seq, event FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?");
   const mark = sqlite.prepare(
     "INSERT INTO shared_state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -22,7 +26,7 @@ export function createAuditStore({ sqlite }: Database): AuditStore {
   const forget = sqlite.prepare("DELETE FROM audit WHERE seq <= ?");
   const marked = () => readMark(sqlite);
   return {
-    claim: async (limit) => after.all(marked(), limit).map(toStored),
+    claim: async (limit) => unlogged.all(marked(), limit).map(toStored),
     async done(cursors) {
       const last = cursors.at(-1);
       if (last !== undefined) mark.run(CURSOR, last);

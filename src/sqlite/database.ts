@@ -56,6 +56,13 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX IF NOT EXISTS ended_keys_by_until ON ended_keys (until);`,
   // The newest date, without the keys that the cut-off of their own owner dated ahead.
   "INSERT INTO shared_state (name, value) SELECT 'newest_uncut_date', value FROM shared_state WHERE name = 'newest_date';",
+  `CREATE TABLE IF NOT EXISTS overrides (
+     scope TEXT NOT NULL, subject TEXT NOT NULL, version INTEGER NOT NULL, entry TEXT NOT NULL, until INTEGER NOT NULL,
+     PRIMARY KEY (scope, subject)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS overrides_by_until ON overrides (until);`,
+  // Copied events: the store that wrote the event first with its position there, and whether an audit log has the event.
+  "ALTER TABLE audit ADD COLUMN origin TEXT; ALTER TABLE audit ADD COLUMN logged INTEGER NOT NULL DEFAULT 0;",
 ];
 
 export interface Database {

@@ -8,6 +8,8 @@ import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts"
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import { createBeyondIssued, createRequirements } from "./commit-requirements.ts";
 import { createEndWriter } from "./ends.ts";
+import { createFreeze } from "./freeze.ts";
+import { createOverrideWriter } from "./overrides.ts";
 import { createRecordWriter } from "./record-writer.ts";
 import { inTransaction, TransactionAborted } from "./transaction.ts";
 
@@ -21,9 +23,11 @@ export function createCommit(
   const requireBeyondIssued = createBeyondIssued(sqlite, nowMs);
   const writeRecord = createRecordWriter(sqlite);
   const writeEnd = createEndWriter(sqlite);
+  const writeOverride = createOverrideWriter(sqlite);
   const rememberCall = createCallWriter(sqlite);
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const writePhase = createPhaseWriter(sqlite);
+  const { require: requireNotFrozen, write: writeFreeze } = createFreeze(sqlite);
   const writeAudit = (event: AuditEvent) => audit.run(event.atMs, JSON.stringify(event));
   const attempt = (change: KeyChange): CommitOutcome => {
     try {
@@ -31,14 +35,17 @@ export function createCommit(
         const storeMs = nowMs();
         if (Math.abs(change.nowSeconds - Math.floor(storeMs / 1000)) > DECIDED_WITHIN_SECONDS)
           throw new TransactionAborted({ kind: "clock", nowMs: Math.floor(storeMs) });
+        requireNotFrozen(change, Math.floor(storeMs / 1000));
         if (change.requires?.beyondIssued && change.end?.kind === "cutoff") requireBeyondIssued(change.end);
         if (change.requires !== undefined) requireThat(change.requires, change.nowSeconds);
         for (const record of change.put) writeRecord(record);
         if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
         if (change.end !== undefined) writeEnd(change.end);
+        const overrideVersion = change.override && writeOverride(change.override, storeMs);
         if (change.migration !== undefined) writePhase(change.migration);
+        if (change.freeze !== undefined) writeFreeze(change.freeze);
         for (const event of change.audit) writeAudit(event);
-        return { kind: "committed" };
+        return { kind: "committed", ...(overrideVersion !== undefined && { overrideVersion }) };
       });
     } catch (error) {
       if (error instanceof TransactionAborted) return error.outcome;

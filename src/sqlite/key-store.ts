@@ -3,14 +3,16 @@ import type { KeyRecord } from "../core/keys/key-record.ts";
 import type { KeyListing, KeyPage, KeyReader, KeyStore, RememberedCallReader } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
 import { createEndReader } from "./ends.ts";
+import { createFreeze } from "./freeze.ts";
 import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
-import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
+import { createOverrideReader } from "./overrides.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { createRelease } from "./self-service.ts";
 import { createSweep } from "./sweep.ts";
 import { inTransaction } from "./transaction.ts";
+import { allEntries, createViewReader } from "./view-reader.ts";
 
 export interface KeyStoreOptions {
   /** How long a record stays after its key's end, so that an expired key is not reported as unknown. */
@@ -25,29 +27,32 @@ export interface KeyStoreOptions {
  * count, which walks an index.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
-  const revocations = createRevocationReader(sqlite);
+  const viewReader = createViewReader(sqlite);
   const unexpired = sqlite.prepare("SELECT count(*) AS keys FROM keys WHERE expires_at > ?");
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
   );
   const sweep = createSweep(sqlite);
   const release = createRelease(sqlite);
+  const freeze = createFreeze(sqlite);
   const counted = (row: Row | undefined) => (row === undefined ? 0 : integer(row, "keys"));
   return {
     commit: createCommit(sqlite, release, options.nowMs),
     // Each transaction is on disk before it is acknowledged.
     confirm: async () => true,
     ...createEndReader(sqlite, options.nowMs),
+    ...createOverrideReader(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
-    ...createLegacy(sqlite),
-    revocations: () => allRevocations(revocations),
+    ...createLegacy(sqlite, options.nowMs),
+    viewEntries: () => allEntries(viewReader),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),
         selfService: counted(selfService.get(nowSeconds)),
       };
     },
+    frozenUntil: async (nowSeconds) => freeze.until(nowSeconds),
     async sweep(beforeSeconds, limit) {
       const openAt = Math.floor(options.nowMs() / 1000);
       const before = Math.min(beforeSeconds, openAt);

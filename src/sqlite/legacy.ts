@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../core/legacy/ports.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import { createFreeze } from "./freeze.ts";
 import { createRecordWriter } from "./record-writer.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { inTransaction, TransactionAborted } from "./transaction.ts";
@@ -8,6 +9,7 @@ import { inTransaction, TransactionAborted } from "./transaction.ts";
 /** The operations on V1 keys. */
 export function createLegacy(
   sqlite: DatabaseSync,
+  nowMs: () => number,
 ): LegacyKeyReader & LegacyImporter & LegacyUseReader & PhaseReader {
   const byHash = sqlite.prepare("SELECT key_id, record FROM keys WHERE legacy_hash = ? OR legacy_alias = ?");
   const used =
@@ -21,6 +23,7 @@ export function createLegacy(
   const state = sqlite.prepare("SELECT value FROM shared_state WHERE name = ?");
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const writeRecord = createRecordWriter(sqlite);
+  const freeze = createFreeze(sqlite);
   const use = (count: typeof ofAll, role: string, since: readonly number[]) => ({
     keys: keysIn(count.all.get(role)),
     used: since.map((moment) => keysIn(count.used.get(role, moment))),
@@ -34,6 +37,8 @@ export function createLegacy(
       return undefined;
     },
     async importLegacy(records, event) {
+      const frozenUntil = freeze.until(Math.floor(nowMs() / 1000));
+      if (frozenUntil !== undefined) return { kind: "frozen", until: frozenUntil };
       return inTransaction(sqlite, () => {
         const written = records.map((record) => {
           try {

@@ -50,6 +50,38 @@ export function createRecordWriter(sqlite: DatabaseSync): (record: KeyRecord) =>
   };
 }
 
+/** Writes a record of any version, whether or not the key is known. */
+export function createRecordUpsert(sqlite: DatabaseSync): (record: KeyRecord) => void {
+  const noteDate = createDateWriter(sqlite);
+  const upsert = sqlite.prepare(
+    `INSERT INTO keys (key_id, family, owner, role, issued_at, expires_at, record, ended, version, legacy_hash, legacy_alias, migrated, self_service)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (key_id) DO UPDATE SET record = excluded.record, ended = excluded.ended, version = excluded.version,
+     legacy_hash = excluded.legacy_hash, legacy_alias = excluded.legacy_alias, migrated = excluded.migrated,
+     self_service = self_service * excluded.self_service`,
+  );
+  return (record) => {
+    const { keyId, family, owner, role, issuedAt, expiresAt } = record;
+    const identity = [keyId, family, owner ?? null, role, issuedAt, expiresAt] as const;
+    const [stored, ended, version, hash, alias, migrated, selfService] = stateOf(record);
+    upsert.run(...identity, stored, ended, version, hash, alias, migrated, selfService);
+    noteDate(record);
+  };
+}
+
+/** The columns that a change of a key can change. */
+function stateOf(record: KeyRecord) {
+  return [
+    encodeRecord(record),
+    endedFlag(record),
+    record.version,
+    record.legacy?.hash ?? null,
+    aliasOf(record),
+    record.legacy?.migratedAt === undefined ? 0 : 1,
+    countsAsSelfService(record) ? 1 : 0,
+  ] as const;
+}
+
 /** Stores the newest issue date, which a cut-off of now must exceed. */
 function createDateWriter(sqlite: DatabaseSync): (record: KeyRecord) => void {
   const date = sqlite.prepare(

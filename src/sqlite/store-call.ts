@@ -1,12 +1,12 @@
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { Database } from "./database.ts";
-import type { RevocationReader } from "./revocation-reader.ts";
+import type { ViewReader } from "./view-reader.ts";
 
 /** The stores in the store's thread. */
 export interface ThreadStores {
-  readonly keys: Omit<KeyStore, "revocations">;
-  readonly revocations: RevocationReader;
+  readonly keys: Omit<KeyStore, "viewEntries">;
+  readonly view: ViewReader;
   readonly audit: AuditStore;
   readonly database: Pick<Database, "close" | "checkPlace"> & {
     /** As {@link wasOpenRecently}. */

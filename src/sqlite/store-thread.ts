@@ -2,9 +2,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuditStore } from "./audit-store.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
-import { createRevocationReader } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { wasOpenRecently } from "./sweep.ts";
+import { createViewReader } from "./view-reader.ts";
 
 // Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
@@ -16,13 +16,13 @@ let callTimeMs = 0;
 
 function open({ dataDir, recordRetentionSeconds, acceptEmptyRegistry }: ThreadOptions): ThreadStores {
   const database = openDatabase(dataDir, { acceptEmptyRegistry });
-  const { revocations: _, ...keys } = createKeyStore(database, {
+  const { viewEntries: _, ...keys } = createKeyStore(database, {
     recordRetentionSeconds,
     nowMs: () => callTimeMs,
   });
   return {
     keys,
-    revocations: createRevocationReader(database.sqlite),
+    view: createViewReader(database.sqlite),
     audit: createAuditStore(database),
     database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },
   };

@@ -36,9 +36,14 @@ export const FAULTS = {
   planUnknown: {
     event: "a key has a plan that the policy does not have",
     effect:
-      "the limits of its role apply; at most one such line is logged per minute, and `unlogged` counts the requests in between",
+      "the plan of its role applies, and a key that nothing else limits is denied; at most one such line is logged per minute, and `unlogged` counts the requests in between",
     action:
       "whether `plans` of the policy lost this plan by mistake; keys keep their plan when they are refreshed",
+  },
+  overridesUnknown: {
+    event: "overrides name plans or quotas that the policy does not have",
+    effect: "these plans and quotas do not apply; the next source in the order of precedence does",
+    action: "`names`: whether the policy lost them by mistake; otherwise set or clear the overrides",
   },
   certificateRejected: {
     event: "the listener's changed certificate is invalid and was not loaded",
@@ -76,7 +81,13 @@ export const FAULTS = {
     effect:
       "all connections of this instance lead to it; revocations are compared with it, and missing ones are written back",
     action:
-      "whether the failover was planned; the log of the Sentinels; latchkey_redis_primary_info and docs/guides/redis.md",
+      "whether the failover was planned; the log of the Sentinels, or CLUSTER NODES; latchkey_redis_primary_info and docs/guides/redis.md",
+  },
+  clusterNotWhole: {
+    event: "slots of the Redis Cluster have no primary that works",
+    effect: "limits of keys whose buckets are there follow faults.limits; other keys are not affected",
+    action:
+      "CLUSTER INFO and CLUSTER NODES: start the missing node, or let one of its replicas take over; latchkey_redis_uncovered_slots",
   },
   lostWritesEntered: {
     event: "Redis had lost changes that this instance had made",
@@ -217,4 +228,8 @@ export function unsetSecretLogger(
 /** An old name in the policy file. @param deprecation the name and its successor, one sentence */
 export function deprecatedInPolicy(deprecation: string): FaultMessage {
   return { event: "the policy uses an old name", effect: deprecation, action: "the policy file" };
+}
+
+export function uselessInPolicy(warning: string): FaultMessage {
+  return { event: "an entry of the policy has no effect", effect: warning, action: "the policy file" };
 }

@@ -26,6 +26,14 @@ export const OUTAGES = {
     },
     healed: "Redis responds again",
   },
+  clusterMap: {
+    failed: {
+      event: "no node of the Redis Cluster names its slots",
+      effect: "this instance goes on with the last map of slots, and does not notice when slots move",
+      action: "the nodes of the Cluster and the network path to them: the error says how each failed",
+    },
+    healed: "a node of the Redis Cluster names its slots again",
+  },
   feed: {
     failed: {
       event: "the revocation feed is not received, because Redis does not respond",

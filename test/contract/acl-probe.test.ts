@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { probeCommands } from "../../src/redis/acl-probe.ts";
+import { probeCommands, registryProbe } from "../../src/redis/acl-probe.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createOneServer } from "../../src/redis/one-server.ts";
 import { newSecret } from "../support/keys.ts";
@@ -27,7 +27,7 @@ async function probe(user: string): Promise<void> {
     commandTimeoutMs: 10_000,
   });
   try {
-    await probeCommands(client, "test");
+    await probeCommands(client, registryProbe(client, "test"));
   } finally {
     await client.close();
   }

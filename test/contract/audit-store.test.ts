@@ -15,21 +15,24 @@ import { openDatabase } from "../../src/sqlite/database.ts";
 import { createKeyStore as createEmbeddedKeyStore } from "../../src/sqlite/key-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import { topologyUrl } from "../support/sentinel.ts";
+import type { TestedTopology } from "../support/topology.ts";
+import { startTopology } from "../support/topology.ts";
 
+let setup: TestedTopology;
+/** The server that holds the registry. */
 let redis: TestedRedis;
 let client: RedisClient;
 let made = 0;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  setup = await startTopology();
+  redis = setup.registry;
   // The user of production, with the minimum permissions.
-  client = await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 1000 });
+  client = await connectRedis({ url: setup.url, commandTimeoutMs: 1000 });
 });
 afterAll(async () => {
   await client.close();
-  await redis.stop();
+  await setup.stop();
 });
 beforeEach(() => redis.cli("FLUSHALL"));
 
@@ -178,7 +181,7 @@ describe("instances that share a Redis", () => {
     const rest = (await stopped?.claim(10)) ?? [];
     await stopped?.done(cursorsOf(rest));
     await own?.sweep(Date.now());
-    const names = await redis.cli("XINFO", "CONSUMERS", "latchkey:audit", "log");
+    const names = await redis.cli("XINFO", "CONSUMERS", client.keys.audit, "log");
     expect(names).toContain("busy");
     expect(names).not.toContain("stopped");
   });

@@ -12,9 +12,11 @@ import { RegistryLost } from "../../src/sqlite/registry-place.ts";
 import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { clockSuite } from "./clock-suite.ts";
+import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { overrideSuite } from "./override-suite.ts";
 import type { SelfServiceStore } from "./self-service-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
@@ -68,6 +70,7 @@ describe("the embedded key store in a separate thread", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
 });
 
 describe("the embedded key store", () => {
@@ -84,7 +87,7 @@ describe("the embedded key store", () => {
         const count = database.sqlite.prepare("UPDATE keys SET self_service = 1 WHERE key_id = ?");
         for (const keyId of keyIds) count.run(keyId);
         database.sqlite.exec(
-          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
+          "DROP INDEX IF EXISTS keys_self_service_seq; DROP TABLE ended_keys; ALTER TABLE audit DROP COLUMN origin; ALTER TABLE audit DROP COLUMN logged; DELETE FROM shared_state WHERE name LIKE 'newest%'; PRAGMA user_version = 3",
         );
         opened.pop()?.close();
         database = open(folder);
@@ -108,8 +111,10 @@ describe("the embedded key store", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
   selfServiceSuite(setUp);
   clockSuite(setUp);
+  overrideSuite(setUp);
 
   test("does nothing on the caller's thread", async () => {
     const { keys, close } = await openThreadedStore({ dataDir: newFolder(), ...THREAD }, RETENTION.nowMs);
@@ -180,7 +185,7 @@ describe("a folder whose registry is lost", () => {
   const revoked: KeyRecord = { ...record, version: 2, revokedAt: 2 };
   const revokedIn = async (database: Database) => {
     const found: string[] = [];
-    for await (const portion of createKeyStore(database, RETENTION).revocations())
+    for await (const portion of createKeyStore(database, RETENTION).viewEntries())
       for (const each of portion) if (each.kind === "key" && each.revoked) found.push(each.keyId);
     return found;
   };

@@ -1,37 +1,39 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
+import type { LeaseStore } from "../../src/core/limits/lease-exchange.ts";
 import type { LeasePool } from "../../src/core/limits/lease-pool.ts";
 import { createLeasePool } from "../../src/core/limits/lease-pool.ts";
 import type { LeasedBucket } from "../../src/core/limits/leased-bucket.ts";
 import { fullLeasedBucket, LEASE_LIFE_US, leaseStep } from "../../src/core/limits/leased-bucket.ts";
 import type { BucketStore, TakeOutcome } from "../../src/core/limits/ports.ts";
 import type { RateLimit } from "../../src/core/policy/policy.ts";
-import type { RedisClient } from "../../src/redis/client.ts";
-import { connectRedis } from "../../src/redis/client.ts";
 import { createLeaseStore, LEASE_SCRIPT } from "../../src/redis/lease-store.ts";
 import { pairs } from "../../src/redis/replies.ts";
-import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
-import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import { topologyUrl } from "../support/sentinel.ts";
+import type { TestedSpread, TestedTopology } from "../support/topology.ts";
+import { openTestedSpread, startRegistry, startTopology } from "../support/topology.ts";
 
-let redis: TestedRedis;
-const clients: RedisClient[] = [];
+let setup: TestedTopology;
+const clients: TestedSpread[] = [];
 /** Does what Latchkey's own user may not. */
-let admin: RedisClient;
+let admin: TestedSpread;
 
 beforeAll(async () => {
-  redis = await startRedis();
-  admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 1000 });
+  setup = await startTopology();
+  admin = await openTestedSpread({ url: setup.adminUrl, commandTimeoutMs: 1000 });
   for (let made = 0; made < 4; made++)
-    clients.push(await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 1000 }));
+    clients.push(await openTestedSpread({ url: setup.url, commandTimeoutMs: 1000 }));
 });
 
 afterAll(async () => {
   await Promise.all([admin, ...clients].map((client) => client?.close()));
-  await redis?.stop();
+  await setup?.stop();
 });
+
+function onBucket(bucketId: string, name: string, ...args: readonly string[]): Promise<unknown> {
+  const key = admin.keys.bucket(bucketId);
+  return admin.commandAt(key, name, key, ...args);
+}
 
 function limitOf(capacity: number, refillPerSecond: number, leased = true): RateLimit {
   return { name: "test", per: "key", capacity, refillPerSecond, leased };
@@ -47,17 +49,17 @@ let pools = 0;
 
 /** An instance's buckets on the shared Redis, and how many commands it has sent. */
 function newPool(
-  client: RedisClient | undefined,
+  client: TestedSpread | undefined,
   withoutStore = never,
 ): LeasePool & { commands: () => number } {
   if (client === undefined) throw new Error("no client");
   let commands = 0;
   const monotonicMs = () => performance.now();
-  const store = createLeaseStore(spreadOnOneServer(client), {
-    breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
+  const store = createLeaseStore(client, {
+    newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 100 }),
     monotonicMs,
   });
-  const counting: typeof store = {
+  const counting: LeaseStore = {
     step: (...args) => {
       commands++;
       return store.step(...args);
@@ -75,7 +77,7 @@ function newPool(
 }
 
 async function fleet(): Promise<ReturnType<typeof newPool>[]> {
-  await admin.command("FLUSHALL");
+  await setup.onAll("FLUSHALL");
   return clients.map((client) => newPool(client));
 }
 
@@ -92,7 +94,10 @@ async function pass(ms: number): Promise<void> {
 
 describe("the script", () => {
   /** The script itself, with a clock that the test sets: only the call for the time is replaced. */
-  const withClock = LEASE_SCRIPT.replace("redis.call('TIME')", "cjson.decode(table.remove(KEYS))");
+  const withClock = LEASE_SCRIPT.replace(
+    "redis.call('TIME')",
+    "cjson.decode(string.sub(table.remove(KEYS), 4))",
+  );
   const step = fc.record({
     bucket: fc.nat({ max: 2 }),
     advanceUs: fc.oneof(
@@ -127,11 +132,11 @@ describe("the script", () => {
         let nowUs = 1_800_000_000_000_000;
         const buckets = Array.from({ length: 3 }, () => fullLeasedBucket(limit, nowUs));
         const touched = new Set<LeasedBucket>();
-        await admin.command("DEL", "bucket0", "bucket1", "bucket2");
+        await admin.commandAt("{b}", "DEL", "{b}0", "{b}1", "{b}2");
         let leases = 0;
         for (const steps of history) {
           nowUs += steps[0]?.advanceUs ?? 0;
-          const clock = JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)]);
+          const clock = `{b}${JSON.stringify([String(Math.floor(nowUs / 1e6)), String(nowUs % 1e6)])}`;
           const args: (string | number)[] = [LEASE_LIFE_US];
           const wanted: number[] = [];
           for (const { bucket: index, ask, cost, waiting, ahead, settle, again } of steps) {
@@ -159,17 +164,19 @@ describe("the script", () => {
             args.push(capacity, refill, asked?.leaseId ?? "", wantedCost, others, more, settlements.length);
             for (const one of settlements) args.push(one.leaseId, one.unspentTokens, one.spentAgoUs);
           }
-          const keys = steps.map(({ bucket }) => `bucket${bucket}`);
+          const keys = steps.map(({ bucket }) => `{b}${bucket}`);
           expect(await run([...keys, clock], args)).toEqual(wanted);
           for (const index of new Set(steps.map(({ bucket }) => bucket))) {
             const { levelMicro, stampUs, leases: open } = buckets[index] ?? fullLeasedBucket(limit, nowUs);
-            expect(Object.fromEntries(pairs(await admin.command("HGETALL", `bucket${index}`)))).toEqual({
-              level: String(levelMicro),
-              stamp: String(stampUs),
-              ...Object.fromEntries(
-                [...open].map(([id, { tokens, deadlineUs }]) => [`l:${id}`, `${tokens} ${deadlineUs}`]),
-              ),
-            });
+            expect(Object.fromEntries(pairs(await admin.commandAt("{b}", "HGETALL", `{b}${index}`)))).toEqual(
+              {
+                level: String(levelMicro),
+                stamp: String(stampUs),
+                ...Object.fromEntries(
+                  [...open].map(([id, { tokens, deadlineUs }]) => [`l:${id}`, `${tokens} ${deadlineUs}`]),
+                ),
+              },
+            );
           }
         }
       }),
@@ -178,44 +185,48 @@ describe("the script", () => {
   });
 
   test("steps that come together share scripts of at most 50 buckets, and each gets its own reply", async () => {
-    await admin.command("FLUSHALL");
+    await setup.onAll("FLUSHALL");
     let scripts = 0;
-    const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000, observe: () => scripts++ });
+    const client = await openTestedSpread({
+      url: setup.url,
+      commandTimeoutMs: 1000,
+      observe: () => scripts++,
+    });
     const breaker = createBreaker({ threshold: 3, probeEveryMs: 100 });
-    const store = createLeaseStore(spreadOnOneServer(client), {
-      breaker,
+    const store = createLeaseStore(client, {
+      newBreaker: () => breaker,
       monotonicMs: () => performance.now(),
     });
-    await admin.command("SET", "latchkey:bucket:7", "damaged");
+    await onBucket("r:n7:s", "SET", "damaged");
     scripts = 0;
     const steps = Array.from({ length: 120 }, (_, at) => {
       const request = { leaseId: `l${at}`, cost: at + 1, waiting: 0, ahead: 0 };
-      return store.step(String(at), limitOf(100, 1 / 3600), [], request);
+      return store.step(`r:n${at}:s`, limitOf(100, 1 / 3600), [], request);
     });
     const granted = (await Promise.all(steps)).map(({ grantedTokens }) => grantedTokens);
     expect(granted).toEqual(Array.from({ length: 120 }, (_, at) => (at < 100 ? at + 1 : 0)));
     expect(scripts).toBe(3);
     await client.close();
     await expect(
-      Promise.allSettled([1, 2, 3].map((at) => store.step(String(at), limitOf(1, 1), [], undefined))),
+      Promise.allSettled([1, 2, 3].map((at) => store.step(`r:n${at}:s`, limitOf(1, 1), [], undefined))),
     ).resolves.toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ status: "rejected" })));
     // The failure of a shared script counts for each of its steps.
     expect(breaker.admits(performance.now())).toBe(false);
   });
 
   test.each([
-    ["a text", ["SET", "latchkey:bucket:b", "x"]],
-    ["a list", ["LPUSH", "latchkey:bucket:b", "x"]],
-    ["a foreign hash", ["HSET", "latchkey:bucket:b", "name", "x"]],
-    ["a level that is no number", ["HSET", "latchkey:bucket:b", "level", "nan", "stamp", "1"]],
-    ["a level without bound", ["HSET", "latchkey:bucket:b", "level", "inf", "stamp", "1"]],
-    ["a negative level", ["HSET", "latchkey:bucket:b", "level", "-5", "stamp", "1"]],
+    ["a text", ["SET", "x"]],
+    ["a list", ["LPUSH", "x"]],
+    ["a foreign hash", ["HSET", "name", "x"]],
+    ["a level that is no number", ["HSET", "level", "nan", "stamp", "1"]],
+    ["a level without bound", ["HSET", "level", "inf", "stamp", "1"]],
+    ["a negative level", ["HSET", "level", "-5", "stamp", "1"]],
   ] as const)(
     "%s in a bucket's place is begun anew, with one capacity at most",
     async (_what, [name, ...args]) => {
       const [pool] = await fleet();
       if (pool === undefined) throw new Error("no pool");
-      await admin.command(name, ...args);
+      await onBucket("b", name, ...args);
       const demand = { bucketId: "b", limit: limitOf(5, 0.001) };
       expect(await admitted(Array.from({ length: 12 }, () => pool.take([demand], 1, 0)))).toBe(5);
     },
@@ -224,8 +235,7 @@ describe("the script", () => {
 
 describe("a damaged lease", () => {
   const demand = { bucketId: "b", limit: limitOf(5, 1000) };
-  const damage = (lease: string) =>
-    admin.command("HSET", "latchkey:bucket:b", "level", "0", "stamp", "1", "l:x", lease);
+  const damage = (lease: string) => onBucket("b", "HSET", "level", "0", "stamp", "1", "l:x", lease);
 
   test.each(["", "x", "5", "-5 1", "5 1e300", "99999999999999999999 9000000000000000"])(
     "that reads “%s” is dropped",
@@ -233,7 +243,7 @@ describe("a damaged lease", () => {
       const [pool] = await fleet();
       await damage(lease);
       expect(await admitted([pool?.take([demand], 5, 0)].filter((outcome) => outcome !== undefined))).toBe(1);
-      expect(await admin.command("HEXISTS", "latchkey:bucket:b", "l:x")).toBe(0);
+      expect(await onBucket("b", "HEXISTS", "l:x")).toBe(0);
     },
   );
 
@@ -297,7 +307,7 @@ describe("four instances on one Redis", () => {
     let ok = 0;
     for (let round = 0; round < 20; round++) {
       const takes = instances.flatMap((pool) => [pool.take([demand], 1, 0), pool.take([demand], 1, 0)]);
-      await admin.command("SCRIPT", "FLUSH");
+      await setup.onAll("SCRIPT", "FLUSH");
       ok += await admitted(takes);
     }
     expect(ok).toBe(100);
@@ -388,11 +398,11 @@ describe("without Redis", () => {
   const denying: BucketStore = { take: () => unavailable };
 
   test("an outage is decided by the fault policy, without waiting once it is known, and healing is noticed", async () => {
-    const own = await startRedis();
-    const client = await connectRedis({ url: own.url, commandTimeoutMs: 50 });
+    const own = await startRegistry();
+    const client = await openTestedSpread({ url: own.url, commandTimeoutMs: 50 });
     client.finishStartup();
     let sent = 0;
-    const counted: RedisClient = {
+    const counted: TestedSpread = {
       ...client,
       script(source) {
         const run = client.script(source);

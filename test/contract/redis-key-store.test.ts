@@ -21,11 +21,13 @@ import type { FakeClock } from "../support/faketime.ts";
 import { newFakeClock } from "../support/faketime.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
-import { topologyUrl } from "../support/sentinel.ts";
+import { startRegistry } from "../support/topology.ts";
 import { clockSuite } from "./clock-suite.ts";
+import { freezeSuite } from "./freeze-suite.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, keyStoreSuite, START, settableClock } from "./key-store-suite.ts";
 import { legacySuite } from "./legacy-suite.ts";
+import { overrideSuite } from "./override-suite.ts";
 import { selfServiceSuite } from "./self-service-suite.ts";
 
 const RETENTION = {
@@ -43,8 +45,8 @@ let admin: RedisClient;
 
 beforeAll(async () => {
   fake = await newFakeClock();
-  redis = await startRedis({ env: fake.env });
-  client = await connectRedis({ url: await topologyUrl(redis), commandTimeoutMs: 2000 });
+  redis = await startRegistry({ env: fake.env });
+  client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
   admin = await connectRedis({ url: redis.adminUrl, commandTimeoutMs: 2000 });
 });
 
@@ -86,14 +88,14 @@ describe("the key store in Redis", () => {
       open: async () => store,
       clock: settableClock(NOW, fake.freeze),
       auditTrail: async () => {
-        const entries = await command("XRANGE", "latchkey:audit", "-", "+");
+        const entries = await command("XRANGE", client.keys.audit, "-", "+");
         return (Array.isArray(entries) ? entries : []).map(([, [, event]]) => JSON.parse(event));
       },
       traces: async (keyId) => {
         const found: string[] = [];
         const all = await command("KEYS", "*");
         for (const name of Array.isArray(all) ? all.map(String) : []) {
-          if (name === `api_key:${keyId}`) found.push(name);
+          if (name === client.keys.key(keyId)) found.push(name);
           if ((await command("TYPE", name)) === "zset" && (await command("ZSCORE", name, keyId)) !== null)
             found.push(name);
         }
@@ -103,11 +105,13 @@ describe("the key store in Redis", () => {
   };
   keyStoreSuite(setUp);
   legacySuite(setUp);
+  freezeSuite(setUp);
   clockSuite(setUp);
+  overrideSuite(setUp);
   selfServiceSuite(async () => {
     const under = await setUp();
     const countAgain = async (keyIds: readonly string[]) => {
-      for (const keyId of keyIds) await command("ZADD", "latchkey:keys:self_service", NEVER, keyId);
+      for (const keyId of keyIds) await command("ZADD", client.keys.selfService, NEVER, keyId);
       return under.open();
     };
     return { ...under, countAgain };
@@ -162,8 +166,8 @@ describe("the key store in Redis", () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
     await store.commit({ nowSeconds: NOW, put: [record], audit: [] });
-    expect(await redis.cli("--scan", "--pattern", "api_key:*")).toBe(`api_key:${record.keyId}`);
-    const livesFor = Number(await command("TTL", `api_key:${record.keyId}`));
+    expect(await redis.cli("--scan", "--pattern", "api_key:*")).toBe(client.keys.key(record.keyId));
+    const livesFor = Number(await command("TTL", client.keys.key(record.keyId)));
     expect(NOW + livesFor).toBeGreaterThan(record.expiresAt + 7 * 86_400);
   });
 
@@ -173,8 +177,8 @@ describe("the key store in Redis", () => {
     const { metadata: _, ...rest } = record;
     const usual = { ...rest, keyId: `${record.keyId}U`.slice(0, 44), name: "billing service, production" };
     await store.commit({ nowSeconds: NOW, put: [record, usual], audit: [] });
-    expect(Number(await command("MEMORY", "USAGE", `api_key:${usual.keyId}`))).toBeLessThanOrEqual(512);
-    expect(Number(await command("MEMORY", "USAGE", `api_key:${record.keyId}`))).toBeLessThanOrEqual(1024);
+    expect(Number(await command("MEMORY", "USAGE", client.keys.key(usual.keyId)))).toBeLessThanOrEqual(512);
+    expect(Number(await command("MEMORY", "USAGE", client.keys.key(record.keyId)))).toBeLessThanOrEqual(1024);
   });
 
   test("a large sweep runs in small scripts, and removes cut-offs that no token needs", async () => {
@@ -198,7 +202,7 @@ describe("the key store in Redis", () => {
     expect(calls).toBeGreaterThanOrEqual(3);
     const left = async () => {
       await store.sweep(NOW, 120);
-      return Number(await command("HLEN", "latchkey:cut_offs"));
+      return Number(await command("HLEN", client.keys.cutOffs));
     };
     await expect.poll(left).toBe(200);
   });
@@ -209,12 +213,12 @@ describe("the key store in Redis", () => {
     await store.commit({ nowSeconds: clock.nowSeconds, put: [record], audit: [] });
     const used = new Map([[record.keyId, NOW]]);
     await store.noteUse(new Map([...used, ["contributor_1_unknown000000000000000", NOW]]));
-    expect(await command("ZRANGE", "latchkey:keys:last_used", 0, -1)).toEqual([record.keyId]);
-    await command("DEL", `api_key:${record.keyId}`);
+    expect(await command("ZRANGE", client.keys.lastUsed, 0, -1)).toEqual([record.keyId]);
+    await command("DEL", client.keys.key(record.keyId));
     await store.sweep(NOW, 100);
-    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
+    expect(await command("EXISTS", client.keys.lastUsed)).toBe(0);
     await store.noteUse(used);
-    expect(await command("EXISTS", "latchkey:keys:last_used")).toBe(0);
+    expect(await command("EXISTS", client.keys.lastUsed)).toBe(0);
   });
 
   test("scripts that the server has flushed are sent again", async () => {
@@ -229,13 +233,13 @@ describe("the key store in Redis", () => {
   test("a damaged record, or a Redis key of another type, does not count as missing", async () => {
     await command("FLUSHALL");
     const store = createKeyStore(client, RETENTION);
-    await command("SET", `api_key:${record.keyId}`, "{}");
+    await command("SET", client.keys.key(record.keyId), "{}");
     await expect(store.load(record.keyId)).rejects.toThrow("damaged");
     await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).resolves.toEqual({
       kind: "conflict",
     });
-    await command("DEL", `api_key:${record.keyId}`);
-    await command("LPUSH", `api_key:${record.keyId}`, "x");
+    await command("DEL", client.keys.key(record.keyId));
+    await command("LPUSH", client.keys.key(record.keyId), "x");
     await expect(store.load(record.keyId)).rejects.toBeInstanceOf(RedisUnavailable);
     await expect(store.commit({ nowSeconds: NOW, put: [record], audit: [] })).rejects.toBeInstanceOf(
       RedisUnavailable,

@@ -1,8 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
-import type { RedisClient } from "../../src/redis/client.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { LeaveOut } from "../support/feed.ts";
 import {
@@ -15,6 +13,14 @@ import {
   startInstance,
   startReplicated,
 } from "../support/feed.ts";
+import {
+  asIs,
+  withoutEpoch,
+  withoutMerge,
+  withoutReplicationId,
+  withoutSequence,
+  withoutWriteBack,
+} from "../support/feed-rules.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -31,98 +37,15 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-const asIs = { view: (view: RevocationView) => view, reading: (client: RedisClient) => client };
-
-/** A snapshot takes the place of what was known, instead of being added to it. */
-const withoutMerge: LeaveOut = {
-  ...asIs,
-  view(view) {
-    let current = view;
-    return {
-      ...view,
-      apply(revocations) {
-        const portion = [...revocations];
-        if (portion.some(({ kind }) => kind === "forgotten")) current = createRevocationView();
-        current.apply(portion);
-      },
-      endReason: (principal, nowMs) => current.endReason(principal, nowMs),
-      includes: (revocation) => current.includes(revocation),
-      entries: () => current.entries(),
-    };
-  },
-};
-
-const withoutWriteBack: LeaveOut = { ...asIs, view: (view) => ({ ...view, entries: () => [] }) };
-
-/** The numbers always fit: what XREAD gives is all that there was. */
-const withoutSequence: LeaveOut = {
-  ...asIs,
-  reading(client) {
-    let number = 0;
-    return {
-      ...client,
-      script: (source) => {
-        const run = client.script(source);
-        return async (keys, args) => {
-          const reply = await run(keys, args);
-          if (Array.isArray(reply)) number = Number(reply[1]);
-          return reply;
-        };
-      },
-      async command(name, ...args) {
-        const reply = await client.command(name, ...args);
-        if (!Array.isArray(reply)) return reply;
-        if (name === "MGET") return [reply[0], String(number)];
-        if (name !== "XREAD") return reply;
-        const [[stream, entries]] = reply;
-        return [
-          [
-            stream,
-            entries.map(([id, [s, , e, text]]: [string, string[]]) => [id, [s, `${++number}`, e, text]]),
-          ],
-        ];
-      },
-    };
-  },
-};
-
-/** Another memory of the store is taken for the same one. */
-const withoutEpoch: LeaveOut = {
-  ...asIs,
-  reading: (client) => ({
-    ...client,
-    script: (source) => {
-      const run = client.script(source);
-      return async (keys, args) => {
-        const reply = await run(keys, args);
-        return Array.isArray(reply) ? ["one", ...reply.slice(1)] : reply;
-      };
-    },
-    async command(name, ...args) {
-      const reply = await client.command(name, ...args);
-      return name === "MGET" && Array.isArray(reply) ? ["one", reply[1]] : reply;
-    },
-  }),
-};
-
-/** Another server is taken for the same one. */
-const withoutReplicationId: LeaveOut = {
-  ...asIs,
-  reading: (client) => ({
-    ...client,
-    serverState: async () => ({ ...(await client.serverState()), replicationId: "one" }),
-  }),
-};
-
 /** Whether a key that was revoked is refused: where it was known, and by whoever starts later. */
 interface Refused {
   readonly there: boolean;
   readonly later: boolean;
 }
 
-async function refused(there: RevocationView, port: number, record: KeyRecord): Promise<Refused> {
+async function refused(there: InstanceView, port: number, record: KeyRecord): Promise<Refused> {
   const later = await startInstance(port);
-  const isEnded = (view: RevocationView) => endedIn(view, record) === "key_revoked";
+  const isEnded = (view: InstanceView) => endedIn(view, record) === "key_revoked";
   return { there: isEnded(there), later: isEnded(later.view) };
 }
 

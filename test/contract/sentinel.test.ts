@@ -166,7 +166,9 @@ describe("a connection fails with one sentence that says what to check", () => {
     const cluster = await startRedis({ args: ["--cluster-enabled", "yes"] });
     endings.push(cluster.stop);
     const node = { port: cluster.port, ...(password && { password }), ...(username && { username }) };
-    expect(await outcome(node)).toMatch(/^permanent: .*belongs to a Cluster, which is not supported yet/);
+    expect(await outcome(node)).toMatch(
+      /^permanent: .*belongs to a Cluster: write redis\+cluster:\/\/ in REDIS_URL/,
+    );
     const replica = [...setup.nodes.values()].find(({ port }) => port !== primary?.port);
     expect(await outcome({ url: replica?.url ?? "" })).toBe(
       "may heal: Redis is a replica, and not the primary",

@@ -17,7 +17,7 @@ test("a hot key at ten times its rate, over four instances for 10 s, is admitted
     [0, 1, 2, 3].map(async (at) => {
       const client = await connectRedis({ url: redis.url, commandTimeoutMs: 1000 });
       const store = createLeaseStore(spreadOnOneServer(client), {
-        breaker: createBreaker({ threshold: 3, probeEveryMs: 100 }),
+        newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 100 }),
         monotonicMs,
       });
       const withoutStore = {

@@ -1,19 +1,23 @@
 import { expect, test } from "vitest";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { snapshot } from "../../src/redis/snapshot.ts";
-import { fillWithEndedKeys } from "../support/ended-keys.ts";
+import { fillWithEndedKeys, fillWithOverrides } from "../support/ended-keys.ts";
+import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
 const KEYS = 100_000;
 /** The guarantee is 2 s; a busy machine gets more (`npm run bench:revocation` measures it). */
 const LOADED_WITHIN_MS = 8000;
 
-test("100,000 ended keys are loaded in portions that never block the event loop for long", async () => {
+test.each<readonly [what: string, fill: (redis: TestedRedis, count: number) => Promise<void>]>([
+  ["ended keys", fillWithEndedKeys],
+  ["overrides", fillWithOverrides],
+])("100,000 %s are loaded in portions that never block the event loop for long", async (_what, fill) => {
   const redis = await startRedis();
-  await fillWithEndedKeys(redis, KEYS);
+  await fill(redis, KEYS);
   const client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
-  const view = createRevocationView();
+  const view = createInstanceView();
   const sinceMs = performance.now();
   let largest = 0;
   for await (const portion of snapshot(client)) {

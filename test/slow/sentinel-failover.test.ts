@@ -1,311 +1,40 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
-import type { LatchkeyClient } from "../../src/client/client.ts";
-import { createClient } from "../../src/client/client.ts";
-import { admits } from "../support/admitted.ts";
-import type { Checked } from "../support/checks.ts";
-import { check, underLoad, within } from "../support/checks.ts";
-import { EXT_AUTHZ, startExample } from "../support/envoy.ts";
-import { newSecret } from "../support/keys.ts";
-import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
-import { expectBound } from "../support/limit-bound.ts";
-import { readMetrics } from "../support/metrics.ts";
+import { expect } from "vitest";
+import { registryKeys } from "../../src/redis/names.ts";
+import type { FailoverTopology } from "../support/failovers.ts";
+import { failoverSuite } from "../support/failovers.ts";
+import type { TestedRedis } from "../support/redis.ts";
 import type { SentinelSetup } from "../support/sentinel.ts";
 import { FENCE, MASTER, startSentinelSetup } from "../support/sentinel.ts";
-import type { Upstream } from "../support/upstream.ts";
-import { startUpstream } from "../support/upstream.ts";
 
-/** Failovers of both kinds together. */
 const FAILOVERS = Number(process.env["SENTINEL_FAILOVERS"] ?? 6);
-const INSTANCES = 3;
-const LIMIT = { capacity: 30, refillPerSecond: 10 };
-/** Keys that are revoked during one failover. */
-const REVOKED = 40;
-const REVOKE_EVERY_MS = 100;
-/** Load before the failover, and after everything works again. */
-const QUIET_MS = 1500;
-/** Limits are asked for again once a probe of the breaker has succeeded. */
-const LIMITS_WITHIN_MS = 1000;
-/** Of a failover that takes longer the test says nothing. */
-const WITHIN = { timeout: 30_000, interval: 20 };
 
-const env = { JWT_SECRET: newSecret(), KEY_HASH_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
-/** With `deny` an outage denies by `limits_unavailable`; with `local` each instance serves its share. */
-const policyOf = (limits: "deny" | "local") => `
-roles:
-  basic:
-    { scopes: [a], ttl: 1d, refresh_window: 1h, rate_limits: [{ name: n, per: key, capacity: 100000, refill: 10000/s }] }
-  contributor:
-    scopes: [a]
-    ttl: 1d
-    refresh_window: 1h
-    rate_limits: [{ name: n, per: key, capacity: ${LIMIT.capacity}, refill: ${LIMIT.refillPerSecond}/s }]
-routes: [{ path: /a/**, scopes: [a] }]
-guards: { failures: 100000/s, open_calls: 100000/s }
-faults: { limits: ${limits}, local_max: 1m, revocations: { max_staleness: 30s, then: deny } }
-`;
-
-let setup: SentinelSetup;
-let upstream: Upstream;
-let envoy: EnvoyProcess;
-let instances: readonly TestedLatchkey[];
-let operators: readonly LatchkeyClient[];
-let keys: { readonly known: readonly string[]; readonly limited: string; readonly revoked: string };
-/** Keys by what their revocation was answered. */
-const revocations = { acknowledged: new Set<string>(), failed: new Set<string>() };
-
-const start = () =>
-  startLatchkey(
-    // WAIT has most of the time of a command, on a machine that does much else.
-    { ...env, REDIS_URL: setup.url, REDIS_WAIT_REPLICAS: "2", REDIS_COMMAND_TIMEOUT_MS: "500" },
-    { policy: policyOf("local") },
-  );
-
-beforeAll(async () => {
-  [setup, upstream] = await Promise.all([startSentinelSetup({ redisArgs: FENCE }), startUpstream()]);
-  // The store is older than local_max, as it is in a fleet that has been running for a while.
-  const primary = setup.nodes.get(await setup.primaryPort());
-  await primary?.cli("SET", "latchkey:epoch", `epoch ${Date.now() - 3_600_000}`);
-  instances = await Promise.all(Array.from({ length: INSTANCES }, start));
-  operators = instances.map(({ operator }) =>
-    createClient({ url: `http://${operator}`, token: env.ADMIN_TOKEN }),
-  );
-  envoy = await startExample("sidecar", {
-    clusters: { latchkey: instances.map(({ grpc }) => grpc), upstream: [`127.0.0.1:${upstream.port}`] },
-    // On a busy machine a Check may take longer than Envoy waits.
-    edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "10s"),
-  });
-  const [known, limited, revoked] = [await register(20), await register(1, "contributor"), await register(1)];
-  keys = {
-    known: known.map(({ api_key }) => api_key),
-    limited: limited[0]?.api_key ?? "",
-    revoked: revoked[0]?.api_key ?? "",
-  };
-  await operators[0]?.keys.revoke(revoked[0]?.key_id ?? "");
-  await vi.waitFor(async () => expect(await verdicts(keys.revoked)).toEqual(["key-revoked"]), WITHIN);
-});
-
-afterAll(async () => {
-  await Promise.all([envoy, ...(instances ?? [])].map((one) => one?.stop()));
-  await Promise.all([setup?.stop(), upstream?.stop()]);
-});
-
-/** With a few at a time, each acknowledged by both replicas. */
-async function register(count: number, key_type = "basic") {
-  const client = operators[0];
-  if (client === undefined) throw new Error("no instance");
-  const made = [];
-  for (let at = 0; at < count; at++)
-    made.push(await vi.waitFor(() => client.register({ name: "n", key_type }), WITHIN));
-  return made;
-}
-
-/** The different verdicts of the instances on a key. */
-async function verdicts(key: string, on: readonly TestedLatchkey[] = instances): Promise<readonly unknown[]> {
-  return [...new Set(await Promise.all(on.map((instance) => admits(instance, key))))];
-}
-
-/** Each makes another node the primary. */
-const KINDS = {
-  /** Ends the primary's process. */
-  SIGKILL: (primary: number) => setup.nodes.get(primary)?.stop("SIGKILL"),
-  /** The old primary lives on, and clients stay connected to it. */
-  "SENTINEL FAILOVER": async () => {
-    const reply = await setup.sentinels[0]?.cli("SENTINEL", "FAILOVER", MASTER);
-    expect(reply).toBe("OK");
-  },
-} as const;
-
-/** A Sentinel may give up a failover, or refuse to begin one so soon after another. It is then asked again. */
-const GIVEN_UP_AFTER_MS = 10_000;
-
-/** Resolves with the time at which the failover that succeeded was begun. */
-async function beginFailover(kind: keyof typeof KINDS, from: number): Promise<number> {
-  return vi.waitFor(
-    async () => {
-      const beginMs = performance.now();
-      await KINDS[kind](from);
-      await setup.failedOver(from, GIVEN_UP_AFTER_MS);
-      return beginMs;
-    },
-    { timeout: 3 * GIVEN_UP_AFTER_MS, interval: 500 },
-  );
-}
-
-/** From the failover until all instances receive the feed of the new primary. */
-interface Outage {
-  readonly beginMs: number;
-  readonly endMs: number;
-}
-
-async function failOver(kind: keyof typeof KINDS): Promise<Outage> {
-  const from = await setup.primaryPort();
-  const counts = () =>
-    Promise.all(
-      instances.map(async ({ ops }) => {
-        const metrics = await readMetrics(ops);
-        return {
-          failovers: metrics.get("latchkey_redis_failovers_total") ?? 0,
-          isOnOld: metrics.has(primaryInfo(from)),
-          staleness: metrics.get("latchkey_revocation_staleness_seconds") ?? Number.POSITIVE_INFINITY,
-        };
-      }),
-    );
-  const before = await counts();
-  const beginMs = await beginFailover(kind, from);
-  await vi.waitFor(async () => {
-    for (const [at, { failovers, isOnOld, staleness }] of (await counts()).entries()) {
-      expect(isOnOld).toBe(false);
-      expect(failovers).toBeGreaterThan(before[at]?.failovers ?? 0);
-      expect(staleness).toBeLessThan(0.6);
-    }
-  }, WITHIN);
-  const endMs = performance.now();
-  await setup.rejoin(from);
-  await vi.waitFor(async () => {
-    const to = await setup.primaryPort();
-    for (const { ops } of instances) expect((await readMetrics(ops)).get(primaryInfo(to))).toBe(1);
-  }, WITHIN);
-  return { beginMs, endMs };
-}
-
-const primaryInfo = (port: number) =>
-  `latchkey_redis_primary_info{topology="sentinel",address="127.0.0.1:${port}"}`;
-
-/** Revokes a key every moment, at one instance after the other, until all are revoked. */
-async function revokeAll(toRevoke: Awaited<ReturnType<typeof register>>): Promise<void> {
-  for (const [at, { api_key, key_id }] of toRevoke.entries()) {
-    const outcome = await (operators[at % INSTANCES]?.keys.revoke(key_id) ?? Promise.reject()).then(
-      () => revocations.acknowledged,
-      () => revocations.failed,
-    );
-    outcome.add(api_key);
-    await pause(REVOKE_EVERY_MS);
-  }
-}
-
-/** A Check, and when it was answered. */
-interface Answer extends Checked {
-  readonly atMs: number;
-}
-
-/** Denials outside an outage and within it, as `status reason`. */
-function denials(answers: readonly Answer[] = [], { beginMs, endMs }: Outage) {
-  expect(answers.length).toBeGreaterThan(20);
-  const denied = answers.filter(({ status }) => status !== 200);
-  const within = ({ atMs, ms }: Answer) => atMs > beginMs && atMs - ms < endMs + LIMITS_WITHIN_MS;
-  const textsOf = (list: readonly Answer[]) => [
-    ...new Set(list.map(({ status, reason }) => `${status} ${reason}`)),
-  ];
+async function start(): Promise<FailoverTopology> {
+  const setup = await startSentinelSetup({ redisArgs: FENCE });
+  const registry = async () => nodeOf(setup, await setup.primaryPort());
   return {
-    outside: textsOf(denied.filter((answer) => !within(answer))),
-    within: textsOf(denied.filter(within)),
-  };
-}
-
-const UNAVAILABLE = "503 limits_unavailable";
-/** The share of an instance starts empty (`faults.limits: local`). */
-const EMPTY = "429 rate_limited";
-
-async function setPolicy(limits: "deny" | "local"): Promise<void> {
-  for (const { cwd } of instances) await writeFile(join(cwd, "latchkey.yaml"), policyOf(limits));
-  for (const operator of operators) await operator.policy.reload();
-}
-
-async function oneFailover(kind: keyof typeof KINDS, limits: "deny" | "local"): Promise<string> {
-  await setPolicy(limits);
-  const toRevoke = await register(REVOKED);
-  const answers = { known: [] as Answer[], revoked: [] as Answer[], limited: [] as Answer[] };
-  const ask = async (of: keyof typeof answers, key = "") => {
-    const checked = await check(envoy, "/a/x", key);
-    answers[of].push({ ...checked, atMs: performance.now() });
-    return checked;
-  };
-  let at = 0;
-  const known = () => ask("known", keys.known[at++ % keys.known.length]);
-  let outage: Outage = { beginMs: 0, endMs: 0 };
-  const failovers = setup.failovers();
-  const sinceMs = performance.now();
-  const revoked = () => ask("revoked", keys.revoked);
-  await underLoad(
-    { known, others: known, revoked, limited: () => ask("limited", keys.limited) },
-    async () => {
-      const revoking = revokeAll(toRevoke);
-      await pause(QUIET_MS);
-      outage = await failOver(kind);
-      await revoking;
-      await pause(QUIET_MS);
+    name: "sentinel",
+    url: setup.url,
+    waitReplicas: 2,
+    epochKey: registryKeys(false).epoch,
+    registry,
+    next: async () => ({ server: await registry(), holdsRegistry: true }),
+    kinds: {
+      SIGKILL: (primary) => primary.stop("SIGKILL"),
+      /** The old primary lives on, and clients stay connected to it. */
+      "SENTINEL FAILOVER": async () =>
+        expect(await setup.sentinels[0]?.cli("SENTINEL", "FAILOVER", MASTER)).toBe("OK"),
     },
-  );
-  const seconds = (performance.now() - sinceMs) / 1000;
-  // On a machine that does much else the Sentinels may take the new primary for down as well.
-  if (setup.failovers() > failovers + 1) outage = { ...outage, endMs: performance.now() };
-  const ofKnown = denials(answers.known, outage);
-  expect(ofKnown.outside).toEqual([]);
-  const permitted = limits === "deny" ? [UNAVAILABLE] : [EMPTY, UNAVAILABLE];
-  expect(permitted).toEqual(expect.arrayContaining(ofKnown.within));
-  const ofLimited = denials(answers.limited, outage);
-  expect([EMPTY]).toEqual(expect.arrayContaining(ofLimited.outside));
-  expect([EMPTY, UNAVAILABLE]).toEqual(expect.arrayContaining(ofLimited.within));
-  const ofRevoked = denials(answers.revoked, outage);
-  expect(new Set([...ofRevoked.outside, ...ofRevoked.within])).toEqual(new Set(["401 key_revoked"]));
-  expect(answers.revoked.filter(({ status }) => status === 200)).toEqual([]);
-  expectLimited(answers.limited, outage);
-  await expectRevocations(toRevoke.map(({ api_key }) => api_key));
-  const denied = answers.known.filter(({ status }) => status !== 200).length;
-  const ofValid = `${denied} of ${answers.known.length} Checks of valid keys denied`;
-  return `${describeFigures(Object.values(answers).flat(), seconds, outage)}; ${ofValid} (limits: ${limits})`;
+    failedOver: (from, timeoutMs) => setup.failedOver(from.port, timeoutMs),
+    failovers: async () => setup.failovers(),
+    rejoin: setup.rejoin,
+    stop: setup.stop,
+  };
 }
 
-function expectLimited(answers: readonly Answer[], { beginMs, endMs }: Outage): void {
-  const admitted = answers.filter(({ status }) => status === 200).map(({ atMs }) => atMs);
-  // A lease that the old primary has granted last may be missing on the new one: one of C/10 for each instance.
-  const lost = (INSTANCES * LIMIT.capacity) / 10;
-  expectBound(admitted, { ...LIMIT, outageSeconds: (endMs + LIMITS_WITHIN_MS - beginMs) / 1000, lost });
+function nodeOf({ nodes }: SentinelSetup, port: number): TestedRedis {
+  const node = nodes.get(port);
+  if (node === undefined) throw new Error(`no node has the port ${port}`);
+  return node;
 }
 
-function describeFigures(all: readonly Answer[], seconds: number, { beginMs, endMs }: Outage): string {
-  const times = [0.5, 0.99, 1].map((share) => within(share, all).toFixed(0)).join("/");
-  const load = `${all.length} Checks, ${(all.length / seconds).toFixed(0)}/s, 50/99/100 % within ${times} ms`;
-  const acknowledged = `${revocations.acknowledged.size} of ${revocations.acknowledged.size + revocations.failed.size}`;
-  return `feed received after ${(endMs - beginMs).toFixed(0)} ms; ${load}; ${acknowledged} revocations acknowledged so far`;
-}
-
-/** What was acknowledged is denied everywhere, and so is what one instance knows of. */
-async function expectRevocations(ofFailover: readonly string[]): Promise<void> {
-  for (const key of ofFailover)
-    if (revocations.acknowledged.has(key)) expect(await verdicts(key)).toEqual(["key-revoked"]);
-    else await vi.waitFor(async () => expect(await verdicts(key)).toHaveLength(1), WITHIN);
-}
-
-test.each(Object.keys(KINDS) as (keyof typeof KINDS)[])(
-  "%s: no wrong allow, no denial but limits_unavailable, no acknowledged revocation lost",
-  { timeout: 60_000 * FAILOVERS },
-  async (kind) => {
-    for (let count = 0; count < FAILOVERS / 2; count++) {
-      const figures = await oneFailover(kind, count % 2 === 0 ? "deny" : "local");
-      console.log(`${kind} ${count + 1}: ${figures}`);
-    }
-  },
-);
-
-test("an instance that starts after all of them knows every key and every revocation that was acknowledged", {
-  timeout: 10_000 * FAILOVERS,
-}, async () => {
-  const late = await start();
-  expect(revocations.acknowledged.size).toBeGreaterThan(REVOKED);
-  for (const key of [...revocations.acknowledged, keys.revoked])
-    expect(await verdicts(key, [late, ...instances])).toEqual(["key-revoked"]);
-  for (const key of keys.known) expect(await verdicts(key, [late, ...instances])).toEqual([true]);
-  const client = createClient({ url: `http://${late.operator}`, token: env.ADMIN_TOKEN });
-  const listed = new Set<string>();
-  for await (const { key_id } of client.keys.all()) listed.add(key_id);
-  expect(listed.size).toBeGreaterThanOrEqual(keys.known.length + revocations.acknowledged.size);
-  await late.stop();
-  for (const { output } of instances)
-    expect(output()).toContain("Redis has another primary, or was restarted");
-});
+failoverSuite(start, ["SIGKILL", "SENTINEL FAILOVER"], FAILOVERS);

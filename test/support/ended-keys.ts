@@ -11,3 +11,16 @@ export async function fillWithEndedKeys(redis: TestedRedis, count: number): Prom
     end`;
   await redis.cli("EVAL", fill, "0");
 }
+
+/** Stores this many overrides in Redis, half of them of families, each with a note of its own, in the format of commit.lua. */
+export async function fillWithOverrides(redis: TestedRedis, count: number): Promise<void> {
+  const fill = `
+    for i = 1, ${count} do
+      local scope = i % 2 == 0 and 'f' or 'o'
+      local subject = string.format(scope == 'f' and 'fam_%022d' or 'owner-%020d', i)
+      local content = string.format('{"p":"team","n":"ticket %025d"}', i)
+      redis.call('HSET', 'latchkey:overrides', scope .. ':' .. subject, '["o",1800000000000,"' .. scope .. '","' .. subject .. '",0,' .. content .. ']')
+    end
+    if redis.call('EXISTS', 'latchkey:counts') == 1 then redis.call('HSET', 'latchkey:counts', 'overrides', ${count}) end`;
+  await redis.cli("EVAL", fill, "0");
+}

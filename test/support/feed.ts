@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { LostWriteWatcher } from "../../src/redis/feed-position.ts";
@@ -23,7 +23,7 @@ export const endings: (() => Promise<unknown>)[] = [];
 
 /** Disables one rule of the feed, to show what the rule is for. */
 export interface LeaveOut {
-  readonly view: (view: RevocationView) => RevocationView;
+  readonly view: (view: InstanceView) => InstanceView;
   readonly reading: (client: RedisClient) => RedisClient;
   readonly mayWriteBack?: () => boolean;
   readonly lostWrites?: LostWriteWatcher;
@@ -32,20 +32,25 @@ export interface LeaveOut {
 export const NOTHING: LeaveOut = { view: (view) => view, reading: (client) => client };
 
 /** One instance: its view, its feed, which the test reads, and a store to change keys. */
-export function startInstance(port: number, leaveOut: LeaveOut = NOTHING) {
-  return startInstanceAt({ url: urlBy(port), server: createOneServer() }, leaveOut);
+export function startInstance(
+  port: number,
+  leaveOut: LeaveOut = NOTHING,
+  start?: { readonly reads: boolean },
+) {
+  return startInstanceAt({ url: urlBy(port), server: createOneServer() }, leaveOut, start);
 }
 
 export async function startInstanceAt(
   place: { readonly url: string; readonly server: OneServer },
   leaveOut: LeaveOut = NOTHING,
+  start = { reads: true },
 ) {
   const client = await connectRedis({ ...place, commandTimeoutMs: 1000 });
   const connected = await connectRedis({ ...place, commandTimeoutMs: 1500 });
   const reading = leaveOut.reading(connected);
   for (const one of [client, connected]) one.finishStartup();
   endings.push(client.close, connected.close);
-  const view = leaveOut.view(createRevocationView());
+  const view = leaveOut.view(createInstanceView());
   const lost: number[] = [];
   const filled: string[] = [];
   const missed: string[] = [];
@@ -66,7 +71,7 @@ export async function startInstanceAt(
     replicaTimeoutMs: 100,
     newRandom: randomUUID,
   });
-  await feed.read();
+  if (start.reads) await feed.read();
   return { place, client, reading: connected, view, feed, store, lost, filled, missed };
 }
 
@@ -109,7 +114,7 @@ export async function revoked(instance: Instance): Promise<KeyRecord> {
   return put(instance, { ...record, version: 2, revokedAt: NOW });
 }
 
-export function endedIn(view: RevocationView, record: KeyRecord) {
+export function endedIn(view: InstanceView, record: KeyRecord) {
   return view.endReason(record, NOW * 1000);
 }
 

@@ -5,6 +5,11 @@ export function latchkeyUser(password: string): readonly string[] {
   return shippedUser("latchkey.acl", password);
 }
 
+/** The same for the nodes of a Cluster. */
+export function clusterUser(password: string): readonly string[] {
+  return shippedUser("cluster.acl", password);
+}
+
 /** The same for Sentinels. */
 export function sentinelUser(password: string): readonly string[] {
   return shippedUser("sentinel.acl", password);

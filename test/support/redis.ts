@@ -7,7 +7,7 @@ import { startChild } from "../../scripts/child.ts";
 import { redisBinaries } from "../../scripts/redis-binary.ts";
 import { removeAtEnd } from "./at-end.ts";
 import { newSecret } from "./keys.ts";
-import { latchkeyUser } from "./redis-user.ts";
+import { clusterUser, latchkeyUser } from "./redis-user.ts";
 
 /** One password for all servers of a test, so that a server that replaces another admits the same clients. */
 const USER_PASSWORD = newSecret();
@@ -49,8 +49,10 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "latchkey-redis-")));
   removeAtEnd(dir);
   const auth = options.password === undefined ? [] : ["--requirepass", options.password];
+  const isCluster = options.args?.includes("--cluster-enabled");
+  const user = (isCluster ? clusterUser : latchkeyUser)(USER_PASSWORD);
   // A file with all users.
-  const users = options.args?.includes("--aclfile") ? [] : ["--user", ...latchkeyUser(USER_PASSWORD)];
+  const users = options.args?.includes("--aclfile") ? [] : ["--user", ...user];
   const ready = Promise.withResolvers<void>();
   const child = await startChild(
     server,

@@ -180,16 +180,6 @@ export function sentinelUrl(ports: readonly number[], master = MASTER): string {
   return `redis+sentinel://${credentials}${hosts}/${master}`;
 }
 
-const OF_PRIMARY = new Map<number, Promise<TestedSentinel>>();
-
-/** Leads to this Redis: through a Sentinel of its own if TEST_TOPOLOGY says so. */
-export async function topologyUrl({ port, url }: TestedRedis): Promise<string> {
-  if (process.env["TEST_TOPOLOGY"] !== "sentinel") return url;
-  const sentinel = OF_PRIMARY.get(port) ?? startSentinel(port);
-  OF_PRIMARY.set(port, sentinel);
-  return sentinelUrl([(await sentinel).port]);
-}
-
 function never(): never {
   throw new Error("there is none");
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { appliedLimits, appliedPlan } from "../../core/limits/applied-limits.ts";
+import { appliedLimits } from "../../core/limits/applied-limits.ts";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
 import type { BucketAdmin, BucketDemand, BucketLevel } from "../../core/limits/ports.ts";
 import type { Plan } from "../../core/policy/policy.ts";
@@ -81,15 +81,19 @@ interface KeyLimits {
   readonly demands: readonly BucketDemand[];
 }
 
-async function limitsOf({ registry, policy }: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
+async function limitsOf(
+  { registry, policy, nowMs }: ApiPorts,
+  keyId: string,
+): Promise<KeyLimits | undefined> {
   const record = await registry.store.load(keyId);
   if (record === undefined) return undefined;
   const current = policy();
   const role = current.roles.get(record.role);
   if (role === undefined) return undefined;
-  const demands = bucketDemands(appliedLimits(current, role, record), record, () => "");
+  const { limits, plan } = appliedLimits(current, role, record, registry.view.overrides, nowMs());
+  const demands = bucketDemands(limits, record, () => "");
   return {
-    plan: appliedPlan(current, role, record),
+    plan,
     demands: demands.filter(({ limit }) => limit.per !== "address"),
   };
 }

@@ -20,8 +20,33 @@ const rateLimits = z.array(
   }),
 );
 
+const quotas = z.array(
+  z.object({
+    name: z.string(),
+    per: z.enum(["key", "owner", "role"]),
+    limit: z.int(),
+    every: z.enum(["hour", "day", "week", "month"]),
+    time_zone: z.string().meta({ description: "An IANA name." }),
+    unit: z.string(),
+  }),
+);
+
+const FALLBACK = "Null: the list of the next plan or role in the order of precedence applies.";
+
 export const plansResponse = z
-  .object({ plans: z.array(z.object({ name: z.string(), rate_limits: rateLimits })) })
+  .object({
+    plans: z.array(
+      z.object({
+        name: z.string(),
+        rate_limits: rateLimits.nullable().meta({ description: FALLBACK }),
+        quotas: quotas.nullable().meta({ description: FALLBACK }),
+        overrides: z.int().meta({ description: "Overrides of owners and families with this plan." }),
+      }),
+    ),
+    unknown: z
+      .array(z.object({ name: z.string(), overrides: z.int() }))
+      .meta({ description: "Plans that overrides name, and that the policy does not have." }),
+  })
   .meta({ title: "Plans" });
 
 export const rolesResponse = z
@@ -37,6 +62,7 @@ export const rolesResponse = z
         plan: z.string().nullable(),
         may_assign_plans: z.array(z.string()),
         rate_limits: rateLimits.meta({ description: "The role's own limits. A role with a plan has none." }),
+        quotas: quotas.meta({ description: "The role's own quotas. A role with a plan has none." }),
       }),
     ),
   })

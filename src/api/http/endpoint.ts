@@ -137,7 +137,7 @@ function problemsOf<Body, Query, Identity>(
   return [
     ...new Set<ProblemName>([
       ...access.problems,
-      ...(writes ? (["too_many_calls", "store_unavailable"] as const) : []),
+      ...(writes ? (["too_many_calls", "registry_frozen", "store_unavailable"] as const) : []),
       ...(body || bodyType ? ofBody : []),
       ...(query ? (["request_invalid"] as const) : []),
       ...problems,

@@ -51,6 +51,11 @@ const API_PROBLEMS = {
     status: 503,
     title: "Clients of this listener leave too many responses unread. Try again later.",
   },
+  registry_frozen: {
+    status: 503,
+    title:
+      "The registry is frozen while it is copied. Revocations are accepted. Try again after the time in Retry-After.",
+  },
   store_unavailable: { status: 503, title: "The key store is currently unavailable. Try again later." },
 } as const satisfies Record<string, ProblemType>;
 

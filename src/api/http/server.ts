@@ -4,6 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
 import type { CompletedCall } from "../../core/audit/ports.ts";
 import { errorMessage } from "../../core/error-message.ts";
+import { RegistryFrozen } from "../../core/keys/registry-frozen.ts";
 import { addBodyParsers, bodyLimitOf, isUnsupportedType, MAX_BODY_BYTES } from "./body-parsers.ts";
 import { reportCompletedCalls } from "./completed-call.ts";
 import { allowOrigins } from "./cors.ts";
@@ -151,6 +152,8 @@ function sendError(
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return sendProblem(reply, "request_invalid", { detail: error.message });
   }
+  if (error instanceof RegistryFrozen)
+    return sendProblem(reply, "registry_frozen", { retryAfterSeconds: error.retryAfterSeconds });
   onFault(error, requestId);
   return sendProblem(reply, "store_unavailable");
 }

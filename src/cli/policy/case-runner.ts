@@ -5,13 +5,15 @@ import type { CredentialSource } from "../../core/decision/credential.ts";
 import type { DescribedRequest } from "../../core/decision/described-request.ts";
 import type { Explanation } from "../../core/decision/explain.ts";
 import { createExplain } from "../../core/decision/explain.ts";
+import { ownerOf } from "../../core/decision/principal.ts";
 import type { KeyRecord } from "../../core/keys/key-record.ts";
 import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
 import type { BucketStore } from "../../core/limits/ports.ts";
+import type { StoredOverride } from "../../core/overrides/override.ts";
 import type { Policy } from "../../core/policy/policy.ts";
+import { createInstanceView } from "../../core/revocation/instance-view.ts";
 import { restrictionOf } from "../../core/revocation/revocation.ts";
-import { createRevocationView } from "../../core/revocation/revocation-view.ts";
 import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
@@ -32,11 +34,11 @@ export interface CaseResult {
 /** Runs cases against a policy with the same code that decides Checks, real tokens, and buckets that are full for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
-  const view = createRevocationView();
+  const view = createInstanceView();
   const tokens = new Map<string, string>();
   for (const [name, key] of Object.entries(file.keys)) {
     const record = recordOf(name, key, policy);
-    view.apply([restrictionOf(record)]);
+    view.apply([restrictionOf(record), ...overridesOf(key, record)]);
     const signer = createSigner(() => (key.state === "forged" ? otherRing : ring), NAMES);
     tokens.set(name, await signer.sign(record));
   }
@@ -47,6 +49,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       policy: () => policy,
       verifier,
       view,
+      overrides: view.overrides,
       migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshBuckets(decisionCase),
@@ -55,6 +58,20 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
     results.push(await runCase(decisionCase, tokens, ports));
   }
   return results;
+}
+
+function overridesOf({ overrides = {} }: CaseKey, record: KeyRecord): readonly StoredOverride[] {
+  return (["family", "owner"] as const).flatMap((scope) => {
+    const given = overrides[scope];
+    if (given === undefined) return [];
+    const { plan, quotas } = given;
+    const content = {
+      ...(plan !== undefined && { plan }),
+      ...(quotas && { quotas: quotas.map((quota) => ({ ...quota, extra: 0 })) }),
+    };
+    const subject = scope === "family" ? record.family : ownerOf(record);
+    return [{ kind: "override", scope, subject, version: 1, content }];
+  });
 }
 
 function newRing() {

@@ -40,7 +40,7 @@ function checkPolicy(io: Io, file: string, json: true | undefined): number {
   if (text === undefined) return EXIT.usageError;
   const parsed = parsePolicy({ text, fileName: file });
   const problems = parsed.ok ? [] : parsed.problems;
-  const warnings = parsed.ok ? parsed.policy.deprecations : [];
+  const warnings = parsed.ok ? [...parsed.policy.deprecations, ...parsed.policy.warnings] : [];
   if (json) {
     const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode, warnings };
     io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));

@@ -31,11 +31,15 @@ export type AuditEventName =
   | "family_revoked"
   | "owner_revoked"
   | "keys_cut_off"
+  | "limits_set"
+  | "limits_cleared"
   | "legacy_key_registered"
   | "legacy_key_migrated"
   | "legacy_keys_imported"
   | "migration_phase_set"
   /** The store had lost a change. The reason is the event of the change, and what became of it (`lost-record.ts`). */
   | "write_lost"
+  | "registry_frozen"
+  | "registry_thawed"
   /** A stored event cannot be decoded. */
   | "damaged";

@@ -89,6 +89,8 @@ export interface Allow {
   readonly rates: readonly RateStatus[];
   /** Whether the key may be refreshed now. */
   readonly refreshDue: boolean;
+  /** The plan that an override has given the key, if that plan applied. */
+  readonly overridePlan?: string;
   /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
 }
@@ -104,6 +106,8 @@ export interface Deny {
   /** Whole seconds, with 429 and 503. */
   readonly retryAfterSeconds?: number;
   readonly rates?: readonly RateStatus[];
+  /** The plan that an override has given the key, if that plan applied. */
+  readonly overridePlan?: string;
   /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
   /** Why the credential was rejected: for operators, never for the client. */

@@ -67,11 +67,13 @@ export function describeScopes(granted: readonly string[]): string {
   return granted.length === 0 ? "no scope that its role still has" : granted.join(" ");
 }
 
-/** The limits that follow from a plan or a role. */
-export function describeLimitList({ rateLimits }: LimitList): string {
-  return rateLimits.length === 0
-    ? "no limits"
-    : rateLimits.map(({ name, per, capacity }) => `${name}: ${capacity} per ${per}`).join(", ");
+/** The limits and quotas that follow from a plan or a role. */
+export function describeLimitList({ rateLimits, quotas }: LimitList): string {
+  const limits = rateLimits.map(({ name, per, capacity }) => `${name}: ${capacity} per ${per}`);
+  const amounts = quotas.map(
+    ({ name, per, limit, unit, every }) => `${name}: ${limit} ${unit} per ${per} and ${every}`,
+  );
+  return [...limits, ...amounts].join(", ") || "no limits";
 }
 
 export function describeLimits(rates: readonly RateStatus[]): string {

@@ -1,16 +1,17 @@
 import type { Clock } from "../clock.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
+import type { InstanceView } from "../revocation/instance-view.ts";
 import { endsKey, restrictionOf } from "../revocation/revocation.ts";
-import type { RevocationView } from "../revocation/revocation-view.ts";
-import type { CommitOutcome, KeyChange } from "./key-change.ts";
+import type { CommitOutcome, KeyChange, OverrideChange } from "./key-change.ts";
 import { nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { KeyWriter } from "./ports.ts";
+import { RegistryFrozen } from "./registry-frozen.ts";
 
 export interface CommitDeps {
   readonly store: KeyWriter;
   /** This instance's view, so that its own Checks see a change at once. */
-  readonly view: Pick<RevocationView, "apply" | "standing">;
+  readonly view: Pick<InstanceView, "apply" | "standing">;
   readonly storeClock: Pick<Clock, "storeNowMs" | "applyStoreTime">;
   /** Called with the entries about V1 keys and the phase that other instances receive. Absent without a running instance. */
   readonly onFeedEntry?: (entry: FeedEntry) => void;
@@ -21,12 +22,12 @@ export type DecidedChange = Omit<KeyChange, "nowSeconds">;
 
 /**
  * Writes a change and applies it to this instance. If the store's clock differs, this instance adopts the store's time and
- * the outcome is a conflict.
+ * the outcome is a conflict. Throws {@link RegistryFrozen} if a freeze stops the change.
  */
 export async function commit(
   deps: CommitDeps,
   decided: DecidedChange,
-): Promise<Exclude<CommitOutcome, { kind: "clock" }>> {
+): Promise<Exclude<CommitOutcome, { kind: "clock" | "frozen" }>> {
   const change = { ...decided, put: decided.put.map((record) => withChangeTime(deps, record)) };
   const changed = change.put.filter((record) => record.version > 1);
   const feedEntries = [...(change.feedEntries ?? []), ...legacyEntries(changed)];
@@ -35,8 +36,10 @@ export async function commit(
     deps.storeClock.applyStoreTime(outcome.nowMs);
     return { kind: "conflict" };
   }
+  if (outcome.kind === "frozen") throw new RegistryFrozen(Math.max(1, outcome.until - nowSeconds(deps)));
   if (outcome.kind === "committed") {
     applyLocally(deps, { ...change, feedEntries }, changed);
+    applyOverride(deps, change.override, outcome.overrideVersion);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
@@ -54,6 +57,12 @@ function applyLocally(
   view.apply(end === undefined ? restrictions : [...restrictions, end]);
   if (migration !== undefined) onFeedEntry?.({ kind: "phase", state: migration.to });
   for (const entry of feedEntries) onFeedEntry?.(entry);
+}
+
+function applyOverride({ view }: CommitDeps, override: OverrideChange | undefined, version = 0): void {
+  if (override === undefined) return;
+  const { replaces: _, above: __, ...entry } = override;
+  view.apply([{ ...entry, version }]);
 }
 
 /** Makes `changedAt` later than every known change of the key, even if the store has lost its last writes. */

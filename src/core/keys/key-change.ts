@@ -1,5 +1,6 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { MigrationStep } from "../legacy/migration.ts";
+import type { StoredOverride } from "../overrides/override.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
 import type { Ending } from "../revocation/revocation.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -12,6 +13,7 @@ export interface KeyChange {
   readonly put: readonly KeyRecord[];
   /** Ends a family, the keys issued before a moment, or a key that has no record. */
   readonly end?: Ending;
+  readonly override?: OverrideChange;
   readonly requires?: CommitRequirement;
   /** Stored so that a repeated `Idempotency-Key` returns the same key. It must not exist yet. */
   readonly remember?: RememberedCall;
@@ -22,6 +24,31 @@ export interface KeyChange {
   readonly migration?: MigrationStep;
   /** Published to the other instances in addition to what ends keys. */
   readonly feedEntries?: readonly FeedEntry[];
+  /** Freezes the registry, or ends a freeze. */
+  readonly freeze?: Freeze | "thaw";
+}
+
+/** While the registry is frozen, only some changes are written ({@link stopsWhileFrozen}). NumericDates. */
+export interface Freeze {
+  readonly from: number;
+  readonly until: number;
+}
+
+/**
+ * Whether a freeze stops the change: one that a copy made meanwhile would lack. Revocations go on, because the copy that follows
+ * the move brings them.
+ */
+export function stopsWhileFrozen({ put, migration, override }: KeyChange): boolean {
+  const isChoice = migration?.to.chosen === true || override !== undefined;
+  return put.some(({ revokedAt }) => revokedAt === undefined) || isChoice;
+}
+
+/** Sets or clears an override. The store determines its version. */
+export interface OverrideChange extends Omit<StoredOverride, "version"> {
+  /** The version of the stored override that the change is based on; 0 for none. Another one is a conflict. */
+  readonly replaces: number;
+  /** The new version is higher than this, so that it replaces what instances know and the store has lost. */
+  readonly above: number;
 }
 
 /** Conditions that the store checks at the moment of the write, so that a change that races a revocation loses. */
@@ -58,7 +85,12 @@ export type CommitOutcome =
    * Not `durable`: too few replicas have the change, so a failover may lose it. `auditCursor` is the position of the last
    * audit event in a store that may lose it.
    */
-  | { readonly kind: "committed"; readonly durable?: false; readonly auditCursor?: string }
+  | {
+      readonly kind: "committed";
+      readonly durable?: false;
+      readonly auditCursor?: string;
+      readonly overrideVersion?: number;
+    }
   /** Another change came first. Read and decide again. */
   | { readonly kind: "conflict" }
   /** The family has ended, or the issue date is earlier than the cut-off `before` (NumericDate). */
@@ -67,6 +99,8 @@ export type CommitOutcome =
   | { readonly kind: "full" }
   /** The time of the decision differs from the store's clock, which is `nowMs` (milliseconds). */
   | { readonly kind: "clock"; readonly nowMs: number }
+  /** The registry is frozen until then (NumericDate). */
+  | { readonly kind: "frozen"; readonly until: number }
   /** The cut-off must be at least `before` (NumericDate). */
   | { readonly kind: "early"; readonly before: number };
 

@@ -22,6 +22,7 @@ function roleWith(more: Partial<Role> = {}): Role {
     mayAssignPlans: [],
     bucketPrefix: "basic",
     rateLimits: [],
+    quotas: [],
     ...more,
   };
 }

@@ -121,6 +121,15 @@ export function decodeRecord(keyId: string, text: string): KeyRecord {
   };
 }
 
+/** Decodes a record of which nothing may be lost. Throws also if it has fields of a later version. */
+export function decodeWholeRecord(keyId: string, text: string): KeyRecord {
+  const record = decodeRecord(keyId, text);
+  const unknown = Object.keys(Object(JSON.parse(text))).find((name) => !Object.hasOwn(FORM, name));
+  if (unknown !== undefined)
+    throw new Error(`the record of ${keyId} was written by a newer Latchkey: use that version for the copy`);
+  return record;
+}
+
 function decodeSuccession([keyId, at, notAfter, idempotency]: NonNullable<StoredRecord["u"]>): Succession {
   return { keyId, at, notAfter, ...(idempotency === undefined ? {} : { idempotency }) };
 }

@@ -1,8 +1,11 @@
 import type { CommitDeps } from "../keys/commit.ts";
 import { commitUnconditionally, ensureDurable } from "../keys/commit.ts";
+import type { DateDeps } from "../keys/key-dates.ts";
+import { nowSeconds } from "../keys/key-dates.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { AuditDeps, CallOrigin } from "../keys/operation-audit.ts";
 import { auditEvent } from "../keys/operation-audit.ts";
+import { RegistryFrozen } from "../keys/registry-frozen.ts";
 import type { ImportEntryDeps, LegacyEntry } from "./import-entry.ts";
 import { recordFor } from "./import-entry.ts";
 import type { LegacyImporter, LegacyKeyReader } from "./ports.ts";
@@ -131,16 +134,18 @@ async function importCandidates(
 }
 
 async function write(
-  deps: AuditDeps & { readonly store: LegacyImporter },
+  deps: DateDeps & AuditDeps & { readonly store: LegacyImporter },
   candidates: readonly Candidate[],
   origin: CallOrigin,
 ): Promise<readonly boolean[]> {
   if (candidates.length === 0) return [];
   const event = auditEvent(deps, origin, "legacy_keys_imported", {});
-  return deps.store.importLegacy(
+  const written = await deps.store.importLegacy(
     candidates.map(({ record }) => record),
     { ...event, reason: `${candidates.length} presented` },
   );
+  if ("kind" in written) throw new RegistryFrozen(Math.max(1, written.until - nowSeconds(deps)));
+  return written;
 }
 
 /** Names the fixed fields that differ from the existing key; undefined if none does. */

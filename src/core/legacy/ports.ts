@@ -1,4 +1,5 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
+import type { CommitOutcome } from "../keys/key-change.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { MigrationState } from "./migration.ts";
 
@@ -20,12 +21,18 @@ export interface LegacyKeyReader {
   findLegacy(hashes: readonly string[]): Promise<KeyRecord | undefined>;
 }
 
+/** A freeze stopped the import until then (NumericDate). A later portion is not written either. */
+export type FrozenRegistry = Extract<CommitOutcome, { kind: "frozen" }>;
+
 export interface LegacyImporter {
   /**
    * Writes the V1 keys that do not exist yet. Returns for each record whether it was written. One audit event covers all of
    * them. Callers pass at most a few hundred records.
    */
-  importLegacy(records: readonly KeyRecord[], audit: AuditEvent): Promise<readonly boolean[]>;
+  importLegacy(
+    records: readonly KeyRecord[],
+    audit: AuditEvent,
+  ): Promise<readonly boolean[] | FrozenRegistry>;
 }
 
 /** The number of V1 keys of a role, and how many of them were used since each of the requested moments. */

@@ -5,7 +5,9 @@ import type { AuthorizePorts } from "../decision/authorize.ts";
 import { createAuthorize } from "../decision/authorize.ts";
 import { describedRequest } from "../decision/described-request.ts";
 import type { Principal } from "../decision/principal.ts";
+import { NO_OVERRIDES } from "../overrides/override-view.ts";
 import type { Policy } from "../policy/policy.ts";
+import { appliedLimits } from "./applied-limits.ts";
 import { bucketDemands } from "./bucket-demands.ts";
 import type { BucketDemand } from "./ports.ts";
 
@@ -55,6 +57,7 @@ function instance() {
     view: { endReason: () => undefined },
     migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }) },
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets: {
       take(demands) {
         taken = demands;
@@ -118,6 +121,42 @@ describe("the plan of the key applies before the plan of the role, and that befo
     );
   });
 
+  test("each list comes whole from the first that has it", () => {
+    const lists = fc.constantFrom("none", "limits", "quotas", "both", "empty quotas");
+    fc.assert(
+      fc.property(lists, lists, lists, (ofKey, ofRolePlan, own) => {
+        fc.pre(ofKey !== "none" && (ofRolePlan === "none" || own === "none"));
+        const plans = [
+          planOf("key-plan", ofKey),
+          ...(ofRolePlan === "none" ? [] : [planOf("role-plan", ofRolePlan)]),
+        ];
+        const roleLists = ofRolePlan === "none" ? listsOf("own", own) : ["plan: role-plan"];
+        const parsed = parsePolicy({
+          fileName: "p",
+          text: `plans: { ${plans.join(", ")} }\nroles: { basic: { ${[ROLE, ...roleLists].join(", ")} } }\nroutes: []\n`,
+        });
+        if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+        const { policy } = parsed;
+        const role = policy.roles.get("basic") ?? expect.fail("the role exists");
+        const find = () => appliedLimits(policy, role, keyWith("key-plan"), NO_OVERRIDES, 0).limits;
+        const applied = find();
+        expect(find()).toBe(applied);
+        const sources = [
+          ["key-plan", ofKey],
+          ["role-plan", ofRolePlan],
+          ["own", own],
+        ] as const;
+        const first = (...kinds: readonly string[]) => sources.find(([, list]) => kinds.includes(list));
+        expect(applied.rateLimits.map(({ name }) => name)).toEqual(
+          [first("limits", "both")?.[0]].filter((name) => name !== undefined),
+        );
+        const [quotas] = [first("quotas", "both", "empty quotas")];
+        const none = quotas === undefined || quotas[1] === "empty quotas";
+        expect(applied.quotas.map(({ limit }) => limit)).toEqual(none ? [] : [LIMITS[quotas[0]]]);
+      }),
+    );
+  });
+
   test("a warm request of the same key creates no demands", async () => {
     const decide = instance();
     const policy = policyOf(["team"]);
@@ -126,6 +165,24 @@ describe("the plan of the key applies before the plan of the role, and that befo
     expect((await decide(policy, key)).demands).toBe(demands);
   });
 });
+
+const ROLE = "scopes: [a], ttl: 1d, refresh_window: 1h";
+const LIMITS: Readonly<Record<string, number>> = { "key-plan": 1, "role-plan": 2, own: 3 };
+
+function listsOf(name: string, lists: string): readonly string[] {
+  const quotas = `quotas: [{ name: monthly, per: owner, limit: ${LIMITS[name]}, every: month }]`;
+  return [
+    ...(["limits", "both"].includes(lists)
+      ? [`rate_limits: [{ name: ${name}, per: key, capacity: 5, refill: 1/s }]`]
+      : []),
+    ...(["quotas", "both"].includes(lists) ? [quotas] : []),
+    ...(lists === "empty quotas" ? ["quotas: []"] : []),
+  ];
+}
+
+function planOf(name: string, lists: string): string {
+  return `${name}: { ${listsOf(name, lists).join(", ")} }`;
+}
 
 test("no two lists of limits share a bucket, whatever the names of roles, plans, limits and owners are", () => {
   const name = fc.constantFrom("plan", "free", "shadow", "burst", "key", "a-b_c");
@@ -162,6 +219,7 @@ function listOf(kind: string, listName: string, limitName: string) {
       : `roles: { ${role(listName, `, ${limits}`)} }\nroutes: []\n`;
   const parsed = parsePolicy({ fileName: "p", text });
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
-  const found = kind === "plan" ? parsed.policy.plans.get(listName) : parsed.policy.roles.get(listName);
-  return found ?? expect.fail("the list exists");
+  const { plans, roles } = parsed.policy;
+  const found = roles.get(kind === "plan" ? "basic" : listName) ?? expect.fail("the role exists");
+  return plans.get(kind === "plan" ? listName : "")?.over(found) ?? found;
 }

@@ -1,11 +1,19 @@
+/** Consecutive failures of one server. */
+export interface Outage {
+  /** The time of the first failure, in milliseconds. */
+  readonly sinceMs: number;
+  /** Whether a call has succeeded since. */
+  isOver(): boolean;
+}
+
 /** A circuit breaker: after some consecutive failures only probes are admitted, so requests do not wait for timeouts. */
 export interface Breaker {
   /** Whether to try. While the breaker is open this is true once per interval, for the probe. */
   admits(nowMs: number): boolean;
   succeeded(): void;
   failed(nowMs: number): void;
-  /** The time of the first of the present failures, in milliseconds; undefined after a success. */
-  failingSinceMs(): number | undefined;
+  /** The present failures, the same object until a call succeeds; undefined after a success. */
+  outage(): Outage | undefined;
 }
 
 export interface BreakerOptions {
@@ -18,9 +26,9 @@ export interface BreakerOptions {
 export function createBreaker({ threshold, probeEveryMs }: BreakerOptions): Breaker {
   let failures = 0;
   let nextProbeMs = 0;
-  let sinceMs: number | undefined;
+  let outage: Outage | undefined;
   return {
-    failingSinceMs: () => sinceMs,
+    outage: () => outage,
     admits(nowMs) {
       if (failures < threshold) return true;
       if (nowMs < nextProbeMs) return false;
@@ -29,11 +37,14 @@ export function createBreaker({ threshold, probeEveryMs }: BreakerOptions): Brea
     },
     succeeded() {
       failures = 0;
-      sinceMs = undefined;
+      outage = undefined;
     },
     failed(nowMs) {
       failures++;
-      sinceMs ??= nowMs;
+      if (outage === undefined) {
+        const begun: Outage = { sinceMs: nowMs, isOver: () => outage !== begun };
+        outage = begun;
+      }
       if (failures === threshold) nextProbeMs = nowMs + probeEveryMs;
     },
   };

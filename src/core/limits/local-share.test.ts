@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Outage } from "./breaker.ts";
 import type { Membership } from "./local-share.ts";
 import { createFaultPolicy, createLocalShares } from "./local-share.ts";
 import type { TakeOutcome } from "./ports.ts";
@@ -6,11 +7,13 @@ import type { TakeOutcome } from "./ports.ts";
 const LOCAL_MAX_MS = 600_000;
 const limit = { name: "n", per: "key", capacity: 10, refillPerSecond: 4, leased: true } as const;
 
+const outageSince = (sinceMs: number): Outage => ({ sinceMs, isOver: () => false });
+
 function instanceOf(membership: Membership | undefined, sinceMs = 1000) {
-  const clock = { nowMs: sinceMs, sinceMs };
+  const clock = { nowMs: sinceMs, outages: new Map([["b", outageSince(sinceMs)]]) };
   const shares = createLocalShares({
     membership: () => membership,
-    outageSinceMs: () => clock.sinceMs,
+    outageOf: (bucketId) => clock.outages.get(bucketId) ?? clock.outages.get("b"),
     monotonicMs: () => clock.nowMs,
     localMaxMs: () => LOCAL_MAX_MS,
     maxBuckets: 2,
@@ -76,7 +79,7 @@ describe("while the store is unavailable", () => {
     const { clock, take } = instanceOf(known);
     clock.nowMs += 10_000;
     expect(take().ok).toBe(true);
-    clock.sinceMs = clock.nowMs;
+    clock.outages.set("b", outageSince(clock.nowMs));
     expect(take()).toMatchObject({ ok: false, reason: "rate_limited" });
     clock.nowMs += 10_000;
     expect([take("b").ok, take("c").ok]).toEqual([true, true]);

@@ -1,4 +1,5 @@
 import type { RateLimit } from "../policy/policy.ts";
+import type { Outage } from "./breaker.ts";
 import type { BucketDemand, BucketStore, TakeOutcome } from "./ports.ts";
 import { rateStatus } from "./rate-status.ts";
 import { secondsUntil, takeOutcome } from "./retry-after.ts";
@@ -18,8 +19,8 @@ export interface Membership {
 export interface LocalSharePorts {
   /** Undefined before the first contact. */
   readonly membership: () => Membership | undefined;
-  /** When the store became unavailable; undefined while it is available. */
-  readonly outageSinceMs: () => number | undefined;
+  /** The outage of the server that holds this bucket; undefined while it is available. */
+  readonly outageOf: (bucketId: string) => Outage | undefined;
   readonly monotonicMs: () => number;
   /** `faults.local_max` in milliseconds. */
   readonly localMaxMs: () => number;
@@ -29,28 +30,39 @@ export interface LocalSharePorts {
 /**
  * Each instance's share of a bucket while the store is unavailable. It starts empty, refills at r/N, and only an instance that
  * all others have counted may use it. Any two instances that may use their shares have counted each other, so all shares
- * together refill no faster than one bucket: admitted ≤ C + r·(T + outage).
+ * together refill no faster than one bucket: admitted ≤ C + r·(T + outage). The same holds if only some servers fail: a share
+ * never refills twice for the same time.
  */
 export function createLocalShares(ports: LocalSharePorts): BucketStore {
-  let shares = new Map<string, BucketState>();
-  let startedMs: number | undefined;
+  let shares = new Map<string, ShareState>();
+  let outages: readonly Outage[] = [];
+  /** Forgets the shares once all outages that they belong to are over. */
+  const begin = (outage: Outage) => {
+    if (outages.includes(outage)) return;
+    const ongoing = outages.filter(({ isOver }) => !isOver());
+    if (ongoing.length === 0) shares = new Map();
+    outages = [...ongoing, outage];
+  };
   return {
     take(demands, cost) {
-      const sinceMs = ports.outageSinceMs() ?? ports.monotonicMs();
-      if (sinceMs !== startedMs) {
-        shares = new Map();
-        startedMs = sinceMs;
-      }
+      const own = demands.map(({ bucketId }) => ports.outageOf(bucketId));
+      const newest = own.reduce((a, b) => ((b?.sinceMs ?? 0) > (a?.sinceMs ?? 0) ? b : (a ?? b)), undefined);
+      for (const outage of own) if (outage !== undefined) begin(outage);
       const parts = fleetSizeIfEntitled(ports);
       if (parts === undefined) return UNAVAILABLE;
       return takeShares(shares, demands, cost, {
         parts,
-        sinceMs,
+        // A bucket whose server responds is served with the others of its request.
+        outages: own.map((outage) => outage ?? newest),
         nowMs: ports.monotonicMs(),
         maxBuckets: ports.maxBuckets,
       });
     },
   };
+}
+
+interface ShareState extends BucketState {
+  readonly outage: Outage | undefined;
 }
 
 const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
@@ -65,21 +77,22 @@ function fleetSizeIfEntitled(ports: LocalSharePorts): number | undefined {
 
 interface Division {
   readonly parts: number;
-  readonly sinceMs: number;
+  /** For each demand; undefined if no server fails any more. */
+  readonly outages: readonly (Outage | undefined)[];
   readonly nowMs: number;
   readonly maxBuckets: number;
 }
 
 function takeShares(
-  shares: Map<string, BucketState>,
+  shares: Map<string, ShareState>,
   demands: readonly BucketDemand[],
   cost: number,
-  { parts, sinceMs, nowMs, maxBuckets }: Division,
+  { parts, outages, nowMs, maxBuckets }: Division,
 ): TakeOutcome {
-  const found = demands.map(({ bucketId, limit }) => {
+  const found = demands.map(({ bucketId, limit }, at) => {
     const share = shareOf(limit, parts);
-    const state = shares.get(bucketId) ?? { levelMicro: 0, stampMs: sinceMs };
-    return { bucketId, limit, share, state: refillBucket(state, share, nowMs) };
+    const state = stateOf(shares.get(bucketId), outages[at], nowMs);
+    return { bucketId, limit, share, state: { ...state, ...refillBucket(state, share, nowMs) } };
   });
   if (found.some(({ share }) => share.capacity < Math.max(1, cost))) return UNAVAILABLE;
   // A forgotten share would start again from the beginning of the outage, so new buckets above the maximum are denied.
@@ -94,6 +107,13 @@ function takeShares(
     return rateStatus(limit, levelMicro / MICRO);
   });
   return takeOutcome(rates, retryAfterSeconds);
+}
+
+/** A share starts empty with its outage, and never earlier than it was last refilled. */
+function stateOf(kept: ShareState | undefined, outage: Outage | undefined, nowMs: number): ShareState {
+  if (kept !== undefined && outage !== undefined && kept.outage === outage) return kept;
+  const stampMs = Math.max(outage?.sinceMs ?? nowMs, kept?.stampMs ?? 0);
+  return { levelMicro: 0, stampMs, outage };
 }
 
 function shareOf(limit: RateLimit, parts: number): BucketLimit {

@@ -16,16 +16,43 @@ export interface RateLimit extends BucketLimit {
   readonly leased: boolean;
 }
 
-/** Limits that apply together, and their buckets. */
-export interface LimitList {
-  /** The first part of the ids of their buckets. It differs from that of every other list. */
-  readonly bucketPrefix: string;
-  readonly rateLimits: readonly RateLimit[];
+/** The subject of a quota's counter. `key` is the key's family, so that a refresh does not restart the count. */
+export type QuotaSubject = Exclude<LimitSubject, "address">;
+
+/** How a quota counts. It is the same in every plan and role, because the counter belongs to the quota's name. */
+export interface QuotaCount {
+  readonly per: QuotaSubject;
+  readonly every: "hour" | "day" | "week" | "month";
+  /** An IANA name. An hour has `UTC`. */
+  readonly timeZone: string;
+  /** `requests`: each Check takes the cost of its route. Other units are charged after the response. */
+  readonly unit: string;
 }
 
-/** A named list of limits, which a role or a key can have instead of the role's own. */
-export interface Plan extends LimitList {
+/** One entry of `quotas`: an amount per calendar window. */
+export interface Quota extends QuotaCount {
   readonly name: string;
+  /** Whole units from 0 to 10^12. */
+  readonly limit: number;
+  /** Units on top of the limit in the window that contains `atMs`, by an override; never in a policy file. */
+  readonly extra?: { readonly units: number; readonly atMs: number };
+}
+
+/** Limits and quotas that apply together. */
+export interface LimitList {
+  /** The first part of the ids of its buckets. Two lists with different `rateLimits` have different prefixes. */
+  readonly bucketPrefix: string;
+  readonly rateLimits: readonly RateLimit[];
+  readonly quotas: readonly Quota[];
+}
+
+/** Named limits, which a role or a key can have instead of the role's own. A plan has at least one of the two lists. */
+export interface Plan {
+  readonly name: string;
+  readonly rateLimits?: readonly RateLimit[];
+  readonly quotas?: readonly Quota[];
+  /** This plan's lists, with those of `fallback` for a list that it lacks. The same fallback gives the same object. */
+  over(fallback: LimitList): LimitList;
 }
 
 /** The present permissions and limits of the keys of one role. Its own limits apply to keys without a plan. */
@@ -57,6 +84,8 @@ export interface Policy {
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly plans: ReadonlyMap<string, Plan>;
+  /** How each quota of plans and roles counts, by its name. */
+  readonly quotaCounts: ReadonlyMap<string, QuotaCount>;
   readonly routes: RouteTable;
   /**
    * The mode for requests without a route: malformed requests, and requests that no route matches. It is `enforce` if at least
@@ -76,6 +105,8 @@ export interface Policy {
   readonly faults: {
     /** How requests are decided while the shared buckets are unavailable. */
     readonly limits: "local" | "deny" | "allow";
+    /** Whether requests are counted in memory or denied while the counters of quotas are unavailable. */
+    readonly quotas: "count" | "deny";
     /** How long an instance without contact uses its share, and how long the others count it. */
     readonly localMaxMs: number;
     /** How keys are decided when the revocation feed is older than `maxStalenessMs`. */
@@ -104,4 +135,6 @@ export interface Policy {
   readonly routeLabels: ReadonlySet<string>;
   /** Old spellings that the file uses and that a later version will not accept: one sentence each. */
   readonly deprecations: readonly string[];
+  /** Entries without effect: one sentence each. */
+  readonly warnings: readonly string[];
 }

@@ -1,21 +1,23 @@
 -- The only write of the registry: checks the requirements of a change, then writes all of it.
--- KEYS[1..16] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
+-- KEYS[1..19] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
 --             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
 --             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
---             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
+--             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, keep, expiresAt}, migration {from, to}, feed [entry],
+--             stopsWhileFrozen, freeze (text; "" ends it), audit [text], feedLength, newEpoch; an entry is the text of a feed entry
 --             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
--- Returns     {"committed", id of the last audit event ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before};
---             only the first has written anything
+-- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms},
+--             {"frozen", until} or {"early", before}; only the first has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
-local FIRST_RECORD, NAMES = 17, 6
+local OVERRIDES, OVERRIDES_BY_END, FREEZE = KEYS[17], KEYS[18], KEYS[19]
+local FIRST_RECORD, NAMES = 20, 6
 
 -- Redis does not roll back a failed script, so wrong types are detected before the first write.
-for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
+for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT, FREEZE }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS, OVERRIDES }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE, OVERRIDES_BY_END } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
@@ -36,6 +38,21 @@ local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 if math.abs(change.now - seconds) > change.within then
   return { 'clock', whole(seconds * 1000 + math.floor(tonumber(time[2]) / 1000)) }
+end
+
+-- A freeze must not last longer if the clock steps back.
+local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
+if change.stopsWhileFrozen and frozen_from and seconds >= tonumber(frozen_from) - change.within and seconds < tonumber(frozen_until) then
+  return { 'frozen', frozen_until }
+end
+
+local override, override_version = change.override, nil
+if override then
+  local stored = redis.call('HGET', OVERRIDES, override.field)
+  local version = stored and tonumber(string.match(stored, '^%["o",(%d+),')) or 0
+  if version ~= override.replaces then return { 'conflict' } end
+  local ms = seconds * 1000 + math.floor(tonumber(time[2]) / 1000)
+  override_version = math.max(version + 1, override.above + 1, ms)
 end
 
 local living = change.living
@@ -147,6 +164,18 @@ if change.cutOff then
     count('cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
   end
 end
+if change.freeze == '' then redis.call('DEL', FREEZE)
+elseif change.freeze then redis.call('SET', FREEZE, change.freeze, 'EXAT', string.match(change.freeze, '%d+$')) end
+if override then
+  local text = string.gsub(override.entry, '^%["o",0,', '["o",' .. whole(override_version) .. ',')
+  if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
+  count('overrides', redis.call('HSET', OVERRIDES, override.field, text))
+  -- A cleared override ends now.
+  local ends_at = override.expiresAt or seconds
+  if override.keep then redis.call('ZADD', OVERRIDES_BY_END, whole(ends_at + override.keep), override.field)
+  else redis.call('ZREM', OVERRIDES_BY_END, override.field) end
+  publish(text)
+end
 local event_id = ''
 for _, text in ipairs(change.audit) do event_id = redis.call('XADD', AUDIT, '*', 'event', text) end
-return { 'committed', event_id }
+return { 'committed', event_id, override and whole(override_version) or '' }

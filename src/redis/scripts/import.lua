@@ -1,10 +1,16 @@
 -- Writes the V1 keys that do not exist yet, and one audit event if there was any.
--- KEYS     sequence, by age, by end, self-service, audit, newest date, newest uncut date, cut-offs; then, for each record: its record, its owner's index, its hash,
+-- KEYS     sequence, by age, by end, self-service, audit, newest date, newest uncut date, cut-offs, freeze; then, for each record: its record, its owner's index, its hash,
 --          the uses of its role, its alias, the uses of unmigrated keys of its role
 -- ARGV     the records as JSON, in the form of commit.lua; the audit event
--- Returns  the id of the audit event ("" none); then for each record 1 if it was written, 0 if it or its hash existed
-local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS = unpack(KEYS, 1, 8)
+-- Returns  the id of the audit event ("" none); then for each record 1 if it was written, 0 if it or its hash existed; or {"frozen", until}
+local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS, FREEZE = unpack(KEYS, 1, 9)
 local function whole(number) return string.format('%.0f', number) end
+-- A freeze must not last longer if the clock steps back. The instance that dated it may be two seconds ahead.
+local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
+local seconds = tonumber(redis.call('TIME')[1])
+if frozen_from and seconds >= tonumber(frozen_from) - 2 and seconds < tonumber(frozen_until) then
+  return { 'frozen', frozen_until }
+end
 local reply, any_written = { '' }, false
 local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
@@ -15,7 +21,7 @@ if redis.call('EXISTS', SEQUENCE) == 0 then
   for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, 0, 'NX') end
 end
 for i, put in ipairs(cjson.decode(ARGV[1])) do
-  local at = 9 + 6 * (i - 1)
+  local at = 10 + 6 * (i - 1)
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then
     reply[i + 1] = 0
   else

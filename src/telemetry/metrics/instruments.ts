@@ -69,6 +69,10 @@ function ofTheStore({ counter, gauge, histogram }: Makers) {
       "Moves of this instance to another primary of Redis: failovers, and restarts of Redis.",
     ),
     redisPrimary: gauge("redis_primary_info", "1 for the primary of Redis.", ["topology", "address"]),
+    redisUncoveredSlots: gauge(
+      "redis_uncovered_slots",
+      "Slots of the Redis Cluster without a primary that works; 0 without a Cluster.",
+    ),
     lostWrites: counter(
       "lost_writes_total",
       "Changes of this instance that Redis had lost, by what became of them.",
@@ -92,6 +96,12 @@ function ofKeys({ counter, gauge }: Makers) {
     keysRevoked: counter("keys_revoked_total", "Revocations.", ["by"]),
     keysEnding: gauge("keys_ending", "Keys used within the last hour that expire soon.", ["role"]),
     keys: gauge("keys", "Unexpired keys at the last count.", ["registered"]),
+    frozen: gauge("registry_frozen", "1 while the registry is frozen, so that it can be copied."),
+    overrides: gauge("overrides", "Overrides in force at the last count, by their subjects.", ["subject"]),
+    overridesUnknown: gauge(
+      "overrides_unknown",
+      "Overrides that name a plan or a quota that the policy does not have.",
+    ),
     selfServiceLimit: gauge("self_service_keys_limit", "The limit guards.self_service_keys of the policy."),
   };
 }

@@ -17,6 +17,8 @@ export interface StoreMeter {
   isUp(): boolean;
   /** The primary of Redis to which the instance is connected. @param address without credentials */
   primary(topology: string, address: string): void;
+  /** The number of slots of the Cluster that have no primary that works. */
+  uncoveredSlots(count: number): void;
   /** The instance has moved to another primary. */
   failover(): void;
   /** Redis had lost changes of this instance. */
@@ -48,6 +50,7 @@ export function createStoreMeter(instruments: Instruments): StoreMeter {
       redisPrimary.reset();
       redisPrimary.set({ topology, address }, 1);
     },
+    uncoveredSlots: (count) => instruments.redisUncoveredSlots.set(count),
     lostWrite: (outcome, changes) => instruments.lostWrites.inc({ outcome }, changes),
     failover: () => instruments.redisFailovers.inc(),
     up(up) {

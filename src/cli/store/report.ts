@@ -1,0 +1,59 @@
+import type { ComparedKind, CopiedKind } from "../../core/copy/copy.ts";
+import { formatTable } from "../table.ts";
+
+/** The result of a copy or of a comparison. */
+export interface CopyReport {
+  /** Absent for a comparison. */
+  readonly copied?: readonly CopiedKind[];
+  readonly compared: readonly ComparedKind[];
+}
+
+/** Whether the target has everything that the source has. */
+export function isComplete({ copied = [], compared }: CopyReport): boolean {
+  return (
+    compared.every(({ missing }) => missing === 0) && copied.every(({ conflicts }) => conflicts.length === 0)
+  );
+}
+
+export function formatReport(report: CopyReport): string {
+  const { copied, compared } = report;
+  const headings = [
+    "",
+    "source",
+    "target",
+    ...(copied ? ["written"] : []),
+    "digest of the source",
+    "digest of the target",
+    "",
+  ];
+  const rows = compared.map((kind, at) => [
+    kind.name,
+    String(kind.source.rows),
+    String(kind.target.rows),
+    ...(copied ? [String(copied[at]?.written ?? 0)] : []),
+    kind.source.digest,
+    kind.target.digest,
+    verdictOf(kind),
+  ]);
+  return [formatTable(headings, rows), "", ...conflictLines(copied ?? []), summaryOf(report)].join("\n");
+}
+
+function verdictOf({ source, target, missing }: ComparedKind): string {
+  if (missing > 0) return `${missing} missing in the target`;
+  return source.digest === target.digest ? "equal" : "the target has more, or newer ones";
+}
+
+function conflictLines(copied: readonly CopiedKind[]): readonly string[] {
+  return copied.flatMap(({ conflicts }) =>
+    conflicts.map(
+      (keyId) => `${keyId} was not copied: another key of the target is the same V1 key; revoke one of them`,
+    ),
+  );
+}
+
+function summaryOf(report: CopyReport): string {
+  if (isComplete(report)) return "The target has everything that the source has.";
+  return report.copied === undefined
+    ? "The target lacks a part of the source: run the copy without --verify."
+    : "The target lacks a part of the source, because the source changed meanwhile: run the same command again.";
+}

@@ -1,0 +1,145 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Environment } from "../../config/load.ts";
+import { readStoreConfig } from "../../config/load.ts";
+import { redisPlace } from "../../config/redis-place.ts";
+import type { Settings } from "../../config/settings.ts";
+import { readText } from "../../config/text-file.ts";
+import type { CopiedStore } from "../../core/copy/ports.ts";
+import { errorMessage } from "../../core/error-message.ts";
+import { probeCommands, registryProbe } from "../../redis/acl-probe.ts";
+import type { RedisClient } from "../../redis/client.ts";
+import { connectRedis } from "../../redis/client.ts";
+import { createCopiedStore } from "../../redis/copied-store.ts";
+import { RedisUnavailable } from "../../redis/redis-error.ts";
+import { randomText } from "../../server/random-id.ts";
+import { openCopiedStore } from "../../sqlite/copied-store.ts";
+
+/** No Check waits for the commands of a copy. */
+const COMMAND_TIMEOUT_MS = 5000;
+const DATABASE = "latchkey.db";
+/** What DATA_DIR may contain before its first start. */
+const SECRET_FILES: readonly string[] = ["jwt_secret", "key_hash_secret", "audit_key", "admin_token"];
+
+export type SideName = "source" | "target";
+
+/** The option and the prefix of the variables of each side. */
+const NAMES = {
+  source: { option: "--from", prefix: "FROM_" },
+  target: { option: "--to", prefix: "TO_" },
+} as const satisfies Record<SideName, unknown>;
+
+/** A side that is wrong or cannot be used. The message says what to check. */
+export class UnusableSide extends Error {
+  override readonly name = "UnusableSide";
+  /** Whether the arguments or the variables are wrong. */
+  readonly isUsage: boolean;
+
+  constructor(side: SideName, problem: string, isUsage = false) {
+    super(`the ${side} (${NAMES[side].option}): ${problem}`);
+    this.isUsage = isUsage;
+  }
+}
+
+export interface Side {
+  readonly store: CopiedStore;
+  readonly recordRetentionSeconds: number;
+  /** The error with the side, if a command of this side has failed. */
+  describe(error: unknown): string | undefined;
+}
+
+/**
+ * Opens a store.
+ * @param place a URL of Redis or a folder; absent: the store of the instance's settings
+ */
+export async function openSide(
+  side: SideName,
+  place: string | undefined,
+  environment: Environment,
+): Promise<Side> {
+  const config = readStoreConfig(environmentOf(side, place, environment), readText);
+  if (!config.ok) throw new UnusableSide(side, config.problems.join("; "), true);
+  const { settings } = config;
+  return settings.STORE === "redis" ? openRedis(side, settings) : openFolder(side, settings);
+}
+
+/**
+ * The settings of one side. A side that is named by an argument takes only the variables with its prefix, so that a password of
+ * one store is never sent to the other one.
+ */
+function environmentOf(side: SideName, place: string | undefined, environment: Environment): Environment {
+  if (place === undefined) return environment;
+  const { prefix } = NAMES[side];
+  const own = Object.entries(environment).filter(([name]) => name.startsWith(prefix));
+  return {
+    RECORD_RETENTION: environment["RECORD_RETENTION"],
+    ...Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value])),
+    ...(place.includes("://")
+      ? { STORE: "redis", REDIS_URL: place }
+      : { STORE: "embedded", DATA_DIR: place }),
+  };
+}
+
+async function openRedis(side: SideName, settings: Settings): Promise<Side> {
+  let hasFailed = false;
+  const observe = (_command: string, _elapsedMs: number, fault?: string) => {
+    hasFailed ||= fault !== undefined;
+  };
+  const options = {
+    recordRetentionSeconds: settings.RECORD_RETENTION,
+    waitReplicas: 0,
+    replicaTimeoutMs: COMMAND_TIMEOUT_MS,
+    newRandom: randomText,
+  };
+  let client: RedisClient | undefined;
+  try {
+    client = await connectRedis({ ...redisPlace(settings), commandTimeoutMs: COMMAND_TIMEOUT_MS, observe });
+    // The source is only read, so its user needs fewer permissions.
+    if (side === "target") await probeCommands(client, registryProbe(client, randomText()));
+    const store = createCopiedStore(client, options);
+    return {
+      store,
+      recordRetentionSeconds: settings.RECORD_RETENTION,
+      describe: (error) =>
+        hasFailed && error instanceof RedisUnavailable ? redisProblem(side, error) : undefined,
+    };
+  } catch (error) {
+    await client?.close();
+    throw new UnusableSide(side, error instanceof RedisUnavailable ? problemOf(error) : errorMessage(error));
+  }
+}
+
+function redisProblem(side: SideName, error: RedisUnavailable): string {
+  return new UnusableSide(side, problemOf(error)).message;
+}
+
+function problemOf({ code, message, rejectedSetting }: RedisUnavailable): string {
+  if (code === "OOM") return "Redis has no memory left: raise its maxmemory, or remove data of others";
+  return rejectedSetting ?? message;
+}
+
+function openFolder(side: SideName, { DATA_DIR: folder, RECORD_RETENTION }: Settings): Side {
+  const problem = folderProblem(side, folder);
+  if (problem !== undefined) throw new UnusableSide(side, problem, true);
+  try {
+    return {
+      store: openCopiedStore(folder, RECORD_RETENTION),
+      recordRetentionSeconds: RECORD_RETENTION,
+      describe: () => undefined,
+    };
+  } catch (error) {
+    throw new UnusableSide(side, errorMessage(error));
+  }
+}
+
+/** A copy must not create a registry in a folder that is something else, and must not take a misspelt name for an empty source. */
+function folderProblem(side: SideName, folder: string): string | undefined {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined)
+    return side === "target" ? undefined : `there is no folder ${folder}: check its name`;
+  if (!found.isDirectory()) return `${folder} is not a folder`;
+  if (existsSync(join(folder, DATABASE))) return undefined;
+  const isNew = readdirSync(folder).every((name) => SECRET_FILES.includes(name));
+  if (side === "target" && isNew) return undefined;
+  return `${folder} is not a data directory: it has no ${DATABASE}; name the DATA_DIR of an instance`;
+}

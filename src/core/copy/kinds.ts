@@ -1,0 +1,139 @@
+import { NEVER } from "../keys/key-record.ts";
+import { encodeRecord } from "../keys/key-record-codec.ts";
+import type { MigrationState } from "../legacy/migration.ts";
+import { forgetAt } from "../overrides/override.ts";
+import { encodeFeedEntry } from "../revocation/feed-entry.ts";
+import type { StoredEntry } from "../revocation/instance-view.ts";
+import { createInstanceView } from "../revocation/instance-view.ts";
+
+import { mergeRecord } from "./merge-record.ts";
+import type { AuditRow, CopiedRows, CopiedStore, KeyRow, PhaseRow, RowStore, SecretRow } from "./ports.ts";
+
+/** One kind of data that a copy moves. */
+export interface Kind<Row> {
+  /** For people. */
+  readonly name: string;
+  readonly of: (store: CopiedStore) => RowStore<Row>;
+  /** The row that the target must hold; undefined if it needs no write. */
+  readonly merge: (source: Row, stored: Row | undefined) => Row | undefined;
+  /** Whether the stored row lacks something that counts. Absent: whenever `merge` returns a row. */
+  readonly lacks?: (source: Row, stored: Row | undefined) => boolean;
+  /** What the digest covers. */
+  readonly textOf: (row: Row) => string;
+  /** NumericDate from which the row has no effect. It is then neither copied nor compared. Absent: never. */
+  readonly endOf?: (row: Row, recordRetentionSeconds: number) => number;
+}
+
+const SECRETS: Kind<SecretRow> = {
+  name: "generated secrets",
+  of: ({ rows }) => rows.secrets,
+  merge: (source, stored) => (stored === undefined ? source : undefined),
+  textOf: ({ name, value }) => `${name} ${value}`,
+};
+
+const PHASE: Kind<PhaseRow> = {
+  name: "migration phase",
+  of: ({ rows }) => rows.phase,
+  merge: mergePhase,
+  textOf: ({ state: { phase, chosen, deprecatedAt } }) => JSON.stringify([phase, chosen, deprecatedAt ?? 0]),
+};
+
+const KEYS: Kind<KeyRow> = {
+  name: "keys",
+  of: ({ rows }) => rows.keys,
+  merge: mergeKey,
+  lacks: (source, stored) => mergeRecord(source.record, stored?.record) !== undefined,
+  textOf: ({ record }) => `${record.keyId} ${encodeRecord(record)}`,
+  endOf: ({ record: { expiresAt } }, recordRetentionSeconds) =>
+    expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,
+};
+
+const ENDED_KEYS = entries(
+  "ended keys without a record",
+  (rows) => rows.endedKeys,
+  ({ expiresAt }) => expiresAt,
+);
+const FAMILIES = entries(
+  "ended families",
+  (rows) => rows.families,
+  ({ until }) => until,
+);
+const CUT_OFFS = entries(
+  "cut-offs",
+  (rows) => rows.cutOffs,
+  ({ until }) => until,
+);
+const OVERRIDES = entries("overrides", (rows) => rows.overrides, forgetAt);
+
+const AUDIT: Kind<AuditRow> = {
+  name: "audit events",
+  of: ({ rows }) => rows.audit,
+  merge: (source, stored) => (stored === undefined ? source : undefined),
+  textOf: ({ event }) => JSON.stringify(event),
+};
+
+/** A visitor, because each kind has rows of its own type. */
+export type KindVisitor<Result> = <Row>(kind: Kind<Row>) => Promise<Result>;
+
+/**
+ * Visits every kind, one after the other. What ends keys comes after the keys: a record and its restriction are then
+ * consistent, so that the target does not have to correct one by the other.
+ */
+export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<readonly Result[]> {
+  return [
+    await visit(SECRETS),
+    await visit(PHASE),
+    await visit(KEYS),
+    await visit(ENDED_KEYS),
+    await visit(FAMILIES),
+    await visit(CUT_OFFS),
+    await visit(OVERRIDES),
+    await visit(AUDIT),
+  ];
+}
+
+/** Rows that an instance's view merges: the target applies them as it applies entries that it has lost. */
+function entries<Row extends StoredEntry>(
+  name: string,
+  of: (rows: CopiedRows) => RowStore<Row>,
+  endOf: (row: Row) => number,
+): Kind<Row> {
+  return {
+    name,
+    of: ({ rows }) => of(rows),
+    merge(source, stored) {
+      const view = createInstanceView();
+      if (stored !== undefined) view.apply([stored]);
+      if (view.includes(source)) return undefined;
+      view.apply([source]);
+      // The view holds one entry, of the kind of the row.
+      return [...view.entries()][0] as Row | undefined;
+    },
+    textOf: encodeFeedEntry,
+    endOf,
+  };
+}
+
+function mergeKey(source: KeyRow, stored: KeyRow | undefined): KeyRow | undefined {
+  const record = mergeRecord(source.record, stored?.record);
+  const usedAt = Math.max(source.usedAt ?? 0, stored?.usedAt ?? 0);
+  if (record === undefined && usedAt === (stored?.usedAt ?? 0)) return undefined;
+  return { record: record ?? stored?.record ?? source.record, ...(usedAt > 0 && { usedAt }) };
+}
+
+/**
+ * A phase that an operator has chosen counts more than a phase of a policy, because an instance on the new store may have
+ * stored its policy's phase first. What an earlier copy has brought does not override a later choice in the target.
+ */
+function mergePhase(source: PhaseRow, stored: PhaseRow | undefined): PhaseRow | undefined {
+  if (stored === undefined) return source;
+  const [from, to] = [source.state, stored.state];
+  if (stored.copiedVersion === from.version || isSamePhase(from, to)) return undefined;
+  if (from.chosen === to.chosen ? from.version <= to.version : to.chosen) return undefined;
+  const version = Math.max(from.version, to.version + 1);
+  return { ...source, state: { ...from, version }, sourceVersion: from.version };
+}
+
+function isSamePhase(one: MigrationState, other: MigrationState): boolean {
+  return one.phase === other.phase && one.chosen === other.chosen && one.deprecatedAt === other.deprecatedAt;
+}

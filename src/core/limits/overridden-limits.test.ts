@@ -1,0 +1,214 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parsePolicy } from "../../policy/file.ts";
+import type { Principal } from "../decision/principal.ts";
+import type { OverrideContent, OverrideSubject } from "../overrides/override.ts";
+import type { Policy, Role } from "../policy/policy.ts";
+import { createInstanceView } from "../revocation/instance-view.ts";
+import { appliedLimits, createFindLimits, describePlan } from "./applied-limits.ts";
+
+const NOW_MS = 1_800_000_000_000;
+const KINDS = ["limits", "quotas", "both"] as const;
+type Kind = (typeof KINDS)[number];
+/** The name of a plan says what it has. Its limits and quotas have one capacity and one limit of their own. */
+const AMOUNTS: Readonly<Record<Kind, number>> = { limits: 10, quotas: 20, both: 30 };
+
+function listsOf(kind: Kind | "none", amount: number): string {
+  return [
+    ...(kind === "limits" || kind === "both"
+      ? [`rate_limits: [{ name: burst, per: key, capacity: ${amount}, refill: 1/s }]`]
+      : []),
+    ...(kind === "quotas" || kind === "both"
+      ? [`quotas: [{ name: monthly, per: owner, limit: ${amount}, every: month }]`]
+      : []),
+  ].join(", ");
+}
+
+/** A policy whose role has a plan or its own lists. */
+function policyOf(role: { readonly plan: Kind } | { readonly own: Kind | "none" }): Policy {
+  const entry = "plan" in role ? `plan: ${role.plan}` : listsOf(role.own, 40);
+  const parsed = parsePolicy({
+    fileName: "p",
+    text: `
+plans: { ${KINDS.map((kind) => `${kind}: { ${listsOf(kind, AMOUNTS[kind])} }`).join(", ")} }
+roles: { basic: { scopes: [a], ttl: 1d, refresh_window: 1h${entry === "" ? "" : `, ${entry}`} } }
+routes: [{ path: /a, scopes: [a] }]
+`,
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return parsed.policy;
+}
+
+const roleOf = (policy: Policy): Role => policy.roles.get("basic") ?? expect.fail("the role exists");
+
+const KEY: Principal = {
+  keyId: "basic_1_x",
+  family: "fam_x",
+  owner: "acme",
+  role: "basic",
+  scopes: ["a"],
+  name: "",
+  issuedAt: 0,
+  expiresAt: 2e9,
+  refreshAfter: 2e9,
+};
+
+/** Overrides that one instance knows, and a way to change them. */
+function overridden(contents: { readonly family?: OverrideContent; readonly owner?: OverrideContent } = {}) {
+  const view = createInstanceView();
+  let version = NOW_MS;
+  const set = (scope: OverrideSubject["scope"], content?: OverrideContent, expiresAt?: number) =>
+    view.apply([
+      {
+        kind: "override",
+        scope,
+        subject: scope === "family" ? "fam_x" : "acme",
+        version: ++version,
+        ...(content && { content }),
+        ...(expiresAt !== undefined && { expiresAt }),
+      },
+    ]);
+  if (contents.family) set("family", contents.family);
+  if (contents.owner) set("owner", contents.owner);
+  return { overrides: view.overrides, set };
+}
+
+const quotas = (limit: number, name = "monthly", extra = 0) => ({ quotas: [{ name, limit, extra }] });
+
+describe("each list comes whole from the first source that has it", () => {
+  const plan = fc.constantFrom(undefined, ...KINDS, "forgotten");
+  const content = fc.option(fc.record({ plan, quotas: fc.constantFrom(undefined, "monthly", "forgotten") }), {
+    nil: undefined,
+  });
+  type Content = { readonly plan: string | undefined; readonly quotas: string | undefined };
+  const toContent = (found: Content, limit: number): OverrideContent => ({
+    ...(found.plan !== undefined && { plan: found.plan }),
+    ...(found.quotas !== undefined && quotas(limit, found.quotas)),
+  });
+  const policies = new Map<string, Policy>();
+  const isKind = (name: string | undefined): name is Kind => KINDS.some((kind) => kind === name);
+
+  test("family's override, owner's override, the key's plan, the role's plan, the role", () => {
+    fc.assert(
+      fc.property(
+        content,
+        content,
+        plan,
+        fc.oneof(
+          fc.constantFrom(...KINDS).map((kind) => ({ plan: kind })),
+          fc.constantFrom(...KINDS, "none" as const).map((own) => ({ own })),
+        ),
+        (ofFamily, ofOwner, claim, ofRole) => {
+          const policy = policies.get(JSON.stringify(ofRole)) ?? policyOf(ofRole);
+          policies.set(JSON.stringify(ofRole), policy);
+          const { overrides } = overridden({
+            ...(ofFamily && { family: toContent(ofFamily, 1) }),
+            ...(ofOwner && { owner: toContent(ofOwner, 2) }),
+          });
+          const key = { ...KEY, ...(claim !== undefined && { plan: claim }) };
+          const applied = appliedLimits(policy, roleOf(policy), key, overrides, NOW_MS);
+          const named = [ofFamily?.plan, ofOwner?.plan, claim, "plan" in ofRole ? ofRole.plan : undefined];
+          const known = named.filter(isKind);
+          expect(applied.plan?.name).toBe(known[0]);
+          const own = "own" in ofRole ? ofRole.own : "none";
+          const limited = known.find((kind) => kind !== "quotas");
+          const ownLimits = own === "limits" || own === "both" ? [40] : [];
+          expect(applied.limits.rateLimits.map(({ capacity }) => capacity)).toEqual(
+            limited === undefined ? ownLimits : [AMOUNTS[limited]],
+          );
+          const counted = [
+            [ofFamily?.quotas === "monthly" && 1, ofFamily?.plan],
+            [ofOwner?.quotas === "monthly" && 2, ofOwner?.plan],
+            [false, claim],
+            [false, named[3]],
+            [own === "quotas" || own === "both" ? 40 : false, undefined],
+          ] as const;
+          const limits = counted.flatMap(([amount, name]) => [
+            ...(amount === false || amount === undefined ? [] : [amount]),
+            ...(isKind(name) && name !== "limits" ? [AMOUNTS[name]] : []),
+          ]);
+          expect(applied.limits.quotas.map(({ limit }) => limit)).toEqual(limits.slice(0, 1));
+          expect(applied.unknownPlans).toEqual(named.filter((name) => name === "forgotten"));
+          const missing = [...applied.unknownPlans, ...applied.unknownQuotas];
+          const isUnlimited = limits.length + applied.limits.rateLimits.length === 0;
+          expect(applied.isUnbounded).toBe(missing.length > 0 && isUnlimited && known.length === 0);
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+test("two buckets of different sizes never share an id, whatever the sources are", () => {
+  const policy = policyOf({ own: "both" });
+  const idOf = (content?: OverrideContent) => {
+    const { overrides } = overridden(content && { family: content });
+    const { limits } = appliedLimits(policy, roleOf(policy), KEY, overrides, NOW_MS);
+    return [limits.bucketPrefix, limits.rateLimits[0]?.capacity];
+  };
+  expect(idOf()).toEqual(["basic", 40]);
+  expect(idOf({ plan: "limits" })).toEqual(["plan/limits", 10]);
+  expect(idOf({ plan: "quotas" })).toEqual(["basic", 40]);
+  expect(idOf(quotas(7))).toEqual(["basic", 40]);
+  expect(idOf({ plan: "limits", ...quotas(7) })).toEqual(["plan/limits", 10]);
+});
+
+test("a quota of an override counts as the policy says, with the limit of the override and units for its window", () => {
+  const policy = policyOf({ own: "both" });
+  const { overrides, set } = overridden({ owner: quotas(10) });
+  const quotaOf = () => appliedLimits(policy, roleOf(policy), KEY, overrides, NOW_MS).limits.quotas;
+  const count = { per: "owner", every: "month", timeZone: "UTC", unit: "requests" };
+  expect(quotaOf()).toEqual([{ ...count, name: "monthly", limit: 10 }]);
+  // The counter belongs to the name and the owner, so raising from 10 to 100 after 10 were spent leaves 90.
+  set("owner", quotas(100, "monthly", 5));
+  expect(quotaOf()).toEqual([
+    { ...count, name: "monthly", limit: 100, extra: { units: 5, atMs: NOW_MS + 2 } },
+  ]);
+});
+
+describe("the kept limits of a key", () => {
+  const policy = policyOf({ plan: "both" });
+  const role = roleOf(policy);
+
+  test("are the same object until an override or the policy changes", () => {
+    const { overrides, set } = overridden({ owner: quotas(10) });
+    const find = createFindLimits(overrides);
+    const first = find(policy, role, KEY, NOW_MS);
+    expect(find(policy, role, KEY, NOW_MS + 1)).toBe(first);
+    set("family", { plan: "limits" });
+    const second = find(policy, role, KEY, NOW_MS);
+    expect(second.plan?.name).toBe("limits");
+    expect(find(policy, role, KEY, NOW_MS)).toBe(second);
+    set("family");
+    expect(find(policy, role, KEY, NOW_MS).plan?.name).toBe("both");
+    const reloaded = policyOf({ plan: "limits" });
+    expect(find(reloaded, roleOf(reloaded), KEY, NOW_MS).plan?.name).toBe("limits");
+  });
+
+  test("end with the override that expires first", () => {
+    const { overrides, set } = overridden();
+    set("family", { plan: "limits" }, NOW_MS / 1000 + 2);
+    set("owner", { plan: "quotas" }, NOW_MS / 1000 + 4);
+    const find = createFindLimits(overrides);
+    const planAt = (afterMs: number) => find(policy, role, KEY, NOW_MS + afterMs).plan?.name;
+    expect([0, 1999, 2000, 3999, 4000].map(planAt)).toEqual(["limits", "limits", "quotas", "quotas", "both"]);
+  });
+});
+
+test("the explanation names what applies and why, and what the policy lacks", () => {
+  const policy = policyOf({ plan: "both" });
+  const describeWith = (contents: Parameters<typeof overridden>[0], plan?: string) => {
+    const key = { ...KEY, ...(plan !== undefined && { plan }) };
+    const { overrides } = overridden(contents);
+    return describePlan(appliedLimits(policy, roleOf(policy), key, overrides, NOW_MS), roleOf(policy), key);
+  };
+  expect(describeWith({})).toBe("both, by the role basic");
+  expect(describeWith({}, "limits")).toBe("limits, by the key");
+  expect(describeWith({ owner: { plan: "limits" } })).toBe("limits, by the override of the owner acme");
+  expect(describeWith({ family: quotas(5), owner: { plan: "limits" } })).toBe(
+    "limits, by the override of the owner acme; quotas by the override of the family",
+  );
+  expect(describeWith({ family: { plan: "gone" }, owner: quotas(5, "gone-too") })).toBe(
+    "gone, which is not in the policy; quota gone-too, which is not in the policy; both, by the role basic",
+  );
+});

@@ -1,0 +1,64 @@
+import type { HostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
+import type { RedisClient, RedisOptions } from "./client.ts";
+import { connectRedis } from "./client.ts";
+import { createOneServer } from "./one-server.ts";
+
+/** One connection to each node of a Cluster that is used. */
+export interface ClusterNodes {
+  /** Connects if needed. Rejects if the node cannot be reached; the next call then tries again. */
+  connected(node: HostPort): Promise<RedisClient>;
+  /** Closes the connections to nodes that were in neither this list nor the one before. */
+  keep(nodes: readonly HostPort[]): void;
+  finishStartup(): void;
+  close(): Promise<void>;
+}
+
+export function createClusterNodes(options: Omit<RedisOptions, "node" | "server" | "observe">): ClusterNodes {
+  const clients = new Map<string, Promise<RedisClient>>();
+  /** A command may be waiting for a node that has just left the list. */
+  let keptBefore: ReadonlySet<string> = new Set();
+  let isStarted = false;
+  let isClosed = false;
+  const connect = async (name: string, node: HostPort) => {
+    try {
+      if (isClosed) throw new Error("the connections were closed");
+      // Each node is the only one of its connection, so an outage of one ends no other connection.
+      const client = await connectRedis({ ...options, node, server: createOneServer() });
+      if (isStarted) client.finishStartup();
+      if (isClosed) void client.close();
+      return client;
+    } catch (error) {
+      clients.delete(name);
+      throw error;
+    }
+  };
+  const end = (client: Promise<RedisClient>) => client.then(({ close }) => close()).catch(() => undefined);
+  return {
+    connected(node) {
+      const name = formatHostPort(node);
+      const client = clients.get(name) ?? connect(name, node);
+      clients.set(name, client);
+      return client;
+    },
+    keep(nodes) {
+      const kept = new Set(nodes.map(formatHostPort));
+      for (const [name, client] of clients) {
+        if (kept.has(name) || keptBefore.has(name)) continue;
+        clients.delete(name);
+        void end(client);
+      }
+      keptBefore = kept;
+    },
+    finishStartup() {
+      isStarted = true;
+      for (const client of clients.values())
+        client.then(({ finishStartup }) => finishStartup()).catch(() => undefined);
+    },
+    async close() {
+      isClosed = true;
+      await Promise.all([...clients.values()].map(end));
+      clients.clear();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { createSecretRows } from "../config/secret-rows.ts";
+import type { CopiedStore } from "../core/copy/ports.ts";
+import type { RedisClient } from "./client.ts";
+import { createAuditRows } from "./copied-audit.ts";
+import { createEntryRows } from "./copied-entries.ts";
+import { createKeyRows } from "./copied-keys.ts";
+import { createPhaseRows } from "./copied-phase.ts";
+import type { CommitOptions } from "./key-commit.ts";
+import { createKeyStore } from "./key-store.ts";
+import { readLivingInstances } from "./kid-exchange.ts";
+import { pairs, texts } from "./replies.ts";
+import { createSecretStore } from "./secret-store.ts";
+
+const BEGIN_SCRIPT = readFileSync(new URL("./scripts/copy-begin.lua", import.meta.url), "utf8");
+
+/** With Redis every instance has its signing secret from its settings. */
+const UNUSED_SECRETS = ["jwt_secret"] as const;
+
+/** The registry in Redis, as a copy sees it. Closing it closes the client. */
+export function createCopiedStore(client: RedisClient, options: CommitOptions): CopiedStore {
+  const { keys } = client;
+  const store = createKeyStore(client, options);
+  const runBegin = client.script(BEGIN_SCRIPT, "copy-begin");
+  const id = async () => {
+    const epoch = await client.command("GET", keys.epoch);
+    return typeof epoch === "string" ? epoch.split(" ")[0] : undefined;
+  };
+  const numberIn = async (name: string) => Number((await client.command("GET", name)) ?? 0);
+  return {
+    id,
+    async nowMs() {
+      const [seconds = 0, microseconds = 0] = texts(await client.command("TIME")).map(Number);
+      return seconds * 1000 + Math.floor(microseconds / 1000);
+    },
+    async origins() {
+      const fields = pairs(await client.command("HGETALL", keys.copies)).map(([field]) => field);
+      return new Set(fields.filter((field) => !field.includes(":")));
+    },
+    instances: () => readLivingInstances(client),
+    dates: async () => ({
+      forgotten: await numberIn(keys.forgotten),
+      newest: await numberIn(keys.newest),
+      newestUncut: await numberIn(keys.newestUncut),
+    }),
+    async begin({ id: source, dates: { newest, newestUncut, forgotten } }) {
+      const names = [
+        keys.epoch,
+        keys.counts,
+        keys.sequence,
+        keys.copies,
+        keys.newest,
+        keys.newestUncut,
+        keys.forgotten,
+      ];
+      await runBegin(names, [options.newRandom(), source, newest, newestUncut, forgotten]);
+    },
+    rows: {
+      secrets: createSecretRows(createSecretStore(client), UNUSED_SECRETS),
+      phase: createPhaseRows(client, store, id),
+      keys: createKeyRows(client, store, options.recordRetentionSeconds),
+      ...createEntryRows(client),
+      audit: createAuditRows(client, id),
+    },
+    close: client.close,
+  };
+}

@@ -1,0 +1,61 @@
+import type { HostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
+import type { ClusterMap, ClusterOptions } from "./cluster-map.ts";
+import { findClusterMap } from "./cluster-map.ts";
+
+export interface SlotTable {
+  /** Undefined if no node serves the slot. */
+  primaryOf(slot: number): HostPort | undefined;
+  primaries(): readonly HostPort[];
+  /** A node has named another one for this slot. */
+  move(slot: number, to: HostPort): void;
+  /** Reads the map of the Cluster, once for all calls that wait. Rejects if no node responds. */
+  refresh(): Promise<void>;
+  /** The same, but at most ten times a second, and a failure is ignored. */
+  refreshSoon(): void;
+}
+
+const REFRESH_PAUSE_MS = 100;
+
+/**
+ * The newest map of the Cluster, with the moves that nodes have named since.
+ * @param onMap called with each map
+ */
+export function createSlotTable(
+  options: ClusterOptions,
+  first: ClusterMap,
+  onMap: (map: ClusterMap) => void,
+): SlotTable {
+  let map = first;
+  let moved = new Map<number, HostPort>();
+  let refreshing: Promise<void> | undefined;
+  let refreshedMs = 0;
+  onMap(first);
+  const refresh = () => {
+    refreshing ??= findClusterMap(options, map.primaries)
+      .then((newer) => {
+        map = newer;
+        moved = new Map();
+        onMap(newer);
+      })
+      .finally(() => {
+        refreshing = undefined;
+        refreshedMs = performance.now();
+      });
+    return refreshing;
+  };
+  return {
+    primaryOf: (slot) => moved.get(slot) ?? map.primaryOf(slot),
+    primaries: () => map.primaries,
+    move: (slot, to) => void moved.set(slot, to),
+    refresh,
+    refreshSoon() {
+      if (performance.now() - refreshedMs > REFRESH_PAUSE_MS) refresh().catch(() => undefined);
+    },
+  };
+}
+
+/** The name of a server for logs and labels; `none` if no node serves the slot. */
+export function formatServer(primary: HostPort | undefined): string {
+  return primary === undefined ? "none" : formatHostPort(primary);
+}

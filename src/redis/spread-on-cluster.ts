@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import type { HostPort } from "../config/host-port.ts";
+import { formatHostPort } from "../config/host-port.ts";
+import type { RedisAddress } from "../config/redis-url.ts";
+import { probeCommands } from "./acl-probe.ts";
+import type { RedisArgument, RedisClient, RedisOptions, RedisScript } from "./client.ts";
+import type { ClusterMap } from "./cluster-map.ts";
+import { findClusterMap, readRedirection, verifySeeds } from "./cluster-map.ts";
+import type { ClusterNodes } from "./cluster-nodes.ts";
+import { createClusterNodes } from "./cluster-nodes.ts";
+import { observed } from "./command-observer.ts";
+import { hashSlot } from "./hash-slot.ts";
+import { spreadKeys } from "./names.ts";
+import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
+import type { SlotTable } from "./slot-table.ts";
+import { createSlotTable, formatServer } from "./slot-table.ts";
+import type { SpreadClient } from "./spread-client.ts";
+import { clusterOptions } from "./topology.ts";
+
+export interface SpreadOptions extends Omit<RedisOptions, "url" | "node" | "server"> {
+  readonly seeds: readonly HostPort[];
+  /** Names what the probe of the ACL writes. */
+  readonly instanceId: string;
+  /** Called with each map of the Cluster. */
+  readonly onMap: (map: ClusterMap) => void;
+}
+
+export interface ClusterSpread extends SpreadClient {
+  /** Reads the map of the Cluster. Failed commands cause this too. Rejects if no node responds. */
+  refresh(): Promise<void>;
+  finishStartup(): void;
+  close(): Promise<void>;
+}
+
+type Command = readonly [name: string, ...args: RedisArgument[]];
+
+/** A slot moves once; a longer chain is a Cluster whose nodes disagree. */
+const MAX_REDIRECTIONS = 4;
+/** For each node that is asked for the map. */
+const MAP_TIMEOUT_MS = 600;
+
+/**
+ * Connects to all primaries of a Cluster. Rejects if some slot has none. The cluster client of ioredis is not used: it resends
+ * commands whose connection was closed, ignores a failed AUTH, and cannot keep the timeout of a command over a redirection.
+ */
+export async function connectSpread(options: SpreadOptions): Promise<ClusterSpread> {
+  const asked = clusterOptions(options, options.seeds, MAP_TIMEOUT_MS);
+  await verifySeeds(asked);
+  const spread = createSpread(options, await findClusterMap(asked));
+  try {
+    await spread.connectAll();
+  } catch (error) {
+    await spread.close();
+    throw error;
+  }
+  return spread;
+}
+
+function createSpread(options: SpreadOptions, first: ClusterMap) {
+  const { seeds, onMap, observe, instanceId: _, ...place } = options;
+  const asked = clusterOptions(options, seeds, MAP_TIMEOUT_MS);
+  const nodes = createClusterNodes({ ...place, seeds });
+  const slots = createSlotTable(asked, first, (map) => {
+    nodes.keep(map.primaries);
+    onMap(map);
+  });
+  const deliver = createDelivery({ ...options, slots, nodes, natMap: asked.natMap });
+  return {
+    keys: spreadKeys(true),
+    slotOf: hashSlot,
+    serverOf: (key: string) => formatServer(slots.primaryOf(hashSlot(key))),
+    commandAt: (key: string, ...command: Command) =>
+      observed(observe, command[0], () => deliver(hashSlot(key), command)),
+    script(source: string, name = "script"): RedisScript {
+      const run = createScriptDelivery(source, deliver);
+      return (keys, args) => observed(observe, name, () => run(keys, args));
+    },
+    refresh: slots.refresh,
+    async connectAll() {
+      if (first.uncoveredSlots > 0) throw notWhole(first);
+      await Promise.all(
+        first.primaries.map(async (primary) => {
+          const subject = subjectOn(first, primary, options.instanceId);
+          const names = { key: (part: string) => spreadKeys(true).probe(subject, part) };
+          await probeCommands(await nodes.connected(primary), names);
+        }),
+      );
+    },
+    finishStartup: nodes.finishStartup,
+    close: nodes.close,
+  };
+}
+
+/** A subject whose slot is on this node. It is found after as many attempts as there are nodes, on average. */
+function subjectOn(map: ClusterMap, node: HostPort, instanceId: string): string {
+  for (let at = 0; ; at++) {
+    const subject = `${instanceId}.${at}`;
+    if (formatServer(map.primaryOf(hashSlot(`{${subject}}`))) === formatHostPort(node)) return subject;
+  }
+}
+
+function notWhole({ uncoveredSlots }: ClusterMap): RedisUnavailable {
+  const problem = `${uncoveredSlots} slots of the Cluster have no primary that works`;
+  return new RedisUnavailable("connection", `${problem}: look at CLUSTER INFO and CLUSTER NODES`, {
+    cause: undefined,
+  });
+}
+
+function createScriptDelivery(source: string, deliver: ReturnType<typeof createDelivery>): RedisScript {
+  const sha = createHash("sha1").update(source).digest("hex");
+  return async (keys, args) => {
+    const slot = hashSlot(keys[0] ?? "");
+    const rest = [keys.length, ...keys, ...args] as const;
+    try {
+      return await deliver(slot, ["EVALSHA", sha, ...rest]);
+    } catch (error) {
+      // The script has not run: this node does not know it yet.
+      if (!(error instanceof RedisUnavailable && error.code === "NOSCRIPT")) throw error;
+      return deliver(slot, ["EVAL", source, ...rest]);
+    }
+  };
+}
+
+interface DeliveryDeps {
+  readonly slots: SlotTable;
+  readonly nodes: ClusterNodes;
+  readonly natMap: RedisAddress["natMap"];
+  readonly commandTimeoutMs: number;
+}
+
+/**
+ * Sends a command to the node of its slot, and follows redirections within the timeout of one command. A node that redirects
+ * has not run the command. After any other failure it may have run, so it is not sent again.
+ */
+function createDelivery({ slots, nodes, natMap, commandTimeoutMs }: DeliveryDeps) {
+  return async (slot: number, command: Command): Promise<unknown> => {
+    const deadlineMs = performance.now() + commandTimeoutMs;
+    let target = slots.primaryOf(slot);
+    let isAsking = false;
+    for (let sent = 0; target !== undefined; sent++) {
+      const from: HostPort = target;
+      try {
+        const client = await before(deadlineMs, nodes.connected(from));
+        return await send(client, command, isAsking);
+      } catch (raw) {
+        const error = toRedisUnavailable(raw);
+        const isRedirection = error.code === "MOVED" || error.code === "ASK";
+        target = isRedirection ? readRedirection(error, from, natMap) : undefined;
+        if (error.code !== "ASK" && error.code !== "NOSCRIPT") slots.refreshSoon();
+        if (target === undefined || sent >= MAX_REDIRECTIONS || performance.now() > deadlineMs) throw error;
+        isAsking = error.code === "ASK";
+        if (!isAsking) slots.move(slot, target);
+      }
+    }
+    slots.refreshSoon();
+    throw new RedisUnavailable("connection", `no node of the Cluster serves slot ${slot}`, {
+      cause: undefined,
+    });
+  };
+}
+
+/** `ASKING` applies to the next command of its connection, so both are sent in the same turn. */
+async function send(client: RedisClient, command: Command, isAsking: boolean): Promise<unknown> {
+  const replies = await client.commands(isAsking ? [["ASKING"], command] : [command]);
+  return replies.at(-1);
+}
+
+/** A connection that is still being made must not hold a Check beyond its timeout. */
+function before<Value>(deadlineMs: number, promise: Promise<Value>): Promise<Value> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () =>
+      late.reject(
+        new RedisUnavailable("timeout", "the node of the Cluster cannot be reached in time", {
+          cause: undefined,
+        }),
+      ),
+    Math.max(0, deadlineMs - performance.now()),
+  );
+  return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,14 @@
+import { describe } from "vitest";
+
+/** The contract suites on a real Cluster. */
+process.env["TEST_TOPOLOGY"] = "cluster";
+
+describe("the key store on a Cluster", async () => {
+  await import("./redis-key-store.test.ts");
+});
+describe("leases on a Cluster", async () => {
+  await import("./lease.test.ts");
+});
+describe("the audit store on a Cluster", async () => {
+  await import("./audit-store.test.ts");
+});

@@ -1,0 +1,233 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CopyInterrupted } from "../../src/core/copy/copy.ts";
+import { changeKey } from "../../src/core/keys/key-administration.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import { NEVER } from "../../src/core/keys/key-record.ts";
+import { registerKey } from "../../src/core/keys/key-registration.ts";
+import { rotateByOperator } from "../../src/core/keys/key-renewal.ts";
+import {
+  revokeFamily,
+  revokeIssuedBefore,
+  revokeOne,
+  revokeOwner,
+} from "../../src/core/keys/key-revocation.ts";
+import type { Registry } from "../../src/core/keys/registry.ts";
+import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
+import { setPhase } from "../../src/core/legacy/migration-switch.ts";
+import { setOverride } from "../../src/core/overrides/override-administration.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { connectRedis } from "../../src/redis/client.ts";
+import type { CopySide, UsedStore } from "../support/copied-stores.ts";
+import {
+  compareBetween,
+  copyBetween,
+  differences,
+  observeStore,
+  redisSide,
+  sqliteSide,
+} from "../support/copied-stores.ts";
+import type { TestedRedis } from "../support/redis.ts";
+import { startRedis } from "../support/redis.ts";
+import { instanceOn } from "./key-store-suite.ts";
+
+const admin = { caller: { kind: "admin", id: "test" } } as const;
+const now = () => Math.floor(Date.now() / 1000);
+const clock = {
+  get nowSeconds() {
+    return now();
+  },
+};
+
+let servers: readonly TestedRedis[];
+let clients: readonly RedisClient[];
+
+beforeAll(async () => {
+  servers = await Promise.all([startRedis(), startRedis()]);
+  clients = await Promise.all(servers.map(({ url }) => connectRedis({ url, commandTimeoutMs: 5000 })));
+});
+
+afterAll(async () => {
+  for (const client of clients ?? []) await client.close();
+  for (const server of servers ?? []) await server.stop();
+});
+
+/** A new Redis store on one of two servers. */
+async function newRedis(which: 0 | 1): Promise<CopySide> {
+  await servers[which]?.cli("FLUSHALL");
+  const client = clients[which];
+  if (client === undefined) throw new Error("no such server");
+  return redisSide(client);
+}
+
+async function register(registry: Registry, more: object = {}): Promise<KeyRecord> {
+  const made = await registerKey(registry, { role: "contributor", name: "x", ...more }, admin);
+  if (made.kind !== "issued") throw new Error(made.reason);
+  return made.record;
+}
+
+/** One key in each state, and every kind of end. */
+async function fill(side: CopySide): Promise<void> {
+  await side.use(async ({ keys: store }) => {
+    const registry = instanceOn(store, clock);
+    const issued = now();
+    const owned = await register(registry, { owner: "acme", metadata: '{"a":"ü"}' });
+    await register(registry, { owner: "umbrella" });
+    const [revoked, disabled, enabled, rotated, family] = [
+      await register(registry),
+      await register(registry),
+      await register(registry),
+      await register(registry, { ttlSeconds: 3600 }),
+      await register(registry, { nets: ["192.0.2.0/24"] }),
+    ];
+    await importLegacyKeys(
+      registry,
+      [["one", "two", "three"].map((key, at) => ({ line: at + 1, key, name: key, role: "basic" }))],
+      admin,
+      false,
+    );
+    const legacyKeys = await Promise.all(["one", "two"].map((key) => store.findLegacy([key])));
+    await revokeOne(registry, revoked.keyId, admin);
+    await changeKey(registry, disabled.keyId, { disabled: true }, admin);
+    await changeKey(registry, enabled.keyId, { disabled: true }, admin);
+    await changeKey(registry, enabled.keyId, { disabled: false, name: "renamed" }, admin);
+    await rotateByOperator(registry, rotated.keyId, 60, admin);
+    await revokeFamily(registry, family.family, admin);
+    await revokeOwner(registry, "umbrella", admin);
+    await revokeOne(registry, legacyKeys[0]?.keyId ?? "", admin);
+    await revokeOne(registry, "contributor_1_withoutrecord0000000000", admin, true);
+    await revokeIssuedBefore(registry, issued - 3600, { role: "node_operator" }, admin);
+    await setPhase(registry, "deprecated", admin);
+    await setOverride(registry, { scope: "owner", subject: "acme" }, { content: { plan: "team" } }, admin);
+    await store.noteUse(new Map([owned.keyId, legacyKeys[1]?.keyId ?? ""].map((keyId) => [keyId, issued])));
+    const { keyId: _, ...rest } = owned;
+    const expired = { ...rest, keyId: "contributor_1_expired0000000000000000", expiresAt: issued - 60 };
+    const removed = { ...expired, keyId: "contributor_1_removed0000000000000000", expiresAt: 60 };
+    await store.commit({ nowSeconds: now(), put: [expired, removed], audit: [] });
+  });
+}
+
+async function expectSame(from: CopySide, to: CopySide): Promise<void> {
+  expect(differences(await compareBetween(from, to))).toEqual([]);
+  const source = await from.use(observeStore);
+  const keys = source.keys.filter(({ record }) => record.expiresAt > 60);
+  expect(await to.use(observeStore)).toEqual({
+    ...source,
+    keys,
+    owners: source.owners.map((keyIds) => keyIds.filter((keyId) => !keyId.includes("removed"))),
+  });
+  expect(keys.map(({ ended }) => ended).filter((ended) => ended !== undefined)).toHaveLength(5);
+}
+
+describe.each([
+  ["Redis", "Redis", () => newRedis(0), () => newRedis(1)],
+  ["Redis", "an embedded store", () => newRedis(0), async () => sqliteSide()],
+  ["an embedded store", "Redis", async () => sqliteSide(), () => newRedis(1)],
+  ["an embedded store", "another", async () => sqliteSide(), async () => sqliteSide()],
+] as const)("from %s to %s", (_from, _to, newSource, newTarget) => {
+  test("everything is copied once, and a second copy writes nothing", async () => {
+    const [from, to] = [await newSource(), await newTarget()];
+    await fill(from);
+    await copyBetween(from, to);
+    await expectSame(from, to);
+    const again = await copyBetween(from, to);
+    expect(again.filter(({ written }) => written > 0)).toEqual([]);
+    // An instance on the target works on.
+    await to.use(async ({ keys: store }) => {
+      const record = await register(instanceOn(store, clock));
+      const page = await store.page({ limit: 500 });
+      expect(page !== "cursor_unknown" && page.entries.at(-1)?.record).toEqual(record);
+    });
+  });
+
+  test("what changed on the target comes back, and audit events are not doubled", async () => {
+    const [from, to] = [await newSource(), await newTarget()];
+    await fill(from);
+    await copyBetween(from, to);
+    await to.use(async ({ keys: store }) => {
+      const registry = instanceOn(store, clock);
+      const made = await register(registry, { owner: "acme" });
+      await changeKey(registry, made.keyId, { name: "changed there" }, admin);
+      await revokeFamily(registry, made.family, admin);
+      await setPhase(registry, "gradual", admin);
+    });
+    await copyBetween(to, from);
+    expect(differences(await compareBetween(to, from))).toEqual([]);
+    await copyBetween(from, to);
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    expect(await from.use(async ({ keys }) => (await keys.migration())?.phase)).toBe("gradual");
+  });
+
+  test("a revocation of either side wins, and a newer change is never overwritten", async () => {
+    const [from, to] = [await newSource(), await newTarget()];
+    const [here, there] = await from.use(async ({ keys: store }) => {
+      const registry = instanceOn(store, clock);
+      return [await register(registry), await register(registry)];
+    });
+    await copyBetween(from, to);
+    if (here === undefined || there === undefined) throw new Error("no keys");
+    await from.use(({ keys }) => revokeOne(instanceOn(keys, clock), here.keyId, admin));
+    await to.use(async ({ keys }) => {
+      const registry = instanceOn(keys, clock);
+      await changeKey(registry, here.keyId, { name: "newer" }, admin);
+      await changeKey(registry, here.keyId, { name: "newest" }, admin);
+      await revokeOne(registry, there.keyId, admin);
+    });
+    await from.use(({ keys }) => changeKey(instanceOn(keys, clock), there.keyId, { name: "later" }, admin));
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+      [from, to],
+    ] as const)
+      await copyBetween(one, other);
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    for (const side of [from, to])
+      await side.use(async ({ keys: store, audit }) => {
+        const { keys } = await observeStore({ keys: store, audit });
+        expect(keys.map(({ ended, record: { name } }) => [ended, name])).toEqual([
+          ["key_revoked", "newest"],
+          ["key_revoked", "later"],
+        ]);
+      });
+  });
+
+  test("an interrupted copy continues", async () => {
+    const [from, to] = [await newSource(), await newTarget()];
+    await fill(from);
+    let pages = 0;
+    for (;;) {
+      const pause = ++pages;
+      let read = 0;
+      const more = { isInterrupted: () => ++read === pause };
+      const done = await copyBetween(from, to, more).catch((error: unknown) => error);
+      if (!(done instanceof CopyInterrupted)) break;
+    }
+    expect(pages).toBeGreaterThan(5);
+    await expectSame(from, to);
+  });
+});
+
+test("an event that is in an audit log is not logged again, and no other event is left out", async () => {
+  const sides = [
+    [await newRedis(0), sqliteSide()],
+    [sqliteSide(), await newRedis(1)],
+  ] as const;
+  for (const [from, to] of sides) {
+    const changes = ({ keys }: UsedStore) => register(instanceOn(keys, clock)).then(({ keyId }) => keyId);
+    const claim = ({ audit }: UsedStore) => audit.claim(100);
+    await from.use(changes);
+    await from.use(async (store) => store.audit.done((await claim(store)).map(({ cursor }) => cursor)));
+    const unlogged = await from.use(changes);
+    await copyBetween(from, to);
+    expect((await to.use(claim)).map(({ event }) => event.keyId)).toEqual([unlogged]);
+    expect(await to.use(({ audit }) => audit.read({ limit: 9 }))).toHaveLength(2);
+  }
+});
+
+test("the last instant of V1 keys that never expire is copied with them", async () => {
+  const [from, to] = [sqliteSide(), await newRedis(1)];
+  await fill(from);
+  await copyBetween(from, to);
+  expect(Number(await servers[1]?.cli("ZCOUNT", "latchkey:keys:by_end", String(NEVER), String(NEVER)))).toBe(
+    3,
+  );
+});

@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AuditStore } from "../../src/core/audit/ports.ts";
+import type { ComparedKind, CopyDeps } from "../../src/core/copy/copy.ts";
+import { compareAll, copyAll } from "../../src/core/copy/copy.ts";
+import type { CopiedStore } from "../../src/core/copy/ports.ts";
+import type { KeyRecord } from "../../src/core/keys/key-record.ts";
+import type { KeyStore } from "../../src/core/keys/ports.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createAuditStore as createRedisAudit } from "../../src/redis/audit-store.ts";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { createCopiedStore } from "../../src/redis/copied-store.ts";
+import { createKeyStore as createRedisKeys } from "../../src/redis/key-store.ts";
+import { createAuditStore as createSqliteAudit } from "../../src/sqlite/audit-store.ts";
+import { openCopiedStore } from "../../src/sqlite/copied-store.ts";
+import { openDatabase } from "../../src/sqlite/database.ts";
+import { createKeyStore as createSqliteKeys } from "../../src/sqlite/key-store.ts";
+import { removeAtEnd } from "./at-end.ts";
+
+export const RETENTION_SECONDS = 7 * 86_400;
+
+/** The stores of an instance. */
+export interface UsedStore {
+  readonly keys: KeyStore;
+  readonly audit: AuditStore;
+}
+
+/** A store that is used by an instance, or by a copy. An embedded store is used by one of them at a time. */
+export interface CopySide {
+  use<Result>(work: (store: UsedStore) => Promise<Result>): Promise<Result>;
+  copy<Result>(work: (store: CopiedStore) => Promise<Result>): Promise<Result>;
+}
+
+let epochs = 0;
+
+/** A store in a Redis that both uses share. */
+export function redisSide(client: RedisClient): CopySide {
+  const options = {
+    recordRetentionSeconds: RETENTION_SECONDS,
+    waitReplicas: 0,
+    replicaTimeoutMs: 100,
+    newRandom: () => `epoch${++epochs}`,
+  };
+  const used = { keys: createRedisKeys(client, options), audit: createRedisAudit(client, "instance") };
+  // The client stays open.
+  const copied = { ...createCopiedStore(client, options), close: async () => undefined };
+  return { use: (work) => work(used), copy: (work) => work(copied) };
+}
+
+/** A store in a new folder. */
+export function sqliteSide(folder = newFolder()): CopySide {
+  return {
+    async use(work) {
+      const database = openDatabase(folder);
+      const options = { recordRetentionSeconds: RETENTION_SECONDS, nowMs: Date.now };
+      try {
+        return await work({
+          keys: createSqliteKeys(database, options),
+          audit: createSqliteAudit(database),
+        });
+      } finally {
+        database.close();
+      }
+    },
+    async copy(work) {
+      const store = openCopiedStore(folder, RETENTION_SECONDS);
+      try {
+        return await work(store);
+      } finally {
+        await store.close();
+      }
+    },
+  };
+}
+
+export function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-copy-"));
+  removeAtEnd(folder);
+  return folder;
+}
+
+/** What the command does, without the checks before it. */
+export function copyBetween(from: CopySide, to: CopySide, more: Partial<CopyDeps> = {}) {
+  return withBoth(from, to, more, copyAll);
+}
+
+export function compareBetween(from: CopySide, to: CopySide, more: Partial<CopyDeps> = {}) {
+  return withBoth(from, to, more, compareAll);
+}
+
+function withBoth<Result>(
+  from: CopySide,
+  to: CopySide,
+  more: Partial<CopyDeps>,
+  work: (deps: CopyDeps) => Promise<Result>,
+): Promise<Result> {
+  return from.copy((source) =>
+    to.copy((target) =>
+      work({
+        source,
+        target,
+        recordRetentionSeconds: RETENTION_SECONDS,
+        nowSeconds: Math.floor(Date.now() / 1000),
+        sha256Hex: (text) => createHash("sha256").update(text).digest("hex"),
+        onProgress: () => undefined,
+        isInterrupted: () => false,
+        ...more,
+      }),
+    ),
+  );
+}
+
+/** The kinds whose digests differ, or of which the target lacks rows. */
+export function differences(compared: readonly ComparedKind[]): readonly unknown[] {
+  return compared.filter(({ source, target, missing }) => missing > 0 || source.digest !== target.digest);
+}
+
+/** Everything that instances read of a store, so that two stores can be compared. */
+export async function observeStore({ keys, audit }: UsedStore) {
+  const view = createInstanceView();
+  for await (const portion of keys.viewEntries()) view.apply(portion);
+  const records: KeyRecord[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await keys.page({ limit: 500, ...(cursor !== undefined && { cursor }) });
+    if (page === "cursor_unknown") throw new Error(page);
+    records.push(...page.entries.map(({ record }) => record));
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  const nowMs = Date.now();
+  const used = await keys.lastUsed(records.map(({ keyId }) => keyId));
+  const ofOwner = async (owner: string) => {
+    const page = await keys.page({ owner, limit: 500 });
+    return page === "cursor_unknown" ? [] : page.entries.map(({ record }) => record.keyId);
+  };
+  const found = async ({ legacy }: KeyRecord) =>
+    legacy && [
+      (await keys.findLegacy([legacy.hash]))?.keyId,
+      (await keys.findLegacy([legacy.alias ?? legacy.hash]))?.keyId,
+    ];
+  return {
+    keys: await Promise.all(
+      records.map(async (record) => ({
+        record,
+        ended: view.endReason({ ...record, scopes: [] } as never, nowMs),
+        usedAt: used.get(record.keyId),
+        foundAs: await found(record),
+      })),
+    ),
+    owners: await Promise.all(["acme", "umbrella"].map(ofOwner)),
+    overrides: [...view.overrides.entries()],
+    phase: (await keys.migration())?.phase,
+    legacyUse: await keys.legacyUse("basic", [1, Math.floor(nowMs / 1000) - 60]),
+    unexpired: (await keys.count(Math.floor(nowMs / 1000))).unexpired,
+    events: (await audit.read({ limit: 500 })).map(({ event }) => event),
+  };
+}

@@ -58,8 +58,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
   shutdown.defer("the connection to Redis", client.close);
-  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
-  for (const warning of warnings) log.warn({}, warning);
+  await logWarnings(client, place, options);
   const instanceId = randomText();
   await probeCommands(client, registryProbe(client, instanceId));
   const guard = createFleetGuard();
@@ -96,6 +95,11 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
   };
+}
+
+async function logWarnings(client: RedisClient, place: Place, { settings, log }: StoreOptions) {
+  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
+  for (const warning of warnings) log.warn({}, warning);
 }
 
 function deadlineOf({ REDIS_COMMAND_TIMEOUT_MS }: Settings) {

@@ -69,10 +69,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
-  const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
-    if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
-    else void options.events.legacyEntry.publish(entry);
-  };
+  const onFeedEntry = createFeedEntryHandler(buckets, options);
   const watch = await watchStore({ ...options, client });
   const lostWrites = createLostWrites(options);
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard, lostWrites }, options);
@@ -94,6 +91,16 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
+  };
+}
+
+function createFeedEntryHandler(
+  buckets: Pick<LeasePool, "forget">,
+  { events }: Pick<StoreOptions, "events">,
+): FeedOptions["onEntry"] {
+  return (entry) => {
+    if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
+    else void events.legacyEntry.publish(entry);
   };
 }
 

@@ -72,7 +72,7 @@ export interface FeedPositions {
   compare(position: FeedPosition): Promise<Comparison>;
   /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
   requestWriteBack(): void;
-  /** What was read at `sentMs` follows the known position: nothing was lost before. */
+  /** Call after a read that follows the known position, because nothing was lost before it. */
   onIntact(state: ServerState, sentMs: number): void;
   /** Writes the missing entries back after a request. If the store takes no writes, the next call tries again. */
   writeBackMissing(): Promise<void>;

@@ -19,7 +19,8 @@ export interface ServerState {
  */
 export function readServerState(info: string, topology: TopologyName): ServerState {
   const field = (name: string) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1];
-  rejectMode(field("redis_mode"), topology);
+  // Valkey has another name for it.
+  rejectMode(field("redis_mode") ?? field("server_mode"), topology);
   if (field("loading") === "1") throw temporaryFault("LOADING", "Redis is loading its data");
   if ((field("role") ?? "master") !== "master")
     throw temporaryFault("READONLY", "Redis is a replica, and not the primary");
@@ -48,7 +49,7 @@ export function rejectMinority(info: string): void {
 
 /** Throws for a server of a kind that cannot be used. This does not heal by itself. */
 function rejectMode(mode: string | undefined, topology: TopologyName): void {
-  if (mode === topology) return;
+  if (mode === "cluster" && topology === "cluster") return;
   const rejectedSetting = mode === undefined ? undefined : REJECTED_MODES[mode];
   if (rejectedSetting !== undefined)
     throw new RedisUnavailable("reply", `this Redis runs as a ${mode}`, {

@@ -15,7 +15,7 @@ export interface WarningOptions extends Pick<RedisAddress, "sentinels" | "seeds"
   readonly waitReplicas?: number;
 }
 
-/** What is known of the configuration of Redis. */
+/** The configuration of Redis, as far as an instance may read it. */
 interface Facts {
   /** A field of `INFO`. */
   info(field: string): string | undefined;

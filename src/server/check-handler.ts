@@ -17,6 +17,7 @@ import { createForwardCheck } from "../forward-auth/forward-check.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
+import type { FaultMessage, Log } from "../telemetry/log.ts";
 import { createSampled } from "../telemetry/sampled.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Audit } from "./audit.ts";
@@ -135,7 +136,7 @@ export function createChecks(
 }
 
 /** Logs calls that describe no request, at most one per minute. */
-function undecodableLogger(log: Log, fault: Fault): CheckPorts["onUndecodable"] {
+function undecodableLogger(log: Log, fault: FaultMessage): CheckPorts["onUndecodable"] {
   return createSampled(
     () => performance.now(),
     (unlogged, why: RangeError, decisionId: string) => log.warn({ err: why, decisionId, unlogged }, fault),

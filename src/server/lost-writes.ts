@@ -9,7 +9,7 @@ import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { StoreOptions } from "./ports.ts";
 import { repeat } from "./repeat.ts";
 
-/** Records that an instance remembers of changes, and as many of imports: about 2 KB each. */
+/** Records that an instance remembers of changes, and as many of imports: about 1.2 KB each. */
 const MAX_RECORDS = 10_000;
 /** The write-back of revocations comes first, and it takes about this long. */
 const ENTER_EVERY_MS = 500;

@@ -63,8 +63,7 @@ async function openPrimary(options: StoreOptions, onMove: () => void) {
   };
   const client = await connectRedis({ ...place, ...deadlineOf(settings) });
   shutdown.defer("the connection to Redis", client.close);
-  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
-  for (const warning of warnings) log.warn({}, warning);
+  await logWarnings(client, place, options);
   const instanceId = randomText();
   await probeCommands(client, registryProbe(client, instanceId));
   return { client, place, instanceId, primary };
@@ -82,10 +81,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
-  const onFeedEntry: FeedOptions["onEntry"] = (entry) => {
-    if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
-    else void options.events.legacyEntry.publish(entry);
-  };
+  const onFeedEntry = createFeedEntryHandler(buckets, options);
   const watch = await watchStore({ ...options, client });
   const lostWrites = createLostWrites(options);
   const fleet = await joinFleet({ client, place, instanceId, onFeedEntry, guard, lostWrites }, options);
@@ -117,6 +113,21 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
   };
 }
 
+function createFeedEntryHandler(
+  buckets: Pick<LeasePool, "forget">,
+  { events }: Pick<StoreOptions, "events">,
+): FeedOptions["onEntry"] {
+  return (entry) => {
+    if (entry.kind === "buckets") for (const bucketId of entry.bucketIds) buckets.forget(bucketId);
+    else void events.legacyEntry.publish(entry);
+  };
+}
+
+async function logWarnings(client: RedisClient, place: Place, { settings, log }: StoreOptions) {
+  const warnings = await redisWarnings(client, { ...place, waitReplicas: settings.REDIS_WAIT_REPLICAS });
+  for (const warning of warnings) log.warn({}, warning);
+}
+
 function deadlineOf({ REDIS_COMMAND_TIMEOUT_MS }: Settings) {
   return { commandTimeoutMs: REDIS_COMMAND_TIMEOUT_MS };
 }
@@ -130,7 +141,7 @@ function keyStoreOptions({ RECORD_RETENTION, REDIS_WAIT_REPLICAS, REDIS_COMMAND_
   };
 }
 
-/** What was lost is remembered until a replica has it, so no commit waits for replicas. */
+/** Entered changes stay in memory until a replica has them, so no commit waits for replicas. */
 function beginLostWrites(lostWrites: LostWrites, client: RedisClient, settings: Settings): void {
   const options = { ...keyStoreOptions(settings), waitReplicas: 0 };
   lostWrites.begin({ ...createKeyStore(client, options), ...createLostWriteStore(client, options) });

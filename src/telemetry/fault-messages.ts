@@ -115,7 +115,7 @@ export const FAULTS = {
     effect:
       "not_applied: a change of a name or of metadata is lost; conflicting: a key was changed again after the loss; unremembered: there were more changes than an instance remembers",
     action:
-      "the audit events write_lost with the outcome refused, and repeat those changes; for unremembered, compare the audit log with the registry",
+      "the audit events write_lost whose outcome is not done, and repeat those changes; for unremembered, compare the audit log with the registry",
   },
   redisTlsRejected: {
     event: "a changed file of REDIS_CA, REDIS_CERT or REDIS_KEY cannot be used",

@@ -7,6 +7,7 @@ import { revokeFamily, revokeOne, revokeOwner } from "../../src/core/keys/key-re
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
+import { setOverride } from "../../src/core/overrides/override-administration.ts";
 import { createReplicatedUntil } from "../../src/redis/replicated-until.ts";
 import { endedIn, endings, readUntilWell, startReplicated } from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
@@ -219,6 +220,17 @@ describe("what is not entered again is reported", () => {
     expect(await one.enter()).toEqual(["entered_revoked", "restored", "restored"]);
     const after = await one.auditTrail();
     expect(after.filter(({ event }) => event !== "write_lost")).toEqual(before);
+  });
+
+  test("a lost override was written back, and its audit event is entered", async () => {
+    const one = await startRemembering(redis.port);
+    const subject = { scope: "owner", subject: "acme" } as const;
+    expect(await setOverride(one.registry, subject, { content: { plan: "team" } }, admin)).toBe("done");
+    await one.feed.read();
+    await redis.cli("FLUSHALL");
+    expect(await one.enter()).toEqual(["restored"]);
+    expect(await redis.cli("HLEN", "latchkey:overrides")).toBe("1");
+    expect((await one.auditTrail()).map(({ event }) => event)).toEqual(["limits_set", "write_lost"]);
   });
 
   test("a change of a name is not applied, because a later change may have replaced it", async () => {

@@ -6,6 +6,7 @@ import type { WarningOptions } from "../../src/redis/warnings.ts";
 import { redisWarnings } from "../../src/redis/warnings.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { NODE_ARGS } from "../support/sentinel.ts";
 
 const endings: (() => Promise<unknown>)[] = [];
 
@@ -67,7 +68,14 @@ test("an append-only file that the kernel writes when it likes", async () => {
 });
 
 test("a primary that notices late that it is cut off", async () => {
-  const redis = await start(...SAFE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "60");
+  const redis = await start(
+    ...SAFE,
+    ...NODE_ARGS,
+    "--min-replicas-to-write",
+    "1",
+    "--min-replicas-max-lag",
+    "60",
+  );
   const replica = await start("--replicaof", "127.0.0.1", String(redis.port));
   await expect
     .poll(() => warningsOf(redis).catch(String), { timeout: 10_000 })

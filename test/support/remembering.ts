@@ -8,13 +8,18 @@ import { enterLostWrites } from "../../src/core/keys/lost-writes.ts";
 import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { createLostWriteStore } from "../../src/redis/lost-writes.ts";
+import { createOneServer } from "../../src/redis/one-server.ts";
 import { instanceOn } from "../contract/key-store-suite.ts";
-import { NOTHING, nowSeconds, readUntilWell, startInstance } from "./feed.ts";
+import { NOTHING, nowSeconds, readUntilWell, startInstanceAt } from "./feed.ts";
+import { urlBy } from "./redis.ts";
 
 export const admin: CallOrigin = { caller: { kind: "admin", id: "t" } };
 
-/** An instance that remembers its changes. The test says when it enters what Redis has lost. */
-export async function startRemembering(port: number) {
+/**
+ * An instance that remembers its changes. The test says when it enters what Redis has lost.
+ * @param at a port of loopback, or a URL
+ */
+export async function startRemembering(at: number | string) {
   const memory = createChangeMemory({
     monotonicMs: () => performance.now(),
     maxRecords: 100,
@@ -23,7 +28,8 @@ export async function startRemembering(port: number) {
   /** What the feed has reported. */
   const seen: string[] = [];
   let replicatedUntilMs = Number.NEGATIVE_INFINITY;
-  const instance = await startInstance(port, {
+  const place = { url: typeof at === "number" ? urlBy(at) : at, server: createOneServer() };
+  const instance = await startInstanceAt(place, {
     ...NOTHING,
     lostWrites: {
       onSuspicion: () => void seen.push("suspicion"),
@@ -84,7 +90,7 @@ export async function startRemembering(port: number) {
       return Object.fromEntries(page.views.map(({ record, status }) => [record.keyId, status]));
     },
     async auditTrail(): Promise<readonly AuditEvent[]> {
-      const entries = await instance.client.command("XRANGE", "latchkey:audit", "-", "+");
+      const entries = await instance.client.command("XRANGE", instance.client.keys.audit, "-", "+");
       return (Array.isArray(entries) ? entries : []).map(([, [, event]]) => JSON.parse(event));
     },
   };

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createChangeMemory } from "./change-memory.ts";
+import type { KeyRecord } from "./key-record.ts";
 
 function startMemory(maxRecords = 3) {
   let nowMs = 0;
@@ -63,4 +64,13 @@ test("a change is forgotten with its audit event, whether a replica has it or no
   at(1_000_001);
   add("b");
   expect(names()).toEqual(["b"]);
+});
+
+test("a key that is handed out again and again takes one place", () => {
+  const { memory, add, names } = startMemory();
+  add("a");
+  add("b");
+  for (let times = 0; times < 5; times++) memory.add({ put: [{ keyId: "k" } as KeyRecord], audit: [] });
+  expect(names()).toEqual(["a", "b", undefined]);
+  expect(memory.takeForgottenEarly()).toBe(0);
 });

@@ -36,46 +36,26 @@ export interface ChangeMemoryOptions {
   readonly maxAgeMs: number;
 }
 
-interface Entry {
-  readonly change: AcknowledgedChange;
-  readonly atMs: number;
-}
-
 export function createChangeMemory({ monotonicMs, maxRecords, maxAgeMs }: ChangeMemoryOptions): ChangeMemory {
-  const entries = new Map<AcknowledgedChange, Entry>();
-  let records = 0;
-  let early: { readonly count: number; readonly lastMs: number } = { count: 0, lastMs: 0 };
-  const forget = (entry: Entry) => {
-    if (entries.delete(entry.change)) records -= weightOf(entry.change);
-  };
-  const forgetUntil = (untilMs: number) => {
-    for (const entry of entries.values()) {
-      if (entry.atMs > untilMs) break;
-      forget(entry);
-    }
-  };
+  const queue = createQueue();
+  let early = { count: 0, lastMs: 0 };
   const add = (change: AcknowledgedChange) => {
-    forgetUntil(monotonicMs() - maxAgeMs);
-    entries.set(change, { change, atMs: monotonicMs() });
-    records += weightOf(change);
-    for (const entry of entries.values()) {
-      if (records <= maxRecords) break;
-      forget(entry);
-      early = { count: early.count + 1, lastMs: entry.atMs };
-    }
+    queue.forgetUntil(monotonicMs() - maxAgeMs);
+    queue.push(change, monotonicMs());
+    while (queue.records() > maxRecords)
+      early = { count: early.count + 1, lastMs: queue.forgetOldest() ?? early.lastMs };
   };
   return {
     add,
-    size: () => entries.size,
-    all: () => [...entries.keys()],
+    size: () => queue.entries.size,
+    all: () => [...queue.entries.keys()],
     renew(change, entered) {
-      const known = entries.get(change);
-      if (known !== undefined) forget(known);
+      queue.forget(change);
       add(entered);
     },
     onReplicated(untilMs) {
       const safeMs = Math.min(untilMs, monotonicMs() - KEPT_MS);
-      forgetUntil(safeMs);
+      queue.forgetUntil(safeMs);
       if (early.lastMs <= safeMs) early = { count: 0, lastMs: 0 };
     },
     takeForgottenEarly() {
@@ -84,6 +64,51 @@ export function createChangeMemory({ monotonicMs, maxRecords, maxAgeMs }: Change
       return count;
     },
   };
+}
+
+/** Changes with the monotonic time at which each was added, oldest first. */
+function createQueue() {
+  const entries = new Map<AcknowledgedChange, number>();
+  /** By key id. A key that is handed out again and again takes one place. */
+  const handedOut = new Map<string, AcknowledgedChange>();
+  let records = 0;
+  const forget = (change: AcknowledgedChange) => {
+    if (!entries.delete(change)) return;
+    records -= weightOf(change);
+    const keyId = handedOutId(change);
+    if (keyId !== undefined) handedOut.delete(keyId);
+  };
+  return {
+    entries,
+    records: () => records,
+    forget,
+    push(change: AcknowledgedChange, atMs: number) {
+      const keyId = handedOutId(change);
+      const earlier = keyId === undefined ? undefined : handedOut.get(keyId);
+      if (earlier !== undefined) forget(earlier);
+      entries.set(change, atMs);
+      records += weightOf(change);
+      if (keyId !== undefined) handedOut.set(keyId, change);
+    },
+    forgetUntil(untilMs: number) {
+      for (const [change, atMs] of entries) {
+        if (atMs > untilMs) break;
+        forget(change);
+      }
+    },
+    /** Returns when it was added; undefined if there is none. */
+    forgetOldest(): number | undefined {
+      for (const [change, atMs] of entries) {
+        forget(change);
+        return atMs;
+      }
+      return undefined;
+    },
+  };
+}
+
+function handedOutId({ auditCursor, put }: AcknowledgedChange): string | undefined {
+  return auditCursor === undefined ? put[0]?.keyId : undefined;
 }
 
 function weightOf({ put }: AcknowledgedChange): number {

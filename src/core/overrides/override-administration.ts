@@ -87,7 +87,7 @@ function change(
   });
 }
 
-/** Nobody undoes what it could not have done: the caller must be able to assign the plan that it replaces. */
+/** A caller undoes only what it could have done: it must be able to assign the plan that it replaces. */
 function mayReplace(former: StoredOverride, caller: Caller, nowMs: number): boolean {
   const plan = isInForce(former, nowMs) ? former.content?.plan : undefined;
   return plan === undefined || mayAssignPlan(caller, plan);

@@ -65,13 +65,14 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
 }
 
 /** The script replaces version 0 in the entry. */
-function overrideToWire({ replaces, above, ...override }: OverrideChange) {
+function overrideToWire({ replaces, above, below, ...override }: OverrideChange) {
   const keepSeconds = override.content === undefined || override.expiresAt !== undefined;
   return {
     field: overrideField(override),
     entry: encodeFeedEntry({ ...override, version: 0 }),
     replaces,
     above,
+    below,
     ...(keepSeconds && { keep: KEEP_CLEARED_SECONDS }),
     ...(override.content !== undefined && { expiresAt: override.expiresAt }),
   };
@@ -110,7 +111,8 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
 export function toOutcome(reply: unknown): CommitOutcome {
   const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
   if (kind === "committed" && number !== undefined) return { kind, overrideVersion: Number(number) };
-  if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
+  if (kind === "committed" || kind === "conflict" || kind === "full" || kind === "too_many_overrides")
+    return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };
   if (kind === "clock") return { kind, nowMs: Number(number) };

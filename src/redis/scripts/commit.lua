@@ -4,8 +4,8 @@
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
 --             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
---             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, keep, expiresAt}, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
--- Returns     {"committed"} or {"committed", version of the override}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; only a committed change has written anything
+--             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, below, keep, expiresAt}, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
+-- Returns     {"committed"} or {"committed", version of the override}, {"conflict"}, {"ended", before}, {"full"}, {"too_many_overrides"}, {"clock", ms} or {"early", before}; only a committed change has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -42,6 +42,7 @@ if override then
   local stored = redis.call('HGET', OVERRIDES, override.field)
   local version = stored and tonumber(string.match(stored, '^%["o",(%d+),')) or 0
   if version ~= override.replaces then return { 'conflict' } end
+  if not stored and redis.call('HLEN', OVERRIDES) >= override.below then return { 'too_many_overrides' } end
   local ms = seconds * 1000 + math.floor(tonumber(time[2]) / 1000)
   override_version = math.max(version + 1, override.above + 1, ms)
 end

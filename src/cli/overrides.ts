@@ -3,7 +3,7 @@ import type { LimitOverride } from "../client/types.ts";
 import { parseDuration } from "../core/policy/duration.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
-import { formatTable } from "./table.ts";
+import { formatTable, visible } from "./table.ts";
 import { nameArgument, withClient } from "./with-client.ts";
 
 /** The options that name the subject of an override: exactly one of them. */
@@ -74,7 +74,7 @@ export function showOverride(io: Io, options: SubjectOptions): Promise<number> {
       ...(found.plan === null ? [] : [`plan: ${found.plan}${missing}`]),
       ...(found.note === null ? [] : [`note: ${found.note}`]),
     ];
-    for (const line of lines) io.print(line);
+    for (const line of lines) io.print(visible(line));
     if (found.quotas === null) return;
     const rows = found.quotas.map(({ name, limit, extra }) => [name, String(limit), String(extra)]);
     io.print(formatTable(["quota", "limit", "extra"], rows));

@@ -69,13 +69,14 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
 }
 
 /** The script replaces version 0 in the entry. */
-function overrideToWire({ replaces, above, ...override }: OverrideChange) {
+function overrideToWire({ replaces, above, below, ...override }: OverrideChange) {
   const keepSeconds = override.content === undefined || override.expiresAt !== undefined;
   return {
     field: overrideField(override),
     entry: encodeFeedEntry({ ...override, version: 0 }),
     replaces,
     above,
+    below,
     ...(keepSeconds && { keep: KEEP_CLEARED_SECONDS }),
     ...(override.content !== undefined && { expiresAt: override.expiresAt }),
   };
@@ -120,7 +121,7 @@ export function toOutcome(reply: unknown): CommitOutcome {
       ...(typeof version === "string" && version !== "" && { overrideVersion: Number(version) }),
     };
   }
-  if (kind === "conflict" || kind === "full") return { kind };
+  if (kind === "conflict" || kind === "full" || kind === "too_many_overrides") return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
   if (kind === "frozen") return { kind, until: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };

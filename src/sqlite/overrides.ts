@@ -38,7 +38,7 @@ export function createOverrideUpsert(sqlite: DatabaseSync): (override: StoredOve
   };
 }
 
-/** Writes an override and returns its version. Throws {@link TransactionAborted} if it does not replace the version before. */
+/** Writes an override and returns its version. Throws {@link TransactionAborted} if it does not replace the version before, or if there are too many. */
 export function createOverrideWriter(
   sqlite: DatabaseSync,
 ): (change: OverrideChange, nowMs: number) => number {
@@ -47,11 +47,14 @@ export function createOverrideWriter(
     `INSERT INTO overrides (scope, subject, version, entry, until) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (scope, subject) DO UPDATE SET version = excluded.version, entry = excluded.entry, until = excluded.until`,
   );
-  return ({ replaces, above, ...change }, nowMs) => {
+  const count = sqlite.prepare("SELECT count(*) AS overrides FROM overrides");
+  return ({ replaces, above, below, ...change }, nowMs) => {
     const { scope, subject } = change;
     const row = find.get(scope, subject);
     const stored = row === undefined ? 0 : integer(row, "version");
     if (stored !== replaces) throw new TransactionAborted({ kind: "conflict" });
+    if (row === undefined && Number(count.get()?.["overrides"]) >= below)
+      throw new TransactionAborted({ kind: "too_many_overrides" });
     const override = { ...change, version: Math.max(stored + 1, above + 1, Math.floor(nowMs)) };
     write.run(scope, subject, override.version, encodeFeedEntry(override), forgetAt(override));
     return override.version;

@@ -8,6 +8,7 @@ import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
 import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createStoreComparison } from "../../src/redis/store-comparison.ts";
+import { createWriteBack } from "../../src/redis/write-back.ts";
 import type { Instance } from "../support/feed.ts";
 import {
   endings,
@@ -238,6 +239,23 @@ describe("a store that has lost its writes", () => {
         Array(3).fill("b"),
       );
     }
+  });
+
+  test("writes that race: one that was set meanwhile stays, and of two with one version all choose the last", async () => {
+    const [one, two] = [await startInstance(redis.port), await startInstance(redis.port)];
+    const writeBack = createWriteBack(one.client);
+    const older = { kind: "override", ...acme, version: 1000, content: { note: "older" } } as const;
+    const note = await set(one);
+    await writeBack([older]);
+    expect((await one.store.findOverride(acme))?.content?.note).toBe(note);
+    await two.feed.read();
+    expect(noteIn(two)).toBe(note);
+    const version = Date.now() + 1000;
+    for (const last of ["c", "b"]) await writeBack([{ ...older, version, content: { note: last } }]);
+    await one.feed.read();
+    await two.feed.read();
+    const late = await startInstance(redis.port);
+    expect([one, two, late].map((instance) => noteIn(instance))).toEqual(["b", "b", "b"]);
   });
 
   test("single overrides that Redis has lost are found missing and written back", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { OverrideChange } from "../../src/core/keys/key-change.ts";
 import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
+import type { OverrideSubject } from "../../src/core/overrides/override.ts";
 import { KEEP_CLEARED_SECONDS } from "../../src/core/overrides/override.ts";
 import { clearOverride, setOverride } from "../../src/core/overrides/override-administration.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
@@ -66,11 +67,25 @@ export function overrideSuite(setUp: () => Promise<StoreUnderTest>): void {
       await setOverride(registry, acme, TEAM, admin);
       const before = [await store.findOverride(acme), await under.auditTrail()];
       for (const replaces of [0, 1, START * 1000 + 1]) {
-        const override: OverrideChange = { kind: "override", ...acme, replaces, above: 0 };
+        const override: OverrideChange = { kind: "override", ...acme, replaces, above: 0, below: 9 };
         const change = { nowSeconds: clock.nowSeconds, put: [], override, audit: [] };
         expect(await store.commit(change)).toEqual({ kind: "conflict" });
       }
       expect([await store.findOverride(acme), await under.auditTrail()]).toEqual(before);
+    });
+
+    test("of another subject is denied at the maximum number, and one that exists can be changed", async () => {
+      const { store, clock, registry } = await begin();
+      await setOverride(registry, acme, TEAM, admin);
+      const commit = (of: OverrideSubject, below: number) => {
+        const replaces = of.subject === "acme" ? START * 1000 : 0;
+        const override: OverrideChange = { kind: "override", ...of, ...TEAM, replaces, above: 0, below };
+        return store.commit({ nowSeconds: clock.nowSeconds, put: [], override, audit: [] });
+      };
+      expect(await commit(family, 1)).toEqual({ kind: "too_many_overrides" });
+      expect(await store.findOverride(family)).toBeUndefined();
+      expect(await commit(acme, 1)).toMatchObject({ kind: "committed" });
+      expect(await commit(family, 2)).toMatchObject({ kind: "committed" });
     });
 
     test("that is cleared leaves an entry that replaces it, also if the store has none", async () => {

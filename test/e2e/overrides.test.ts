@@ -213,7 +213,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       await expect(billing.limits.setOverride({ owner }, { plan: "gold" })).rejects.toMatchObject(denied);
       await billing.limits.setOverride({ owner }, { quotas: [{ name: "monthly", limit: 1 }] });
       await admin.limits.setOverride({ owner }, { plan: "gold" });
-      // Nobody undoes what it could not have done.
+      // A caller undoes only what it could have done.
       await expect(billing.limits.setOverride({ owner }, { plan: "team" })).rejects.toMatchObject(denied);
       await expect(billing.limits.clearOverride({ owner })).rejects.toMatchObject(denied);
       expect(await billing.limits.showOverride({ owner })).toMatchObject({ plan: "gold" });

@@ -78,7 +78,7 @@ function setRoute(ports: ApiPorts, subjects: Subjects): Endpoint {
     writes: true,
     body: overrideBody,
     response: { status: 204, description: "The override applies." },
-    problems: ["plan_not_assignable"],
+    problems: ["plan_not_assignable", "too_many_overrides"],
     handle: (call) =>
       withSubject(call, subjects, async (subject) => {
         const { plan, quotas, note, expires_at: expiresAt } = call.body;
@@ -108,7 +108,7 @@ function clearRoute(ports: ApiPorts, subjects: Subjects): Endpoint {
     access: operators(ports, "limits:write"),
     writes: true,
     response: { status: 204, description: "No override applies." },
-    problems: ["request_invalid", "plan_not_assignable"],
+    problems: ["request_invalid", "plan_not_assignable", "too_many_overrides"],
     handle: (call) =>
       withSubject(call, subjects, async (subject) => {
         const result = await clearOverride(ports.registry, subject, call.caller);

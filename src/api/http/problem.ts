@@ -47,6 +47,10 @@ const API_PROBLEMS = {
     status: 503,
     title: "Self-service registration has reached its limit. Try again later, or ask an operator for a key.",
   },
+  too_many_overrides: {
+    status: 503,
+    title: "The maximum number of overrides is reached. Cleared overrides count for 30 days.",
+  },
   too_many_unread_responses: {
     status: 503,
     title: "Clients of this listener leave too many responses unread. Try again later.",

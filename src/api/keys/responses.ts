@@ -52,6 +52,11 @@ const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
   plan_unknown: field("#/plan", "is not a plan of the policy"),
   quota_unknown: field("#/quotas", "names a quota that is in no plan and no role of the policy"),
   plan_not_assignable: { problem: "plan_not_assignable" },
+  override_protected: {
+    problem: "plan_not_assignable",
+    details: { detail: "The present override has a plan that the caller may not assign." },
+  },
+  too_many_overrides: { problem: "too_many_overrides", details: { retryAfterSeconds: 3600 } },
   operator_required: { problem: "operator_required" },
   grant_refused: { problem: "grant_refused" },
   idempotency_key_reused: { problem: "idempotency_key_reused" },

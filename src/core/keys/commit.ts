@@ -61,7 +61,7 @@ function applyLocally(
 
 function applyOverride({ view }: CommitDeps, override: OverrideChange | undefined, version = 0): void {
   if (override === undefined) return;
-  const { replaces: _, above: __, ...entry } = override;
+  const { replaces: _, above: __, below: ___, ...entry } = override;
   view.apply([{ ...entry, version }]);
 }
 

@@ -49,6 +49,8 @@ export interface OverrideChange extends Omit<StoredOverride, "version"> {
   readonly replaces: number;
   /** The new version is higher than this, so that it replaces what instances know and the store has lost. */
   readonly above: number;
+  /** The store has fewer overrides than this, unless it has one of this subject. */
+  readonly below: number;
 }
 
 /** Conditions that the store checks at the moment of the write, so that a change that races a revocation loses. */
@@ -97,6 +99,8 @@ export type CommitOutcome =
   | { readonly kind: "ended"; readonly before?: number }
   /** The limit of live self-service keys is reached. */
   | { readonly kind: "full" }
+  /** The maximum number of overrides is reached. */
+  | { readonly kind: "too_many_overrides" }
   /** The time of the decision differs from the store's clock, which is `nowMs` (milliseconds). */
   | { readonly kind: "clock"; readonly nowMs: number }
   /** The registry is frozen until then (NumericDate). */

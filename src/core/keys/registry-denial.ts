@@ -8,6 +8,8 @@ export type RegistryDenial =
   | "ttl_too_long"
   | "plan_unknown"
   | "quota_unknown"
+  | "override_protected"
+  | "too_many_overrides"
   | "plan_not_assignable"
   | "operator_required"
   | "grant_refused"

@@ -12,7 +12,7 @@ import type { DeniedOperation } from "../keys/registry-denial.ts";
 import { denied } from "../keys/registry-denial.ts";
 import type { InstanceView } from "../revocation/instance-view.ts";
 import type { OverrideContent, OverrideSubject, StoredOverride } from "./override.ts";
-import { isInForce } from "./override.ts";
+import { isInForce, MAX_OVERRIDES } from "./override.ts";
 
 export type OverrideDeps = CommitDeps &
   AuditDeps &
@@ -69,7 +69,7 @@ function change(
     const known = deps.view.overrides.entryOf(requested);
     for (const former of [stored, known])
       if (former !== undefined && !mayReplace(former, origin.caller, deps.nowMs()))
-        return denied("plan_not_assignable");
+        return denied("override_protected");
     const outcome = await commit(deps, {
       put: [],
       override: {
@@ -80,14 +80,16 @@ function change(
         ...(expiresAt === undefined ? {} : { expiresAt }),
         replaces: stored?.version ?? 0,
         above: known?.version ?? 0,
+        below: MAX_OVERRIDES,
       },
       audit: [overrideEvent(deps, requested, event, origin)],
     });
+    if (outcome.kind === "too_many_overrides") return denied("too_many_overrides");
     return outcome.kind === "committed" ? "done" : "conflict";
   });
 }
 
-/** Nobody undoes what it could not have done: the caller must be able to assign the plan that it replaces. */
+/** A caller undoes only what it could have done: it must be able to assign the plan that it replaces. */
 function mayReplace(former: StoredOverride, caller: Caller, nowMs: number): boolean {
   const plan = isInForce(former, nowMs) ? former.content?.plan : undefined;
   return plan === undefined || mayAssignPlan(caller, plan);

@@ -42,6 +42,9 @@ export interface StoredOverride extends OverrideSubject {
  */
 export const KEEP_CLEARED_SECONDS = 30 * 86_400;
 
+/** The maximum number of stored overrides, cleared ones included. Each instance holds all of them: 185 bytes each. */
+export const MAX_OVERRIDES = 1_000_000;
+
 /** NumericDate from which nothing needs the entry. */
 export function forgetAt({ version, expiresAt, content }: StoredOverride): number {
   if (content === undefined) return Math.floor(version / 1000) + KEEP_CLEARED_SECONDS;

@@ -4,10 +4,10 @@
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
 --             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry, lost}], call {text, until}, endFamily, cutOff,
---             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, keep, expiresAt}, migration {from, to}, feed [entry],
+--             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, below, keep, expiresAt}, migration {from, to}, feed [entry],
 --             stopsWhileFrozen, freeze (text; "" ends it), audit [text], feedLength, newEpoch; an entry is the text of a feed entry
 --             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
--- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms},
+-- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"too_many_overrides"}, {"clock", ms},
 --             {"frozen", until} or {"early", before}; only the first has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
@@ -51,6 +51,7 @@ if override then
   local stored = redis.call('HGET', OVERRIDES, override.field)
   local version = stored and tonumber(string.match(stored, '^%["o",(%d+),')) or 0
   if version ~= override.replaces then return { 'conflict' } end
+  if not stored and redis.call('HLEN', OVERRIDES) >= override.below then return { 'too_many_overrides' } end
   local ms = seconds * 1000 + math.floor(tonumber(time[2]) / 1000)
   override_version = math.max(version + 1, override.above + 1, ms)
 end

@@ -20,6 +20,7 @@ export function requestFields(
     decision_id: decisionId,
     verdict: decision.verdict,
     reason: decision.reason,
+    quota: decision.verdict === "deny" ? decision.quota?.name : undefined,
     mode,
     route: route?.label,
     cost: route?.cost,

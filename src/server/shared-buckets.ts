@@ -36,7 +36,7 @@ export interface SharedBucketsOptions
 export interface SharedBuckets {
   readonly pool: LeasePool;
   readonly membership: FleetMembership;
-  /** What is counted while Redis is unavailable; absent without quotas. */
+  /** The units that are counted while Redis is unavailable; absent without quotas. */
   readonly counters: Pick<QuotaExchange, "post" | "waiting"> | undefined;
 }
 

@@ -26,6 +26,7 @@ plans:
   team: { quotas: [{ name: monthly, per: owner, limit: 8, every: month }] }
 roles:
   basic: { scopes: [a], ttl: 1d, refresh_window: 12h, plan: free }
+  plain: { scopes: [a], ttl: 1d, refresh_window: 12h, quotas: [{ name: monthly, per: owner, limit: 60, every: month }] }
 routes:
   - { path: /a/**, scopes: [a] }
   - { path: /large, scopes: [a], cost: 9 }
@@ -191,6 +192,23 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       { kind: "quota", quota: "monthly", percent: 100, limit: 5, owner },
     ]);
   });
+
+  if (store === "redis")
+    test("while Redis does not respond, requests are served and counted, and their sum is posted when it does", async () => {
+      const key = await admin.register({ name: "n", key_type: "plain", owner: randomUUID() });
+      const send = async () => (await check(envoy, "/a/x", key.api_key)).status;
+      expect([await send(), await send()]).toEqual([200, 200]);
+      await redis?.cli("CLIENT", "PAUSE", "6000", "ALL");
+      expect([await send(), await send(), await send()]).toEqual([200, 200, 200]);
+      const units = async (result: string) =>
+        (await readMetrics(latchkey.ops)).get(`latchkey_quota_units_total{result="${result}"}`);
+      expect(await units("counted")).toBe(3);
+      await expect.poll(() => units("posted"), { timeout: 20_000 }).toBe(3);
+      const [quota] = (await admin.limits.show(key.key_id)).quotas;
+      expect(quota?.used).toBeGreaterThanOrEqual(5);
+      // Redis may carry out the requests for leases that got no response in time.
+      expect(quota?.used).toBeLessThanOrEqual(8);
+    });
 
   test("a restart does not refill a quota", async () => {
     const { api_key: token } = await register();

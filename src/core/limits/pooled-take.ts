@@ -89,7 +89,7 @@ function spendAll(take: PooledTake, nowMs: number): TakeOutcome {
   const local = ports.localBuckets?.take(take.buckets, cost, take.wallMs).rates;
   for (const shared of limits) {
     if (shared.pendingRequest === undefined && shouldPrefetch(shared.holder, cost, nowMs))
-      // What is taken ahead of a quota has no minimum.
+      // A request ahead of need has no minimum for a quota.
       void ports.exchange.requestTokens(shared, shared.quota === undefined ? cost : 0);
   }
   return { ok: true, rates: ratesOf(take, nowMs, local) };

@@ -70,7 +70,7 @@ export interface QuotaReply {
   /** Without a grant: whether units are left, but the window ends too soon for a lease. */
   readonly isEnding: boolean;
   readonly used: number;
-  /** What is neither used nor leased. */
+  /** Units that are neither used nor leased. */
   readonly freeUnits: number;
   /** Units in outstanding leases. */
   readonly leased: number;

@@ -143,7 +143,7 @@ function createKnownUse() {
   };
 }
 
-/** What was admitted without the store, by numbered postings. */
+/** Units that were admitted without the store, as numbered postings. */
 function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: QuotaExchangePorts) {
   // By quota and not by subject, so that their number is that of the policy's quotas.
   const calendars = new Map<string, Calendar>();

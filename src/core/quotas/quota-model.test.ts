@@ -31,7 +31,7 @@ function createWorld(fault: "count" | "deny") {
   const windows = new Set<number>();
   const expired = new Map<number, number>();
   const messages: Message[] = [];
-  const late: (() => void)[] = [];
+  const delayed: (() => void)[] = [];
   const admitted = new Map<number, number>();
   let counted = 0;
   const storeMs = () => BEGIN_MS + realMs + storeAheadMs;
@@ -65,11 +65,11 @@ function createWorld(fault: "count" | "deny") {
       const [message] = messages.splice(at % Math.max(1, messages.length), 1);
       if (message === undefined) return;
       if (fate === "answered" || fate === "reply lost") message.execute();
-      if (fate === "late") late.push(message.execute);
+      if (fate === "late") delayed.push(message.execute);
       message.end(fate);
     },
     deliverLate() {
-      for (const execute of late.splice(0)) execute();
+      for (const execute of delayed.splice(0)) execute();
     },
     advance(ms: number) {
       realMs += ms;

@@ -55,7 +55,10 @@ export async function joinFleet(
     onEntry: onFeedEntry,
     onGap: events.gap.publish,
     mayWriteBack: () => !guard.differsFromFleet(),
-    onDataLoss: () => log.warn({}, FAULTS.writesLost),
+    onDataLoss() {
+      log.warn({}, FAULTS.writesLost);
+      void events.loss.publish();
+    },
   });
   await feed.read();
   reading.finishStartup();

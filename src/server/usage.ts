@@ -59,7 +59,10 @@ export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps
     onDropped: (why) => metrics.usage.dropped(why, 1),
   });
   const poster = createUsagePoster(runtime, stores);
-  events.loss.subscribe(poster.replay);
+  events.loss.subscribe(() => {
+    stores.usage.suspectLoss();
+    poster.replay();
+  });
   const { collect, collectEndedHour } = createCollection(runtime, meter, poster);
   const post = async () => {
     await collect();

@@ -1,8 +1,9 @@
 import { createAuthorize } from "../src/core/decision/authorize.ts";
 import type { KeyRecord } from "../src/core/keys/key-record.ts";
 import { createMigration } from "../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../src/core/overrides/override-view.ts";
 import type { Policy } from "../src/core/policy/policy.ts";
-import { createRevocationView } from "../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../src/core/revocation/instance-view.ts";
 import { createKeyRing } from "../src/jwt/key-ring.ts";
 import { createSigner } from "../src/jwt/signer.ts";
 import { createVerifier } from "../src/jwt/verifier.ts";
@@ -45,9 +46,10 @@ export async function createDecisionServices(policyText = benchPolicy(), cacheSi
   const authorize = createAuthorize({
     policy: () => policy,
     verifier,
-    view: createRevocationView(),
+    view: createInstanceView(),
     migration: createMigration({ phase: "silent", chosen: false, version: 0 }),
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets,
     failures: createBucketStore({ maxBuckets: 1000 }),
     clientAddress: ({ peerAddress }) => peerAddress,

@@ -11,6 +11,7 @@ import {
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
+import { overrideBody, overrideResponse } from "../src/api/admin/override-schemas.ts";
 import {
   plansResponse,
   policyResponse,
@@ -46,6 +47,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   KeyFilter: listQuery,
   KeyPatch: patchBody,
   CutOff: cutOffBody,
+  LimitOverride: overrideBody,
   ImportOptions: importQuery,
   AuditQuery: auditQuery,
   UsageQuery: usageQuery,
@@ -59,6 +61,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Key: keyResponse,
   KeyList: keyListResponse,
   Limits: limitsResponse,
+  AppliedOverride: overrideResponse,
   PolicyInForce: policyResponse,
   Plans: plansResponse,
   Roles: rolesResponse,

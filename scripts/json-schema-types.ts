@@ -26,16 +26,16 @@ function typeOf(schema: Schema, indent: string): string {
   if ($ref !== undefined) return $ref;
   if (value !== undefined) return JSON.stringify(value);
   if (values !== undefined) return values.map((one) => JSON.stringify(one)).join(" | ");
-  if (anyOf !== undefined) return unionOf(anyOf, indent);
+  if (anyOf !== undefined) return unionType(anyOf, indent);
   const types: readonly string[] = [type ?? []].flat();
   return types.length === 0 ? "JsonValue" : types.map((one) => namedType(one, schema, indent)).join(" | ");
 }
 
-/** In the layout of Biome: a union with an object has a line for each of its types. */
-function unionOf(schemas: readonly Schema[], indent: string): string {
-  const oneLine = schemas.map((one) => typeOf(one, indent)).join(" | ");
-  if (!oneLine.includes("\n")) return oneLine;
-  return schemas.map((one) => `\n${indent}  | ${typeOf(one, `${indent}    `)}`).join("");
+/** Members of more than one line begin lines of their own, as the formatter writes them. */
+function unionType(members: readonly Schema[], indent: string): string {
+  const types = members.map((one) => typeOf(one, indent));
+  if (!types.some((type) => type.includes("\n"))) return types.join(" | ");
+  return members.map((one) => `\n${indent}  | ${typeOf(one, `${indent}    `)}`).join("");
 }
 
 function namedType(type: string, schema: Exclude<Schema, boolean>, indent: string): string {
@@ -75,8 +75,8 @@ function objectType(schema: Exclude<Schema, boolean>, indent: string): string {
     const key = /^\w+$/.test(name) ? name : JSON.stringify(name);
     const optional = required.includes(name) ? "" : "?";
     const type = typeOf(property, inner);
-    const separator = type.startsWith("\n") ? ":" : ": ";
-    return `${comment(property, inner)}${inner}readonly ${key}${optional}${separator}${type};\n`;
+    const space = type.startsWith("\n") ? "" : " ";
+    return `${comment(property, inner)}${inner}readonly ${key}${optional}:${space}${type};\n`;
   });
   return `{\n${members.join("")}${indent}}`;
 }

@@ -6,6 +6,7 @@ import { deny } from "../core/decision/decision.ts";
 import { normalisePath } from "../core/decision/path.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
+import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { parsePolicy } from "../policy/file.ts";
 import type { PastRequest } from "./replay.ts";
@@ -88,6 +89,7 @@ function portsOf(policy: Policy, state: PastState): AuthorizePorts {
     },
     migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }) },
     stalenessMs: () => (state.stale ? 1e12 : 0),
+    overrides: NO_OVERRIDES,
     buckets: {
       take: (demands, cost) =>
         state.limits === "fine" || demands.length === 0 || cost === 0

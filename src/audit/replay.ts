@@ -7,6 +7,7 @@ import type { Verification } from "../core/decision/ports.ts";
 import type { Principal } from "../core/decision/principal.ts";
 import { createMigration, enterPhase } from "../core/legacy/migration.ts";
 import type { BucketDemand, TakeOutcome } from "../core/limits/ports.ts";
+import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
 import { possiblePlans } from "./past-plans.ts";
 
@@ -72,6 +73,7 @@ export function createReplay(policy: Policy): Replay {
     // A principal is a V1 key here only if it was denied by the phase, so the phase affects no other.
     migration: createMigration(enterPhase(undefined, "removed", true, 0)),
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
+    overrides: NO_OVERRIDES,
     buckets: { take: (demands, cost) => taken(past, demands, cost, unknown) },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
 import type { Plans } from "../client/types.ts";
+import { UsageError } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
+import type { SubjectOptions } from "./overrides.ts";
+import { addOverrideCommands, showOverride, withSubject } from "./overrides.ts";
 import { formatTable } from "./table.ts";
 import { keyIdArgument, withClient } from "./with-client.ts";
 
@@ -8,14 +11,19 @@ import { keyIdArgument, withClient } from "./with-client.ts";
 export function addLimitsCommand(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const limits = program
     .command("limits")
-    .description("show plans, and show or refill a key's token buckets");
+    .description(
+      "show plans, show or refill a key's token buckets, and override the limits of owners and families",
+    );
   addPlans(limits, io, finish);
-  limits
-    .command("show")
-    .addArgument(keyIdArgument())
-    .description("show the remaining tokens in a key's buckets")
+  addOverrideCommands(limits, io, finish);
+  withSubject(limits.command("show"))
+    .addArgument(keyIdArgument("[key_id]"))
+    .description("show the remaining tokens in a key's buckets, or the override of an owner or a family")
     .option("--json", "print JSON")
-    .action(async (keyId: string, { json }: { readonly json?: true }) => {
+    .action(async (keyId: string | undefined, options: SubjectOptions) => {
+      if (keyId === undefined) return finish(await showOverride(io, options));
+      const { owner, family, json } = options;
+      if (owner ?? family) throw new UsageError("give a key id, --owner or --family");
       const exitCode = await withClient(io, async (client) => {
         const found = await client.limits.show(keyId);
         if (json) return io.print(JSON.stringify(found));
@@ -56,11 +64,22 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
       const exitCode = await withClient(io, async (client) => {
         const found = await client.policy.plans();
         if (json) return io.print(JSON.stringify(found));
-        if (found.plans.length === 0) return io.print("The policy has no plans.");
-        io.print(formatTable(["plan", "limit", "per", "amount", "refill"], found.plans.flatMap(planRows)));
+        if (found.plans.length === 0) io.print("The policy has no plans.");
+        else
+          io.print(formatTable(["plan", "limit", "per", "amount", "refill"], found.plans.flatMap(planRows)));
+        for (const line of overrideLines(found)) io.print(line);
       });
       finish(exitCode);
     });
+}
+
+/** Only the plans that overrides name. */
+function overrideLines({ plans, unknown }: Plans): readonly string[] {
+  const known = plans.filter(({ overrides }) => overrides > 0);
+  return [
+    ...known.map(({ name, overrides }) => `${name}: ${overrides} overrides`),
+    ...unknown.map(({ name, overrides }) => `${name}: ${overrides} overrides, but the policy lacks the plan`),
+  ];
 }
 
 function planRows({ name, ...lists }: Plans["plans"][number]): readonly (readonly string[])[] {

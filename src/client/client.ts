@@ -1,6 +1,7 @@
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
+  AppliedOverride,
   AuditEvents,
   AuditQuery,
   CutOff,
@@ -15,6 +16,7 @@ import type {
   KeyList,
   KeyPatch,
   LegacyIssuedKey,
+  LimitOverride,
   Limits,
   MigrationStatus,
   Phase,
@@ -150,6 +152,15 @@ function usageCalls({ json }: Transport) {
   };
 }
 
+/** Whose limits an override changes. */
+export type LimitSubject = { readonly owner: string } | { readonly family: string };
+
+function overridePath(subject: LimitSubject): string {
+  return "owner" in subject
+    ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
+    : `/api/admin/families/${pathSegment(subject.family)}/limits`;
+}
+
 function operatorCalls({ call, json }: Transport) {
   const limitsPath = (keyId: string) => `/api/admin/limits/${pathSegment(keyId)}`;
   return {
@@ -174,6 +185,13 @@ function operatorCalls({ call, json }: Transport) {
       show: (keyId: string) => json<Limits>({ method: "GET", path: limitsPath(keyId) }),
       /** Fills the buckets of the key's family and owner. */
       reset: (keyId: string) => call({ method: "DELETE", path: limitsPath(keyId) }),
+      /** What the owner or the family gets instead of what its keys and roles say. */
+      showOverride: (subject: LimitSubject) =>
+        json<AppliedOverride>({ method: "GET", path: overridePath(subject) }),
+      /** Replaces the former override. */
+      setOverride: (subject: LimitSubject, override: LimitOverride) =>
+        call({ method: "PUT", path: overridePath(subject), body: override }),
+      clearOverride: (subject: LimitSubject) => call({ method: "DELETE", path: overridePath(subject) }),
     },
   };
 }

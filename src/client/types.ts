@@ -72,6 +72,22 @@ export interface CutOff {
   readonly owner?: string;
 }
 
+export interface LimitOverride {
+  readonly plan?: string;
+  /** Replaces the whole list of quotas: a quota that is not named does not apply. */
+  readonly quotas?: readonly {
+    readonly name: string;
+    /** Units per window: 0 to 10^12. */
+    readonly limit: number;
+    /** Units on top of the limit, once, in the present window. */
+    readonly extra?: number;
+  }[];
+  /** For people: why it was set. */
+  readonly note?: string;
+  /** The override ends at this time (RFC 3339), which must be in the future. */
+  readonly expires_at?: string;
+}
+
 export interface ImportOptions {
   /** Validate the lines without importing them. */
   readonly dry_run?: boolean;
@@ -220,6 +236,26 @@ export interface Limits {
   }[];
 }
 
+export interface AppliedOverride {
+  /** Null for the override of a family. */
+  readonly owner: string | null;
+  /** Null for the override of an owner. */
+  readonly family: string | null;
+  readonly plan: string | null;
+  /** False if the policy does not have the plan. Then it does not apply. */
+  readonly plan_known: boolean;
+  readonly quotas:
+    | readonly {
+        readonly name: string;
+        readonly limit: number;
+        readonly extra: number;
+      }[]
+    | null;
+  readonly note: string | null;
+  readonly set_at: string;
+  readonly expires_at: string | null;
+}
+
 export interface PolicyInForce {
   /** The label of the metric `latchkey_policy_info`. */
   readonly hash: string;
@@ -254,6 +290,13 @@ export interface Plans {
           readonly unit: string;
         }[]
       | null;
+    /** Overrides of owners and families with this plan. */
+    readonly overrides: number;
+  }[];
+  /** Plans that overrides name, and that the policy does not have. */
+  readonly unknown: readonly {
+    readonly name: string;
+    readonly overrides: number;
   }[];
 }
 

@@ -8,7 +8,7 @@ import type { Route, RouteTable } from "../core/policy/route-table.ts";
 import { createRouteTable } from "../core/policy/route-table.ts";
 import { conflictProblems, roleProblems, routeProblems } from "./consistency.ts";
 import { issuerProblems, toIssuer } from "./issuers.ts";
-import { toPlans, toQuotas, toRateLimits } from "./limit-lists.ts";
+import { toPlans, toQuotaCounts, toQuotas, toRateLimits } from "./limit-lists.ts";
 import { planProblems } from "./plan-problems.ts";
 import type { Problem } from "./problem.ts";
 import { quotaProblems, quotaWarnings } from "./quota-problems.ts";
@@ -217,6 +217,7 @@ export function toPolicy(
     hash: createHash("sha256").update(source.text).digest("hex").slice(0, 12),
     roles: toRoles(document, source, plans),
     plans,
+    quotaCounts: toQuotaCounts(document),
     routes: table,
     mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,

@@ -1,4 +1,4 @@
-import type { LimitList, Plan, Quota, RateLimit } from "../core/policy/policy.ts";
+import type { LimitList, Plan, Quota, QuotaCount, RateLimit } from "../core/policy/policy.ts";
 import type { PolicyDocument } from "./schema.ts";
 
 type PlanEntry = PolicyDocument["plans"][string];
@@ -42,4 +42,20 @@ export function toRateLimits(entries: RateLimitEntries): readonly RateLimit[] {
 /** Converts `quotas`. */
 export function toQuotas(entries: QuotaEntries): readonly Quota[] {
   return entries.map(({ time_zone: timeZone = "UTC", ...quota }) => ({ ...quota, timeZone }));
+}
+
+/** How each quota counts. A checked file has one way for each name. */
+export function toQuotaCounts({
+  plans,
+  roles,
+}: Pick<PolicyDocument, "plans"> & { readonly roles: NonNullable<PolicyDocument["roles"]> }): ReadonlyMap<
+  string,
+  QuotaCount
+> {
+  const quotas = [...Object.values(plans), ...Object.values(roles)].flatMap((lists) =>
+    toQuotas(lists.quotas ?? []),
+  );
+  return new Map(
+    quotas.map(({ name, per, every, timeZone, unit }) => [name, { per, every, timeZone, unit }]),
+  );
 }

@@ -1,14 +1,16 @@
 import { ownerOf } from "../core/decision/principal.ts";
-import type { CommitOutcome, CommitRequirement, KeyChange } from "../core/keys/key-change.ts";
+import type { CommitOutcome, CommitRequirement, KeyChange, OverrideChange } from "../core/keys/key-change.ts";
 import { DECIDED_WITHIN_SECONDS } from "../core/keys/key-change.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { countsAsSelfService, NEVER } from "../core/keys/key-record.ts";
 import { encodeRecord } from "../core/keys/key-record-codec.ts";
 import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts";
+import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import { endsKey, restrictionOf } from "../core/revocation/revocation.ts";
+
 import type { RegistryKeys } from "./names.ts";
-import { cutOffField } from "./names.ts";
+import { cutOffField, overrideField } from "./names.ts";
 
 /** A record outlives its retention by this, so that the sweep can read its owner and its hashes. */
 export const SWEEP_GRACE_SECONDS = 86_400;
@@ -30,7 +32,7 @@ export function namesOf(
 
 /** A change in the form of commit.lua. */
 export function toWire(change: KeyChange, forgetAfterSeconds: number) {
-  const { nowSeconds, put, end, requires, remember, audit, migration, feedEntries = [] } = change;
+  const { nowSeconds, put, end, override, requires, remember, audit, migration, feedEntries = [] } = change;
   return {
     feed: feedEntries.map(encodeFeedEntry),
     ...(migration && { migration: stepToWire(migration) }),
@@ -57,7 +59,21 @@ export function toWire(change: KeyChange, forgetAfterSeconds: number) {
     ...(end?.kind === "cutoff" && {
       cutOff: { field: cutOffField(end), before: end.before, until: end.until },
     }),
+    ...(override && { override: overrideToWire(override) }),
     audit: audit.map((event) => JSON.stringify(event)),
+  };
+}
+
+/** The script replaces version 0 in the entry. */
+function overrideToWire({ replaces, above, ...override }: OverrideChange) {
+  const keepSeconds = override.content === undefined || override.expiresAt !== undefined;
+  return {
+    field: overrideField(override),
+    entry: encodeFeedEntry({ ...override, version: 0 }),
+    replaces,
+    above,
+    ...(keepSeconds && { keep: KEEP_CLEARED_SECONDS }),
+    ...(override.content !== undefined && { expiresAt: override.expiresAt }),
   };
 }
 
@@ -93,6 +109,7 @@ export function recordToWire(record: KeyRecord, forgetAfterSeconds: number) {
 /** The reply of commit.lua. */
 export function toOutcome(reply: unknown): CommitOutcome {
   const [kind, number]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+  if (kind === "committed" && number !== undefined) return { kind, overrideVersion: Number(number) };
   if (kind === "committed" || kind === "conflict" || kind === "full") return { kind };
   if (kind === "ended") return number === undefined ? { kind } : { kind, before: Number(number) };
   if (kind === "early") return { kind, before: Number(number) };

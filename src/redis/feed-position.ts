@@ -1,19 +1,22 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ending } from "../core/revocation/revocation.ts";
-import type { RevocationView } from "../core/revocation/revocation-view.ts";
-import { createRevocationView, inSteps } from "../core/revocation/revocation-view.ts";
+import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
+import type { InstanceView, StoredEntry } from "../core/revocation/instance-view.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
+import { inSteps } from "../core/revocation/revocation-view.ts";
 import type { RedisClient } from "./client.ts";
 import { RedisUnavailable } from "./redis-error.ts";
+import { texts } from "./replies.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
+const KEEP_CLEARED_MS = KEEP_CLEARED_SECONDS * 1000;
 const HEAD_SCRIPT = readFileSync(new URL("./scripts/head.lua", import.meta.url), "utf8");
 
 export interface FeedPositionOptions {
   /** A separate connection, because reads block: its command timeout is longer than `blockMs`. All reads use it, so that they are from one server. */
   readonly reading: RedisClient;
-  readonly view: RevocationView;
+  readonly view: InstanceView;
   /** Called when entries may have been missed, so that cached data of entries must be reloaded. A rejection is retried. */
   readonly onGap: () => Promise<void>;
   /** Whether lost entries may be written back to the store. Absent: always. */
@@ -28,6 +31,8 @@ export interface FeedPosition {
   readonly epoch: string;
   /** Differs for another server, and after a restart of the same server. */
   readonly replicationId: string;
+  /** The store's clock in milliseconds at the last read. */
+  storeMs: number;
   sequence: number;
   streamId: string;
 }
@@ -35,13 +40,17 @@ export interface FeedPosition {
 export interface FeedPositions {
   /**
    * The position to continue from: the known one if nothing is missing, otherwise the head after a snapshot. The head is read
-   * before the snapshot, so that no entry between the two is lost.
+   * before the snapshot, so that no entry between the two is lost. If the store no longer keeps what was cleared since the
+   * known position, the known overrides are discarded.
    */
   find(known: FeedPosition | undefined, reason?: "gap"): Promise<FeedPosition>;
+  /**
+   * Compares a position with the store. It is not current after a loss of data, on another server, or if the store may no longer
+   * keep what was cleared since then. Rejects if the server's replies cannot be trusted; then earlier reads cannot be trusted either.
+   */
+  compare(position: FeedPosition): Promise<{ readonly isCurrent: boolean; readonly sequence: number }>;
   /** Called if the store may lack entries. The next {@link writeBackMissing} compares all of them. */
   requestWriteBack(): void;
-  /** The server's replication id. Rejects if its replies cannot be trusted; then earlier reads cannot be trusted either. */
-  replicationId(): Promise<string>;
   /** Writes the missing entries back after a request. If the store takes no writes, the next call tries again. */
   writeBackMissing(): Promise<void>;
 }
@@ -52,13 +61,13 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   const writeBack = createWriteBack(client);
   let writeBackPending = false;
 
-  const replicationId = async () => (await client.serverState()).replicationId;
   const headNow = async (): Promise<FeedPosition> => {
     const reply = await runHead([client.keys.epoch, client.keys.feedSequence, client.keys.feed], []);
-    const [epoch, sequence, streamId]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+    const [epoch, sequence, streamId, storeMs]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     return {
       epoch: String(epoch),
-      replicationId: await replicationId(),
+      storeMs: Number(storeMs),
+      replicationId: (await client.serverState()).replicationId,
       sequence: Number(sequence),
       streamId: String(streamId),
     };
@@ -67,14 +76,16 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
     for await (const portion of snapshot(client)) view.apply(portion);
   };
   return {
-    replicationId,
+    compare: (position) => compareWithStore(client, position),
     requestWriteBack() {
       writeBackPending = true;
     },
     async find(known, reason) {
       const head = await headNow();
-      if (known !== undefined && reason === undefined && follows(head, known)) return known;
+      const discards = known !== undefined && mayMissCleared(known, head.storeMs);
+      if (known !== undefined && reason === undefined && !discards && follows(head, known)) return known;
       if (known !== undefined && !follows(head, known)) options.onDataLoss();
+      if (discards) view.discardOverrides();
       await applySnapshot();
       await options.onGap();
       writeBackPending ||= known !== undefined;
@@ -93,14 +104,34 @@ export function createFeedPositions(options: FeedPositionOptions): FeedPositions
   };
 }
 
+async function compareWithStore(client: RedisClient, position: FeedPosition) {
+  const [head, time, { replicationId }] = await Promise.all([
+    client.command("MGET", client.keys.epoch, client.keys.feedSequence),
+    client.command("TIME"),
+    client.serverState(),
+  ]);
+  const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
+  const sequence = Number(storedSequence ?? 0);
+  const storeMs = Number(texts(time)[0]) * 1000;
+  const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
+  const isCurrent = sameHistory && sequence >= position.sequence && !mayMissCleared(position, storeMs);
+  if (isCurrent) position.storeMs = storeMs;
+  return { isCurrent, sequence };
+}
+
+/** Whether the store may no longer keep what was cleared since the position was read. */
+function mayMissCleared(position: FeedPosition, storeMs: number): boolean {
+  return storeMs - position.storeMs > KEEP_CLEARED_MS;
+}
+
 /** The entries of the view that the store lacks. */
-async function findMissing({ reading, view }: FeedPositionOptions): Promise<readonly Ending[]> {
-  const stored = createRevocationView();
+async function findMissing({ reading, view }: FeedPositionOptions): Promise<readonly StoredEntry[]> {
+  const stored = createInstanceView();
   for await (const portion of snapshot(reading)) {
     stored.apply(portion);
     view.apply(portion);
   }
-  const missingFromStore: Ending[] = [];
+  const missingFromStore: StoredEntry[] = [];
   await inSteps(view.entries(), nextTurn, (entry) => {
     if (!stored.includes(entry)) missingFromStore.push(entry);
   });

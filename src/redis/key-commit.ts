@@ -26,6 +26,8 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.newest,
   keys.counts,
   keys.newestUncut,
+  keys.overrides,
+  keys.overridesByEnd,
 ];
 
 export interface CommitOptions {

@@ -9,6 +9,7 @@ import type { CommitOptions } from "./key-commit.ts";
 import { createKeyWriter } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
 import type { RegistryKeys } from "./names.ts";
+import { createOverrideReader } from "./overrides.ts";
 import { pairs } from "./replies.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
@@ -23,9 +24,10 @@ export function createKeyStore(client: RedisClient, options: CommitOptions): Key
     ...createKeyWriter(client, options, release),
     ...createEndReader(client),
     ...createReads(client),
+    ...createOverrideReader(client),
     ...createUse(client),
     ...createLegacy(client, options.recordRetentionSeconds),
-    revocations: () => snapshot(client),
+    viewEntries: () => snapshot(client),
     async count(nowSeconds) {
       const [unexpired, selfService] = await client.commands(
         [client.keys.byEnd, client.keys.selfService].map(

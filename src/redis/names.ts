@@ -1,3 +1,4 @@
+import type { OverrideSubject } from "../core/overrides/override.ts";
 import type { CutOff } from "../core/revocation/revocation.ts";
 
 /** Minimum number of entries that the feed keeps. An instance that is further behind loads a snapshot. */
@@ -48,13 +49,17 @@ export function registryKeys(isCluster: boolean) {
     endedFamilies: own("ended_families"),
     /** Hash: `scope:subject` → "<before> <until>". */
     cutOffs: own("cut_offs"),
+    /** Hash: `f:<family>` or `o:<owner>` → feed entry of its override. */
+    overrides: own("overrides"),
+    /** Sorted set: field of `overrides` → NumericDate from which nothing needs it; without those that never expire. */
+    overridesByEnd: own("overrides:by_end"),
     /** Hash: key id → feed entry of its restriction. Has the same members as `ended`. */
     standings: own("keys:standings"),
     /** The newest issue date (NumericDate) of all keys. A cut-off of now must be later. */
     newest: own("keys:newest"),
     /** The same, without the keys that the cut-off of their own owner dated ahead. */
     newestUncut: own("keys:newest_uncut"),
-    /** Hash: the expected number of standings, ended families and cut-offs, and when some were last found missing. */
+    /** Hash: the expected number of standings, ended families, cut-offs and overrides, and when some were last found missing. */
     counts: own("counts"),
     /** NumericDate: entries that ran out before this may have been removed. */
     forgotten: own("forgotten"),
@@ -129,6 +134,11 @@ const NO_SUBJECT = "%";
 /** A subject may be any text of a client, such as the owner in a token of another issuer. */
 function escapeBraces(text: string): string {
   return text.replace(/[%{}]/g, (brace) => `%${brace.charCodeAt(0).toString(16)}`);
+}
+
+/** The field of an override in `RegistryKeys.overrides`. */
+export function overrideField({ scope, subject }: OverrideSubject): string {
+  return `${scope === "family" ? "f" : "o"}:${subject}`;
 }
 
 /** The field of a cut-off in `RegistryKeys.cutOffs`. */

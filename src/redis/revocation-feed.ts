@@ -11,11 +11,11 @@ export interface FeedOptions extends FeedPositionOptions {
   /** An idle stream replies after this time, so that a missing reply is never mistaken for an idle stream. */
   readonly blockMs: number;
   readonly monotonicMs: () => number;
-  /** Called for entries that do not end keys. */
+  /** Called for entries that the view does not hold. */
   readonly onEntry: (entry: OtherEntry) => void;
 }
 
-type OtherEntry = Exclude<FeedEntry, { kind: "key" | "family" | "cutoff" }>;
+type OtherEntry = Extract<FeedEntry, { kind: "buckets" | "phase" | "legacy" }>;
 
 /** Receives what the other instances publish. */
 export interface RevocationFeed {
@@ -48,14 +48,8 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   const readNext = async (position: FeedPosition, waits: boolean): Promise<FeedPosition> => {
     const entries = await readFrom(position, waits);
     const contiguous = applyEntries(position, entries, options);
-    const [head, replicationId] = await Promise.all([
-      reading.command("MGET", reading.keys.epoch, reading.keys.feedSequence),
-      positions.replicationId(),
-    ]);
-    const [epoch, storedSequence]: readonly unknown[] = Array.isArray(head) ? head : [];
-    const sequence = Number(storedSequence ?? 0);
-    const sameHistory = (epoch ?? "") === position.epoch && replicationId === position.replicationId;
-    if (!contiguous || !sameHistory || sequence < position.sequence) return positions.find(position, "gap");
+    const { isCurrent, sequence } = await positions.compare(position);
+    if (!contiguous || !isCurrent) return positions.find(position, "gap");
     if (entries.length > 0 || sequence === position.sequence) return position;
     // An entry was published after the read. If it cannot be read now, it is lost.
     const late = await readFrom(position, false);
@@ -87,6 +81,11 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
   };
 }
 
+/** Whether an entry is not held in the view. */
+function isOther(entry: FeedEntry): entry is OtherEntry {
+  return entry.kind === "buckets" || entry.kind === "phase" || entry.kind === "legacy";
+}
+
 interface StreamEntry {
   readonly streamId: string;
   readonly sequence: number;
@@ -105,8 +104,8 @@ function applyEntries(
     if (sequence <= position.sequence) continue;
     const entry = decodeFeedEntry(text);
     if (entry !== undefined) {
-      if (entry.kind === "key" || entry.kind === "family" || entry.kind === "cutoff") view.apply([entry]);
-      else onEntry(entry);
+      if (isOther(entry)) onEntry(entry);
+      else view.apply([entry]);
     }
     position.sequence = sequence;
   }

@@ -1,23 +1,20 @@
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
+import type { ViewEntry } from "../core/revocation/instance-view.ts";
 import type { Revocation } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
 
 const SCAN_COUNT = 500;
 
-/** Yields everything that ends keys, as it is stored now. */
-export async function* snapshot(client: RedisClient): AsyncIterable<readonly Revocation[]> {
+/** Yields everything that an instance's view must know, as it is stored now. */
+export async function* snapshot(client: RedisClient): AsyncIterable<readonly ViewEntry[]> {
   yield [{ kind: "forgotten", before: Number(await client.command("GET", client.keys.forgotten)) }];
   for await (const families of scan(client, "ZSCAN", client.keys.endedFamilies)) {
     yield families.map(([family, until]) => ({ kind: "family", family, until: Number(until) }));
   }
   for await (const cutOffs of scan(client, "HSCAN", client.keys.cutOffs)) yield cutOffs.map(toCutOff);
-  for await (const restrictions of scan(client, "HSCAN", client.keys.standings)) {
-    yield restrictions.flatMap(([, text]) => {
-      const entry = decodeFeedEntry(text);
-      return entry?.kind === "key" ? [entry] : [];
-    });
-  }
+  for (const name of [client.keys.standings, client.keys.overrides])
+    for await (const entries of scan(client, "HSCAN", name)) yield entries.flatMap(toEntry);
 }
 
 /** SCAN returns every member that exists during the whole scan at least once. A view accepts repeated entries. */
@@ -33,6 +30,12 @@ async function* scan(
     cursor = texts([next])[0] ?? "0";
     yield pairs(members);
   } while (cursor !== "0");
+}
+
+/** A restriction or an override. */
+function toEntry([, text]: readonly [string, string]): readonly ViewEntry[] {
+  const entry = decodeFeedEntry(text);
+  return entry?.kind === "key" || entry?.kind === "override" ? [entry] : [];
 }
 
 function toCutOff([field, value]: readonly [string, string]): Revocation {

@@ -16,6 +16,7 @@ const namesOf = (keys: RegistryKeys) => [
   keys.newestUncut,
   keys.migration,
   keys.sequence,
+  keys.overrides,
 ];
 
 /** The state of the store. */

@@ -19,6 +19,8 @@ const indexesOf = (keys: RegistryKeys) => [
   keys.standings,
   keys.counts,
   keys.forgotten,
+  keys.overrides,
+  keys.overridesByEnd,
 ];
 /** Redis runs one script at a time for all instances. A batch of this size takes a millisecond or two. */
 const BATCH = 50;

@@ -2,6 +2,7 @@ import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
+import { overrideRoutes } from "../api/admin/override-routes.ts";
 import { policyRoutes } from "../api/admin/policy-routes.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
@@ -62,6 +63,7 @@ export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, dep
     ...open,
     ...operatorRoutes(ports),
     ...limitRoutes(ports, deps.stores.bucketAdmin),
+    ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     usageReportRoute(ports, usage),

@@ -1,5 +1,5 @@
 import { readSecrets } from "../config/secrets.ts";
-import { createRevocationView } from "../core/revocation/revocation-view.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
 import type { SigningKeys } from "../jwt/signing-keys.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { unsetSecretLogger } from "../telemetry/fault-messages.ts";
@@ -16,6 +16,7 @@ import type { Addresses, Listeners } from "./listeners.ts";
 import { createListeners } from "./listeners.ts";
 import type { OpsListener } from "./ops-listener.ts";
 import { openOpsListener } from "./ops-listener.ts";
+import { watchOverrides } from "./overrides.ts";
 import { watchPolicy } from "./policy-reload.ts";
 import { createReadiness } from "./readiness.ts";
 import { createFleetVerifier, createRegistry } from "./registry.ts";
@@ -81,7 +82,7 @@ interface ServiceDeps extends Omit<AppOptions, keyof Runtime> {
 async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addresses> {
   const { settings, log, metrics } = runtime;
   const { policy, tracing, retry } = deps;
-  const [view, events] = [createRevocationView(), createStoreEvents()];
+  const [view, events] = [createInstanceView(), createStoreEvents()];
   const stores = await openStoresWithRetry(
     { ...deps, ...runtime, policy: policy.current, view, events },
     retry,
@@ -101,6 +102,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   const ports = createAuthorizePorts(runtime, { registry, verifier, stores, policy });
   const { clientAddress } = ports;
   const audit = await openAudit(runtime, { ...deps, key: auditKey, store: stores.audit, clientAddress });
+  watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
   const addresses = await deps.listeners.serve({

@@ -44,6 +44,7 @@ export function createAuthorizePorts(
     policy: policy.current,
     verifier: withIssuers(runtime, policy, verifier),
     view: registry.view,
+    overrides: registry.view.overrides,
     migration: registry.migration,
     stalenessMs: stores.fleet.stalenessMs,
     buckets: stores.buckets,

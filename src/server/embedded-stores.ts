@@ -54,7 +54,7 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
   if (!(await store.wasOpenRecently(clock.nowMs()))) clock.doubt();
   const keys = observed(store.keys, observe);
   meter.up(true);
-  for await (const portion of keys.revocations()) view.apply(portion);
+  for await (const portion of keys.viewEntries()) view.apply(portion);
   return {
     keys,
     isInPlace: watchPlace(store.checkPlace, options),

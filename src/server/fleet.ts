@@ -30,7 +30,7 @@ interface FleetDeps {
   readonly client: RedisClient;
   readonly place: Omit<RedisOptions, "commandTimeoutMs">;
   readonly instanceId: string;
-  /** Called for entries that do not end keys. */
+  /** Called for entries that the view does not hold. */
   readonly onFeedEntry: FeedOptions["onEntry"];
   readonly guard: FleetGuard;
 }

@@ -6,7 +6,7 @@ import { readText } from "../config/text-file.ts";
 import { errorMessage } from "../core/error-message.ts";
 import type { ListDeps } from "../core/keys/key-administration.ts";
 import type { ImportDeps } from "../core/legacy/legacy-import.ts";
-import { createRevocationView } from "../core/revocation/revocation-view.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
 import { createLegacyForm } from "../legacy/hasher.ts";
 import { openPolicy } from "../policy/active-policy.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
@@ -50,7 +50,7 @@ export async function openOffline(
   const log = logOnStderr(settings);
   const shutdown = createShutdown();
   const policy = opened.policy.current;
-  const view = createRevocationView();
+  const view = createInstanceView();
   const clock = createInstanceClock(settings, log);
   const runtime = { settings, log, shutdown, clock, metrics: { store: NO_METER } };
   try {

@@ -6,7 +6,7 @@ import type { MigrationState } from "../core/legacy/migration.ts";
 import type { BucketAdmin, BucketStore } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
-import type { RevocationView } from "../core/revocation/revocation-view.ts";
+import type { InstanceView } from "../core/revocation/instance-view.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
 import type { SharedSettings } from "../redis/kid-exchange.ts";
 import type { Metrics } from "../telemetry/metrics/metrics.ts";
@@ -24,8 +24,8 @@ export interface StoreDriver {
 export interface StoreOptions extends Omit<Runtime, "metrics"> {
   readonly metrics: Pick<Metrics, "store">;
   readonly policy: () => Policy;
-  /** The store loads all revocations into it and keeps it up to date. */
-  readonly view: RevocationView;
+  /** The store loads all revocations and overrides into it and keeps it up to date. */
+  readonly view: InstanceView;
   readonly events: StoreEvents;
   /** Uses what is in DATA_DIR although the registry that was there before is lost. */
   readonly acceptEmptyRegistry?: boolean;

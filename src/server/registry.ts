@@ -3,7 +3,7 @@ import { hasThreeParts } from "../core/decision/credential.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { rememberReuse } from "../core/keys/key-renewal.ts";
 import type { Registry } from "../core/keys/registry.ts";
-import type { RevocationView } from "../core/revocation/revocation-view.ts";
+import type { InstanceView } from "../core/revocation/instance-view.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import type { LegacyServices } from "./legacy.ts";
 import type { Stores } from "./ports.ts";
@@ -13,7 +13,7 @@ import type { SigningServices } from "./signing.ts";
 
 export interface RegistryDeps {
   readonly stores: Stores;
-  readonly view: RevocationView;
+  readonly view: InstanceView;
   readonly signing: SigningServices;
   readonly legacy: LegacyServices;
   readonly policy: ActivePolicy;

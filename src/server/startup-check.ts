@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { createMigration } from "../core/legacy/migration.ts";
 import type { BucketStore } from "../core/limits/ports.ts";
+import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
@@ -33,6 +34,7 @@ export function createCheckBeforeStore(
     view: { endReason: () => undefined },
     migration: createMigration(),
     stalenessMs: () => Number.POSITIVE_INFINITY,
+    overrides: NO_OVERRIDES,
     buckets: NO_BUCKETS,
     failures: NO_BUCKETS,
     clientAddress: ({ peerAddress }) => peerAddress,

@@ -56,6 +56,11 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX IF NOT EXISTS ended_keys_by_until ON ended_keys (until);`,
   // The newest date, without the keys that the cut-off of their own owner dated ahead.
   "INSERT INTO shared_state (name, value) SELECT 'newest_uncut_date', value FROM shared_state WHERE name = 'newest_date';",
+  `CREATE TABLE IF NOT EXISTS overrides (
+     scope TEXT NOT NULL, subject TEXT NOT NULL, version INTEGER NOT NULL, entry TEXT NOT NULL, until INTEGER NOT NULL,
+     PRIMARY KEY (scope, subject)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS overrides_by_until ON overrides (until);`,
   `CREATE TABLE IF NOT EXISTS usage_hours (
      family TEXT NOT NULL, at INTEGER NOT NULL, usage TEXT NOT NULL, PRIMARY KEY (family, at)
    ) STRICT, WITHOUT ROWID;

@@ -8,6 +8,7 @@ import type { MigrationState, MigrationStep } from "../core/legacy/migration.ts"
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import { createBeyondIssued, createRequirements } from "./commit-requirements.ts";
 import { createEndWriter } from "./ends.ts";
+import { createOverrideWriter } from "./overrides.ts";
 import { createRecordWriter } from "./record-writer.ts";
 import { inTransaction, TransactionAborted } from "./transaction.ts";
 
@@ -21,6 +22,7 @@ export function createCommit(
   const requireBeyondIssued = createBeyondIssued(sqlite, nowMs);
   const writeRecord = createRecordWriter(sqlite);
   const writeEnd = createEndWriter(sqlite);
+  const writeOverride = createOverrideWriter(sqlite);
   const rememberCall = createCallWriter(sqlite);
   const audit = sqlite.prepare("INSERT INTO audit (at_ms, event) VALUES (?, ?)");
   const writePhase = createPhaseWriter(sqlite);
@@ -36,9 +38,10 @@ export function createCommit(
         for (const record of change.put) writeRecord(record);
         if (change.remember !== undefined) rememberCall(change.remember, change.nowSeconds);
         if (change.end !== undefined) writeEnd(change.end);
+        const overrideVersion = change.override && writeOverride(change.override, storeMs);
         if (change.migration !== undefined) writePhase(change.migration);
         for (const event of change.audit) writeAudit(event);
-        return { kind: "committed" };
+        return { kind: "committed", ...(overrideVersion !== undefined && { overrideVersion }) };
       });
     } catch (error) {
       if (error instanceof TransactionAborted) return error.outcome;

@@ -5,12 +5,13 @@ import type { Database } from "./database.ts";
 import { createEndReader } from "./ends.ts";
 import { createCommit } from "./key-commit.ts";
 import { createLegacy } from "./legacy.ts";
-import { allRevocations, createRevocationReader } from "./revocation-reader.ts";
+import { createOverrideReader } from "./overrides.ts";
 import type { Row } from "./rows.ts";
 import { integer, recordOf, text } from "./rows.ts";
 import { createRelease } from "./self-service.ts";
 import { createSweep } from "./sweep.ts";
 import { inTransaction } from "./transaction.ts";
+import { allEntries, createViewReader } from "./view-reader.ts";
 
 export interface KeyStoreOptions {
   /** How long a record stays after its key's end, so that an expired key is not reported as unknown. */
@@ -25,7 +26,7 @@ export interface KeyStoreOptions {
  * count, which walks an index.
  */
 export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): KeyStore {
-  const revocations = createRevocationReader(sqlite);
+  const viewReader = createViewReader(sqlite);
   const unexpired = sqlite.prepare("SELECT count(*) AS keys FROM keys WHERE expires_at > ?");
   const selfService = sqlite.prepare(
     "SELECT count(*) AS keys FROM keys WHERE self_service = 1 AND expires_at > ?",
@@ -38,10 +39,11 @@ export function createKeyStore({ sqlite }: Database, options: KeyStoreOptions): 
     // Each transaction is on disk before it is acknowledged.
     confirm: async () => true,
     ...createEndReader(sqlite, options.nowMs),
+    ...createOverrideReader(sqlite),
     ...createReads(sqlite),
     ...createUse(sqlite),
     ...createLegacy(sqlite),
-    revocations: () => allRevocations(revocations),
+    viewEntries: () => allEntries(viewReader),
     async count(nowSeconds) {
       return {
         unexpired: counted(unexpired.get(nowSeconds)),

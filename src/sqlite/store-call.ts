@@ -3,12 +3,12 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
 import type { UsageRetention } from "../core/usage/usage-time.ts";
 import type { Database } from "./database.ts";
-import type { RevocationReader } from "./revocation-reader.ts";
+import type { ViewReader } from "./view-reader.ts";
 
 /** The stores in the store's thread. */
 export interface ThreadStores {
-  readonly keys: Omit<KeyStore, "revocations">;
-  readonly revocations: RevocationReader;
+  readonly keys: Omit<KeyStore, "viewEntries">;
+  readonly view: ViewReader;
   readonly audit: AuditStore;
   readonly usage: UsageStore;
   readonly database: Pick<Database, "close" | "checkPlace"> & {

@@ -2,10 +2,10 @@ import { parentPort, workerData } from "node:worker_threads";
 import { createAuditStore } from "./audit-store.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
-import { createRevocationReader } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
 import { wasOpenRecently } from "./sweep.ts";
 import { createUsageStore } from "./usage-store.ts";
+import { createViewReader } from "./view-reader.ts";
 
 // Runs in a separate thread, so that SQLite and a slow disk never delay a Check.
 
@@ -19,10 +19,10 @@ function open(options: ThreadOptions): ThreadStores {
   const { dataDir, recordRetentionSeconds, acceptEmptyRegistry, instanceId, usageRetention } = options;
   const database = openDatabase(dataDir, { acceptEmptyRegistry });
   const nowMs = () => callTimeMs;
-  const { revocations: _, ...keys } = createKeyStore(database, { recordRetentionSeconds, nowMs });
+  const { viewEntries: _, ...keys } = createKeyStore(database, { recordRetentionSeconds, nowMs });
   return {
     keys,
-    revocations: createRevocationReader(database.sqlite),
+    view: createViewReader(database.sqlite),
     audit: createAuditStore(database),
     usage: createUsageStore(database, { instanceId, retention: usageRetention, nowMs }),
     database: { ...database, wasOpenRecently: (nowMs) => wasOpenRecently(database, nowMs) },

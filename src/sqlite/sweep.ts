@@ -32,6 +32,7 @@ export function createSweep(sqlite: DatabaseSync) {
     deleteFrom("ended_families", "family"),
     deleteFrom("ended_keys", "key_id"),
     deleteFrom("cut_offs", "(scope, subject)"),
+    deleteFrom("overrides", "(scope, subject)"),
   ];
   return {
     /** Records that the store is open. This write also detects a disk that no longer takes writes. */

@@ -2,8 +2,8 @@ import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
-import { allRevocations } from "./revocation-reader.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";
+import { allEntries } from "./view-reader.ts";
 
 /** The embedded store, in a separate thread. */
 export interface ThreadedStore {
@@ -29,11 +29,11 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
   const thread = startThread(options, nowMs);
   await thread.opened;
   const { call } = thread;
-  const reader = callsOf(call, "revocations", ["portion"]);
+  const reader = callsOf(call, "view", ["portion"]);
   return {
     keys: {
       ...callsOf(call, "keys", KEY_CALLS),
-      revocations: () => allRevocations(reader),
+      viewEntries: () => allEntries(reader),
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     usage: {
@@ -56,6 +56,7 @@ const KEY_CALLS = [
   "commit",
   "confirm",
   "findEnd",
+  "findOverride",
   "findLegacy",
   "importLegacy",
   "legacyUse",

@@ -9,7 +9,7 @@ test("reports the end of each call and whether it failed, and does not change th
       return this.factor * value;
     },
     commit: () => Promise.reject(new Error("database or disk is full")),
-    async *revocations() {
+    async *viewEntries() {
       yield 1;
     },
   };
@@ -19,7 +19,7 @@ test("reports the end of each call and whether it failed, and does not change th
   });
   expect(await watched.load(21)).toBe(42);
   await expect(watched.commit()).rejects.toThrow("full");
-  for await (const portion of watched.revocations()) expect(portion).toBe(1);
+  for await (const portion of watched.viewEntries()) expect(portion).toBe(1);
   expect(reported).toEqual([
     ["load", false],
     ["commit", true],

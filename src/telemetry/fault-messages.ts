@@ -43,9 +43,14 @@ export const FAULTS = {
   planUnknown: {
     event: "a key has a plan that the policy does not have",
     effect:
-      "the limits of its role apply; at most one such line is logged per minute, and `unlogged` counts the requests in between",
+      "the plan of its role applies, and a key that nothing else limits is denied; at most one such line is logged per minute, and `unlogged` counts the requests in between",
     action:
       "whether `plans` of the policy lost this plan by mistake; keys keep their plan when they are refreshed",
+  },
+  overridesUnknown: {
+    event: "overrides name plans or quotas that the policy does not have",
+    effect: "these plans and quotas do not apply; the next source in the order of precedence does",
+    action: "`names`: whether the policy lost them by mistake; otherwise set or clear the overrides",
   },
   certificateRejected: {
     event: "the listener's changed certificate is invalid and was not loaded",

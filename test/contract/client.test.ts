@@ -13,6 +13,7 @@ import type {
   patchBody,
 } from "../../src/api/admin/key-schemas.ts";
 import type { limitsResponse } from "../../src/api/admin/limit-routes.ts";
+import type { overrideBody, overrideResponse } from "../../src/api/admin/override-schemas.ts";
 import type {
   plansResponse,
   policyResponse,
@@ -29,6 +30,7 @@ import type { DescribedRequest, Explanation } from "../../src/client/explain-typ
 import { createLiveKey } from "../../src/client/live-key.ts";
 import { LatchkeyProblem, LatchkeyUnreachable } from "../../src/client/problem.ts";
 import type {
+  AppliedOverride,
   AuditEvents,
   AuditQuery,
   CutOff,
@@ -42,6 +44,7 @@ import type {
   KeyList,
   KeyPatch,
   LegacyIssuedKey,
+  LimitOverride,
   Limits,
   MigrationStatus,
   Plans,
@@ -109,6 +112,11 @@ test("the client has exactly the calls of the document", async () => {
       keys.revokeIssuedBefore({ before: "2026-01-01T00:00:00Z" }),
       limits.show("ID"),
       limits.reset("ID"),
+      ...[{ owner: "ID" }, { family: "ID" }].flatMap((subject) => [
+        limits.showOverride(subject),
+        limits.setOverride(subject, { plan: "p" }),
+        limits.clearOverride(subject),
+      ]),
     ]);
     await Promise.all([
       calls.ownLimits("k"),
@@ -171,6 +179,8 @@ test("the generated types accept what the schemas accept and return", () => {
   expectTypeOf<Frozen<z.output<typeof legacyIssued>>>().toEqualTypeOf<LegacyIssuedKey>();
   expectTypeOf<keyof z.input<typeof registerBody>>().toEqualTypeOf<keyof Registration>();
   expectTypeOf<keyof z.input<typeof cutOffBody>>().toEqualTypeOf<keyof CutOff>();
+  expectTypeOf<Frozen<z.output<typeof overrideResponse>>>().toEqualTypeOf<AppliedOverride>();
+  expectTypeOf<keyof z.input<typeof overrideBody>>().toEqualTypeOf<keyof LimitOverride>();
   expectTypeOf<keyof z.input<typeof patchBody>>().toEqualTypeOf<keyof KeyPatch>();
   expectTypeOf<keyof z.input<typeof listQuery>>().toEqualTypeOf<keyof KeyFilter>();
 });

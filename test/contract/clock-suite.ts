@@ -8,7 +8,7 @@ import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { cutOffHistories } from "./cut-off-histories.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn, START } from "./key-store-suite.ts";
@@ -217,8 +217,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       const record = await register(registry);
       await revokeOne(registry, record.keyId, admin);
       expect(await store.sweep(START + 1000 * DAY, 100)).toBe(0);
-      const fresh = createRevocationView();
-      for await (const portion of store.revocations()) fresh.apply(portion);
+      const fresh = createInstanceView();
+      for await (const portion of store.viewEntries()) fresh.apply(portion);
       expect(fresh.endReason(record, START * 1000)).toBe("key_revoked");
       expect(await store.load(record.keyId)).toBeDefined();
     });
@@ -230,8 +230,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
       clock.nowSeconds = START + 61;
       await store.sweep(START + 61, 100);
       clock.nowSeconds = START;
-      const fresh = createRevocationView();
-      for await (const portion of store.revocations()) fresh.apply(portion);
+      const fresh = createInstanceView();
+      for await (const portion of store.viewEntries()) fresh.apply(portion);
       expect(fresh.endReason(record, START * 1000)).not.toBeUndefined();
     });
   });
@@ -241,8 +241,8 @@ export function clockSuite(setUp: () => Promise<StoreUnderTest>): void {
     const lost = { ...(await register(registry)), keyId: "contributor_1_lost00000000000000000" };
     expect(await revokeOne(registry, lost.keyId, admin)).toMatchObject({ reason: "key_unknown" });
     expect(await revokeOne(registry, lost.keyId, admin, true)).toEqual({ kind: "done", replayed: false });
-    const fresh = createRevocationView();
-    for await (const portion of store.revocations()) fresh.apply(portion);
+    const fresh = createInstanceView();
+    for await (const portion of store.viewEntries()) fresh.apply(portion);
     expect(fresh.endReason(lost, clock.nowSeconds * 1000)).toBe("key_revoked");
   });
 

@@ -10,8 +10,8 @@ import type { Registry } from "../../src/core/keys/registry.ts";
 import type { DeniedOperation } from "../../src/core/keys/registry-denial.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legacy-keys.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { StoreUnderTest } from "./key-store-suite.ts";
 import { instanceOn } from "./key-store-suite.ts";
 
@@ -76,9 +76,9 @@ async function end(registry: Registry, { what, owner, role }: Step, nowSeconds: 
   return () => true;
 }
 
-async function viewOf({ store }: Registry): Promise<RevocationView> {
-  const view = createRevocationView();
-  for await (const portion of store.revocations()) view.apply(portion);
+async function viewOf({ store }: Registry): Promise<InstanceView> {
+  const view = createInstanceView();
+  for await (const portion of store.viewEntries()) view.apply(portion);
   return view;
 }
 

@@ -185,7 +185,7 @@ describe("a folder whose registry is lost", () => {
   const revoked: KeyRecord = { ...record, version: 2, revokedAt: 2 };
   const revokedIn = async (database: Database) => {
     const found: string[] = [];
-    for await (const portion of createKeyStore(database, RETENTION).revocations())
+    for await (const portion of createKeyStore(database, RETENTION).viewEntries())
       for (const each of portion) if (each.kind === "key" && each.revoked) found.push(each.keyId);
     return found;
   };

@@ -8,8 +8,9 @@ import { createAuthorize } from "../../src/core/decision/authorize.ts";
 import { createExplain, UNCOUNTED_FAILURES } from "../../src/core/decision/explain.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { parseCases } from "../../src/policy/cases.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { CHECKED_AT_SECONDS, realCheck } from "../support/real-check.ts";
@@ -239,7 +240,8 @@ function explained(policy: Policy, verb: string, path: string) {
   const authorize = createAuthorize({
     policy: () => policy,
     verifier: { verify: () => ({ ok: false, reason: "credential_invalid" }) },
-    view: createRevocationView(),
+    view: createInstanceView(),
+    overrides: NO_OVERRIDES,
     migration: createMigration(),
     stalenessMs: () => 0,
     buckets: UNCOUNTED_FAILURES,

@@ -19,7 +19,7 @@ import type { KeyStore } from "../../src/core/keys/ports.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import type { DeniedOperation } from "../../src/core/keys/registry-denial.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
 /** A store's own test file implements this for the suite. */
@@ -79,7 +79,7 @@ export function instanceOn(store: KeyStore, clock: { nowSeconds: number }): Regi
     onFeedEntry(entry) {
       if (entry.kind === "phase") migration.applyState(entry.state);
     },
-    view: createRevocationView(),
+    view: createInstanceView(),
     signer: { sign: async (record) => `token of ${record.keyId}` },
     policy: () => policy.policy,
     nowMs: () => clock.nowSeconds * 1000,
@@ -227,7 +227,7 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
         clock.nowSeconds = START + days * DAY;
         await revokeFamily(registry, "corp:alice", admin);
         const ends: unknown[] = [];
-        for await (const portion of store.revocations())
+        for await (const portion of store.viewEntries())
           ends.push(...portion.filter(({ kind }) => kind === "family"));
         return { ends, written: (await under.auditTrail()).length };
       };
@@ -449,8 +449,8 @@ export function keyStoreSuite(setUp: () => Promise<StoreUnderTest>): void {
           await Promise.all(
             operations.map(([name, at]) => run(instances[at] ?? registry, name, first, owner)),
           );
-          const fresh = createRevocationView();
-          for await (const portion of store.revocations()) fresh.apply(portion);
+          const fresh = createInstanceView();
+          for await (const portion of store.viewEntries()) fresh.apply(portion);
           const names = operations.map(([name]) => name);
           const familyEnded = names.includes("family") || names.includes("possession");
           const page = await store.page({ owner, limit: 100 });

@@ -13,8 +13,9 @@ import { describedRequest } from "../../src/core/decision/described-request.ts";
 import type { Verification } from "../../src/core/decision/ports.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createBucketStore } from "../../src/memory/bucket-store.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 
@@ -68,7 +69,7 @@ function expectedReason(state: KeyState, isPresented: boolean): Reason {
 }
 
 let state = VALID;
-let view: RevocationView;
+let view: InstanceView;
 let server: HttpServer;
 
 function principalOf(): Principal {
@@ -106,6 +107,7 @@ const authorize = createAuthorize({
   ...judgement,
   policy: () => policy,
   verifier,
+  overrides: NO_OVERRIDES,
   buckets: createBucketStore({ maxBuckets: 10 }),
   failures: createBucketStore({ maxBuckets: 10 }),
   clientAddress: ({ peerAddress }) => peerAddress,
@@ -143,7 +145,7 @@ afterAll(() => server.close(0));
 
 function setState(next: KeyState): void {
   state = next;
-  view = createRevocationView();
+  view = createInstanceView();
   view.apply([
     {
       kind: "key",

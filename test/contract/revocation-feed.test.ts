@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { restrictionOf } from "../../src/core/revocation/revocation.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
 import { snapshot } from "../../src/redis/snapshot.ts";
@@ -133,7 +133,7 @@ describe("a store that has lost its writes makes no revoked key valid", () => {
     expect(endedIn((await startInstance(redis.port)).view, record)).toBe("key_revoked");
     // Without the merge, the snapshot alone would not contain the entry.
     await redis.cli("FLUSHALL");
-    const alone = createRevocationView();
+    const alone = createInstanceView();
     for await (const portion of snapshot(one.client)) alone.apply(portion);
     expect(endedIn(alone, record)).toBeUndefined();
   });

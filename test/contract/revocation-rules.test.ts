@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import type { LeaveOut } from "../support/feed.ts";
@@ -31,7 +31,7 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-const asIs = { view: (view: RevocationView) => view, reading: (client: RedisClient) => client };
+const asIs = { view: (view: InstanceView) => view, reading: (client: RedisClient) => client };
 
 /** A snapshot takes the place of what was known, instead of being added to it. */
 const withoutMerge: LeaveOut = {
@@ -42,7 +42,7 @@ const withoutMerge: LeaveOut = {
       ...view,
       apply(revocations) {
         const portion = [...revocations];
-        if (portion.some(({ kind }) => kind === "forgotten")) current = createRevocationView();
+        if (portion.some(({ kind }) => kind === "forgotten")) current = createInstanceView();
         current.apply(portion);
       },
       endReason: (principal, nowMs) => current.endReason(principal, nowMs),
@@ -120,9 +120,9 @@ interface Refused {
   readonly later: boolean;
 }
 
-async function refused(there: RevocationView, port: number, record: KeyRecord): Promise<Refused> {
+async function refused(there: InstanceView, port: number, record: KeyRecord): Promise<Refused> {
   const later = await startInstance(port);
-  const isEnded = (view: RevocationView) => endedIn(view, record) === "key_revoked";
+  const isEnded = (view: InstanceView) => endedIn(view, record) === "key_revoked";
   return { there: isEnded(there), later: isEnded(later.view) };
 }
 

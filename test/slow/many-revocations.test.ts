@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { snapshot } from "../../src/redis/snapshot.ts";
 import { fillWithEndedKeys } from "../support/ended-keys.ts";
@@ -13,7 +13,7 @@ test("100,000 ended keys are loaded in portions that never block the event loop 
   const redis = await startRedis();
   await fillWithEndedKeys(redis, KEYS);
   const client = await connectRedis({ url: redis.url, commandTimeoutMs: 2000 });
-  const view = createRevocationView();
+  const view = createInstanceView();
   const sinceMs = performance.now();
   let largest = 0;
   for await (const portion of snapshot(client)) {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
-import type { RevocationView } from "../../src/core/revocation/revocation-view.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
 import { createKeyStore } from "../../src/redis/key-store.ts";
@@ -22,7 +22,7 @@ export const endings: (() => Promise<unknown>)[] = [];
 
 /** Disables one rule of the feed, to show what the rule is for. */
 export interface LeaveOut {
-  readonly view: (view: RevocationView) => RevocationView;
+  readonly view: (view: InstanceView) => InstanceView;
   readonly reading: (client: RedisClient) => RedisClient;
   readonly mayWriteBack?: () => boolean;
 }
@@ -43,7 +43,7 @@ export async function startInstanceAt(
   const reading = leaveOut.reading(connected);
   for (const one of [client, connected]) one.finishStartup();
   endings.push(client.close, connected.close);
-  const view = leaveOut.view(createRevocationView());
+  const view = leaveOut.view(createInstanceView());
   const lost: number[] = [];
   const filled: string[] = [];
   const missed: string[] = [];
@@ -106,7 +106,7 @@ export async function revoked(instance: Instance): Promise<KeyRecord> {
   return put(instance, { ...record, version: 2, revokedAt: NOW });
 }
 
-export function endedIn(view: RevocationView, record: KeyRecord) {
+export function endedIn(view: InstanceView, record: KeyRecord) {
   return view.endReason(record, NOW * 1000);
 }
 

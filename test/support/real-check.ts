@@ -3,8 +3,9 @@ import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
 import type { KeySigner } from "../../src/core/keys/ports.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
+import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";
 import type { Policy } from "../../src/core/policy/policy.ts";
-import { createRevocationView } from "../../src/core/revocation/revocation-view.ts";
+import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { Check, CheckPorts } from "../../src/ext-authz/check.ts";
 import { createCheck } from "../../src/ext-authz/check.ts";
 import { createKeyRing } from "../../src/jwt/key-ring.ts";
@@ -48,9 +49,10 @@ export async function realCheck(options: RealCheckOptions = {}): Promise<RealChe
   const authorize = createAuthorize({
     policy: () => parsed.policy,
     verifier: createVerifier({ ...NAMES, ring: () => ring, cacheSize: 10 }),
-    view: createRevocationView(),
+    view: createInstanceView(),
     migration: createMigration(),
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets: createBucketStore({ maxBuckets: 10 }),
     failures: createBucketStore({ maxBuckets: 10 }),
     clientAddress: ({ peerAddress }) => peerAddress,

@@ -1,11 +1,10 @@
 import { z } from "zod";
-import { isForeignId } from "../../core/policy/issuer.ts";
 import { flag, pageLimit } from "../http/query-values.ts";
 import {
   confirmation,
+  isOwnerName,
   keyName,
   metadata,
-  OWNER_NAME,
   ownerName,
   roleName,
   timestamp,
@@ -51,10 +50,7 @@ export const cutOffBody = z
         "Keys that were issued before this time (RFC 3339) are revoked. It must not be in the future.",
     }),
     role: z.string().max(64).optional(),
-    owner: z
-      .string()
-      .refine((text) => OWNER_NAME.test(text) || isForeignId(text), "is not the name of an owner")
-      .optional(),
+    owner: z.string().refine(isOwnerName, "is not the name of an owner").optional(),
   })
   .refine(({ role, owner }) => role === undefined || owner === undefined, {
     message: "give a role or an owner, not both",

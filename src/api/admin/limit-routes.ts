@@ -75,9 +75,12 @@ function resetRoute(ports: ApiPorts, buckets: BucketAdmin): Endpoint {
   });
 }
 
-async function limitsOf({ registry, policy }: ApiPorts, keyId: string): Promise<KeyLimits | undefined> {
+async function limitsOf(
+  { registry, policy, nowMs }: ApiPorts,
+  keyId: string,
+): Promise<KeyLimits | undefined> {
   const record = await registry.store.load(keyId);
-  return record && keyLimits(policy(), record);
+  return record && keyLimits(policy(), record, registry.view.overrides, nowMs());
 }
 
 function levelBody({ limit, tokens, leasedTokens }: BucketLevel) {

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { countOverrides } from "../../core/overrides/count-overrides.ts";
 import type { LimitList, Plan, Policy, Role } from "../../core/policy/policy.ts";
 import { operators } from "../http/access.ts";
 import type { ApiPorts } from "../http/calls.ts";
@@ -70,16 +72,17 @@ function roleBody(role: Role) {
 }
 
 /** Null for a list that the plan does not have. */
-function planBody(plan: Plan) {
+function planBody(plan: Plan, overrides: number) {
   return {
     name: plan.name,
     rate_limits: plan.rateLimits === undefined ? null : limitBodies(plan),
     quotas: plan.quotas === undefined ? null : quotaBodies(plan),
+    overrides,
   };
 }
 
 function quotaBodies({ quotas = [] }: Partial<LimitList>) {
-  return quotas.map(({ timeZone, ...quota }) => ({ ...quota, time_zone: timeZone }));
+  return quotas.map(({ timeZone, extra: _, ...quota }) => ({ ...quota, time_zone: timeZone }));
 }
 
 function limitBodies({ rateLimits = [] }: Partial<LimitList>) {
@@ -100,9 +103,13 @@ function plansRoute(ports: ApiPorts, policy: PolicyPort): Endpoint {
     writes: false,
     response: { status: 200, description: "The plans.", schema: plansResponse },
     handle: async (call) => {
-      const plans = [...policy.current().plans.values()];
+      const { plans, quotaCounts } = policy.current();
+      const { overrides } = ports.registry.view;
+      const { byPlan } = await countOverrides(overrides, { plans, quotaCounts }, ports.nowMs(), nextTurn);
+      const unknown = [...byPlan].filter(([name]) => !plans.has(name));
       return call.reply.send({
-        plans: plans.map(planBody),
+        plans: [...plans.values()].map((plan) => planBody(plan, byPlan.get(plan.name) ?? 0)),
+        unknown: unknown.map(([name, count]) => ({ name, overrides: count })),
       });
     },
   });

@@ -40,8 +40,12 @@ export const plansResponse = z
         name: z.string(),
         rate_limits: rateLimits.nullable().meta({ description: FALLBACK }),
         quotas: quotas.nullable().meta({ description: FALLBACK }),
+        overrides: z.int().meta({ description: "Overrides of owners and families with this plan." }),
       }),
     ),
+    unknown: z
+      .array(z.object({ name: z.string(), overrides: z.int() }))
+      .meta({ description: "Plans that overrides name, and that the policy does not have." }),
   })
   .meta({ title: "Plans" });
 

@@ -6,7 +6,7 @@ import type { ApiPorts } from "../http/calls.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { sendDenial } from "../keys/responses.ts";
-import { OWNER_NAME } from "../keys/schemas.ts";
+import { isOwnerName } from "../keys/schemas.ts";
 import { cutOffBody, revokeQuery } from "./key-schemas.ts";
 import { sendPathProblem, withKeyId } from "./operator-call.ts";
 
@@ -109,8 +109,4 @@ function cutOffRoute(ports: ApiPorts): Endpoint {
       return call.reply.code(204).send();
     },
   });
-}
-
-function isOwnerName(text: string): boolean {
-  return OWNER_NAME.test(text) || isForeignId(text);
 }

@@ -1,7 +1,8 @@
 import type { Principal } from "../../core/decision/principal.ts";
-import { appliedLimits, appliedPlan } from "../../core/limits/applied-limits.ts";
+import { appliedLimits } from "../../core/limits/applied-limits.ts";
 import { bucketDemands } from "../../core/limits/bucket-demands.ts";
 import type { BucketDemand } from "../../core/limits/ports.ts";
+import type { OverrideFinder } from "../../core/overrides/override-view.ts";
 import type { Plan, Policy, Quota } from "../../core/policy/policy.ts";
 
 /** What limits a key. Buckets per address belong to no key and are not included. */
@@ -15,12 +16,14 @@ export interface KeyLimits {
 export function keyLimits(
   policy: Policy,
   key: Pick<Principal, "family" | "owner" | "role" | "plan">,
+  overrides: OverrideFinder,
+  nowMs: number,
 ): KeyLimits | undefined {
   const role = policy.roles.get(key.role);
   if (role === undefined) return undefined;
-  const limits = appliedLimits(policy, role, key);
+  const { limits, plan } = appliedLimits(policy, role, key, overrides, nowMs);
   return {
-    plan: appliedPlan(policy, role, key),
+    plan,
     demands: bucketDemands(limits, key, () => "").filter(({ limit }) => limit.per !== "address"),
     quotas: limits.quotas,
   };

@@ -50,6 +50,7 @@ const HOLDER_PROBLEMS: Readonly<Record<RegistryDenial, ProblemResponse>> = {
   scope_unknown: field("#/scopes", "contains a scope that the role does not have"),
   ttl_too_long: field("#/ttl", "is longer than the role allows"),
   plan_unknown: field("#/plan", "is not a plan of the policy"),
+  quota_unknown: field("#/quotas", "names a quota that is in no plan and no role of the policy"),
   plan_not_assignable: { problem: "plan_not_assignable" },
   operator_required: { problem: "operator_required" },
   grant_refused: { problem: "grant_refused" },

@@ -1,21 +1,37 @@
 import { z } from "zod";
 import { canonicalNetwork, parseNetwork } from "../../core/keys/ip-network.ts";
 import { MAX_KEY_NETS, THUMBPRINT } from "../../core/keys/key-binding.ts";
+import { isForeignId } from "../../core/policy/issuer.ts";
 
 /** Names appear in tables, headers and log lines: no control characters, line separators or lone surrogates. */
 const NAME_FORBIDDEN = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 
-export const keyName = z
-  .string()
-  .refine((text) => [...text].length >= 1 && [...text].length <= 128, "must have 1 to 128 characters")
-  .refine((text) => !NAME_FORBIDDEN.test(text), "must not contain control characters")
-  .meta({ description: "A name for people to read. Latchkey does not verify it.", examples: ["my-app"] });
+/** A text for people, of at least one character. */
+export function visibleText(maxCharacters: number) {
+  return z
+    .string()
+    .refine(
+      (text) => text.length >= 1 && [...text].length <= maxCharacters,
+      `must have 1 to ${maxCharacters} characters`,
+    )
+    .refine((text) => !NAME_FORBIDDEN.test(text), "must not contain control characters");
+}
+
+export const keyName = visibleText(128).meta({
+  description: "A name for people to read. Latchkey does not verify it.",
+  examples: ["my-app"],
+});
 
 export const roleName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a role");
-const planName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a plan");
+export const planName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a plan");
 const scopeName = z.string().max(64);
 export const OWNER_NAME = /^[A-Za-z0-9_.@/-]{1,128}$/;
 export const ownerName = z.string().regex(OWNER_NAME, "must be 1 to 128 letters, digits, and _ . @ / -");
+
+/** Whether a text is the name of an owner, which may be a subject of another issuer. */
+export function isOwnerName(text: string): boolean {
+  return OWNER_NAME.test(text) || isForeignId(text);
+}
 
 /** Latchkey stores metadata as text and returns it. It never acts on it. */
 export const metadata = z

@@ -41,8 +41,9 @@ function limitsRoute(ports: ApiPorts, buckets: Pick<BucketAdmin, "levels">): End
     response: { status: 200, description: "The limits of the key.", schema: holderLimitsResponse },
     problems: ["store_unavailable"],
     async handle({ reply, caller: { principal } }) {
-      const found = keyLimits(ports.policy(), principal);
-      const levels = await buckets.levels(found?.demands ?? [], ports.nowMs());
+      const nowMs = ports.nowMs();
+      const found = keyLimits(ports.policy(), principal, ports.registry.view.overrides, nowMs);
+      const levels = await buckets.levels(found?.demands ?? [], nowMs);
       return reply.header("cache-control", "no-store").send({
         plan: found?.plan?.name ?? null,
         rate_limits: levels.map(levelBody),

@@ -10,8 +10,8 @@ import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";
 import type { BucketStore } from "../../core/limits/ports.ts";
 import type { Policy } from "../../core/policy/policy.ts";
+import { createInstanceView } from "../../core/revocation/instance-view.ts";
 import { restrictionOf } from "../../core/revocation/revocation.ts";
-import { createRevocationView } from "../../core/revocation/revocation-view.ts";
 import { createKeyRing } from "../../jwt/key-ring.ts";
 import { createSigner } from "../../jwt/signer.ts";
 import { createVerifier } from "../../jwt/verifier.ts";
@@ -32,7 +32,7 @@ export interface CaseResult {
 /** Runs cases against a policy with the same code that decides Checks, real tokens, and buckets that are full for each case. */
 export async function runCases(file: CaseFile, policy: Policy): Promise<readonly CaseResult[]> {
   const [ring, otherRing] = await Promise.all([newRing(), newRing()]);
-  const view = createRevocationView();
+  const view = createInstanceView();
   const tokens = new Map<string, string>();
   for (const [name, key] of Object.entries(file.keys)) {
     const record = recordOf(name, key, policy);
@@ -47,6 +47,7 @@ export async function runCases(file: CaseFile, policy: Policy): Promise<readonly
       policy: () => policy,
       verifier,
       view,
+      overrides: view.overrides,
       migration: createMigration(initialState(policy, NOW_SECONDS)),
       stalenessMs: () => (decisionCase.down === "revocations" ? Number.POSITIVE_INFINITY : 0),
       ...freshBuckets(decisionCase),

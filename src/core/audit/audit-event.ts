@@ -31,6 +31,8 @@ export type AuditEventName =
   | "family_revoked"
   | "owner_revoked"
   | "keys_cut_off"
+  | "limits_set"
+  | "limits_cleared"
   | "legacy_key_registered"
   | "legacy_key_migrated"
   | "legacy_keys_imported"

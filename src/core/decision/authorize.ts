@@ -1,12 +1,14 @@
 import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
-import { appliedLimits, describePlan, hasUnknownPlan } from "../limits/applied-limits.ts";
+import type { AppliedLimits, FindLimits } from "../limits/applied-limits.ts";
+import { createFindLimits, describePlan } from "../limits/applied-limits.ts";
 import type { BucketDemands } from "../limits/bucket-demands.ts";
 import { createBucketDemands } from "../limits/bucket-demands.ts";
 import type { BucketStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
+import type { OverrideFinder } from "../overrides/override-view.ts";
 import type { LimitList, Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
 import { createRouteNarrowing } from "../policy/route-narrowing.ts";
 import type { Route } from "../policy/route-table.ts";
@@ -34,6 +36,7 @@ import {
 export interface AuthorizePorts extends JudgementPorts {
   readonly policy: () => Policy;
   readonly verifier: KeyVerifier;
+  readonly overrides: OverrideFinder;
   readonly buckets: BucketStore;
   /** Counts invalid credentials per client address, in this instance's memory. */
   readonly failures: BucketStore;
@@ -50,6 +53,7 @@ export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => 
 interface RequestContext extends JudgementContext, Presenter {
   readonly ports: AuthorizePorts;
   readonly request: AuthRequest;
+  readonly findLimits: FindLimits;
   readonly bucketDemands: BucketDemands;
   /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
   readonly route: Route | undefined;
@@ -61,6 +65,7 @@ interface RequestContext extends JudgementContext, Presenter {
  */
 export function createAuthorize(ports: AuthorizePorts): Authorize {
   const narrowRoute = createRouteNarrowing();
+  const findLimits = createFindLimits(ports.overrides);
   const bucketDemands = createBucketDemands();
   return (request, nowMs, trace) => {
     const policy = ports.policy();
@@ -79,6 +84,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
     if (route?.public) return allowWithoutKey(route);
     return authenticate({
       ports,
+      findLimits,
       bucketDemands,
       policy,
       request,
@@ -158,7 +164,11 @@ function checkPermissions(context: RequestContext, principal: Principal, role: R
 function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decision> {
   const { context, route, identity } = permitted;
   const { ports, nowMs } = context;
-  const limits = limitsOf(context, identity.principal, role);
+  const { limits, isUnbounded } = limitsOf(context, identity.principal, role);
+  if (isUnbounded && route.cost > 0) {
+    const observed = "no limit, because a plan or quota is not in the policy";
+    return denyAt(context, "limits", observed, "limits_unavailable", identity);
+  }
   if (exceedsCapacity(route.cost, limits)) {
     // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
@@ -167,14 +177,17 @@ function takeTokens(permitted: PermittedRequest, role: Role): MaybePromise<Decis
   return chainWith(ports.buckets.take(demands, route.cost, nowMs), permitted, decideByTokens);
 }
 
-/** The limits of the key. Reports a plan that the policy does not have. */
-function limitsOf({ ports, policy, trace }: RequestContext, principal: Principal, role: Role): LimitList {
-  const limits = appliedLimits(policy, role, principal);
-  if (principal.plan !== undefined && hasUnknownPlan(policy, principal))
-    ports.onUnknownPlan?.(principal.plan);
-  if (trace !== undefined && (policy.plans.size > 0 || principal.plan !== undefined))
-    trace("plan", describePlan(policy, role, principal), describeLimitList(limits));
-  return limits;
+/** The limits of the key. Reports plans that the policy does not have. */
+function limitsOf(context: RequestContext, principal: Principal, role: Role): AppliedLimits {
+  const { ports, policy, nowMs, trace } = context;
+  const applied = context.findLimits(policy, role, principal, nowMs);
+  for (const plan of applied.unknownPlans) ports.onUnknownPlan?.(plan);
+  if (
+    trace !== undefined &&
+    (policy.plans.size > 0 || applied.unknownPlans.length > 0 || applied.quotaSource)
+  )
+    trace("plan", describePlan(applied, role, principal), describeLimitList(applied.limits));
+  return applied;
 }
 
 function exceedsCapacity(cost: number, { rateLimits }: LimitList): boolean {

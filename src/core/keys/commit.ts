@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
+import type { InstanceView } from "../revocation/instance-view.ts";
 import { endsKey, restrictionOf } from "../revocation/revocation.ts";
-import type { RevocationView } from "../revocation/revocation-view.ts";
-import type { CommitOutcome, KeyChange } from "./key-change.ts";
+import type { CommitOutcome, KeyChange, OverrideChange } from "./key-change.ts";
 import { nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { KeyWriter } from "./ports.ts";
@@ -10,7 +10,7 @@ import type { KeyWriter } from "./ports.ts";
 export interface CommitDeps {
   readonly store: KeyWriter;
   /** This instance's view, so that its own Checks see a change at once. */
-  readonly view: Pick<RevocationView, "apply" | "standing">;
+  readonly view: Pick<InstanceView, "apply" | "standing">;
   readonly storeClock: Pick<Clock, "storeNowMs" | "applyStoreTime">;
   /** Called with the entries about V1 keys and the phase that other instances receive. Absent without a running instance. */
   readonly onFeedEntry?: (entry: FeedEntry) => void;
@@ -37,6 +37,7 @@ export async function commit(
   }
   if (outcome.kind === "committed") {
     applyLocally(deps, { ...change, feedEntries }, changed);
+    applyOverride(deps, change.override, outcome.overrideVersion);
     if (outcome.durable === false) throw new NotReplicated();
   }
   return outcome;
@@ -54,6 +55,12 @@ function applyLocally(
   view.apply(end === undefined ? restrictions : [...restrictions, end]);
   if (migration !== undefined) onFeedEntry?.({ kind: "phase", state: migration.to });
   for (const entry of feedEntries) onFeedEntry?.(entry);
+}
+
+function applyOverride({ view }: CommitDeps, override: OverrideChange | undefined, version = 0): void {
+  if (override === undefined) return;
+  const { replaces: _, above: __, ...entry } = override;
+  view.apply([{ ...entry, version }]);
 }
 
 /** Makes `changedAt` later than every known change of the key, even if the store has lost its last writes. */

@@ -1,5 +1,6 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
 import type { MigrationStep } from "../legacy/migration.ts";
+import type { StoredOverride } from "../overrides/override.ts";
 import type { FeedEntry } from "../revocation/feed-entry.ts";
 import type { Ending } from "../revocation/revocation.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -12,6 +13,7 @@ export interface KeyChange {
   readonly put: readonly KeyRecord[];
   /** Ends a family, the keys issued before a moment, or a key that has no record. */
   readonly end?: Ending;
+  readonly override?: OverrideChange;
   readonly requires?: CommitRequirement;
   /** Stored so that a repeated `Idempotency-Key` returns the same key. It must not exist yet. */
   readonly remember?: RememberedCall;
@@ -22,6 +24,14 @@ export interface KeyChange {
   readonly migration?: MigrationStep;
   /** Published to the other instances in addition to what ends keys. */
   readonly feedEntries?: readonly FeedEntry[];
+}
+
+/** Sets or clears an override. The store determines its version. */
+export interface OverrideChange extends Omit<StoredOverride, "version"> {
+  /** The version of the stored override that the change is based on; 0 for none. Another one is a conflict. */
+  readonly replaces: number;
+  /** The new version is higher than this, so that it replaces what instances know and the store has lost. */
+  readonly above: number;
 }
 
 /** Conditions that the store checks at the moment of the write, so that a change that races a revocation loses. */
@@ -55,7 +65,7 @@ export interface RememberedCall {
 /** Only `committed` has written anything. */
 export type CommitOutcome =
   /** Not `durable`: too few replicas have the change, so a failover may lose it. */
-  | { readonly kind: "committed"; readonly durable?: false }
+  | { readonly kind: "committed"; readonly durable?: false; readonly overrideVersion?: number }
   /** Another change came first. Read and decide again. */
   | { readonly kind: "conflict" }
   /** The family has ended, or the issue date is earlier than the cut-off `before` (NumericDate). */

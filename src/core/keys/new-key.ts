@@ -63,7 +63,7 @@ export function permitGrant(
 }
 
 /** Only a caller that may assign plans learns whether the policy has the plan. */
-function denyPlan(plan: string, { plans }: Policy, caller: Caller): DeniedOperation | undefined {
+export function denyPlan(plan: string, { plans }: Policy, caller: Caller): DeniedOperation | undefined {
   if (!callerHas(caller, "limits:write")) return denied("plan_not_assignable");
   if (!plans.has(plan)) return denied("plan_unknown");
   return mayAssignPlan(caller, plan) ? undefined : denied("plan_not_assignable");

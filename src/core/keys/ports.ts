@@ -1,4 +1,6 @@
 import type { LegacyImporter, LegacyKeyReader, LegacyUseReader, PhaseReader } from "../legacy/ports.ts";
+import type { OverrideSubject, StoredOverride } from "../overrides/override.ts";
+import type { ViewEntry } from "../revocation/instance-view.ts";
 import type { Revocation } from "../revocation/revocation.ts";
 import type { CommitOutcome, KeyChange, RememberedCall } from "./key-change.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -60,9 +62,14 @@ export interface LastUseReader {
   lastUsed(keyIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
 
-export interface RevocationSource {
-  /** Everything that a revocation view must know, in portions. Expired entries are included: no clock is read. */
-  revocations(): AsyncIterable<readonly Revocation[]>;
+export interface ViewSource {
+  /** Everything that an instance's view must know, in portions. Expired entries are included: no clock is read. */
+  viewEntries(): AsyncIterable<readonly ViewEntry[]>;
+}
+
+export interface OverrideReader {
+  /** The stored override of a subject, which may have expired or be cleared. */
+  findOverride(of: OverrideSubject): Promise<StoredOverride | undefined>;
 }
 
 export interface KeyCount {
@@ -92,7 +99,8 @@ export interface KeyStore
     RememberedCallReader,
     KeyListing,
     LastUseReader,
-    RevocationSource,
+    ViewSource,
+    OverrideReader,
     Housekeeping,
     LegacyKeyReader,
     LegacyImporter,

@@ -7,6 +7,7 @@ export type RegistryDenial =
   | "scope_unknown"
   | "ttl_too_long"
   | "plan_unknown"
+  | "quota_unknown"
   | "plan_not_assignable"
   | "operator_required"
   | "grant_refused"

@@ -1,7 +1,8 @@
 import type { ImportDeps } from "../legacy/legacy-import.ts";
 import type { LegacyRegistrationDeps, MigrationDeps } from "../legacy/legacy-keys.ts";
 import type { PhaseDeps } from "../legacy/migration-switch.ts";
-import type { RevocationView } from "../revocation/revocation-view.ts";
+import type { OverrideDeps } from "../overrides/override-administration.ts";
+import type { InstanceView } from "../revocation/instance-view.ts";
 import type { ChangeDeps, ListDeps, ShowDeps } from "./key-administration.ts";
 import type { RegistrationDeps } from "./key-registration.ts";
 import type { RenewalDeps } from "./key-renewal.ts";
@@ -9,7 +10,7 @@ import type { EndDeps, KeyRevocationDeps } from "./key-revocation.ts";
 import type { KeyStore } from "./ports.ts";
 
 /** Everything that the operations on keys need, as a running instance provides it. Each operation takes only its own part. */
-export type Registry = { readonly store: KeyStore; readonly view: RevocationView } & RegistrationDeps &
+export type Registry = { readonly store: KeyStore; readonly view: InstanceView } & RegistrationDeps &
   RenewalDeps &
   KeyRevocationDeps &
   EndDeps &
@@ -19,4 +20,5 @@ export type Registry = { readonly store: KeyStore; readonly view: RevocationView
   LegacyRegistrationDeps &
   MigrationDeps &
   ImportDeps &
-  PhaseDeps;
+  PhaseDeps &
+  OverrideDeps;

@@ -5,6 +5,7 @@ import type { AuthorizePorts } from "../decision/authorize.ts";
 import { createAuthorize } from "../decision/authorize.ts";
 import { describedRequest } from "../decision/described-request.ts";
 import type { Principal } from "../decision/principal.ts";
+import { NO_OVERRIDES } from "../overrides/override-view.ts";
 import type { Policy } from "../policy/policy.ts";
 import { appliedLimits } from "./applied-limits.ts";
 import { bucketDemands } from "./bucket-demands.ts";
@@ -56,6 +57,7 @@ function instance() {
     view: { endReason: () => undefined },
     migration: { state: () => ({ phase: "silent", chosen: false, version: 0 }) },
     stalenessMs: () => 0,
+    overrides: NO_OVERRIDES,
     buckets: {
       take(demands) {
         taken = demands;
@@ -136,8 +138,9 @@ describe("the plan of the key applies before the plan of the role, and that befo
         if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
         const { policy } = parsed;
         const role = policy.roles.get("basic") ?? expect.fail("the role exists");
-        const applied = appliedLimits(policy, role, { plan: "key-plan" });
-        expect(appliedLimits(policy, role, { plan: "key-plan" })).toBe(applied);
+        const find = () => appliedLimits(policy, role, keyWith("key-plan"), NO_OVERRIDES, 0).limits;
+        const applied = find();
+        expect(find()).toBe(applied);
         const sources = [
           ["key-plan", ofKey],
           ["role-plan", ofRolePlan],

@@ -1,41 +1,163 @@
+import { createClockCache } from "../cache/clock-cache.ts";
 import type { Principal } from "../decision/principal.ts";
-import type { LimitList, Plan, Policy, Role } from "../policy/policy.ts";
+import { ownerOf } from "../decision/principal.ts";
+import type { OverrideQuota, StoredOverride } from "../overrides/override.ts";
+import type { OverrideFinder } from "../overrides/override-view.ts";
+import type { LimitList, Plan, Policy, Quota, Role } from "../policy/policy.ts";
 
-type PlanClaim = Pick<Principal, "plan">;
-type Plans = Pick<Policy, "plans">;
+/** The fields of a key that its limits depend on. */
+type LimitedKey = Pick<Principal, "plan" | "family" | "owner">;
+type Limits = Pick<Policy, "plans" | "quotaCounts">;
+
+/** What names a plan or limits, in the order of precedence. */
+export type LimitSource = "override of the family" | "override of the owner" | "key" | "role";
+
+/** The limits and quotas of a key, and why they apply. */
+export interface AppliedLimits {
+  /** Each list comes whole from the first source that has it. */
+  readonly limits: LimitList;
+  /** The first plan that is named and known. Absent: the role's own limits apply. */
+  readonly plan?: Plan;
+  readonly planSource: LimitSource;
+  /** The override whose quotas apply; absent: those of a plan or of the role. */
+  readonly quotaSource?: LimitSource;
+  /** Plans that are named, and that the policy does not have. */
+  readonly unknownPlans: readonly string[];
+  /** Quotas that an override names, and that the policy does not have. The quotas of this override do not apply. */
+  readonly unknownQuotas: readonly string[];
+  /** A plan or a quota is unknown and nothing else limits the key. Such a key must not be served without limits. */
+  readonly isUnbounded: boolean;
+  /** Milliseconds at which an override expires, so that the limits must be determined again. */
+  readonly validUntilMs: number;
+}
 
 /**
- * The limits and quotas of a key: those of its own plan, of its role's plan, or of its role. Each list comes whole from the first
- * of them that has it. A plan that the policy does not have counts as none. The same policy and key always return the same object,
- * so a cache can compare it.
+ * The limits and quotas of a key: those of the override of its family, of the override of its owner, of its own plan, of its
+ * role's plan, or of its role. A plan that the policy does not have counts as none.
  */
-export function appliedLimits(policy: Plans, role: Role, key: PlanClaim): LimitList {
-  const ofRole = role.plan?.over(role) ?? role;
-  return claimedPlan(policy, key)?.over(ofRole) ?? ofRole;
+export function appliedLimits(
+  policy: Limits,
+  role: Role,
+  key: LimitedKey,
+  overrides: OverrideFinder,
+  nowMs: number,
+): AppliedLimits {
+  const ofFamily = overrides.inForce("family", key.family, nowMs);
+  const ofOwner = overrides.inForce("owner", ownerOf(key), nowMs);
+  const named = [
+    { source: "override of the family", override: ofFamily, plan: ofFamily?.content?.plan },
+    { source: "override of the owner", override: ofOwner, plan: ofOwner?.content?.plan },
+    { source: "key", override: undefined, plan: key.plan },
+  ] as const;
+  let limits = role.plan?.over(role) ?? role;
+  let [plan, planSource]: [Plan | undefined, LimitSource] = [role.plan, "role"];
+  let quotaSource: LimitSource | undefined;
+  for (const { source, override, plan: name } of named.toReversed()) {
+    const known = name === undefined ? undefined : policy.plans.get(name);
+    if (known !== undefined) {
+      limits = known.over(limits);
+      [plan, planSource] = [known, source];
+      if (known.quotas !== undefined) quotaSource = undefined;
+    }
+    const quotas = override && overriddenQuotas(override, policy);
+    if (quotas !== undefined) [limits, quotaSource] = [{ ...listsOf(limits), quotas }, source];
+  }
+  const unknownPlans = named.flatMap(({ plan: name }) =>
+    name === undefined || policy.plans.has(name) ? [] : [name],
+  );
+  const unknownQuotas = [ofFamily, ofOwner].flatMap((override) => unknownQuotasOf(override, policy));
+  const isUnlimited = plan === undefined && limits.rateLimits.length + limits.quotas.length === 0;
+  return {
+    limits,
+    ...(plan && { plan }),
+    planSource,
+    ...(quotaSource && { quotaSource }),
+    unknownPlans,
+    unknownQuotas,
+    isUnbounded: isUnlimited && unknownPlans.length + unknownQuotas.length > 0,
+    validUntilMs: 1000 * Math.min(expiryOf(ofFamily), expiryOf(ofOwner)),
+  };
 }
 
-/** The plan that applies to a key, in the order of precedence; undefined if the role's own limits apply. */
-export function appliedPlan(policy: Plans, role: Role, key: PlanClaim): Plan | undefined {
-  return claimedPlan(policy, key) ?? role.plan;
+/** A role is a list with many more members. */
+function listsOf({ bucketPrefix, rateLimits, quotas }: LimitList): LimitList {
+  return { bucketPrefix, rateLimits, quotas };
 }
 
-function claimedPlan({ plans }: Plans, { plan }: PlanClaim): Plan | undefined {
-  return plan === undefined ? undefined : plans.get(plan);
+function expiryOf(override: StoredOverride | undefined): number {
+  return override?.expiresAt ?? Number.POSITIVE_INFINITY;
 }
 
-/** Whether the key has a plan that the policy does not have. */
-export function hasUnknownPlan({ plans }: Plans, { plan }: PlanClaim): boolean {
-  return plan !== undefined && !plans.has(plan);
+/** The quotas of an override. Undefined if it has none, or names one that the policy does not have. */
+function overriddenQuotas(
+  override: StoredOverride,
+  { quotaCounts }: Pick<Limits, "quotaCounts">,
+): readonly Quota[] | undefined {
+  const named = override.content?.quotas;
+  const quotas = named?.flatMap(({ name, limit, extra }) => {
+    const count = quotaCounts.get(name);
+    if (count === undefined) return [];
+    return [{ ...count, name, limit, ...(extra > 0 && { extra: { units: extra, atMs: override.version } }) }];
+  });
+  return quotas?.length === named?.length ? quotas : undefined;
+}
+
+/** Names of quotas that an override has and the policy does not have. */
+export function unknownQuotasOf(
+  override: Pick<StoredOverride, "content"> | undefined,
+  { quotaCounts }: Pick<Limits, "quotaCounts">,
+): readonly string[] {
+  const named: readonly OverrideQuota[] = override?.content?.quotas ?? [];
+  return named.map(({ name }) => name).filter((name) => !quotaCounts.has(name));
+}
+
+/** Keys whose limits are kept: those of most requests. */
+const MAX_KEPT_KEYS = 4096;
+
+/** {@link appliedLimits} of one view of overrides, with a cache. */
+export type FindLimits = (policy: Limits, role: Role, key: LimitedKey, nowMs: number) => AppliedLimits;
+
+interface KeptLimits {
+  readonly policy: Limits;
+  readonly role: Role;
+  readonly generation: number;
+  readonly applied: AppliedLimits;
+}
+
+/**
+ * The limits of a key are the same until the policy or an override changes, or an override expires. Until then the same key gets
+ * the same object, so a cache can compare it, and a warm call allocates nothing.
+ */
+export function createFindLimits(overrides: OverrideFinder): FindLimits {
+  const kept = createClockCache<LimitedKey, KeptLimits>(MAX_KEPT_KEYS);
+  return (policy, role, key, nowMs) => {
+    const generation = overrides.generation();
+    const known = kept.get(key);
+    if (
+      known !== undefined &&
+      known.generation === generation &&
+      known.policy === policy &&
+      known.role === role &&
+      nowMs < known.applied.validUntilMs
+    )
+      return known.applied;
+    const applied = appliedLimits(policy, role, key, overrides, nowMs);
+    kept.set(key, { policy, role, generation, applied });
+    return applied;
+  };
 }
 
 /** Says which plan applies to a key, and why. */
-export function describePlan(policy: Plans, role: Role, key: PlanClaim): string {
-  const unknown = hasUnknownPlan(policy, key) ? [`${key.plan}, which is not in the policy`] : [];
-  const applied = claimedPlan(policy, key);
-  if (applied !== undefined) return `${applied.name}, by the key`;
-  const byRole =
-    role.plan === undefined
-      ? `no plan, by the role ${role.name}`
-      : `${role.plan.name}, by the role ${role.name}`;
-  return [...unknown, byRole].join("; ");
+export function describePlan(applied: AppliedLimits, role: Role, key: LimitedKey): string {
+  const { plan, planSource, quotaSource, unknownPlans, unknownQuotas } = applied;
+  const nameOf = (source: LimitSource) => {
+    if (source === "role") return `role ${role.name}`;
+    return source === "override of the owner" ? `${source} ${ownerOf(key)}` : source;
+  };
+  return [
+    ...unknownPlans.map((name) => `${name}, which is not in the policy`),
+    ...unknownQuotas.map((name) => `quota ${name}, which is not in the policy`),
+    `${plan?.name ?? "no plan"}, by the ${nameOf(planSource)}`,
+    ...(quotaSource === undefined ? [] : [`quotas by the ${nameOf(quotaSource)}`]),
+  ].join("; ");
 }

@@ -34,6 +34,8 @@ export interface Quota extends QuotaCount {
   readonly name: string;
   /** Whole units from 0 to 10^12. */
   readonly limit: number;
+  /** Units on top of the limit in the window that contains `atMs`, by an override; never in a policy file. */
+  readonly extra?: { readonly units: number; readonly atMs: number };
 }
 
 /** Limits and quotas that apply together. */
@@ -82,6 +84,8 @@ export interface Policy {
   readonly hash: string;
   readonly roles: ReadonlyMap<string, Role>;
   readonly plans: ReadonlyMap<string, Plan>;
+  /** How each quota of plans and roles counts, by its name. */
+  readonly quotaCounts: ReadonlyMap<string, QuotaCount>;
   readonly routes: RouteTable;
   /**
    * The mode for requests without a route: malformed requests, and requests that no route matches. It is `enforce` if at least

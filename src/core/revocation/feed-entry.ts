@@ -1,10 +1,13 @@
 import type { MigrationState } from "../legacy/migration.ts";
 import { isPhase } from "../legacy/migration.ts";
+import type { StoredOverride } from "../overrides/override.ts";
+import { decodeOverride, encodeOverride } from "../overrides/override-codec.ts";
 import type { CutOff, Ending } from "./revocation.ts";
 
 /** An entry of the revocation feed, which instances publish to each other. */
 export type FeedEntry =
   | Ending
+  | StoredOverride
   /** Buckets that an operator has reset. Leases on them are void. */
   | { readonly kind: "buckets"; readonly bucketIds: readonly string[] }
   /** The migration phase of V1 keys. */
@@ -26,6 +29,8 @@ export function encodeFeedEntry(entry: FeedEntry): string {
       return JSON.stringify(["f", entry.family, entry.until]);
     case "cutoff":
       return JSON.stringify(["c", entry.scope, entry.subject, entry.before, entry.until]);
+    case "override":
+      return encodeOverride(entry);
     case "buckets":
       return JSON.stringify(["b", ...entry.bucketIds]);
     case "phase": {
@@ -41,6 +46,7 @@ export function encodeFeedEntry(entry: FeedEntry): string {
 export function decodeFeedEntry(text: string): FeedEntry | undefined {
   const list = parseList(text);
   const [kind, ...rest] = list;
+  if (kind === "o") return decodeOverride(rest);
   const texts = rest.filter((part) => typeof part === "string");
   const numbers = rest.filter((part) => Number.isSafeInteger(part)).map(Number);
   switch (kind) {

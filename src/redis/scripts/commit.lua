@@ -1,19 +1,20 @@
 -- The only write of the registry: checks the requirements of a change, then writes all of it.
--- KEYS[1..16] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
+-- KEYS[1..18] indexes, in the order below; then, for each record: its record, its owner's index, its hash, the uses of its
 --             role, its alias, the uses of unmigrated keys of its role (unused names are placeholders);
 --             the call to remember; hashes to delete
 -- ARGV[1]     the change as JSON: now, within (seconds), living {family, cutOffs, issuedAt}, selfServiceBelow, selfServiceUntil, beyondIssued,
 --             put [{id, version, text, issuedAt, expiresAt, forgetAt, ownerCut, selfService, owned, hashed, migrated, ended, entry}], call {text, until}, endFamily, cutOff,
---             endKey {id, expiresAt, entry}, endEntry, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
--- Returns     {"committed"}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; only the first has written anything
+--             endKey {id, expiresAt, entry}, endEntry, override {field, entry, replaces, above, keep, expiresAt}, migration {from, to}, feed [entry], audit [text], feedLength, newEpoch; an entry is the text of a feed entry
+-- Returns     {"committed"} or {"committed", version of the override}, {"conflict"}, {"ended", before}, {"full"}, {"clock", ms} or {"early", before}; only a committed change has written anything
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NEWEST, COUNTS, NEWEST_UNCUT = KEYS[14], KEYS[15], KEYS[16]
-local FIRST_RECORD, NAMES = 17, 6
+local OVERRIDES, OVERRIDES_BY_END = KEYS[17], KEYS[18]
+local FIRST_RECORD, NAMES = 19, 6
 
 -- Redis does not roll back a failed script, so wrong types are detected before the first write.
-for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE } }) do
+for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, NEWEST, NEWEST_UNCUT }, stream = { AUDIT, FEED }, hash = { CUT_OFFS, STANDINGS, COUNTS, OVERRIDES }, zset = { BY_AGE, BY_END, ENDED, FAMILIES, SELF_SERVICE, OVERRIDES_BY_END } }) do
   for _, key in ipairs(list) do
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found) end
@@ -34,6 +35,15 @@ local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 if math.abs(change.now - seconds) > change.within then
   return { 'clock', whole(seconds * 1000 + math.floor(tonumber(time[2]) / 1000)) }
+end
+
+local override, override_version = change.override, nil
+if override then
+  local stored = redis.call('HGET', OVERRIDES, override.field)
+  local version = stored and tonumber(string.match(stored, '^%["o",(%d+),')) or 0
+  if version ~= override.replaces then return { 'conflict' } end
+  local ms = seconds * 1000 + math.floor(tonumber(time[2]) / 1000)
+  override_version = math.max(version + 1, override.above + 1, ms)
 end
 
 local living = change.living
@@ -143,5 +153,16 @@ if change.cutOff then
     count('cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
   end
 end
+if override then
+  local text = string.gsub(override.entry, '^%["o",0,', '["o",' .. whole(override_version) .. ',')
+  if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
+  count('overrides', redis.call('HSET', OVERRIDES, override.field, text))
+  -- A cleared override ends now.
+  local ends_at = override.expiresAt or seconds
+  if override.keep then redis.call('ZADD', OVERRIDES_BY_END, whole(ends_at + override.keep), override.field)
+  else redis.call('ZREM', OVERRIDES_BY_END, override.field) end
+  publish(text)
+end
 for _, text in ipairs(change.audit) do redis.call('XADD', AUDIT, '*', 'event', text) end
+if override then return { 'committed', whole(override_version) } end
 return { 'committed' }

@@ -1,7 +1,7 @@
 -- Detects that single Redis keys of the registry are missing (an eviction, a DEL). The feed does not show such a loss.
--- KEYS     standings, ended families, cut-offs, counts, epoch, newest date, newest uncut date, migration, sequence of keys
+-- KEYS     standings, ended families, cut-offs, counts, epoch, newest date, newest uncut date, migration, sequence of keys, overrides
 -- Returns  Redis's clock in ms, when entries were last found missing ("" never), the feed entry of the phase ("" none)
-local STANDINGS, FAMILIES, CUT_OFFS, COUNTS, EPOCH, NEWEST, NEWEST_UNCUT, MIGRATION, SEQUENCE = unpack(KEYS)
+local STANDINGS, FAMILIES, CUT_OFFS, COUNTS, EPOCH, NEWEST, NEWEST_UNCUT, MIGRATION, SEQUENCE, OVERRIDES = unpack(KEYS)
 local function whole(number) return string.format('%.0f', number) end
 local time = redis.call('TIME')
 
@@ -11,10 +11,14 @@ if redis.call('EXISTS', EPOCH) == 1 then
     standings = redis.call('HLEN', STANDINGS),
     families = redis.call('ZCARD', FAMILIES),
     cut_offs = redis.call('HLEN', CUT_OFFS),
+    overrides = redis.call('HLEN', OVERRIDES),
   }
   local differs = false
   for field, number in pairs(present) do
-    if tonumber(redis.call('HGET', COUNTS, field)) ~= number then differs = true end
+    local counted = tonumber(redis.call('HGET', COUNTS, field))
+    -- An older version has counted no overrides.
+    local uncounted = field == 'overrides' and not counted and number == 0
+    if counted ~= number and not uncounted then differs = true end
   end
   local used = redis.call('EXISTS', SEQUENCE) == 1
   if differs then

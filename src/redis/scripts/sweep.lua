@@ -1,12 +1,12 @@
 -- Removes keys whose retention is over, with all their traces, and other entries that have run out.
--- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten;
+-- KEYS     indexes: by age, by end, ended keys, ended families, cut-offs, self-service, last use, standings, counts, forgotten, overrides, overrides by end;
 --          then, for each key: its record, its owner's index, its hash, the uses of its role, its alias, the uses of unmigrated keys of its role;
 --          then, for each use to check, the record of its key
 -- ARGV     time before which entries can be removed, retention of records, limit of each kind, and as JSON:
 --          keys [[id, text of the record]], uses [id], cutOffs [field]
 -- Returns  the number of removed keys, and the largest number among the other kinds
-local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN = unpack(KEYS, 1, 10)
-local FIRST_RECORD, NAMES = 11, 6
+local BY_AGE, BY_END, ENDED, FAMILIES, CUT_OFFS, SELF_SERVICE, LAST_USED, STANDINGS, COUNTS, FORGOTTEN, OVERRIDES, OVERRIDES_BY_END = unpack(KEYS, 1, 12)
+local FIRST_RECORD, NAMES = 13, 6
 local limit, found = ARGV[3], cjson.decode(ARGV[4])
 local function whole(number) return string.format('%.0f', number) end
 -- An instance whose clock is ahead must not remove entries that other instances need.
@@ -42,6 +42,10 @@ end
 for _, id in ipairs(expired(ENDED)) do
   uncount('standings', redis.call('HDEL', STANDINGS, id))
   redis.call('ZREM', ENDED, id)
+end
+for _, field in ipairs(expired(OVERRIDES_BY_END)) do
+  uncount('overrides', redis.call('HDEL', OVERRIDES, field))
+  redis.call('ZREM', OVERRIDES_BY_END, field)
 end
 for _, member in ipairs(expired(SELF_SERVICE)) do redis.call('ZREM', SELF_SERVICE, member) end
 for _, family in ipairs(expired(FAMILIES)) do uncount('families', redis.call('ZREM', FAMILIES, family)) end

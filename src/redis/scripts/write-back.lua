@@ -1,11 +1,14 @@
 -- Restores entries that the store has lost and an instance knows. Entries about the same key are merged as in
 -- core/revocation/revocation-view.ts. The key's record is corrected under a new version, so that a concurrent change must read
 -- it again, and so that later entries of the key are newer.
--- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date, newest uncut date; then, for each entry, its record (a placeholder for other entries)
--- ARGV     feed length; then the feed entries, which are JSON:
---          ["k", key id, version, expires, flags, superseded from], ["f", family, until] or ["c", scope, subject, before, until]
+-- KEYS     standings, ended, families, cut-offs, feed, sequence, counts, newest date, newest uncut date, overrides, overrides by end;
+--          then, for each entry, its record (a placeholder for other entries)
+-- ARGV     feed length, seconds for which cleared and expired overrides are kept; then the feed entries, which are JSON:
+--          ["k", key id, version, expires, flags, superseded from], ["f", family, until], ["c", scope, subject, before, until]
+--          or ["o", version, scope, subject, expires, content]
 -- Returns  the number of entries that the store did not have
-local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT = unpack(KEYS, 1, 9)
+local STANDINGS, ENDED, FAMILIES, CUT_OFFS, FEED, SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT, OVERRIDES, OVERRIDES_BY_END = unpack(KEYS, 1, 11)
+local FIRST_RECORD, FIRST_ENTRY = 12, 3
 local REVOKED, DISABLED = 1, 2
 local seconds = tonumber(redis.call('TIME')[1])
 local function whole(number) return string.format('%.0f', number) end
@@ -57,16 +60,37 @@ local function write_key(entry, record_name)
   return 1
 end
 
+-- The higher version counts. Two primaries can give one version to different texts; then the text gets a version of its own.
+local function write_override(entry, text)
+  local version, field = entry[2], entry[3] .. ':' .. entry[4]
+  local stored = redis.call('HGET', OVERRIDES, field)
+  local stored_version = stored and tonumber(string.match(stored, '^%["o",(%d+),')) or 0
+  if stored_version > version or stored == text then return 0 end
+  if stored_version == version then
+    version = version + 1
+    text = string.gsub(text, '^%["o",%d+,', '["o",' .. whole(version) .. ',')
+  end
+  if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
+  count('overrides', redis.call('HSET', OVERRIDES, field, text))
+  local ends_at = entry[6] == nil and math.floor(version / 1000) or entry[5]
+  if ends_at > 0 then redis.call('ZADD', OVERRIDES_BY_END, whole(ends_at + tonumber(ARGV[2])), field)
+  else redis.call('ZREM', OVERRIDES_BY_END, field) end
+  publish(text)
+  return 1
+end
+
 -- The store may have lost keys that were dated a few seconds ahead. A cut-off of now must include them.
 for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do
   if tonumber(redis.call('GET', name) or 0) < seconds + 5 then redis.call('SET', name, whole(seconds + 5)) end
 end
 
 local written = 0
-for i = 2, #ARGV do
+for i = FIRST_ENTRY, #ARGV do
   local entry = cjson.decode(ARGV[i])
   if entry[1] == 'k' then
-    written = written + write_key(entry, KEYS[9 + i - 1])
+    written = written + write_key(entry, KEYS[FIRST_RECORD + i - FIRST_ENTRY])
+  elseif entry[1] == 'o' then
+    written = written + write_override(entry, ARGV[i])
   elseif entry[1] == 'f' then
     local known = redis.call('ZSCORE', FAMILIES, entry[2])
     if not known or tonumber(known) < entry[3] then

@@ -93,6 +93,11 @@ function ofKeys({ counter, gauge }: Makers) {
     keysRevoked: counter("keys_revoked_total", "Revocations.", ["by"]),
     keysEnding: gauge("keys_ending", "Keys used within the last hour that expire soon.", ["role"]),
     keys: gauge("keys", "Unexpired keys at the last count.", ["registered"]),
+    overrides: gauge("overrides", "Overrides in force at the last count, by their subjects.", ["subject"]),
+    overridesUnknown: gauge(
+      "overrides_unknown",
+      "Overrides that name a plan or a quota that the policy does not have.",
+    ),
     selfServiceLimit: gauge("self_service_keys_limit", "The limit guards.self_service_keys of the policy."),
   };
 }

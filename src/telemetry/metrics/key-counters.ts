@@ -1,3 +1,4 @@
+import type { OverrideCount } from "../../core/overrides/count-overrides.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import type { Instruments } from "./instruments.ts";
 
@@ -9,10 +10,12 @@ export interface KeyCounters {
   revoked(by: "holder" | "operator" | "cut_off"): void;
   /** Sets the number of unexpired keys, which is counted in the background. */
   counted(count: { readonly unexpired: number; readonly selfService: number }): void;
+  /** Sets the number of overrides in force, which is counted in the background. */
+  overridesCounted(count: Pick<OverrideCount, "family" | "owner" | "unknown">): void;
 }
 
 export function createKeyCounters(
-  { keysIssued, keysRefreshed, keysRevoked, keys }: Instruments,
+  { keysIssued, keysRefreshed, keysRevoked, keys, overrides, overridesUnknown }: Instruments,
   roles: () => Policy["roles"],
 ): KeyCounters {
   for (const by of ["holder", "operator", "cut_off"]) keysRevoked.inc({ by }, 0);
@@ -25,6 +28,11 @@ export function createKeyCounters(
     counted({ unexpired, selfService }) {
       keys.set({ registered: "self_service" }, selfService);
       keys.set({ registered: "operator" }, unexpired - selfService);
+    },
+    overridesCounted({ family, owner, unknown }) {
+      overrides.set({ subject: "family" }, family);
+      overrides.set({ subject: "owner" }, owner);
+      overridesUnknown.set(unknown);
     },
   };
 }

@@ -1,24 +1,25 @@
 import type { DatabaseSync } from "node:sqlite";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
-import type { Revocation } from "../core/revocation/revocation.ts";
+import type { ViewEntry } from "../core/revocation/instance-view.ts";
 import { restrictionOf } from "../core/revocation/revocation.ts";
+import { overrideIn } from "./overrides.ts";
 import { integer, recordOf, text } from "./rows.ts";
 
 /** The position of a reader: a table, and the row after which it continues. */
-export interface RevocationPosition {
+export interface ViewPosition {
   readonly table: number;
   readonly after: readonly (string | number)[];
 }
 
-export interface RevocationPortion {
-  readonly revocations: readonly Revocation[];
+export interface ViewPortion {
+  readonly entries: readonly ViewEntry[];
   /** Absent after the last portion. */
-  readonly next?: RevocationPosition;
+  readonly next?: ViewPosition;
 }
 
-export interface RevocationReader {
-  /** A bounded portion of everything that a revocation view must know. Without a position: the first portion. */
-  portion(position?: RevocationPosition): Promise<RevocationPortion>;
+export interface ViewReader {
+  /** A bounded portion of everything that an instance's view must know. Without a position: the first portion. */
+  portion(position?: ViewPosition): Promise<ViewPortion>;
 }
 
 const ROWS = 500;
@@ -27,40 +28,39 @@ const ROWS = 500;
 interface Table {
   readonly first: readonly (string | number)[];
   rows(after: readonly (string | number)[]): readonly {
-    readonly revocation: Revocation | undefined;
+    readonly entry: ViewEntry | undefined;
     readonly position: readonly (string | number)[];
   }[];
 }
 
-export function createRevocationReader(sqlite: DatabaseSync): RevocationReader {
+export function createViewReader(sqlite: DatabaseSync): ViewReader {
   const tables = [
     forgottenIn(sqlite),
     familiesOf(sqlite),
     endedKeysOf(sqlite),
     cutOffsOf(sqlite),
     keysOf(sqlite),
+    overridesOf(sqlite),
   ];
   return {
     async portion(position = { table: 0, after: tables[0]?.first ?? [] }) {
       const rows = tables[position.table]?.rows(position.after) ?? [];
-      const revocations = rows
-        .map(({ revocation }) => revocation)
-        .filter((revocation) => revocation !== undefined);
+      const entries = rows.map(({ entry }) => entry).filter((entry) => entry !== undefined);
       const last = rows.at(-1);
-      if (last !== undefined) return { revocations, next: { table: position.table, after: last.position } };
+      if (last !== undefined) return { entries, next: { table: position.table, after: last.position } };
       const table = position.table + 1;
       const first = tables[table]?.first;
-      return { revocations, ...(first !== undefined && { next: { table, after: first } }) };
+      return { entries, ...(first !== undefined && { next: { table, after: first } }) };
     },
   };
 }
 
 /** Yields all portions. */
-export async function* allRevocations(reader: RevocationReader): AsyncIterable<readonly Revocation[]> {
-  let position: RevocationPosition | undefined;
+export async function* allEntries(reader: ViewReader): AsyncIterable<readonly ViewEntry[]> {
+  let position: ViewPosition | undefined;
   do {
-    const { revocations, next } = await reader.portion(position);
-    yield revocations;
+    const { entries, next } = await reader.portion(position);
+    yield entries;
     position = next;
   } while (position !== undefined);
 }
@@ -72,7 +72,7 @@ function forgottenIn(sqlite: DatabaseSync): Table {
     first: [0],
     rows([taken = 0]) {
       const before = Number(forgotten.get()?.["value"] ?? 0);
-      return taken === 0 ? [{ revocation: { kind: "forgotten", before }, position: [1] }] : [];
+      return taken === 0 ? [{ entry: { kind: "forgotten", before }, position: [1] }] : [];
     },
   };
 }
@@ -87,7 +87,7 @@ function endedKeysOf(sqlite: DatabaseSync): Table {
     rows: ([keyId = ""]) =>
       after.all(keyId, ROWS).map((row) => {
         const entry = decodeFeedEntry(text(row, "standing"));
-        return { revocation: entry?.kind === "key" ? entry : undefined, position: [text(row, "key_id")] };
+        return { entry: entry?.kind === "key" ? entry : undefined, position: [text(row, "key_id")] };
       }),
   };
 }
@@ -100,7 +100,7 @@ function familiesOf(sqlite: DatabaseSync): Table {
     first: [""],
     rows: ([family = ""]) =>
       after.all(family, ROWS).map((row) => ({
-        revocation: { kind: "family", family: text(row, "family"), until: integer(row, "until") },
+        entry: { kind: "family", family: text(row, "family"), until: integer(row, "until") },
         position: [text(row, "family")],
       })),
   };
@@ -114,7 +114,7 @@ function cutOffsOf(sqlite: DatabaseSync): Table {
     first: ["", ""],
     rows: ([scope = "", subject = ""]) =>
       after.all(scope, subject, ROWS).map((row) => ({
-        revocation: {
+        entry: {
           kind: "cutoff",
           scope: scopeOf(text(row, "scope")),
           subject: text(row, "subject"),
@@ -135,7 +135,21 @@ function keysOf(sqlite: DatabaseSync): Table {
     rows: ([seq = 0]) =>
       ended
         .all(seq, ROWS)
-        .map((row) => ({ revocation: restrictionOf(recordOf(row)), position: [integer(row, "seq")] })),
+        .map((row) => ({ entry: restrictionOf(recordOf(row)), position: [integer(row, "seq")] })),
+  };
+}
+
+function overridesOf(sqlite: DatabaseSync): Table {
+  const after = sqlite.prepare(
+    "SELECT scope, subject, entry FROM overrides WHERE (scope, subject) > (?, ?) ORDER BY scope, subject LIMIT ?",
+  );
+  return {
+    first: ["", ""],
+    rows: ([scope = "", subject = ""]) =>
+      after.all(scope, subject, ROWS).map((row) => ({
+        entry: overrideIn(row),
+        position: [text(row, "scope"), text(row, "subject")],
+      })),
   };
 }
 

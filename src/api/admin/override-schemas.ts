@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { planName, timestamp, visibleText } from "../keys/schemas.ts";
+
+const MAX_UNITS = 10 ** 12;
+const MAX_NOTE_CHARACTERS = 200;
+
+const units = z.int().min(0).max(MAX_UNITS);
+const quotaName = z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, "must be the name of a quota");
+
+const quotas = z
+  .array(
+    z.strictObject({
+      name: quotaName,
+      limit: units.meta({ description: "Units per window: 0 to 10^12." }),
+      extra: units
+        .optional()
+        .meta({ description: "Units on top of the limit, once, in the present window." }),
+    }),
+  )
+  .min(1, "must name a quota, or be left out")
+  .max(8)
+  .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, "names one quota twice")
+  .meta({ description: "Replaces the whole list of quotas: a quota that is not named does not apply." });
+
+export const overrideBody = z
+  .strictObject({
+    plan: planName.optional(),
+    quotas: quotas.optional(),
+    note: visibleText(MAX_NOTE_CHARACTERS).optional().meta({ description: "For people: why it was set." }),
+    expires_at: z.iso
+      .datetime({ offset: true })
+      .transform((text) => Math.ceil(Date.parse(text) / 1000))
+      .optional()
+      .meta({ description: "The override ends at this time (RFC 3339), which must be in the future." }),
+  })
+  .refine(({ plan, quotas: list }) => plan !== undefined || list !== undefined, {
+    message: "give a plan, quotas, or both",
+    path: ["plan"],
+  })
+  .meta({ title: "LimitOverride" });
+
+export const overrideResponse = z
+  .object({
+    owner: z.string().nullable().meta({ description: "Null for the override of a family." }),
+    family: z.string().nullable().meta({ description: "Null for the override of an owner." }),
+    plan: z.string().nullable(),
+    plan_known: z
+      .boolean()
+      .meta({ description: "False if the policy does not have the plan. Then it does not apply." }),
+    quotas: z.array(z.object({ name: z.string(), limit: z.int(), extra: z.int() })).nullable(),
+    note: z.string().nullable(),
+    set_at: timestamp,
+    expires_at: timestamp.nullable(),
+  })
+  .meta({ title: "AppliedOverride" });

@@ -1,0 +1,111 @@
+import type { AuditEventName } from "../audit/audit-event.ts";
+import type { CommitDeps } from "../keys/commit.ts";
+import { commit, retryOnConflict } from "../keys/commit.ts";
+import type { PolicyDeps } from "../keys/new-key.ts";
+import { denyPlan } from "../keys/new-key.ts";
+import type { AuditDeps, CallOrigin } from "../keys/operation-audit.ts";
+import { auditEvent } from "../keys/operation-audit.ts";
+import type { Caller } from "../keys/operator.ts";
+import { mayAssignPlan } from "../keys/operator.ts";
+import type { OverrideReader } from "../keys/ports.ts";
+import type { DeniedOperation } from "../keys/registry-denial.ts";
+import { denied } from "../keys/registry-denial.ts";
+import type { InstanceView } from "../revocation/instance-view.ts";
+import type { OverrideContent, OverrideSubject, StoredOverride } from "./override.ts";
+import { isInForce } from "./override.ts";
+
+export type OverrideDeps = CommitDeps &
+  AuditDeps &
+  PolicyDeps & {
+    readonly store: OverrideReader;
+    readonly view: Pick<InstanceView, "overrides">;
+  };
+
+/** What an operator gives a subject. */
+export interface RequestedOverride {
+  readonly content: OverrideContent;
+  /** NumericDate; absent: it applies until it is changed. */
+  readonly expiresAt?: number;
+}
+
+/**
+ * Sets an override, which replaces the former one. The subject need not exist: its keys may be registered later, or be tokens of
+ * another issuer.
+ */
+export function setOverride(
+  deps: OverrideDeps,
+  of: OverrideSubject,
+  requested: RequestedOverride,
+  origin: CallOrigin,
+): Promise<"done" | DeniedOperation> {
+  const { plan, quotas = [] } = requested.content;
+  const policy = deps.policy();
+  const planDenial = plan === undefined ? undefined : denyPlan(plan, policy, origin.caller);
+  if (planDenial !== undefined) return Promise.resolve(planDenial);
+  if (!quotas.every(({ name }) => policy.quotaCounts.has(name)))
+    return Promise.resolve(denied("quota_unknown"));
+  return change(deps, { ...of, ...requested }, "limits_set", origin);
+}
+
+/** Clears an override. It is also recorded if the store has none, because an instance may still know one that the store has lost. */
+export function clearOverride(
+  deps: OverrideDeps,
+  of: OverrideSubject,
+  origin: CallOrigin,
+): Promise<"done" | DeniedOperation> {
+  return change(deps, of, "limits_cleared", origin);
+}
+
+/** Every call writes, even if it repeats one: only the newest version is sure to replace what other instances know. */
+function change(
+  deps: OverrideDeps,
+  requested: OverrideSubject & Partial<RequestedOverride>,
+  event: AuditEventName,
+  origin: CallOrigin,
+): Promise<"done" | DeniedOperation> {
+  const { scope, subject, content, expiresAt } = requested;
+  return retryOnConflict<"done" | DeniedOperation>(async () => {
+    const stored = await deps.store.findOverride(requested);
+    const known = deps.view.overrides.entryOf(requested);
+    for (const former of [stored, known])
+      if (former !== undefined && !mayReplace(former, origin.caller, deps.nowMs()))
+        return denied("plan_not_assignable");
+    const outcome = await commit(deps, {
+      put: [],
+      override: {
+        kind: "override",
+        scope,
+        subject,
+        ...(content === undefined ? {} : { content }),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
+        replaces: stored?.version ?? 0,
+        above: known?.version ?? 0,
+      },
+      audit: [overrideEvent(deps, requested, event, origin)],
+    });
+    return outcome.kind === "committed" ? "done" : "conflict";
+  });
+}
+
+/** Nobody undoes what it could not have done: the caller must be able to assign the plan that it replaces. */
+function mayReplace(former: StoredOverride, caller: Caller, nowMs: number): boolean {
+  const plan = isInForce(former, nowMs) ? former.content?.plan : undefined;
+  return plan === undefined || mayAssignPlan(caller, plan);
+}
+
+function overrideEvent(
+  deps: OverrideDeps,
+  { scope, subject, content = {}, expiresAt }: OverrideSubject & Partial<RequestedOverride>,
+  event: AuditEventName,
+  origin: CallOrigin,
+) {
+  const { plan, quotas = [], note } = content;
+  const named = { ...(scope === "family" ? { family: subject } : { owner: subject }), ...(plan && { plan }) };
+  const details = [
+    ...quotas.map(({ name, limit, extra }) => `${name}=${limit}${extra > 0 ? `+${extra}` : ""}`),
+    ...(expiresAt === undefined ? [] : [`until ${new Date(expiresAt * 1000).toISOString()}`]),
+    ...(note === undefined ? [] : [`note: ${note}`]),
+  ];
+  const described = auditEvent(deps, origin, event, named);
+  return details.length === 0 ? described : { ...described, reason: details.join(", ") };
+}

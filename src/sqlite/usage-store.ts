@@ -52,7 +52,6 @@ export function createUsageStore(
       const row = bytes.get();
       return row === undefined ? 0 : integer(row, "bytes");
     },
-    // What is committed is on the disk.
     suspectLoss: () => undefined,
     sweep: createUsageSweep(sqlite, options),
   };

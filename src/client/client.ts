@@ -137,15 +137,6 @@ function keyCalls({ call, json }: Transport) {
   };
 }
 
-/** Whose limits an override changes. */
-export type LimitSubject = { readonly owner: string } | { readonly family: string };
-
-function overridePath(subject: LimitSubject): string {
-  return "owner" in subject
-    ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
-    : `/api/admin/families/${pathSegment(subject.family)}/limits`;
-}
-
 function usageCalls({ json }: Transport) {
   return {
     report: (filter: UsageFilter = {}) =>
@@ -161,6 +152,15 @@ function usageCalls({ json }: Transport) {
       } while (cursor !== undefined);
     },
   };
+}
+
+/** Whose limits an override changes. */
+export type LimitSubject = { readonly owner: string } | { readonly family: string };
+
+function overridePath(subject: LimitSubject): string {
+  return "owner" in subject
+    ? `/api/admin/owners/${pathSegment(subject.owner)}/limits`
+    : `/api/admin/families/${pathSegment(subject.family)}/limits`;
 }
 
 function operatorCalls({ call, json }: Transport) {

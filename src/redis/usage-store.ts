@@ -48,6 +48,7 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
       return typeof owner === "string" ? owner : undefined;
     },
     bytes: bytes.total,
+    suspectLoss: list.forget,
     async sweep() {
       const firstDay = Math.floor((nowMs() / 1000 - retention.daysSeconds) / 86_400);
       await runSweep(listKeys, [firstDay, SWEEP_LIMIT]);

@@ -40,34 +40,10 @@ interface FleetDeps {
 /** Subscribes to the revocation feed. Resolves once its snapshot is loaded. */
 export async function joinFleet(
   { client, place, instanceId, onFeedEntry, guard, lostWrites }: FleetDeps,
-  { shutdown, log, view, events }: StoreOptions,
+  options: StoreOptions,
 ): Promise<Fleet> {
-  const reading = await connectRedis({
-    ...place,
-    commandTimeoutMs: READ_DEADLINE_MS,
-    // Blocking reads would distort the command durations, so only their faults are counted.
-    observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
-  });
-  shutdown.defer("the feed's connection", reading.close);
-  const feed = createRevocationFeed({
-    reading,
-    blockMs: BLOCK_MS,
-    view,
-    monotonicMs: () => performance.now(),
-    onEntry: onFeedEntry,
-    onGap: events.gap.publish,
-    mayWriteBack: () => !guard.differsFromFleet(),
-    lostWrites,
-    onDataLoss: () => log.warn({}, FAULTS.writesLost),
-  });
-  await feed.read();
-  reading.finishStartup();
-  const loop = readContinuously(...logTransitions(feed.read, log, OUTAGES.feed));
-  shutdown.defer("the feed", async () => {
-    loop.stop();
-    await reading.close();
-    await loop.ended;
-  });
+  const { shutdown, log } = options;
+  const feed = await startFeed({ place, onFeedEntry, guard, lostWrites }, options);
   let clockAheadMs = () => 0;
   let instances: Fleet["instances"] = () => [];
   return {
@@ -88,6 +64,43 @@ export async function joinFleet(
       shutdown.defer("the comparison of shared settings", stop);
     },
   };
+}
+
+/** Loads the snapshot, and reads the feed from then on. */
+async function startFeed(
+  { place, onFeedEntry, guard, lostWrites }: Omit<FleetDeps, "client" | "instanceId">,
+  { shutdown, log, view, events }: StoreOptions,
+): Promise<RevocationFeed> {
+  const reading = await connectRedis({
+    ...place,
+    commandTimeoutMs: READ_DEADLINE_MS,
+    // Blocking reads would distort the command durations, so only their faults are counted.
+    observe: (command, elapsedMs, fault) => fault && place.observe?.(command, elapsedMs, fault),
+  });
+  shutdown.defer("the feed's connection", reading.close);
+  const feed = createRevocationFeed({
+    reading,
+    blockMs: BLOCK_MS,
+    view,
+    monotonicMs: () => performance.now(),
+    onEntry: onFeedEntry,
+    onGap: events.gap.publish,
+    mayWriteBack: () => !guard.differsFromFleet(),
+    lostWrites,
+    onDataLoss() {
+      log.warn({}, FAULTS.writesLost);
+      void events.loss.publish();
+    },
+  });
+  await feed.read();
+  reading.finishStartup();
+  const loop = readContinuously(...logTransitions(feed.read, log, OUTAGES.feed));
+  shutdown.defer("the feed", async () => {
+    loop.stop();
+    await reading.close();
+    await loop.ended;
+  });
+  return feed;
 }
 
 /** Compares with the other instances, and logs each difference once. */

@@ -18,7 +18,7 @@ import type { Runtime } from "./runtime.ts";
 /** After the end of an hour, its usage is set aside within this time. */
 const COLLECT_EVERY_MS = 1000;
 const POST_EVERY_MS = 10_000;
-/** What was stored within this time is stored again on another primary. */
+/** Usage that was stored within this time is stored again on another primary. */
 const KEEP_MS = 60_000;
 const SWEEP_EVERY_MS = 60_000;
 /** Families per turn of the event loop: about 1 ms. */
@@ -59,7 +59,10 @@ export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps
     onDropped: (why) => metrics.usage.dropped(why, 1),
   });
   const poster = createUsagePoster(runtime, stores);
-  events.loss.subscribe(poster.replay);
+  events.loss.subscribe(() => {
+    stores.usage.suspectLoss();
+    poster.replay();
+  });
   const { collect, collectEndedHour } = createCollection(runtime, meter, poster);
   const post = async () => {
     await collect();

@@ -47,7 +47,10 @@ export async function openThreadedStore(options: ThreadOptions, nowMs: () => num
     },
     audit: callsOf(call, "audit", ["claim", "done", "read", "sweep"]),
     quotas: quotasOf(call),
-    usage: callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
+    usage: {
+      ...callsOf(call, "usage", ["post", "hours", "days", "subjects", "ownerOf", "bytes", "sweep"]),
+      suspectLoss: () => undefined,
+    },
     wasOpenRecently: async (nowMs) => (await call("database", "wasOpenRecently", [nowMs])) === true,
     async checkPlace() {
       await call("database", "checkPlace", []);

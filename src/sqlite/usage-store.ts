@@ -52,6 +52,7 @@ export function createUsageStore(
       const row = bytes.get();
       return row === undefined ? 0 : integer(row, "bytes");
     },
+    suspectLoss: () => undefined,
     sweep: createUsageSweep(sqlite, options),
   };
 }

@@ -57,6 +57,7 @@ test("the dashboard has a row for each topic, and its panels do not overlap and 
     "Latency",
     "Limits and leases",
     "Store and revocations",
+    "Usage",
     "Keys",
     "Migration from V1 keys",
     "Audit, policy, process",

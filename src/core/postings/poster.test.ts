@@ -26,7 +26,7 @@ function createStore() {
   let openFrom = 0;
   let fault: Fault = "none";
   let onFailover: () => void = () => undefined;
-  const late: (() => void)[] = [];
+  const delayed: (() => void)[] = [];
   const apply = (instance: string, posting: SentPosting<number>): PostingOutcome => {
     const { subject, window, amount, number } = posting;
     const last = contents.numbers.get(`${instance} ${subject}`) ?? 0;
@@ -42,7 +42,7 @@ function createStore() {
     async post(postings) {
       const run = () => postings.map((posting) => apply(instance, posting));
       if (fault === "request") throw new Error("the request is lost");
-      if (fault === "late") late.push(() => void run());
+      if (fault === "late") delayed.push(() => void run());
       if (fault === "late") throw new Error("the request arrives later");
       const outcomes = run();
       if (fault === "reply") throw new Error("the reply is lost");
@@ -60,7 +60,7 @@ function createStore() {
       onFailover = call;
     },
     deliverLate() {
-      for (const deliver of late.splice(0)) deliver();
+      for (const deliver of delayed.splice(0)) deliver();
     },
     snapshot: () => copyOf(contents),
     restore(earlier: Contents) {

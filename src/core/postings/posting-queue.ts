@@ -3,7 +3,7 @@ import type { Posting, PostingOutcome, SentPosting } from "./posting.ts";
 /** The postings of one subject. At most one is on its way. */
 export interface PostingQueue<Amount> {
   readonly subject: string;
-  /** What has no number yet, by window. */
+  /** Amounts without a number, by window. */
   readonly amounts: Map<number, Amount>;
   /** Postings without an answer, in the order of their numbers. */
   unanswered: readonly Posting<Amount>[];

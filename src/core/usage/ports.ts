@@ -38,6 +38,8 @@ export interface UsageStore extends PostingStore<UsageAmount> {
   ownerOf(family: string): Promise<string | undefined>;
   /** An estimate of the bytes that all usage takes. */
   bytes(): Promise<number>;
+  /** Call it when the store may have lost writes: lists the families of later postings again. */
+  suspectLoss(): void;
   /** Deletes a limited number of entries that are past their retention. */
   sweep(): Promise<void>;
 }

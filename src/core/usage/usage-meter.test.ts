@@ -75,7 +75,7 @@ test("without a principal, or in shadow mode, nothing is counted", () => {
   expect([meter.take().size, drops]).toEqual([0, []]);
 });
 
-test("the families of other issuers leave room for our own, and dropped requests are reported", () => {
+test("the families of other issuers do not displace our own, and dropped requests are reported", () => {
   const { meter, drops } = meterWith({ maxFamilies: 3, maxForeignFamilies: 2 });
   for (let at = 0; at < 5; at++) meter.count(allow(principalOf(`corp:${at}`, { issuer: "corp" })), "enforce");
   for (const family of ["f1", "f1", "f2"]) meter.count(allow(principalOf(family)), "enforce");

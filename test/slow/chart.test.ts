@@ -68,13 +68,19 @@ describe("invalid values are rejected with a message", () => {
 
 describe("a gRPC listener in clear text is open to the whole cluster only if the values say so", () => {
   test.each([
-    ["the values name no Envoy", {}],
+    ["the NetworkPolicy names no Envoy", {}],
     [
       "the Envoys are named, but the policy is not enabled",
       { networkPolicy: { enabled: false, grpcFrom: [{ podSelector: {} }] } },
     ],
-    ["only the HTTP listener has a certificate", { tls: { http: { secretName: "http-tls" } } }],
-    ["clear text is not allowed either", { settings: { ALLOW_CLEARTEXT: "" } }],
+    [
+      "only the HTTP listener has a certificate",
+      { networkPolicy: { enabled: false }, tls: { http: { secretName: "http-tls" } } },
+    ],
+    [
+      "clear text is not allowed either",
+      { networkPolicy: { enabled: false }, settings: { ALLOW_CLEARTEXT: "" } },
+    ],
   ])("an open listener is rejected if %s, and the message names the values to set", async (_, values) => {
     const { status, said } = await runHelm(["template", "latchkey"], values);
     expect(status).not.toBe(0);
@@ -84,11 +90,19 @@ describe("a gRPC listener in clear text is open to the whole cluster only if the
 
   test.each([
     ["a NetworkPolicy names the Envoys", LEAST],
-    ["it has a certificate", { tls: { grpc: { secretName: "grpc-tls" } } }],
+    [
+      "it has a certificate and no NetworkPolicy",
+      { networkPolicy: { enabled: false }, tls: { grpc: { secretName: "grpc-tls" } } },
+    ],
     ["the operator allows an open listener", { allowOpenGrpc: true }],
     ["it listens on loopback, beside its Envoy", { mode: "sidecar" }],
   ])("the chart renders if %s", async (_, values) => {
     expect((await runHelm(["template", "latchkey"], values)).status).toBe(0);
+  });
+
+  test("if a mesh decides who may connect, the NetworkPolicy admits every pod to the gRPC listener, and to no other", async () => {
+    const policy = byKind(await renderChart({ allowOpenGrpc: true }), "NetworkPolicy");
+    expect(policy["spec"]).toMatchObject({ ingress: [{ ports: [{ port: "grpc", protocol: "TCP" }] }] });
   });
 
   test("the NetworkPolicy admits only the peers in the values to the gRPC listener", async () => {

@@ -10,7 +10,7 @@ const from = (name: string) => [
 const SECRETS = ["JWT_SECRET", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"];
 
 /** The minimum values that render: the peers that may call gRPC. */
-export const LEAST: Values = { networkPolicy: { enabled: true, grpcFrom: from("ingress") } };
+export const LEAST: Values = { networkPolicy: { grpcFrom: from("ingress") } };
 
 /** Every shape of the chart's values: both branches of each `if`. */
 export const SHAPES: Readonly<Record<string, Values>> = {
@@ -38,7 +38,6 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     ],
     priorityClassName: "system-cluster-critical",
     networkPolicy: {
-      enabled: true,
       grpcFrom: from("ingress"),
       httpFrom: from("web"),
       opsFrom: from("monitoring"),
@@ -51,14 +50,15 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     secrets: ["JWT_KEYS", "JWT_SECRET_PREVIOUS", "KEY_HASH_SECRET", "AUDIT_KEY", "ADMIN_TOKEN"],
     secretsElsewhere: { REDIS_PASSWORD: { name: "redis-auth", key: "password" } },
     settings: {
-      ALLOW_CLEARTEXT: "grpc,http",
+      ALLOW_CLEARTEXT: "http",
       REDIS_HOST: "redis",
       REDIS_USERNAME: "latchkey",
       REDIS_TLS: true,
     },
+    tls: { grpc: { secretName: "grpc-tls" } },
     serviceAccount: { create: false },
     podDisruptionBudget: { enabled: false },
-    networkPolicy: { enabled: true, grpcFrom: from("ingress") },
+    networkPolicy: { enabled: false },
     replicas: 1,
     drainSeconds: 60,
   },

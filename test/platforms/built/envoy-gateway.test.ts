@@ -13,13 +13,13 @@ import type { Upstream } from "../../support/upstream.ts";
 import { startUpstream } from "../../support/upstream.ts";
 
 const WAIT = { timeout: 60_000, interval: 300 };
-const POLICY = `version: 1
-routes:
-  - { path: /api/auth/**, public: true, strip_credential: false }
-  - { path: /public/**, public: true }
-  - { path: /admin/**, scopes: [admin.all] }
-  - { path: /** }
-`;
+const read = (path: string) =>
+  readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), "utf8");
+/** The built-in policy with the route of the guide. */
+const POLICY = read("latchkey.yaml").replace(
+  "routes:\n",
+  "routes:\n  - { path: /api/auth/**, public: true, strip_credential: false }\n",
+);
 
 describe(PLATFORMS["built/envoy-gateway.test.ts"], () => {
   let latchkey: TestedLatchkey;
@@ -45,7 +45,7 @@ describe(PLATFORMS["built/envoy-gateway.test.ts"], () => {
     });
     writeNote("built/envoy-gateway.test.ts", { versions: `Envoy Gateway 1.9.1, Envoy ${GATEWAY_ENVOY}` });
     key = (await registerKey(latchkey.http)).api_key;
-    await vi.waitFor(async () => expect(await statusOf("/x", { "x-api-key": key })).toBe(200), WAIT);
+    await vi.waitFor(async () => expect(await statusOf("/v1/chat/x", { "x-api-key": key })).toBe(200), WAIT);
   });
 
   afterAll(async () => {
@@ -54,22 +54,22 @@ describe(PLATFORMS["built/envoy-gateway.test.ts"], () => {
   });
 
   test("without a key a request is denied with the reason, with a valid key it reaches the upstream", async () => {
-    const denied = await ask("/x");
+    const denied = await ask("/v1/chat/x");
     expect([denied.status, denied.headers.get("x-latchkey-reason")]).toEqual([401, "credential_missing"]);
-    expect(await statusOf("/x", { authorization: `Bearer ${key}` })).toBe(200);
+    expect(await statusOf("/v1/chat/x", { authorization: `Bearer ${key}` })).toBe(200);
     const seen = upstream.requests.at(-1)?.headers.map(([name]) => name.toLowerCase());
     expect(seen).toContain("x-latchkey-role");
     expect(seen).not.toContain("authorization");
   });
 
   test("a missing scope, an escaped slash and a header with an underscore are denied", async () => {
-    expect(await statusOf("/admin/x", { "x-api-key": key })).toBe(403);
-    expect(await statusOf("/public%2f..%2fadmin/x")).toBe(400);
+    expect(await statusOf("/v1/models/x", { "x-api-key": key })).toBe(403);
+    expect(await statusOf("/public%2f..%2fv1/chat/x")).toBe(400);
     expect(await statusOf("/public/x", { x_latchkey_role: "node_operator" })).toBe(400);
   });
 
   test("a public route and the key API need no key, and merged slashes find the same route", async () => {
-    expect([await statusOf("/public/x"), await statusOf("//admin//x", { "x-api-key": key })]).toEqual([
+    expect([await statusOf("/public/x"), await statusOf("//v1//models/x", { "x-api-key": key })]).toEqual([
       200, 403,
     ]);
     expect(await registerKey(url.replace("http://", ""))).toMatchObject({ role: "basic" });
@@ -77,14 +77,12 @@ describe(PLATFORMS["built/envoy-gateway.test.ts"], () => {
 
   test("without Latchkey a request is denied with 503, not with 403", async () => {
     await latchkey.stop();
-    expect(await statusOf("/x", { "x-api-key": key })).toBe(503);
+    expect(await statusOf("/v1/chat/x", { "x-api-key": key })).toBe(503);
     expect(await statusOf("/public/x")).toBe(503);
   });
 });
 
 test("headersToExtAuth has every header that the sidecar's filter sends, except those of clients that Latchkey removes", () => {
-  const read = (path: string) =>
-    readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), "utf8");
   const sent = [...read("envoy/sidecar.yaml").matchAll(/\{ exact: ([\w-]+), ignore_case: true \}/g)];
   const form = z.object({ spec: z.object({ extAuth: z.object({ headersToExtAuth: z.array(z.string()) }) }) });
   const [policy] = readResources(read("deploy/envoy-gateway/latchkey.yaml"));

@@ -7,6 +7,10 @@
 {{- if and (eq .Values.mode "service") $open -}}
 {{- fail "the gRPC listener would be in clear text and open to every pod of the cluster: set networkPolicy.enabled with networkPolicy.grpcFrom, or tls.grpc.secretName, or allowOpenGrpc if a mesh or a policy of yours decides which clients may connect" -}}
 {{- end -}}
+{{- $closed := and .Values.networkPolicy.enabled (not .Values.networkPolicy.grpcFrom) (not .Values.allowOpenGrpc) -}}
+{{- if and (eq .Values.mode "service") $closed -}}
+{{- fail "no Envoy could reach the gRPC listener: name the Envoys in networkPolicy.grpcFrom, or set allowOpenGrpc if a mesh or a policy of yours decides which clients may connect, or networkPolicy.enabled=false with tls.grpc.secretName" -}}
+{{- end -}}
 {{- if eq (int .Values.sidecar.port) (int .Values.sidecar.upstreamPort) -}}
 {{- fail "sidecar.port and sidecar.upstreamPort are the same port: Envoy and its upstream need two" -}}
 {{- end -}}

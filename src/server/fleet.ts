@@ -4,7 +4,7 @@ import { connectRedis } from "../redis/client.ts";
 import type { LostWriteWatcher } from "../redis/feed-position.ts";
 import type { KidExchange } from "../redis/kid-exchange.ts";
 import { createKidExchange } from "../redis/kid-exchange.ts";
-import type { FeedOptions } from "../redis/revocation-feed.ts";
+import type { FeedOptions, RevocationFeed } from "../redis/revocation-feed.ts";
 import { createRevocationFeed } from "../redis/revocation-feed.ts";
 import { FAULTS, settingsDiffer } from "../telemetry/fault-messages.ts";
 import type { Log } from "../telemetry/log.ts";

@@ -12,3 +12,6 @@ describe("leases through Sentinel", async () => {
 describe("the audit store through Sentinel", async () => {
   await import("./audit-store.test.ts");
 });
+describe("copies of stores through Sentinel", async () => {
+  await import("./store-copy.test.ts");
+});

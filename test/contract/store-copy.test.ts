@@ -28,6 +28,7 @@ import {
 } from "../support/copied-stores.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { topologyUrl } from "../support/sentinel.ts";
 import { instanceOn } from "./key-store-suite.ts";
 
 const admin = { caller: { kind: "admin", id: "test" } } as const;
@@ -43,7 +44,9 @@ let clients: readonly RedisClient[];
 
 beforeAll(async () => {
   servers = await Promise.all([startRedis(), startRedis()]);
-  clients = await Promise.all(servers.map(({ url }) => connectRedis({ url, commandTimeoutMs: 5000 })));
+  clients = await Promise.all(
+    servers.map(async (server) => connectRedis({ url: await topologyUrl(server), commandTimeoutMs: 5000 })),
+  );
 });
 
 afterAll(async () => {

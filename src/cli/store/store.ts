@@ -19,7 +19,7 @@ function addCopy(store: Command, io: Io, finish: (exitCode: number) => void): vo
   store
     .command("copy [from] [to]")
     .description(
-      "copy keys, revocations, the migration phase, generated secrets and audit events into another store; running it again copies what changed",
+      "copy keys, revocations, overrides, the migration phase, generated secrets and audit events into another store; running it again copies what changed",
     )
     .option(
       "--from <store>",
@@ -81,11 +81,12 @@ function addFreeze(store: Command, io: Io, finish: (exitCode: number) => void): 
   store
     .command("thaw")
     .description("end a freeze of the registry")
-    .action(async () => {
+    .option("--json", "print JSON")
+    .action(async ({ json }: { readonly json?: true }) => {
       finish(
         await withClient(io, async (client) => {
           await client.freeze.end();
-          io.print("the registry accepts changes");
+          io.print(json ? JSON.stringify({ frozen_until: null }) : "the registry accepts changes");
         }),
       );
     });

@@ -1,3 +1,4 @@
+import type { KeyRecord } from "../keys/key-record.ts";
 import { NEVER } from "../keys/key-record.ts";
 import { encodeRecord } from "../keys/key-record-codec.ts";
 import type { MigrationState } from "../legacy/migration.ts";
@@ -42,7 +43,7 @@ const KEYS: Kind<KeyRow> = {
   name: "keys",
   of: ({ rows }) => rows.keys,
   merge: mergeKey,
-  lacks: (source, stored) => mergeRecord(source.record, stored?.record) !== undefined,
+  lacks: (source, stored) => mergeRows(source, stored) !== undefined,
   textOf: ({ record }) => `${record.keyId} ${encodeRecord(record)}`,
   endOf: ({ record: { expiresAt } }, recordRetentionSeconds) =>
     expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,
@@ -114,8 +115,15 @@ function entries<Row extends StoredEntry>(
   };
 }
 
+/** The merged record; undefined if the stored one has all of it. Most rows of a repeated copy have the same text. */
+function mergeRows(source: KeyRow, stored: KeyRow | undefined): KeyRecord | undefined {
+  return source.text !== undefined && source.text === stored?.text
+    ? undefined
+    : mergeRecord(source.record, stored?.record);
+}
+
 function mergeKey(source: KeyRow, stored: KeyRow | undefined): KeyRow | undefined {
-  const record = mergeRecord(source.record, stored?.record);
+  const record = mergeRows(source, stored);
   const usedAt = Math.max(source.usedAt ?? 0, stored?.usedAt ?? 0);
   if (record === undefined && usedAt === (stored?.usedAt ?? 0)) return undefined;
   return { record: record ?? stored?.record ?? source.record, ...(usedAt > 0 && { usedAt }) };

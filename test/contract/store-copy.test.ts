@@ -27,8 +27,7 @@ import {
   sqliteSide,
 } from "../support/copied-stores.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import { topologyUrl } from "../support/sentinel.ts";
+import { startRegistry } from "../support/topology.ts";
 import { instanceOn } from "./key-store-suite.ts";
 
 const admin = { caller: { kind: "admin", id: "test" } } as const;
@@ -43,9 +42,9 @@ let servers: readonly TestedRedis[];
 let clients: readonly RedisClient[];
 
 beforeAll(async () => {
-  servers = await Promise.all([startRedis(), startRedis()]);
+  servers = await Promise.all([startRegistry(), startRegistry()]);
   clients = await Promise.all(
-    servers.map(async (server) => connectRedis({ url: await topologyUrl(server), commandTimeoutMs: 5000 })),
+    servers.map((server) => connectRedis({ url: server.url, commandTimeoutMs: 5000 })),
   );
 });
 

@@ -28,7 +28,7 @@ export interface ClusterOptions extends OneShotOptions {
 }
 
 /** Nodes that are asked at the same time. More of them would hardly know more. */
-const MAX_ASKED = 5;
+const MAX_ASKED = 3;
 /** Once one node has responded, the others have this long. */
 const GRACE_MS = 100;
 
@@ -98,10 +98,10 @@ export async function verifySeeds(options: ClusterOptions): Promise<void> {
   }
   // A node that was never joined serves no slots, and is alone.
   const [first, ...others] = maps;
-  const stranger = first && others.find(([, map]) => !shareNodes(map, first[1]));
-  if (first === undefined || stranger === undefined) return;
+  const foreign = first && others.find(([, map]) => !shareNodes(map, first[1]));
+  if (first === undefined || foreign === undefined) return;
   throw new RedisUnavailable("reply", "the seeds belong to different Clusters", {
-    rejectedSetting: `REDIS_URL or REDIS_HOST: ${first[0]} and ${stranger[0]} belong to different Clusters; name nodes of one Cluster only`,
+    rejectedSetting: `REDIS_URL or REDIS_HOST: ${first[0]} and ${foreign[0]} belong to different Clusters; name nodes of one Cluster only`,
     cause: undefined,
   });
 }

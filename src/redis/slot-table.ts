@@ -6,16 +6,17 @@ import { findClusterMap } from "./cluster-map.ts";
 export interface SlotTable {
   /** Undefined if no node serves the slot. */
   primaryOf(slot: number): HostPort | undefined;
-  primaries(): readonly HostPort[];
   /** A node has named another one for this slot. */
   move(slot: number, to: HostPort): void;
   /** Reads the map of the Cluster, once for all calls that wait. Rejects if no node responds. */
   refresh(): Promise<void>;
-  /** The same, but at most ten times a second, and a failure is ignored. */
+  /** The same, but at most ten times a second, and less often if nothing changes. A failure is ignored. */
   refreshSoon(): void;
 }
 
+/** Doubled until a map is newer, because all instances ask the nodes that are left. */
 const REFRESH_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 1000;
 
 /**
  * The newest map of the Cluster, with the moves that nodes have named since.
@@ -30,10 +31,12 @@ export function createSlotTable(
   let moved = new Map<number, HostPort>();
   let refreshing: Promise<void> | undefined;
   let refreshedMs = 0;
+  let pauseMs = REFRESH_PAUSE_MS;
   onMap(first);
-  const refresh = () => {
+  const load = () => {
     refreshing ??= findClusterMap(options, map)
       .then((newer) => {
+        if (newer.epoch !== map.epoch) pauseMs = REFRESH_PAUSE_MS;
         map = newer;
         moved = new Map();
         onMap(newer);
@@ -46,11 +49,18 @@ export function createSlotTable(
   };
   return {
     primaryOf: (slot) => moved.get(slot) ?? map.primaryOf(slot),
-    primaries: () => map.primaries,
-    move: (slot, to) => void moved.set(slot, to),
-    refresh,
+    move(slot, to) {
+      moved.set(slot, to);
+      pauseMs = REFRESH_PAUSE_MS;
+    },
+    refresh() {
+      pauseMs = REFRESH_PAUSE_MS;
+      return load();
+    },
     refreshSoon() {
-      if (performance.now() - refreshedMs > REFRESH_PAUSE_MS) refresh().catch(() => undefined);
+      if (refreshing !== undefined || performance.now() - refreshedMs <= pauseMs) return;
+      pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
+      load().catch(() => undefined);
     },
   };
 }

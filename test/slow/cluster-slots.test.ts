@@ -30,7 +30,7 @@ roles:
     scopes: [a]
     ttl: 1d
     refresh_window: 1h
-    rate_limits: [{ name: n, per: key, capacity: 1000, refill: 1000/s }, { name: m, per: key, capacity: 5000, refill: 1000/s }]
+    rate_limits: [{ name: n, per: key, capacity: 10000, refill: 1/s }, { name: m, per: key, capacity: 50000, refill: 1/s }]
   contributor:
     scopes: [a]
     ttl: 1d

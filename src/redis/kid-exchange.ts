@@ -83,7 +83,7 @@ export function createKidExchange(client: RedisClient, options: KidExchangeOptio
       const stopped = others.filter(({ lastMs }) => lastMs < nowMs - STOPPED_AFTER_MS);
       for (const { id } of stopped) await client.command("HDEL", client.keys.kids, id);
       const living = others.filter((other) => !stopped.includes(other));
-      instances = [parseHeartbeat(instanceId, text), ...living].map(describe);
+      instances = [parseHeartbeat(instanceId, text), ...living].filter(hasTimes).map(describe);
       // The ids decide between two instances that started in the same millisecond, so that one of them is the older.
       const older = living.filter(
         (other) => other.startedMs < started || (other.startedMs === started && other.id < instanceId),
@@ -153,6 +153,14 @@ function parseHeartbeat(id: string, text: string): Heartbeat {
   const digestsOf = (list: readonly string[]) => list.map((word) => word.slice(word.indexOf("=") + 1));
   const bySetting = new Map([...settings].map(([name, list]) => [name, digestsOf(list)] as const));
   return { id, startedMs: Number(startedMs), lastMs: Number(lastMs), settings: bySetting };
+}
+
+/** The latest time of a `Date`. */
+const MAX_TIME_MS = 8.64e15;
+
+/** Whether the times can be shown. An entry that another program wrote may have none. */
+function hasTimes({ startedMs, lastMs }: Heartbeat): boolean {
+  return [startedMs, lastMs].every((ms) => ms >= 0 && ms <= MAX_TIME_MS);
 }
 
 function describe({ startedMs, lastMs, settings }: Heartbeat): InstanceHeartbeat {

@@ -120,3 +120,24 @@ test("only a difference beyond the round trip to Redis counts as a difference of
   expect(Math.abs((await aheadOf(3000, 0)) - 3000)).toBeLessThan(1000);
   expect(Math.abs((await aheadOf(-3000, 0)) + 3000)).toBeLessThan(1000);
 });
+
+test("instances see each other's version and phase, and a version that publishes neither is seen too", async () => {
+  const facts = { version: "1.2.3-rc.1+b", phase: "gradual" };
+  const one = createKidExchange(client, { instanceId: "shows", kids: () => ["a", "b"], facts: () => facts });
+  await one.heartbeat();
+  await join("a");
+  const entries = [
+    ["broken", "text"],
+    ["late", `1 ${"9".repeat(20)} a`],
+  ] as const;
+  for (const [id, text] of entries) await client.command("HSET", client.keys.kids, id, text);
+  await one.heartbeat();
+  const [own, other, ...more] = one.instances();
+  expect(own).toMatchObject({ ...facts, kids: ["a", "b"] });
+  expect(other).toMatchObject({ kids: ["a"] });
+  expect(other).not.toHaveProperty("version");
+  // Entries without times that can be shown are not listed.
+  expect(more).toEqual([]);
+  // An instance does not compare what the other one only shows.
+  expect(one.differing()).toEqual([]);
+});

@@ -274,12 +274,12 @@ describe("what is not entered again is reported", () => {
   });
 
   test("changes that did not fit into the memory, if those that it has were lost", async () => {
-    const one = await startRemembering(redis.port);
-    for (let at = 0; at < 103; at++) await one.register();
+    const one = await startRemembering(redis.port, 5);
+    for (let at = 0; at < 8; at++) await one.register();
     await redis.cli("FLUSHALL");
     const outcomes = await one.enter();
-    expect([outcomes[0], outcomes.length]).toEqual([3, 101]);
-    expect(Object.keys(await one.statuses())).toHaveLength(100);
+    expect([outcomes[0], outcomes.length]).toEqual([3, 6]);
+    expect(Object.keys(await one.statuses())).toHaveLength(5);
   });
 });
 

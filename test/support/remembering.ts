@@ -19,10 +19,10 @@ export const admin: CallOrigin = { caller: { kind: "admin", id: "t" } };
  * An instance that remembers its changes. The test says when it enters what Redis has lost.
  * @param at a port of loopback, or a URL
  */
-export async function startRemembering(at: number | string) {
+export async function startRemembering(at: number | string, maxRecords = 100) {
   const memory = createChangeMemory({
     monotonicMs: () => performance.now(),
-    maxRecords: 100,
+    maxRecords,
     maxAgeMs: 3_600_000,
   });
   /** What the feed has reported. */

@@ -15,7 +15,7 @@ const KEYS_PER_COMMIT = 500;
 /** Every third key has ended, in one of three ways. */
 const ENDED_EVERY = 3;
 /** All rows would need more than this. */
-const HEAP_MB = 64;
+const HEAP_MB = 128;
 
 let redis: TestedRedis;
 let other: TestedRedis;

@@ -340,6 +340,21 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       expect([args, (await run(...args)).status]).toEqual([args, 2]);
   });
 
+  test("policy check --live lists plans that keys and overrides have, and the new file lacks", async () => {
+    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    const file = join(latchkey.cwd, "new.yaml");
+    await admin.register({ name: "n", key_type: "basic", plan: "gold" });
+    await admin.limits.setOverride({ owner: newOwner() }, { plan: "gold" });
+    const run = async (text: string) => {
+      await writeFile(file, text);
+      return runHere(["policy", "check", file, "--live"], env);
+    };
+    expect((await run(policyWith())).status).toBe(0);
+    const lacking = await run(policyWith(["free", "team"]));
+    expect(lacking.status).toBe(1);
+    expect(lacking.stderr).toMatch(/lacks the plan "gold" of 1 active keys and \d+ overrides/);
+  });
+
   test("a policy that lacks a plan of an override: the next source applies, which is listed, counted and logged", async () => {
     const { token, owner } = await register();
     const open = await register("open");

@@ -7,7 +7,10 @@ import { parseCases } from "../../policy/cases.ts";
 import { parsePolicy } from "../../policy/file.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
+import { withClient } from "../with-client.ts";
 import type { CaseResult } from "./case-runner.ts";
+import type { LackingPlan } from "./live-plans.ts";
+import { lackingPlans } from "./live-plans.ts";
 import { addReplayCommand } from "./replay.ts";
 
 /** `latchkey policy …`: works on files and needs no instance. */
@@ -16,8 +19,9 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
   policy
     .command("check <file>")
     .description("check whether an instance would load the file; list every problem with its line")
+    .option("--live", "also list the plans that keys and overrides of LATCHKEY_URL have and the file lacks")
     .option("--json", "print JSON")
-    .action((file: string, { json }: { readonly json?: true }) => finish(checkPolicy(io, file, json)));
+    .action(async (file: string, options: CheckOptions) => finish(await checkPolicy(io, file, options)));
   policy
     .command("test <file>")
     .description("run the cases of a policy (docs/reference/policy.md)")
@@ -35,20 +39,34 @@ function summary(policy: Policy): string {
   return `policy ${policy.hash} with ${policy.roles.size} roles${plans}${mode}`;
 }
 
-function checkPolicy(io: Io, file: string, json: true | undefined): number {
+interface CheckOptions {
+  readonly live?: true;
+  readonly json?: true;
+}
+
+async function checkPolicy(io: Io, file: string, { live, json }: CheckOptions): Promise<number> {
   const text = readText(io, file);
   if (text === undefined) return EXIT.usageError;
   const parsed = parsePolicy({ text, fileName: file });
+  let lacking: readonly LackingPlan[] = [];
+  if (live && parsed.ok) {
+    const exitCode = await withClient(io, async (client) => {
+      lacking = await lackingPlans(client, parsed.policy);
+    });
+    if (exitCode !== EXIT.done) return exitCode;
+  }
   const problems = parsed.ok ? [] : parsed.problems;
   const warnings = parsed.ok ? [...parsed.policy.deprecations, ...parsed.policy.warnings] : [];
   if (json) {
     const found = parsed.ok && { hash: parsed.policy.hash, mode: parsed.policy.mode, warnings };
-    io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems }));
+    io.print(JSON.stringify({ file, ok: parsed.ok, ...found, problems, ...(live && { lacking }) }));
   } else if (parsed.ok) {
     for (const warning of warnings) io.printError(`${file}: warning: ${warning}`);
     io.print(`${file}: valid, ${summary(parsed.policy)}`);
+    for (const { plan, overrides, keys } of lacking)
+      io.printError(`${file}: lacks the plan "${plan}" of ${keys} active keys and ${overrides} overrides`);
   } else io.printError(problems.join("\n"));
-  return parsed.ok ? EXIT.done : EXIT.failed;
+  return parsed.ok && lacking.length === 0 ? EXIT.done : EXIT.failed;
 }
 
 /** Returns undefined after printing the problems. */

@@ -193,10 +193,9 @@ function limitsOf(context: RequestContext, principal: Principal, role: Role): Ap
   const { ports, policy, nowMs, trace } = context;
   const applied = context.findLimits(policy, role, principal, nowMs);
   for (const plan of applied.unknownPlans) ports.onUnknownPlan?.(plan);
-  if (
-    trace !== undefined &&
-    (policy.plans.size > 0 || applied.unknownPlans.length > 0 || applied.quotaSource)
-  )
+  const { unknownPlans, unknownQuotas, quotaSource } = applied;
+  const hasMissing = unknownPlans.length + unknownQuotas.length > 0;
+  if (trace !== undefined && (policy.plans.size > 0 || hasMissing || quotaSource !== undefined))
     trace("plan", describePlan(applied, role, principal), describeLimitList(applied.limits));
   return applied;
 }

@@ -49,6 +49,7 @@ export function appliedLimits(
     { source: "override of the owner", override: ofOwner, plan: ofOwner?.content?.plan },
     { source: "key", override: undefined, plan: key.plan },
   ] as const;
+  // From the last source to the first, so that each one replaces the lists of those after it.
   let limits = role.plan?.over(role) ?? role;
   let [plan, planSource]: [Plan | undefined, LimitSource] = [role.plan, "role"];
   let quotaSource: LimitSource | undefined;

@@ -25,8 +25,10 @@ export function beginLeaseRequest(
   const settling = takeSettlements(holder);
   const settlements = settling.map((ended) => settlementOf(ended, nowMs));
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
-  const waiting = Math.max(cost, holder.waiting);
-  return { settlements, request: { leaseId, cost, waiting, ahead: aheadTokens(holder, waiting, nowMs) } };
+  const ahead = aheadTokens(holder, Math.max(cost, holder.waiting), nowMs);
+  // Without a cost nothing is needed now: the requests that still wait are about to spend what is held.
+  const waiting = cost === 0 ? 0 : Math.max(cost, holder.waiting);
+  return { settlements, request: { leaseId, cost, waiting, ahead } };
 }
 
 /** Applies the store's reply. The deadline counts from the sending of the request: the store cannot have granted earlier. */

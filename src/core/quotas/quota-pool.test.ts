@@ -201,6 +201,15 @@ test("at most 1% of what is left is taken ahead", async () => {
   expect(fleet.used("q")).toBeGreaterThanOrEqual(489);
 });
 
+test("a burst takes no more ahead than single requests do", async () => {
+  const fleet = createFleet("2026-11-10T00:00:00Z");
+  const { send } = fleet.start("i");
+  await Promise.all(Array.from({ length: 700 }, () => send([{ limit: 1000 }])));
+  const other = fleet.start("j");
+  const rest = await verdicts(() => other.send([{ limit: 1000 }]), 300);
+  expect(rest.filter((one) => one === "allowed").length).toBeGreaterThanOrEqual(297);
+});
+
 describe("without the store", () => {
   test("count serves, and posts the debt once when the store is back, although replies are lost", async () => {
     const fleet = createFleet("2026-11-10T00:00:00Z");

@@ -31,9 +31,8 @@ export function beginLeaseRequest(
   const settling = takeSettlements(holder);
   const settlements = settling.map((ended) => settlementOf(ended, nowMs));
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
-  const ahead = aheadTokens(holder, Math.max(cost, holder.waiting), nowMs);
-  // Without a cost nothing is needed now: the requests that still wait are about to spend what is held.
-  const waiting = cost === 0 ? 0 : Math.max(cost, holder.waiting);
+  const waiting = Math.max(cost, holder.waiting);
+  const ahead = aheadTokens(holder, waiting, nowMs);
   const held = availableTokens(holder, nowMs);
   return { settlements, request: { leaseId, cost, waiting, ahead, held } };
 }

@@ -36,7 +36,7 @@ export function argumentsOf({
   posting,
   settlements,
 }: QuotaStep): readonly RedisArgument[] {
-  const { leaseId = "", cost = 0, waiting = 0, ahead = 0 } = request ?? {};
+  const { leaseId = "", cost = 0, waiting = 0, ahead = 0, held = 0 } = request ?? {};
   const { number = 0, after = 0, window = 0, amount = 0 } = posting?.sent ?? {};
   return [
     limit,
@@ -49,6 +49,7 @@ export function argumentsOf({
     cost,
     waiting,
     ahead,
+    held,
     posting?.instanceId ?? "",
     number,
     after,

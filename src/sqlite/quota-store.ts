@@ -63,7 +63,16 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
   };
 }
 
+/** A damaged counter is replaced: it must not fail the transaction, which has steps of other subjects. */
 function counterOf(row: Row): QuotaCounter {
+  try {
+    return decodeCounter(row);
+  } catch {
+    return newCounter();
+  }
+}
+
+function decodeCounter(row: Row): QuotaCounter {
   const reported = integer(row, "reported");
   // This module has written the text.
   const leases: [string, { units: number; deadlineUs: number }][] = JSON.parse(text(row, "leases"));

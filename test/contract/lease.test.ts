@@ -145,7 +145,9 @@ describe("the script", () => {
               spentAgoUs,
             }));
             const leaseId = `l${again ? leases : ++leases}`;
-            const asked = ask ? { leaseId, cost: Math.min(cost, capacity), waiting, ahead } : undefined;
+            const asked = ask
+              ? { leaseId, cost: Math.min(cost, capacity), waiting, ahead, held: 0 }
+              : undefined;
             const bucket = buckets[index];
             if (bucket === undefined) throw new Error("three buckets");
             // A bucket that no step has touched is full now, whenever that is.
@@ -200,7 +202,7 @@ describe("the script", () => {
     await onBucket("r:n7:s", "SET", "damaged");
     scripts = 0;
     const steps = Array.from({ length: 120 }, (_, at) => {
-      const request = { leaseId: `l${at}`, cost: at + 1, waiting: 0, ahead: 0 };
+      const request = { leaseId: `l${at}`, cost: at + 1, waiting: 0, ahead: 0, held: 0 };
       return store.step(`r:n${at}:s`, limitOf(100, 1 / 3600), [], request);
     });
     const granted = (await Promise.all(steps)).map(({ grantedTokens }) => grantedTokens);

@@ -62,6 +62,7 @@ describe("the script", () => {
     cost: fc.integer({ min: 0, max: 4 }),
     waiting: fc.integer({ min: 0, max: 60 }),
     ahead: fc.integer({ min: 0, max: 20 }),
+    held: fc.integer({ min: 0, max: 12 }),
     settle: fc.array(fc.tuple(fc.nat({ max: 24 }), fc.integer({ min: 0, max: 6 })), { maxLength: 3 }),
     post: fc.option(
       fc.record({
@@ -83,7 +84,7 @@ describe("the script", () => {
   ): QuotaStep {
     const startMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS;
     const proposedMs = startMs + drawn.skewHours * HOUR_MS;
-    const { post, cost, waiting, ahead } = drawn;
+    const { post, cost, waiting, ahead, held } = drawn;
     return {
       limit: drawn.limit,
       extra: drawn.extra === 0 ? undefined : { units: drawn.extra, windowMs: startMs },
@@ -93,7 +94,7 @@ describe("the script", () => {
         nextEndMs: proposedMs + 2 * HOUR_MS,
       },
       settlements: drawn.settle.map(([lease, unspentTokens]) => ({ leaseId: `l${lease}`, unspentTokens })),
-      request: drawn.asks ? { leaseId, cost, waiting, ahead } : undefined,
+      request: drawn.asks ? { leaseId, cost, waiting, ahead, held } : undefined,
       posting: post && {
         instanceId: post.instance,
         sent: {

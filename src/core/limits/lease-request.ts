@@ -1,6 +1,12 @@
 import { aheadTokens } from "./lease-demand.ts";
 import type { EndedLease, LeaseHolder } from "./lease-holder.ts";
-import { DEADLINE_MARGIN_MS, endLeasesDueBy, LEASE_LIFE_MS, WINDOW_MARGIN_MS } from "./lease-holder.ts";
+import {
+  availableTokens,
+  DEADLINE_MARGIN_MS,
+  endLeasesDueBy,
+  LEASE_LIFE_MS,
+  WINDOW_MARGIN_MS,
+} from "./lease-holder.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "./leased-bucket.ts";
 import { LEASE_LIFE_US } from "./leased-bucket.ts";
 
@@ -26,7 +32,9 @@ export function beginLeaseRequest(
   const settlements = settling.map((ended) => settlementOf(ended, nowMs));
   holder.inFlight = { leaseId, cost, sentMs: nowMs, settling };
   const waiting = Math.max(cost, holder.waiting);
-  return { settlements, request: { leaseId, cost, waiting, ahead: aheadTokens(holder, waiting, nowMs) } };
+  const ahead = aheadTokens(holder, waiting, nowMs);
+  const held = availableTokens(holder, nowMs);
+  return { settlements, request: { leaseId, cost, waiting, ahead, held } };
 }
 
 /** Applies the store's reply. The deadline counts from the sending of the request: the store cannot have granted earlier. */

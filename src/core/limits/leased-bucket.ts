@@ -41,6 +41,8 @@ export interface LeaseRequest {
   readonly waiting: number;
   /** Tokens to hold in advance. At most half of the level is granted for it, and 1% of what a quota has left. */
   readonly ahead: number;
+  /** Tokens that the instance holds already. They count as taken ahead of a quota. */
+  readonly held: number;
 }
 
 export interface LeaseReply {

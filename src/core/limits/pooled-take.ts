@@ -87,12 +87,15 @@ function spendAll(take: PooledTake, nowMs: number): TakeOutcome {
   const { ports, limits, cost } = take;
   for (const { holder } of limits) spendTokens(holder, cost, nowMs);
   const local = ports.localBuckets?.take(take.buckets, cost, take.wallMs).rates;
-  for (const shared of limits) {
-    if (shared.pendingRequest === undefined && shouldPrefetch(shared.holder, cost, nowMs))
-      // A request ahead of need has no minimum for a quota.
-      void ports.exchange.requestTokens(shared, shared.quota === undefined ? cost : 0);
-  }
+  for (const shared of limits) if (shouldPrefetch(shared.holder, cost, nowMs)) prefetch(take, shared);
   return { ok: true, rates: ratesOf(take, nowMs, local) };
+}
+
+function prefetch({ ports, cost }: PooledTake, shared: SharedLimit): void {
+  if (shared.pendingRequest !== undefined) return;
+  if (shared.quota === undefined) void ports.exchange.requestTokens(shared, cost);
+  // A request ahead of need has no minimum for a quota, so requests that wait must not join it.
+  else if (shared.holder.waiting === 0) void ports.exchange.requestTokens(shared, 0);
 }
 
 function denial(

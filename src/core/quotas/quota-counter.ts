@@ -39,8 +39,10 @@ export interface UnitRequest {
   readonly cost: number;
   /** The cost of all waiting requests together. */
   readonly waiting: number;
-  /** Units to hold in advance. At most 1% of what is left is granted for it. */
+  /** Units to hold in advance. At most 1% of what is left is granted for it, together with `held`. */
   readonly ahead: number;
+  /** Units that the instance holds already. */
+  readonly held: number;
 }
 
 /** One step on a counter. The limit comes with it, because it may differ between plans, and between instances during a roll-out. */
@@ -206,7 +208,7 @@ function post(counter: QuotaCounter, instanceId: string, sent: SentPosting<numbe
 function grant(
   counter: QuotaCounter,
   limit: number,
-  { leaseId, cost, waiting, ahead }: UnitRequest,
+  { leaseId, cost, waiting, ahead, held }: UnitRequest,
   lifeUs: number,
   nowUs: number,
 ): QuotaLease | undefined {
@@ -215,7 +217,11 @@ function grant(
   if (before !== undefined) return before;
   const free = freeUnits(counter, limit);
   if (lifeUs === 0 || free < cost) return undefined;
-  const units = Math.max(cost, Math.min(waiting, free), Math.min(ahead, Math.floor(free / AHEAD_PART)));
+  const units = Math.max(
+    cost,
+    Math.min(waiting, free),
+    Math.min(ahead, Math.floor(free / AHEAD_PART) - held),
+  );
   if (units === 0) return undefined;
   const lease = { units, deadlineUs: nowUs + lifeUs };
   counter.leases.set(leaseId, lease);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createLeasePool } from "../limits/lease-pool.ts";
-import type { BucketDemand, TakeOutcome } from "../limits/ports.ts";
+import type { BucketDemand, LocalBuckets, TakeOutcome } from "../limits/ports.ts";
 import type { Quota } from "../policy/policy.ts";
 import { createCalendars } from "./calendar.ts";
 import type { QuotaCounter } from "./quota-counter.ts";
@@ -18,7 +18,7 @@ function createFleet(beginsAt: string) {
   const events = new Map<string, number>();
   const calendars = createCalendars();
   let steps = 0;
-  const start = (instanceId: string) => {
+  const start = (instanceId: string, localBuckets?: LocalBuckets) => {
     const exchange = createQuotaExchange({
       store: {
         async step(counterId, step) {
@@ -47,6 +47,7 @@ function createFleet(beginsAt: string) {
       monotonicMs: () => nowMs,
       instanceId,
       maxBuckets: 100,
+      ...(localBuckets && { localBuckets }),
     });
     const send = async (quotas: readonly Partial<Quota>[], cost = 1, buckets: readonly BucketDemand[] = []) =>
       pool.take(buckets, cost, nowMs, quotaDemands(quotas.map(quotaOf), KEY, calendars));
@@ -56,6 +57,11 @@ function createFleet(beginsAt: string) {
     start,
     events,
     used: (id: string) => counters.get(`quota/key:${id}:fam_x`)?.used,
+    /** Units that are used or leased. */
+    taken(id: string): number {
+      const counter = counters.get(`quota/key:${id}:fam_x`) ?? newCounter();
+      return [...counter.leases.values()].reduce((sum, { units }) => sum + units, counter.used);
+    },
     steps: () => steps,
     pass(ms: number) {
       nowMs += ms;
@@ -190,15 +196,57 @@ test("a flood of denied requests asks the store about once a minute", async () =
   expect(fleet.steps() - before).toBeLessThanOrEqual(2);
 });
 
-test("at most 1% of what is left is taken ahead", async () => {
+test("at most 1% of what is left is held ahead, however high the demand is", async () => {
   const fleet = createFleet("2026-11-10T00:00:00Z");
   const { send } = fleet.start("i");
-  for (let sent = 0; sent < 500; sent++) {
+  let most = 0;
+  for (let sent = 1; sent <= 900; sent++) {
     const outcome = await send([{ limit: 1000 }]);
-    const [status] = outcome.rates;
-    expect(status?.remaining).toBe(1000 - sent - 1);
+    expect(outcome.rates[0]?.remaining).toBe(1000 - sent);
+    // The request has spent one unit of the lease.
+    const heldAhead = fleet.taken("q") - sent;
+    most = Math.max(most, heldAhead);
+    expect(heldAhead).toBeLessThanOrEqual(Math.floor((1000 - sent) / 100) + 1);
   }
-  expect(fleet.used("q")).toBeGreaterThanOrEqual(489);
+  expect(most).toBeGreaterThan(5);
+});
+
+test("a burst is served whole, and takes no more ahead than single requests do", async () => {
+  const fleet = createFleet("2026-11-10T00:00:00Z");
+  const { send } = fleet.start("i");
+  // So that units are also requested in advance.
+  for (let sent = 0; sent < 100; sent++) await send([{ limit: 1000 }]);
+  const before = fleet.steps();
+  const burst = await Promise.all(Array.from({ length: 600 }, () => send([{ limit: 1000 }])));
+  expect(burst.every(({ ok }) => ok)).toBe(true);
+  expect(fleet.steps() - before).toBeLessThanOrEqual(4);
+  const other = fleet.start("j");
+  const rest = await verdicts(() => other.send([{ limit: 1000 }]), 300);
+  expect(rest.filter((one) => one === "allowed").length).toBeGreaterThanOrEqual(297);
+});
+
+test("a nearly exhausted quota is asked about once per request, and not in advance", async () => {
+  const fleet = createFleet("2026-11-10T00:00:00Z");
+  const { send } = fleet.start("i");
+  expect(await verdicts(() => send([{ limit: 60 }]), 60)).toEqual(allowed(60));
+  expect(fleet.steps()).toBeLessThanOrEqual(62);
+});
+
+test("a request whose bucket is empty is quota_exceeded if its quota is exhausted too, by any instance", async () => {
+  const fleet = createFleet("2026-11-10T00:00:00Z");
+  const other = fleet.start("i");
+  const { send } = fleet.start("j", { waitSeconds: () => 3, take: () => ({ ok: true, rates: [] }) });
+  const bucket = { name: "b", per: "key", capacity: 1, refillPerSecond: 1, leased: true } as const;
+  const both = (quota: Partial<Quota>) => send([quota], 1, [{ bucketId: "b", limit: bucket }]);
+  const limited = await both({ limit: 2 });
+  expect(limited).toMatchObject({ reason: "rate_limited", retryAfterSeconds: 3 });
+  await verdicts(() => other.send([{ name: "used", limit: 2 }]), 2);
+  const denied = await both({ name: "used", limit: 2 });
+  expect(denied).toMatchObject({ reason: "quota_exceeded", quota: { name: "used" } });
+  // A flood against the bucket does not ask about the quota each time.
+  const before = fleet.steps();
+  await verdicts(() => both({ limit: 2 }), 50);
+  expect(fleet.steps() - before).toBeLessThanOrEqual(1);
 });
 
 describe("without the store", () => {

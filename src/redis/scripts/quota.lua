@@ -4,7 +4,7 @@
 --          reported), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
---          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead,
+--          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead, held,
 --          instance of a posting ("" posts nothing), its number, the number after which it comes, its window, its amount,
 --          number of settlements, then settlements as pairs: lease id, unspent units
 -- Returns  for each counter thirteen integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
@@ -61,6 +61,8 @@ local function step(key, at)
   local start_ms, end_ms, next_end_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local lease_id = ARGV[at + 4]
   local cost, waiting, ahead = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  local held = tonumber(ARGV[at + 8])
+  at = at + 1
   local instance = ARGV[at + 8]
   local first = at + 14
   local last = first + 2 * tonumber(ARGV[at + 13]) - 1
@@ -136,7 +138,7 @@ local function step(key, at)
     elseif lives < shortest then
       if cost > 0 and free >= cost then ending = 1 end
     elseif free >= cost then
-      granted = math.max(cost, math.min(waiting, free), math.min(ahead, math.floor(free / 100)))
+      granted = math.max(cost, math.min(waiting, free), math.min(ahead, math.floor(free / 100) - held))
       if granted > 0 then
         lived = lives
         out = out + granted

@@ -1,0 +1,147 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { beforeEach, expect, test } from "vitest";
+import type { LimitStore } from "../../src/core/limits/ports.ts";
+import type { Quota } from "../../src/core/policy/policy.ts";
+import { createCalendars } from "../../src/core/quotas/calendar.ts";
+import { quotaDemands } from "../../src/core/quotas/quota-demand.ts";
+import { createBucketStore } from "../../src/memory/bucket-store.ts";
+import { createEmbeddedLimits } from "../../src/server/embedded-limits.ts";
+import { createQuotaAdmin } from "../../src/sqlite/quota-admin.ts";
+import { createQuotaStore } from "../../src/sqlite/quota-batch.ts";
+import type { ThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import { openThreadedStore } from "../../src/sqlite/threaded-store.ts";
+import { removeAtEnd } from "../support/at-end.ts";
+
+const BEGIN_MS = Date.UTC(2026, 10, 10);
+let dataDir: string;
+/** The clock of the store. Leases live by it. */
+let nowMs: number;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "latchkey-quota-"));
+  removeAtEnd(dataDir);
+  nowMs = BEGIN_MS;
+});
+
+let processes = 0;
+
+/** The limits of one process on the database. */
+async function startProcess() {
+  const options = { dataDir, recordRetentionSeconds: 1, acceptEmptyRegistry: false };
+  const store: ThreadedStore = await openThreadedStore(options, () => nowMs);
+  let transactions = 0;
+  const { limits, pool, counters } = createEmbeddedLimits({
+    buckets: createBucketStore({ maxBuckets: 100 }),
+    store: createQuotaStore((steps) => {
+      transactions++;
+      return store.quotas.takeSteps(steps);
+    }),
+    storeNowMs: () => nowMs,
+    faults: () => ({ quotas: "deny" }),
+    instanceId: `p${processes++}`,
+    maxBuckets: 100_000,
+  });
+  return { limits, pool, counters, store, transactions: () => transactions };
+}
+
+const QUOTA: Quota = {
+  name: "q",
+  per: "key",
+  limit: 1000,
+  every: "month",
+  timeZone: "UTC",
+  unit: "requests",
+};
+const calendars = createCalendars();
+const demandsOf = (family: string, quota: Partial<Quota> = {}) =>
+  quotaDemands([{ ...QUOTA, ...quota }], { family, role: "r" }, calendars);
+
+async function admitted(limits: LimitStore, family: string, requests: number): Promise<number> {
+  const outcomes = await Promise.all(
+    Array.from({ length: requests }, () => limits.take([], 1, nowMs, demandsOf(family))),
+  );
+  return outcomes.filter(({ ok }) => ok).length;
+}
+
+test("exactly the limit of parallel requests is admitted, in a few transactions", async () => {
+  const { limits, store, transactions } = await startProcess();
+  expect(await admitted(limits, "x", 2500)).toBe(1000);
+  expect(transactions()).toBeLessThan(30);
+  await store.close();
+});
+
+test("the first requests of many subjects share transactions", async () => {
+  const { limits, store, transactions } = await startProcess();
+  const outcomes = await Promise.all(
+    Array.from({ length: 900 }, (_, n) => limits.take([], 1, nowMs, demandsOf(`f${n}`))),
+  );
+  expect(outcomes.every(({ ok }) => ok)).toBe(true);
+  expect(transactions()).toBeLessThanOrEqual(3);
+  await store.close();
+});
+
+test("a process that is killed leaves at most what it had leased, and its successor does not refill the month", async () => {
+  const first = await startProcess();
+  expect(await admitted(first.limits, "x", 700)).toBe(700);
+  // Its leases are not returned.
+  await first.store.close();
+  const second = await startProcess();
+  nowMs += 2000;
+  const rest = await admitted(second.limits, "x", 500);
+  expect(rest).toBeLessThanOrEqual(300);
+  expect(rest).toBeGreaterThanOrEqual(297);
+  nowMs = Date.UTC(2026, 11, 1);
+  await second.pool.close();
+  const third = await startAfter(second.store);
+  expect(await admitted(third.limits, "x", 1500)).toBe(1000);
+  await third.store.close();
+});
+
+test("a clock that is set back to the month before does not refill it", async () => {
+  const { limits, store, pool } = await startProcess();
+  expect(await admitted(limits, "x", 1000)).toBe(1000);
+  await pool.close();
+  nowMs = Date.UTC(2026, 9, 20);
+  const second = await startAfter(store);
+  expect(await admitted(second.limits, "x", 10)).toBe(0);
+  await second.store.close();
+});
+
+async function startAfter(store: ThreadedStore) {
+  await store.close();
+  return startProcess();
+}
+
+test("a damaged row is replaced, and the steps of other subjects go on", async () => {
+  const first = await startProcess();
+  await admitted(first.limits, "x", 3);
+  await first.pool.close();
+  await first.store.close();
+  const file = new DatabaseSync(join(dataDir, "latchkey.db"));
+  file.exec("UPDATE quotas SET leases = '{'");
+  file.close();
+  const second = await startProcess();
+  const [x, y] = await Promise.all([admitted(second.limits, "x", 1), admitted(second.limits, "y", 1)]);
+  expect([x, y]).toEqual([1, 1]);
+  await second.store.close();
+});
+
+test("an operator sees and resets a counter, and rows are deleted a day after their window", async () => {
+  const { limits, store, pool } = await startProcess();
+  const admin = createQuotaAdmin({ quotas: store.quotas, nowMs: () => nowMs, forget: pool.forget });
+  expect(await admitted(limits, "x", 1200)).toBe(1000);
+  const [level] = await admin.levels(demandsOf("x"));
+  expect(level).toMatchObject({ limitUnits: 1000, resetsAtMs: Date.UTC(2026, 11, 1) });
+  expect((level?.usedUnits ?? 0) + (level?.leasedUnits ?? 0)).toBe(1000);
+  await admin.reset(demandsOf("x"));
+  expect(await admitted(limits, "x", 5)).toBe(5);
+  nowMs = Date.UTC(2026, 11, 2, 1);
+  await store.keys.sweep(Math.floor(nowMs / 1000), 100);
+  await store.close();
+  const file = new DatabaseSync(join(dataDir, "latchkey.db"));
+  expect(file.prepare("SELECT count(*) AS rows FROM quotas").get()).toEqual({ rows: 0 });
+  file.close();
+});

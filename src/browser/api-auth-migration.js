@@ -9,6 +9,8 @@
     refresh: "/api/auth/v2/refresh",
     migrate: "/api/auth/v2/migrate",
     registerV1: "/api/auth/register_api_key",
+    limits: "/api/auth/v2/limits",
+    usage: "/api/auth/v2/usage",
   };
   const DEFAULTS = {
     baseUrl: "",
@@ -147,6 +149,24 @@
     }
 
     /** Keeps the V1 key for a rollback as long as the server accepts it. */
+    /** The plan, rate limits and quotas of the key. Rejects if the server denies the call or does not respond. */
+    limits() {
+      return this.#read(PATHS.limits);
+    }
+
+    /** The usage of the key. `query` may have `from`, `to` and `by`. Rejects like `limits`. */
+    usage(query = {}) {
+      return this.#read(`${PATHS.usage}?${new URLSearchParams(query)}`);
+    }
+
+    async #read(path) {
+      const { key, version } = await this.getKey();
+      const headers = version === 2 ? { authorization: `Bearer ${key}` } : { "x-api-key": key };
+      const { ok, status, body } = await this.#call(path, undefined, headers);
+      if (!ok) throw new Error(`${path}: ${status} ${body.title ?? ""}`.trim());
+      return body;
+    }
+
     async #dropEndedV1(v1) {
       if (v1 === undefined) return;
       const validated = await this.#call(PATHS.validate, undefined, { "x-api-key": v1 });

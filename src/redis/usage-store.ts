@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { SentPosting } from "../core/postings/posting.ts";
 import type { UsagePage, UsageStore, UsageSubject } from "../core/usage/ports.ts";
 import type { UsageAmount } from "../core/usage/usage-amount.ts";
-import { dayOfHour } from "../core/usage/usage-time.ts";
+import { DAY_SECONDS, dayOfHour } from "../core/usage/usage-time.ts";
 import type { RedisClient } from "./client.ts";
 import { texts } from "./replies.ts";
 import { createUsageBytes } from "./usage-bytes.ts";
@@ -20,7 +20,7 @@ const SWEEP_LIMIT = 50;
 
 /** Usage as hashes per family and day. Redis removes them when their retention is over. */
 export function createUsageStore(options: UsageStoreOptions): UsageStore {
-  const { registry, retention, nowMs } = options;
+  const { registry, retention } = options;
   const { keys } = registry;
   const listKeys = [keys.usageSubjects, keys.usageOwners, keys.usageSeen];
   const runSweep = registry.script(SWEEP_SCRIPT, "usage-sweep");
@@ -49,8 +49,8 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
     },
     bytes: bytes.total,
     suspectLoss: list.forget,
-    async sweep() {
-      const firstDay = Math.floor((nowMs() / 1000 - retention.daysSeconds) / 86_400);
+    async sweep(beforeMs) {
+      const firstDay = Math.floor((beforeMs / 1000 - retention.daysSeconds) / DAY_SECONDS);
       await runSweep(listKeys, [firstDay, SWEEP_LIMIT]);
     },
   };

@@ -20,7 +20,7 @@ const COLLECT_EVERY_MS = 1000;
 const POST_EVERY_MS = 10_000;
 /** Usage that was stored within this time is stored again on another primary. */
 const KEEP_MS = 60_000;
-const SWEEP_EVERY_MS = 60_000;
+const SWEEP_EVERY_MS = 10_000;
 /** Families per turn of the event loop: about 1 ms. */
 const FAMILIES_PER_TURN = 1000;
 
@@ -44,7 +44,7 @@ export interface MeteringDeps {
 
 /** Counts usage, unless it is turned off, and stores it every 10 s. */
 export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps): Metering {
-  const { settings, log, shutdown, metrics } = runtime;
+  const { settings, log, shutdown, metrics, clock } = runtime;
   if (settings.USAGE === "off") return { meter: undefined, state: () => "off" };
   let isStopped = false;
   const onStored = (bytes: number) => {
@@ -73,7 +73,9 @@ export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps
     }
   };
   const sweep = async () => {
-    await stores.usage.sweep();
+    // After a jump of a clock nothing is deleted.
+    const beforeMs = clock.forgetBeforeMs();
+    if (beforeMs !== undefined) await stores.usage.sweep(beforeMs);
     onStored(await stores.usage.bytes());
   };
   const [sweepLogged, onSweepFailure] = logTransitions(sweep, log, backgroundWorkFails("deleting old usage"));

@@ -130,10 +130,7 @@ function createRowAddition(sqlite: DatabaseSync) {
 }
 
 /** Deletes what is past its retention. Numbers of postings stay until no posting of their day can count. */
-function createUsageSweep(
-  sqlite: DatabaseSync,
-  { retention, nowMs }: UsageStoreOptions,
-): () => Promise<void> {
+function createUsageSweep(sqlite: DatabaseSync, { retention }: UsageStoreOptions): UsageStore["sweep"] {
   const deleteFrom = (table: string, key: string, time: string) =>
     sqlite.prepare(
       `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE ${time} < ? LIMIT ${SWEEP_LIMIT})`,
@@ -143,20 +140,15 @@ function createUsageSweep(
   const families = deleteFrom("usage_families", "family", "last_day");
   const posted = deleteFrom("usage_posted", "family, day, instance", "day");
   const bytes = sqlite.prepare("DELETE FROM usage_bytes WHERE kind = ? AND day < ?");
-  return async () => {
-    const nowSeconds = nowMs() / 1000;
-    const firstOf = (keptSeconds: number, unitSeconds: number) =>
-      Math.floor((nowSeconds - keptSeconds) / unitSeconds);
-    const [firstHourDay, firstDay] = [
-      firstOf(retention.hoursSeconds, DAY_SECONDS),
-      firstOf(retention.daysSeconds, DAY_SECONDS),
-    ];
+  return async (beforeMs) => {
+    const dayBefore = (keptSeconds: number) => Math.floor((beforeMs / 1000 - keptSeconds) / DAY_SECONDS);
+    const [firstHourDay, firstDay] = [dayBefore(retention.hoursSeconds), dayBefore(retention.daysSeconds)];
     inTransaction(sqlite, () => {
       // Whole days, as on Redis, so that the bytes of a day go with its hours.
       hours.run((firstHourDay * DAY_SECONDS) / HOUR_SECONDS);
       days.run(firstDay);
       families.run(firstDay);
-      posted.run(dayOfHour(Math.floor(nowSeconds / HOUR_SECONDS)) - 2);
+      posted.run(dayBefore(2 * DAY_SECONDS));
       bytes.run("h", firstHourDay);
       bytes.run("d", firstDay);
     });

@@ -315,7 +315,7 @@ describe.each([
     const all = await store.bytes();
     const sweepAt = async (days: number) => {
       clock.ms = Date.now() + days * DAY_SECONDS * 1000;
-      for (let turn = 0; turn < 3; turn++) await store.sweep();
+      for (let turn = 0; turn < 3; turn++) await store.sweep(clock.ms);
       return { families: (await subjectsOf(store, 100)).length, bytes: await store.bytes() };
     };
     expect(await sweepAt(39)).toEqual({ families: 60, bytes: all });
@@ -333,11 +333,11 @@ test("the embedded store deletes hours and days after their retention", async ()
   const { hour, day } = now();
   await store.post([postingOf("f1", 1, amountOf(1), hour)]);
   clock.ms += 42 * DAY_SECONDS * 1000;
-  await store.sweep();
+  await store.sweep(clock.ms);
   expect(await store.hours("f1", { from: hour, to: hour + 1 })).toEqual([]);
   expect(await store.days("f1", { from: day, to: day + 1 })).toHaveLength(1);
   clock.ms += 360 * DAY_SECONDS * 1000;
-  await store.sweep();
+  await store.sweep(clock.ms);
   expect(await store.days("f1", { from: day, to: day + 1 })).toEqual([]);
 });
 

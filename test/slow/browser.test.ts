@@ -156,6 +156,19 @@ test("if V2 is available, a page gets a V2 key and calls with it", async () => {
   expect((await getKey(page)).key).toBe((await getKey(page)).key);
 });
 
+test("a page reads the limits and the usage of its key, and rejects what the server rejects", async () => {
+  const page = await openPage();
+  expect(await page.evaluate("auth.limits()")).toMatchObject({ plan: null, quotas: [] });
+  expect(await page.evaluate(`auth.usage({ by: "hour" })`)).toMatchObject({ by: "hour", usage: [] });
+  expect(await page.evaluate("auth.usage()")).toMatchObject({ by: "day", metering: "on" });
+  await expect(page.evaluate(`auth.usage({ by: "month" })`)).rejects.toThrow(
+    "/api/auth/v2/usage?by=month: 400",
+  );
+  // With a V1 key too.
+  const older = await openPage({ storageKey: "older", v2Available: false });
+  expect(await older.evaluate("auth.usage()")).toMatchObject({ usage: [] });
+});
+
 test("the ES module behaves like the script", async () => {
   const page = await openPage();
   const version = await page.evaluate<number>(

@@ -241,6 +241,29 @@ test("what was counted longer ago than keepMs is not kept", async () => {
   expect(store.counted("a")).toBe(0);
 });
 
+test("beyond the maximum of kept postings, further ones are counted and not kept", async () => {
+  const store = createStore();
+  const clock = { nowMs: 0 };
+  const options = { keepMs: KEEP_MS, maxKept: 2, monotonicMs: () => clock.nowMs };
+  const poster = posterOf(store, "i", options);
+  const empty = store.snapshot();
+  const postAll = async () => {
+    for (const subject of ["a", "b", "c"]) poster.add(subject, 1, 1);
+    await poster.post();
+    const counted = ["a", "b", "c"].map(store.counted);
+    store.restore(empty);
+    poster.replay();
+    await poster.post();
+    return { counted, again: ["a", "b", "c"].map(store.counted) };
+  };
+  expect(await postAll()).toEqual({ counted: [1, 1, 1], again: [1, 1, 0] });
+  clock.nowMs = KEEP_MS + 1;
+  store.restore(empty);
+  await poster.post();
+  // The kept ones are forgotten, so there is space for others.
+  expect((await postAll()).again.filter((count) => count === 1)).toHaveLength(2);
+});
+
 test("a posting for a window that has ended is void and reported", async () => {
   const store = createStore();
   const lost: unknown[] = [];

@@ -18,6 +18,8 @@ export interface PosterOptions<Amount> {
   readonly onLost?: (amount: Amount, why: LostPosting) => void;
   /** Milliseconds for which a counted posting is kept for {@link Poster.replay}. 0 (default): not at all. */
   readonly keepMs?: number;
+  /** Maximum number of kept postings, 100,000 by default. Further ones are counted, and not kept. */
+  readonly maxKept?: number;
   /** Postings per call of the store. 50 by default: Redis runs one script at a time for all instances. */
   readonly batchSize?: number;
   /** Maximum number of waiting subjects and windows, 100,000 by default. */
@@ -45,12 +47,14 @@ export interface Poster<Amount> {
 
 const BATCH_SIZE = 50;
 const MAX_WAITING = 100_000;
+const MAX_KEPT = 100_000;
 
 /** What the functions below share. */
 interface PostingState<Amount> {
   /** Subjects that wait or have kept postings. Those that were posted longest ago come first. */
   readonly queues: Map<string, PostingQueue<Amount>>;
   waiting: number;
+  kept: number;
   lastNumber: number;
   /** A queue that knows of fewer replays posts again when its turn comes. */
   replays: number;
@@ -58,7 +62,7 @@ interface PostingState<Amount> {
 
 export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amount> {
   const { merge, maxWaiting = MAX_WAITING, onLost } = options;
-  const state: PostingState<Amount> = { queues: new Map(), waiting: 0, lastNumber: 0, replays: 0 };
+  const state: PostingState<Amount> = { queues: new Map(), waiting: 0, kept: 0, lastNumber: 0, replays: 0 };
   const { queues } = state;
   let running: Promise<void> | undefined;
   return {
@@ -111,14 +115,26 @@ function isDue<Amount>(
   queue: PostingQueue<Amount>,
 ): boolean {
   state.queues.delete(queue.subject);
-  forgetKept(queue, monotonicMs() - keepMs);
-  if (queue.replays < state.replays) {
+  changeQueue(state, queue, () => {
+    forgetKept(queue, monotonicMs() - keepMs);
+    if (queue.replays < state.replays) replayKept(queue);
     queue.replays = state.replays;
-    state.waiting += queue.kept.length;
-    replayKept(queue);
-  }
+  });
   if (waitingIn(queue) > 0 || queue.kept.length > 0) state.queues.set(queue.subject, queue);
   return waitingIn(queue) > 0;
+}
+
+/** Keeps the totals of all queues. */
+function changeQueue<Amount>(
+  state: PostingState<Amount>,
+  queue: PostingQueue<Amount>,
+  change: () => void,
+): void {
+  state.waiting -= waitingIn(queue);
+  state.kept -= queue.kept.length;
+  change();
+  state.waiting += waitingIn(queue);
+  state.kept += queue.kept.length;
 }
 
 /** Posts what these queues have now. What is added meanwhile waits for the next call. */
@@ -143,7 +159,7 @@ function maxPasses(queue: PostingQueue<unknown>): number {
 }
 
 async function postBatch<Amount>(
-  { store, monotonicMs, onLost, keepMs = 0 }: PosterOptions<Amount>,
+  { store, monotonicMs, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queues: readonly PostingQueue<Amount>[],
 ): Promise<void> {
@@ -152,13 +168,12 @@ async function postBatch<Amount>(
     return posting === undefined ? [] : [{ queue, posting }];
   });
   const outcomes = await store.post(sent.map(({ posting }) => posting));
-  const settled = { nowMs: monotonicMs(), keep: keepMs > 0 };
+  const nowMs = monotonicMs();
   for (const [index, { queue, posting }] of sent.entries()) {
     const outcome = outcomes[index];
     if (outcome === undefined) continue;
-    const before = waitingIn(queue);
-    settlePosting(queue, posting, outcome, settled);
-    state.waiting += waitingIn(queue) - before;
+    const keep = keepMs > 0 && state.kept < maxKept;
+    changeQueue(state, queue, () => settlePosting(queue, posting, outcome, { nowMs, keep }));
     if (outcome === "void") onLost?.(posting.amount, "void");
   }
   const unanswered = sent.filter((_, index) => outcomes[index] === undefined).length;

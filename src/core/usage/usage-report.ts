@@ -1,6 +1,6 @@
 import type { UsageRecord, UsageSpan, UsageStore, UsageSubject } from "./ports.ts";
 import type { OutcomeCounts } from "./usage-amount.ts";
-import { addRequests } from "./usage-amount.ts";
+import { addRequests, MAX_ROUTES } from "./usage-amount.ts";
 import type { UsageRetention } from "./usage-time.ts";
 import { DAY_SECONDS, HOUR_SECONDS } from "./usage-time.ts";
 
@@ -117,7 +117,7 @@ export interface UsageReport {
   readonly next?: UsageSubject;
 }
 
-/** Hours or days per page, over all families: bounds what one call reads. */
+/** Hours or days that a page reads, over all families, and rows that it has. */
 const MAX_PERIODS_PER_PAGE = 4000;
 
 /** The rows of all families that match, in the order of the store's subjects. */
@@ -131,7 +131,8 @@ export async function readUsage(
     const subject = { family, owner: (await store.ownerOf(family)) ?? family };
     return { rows: await familyRows(store, subject, span) };
   }
-  const most = Math.max(1, Math.min(limit, Math.floor(MAX_PERIODS_PER_PAGE / (span.to - span.from))));
+  const perFamily = Math.max(span.to - span.from, span.by === "route" ? MAX_ROUTES + 1 : 1);
+  const most = Math.max(1, Math.min(limit, Math.floor(MAX_PERIODS_PER_PAGE / perFamily)));
   const page = { limit: most, ...(owner !== undefined && { owner }), ...(after && { after }) };
   const subjects = await store.subjects(page);
   const rows: UsageRow[] = [];

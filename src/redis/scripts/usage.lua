@@ -11,42 +11,47 @@ local KEY_BYTES, FIELD_BYTES = 150, 6
 -- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
 
--- Adds to the counts of a field. Returns the new bytes.
-local function add(key, field, amounts)
-  local before = redis.call('HGET', key, field)
+-- Adds to the counts of a field. `before` is its text if it is known, false if there is none. Returns the new bytes, and whether
+-- the field is new.
+local function add(key, field, amounts, before)
+  if before == nil then before = redis.call('HGET', key, field) end
   local sums = {}
   for part in string.gmatch(before or '', '%d+') do sums[#sums + 1] = tonumber(part) end
   for at, amount in ipairs(amounts) do sums[at] = whole((sums[at] or 0) + amount) end
   local text = table.concat(sums, ' ')
   redis.call('HSET', key, field, text)
-  if before then return #text - #before end
-  return #text + #field + FIELD_BYTES
+  if before then return #text - #before, false end
+  return #text + #field + FIELD_BYTES, true
 end
 
--- The field of a route: that of all others once the day has its maximum of routes. The field "n" holds their number.
-local function route_field(day, label)
+-- Adds to a route, or to all others once the day has its maximum of routes. The field "n" holds their number.
+local function add_route(day, label, amounts)
   local field = 'r' .. label
-  if label == batch.otherRoute or redis.call('HEXISTS', day, field) == 1 then return field end
+  local before = redis.call('HGET', day, field)
+  if before or label == batch.otherRoute then return add(day, field, amounts, before) end
   local known = tonumber(redis.call('HGET', day, 'n') or '0')
-  if known >= batch.maxRoutes then return 'r' .. batch.otherRoute end
+  if known >= batch.maxRoutes then return add(day, 'r' .. batch.otherRoute, amounts) end
   redis.call('HSET', day, 'n', whole(known + 1))
-  return field
+  return add(day, field, amounts, before)
 end
 
 local function count(posting, hours, day)
-  local new_hours = redis.call('EXISTS', hours) == 0 and KEY_BYTES or 0
-  local new_day = redis.call('EXISTS', day) == 0 and KEY_BYTES or 0
-  new_hours = new_hours + add(hours, posting.hour, posting.counts)
-  new_day = new_day + add(day, 't', posting.counts)
+  local new_hours, is_new_hour = add(hours, posting.hour, posting.counts)
+  local new_day, is_new_day = add(day, 't', posting.counts)
+  if is_new_day then new_day = new_day + KEY_BYTES end
+  if is_new_hour and redis.call('HLEN', hours) == 1 then new_hours = new_hours + KEY_BYTES end
   for _, unit in ipairs(posting.units) do
     new_hours = new_hours + add(hours, posting.hour .. 'u' .. unit[1], { unit[2] })
     new_day = new_day + add(day, 'u' .. unit[1], { unit[2] })
   end
   for _, route in ipairs(posting.routes) do
-    new_day = new_day + add(day, route_field(day, route[1]), route[2])
+    new_day = new_day + add_route(day, route[1], route[2])
   end
-  redis.call('PEXPIRE', hours, whole((posting.hoursUntil - now) * 1000))
-  redis.call('PEXPIRE', day, whole((posting.daysUntil - now) * 1000))
+  -- Once an hour is enough, also for a changed retention.
+  if is_new_hour or is_new_day then
+    redis.call('PEXPIRE', hours, whole((posting.hoursUntil - now) * 1000))
+    redis.call('PEXPIRE', day, whole((posting.daysUntil - now) * 1000))
+  end
   return new_hours, new_day
 end
 
@@ -69,7 +74,7 @@ for i, posting in ipairs(batch.postings) do
   else
     -- The number comes first: if a command below fails, the posting is lost, but never counted twice.
     redis.call('HSET', numbers, batch.instance, whole(posting.number))
-    redis.call('PEXPIRE', numbers, whole((posting.numbersUntil - now) * 1000))
+    if last == 0 then redis.call('PEXPIRE', numbers, whole((posting.numbersUntil - now) * 1000)) end
     reply(0, count(posting, hours, day))
   end
 end

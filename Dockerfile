@@ -1,6 +1,7 @@
 # Latchkey in a container: `docker build -t latchkey .` in this folder. See docs/guides/install.md.
 
-FROM node:24-slim AS build
+# The packages have no native code, so an image for another platform is built on this one, without emulation.
+FROM --platform=$BUILDPLATFORM node:24-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci

@@ -198,7 +198,7 @@ describe("a start fails with one sentence that says what to check", () => {
 
 describe("a command on a bucket", () => {
   const limit = { name: "n", per: "key", leased: true, capacity: 10, refillPerSecond: 0.001 } as const;
-  const ask = (leaseId: string) => ({ leaseId, cost: 1, waiting: 0, ahead: 0 });
+  const ask = (leaseId: string) => ({ leaseId, cost: 1, waiting: 0, ahead: 0, held: 0 });
 
   async function startLeases(commandTimeoutMs?: number) {
     const { spread, maps } = await connect(addressOf(setup.url), commandTimeoutMs);

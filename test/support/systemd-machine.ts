@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -56,14 +56,19 @@ export async function bootSystemd(prepare: (root: string) => Promise<void>): Pro
   };
 }
 
-/** The first process of the container: the only child of systemd-nspawn. */
+/** The first process of the container: the child of systemd-nspawn that runs systemd. It has others before. */
 async function firstPid(nspawn: Child): Promise<number> {
   for (let left = BOOT_TRIES; left > 0; left -= 1) {
-    const children = await run("ps", ["-o", "pid=", "--ppid", String(nspawn.pid)]).catch(() => "");
-    if (children.trim() !== "") return Number(children.trim().split("\n")[0]);
+    for (const pid of (await textOf(`/proc/${nspawn.pid}/task/${nspawn.pid}/children`)).split(" "))
+      if ((await textOf(`/proc/${pid}/comm`)).trim() === "systemd") return Number(pid);
     await pause(BOOT_INTERVAL_MS);
   }
   throw new Error(`systemd-nspawn did not start:\n${nspawn.output()}`);
+}
+
+/** Empty if the process has ended. */
+function textOf(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
 }
 
 /** `degraded` would mean that a unit of Debian failed, which the tests do not expect. */

@@ -15,6 +15,7 @@ import { createCheck } from "../ext-authz/check.ts";
 import type { CheckPorts } from "../ext-authz/decide.ts";
 import type { ForwardCheck } from "../forward-auth/forward-check.ts";
 import { createForwardCheck } from "../forward-auth/forward-check.ts";
+import type { UnaryMethod } from "../grpc/transport.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
@@ -24,6 +25,7 @@ import type { Audit } from "./audit.ts";
 import type { BackgroundWork } from "./background.ts";
 import { withIssuers } from "./issuers.ts";
 import type { Stores } from "./ports.ts";
+import { createRateLimits } from "./rate-limits.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Addresses whose invalid keys are counted. The least recently used one is evicted first. */
@@ -76,10 +78,11 @@ export interface CheckDeps {
   readonly tracing: Tracing | undefined;
 }
 
-/** One way to decide for each kind of listener. */
+/** One way to decide for each kind of request. */
 export interface Checks {
   readonly check: Check;
   readonly forwardCheck: ForwardCheck;
+  readonly shouldRateLimit: UnaryMethod["handle"];
 }
 
 /** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
@@ -87,14 +90,12 @@ export function createChecks(
   { log, metrics, clock, settings }: Runtime,
   { ports, background, audit, tracing }: CheckDeps,
 ): Checks {
-  const logUnknownPlan = createSampled(
-    () => performance.now(),
-    (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
-  );
-  const onUnknownPlan = (plan: string) => {
-    metrics.unknownPlan();
-    logUnknownPlan(plan);
-  };
+  const onUnknownPlan = createUnknownPlans({ log, metrics });
+  const undecodableLog = (fault: (typeof FAULTS)["undecodable" | "undescribed"]) =>
+    createSampled(
+      () => performance.now(),
+      (unlogged, why: RangeError, decisionId: string) => log.warn({ err: why, decisionId, unlogged }, fault),
+    );
   const checkPorts: CheckPorts = {
     policy: ports.policy,
     authorize: createAuthorize({ ...ports, onUnknownPlan }),
@@ -112,23 +113,13 @@ export function createChecks(
         background.recordUse(principal.keyId);
     },
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-    onUndecodable: createSampled(
-      () => performance.now(),
-      (unlogged, why: RangeError, decisionId: string) =>
-        log.warn({ err: why, decisionId, unlogged }, FAULTS.undecodable),
-    ),
+    onUndecodable: undecodableLog(FAULTS.undecodable),
   };
-  const onUndecodable = createSampled(
-    () => performance.now(),
-    (unlogged, why: RangeError, decisionId: string) =>
-      log.warn({ err: why, decisionId, unlogged }, FAULTS.undescribed),
-  );
+  const forwardPorts = { ...checkPorts, onUndecodable: undecodableLog(FAULTS.undescribed) };
   return {
     check: createCheck(checkPorts),
-    forwardCheck: createForwardCheck(
-      { ...checkPorts, onUndecodable },
-      { trustedHops: settings.AUTH_TRUSTED_HOPS },
-    ),
+    forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
+    shouldRateLimit: createRateLimits({ log, metrics }, { ...ports, nowMs: clock.nowMs }),
   };
 
   /** Logs why a credential was rejected. Nothing of the credential itself is logged. */
@@ -137,4 +128,16 @@ export function createChecks(
     metrics.tokenRejected(decision.rejection);
     log.debug({ ...decision.rejection, decisionId }, "a credential was rejected");
   }
+}
+
+/** Counts and logs a plan that the policy does not have. */
+function createUnknownPlans({ log, metrics }: Pick<Runtime, "log" | "metrics">): (plan: string) => void {
+  const logUnknownPlan = createSampled(
+    () => performance.now(),
+    (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
+  );
+  return (plan) => {
+    metrics.unknownPlan();
+    logUnknownPlan(plan);
+  };
 }

@@ -17,6 +17,11 @@ export const FAULTS = {
     effect: "the request is denied with the reason internal",
     action: "the error: it is a defect, please report it; an unavailable store does not cause this line",
   },
+  rateLimit: {
+    event: "a call of the Rate Limit Service failed",
+    effect: "the request is over its limit, or allowed with `faults.limits: allow`",
+    action: "the error: it is a defect, please report it; an unavailable store does not cause this line",
+  },
   undescribed: {
     event: "a call of the forward-auth listener does not describe a client's request",
     effect:

@@ -57,6 +57,18 @@ export function readByteString(reader: ProtobufReader, end: number): string {
   return reader.characters.slice(from, to);
 }
 
+/** Reads an unsigned number of up to 64 bits. Above 2^53 - 1 it is that. */
+export function readUnsigned(reader: ProtobufReader, end: number): number {
+  let value = 0;
+  let factor = 1;
+  for (let length = 0; length < 10 && reader.at < end; length++, factor *= 128) {
+    const byte = reader.bytes[reader.at++] ?? 0x80;
+    value += (byte & 0x7f) * factor;
+    if (byte < 0x80) return Math.min(value, Number.MAX_SAFE_INTEGER);
+  }
+  throw new RangeError("an unterminated number");
+}
+
 /** Skips a field that is unused or unknown. */
 function skipField(reader: ProtobufReader, tag: number, end: number): void {
   if (tag < 8) throw new RangeError("a field without a number");

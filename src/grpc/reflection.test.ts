@@ -8,6 +8,7 @@ describe("server reflection", () => {
   test("lists the services by name", () => {
     expect(reflect({ list_services: "" }).list_services_response?.service).toEqual([
       { name: "envoy.service.auth.v3.Authorization" },
+      { name: "envoy.service.ratelimit.v3.RateLimitService" },
       { name: "grpc.health.v1.Health" },
       { name: "grpc.reflection.v1.ServerReflection" },
     ]);
@@ -17,6 +18,7 @@ describe("server reflection", () => {
     "envoy.service.auth.v3.Authorization",
     "envoy.service.auth.v3.Authorization.Check",
     "envoy.service.auth.v3.AttributeContext.HttpRequest",
+    "envoy.service.ratelimit.v3.RateLimitDescriptor.Entry",
     "grpc.health.v1.HealthCheckResponse.ServingStatus",
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
   ])("returns the file of %s, encoded as well", (file_containing_symbol) => {
@@ -30,7 +32,7 @@ describe("server reflection", () => {
   });
 
   test("returns every file that another one imports", () => {
-    for (const name of ["any", "struct", "timestamp", "wrappers"]) {
+    for (const name of ["any", "duration", "struct", "timestamp", "wrappers"]) {
       const response = reflect({ file_by_filename: `google/protobuf/${name}.proto` });
       expect(response.file_descriptor_response?.file_descriptor_proto).toHaveLength(1);
     }

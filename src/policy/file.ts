@@ -12,6 +12,7 @@ import { toPlans, toQuotaCounts, toQuotas, toRateLimits } from "./limit-lists.ts
 import { planProblems } from "./plan-problems.ts";
 import type { Problem } from "./problem.ts";
 import { quotaProblems, quotaWarnings } from "./quota-problems.ts";
+import { rateLimitServiceProblems, toRateLimitDomains } from "./rate-limit-service.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -99,6 +100,7 @@ function checkText(source: PolicySource): CheckResult {
     ...routeProblems(routes, roles),
     ...planProblems(document),
     ...quotaProblems(document),
+    ...rateLimitServiceProblems(document.rate_limit_service),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
   ];
@@ -204,6 +206,16 @@ function preflightRoute(mode: Mode): Route {
   };
 }
 
+function toMigrationPlan({ migration }: Pick<PolicyDocument, "migration">): Policy["migration"] {
+  const { phase, overlap, sunset, migrate_until: until } = migration;
+  return {
+    phase,
+    overlapSeconds: overlap,
+    sunset,
+    migrateUntil: until ?? sunset + MIGRATE_AFTER_SUNSET_SECONDS,
+  };
+}
+
 /** Builds the policy of a checked file from its routes and their table. */
 export function toPolicy(
   source: PolicySource,
@@ -231,14 +243,9 @@ export function toPolicy(
       selfServiceKeysMax: document.guards.self_service_keys,
     },
     faults: toFaults(document),
-    migration: {
-      phase: document.migration.phase,
-      overlapSeconds: document.migration.overlap,
-      sunset: document.migration.sunset,
-      migrateUntil:
-        document.migration.migrate_until ?? document.migration.sunset + MIGRATE_AFTER_SUNSET_SECONDS,
-    },
+    migration: toMigrationPlan(document),
     issuers: document.issuers.map(toIssuer),
+    rateLimitDomains: toRateLimitDomains(document.rate_limit_service),
     audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
     deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
     warnings: quotaWarnings(document),

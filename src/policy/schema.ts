@@ -6,6 +6,8 @@ import type { BucketLimit } from "../core/limits/token-bucket.ts";
 import { parseDuration, parseRate } from "../core/policy/duration.ts";
 import { issuerSchema } from "./issuers.ts";
 import { name } from "./names.ts";
+import { rateLimitServiceSchema } from "./rate-limit-service.ts";
+import { rate } from "./rates.ts";
 import { timeZone } from "./time-zone.ts";
 
 const duration = z.string().transform((text, context) => {
@@ -16,13 +18,6 @@ const duration = z.string().transform((text, context) => {
 });
 
 const ttl = duration.refine((seconds) => seconds <= MAX_KEY_LIFE_SECONDS, "must be at most 400d");
-
-const rate = z.string().transform((text, context) => {
-  const perSecond = parseRate(text);
-  if (perSecond !== undefined && perSecond > 0) return perSecond;
-  context.addIssue(`"${text}" is not a rate such as 10/s, 600/m, 5/h or 1/d`);
-  return z.NEVER;
-});
 
 /** `60/m`: at most 60 at once, and 60 a minute. */
 const guard = z.string().transform((text, context): BucketLimit => {
@@ -203,6 +198,7 @@ export const policySchema = z.strictObject({
       preflights: z.enum(["check", "allow"]).default("check"),
     })
     .prefault({}),
+  rate_limit_service: rateLimitServiceSchema.prefault({}),
   policy: z.strictObject({ complete: z.literal(true) }).optional(),
 });
 

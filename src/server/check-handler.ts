@@ -14,16 +14,17 @@ import { createCheck } from "../ext-authz/check.ts";
 import type { CheckPorts } from "../ext-authz/decide.ts";
 import type { ForwardCheck } from "../forward-auth/forward-check.ts";
 import { createForwardCheck } from "../forward-auth/forward-check.ts";
+import type { UnaryMethod } from "../grpc/transport.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import type { ActivePolicy } from "../policy/active-policy.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
-import type { FaultMessage, Log } from "../telemetry/log.ts";
 import { createSampled } from "../telemetry/sampled.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Audit } from "./audit.ts";
 import type { BackgroundWork } from "./background.ts";
 import { withIssuers } from "./issuers.ts";
 import type { Stores } from "./ports.ts";
+import { createRateLimits } from "./rate-limits.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Metering } from "./usage.ts";
 
@@ -80,10 +81,11 @@ export interface CheckDeps {
   readonly tracing: Tracing | undefined;
 }
 
-/** One way to decide for each kind of listener. */
+/** One way to decide for each kind of request. */
 export interface Checks {
   readonly check: Check;
   readonly forwardCheck: ForwardCheck;
+  readonly shouldRateLimit: UnaryMethod["handle"];
 }
 
 /** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
@@ -91,14 +93,12 @@ export function createChecks(
   { log, metrics, clock, settings }: Runtime,
   { ports, background, metering: { meter }, audit, tracing }: CheckDeps,
 ): Checks {
-  const logUnknownPlan = createSampled(
-    () => performance.now(),
-    (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
-  );
-  const onUnknownPlan = (plan: string) => {
-    metrics.unknownPlan();
-    logUnknownPlan(plan);
-  };
+  const onUnknownPlan = createUnknownPlans({ log, metrics });
+  const undecodableLog = (fault: (typeof FAULTS)["undecodable" | "undescribed"]) =>
+    createSampled(
+      () => performance.now(),
+      (unlogged, why: RangeError, decisionId: string) => log.warn({ err: why, decisionId, unlogged }, fault),
+    );
   const checkPorts: CheckPorts = {
     policy: ports.policy,
     authorize: createAuthorize({ ...ports, onUnknownPlan }),
@@ -117,14 +117,13 @@ export function createChecks(
         background.recordUse(principal.keyId);
     },
     onFault: (error, decisionId) => log.error({ err: error, decisionId }, FAULTS.check),
-    onUndecodable: undecodableLogger(log, FAULTS.undecodable),
+    onUndecodable: undecodableLog(FAULTS.undecodable),
   };
+  const forwardPorts = { ...checkPorts, onUndecodable: undecodableLog(FAULTS.undescribed) };
   return {
     check: createCheck(checkPorts),
-    forwardCheck: createForwardCheck(
-      { ...checkPorts, onUndecodable: undecodableLogger(log, FAULTS.undescribed) },
-      { trustedHops: settings.AUTH_TRUSTED_HOPS },
-    ),
+    forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
+    shouldRateLimit: createRateLimits({ log, metrics }, { ...ports, nowMs: clock.nowMs }),
   };
 
   /** Logs why a credential was rejected. Nothing of the credential itself is logged. */
@@ -135,10 +134,14 @@ export function createChecks(
   }
 }
 
-/** Logs calls that describe no request, at most one per minute. */
-function undecodableLogger(log: Log, fault: FaultMessage): CheckPorts["onUndecodable"] {
-  return createSampled(
+/** Counts and logs a plan that the policy does not have. */
+function createUnknownPlans({ log, metrics }: Pick<Runtime, "log" | "metrics">): (plan: string) => void {
+  const logUnknownPlan = createSampled(
     () => performance.now(),
-    (unlogged, why: RangeError, decisionId: string) => log.warn({ err: why, decisionId, unlogged }, fault),
+    (unlogged, plan: string) => log.warn({ plan, unlogged }, FAULTS.planUnknown),
   );
+  return (plan) => {
+    metrics.unknownPlan();
+    logUnknownPlan(plan);
+  };
 }

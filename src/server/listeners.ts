@@ -8,6 +8,7 @@ import { checkMethod } from "../ext-authz/method.ts";
 import type { ForwardAuthServer } from "../forward-auth/server.ts";
 import type { GrpcServer } from "../grpc/server.ts";
 import { startGrpcServer } from "../grpc/server.ts";
+import { shouldRateLimitMethod } from "../ratelimit/method.ts";
 import { callFailed, FAULTS } from "../telemetry/fault-messages.ts";
 import { OUTAGES } from "../telemetry/outage-messages.ts";
 import type { ApiDeps, ApiEndpoints } from "./api-endpoints.ts";
@@ -144,7 +145,10 @@ async function openGrpc({ runtime, state }: Opening): Promise<GrpcServer> {
   const listen = formatListen(settings.GRPC_LISTEN);
   const server = await startGrpcServer({
     listen,
-    methods: [checkMethod((message, timeLeftMs) => state.checks.check(message, timeLeftMs))],
+    methods: [
+      checkMethod((message, timeLeftMs) => state.checks.check(message, timeLeftMs)),
+      shouldRateLimitMethod((message, timeLeftMs) => state.checks.shouldRateLimit(message, timeLeftMs)),
+    ],
     transport: settings.GRPC_SERVER,
     maxHeaderBytes: settings.GRPC_MAX_HEADER_BYTES,
     onFault: (error) => log.error({ err: error }, FAULTS.connection),

@@ -10,6 +10,7 @@ import { createForwardCheck } from "../forward-auth/forward-check.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Checks } from "./check-handler.ts";
+import { createRateLimits } from "./rate-limits.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface StartupCheckDeps {
@@ -58,5 +59,6 @@ export function createChecksBeforeStore(
   return {
     check: createCheck(ports),
     forwardCheck: createForwardCheck(ports, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
+    shouldRateLimit: createRateLimits({ log, metrics }, { policy, buckets: NO_BUCKETS, nowMs: Date.now }),
   };
 }

@@ -24,6 +24,11 @@ export const FAULTS = {
     action:
       "raise USAGE_MAX_BYTES if Redis has memory for it, or shorten USAGE_RETENTION_HOURS or USAGE_RETENTION_DAYS",
   },
+  rateLimit: {
+    event: "a call of the Rate Limit Service failed",
+    effect: "the request is over its limit, or allowed with `faults.limits: allow`",
+    action: "the error: it is a defect, please report it; an unavailable store does not cause this line",
+  },
   undescribed: {
     event: "a call of the forward-auth listener does not describe a client's request",
     effect:

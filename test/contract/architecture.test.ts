@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { ROOT } from "../support/documents.ts";
 
 const ADAPTERS =
-  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy redis sqlite telemetry workers".split(
+  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy ratelimit redis sqlite telemetry workers".split(
     " ",
   );
 
@@ -20,6 +20,7 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
   api: ["core", "config", "http1"],
   grpc: ["core", "config", "http2"],
   "ext-authz": ["core", "config", "grpc"],
+  ratelimit: ["core", "config", "grpc"],
   "forward-auth": ["core", "config", "ext-authz", "http1"],
   server: [...ADAPTERS.filter((adapter) => adapter !== "workers"), "core", "config"],
   cli: [...ADAPTERS, "core", "config", "client", "server"],

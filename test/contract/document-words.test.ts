@@ -37,6 +37,7 @@ const OTHER_WORDS = new Set([
   "REJECT_REQUEST",
   "ROUND_ROBIN",
   "NOT_SERVING",
+  "DRAFT_VERSION_03",
 ]);
 
 /** The text in backticks and in code blocks of all documents, with the document of each. */

@@ -30,7 +30,10 @@ let processes = 0;
 
 /** The limits of one process on the database. */
 async function startProcess() {
-  const options = { dataDir, recordRetentionSeconds: 1, acceptEmptyRegistry: false };
+  const instanceId = `p${processes++}`;
+  const usageRetention = { hoursSeconds: 86_400, daysSeconds: 86_400 };
+  const ids = { instanceId, usageRetention };
+  const options = { dataDir, recordRetentionSeconds: 1, acceptEmptyRegistry: false, ...ids };
   const store: ThreadedStore = await openThreadedStore(options, () => nowMs);
   let transactions = 0;
   const { limits, pool, counters } = createEmbeddedLimits({
@@ -41,7 +44,7 @@ async function startProcess() {
     }),
     storeNowMs: () => nowMs,
     faults: () => ({ quotas: "deny" }),
-    instanceId: `p${processes++}`,
+    instanceId,
     maxBuckets: 100_000,
   });
   return { limits, pool, counters, store, transactions: () => transactions };

@@ -42,7 +42,7 @@ test.each(both.flatMap((transport) => REFLECTION_PATHS.map((path) => [transport,
     const { body, trailers } = await answerOf(call);
     expect(trailers?.["grpc-status"]).toBe("0");
     expect(messagesIn(body)).toMatchObject([
-      { list_services_response: { service: [{}, {}, {}] } },
+      { list_services_response: { service: [{}, {}, {}, {}] } },
       { file_descriptor_response: { file_descriptor_proto: [expect.any(Buffer)] } },
     ]);
   },

@@ -38,6 +38,7 @@ describe.each(["http2", "grpc-js"] as const)(
     test("grpcurl lists the services", async () => {
       expect((await grpcurl("list")).trim().split("\n")).toEqual([
         "envoy.service.auth.v3.Authorization",
+        "envoy.service.ratelimit.v3.RateLimitService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
       ]);

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { stringify } from "yaml";
 import { textOf } from "../../config/text-file.ts";
 import type { Policy } from "../../core/policy/policy.ts";
 import type { CaseFileResult } from "../../policy/cases.ts";
@@ -30,6 +31,13 @@ export function addPolicyCommand(program: Command, io: Io, finish: (exitCode: nu
     .action(async (file: string, { cases, json }: { readonly cases?: string; readonly json?: true }) => {
       finish(await testPolicy(io, file, cases ?? file.replace(/(\.ya?ml)?$/, ".cases.yaml"), json));
     });
+  policy
+    .command("import-ratelimit <file>")
+    .description("convert a configuration file of the Go rate limit service to a part of a policy")
+    .option("--json", "print JSON")
+    .action(async (file: string, { json }: { readonly json?: true }) =>
+      finish(await importFile(io, file, json)),
+    );
   addReplayCommand(policy, io, (file) => readPolicy(io, file), finish);
 }
 
@@ -107,6 +115,17 @@ async function testPolicy(io: Io, file: string, caseFile: string, json: true | u
   if (json) io.print(JSON.stringify({ passed, failed: failed.length, cases: lines }));
   else io.print(`${passed} passed, ${failed.length} failed`);
   return failed.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+async function importFile(io: Io, file: string, json: true | undefined): Promise<number> {
+  const text = readText(io, file);
+  if (text === undefined) return EXIT.usageError;
+  const { importRateLimits } = await import("./import-ratelimit.ts");
+  const { policy, problems } = importRateLimits(text, file);
+  if (json) io.print(JSON.stringify({ policy, problems }));
+  else if (policy !== undefined) io.print(stringify(policy).trimEnd());
+  if (!json && problems.length > 0) io.printError(problems.join("\n"));
+  return problems.length === 0 ? EXIT.done : EXIT.failed;
 }
 
 function asJson({ decisionCase, explanation, problems }: CaseResult) {

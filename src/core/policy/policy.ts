@@ -1,6 +1,7 @@
 import type { CredentialSource } from "../decision/credential.ts";
 import type { PathParams } from "../decision/path.ts";
 import type { MigrationPlan } from "../legacy/migration.ts";
+import type { DescriptorLevel } from "../limits/descriptor-limits.ts";
 import type { BucketLimit } from "../limits/token-bucket.ts";
 import type { Issuer } from "./issuer.ts";
 import type { Route, RouteTable } from "./route-table.ts";
@@ -117,6 +118,8 @@ export interface Policy {
   readonly migration: MigrationPlan;
   /** Other issuers whose tokens are accepted. */
   readonly issuers: readonly Issuer[];
+  /** The descriptors of each domain of Envoy's Rate Limit Service. */
+  readonly rateLimitDomains: ReadonlyMap<string, DescriptorLevel>;
   readonly audit: {
     /** Which Checks are logged. */
     readonly requests: "denials" | "all" | "off";

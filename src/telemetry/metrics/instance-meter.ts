@@ -19,6 +19,8 @@ export interface InstanceMeter {
   tokenRejected(refused: RejectedToken): void;
   /** A response of the forward-auth listener. */
   forwardAuthAnswer(form: "envoy" | "forward" | "original" | "none", status: number): void;
+  /** A descriptor of Envoy's Rate Limit Service. `domain` is one of the policy's, or `none`. */
+  rateLimitDecided(domain: string, result: string): void;
   /** The certificate that a listener presents. */
   certificate(listener: "GRPC" | "HTTP" | "AUTH", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
@@ -49,6 +51,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     unknownPlan: () => instruments.unknownPlans.inc(),
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     forwardAuthAnswer: (form, status) => instruments.forwardAuth.inc({ form, status }),
+    rateLimitDecided: (domain, result) => instruments.rateLimitDecisions.inc({ domain, result }),
     certificate: (listener, endsAtMs) => instruments.certificateEnd.set({ listener }, endsAtMs / 1000),
     signingKeys(ring) {
       kids = ring.kids;

@@ -49,6 +49,11 @@ function ofDecisions({ counter, histogram }: Makers) {
       "form",
       "status",
     ]),
+    rateLimitDecisions: counter(
+      "rate_limit_decisions_total",
+      "Descriptors decided for Envoy's Rate Limit Service.",
+      ["domain", "result"],
+    ),
     verifyCache: counter("verify_cache_total", "Lookups in the cache of verified JWTs.", ["result"]),
     unknownPlans: counter(
       "unknown_plans_total",

@@ -1,0 +1,197 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { RateLimitResponse } from "../../scripts/protobuf.ts";
+import { RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
+import type { BucketStore } from "../core/limits/ports.ts";
+import { createBucketStore } from "../memory/bucket-store.ts";
+import { parsePolicy } from "../policy/file.ts";
+import type { ShouldRateLimitPorts } from "./should-rate-limit.ts";
+import { createShouldRateLimit } from "./should-rate-limit.ts";
+
+function policyOf(faults: "local" | "allow") {
+  const parsed = parsePolicy({
+    fileName: "policy",
+    text: `
+faults: { limits: ${faults} }
+rate_limit_service:
+  domains:
+    edge:
+      descriptors:
+        - { key: path, rate_limit: { unit: minute, requests_per_unit: 2 } }
+        - { key: trial, shadow_mode: true, rate_limit: { unit: hour, requests_per_unit: 1 } }
+        - { key: big, rate_limit: { capacity: 100, refill: 10/s } }
+        - { key: slow, rate_limit: { capacity: 100, refill: 2/d } }
+        - { key: free, rate_limit: { unlimited: true } }
+        - { key: a, rate_limit: { capacity: 1, refill: 1/h }, descriptors: [{ key: b, rate_limit: { capacity: 1, refill: 1/h } }] }
+    other: { descriptors: [{ key: path, rate_limit: { unit: minute, requests_per_unit: 2 } }] }
+`,
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  return parsed.policy;
+}
+
+const CODES = ["UNKNOWN", "OK", "OVER_LIMIT"];
+const [OK, OVER_LIMIT, SECOND, MINUTE, DAY] = [1, 2, 1, 2, 4];
+
+function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow" = "local") {
+  const results: string[] = [];
+  const policy = policyOf(faults);
+  const handle = createShouldRateLimit({
+    policy: () => policy,
+    buckets: createBucketStore({ maxBuckets: 1000 }),
+    nowMs: () => 0,
+    onResult: (domain, result) => results.push(`${domain} ${result}`),
+    onFault: (error) => results.push(String(error)),
+    ...more,
+  });
+  const raw = async (bytes: Uint8Array | undefined): Promise<RateLimitResponse> =>
+    RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, 1000)));
+  /** Each descriptor is a list of `key=value`, with `+n` for its own hits. */
+  const ask = (descriptors: readonly string[], { domain = "edge", hits = 0 } = {}) =>
+    raw(
+      RATE_LIMIT_METHOD.requestSerialize({
+        domain,
+        hits_addend: hits,
+        descriptors: descriptors.map((text) => {
+          const [pairs = "", own] = text.split("+");
+          const entries = pairs.split(",").map((pair) => {
+            const [key = "", value = ""] = pair.split("=");
+            return { key, value };
+          });
+          return { entries, ...(own !== undefined && { hits_addend: { value: own } }) };
+        }),
+      }),
+    );
+  const codes = async (...args: Parameters<typeof ask>) => {
+    const { overall_code, statuses } = await ask(...args);
+    return [overall_code, ...statuses.map(({ code }) => code)].map((code) => CODES[code]).join(" ");
+  };
+  return { ask, codes, raw, results };
+}
+
+test("each value has a bucket of its own, and one above its limit spares no other", async () => {
+  const { codes, results } = open();
+  expect(await codes(["path=/a"])).toBe("OK OK");
+  expect(await codes(["path=/a", "path=/b"])).toBe("OK OK OK");
+  expect(await codes(["path=/a", "path=/b"])).toBe("OVER_LIMIT OVER_LIMIT OK");
+  expect(await codes(["path=/b"])).toBe("OVER_LIMIT OVER_LIMIT");
+  expect(await codes(["path=/a"], { domain: "other" })).toBe("OK OK");
+  expect(results.at(-2)).toBe("edge over_limit");
+  expect(results.at(-1)).toBe("other ok");
+});
+
+test("a response has the limit, what is left, and the time until it is reset", async () => {
+  const { ask } = open();
+  expect((await ask(["path=/a"])).statuses).toEqual([
+    {
+      code: OK,
+      current_limit: { name: "path", requests_per_unit: 2, unit: MINUTE },
+      limit_remaining: 1,
+      duration_until_reset: { seconds: "30", nanos: 0 },
+    },
+  ]);
+  const limits = (await ask(["big=x", "slow=x"])).statuses.map(({ current_limit: limit }) => limit);
+  expect(limits).toMatchObject([
+    { requests_per_unit: 10, unit: SECOND },
+    { requests_per_unit: 2, unit: DAY },
+  ]);
+  await ask(["path=/a"]);
+  expect((await ask(["path=/a"])).statuses[0]).toMatchObject({
+    code: OVER_LIMIT,
+    limit_remaining: 0,
+    duration_until_reset: { seconds: "30" },
+  });
+});
+
+test("hits of the request and of a descriptor are taken, and no more than a bucket can hold", async () => {
+  const { codes, ask } = open();
+  expect(await codes(["big=x"], { hits: 60 })).toBe("OK OK");
+  expect(await codes(["big=x+41"], { hits: 1 })).toBe("OVER_LIMIT OVER_LIMIT");
+  expect(await codes(["big=x+40"], { hits: 1 })).toBe("OK OK");
+  expect(await codes(["big=x+0"], { hits: 1 })).toBe("OK OK");
+  expect(await codes(["big=x"])).toBe("OVER_LIMIT OVER_LIMIT");
+  // More than the capacity is never admitted, and takes nothing.
+  for (const hits of [101, 2 ** 32 - 1])
+    expect(await codes(["big=y"], { hits })).toBe("OVER_LIMIT OVER_LIMIT");
+  expect(await codes(["big=y+18446744073709551615"])).toBe("OVER_LIMIT OVER_LIMIT");
+  expect((await ask(["big=y"])).statuses[0]?.limit_remaining).toBe(99);
+});
+
+test("shadow mode allows and counts, unlimited and unknown descriptors are allowed", async () => {
+  const { codes, results } = open();
+  for (let calls = 0; calls < 3; calls++) expect(await codes(["trial=x"])).toBe("OK OK");
+  expect(await codes(["free=x", "unknown=x"])).toBe("OK OK OK");
+  expect(await codes(["path=x"], { domain: "__proto__" })).toBe("OK OK");
+  expect(await codes([])).toBe("OK");
+  expect(results).toEqual([
+    "edge ok",
+    "edge shadow",
+    "edge shadow",
+    "edge unlimited",
+    "edge unmatched",
+    "none unmatched",
+  ]);
+});
+
+test("a client cannot choose the bucket of other entries, whatever its values contain", async () => {
+  const ids: string[] = [];
+  const buckets: BucketStore = {
+    take(demands) {
+      ids.push(...demands.map(({ bucketId }) => bucketId));
+      return { ok: true, rates: [] };
+    },
+  };
+  const { ask } = open({ buckets });
+  await ask(["a=1,b=2", "a=1", "a=11:b1:2", "a=1:1", "a=", "path=1", "big=1", "a=,b=1", "a=é", "a=\u0000"]);
+  await ask(["path=1"], { domain: "other" });
+  expect(new Set(ids).size).toBe(11);
+  expect(ids.filter((id) => !/^rls\/[0-9a-f]{64}$/.test(id))).toEqual([]);
+});
+
+test.each([
+  ["local", OVER_LIMIT],
+  ["allow", OK],
+] as const)("with faults.limits: %s, what cannot be decided gets %s", async (faults, code) => {
+  const broken = {
+    throws: () => {
+      throw new Error("broken on purpose");
+    },
+    rejects: () => Promise.reject(new Error("broken on purpose")),
+    never: () => new Promise<never>(() => undefined),
+  };
+  for (const take of Object.values(broken)) {
+    const { ask, results } = open({ buckets: { take } }, faults);
+    expect(await ask(["path=/a"])).toEqual({ overall_code: code, statuses: [] });
+    expect(results[0]).toBe("none failed");
+  }
+  const { raw } = open({}, faults);
+  const many = { domain: "edge", descriptors: Array.from({ length: 65 }, () => ({ entries: [] })) };
+  for (const bytes of [undefined, Buffer.from([0xff]), RATE_LIMIT_METHOD.requestSerialize(many)])
+    expect((await raw(bytes)).overall_code).toBe(code);
+});
+
+test("any bytes get a response", async () => {
+  const { raw } = open();
+  const texts = fc.string({ unit: "binary", maxLength: 5 });
+  const request = fc.record({
+    domain: fc.constantFrom("edge", "x"),
+    hits_addend: fc.nat(),
+    descriptors: fc.array(
+      fc.record({ entries: fc.array(fc.record({ key: fc.constantFrom("path", "a", "b"), value: texts })) }),
+    ),
+  });
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.tuple(request, fc.nat(40), fc.nat(255)).map(([value, at, byte]) => {
+      const encoded = Buffer.from(RATE_LIMIT_METHOD.requestSerialize(value));
+      if (at < encoded.length) encoded[at] = byte;
+      return encoded;
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(bytes, async (message) => {
+      expect([OK, OVER_LIMIT]).toContain((await raw(message)).overall_code);
+    }),
+    { numRuns: 500 },
+  );
+});

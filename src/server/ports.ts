@@ -52,6 +52,8 @@ export interface Stores {
   readonly fleet: Fleet;
   /** Whether the embedded database is still where the next start looks for it. Absent with Redis. */
   readonly isInPlace?: () => boolean;
+  /** The server that holds the registry, without credentials. Absent with the embedded store. */
+  readonly server?: () => { readonly topology: string; readonly address: string } | undefined;
   /** Call when the start is complete: from then on each command has its own deadline. */
   onStarted(): void;
 }

@@ -84,6 +84,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     buckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ registry: client, spread, forget: buckets.forget })),
     secrets: createSecretStore(client),
+    server: place.server.current,
   };
 }
 

@@ -42,8 +42,9 @@ const MAX_SUBJECTS = 100_000;
 const MAP_TIMEOUT_MS = 600;
 
 /**
- * Connects to all primaries of a Cluster. Rejects if some slot has none. The cluster client of ioredis is not used: it resends
- * commands whose connection was closed, ignores a failed AUTH, and cannot keep the timeout of a command over a redirection.
+ * Connects to all primaries of a Cluster. Rejects if some slot has none. The cluster client of ioredis is not used: by
+ * default it resends commands whose connection was closed, to any node, and it sets up its connections in a way that
+ * session.ts avoids.
  */
 export async function connectSpread(options: SpreadOptions): Promise<ClusterSpread> {
   const asked = clusterOptions(options, options.seeds, MAP_TIMEOUT_MS);

@@ -60,7 +60,7 @@ export async function startApp(options: AppOptions): Promise<StartedApp> {
   const tracing = await openTraces(runtime, options.version);
   watchPolicy(runtime, policy);
   const readiness = createReadiness(policy.current);
-  ops.setReadiness(readiness.states);
+  ops.setReadiness(readiness);
   // Closes run in reverse order: the listeners close before the services that their open calls need.
   const serviceRuntime = { ...runtime, shutdown: shutdown.group() };
   const checksBeforeStore = createChecksBeforeStore(runtime, { policy: policy.current, tracing });

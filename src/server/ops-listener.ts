@@ -3,15 +3,15 @@ import { shareRendering } from "../api/http/shared-rendering.ts";
 import type { OpsPorts } from "../api/ops/ops-routes.ts";
 import { opsRoutes } from "../api/ops/ops-routes.ts";
 import { callFailed } from "../telemetry/fault-messages.ts";
-import type { ComponentStates } from "./readiness.ts";
+import type { Readiness } from "./readiness.ts";
 import { isReady, STARTING } from "./readiness.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Serves `/metrics`, `/livez` and `/readyz` of an instance, or hands them to its supervisor. */
 export interface OpsListener {
   readonly address: string;
-  /** From now on `/readyz` reports these states. Before, the instance is starting. */
-  setReadiness(states: () => ComponentStates): void;
+  /** From now on `/readyz` reports this. Before, the instance is starting. */
+  setReadiness(readiness: Pick<Readiness, "states" | "server">): void;
 }
 
 /** Open calls at the close end after this time. */
@@ -19,13 +19,16 @@ const CLOSE_GRACE_MS = 1000;
 
 /** Opens first and closes last, so that it reports the whole start and the whole stop. */
 export async function openOpsListener(runtime: Omit<Runtime, "clock">): Promise<OpsListener> {
-  let states = () => STARTING;
-  const readiness = () => ({ ready: isReady(states()), parts: states() });
+  let reported: Pick<Readiness, "states" | "server"> = { states: () => STARTING, server: () => undefined };
+  const readiness = () => {
+    const [parts, redis] = [reported.states(), reported.server()];
+    return { ready: isReady(parts), parts, ...(redis && { redis }) };
+  };
   const address = await openOps(runtime, { metrics: runtime.metrics.read, readiness });
   return {
     address,
-    setReadiness(reported) {
-      states = reported;
+    setReadiness(readiness) {
+      reported = readiness;
     },
   };
 }

@@ -22,7 +22,7 @@ const HEALTHY: Fleet = {
 
 function ready(fleet: Partial<Fleet> = {}) {
   const readiness = createReadiness(() => policy);
-  readiness.onStores({ fleet: { ...HEALTHY, ...fleet } });
+  readiness.onStores({ fleet: { ...HEALTHY, ...fleet }, place: () => undefined });
   readiness.onServing();
   return readiness;
 }

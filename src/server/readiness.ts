@@ -17,15 +17,19 @@ export function isReady(states: Readonly<Record<string, PartState>>): boolean {
   return Object.values(states).every((state) => state === "ready");
 }
 
+type OpenedStores = Pick<Stores, "fleet" | "isInPlace" | "place">;
+
 /** Readiness for `/readyz` and for gRPC health, from the start to the drain. */
 export interface Readiness {
   states(): ComponentStates;
+  /** The server that holds the registry; undefined with the embedded store, and before Redis has responded. */
+  server(): { readonly topology: string; readonly address: string } | undefined;
   isReady(): boolean;
   isDraining(): boolean;
   /** The start waits for the store. */
   onWaiting(): void;
   /** The store has responded. */
-  onStores(stores: Pick<Stores, "fleet" | "isInPlace">): void;
+  onStores(stores: OpenedStores): void;
   /** The gRPC listener is open. `isReachable` is false while callers cannot find it. */
   onListening(isReachable: () => boolean): void;
   /** The listeners serve. */
@@ -36,7 +40,7 @@ export interface Readiness {
 
 export function createReadiness(policy: () => Policy): Readiness {
   let instance: "starting" | "waiting" | "ready" | "draining" = "starting";
-  let stores: Pick<Stores, "fleet" | "isInPlace"> | undefined;
+  let stores: OpenedStores | undefined;
   let isReachable = () => true;
   const states = (): ComponentStates => ({
     instance: instance === "ready" && !isReachable() ? "not_ready" : instance,
@@ -44,6 +48,10 @@ export function createReadiness(policy: () => Policy): Readiness {
   });
   return {
     states,
+    server() {
+      const place = stores?.place();
+      return place && { topology: place.topology, address: place.primary };
+    },
     isReady: () => isReady(states()),
     isDraining: () => instance === "draining",
     onWaiting() {

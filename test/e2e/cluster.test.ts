@@ -45,6 +45,9 @@ test("by the single settings, as the user that we ship: all calls work, and the 
     const metrics = await readMetrics(latchkey.ops);
     const info = `latchkey_redis_primary_info{topology="cluster",address="127.0.0.1:${registry.port}"}`;
     expect([metrics.get(info), metrics.get("latchkey_redis_uncovered_slots")]).toEqual([1, 0]);
+    const readyz = await fetch(`http://${latchkey.ops}/readyz`);
+    const redis = { topology: "cluster", address: `127.0.0.1:${registry.port}` };
+    expect([readyz.status, await readyz.json()]).toEqual([200, expect.objectContaining({ redis })]);
     expect(latchkey.output()).not.toContain(decodeURIComponent(password));
   } finally {
     await latchkey.stop();

@@ -128,6 +128,7 @@ describe("two instances on one Redis", () => {
       expect(await (await fetch(`http://${ops}/readyz`)).json()).toEqual({
         status: "ready",
         parts: { instance: "ready", revocations: "ready", secrets: "ready", clock: "ready" },
+        redis: { topology: "single", address: `127.0.0.1:${redis.port}` },
       });
     }
   });

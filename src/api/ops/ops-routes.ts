@@ -10,6 +10,8 @@ export type PartState = "ready" | "not_ready" | "starting" | "waiting" | "draini
 export interface Readiness {
   readonly ready: boolean;
   readonly parts: Readonly<Record<string, PartState>>;
+  /** The server of Redis that holds the registry. */
+  readonly redis?: { readonly topology: string; readonly address: string };
 }
 
 export interface OpsPorts {
@@ -51,8 +53,9 @@ export function opsRoutes(ports: OpsPorts): readonly Endpoint[] {
           "The instance should receive requests; 503 otherwise. Both responses give the state of each component.",
       },
       async handle({ reply }) {
-        const { ready, parts } = await ports.readiness();
-        return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts });
+        const { ready, parts, redis } = await ports.readiness();
+        const place = redis && { redis: { topology: redis.topology, address: redis.address } };
+        return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", parts, ...place });
       },
     }),
   ];

@@ -100,7 +100,7 @@ async function runWorker(instance: Instance, index: number): Promise<number> {
     supervisor.answer("metrics", async () => (await read()).text);
     return {
       address: "the supervisor's",
-      setReadiness: (states) => supervisor.answer("readiness", () => JSON.stringify(states())),
+      setReadiness: ({ states }) => supervisor.answer("readiness", () => JSON.stringify(states())),
     };
   };
   const worker = { ...instance, worker: { index, openOps } };

@@ -53,7 +53,7 @@ function formatStore({ kind, up, topology, primary, ...store }: Status["store"])
   const failovers =
     store.last_failover_at === null
       ? "no failover since the start"
-      : `${store.failovers} failovers since the start, the last at ${store.last_failover_at}`;
+      : `${store.failovers} ${store.failovers === 1 ? "failover" : "failovers"} since the start, the last at ${store.last_failover_at}`;
   return `Redis (${topology}), primary ${visible(primary ?? "unknown")}, ${health}, ${feed}, ${failovers}`;
 }
 

@@ -107,11 +107,13 @@ describe("with Redis", () => {
       failovers: 1,
       last_failover_at: expect.stringMatching(TIME),
     });
-    const { stdout } = await runOn(one, "status");
-    expect(stdout).toMatch(
-      /^store {5}Redis \(single\), primary 127\.0\.0\.1:\d+, accepts writes, .*1 failovers/m,
-    );
-    expect(stdout).toMatch(/^other +/m);
+    await vi.waitFor(async () => {
+      const { stdout } = await runOn(one, "status");
+      expect(stdout).toMatch(
+        /^store {5}Redis \(single\), primary 127\.0\.0\.1:\d+, accepts writes, .*1 failover since the start/m,
+      );
+      expect(stdout).toMatch(/^other +/m);
+    }, WITHIN);
   });
 
   test("the status is also shown while Redis does not respond", async () => {

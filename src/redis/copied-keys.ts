@@ -92,7 +92,7 @@ function createRecordPut(client: RedisClient, recordRetentionSeconds: number) {
   };
 }
 
-/** The hashes by which a V1 key of the target is no longer found: instances store a key anew under a new secret. */
+/** The hashes by which a V1 key of the target is no longer found: instances store a key under a new secret when it is used. */
 function formerHashes({ row, replaced }: RowChange<KeyRow>): readonly string[] {
   const kept = hashesOf(row.record);
   return replaced === undefined ? [] : hashesOf(replaced.record).filter((hash) => !kept.includes(hash));

@@ -95,7 +95,7 @@ test("the client has exactly the calls of the document", async () => {
     return Response.json(anything);
   };
   try {
-    const { keys, limits, migration, policy, ...calls } = stub;
+    const { keys, limits, migration, policy, freeze, ...calls } = stub;
     await calls.register({ name: "n", key_type: "r" });
     await calls.jwks();
     await Promise.all([calls.validate("k"), calls.refresh("k"), calls.revoke("k"), calls.introspect("k")]);
@@ -134,6 +134,9 @@ test("the client has exactly the calls of the document", async () => {
       keys.import("{}"),
       migration.show(),
       migration.set("silent"),
+      freeze.show(),
+      freeze.start(1),
+      freeze.end(),
     ]);
   } finally {
     globalThis.fetch = original;

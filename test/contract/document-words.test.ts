@@ -46,9 +46,12 @@ const code = DOCUMENTS.flatMap((document) =>
 );
 
 test("every setting that a document names exists", () => {
-  const isKnown = (word: string) =>
-    [word, word.replace(/_FILE$/, ""), `${word}_FILE`].some((name) => Object.hasOwn(SETTINGS, name)) ||
-    OTHER_WORDS.has(word);
+  const isKnown = (word: string) => {
+    // `latchkey store copy` takes the settings of each side with a prefix.
+    const setting = word.replace(/^(?:FROM|TO)_(?=REDIS_)/, "");
+    const names = [setting, setting.replace(/_FILE$/, ""), `${setting}_FILE`];
+    return names.some((name) => Object.hasOwn(SETTINGS, name)) || OTHER_WORDS.has(word);
+  };
   const unknown = code.flatMap(({ document, text }) =>
     [...text.matchAll(/(?<![\w$%-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])/g)]
       .map(([word]) => word)

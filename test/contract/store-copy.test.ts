@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CopyInterrupted } from "../../src/core/copy/copy.ts";
+import { PAGE } from "../../src/core/copy/ports.ts";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { NEVER } from "../../src/core/keys/key-record.ts";
@@ -206,6 +207,37 @@ describe.each([
     expect(pages).toBeGreaterThan(5);
     await expectSame(from, to);
   });
+});
+
+test("more rows than a page, with the same end, are copied completely", async () => {
+  const [from, to, back] = [sqliteSide(), await newRedis(0), await newRedis(1)];
+  const count = 2 * PAGE + 7;
+  const idOf = (at: number) => String(at).padStart(22, "0");
+  await from.use(async ({ keys: store }) => {
+    const until = now() + 3600;
+    for (let at = 0; at < count; at++) {
+      const key = {
+        kind: "key",
+        keyId: `basic_1_${idOf(at)}`,
+        version: 1,
+        expiresAt: until,
+        revoked: true,
+        disabled: false,
+      } as const;
+      const family = { kind: "family", family: `fam_${idOf(at)}`, until } as const;
+      const cutOff = { kind: "cutoff", scope: "owner", subject: `o${at}`, before: 1, until } as const;
+      for (const end of [key, family, cutOff])
+        await store.commit({ nowSeconds: now(), put: [], end, audit: [] });
+    }
+  });
+  for (const [one, other] of [
+    [from, to],
+    [to, back],
+  ] as const) {
+    const copied = await copyBetween(one, other);
+    expect(copied.filter(({ written }) => written === count)).toHaveLength(3);
+    expect(differences(await compareBetween(one, other))).toEqual([]);
+  }
 });
 
 test("an event that is in an audit log is not logged again, and no other event is left out", async () => {

@@ -113,8 +113,10 @@ function printProblem(io: Io, error: unknown, opened: readonly Side[]): number {
     io.printError(`latchkey: ${error.message}`);
     return error.isUsage ? EXIT.usageError : EXIT.failed;
   }
-  const problem = opened.map((side) => side.describe(error)).find((text) => text !== undefined);
-  const what = error instanceof CopyInterrupted ? "interrupted" : (problem ?? errorMessage(error));
+  // An error of Redis does not say which side it is from.
+  const [latest] = opened.toSorted((one, other) => other.lastFaultMs() - one.lastFaultMs());
+  const what =
+    error instanceof CopyInterrupted ? "interrupted" : (latest?.describe(error) ?? errorMessage(error));
   io.printError(`latchkey: ${what}. ${CONTINUES}`);
   return EXIT.failed;
 }

@@ -44,8 +44,10 @@ export class UnusableSide extends Error {
 export interface Side {
   readonly store: CopiedStore;
   readonly recordRetentionSeconds: number;
-  /** The error with the side, if a command of this side has failed. */
-  describe(error: unknown): string | undefined;
+  /** When a command of this side failed last, in milliseconds of `performance.now()`. The error of a copy is the latest one. */
+  lastFaultMs(): number;
+  /** The error with the side. */
+  describe(error: unknown): string;
 }
 
 /**
@@ -81,9 +83,9 @@ function environmentOf(side: SideName, place: string | undefined, environment: E
 }
 
 async function openRedis(side: SideName, settings: Settings): Promise<Side> {
-  let hasFailed = false;
+  let lastFaultMs = 0;
   const observe = (_command: string, _elapsedMs: number, fault?: string) => {
-    hasFailed ||= fault !== undefined;
+    if (fault !== undefined) lastFaultMs = performance.now();
   };
   const options = {
     recordRetentionSeconds: settings.RECORD_RETENTION,
@@ -100,20 +102,18 @@ async function openRedis(side: SideName, settings: Settings): Promise<Side> {
     return {
       store,
       recordRetentionSeconds: settings.RECORD_RETENTION,
-      describe: (error) =>
-        hasFailed && error instanceof RedisUnavailable ? redisProblem(side, error) : undefined,
+      lastFaultMs: () => lastFaultMs,
+      describe: (error) => new UnusableSide(side, problemOf(error)).message,
     };
   } catch (error) {
     await client?.close();
-    throw new UnusableSide(side, error instanceof RedisUnavailable ? problemOf(error) : errorMessage(error));
+    throw new UnusableSide(side, problemOf(error));
   }
 }
 
-function redisProblem(side: SideName, error: RedisUnavailable): string {
-  return new UnusableSide(side, problemOf(error)).message;
-}
-
-function problemOf({ code, message, rejectedSetting }: RedisUnavailable): string {
+function problemOf(error: unknown): string {
+  if (!(error instanceof RedisUnavailable)) return errorMessage(error);
+  const { code, message, rejectedSetting } = error;
   if (code === "OOM") return "Redis has no memory left: raise its maxmemory, or remove data of others";
   return rejectedSetting ?? message;
 }
@@ -125,7 +125,8 @@ function openFolder(side: SideName, { DATA_DIR: folder, RECORD_RETENTION }: Sett
     return {
       store: openCopiedStore(folder, RECORD_RETENTION),
       recordRetentionSeconds: RECORD_RETENTION,
-      describe: () => undefined,
+      lastFaultMs: () => 0,
+      describe: errorMessage,
     };
   } catch (error) {
     throw new UnusableSide(side, errorMessage(error));

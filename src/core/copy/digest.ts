@@ -13,7 +13,7 @@ export interface Digest {
 
 const BITS = 256;
 
-/** Adds the hashes of the texts. Unlike XOR, a sum also notices a text that is there twice. */
+/** Adds the hashes of the texts. Unlike XOR, a sum also notices a text that occurs twice. */
 export function createDigest(sha256Hex: (text: string) => string): Digest {
   let total = 0n;
   let rows = 0;

@@ -66,7 +66,9 @@ function addPlans(limits: Command, io: Io, finish: (exitCode: number) => void): 
         if (json) return io.print(JSON.stringify(found));
         if (found.plans.length === 0) io.print("The policy has no plans.");
         else
-          io.print(formatTable(["plan", "limit", "per", "amount", "refill"], found.plans.flatMap(planRows)));
+          io.print(
+            formatTable(["plan", "limit", "per", "capacity", "refill"], found.plans.flatMap(planRows)),
+          );
         for (const line of overrideLines(found)) io.print(line);
       });
       finish(exitCode);

@@ -61,11 +61,11 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (scope, subject)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX IF NOT EXISTS overrides_by_until ON overrides (until);`,
-  `CREATE TABLE quotas (
+  `CREATE TABLE IF NOT EXISTS quotas (
      counter_id TEXT PRIMARY KEY, window_ms INTEGER NOT NULL, used INTEGER NOT NULL, reported INTEGER NOT NULL,
      leases TEXT NOT NULL, posted TEXT NOT NULL, until INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
-   CREATE INDEX quotas_by_until ON quotas (until);`,
+   CREATE INDEX IF NOT EXISTS quotas_by_until ON quotas (until);`,
 ];
 
 export interface Database {

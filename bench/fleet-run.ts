@@ -179,7 +179,7 @@ function zipf(size: number, random: () => number): () => number {
 }
 
 /** Reproducible random numbers: a linear congruential generator modulo 2^48, as in POSIX drand48. */
-function createRandom(seed: number): () => number {
+export function createRandom(seed: number): () => number {
   let state = (BigInt(seed) << 16n) + 0x330en;
   return () => {
     state = (state * 0x5deece66dn + 11n) & 0xffff_ffff_ffffn;

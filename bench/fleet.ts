@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import type { RateLimit } from "../src/core/policy/policy.ts";
 import type { FleetOptions, FleetResult } from "./fleet-run.ts";
-import { runFleet } from "./fleet-run.ts";
+import { createRandom, runFleet } from "./fleet-run.ts";
+import type { QuotaRunOptions, QuotaRunResult } from "./quota-run.ts";
+import { runQuotas } from "./quota-run.ts";
 
 /** The bucket of the built-in role `contributor`. */
 const LIMIT: RateLimit = { name: "per-key", per: "key", capacity: 600, refillPerSecond: 10, leased: true };
@@ -61,6 +63,35 @@ function row(name: string, result: FleetResult): string {
     result.admittedOverIdeal.toFixed(3).padStart(9),
     result.overshoot.toFixed(2).padStart(10),
     result.strandedPerRequest.toFixed(4).padStart(9),
+    result.commandsPerRequest.toFixed(3).padStart(9),
+  ].join(" ");
+}
+
+/** Scenarios of quotas: each subject requests twice its limit per window, and a window ends in the middle. */
+const QUOTA_SCENARIOS: readonly (readonly [name: string, change: Partial<QuotaRunOptions>])[] = [
+  ["10 subjects, 4 instances", { instances: 4, subjects: 10 }],
+  ["100 subjects, 100 instances", { instances: 100, subjects: 100 }],
+  ["10% of instances crash each second", { instances: 100, subjects: 100, crashes: 0.1 }],
+  ["the store unavailable for 30%", { instances: 100, subjects: 100, outage: { from: 4, to: 7 } }],
+];
+
+if (!json)
+  console.log("\nquotas                               admitted  of ideal  overshoot   expired  commands");
+for (const [name, change] of QUOTA_SCENARIOS) {
+  const random = createRandom(options.seed);
+  const base = { instances: 4, subjects: 10, seconds: 10, rate: 10_000, limit: 0, random };
+  const run = { ...base, ...change };
+  const result = await runQuotas({ ...run, limit: (run.rate * run.seconds) / run.subjects / 4 });
+  console.log(json ? JSON.stringify({ name, ...result }) : quotaRow(name, result));
+}
+
+function quotaRow(name: string, result: QuotaRunResult): string {
+  return [
+    name.padEnd(36),
+    String(result.admitted).padStart(9),
+    result.ofIdeal.toFixed(4).padStart(9),
+    String(result.overshoot).padStart(10),
+    result.expiredPerUnit.toFixed(4).padStart(9),
     result.commandsPerRequest.toFixed(3).padStart(9),
   ].join(" ");
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
-import type { QuotaReply, QuotaStep } from "../core/quotas/quota-counter.ts";
 import { MIN_LIFE_US } from "../core/quotas/quota-counter.ts";
+import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import type { RedisArgument } from "./client.ts";
 import type { ServerBreakers } from "./server-breakers.ts";

@@ -63,11 +63,11 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX IF NOT EXISTS overrides_by_until ON overrides (until);`,
   // Copied events: the store that wrote the event first with its position there, and whether an audit log has the event.
   "ALTER TABLE audit ADD COLUMN origin TEXT; ALTER TABLE audit ADD COLUMN logged INTEGER NOT NULL DEFAULT 0;",
-  `CREATE TABLE quotas (
+  `CREATE TABLE IF NOT EXISTS quotas (
      counter_id TEXT PRIMARY KEY, window_ms INTEGER NOT NULL, used INTEGER NOT NULL, reported INTEGER NOT NULL,
      leases TEXT NOT NULL, posted TEXT NOT NULL, until INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
-   CREATE INDEX quotas_by_until ON quotas (until);`,
+   CREATE INDEX IF NOT EXISTS quotas_by_until ON quotas (until);`,
   `CREATE TABLE IF NOT EXISTS usage_hours (
      family TEXT NOT NULL, at INTEGER NOT NULL, usage TEXT NOT NULL, PRIMARY KEY (family, at)
    ) STRICT, WITHOUT ROWID;

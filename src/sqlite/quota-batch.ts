@@ -1,4 +1,4 @@
-import type { QuotaReply, QuotaStep } from "../core/quotas/quota-counter.ts";
+import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import type { CounterStep } from "./quota-store.ts";
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { QuotaCounter, QuotaReply, QuotaStep } from "../core/quotas/quota-counter.ts";
+import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
 import { newCounter, quotaStep } from "../core/quotas/quota-counter.ts";
+import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";

@@ -1,7 +1,8 @@
 import { Worker } from "node:worker_threads";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
-import type { QuotaCounter, QuotaReply } from "../core/quotas/quota-counter.ts";
+import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
+import type { QuotaReply } from "../core/quotas/quota-step.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
 import type { CounterStep } from "./quota-store.ts";
 import type { StoreCall, StoreResponse, ThreadOptions, ThreadStores } from "./store-call.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { FleetOptions } from "../../bench/fleet-run.ts";
-import { runFleet } from "../../bench/fleet-run.ts";
+import { createRandom, runFleet } from "../../bench/fleet-run.ts";
+import { runQuotas } from "../../bench/quota-run.ts";
 
 const limit = { name: "n", per: "key", capacity: 50, refillPerSecond: 5, leased: true } as const;
 const options: FleetOptions = {
@@ -36,5 +37,36 @@ describe("a simulated fleet never admits more than its bound", () => {
     const result = await runFleet({ ...options, lossAt: 5 });
     expect(result.overshoot).toBeLessThanOrEqual(limit.capacity + ROUNDING);
     expect(result.overshoot).toBeGreaterThan(limit.capacity / 2);
+  });
+});
+
+describe("a simulated fleet never admits more than a quota in a window", () => {
+  const quotas = () => ({
+    instances: 20,
+    subjects: 10,
+    seconds: 6,
+    rate: 2000,
+    limit: 300,
+    random: createRandom(7),
+  });
+
+  test("and strands no unit, also when a window ends", async () => {
+    const result = await runQuotas(quotas());
+    expect(result.overshoot).toBe(0);
+    expect(result.ofIdeal).toBeGreaterThan(0.999);
+  });
+
+  test("if instances crash", async () => {
+    const result = await runQuotas({ ...quotas(), crashes: 0.1 });
+    expect(result.overshoot).toBeLessThanOrEqual(0);
+    expect(result.ofIdeal).toBeGreaterThan(0.98);
+  });
+
+  test("beyond what it admits while the store is unavailable", async () => {
+    const run = { ...quotas(), outage: { from: 1, to: 2.5 } };
+    const result = await runQuotas(run);
+    // The outage lies in the first window, and its requests are spread over the subjects.
+    const perSubject = (1.5 * run.rate) / run.subjects;
+    expect(result.overshoot).toBeLessThanOrEqual(1.5 * perSubject);
   });
 });

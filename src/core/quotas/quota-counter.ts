@@ -3,7 +3,7 @@ import type { SentPosting } from "../postings/posting.ts";
 import { judgePosting } from "../postings/posting.ts";
 import type { Windows } from "./calendar.ts";
 import { HOUR_MS } from "./calendar.ts";
-import type { ExtraUnits } from "./quota-demand.ts";
+import type { QuotaReply, QuotaStep, Threshold, UnitRequest } from "./quota-step.ts";
 
 /**
  * The counter of a quota for one subject. `redis/scripts/quota.lua` does the same in one step. The counter keeps what is used and
@@ -26,62 +26,6 @@ export interface QuotaLease {
   readonly units: number;
   /** Microseconds of the store's clock from which the lease counts as spent. */
   readonly deadlineUs: number;
-}
-
-/** Percent of the limit. */
-export type Threshold = 80 | 100;
-
-/** A request for units. All amounts are whole. */
-export interface UnitRequest {
-  /** Instance and counter; never used again. */
-  readonly leaseId: string;
-  /** The minimum: the cost of the first waiting request. 0: only `ahead` is wanted. */
-  readonly cost: number;
-  /** The cost of all waiting requests together. */
-  readonly waiting: number;
-  /** Units to hold in advance. At most 1% of what is left is granted for it, together with `held`. */
-  readonly ahead: number;
-  /** Units that the instance holds already. */
-  readonly held: number;
-}
-
-/** One step on a counter. The limit comes with it, because it may differ between plans, and between instances during a roll-out. */
-export interface QuotaStep {
-  readonly limit: number;
-  /** Units on top of the limit in one window. */
-  readonly extra?: ExtraUnits | undefined;
-  /** As the instance's clock has them. The store decides which one it is. */
-  readonly windows: Windows;
-  /** The ends of leases. An unknown or expired lease returns nothing. */
-  readonly settlements: readonly { readonly leaseId: string; readonly unspentTokens: number }[];
-  readonly request?: UnitRequest | undefined;
-  readonly posting?: { readonly instanceId: string; readonly sent: SentPosting<number> } | undefined;
-}
-
-export interface QuotaReply {
-  /** False if the store's time lies in none of the two windows. Nothing was done then. */
-  readonly inWindows: boolean;
-  /** The store's time in milliseconds. */
-  readonly nowMs: number;
-  readonly windowMs: number;
-  /** Microseconds until the window ends. */
-  readonly leftUs: number;
-  readonly grantedUnits: number;
-  /** Microseconds that the granted lease lives. */
-  readonly lifeUs: number;
-  /** Without a grant: whether units are left, but the window ends too soon for a lease. */
-  readonly isEnding: boolean;
-  readonly used: number;
-  /** Units that are neither used nor leased. */
-  readonly freeUnits: number;
-  /** Units in outstanding leases. */
-  readonly leased: number;
-  /** Units of leases that expired in this step. They count as used, although their holder may not have spent them. */
-  readonly expiredUnits: number;
-  /** The threshold that this step crosses first in this window; 0: none. */
-  readonly crossed: Threshold | 0;
-  /** Undefined without a posting, or if the store's clock has not reached its window. */
-  readonly posted: "counted" | "void" | "behind" | undefined;
 }
 
 /** A shorter lease is not granted: the holder's margins would leave nothing of it. */

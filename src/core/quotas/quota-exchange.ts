@@ -3,9 +3,9 @@ import type { LeaseReply, LeaseRequest, Settlement } from "../limits/leased-buck
 import { createPoster } from "../postings/poster.ts";
 import type { PostingOutcome, SentPosting } from "../postings/posting.ts";
 import type { Calendar } from "./calendar.ts";
-import type { QuotaReply, QuotaStep, Threshold } from "./quota-counter.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
 import { unitLimit } from "./quota-demand.ts";
+import type { QuotaReply, QuotaStep, Threshold } from "./quota-step.ts";
 import type { QuotaStore } from "./quota-store.ts";
 
 /** A subject has used this much of a quota in a window. Reported once, by the instance whose step crosses it. */
@@ -27,7 +27,7 @@ export interface QuotaExchangePorts {
   readonly delayMs: (ms: number) => Promise<void>;
   readonly onThreshold?: (threshold: QuotaThreshold) => void;
   /**
-   * `expired`: units of leases whose holder did not return them; they count as used. `counted`: units that were admitted without
+   * `expired`: units of leases whose holder did not report their end; they count as used. `counted`: units that were admitted without
    * the store. `posted` and `lost`: those of them that the store has counted, or never will.
    */
   readonly observe?: (event: "expired" | "counted" | "posted" | "lost", units: number) => void;

@@ -3,10 +3,10 @@ import { describe, expect, test } from "vitest";
 import { createLeasePool } from "../limits/lease-pool.ts";
 import type { Quota } from "../policy/policy.ts";
 import { createCalendars, HOUR_MS } from "./calendar.ts";
-import type { QuotaStep } from "./quota-counter.ts";
 import { newCounter, quotaStep } from "./quota-counter.ts";
 import { quotaDemands } from "./quota-demand.ts";
 import { createQuotaExchange } from "./quota-exchange.ts";
+import type { QuotaStep } from "./quota-step.ts";
 import type { QuotaStore } from "./quota-store.ts";
 
 /** So large that leases are taken ahead: at most three units. */

@@ -1,8 +1,9 @@
 import type { QuotaLevel } from "../limits/ports.ts";
-import type { QuotaCounter, QuotaReply, QuotaStep } from "./quota-counter.ts";
+import type { QuotaCounter } from "./quota-counter.ts";
 import { quotaStep } from "./quota-counter.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
 import { unitLimit } from "./quota-demand.ts";
+import type { QuotaReply, QuotaStep } from "./quota-step.ts";
 
 /** The store of the counters of quotas. */
 export interface QuotaStore {

@@ -25,8 +25,6 @@ export interface OneServer {
   leave(connection: ServerConnection): void;
   /** Ends every connection that leads to another process than this newest connection. */
   arrived(connection: ServerConnection): void;
-  /** The server that the connections lead to, or led to last. Undefined before the first one. */
-  current(): Pick<ConnectedServer, "topology" | "address"> | undefined;
   /** Ends all connections, because the server is no longer the primary, or may not be. */
   abandon(): void;
 }
@@ -54,7 +52,6 @@ export function createOneServer(
       if (!isSame) onServer(now, latest);
       latest = now;
     },
-    current: () => latest,
     abandon() {
       for (const connection of connections) connection.reconnect();
     },

@@ -42,22 +42,12 @@ export interface MeteringDeps {
   readonly events: Pick<StoreEvents, "loss">;
 }
 
-/** Counts usage, unless it is turned off, and stores it every 10 s. */
+/** Counts usage, unless it is turned off, and stores it every 10 s. Deletes old usage in any case. */
 export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps): Metering {
-  const { settings, log, shutdown, metrics, clock } = runtime;
+  const { settings, log, shutdown, metrics } = runtime;
+  const isStopped = startSweep(runtime, stores);
   if (settings.USAGE === "off") return { meter: undefined, state: () => "off" };
-  let isStopped = false;
-  const onStored = (bytes: number) => {
-    const reached = bytes >= settings.USAGE_MAX_BYTES;
-    if (reached && !isStopped) log.error({ bytes }, FAULTS.usageStopped);
-    if (!reached && isStopped) log.info({ bytes }, "usage is counted again");
-    isStopped = reached;
-    metrics.usage.stored(bytes, isStopped);
-  };
-  const meter = createUsageMeter({
-    isStopped: () => isStopped,
-    onDropped: (why) => metrics.usage.dropped(why, 1),
-  });
+  const meter = createUsageMeter({ isStopped, onDropped: (why) => metrics.usage.dropped(why, 1) });
   const poster = createUsagePoster(runtime, stores);
   events.loss.subscribe(() => {
     stores.usage.suspectLoss();
@@ -72,25 +62,43 @@ export function startMetering(runtime: Runtime, { stores, events }: MeteringDeps
       metrics.usage.waiting(poster.waiting());
     }
   };
-  const sweep = async () => {
-    // After a jump of a clock nothing is deleted.
-    const beforeMs = clock.forgetBeforeMs();
-    if (beforeMs !== undefined) await stores.usage.sweep(beforeMs);
-    onStored(await stores.usage.bytes());
-  };
-  const [sweepLogged, onSweepFailure] = logTransitions(sweep, log, backgroundWorkFails("deleting old usage"));
-  // A full store must not be filled further until the first turn.
-  void sweepLogged().catch(onSweepFailure);
   const stops = [
     repeat(COLLECT_EVERY_MS, collectEndedHour, () => undefined),
     repeat(POST_EVERY_MS, ...logTransitions(post, log, OUTAGES.usage)),
-    repeat(SWEEP_EVERY_MS, sweepLogged, onSweepFailure),
   ];
   shutdown.defer("usage", async () => {
     await Promise.all(stops.map((stop) => stop()));
     await post();
   });
-  return { meter, state: () => (isStopped ? "stopped" : "on") };
+  return { meter, state: () => (isStopped() ? "stopped" : "on") };
+}
+
+/** Deletes old usage. Returns whether the rest has reached `USAGE_MAX_BYTES`. */
+function startSweep(
+  { settings, log, shutdown, metrics, clock }: Runtime,
+  { usage }: Pick<Stores, "usage">,
+): () => boolean {
+  let isStopped = false;
+  const sweep = async () => {
+    // After a jump of a clock nothing is deleted.
+    const beforeMs = clock.forgetBeforeMs();
+    if (beforeMs !== undefined) await usage.sweep(beforeMs);
+    const bytes = await usage.bytes();
+    const reached = settings.USAGE === "on" && bytes >= settings.USAGE_MAX_BYTES;
+    if (reached && !isStopped) log.error({ bytes }, FAULTS.usageStopped);
+    if (!reached && isStopped) log.info({ bytes }, "usage is counted again");
+    isStopped = reached;
+    metrics.usage.stored(bytes, isStopped);
+  };
+  const [work, onFailure] = logTransitions(sweep, log, backgroundWorkFails("deleting old usage"));
+  // A full store must not be filled further until the first turn.
+  const first = work().catch(onFailure);
+  const stop = repeat(SWEEP_EVERY_MS, work, onFailure);
+  shutdown.defer("the deletion of old usage", async () => {
+    await first;
+    await stop();
+  });
+  return () => isStopped;
 }
 
 function createUsagePoster(

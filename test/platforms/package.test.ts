@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { startEnvoy } from "../support/envoy.ts";
 import { registerKey } from "../support/keys.ts";
-import { packPackage, TOOLS_PATH } from "../support/packed-package.ts";
+import { copyWorkingTree, packTree, TOOLS_PATH } from "../support/packed-package.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -53,12 +53,14 @@ const sbomForm = z.object({
   ),
 });
 
+let tree: string;
 let tarball: string;
 
 beforeAll(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), "latchkey-consumer-")));
   removeAtEnd(folder);
-  tarball = await packPackage();
+  tree = await copyWorkingTree();
+  tarball = await packTree(tree);
   install(folder);
   writeNote("package.test.ts", { versions: `Node ${process.versions.node} and ${NODE_26}` });
 });
@@ -73,9 +75,16 @@ function install(target: string): void {
 }
 
 describe(PLATFORMS["package.test.ts"], () => {
-  test("packed twice, from two folders, the package has the same bytes", async () => {
+  test("packed from two copies of a tree, the package has the same bytes", async () => {
+    const other = join(realpathSync(mkdtempSync(join(tmpdir(), "latchkey-copy-"))), "a-longer-name");
+    removeAtEnd(other);
+    cpSync(tree, other, {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => !path.endsWith("/dist"),
+    });
     const hash = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
-    expect(hash(await packPackage())).toBe(hash(tarball));
+    expect(hash(await packTree(other))).toBe(hash(tarball));
   });
 
   test("its bill of materials lists each runtime dependency with its hash and a permissive licence", () => {

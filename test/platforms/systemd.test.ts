@@ -117,7 +117,10 @@ await describePlatform("systemd.test.ts", () => {
   test("without a secret it does not start, and the journal names the step", async () => {
     await rm(join(machine.root, "etc/latchkey/secrets/ADMIN_TOKEN"));
     await expect(machine.run("systemctl", "start", "latchkey")).rejects.toThrow();
-    const log = await machine.run("journalctl", "--unit", "latchkey", "--no-pager", "--lines", "30");
-    expect(log).toContain("Failed at step CREDENTIALS");
+    // journald writes a line a moment after the step has failed.
+    await vi.waitFor(async () => {
+      const log = await machine.run("journalctl", "--unit", "latchkey", "--no-pager", "--lines", "30");
+      expect(log).toContain("Failed at step CREDENTIALS");
+    }, WAIT);
   });
 });

@@ -12,28 +12,39 @@ const BIN = join(ROOT, "node_modules/.bin");
 /** The PATH of a process that has this repository's tools. */
 export const TOOLS_PATH = [BIN, process.env["PATH"]].join(delimiter);
 
-/**
- * Packs the package from a copy of the working tree, because a build replaces dist/, which another test may read. Returns the path
- * of the tarball.
- */
+/** Packs the package from a copy of the working tree. Returns the path of the tarball. */
 export async function packPackage(): Promise<string> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), "latchkey-package-")));
-  removeAtEnd(folder);
+  return packTree(await copyWorkingTree());
+}
+
+/** Packs the package from a tree of `copyWorkingTree`. */
+export async function packTree(tree: string): Promise<string> {
+  const folder = await newFolder();
+  await run("npm", ["pack", "--pack-destination", folder], { cwd: tree, env: { PATH: TOOLS_PATH } });
+  const tarball = (await readdir(folder)).find((name) => name.endsWith(".tgz"));
+  if (tarball === undefined) throw new Error("npm pack made no tarball.");
+  return join(folder, tarball);
+}
+
+/** Copies what belongs to the repository, because a build replaces dist/, which another test may read. */
+export async function copyWorkingTree(): Promise<string> {
+  const tree = join(await newFolder(), "tree");
   const listed = await run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     cwd: ROOT,
   });
-  const copies = listed.split("\0").filter((name) => name !== "" && name !== "node_modules");
-  const tree = join(folder, "tree");
-  for (const name of copies) {
+  for (const name of listed.split("\0").filter((one) => one !== "" && one !== "node_modules")) {
     await mkdir(dirname(join(tree, name)), { recursive: true });
     // A file that is deleted in the working tree is still in the index.
     await copyFile(join(ROOT, name), join(tree, name)).catch(ignoreMissing);
   }
   await symlink(await realpath(join(ROOT, "node_modules")), join(tree, "node_modules"));
-  await run("npm", ["pack", "--pack-destination", folder], { cwd: tree, env: { PATH: TOOLS_PATH } });
-  const tarball = (await readdir(folder)).find((name) => name.endsWith(".tgz"));
-  if (tarball === undefined) throw new Error("npm pack made no tarball.");
-  return join(folder, tarball);
+  return tree;
+}
+
+async function newFolder(): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "latchkey-package-")));
+  removeAtEnd(folder);
+  return folder;
 }
 
 function ignoreMissing(error: unknown): void {

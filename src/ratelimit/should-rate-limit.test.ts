@@ -160,6 +160,19 @@ test("a client cannot choose the bucket of other entries, whatever its values co
   expect(ids.filter((id) => !/^rls\/[0-9a-f]{64}$/.test(id))).toEqual([]);
 });
 
+test("every request has the same limit object, to which leases belong", async () => {
+  const limits = new Set<object>();
+  const buckets: BucketStore = {
+    take(demands) {
+      for (const { limit } of demands) limits.add(limit);
+      return { ok: true, rates: [] };
+    },
+  };
+  const { ask } = open({ buckets });
+  for (const value of ["a", "b", "a"]) await ask([`path=${value}`]);
+  expect(limits.size).toBe(1);
+});
+
 test.each([
   ["local", OVER_LIMIT],
   ["allow", OK],

@@ -138,5 +138,5 @@ function toLimit(
 ): DescriptorLimit {
   if (unit === undefined && refill === undefined) return { kind: "unlimited" };
   const refillPerSecond = refill ?? perUnit / SECONDS_IN[unit ?? "second"];
-  return { kind: "bucket", name, shadow, limit: { capacity, refillPerSecond } };
+  return { kind: "bucket", shadow, limit: { name, per: "key", leased: true, capacity, refillPerSecond } };
 }

@@ -46,7 +46,7 @@ function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow
   });
   const raw = async (bytes: Uint8Array | undefined): Promise<RateLimitResponse> =>
     RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, 1000)));
-  /** Each descriptor is a list of `key=value`, with `+n` for its own hits. */
+  /** Each descriptor is a list of `key=value`, with `+n` for its own hits; a `+` alone is a wrapper without a value. */
   const ask = (descriptors: readonly string[], { domain = "edge", hits = 0 } = {}) =>
     raw(
       RATE_LIMIT_METHOD.requestSerialize({
@@ -58,7 +58,7 @@ function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow
             const [key = "", value = ""] = pair.split("=");
             return { key, value };
           });
-          return { entries, ...(own !== undefined && { hits_addend: { value: own } }) };
+          return { entries, ...(own !== undefined && { hits_addend: own === "" ? {} : { value: own } }) };
         }),
       }),
     );
@@ -108,7 +108,7 @@ test("hits of the request and of a descriptor are taken, and no more than a buck
   expect(await codes(["big=x"], { hits: 60 })).toBe("OK OK");
   expect(await codes(["big=x+41"], { hits: 1 })).toBe("OVER_LIMIT OVER_LIMIT");
   expect(await codes(["big=x+40"], { hits: 1 })).toBe("OK OK");
-  expect(await codes(["big=x+0"], { hits: 1 })).toBe("OK OK");
+  for (const none of ["big=x+0", "big=x+"]) expect(await codes([none], { hits: 1 })).toBe("OK OK");
   expect(await codes(["big=x"])).toBe("OVER_LIMIT OVER_LIMIT");
   // More than the capacity is never admitted, and takes nothing.
   for (const hits of [101, 2 ** 32 - 1])
@@ -142,10 +142,35 @@ test("a client cannot choose the bucket of other entries, whatever its values co
     },
   };
   const { ask } = open({ buckets });
-  await ask(["a=1,b=2", "a=1", "a=11:b1:2", "a=1:1", "a=", "path=1", "big=1", "a=,b=1", "a=é", "a=\u0000"]);
+  await ask([
+    "a=1,b=2",
+    "a=1b2",
+    "a=1",
+    "a=11:b1:2",
+    "a=1:1",
+    "a=",
+    "path=1",
+    "big=1",
+    "a=,b=1",
+    "a=é",
+    "a=\u0000",
+  ]);
   await ask(["path=1"], { domain: "other" });
-  expect(new Set(ids).size).toBe(11);
+  expect(new Set(ids).size).toBe(12);
   expect(ids.filter((id) => !/^rls\/[0-9a-f]{64}$/.test(id))).toEqual([]);
+});
+
+test("every request has the same limit object, to which leases belong", async () => {
+  const limits = new Set<object>();
+  const buckets: BucketStore = {
+    take(demands) {
+      for (const { limit } of demands) limits.add(limit);
+      return { ok: true, rates: [] };
+    },
+  };
+  const { ask } = open({ buckets });
+  for (const value of ["a", "b", "a"]) await ask([`path=${value}`]);
+  expect(limits.size).toBe(1);
 });
 
 test.each([

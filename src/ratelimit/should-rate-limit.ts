@@ -101,8 +101,7 @@ function decideOne(
   if (found.kind === "unlimited") return UNLIMITED;
   const { capacity } = found.limit;
   const cost = hits ?? (request.hits === 0 ? 1 : request.hits);
-  const limit = { name: found.name, per: "key" as const, leased: true, ...found.limit };
-  const demand = { bucketId: bucketIdOf(request.domain, entries), limit };
+  const demand = { bucketId: bucketIdOf(request.domain, entries), limit: found.limit };
   // No bucket holds more than its capacity, so such a request is never admitted, and takes nothing.
   const taken = buckets.take([demand], cost > capacity ? 0 : cost, nowMs());
   const decide = (outcome: TakeOutcome) => statusOf(found, outcome, cost > capacity);
@@ -110,7 +109,7 @@ function decideOne(
 }
 
 function statusOf(
-  { name, limit, shadow }: Extract<DescriptorLimit, { kind: "bucket" }>,
+  { limit, shadow }: Extract<DescriptorLimit, { kind: "bucket" }>,
   outcome: TakeOutcome,
   exceedsCapacity: boolean,
 ): Decided {
@@ -122,7 +121,7 @@ function statusOf(
   return {
     status: {
       code: isOver && !shadow ? "over_limit" : "ok",
-      limit: { name, bucket: limit, remaining, resetSeconds },
+      limit: { name: limit.name, bucket: limit, remaining, resetSeconds },
     },
     result: isOver ? (shadow ? "shadow" : "over_limit") : "ok",
   };

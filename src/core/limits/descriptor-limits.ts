@@ -6,13 +6,19 @@ export interface DescriptorEntry {
   readonly value: string;
 }
 
+/** A limit as the bucket stores take it. Its name is the key of the last entry. */
+export interface DescriptorRateLimit extends BucketLimit {
+  readonly name: string;
+  readonly per: "key";
+  readonly leased: true;
+}
+
 /** What applies to a descriptor: a bucket for each of its values, or no limit. */
 export type DescriptorLimit =
   | {
       readonly kind: "bucket";
-      /** The key of the last entry. */
-      readonly name: string;
-      readonly limit: BucketLimit;
+      /** The same object for every request, because leases belong to it. */
+      readonly limit: DescriptorRateLimit;
       /** Whether requests above the limit are allowed, and only counted. */
       readonly shadow: boolean;
     }

@@ -67,7 +67,7 @@ function tlsFiles({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Settings):
 }
 
 /** Whether Redis is a Cluster. */
-export function isCluster(settings: Settings): boolean {
+function isCluster(settings: Settings): boolean {
   return settings.REDIS_CLUSTER || fromUrl(settings).seeds !== undefined;
 }
 

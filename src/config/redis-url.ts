@@ -52,8 +52,8 @@ const NO_QUERY = "takes neither ? nor #: the database is /DB, and percent-encode
 const NO_ENCODING = "has a % that is not part of an escape: percent-encode it, as %25";
 
 /**
- * Parses `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` and `redis+cluster://` URLs. The settings are checked and the connections
- * are made by the same parser, so that both read a URL in the same way.
+ * Parses `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` and `redis+cluster://` URLs. The settings are checked
+ * and the connections are made by the same parser, so that both read a URL in the same way.
  */
 export function readRedisUrl(text: string): ParsedRedisUrl {
   if (/^rediss?\+cluster:/i.test(text)) return readClusterUrl(text);

@@ -135,6 +135,7 @@ test(`a copy of ${KEYS} keys is interrupted by SIGINT, and the same command cont
   console.log(
     `Redis to Redis, interrupted after ${interrupted.seconds.toFixed(1)} s; the rest and the comparison: ${seconds.toFixed(1)} s, peak ${peakMb.toFixed(0)} MB, live heap ${liveMb.toFixed(0)} MB`,
   );
+  expect(liveMb).toBeLessThan(MAX_LIVE_MB);
 }, 300_000);
 
 test("a folder takes the same keys, and gives them back", async () => {

@@ -240,6 +240,42 @@ test("more rows than a page, with the same end, are copied completely", async ()
   }
 });
 
+test("a phase that an operator has chosen counts more than a policy's, and a later choice in the target stays", async () => {
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    const phase = () => to.use(async ({ keys }) => (await keys.migration())?.phase);
+    await from.use(({ keys }) => setPhase(instanceOn(keys, clock), "removed", admin));
+    const later = { phase: "silent", chosen: false, version: Date.now() + 60_000 } as const;
+    const migration = { from: undefined, to: later };
+    await to.use(({ keys }) => keys.commit({ nowSeconds: now(), put: [], migration, audit: [] }));
+    await copyBetween(from, to);
+    expect(await phase()).toBe("removed");
+    await to.use(({ keys }) => setPhase(instanceOn(keys, clock), "from-policy", admin));
+    await copyBetween(from, to);
+    expect(await phase()).toBe("silent");
+  }
+});
+
+test("a record that an instance of the target changes meanwhile is not overwritten", async () => {
+  const from = await newRedis(0);
+  const { keyId } = await from.use(({ keys }) => register(instanceOn(keys, clock)));
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    await copyBetween(from, to);
+    const [read] = await to.copy((store) => collect(store.rows.keys.pages()));
+    if (read === undefined) throw new Error("no key");
+    await to.use(({ keys }) => revokeOne(instanceOn(keys, clock), keyId, admin));
+    const row = { record: { ...read.record, name: "older", version: 9 } };
+    expect(await to.copy((store) => store.rows.keys.put([{ row, replaced: read }]))).toEqual(["changed"]);
+    expect(await to.use(async ({ keys }) => (await keys.load(keyId))?.revokedAt)).toBeDefined();
+  }
+});
+
+async function collect<Row>(pages: AsyncIterable<readonly Row[]>): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for await (const page of pages) rows.push(...page);
+  return rows;
+}
+
 test("an event that is in an audit log is not logged again, and no other event is left out", async () => {
   const sides = [
     [await newRedis(0), sqliteSide()],

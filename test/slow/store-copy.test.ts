@@ -14,8 +14,8 @@ const KEYS = 100_000;
 const KEYS_PER_COMMIT = 500;
 /** Every third key has ended, in one of three ways. */
 const ENDED_EVERY = 3;
-/** All rows would need more than this. */
-const HEAP_MB = 128;
+/** The live heap after a collection. All rows would need more than twice this. */
+const MAX_LIVE_MB = 64;
 
 let redis: TestedRedis;
 let other: TestedRedis;
@@ -86,13 +86,18 @@ interface Run {
     readonly code: number | null;
     readonly seconds: number;
     readonly peakMb: number;
+    readonly liveMb: number;
   }>;
 }
 
 async function startCopy(from: string, to: string): Promise<Run> {
   const startedMs = performance.now();
-  const child = await startChild(process.execPath, [PROGRAM, "store", "copy", from, to], {
-    env: { PATH: process.env["PATH"], NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}` },
+  let liveMb = 0;
+  const child = await startChild(process.execPath, ["--trace-gc", PROGRAM, "store", "copy", from, to], {
+    env: { PATH: process.env["PATH"] },
+    onStdoutLine(line) {
+      liveMb = Math.max(liveMb, Number(/Mark-Compact .* -> ([\d.]+)/.exec(line)?.[1] ?? 0));
+    },
   });
   let peakKb = 0;
   const measure = async () => {
@@ -102,7 +107,7 @@ async function startCopy(from: string, to: string): Promise<Run> {
   const timer = setInterval(() => void measure(), 100);
   const ended = child.exited.then((code) => {
     clearInterval(timer);
-    return { code, seconds: (performance.now() - startedMs) / 1000, peakMb: peakKb / 1024 };
+    return { code, seconds: (performance.now() - startedMs) / 1000, peakMb: peakKb / 1024, liveMb };
   });
   return { child, ended };
 }
@@ -121,15 +126,16 @@ test(`a copy of ${KEYS} keys is interrupted by SIGINT, and the same command cont
   expect(await copiedKeys()).toBeLessThan(KEYS);
 
   const resumed = await startCopy(redis.url, other.url);
-  const { code, seconds, peakMb } = await resumed.ended;
+  const { code, seconds, peakMb, liveMb } = await resumed.ended;
   expect({ code, output: resumed.child.output() }).toMatchObject({
     code: 0,
     output: expect.stringContaining("The target has everything that the source has."),
   });
   expect(await copiedKeys()).toBe(KEYS);
   console.log(
-    `Redis to Redis, interrupted after ${interrupted.seconds.toFixed(1)} s; the rest and the comparison: ${seconds.toFixed(1)} s, peak ${peakMb.toFixed(0)} MB`,
+    `Redis to Redis, interrupted after ${interrupted.seconds.toFixed(1)} s; the rest and the comparison: ${seconds.toFixed(1)} s, peak ${peakMb.toFixed(0)} MB, live heap ${liveMb.toFixed(0)} MB`,
   );
+  expect(liveMb).toBeLessThan(MAX_LIVE_MB);
 }, 300_000);
 
 test("a folder takes the same keys, and gives them back", async () => {
@@ -140,9 +146,12 @@ test("a folder takes the same keys, and gives them back", async () => {
     ["a folder to Redis", folder, other.url],
   ] as const) {
     const run = await startCopy(from, to);
-    const { code, seconds, peakMb } = await run.ended;
+    const { code, seconds, peakMb, liveMb } = await run.ended;
     expect({ code, output: run.child.output() }).toMatchObject({ code: 0 });
-    console.log(`${name}, with the comparison: ${seconds.toFixed(1)} s, peak ${peakMb.toFixed(0)} MB`);
+    console.log(
+      `${name}, with the comparison: ${seconds.toFixed(1)} s, peak ${peakMb.toFixed(0)} MB, live heap ${liveMb.toFixed(0)} MB`,
+    );
+    expect(liveMb).toBeLessThan(MAX_LIVE_MB);
   }
   expect(await copiedKeys()).toBe(KEYS);
 }, 300_000);

@@ -42,6 +42,7 @@ function stringCommands(key: string): readonly Command[] {
     ["MGET", key],
     ["EXISTS", key],
     ["TYPE", key],
+    ["SCAN", 0, "MATCH", key, "COUNT", 1],
     ["INCR", key],
   ];
 }

@@ -1,24 +1,37 @@
 import { readFileSync } from "node:fs";
 import { createSecretRows } from "../config/secret-rows.ts";
-import type { CopiedStore } from "../core/copy/ports.ts";
+import type { CopiedRows, CopiedStore } from "../core/copy/ports.ts";
+import type { KeyStore } from "../core/keys/ports.ts";
+import type { UsageRetention } from "../core/usage/usage-time.ts";
 import type { RedisClient } from "./client.ts";
 import { createAuditRows } from "./copied-audit.ts";
 import { createEntryRows } from "./copied-entries.ts";
 import { createKeyRows } from "./copied-keys.ts";
 import { createPhaseRows } from "./copied-phase.ts";
+import { createQuotaRows } from "./copied-quotas.ts";
+import { createUsageRows } from "./copied-usage.ts";
 import type { CommitOptions } from "./key-commit.ts";
 import { createKeyStore } from "./key-store.ts";
 import { readLivingInstances } from "./kid-exchange.ts";
 import { pairs, texts } from "./replies.ts";
 import { createSecretStore } from "./secret-store.ts";
+import type { SpreadClient } from "./spread-client.ts";
 
 const BEGIN_SCRIPT = readFileSync(new URL("./scripts/copy-begin.lua", import.meta.url), "utf8");
 
 /** With Redis every instance has its signing secret from its settings. */
 const UNUSED_SECRETS = ["jwt_secret"] as const;
 
-/** The registry in Redis, as a copy sees it. Closing it closes the client. */
-export function createCopiedStore(client: RedisClient, options: CommitOptions): CopiedStore {
+export interface CopiedStoreOptions extends CommitOptions {
+  readonly usageRetention: UsageRetention;
+}
+
+/** The store in Redis, as a copy sees it. Closing it closes the client, but not `spread`. */
+export function createCopiedStore(
+  client: RedisClient,
+  spread: SpreadClient,
+  options: CopiedStoreOptions,
+): CopiedStore {
   const { keys } = client;
   const store = createKeyStore(client, options);
   const runBegin = client.script(BEGIN_SCRIPT, "copy-begin");
@@ -55,13 +68,24 @@ export function createCopiedStore(client: RedisClient, options: CommitOptions): 
       ];
       await runBegin(names, [options.newRandom(), source, newest, newestUncut, forgotten]);
     },
-    rows: {
-      secrets: createSecretRows(createSecretStore(client), UNUSED_SECRETS),
-      phase: createPhaseRows(client, store, id),
-      keys: createKeyRows(client, store, options.recordRetentionSeconds),
-      ...createEntryRows(client),
-      audit: createAuditRows(client, id),
-    },
+    rows: createRows(client, spread, options, { store, id }),
     close: client.close,
+  };
+}
+
+function createRows(
+  client: RedisClient,
+  spread: SpreadClient,
+  { recordRetentionSeconds, usageRetention: retention }: CopiedStoreOptions,
+  { store, id }: { readonly store: KeyStore; readonly id: CopiedStore["id"] },
+): CopiedRows {
+  return {
+    secrets: createSecretRows(createSecretStore(client), UNUSED_SECRETS),
+    phase: createPhaseRows(client, store, id),
+    keys: createKeyRows(client, store, recordRetentionSeconds),
+    ...createEntryRows(client),
+    quotas: createQuotaRows(spread),
+    usage: createUsageRows({ registry: client, spread, retention, nowMs: Date.now }),
+    audit: createAuditRows(client, id),
   };
 }

@@ -6,6 +6,8 @@ import { findClusterMap } from "./cluster-map.ts";
 export interface SlotTable {
   /** Undefined if no node serves the slot. */
   primaryOf(slot: number): HostPort | undefined;
+  /** All nodes that serve slots, by the newest map. */
+  primaries(): readonly HostPort[];
   /** A node has named another one for this slot. */
   move(slot: number, to: HostPort): void;
   /** Reads the map of the Cluster, once for all calls that wait. Rejects if no node responds. */
@@ -48,6 +50,7 @@ export function createSlotTable(
     return refreshing;
   };
   return {
+    primaries: () => map.primaries,
     primaryOf: (slot) => moved.get(slot) ?? map.primaryOf(slot),
     move(slot, to) {
       moved.set(slot, to);

@@ -1,6 +1,7 @@
 import type { RedisArgument, RedisClient, RedisScript } from "./client.ts";
 import type { SpreadKeys } from "./names.ts";
 import { spreadKeys } from "./names.ts";
+import { texts } from "./replies.ts";
 
 /**
  * The connection to what is spread over the nodes of a Cluster. A failed call rejects with `RedisUnavailable`. No command is
@@ -15,6 +16,11 @@ export interface SpreadClient {
    * may be rejected with `TRYAGAIN`, and has not run; one of a single key never is.
    */
   script(source: string, name?: string): RedisScript;
+  /**
+   * The names of all primaries that match the pattern, in portions. A name may occur twice. While the slots of a Cluster move, a
+   * name may be missing.
+   */
+  scan(pattern: string): AsyncIterable<readonly string[]>;
   /** Names with the same result may be passed to one script. */
   slotOf(key: string): number;
   /** The server that a command on this key goes to now. An outage of one server does not concern the others. */
@@ -27,7 +33,22 @@ export function spreadOnOneServer(client: RedisClient): SpreadClient {
     keys: spreadKeys(false),
     commandAt: (_key, ...command) => client.command(...command),
     script: client.script,
+    scan: (pattern) => scanNames(client, pattern),
     slotOf: () => 0,
     serverOf: () => "",
   };
+}
+
+/** Few enough not to delay Checks. */
+const SCAN_COUNT = 500;
+
+/** The names on one server. */
+export async function* scanNames(client: RedisClient, pattern: string): AsyncIterable<readonly string[]> {
+  let cursor = "0";
+  do {
+    const reply = await client.command("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
+    const [next, names] = Array.isArray(reply) ? reply : [];
+    cursor = texts([next])[0] ?? "0";
+    yield texts(names);
+  } while (cursor !== "0");
 }

@@ -15,12 +15,15 @@ import { RedisUnavailable, toRedisUnavailable } from "./redis-error.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { createSlotTable, formatServer } from "./slot-table.ts";
 import type { SpreadClient } from "./spread-client.ts";
+import { scanNames } from "./spread-client.ts";
 import { clusterOptions } from "./topology.ts";
 
 export interface SpreadOptions extends Omit<RedisOptions, "url" | "node" | "server"> {
   readonly seeds: readonly HostPort[];
   /** Names what the probe of the ACL writes. */
   readonly instanceId: string;
+  /** Only reads, so it tests no permission to write. */
+  readonly isReader?: boolean;
   /** Called with each map of the Cluster. */
   readonly onMap: (map: ClusterMap) => void;
 }
@@ -60,7 +63,7 @@ export async function connectSpread(options: SpreadOptions): Promise<ClusterSpre
 }
 
 function createSpread(options: SpreadOptions, first: ClusterMap) {
-  const { seeds, onMap, observe, instanceId: _, ...place } = options;
+  const { seeds, onMap, observe, instanceId, isReader, ...place } = options;
   const asked = clusterOptions(options, seeds, MAP_TIMEOUT_MS);
   const nodes = createClusterNodes({ ...place, seeds });
   const slots = createSlotTable(asked, first, (map) => {
@@ -78,13 +81,18 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
       const run = createScriptDelivery(source, deliver);
       return (keys, args) => observed(observe, name, () => run(keys, args));
     },
+    async *scan(pattern: string) {
+      await slots.refresh();
+      for (const primary of slots.primaries()) yield* scanNames(await nodes.connected(primary), pattern);
+    },
     refresh: slots.refresh,
     async connectAll() {
       if (first.uncoveredSlots > 0) throw notWhole(first);
       await Promise.all(
         first.primaries.map(async (primary) => {
           const client = await nodes.connected(primary);
-          const subject = subjectOn(first, primary, options.instanceId);
+          if (isReader) return;
+          const subject = subjectOn(first, primary, instanceId);
           if (subject === undefined) return;
           await probeCommands(client, { key: (part) => spreadKeys(true).probe(subject, part) });
         }),

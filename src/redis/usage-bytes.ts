@@ -11,7 +11,11 @@ export interface UsageBytes {
   total(): Promise<number>;
 }
 
-export function createUsageBytes({ registry, retention, nowMs }: UsageStoreOptions): UsageBytes {
+export function createUsageBytes({
+  registry,
+  retention,
+  nowMs,
+}: Omit<UsageStoreOptions, "instanceId">): UsageBytes {
   const run = registry.script(SCRIPT, "usage-bytes");
   let added = new Map<string, number>();
   const firstDay = (keptSeconds: number) => Math.floor((nowMs() / 1000 - keptSeconds) / DAY_SECONDS);

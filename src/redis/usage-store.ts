@@ -22,10 +22,10 @@ const SWEEP_LIMIT = 50;
 export function createUsageStore(options: UsageStoreOptions): UsageStore {
   const { registry, retention } = options;
   const { keys } = registry;
-  const listKeys = [keys.usageSubjects, keys.usageOwners, keys.usageSeen];
+  const listKeys = listKeysOf(registry);
   const runSweep = registry.script(SWEEP_SCRIPT, "usage-sweep");
   const bytes = createUsageBytes(options);
-  const list = createSubjectList(registry, listKeys);
+  const list = createSubjectList(registry);
   const count = createUsagePosting(options, bytes.add);
   return {
     async post(postings) {
@@ -56,12 +56,31 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
   };
 }
 
+function listKeysOf({ keys }: RedisClient): readonly string[] {
+  return [keys.usageSubjects, keys.usageOwners, keys.usageSeen];
+}
+
+/**
+ * Lists families that have usage on a day.
+ * @param keepsOwner whether a listed family keeps its owner
+ */
+export function createSubjectScript(registry: RedisClient, keepsOwner = false) {
+  const run = registry.script(SUBJECTS_SCRIPT, "usage-subjects");
+  return async (day: number, subjects: readonly UsageSubject[]): Promise<void> => {
+    await run(listKeysOf(registry), [
+      day,
+      keepsOwner ? 1 : 0,
+      ...subjects.flatMap(({ family, owner }) => [family, owner]),
+    ]);
+  };
+}
+
 /** Families recorded today, at most. Then all are recorded again. */
 const MAX_RECORDED = 200_000;
 
 /** Records each family once a day, and when its owner changes. */
-function createSubjectList(registry: RedisClient, listKeys: readonly string[]) {
-  const run = registry.script(SUBJECTS_SCRIPT, "usage-subjects");
+function createSubjectList(registry: RedisClient) {
+  const run = createSubjectScript(registry);
   const recorded = new Map<string, string>();
   let recordedDay = 0;
   return {
@@ -71,7 +90,10 @@ function createSubjectList(registry: RedisClient, listKeys: readonly string[]) {
       recordedDay = day;
       const unknown = postings.filter(({ subject, amount }) => recorded.get(subject) !== amount.owner);
       if (unknown.length === 0) return;
-      await run(listKeys, [day, ...unknown.flatMap(({ subject, amount }) => [subject, amount.owner])]);
+      await run(
+        day,
+        unknown.map(({ subject, amount: { owner } }) => ({ family: subject, owner })),
+      );
       for (const { subject, amount } of unknown) recorded.set(subject, amount.owner);
     },
     forget: () => recorded.clear(),

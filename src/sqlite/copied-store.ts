@@ -5,6 +5,8 @@ import { createAuditRows } from "./copied-audit.ts";
 import { createEntryRows } from "./copied-entries.ts";
 import { createKeyRows } from "./copied-keys.ts";
 import { createPhaseRows } from "./copied-phase.ts";
+import { createQuotaRows } from "./copied-quotas.ts";
+import { createUsageRows } from "./copied-usage.ts";
 import { openDatabase } from "./database.ts";
 import { createKeyStore } from "./key-store.ts";
 import { COPIED, copiedName, createSharedState } from "./shared-state.ts";
@@ -45,6 +47,8 @@ export function openCopiedStore(dataDir: string, recordRetentionSeconds: number)
       phase: createPhaseRows(state, store, id),
       keys: createKeyRows(sqlite, store),
       ...createEntryRows(sqlite),
+      quotas: createQuotaRows(sqlite),
+      usage: createUsageRows(sqlite),
       audit: createAuditRows(sqlite, state, id),
     },
     close: async () => database.close(),

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
-import { newCounter, quotaStep } from "../core/quotas/quota-counter.ts";
+import { newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
@@ -19,6 +19,12 @@ export interface CounterTable {
   /** The counters as they are stored; a missing one has counted nothing. */
   read(counterIds: readonly string[]): readonly QuotaCounter[];
   reset(counterIds: readonly string[]): void;
+  /** Takes over what another store has counted in a window. A new row stays until `until` (NumericDate). */
+  raise(
+    counterId: string,
+    counted: { readonly windowMs: number; readonly used: number },
+    until: number,
+  ): void;
 }
 
 const DAY_MS = 86_400_000;
@@ -37,21 +43,16 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
     const row = find.get(counterId);
     return row === undefined ? newCounter() : counterOf(row);
   };
+  const write = (counterId: string, counter: QuotaCounter, until: number) => {
+    const { windowMs, used, reported, leases, posted } = counter;
+    const texts = [JSON.stringify([...leases]), JSON.stringify([...posted])] as const;
+    save.run(counterId, windowMs, used, reported, ...texts, until);
+  };
   const take = ({ counterId, step }: CounterStep): QuotaReply => {
     const counter = load(counterId);
     const reply = quotaStep(counter, step, nowMs() * 1000);
     if (!reply.inWindows) return reply;
-    const { windowMs, used, reported, leases, posted } = counter;
-    const until = Math.ceil((reply.nowMs + reply.leftUs / 1000 + DAY_MS) / 1000);
-    save.run(
-      counterId,
-      windowMs,
-      used,
-      reported,
-      JSON.stringify([...leases]),
-      JSON.stringify([...posted]),
-      until,
-    );
+    write(counterId, counter, Math.ceil((reply.nowMs + reply.leftUs / 1000 + DAY_MS) / 1000));
     return reply;
   };
   return {
@@ -61,11 +62,16 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
       inTransaction(sqlite, () => {
         for (const counterId of counterIds) remove.run(counterId);
       }),
+    raise(counterId, { windowMs, used }, until) {
+      const counter = load(counterId);
+      raiseCounter(counter, windowMs, used);
+      write(counterId, counter, until);
+    },
   };
 }
 
 /** A damaged counter is replaced: it must not fail the transaction, which has steps of other subjects. */
-function counterOf(row: Row): QuotaCounter {
+export function counterOf(row: Row): QuotaCounter {
   try {
     return decodeCounter(row);
   } catch {

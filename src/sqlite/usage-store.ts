@@ -3,14 +3,15 @@ import type { PostingOutcome, SentPosting } from "../core/postings/posting.ts";
 import { judgePosting } from "../core/postings/posting.ts";
 import type { UsagePage, UsageStore } from "../core/usage/ports.ts";
 import type { UsageAmount } from "../core/usage/usage-amount.ts";
-import { addTotals, mergeUsage, noUsage } from "../core/usage/usage-amount.ts";
+import { addTotals, addUsage } from "../core/usage/usage-amount.ts";
 import type { UsageRetention } from "../core/usage/usage-time.ts";
 import { DAY_SECONDS, dayOfHour, HOUR_SECONDS, isOpen, postingTimes } from "../core/usage/usage-time.ts";
 import type { Database } from "./database.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
 import { inTransaction } from "./transaction.ts";
-import { encodeUsage, usageFrom } from "./usage-row.ts";
+import { usageFrom } from "./usage-row.ts";
+import { createUsageWriter } from "./usage-writer.ts";
 
 export interface UsageStoreOptions {
   readonly instanceId: string;
@@ -23,8 +24,6 @@ type UsagePosting = SentPosting<UsageAmount>;
 
 /** Rows of each table that one call deletes. */
 const SWEEP_LIMIT = 500;
-/** The pages that a row takes beside its text, with its share of the indexes. */
-const ROW_BYTES = 90;
 
 /** Usage in SQLite: a row for each family and hour, and one for each family and day. */
 export function createUsageStore(
@@ -82,14 +81,7 @@ function createCount(
   const note = sqlite.prepare(
     "INSERT INTO usage_posted (family, day, instance, number) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number",
   );
-  const list = sqlite.prepare(
-    `INSERT INTO usage_families (family, owner, last_day) VALUES (?, ?, ?)
-     ON CONFLICT DO UPDATE SET owner = excluded.owner, last_day = max(last_day, excluded.last_day)`,
-  );
-  const addBytes = sqlite.prepare(
-    "INSERT INTO usage_bytes (kind, day, bytes) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
-  );
-  const addTo = createRowAddition(sqlite);
+  const writer = createUsageWriter(sqlite);
   return (posting, nowSeconds) => {
     const { subject, number, window, amount } = posting;
     const day = dayOfHour(window);
@@ -99,34 +91,11 @@ function createCount(
     if (!isOpen(postingTimes(window), nowSeconds)) return "void";
     if (judged === "behind") return "behind";
     note.run(subject, day, instanceId, number);
-    list.run(subject, amount.owner, day);
-    addBytes.run("h", day, addTo.hour(subject, window, amount));
-    addBytes.run("d", day, addTo.day(subject, day, amount));
+    writer.list(subject, amount.owner, day);
+    writer.change("hour", subject, window, (stored) => addTotals(stored, amount));
+    writer.change("day", subject, day, (stored) => addUsage(stored, amount));
     return "counted";
   };
-}
-
-/** Add to the row of an hour or a day. They return the new bytes. */
-function createRowAddition(sqlite: DatabaseSync) {
-  const addition = (
-    table: "usage_hours" | "usage_days",
-    merge: (into: UsageAmount, more: UsageAmount) => unknown,
-  ) => {
-    const find = sqlite.prepare(`SELECT at, usage FROM ${table} WHERE family = ? AND at = ?`);
-    const put = sqlite.prepare(
-      `INSERT INTO ${table} (family, at, usage) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usage = excluded.usage`,
-    );
-    return (family: string, at: number, more: UsageAmount): number => {
-      const row = find.get(family, at);
-      const sum: UsageAmount = { owner: more.owner, ...(row === undefined ? noUsage() : usageFrom(row)) };
-      merge(sum, more);
-      const encoded = encodeUsage(sum);
-      put.run(family, at, encoded);
-      const before = row === undefined ? -ROW_BYTES - 3 * family.length : text(row, "usage").length;
-      return encoded.length - before;
-    };
-  };
-  return { hour: addition("usage_hours", addTotals), day: addition("usage_days", mergeUsage) };
 }
 
 /** Deletes what is past its retention. Numbers of postings stay until no posting of their day can count. */

@@ -184,8 +184,8 @@ describe.each([
       await copyBetween(one, other);
     expect(differences(await compareBetween(from, to))).toEqual([]);
     for (const side of [from, to])
-      await side.use(async ({ keys: store, audit }) => {
-        const { keys } = await observeStore({ keys: store, audit });
+      await side.use(async (store) => {
+        const { keys } = await observeStore(store);
         expect(keys.map(({ ended, record: { name } }) => [ended, name])).toEqual([
           ["key_revoked", "newest"],
           ["key_revoked", "later"],

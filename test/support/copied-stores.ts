@@ -8,23 +8,41 @@ import { compareAll, copyAll } from "../../src/core/copy/copy.ts";
 import type { CopiedStore } from "../../src/core/copy/ports.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
+import { createBreaker } from "../../src/core/limits/breaker.ts";
+import type { QuotaStore } from "../../src/core/quotas/quota-store.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
+import type { UsageStore } from "../../src/core/usage/ports.ts";
 import { createAuditStore as createRedisAudit } from "../../src/redis/audit-store.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { createCopiedStore } from "../../src/redis/copied-store.ts";
 import { createKeyStore as createRedisKeys } from "../../src/redis/key-store.ts";
+import { createQuotaStore as createRedisQuotas } from "../../src/redis/quota-store.ts";
+import { createServerBreakers } from "../../src/redis/server-breakers.ts";
+import { spreadOnOneServer } from "../../src/redis/spread-client.ts";
+import { createUsageStore as createRedisUsage } from "../../src/redis/usage-store.ts";
 import { createAuditStore as createSqliteAudit } from "../../src/sqlite/audit-store.ts";
 import { openCopiedStore } from "../../src/sqlite/copied-store.ts";
 import { openDatabase } from "../../src/sqlite/database.ts";
 import { createKeyStore as createSqliteKeys } from "../../src/sqlite/key-store.ts";
+import { createQuotaStore as createSqliteQuotas } from "../../src/sqlite/quota-batch.ts";
+import { createCounterTable } from "../../src/sqlite/quota-store.ts";
+import { createUsageStore as createSqliteUsage } from "../../src/sqlite/usage-store.ts";
 import { removeAtEnd } from "./at-end.ts";
 
 export const RETENTION_SECONDS = 7 * 86_400;
+const USAGE_RETENTION = { hoursSeconds: 40 * 86_400, daysSeconds: 400 * 86_400 };
+const BREAKERS = {
+  newBreaker: () => createBreaker({ threshold: 3, probeEveryMs: 50 }),
+  monotonicMs: () => performance.now(),
+};
+const USAGE_OPTIONS = { instanceId: "instance", retention: USAGE_RETENTION, nowMs: Date.now };
 
 /** The stores of an instance. */
 export interface UsedStore {
   readonly keys: KeyStore;
   readonly audit: AuditStore;
+  readonly usage: UsageStore;
+  readonly quotas: QuotaStore;
 }
 
 /** A store that is used by an instance, or by a copy. An embedded store is used by one of them at a time. */
@@ -36,16 +54,22 @@ export interface CopySide {
 let epochs = 0;
 
 /** A store in a Redis that both uses share. */
-export function redisSide(client: RedisClient): CopySide {
+export function redisSide(client: RedisClient, spread = spreadOnOneServer(client)): CopySide {
   const options = {
     recordRetentionSeconds: RETENTION_SECONDS,
     waitReplicas: 0,
     replicaTimeoutMs: 100,
     newRandom: () => `epoch${++epochs}`,
+    usageRetention: USAGE_RETENTION,
   };
-  const used = { keys: createRedisKeys(client, options), audit: createRedisAudit(client, "instance") };
+  const used: UsedStore = {
+    keys: createRedisKeys(client, options),
+    audit: createRedisAudit(client, "instance"),
+    usage: createRedisUsage({ registry: client, spread, ...USAGE_OPTIONS }),
+    quotas: createRedisQuotas(spread, createServerBreakers(spread, BREAKERS)),
+  };
   // The client stays open.
-  const copied = { ...createCopiedStore(client, options), close: async () => undefined };
+  const copied = { ...createCopiedStore(client, spread, options), close: async () => undefined };
   return { use: (work) => work(used), copy: (work) => work(copied) };
 }
 
@@ -59,6 +83,10 @@ export function sqliteSide(folder = newFolder()): CopySide {
         return await work({
           keys: createSqliteKeys(database, options),
           audit: createSqliteAudit(database),
+          usage: createSqliteUsage(database, USAGE_OPTIONS),
+          quotas: createSqliteQuotas(async (steps) =>
+            createCounterTable(database.sqlite, Date.now).steps(steps),
+          ),
         });
       } finally {
         database.close();

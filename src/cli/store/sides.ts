@@ -8,10 +8,14 @@ import { readText } from "../../config/text-file.ts";
 import type { CopiedStore } from "../../core/copy/ports.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import { probeCommands, registryProbe } from "../../redis/acl-probe.ts";
-import type { RedisClient } from "../../redis/client.ts";
+import type { RedisClient, RedisOptions } from "../../redis/client.ts";
 import { connectRedis } from "../../redis/client.ts";
 import { createCopiedStore } from "../../redis/copied-store.ts";
 import { RedisUnavailable } from "../../redis/redis-error.ts";
+import type { SpreadClient } from "../../redis/spread-client.ts";
+import { spreadOnOneServer } from "../../redis/spread-client.ts";
+import type { ClusterSpread } from "../../redis/spread-on-cluster.ts";
+import { connectSpread } from "../../redis/spread-on-cluster.ts";
 import { randomText } from "../../server/random-id.ts";
 import { openCopiedStore } from "../../sqlite/copied-store.ts";
 
@@ -28,6 +32,9 @@ const NAMES = {
   source: { option: "--from", prefix: "FROM_" },
   target: { option: "--to", prefix: "TO_" },
 } as const satisfies Record<SideName, unknown>;
+
+/** Both sides have these settings of the instances. */
+const RETENTIONS = ["RECORD_RETENTION", "USAGE_RETENTION_HOURS", "USAGE_RETENTION_DAYS"];
 
 /** A side that is wrong or cannot be used. The message says what to check. */
 export class UnusableSide extends Error {
@@ -74,7 +81,7 @@ function environmentOf(side: SideName, place: string | undefined, environment: E
   const { prefix } = NAMES[side];
   const own = Object.entries(environment).filter(([name]) => name.startsWith(prefix));
   return {
-    RECORD_RETENTION: environment["RECORD_RETENTION"],
+    ...Object.fromEntries(RETENTIONS.map((name) => [name, environment[name]])),
     ...Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value])),
     ...(place.includes("://")
       ? { STORE: "redis", REDIS_URL: place }
@@ -92,23 +99,43 @@ async function openRedis(side: SideName, settings: Settings): Promise<Side> {
     waitReplicas: 0,
     replicaTimeoutMs: COMMAND_TIMEOUT_MS,
     newRandom: randomText,
+    usageRetention: {
+      hoursSeconds: settings.USAGE_RETENTION_HOURS,
+      daysSeconds: settings.USAGE_RETENTION_DAYS,
+    },
   };
-  let client: RedisClient | undefined;
+  const opened: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const one of opened) await one.close();
+  };
   try {
-    client = await connectRedis({ ...redisPlace(settings), commandTimeoutMs: COMMAND_TIMEOUT_MS, observe });
+    const place = { ...redisPlace(settings), commandTimeoutMs: COMMAND_TIMEOUT_MS, observe };
+    const client = await connectRedis(place);
+    opened.push(client);
     // The source is only read, so its user needs fewer permissions.
     if (side === "target") await probeCommands(client, registryProbe(client, randomText()));
-    const store = createCopiedStore(client, options);
+    const spread = await openSpread(client, side, place);
+    if ("close" in spread) opened.push(spread);
     return {
-      store,
+      store: { ...createCopiedStore(client, spread, options), close },
       recordRetentionSeconds: settings.RECORD_RETENTION,
       lastFaultMs: () => lastFaultMs,
       describe: (error) => new UnusableSide(side, problemOf(error)).message,
     };
   } catch (error) {
-    await client?.close();
+    await close();
     throw new UnusableSide(side, problemOf(error));
   }
+}
+
+async function openSpread(
+  client: RedisClient,
+  side: SideName,
+  { seeds, ...place }: RedisOptions,
+): Promise<SpreadClient | ClusterSpread> {
+  if (seeds === undefined) return spreadOnOneServer(client);
+  const instanceId = randomText();
+  return connectSpread({ ...place, seeds, instanceId, isReader: side === "source", onMap: () => undefined });
 }
 
 function problemOf(error: unknown): string {

@@ -8,7 +8,19 @@ import type { StoredEntry } from "../revocation/instance-view.ts";
 import { createInstanceView } from "../revocation/instance-view.ts";
 
 import { mergeRecord } from "./merge-record.ts";
-import type { AuditRow, CopiedRows, CopiedStore, KeyRow, PhaseRow, RowStore, SecretRow } from "./ports.ts";
+import { mergeUsageRow, usageText } from "./merge-usage.ts";
+import type {
+  AuditRow,
+  CopiedRows,
+  CopiedStore,
+  KeyRow,
+  PhaseRow,
+  QuotaRow,
+  RowStore,
+  SecretRow,
+  UsageRow,
+} from "./ports.ts";
+import { mergeQuotaRow, quotaEndSeconds } from "./quota-row.ts";
 
 /** One kind of data that a copy moves. */
 export interface Kind<Row> {
@@ -66,6 +78,21 @@ const CUT_OFFS = entries(
 );
 const OVERRIDES = entries("overrides", (rows) => rows.overrides, forgetAt);
 
+const QUOTAS: Kind<QuotaRow> = {
+  name: "counters of quotas",
+  of: ({ rows }) => rows.quotas,
+  merge: mergeQuotaRow,
+  textOf: ({ counterId, windowMs, used }) => JSON.stringify([counterId, windowMs, used]),
+  endOf: quotaEndSeconds,
+};
+
+const USAGE: Kind<UsageRow> = {
+  name: "days of usage",
+  of: ({ rows }) => rows.usage,
+  merge: mergeUsageRow,
+  textOf: usageText,
+};
+
 const AUDIT: Kind<AuditRow> = {
   name: "audit events",
   of: ({ rows }) => rows.audit,
@@ -89,6 +116,8 @@ export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<r
     await visit(FAMILIES),
     await visit(CUT_OFFS),
     await visit(OVERRIDES),
+    await visit(QUOTAS),
+    await visit(USAGE),
     await visit(AUDIT),
   ];
 }

@@ -2,6 +2,7 @@ import type { AuditEvent } from "../audit/audit-event.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { MigrationState } from "../legacy/migration.ts";
 import type { StoredEntry } from "../revocation/instance-view.ts";
+import type { UsageRecord } from "../usage/ports.ts";
 
 /** The rows of one kind in one store. Every method rejects if the store is unavailable. */
 export interface RowStore<Row> {
@@ -65,6 +66,26 @@ export interface Origin {
   readonly cursor: string;
 }
 
+/** What a quota's counter has counted for one subject. */
+export interface QuotaRow {
+  /** As of `quota-demand.ts`. */
+  readonly counterId: string;
+  /** The start of the window, in milliseconds. */
+  readonly windowMs: number;
+  /** Whole units, with those of open leases: their holders may spend them. */
+  readonly used: number;
+}
+
+/** The usage of a family on one day. */
+export interface UsageRow {
+  readonly family: string;
+  /** Undefined if the store does not list the family. */
+  readonly owner: string | undefined;
+  readonly day: UsageRecord;
+  /** Those in which something was used, in their order. */
+  readonly hours: readonly UsageRecord[];
+}
+
 /** Registers of a store that only grow (NumericDates). */
 export interface StoreDates {
   /** Entries that ran out before this may have been removed. */
@@ -104,5 +125,7 @@ export interface CopiedRows {
   readonly families: RowStore<EntryOf<"family">>;
   readonly cutOffs: RowStore<EntryOf<"cutoff">>;
   readonly overrides: RowStore<EntryOf<"override">>;
+  readonly quotas: RowStore<QuotaRow>;
+  readonly usage: RowStore<UsageRow>;
   readonly audit: RowStore<AuditRow>;
 }

@@ -39,6 +39,25 @@ export function newCounter(): QuotaCounter {
   return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
 }
 
+/** Used units, with those of outstanding leases. */
+export function takenUnits(counter: QuotaCounter): number {
+  return Math.min(counter.used + leasedUnits(counter), MAX_USED);
+}
+
+/** Takes over what another store has counted in a window. `redis/scripts/copy-quota.lua` does the same. Never lowers a counter. */
+export function raiseCounter(counter: QuotaCounter, windowMs: number, used: number): void {
+  if (windowMs > counter.windowMs) startWindow(counter, windowMs);
+  if (windowMs === counter.windowMs) counter.used = Math.max(counter.used, used - leasedUnits(counter));
+}
+
+function startWindow(counter: QuotaCounter, windowMs: number): void {
+  counter.windowMs = windowMs;
+  counter.used = 0;
+  counter.reported = 0;
+  counter.leases.clear();
+  counter.posted.clear();
+}
+
 function freeUnits(counter: QuotaCounter, limit: number): number {
   return Math.max(0, limit - counter.used - leasedUnits(counter));
 }
@@ -102,13 +121,7 @@ function outsideReply(nowMs: number): QuotaReply {
 /** Starts a new window if one has begun. Returns the end of the counter's window, which may lie ahead after a step of the clock. */
 function enterWindow(counter: QuotaCounter, { startMs, endMs, nextEndMs }: Windows, nowMs: number): number {
   const [beginMs, overMs] = nowMs < endMs ? [startMs, endMs] : [endMs, nextEndMs];
-  if (counter.windowMs < beginMs) {
-    counter.windowMs = beginMs;
-    counter.used = 0;
-    counter.reported = 0;
-    counter.leases.clear();
-    counter.posted.clear();
-  }
+  if (counter.windowMs < beginMs) startWindow(counter, beginMs);
   if (counter.windowMs < overMs) return overMs;
   return counter.windowMs === endMs ? nextEndMs : counter.windowMs + HOUR_MS;
 }

@@ -57,9 +57,13 @@ export function countsOfRoute(routes: Map<string, OutcomeCounts>, label: string)
 /** Adds the second to the first, which it changes and returns. */
 export function mergeUsage(into: UsageAmount, more: UsageAmount): UsageAmount {
   into.owner = more.owner;
+  addUsage(into, more);
+  return into;
+}
+
+export function addUsage(into: UsageTotals, more: UsageTotals): void {
   addTotals(into, more);
   for (const [label, counts] of more.routes) addRequests(countsOfRoute(into.routes, label), counts);
-  return into;
 }
 
 /** Adds everything but the routes. */

@@ -1,7 +1,7 @@
 /** Hours and days since 1970 in UTC, which has no leap seconds here. */
 export const HOUR_SECONDS = 3600;
 export const DAY_SECONDS = 86_400;
-const HOURS_PER_DAY = 24;
+export const HOURS_PER_DAY = 24;
 
 /** Seconds after the end of an hour until which a store counts postings for it: an outage may last as long. */
 export const POSTING_GRACE_SECONDS = DAY_SECONDS;

@@ -1,12 +1,12 @@
 -- Records families with usage, so that they can be listed.
 -- KEYS  subjects, owners, last days
--- ARGV  the day; then, for each family: its name, its owner
-local day = ARGV[1]
+-- ARGV  the day, 1 if a listed family keeps its owner; then, for each family: its name, its owner
+local day, keeps_owner = ARGV[1], ARGV[2] == '1'
 local SUBJECTS, OWNERS, SEEN = KEYS[1], KEYS[2], KEYS[3]
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local family, owner = ARGV[i], ARGV[i + 1]
   local before = redis.call('HGET', OWNERS, family)
-  if before ~= owner then
+  if not before or (before ~= owner and not keeps_owner) then
     if before then redis.call('ZREM', SUBJECTS, before .. '\0' .. family) end
     redis.call('HSET', OWNERS, family, owner)
     redis.call('ZADD', SUBJECTS, 0, owner .. '\0' .. family)

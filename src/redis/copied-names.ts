@@ -8,14 +8,14 @@ export const USAGE_DAY_PATTERN = "latchkey:usage:*day:*";
 const QUOTA = /^latchkey:quota:(?:\{([^}]*)\}:)?(.*)$/s;
 const USAGE_DAY = /^latchkey:usage:(?:\{([^}]*)\}:day:(\d+)|day:(\d+):(.*))$/s;
 
-/** The id of the counter with this name; undefined if the name is none of ours. */
+/** The id of the counter with this name; undefined for other names. */
 export function counterIdOf(keys: SpreadKeys, name: string): string | undefined {
   const [, subject, rest = ""] = QUOTA.exec(name) ?? [];
   const counterId = `quota/${subject === undefined ? rest : `${unescapeBraces(rest)}:${unescapeBraces(subject)}`}`;
   return keys.quota(counterId) === name ? counterId : undefined;
 }
 
-/** The day of usage with this name; undefined if the name is none of ours. */
+/** The day of usage with this name; undefined for other names. */
 export function usageDayOf(
   keys: SpreadKeys,
   name: string,

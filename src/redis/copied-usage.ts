@@ -77,7 +77,7 @@ function createRaise({ spread, retention, nowMs }: Omit<UsageStoreOptions, "regi
   const run = spread.script(SOURCE, "copy-usage");
   return async ({ family, day, hours }: UsageRow): Promise<readonly [number, number]> => {
     const names = [spread.keys.usageHours(family, day.at), spread.keys.usageDay(family, day.at)];
-    // What is past the target's retention stays for another day, so that a comparison finds it.
+    // Usage past the target's retention stays for another day, so that a comparison finds it.
     const life = (keptSeconds: number) =>
       Math.ceil(Math.max(DAY_SECONDS, (day.at + 1) * DAY_SECONDS + keptSeconds - nowMs() / 1000));
     const row = {

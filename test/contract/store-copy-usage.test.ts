@@ -8,9 +8,18 @@ import { connectRedis } from "../../src/redis/client.ts";
 import type { ClusterSetup } from "../support/cluster.ts";
 import { startCluster } from "../support/cluster.ts";
 import type { CopySide, UsedStore } from "../support/copied-stores.ts";
-import { compareBetween, copyBetween, differences, redisSide, sqliteSide } from "../support/copied-stores.ts";
+import {
+  compareBetween,
+  copyBetween,
+  differences,
+  newFolder,
+  redisSide,
+  sqliteSide,
+} from "../support/copied-stores.ts";
+import { runHere } from "../support/program.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
+import { clusterUser } from "../support/redis-user.ts";
 import type { TestedSpread } from "../support/topology.ts";
 import { openTestedSpread } from "../support/topology.ts";
 
@@ -210,6 +219,12 @@ describe.each(DIRECTIONS)("from %s to %s", (source, target) => {
     expect(await quotasOf(to)).toEqual([later]);
     await copyBetween(to, from);
     expect(await quotasOf(from)).toEqual([later]);
+    // The open leases of the earlier window end with it.
+    await to.use((store) => take(store, MONTHLY, 3, true));
+    const next = { ...row, windowMs: (HOUR + 24) * HOUR_MS, used: 1 };
+    await put(from, next);
+    await copyBetween(from, to);
+    expect(await quotasOf(to)).toEqual([next]);
   });
 });
 
@@ -243,4 +258,23 @@ test("families beyond a page are copied completely", async () => {
   expect(differences(await compareBetween(from, back))).toEqual([]);
   const names = (await compareBetween(from, back)).filter(({ target }) => target.rows === count);
   expect(names).toHaveLength(2);
+});
+
+test("the command copies to a Cluster, and from one with a user who may only read", async () => {
+  const [from, to, folder] = [await newSide("Redis"), await newSide("a Cluster"), newFolder()];
+  await fill(from);
+  await redis.cli("SET", "latchkey:epoch", "e 1");
+  expect(await runHere(["store", "copy", redis.url, cluster.url])).toMatchObject({ status: 0 });
+  expect(differences(await compareBetween(from, to))).toEqual([]);
+  const [, ...rules] = clusterUser("pw");
+  const writes = ["set", "hset", "del", "zadd", "incr", "xadd", "pexpire"].map((command) => `-${command}`);
+  for (const node of await cluster.primaries())
+    await node.cli("ACL", "SETUSER", "reader", "reset", ...rules, ...writes);
+  const reader = cluster.url.replace(/\/\/.*@/, "//reader:pw@");
+  expect(await runHere(["store", "copy", reader, folder])).toMatchObject({ status: 0, stderr: "" });
+  expect(await quotasOf(sqliteSide(folder))).toEqual(await quotasOf(from));
+  expect(await runHere(["store", "copy", folder, reader])).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/the target \(--to\): .*\.acl/),
+  });
 });

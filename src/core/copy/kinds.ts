@@ -105,7 +105,8 @@ export type KindVisitor<Result> = <Row>(kind: Kind<Row>) => Promise<Result>;
 
 /**
  * Visits every kind, one after the other. What ends keys comes after the keys: a record and its restriction are then
- * consistent, so that the target does not have to correct one by the other.
+ * consistent, so that the target does not have to correct one by the other. Usage comes last, because it has the most rows, and a
+ * freeze of the registry does not stop it.
  */
 export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<readonly Result[]> {
   return [
@@ -116,9 +117,9 @@ export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<r
     await visit(FAMILIES),
     await visit(CUT_OFFS),
     await visit(OVERRIDES),
+    await visit(AUDIT),
     await visit(QUOTAS),
     await visit(USAGE),
-    await visit(AUDIT),
   ];
 }
 

@@ -8,11 +8,11 @@ export interface CopyReport {
   readonly compared: readonly ComparedKind[];
 }
 
-/** Whether the target has everything that the source has. */
-export function isComplete({ copied = [], compared }: CopyReport): boolean {
-  return (
-    compared.every(({ missing }) => missing === 0) && copied.every(({ conflicts }) => conflicts.length === 0)
-  );
+/** Whether the target has everything that the source has. After a copy, what Checks have counted since is not missed. */
+export function isComplete({ copied, compared }: CopyReport): boolean {
+  const isMissed = ({ missing, countsChecks }: ComparedKind) =>
+    missing > 0 && !(copied !== undefined && countsChecks);
+  return !compared.some(isMissed) && (copied ?? []).every(({ conflicts }) => conflicts.length === 0);
 }
 
 export function formatReport(report: CopyReport): string {
@@ -52,7 +52,10 @@ function conflictLines(copied: readonly CopiedKind[]): readonly string[] {
 }
 
 function summaryOf(report: CopyReport): string {
-  if (isComplete(report)) return "The target has everything that the source has.";
+  if (isComplete(report))
+    return report.compared.every(({ missing }) => missing === 0)
+      ? "The target has everything that the source has."
+      : "The target has everything that the source has, except for what Checks have counted meanwhile: run the same command again when all instances have moved.";
   return report.copied === undefined
     ? "The target lacks a part of the source: run the copy without --verify."
     : "The target lacks a part of the source, because the source changed meanwhile: run the same command again.";

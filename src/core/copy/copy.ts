@@ -33,6 +33,8 @@ export interface ComparedKind {
   readonly target: ComparedSide;
   /** Rows of the source that the target lacks, or of which it has an older version. */
   readonly missing: number;
+  /** Whether Checks change the rows, so that some may be missing as soon as they were copied. */
+  readonly countsChecks: boolean;
 }
 
 /** The copy stopped between two pages. The same copy continues it. */
@@ -106,7 +108,8 @@ async function compareKind<Row>(kind: Kind<Row>, deps: CopyDeps): Promise<Compar
     missing += rows.filter((row, at) => lacks(row, stored[at])).length;
   }
   for await (const rows of pagesOf(kind, deps, deps.target)) addAll(kind, ofTarget, rows);
-  return { name: kind.name, source: ofSource.sum(), target: ofTarget.sum(), missing };
+  const { name, countsChecks = false } = kind;
+  return { name, source: ofSource.sum(), target: ofTarget.sum(), missing, countsChecks };
 }
 
 function addAll<Row>({ textOf }: Kind<Row>, digest: Digest, rows: readonly Row[]): void {

@@ -33,6 +33,8 @@ export interface Kind<Row> {
   readonly lacks?: (source: Row, stored: Row | undefined) => boolean;
   /** What the digest covers. */
   readonly textOf: (row: Row) => string;
+  /** Whether Checks change the rows. A freeze does not stop them. */
+  readonly countsChecks?: boolean;
   /** NumericDate from which the row has no effect. It is then neither copied nor compared. Absent: never. */
   readonly endOf?: (row: Row, recordRetentionSeconds: number) => number;
 }
@@ -82,6 +84,7 @@ const QUOTAS: Kind<QuotaRow> = {
   name: "counters of quotas",
   of: ({ rows }) => rows.quotas,
   merge: mergeQuotaRow,
+  countsChecks: true,
   textOf: ({ counterId, windowMs, used }) => JSON.stringify([counterId, windowMs, used]),
   endOf: quotaEndSeconds,
 };
@@ -90,6 +93,7 @@ const USAGE: Kind<UsageRow> = {
   name: "days of usage",
   of: ({ rows }) => rows.usage,
   merge: mergeUsageRow,
+  countsChecks: true,
   textOf: usageText,
 };
 

@@ -266,7 +266,9 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     ]);
     const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
     const listed = await runHere(["limits", "plans"], env);
-    expect(listed.stdout).toMatch(/^PLAN +LIMIT +PER +CAPACITY +REFILL\nfree +burst +owner +2 +0\.000278\/s\n/);
+    expect(listed.stdout).toMatch(
+      /^PLAN +LIMIT +PER +CAPACITY +REFILL\nfree +burst +owner +2 +0\.000278\/s\n/,
+    );
     const ran = await runHere(["keys", "register", "--name", "n", "--role", "basic", "--plan", "team"], env);
     expect(readToken(ran.stdout).claims["plan"]).toBe("team");
     expect(ran.stderr).toContain("basic, plan team, a, until");

@@ -23,12 +23,6 @@ const GO_PROGRAMS = {
     version: "v1.9.1",
     built: "envoy-gateway",
   },
-  /** The newest version that Go's module proxy has. Half an hour on one core. */
-  istiod: {
-    module: "istio.io/istio/pilot/cmd/pilot-discovery",
-    version: "v0.0.0-20260827124520-eed52ebb66ad",
-    built: "pilot-discovery",
-  },
   /** The common command-line client of gRPC servers. */
   grpcurl: { module: "github.com/fullstorydev/grpcurl/cmd/grpcurl", version: "v1.9.4", built: "grpcurl" },
   /** A conformance test of HTTP/2 servers, in the newest version that Go's module proxy has. */

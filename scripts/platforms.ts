@@ -14,7 +14,6 @@ export const PLATFORMS = {
   "systemd.test.ts": "systemd unit",
   "built/envoy-gateway.test.ts": "Envoy Gateway",
   "built/kubernetes.test.ts": "Kubernetes API server and Helm",
-  "built/istio.test.ts": "Istio",
 } as const;
 
 export type Platform = keyof typeof PLATFORMS;

@@ -12,3 +12,6 @@ describe("leases on a Cluster", async () => {
 describe("the audit store on a Cluster", async () => {
   await import("./audit-store.test.ts");
 });
+describe("copies of stores on a Cluster", async () => {
+  await import("./store-copy.test.ts");
+});

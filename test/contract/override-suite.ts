@@ -74,6 +74,25 @@ export function overrideSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect([await store.findOverride(acme), await under.auditTrail()]).toEqual(before);
     });
 
+    test("is protected by the newest one, which the store or the instance alone may know", async () => {
+      const { store, registry } = await begin();
+      const role = registry.policy().roles.values().next().value ?? expect.fail("there is a role");
+      const seller: CallOrigin = { caller: { kind: "key", id: "k", role, scopes: ["limits:write"] } };
+      const version = START * 1000 - 1;
+      const team = { kind: "override", ...acme, version, ...TEAM } as const;
+      await setOverride(registry, acme, TEAM, admin);
+      await clearOverride(registry, acme, admin);
+      const stale = { ...registry, view: createInstanceView() };
+      stale.view.apply([team]);
+      // It was cleared since, which this instance has not received yet.
+      expect(await clearOverride(stale, acme, seller)).toBe("done");
+      const of = { scope: "owner", subject: "lost" } as const;
+      stale.view.apply([{ ...team, ...of }]);
+      expect(await clearOverride(stale, of, seller)).toMatchObject({ reason: "override_protected" });
+      expect(await store.findOverride(of)).toBeUndefined();
+      expect(await clearOverride(stale, of, admin)).toBe("done");
+    });
+
     test("of another subject is denied at the maximum number, and one that exists can be changed", async () => {
       const { store, clock, registry } = await begin();
       await setOverride(registry, acme, TEAM, admin);

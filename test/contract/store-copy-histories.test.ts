@@ -121,8 +121,6 @@ function startChanges(registry: Registry, random: Random) {
 test.each([
   [1, "Redis"],
   [2, "an embedded store"],
-  [3, "Redis"],
-  [4, "an embedded store"],
 ])(
   "history %i: after two copies of a changing store and one of a frozen store, %s gives the same verdicts",
   async (seed, kind) => {

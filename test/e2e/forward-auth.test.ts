@@ -149,6 +149,7 @@ describe.each(PROXIES)("behind %s", (name, start) => {
     const open = async (headers: Readonly<Record<string, string>>) => {
       const before = upstream.requests.length;
       const request = httpRequest({
+        host: "127.0.0.1",
         port: proxy.port,
         path: "/unlimited/x",
         headers: {

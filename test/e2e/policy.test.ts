@@ -154,7 +154,7 @@ describe("latchkey policy", () => {
   test("check reports that a file is valid, or all of its problems", async () => {
     expect(runLatchkey(["policy", "check", join(CASES, "policy.yaml")])).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/policy\.yaml: valid, policy [0-9a-f]{12} with 5 roles and 3 plans\n$/),
+      stdout: expect.stringMatching(/policy\.yaml: valid, policy [0-9a-f]{12} with 5 roles and 5 plans\n$/),
     });
     const bad = join(latchkey.cwd, "bad.yaml");
     await writeFile(bad, "defaults: { unmached: deny }\nroutes:\n  - { path: /a/**/b }\n");

@@ -79,13 +79,18 @@ test("a store moves from a folder to Redis, from there to another Redis, and bac
 
 test("freeze stops changes on every instance, and neither Checks nor revocations", async () => {
   await redis.cli("FLUSHALL");
-  const env = { REDIS_URL: redis.url, JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+  const secrets = { JWT_SECRET: newSecret(), ADMIN_TOKEN: newSecret() };
+  const env = { REDIS_URL: redis.url, ...secrets, REDIS_COMMAND_TIMEOUT_MS: "1000" };
   const [one, two] = await Promise.all([startLatchkey(env), startLatchkey(env)]);
   const cli = { LATCHKEY_URL: `http://${one.operator}`, LATCHKEY_TOKEN: env.ADMIN_TOKEN };
   const client = clientOf(two, env.ADMIN_TOKEN);
   const key = await client.register({ name: "x", key_type: "basic" });
   const frozen = runLatchkey(["store", "freeze", "--for", "90s"], cli);
-  expect(frozen).toMatchObject({ status: 0, stdout: expect.stringMatching(/^frozen until 20\S+Z\n$/) });
+  expect(frozen).toMatchObject({
+    stderr: "",
+    status: 0,
+    stdout: expect.stringMatching(/^frozen until 20\S+Z\n$/),
+  });
   const response = await fetch(`http://${two.http}/api/auth/v2/register`, {
     method: "POST",
     headers: { "content-type": "application/json" },

@@ -4,6 +4,7 @@ import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { meshConfigProto } from "../../scripts/checkers.ts";
+import { EXT_AUTHZ, readExample } from "../../scripts/envoy-process.ts";
 import { readResources } from "../support/chart.ts";
 import { customProblems } from "../support/manifests.ts";
 
@@ -29,6 +30,19 @@ describe("deploy/istio/mesh.yaml", () => {
     expect(unknownFields(type, { pathNormalization: { normalization: "ALL" } })).toEqual([
       "normalization: ALL",
     ]);
+  });
+
+  test("its provider fails closed as the filter of envoy/sidecar.yaml does, and sends no body", async () => {
+    const sidecar = await readExample("sidecar");
+    const filter = (...path: readonly string[]) => sidecar.getIn([...EXT_AUTHZ, ...path]);
+    const [provider] = parse(read("istio/mesh.yaml")).meshConfig.extensionProviders;
+    expect(provider.envoyExtAuthzGrpc).toEqual({
+      service: "latchkey.latchkey.svc.cluster.local",
+      port: 9191,
+      timeout: filter("grpc_service", "timeout"),
+      failOpen: filter("failure_mode_allow"),
+      statusOnError: { ServiceUnavailable: "503" }[String(filter("status_on_error", "code"))],
+    });
   });
 
   test("the mesh configuration names the provider that the AuthorizationPolicy uses", () => {

@@ -85,7 +85,10 @@ export async function openImageStore(): Promise<ImageStore> {
       return inspect(tag);
     },
     rootOf: async (tag) => (await call("mount", await container(tag))).trim(),
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: async () => {
+      await call("umount", "--all");
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

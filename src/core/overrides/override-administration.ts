@@ -67,9 +67,10 @@ function change(
   return retryOnConflict<"done" | DeniedOperation>(async () => {
     const stored = await deps.store.findOverride(requested);
     const known = deps.view.overrides.entryOf(requested);
-    for (const former of [stored, known])
-      if (former !== undefined && !mayReplace(former, origin.caller, deps.nowMs()))
-        return denied("override_protected");
+    // The store may have lost an override that this instance knows, or have one that it has not received yet.
+    const former = (known?.version ?? 0) > (stored?.version ?? 0) ? known : stored;
+    if (former !== undefined && !mayReplace(former, origin.caller, deps.nowMs()))
+      return denied("override_protected");
     const outcome = await commit(deps, {
       put: [],
       override: {

@@ -57,7 +57,8 @@ export function quotaDemands(
         windowMs: calendar(quota.extra.atMs).startMs,
       };
       const limits = [quota.limit, ...(extra ? [extra.units, extra.windowMs] : [])];
-      const holderId = `${counterId} ${limits.join(" ")}`;
+      // The numbers come first, because a subject may be any text.
+      const holderId = `${limits.join(" ")} ${counterId}`;
       return { counterId, holderId, quota, subject, mode, calendar, extra };
     });
 }

@@ -53,6 +53,9 @@ export interface QuotaExchange {
   forget(counterId: string): void;
 }
 
+/** How often a request waits for the end of a window. Timers may end early, and the store's clock may step back. */
+const MAX_WAITS = 3;
+
 /** Counters whose use is remembered for the time without the store. */
 const MAX_REMEMBERED = 100_000;
 
@@ -80,7 +83,7 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   return {
     async step(demand, settlements, request) {
       let reply = await send(demand, { settlements, request });
-      if (reply.isEnding) {
+      for (let waits = 0; reply.isEnding && waits < MAX_WAITS; waits++) {
         await ports.delayMs(reply.leftUs / 1000 + 1);
         reply = await send(demand, { settlements: [], request });
       }

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createLeasePool } from "../limits/lease-pool.ts";
 import type { BucketDemand, LocalBuckets, TakeOutcome } from "../limits/ports.ts";
@@ -171,6 +172,27 @@ test("a subject that gets another plan in mid-window keeps what it has used", as
   expect(await verdicts(() => send([{ limit: 10 }]), 10)).toEqual(allowed(10));
   expect(await verdicts(() => send([{ limit: 12 }]), 3)).toEqual([...allowed(2), ...exceeded(1)]);
   expect(await verdicts(() => send([{ limit: 10 }]), 1)).toEqual(exceeded(1));
+});
+
+test("no two limits of two subjects share their leases, whatever their names are", () => {
+  const text = fc.string({ unit: fc.constantFrom("1", "2", " ", ":", "q", "quota/key:q:"), maxLength: 6 });
+  const extra = fc.option(fc.record({ units: fc.nat({ max: 20 }), atMs: fc.constant(0) }), {
+    nil: undefined,
+  });
+  const drawn = fc.record({ family: text, limit: fc.nat({ max: 20 }), extra });
+  const holderOf = ({ family, limit, extra: more }: typeof drawn extends fc.Arbitrary<infer T> ? T : never) =>
+    quotaDemands(
+      [quotaOf({ limit, ...(more && { extra: more }) })],
+      { family, role: "r" },
+      createCalendars(),
+    )[0]?.holderId;
+  fc.assert(
+    fc.property(drawn, drawn, (one, other) => {
+      fc.pre(JSON.stringify(one) !== JSON.stringify(other));
+      expect(holderOf(one)).not.toBe(holderOf(other));
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test("a quota of 0, and a cost above the quota, are denied without asking the store", async () => {

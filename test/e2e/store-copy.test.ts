@@ -62,7 +62,7 @@ test("a store moves from a folder to Redis, from there to another Redis, and bac
     const { status, stdout, stderr } = copy(from, to);
     expect({ status, stderr: stderr.includes("JWT_SECRET_FILE=") }).toEqual({ status: 0, stderr: at === 1 });
     expect(stdout).toContain("The target has everything that the source has.");
-    expect(stdout.match(/equal/g)).toHaveLength(10);
+    expect(stdout).not.toMatch(/missing|has more/);
     expect(copy(from, to, "--verify")).toMatchObject({ status: 0 });
     const latchkey = await startLatchkey(instances[at]);
     const moved = clientOf(latchkey);

@@ -15,8 +15,8 @@ describe("the RateLimit fields", () => {
   });
 
   test("have only integers that every parser accepts", () => {
-    const huge = { name: "x", capacity: 1_000_000_000, windowSeconds: 1e15, remaining: -1 };
-    expect(policyField([huge])).toBe('"x";q=999999999;w=999999999');
+    const huge = { name: "x", capacity: 1e16, windowSeconds: 1e15, remaining: -1 };
+    expect(policyField([huge])).toBe('"x";q=999999999999999;w=999999999');
     expect(limitField([huge])).toBe('"x";r=0');
   });
 

@@ -342,7 +342,8 @@ test("§5.4.1: a client that reads slowly gets all responses before a connection
   removeAtEnd(folder);
   // A Unix socket buffers little, so the rest waits in the server.
   await open(`unix:${join(folder, "grpc.sock")}`);
-  const requests = Buffer.concat(Array.from({ length: 2000 }, () => REQUEST));
+  // Few enough for what a stream answers while its client reads nothing: it then takes no more requests.
+  const requests = Buffer.concat(Array.from({ length: 1400 }, () => REQUEST));
   connection.socket.pause();
   await connection.send(
     OPENING,
@@ -359,7 +360,7 @@ test("§5.4.1: a client that reads slowly gets all responses before a connection
   await setTimeout(20);
   connection.socket.resume();
   await connection.closed;
-  expect(dataOf(1)).toHaveLength(4000);
+  expect(dataOf(1)).toHaveLength(2800);
   expect(connection.lines.at(-1)).toBe("GOAWAY 3 PROTOCOL_ERROR");
   expect(received).toEqual(["later, which is too late"]);
 });

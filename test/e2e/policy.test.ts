@@ -170,7 +170,7 @@ describe("latchkey policy", () => {
       runLatchkey(["policy", "test", policy, "--cases", join(CASES, "limits.cases.yaml")]),
     ).toMatchObject({
       status: 0,
-      stdout: "28 passed, 0 failed\n",
+      stdout: "34 passed, 0 failed\n",
     });
     const file = join(latchkey.cwd, "mine.yaml");
     await writeFile(file, policyWith("{ path: /a/**, scopes: [a] }"));

@@ -38,6 +38,10 @@ export async function sendRaw(
     : httpRequest({ ...options, host: "127.0.0.1" });
   const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
   request.on("error", reject);
+  request.on("upgrade", ({ statusCode = 0, headers }, socket) => {
+    socket.destroy();
+    resolve({ status: statusCode, headers, body: "" });
+  });
   request.on("response", (response) => {
     const parts: Buffer[] = [];
     response.on("data", (part: Buffer) => parts.push(part));

@@ -4,14 +4,14 @@ import { describe } from "vitest";
 process.env["TEST_TOPOLOGY"] = "cluster";
 
 describe("the key store on a Cluster", async () => {
-  await import("./redis-key-store.test.ts");
+  await import("../contract/redis-key-store.test.ts");
 });
 describe("leases on a Cluster", async () => {
-  await import("./lease.test.ts");
+  await import("../contract/lease.test.ts");
 });
 describe("the audit store on a Cluster", async () => {
-  await import("./audit-store.test.ts");
+  await import("../contract/audit-store.test.ts");
 });
 describe("copies of stores on a Cluster", async () => {
-  await import("./store-copy.test.ts");
+  await import("../contract/store-copy.test.ts");
 });

@@ -4,14 +4,14 @@ import { describe } from "vitest";
 process.env["TEST_TOPOLOGY"] = "sentinel";
 
 describe("the key store through Sentinel", async () => {
-  await import("./redis-key-store.test.ts");
+  await import("../contract/redis-key-store.test.ts");
 });
 describe("leases through Sentinel", async () => {
-  await import("./lease.test.ts");
+  await import("../contract/lease.test.ts");
 });
 describe("the audit store through Sentinel", async () => {
-  await import("./audit-store.test.ts");
+  await import("../contract/audit-store.test.ts");
 });
 describe("copies of stores through Sentinel", async () => {
-  await import("./store-copy.test.ts");
+  await import("../contract/store-copy.test.ts");
 });

@@ -56,6 +56,8 @@ describe("the script", () => {
     ),
     /** Whether the instance's clock is an hour early or late. */
     skewHours: fc.constantFrom(0, 0, 0, -1, 1),
+    /** The length of a window by the instance's policy. */
+    hours: fc.constantFrom(1, 1, 2),
     limit: fc.constantFrom(0, 5, 100, 1000, 10 ** 12),
     extra: fc.constantFrom(0, 0, 7),
     asks: fc.boolean(),
@@ -69,7 +71,7 @@ describe("the script", () => {
         instance: fc.constantFrom("i", "j"),
         number: fc.integer({ min: 1, max: 4 }),
         after: fc.nat({ max: 2 }),
-        hours: fc.integer({ min: -1, max: 1 }),
+        hours: fc.constantFrom(-1, -0.5, 0, 0.5, 1),
         amount: fc.integer({ min: 0, max: 50 }),
       }),
       { nil: undefined },
@@ -82,16 +84,17 @@ describe("the script", () => {
     drawn: typeof step extends fc.Arbitrary<infer T> ? T : never,
     leaseId: string,
   ): QuotaStep {
-    const startMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS;
-    const proposedMs = startMs + drawn.skewHours * HOUR_MS;
+    const lengthMs = drawn.hours * HOUR_MS;
+    const startMs = Math.floor(nowMs / lengthMs) * lengthMs;
+    const proposedMs = startMs + drawn.skewHours * lengthMs;
     const { post, cost, waiting, ahead, held } = drawn;
     return {
       limit: drawn.limit,
       extra: drawn.extra === 0 ? undefined : { units: drawn.extra, windowMs: startMs },
       windows: {
         startMs: proposedMs,
-        endMs: proposedMs + HOUR_MS,
-        nextEndMs: proposedMs + 2 * HOUR_MS,
+        endMs: proposedMs + lengthMs,
+        nextEndMs: proposedMs + 2 * lengthMs,
       },
       settlements: drawn.settle.map(([lease, unspentTokens]) => ({ leaseId: `l${lease}`, unspentTokens })),
       request: drawn.asks ? { leaseId, cost, waiting, ahead, held } : undefined,

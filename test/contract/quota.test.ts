@@ -150,6 +150,10 @@ describe("the script", () => {
 
   test.each([
     ["another type", ["SET", "latchkey:quota:key:q:x", "5"]],
+    [
+      "a window whose end in microseconds is no safe integer",
+      ["HSET", "latchkey:quota:key:q:x", "window", String(2 ** 43), "used", "9"],
+    ],
     ["a damaged count", ["HSET", "latchkey:quota:key:q:x", "window", "nan", "used", "-5", "l:a", "9 9"]],
   ])("replaces a counter of %s, and it expires a day after its window", async (_what, command) => {
     await admin.command("FLUSHALL");
@@ -159,6 +163,15 @@ describe("the script", () => {
     expect(await taken(pool, demand("x"), 5)).toBe(3);
     const [ttlMs] = [Number(await admin.command("PTTL", "latchkey:quota:key:q:x"))];
     expect(ttlMs).toBeGreaterThan(24 * HOUR_MS);
+  });
+
+  test("an expired lease on top of the largest count is answered with a safe integer", async () => {
+    await admin.command("FLUSHALL");
+    const windowMs = createCalendars()({ every: "month", timeZone: "UTC" })(Date.now()).startMs;
+    const used = String(Number.MAX_SAFE_INTEGER);
+    await admin.command("HSET", "latchkey:quota:key:q:x", "window", windowMs, "used", used, "l:a", "9 9");
+    const instance = instanceOf(0, { name: "q", limit: 3 });
+    expect(await take(instance, instance.demand("x"))).toMatchObject({ ok: false, reason: "quota_exceeded" });
   });
 });
 

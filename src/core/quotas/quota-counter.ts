@@ -32,10 +32,18 @@ export const MIN_LIFE_US = 20_000;
 const AHEAD_PART = 100;
 /** A larger integer may not arrive exactly from Redis. */
 const MAX_USED = 2 ** 52;
+/** Up to here, the end of a window in microseconds is a safe integer. */
+const MAX_WINDOW_MS = 2 ** 43;
 
 /** A counter that has counted nothing yet, in any window. */
 export function newCounter(): QuotaCounter {
   return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
+}
+
+/** Whether a stored window and its used units are possible. A counter with other ones is damaged, and counts as new. */
+export function isIntact({ windowMs, used }: Pick<QuotaCounter, "windowMs" | "used">): boolean {
+  const isWindow = Number.isSafeInteger(windowMs) && windowMs >= 0 && windowMs < MAX_WINDOW_MS;
+  return isWindow && Number.isSafeInteger(used) && used >= 0;
 }
 
 /** Used units, with those of outstanding leases. */

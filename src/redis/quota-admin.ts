@@ -1,7 +1,7 @@
 import type { QuotaAdmin, QuotaLevel } from "../core/limits/ports.ts";
 import { MICRO } from "../core/limits/token-bucket.ts";
 import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
-import { newCounter } from "../core/quotas/quota-counter.ts";
+import { isIntact, newCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaDemand } from "../core/quotas/quota-demand.ts";
 import { quotaLevel } from "../core/quotas/quota-store.ts";
 import type { DropLeases } from "./drop-leases.ts";
@@ -37,7 +37,7 @@ export function counterFrom(fields: readonly (readonly [string, string])[]): Quo
   const byName = new Map(fields);
   const [windowMs, used] = [Number(byName.get("window") ?? "x"), Number(byName.get("used") ?? "x")];
   const counter = newCounter();
-  if (!Number.isSafeInteger(windowMs) || !Number.isSafeInteger(used)) return counter;
+  if (!isIntact({ windowMs, used })) return counter;
   for (const [name, value] of fields) {
     const [, units, deadlineUs] = /^(\d{1,13}) (\d{1,15}|[1-8]\d{15})$/.exec(value) ?? [];
     if (!name.startsWith("l:") || units === undefined) continue;

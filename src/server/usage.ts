@@ -7,7 +7,7 @@ import { mergeUsage, totalRequests } from "../core/usage/usage-amount.ts";
 import type { UsageMeter } from "../core/usage/usage-meter.ts";
 import { createUsageMeter } from "../core/usage/usage-meter.ts";
 import type { UsageRetention } from "../core/usage/usage-time.ts";
-import { hourAt } from "../core/usage/usage-time.ts";
+import { dayOfHour, hourAt } from "../core/usage/usage-time.ts";
 import { FAULTS } from "../telemetry/fault-messages.ts";
 import { logTransitions } from "../telemetry/outage-log.ts";
 import { backgroundWorkFails, OUTAGES } from "../telemetry/outage-messages.ts";
@@ -109,6 +109,7 @@ function createUsagePoster(
     store: usage,
     merge: mergeUsage,
     monotonicMs: () => performance.now(),
+    scopeOf: dayOfHour,
     onLost: ({ requests }, why) =>
       metrics.usage.dropped(why === "void" ? "expired" : "too_many", totalRequests(requests)),
     keepMs: KEEP_MS,

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
-import { newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
+import { isIntact, newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { Row } from "./rows.ts";
 import { integer, text } from "./rows.ts";
@@ -80,13 +80,15 @@ export function counterOf(row: Row): QuotaCounter {
 }
 
 function decodeCounter(row: Row): QuotaCounter {
+  const [windowMs, used] = [integer(row, "window_ms"), integer(row, "used")];
+  if (!isIntact({ windowMs, used })) return newCounter();
   const reported = integer(row, "reported");
   // This module has written the text.
   const leases: [string, { units: number; deadlineUs: number }][] = JSON.parse(text(row, "leases"));
   const posted: [string, number][] = JSON.parse(text(row, "posted"));
   return {
-    windowMs: integer(row, "window_ms"),
-    used: integer(row, "used"),
+    windowMs,
+    used,
     reported: reported === 80 || reported === 100 ? reported : 0,
     leases: new Map(leases),
     posted: new Map(posted),

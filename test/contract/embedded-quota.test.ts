@@ -118,19 +118,22 @@ async function startAfter(store: ThreadedStore) {
   return startProcess();
 }
 
-test("a damaged row is replaced, and the steps of other subjects go on", async () => {
-  const first = await startProcess();
-  await admitted(first.limits, "x", 3);
-  await first.pool.close();
-  await first.store.close();
-  const file = new DatabaseSync(join(dataDir, "latchkey.db"));
-  file.exec("UPDATE quotas SET leases = '{'");
-  file.close();
-  const second = await startProcess();
-  const [x, y] = await Promise.all([admitted(second.limits, "x", 1), admitted(second.limits, "y", 1)]);
-  expect([x, y]).toEqual([1, 1]);
-  await second.store.close();
-});
+test.each(["leases = '{'", "window_ms = 8796093022208, used = 1000"])(
+  "a row damaged by %s is replaced, and the steps of other subjects go on",
+  async (damage) => {
+    const first = await startProcess();
+    await admitted(first.limits, "x", 3);
+    await first.pool.close();
+    await first.store.close();
+    const file = new DatabaseSync(join(dataDir, "latchkey.db"));
+    file.exec(`UPDATE quotas SET ${damage}`);
+    file.close();
+    const second = await startProcess();
+    const [x, y] = await Promise.all([admitted(second.limits, "x", 1), admitted(second.limits, "y", 1)]);
+    expect([x, y]).toEqual([1, 1]);
+    await second.store.close();
+  },
+);
 
 test("an operator sees and resets a counter, and rows are deleted a day after their window", async () => {
   const { limits, store, pool } = await startProcess();

@@ -56,6 +56,8 @@ describe("the script", () => {
     ),
     /** Whether the instance's clock is an hour early or late. */
     skewHours: fc.constantFrom(0, 0, 0, -1, 1),
+    /** The length of a window by the instance's policy. */
+    hours: fc.constantFrom(1, 1, 2),
     limit: fc.constantFrom(0, 5, 100, 1000, 10 ** 12),
     extra: fc.constantFrom(0, 0, 7),
     asks: fc.boolean(),
@@ -69,7 +71,7 @@ describe("the script", () => {
         instance: fc.constantFrom("i", "j"),
         number: fc.integer({ min: 1, max: 4 }),
         after: fc.nat({ max: 2 }),
-        hours: fc.integer({ min: -1, max: 1 }),
+        hours: fc.constantFrom(-1, -0.5, 0, 0.5, 1),
         amount: fc.integer({ min: 0, max: 50 }),
       }),
       { nil: undefined },
@@ -82,16 +84,17 @@ describe("the script", () => {
     drawn: typeof step extends fc.Arbitrary<infer T> ? T : never,
     leaseId: string,
   ): QuotaStep {
-    const startMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS;
-    const proposedMs = startMs + drawn.skewHours * HOUR_MS;
+    const lengthMs = drawn.hours * HOUR_MS;
+    const startMs = Math.floor(nowMs / lengthMs) * lengthMs;
+    const proposedMs = startMs + drawn.skewHours * lengthMs;
     const { post, cost, waiting, ahead, held } = drawn;
     return {
       limit: drawn.limit,
       extra: drawn.extra === 0 ? undefined : { units: drawn.extra, windowMs: startMs },
       windows: {
         startMs: proposedMs,
-        endMs: proposedMs + HOUR_MS,
-        nextEndMs: proposedMs + 2 * HOUR_MS,
+        endMs: proposedMs + lengthMs,
+        nextEndMs: proposedMs + 2 * lengthMs,
       },
       settlements: drawn.settle.map(([lease, unspentTokens]) => ({ leaseId: `l${lease}`, unspentTokens })),
       request: drawn.asks ? { leaseId, cost, waiting, ahead, held } : undefined,
@@ -147,6 +150,10 @@ describe("the script", () => {
 
   test.each([
     ["another type", ["SET", "latchkey:quota:key:q:x", "5"]],
+    [
+      "a window whose end in microseconds is no safe integer",
+      ["HSET", "latchkey:quota:key:q:x", "window", String(2 ** 43), "used", "9"],
+    ],
     ["a damaged count", ["HSET", "latchkey:quota:key:q:x", "window", "nan", "used", "-5", "l:a", "9 9"]],
   ])("replaces a counter of %s, and it expires a day after its window", async (_what, command) => {
     await admin.command("FLUSHALL");
@@ -156,6 +163,15 @@ describe("the script", () => {
     expect(await taken(pool, demand("x"), 5)).toBe(3);
     const [ttlMs] = [Number(await admin.command("PTTL", "latchkey:quota:key:q:x"))];
     expect(ttlMs).toBeGreaterThan(24 * HOUR_MS);
+  });
+
+  test("an expired lease on top of the largest count is answered with a safe integer", async () => {
+    await admin.command("FLUSHALL");
+    const windowMs = createCalendars()({ every: "month", timeZone: "UTC" })(Date.now()).startMs;
+    const used = String(Number.MAX_SAFE_INTEGER);
+    await admin.command("HSET", "latchkey:quota:key:q:x", "window", windowMs, "used", used, "l:a", "9 9");
+    const instance = instanceOf(0, { name: "q", limit: 3 });
+    expect(await take(instance, instance.demand("x"))).toMatchObject({ ok: false, reason: "quota_exceeded" });
   });
 });
 

@@ -206,6 +206,16 @@ describe.each(DIRECTIONS)("from %s to %s", (source, target) => {
     }
   });
 
+  test("a damaged counter of the target is replaced", async () => {
+    const [from, to] = [await newSide(source), await newSide(target)];
+    const row = { counterId: MONTHLY, windowMs: HOUR * HOUR_MS, used: 9 };
+    await from.copy((store) => store.rows.quotas.put([{ row, replaced: undefined }]));
+    const damaged = { ...row, windowMs: 2 ** 43, used: 1 };
+    await to.copy((store) => store.rows.quotas.put([{ row: damaged, replaced: undefined }]));
+    await copyBetween(from, to);
+    expect(await quotasOf(to)).toEqual([row]);
+  });
+
   test("a later window wins, and an earlier one changes nothing", async () => {
     const [from, to] = [await newSide(source), await newSide(target)];
     const put = (side: CopySide, row: QuotaRow) =>

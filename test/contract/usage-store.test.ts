@@ -264,7 +264,13 @@ describe.each([
       },
     });
     const posters = ["1", "2", "3", "4"].map((id) =>
-      createPoster({ store: losing(opened(id)), merge: mergeUsage, monotonicMs: () => 0, batchSize: 4 }),
+      createPoster({
+        store: losing(opened(id)),
+        merge: mergeUsage,
+        monotonicMs: () => 0,
+        scopeOf: dayOfHour,
+        batchSize: 4,
+      }),
     );
     for (let round = 0; round < 20; round++) {
       for (const poster of posters)
@@ -275,6 +281,31 @@ describe.each([
       await Promise.allSettled(posters.map((poster) => poster.post()));
     const store = opened("reader");
     for (let family = 0; family < 10; family++) expect(await allowedOf(store, `f${family}`)).toBe(80);
+  });
+
+  test("usage goes on after midnight, and for each of several open days", async () => {
+    const store = open()("one");
+    const poster = createPoster({
+      store,
+      merge: mergeUsage,
+      monotonicMs: () => 0,
+      scopeOf: dayOfHour,
+      keepMs: 60_000,
+    });
+    // Both hours are open until an hour after the test has begun, at least.
+    const midnight = START_HOUR + 1 - hourOfDay(START_HOUR + 1);
+    const day = dayOfHour(midnight);
+    const countIn = async (hours: readonly number[]) => {
+      for (const hour of hours) poster.add("f1", hour, amountOf(1));
+      await poster.post();
+      expect(poster.waiting()).toBe(0);
+    };
+    await countIn([midnight - 1]);
+    await countIn([midnight]);
+    await countIn([midnight - 1, midnight]);
+    await countIn([midnight]);
+    const days = await store.days("f1", { from: day - 1, to: day + 1 });
+    expect(days.map(({ requests }) => requests.allowed)).toEqual([2, 3]);
   });
 
   test("the bytes grow with new hours, and hardly with the same ones", async () => {

@@ -139,6 +139,17 @@ describe("each list comes whole from the first source that has it", () => {
   });
 });
 
+test("a key whose plan is unknown is not limited by a quota that nothing charges", () => {
+  const isUnbounded = (unit: string) => {
+    const policy = policyOf({ own: "quotas" });
+    const role = roleOf(policy);
+    const own = { ...role, quotas: role.quotas.map((quota) => ({ ...quota, unit })) };
+    const { overrides } = overridden({ family: { plan: "forgotten" } });
+    return appliedLimits(policy, own, KEY, overrides, NOW_MS).isUnbounded;
+  };
+  expect([isUnbounded("requests"), isUnbounded("llm_tokens")]).toEqual([false, true]);
+});
+
 test("two buckets of different sizes never share an id, whatever the sources are", () => {
   const policy = policyOf({ own: "both" });
   const idOf = (content?: OverrideContent) => {

@@ -6,8 +6,10 @@ import type { PostingOutcome, PostingStore, SentPosting } from "./posting.ts";
 import { judgePosting } from "./posting.ts";
 
 const KEEP_MS = 60_000;
+/** As with usage: several windows share the numbers of a scope. */
+const scopeOf = (window: number) => Math.floor(window / 2);
 
-/** What a store has counted, and the last number per instance and subject. */
+/** What a store has counted, and the last number per instance, subject and scope. */
 interface Contents {
   readonly counted: Map<string, number>;
   readonly numbers: Map<string, number>;
@@ -29,12 +31,13 @@ function createStore() {
   const delayed: (() => void)[] = [];
   const apply = (instance: string, posting: SentPosting<number>): PostingOutcome => {
     const { subject, window, amount, number } = posting;
-    const last = contents.numbers.get(`${instance} ${subject}`) ?? 0;
+    const numbersOf = `${instance} ${subject} ${scopeOf(window)}`;
+    const last = contents.numbers.get(numbersOf) ?? 0;
     const judged = judgePosting(last, posting);
     if (judged === "repeat") return "counted";
     if (window < openFrom) return "void";
     if (judged === "behind") return "behind";
-    contents.numbers.set(`${instance} ${subject}`, number);
+    contents.numbers.set(numbersOf, number);
     contents.counted.set(subject, (contents.counted.get(subject) ?? 0) + amount);
     return "counted";
   };
@@ -80,6 +83,7 @@ function posterOf(store: Store, name: string, options: Partial<PosterOptions<num
     store: store.storeOf(name),
     merge: (into, more) => into + more,
     monotonicMs: () => 0,
+    scopeOf,
     batchSize: 2,
     ...options,
   });
@@ -94,7 +98,7 @@ describe("for every schedule of faults", () => {
     kind: fc.constant("add"),
     of,
     subject: fc.constantFrom(...SUBJECTS),
-    window: fc.nat({ max: 2 }),
+    window: fc.nat({ max: 5 }),
     amount: fc.integer({ min: 1, max: 9 }),
   });
   const faults: readonly Fault[] = ["none", "none", "request", "reply", "late"];

@@ -1,4 +1,4 @@
-import type { PostingStore } from "./posting.ts";
+import type { PostingStore, ScopeOf } from "./posting.ts";
 import type { PostingQueue } from "./posting-queue.ts";
 import {
   createPostingQueue,
@@ -14,6 +14,8 @@ export interface PosterOptions<Amount> {
   /** Returns the sum of two amounts. It may change the first one, which the poster owns. */
   readonly merge: (into: Amount, more: Amount) => Amount;
   readonly monotonicMs: () => number;
+  /** The scopes of the store's numbers. Other scopes would make the store seem to have lost writes, or hide that it has. */
+  readonly scopeOf: ScopeOf;
   /** Called for an amount that will never be counted: too many subjects wait, or its window has ended. */
   readonly onLost?: (amount: Amount, why: LostPosting) => void;
   /** Milliseconds for which a counted posting is kept for {@link Poster.replay}. 0 (default): not at all. */
@@ -159,12 +161,12 @@ function maxPasses(queue: PostingQueue<unknown>): number {
 }
 
 async function postBatch<Amount>(
-  { store, monotonicMs, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
+  { store, monotonicMs, scopeOf, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queues: readonly PostingQueue<Amount>[],
 ): Promise<void> {
   const sent = queues.flatMap((queue) => {
-    const posting = nextPosting(queue, () => ++state.lastNumber);
+    const posting = nextPosting(queue, () => ++state.lastNumber, scopeOf);
     return posting === undefined ? [] : [{ queue, posting }];
   });
   const outcomes = await store.post(sent.map(({ posting }) => posting));

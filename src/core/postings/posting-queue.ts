@@ -1,4 +1,4 @@
-import type { Posting, PostingOutcome, SentPosting } from "./posting.ts";
+import type { Posting, PostingOutcome, ScopeOf, SentPosting } from "./posting.ts";
 
 /** The postings of one subject. At most one is on its way. */
 export interface PostingQueue<Amount> {
@@ -9,8 +9,6 @@ export interface PostingQueue<Amount> {
   unanswered: readonly Posting<Amount>[];
   /** Counted postings that are sent again if the store loses them. */
   kept: readonly KeptPosting<Amount>[];
-  /** The last counted number that the store must still have; 0 if it does not matter. */
-  countedNumber: number;
   /** The number of replays so far that its kept postings know of. */
   replays: number;
 }
@@ -21,7 +19,7 @@ interface KeptPosting<Amount> {
 }
 
 export function createPostingQueue<Amount>(subject: string, replays: number): PostingQueue<Amount> {
-  return { subject, amounts: new Map(), unanswered: [], kept: [], countedNumber: 0, replays };
+  return { subject, amounts: new Map(), unanswered: [], kept: [], replays };
 }
 
 /** The number of postings that must still be sent. */
@@ -33,9 +31,18 @@ export function waitingIn({ unanswered, amounts }: PostingQueue<unknown>): numbe
 export function nextPosting<Amount>(
   queue: PostingQueue<Amount>,
   newNumber: () => number,
+  scopeOf: ScopeOf,
 ): SentPosting<Amount> | undefined {
   const [posting = numberOldest(queue, newNumber)] = queue.unanswered;
-  return posting && { ...posting, after: queue.countedNumber };
+  return posting && { ...posting, after: lastKept(queue, scopeOf, scopeOf(posting.window)) };
+}
+
+/** The last number of a scope that the store must still have; 0: none. What is not kept cannot be sent again, so it does not matter. */
+function lastKept({ kept }: PostingQueue<unknown>, scopeOf: ScopeOf, scope: number): number {
+  return kept.reduce(
+    (last, { posting: { window, number } }) => (scopeOf(window) === scope ? Math.max(last, number) : last),
+    0,
+  );
 }
 
 function numberOldest<Amount>(
@@ -66,8 +73,6 @@ export function settlePosting<Amount>(
   const posting = queue.unanswered.find((waiting) => waiting.number === number);
   queue.unanswered = queue.unanswered.filter((waiting) => waiting !== posting);
   if (outcome === "void" || !keep || posting === undefined) return;
-  // A replay can begin while a posting is on its way, so an older one may be answered after a newer one.
-  queue.countedNumber = Math.max(queue.countedNumber, number);
   queue.kept = [...queue.kept, { posting, countedMs: nowMs }];
 }
 
@@ -77,7 +82,6 @@ export function replayKept<Amount>(queue: PostingQueue<Amount>): void {
     (one, other) => one.number - other.number,
   );
   queue.kept = [];
-  queue.countedNumber = 0;
 }
 
 /** Forgets the postings that were counted before a time. */

@@ -13,9 +13,12 @@ export interface Posting<Amount> {
 
 /** A posting on its way to the store. */
 export interface SentPosting<Amount> extends Posting<Amount> {
-  /** The number up to which this instance's postings of the subject were counted; 0 if it does not matter. */
+  /** The number up to which this instance's postings of the subject and the scope were counted; 0 if it does not matter. */
   readonly after: number;
 }
+
+/** Maps a window to its scope, such as an hour to its day: a store keeps the numbers of each scope apart. */
+export type ScopeOf = (window: number) => number;
 
 /**
  * - `counted`: the store has counted it, now or when it was sent before.
@@ -33,8 +36,8 @@ export interface PostingStore<Amount> {
 }
 
 /**
- * What a store does with a posting whose window is open. It keeps the number of the last posting that it counted, per instance
- * and subject, for at least as long as the posting's window is open. 0: none. Scripts in Lua follow the same rule.
+ * What a store does with a posting whose window is open. It keeps the number of the last posting that it counted, per instance,
+ * subject and scope, for at least as long as the posting's window is open. 0: none. Scripts in Lua follow the same rule.
  */
 export function judgePosting(
   lastNumber: number,

@@ -1,5 +1,4 @@
 import { LEASE_LIFE_US } from "../limits/leased-bucket.ts";
-import type { SentPosting } from "../postings/posting.ts";
 import { judgePosting } from "../postings/posting.ts";
 import type { Windows } from "./calendar.ts";
 import { HOUR_MS } from "./calendar.ts";
@@ -33,10 +32,18 @@ export const MIN_LIFE_US = 20_000;
 const AHEAD_PART = 100;
 /** A larger integer may not arrive exactly from Redis. */
 const MAX_USED = 2 ** 52;
+/** Up to here, the end of a window in microseconds is a safe integer. */
+const MAX_WINDOW_MS = 2 ** 43;
 
 /** A counter that has counted nothing yet, in any window. */
 export function newCounter(): QuotaCounter {
   return { windowMs: -1, used: 0, reported: 0, leases: new Map(), posted: new Map() };
+}
+
+/** Whether a stored window and its used units are possible. A counter with other ones is damaged, and counts as new. */
+export function isIntact({ windowMs, used }: Pick<QuotaCounter, "windowMs" | "used">): boolean {
+  const isWindow = Number.isSafeInteger(windowMs) && windowMs >= 0 && windowMs < MAX_WINDOW_MS;
+  return isWindow && Number.isSafeInteger(used) && used >= 0;
 }
 
 /** Used units, with those of outstanding leases. */
@@ -73,12 +80,13 @@ export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number)
   const nowMs = Math.floor(nowUs / 1000);
   const { windows, settlements, request, posting } = step;
   if (nowMs < windows.startMs || nowMs >= windows.nextEndMs) return outsideReply(nowMs);
+  const beginMs = nowMs < windows.endMs ? windows.startMs : windows.endMs;
   const endMs = enterWindow(counter, windows, nowMs);
   const leftUs = endMs * 1000 - nowUs;
   const limit = step.limit + (step.extra?.windowMs === counter.windowMs ? step.extra.units : 0);
   const expiredUnits = expire(counter, nowUs);
   for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
-  const posted = posting && post(counter, posting.instanceId, posting.sent);
+  const posted = posting && post(counter, posting, { beginMs, nowMs });
   const lifeUs = Math.min(LEASE_LIFE_US, leftUs);
   const isEnding = lifeUs < MIN_LIFE_US;
   const granted = request && grant(counter, limit, request, isEnding ? 0 : lifeUs, nowUs);
@@ -149,10 +157,19 @@ function settle(counter: QuotaCounter, leaseId: string, unspentUnits: number): v
   counter.used += lease.units - Math.min(lease.units, Math.max(0, unspentUnits));
 }
 
-/** A posting for a window that has ended is void. One for a window that has not begun by the store's clock gets no answer. */
-function post(counter: QuotaCounter, instanceId: string, sent: SentPosting<number>): QuotaReply["posted"] {
-  if (sent.window < counter.windowMs) return "void";
-  if (sent.window > counter.windowMs) return undefined;
+/**
+ * A posting for a window that has ended is void. One for a window that has not begun by the store's clock gets no answer. A policy
+ * can change the windows of a quota, so a window can begin within the present one: what was counted in both belongs to the counter.
+ * @param beginMs the start of the present window by the policy; the counter's window may have begun later, or lie ahead
+ */
+function post(
+  counter: QuotaCounter,
+  { instanceId, sent }: NonNullable<QuotaStep["posting"]>,
+  { beginMs, nowMs }: { readonly beginMs: number; readonly nowMs: number },
+): QuotaReply["posted"] {
+  const { windowMs } = counter;
+  if (sent.window < (windowMs <= nowMs ? beginMs : windowMs)) return "void";
+  if (sent.window > Math.max(windowMs, nowMs)) return undefined;
   const judged = judgePosting(counter.posted.get(instanceId) ?? 0, sent);
   if (judged === "repeat") return "counted";
   if (judged === "behind") return "behind";

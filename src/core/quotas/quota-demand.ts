@@ -31,8 +31,10 @@ export function unitLimit({ quota, extra, calendar }: QuotaDemand, nowMs: number
     : quota.limit;
 }
 
-/** Only Checks charge, and only requests. */
-const CHARGED_UNIT = "requests";
+/** Only Checks charge, and only requests. A quota of another unit limits nothing. */
+export function isCharged({ unit }: Pick<Quota, "unit">): boolean {
+  return unit === "requests";
+}
 
 /**
  * The quotas that a request of this key takes units from. Shadow mode has its own counters, so that the trial of a policy takes
@@ -46,21 +48,19 @@ export function quotaDemands(
 ): readonly QuotaDemand[] {
   // The names of roles and plans, with which the ids of buckets begin, contain no slash but "plan/".
   const prefix = mode === "shadow" ? "quota/shadow/" : "quota/";
-  return quotas
-    .filter(({ unit }) => unit === CHARGED_UNIT)
-    .map((quota) => {
-      const subject = subjectOf(quota.per, key);
-      const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
-      const calendar = calendars(quota);
-      const extra = quota.extra && {
-        units: quota.extra.units,
-        windowMs: calendar(quota.extra.atMs).startMs,
-      };
-      const limits = [quota.limit, ...(extra ? [extra.units, extra.windowMs] : [])];
-      // The numbers come first, because a subject may be any text.
-      const holderId = `${limits.join(" ")} ${counterId}`;
-      return { counterId, holderId, quota, subject, mode, calendar, extra };
-    });
+  return quotas.filter(isCharged).map((quota) => {
+    const subject = subjectOf(quota.per, key);
+    const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
+    const calendar = calendars(quota);
+    const extra = quota.extra && {
+      units: quota.extra.units,
+      windowMs: calendar(quota.extra.atMs).startMs,
+    };
+    const limits = [quota.limit, ...(extra ? [extra.units, extra.windowMs] : [])];
+    // The numbers come first, because a subject may be any text.
+    const holderId = `${limits.join(" ")} ${counterId}`;
+    return { counterId, holderId, quota, subject, mode, calendar, extra };
+  });
 }
 
 function subjectOf(per: QuotaSubject, key: Pick<Principal, "family" | "owner" | "role">): string {

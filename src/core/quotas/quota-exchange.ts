@@ -171,6 +171,8 @@ function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: Qu
     },
     merge: (into, more) => into + more,
     monotonicMs,
+    // A counter forgets the numbers of a window when it enters the next one.
+    scopeOf: (window) => window,
     onLost: (units) => observe?.("lost", units),
   });
   return {

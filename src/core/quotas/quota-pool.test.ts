@@ -331,6 +331,28 @@ describe("without the store", () => {
     await send([{ limit: 100 }]);
     expect([fleet.used("q"), waiting(), fleet.events.get("lost")]).toEqual([8, 0, 30]);
   });
+
+  test.each([
+    ["by no request yet", 0, 37],
+    ["by a request of the old policy", 1, 38],
+  ])(
+    "a debt counts in a longer window of a new policy, in a counter that was entered %s",
+    async (_, before, used) => {
+      const fleet = createFleet("2026-11-10T12:00:00Z");
+      const { send, post, waiting } = fleet.start("i");
+      const ofEvery = (every: Quota["every"]) => () => send([{ limit: 100, every }]);
+      await verdicts(ofEvery("day"), before);
+      fleet.pass(2000);
+      fleet.set({ isUp: false });
+      await verdicts(ofEvery("day"), 30);
+      await verdicts(ofEvery("month"), 6);
+      fleet.pass(2000);
+      fleet.set({ isUp: true });
+      await verdicts(ofEvery("month"), 1);
+      await post();
+      expect([fleet.taken("q"), waiting(), fleet.events.get("lost")]).toEqual([used, 0, undefined]);
+    },
+  );
 });
 
 test("what an instance knows of a counter is forgotten with a reset", async () => {

@@ -17,6 +17,8 @@ for i = 1, #fields, 2 do
     if string.sub(name, 1, 2) == 'l:' then leased = leased + tonumber(string.match(value, '^%d+') or '0') end
   end
 end
+-- A damaged counter, as in quota.lua.
+if not (stored < 2 ^ 43 and counted < 2 ^ 53) then stored = -1 end
 if stored > window then return 0 end
 if stored == window then
   if used - leased > counted then redis.call('HSET', KEY, 'used', whole(used - leased)) end

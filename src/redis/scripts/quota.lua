@@ -46,12 +46,14 @@ local function load(key)
       end
     end
   end
-  local sane = window and used and used == used and used >= 0 and used < 2 ^ 53 and window >= 0 and window < 2 ^ 53
+  -- Up to 2^43 ms, the end of a window in microseconds is a safe integer.
+  local sane = window and window >= 0 and window < 2 ^ 43 and window % 1 == 0
+    and used and used >= 0 and used < 2 ^ 53 and used % 1 == 0
   if not sane then
     if kind ~= 'none' then redis.call('DEL', key) end
     return -1, 0, 0, {}, {}
   end
-  return window, used, reported, leases, posted
+  return window, math.min(used, 2 ^ 52), reported, leases, posted
 end
 
 -- `at` is the place of the counter's arguments. Returns the place of the next counter's, and the reply.
@@ -117,8 +119,11 @@ local function step(key, at)
     local number, after = tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
     local of, amount = tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12])
     local previous = posted[instance] or 0
-    if of < window then outcome = 2
-    elseif of > window then outcome = 0
+    -- A policy can change the windows of a quota, so one can begin within another. See core/quotas/quota-counter.ts.
+    local open_from = window
+    if window <= now_ms then open_from = begin_ms end
+    if of < open_from then outcome = 2
+    elseif of > math.max(window, now_ms) then outcome = 0
     elseif number <= previous then outcome = 1
     elseif previous < after then outcome = 3
     else

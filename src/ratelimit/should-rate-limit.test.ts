@@ -33,7 +33,11 @@ rate_limit_service:
 const CODES = ["UNKNOWN", "OK", "OVER_LIMIT"];
 const [OK, OVER_LIMIT, SECOND, MINUTE, DAY] = [1, 2, 1, 2, 4];
 
-function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow" = "local") {
+function open(
+  more: Partial<ShouldRateLimitPorts> = {},
+  faults: "local" | "allow" = "local",
+  timeLeftMs = 1000,
+) {
   const results: string[] = [];
   const policy = policyOf(faults);
   const handle = createShouldRateLimit({
@@ -45,7 +49,7 @@ function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow
     ...more,
   });
   const raw = async (bytes: Uint8Array | undefined): Promise<RateLimitResponse> =>
-    RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, 1000)));
+    RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, timeLeftMs)));
   /** Each descriptor is a list of `key=value`, with `+n` for its own hits; a `+` alone is a wrapper without a value. */
   const ask = (descriptors: readonly string[], { domain = "edge", hits = 0 } = {}) =>
     raw(
@@ -186,13 +190,33 @@ test.each([
   };
   for (const take of Object.values(broken)) {
     const { ask, results } = open({ buckets: { take } }, faults);
-    expect(await ask(["path=/a"])).toEqual({ overall_code: code, statuses: [] });
-    expect(results[0]).toBe("none failed");
+    expect(await ask(["path=/a"])).toMatchObject({ overall_code: code, statuses: [{ code }] });
+    expect(results.at(-1)).toBe("edge failed");
+    // Each descriptor is decided by itself, so what needs no bucket or is in shadow mode is allowed.
+    const all = await ask(["trial=x", "free=x", "unknown=x"]);
+    expect(all).toMatchObject({ overall_code: OK, statuses: [{ code: OK }, { code: OK }, { code: OK }] });
+    expect((await ask(["trial=x", "path=/a"])).overall_code).toBe(code);
   }
   const { raw } = open({}, faults);
   const many = { domain: "edge", descriptors: Array.from({ length: 65 }, () => ({ entries: [] })) };
   for (const bytes of [undefined, Buffer.from([0xff]), RATE_LIMIT_METHOD.requestSerialize(many)])
     expect((await raw(bytes)).overall_code).toBe(code);
+});
+
+test("while too many descriptors wait for the store, only those that need it fail", async () => {
+  const { ask } = open({ buckets: { take: () => new Promise(() => undefined) } });
+  const many = Array.from({ length: 64 }, (_, value) => `path=${value}`);
+  const waiting = Array.from({ length: 512 }, () => ask(many));
+  const { statuses } = await ask(["trial=x", "free=x", "unknown=x", "path=x"]);
+  expect(statuses.map(({ code }) => code)).toEqual([OK, OK, OK, OVER_LIMIT]);
+  await Promise.all(waiting);
+});
+
+test("a store that responds at once is in time for Envoy's default timeout of 20 ms", async () => {
+  const take = () => Promise.resolve({ ok: true, rates: [] } as const);
+  const { codes, results } = open({ buckets: { take } }, "local", 20);
+  expect(await codes(["path=/a"])).toBe("OK OK");
+  expect(results).toEqual(["edge ok"]);
 });
 
 test("any bytes get a response", async () => {

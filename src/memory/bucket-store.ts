@@ -1,6 +1,6 @@
-import type { BucketAdmin, BucketDemand, LocalBuckets } from "../core/limits/ports.ts";
+import type { BucketAdmin, BucketDemand, DescriptorBuckets, LocalBuckets } from "../core/limits/ports.ts";
 import { rateStatus } from "../core/limits/rate-status.ts";
-import { secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
+import { peekOutcome, secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
 import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
 
@@ -22,7 +22,7 @@ const EXAMINED = { mean: 16, max: 4096 };
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
-}): LocalBuckets & BucketAdmin & Refunds {
+}): LocalBuckets & DescriptorBuckets & BucketAdmin & Refunds {
   const buckets = new Map<string, KeptBucket>();
   let examinable = EXAMINED.max;
   const put = (id: string, bucket: KeptBucket, nowMs: number) => {
@@ -32,7 +32,25 @@ export function createBucketStore(options: {
     }
     buckets.set(id, bucket);
   };
+  const take: LocalBuckets["take"] = (demands, cost, nowMs) => {
+    const found = demands.map((demand) => {
+      const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
+      return { demand, state: refillBucket(state, demand.limit, nowMs) };
+    });
+    const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
+    const retryAfterSeconds = Math.max(0, ...waits);
+    const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
+    const rates = found.map(({ demand, state }) => {
+      const { limit } = demand;
+      const after = { ...state, levelMicro: state.levelMicro - spentMicro, limit };
+      put(demand.bucketId, after, nowMs);
+      return rateStatus(limit, after.levelMicro / MICRO);
+    });
+    return takeOutcome(rates, retryAfterSeconds);
+  };
   return {
+    take,
+    peek: (demand, nowMs) => peekOutcome(take([demand], 0, nowMs), demand.limit),
     async levels(demands, nowMs) {
       return demands.map(({ bucketId, limit }) => {
         const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
@@ -55,22 +73,6 @@ export function createBucketStore(options: {
         longest = Math.max(longest, secondsUntil(refillBucket(state, limit, nowMs), limit, cost));
       }
       return longest;
-    },
-    take(demands, cost, nowMs) {
-      const found = demands.map((demand) => {
-        const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
-        return { demand, state: refillBucket(state, demand.limit, nowMs) };
-      });
-      const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
-      const retryAfterSeconds = Math.max(0, ...waits);
-      const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
-      const rates = found.map(({ demand, state }) => {
-        const { limit } = demand;
-        const after = { ...state, levelMicro: state.levelMicro - spentMicro, limit };
-        put(demand.bucketId, after, nowMs);
-        return rateStatus(limit, after.levelMicro / MICRO);
-      });
-      return takeOutcome(rates, retryAfterSeconds);
     },
   };
 }

@@ -1,8 +1,9 @@
+import type { DescriptorBuckets } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import type { UnaryMethod } from "../grpc/transport.ts";
-import type { BucketCharge, Decided, DescriptorBuckets, RateLimitResult } from "./descriptor-charge.ts";
+import type { BucketCharge, Decided, RateLimitResult } from "./descriptor-charge.ts";
 import { chargeBucket, chargeOf, NOTHING_TO_CHARGE } from "./descriptor-charge.ts";
 import type { RateLimitRequest } from "./request-decoder.ts";
 import { decodeRateLimitRequest } from "./request-decoder.ts";
@@ -78,7 +79,7 @@ function createCharge({ policy, buckets, nowMs, onFault }: ShouldRateLimitPorts)
     };
     if (pending >= MAX_PENDING) return failed();
     try {
-      const decided = chargeBucket(buckets, bucket, nowMs());
+      const decided = chargeBucket(buckets, bucket, nowMs);
       if (!(decided instanceof Promise)) return decided;
       pending++;
       decided.then(settle, settle);

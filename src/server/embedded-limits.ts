@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { LeasePool, LeasePoolPorts } from "../core/limits/lease-pool.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
-import type { BucketStore, LimitStore, LocalBuckets } from "../core/limits/ports.ts";
+import type { DescriptorBuckets, LimitStore, LocalBuckets } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { QuotaExchange, QuotaExchangePorts } from "../core/quotas/quota-exchange.ts";
 import { createQuotaExchange } from "../core/quotas/quota-exchange.ts";
@@ -20,7 +20,7 @@ export interface EmbeddedLimitsOptions
 export interface EmbeddedLimits {
   readonly limits: LimitStore;
   /** Of the Rate Limit Service. No number of descriptors removes a bucket of a key. */
-  readonly descriptorBuckets: BucketStore;
+  readonly descriptorBuckets: DescriptorBuckets;
   readonly pool: LeasePool;
   readonly counters: QuotaExchange;
 }

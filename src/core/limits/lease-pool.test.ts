@@ -235,3 +235,24 @@ describe("a limit that has not been used for a while is forgotten", () => {
     expect(pool.size()).toBe(0);
   });
 });
+
+test.each([
+  [1, true],
+  [0, false],
+])("without the store, a peek at a share of %d tokens is %s and takes nothing", async (remaining, ok) => {
+  const costs: number[] = [];
+  const pool = createLeasePool({
+    store: { step: () => Promise.reject(new Error("lost on purpose")) },
+    monotonicMs: () => 0,
+    instanceId: "i",
+    maxBuckets: 10,
+    fallback: {
+      take(_demands, cost) {
+        costs.push(cost);
+        return { ok: true, rates: [{ name: "n", capacity: 5, windowSeconds: 5, remaining }] };
+      },
+    },
+  });
+  expect(await pool.peek({ bucketId: "b", limit: limitOf(5, 1, true) }, 0)).toMatchObject({ ok });
+  expect(costs).toEqual([0]);
+});

@@ -18,3 +18,16 @@ export async function withTimeout<Done, Late>(
     clearTimeout(timer);
   }
 }
+
+/** Maximum wait of a call without a deadline. Every store has a shorter timeout. */
+const MAX_WAIT_MS = 10_000;
+
+/**
+ * How long a decision may take; a later one is discarded. A tenth of Envoy's deadline is reserved, and at least 20 ms or, below
+ * 80 ms, a quarter of it, so that the response arrives in time.
+ * @param timeLeftMs milliseconds until the deadline of the call
+ */
+export function responseBudgetMs(timeLeftMs: number): number {
+  const laterMs = timeLeftMs - Math.min(20, timeLeftMs / 4);
+  return Math.max(0, Math.min(0.9 * timeLeftMs, laterMs, MAX_WAIT_MS));
+}

@@ -5,7 +5,7 @@ import { deny } from "../core/decision/decision.ts";
 import type { UnparsedRequest } from "../core/decision/request.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Mode, Policy } from "../core/policy/policy.ts";
-import { withTimeout } from "../core/timeout.ts";
+import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import { toAuthRequest } from "./auth-request.ts";
 import type { ReceivedCheck } from "./check-request-decoder.ts";
 import { canStripCookies } from "./credential-removal.ts";
@@ -39,17 +39,6 @@ export interface CheckPorts {
   readonly onFault: (error: unknown, decisionId: string) => void;
   /** Called when a message does not decode, which is an error of its sender and not a fault. */
   readonly onUndecodable: (error: RangeError, decisionId: string) => void;
-}
-
-/** Maximum wait of a Check without a deadline. Every store has a shorter timeout. */
-const MAX_WAIT_MS = 10_000;
-
-/**
- * How long a decision may take; a later one is discarded. A tenth of Envoy's deadline is reserved, and at least 20 ms, so that
- * the response arrives in time.
- */
-function responseBudgetMs(timeLeftMs: number): number {
-  return Math.max(0, Math.min(0.9 * timeLeftMs, timeLeftMs - 20, MAX_WAIT_MS));
 }
 
 /**

@@ -124,4 +124,12 @@ describe("a bucket", () => {
     expect(take(store, [a], 1, 0).ok).toBe(false);
     expect(take(store, [b], 1, 0).ok).toBe(true);
   });
+
+  test("that is drained is not forgotten while others are full again", () => {
+    const store = createBucketStore({ maxBuckets: 100 });
+    const drained = Array.from({ length: 40 }, (_, number) => limitOf(1, 1 / 86_400, `drained ${number}`));
+    for (const limit of drained) take(store, [limit], 1, 0);
+    for (let value = 0; value < 10_000; value++) take(store, [limitOf(5, 100, `value ${value}`)], 1, value);
+    for (const limit of drained) expect(take(store, [limit], 1, 10_000).ok).toBe(false);
+  });
 });

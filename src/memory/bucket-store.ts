@@ -1,7 +1,7 @@
-import type { BucketAdmin, BucketDemand, LocalBuckets } from "../core/limits/ports.ts";
+import type { BucketAdmin, BucketDemand, DescriptorBuckets, LocalBuckets } from "../core/limits/ports.ts";
 import { rateStatus } from "../core/limits/rate-status.ts";
-import { secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
-import type { BucketState } from "../core/limits/token-bucket.ts";
+import { peekOutcome, secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
+import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
 import { fullBucket, MICRO, refillBucket } from "../core/limits/token-bucket.ts";
 
 export interface Refunds {
@@ -9,20 +9,48 @@ export interface Refunds {
   refund(demand: BucketDemand, cost: number): void;
 }
 
+interface KeptBucket extends BucketState {
+  readonly limit: BucketLimit;
+}
+
+/** How many buckets a removal may examine on average, and at most if earlier ones examined few. */
+const EXAMINED = { mean: 16, max: 4096 };
+
 /**
- * Buckets in the memory of one instance. A restart fills them. Above `maxBuckets` the least recently used bucket is removed.
- * Under a load that reaches the maximum, that bucket is full or nearly full again.
+ * Buckets in the memory of one instance. A restart fills them, and so does a removal. Above `maxBuckets` one of the least recently
+ * used buckets is removed: one that is full again, otherwise the one that is full soonest.
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
-}): LocalBuckets & BucketAdmin & Refunds {
-  const buckets = new Map<string, BucketState>();
-  const put = (id: string, state: BucketState) => {
-    buckets.delete(id);
-    buckets.set(id, state);
-    if (buckets.size > options.maxBuckets) buckets.delete(buckets.keys().next().value ?? "");
+}): LocalBuckets & DescriptorBuckets & BucketAdmin & Refunds {
+  const buckets = new Map<string, KeptBucket>();
+  let examinable = EXAMINED.max;
+  const put = (id: string, bucket: KeptBucket, nowMs: number) => {
+    if (!buckets.delete(id) && buckets.size >= options.maxBuckets) {
+      examinable -= removeOne(buckets, examinable, nowMs);
+      examinable = Math.min(EXAMINED.max, examinable + EXAMINED.mean);
+    }
+    buckets.set(id, bucket);
+  };
+  const take: LocalBuckets["take"] = (demands, cost, nowMs) => {
+    const found = demands.map((demand) => {
+      const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
+      return { demand, state: refillBucket(state, demand.limit, nowMs) };
+    });
+    const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
+    const retryAfterSeconds = Math.max(0, ...waits);
+    const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
+    const rates = found.map(({ demand, state }) => {
+      const { limit } = demand;
+      const after = { ...state, levelMicro: state.levelMicro - spentMicro, limit };
+      put(demand.bucketId, after, nowMs);
+      return rateStatus(limit, after.levelMicro / MICRO);
+    });
+    return takeOutcome(rates, retryAfterSeconds);
   };
   return {
+    take,
+    peek: (demand, nowMs) => peekOutcome(take([demand], 0, nowMs), demand.limit),
     async levels(demands, nowMs) {
       return demands.map(({ bucketId, limit }) => {
         const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);
@@ -46,20 +74,29 @@ export function createBucketStore(options: {
       }
       return longest;
     },
-    take(demands, cost, nowMs) {
-      const found = demands.map((demand) => {
-        const state = buckets.get(demand.bucketId) ?? fullBucket(demand.limit, nowMs);
-        return { demand, state: refillBucket(state, demand.limit, nowMs) };
-      });
-      const waits = found.map(({ demand, state }) => secondsUntil(state, demand.limit, cost));
-      const retryAfterSeconds = Math.max(0, ...waits);
-      const spentMicro = retryAfterSeconds === 0 ? cost * MICRO : 0;
-      const rates = found.map(({ demand, state }) => {
-        const after = { ...state, levelMicro: state.levelMicro - spentMicro };
-        put(demand.bucketId, after);
-        return rateStatus(demand.limit, after.levelMicro / MICRO);
-      });
-      return takeOutcome(rates, retryAfterSeconds);
-    },
   };
+}
+
+/**
+ * Examined buckets that are kept become the most recently used ones, so that the next removal examines others.
+ * @returns how many it examined
+ */
+function removeOne(buckets: Map<string, KeptBucket>, max: number, nowMs: number): number {
+  let examined = 0;
+  let removed: string | undefined;
+  let soonest = Number.POSITIVE_INFINITY;
+  for (const [id, bucket] of buckets.entries().take(Math.min(max, buckets.size))) {
+    examined++;
+    const { limit } = bucket;
+    const seconds = secondsUntil(refillBucket(bucket, limit, nowMs), limit, limit.capacity);
+    buckets.delete(id);
+    buckets.set(id, bucket);
+    if (seconds < soonest) {
+      removed = id;
+      soonest = seconds;
+    }
+    if (seconds === 0) break;
+  }
+  if (removed !== undefined) buckets.delete(removed);
+  return examined;
 }

@@ -2,7 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RateLimitResponse } from "../../scripts/protobuf.ts";
 import { RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
-import type { BucketStore } from "../core/limits/ports.ts";
+import { createLeasePool } from "../core/limits/lease-pool.ts";
+import type { LeasedBucket } from "../core/limits/leased-bucket.ts";
+import { fullLeasedBucket, leaseStep } from "../core/limits/leased-bucket.ts";
+import type { DescriptorBuckets } from "../core/limits/ports.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
 import { parsePolicy } from "../policy/file.ts";
 import type { ShouldRateLimitPorts } from "./should-rate-limit.ts";
@@ -33,7 +36,11 @@ rate_limit_service:
 const CODES = ["UNKNOWN", "OK", "OVER_LIMIT"];
 const [OK, OVER_LIMIT, SECOND, MINUTE, DAY] = [1, 2, 1, 2, 4];
 
-function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow" = "local") {
+function open(
+  more: Partial<ShouldRateLimitPorts> = {},
+  faults: "local" | "allow" = "local",
+  timeLeftMs = 1000,
+) {
   const results: string[] = [];
   const policy = policyOf(faults);
   const handle = createShouldRateLimit({
@@ -45,7 +52,7 @@ function open(more: Partial<ShouldRateLimitPorts> = {}, faults: "local" | "allow
     ...more,
   });
   const raw = async (bytes: Uint8Array | undefined): Promise<RateLimitResponse> =>
-    RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, 1000)));
+    RATE_LIMIT_METHOD.responseDeserialize(Buffer.from(await handle(bytes, timeLeftMs)));
   /** Each descriptor is a list of `key=value`, with `+n` for its own hits; a `+` alone is a wrapper without a value. */
   const ask = (descriptors: readonly string[], { domain = "edge", hits = 0 } = {}) =>
     raw(
@@ -104,17 +111,68 @@ test("a response has the limit, what is left, and the time until it is reset", a
 });
 
 test("hits of the request and of a descriptor are taken, and no more than a bucket can hold", async () => {
-  const { codes, ask } = open();
+  const { codes } = open();
   expect(await codes(["big=x"], { hits: 60 })).toBe("OK OK");
-  expect(await codes(["big=x+41"], { hits: 1 })).toBe("OVER_LIMIT OVER_LIMIT");
-  expect(await codes(["big=x+40"], { hits: 1 })).toBe("OK OK");
   for (const none of ["big=x+0", "big=x+"]) expect(await codes([none], { hits: 1 })).toBe("OK OK");
+  expect(await codes(["big=x+40"], { hits: 1 })).toBe("OK OK");
   expect(await codes(["big=x"])).toBe("OVER_LIMIT OVER_LIMIT");
-  // More than the capacity is never admitted, and takes nothing.
+  // More than the capacity is never admitted.
   for (const hits of [101, 2 ** 32 - 1])
     expect(await codes(["big=y"], { hits })).toBe("OVER_LIMIT OVER_LIMIT");
-  expect(await codes(["big=y+18446744073709551615"])).toBe("OVER_LIMIT OVER_LIMIT");
-  expect((await ask(["big=y"])).statuses[0]?.limit_remaining).toBe(99);
+  expect(await codes(["big=z+18446744073709551615"])).toBe("OVER_LIMIT OVER_LIMIT");
+});
+
+test.each([59, 64, 100, 101])("%d hits above the 58 that are left take all of them", async (hits) => {
+  const { codes, ask } = open();
+  expect(await codes(["big=x"], { hits: 42 })).toBe("OK OK");
+  expect((await ask(["big=x"], { hits })).statuses).toMatchObject([
+    {
+      code: OVER_LIMIT,
+      limit_remaining: 0,
+      duration_until_reset: { seconds: hits < 61 ? "6" : hits < 71 ? "7" : "10" },
+    },
+  ]);
+  expect(await codes(["big=x"])).toBe("OVER_LIMIT OVER_LIMIT");
+});
+
+/** Buckets that instances share, in a store that responds at once. */
+function sharedBuckets(): DescriptorBuckets {
+  const buckets = new Map<string, LeasedBucket>();
+  return createLeasePool({
+    store: {
+      async step(bucketId, limit, settlements, request) {
+        const bucket = buckets.get(bucketId) ?? fullLeasedBucket(limit, 0);
+        buckets.set(bucketId, bucket);
+        return leaseStep(bucket, limit, settlements, request, 0);
+      },
+    },
+    monotonicMs: () => 0,
+    instanceId: "i",
+    maxBuckets: 1000,
+    fallback: { take: () => expect.unreachable() },
+  });
+}
+
+test("hits above what is left take all of it also from a shared bucket", async () => {
+  const { codes } = open({ buckets: sharedBuckets() });
+  expect(await codes(["big=x"], { hits: 42 })).toBe("OK OK");
+  expect(await codes(["big=x"], { hits: 90 })).toBe("OVER_LIMIT OVER_LIMIT");
+  for (const hits of ["0", "1"]) expect(await codes([`big=x+${hits}`])).toBe("OVER_LIMIT OVER_LIMIT");
+});
+
+test.each([
+  ["in memory", () => createBucketStore({ maxBuckets: 1000 })],
+  ["shared", sharedBuckets],
+])("a request that checks a bucket %s first and charges afterwards is limited", async (_where, buckets) => {
+  const { codes, ask } = open({ buckets: buckets() });
+  for (const expected of ["OK", "OK", "OK", "OVER_LIMIT", "OVER_LIMIT"]) {
+    expect(await codes(["big=x+0"])).toBe(`${expected} ${expected}`);
+    if (expected === "OK") await ask(["big=x+45"]);
+  }
+  // A check takes nothing.
+  for (let checks = 0; checks < 9; checks++) expect(await codes(["path=x+0"])).toBe("OK OK");
+  for (const expected of ["OK", "OK", "OVER_LIMIT"])
+    expect(await codes(["path=x"])).toBe(`${expected} ${expected}`);
 });
 
 test("shadow mode allows and counts, unlimited and unknown descriptors are allowed", async () => {
@@ -135,7 +193,8 @@ test("shadow mode allows and counts, unlimited and unknown descriptors are allow
 
 test("a client cannot choose the bucket of other entries, whatever its values contain", async () => {
   const ids: string[] = [];
-  const buckets: BucketStore = {
+  const buckets: DescriptorBuckets = {
+    peek: () => expect.unreachable(),
     take(demands) {
       ids.push(...demands.map(({ bucketId }) => bucketId));
       return { ok: true, rates: [] };
@@ -162,7 +221,8 @@ test("a client cannot choose the bucket of other entries, whatever its values co
 
 test("every request has the same limit object, to which leases belong", async () => {
   const limits = new Set<object>();
-  const buckets: BucketStore = {
+  const buckets: DescriptorBuckets = {
+    peek: () => expect.unreachable(),
     take(demands) {
       for (const { limit } of demands) limits.add(limit);
       return { ok: true, rates: [] };
@@ -185,14 +245,36 @@ test.each([
     never: () => new Promise<never>(() => undefined),
   };
   for (const take of Object.values(broken)) {
-    const { ask, results } = open({ buckets: { take } }, faults);
-    expect(await ask(["path=/a"])).toEqual({ overall_code: code, statuses: [] });
-    expect(results[0]).toBe("none failed");
+    const { ask, results } = open({ buckets: { take, peek: take } }, faults);
+    expect(await ask(["path=/a"])).toMatchObject({ overall_code: code, statuses: [{ code }] });
+    expect(results.at(-1)).toBe("edge failed");
+    // Each descriptor is decided by itself, so what needs no bucket or is in shadow mode is allowed.
+    const all = await ask(["trial=x", "free=x", "unknown=x"]);
+    expect(all).toMatchObject({ overall_code: OK, statuses: [{ code: OK }, { code: OK }, { code: OK }] });
+    expect((await ask(["trial=x", "path=/a"])).overall_code).toBe(code);
   }
   const { raw } = open({}, faults);
   const many = { domain: "edge", descriptors: Array.from({ length: 65 }, () => ({ entries: [] })) };
   for (const bytes of [undefined, Buffer.from([0xff]), RATE_LIMIT_METHOD.requestSerialize(many)])
     expect((await raw(bytes)).overall_code).toBe(code);
+});
+
+test("while too many descriptors wait for the store, only those that need it fail", async () => {
+  const { ask } = open({
+    buckets: { take: () => new Promise(() => undefined), peek: () => expect.unreachable() },
+  });
+  const many = Array.from({ length: 64 }, (_, value) => `path=${value}`);
+  const waiting = Array.from({ length: 512 }, () => ask(many));
+  const { statuses } = await ask(["trial=x", "free=x", "unknown=x", "path=x"]);
+  expect(statuses.map(({ code }) => code)).toEqual([OK, OK, OK, OVER_LIMIT]);
+  await Promise.all(waiting);
+});
+
+test("a store that responds at once is in time for Envoy's default timeout of 20 ms", async () => {
+  const take = () => Promise.resolve({ ok: true, rates: [] } as const);
+  const { codes, results } = open({ buckets: { take, peek: take } }, "local", 20);
+  expect(await codes(["path=/a"])).toBe("OK OK");
+  expect(results).toEqual(["edge ok"]);
 });
 
 test("any bytes get a response", async () => {

@@ -1,22 +1,18 @@
-import { createHash } from "node:crypto";
-import type { DescriptorEntry, DescriptorLevel, DescriptorLimit } from "../core/limits/descriptor-limits.ts";
-import { limitOfDescriptor } from "../core/limits/descriptor-limits.ts";
-import type { BucketStore, TakeOutcome } from "../core/limits/ports.ts";
+import type { DescriptorBuckets } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import { withTimeout } from "../core/timeout.ts";
+import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import type { UnaryMethod } from "../grpc/transport.ts";
-import type { RateLimitRequest, ReceivedDescriptor } from "./request-decoder.ts";
+import type { BucketCharge, Decided, RateLimitResult } from "./descriptor-charge.ts";
+import { chargeBucket, chargeOf, NOTHING_TO_CHARGE } from "./descriptor-charge.ts";
+import type { RateLimitRequest } from "./request-decoder.ts";
 import { decodeRateLimitRequest } from "./request-decoder.ts";
-import type { DescriptorStatus } from "./response-encoder.ts";
+import type { Code } from "./response-encoder.ts";
 import { encodeRateLimitResponse } from "./response-encoder.ts";
-
-/** The outcome for one descriptor. `shadow` is above the limit, and allowed. `failed` is a request that could not be decided. */
-export type RateLimitResult = "ok" | "over_limit" | "shadow" | "unlimited" | "unmatched" | "failed";
 
 export interface ShouldRateLimitPorts {
   readonly policy: () => Pick<Policy, "rateLimitDomains" | "faults">;
-  readonly buckets: BucketStore;
+  readonly buckets: DescriptorBuckets;
   readonly nowMs: () => number;
   /** Called for each descriptor. `domain` is one of the policy's, or `none`. */
   readonly onResult: (domain: string, result: RateLimitResult) => void;
@@ -24,56 +20,87 @@ export interface ShouldRateLimitPorts {
   readonly onFault: (error: unknown) => void;
 }
 
-/** Maximum number of requests that wait for the store. One more is decided as a failed one. */
+/** Maximum number of descriptors that wait for the store. One more is decided as a failed one. */
 const MAX_PENDING = 32 * 1024;
-const MAX_WAIT_MS = 10_000;
 
 /**
  * Decides calls of Envoy's Rate Limit Service. Never throws and never rejects: what cannot be decided gets OVER_LIMIT, or OK with
  * `faults.limits: allow`.
  */
 export function createShouldRateLimit(ports: ShouldRateLimitPorts): UnaryMethod["handle"] {
-  let pending = 0;
-  const fail = (error?: unknown) => respondFailed(ports, error);
+  const charge = createCharge(ports);
   return (message, timeLeftMs) => {
     try {
-      if (message === undefined || pending >= MAX_PENDING) return fail();
-      const decided = decideAll(ports, decodeRateLimitRequest(message));
-      if (!(decided instanceof Promise)) return decided;
-      pending++;
-      const settle = () => {
-        pending--;
-      };
-      decided.then(settle, settle);
-      const budgetMs = Math.max(0, Math.min(0.9 * timeLeftMs, timeLeftMs - 20, MAX_WAIT_MS));
-      return withTimeout(decided, budgetMs, () => fail()).catch(fail);
+      const request = message && decodeIfValid(message);
+      if (request === undefined) return respondFailed(ports);
+      const decided = decideAll(ports, request, (bucket) => charge(bucket, responseBudgetMs(timeLeftMs)));
+      return decided instanceof Promise ? decided.catch((error) => respondFailed(ports, error)) : decided;
     } catch (error) {
-      return fail(error instanceof RangeError ? undefined : error);
+      return respondFailed(ports, error);
     }
   };
 }
 
-function respondFailed({ policy, onResult, onFault }: ShouldRateLimitPorts, error: unknown): Uint8Array {
+function decodeIfValid(message: Uint8Array): RateLimitRequest | undefined {
+  try {
+    return decodeRateLimitRequest(message);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function respondFailed({ policy, onResult, onFault }: ShouldRateLimitPorts, error?: unknown): Uint8Array {
   try {
     onResult("none", "failed");
     if (error !== undefined) onFault(error);
-    return encodeRateLimitResponse(policy().faults.limits === "allow" ? "ok" : "over_limit", []);
+    return encodeRateLimitResponse(failedCode(policy()), []);
   } catch {
     return encodeRateLimitResponse("over_limit", []);
   }
 }
 
-interface Decided {
-  readonly status: DescriptorStatus;
-  readonly result: RateLimitResult;
+function failedCode({ faults }: Pick<Policy, "faults">): Code {
+  return faults.limits === "allow" ? "ok" : "over_limit";
+}
+
+type Charge = (bucket: BucketCharge) => MaybePromise<Decided>;
+
+/** Charges one bucket in time. A descriptor in shadow mode is allowed whatever fails. */
+function createCharge({ policy, buckets, nowMs, onFault }: ShouldRateLimitPorts) {
+  let pending = 0;
+  const settle = () => {
+    pending--;
+  };
+  return (bucket: BucketCharge, budgetMs: number): MaybePromise<Decided> => {
+    const failed = (error?: unknown): Decided => {
+      if (error !== undefined) onFault(error);
+      return { status: { code: bucket.found.shadow ? "ok" : failedCode(policy()) }, result: "failed" };
+    };
+    if (pending >= MAX_PENDING) return failed();
+    try {
+      const decided = chargeBucket(buckets, bucket, nowMs);
+      if (!(decided instanceof Promise)) return decided;
+      pending++;
+      decided.then(settle, settle);
+      return withTimeout(decided, budgetMs, () => failed()).catch(failed);
+    } catch (error) {
+      return failed(error);
+    }
+  };
 }
 
 /** Each descriptor is decided by itself, so one above its limit spares no other. The request is above the limit if one is. */
-function decideAll(ports: ShouldRateLimitPorts, request: RateLimitRequest): MaybePromise<Uint8Array> {
+function decideAll(
+  ports: ShouldRateLimitPorts,
+  request: RateLimitRequest,
+  charge: Charge,
+): MaybePromise<Uint8Array> {
   const domain = ports.policy().rateLimitDomains.get(request.domain);
-  const all = request.descriptors.map((descriptor) =>
-    domain === undefined ? UNMATCHED : decideOne(ports, domain, request, descriptor),
-  );
+  const all = request.descriptors.map((descriptor) => {
+    const found = domain === undefined ? "unmatched" : chargeOf(domain, request, descriptor);
+    return typeof found === "string" ? NOTHING_TO_CHARGE[found] : charge(found);
+  });
   const label = domain === undefined ? "none" : request.domain;
   const respond = (decided: readonly Decided[]) => {
     for (const { result } of decided) ports.onResult(label, result);
@@ -85,55 +112,4 @@ function decideAll(ports: ShouldRateLimitPorts, request: RateLimitRequest): Mayb
   };
   const settled = all.filter((each): each is Decided => !(each instanceof Promise));
   return settled.length === all.length ? respond(settled) : Promise.all(all).then(respond);
-}
-
-const UNMATCHED: Decided = { status: { code: "ok" }, result: "unmatched" };
-const UNLIMITED: Decided = { status: { code: "ok" }, result: "unlimited" };
-
-function decideOne(
-  { buckets, nowMs }: ShouldRateLimitPorts,
-  domain: DescriptorLevel,
-  request: RateLimitRequest,
-  { entries, hits }: ReceivedDescriptor,
-): MaybePromise<Decided> {
-  const found = limitOfDescriptor(domain, entries);
-  if (found === undefined) return UNMATCHED;
-  if (found.kind === "unlimited") return UNLIMITED;
-  const { capacity } = found.limit;
-  const cost = hits ?? (request.hits === 0 ? 1 : request.hits);
-  const demand = { bucketId: bucketIdOf(request.domain, entries), limit: found.limit };
-  // No bucket holds more than its capacity, so such a request is never admitted, and takes nothing.
-  const taken = buckets.take([demand], cost > capacity ? 0 : cost, nowMs());
-  const decide = (outcome: TakeOutcome) => statusOf(found, outcome, cost > capacity);
-  return taken instanceof Promise ? taken.then(decide) : decide(taken);
-}
-
-function statusOf(
-  { limit, shadow }: Extract<DescriptorLimit, { kind: "bucket" }>,
-  outcome: TakeOutcome,
-  exceedsCapacity: boolean,
-): Decided {
-  const isOver = !outcome.ok || exceedsCapacity;
-  const remaining = outcome.rates[0]?.remaining ?? 0;
-  const resetSeconds = outcome.ok
-    ? (limit.capacity - remaining) / limit.refillPerSecond
-    : outcome.retryAfterSeconds;
-  return {
-    status: {
-      code: isOver && !shadow ? "over_limit" : "ok",
-      limit: { name: limit.name, bucket: limit, remaining, resetSeconds },
-    },
-    result: isOver ? (shadow ? "shadow" : "over_limit") : "ok",
-  };
-}
-
-/** Values of clients are hashed, each with its length, so that none of them becomes a part of a name or another list of entries. */
-function bucketIdOf(domain: string, entries: readonly DescriptorEntry[]): string {
-  const hash = createHash("sha256");
-  for (const text of [domain, ...entries.flatMap(({ key, value }) => [key, value])]) {
-    const bytes = Buffer.from(text, "utf8");
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  // The name of a role contains no slash.
-  return `rls/${hash.digest("hex")}`;
 }

@@ -115,7 +115,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     adminTokens,
     stores,
     metering,
-    checks: createChecks(runtime, { ports, background, metering, audit, tracing }),
+    checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,

@@ -75,6 +75,7 @@ export function createExplainHandler(
 
 export interface CheckDeps {
   readonly ports: AuthorizePorts;
+  readonly stores: Pick<Stores, "descriptorBuckets">;
   readonly background: BackgroundWork;
   readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
@@ -91,7 +92,7 @@ export interface Checks {
 /** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
 export function createChecks(
   { log, metrics, clock, settings }: Runtime,
-  { ports, background, metering: { meter }, audit, tracing }: CheckDeps,
+  { ports, stores, background, metering: { meter }, audit, tracing }: CheckDeps,
 ): Checks {
   const onUnknownPlan = createUnknownPlans({ log, metrics });
   const undecodableLog = (fault: (typeof FAULTS)["undecodable" | "undescribed"]) =>
@@ -123,7 +124,10 @@ export function createChecks(
   return {
     check: createCheck(checkPorts),
     forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
-    shouldRateLimit: createRateLimits({ log, metrics }, { ...ports, nowMs: clock.nowMs }),
+    shouldRateLimit: createRateLimits(
+      { log, metrics },
+      { policy: ports.policy, buckets: stores.descriptorBuckets, nowMs: clock.nowMs },
+    ),
   };
 
   /** Logs why a credential was rejected. Nothing of the credential itself is logged. */

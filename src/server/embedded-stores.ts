@@ -19,6 +19,7 @@ import { usageRetentionOf } from "./usage.ts";
 
 /** Buckets in memory: about 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
+const MAX_DESCRIPTOR_BUCKETS = 500_000;
 const PLACE_CHECK_EVERY_MS = 400;
 
 /** Calls of the key store that show whether it can be written. */
@@ -78,13 +79,14 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
 function openLimits(
   { quotas }: Pick<ThreadedStore, "quotas">,
   options: StoreOptions,
-): Pick<Stores, "buckets" | "bucketAdmin" | "quotaAdmin"> {
+): Pick<Stores, "buckets" | "descriptorBuckets" | "bucketAdmin" | "quotaAdmin"> {
   const { storeNowMs } = options.clock;
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
-  const { limits, pool, counters } = createEmbeddedLimits({
+  const { limits, descriptorBuckets, pool, counters } = createEmbeddedLimits({
     buckets,
     faults: () => options.policy().faults,
     maxBuckets: MAX_BUCKETS,
+    maxDescriptorBuckets: MAX_DESCRIPTOR_BUCKETS,
     store: createQuotaStore(quotas.takeSteps),
     storeNowMs,
     instanceId: randomText(),
@@ -93,7 +95,7 @@ function openLimits(
   });
   keepLeases(options, pool, counters);
   const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pool.forget });
-  return { buckets: limits, bucketAdmin: buckets, quotaAdmin };
+  return { buckets: limits, descriptorBuckets, bucketAdmin: buckets, quotaAdmin };
 }
 
 /** Returns whether the database is still where the next start looks for it. */

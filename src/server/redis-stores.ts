@@ -36,6 +36,7 @@ import { usageRetentionOf } from "./usage.ts";
 
 /** Buckets that an instance knows at a time: about 300 bytes each. */
 const MAX_BUCKETS = 1_000_000;
+const MAX_DESCRIPTOR_BUCKETS = 500_000;
 
 const HEARTBEAT_EVERY_MS = 1000;
 /** Each turn opens a connection: a thousand instances open 200 a second. */
@@ -78,7 +79,10 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     { client, place, instanceId, ...deadlineOf(settings) },
     options,
   );
-  const buckets = await openSharedBuckets({ client, spread, instanceId, guard }, options);
+  const { buckets, descriptorBuckets } = await openSharedBuckets(
+    { client, spread, instanceId, guard },
+    options,
+  );
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const onFeedEntry = createFeedEntryHandler(buckets, options);
@@ -107,6 +111,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     audit: guard.audit(createAuditStore(client, instanceId)),
     usage: guard.usage(createUsageStore({ registry: client, spread, ...usage })),
     buckets,
+    descriptorBuckets,
     bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
     quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),
     secrets: createSecretStore(client),
@@ -184,8 +189,8 @@ interface BucketDeps {
 async function openSharedBuckets(
   { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics, clock, events }: StoreOptions,
-): Promise<LeasePool> {
-  const { pool, membership, counters } = createSharedBuckets({
+): Promise<{ readonly buckets: LeasePool; readonly descriptorBuckets: LeasePool }> {
+  const { pool, descriptorPool, membership, counters } = createSharedBuckets({
     client,
     spread,
     guard,
@@ -194,6 +199,7 @@ async function openSharedBuckets(
     faults: () => policy().faults,
     newRandom: randomText,
     maxBuckets: MAX_BUCKETS,
+    maxDescriptorBuckets: MAX_DESCRIPTOR_BUCKETS,
     observe: metrics.store.leases,
     quotas: {
       storeNowMs: clock.storeNowMs,
@@ -215,5 +221,6 @@ async function openSharedBuckets(
   const stopHeartbeat = repeat(HEARTBEAT_EVERY_MS, ...logTransitions(heartbeat, log, OUTAGES.redis));
   shutdown.defer("the heartbeat", stopHeartbeat);
   keepLeases({ shutdown, log }, pool, counters);
-  return pool;
+  keepLeases({ shutdown, log }, descriptorPool, undefined);
+  return { buckets: pool, descriptorBuckets: descriptorPool };
 }

@@ -20,6 +20,8 @@ const BREAKER = { threshold: 3, probeEveryMs: 200 };
 
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
+  /** Maximum number of buckets of the Rate Limit Service, apart from the others. */
+  readonly maxDescriptorBuckets: number;
   readonly client: RedisClient;
   readonly spread: SpreadClient;
   /** Absent: the instance belongs to the fleet. */
@@ -35,6 +37,8 @@ export interface SharedBucketsOptions
 /** Buckets and counters that all instances share, and the heartbeat by which each instance knows its share for the time when Redis is unavailable. */
 export interface SharedBuckets {
   readonly pool: LeasePool;
+  /** Of the Rate Limit Service. No number of descriptors takes a bucket of a key, also while Redis is unavailable. */
+  readonly descriptorPool: LeasePool;
   readonly membership: FleetMembership;
   /** The units that are counted while Redis is unavailable; absent without quotas. */
   readonly counters: Pick<QuotaExchange, "post" | "waiting"> | undefined;
@@ -47,20 +51,15 @@ export function createSharedBuckets({
   faults,
   newRandom,
   quotas,
+  maxBuckets,
+  maxDescriptorBuckets,
   ...ports
 }: SharedBucketsOptions): SharedBuckets {
-  const { monotonicMs, instanceId, maxBuckets } = ports;
+  const { monotonicMs, instanceId } = ports;
   const localMaxMs = () => faults().localMaxMs;
   const servers = createServerBreakers(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
   const leases = createLeaseStore(spread, servers);
   const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
-  const local = createLocalShares({
-    membership: membership.current,
-    outageOf: (bucketId) => servers.outageOf(spread.keys.bucket(bucketId)),
-    monotonicMs,
-    localMaxMs,
-    maxBuckets,
-  });
   const store = createQuotaStore(spread, servers);
   const counters =
     quotas &&
@@ -72,14 +71,26 @@ export function createSharedBuckets({
       fault: () => faults().quotas ?? "count",
       delayMs: setTimeout,
     });
-  const pool = createLeasePool({
-    ...ports,
-    ...(counters && { quotas: counters }),
-    store: guard?.leases(leases) ?? leases,
-    fallback: createFaultPolicy(() => faults().limits, local),
-  });
+  const openPool = (max: number, more: Partial<LeasePoolPorts>) => {
+    const local = createLocalShares({
+      membership: membership.current,
+      outageOf: (bucketId) => servers.outageOf(spread.keys.bucket(bucketId)),
+      monotonicMs,
+      localMaxMs,
+      maxBuckets: max,
+    });
+    const fallback = createFaultPolicy(() => faults().limits, local);
+    return createLeasePool({
+      ...ports,
+      store: guard?.leases(leases) ?? leases,
+      fallback,
+      maxBuckets: max,
+      ...more,
+    });
+  };
   return {
-    pool,
+    pool: openPool(maxBuckets, counters ? { quotas: counters } : {}),
+    descriptorPool: openPool(maxDescriptorBuckets, { instanceId: `${instanceId}.d` }),
     counters,
     membership: {
       ...membership,

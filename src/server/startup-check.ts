@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { createMigration } from "../core/legacy/migration.ts";
-import type { BucketStore } from "../core/limits/ports.ts";
+import type { DescriptorBuckets, TakeOutcome } from "../core/limits/ports.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { createCheck } from "../ext-authz/check.ts";
@@ -19,8 +19,10 @@ export interface StartupCheckDeps {
 }
 
 /** Never called, because no key is verified. */
-const NO_BUCKETS: BucketStore = {
-  take: () => ({ ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] }),
+const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
+const NO_BUCKETS: DescriptorBuckets = {
+  take: () => UNAVAILABLE,
+  peek: () => UNAVAILABLE,
 };
 
 /**

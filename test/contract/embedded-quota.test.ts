@@ -36,7 +36,7 @@ async function startProcess() {
   const options = { dataDir, recordRetentionSeconds: 1, acceptEmptyRegistry: false, ...ids };
   const store: ThreadedStore = await openThreadedStore(options, () => nowMs);
   let transactions = 0;
-  const { limits, pool, counters } = createEmbeddedLimits({
+  const { limits, descriptorBuckets, pool, counters } = createEmbeddedLimits({
     buckets: createBucketStore({ maxBuckets: 100 }),
     store: createQuotaStore((steps) => {
       transactions++;
@@ -46,8 +46,9 @@ async function startProcess() {
     faults: () => ({ quotas: "deny" }),
     instanceId,
     maxBuckets: 100_000,
+    maxDescriptorBuckets: 10,
   });
-  return { limits, pool, counters, store, transactions: () => transactions };
+  return { limits, descriptorBuckets, pool, counters, store, transactions: () => transactions };
 }
 
 const QUOTA: Quota = {
@@ -68,6 +69,16 @@ async function admitted(limits: LimitStore, family: string, requests: number): P
   );
   return outcomes.filter(({ ok }) => ok).length;
 }
+
+test("no number of descriptors fills the bucket of a key", async () => {
+  const { limits, descriptorBuckets, store } = await startProcess();
+  const limit = { name: "n", per: "key", capacity: 1, refillPerSecond: 1e-6, leased: true } as const;
+  expect((await limits.take([{ bucketId: "key", limit }], 1, nowMs)).ok).toBe(true);
+  for (let value = 0; value < 5000; value++)
+    await descriptorBuckets.take([{ bucketId: `rls/${value}`, limit }], 1, nowMs);
+  expect((await limits.take([{ bucketId: "key", limit }], 1, nowMs)).ok).toBe(false);
+  await store.close();
+});
 
 test("exactly the limit of parallel requests is admitted, in a few transactions", async () => {
   const { limits, store, transactions } = await startProcess();

@@ -27,7 +27,7 @@ async function startInstance(redis: TestedRedis, number: number) {
   client.finishStartup();
   endings.push(client.close);
   // The test sets the begin of the store's epoch, so its memory is old enough.
-  const { pool, membership } = createSharedBuckets({
+  const { pool, descriptorPool, membership } = createSharedBuckets({
     client,
     spread: spreadOnOneServer(client),
     instanceId: `i${number}`,
@@ -35,10 +35,11 @@ async function startInstance(redis: TestedRedis, number: number) {
     faults: () => ({ limits: "local", localMaxMs: LOCAL_MAX_MS }),
     newRandom: () => "r",
     maxBuckets: 100,
+    maxDescriptorBuckets: 3,
   });
   const sweeping = setInterval(() => void pool.sweep(), 50);
   endings.push(() => clearInterval(sweeping));
-  return { relay, membership, pool };
+  return { relay, membership, pool, descriptorPool };
 }
 
 async function startFleet(redis: TestedRedis) {
@@ -107,6 +108,26 @@ describe("the bound applies, and every request gets a response", () => {
       expect(after.length).toBeGreaterThan(limit.refillPerSecond);
     },
   );
+
+  test("without Redis, no number of descriptors denies a new key its share", async () => {
+    const redis = await startRedis();
+    endings.push(redis.stop);
+    const [instance] = await startFleet(redis);
+    if (instance === undefined) throw new Error("no instance");
+    instance.relay.set({ kind: "refuse" });
+    const reasons = async (pool: typeof instance.pool, ids: readonly string[]) => {
+      const found: string[] = [];
+      for (const bucketId of ids) {
+        const outcome = await pool.take([{ bucketId, limit }], 1, 0);
+        found.push(outcome.ok ? "ok" : outcome.reason);
+      }
+      return found;
+    };
+    const values = Array.from({ length: 110 }, (_, value) => `rls/${value}`);
+    const descriptors = await reasons(instance.descriptorPool, values);
+    expect(descriptors.slice(3)).toEqual(Array.from({ length: 107 }, () => "limits_unavailable"));
+    expect(await reasons(instance.pool, ["new key"])).not.toContain("limits_unavailable");
+  });
 
   test("the bound applies with one of four instances disconnected", async () => {
     const redis = await startRedis();

@@ -104,6 +104,7 @@ function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePort
     faults: () => policy.faults,
     instanceId: "case",
     maxBuckets: 1000,
+    maxDescriptorBuckets: 1,
   });
   return {
     buckets: down === "limits" ? createFaultPolicy(() => "deny", buckets) : limits,

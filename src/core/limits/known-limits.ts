@@ -18,11 +18,14 @@ export function createKnownLimits(max: number, exchange: LeaseExchange) {
     active: (): Iterable<SharedLimit> => active,
     deactivate: (shared: SharedLimit) => void active.delete(shared),
     size: () => byId.size,
-    /** Forgets inactive limits that have not been used for a while: a hundred thousand of them would take 60 MB. */
+    /**
+     * Forgets inactive limits that have not been used for a while: a hundred thousand of them would take 60 MB. An active one keeps
+     * no other in memory.
+     */
     forgetUnused(nowMs: number): void {
       for (const shared of byId.values()) {
-        if (active.has(shared) || nowMs - shared.holder.lastUseMs < IDLE_EVICTION_MS) return;
-        table.drop(shared);
+        if (nowMs - shared.movedMs < IDLE_EVICTION_MS) return;
+        if (!active.has(shared)) table.drop(shared);
       }
     },
     findBucket({ bucketId, limit }: BucketDemand, nowMs: number): SharedLimit {

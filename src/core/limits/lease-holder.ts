@@ -147,14 +147,13 @@ export function returnAllLeases(holder: LeaseHolder): void {
   while (holder.leases.length > 0) endLease(holder, 0);
 }
 
-/** Whether the holder can be forgotten without loss. */
-export function isDormant(holder: LeaseHolder, nowMs: number): boolean {
+/** Whether the holder can be forgotten without loss. The store denies again what it denied before, so a denial keeps no holder. */
+export function isDormant(holder: LeaseHolder): boolean {
   return (
     holder.leases.length === 0 &&
     holder.ended.length === 0 &&
     holder.inFlight === undefined &&
-    holder.waiting === 0 &&
-    emptyForMs(holder, Number.POSITIVE_INFINITY, nowMs) === 0
+    holder.waiting === 0
   );
 }
 

@@ -182,3 +182,77 @@ test("the next sweep repeats a failed return of tokens", async () => {
   }
   expect(returned).toEqual([9]);
 });
+
+describe("a limit that has not been used for a while is forgotten", () => {
+  const open = () => {
+    const clock = { nowMs: 1_000_000 };
+    const pending = Promise.withResolvers<never>();
+    const pool = createLeasePool({
+      store: {
+        async step(bucketId, _limit, _settlements, request) {
+          if (bucketId === "pending") return pending.promise;
+          const grantedTokens = bucketId.startsWith("denied") ? 0 : (request?.cost ?? 0);
+          return { grantedTokens, waitUs: 86_400_000_000, leasesOutstanding: false };
+        },
+      },
+      monotonicMs: () => clock.nowMs,
+      instanceId: "i",
+      maxBuckets: 1000,
+      fallback: { take: () => ({ ok: true, rates: [] }) },
+    });
+    const daily = limitOf(1, 1 / 86_400, true);
+    const take = async (bucketId: string) => pool.take([{ bucketId, limit: daily }], 1, 0);
+    const idle = async () => {
+      for (let sweeps = 0; sweeps < 60; sweeps++) {
+        clock.nowMs += 50;
+        await pool.sweep();
+      }
+    };
+    return { pool, take, idle, fail: () => pending.reject(new Error("lost on purpose")) };
+  };
+
+  test("although the store denied it for a day", async () => {
+    const { pool, take, idle } = open();
+    for (let value = 0; value < 100; value++) {
+      expect(await take(`denied ${value}`)).toMatchObject({ ok: false, retryAfterSeconds: 86_400 });
+      await take(`granted ${value}`);
+    }
+    expect(pool.size()).toBe(200);
+    await idle();
+    expect(pool.size()).toBe(0);
+    expect(await take("denied 1")).toMatchObject({ ok: false, retryAfterSeconds: 86_400 });
+  });
+
+  test("although an older one waits for the store", async () => {
+    const { pool, take, idle, fail } = open();
+    const waiting = take("pending");
+    for (let value = 0; value < 100; value++) await take(`granted ${value}`);
+    await idle();
+    expect(pool.size()).toBe(1);
+    fail();
+    await waiting;
+    await idle();
+    expect(pool.size()).toBe(0);
+  });
+});
+
+test.each([
+  [1, true],
+  [0, false],
+])("without the store, a peek at a share of %d tokens is %s and takes nothing", async (remaining, ok) => {
+  const costs: number[] = [];
+  const pool = createLeasePool({
+    store: { step: () => Promise.reject(new Error("lost on purpose")) },
+    monotonicMs: () => 0,
+    instanceId: "i",
+    maxBuckets: 10,
+    fallback: {
+      take(_demands, cost) {
+        costs.push(cost);
+        return { ok: true, rates: [{ name: "n", capacity: 5, windowSeconds: 5, remaining }] };
+      },
+    },
+  });
+  expect(await pool.peek({ bucketId: "b", limit: limitOf(5, 1, true) }, 0)).toMatchObject({ ok });
+  expect(costs).toEqual([0]);
+});

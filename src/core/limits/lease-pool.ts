@@ -1,19 +1,19 @@
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
 import { createKnownLimits } from "./known-limits.ts";
 import { recordDemand } from "./lease-demand.ts";
-import type { SharedLimit } from "./lease-exchange.ts";
+import type { LeaseExchange, SharedLimit } from "./lease-exchange.ts";
 import { createLeaseExchange } from "./lease-exchange.ts";
 import { isDormant, returnAllLeases, returnIdleLeases } from "./lease-holder.ts";
 import type { PooledTakePorts } from "./pooled-take.ts";
 import { attempt, ratesOf } from "./pooled-take.ts";
-import type { BucketDemand, LimitStore } from "./ports.ts";
+import type { BucketDemand, DescriptorBuckets, LimitStore } from "./ports.ts";
 
 export interface LeasePoolPorts extends Omit<PooledTakePorts, "exchange"> {
   /** Maximum number of buckets and counters in memory. Above it the least recently used one is removed and its tokens are returned. */
   readonly maxBuckets: number;
 }
 
-export interface LeasePool extends LimitStore {
+export interface LeasePool extends LimitStore, Pick<DescriptorBuckets, "peek"> {
   /** Returns unused leases to the store. Call it about every 50 ms. */
   sweep(): Promise<void>;
   /** Drops the leases of a bucket or counter that was reset. */
@@ -53,13 +53,18 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       for (const { holder } of limits) recordDemand(holder, cost, nowMs);
       return attempt(take, 0, nowMs);
     },
+    peek(demand, wallMs) {
+      const nowMs = ports.monotonicMs();
+      const limits = [known.findBucket(demand, nowMs)];
+      return attempt({ ports: takePorts, buckets: [demand], limits, cost: 1, wallMs, peeks: true }, 0, nowMs);
+    },
     async sweep() {
       const nowMs = ports.monotonicMs();
       const returning: Promise<void>[] = [];
       for (const shared of known.active()) {
         if (returnIdleLeases(shared.holder, nowMs)) returning.push(exchange.returnLeases(shared));
         // A failed return is repeated, so the limit stays active until it succeeds.
-        if (!shared.isReturning && isDormant(shared.holder, nowMs)) known.deactivate(shared);
+        if (!shared.isReturning && isDormant(shared.holder)) known.deactivate(shared);
       }
       known.forgetUnused(nowMs);
       await Promise.all(returning);
@@ -69,12 +74,13 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       ports.quotas?.forget(id);
     },
     size: known.size,
-    async close() {
-      const active = [...known.active()];
-      // A pending request may still be granted tokens.
-      await Promise.all(active.map(({ pendingRequest }) => pendingRequest));
-      for (const { holder } of active) returnAllLeases(holder);
-      await Promise.all(active.map(exchange.returnLeases));
-    },
+    close: () => returnAll([...known.active()], exchange),
   };
+}
+
+async function returnAll(active: readonly SharedLimit[], exchange: LeaseExchange): Promise<void> {
+  // A pending request may still be granted tokens.
+  await Promise.all(active.map(({ pendingRequest }) => pendingRequest));
+  for (const { holder } of active) returnAllLeases(holder);
+  await Promise.all(active.map(exchange.returnLeases));
 }

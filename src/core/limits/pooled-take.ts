@@ -9,7 +9,7 @@ import type { LeaseExchange, LeaseExchangePorts, SharedCounter, SharedLimit } fr
 import { availableTokens, dueInMs, emptyForMs, spendTokens } from "./lease-holder.ts";
 import type { BucketDemand, BucketStore, LocalBuckets, TakeOutcome } from "./ports.ts";
 import { rateStatus } from "./rate-status.ts";
-import { takeOutcome } from "./retry-after.ts";
+import { peekOutcome, takeOutcome } from "./retry-after.ts";
 
 export interface PooledTakePorts extends LeaseExchangePorts {
   readonly exchange: LeaseExchange;
@@ -28,6 +28,8 @@ export interface PooledTake {
   readonly limits: readonly SharedLimit[];
   readonly cost: number;
   readonly wallMs: number;
+  /** Only finds out whether the one bucket holds the cost. The tokens stay in a lease. */
+  readonly peeks?: boolean;
 }
 
 /** A request that loses the race for granted tokens this often is denied: the limit is contended. */
@@ -85,6 +87,7 @@ function isUnknown(take: PooledTake, shared: SharedLimit, nowMs: number): boolea
 /** Runs in the same synchronous step as the check of the available tokens. */
 function spendAll(take: PooledTake, nowMs: number): TakeOutcome {
   const { ports, limits, cost } = take;
+  if (take.peeks) return { ok: true, rates: ratesOf(take, nowMs) };
   for (const { holder } of limits) spendTokens(holder, cost, nowMs);
   const local = ports.localBuckets?.take(take.buckets, cost, take.wallMs).rates;
   for (const shared of limits) if (shouldPrefetch(shared.holder, cost, nowMs)) prefetch(take, shared);
@@ -140,12 +143,20 @@ function takeWithoutStore(take: PooledTake, nowMs: number): MaybePromise<TakeOut
   if (exhausted !== undefined) return exhaustedOutcome(take, exhausted, nowMs);
   if (decided.some((fault) => fault !== "count"))
     return { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
+  if (take.peeks) return peekWithoutStore(take);
   const waitSeconds = localWait(take);
   if (waitSeconds > 0) return takeOutcome(ratesOf(take, nowMs), waitSeconds);
   const leased = lacking.length === counters.length;
   if (leased) return countAll(take, nowMs);
   const taken = ports.fallback.take(take.buckets, cost, take.wallMs);
   return chainWith(taken, take, countIfTaken);
+}
+
+function peekWithoutStore({ ports, buckets, wallMs }: PooledTake): MaybePromise<TakeOutcome> {
+  const decide = (taken: TakeOutcome) =>
+    buckets.reduce((outcome, { limit }) => peekOutcome(outcome, limit), taken);
+  const taken = ports.fallback.take(buckets, 0, wallMs);
+  return taken instanceof Promise ? taken.then(decide) : decide(taken);
 }
 
 function exhaustedOutcome(take: PooledTake, shared: SharedCounter, nowMs: number): TakeOutcome {

@@ -30,6 +30,12 @@ export interface BucketStore {
   take(demands: readonly BucketDemand[], cost: number, nowMs: number): MaybePromise<TakeOutcome>;
 }
 
+/** Buckets of Envoy's Rate Limit Service. */
+export interface DescriptorBuckets extends BucketStore {
+  /** Whether the bucket holds a whole token. Takes nothing. */
+  peek(demand: BucketDemand, nowMs: number): MaybePromise<TakeOutcome>;
+}
+
 /** Buckets in the memory of one process. */
 export interface LocalBuckets {
   /** Whole seconds until all buckets hold the tokens; 0 if they do now. Changes nothing. */

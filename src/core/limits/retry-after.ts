@@ -21,6 +21,12 @@ export function takeOutcome(rates: readonly RateStatus[], retryAfterSeconds: num
     : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
 }
 
+/** Whether a whole token is left, by the outcome of a take of 0 whose `remaining` is exact. Without rates it stays as it is. */
+export function peekOutcome(taken: TakeOutcome, limit: BucketLimit): TakeOutcome {
+  const isDrained = taken.ok && taken.rates.some(({ remaining }) => remaining < 1);
+  return isDrained ? takeOutcome(taken.rates, secondsToRefill(1, limit)) : taken;
+}
+
 /** Whole seconds until an unused bucket holds the tokens; 0 if it holds them now. */
 export function secondsUntil({ levelMicro }: BucketState, limit: BucketLimit, tokens: number): number {
   return secondsToRefill((tokens * MICRO - levelMicro) / MICRO, limit);

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import { createClusterNodes } from "../../src/redis/cluster-nodes.ts";
 import { connectSpread } from "../../src/redis/spread-on-cluster.ts";
@@ -31,6 +32,9 @@ async function startSpread(port: number) {
   return { spread, run: () => spread.script("return 1")(["{a}"], []) };
 }
 
+/** Long enough that a timeout that starts with the second command ends noticeably later. */
+const BEFORE_SECOND_MS = 100;
+
 test("a node that has no slot yet keeps its connection while commands are redirected to it", async () => {
   const target = await startStub((_, reply) => reply(":1\r\n"));
   const source = await startStub((_, reply) => reply(`-ASK 1 127.0.0.1:${target.port}\r\n`));
@@ -40,6 +44,25 @@ test("a node that has no slot yet keeps its connection while commands are redire
     await spread.refresh();
   }
   expect(target.connections()).toBe(1);
+});
+
+test.each(["MOVED", "ASK"])("the command after %s has the time that is left", async (redirection) => {
+  const target = await startStub(() => undefined);
+  const source = await startStub(async (_, reply) => {
+    await pause(BEFORE_SECOND_MS);
+    reply(`-${redirection} 1 127.0.0.1:${target.port}\r\n`);
+  });
+  const { run } = await startSpread(source.port);
+  await expect(run()).rejects.toThrow("the node of the Cluster did not respond in time");
+});
+
+test("a script that a node does not know yet has the time that is left", async () => {
+  const node = await startStub(async (command, reply) => {
+    await pause(BEFORE_SECOND_MS);
+    if (command === "EVALSHA") reply("-NOSCRIPT no such script\r\n");
+  });
+  const { run } = await startSpread(node.port);
+  await expect(run()).rejects.toThrow("the node of the Cluster did not respond in time");
 });
 
 test("a connection that fails late does not take the place of the next one to the same node", async () => {

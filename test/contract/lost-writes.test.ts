@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { freezeRegistry } from "../../src/core/keys/freeze.ts";
+import { freezeRegistry, thawRegistry } from "../../src/core/keys/freeze.ts";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -247,6 +247,20 @@ describe("what is not entered again is reported", () => {
     expect(await one.enter()).toEqual(["restored"]);
     expect(await redis.cli("HLEN", "latchkey:overrides")).toBe("1");
     expect((await one.auditTrail()).map(({ event }) => event)).toEqual(["limits_set", "write_lost"]);
+  });
+
+  test("a freeze and its end are not applied, because a copy relies on them", async () => {
+    const one = await startRemembering(redis.port);
+    await freezeRegistry(one.registry, 60, admin);
+    await thawRegistry(one.registry, admin);
+    for (let losses = 0; losses < 2; losses++) {
+      await redis.cli("FLUSHALL");
+      expect(await one.enter()).toEqual(["not_applied", "not_applied"]);
+      expect(await lostEvents(one)).toEqual([
+        ["registry_frozen not_applied", "refused"],
+        ["registry_thawed not_applied", "refused"],
+      ]);
+    }
   });
 
   test("a change of a name is not applied, because a later change may have replaced it", async () => {

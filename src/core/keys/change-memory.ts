@@ -1,11 +1,12 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
-import type { RememberedCall } from "./key-change.ts";
+import type { KeyChange, RememberedCall } from "./key-change.ts";
 import type { KeyRecord } from "./key-record.ts";
 
 /** What a store has acknowledged and may lose again. */
 export interface AcknowledgedChange {
   readonly put: readonly KeyRecord[];
   readonly remember?: RememberedCall;
+  readonly freeze?: NonNullable<KeyChange["freeze"]>;
   readonly audit: readonly AuditEvent[];
   /** Where the store keeps the last audit event. Absent: nothing was written, and the keys of `put` were handed out once more. */
   readonly auditCursor?: string;

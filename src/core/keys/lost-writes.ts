@@ -67,7 +67,8 @@ async function enterChange(
     const record = newest.get(keyId);
     if (record !== undefined) outcomes.push(await enterRecord(deps, record, isPatch));
   }
-  const outcome = worstOf(outcomes);
+  // The freeze would have to begin again, and its copy too.
+  const outcome = change.freeze === undefined ? worstOf(outcomes) : "not_applied";
   deps.memory.renew(change, await enterAudit(deps, change, outcome));
   deps.onEntered(outcome);
 }

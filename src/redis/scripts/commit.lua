@@ -40,7 +40,7 @@ if math.abs(change.now - seconds) > change.within then
   return { 'clock', whole(seconds * 1000 + math.floor(tonumber(time[2]) / 1000)) }
 end
 
--- A freeze must not last longer if the clock steps back.
+-- A freeze does not apply if the clock steps back behind its start. A smaller step prolongs it by that step.
 local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
 if change.stopsWhileFrozen and frozen_from and seconds >= tonumber(frozen_from) - change.within and seconds < tonumber(frozen_until) then
   return { 'frozen', frozen_until }

@@ -13,6 +13,12 @@ test("a URL names the server, the credentials and the database", () => {
   expect(placeOf("rediss://u:p%40ss%25@[::1]:1/15")).toEqual({
     ...{ host: "::1", port: 1, db: 15, username: "u", password: "p@ss%", tls: true },
   });
+  expect(placeOf("redis://u,v:p,w@r:1")).toMatchObject({
+    username: "u,v",
+    password: "p,w",
+    host: "r",
+    port: 1,
+  });
   expect(placeOf("redis://:pw@r/0")).toEqual({ host: "r", password: "pw", db: 0, tls: false });
   expect(placeOf("unix:///run/my%20redis.sock")).toEqual({ socket: "/run/my redis.sock" });
 });
@@ -48,6 +54,8 @@ test.each([
   ["a list of two schemes", "redis+cluster://n1,redis+sentinel://s1", "must be redis+cluster://"],
   ["a query of a Cluster", "redis+cluster://n1?db=0", "takes neither ? nor #"],
   ["a list without Sentinels", "redis://:p@a,b/0", "names several servers"],
+  ["a list after a password with a comma", "redis://:p,w@a,b/0", "names several servers"],
+  ["a comma in the database", "redis://:p@r/1,2", "must end in /DB"],
   ["a list with ports", "rediss://a:1,b:2", "names several servers"],
   ["a list of URLs", "redis+sentinel://a,redis://b/m", "must be redis+sentinel://"],
   ["no master", "redis+sentinel://s1,s2", "must be redis+sentinel://"],

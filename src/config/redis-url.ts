@@ -58,7 +58,8 @@ const NO_ENCODING = "has a % that is not part of an escape: percent-encode it, a
 export function readRedisUrl(text: string): ParsedRedisUrl {
   if (/^rediss?\+cluster:/i.test(text)) return readClusterUrl(text);
   if (/^rediss?\+sentinel:/i.test(text)) return readSentinelUrl(text);
-  if (/^rediss?:\/\/(?:[^/]*@)?[^/@]*,/i.test(text))
+  // Only hosts follow the last @. A password may have commas.
+  if (/^rediss?:\/\/(?:.*@)?[^/@]*,[^@]*$/i.test(text))
     return invalid(
       "names several servers: name one, Sentinels by redis+sentinel://HOST,HOST/MASTER, or nodes by redis+cluster://HOST,HOST",
     );

@@ -8,7 +8,7 @@ import { createOneServer } from "./one-server.ts";
 export interface ClusterNodes {
   /** Connects if needed. Rejects if the node cannot be reached; the next call then tries again. */
   connected(node: HostPort): Promise<RedisClient>;
-  /** Closes the connections to nodes that were in neither this list nor the one before. */
+  /** Closes the connections to nodes that were in neither this list nor the one before, and that nothing has used since then. */
   keep(nodes: readonly HostPort[]): void;
   finishStartup(): void;
   close(): Promise<void>;
@@ -20,29 +20,33 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
   let keptBefore: ReadonlySet<string> = new Set();
   let isStarted = false;
   let isClosed = false;
-  const connect = async (name: string, node: HostPort) => {
-    try {
-      if (isClosed) throw new Error("the connections were closed");
-      // Each node is the only one of its connection, so an outage of one ends no other connection.
-      const client = await connectRedis({ ...options, node, server: createOneServer() });
-      if (isStarted) client.finishStartup();
-      if (isClosed) void client.close();
-      return client;
-    } catch (error) {
-      clients.delete(name);
-      throw error;
-    }
+  /** A node that receives its first slot is in no list yet, but commands are redirected to it. */
+  const used = new Set<string>();
+  const connect = async (node: HostPort) => {
+    if (isClosed) throw new Error("the connections were closed");
+    // Each node is the only one of its connection, so an outage of one ends no other connection.
+    const client = await connectRedis({ ...options, node, server: createOneServer() });
+    if (isStarted) client.finishStartup();
+    if (isClosed) void client.close();
+    return client;
+  };
+  const add = (name: string, node: HostPort) => {
+    const client = connect(node);
+    clients.set(name, client);
+    // Another one may have taken its place.
+    client.catch(() => clients.get(name) === client && clients.delete(name));
+    return client;
   };
   const end = (client: Promise<RedisClient>) => client.then(({ close }) => close()).catch(() => undefined);
   return {
     connected(node) {
       const name = formatHostPort(node);
-      const client = clients.get(name) ?? connect(name, node);
-      clients.set(name, client);
-      return client;
+      used.add(name);
+      return clients.get(name) ?? add(name, node);
     },
     keep(nodes) {
-      const kept = new Set(nodes.map(formatHostPort));
+      const kept = new Set([...nodes.map(formatHostPort), ...used]);
+      used.clear();
       for (const [name, client] of clients) {
         if (kept.has(name) || keptBefore.has(name)) continue;
         clients.delete(name);

@@ -23,7 +23,7 @@ export function createLostWriteStore(client: RedisClient, options: CommitOptions
       nowSeconds,
     );
     const requires = record.revokedAt === undefined ? { requires: { living: record } } : {};
-    const outcome = await run({ nowSeconds, put: [record], audit: [], ...requires }, (put) => ({
+    const outcome = await run({ nowSeconds, put: [record], audit: [], isLost: true, ...requires }, (put) => ({
       ...put,
       lost: standing === null ? "" : String(standing),
       entry: encodeFeedEntry(restriction),

@@ -78,7 +78,7 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
     commandAt: (key: string, ...command: Command) =>
       observed(observe, command[0], () => deliver(hashSlot(key), command)),
     script(source: string, name = "script"): RedisScript {
-      const run = createScriptDelivery(source, deliver);
+      const run = createScriptDelivery(source, deliver, options);
       return (keys, args) => observed(observe, name, () => run(keys, args));
     },
     async *scan(pattern: string) {
@@ -119,17 +119,22 @@ function notWhole({ uncoveredSlots }: ClusterMap): RedisUnavailable {
   });
 }
 
-function createScriptDelivery(source: string, deliver: ReturnType<typeof createDelivery>): RedisScript {
+function createScriptDelivery(
+  source: string,
+  deliver: Delivery,
+  { commandTimeoutMs }: Pick<DeliveryDeps, "commandTimeoutMs">,
+): RedisScript {
   const sha = createHash("sha1").update(source).digest("hex");
   return async (keys, args) => {
     const slot = hashSlot(keys[0] ?? "");
     const rest = [keys.length, ...keys, ...args] as const;
+    const deadlineMs = performance.now() + commandTimeoutMs;
     try {
       return await deliver(slot, ["EVALSHA", sha, ...rest]);
     } catch (error) {
       // The script has not run: this node does not know it yet.
       if (!(error instanceof RedisUnavailable && error.code === "NOSCRIPT")) throw error;
-      return deliver(slot, ["EVAL", source, ...rest]);
+      return deliver(slot, ["EVAL", source, ...rest], deadlineMs);
     }
   };
 }
@@ -141,20 +146,25 @@ interface DeliveryDeps {
   readonly commandTimeoutMs: number;
 }
 
+/** @param endsMs monotonic time: the command is the second attempt of a call that ends then */
+type Delivery = (slot: number, command: Command, endsMs?: number) => Promise<unknown>;
+
 /**
  * Sends a command to the node of its slot, and follows redirections within the timeout of one command. A node that redirects
  * has not run the command. After any other failure it may have run, so it is not sent again.
  */
-function createDelivery({ slots, nodes, natMap, commandTimeoutMs }: DeliveryDeps) {
-  return async (slot: number, command: Command): Promise<unknown> => {
-    const deadlineMs = performance.now() + commandTimeoutMs;
+function createDelivery({ slots, nodes, natMap, commandTimeoutMs }: DeliveryDeps): Delivery {
+  return async (slot, command, endsMs) => {
+    const deadlineMs = endsMs ?? performance.now() + commandTimeoutMs;
     let target = slots.primaryOf(slot);
     let isAsking = false;
     for (let sent = 0; target !== undefined; sent++) {
       const from: HostPort = target;
       try {
         const client = await before(deadlineMs, nodes.connected(from));
-        return await send(client, command, isAsking);
+        const reply = send(client, command, isAsking);
+        // The connection ends the first command by its own timeout, which is longer during the start.
+        return await (sent === 0 && endsMs === undefined ? reply : before(deadlineMs, reply));
       } catch (raw) {
         const error = toRedisUnavailable(raw);
         const isRedirection = error.code === "MOVED" || error.code === "ASK";
@@ -178,13 +188,13 @@ async function send(client: RedisClient, command: Command, isAsking: boolean): P
   return replies.at(-1);
 }
 
-/** A connection that is still being made must not hold a Check beyond its timeout. */
+/** Neither a connection that is still being made nor a second command may hold a Check beyond its timeout. */
 function before<Value>(deadlineMs: number, promise: Promise<Value>): Promise<Value> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>
       late.reject(
-        new RedisUnavailable("timeout", "the node of the Cluster cannot be reached in time", {
+        new RedisUnavailable("timeout", "the node of the Cluster did not respond in time", {
           cause: undefined,
         }),
       ),

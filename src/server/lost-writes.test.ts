@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { AuditEvent } from "../core/audit/audit-event.ts";
 import { createClock } from "../core/clock.ts";
 import type { LostWriteDeps } from "../core/keys/lost-writes.ts";
 import { createRevocationView } from "../core/revocation/revocation-view.ts";
@@ -80,4 +81,15 @@ test("nothing is forgotten between a suspicion and the end of the work", async (
   lostWrites.onWrittenBack();
   await turn();
   expect(await replicated()).toBe(0);
+});
+
+test("a failure of one memory does not hold up the other", async () => {
+  const look = vi.fn(async () => [true]).mockRejectedValueOnce(new Error("away"));
+  const lostWrites = start(look);
+  const imported = { event: "legacy_keys_imported" } as AuditEvent;
+  lostWrites.remember({ put: [], audit: [imported], auditCursor: "2-0" });
+  lostWrites.onSuspicion();
+  lostWrites.onWrittenBack();
+  await turn();
+  expect(look).toHaveBeenCalledTimes(2);
 });

@@ -61,7 +61,10 @@ export function createLostWrites(options: LostWriteOptions): LostWrites {
       const turn = async () => {
         const of = losses;
         if (entered === of || writtenBack !== of) return;
-        for (const memory of both) await enter(options, { store, memory });
+        const failures: unknown[] = [];
+        for (const memory of both)
+          await enter(options, { store, memory }).catch((error) => failures.push(error));
+        if (failures.length > 0) throw failures[0];
         entered = of;
       };
       const stop = repeat(ENTER_EVERY_MS, ...logTransitions(turn, log, OUTAGES.lostWrites));

@@ -118,7 +118,7 @@ export const FAULTS = {
   lostWritesUnresolved: {
     event: "Redis has lost changes that this instance had made, and some of them were not entered again",
     effect:
-      "not_applied: a change of a name or of metadata is lost; conflicting: a key was changed again after the loss; unremembered: there were more changes than an instance remembers",
+      "not_applied: a change of a name or of metadata, or a freeze, is lost; conflicting: a key was changed again after the loss; unremembered: there were more changes than an instance remembers",
     action:
       "the audit events write_lost whose outcome is not done, and repeat those changes; for unremembered, compare the audit log with the registry",
   },

@@ -85,9 +85,13 @@ export function freezeSuite(setUp: () => Promise<StoreUnderTest>): void {
       expect(await registry.store.frozenUntil(clock.nowSeconds)).toBeUndefined();
     });
 
-    test("does not last longer if the store's clock steps back", async () => {
+    test("ends if the store's clock steps back behind its start, and lasts longer by a smaller step", async () => {
       const { registry, clock } = await begin();
       await freezeRegistry(registry, 600, admin);
+      clock.nowSeconds = START + 599;
+      await expect(register(registry)).rejects.toMatchObject({ retryAfterSeconds: 1 });
+      clock.nowSeconds = START;
+      await expect(register(registry)).rejects.toMatchObject({ retryAfterSeconds: 600 });
       clock.nowSeconds = START - 3600;
       await register(registry);
     });

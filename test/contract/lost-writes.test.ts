@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freezeRegistry, thawRegistry } from "../../src/core/keys/freeze.ts";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { registerKey } from "../../src/core/keys/key-registration.ts";
@@ -172,6 +173,21 @@ describe("what Redis has lost is entered again", () => {
   });
 });
 
+test("a freeze does not stop what was made before it: keys are entered, and old keys get their successors", async () => {
+  const { relay, replica } = await startReplicated();
+  const one = await startRemembering(relay.port);
+  const old = await one.register();
+  await expect.poll(() => replica.cli("EXISTS", `api_key:${old.keyId}`)).toBe("1");
+  await replica.cli("REPLICAOF", "NO", "ONE");
+  const next = await rotated(one, old);
+  const two = await startRemembering(replica.port);
+  await freezeRegistry(two.registry, 60, admin);
+  relay.leadTo(replica.port);
+  expect(await one.enter()).toEqual(["entered"]);
+  expect(await one.statuses()).toEqual({ [old.keyId]: "superseded", [next.keyId]: "active" });
+  await expect(one.register()).rejects.toThrow("the registry is frozen");
+});
+
 describe("a key that has ended since is entered as revoked", () => {
   const ENDS = {
     "its family ended": (by: RememberingInstance, { family }: KeyRecord) =>
@@ -231,6 +247,20 @@ describe("what is not entered again is reported", () => {
     expect(await one.enter()).toEqual(["restored"]);
     expect(await redis.cli("HLEN", "latchkey:overrides")).toBe("1");
     expect((await one.auditTrail()).map(({ event }) => event)).toEqual(["limits_set", "write_lost"]);
+  });
+
+  test("a freeze and its end are not applied, because a copy relies on them", async () => {
+    const one = await startRemembering(redis.port);
+    await freezeRegistry(one.registry, 60, admin);
+    await thawRegistry(one.registry, admin);
+    for (let losses = 0; losses < 2; losses++) {
+      await redis.cli("FLUSHALL");
+      expect(await one.enter()).toEqual(["not_applied", "not_applied"]);
+      expect(await lostEvents(one)).toEqual([
+        ["registry_frozen not_applied", "refused"],
+        ["registry_thawed not_applied", "refused"],
+      ]);
+    }
   });
 
   test("a change of a name is not applied, because a later change may have replaced it", async () => {
@@ -327,6 +357,22 @@ describe("the work can run twice, at once and in parts", () => {
       for (const eventId of before) expect(after.filter((id) => id === eventId)).toHaveLength(1);
     },
   );
+
+  test("a key that keeps changing does not hold up the others", async () => {
+    const one = await startRemembering(redis.port);
+    const keys = [await one.register(), await one.register(), await one.register()];
+    await redis.cli("FLUSHALL");
+    const busy = one.enter((store) => ({
+      ...store,
+      enter: async (record, at) =>
+        record.keyId === keys[1]?.keyId ? { kind: "conflict" } : store.enter(record, at),
+    }));
+    await expect(busy).rejects.toThrow("the registry changed during eight attempts");
+    const others = [keys[0], keys[2]].map((key) => key?.keyId);
+    expect(Object.keys(await one.statuses()).sort()).toEqual(others.sort());
+    expect(await one.enter()).toEqual(["entered"]);
+    expect(Object.keys(await one.statuses())).toHaveLength(3);
+  });
 
   test("what is entered again is remembered: a second loss is found as well", async () => {
     const one = await startRemembering(redis.port);

@@ -59,11 +59,15 @@ test("a change that was entered again counts as a new one", () => {
 });
 
 test("a change is forgotten with its audit event, whether a replica has it or not", () => {
-  const { at, add, names } = startMemory();
+  const { memory, at, add, names } = startMemory();
   add("a");
-  at(1_000_001);
+  at(600_000);
   add("b");
+  at(1_000_001);
   expect(names()).toEqual(["b"]);
+  at(2_000_000);
+  add("c");
+  expect(memory.size()).toBe(1);
 });
 
 test("a key that is handed out again and again takes one place", () => {

@@ -1,11 +1,12 @@
 import type { AuditEvent } from "../audit/audit-event.ts";
-import type { RememberedCall } from "./key-change.ts";
+import type { KeyChange, RememberedCall } from "./key-change.ts";
 import type { KeyRecord } from "./key-record.ts";
 
 /** What a store has acknowledged and may lose again. */
 export interface AcknowledgedChange {
   readonly put: readonly KeyRecord[];
   readonly remember?: RememberedCall;
+  readonly freeze?: NonNullable<KeyChange["freeze"]>;
   readonly audit: readonly AuditEvent[];
   /** Where the store keeps the last audit event. Absent: nothing was written, and the keys of `put` were handed out once more. */
   readonly auditCursor?: string;
@@ -15,7 +16,7 @@ export interface AcknowledgedChange {
 export interface ChangeMemory {
   add(change: AcknowledgedChange): void;
   size(): number;
-  /** Oldest first. */
+  /** Oldest first, without those that the store may have removed itself. */
   all(): readonly AcknowledgedChange[];
   /** The store has the change again, and may lose it again: from now on it counts as a new one. */
   renew(change: AcknowledgedChange, entered: AcknowledgedChange): void;
@@ -39,8 +40,9 @@ export interface ChangeMemoryOptions {
 export function createChangeMemory({ monotonicMs, maxRecords, maxAgeMs }: ChangeMemoryOptions): ChangeMemory {
   const queue = createQueue();
   let early = { count: 0, lastMs: 0 };
+  const forgetAged = () => queue.forgetUntil(monotonicMs() - maxAgeMs);
   const add = (change: AcknowledgedChange) => {
-    queue.forgetUntil(monotonicMs() - maxAgeMs);
+    forgetAged();
     queue.push(change, monotonicMs());
     while (queue.records() > maxRecords)
       early = { count: early.count + 1, lastMs: queue.forgetOldest() ?? early.lastMs };
@@ -48,7 +50,10 @@ export function createChangeMemory({ monotonicMs, maxRecords, maxAgeMs }: Change
   return {
     add,
     size: () => queue.entries.size,
-    all: () => [...queue.entries.keys()],
+    all() {
+      forgetAged();
+      return [...queue.entries.keys()];
+    },
     renew(change, entered) {
       queue.forget(change);
       add(entered);

@@ -106,11 +106,20 @@ export async function ensureDurable(
   if (!(await store.confirm(handedOut))) throw new NotReplicated();
 }
 
-/** Repeats reading, deciding and writing until no other change comes in between. Throws after eight attempts. */
+/** Other changes came in between again and again. */
+export class RegistryBusy extends Error {
+  override readonly name = "RegistryBusy";
+
+  constructor() {
+    super("the registry changed during eight attempts in a row");
+  }
+}
+
+/** Repeats reading, deciding and writing until no other change comes in between. Throws {@link RegistryBusy} after eight attempts. */
 export async function retryOnConflict<T>(attempt: () => Promise<T | "conflict">): Promise<T> {
   for (let tries = 0; tries < 8; tries++) {
     const result = await attempt();
     if (result !== "conflict") return result;
   }
-  throw new Error("the registry changed during eight attempts in a row");
+  throw new RegistryBusy();
 }

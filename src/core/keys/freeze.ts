@@ -38,7 +38,10 @@ export function encodeFreeze({ from, until }: Freeze): string {
   return `${from} ${until}`;
 }
 
-/** When a stored freeze ends; undefined if it does not apply now. It must not last longer if a clock steps back. */
+/**
+ * When a stored freeze ends; undefined if it does not apply now. If the store's clock steps back behind its start, it ends. A
+ * smaller step prolongs it by that step.
+ */
 export function frozenUntil(text: string | undefined, nowSeconds: number): number | undefined {
   const [, from, until] = /^(\d+) (\d+)$/.exec(text ?? "") ?? [];
   const isFrozen = nowSeconds >= Number(from) - CLOCK_SLACK_SECONDS && nowSeconds < Number(until);

@@ -26,6 +26,8 @@ export interface KeyChange {
   readonly feedEntries?: readonly FeedEntry[];
   /** Freezes the registry, or ends a freeze. */
   readonly freeze?: Freeze | "thaw";
+  /** The store has acknowledged the change before, and has lost it. */
+  readonly isLost?: true;
 }
 
 /** While the registry is frozen, only some changes are written ({@link stopsWhileFrozen}). NumericDates. */
@@ -36,9 +38,10 @@ export interface Freeze {
 
 /**
  * Whether a freeze stops the change: one that a copy made meanwhile would lack. Revocations go on, because the copy that follows
- * the move brings them.
+ * the move brings them. A lost change goes on, because its key is out and no operator could revoke it.
  */
-export function stopsWhileFrozen({ put, migration, override }: KeyChange): boolean {
+export function stopsWhileFrozen({ put, migration, override, isLost }: KeyChange): boolean {
+  if (isLost) return false;
   const isChoice = migration?.to.chosen === true || override !== undefined;
   return put.some(({ revokedAt }) => revokedAt === undefined) || isChoice;
 }

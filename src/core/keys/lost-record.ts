@@ -6,7 +6,7 @@ import type { KeyRecord, LegacyPart } from "./key-record.ts";
  * - `entered`: its keys are in the store again
  * - `entered_revoked`: the same, but a key has ended since
  * - `restored`: its effect was already there, such as a revocation that was written back, or the key has expired
- * - `not_applied`: a change of a name or of metadata, which is not applied again
+ * - `not_applied`: a change of a name or of metadata, or a freeze or its end, which is not applied again
  * - `conflicting`: the store has another change of the same key instead
  */
 export type LostWriteOutcome = (typeof LOST_WRITE_OUTCOMES)[number];

@@ -2,7 +2,7 @@ import type { AuditEvent, AuditEventName } from "../audit/audit-event.ts";
 import type { LegacyKeyReader } from "../legacy/ports.ts";
 import type { AcknowledgedChange, ChangeMemory } from "./change-memory.ts";
 import type { CommitDeps } from "./commit.ts";
-import { commit, retryOnConflict } from "./commit.ts";
+import { commit, RegistryBusy, retryOnConflict } from "./commit.ts";
 import { nowSeconds } from "./key-dates.ts";
 import type { KeyRecord } from "./key-record.ts";
 import type { LostWriteOutcome } from "./lost-record.ts";
@@ -24,19 +24,30 @@ const PORTION = 100;
 
 /**
  * Enters the acknowledged changes again that the store has lost. Each change is complete once its audit events are in the
- * store, so the work can be interrupted and repeated. Rejects if the store is unavailable.
+ * store, so the work can be interrupted and repeated. Rejects at once if the store is unavailable, and at the end with
+ * {@link RegistryBusy} if a change must be entered later.
  */
 export async function enterLostWrites(deps: LostWriteDeps): Promise<void> {
   const changes = deps.memory.all();
   const newest = new Map(changes.flatMap(({ put }) => put.map((record) => [record.keyId, record] as const)));
+  let busy: RegistryBusy | undefined;
   for (let start = 0; start < changes.length; start += PORTION) {
     const portion = changes.slice(start, start + PORTION);
     const present = await deps.store.holdChanges(portion);
     const lost = portion.filter((_, at) => present[at] !== true);
     // A store loses its last writes. If it has the first change of the memory, it has all earlier ones.
     if (start === 0 && lost[0] === changes[0] && lost.length > 0) reportForgotten(deps);
-    for (const change of lost) await enterChange(deps, change, newest);
+    for (const change of lost) {
+      try {
+        await enterChange(deps, change, newest);
+      } catch (error) {
+        // One key that others keep changing must not hold up the rest.
+        if (!(error instanceof RegistryBusy)) throw error;
+        busy = error;
+      }
+    }
   }
+  if (busy !== undefined) throw busy;
 }
 
 function reportForgotten({ memory, onUnremembered }: LostWriteDeps): void {
@@ -56,7 +67,8 @@ async function enterChange(
     const record = newest.get(keyId);
     if (record !== undefined) outcomes.push(await enterRecord(deps, record, isPatch));
   }
-  const outcome = worstOf(outcomes);
+  // The freeze would have to begin again, and its copy too.
+  const outcome = change.freeze === undefined ? worstOf(outcomes) : "not_applied";
   deps.memory.renew(change, await enterAudit(deps, change, outcome));
   deps.onEntered(outcome);
 }
@@ -67,7 +79,7 @@ function enterRecord(deps: LostWriteDeps, lost: KeyRecord, isPatch: boolean): Pr
     if (stored !== undefined) {
       const merged = mergeLost(stored, lost, isPatch);
       if (merged.record === stored) return merged.outcome;
-      const outcome = await commit(deps, { put: [merged.record], audit: [] });
+      const outcome = await commit(deps, { put: [merged.record], audit: [], isLost: true });
       return outcome.kind === "committed" ? merged.outcome : "conflict";
     }
     if (lost.expiresAt <= nowSeconds(deps)) return "restored";

@@ -40,7 +40,7 @@ if math.abs(change.now - seconds) > change.within then
   return { 'clock', whole(seconds * 1000 + math.floor(tonumber(time[2]) / 1000)) }
 end
 
--- A freeze must not last longer if the clock steps back.
+-- A freeze does not apply if the clock steps back behind its start. A smaller step prolongs it by that step.
 local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
 if change.stopsWhileFrozen and frozen_from and seconds >= tonumber(frozen_from) - change.within and seconds < tonumber(frozen_until) then
   return { 'frozen', frozen_until }
@@ -106,9 +106,21 @@ local function count(field, added)
   local counted = added > 0 and redis.call('HGET', COUNTS, field)
   if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
 end
+-- A revocation and the end of an overlap are permanent, and write-back.lua may know them only from a feed.
+local function merged(entry, stored)
+  local head, flags, not_after = string.match(entry, '^(.*),(%d+),(%d+)%]$')
+  local stored_flags, stored_not_after = string.match(stored or '', ',(%d+),(%d+)%]$')
+  if not (head and stored_flags) then return entry end
+  if stored_flags % 2 == 1 and flags % 2 == 0 then flags = flags + 1 end
+  local earlier, own = tonumber(stored_not_after), tonumber(not_after)
+  if earlier > 0 and (own == 0 or earlier < own) then not_after = stored_not_after end
+  return table.concat({ head, whole(tonumber(flags)), not_after }, ',') .. ']'
+end
 local function end_key(id, expires_at, entry)
   redis.call('ZADD', ENDED, whole(expires_at), id)
-  count('standings', redis.call('HSET', STANDINGS, id, entry))
+  local text = merged(entry, redis.call('HGET', STANDINGS, id))
+  count('standings', redis.call('HSET', STANDINGS, id, text))
+  return text
 end
 local function date(name, issued_at)
   local newest = tonumber(redis.call('GET', name) or 'none')
@@ -141,8 +153,7 @@ for i, put in ipairs(change.put) do
   end
   -- An unrestricted key is published only if it was restricted before. The entry stays, so that no older entry applies again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
-    end_key(put.id, put.expiresAt, put.entry)
-    publish(put.entry)
+    publish(end_key(put.id, put.expiresAt, put.entry))
   end
 end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end

@@ -16,6 +16,16 @@ local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(position), 'e', entry)
 end
+-- As in commit.lua: a revocation and the end of an overlap are permanent.
+local function merged(entry, stored)
+  local head, flags, not_after = string.match(entry, '^(.*),(%d+),(%d+)%]$')
+  local stored_flags, stored_not_after = string.match(stored or '', ',(%d+),(%d+)%]$')
+  if not (head and stored_flags) then return entry end
+  if stored_flags % 2 == 1 and flags % 2 == 0 then flags = flags + 1 end
+  local earlier, own = tonumber(stored_not_after), tonumber(not_after)
+  if earlier > 0 and (own == 0 or earlier < own) then not_after = stored_not_after end
+  return table.concat({ head, whole(tonumber(flags)), not_after }, ',') .. ']'
+end
 local function is_of_another(hash_name, id)
   local owner = redis.call('GET', hash_name)
   return owner and owner ~= id
@@ -48,10 +58,11 @@ local function write(put, first)
   end
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
     redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
-    local added = redis.call('HSET', STANDINGS, put.id, put.entry)
+    local text = merged(put.entry, redis.call('HGET', STANDINGS, put.id))
+    local added = redis.call('HSET', STANDINGS, put.id, text)
     local counted = added > 0 and redis.call('HGET', COUNTS, 'standings')
     if counted then redis.call('HSET', COUNTS, 'standings', whole(tonumber(counted) + added)) end
-    publish(put.entry)
+    publish(text)
   end
   return 1
 end

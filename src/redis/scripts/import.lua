@@ -5,7 +5,7 @@
 -- Returns  the id of the audit event ("" none); then for each record 1 if it was written, 0 if it or its hash existed; or {"frozen", until}
 local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS, FREEZE = unpack(KEYS, 1, 9)
 local function whole(number) return string.format('%.0f', number) end
--- A freeze must not last longer if the clock steps back. The instance that dated it may be two seconds ahead.
+-- As in commit.lua: a freeze does not apply if the clock steps back behind its start. The instance that dated it may be two seconds ahead.
 local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
 local seconds = tonumber(redis.call('TIME')[1])
 if frozen_from and seconds >= tonumber(frozen_from) - 2 and seconds < tonumber(frozen_until) then

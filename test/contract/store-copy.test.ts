@@ -207,6 +207,25 @@ describe.each([
     expect(pages).toBeGreaterThan(5);
     await expectSame(from, to);
   });
+
+  test("after any page, a target that serves denies every copied key that the source denies", async () => {
+    const from = await newSource();
+    await fill(from);
+    const source = await from.use(observeStore);
+    const endOf = new Map(source.keys.map(({ record, ended }) => [record.keyId, ended]));
+    let served = 0;
+    for (let pages = 1; ; pages++) {
+      const to = await newTarget();
+      let read = 0;
+      const more = { isInterrupted: () => ++read === pages };
+      const done = await copyBetween(from, to, more).catch((error: unknown) => error);
+      const { keys } = await to.use(observeStore);
+      for (const { record, ended } of keys) expect(ended).toBe(endOf.get(record.keyId));
+      served += keys.length;
+      if (!(done instanceof CopyInterrupted)) break;
+    }
+    expect(served).toBeGreaterThan(endOf.size);
+  });
 });
 
 test("more rows than a page, with the same end, are copied completely", async () => {

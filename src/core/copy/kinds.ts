@@ -108,18 +108,18 @@ const AUDIT: Kind<AuditRow> = {
 export type KindVisitor<Result> = <Row>(kind: Kind<Row>) => Promise<Result>;
 
 /**
- * Visits every kind, one after the other. What ends keys comes after the keys: a record and its restriction are then
- * consistent, so that the target does not have to correct one by the other. Usage comes last, because it has the most rows, and a
- * freeze of the registry does not stop it.
+ * Visits every kind, one after the other. What ends many keys comes before the keys, because a target that serves must never have
+ * a key without its end. The restriction of one key comes after its record: the target does not have to correct one by the other.
+ * Usage comes last, because it has the most rows, and a freeze of the registry does not stop it.
  */
 export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<readonly Result[]> {
   return [
     await visit(SECRETS),
     await visit(PHASE),
-    await visit(KEYS),
-    await visit(ENDED_KEYS),
     await visit(FAMILIES),
     await visit(CUT_OFFS),
+    await visit(KEYS),
+    await visit(ENDED_KEYS),
     await visit(OVERRIDES),
     await visit(AUDIT),
     await visit(QUOTAS),

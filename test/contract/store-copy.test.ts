@@ -16,8 +16,10 @@ import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { setOverride } from "../../src/core/overrides/override-administration.ts";
+import { restrictionOf } from "../../src/core/revocation/revocation.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import { createWriteBack } from "../../src/redis/write-back.ts";
 import type { CopySide, UsedStore } from "../support/copied-stores.ts";
 import {
   compareBetween,
@@ -272,6 +274,21 @@ test("a phase that an operator has chosen counts more than a policy's, and a lat
     await to.use(({ keys }) => setPhase(instanceOn(keys, clock), "from-policy", admin));
     await copyBetween(from, to);
     expect(await phase()).toBe("silent");
+  }
+});
+
+test("the end of an overlap that an instance has written back, and that the record does not know, is copied", async () => {
+  const from = await newRedis(0);
+  const record = await from.use(({ keys }) => register(instanceOn(keys, clock)));
+  const restriction = { ...restrictionOf(record), version: Date.now(), notAfter: now() - 1 };
+  if (clients[0] === undefined) throw new Error("no client");
+  await createWriteBack(clients[0])([restriction]);
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const missing = (await compareBetween(from, to)).filter((kind) => kind.missing > 0);
+    expect(missing.map(({ name }) => name)).toContain("key ends not in the records");
+    await copyBetween(from, to);
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    expect((await to.use(observeStore)).keys.map(({ ended }) => ended)).toEqual(["key_superseded"]);
   }
 });
 

@@ -64,7 +64,7 @@ const KEYS: Kind<KeyRow> = {
 };
 
 const ENDED_KEYS = entries(
-  "ended keys without a record",
+  "key ends not in the records",
   (rows) => rows.endedKeys,
   ({ expiresAt }) => expiresAt,
 );

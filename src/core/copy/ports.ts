@@ -120,7 +120,7 @@ export interface CopiedRows {
   readonly secrets: RowStore<SecretRow>;
   readonly phase: RowStore<PhaseRow>;
   readonly keys: RowStore<KeyRow>;
-  /** Restrictions of keys that have no record. */
+  /** Restrictions of keys that no record includes. */
   readonly endedKeys: RowStore<EntryOf<"key">>;
   readonly families: RowStore<EntryOf<"family">>;
   readonly cutOffs: RowStore<EntryOf<"cutoff">>;

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -67,6 +67,11 @@ test("arguments that do not name two stores", async () => {
     /source \(--from\): REDIS_URL must be redis:/,
   );
   await fails(["/no/such/folder", other.url], 2, /source \(--from\): there is no folder \/no\/such\/folder/);
+  for (const place of ["localhost:6379", "latchkey:secret@localhost", "latchkey@localhost"]) {
+    await fails([source, place], 2, /^latchkey: the target \(--to\): a URL begins with redis:\/\/, and/);
+    await fails([place, source], 2, /^latchkey: the source \(--from\): a URL begins with [^@]*@ in its name/);
+    expect(existsSync(place)).toBe(false);
+  }
   await fails(["/etc/passwd", other.url], 2, /is not a folder/);
   await fails(["/etc", other.url], 2, /\/etc is not a data directory: it has no latchkey\.db/);
   await fails([source, "/etc"], 2, /target \(--to\): \/etc is not a data directory/);

@@ -66,6 +66,9 @@ export async function openSide(
   place: string | undefined,
   environment: Environment,
 ): Promise<Side> {
+  // The place may contain a password, so it is not repeated.
+  if (place !== undefined && !place.includes("://") && /[:@]/.test(place))
+    throw new UnusableSide(side, "a URL begins with redis://, and a folder has no : or @ in its name", true);
   const config = readStoreConfig(environmentOf(side, place, environment), readText);
   if (!config.ok) throw new UnusableSide(side, config.problems.join("; "), true);
   const { settings } = config;

@@ -277,6 +277,27 @@ test("a phase that an operator has chosen counts more than a policy's, and a lat
   }
 });
 
+test("a phase that a copy has brought follows the source, also back to the policy", async () => {
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    const set = (side: CopySide, wanted: Parameters<typeof setPhase>[1]) =>
+      side.use(({ keys }) => setPhase(instanceOn(keys, clock), wanted, admin));
+    const stored = () => to.use(async ({ keys }) => (await keys.migration()) ?? expect.fail("no phase"));
+    await set(from, "removed");
+    await copyBetween(from, to);
+    await set(from, "from-policy");
+    await copyBetween(from, to);
+    expect(await stored()).toMatchObject({ phase: "silent", chosen: false });
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    // A step of the target's own ends this.
+    await set(to, "gradual");
+    await set(from, "removed");
+    await set(from, "from-policy");
+    await copyBetween(from, to);
+    expect(await stored()).toMatchObject({ phase: "gradual", chosen: true });
+  }
+});
+
 test("the end of an overlap that an instance has written back, and that the record does not know, is copied", async () => {
   const from = await newRedis(0);
   const record = await from.use(({ keys }) => register(instanceOn(keys, clock)));

@@ -165,15 +165,17 @@ function mergeKey(source: KeyRow, stored: KeyRow | undefined): KeyRow | undefine
 
 /**
  * A phase that an operator has chosen counts more than a phase of a policy, because an instance on the new store may have
- * stored its policy's phase first. What an earlier copy has brought does not override a later choice in the target.
+ * stored its policy's phase first. What an earlier copy has brought follows the source until the target has a step of its own.
  */
 function mergePhase(source: PhaseRow, stored: PhaseRow | undefined): PhaseRow | undefined {
   if (stored === undefined) return source;
-  const [from, to] = [source.state, stored.state];
-  if (stored.copiedVersion === from.version || isSamePhase(from, to)) return undefined;
-  if (from.chosen === to.chosen ? from.version <= to.version : to.chosen) return undefined;
+  const [from, to, copied] = [source.state, stored.state, stored.copied];
+  if (copied?.sourceVersion === from.version || isSamePhase(from, to)) return undefined;
+  const isCopy = copied?.version === to.version;
+  const isNewer = from.version > (isCopy ? copied.sourceVersion : to.version);
+  if (isCopy || from.chosen === to.chosen ? !isNewer : to.chosen) return undefined;
   const version = Math.max(from.version, to.version + 1);
-  return { ...source, state: { ...from, version }, sourceVersion: from.version };
+  return { ...source, state: { ...from, version }, copied: { sourceVersion: from.version, version } };
 }
 
 function isSamePhase(one: MigrationState, other: MigrationState): boolean {

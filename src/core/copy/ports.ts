@@ -41,10 +41,15 @@ export interface PhaseRow {
   readonly state: MigrationState;
   /** The id of the source store. */
   readonly from: string;
-  /** In the target: the version of this source's phase that an earlier copy has brought. */
-  readonly copiedVersion?: number;
-  /** The version in the source, if the target needs a later one. */
-  readonly sourceVersion?: number;
+  /** In the target: what the latest copy of this source's phase has brought. Absent in a row of the source: the phase as it is. */
+  readonly copied?: CopiedPhase;
+}
+
+export interface CopiedPhase {
+  /** The version in the source. */
+  readonly sourceVersion: number;
+  /** The version in the target, which may need a later one. */
+  readonly version: number;
 }
 
 export interface SecretRow {

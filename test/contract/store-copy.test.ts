@@ -25,6 +25,7 @@ import {
   compareBetween,
   copyBetween,
   differences,
+  escapedBetween,
   observeStore,
   redisSide,
   sqliteSide,
@@ -295,6 +296,38 @@ test("a phase that a copy has brought follows the source, also back to the polic
     await set(from, "from-policy");
     await copyBetween(from, to);
     expect(await stored()).toMatchObject({ phase: "gradual", chosen: true });
+  }
+});
+
+test("a key that was refreshed in the target after a revocation in the source is found until it is revoked there", async () => {
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    const issuedAt = now() - 100;
+    const revoked = await from.use(async ({ keys }) => {
+      const registry = instanceOn(keys, clock);
+      const [one, other] = [await register(registry), await register(registry)];
+      const older = [one, other].map((record) => ({ ...record, owner: "acme", issuedAt, version: 2 }));
+      await keys.commit({ nowSeconds: now(), put: older, audit: [] });
+      // Its successor is dated after the cut-off in the source too.
+      await rotateByOperator(registry, other.keyId, 3600, admin);
+      return one;
+    });
+    await copyBetween(from, to);
+    const end = { kind: "cutoff", scope: "owner", subject: "acme", before: issuedAt + 50 } as const;
+    const until = revoked.expiresAt;
+    await from.use(({ keys }) =>
+      keys.commit({ nowSeconds: now(), put: [], end: { ...end, until }, audit: [] }),
+    );
+    expect(await escapedBetween(from, to)).toEqual([]);
+    const escaped = await to.use(async ({ keys }) => {
+      const made = await rotateByOperator(instanceOn(keys, clock), revoked.keyId, 3600, admin);
+      return made.kind === "issued" ? made.record.keyId : expect.fail(made.reason);
+    });
+    await copyBetween(from, to);
+    const found = { keyId: escaped, cutOff: expect.objectContaining({ scope: "owner", subject: "acme" }) };
+    expect(await escapedBetween(from, to)).toEqual([found]);
+    await to.use(({ keys }) => revokeOwner(instanceOn(keys, clock), "acme", admin));
+    expect(await escapedBetween(from, to)).toEqual([]);
   }
 });
 

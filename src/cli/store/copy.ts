@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { CopyDeps } from "../../core/copy/copy.ts";
 import { CopyInterrupted, compareAll, copyAll } from "../../core/copy/copy.ts";
+import { findEscapedKeys } from "../../core/copy/escaped-keys.ts";
 import { findObstacle } from "../../core/copy/obstacles.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -76,9 +77,9 @@ async function run(
     onProgress,
     isInterrupted,
   };
-  if (verify) return { compared: await compareAll(deps) };
-  const copied = await copyAll(deps);
-  return { copied, compared: await compareAll(deps) };
+  const copied = verify ? undefined : await copyAll(deps);
+  const compared = await compareAll(deps);
+  return { ...(copied && { copied }), compared, escaped: await findEscapedKeys(deps) };
 }
 
 function createProgress(io: Io) {

@@ -331,6 +331,24 @@ test("a key that was refreshed in the target after a revocation in the source is
   }
 });
 
+test("a V1 key that is revoked in the source, and has another id in the target, is a conflict that says so", async () => {
+  const entry = { line: 1, key: "one", name: "one", role: "basic" };
+  const importOne = ({ keys }: UsedStore) =>
+    importLegacyKeys(instanceOn(keys, clock), [[entry]], admin, false);
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    await Promise.all([from.use(importOne), to.use(importOne)]);
+    const revoke = async ({ keys }: UsedStore) => {
+      const keyId = (await keys.findLegacy(["one"]))?.keyId ?? "";
+      await revokeOne(instanceOn(keys, clock), keyId, admin);
+      return keyId;
+    };
+    const keyId = await from.use(revoke);
+    const copied = await copyBetween(from, to);
+    expect(copied.flatMap(({ conflicts }) => conflicts)).toEqual([{ keyId, isRevoked: true }]);
+  }
+});
+
 test("the end of an overlap that an instance has written back, and that the record does not know, is copied", async () => {
   const from = await newRedis(0);
   const record = await from.use(({ keys }) => register(instanceOn(keys, clock)));

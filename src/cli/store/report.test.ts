@@ -34,3 +34,19 @@ test("a key that has escaped a revocation fails the copy, and the report says wh
   expect(formatReport(report)).toMatch(/^k1 is valid .* revoke the owner acme again, in the target$/m);
   expect(formatReport(report)).toMatch(/^k2 is valid .* revoke all keys again, in the target$/m);
 });
+
+test("a V1 key that is revoked in the source and has another id in the target fails the copy", () => {
+  const reportOf = (isRevoked: boolean) => {
+    const conflicts = [{ keyId: "k1", isRevoked }];
+    return {
+      ...none,
+      copied: [{ name: "keys", read: 1, written: 0, conflicts }],
+      compared: [kind("keys", 0, false)],
+    };
+  };
+  expect(isComplete(reportOf(true))).toBe(false);
+  expect(formatReport(reportOf(true))).toMatch(
+    /^k1 is revoked in the source, .* may be valid there; revoke that one$/m,
+  );
+  expect(formatReport(reportOf(false))).toMatch(/^k1 was not copied: .* revoke one of them$/m);
+});

@@ -60,8 +60,10 @@ function verdictOf({ source, target, missing }: ComparedKind): string {
 
 function conflictLines(copied: readonly CopiedKind[]): readonly string[] {
   return copied.flatMap(({ conflicts }) =>
-    conflicts.map(
-      (keyId) => `${keyId} was not copied: another key of the target is the same V1 key; revoke one of them`,
+    conflicts.map(({ keyId, isRevoked }) =>
+      isRevoked
+        ? `${keyId} is revoked in the source, but was not copied: the same V1 key has another key id in the target, and may be valid there; revoke that one`
+        : `${keyId} was not copied: another key of the target is the same V1 key; revoke one of them`,
     ),
   );
 }

@@ -22,6 +22,13 @@ import type {
 } from "./ports.ts";
 import { mergeQuotaRow, quotaEndSeconds } from "./quota-row.ts";
 
+/** A V1 key that is in the target under another key id. */
+export interface CopyConflict {
+  readonly keyId: string;
+  /** The V1 key is revoked in the source, and possibly valid in the target. */
+  readonly isRevoked: boolean;
+}
+
 /** One kind of data that a copy moves. */
 export interface Kind<Row> {
   /** For people. */
@@ -31,6 +38,8 @@ export interface Kind<Row> {
   readonly merge: (source: Row, stored: Row | undefined) => Row | undefined;
   /** Whether the stored row lacks something that counts. Absent: whenever `merge` returns a row. */
   readonly lacks?: (source: Row, stored: Row | undefined) => boolean;
+  /** Present if the target can have a row of which this one is another version, with another id. */
+  readonly conflictOf?: (row: Row) => CopyConflict;
   /** What the digest covers. */
   readonly textOf: (row: Row) => string;
   /** Whether Checks change the rows. A freeze does not stop them. */
@@ -58,6 +67,7 @@ const KEYS: Kind<KeyRow> = {
   of: ({ rows }) => rows.keys,
   merge: mergeKey,
   lacks: (source, stored) => mergeRows(source, stored) !== undefined,
+  conflictOf: ({ record: { keyId, revokedAt } }) => ({ keyId, isRevoked: revokedAt !== undefined }),
   textOf: ({ record }) => `${record.keyId} ${encodeRecord(record)}`,
   endOf: ({ record: { expiresAt } }, recordRetentionSeconds) =>
     expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,

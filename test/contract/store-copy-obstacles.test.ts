@@ -163,6 +163,21 @@ test("a target of another fleet, or with other keys", async () => {
   expect(await copy(redis.url, other.url)).toMatchObject({ status: 0 });
 });
 
+test("a copy that too few replicas have", async () => {
+  await other.cli("FLUSHALL");
+  const env = { TO_REDIS_WAIT_REPLICAS: "1" };
+  const alone = await runHere(["store", "copy", source, other.url], env);
+  expect(alone).toMatchObject({ status: 1 });
+  expect(alone.stderr).toMatch(/fewer replicas of the target than its REDIS_WAIT_REPLICAS have the copy/);
+  const replica = await startRedis();
+  await replica.cli("REPLICAOF", "127.0.0.1", String(other.port));
+  await expect
+    .poll(() => other.cli("INFO", "replication"), { timeout: 30_000 })
+    .toMatch(/slave0:.*state=online/);
+  expect(await runHere(["store", "copy", source, other.url], env)).toMatchObject({ status: 0 });
+  await replica.stop();
+});
+
 test("clocks that differ by more than the keys allow", async () => {
   const clock = await newFakeClock();
   clock.freeze(Math.floor(Date.now() / 1000) - 60);

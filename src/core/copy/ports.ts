@@ -114,6 +114,8 @@ export interface CopiedStore {
   dates(): Promise<StoreDates>;
   /** Prepares the store for a copy of another one, and never decreases a date. */
   begin(source: { readonly id: string; readonly dates: StoreDates }): Promise<void>;
+  /** Whether everything that was written since `begin` is as durable as an acknowledged change of an instance. */
+  confirm(): Promise<boolean>;
   readonly rows: CopiedRows;
   close(): Promise<void>;
 }

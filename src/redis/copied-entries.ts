@@ -1,7 +1,9 @@
 import type { CopiedRows, EntryOf, RowStore } from "../core/copy/ports.ts";
+import { decodeWholeRecord } from "../core/keys/key-record-codec.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { StoredEntry } from "../core/revocation/instance-view.ts";
-import { endsKey } from "../core/revocation/revocation.ts";
+import { createInstanceView } from "../core/revocation/instance-view.ts";
+import { endsKey, restrictionOf } from "../core/revocation/revocation.ts";
 import type { RedisClient } from "./client.ts";
 import { cutOffField, overrideField } from "./names.ts";
 import { scorePages } from "./score-pages.ts";
@@ -39,7 +41,10 @@ export function createEntryRows(
 
 type Reads<Row> = Omit<RowStore<Row>, "put">;
 
-/** A key that has a record is copied with its record. */
+/**
+ * What a record includes is copied with the record. The end of an overlap that an instance has written back is in the standing
+ * only, because the record does not know the successor.
+ */
 function endedKeysIn(client: RedisClient): Reads<EntryOf<"key">> {
   const { keys } = client;
   const load = async (keyIds: readonly string[]) => {
@@ -51,13 +56,24 @@ function endedKeysIn(client: RedisClient): Reads<EntryOf<"key">> {
     async *pages() {
       for await (const page of scorePages(client, keys.ended)) {
         const keyIds = page.map(([keyId]) => keyId);
-        const records = await client.commands(keyIds.map((keyId) => ["EXISTS", keys.key(keyId)] as const));
-        const rows = await load(keyIds.filter((_, at) => records[at] === 0));
-        yield rows.filter((row) => row !== undefined).filter(endsKey);
+        const [standings, records] = await Promise.all([
+          load(keyIds),
+          client.commands(keyIds.map((keyId) => ["GET", keys.key(keyId)] as const)),
+        ]);
+        yield standings.flatMap((row, at) =>
+          row !== undefined && endsKey(row) && !isInRecord(row, records[at]) ? [row] : [],
+        );
       }
     },
     find: (rows) => load(rows.map(({ keyId }) => keyId)),
   };
+}
+
+function isInRecord(standing: EntryOf<"key">, text: unknown): boolean {
+  if (typeof text !== "string") return false;
+  const view = createInstanceView();
+  view.apply([restrictionOf(decodeWholeRecord(standing.keyId, text))]);
+  return view.includes(standing);
 }
 
 function toRestriction(text: unknown): EntryOf<"key"> | undefined {

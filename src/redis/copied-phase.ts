@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { decodeCopiedPhase, encodeCopiedPhase } from "../core/copy/copied-phase.ts";
 import type { PhaseRow, RowStore } from "../core/copy/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { MigrationState } from "../core/legacy/migration.ts";
@@ -28,14 +29,16 @@ export function createPhaseRows(
         rows.map(async ({ from }) => {
           const copied = await client.command("HGET", keys.copies, fieldOf(from));
           const state = await store.migration();
-          return state && { state, from, ...(copied !== null && { copiedVersion: Number(copied) }) };
+          return (
+            state && { state, from, ...(copied !== null && { copied: decodeCopiedPhase(String(copied)) }) }
+          );
         }),
       ),
     put: (changes) =>
       Promise.all(
-        changes.map(async ({ row: { state, from, sourceVersion = state.version }, replaced }) => {
+        changes.map(async ({ row, replaced }) => {
           const known = replaced === undefined ? "" : textOf(replaced.state);
-          const args = [known, textOf(state), fieldOf(from), sourceVersion, FEED_LENGTH];
+          const args = [known, textOf(row.state), fieldOf(row.from), encodeCopiedPhase(row), FEED_LENGTH];
           const written = await run([keys.migration, keys.copies, keys.feed, keys.feedSequence], args);
           return Number(written) === 1 ? "written" : "changed";
         }),

@@ -39,6 +39,7 @@ export function createCopiedStore(
     const epoch = await client.command("GET", keys.epoch);
     return typeof epoch === "string" ? epoch.split(" ")[0] : undefined;
   };
+  let connection: number | undefined;
   const numberIn = async (name: string) => Number((await client.command("GET", name)) ?? 0);
   return {
     id,
@@ -57,6 +58,7 @@ export function createCopiedStore(
       newestUncut: await numberIn(keys.newestUncut),
     }),
     async begin({ id: source, dates: { newest, newestUncut, forgotten } }) {
+      connection = client.connections();
       const names = [
         keys.epoch,
         keys.counts,
@@ -67,6 +69,11 @@ export function createCopiedStore(
         keys.forgotten,
       ];
       await runBegin(names, [options.newRandom(), source, newest, newestUncut, forgotten]);
+    },
+    async confirm() {
+      if (options.waitReplicas === 0) return true;
+      // A later connection may lead to a new primary, which never had the first rows.
+      return (await store.confirm()) && client.connections() === connection;
     },
     rows: createRows(client, spread, options, { store, id }),
     close: client.close,

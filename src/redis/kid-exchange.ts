@@ -42,6 +42,10 @@ export interface InstanceHeartbeat {
   readonly phase?: string;
 }
 
+/** What other instances only show. */
+type InstanceFacts = Pick<InstanceHeartbeat, "version" | "phase">;
+const FACTS = { version: true, phase: true } as const satisfies Record<keyof InstanceFacts, true>;
+
 /** The name for signing keys, which one of two settings can hold. */
 export const SIGNING = "JWT_SECRET or JWT_KEYS_FILE";
 
@@ -50,8 +54,8 @@ export interface KidExchangeOptions {
   /** Keyed digests or names, which do not help to guess a secret. The first one signs. */
   readonly kids: () => readonly string[];
   readonly settings?: SharedSettings;
-  /** What other instances only show. Values contain no white space. */
-  readonly facts?: () => Pick<InstanceHeartbeat, "version" | "phase">;
+  /** Values contain no white space. */
+  readonly facts?: () => InstanceFacts;
   readonly nowMs?: () => number;
 }
 
@@ -118,11 +122,15 @@ async function storeTimeMs(client: RedisClient): Promise<number> {
   return (seconds ?? 0) * 1000 + Math.floor((microseconds ?? 0) / 1000);
 }
 
-/** The settings of each running instance. */
+/** The settings of each running instance, without the facts that instances of one fleet need not share. */
 export async function readLivingInstances(client: RedisClient): Promise<readonly SharedSettings[]> {
   const nowMs = await storeTimeMs(client);
   const all = await readOthers(client, "");
-  return all.filter(({ lastMs }) => lastMs >= nowMs - STOPPED_AFTER_MS).map(({ settings }) => settings);
+  return all.filter(({ lastMs }) => lastMs >= nowMs - STOPPED_AFTER_MS).map(sharedSettings);
+}
+
+function sharedSettings({ settings }: Heartbeat): SharedSettings {
+  return new Map([...settings].filter(([name]) => !Object.hasOwn(FACTS, name)));
 }
 
 interface Heartbeat {
@@ -137,7 +145,7 @@ function formatHeartbeat(
   startedMs: number,
   lastMs: number,
   settings: SharedSettings,
-  facts: object = {},
+  facts: InstanceFacts = {},
 ): string {
   const words = [...settings].flatMap(([name, digests]) =>
     name === SIGNING ? digests : digests.map((digest) => `${name}=${digest}`),

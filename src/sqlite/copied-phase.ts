@@ -1,3 +1,4 @@
+import { decodeCopiedPhase, encodeCopiedPhase } from "../core/copy/copied-phase.ts";
 import type { PhaseRow, RowStore } from "../core/copy/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
@@ -22,15 +23,19 @@ export function createPhaseRows(
           const copied = state.get(nameOf(from));
           const phase = await store.migration();
           return (
-            phase && { state: phase, from, ...(copied !== undefined && { copiedVersion: Number(copied) }) }
+            phase && {
+              state: phase,
+              from,
+              ...(copied !== undefined && { copied: decodeCopiedPhase(copied) }),
+            }
           );
         }),
       ),
     async put(changes) {
-      return changes.map(({ row: { state: phase, from, sourceVersion = phase.version } }) => {
+      return changes.map(({ row }) => {
         state.set({
-          migration: encodeFeedEntry({ kind: "phase", state: phase }),
-          [nameOf(from)]: String(sourceVersion),
+          migration: encodeFeedEntry({ kind: "phase", state: row.state }),
+          [nameOf(row.from)]: encodeCopiedPhase(row),
         });
         return "written";
       });

@@ -42,6 +42,7 @@ export function openCopiedStore(dataDir: string, recordRetentionSeconds: number)
         [copiedName(source)]: state.get(copiedName(source)) ?? "0",
       });
     },
+    confirm: store.confirm,
     rows: {
       secrets: createSecretRows(createFileKeeper(dataDir)),
       phase: createPhaseRows(state, store, id),

@@ -41,6 +41,7 @@ export function freezeSuite(setUp: () => Promise<StoreUnderTest>): void {
         await register(registry),
         await register(registry),
       ];
+      await setPhase(registry, "active", admin);
       expect(await freezeRegistry(registry, 60, admin)).toBe(START + 60);
       clock.nowSeconds += 10;
       const stopped: readonly (() => Promise<unknown>)[] = [
@@ -50,6 +51,7 @@ export function freezeSuite(setUp: () => Promise<StoreUnderTest>): void {
         () => changeKey(registry, one.keyId, { disabled: true }, admin),
         () => importLegacyKeys(registry, [[entry]], admin, false),
         () => setPhase(registry, "gradual", admin),
+        () => setPhase(registry, "from-policy", admin),
         () =>
           setOverride(registry, { scope: "owner", subject: "acme" }, { content: { plan: "team" } }, admin),
       ];

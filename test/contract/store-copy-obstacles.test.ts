@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -67,6 +67,11 @@ test("arguments that do not name two stores", async () => {
     /source \(--from\): REDIS_URL must be redis:/,
   );
   await fails(["/no/such/folder", other.url], 2, /source \(--from\): there is no folder \/no\/such\/folder/);
+  for (const place of ["localhost:6379", "latchkey:secret@localhost", "latchkey@localhost"]) {
+    await fails([source, place], 2, /^latchkey: the target \(--to\): a URL begins with redis:\/\/, and/);
+    await fails([place, source], 2, /^latchkey: the source \(--from\): a URL begins with [^@]*@ in its name/);
+    expect(existsSync(place)).toBe(false);
+  }
   await fails(["/etc/passwd", other.url], 2, /is not a folder/);
   await fails(["/etc", other.url], 2, /\/etc is not a data directory: it has no latchkey\.db/);
   await fails([source, "/etc"], 2, /target \(--to\): \/etc is not a data directory/);
@@ -152,8 +157,25 @@ test("a target of another fleet, or with other keys", async () => {
     1,
     /belongs to another fleet: its instances have another KEY_HASH_SECRET/,
   );
-  await other.cli("HSET", "latchkey:kids", "b", instance("one"));
+  // A move may come with an upgrade, and the target follows its policy until the source's phase is copied.
+  await redis.cli("HSET", "latchkey:kids", "a", `${instance("one")} version=1.4.0 phase=deprecated`);
+  await other.cli("HSET", "latchkey:kids", "b", `${instance("one")} version=1.5.0 phase=silent`);
   expect(await copy(redis.url, other.url)).toMatchObject({ status: 0 });
+});
+
+test("a copy that too few replicas have", async () => {
+  await other.cli("FLUSHALL");
+  const env = { TO_REDIS_WAIT_REPLICAS: "1" };
+  const alone = await runHere(["store", "copy", source, other.url], env);
+  expect(alone).toMatchObject({ status: 1 });
+  expect(alone.stderr).toMatch(/fewer replicas of the target than its REDIS_WAIT_REPLICAS have the copy/);
+  const replica = await startRedis();
+  await replica.cli("REPLICAOF", "127.0.0.1", String(other.port));
+  await expect
+    .poll(() => other.cli("INFO", "replication"), { timeout: 30_000 })
+    .toMatch(/slave0:.*state=online/);
+  expect(await runHere(["store", "copy", source, other.url], env)).toMatchObject({ status: 0 });
+  await replica.stop();
 });
 
 test("clocks that differ by more than the keys allow", async () => {

@@ -16,13 +16,16 @@ import type { Registry } from "../../src/core/keys/registry.ts";
 import { importLegacyKeys } from "../../src/core/legacy/legacy-import.ts";
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { setOverride } from "../../src/core/overrides/override-administration.ts";
+import { restrictionOf } from "../../src/core/revocation/revocation.ts";
 import type { RedisClient } from "../../src/redis/client.ts";
 import { connectRedis } from "../../src/redis/client.ts";
+import { createWriteBack } from "../../src/redis/write-back.ts";
 import type { CopySide, UsedStore } from "../support/copied-stores.ts";
 import {
   compareBetween,
   copyBetween,
   differences,
+  escapedBetween,
   observeStore,
   redisSide,
   sqliteSide,
@@ -207,6 +210,25 @@ describe.each([
     expect(pages).toBeGreaterThan(5);
     await expectSame(from, to);
   });
+
+  test("after any page, a target that serves denies every copied key that the source denies", async () => {
+    const from = await newSource();
+    await fill(from);
+    const source = await from.use(observeStore);
+    const endOf = new Map(source.keys.map(({ record, ended }) => [record.keyId, ended]));
+    let served = 0;
+    for (let pages = 1; ; pages++) {
+      const to = await newTarget();
+      let read = 0;
+      const more = { isInterrupted: () => ++read === pages };
+      const done = await copyBetween(from, to, more).catch((error: unknown) => error);
+      const { keys } = await to.use(observeStore);
+      for (const { record, ended } of keys) expect(ended).toBe(endOf.get(record.keyId));
+      served += keys.length;
+      if (!(done instanceof CopyInterrupted)) break;
+    }
+    expect(served).toBeGreaterThan(endOf.size);
+  });
 });
 
 test("more rows than a page, with the same end, are copied completely", async () => {
@@ -253,6 +275,92 @@ test("a phase that an operator has chosen counts more than a policy's, and a lat
     await to.use(({ keys }) => setPhase(instanceOn(keys, clock), "from-policy", admin));
     await copyBetween(from, to);
     expect(await phase()).toBe("silent");
+  }
+});
+
+test("a phase that a copy has brought follows the source, also back to the policy", async () => {
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    const set = (side: CopySide, wanted: Parameters<typeof setPhase>[1]) =>
+      side.use(({ keys }) => setPhase(instanceOn(keys, clock), wanted, admin));
+    const stored = () => to.use(async ({ keys }) => (await keys.migration()) ?? expect.fail("no phase"));
+    await set(from, "removed");
+    await copyBetween(from, to);
+    await set(from, "from-policy");
+    await copyBetween(from, to);
+    expect(await stored()).toMatchObject({ phase: "silent", chosen: false });
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    // A step of the target's own ends this.
+    await set(to, "gradual");
+    await set(from, "removed");
+    await set(from, "from-policy");
+    await copyBetween(from, to);
+    expect(await stored()).toMatchObject({ phase: "gradual", chosen: true });
+  }
+});
+
+test("a key that was refreshed in the target after a revocation in the source is found until it is revoked there", async () => {
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    const issuedAt = now() - 100;
+    const revoked = await from.use(async ({ keys }) => {
+      const registry = instanceOn(keys, clock);
+      const [one, other] = [await register(registry), await register(registry)];
+      const older = [one, other].map((record) => ({ ...record, owner: "acme", issuedAt, version: 2 }));
+      await keys.commit({ nowSeconds: now(), put: older, audit: [] });
+      // Its successor is dated after the cut-off in the source too.
+      await rotateByOperator(registry, other.keyId, 3600, admin);
+      return one;
+    });
+    await copyBetween(from, to);
+    const end = { kind: "cutoff", scope: "owner", subject: "acme", before: issuedAt + 50 } as const;
+    const until = revoked.expiresAt;
+    await from.use(({ keys }) =>
+      keys.commit({ nowSeconds: now(), put: [], end: { ...end, until }, audit: [] }),
+    );
+    expect(await escapedBetween(from, to)).toEqual([]);
+    const escaped = await to.use(async ({ keys }) => {
+      const made = await rotateByOperator(instanceOn(keys, clock), revoked.keyId, 3600, admin);
+      return made.kind === "issued" ? made.record.keyId : expect.fail(made.reason);
+    });
+    await copyBetween(from, to);
+    const found = { keyId: escaped, cutOff: expect.objectContaining({ scope: "owner", subject: "acme" }) };
+    expect(await escapedBetween(from, to)).toEqual([found]);
+    await to.use(({ keys }) => revokeOwner(instanceOn(keys, clock), "acme", admin));
+    expect(await escapedBetween(from, to)).toEqual([]);
+  }
+});
+
+test("a V1 key that is revoked in the source, and has another id in the target, is a conflict that says so", async () => {
+  const entry = { line: 1, key: "one", name: "one", role: "basic" };
+  const importOne = ({ keys }: UsedStore) =>
+    importLegacyKeys(instanceOn(keys, clock), [[entry]], admin, false);
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const from = await newRedis(0);
+    await Promise.all([from.use(importOne), to.use(importOne)]);
+    const revoke = async ({ keys }: UsedStore) => {
+      const keyId = (await keys.findLegacy(["one"]))?.keyId ?? "";
+      await revokeOne(instanceOn(keys, clock), keyId, admin);
+      return keyId;
+    };
+    const keyId = await from.use(revoke);
+    const copied = await copyBetween(from, to);
+    expect(copied.flatMap(({ conflicts }) => conflicts)).toEqual([{ keyId, isRevoked: true }]);
+  }
+});
+
+test("the end of an overlap that an instance has written back, and that the record does not know, is copied", async () => {
+  const from = await newRedis(0);
+  const record = await from.use(({ keys }) => register(instanceOn(keys, clock)));
+  const restriction = { ...restrictionOf(record), version: Date.now(), notAfter: now() - 1 };
+  if (clients[0] === undefined) throw new Error("no client");
+  await createWriteBack(clients[0])([restriction]);
+  for (const to of [await newRedis(1), sqliteSide()]) {
+    const missing = (await compareBetween(from, to)).filter((kind) => kind.missing > 0);
+    expect(missing.map(({ name }) => name)).toContain("key ends not in the records");
+    await copyBetween(from, to);
+    expect(differences(await compareBetween(from, to))).toEqual([]);
+    expect((await to.use(observeStore)).keys.map(({ ended }) => ended)).toEqual(["key_superseded"]);
   }
 });
 

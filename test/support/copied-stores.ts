@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { AuditStore } from "../../src/core/audit/ports.ts";
 import type { ComparedKind, CopyDeps } from "../../src/core/copy/copy.ts";
 import { compareAll, copyAll } from "../../src/core/copy/copy.ts";
+import { findEscapedKeys } from "../../src/core/copy/escaped-keys.ts";
 import type { CopiedStore } from "../../src/core/copy/ports.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { KeyStore } from "../../src/core/keys/ports.ts";
@@ -116,6 +117,10 @@ export function copyBetween(from: CopySide, to: CopySide, more: Partial<CopyDeps
 
 export function compareBetween(from: CopySide, to: CopySide, more: Partial<CopyDeps> = {}) {
   return withBoth(from, to, more, compareAll);
+}
+
+export function escapedBetween(from: CopySide, to: CopySide) {
+  return withBoth(from, to, {}, findEscapedKeys);
 }
 
 function withBoth<Result>(

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { CopyDeps } from "../../core/copy/copy.ts";
 import { CopyInterrupted, compareAll, copyAll } from "../../core/copy/copy.ts";
+import { findEscapedKeys } from "../../core/copy/escaped-keys.ts";
 import { findObstacle } from "../../core/copy/obstacles.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -22,6 +23,9 @@ export interface CopyOptions {
 }
 
 const CONTINUES = "Nothing is lost: run the same command again, and it continues.";
+
+const NOT_REPLICATED =
+  "fewer replicas of the target than its REDIS_WAIT_REPLICAS have the copy, so a failover can lose a part of it: check the replicas, and run the same command again.";
 
 /** Copies one store into another one, or compares them. Resolves with the exit code. */
 export async function copyStore(io: Io, options: CopyOptions): Promise<number> {
@@ -51,7 +55,13 @@ export async function copyStore(io: Io, options: CopyOptions): Promise<number> {
       progress.end,
     );
     io.print(options.json ? JSON.stringify(report) : formatReport(report));
-    if (!options.verify) await printSecretHint(io, source, options);
+    if (options.verify) return isComplete(report) ? EXIT.done : EXIT.failed;
+    await printSecretHint(io, source, options);
+    // After the comparison: what the target had then is confirmed.
+    if (!(await target.store.confirm())) {
+      io.printError(`latchkey: ${NOT_REPLICATED}`);
+      return EXIT.failed;
+    }
     return isComplete(report) ? EXIT.done : EXIT.failed;
   } catch (error) {
     return printProblem(io, error, opened);
@@ -76,9 +86,9 @@ async function run(
     onProgress,
     isInterrupted,
   };
-  if (verify) return { compared: await compareAll(deps) };
-  const copied = await copyAll(deps);
-  return { copied, compared: await compareAll(deps) };
+  const copied = verify ? undefined : await copyAll(deps);
+  const compared = await compareAll(deps);
+  return { ...(copied && { copied }), compared, escaped: await findEscapedKeys(deps) };
 }
 
 function createProgress(io: Io) {

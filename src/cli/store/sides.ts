@@ -21,6 +21,8 @@ import { openCopiedStore } from "../../sqlite/copied-store.ts";
 
 /** No Check waits for the commands of a copy. */
 const COMMAND_TIMEOUT_MS = 5000;
+/** Below the timeout of commands. */
+const REPLICA_TIMEOUT_MS = 4000;
 const DATABASE = "latchkey.db";
 /** What DATA_DIR may contain before its first start. */
 const SECRET_FILES: readonly string[] = ["jwt_secret", "key_hash_secret", "audit_key", "admin_token"];
@@ -66,6 +68,9 @@ export async function openSide(
   place: string | undefined,
   environment: Environment,
 ): Promise<Side> {
+  // The place may contain a password, so it is not repeated.
+  if (place !== undefined && !place.includes("://") && /[:@]/.test(place))
+    throw new UnusableSide(side, "a URL begins with redis://, and a folder has no : or @ in its name", true);
   const config = readStoreConfig(environmentOf(side, place, environment), readText);
   if (!config.ok) throw new UnusableSide(side, config.problems.join("; "), true);
   const { settings } = config;
@@ -96,8 +101,8 @@ async function openRedis(side: SideName, settings: Settings): Promise<Side> {
   };
   const options = {
     recordRetentionSeconds: settings.RECORD_RETENTION,
-    waitReplicas: 0,
-    replicaTimeoutMs: COMMAND_TIMEOUT_MS,
+    waitReplicas: side === "target" ? settings.REDIS_WAIT_REPLICAS : 0,
+    replicaTimeoutMs: REPLICA_TIMEOUT_MS,
     newRandom: randomText,
     usageRetention: {
       hoursSeconds: settings.USAGE_RETENTION_HOURS,

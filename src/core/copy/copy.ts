@@ -1,6 +1,6 @@
 import type { ComparedSide, Digest } from "./digest.ts";
 import { createDigest } from "./digest.ts";
-import type { Kind } from "./kinds.ts";
+import type { CopyConflict, Kind } from "./kinds.ts";
 import { forEachKind } from "./kinds.ts";
 import type { CopiedStore, PutOutcome, RowChange } from "./ports.ts";
 
@@ -24,7 +24,7 @@ export interface CopiedKind {
   readonly read: number;
   readonly written: number;
   /** The first rows that were not written, because another key of the target has the hash of a V1 key. */
-  readonly conflicts: readonly string[];
+  readonly conflicts: readonly CopyConflict[];
 }
 
 export interface ComparedKind {
@@ -62,13 +62,13 @@ const MAX_CONFLICTS = 20;
 async function copyKind<Row>(kind: Kind<Row>, deps: CopyDeps): Promise<CopiedKind> {
   let read = 0;
   let written = 0;
-  const conflicts: string[] = [];
+  const conflicts: CopyConflict[] = [];
   for await (const rows of pagesOf(kind, deps, deps.source)) {
     const outcomes = await putRows(kind, deps, rows);
     read += rows.length;
     for (const { row, outcome } of outcomes) {
       if (outcome === "written") written++;
-      else if (conflicts.length < MAX_CONFLICTS) conflicts.push(kind.textOf(row).split(" ")[0] ?? "");
+      else if (kind.conflictOf && conflicts.length < MAX_CONFLICTS) conflicts.push(kind.conflictOf(row));
     }
   }
   return { name: kind.name, read, written, conflicts };

@@ -22,6 +22,13 @@ import type {
 } from "./ports.ts";
 import { mergeQuotaRow, quotaEndSeconds } from "./quota-row.ts";
 
+/** A V1 key that is in the target under another key id. */
+export interface CopyConflict {
+  readonly keyId: string;
+  /** The V1 key is revoked in the source, and possibly valid in the target. */
+  readonly isRevoked: boolean;
+}
+
 /** One kind of data that a copy moves. */
 export interface Kind<Row> {
   /** For people. */
@@ -31,6 +38,8 @@ export interface Kind<Row> {
   readonly merge: (source: Row, stored: Row | undefined) => Row | undefined;
   /** Whether the stored row lacks something that counts. Absent: whenever `merge` returns a row. */
   readonly lacks?: (source: Row, stored: Row | undefined) => boolean;
+  /** Present if the target can have a row of which this one is another version, with another id. */
+  readonly conflictOf?: (row: Row) => CopyConflict;
   /** What the digest covers. */
   readonly textOf: (row: Row) => string;
   /** Whether Checks change the rows. A freeze does not stop them. */
@@ -58,13 +67,14 @@ const KEYS: Kind<KeyRow> = {
   of: ({ rows }) => rows.keys,
   merge: mergeKey,
   lacks: (source, stored) => mergeRows(source, stored) !== undefined,
+  conflictOf: ({ record: { keyId, revokedAt } }) => ({ keyId, isRevoked: revokedAt !== undefined }),
   textOf: ({ record }) => `${record.keyId} ${encodeRecord(record)}`,
   endOf: ({ record: { expiresAt } }, recordRetentionSeconds) =>
     expiresAt >= NEVER ? NEVER : expiresAt + recordRetentionSeconds,
 };
 
 const ENDED_KEYS = entries(
-  "ended keys without a record",
+  "key ends not in the records",
   (rows) => rows.endedKeys,
   ({ expiresAt }) => expiresAt,
 );
@@ -108,18 +118,18 @@ const AUDIT: Kind<AuditRow> = {
 export type KindVisitor<Result> = <Row>(kind: Kind<Row>) => Promise<Result>;
 
 /**
- * Visits every kind, one after the other. What ends keys comes after the keys: a record and its restriction are then
- * consistent, so that the target does not have to correct one by the other. Usage comes last, because it has the most rows, and a
- * freeze of the registry does not stop it.
+ * Visits every kind, one after the other. What ends many keys comes before the keys, because a target that serves must never have
+ * a key without its end. The restriction of one key comes after its record: the target does not have to correct one by the other.
+ * Usage comes last, because it has the most rows, and a freeze of the registry does not stop it.
  */
 export async function forEachKind<Result>(visit: KindVisitor<Result>): Promise<readonly Result[]> {
   return [
     await visit(SECRETS),
     await visit(PHASE),
-    await visit(KEYS),
-    await visit(ENDED_KEYS),
     await visit(FAMILIES),
     await visit(CUT_OFFS),
+    await visit(KEYS),
+    await visit(ENDED_KEYS),
     await visit(OVERRIDES),
     await visit(AUDIT),
     await visit(QUOTAS),
@@ -165,15 +175,17 @@ function mergeKey(source: KeyRow, stored: KeyRow | undefined): KeyRow | undefine
 
 /**
  * A phase that an operator has chosen counts more than a phase of a policy, because an instance on the new store may have
- * stored its policy's phase first. What an earlier copy has brought does not override a later choice in the target.
+ * stored its policy's phase first. What an earlier copy has brought follows the source until the target has a step of its own.
  */
 function mergePhase(source: PhaseRow, stored: PhaseRow | undefined): PhaseRow | undefined {
   if (stored === undefined) return source;
-  const [from, to] = [source.state, stored.state];
-  if (stored.copiedVersion === from.version || isSamePhase(from, to)) return undefined;
-  if (from.chosen === to.chosen ? from.version <= to.version : to.chosen) return undefined;
+  const [from, to, copied] = [source.state, stored.state, stored.copied];
+  if (copied?.sourceVersion === from.version || isSamePhase(from, to)) return undefined;
+  const isCopy = copied?.version === to.version;
+  const isNewer = from.version > (isCopy ? copied.sourceVersion : to.version);
+  if (isCopy || from.chosen === to.chosen ? !isNewer : to.chosen) return undefined;
   const version = Math.max(from.version, to.version + 1);
-  return { ...source, state: { ...from, version }, sourceVersion: from.version };
+  return { ...source, state: { ...from, version }, copied: { sourceVersion: from.version, version } };
 }
 
 function isSamePhase(one: MigrationState, other: MigrationState): boolean {

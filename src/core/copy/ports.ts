@@ -41,10 +41,15 @@ export interface PhaseRow {
   readonly state: MigrationState;
   /** The id of the source store. */
   readonly from: string;
-  /** In the target: the version of this source's phase that an earlier copy has brought. */
-  readonly copiedVersion?: number;
-  /** The version in the source, if the target needs a later one. */
-  readonly sourceVersion?: number;
+  /** In the target: what the latest copy of this source's phase has brought. Absent in a row of the source: the phase as it is. */
+  readonly copied?: CopiedPhase;
+}
+
+export interface CopiedPhase {
+  /** The version in the source. */
+  readonly sourceVersion: number;
+  /** The version in the target, which may need a later one. */
+  readonly version: number;
 }
 
 export interface SecretRow {
@@ -109,6 +114,8 @@ export interface CopiedStore {
   dates(): Promise<StoreDates>;
   /** Prepares the store for a copy of another one, and never decreases a date. */
   begin(source: { readonly id: string; readonly dates: StoreDates }): Promise<void>;
+  /** Whether everything that was written since `begin` is as durable as an acknowledged change of an instance. */
+  confirm(): Promise<boolean>;
   readonly rows: CopiedRows;
   close(): Promise<void>;
 }
@@ -120,7 +127,7 @@ export interface CopiedRows {
   readonly secrets: RowStore<SecretRow>;
   readonly phase: RowStore<PhaseRow>;
   readonly keys: RowStore<KeyRow>;
-  /** Restrictions of keys that have no record. */
+  /** Restrictions of keys that no record includes. */
   readonly endedKeys: RowStore<EntryOf<"key">>;
   readonly families: RowStore<EntryOf<"family">>;
   readonly cutOffs: RowStore<EntryOf<"cutoff">>;

@@ -42,8 +42,9 @@ export interface Freeze {
  */
 export function stopsWhileFrozen({ put, migration, override, isLost }: KeyChange): boolean {
   if (isLost) return false;
-  const isChoice = migration?.to.chosen === true || override !== undefined;
-  return put.some(({ revokedAt }) => revokedAt === undefined) || isChoice;
+  // An instance follows its policy during a freeze too, because the instances on the other store do the same.
+  const isChoice = migration?.to.chosen === true || migration?.from?.chosen === true;
+  return put.some(({ revokedAt }) => revokedAt === undefined) || isChoice || override !== undefined;
 }
 
 /** Sets or clears an override. The store determines its version. */

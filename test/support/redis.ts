@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -102,11 +103,18 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestedRedi
   };
 }
 
-/** A port that was free a moment ago: redis-server cannot report a port that it chose. */
+/** Ports that the kernel gives to no outgoing connection: on Linux those begin at 32768. */
+const FREE_PORTS = { min: 10_240, max: 32_000 };
+
+/** A port that nothing listens on, because redis-server cannot report a port that it chose. No connection can take it meanwhile. */
 export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
+  for (;;) {
+    const port = randomInt(FREE_PORTS.min, FREE_PORTS.max);
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }

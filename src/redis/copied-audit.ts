@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { decodeEvent } from "../core/audit/audit-event-codec.ts";
 import { isAfter } from "../core/copy/origin.ts";
 import type { AuditRow, RowStore } from "../core/copy/ports.ts";
@@ -7,8 +6,9 @@ import type { LogPosition } from "./audit-store.ts";
 import { logPosition } from "./audit-store.ts";
 import type { RedisClient } from "./client.ts";
 import { pairs } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/copy-audit.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("copy-audit");
 /** Few enough not to delay Checks. */
 const PORTION = 100;
 

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { KeyRow, PutOutcome, RowChange, RowStore } from "../core/copy/ports.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeWholeRecord } from "../core/keys/key-record-codec.ts";
@@ -9,8 +8,9 @@ import type { RegistryKeys } from "./names.ts";
 import { FEED_LENGTH } from "./names.ts";
 import { texts } from "./replies.ts";
 import { scorePages } from "./score-pages.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/copy-keys.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("copy-keys");
 const indexesOf = (keys: RegistryKeys) => [
   keys.sequence,
   keys.byAge,

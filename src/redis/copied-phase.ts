@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { decodeCopiedPhase, encodeCopiedPhase } from "../core/copy/copied-phase.ts";
 import type { PhaseRow, RowStore } from "../core/copy/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
@@ -6,8 +5,9 @@ import type { MigrationState } from "../core/legacy/migration.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./names.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/copy-phase.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("copy-phase");
 
 /** @param id the id of this store */
 export function createPhaseRows(

@@ -1,12 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { QuotaRow, RowStore } from "../core/copy/ports.ts";
 import { quotaEndSeconds, quotaRow } from "../core/copy/quota-row.ts";
 import { counterIdOf, QUOTA_PATTERN } from "./copied-names.ts";
 import { counterFrom } from "./quota-admin.ts";
 import { pairs } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/copy-quota.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("copy-quota");
 
 /** A copy finds counters by a scan, because no index lists them. */
 export function createQuotaRows(spread: SpreadClient): RowStore<QuotaRow> {

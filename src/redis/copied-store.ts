@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { createSecretRows } from "../config/secret-rows.ts";
 import type { CopiedRows, CopiedStore } from "../core/copy/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
@@ -14,10 +13,11 @@ import type { CommitOptions } from "./key-commit.ts";
 import { createKeyStore } from "./key-store.ts";
 import { readLivingInstances } from "./kid-exchange.ts";
 import { pairs, texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 import { createSecretStore } from "./secret-store.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
-const BEGIN_SCRIPT = readFileSync(new URL("./scripts/copy-begin.lua", import.meta.url), "utf8");
+const BEGIN_SCRIPT = scriptText("copy-begin");
 
 /** With Redis every instance has its signing secret from its settings. */
 const UNUSED_SECRETS = ["jwt_secret"] as const;

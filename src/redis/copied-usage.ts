@@ -1,15 +1,15 @@
-import { readFileSync } from "node:fs";
 import type { RowStore, UsageRow } from "../core/copy/ports.ts";
 import type { UsageRecord, UsageStore } from "../core/usage/ports.ts";
 import { OTHER_ROUTES } from "../core/usage/usage-amount.ts";
 import { DAY_SECONDS, HOURS_PER_DAY, hourOfDay } from "../core/usage/usage-time.ts";
 import { USAGE_DAY_PATTERN, usageDayOf } from "./copied-names.ts";
+import { scriptText } from "./script-text.ts";
 import { createUsageBytes } from "./usage-bytes.ts";
 import type { UsageStoreOptions } from "./usage-options.ts";
 import { createUsageReads } from "./usage-reads.ts";
 import { createSubjectScript } from "./usage-store.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/copy-usage.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("copy-usage");
 
 /** A copy finds the days of usage by a scan: no index lists them, and most families have none on most days. */
 export function createUsageRows(options: Omit<UsageStoreOptions, "instanceId">): RowStore<UsageRow> {

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import { FEED_LENGTH } from "./names.ts";
+import { scriptText } from "./script-text.ts";
 
-const PUBLISH_SCRIPT = readFileSync(new URL("./scripts/publish.lua", import.meta.url), "utf8");
+const PUBLISH_SCRIPT = scriptText("publish");
 
 /** All instances drop their leases on these buckets and counters, and their remembered denials. */
 export type DropLeases = (ids: readonly string[]) => Promise<void>;

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
 import type { InstanceView, StoredEntry } from "../core/revocation/instance-view.ts";
@@ -8,12 +7,13 @@ import type { RedisClient } from "./client.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { createReplicatedUntil } from "./replicated-until.ts";
 import { texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 import type { ServerState } from "./server-state.ts";
 import { snapshot } from "./snapshot.ts";
 import { createWriteBack } from "./write-back.ts";
 
 const KEEP_CLEARED_MS = KEEP_CLEARED_SECONDS * 1000;
-const HEAD_SCRIPT = readFileSync(new URL("./scripts/head.lua", import.meta.url), "utf8");
+const HEAD_SCRIPT = scriptText("head");
 
 export interface FeedPositionOptions {
   /** A separate connection, because reads block: its command timeout is longer than `blockMs`. All reads use it, so that they are from one server. */

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { AcknowledgedChange } from "../core/keys/change-memory.ts";
 import type { CommitOutcome, KeyChange } from "../core/keys/key-change.ts";
 import type { KeyWriter } from "../core/keys/ports.ts";
@@ -7,8 +6,9 @@ import type { RedisClient } from "./client.ts";
 import { namesOf, SWEEP_GRACE_SECONDS, toOutcome, toWire } from "./commit-wire.ts";
 import type { RegistryKeys } from "./names.ts";
 import { FEED_LENGTH } from "./names.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/commit.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("commit");
 
 const indexesOf = (keys: RegistryKeys) => [
   keys.sequence,

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { frozenUntil } from "../core/keys/freeze.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { isLegacyId, roleOfKeyId } from "../core/keys/key-record.ts";
@@ -12,11 +11,12 @@ import { createLegacy } from "./legacy.ts";
 import type { RegistryKeys } from "./names.ts";
 import { createOverrideReader } from "./overrides.ts";
 import { pairs } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 import { createRelease } from "./self-service.ts";
 import { snapshot } from "./snapshot.ts";
 import { createSweep } from "./sweep.ts";
 
-const USE_SOURCE = readFileSync(new URL("./scripts/use.lua", import.meta.url), "utf8");
+const USE_SOURCE = scriptText("use");
 
 /** The registry in Redis. `names.ts` lists its Redis keys and their types. */
 export function createKeyStore(client: RedisClient, options: CommitOptions): KeyStore {

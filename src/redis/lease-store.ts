@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
 import type { LeaseStore } from "../core/limits/lease-exchange.ts";
 import type { LeaseRequest, Settlement } from "../core/limits/leased-bucket.ts";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import type { RateLimit } from "../core/policy/policy.ts";
 import type { RedisArgument } from "./client.ts";
+import { scriptText } from "./script-text.ts";
 import type { ServerBreakers } from "./server-breakers.ts";
 import type { SpreadClient } from "./spread-client.ts";
 import { createStepBatch } from "./step-batch.ts";
 
-export const LEASE_SCRIPT = readFileSync(new URL("./scripts/lease.lua", import.meta.url), "utf8");
+export const LEASE_SCRIPT = scriptText("lease");
 
 const SCRIPT = { source: LEASE_SCRIPT, name: "lease", head: [LEASE_LIFE_US], replyLength: 3 };
 

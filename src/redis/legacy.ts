@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { AuditEvent } from "../core/audit/audit-event.ts";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
@@ -10,8 +9,9 @@ import type { CommitOptions } from "./key-commit.ts";
 import type { RegistryKeys } from "./names.ts";
 import { RedisUnavailable } from "./redis-error.ts";
 import { texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 
-const IMPORT_SCRIPT = readFileSync(new URL("./scripts/import.lua", import.meta.url), "utf8");
+const IMPORT_SCRIPT = scriptText("import");
 const indexesOf = (keys: RegistryKeys) => [
   keys.sequence,
   keys.byAge,

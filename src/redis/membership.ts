@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Membership } from "../core/limits/local-share.ts";
 import type { RedisClient } from "./client.ts";
+import { scriptText } from "./script-text.ts";
 
-const HEARTBEAT_SCRIPT = readFileSync(new URL("./scripts/heartbeat.lua", import.meta.url), "utf8");
+const HEARTBEAT_SCRIPT = scriptText("heartbeat");
 
 export interface MembershipOptions {
   /** Unique across instances and restarts. */

@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
 import { MIN_LIFE_US } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import type { RedisArgument } from "./client.ts";
+import { scriptText } from "./script-text.ts";
 import type { ServerBreakers } from "./server-breakers.ts";
 import type { SpreadClient } from "./spread-client.ts";
 import { createStepBatch } from "./step-batch.ts";
 
-export const QUOTA_SCRIPT = readFileSync(new URL("./scripts/quota.lua", import.meta.url), "utf8");
+export const QUOTA_SCRIPT = scriptText("quota");
 
 const SCRIPT = {
   source: QUOTA_SCRIPT,

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { RedisClient } from "./client.ts";
 import { pairs, texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/release-self-service.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("release-self-service");
 
 /**
  * Returns a function that checks about the next `limit` self-service keys, takes out those that no longer count, and returns

@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
 import type { MigrationState } from "../core/legacy/migration.ts";
 import { decodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { RedisClient } from "./client.ts";
 import type { RegistryKeys } from "./names.ts";
 import { texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/compare.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("compare");
 const namesOf = (keys: RegistryKeys) => [
   keys.standings,
   keys.endedFamilies,

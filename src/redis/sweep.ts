@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { KeyRecord } from "../core/keys/key-record.ts";
 import { decodeRecord } from "../core/keys/key-record-codec.ts";
 import type { Housekeeping } from "../core/keys/ports.ts";
@@ -6,8 +5,9 @@ import type { RedisClient } from "./client.ts";
 import { namesOf } from "./commit-wire.ts";
 import type { RegistryKeys } from "./names.ts";
 import { pairs, texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/sweep.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("sweep");
 const indexesOf = (keys: RegistryKeys) => [
   keys.byAge,
   keys.byEnd,

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { DAY_SECONDS } from "../core/usage/usage-time.ts";
+import { scriptText } from "./script-text.ts";
 import type { UsageStoreOptions } from "./usage-options.ts";
 
-const SCRIPT = readFileSync(new URL("./scripts/usage-bytes.lua", import.meta.url), "utf8");
+const SCRIPT = scriptText("usage-bytes");
 
 /** Estimates the bytes of usage. What a crash loses is not repeated, so the estimate may be a little low. */
 export interface UsageBytes {

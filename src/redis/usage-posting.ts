@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
 import type { PostingOutcome, SentPosting } from "../core/postings/posting.ts";
 import type { UsageAmount } from "../core/usage/usage-amount.ts";
 import { MAX_ROUTES, OTHER_ROUTES } from "../core/usage/usage-amount.ts";
 import type { UsageRetention } from "../core/usage/usage-time.ts";
 import { dayOfHour, HOUR_SECONDS, hourOfDay, postingTimes } from "../core/usage/usage-time.ts";
+import { scriptText } from "./script-text.ts";
 import type { SpreadClient } from "./spread-client.ts";
 import type { UsageBytes } from "./usage-bytes.ts";
 import type { UsageStoreOptions } from "./usage-options.ts";
 
-const SCRIPT = readFileSync(new URL("./scripts/usage.lua", import.meta.url), "utf8");
+const SCRIPT = scriptText("usage");
 
 /** Postings per script. Each one has three Redis keys. */
 const MAX_POSTINGS = 16;

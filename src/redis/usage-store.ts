@@ -1,16 +1,14 @@
-import { readFileSync } from "node:fs";
 import type { SentPosting } from "../core/postings/posting.ts";
 import type { UsagePage, UsageStore, UsageSubject } from "../core/usage/ports.ts";
 import type { UsageAmount } from "../core/usage/usage-amount.ts";
 import { DAY_SECONDS, dayOfHour } from "../core/usage/usage-time.ts";
 import type { RedisClient } from "./client.ts";
 import { texts } from "./replies.ts";
+import { scriptText } from "./script-text.ts";
 import { createUsageBytes } from "./usage-bytes.ts";
 import type { UsageStoreOptions } from "./usage-options.ts";
 import { createUsagePosting } from "./usage-posting.ts";
 import { createUsageReads } from "./usage-reads.ts";
-
-const scriptText = (name: string) => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), "utf8");
 
 const SUBJECTS_SCRIPT = scriptText("usage-subjects");
 const SWEEP_SCRIPT = scriptText("usage-sweep");

@@ -1,12 +1,12 @@
-import { readFileSync } from "node:fs";
 import { KEEP_CLEARED_SECONDS } from "../core/overrides/override.ts";
 import { encodeFeedEntry } from "../core/revocation/feed-entry.ts";
 import type { StoredEntry } from "../core/revocation/instance-view.ts";
 import type { RedisClient } from "./client.ts";
 import type { RegistryKeys } from "./names.ts";
 import { FEED_LENGTH } from "./names.ts";
+import { scriptText } from "./script-text.ts";
 
-const SOURCE = readFileSync(new URL("./scripts/write-back.lua", import.meta.url), "utf8");
+const SOURCE = scriptText("write-back");
 const indexesOf = (keys: RegistryKeys) => [
   keys.standings,
   keys.ended,

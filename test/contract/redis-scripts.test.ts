@@ -1,11 +1,12 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
+import { scriptText } from "../../src/redis/script-text.ts";
 
 const FOLDER = new URL("../../src/redis/scripts/", import.meta.url);
-const SCRIPTS = readdirSync(FOLDER).map((name) => {
-  const text = readFileSync(new URL(name, FOLDER), "utf8");
-  return [name, text.replace(/--.*/g, "")] as const;
-});
+/** As they are sent, with their parts. */
+const SCRIPTS = readdirSync(FOLDER)
+  .filter((name) => !name.endsWith(".part.lua"))
+  .map((name) => [name, scriptText(name.replace(/\.lua$/, "")).replace(/--.*/g, "")] as const);
 
 /** The arguments of a call whose open parenthesis is before `start`. Commas within brackets do not separate them. */
 function argumentsFrom(code: string, start: number): readonly string[] {

@@ -9,6 +9,8 @@
 --             lost is set for a record that the store has lost, to the restriction of its key by which it was decided ("" none)
 -- Returns     {"committed", id of the last audit event ("" none), version of the override ("" none)}, {"conflict"}, {"ended", before}, {"full"}, {"too_many_overrides"}, {"clock", ms},
 --             {"frozen", until} or {"early", before}; only the first has written anything
+-- @include new-record.part.lua
+-- @include standings.part.lua
 local SEQUENCE, BY_AGE, BY_END, ENDED, FAMILIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local CUT_OFFS, SELF_SERVICE, AUDIT = KEYS[6], KEYS[7], KEYS[8]
 local STANDINGS, FEED, FEED_SEQUENCE, EPOCH, MIGRATION = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -25,8 +27,6 @@ for kind, list in pairs({ string = { SEQUENCE, FEED_SEQUENCE, EPOCH, MIGRATION, 
 end
 
 local change = cjson.decode(ARGV[1])
--- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
-local function whole(number) return string.format('%.0f', number) end
 local function name_of(i, which) return KEYS[FIRST_RECORD + NAMES * (i - 1) + which] end
 local function record_name(i) return name_of(i, 0) end
 local function owner_index(i) return name_of(i, 1) end
@@ -101,31 +101,6 @@ if redis.call('EXISTS', EPOCH) == 0 then
   for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, newest, 'NX') end
   redis.call('SET', EPOCH, change.newEpoch .. ' ' .. whole(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
 end
--- Maintains the expected numbers of entries for compare.lua. A lost count is not restarted here.
-local function count(field, added)
-  local counted = added > 0 and redis.call('HGET', COUNTS, field)
-  if counted then redis.call('HSET', COUNTS, field, whole(tonumber(counted) + added)) end
-end
--- A revocation and the end of an overlap are permanent, and write-back.lua may know them only from a feed.
-local function merged(entry, stored)
-  local head, flags, not_after = string.match(entry, '^(.*),(%d+),(%d+)%]$')
-  local stored_flags, stored_not_after = string.match(stored or '', ',(%d+),(%d+)%]$')
-  if not (head and stored_flags) then return entry end
-  if stored_flags % 2 == 1 and flags % 2 == 0 then flags = flags + 1 end
-  local earlier, own = tonumber(stored_not_after), tonumber(not_after)
-  if earlier > 0 and (own == 0 or earlier < own) then not_after = stored_not_after end
-  return table.concat({ head, whole(tonumber(flags)), not_after }, ',') .. ']'
-end
-local function end_key(id, expires_at, entry)
-  redis.call('ZADD', ENDED, whole(expires_at), id)
-  local text = merged(entry, redis.call('HGET', STANDINGS, id))
-  count('standings', redis.call('HSET', STANDINGS, id, text))
-  return text
-end
-local function date(name, issued_at)
-  local newest = tonumber(redis.call('GET', name) or 'none')
-  if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
-end
 local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', change.feedLength, '*', 's', whole(position), 'e', entry)
@@ -141,24 +116,18 @@ for i, put in ipairs(change.put) do
     else redis.call('ZADD', name_of(i, 5), 'NX', 0, put.id) end
   end
   if put.version == 1 or put.lost then
-    date(NEWEST, put.issuedAt)
-    local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
-    if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
-    local sequence = redis.call('INCR', SEQUENCE)
-    redis.call('ZADD', BY_AGE, sequence, put.id)
-    redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
-    if put.owned then redis.call('ZADD', owner_index(i), sequence, put.id) end
-    if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
+    date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
+    index_record(SEQUENCE, BY_AGE, BY_END, owner_index(i), SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   -- An unrestricted key is published only if it was restricted before. The entry stays, so that no older entry applies again.
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
-    publish(end_key(put.id, put.expiresAt, put.entry))
+    publish(restrict(ENDED, STANDINGS, COUNTS, put.id, put.expiresAt, put.entry))
   end
 end
 for i = FIRST_RECORD + NAMES * #change.put + 1, #KEYS do redis.call('DEL', KEYS[i]) end
 if change.endEntry then publish(change.endEntry) end
-if change.endKey then end_key(change.endKey.id, change.endKey.expiresAt, change.endKey.entry) end
+if change.endKey then restrict(ENDED, STANDINGS, COUNTS, change.endKey.id, change.endKey.expiresAt, change.endKey.entry) end
 if change.migration then
   redis.call('SET', MIGRATION, change.migration.to)
   publish(change.migration.to)
@@ -166,14 +135,14 @@ end
 for _, entry in ipairs(change.feed) do publish(entry) end
 if change.call then redis.call('SET', call_name, change.call.text, 'EXAT', whole(change.call['until'])) end
 if change.endFamily then
-  count('families', redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family))
+  count(COUNTS, 'families', redis.call('ZADD', FAMILIES, 'GT', whole(change.endFamily['until']), change.endFamily.family))
 end
 if change.cutOff then
   local cut = redis.call('HGET', CUT_OFFS, change.cutOff.field)
   local before = cut and tonumber(string.match(cut, '^%d+')) or 0
   if change.cutOff.before > before then
     local text = whole(change.cutOff.before) .. ' ' .. whole(change.cutOff['until'])
-    count('cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
+    count(COUNTS, 'cut_offs', redis.call('HSET', CUT_OFFS, change.cutOff.field, text))
   end
 end
 if change.freeze == '' then redis.call('DEL', FREEZE)
@@ -181,7 +150,7 @@ elseif change.freeze then redis.call('SET', FREEZE, change.freeze, 'EXAT', strin
 if override then
   local text = string.gsub(override.entry, '^%["o",0,', '["o",' .. whole(override_version) .. ',')
   if redis.call('HEXISTS', COUNTS, 'overrides') == 0 then redis.call('HSET', COUNTS, 'overrides', whole(redis.call('HLEN', OVERRIDES))) end
-  count('overrides', redis.call('HSET', OVERRIDES, override.field, text))
+  count(COUNTS, 'overrides', redis.call('HSET', OVERRIDES, override.field, text))
   -- A cleared override ends now.
   local ends_at = override.expiresAt or seconds
   if override.keep then redis.call('ZADD', OVERRIDES_BY_END, whole(ends_at + override.keep), override.field)

@@ -4,27 +4,14 @@
 -- ARGV     feed length; the records as JSON, in the form of commit.lua, each with `replaces`: the stored text (absent: none), and with
 --          `formerHashes`: the number of its former hashes
 -- Returns  for each record 1 if it was written, 0 if the stored record is another one, -1 if another key has its hash
+-- @include new-record.part.lua
+-- @include standings.part.lua
 local SEQUENCE, BY_AGE, BY_END, ENDED, SELF_SERVICE, STANDINGS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local FEED, FEED_SEQUENCE, COUNTS, NEWEST, NEWEST_UNCUT, CUT_OFFS = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local FIRST_RECORD, NAMES = 13, 6
-local function whole(number) return string.format('%.0f', number) end
-local function date(name, issued_at)
-  local newest = tonumber(redis.call('GET', name) or 'none')
-  if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
-end
 local function publish(entry)
   local position = redis.call('INCR', FEED_SEQUENCE)
   redis.call('XADD', FEED, 'MAXLEN', '~', ARGV[1], '*', 's', whole(position), 'e', entry)
-end
--- As in commit.lua: a revocation and the end of an overlap are permanent.
-local function merged(entry, stored)
-  local head, flags, not_after = string.match(entry, '^(.*),(%d+),(%d+)%]$')
-  local stored_flags, stored_not_after = string.match(stored or '', ',(%d+),(%d+)%]$')
-  if not (head and stored_flags) then return entry end
-  if stored_flags % 2 == 1 and flags % 2 == 0 then flags = flags + 1 end
-  local earlier, own = tonumber(stored_not_after), tonumber(not_after)
-  if earlier > 0 and (own == 0 or earlier < own) then not_after = stored_not_after end
-  return table.concat({ head, whole(tonumber(flags)), not_after }, ',') .. ']'
 end
 local function is_of_another(hash_name, id)
   local owner = redis.call('GET', hash_name)
@@ -46,23 +33,12 @@ local function write(put, first)
     if put.replaces then table.insert(changed_legacy, put.id) else added_legacy = true end
   end
   if not put.replaces then
-    date(NEWEST, put.issuedAt)
-    local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
-    if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
-    local sequence = redis.call('INCR', SEQUENCE)
-    redis.call('ZADD', BY_AGE, sequence, put.id)
-    redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
-    if put.owned then redis.call('ZADD', owner_index, sequence, put.id) end
-    if put.selfService then redis.call('ZADD', SELF_SERVICE, whole(put.expiresAt), put.id) end
+    date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
+    index_record(SEQUENCE, BY_AGE, BY_END, owner_index, SELF_SERVICE, put)
   elseif not put.selfService then redis.call('ZREM', SELF_SERVICE, put.id)
   end
   if put.ended or redis.call('HEXISTS', STANDINGS, put.id) == 1 then
-    redis.call('ZADD', ENDED, whole(put.expiresAt), put.id)
-    local text = merged(put.entry, redis.call('HGET', STANDINGS, put.id))
-    local added = redis.call('HSET', STANDINGS, put.id, text)
-    local counted = added > 0 and redis.call('HGET', COUNTS, 'standings')
-    if counted then redis.call('HSET', COUNTS, 'standings', whole(tonumber(counted) + added)) end
-    publish(text)
+    publish(restrict(ENDED, STANDINGS, COUNTS, put.id, put.expiresAt, put.entry))
   end
   return 1
 end

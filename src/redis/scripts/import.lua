@@ -3,8 +3,8 @@
 --          the uses of its role, its alias, the uses of unmigrated keys of its role
 -- ARGV     the records as JSON, in the form of commit.lua; the audit event
 -- Returns  the id of the audit event ("" none); then for each record 1 if it was written, 0 if it or its hash existed; or {"frozen", until}
+-- @include new-record.part.lua
 local SEQUENCE, BY_AGE, BY_END, SELF_SERVICE, AUDIT, NEWEST, NEWEST_UNCUT, CUT_OFFS, FREEZE = unpack(KEYS, 1, 9)
-local function whole(number) return string.format('%.0f', number) end
 -- As in commit.lua: a freeze does not apply if the clock steps back behind its start. The instance that dated it may be two seconds ahead.
 local frozen_from, frozen_until = string.match(redis.call('GET', FREEZE) or '', '^(%d+) (%d+)$')
 local seconds = tonumber(redis.call('TIME')[1])
@@ -12,10 +12,6 @@ if frozen_from and seconds >= tonumber(frozen_from) - 2 and seconds < tonumber(f
   return { 'frozen', frozen_until }
 end
 local reply, any_written = { '' }, false
-local function date(name, issued_at)
-  local newest = tonumber(redis.call('GET', name) or 'none')
-  if newest and issued_at > newest then redis.call('SET', name, whole(issued_at)) end
-end
 -- No key was created yet, so the newest date is known to be 0.
 if redis.call('EXISTS', SEQUENCE) == 0 then
   for _, name in ipairs({ NEWEST, NEWEST_UNCUT }) do redis.call('SET', name, 0, 'NX') end
@@ -25,17 +21,12 @@ for i, put in ipairs(cjson.decode(ARGV[1])) do
   if redis.call('EXISTS', KEYS[at], KEYS[at + 2], KEYS[at + 4]) > 0 then
     reply[i + 1] = 0
   else
-    local sequence = redis.call('INCR', SEQUENCE)
     redis.call('SET', KEYS[at], put.text, 'EXAT', whole(put.forgetAt))
     redis.call('SET', KEYS[at + 2], put.id, 'EXAT', whole(put.forgetAt))
     redis.call('SET', KEYS[at + 4], put.id, 'EXAT', whole(put.forgetAt))
-    redis.call('ZADD', BY_AGE, sequence, put.id)
-    redis.call('ZADD', BY_END, whole(put.expiresAt), put.id)
-    if put.owned then redis.call('ZADD', KEYS[at + 1], sequence, put.id) end
+    index_record(SEQUENCE, BY_AGE, BY_END, KEYS[at + 1], SELF_SERVICE, put)
     for _, uses in ipairs({ KEYS[at + 3], KEYS[at + 5] }) do redis.call('ZADD', uses, 'NX', 0, put.id) end
-    date(NEWEST, put.issuedAt)
-    local cut = redis.call('HGET', CUT_OFFS, put.ownerCut)
-    if not cut or tonumber(string.match(cut, '^%d+')) < put.issuedAt then date(NEWEST_UNCUT, put.issuedAt) end
+    date_record(NEWEST, NEWEST_UNCUT, CUT_OFFS, put)
     reply[i + 1] = 1
     any_written = true
   end

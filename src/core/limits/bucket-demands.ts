@@ -1,11 +1,8 @@
 import { addressGroup } from "../decision/client-address.ts";
-import type { Principal } from "../decision/principal.ts";
-import { ownerOf } from "../decision/principal.ts";
-import type { LimitList, LimitSubject, Mode } from "../policy/policy.ts";
+import type { LimitList, Mode } from "../policy/policy.ts";
+import type { LimitedKey } from "./limit-subject.ts";
+import { subjectOf } from "./limit-subject.ts";
 import type { BucketDemand } from "./ports.ts";
-
-/** The fields of a key that its buckets depend on. */
-type LimitedKey = Pick<Principal, "family" | "owner" | "role">;
 
 /**
  * The buckets that a request of this key takes tokens from. Shadow mode has its own buckets, so that the trial of a policy
@@ -20,20 +17,7 @@ export function bucketDemands(
 ): readonly BucketDemand[] {
   const prefix = mode === "shadow" ? "shadow:" : "";
   return rateLimits.map((limit) => {
-    const subject = subjectOf(limit.per, key, address);
+    const subject = limit.per === "address" ? addressGroup(address()) : subjectOf(limit.per, key);
     return { limit, bucketId: `${prefix}${bucketPrefix}:${limit.name}:${subject}` };
   });
-}
-
-function subjectOf(per: LimitSubject, key: LimitedKey, address: () => string): string {
-  switch (per) {
-    case "key":
-      return key.family;
-    case "owner":
-      return ownerOf(key);
-    case "role":
-      return key.role;
-    case "address":
-      return addressGroup(address());
-  }
 }

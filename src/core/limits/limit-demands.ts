@@ -1,10 +1,10 @@
 import { createClockCache } from "../cache/clock-cache.ts";
-import type { Principal } from "../decision/principal.ts";
 import type { LimitList, Mode } from "../policy/policy.ts";
 import { createCalendars } from "../quotas/calendar.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
 import { quotaDemands } from "../quotas/quota-demand.ts";
 import { bucketDemands } from "./bucket-demands.ts";
+import type { LimitedKey } from "./limit-subject.ts";
 import type { BucketDemand } from "./ports.ts";
 
 /** Keys whose demands are kept: those of most requests. */
@@ -15,9 +15,6 @@ export interface LimitDemands {
   readonly buckets: readonly BucketDemand[];
   readonly quotas: readonly QuotaDemand[];
 }
-
-/** The fields of a key that its buckets and counters depend on. */
-type LimitedKey = Pick<Principal, "family" | "owner" | "role">;
 
 export type DemandsOf = (
   limits: LimitList,

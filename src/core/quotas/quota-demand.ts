@@ -1,6 +1,6 @@
-import type { Principal } from "../decision/principal.ts";
-import { ownerOf } from "../decision/principal.ts";
-import type { Mode, Quota, QuotaSubject } from "../policy/policy.ts";
+import type { LimitedKey } from "../limits/limit-subject.ts";
+import { subjectOf } from "../limits/limit-subject.ts";
+import type { Mode, Quota } from "../policy/policy.ts";
 import type { Calendar, Calendars } from "./calendar.ts";
 
 /** One quota that a request takes units from. */
@@ -42,7 +42,7 @@ export function isCharged({ unit }: Pick<Quota, "unit">): boolean {
  */
 export function quotaDemands(
   quotas: readonly Quota[],
-  key: Pick<Principal, "family" | "owner" | "role">,
+  key: LimitedKey,
   calendars: Calendars,
   mode: Mode = "enforce",
 ): readonly QuotaDemand[] {
@@ -61,15 +61,4 @@ export function quotaDemands(
     const holderId = `${limits.join(" ")} ${counterId}`;
     return { counterId, holderId, quota, subject, mode, calendar, extra };
   });
-}
-
-function subjectOf(per: QuotaSubject, key: Pick<Principal, "family" | "owner" | "role">): string {
-  switch (per) {
-    case "key":
-      return key.family;
-    case "owner":
-      return ownerOf(key);
-    case "role":
-      return key.role;
-  }
 }

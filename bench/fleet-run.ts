@@ -1,4 +1,5 @@
 import type { RateLimit } from "../src/core/policy/policy.ts";
+import { crashSome, runLoad } from "./fleet-load.ts";
 import type { SimulatedInstance } from "./simulated-instance.ts";
 import { createSimulatedInstance } from "./simulated-instance.ts";
 import { createSimulatedStore } from "./simulated-store.ts";
@@ -36,8 +37,6 @@ export interface FleetResult {
 }
 
 const LOCAL_MAX_MS = 5000;
-const SWEEP_MS = 50;
-const STEP_MS = 5;
 
 interface Key {
   readonly bucketId: string;
@@ -56,31 +55,19 @@ interface Gauge {
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const simulation = createSimulation(options);
   const { time, store, fleet } = simulation;
-  const endMs = options.seconds * 1000;
-  const every = (ms: number, work: () => void) => {
-    const turn = () => {
-      work();
-      if (time.nowMs() + ms <= endMs) time.at(time.nowMs() + ms, turn);
-    };
-    time.at(0, turn);
-  };
-  let due = 0;
-  every(STEP_MS, () => {
-    for (due += (options.rate * STEP_MS) / 1000; due >= 1; due--) sendRequest(simulation, options);
-  });
-  every(SWEEP_MS, () => {
-    for (const { pool } of fleet) void pool.sweep();
-  });
-  every(1000, () => {
-    for (const instance of fleet) instance.heartbeat();
-    crashSome(simulation, options);
-  });
-  if (options.outage) {
-    time.at(options.outage.from * 1000, () => store.setReachable(false));
-    time.at(options.outage.to * 1000, () => store.setReachable(true));
-  }
   if (options.lossAt !== undefined) time.at(options.lossAt * 1000, store.loseData);
-  await time.runUntil(endMs);
+  await runLoad(time, {
+    ...options,
+    setReachable: store.setReachable,
+    onRequest: () => sendRequest(simulation, options),
+    onSweep() {
+      for (const { pool } of fleet) void pool.sweep();
+    },
+    onSecond() {
+      for (const instance of fleet) instance.heartbeat();
+      crashSome(fleet, { ...simulation, crashes: options.crashes });
+    },
+  });
   return resultOf(simulation);
 }
 
@@ -129,12 +116,6 @@ function sendRequest(
   const outcome = instance.pool.take([{ bucketId: key.bucketId, limit }], 1, time.nowMs());
   if (outcome instanceof Promise) void outcome.then(({ ok }) => settle(ok));
   else settle(outcome.ok);
-}
-
-function crashSome({ fleet, random, start }: Simulation, { crashes = 0 }: FleetOptions): void {
-  for (let left = crashes * fleet.length; left >= 1; left--) {
-    fleet[Math.floor(random() * fleet.length)] = start();
-  }
 }
 
 function resultOf({ tally, store }: Simulation): FleetResult {

@@ -7,6 +7,7 @@ import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
 import { createQuotaExchange } from "../src/core/quotas/quota-exchange.ts";
 import type { QuotaReply } from "../src/core/quotas/quota-step.ts";
 import type { QuotaStore } from "../src/core/quotas/quota-store.ts";
+import { crashSome, runLoad } from "./fleet-load.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { createVirtualTime } from "./virtual-time.ts";
 
@@ -39,38 +40,23 @@ export interface QuotaRunResult {
 }
 
 const COMMAND_TIMEOUT_MS = 50;
-const SWEEP_MS = 50;
-const STEP_MS = 5;
 
 /** Runs the leases of quotas of a fleet in virtual time, with the code that serves. */
 export async function runQuotas(options: QuotaRunOptions): Promise<QuotaRunResult> {
   const simulation = createSimulation(options);
-  const { time, fleet, start, random, store } = simulation;
-  const endMs = options.seconds * 1000;
-  const every = (ms: number, work: () => void) => {
-    const turn = () => {
-      work();
-      if (time.nowMs() + ms <= endMs) time.at(time.nowMs() + ms, turn);
-    };
-    time.at(0, turn);
-  };
-  let due = 0;
-  every(STEP_MS, () => {
-    for (due += (options.rate * STEP_MS) / 1000; due >= 1; due--) send(simulation, options);
+  const { time, fleet, store } = simulation;
+  await runLoad(time, {
+    ...options,
+    setReachable: store.setReachable,
+    onRequest: () => send(simulation, options),
+    onSweep() {
+      for (const { pool } of fleet) void pool.sweep();
+    },
+    onSecond() {
+      for (const { post } of fleet) void post().catch(() => undefined);
+      crashSome(fleet, { ...simulation, crashes: options.crashes });
+    },
   });
-  every(SWEEP_MS, () => {
-    for (const { pool } of fleet) void pool.sweep();
-  });
-  every(1000, () => {
-    for (const { post } of fleet) void post().catch(() => undefined);
-    for (let left = (options.crashes ?? 0) * fleet.length; left >= 1; left--)
-      fleet[Math.floor(random() * fleet.length)] = start();
-  });
-  if (options.outage !== undefined) {
-    time.at(options.outage.from * 1000, () => store.setReachable(false));
-    time.at(options.outage.to * 1000, () => store.setReachable(true));
-  }
-  await time.runUntil(endMs);
   return resultOf(simulation, options);
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { freezeRegistry, thawRegistry } from "../../src/core/keys/freeze.ts";
 import { changeKey } from "../../src/core/keys/key-administration.ts";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
@@ -10,23 +10,14 @@ import { migrateLegacyKey, registerLegacyKey } from "../../src/core/legacy/legac
 import { setPhase } from "../../src/core/legacy/migration-switch.ts";
 import { setOverride } from "../../src/core/overrides/override-administration.ts";
 import { createReplicatedUntil } from "../../src/redis/replicated-until.ts";
-import { endedIn, endings, readUntilWell, startReplicated } from "../support/feed.ts";
+import { endedIn, readUntilWell, startReplicated, useRedis } from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
 import type { RememberingInstance } from "../support/remembering.ts";
 import { admin, startRemembering } from "../support/remembering.ts";
 
 let redis: TestedRedis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(async () => {
-  await redis?.stop();
-});
-beforeEach(() => redis.cli("FLUSHALL"));
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
+useRedis((started) => {
+  redis = started;
 });
 
 async function rotated({ registry }: RememberingInstance, { keyId }: KeyRecord): Promise<KeyRecord> {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { CallOrigin } from "../../src/core/keys/operation-audit.ts";
 import type { Registry } from "../../src/core/keys/registry.ts";
 import type { OverrideSubject } from "../../src/core/overrides/override.ts";
@@ -11,7 +11,6 @@ import { createStoreComparison } from "../../src/redis/store-comparison.ts";
 import { createWriteBack } from "../../src/redis/write-back.ts";
 import type { Instance } from "../support/feed.ts";
 import {
-  endings,
   failover,
   NOTHING,
   newRecord,
@@ -19,25 +18,17 @@ import {
   put,
   readUntilWell,
   startInstance,
+  useRedis,
 } from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
 import { instanceOn } from "./key-store-suite.ts";
 
 const admin: CallOrigin = { caller: { kind: "admin", id: "test" } };
 const acme = { scope: "owner", subject: "acme" } as const;
 
 let redis: TestedRedis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(async () => {
-  await redis?.stop();
-});
-beforeEach(() => redis.cli("FLUSHALL"));
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
+useRedis((started) => {
+  redis = started;
 });
 
 /** The operations of one instance, by this machine's clock. */

@@ -1,27 +1,18 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
 import type { KeyRestriction } from "../../src/core/revocation/revocation.ts";
 import { createKeyRows } from "../../src/redis/copied-keys.ts";
 import { createWriteBack } from "../../src/redis/write-back.ts";
 import type { Instance } from "../support/feed.ts";
-import { changed, endings, NOW, newRecord, put, startInstance } from "../support/feed.ts";
+import { changed, NOW, newRecord, put, startInstance, useRedis } from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
 
 // A failover can lose the record of a rotation while an instance knows the end of the overlap from its feed.
 
 let redis: TestedRedis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(async () => {
-  await redis?.stop();
-});
-beforeEach(() => redis.cli("FLUSHALL"));
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
+useRedis((started) => {
+  redis = started;
 });
 
 const OVERLAP_ENDS = NOW + 60;

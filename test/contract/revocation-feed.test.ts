@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import { encodeFeedEntry } from "../../src/core/revocation/feed-entry.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
@@ -22,21 +22,14 @@ import {
   revoked,
   startInstance,
   startReplicated,
+  useRedis,
 } from "../support/feed.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
 let redis: TestedRedis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(async () => {
-  await redis?.stop();
-});
-beforeEach(() => redis.cli("FLUSHALL"));
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
+useRedis((started) => {
+  redis = started;
 });
 
 describe("all instances receive the changes of one", () => {

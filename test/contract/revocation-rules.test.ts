@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { connectRedis } from "../../src/redis/client.ts";
@@ -12,6 +12,7 @@ import {
   revoked,
   startInstance,
   startReplicated,
+  useRedis,
 } from "../support/feed.ts";
 import {
   asIs,
@@ -22,19 +23,10 @@ import {
   withoutWriteBack,
 } from "../support/feed-rules.ts";
 import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
 
 let redis: TestedRedis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(async () => {
-  await redis?.stop();
-});
-beforeEach(() => redis.cli("FLUSHALL"));
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
+useRedis((started) => {
+  redis = started;
 });
 
 /** Whether a key that was revoked is refused: where it was known, and by whoever starts later. */

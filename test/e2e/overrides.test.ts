@@ -1,31 +1,21 @@
 import { randomUUID } from "node:crypto";
-import { rename, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import type { TestedIssuer } from "../support/issuer.ts";
 import { startIssuer } from "../support/issuer.ts";
-import { newSecret } from "../support/keys.ts";
-import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import type { LimitedService } from "../support/limited-service.ts";
+import { startLimitedService } from "../support/limited-service.ts";
 import { readMetrics } from "../support/metrics.ts";
 import { runHere } from "../support/program.ts";
-import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import type { Upstream } from "../support/upstream.ts";
-import { startUpstream } from "../support/upstream.ts";
 
-const ADMIN_TOKEN = newSecret();
 const CAPACITY: Readonly<Record<string, number>> = { free: 2, team: 4, gold: 6 };
 
 let issuer: TestedIssuer;
-let upstream: Upstream;
-let latchkey: TestedLatchkey;
-let envoy: EnvoyProcess;
+let service: LimitedService;
 let admin: LatchkeyClient;
 const logged: string[] = [];
 
@@ -49,13 +39,6 @@ issuers:
 `;
 }
 
-async function reload(policy: string): Promise<void> {
-  const file = join(latchkey.cwd, "latchkey.yaml");
-  await writeFile(`${file}.new`, policy);
-  await rename(`${file}.new`, file);
-  await admin.policy.reload();
-}
-
 const newOwner = () => `owner-${randomUUID()}`;
 
 /** A new key and its family. */
@@ -67,15 +50,10 @@ async function register(role = "basic", owner = newOwner()) {
 
 async function operator(role: string): Promise<LatchkeyClient> {
   const { api_key: token } = await admin.register({ name: role, key_type: role });
-  return createClient({ url: `http://${latchkey.operator}`, token });
+  return createClient({ url: `http://${service.latchkey.operator}`, token });
 }
 
-/** The number of requests that the key is admitted before it is limited. */
-async function admitted(token: string): Promise<number> {
-  for (let count = 0; count < 20; count++)
-    if ((await check(envoy, "/a/x", token)).status === 429) return count;
-  return Number.POSITIVE_INFINITY;
-}
+const admitted = (token: string) => service.admitted(token);
 
 async function planOf(key: string): Promise<string | undefined> {
   const { steps } = await admin.explain({ method: "GET", path: "/a/x", key });
@@ -87,10 +65,10 @@ function inSeconds(seconds: number): string {
 }
 
 function send(method: string, path: string, body?: string) {
-  return fetch(`http://${latchkey.operator}/api/admin/${path}`, {
+  return fetch(`http://${service.latchkey.operator}/api/admin/${path}`, {
     method,
     headers: {
-      authorization: `Bearer ${ADMIN_TOKEN}`,
+      authorization: `Bearer ${service.adminToken}`,
       ...(body !== undefined && { "content-type": "application/json" }),
     },
     ...(body !== undefined && { body }),
@@ -98,32 +76,15 @@ function send(method: string, path: string, body?: string) {
 }
 
 describe.each(["embedded", "redis"])("with the %s store", (store) => {
-  let redis: TestedRedis | undefined;
-
   beforeAll(async () => {
-    [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
+    issuer = await startIssuer();
     logged.length = 0;
-    if (store === "redis") redis = await startRedis();
-    latchkey = await startLatchkey(
-      {
-        ADMIN_TOKEN,
-        JWT_SECRET: newSecret(),
-        ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
-      },
-      { policy: policyWith(), onLogLine: (line) => logged.push(line) },
-    );
-    envoy = await startEnvoy({
-      authzTarget: latchkey.grpc,
-      upstreamPort: upstream.port,
-      // The machine may be busy.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
-    });
-    admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+    service = await startLimitedService(store, policyWith(), (line) => logged.push(line));
+    admin = service.admin;
   });
 
   afterAll(async () => {
-    await Promise.all([envoy?.stop(), latchkey?.stop()]);
-    await Promise.all([issuer?.stop(), upstream?.stop(), redis?.stop()]);
+    await Promise.all([service?.stop(), issuer?.stop()]);
   });
 
   test("an override of the family applies before that of the owner, and both before the role; clearing one shows the next", async () => {
@@ -226,8 +187,8 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       const subject = { owner };
       for (const [caller, status] of [
         [await operator("reader"), 403],
-        [createClient({ url: `http://${latchkey.operator}`, token }), 403],
-        [createClient({ url: `http://${latchkey.operator}` }), 401],
+        [createClient({ url: `http://${service.latchkey.operator}`, token }), 403],
+        [createClient({ url: `http://${service.latchkey.operator}` }), 401],
       ] as const) {
         await expect(caller.limits.setOverride(subject, { plan: "team" })).rejects.toMatchObject({ status });
         await expect(caller.limits.clearOverride(subject)).rejects.toMatchObject({ status });
@@ -302,7 +263,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
   });
 
   test("the command line sets, shows, lists and clears overrides", async () => {
-    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    const env = { LATCHKEY_URL: `http://${service.latchkey.operator}`, LATCHKEY_TOKEN: service.adminToken };
     const run = (...args: readonly string[]) => runHere(["limits", ...args], env);
     const owner = newOwner();
     const set = await run(
@@ -341,8 +302,8 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
   });
 
   test("policy check --live lists plans that keys and overrides have, and the new file lacks", async () => {
-    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
-    const file = join(latchkey.cwd, "new.yaml");
+    const env = { LATCHKEY_URL: `http://${service.latchkey.operator}`, LATCHKEY_TOKEN: service.adminToken };
+    const file = join(service.latchkey.cwd, "new.yaml");
     await admin.register({ name: "n", key_type: "basic", plan: "gold" });
     await admin.limits.setOverride({ owner: newOwner() }, { plan: "gold" });
     const run = async (text: string) => {
@@ -361,21 +322,21 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     await admin.limits.setOverride({ owner }, { plan: "team" });
     await admin.limits.setOverride({ owner: open.owner }, { plan: "team" });
     expect(await admitted(open.token)).toBe(4);
-    await reload(policyWith(["free", "gold"]));
+    await service.reload(policyWith(["free", "gold"]));
     expect(await planOf(token)).toBe("team, which is not in the policy; free, by the role basic");
     expect((await admin.policy.plans()).unknown).toEqual([{ name: "team", overrides: expect.any(Number) }]);
     expect(await admin.limits.showOverride({ owner })).toMatchObject({ plan: "team", plan_known: false });
     // A role without limits: the key must not be served without limits by mistake.
-    expect(await check(envoy, "/a/x", open.token)).toMatchObject({
+    expect(await check(service.envoy, "/a/x", open.token)).toMatchObject({
       status: 503,
       reason: "limits_unavailable",
     });
-    const unknown = async () => (await readMetrics(latchkey.ops)).get("latchkey_overrides_unknown");
+    const unknown = async () => (await readMetrics(service.latchkey.ops)).get("latchkey_overrides_unknown");
     await expect.poll(unknown).toBeGreaterThanOrEqual(2);
     expect(logged.filter((line) => line.includes("overrides name plans or quotas"))).toEqual([
       expect.stringContaining('"names":"team"'),
     ]);
-    await reload(policyWith());
+    await service.reload(policyWith());
     await expect.poll(unknown).toBe(0);
     expect(await planOf(token)).toContain("team, by the override of the owner");
     expect((await admin.policy.plans()).unknown).toEqual([]);

@@ -1,32 +1,21 @@
 import { randomUUID } from "node:crypto";
-import { rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { EnvoyProcess } from "../../scripts/envoy-process.ts";
 import type { LatchkeyClient } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/client.ts";
 import { check } from "../support/checks.ts";
-import { EXT_AUTHZ, startEnvoy } from "../support/envoy.ts";
 import type { TestedIssuer } from "../support/issuer.ts";
 import { startIssuer } from "../support/issuer.ts";
-import { newSecret, readToken } from "../support/keys.ts";
-import type { TestedLatchkey } from "../support/latchkey.ts";
-import { startLatchkey } from "../support/latchkey.ts";
+import { readToken } from "../support/keys.ts";
+import type { LimitedService } from "../support/limited-service.ts";
+import { startLimitedService } from "../support/limited-service.ts";
 import { readMetrics } from "../support/metrics.ts";
 import { runHere } from "../support/program.ts";
-import type { TestedRedis } from "../support/redis.ts";
-import { startRedis } from "../support/redis.ts";
-import type { Upstream } from "../support/upstream.ts";
-import { startUpstream } from "../support/upstream.ts";
 
-const ADMIN_TOKEN = newSecret();
 const PLANS = ["free", "team", "gold"];
 const CAPACITY: Readonly<Record<string, number>> = { free: 2, team: 4, gold: 6 };
 
 let issuer: TestedIssuer;
-let upstream: Upstream;
-let latchkey: TestedLatchkey;
-let envoy: EnvoyProcess;
+let service: LimitedService;
 let admin: LatchkeyClient;
 const logged: string[] = [];
 
@@ -52,13 +41,6 @@ issuers:
 `;
 }
 
-async function reload(policy: string): Promise<void> {
-  const file = join(latchkey.cwd, "latchkey.yaml");
-  await writeFile(`${file}.new`, policy);
-  await rename(`${file}.new`, file);
-  await admin.policy.reload();
-}
-
 const newOwner = () => `owner-${randomUUID()}`;
 
 function register(
@@ -68,48 +50,26 @@ function register(
   return by.register({ name: "n", key_type: role, owner, ...(plan !== undefined && { plan }) });
 }
 
-/** The number of requests that the key is admitted before it is limited. */
-async function admitted(token: string): Promise<number> {
-  for (let count = 0; count < 20; count++)
-    if ((await check(envoy, "/a/x", token)).status === 429) return count;
-  return Number.POSITIVE_INFINITY;
-}
+const admitted = (token: string) => service.admitted(token);
 
 async function operator(role: string, scopes?: readonly string[]): Promise<LatchkeyClient> {
   const { api_key: token } = await admin.register({ name: role, key_type: role, ...(scopes && { scopes }) });
-  return createClient({ url: `http://${latchkey.operator}`, token });
+  return createClient({ url: `http://${service.latchkey.operator}`, token });
 }
 
 const stepsOf = async (key: string) => (await admin.explain({ method: "GET", path: "/a/x", key })).steps;
 const planStep = async (key: string) => (await stepsOf(key)).find(({ step }) => step === "plan");
 
 describe.each(["embedded", "redis"])("with the %s store", (store) => {
-  let redis: TestedRedis | undefined;
-
   beforeAll(async () => {
-    [issuer, upstream] = await Promise.all([startIssuer(), startUpstream()]);
+    issuer = await startIssuer();
     logged.length = 0;
-    if (store === "redis") redis = await startRedis();
-    latchkey = await startLatchkey(
-      {
-        ADMIN_TOKEN,
-        JWT_SECRET: newSecret(),
-        ...(redis && { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: "2000" }),
-      },
-      { policy: policyWith(), onLogLine: (line) => logged.push(line) },
-    );
-    envoy = await startEnvoy({
-      authzTarget: latchkey.grpc,
-      upstreamPort: upstream.port,
-      // The machine may be busy.
-      edit: (bootstrap) => bootstrap.setIn([...EXT_AUTHZ, "grpc_service", "timeout"], "5s"),
-    });
-    admin = createClient({ url: `http://${latchkey.operator}`, token: ADMIN_TOKEN });
+    service = await startLimitedService(store, policyWith(), (line) => logged.push(line));
+    admin = service.admin;
   });
 
   afterAll(async () => {
-    await Promise.all([envoy?.stop(), latchkey?.stop()]);
-    await Promise.all([issuer?.stop(), upstream?.stop(), redis?.stop()]);
+    await Promise.all([service?.stop(), issuer?.stop()]);
   });
 
   describe("the limits of a key", () => {
@@ -186,12 +146,12 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     test.each<readonly [who: string, by: () => Promise<LatchkeyClient>]>([
       ["a key without limits:write", () => operator("clerk")],
       ["a key that was narrowed to keys:write", () => operator("billing", ["keys:write"])],
-      ["an anonymous caller", async () => createClient({ url: `http://${latchkey.operator}` })],
+      ["an anonymous caller", async () => createClient({ url: `http://${service.latchkey.operator}` })],
       [
         "the holder of a self-service key",
         async () => {
           const { api_key: token } = await admin.register({ name: "n", key_type: "basic", plan: "gold" });
-          return createClient({ url: `http://${latchkey.operator}`, token });
+          return createClient({ url: `http://${service.latchkey.operator}`, token });
         },
       ],
     ])("%s gets 403, for a self-service role too", async (_who, by) => {
@@ -214,9 +174,9 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
         billing.register({ name: "n", key_type: "basic", plan: "team" }, { idempotencyKey: "same-1" });
       const first = await again();
       expect(await again()).toEqual(first);
-      await reload(policyWith({ assigns: ["free"] }));
+      await service.reload(policyWith({ assigns: ["free"] }));
       await expect(again()).rejects.toMatchObject(denied);
-      await reload(policyWith());
+      await service.reload(policyWith());
       expect(await again()).toEqual(first);
     });
   });
@@ -264,7 +224,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
       {},
       {},
     ]);
-    const env = { LATCHKEY_URL: `http://${latchkey.operator}`, LATCHKEY_TOKEN: ADMIN_TOKEN };
+    const env = { LATCHKEY_URL: `http://${service.latchkey.operator}`, LATCHKEY_TOKEN: service.adminToken };
     const listed = await runHere(["limits", "plans"], env);
     expect(listed.stdout).toMatch(
       /^PLAN +LIMIT +PER +CAPACITY +REFILL\nfree +burst +owner +2 +0\.000278\/s\n/,
@@ -281,10 +241,11 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
 
   test("a reload that removes a plan in use: its keys get the plan of their role, which is counted and logged", async () => {
     const { api_key: token } = await register(admin, { plan: "team" });
-    const unknown = async () => (await readMetrics(latchkey.ops)).get("latchkey_unknown_plans_total") ?? -1;
-    expect((await check(envoy, "/a/x", token)).status).toBe(200);
+    const unknown = async () =>
+      (await readMetrics(service.latchkey.ops)).get("latchkey_unknown_plans_total") ?? -1;
+    expect((await check(service.envoy, "/a/x", token)).status).toBe(200);
     expect(await unknown()).toBe(0);
-    await reload(policyWith({ plans: ["free", "gold"], assigns: ["free"] }));
+    await service.reload(policyWith({ plans: ["free", "gold"], assigns: ["free"] }));
     expect(await planStep(token)).toMatchObject({
       observed: "team, which is not in the policy; free, by the role basic",
       outcome: "burst: 2 per owner",
@@ -295,7 +256,7 @@ describe.each(["embedded", "redis"])("with the %s store", (store) => {
     const warnings = () =>
       logged.filter((line) => line.includes("a key has a plan that the policy does not have"));
     await expect.poll(warnings).toEqual([expect.stringContaining('"plan":"team"')]);
-    await reload(policyWith());
+    await service.reload(policyWith());
     expect(await planStep(token)).toMatchObject({ observed: "team, by the key" });
     expect(await admitted(token)).toBe(3);
   });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { expect } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import type { KeyRecord } from "../../src/core/keys/key-record.ts";
 import type { InstanceView } from "../../src/core/revocation/instance-view.ts";
 import { createInstanceView } from "../../src/core/revocation/instance-view.ts";
@@ -20,6 +20,22 @@ export const NOW = Math.floor(Date.now() / 1000);
 export const nowSeconds = () => Math.floor(Date.now() / 1000);
 /** The resources of the running test, closed after it in reverse order. */
 export const endings: (() => Promise<unknown>)[] = [];
+
+/** Starts a Redis before the tests of a file. It is empty before each test, and what the test opened is closed after it. */
+export function useRedis(onStarted: (redis: TestedRedis) => void): void {
+  let redis: TestedRedis | undefined;
+  beforeAll(async () => {
+    redis = await startRedis();
+    onStarted(redis);
+  });
+  afterAll(async () => {
+    await redis?.stop();
+  });
+  beforeEach(() => redis?.cli("FLUSHALL"));
+  afterEach(async () => {
+    for (const end of endings.splice(0).reverse()) await end();
+  });
+}
 
 /** Disables one rule of the feed, to show what the rule is for. */
 export interface LeaveOut {

@@ -42,7 +42,7 @@ export function createEmbeddedLimits({
   const pool = createLeasePool({
     quotas: counters,
     localBuckets: buckets,
-    // Both are only for leased buckets, and there are none.
+    // Both serve leased buckets only, and no bucket of this store is leased.
     store: { step: () => Promise.reject(new RangeError("buckets of one process are not leased")) },
     fallback: buckets,
     monotonicMs,

@@ -101,7 +101,7 @@ function createQueue() {
         forget(change);
       }
     },
-    /** Returns when it was added; undefined if there is none. */
+    /** Returns when that change was added; undefined if nothing is remembered. */
     forgetOldest(): number | undefined {
       for (const [change, atMs] of entries) {
         forget(change);

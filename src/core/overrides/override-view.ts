@@ -9,7 +9,7 @@ type Scope = OverrideSubject["scope"];
 
 /** Finds what applies to a key, in memory. */
 export interface OverrideFinder {
-  /** The override that applies at a time; undefined if there is none, or if it has expired or was cleared. */
+  /** The override that applies at a time; undefined if the subject has no override, or one that has expired or was cleared. */
   inForce(scope: Scope, subject: string, nowMs: number): StoredOverride | undefined;
   /** Changes with every change of an override. */
   generation(): number;

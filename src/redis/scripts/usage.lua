@@ -11,8 +11,8 @@ local KEY_BYTES, FIELD_BYTES = 150, 6
 -- Formats integers up to 2^53. tostring would format large ones as 1.79e+15.
 local function whole(number) return string.format('%.0f', number) end
 
--- Adds to the counts of a field. `before` is its text if it is known, false if there is none. Returns the new bytes, and whether
--- the field is new.
+-- Adds to the counts of a field. `before` is its text, false for a new field, or nil if it must be read. Returns the new bytes, and
+-- whether the field is new.
 local function add(key, field, amounts, before)
   if before == nil then before = redis.call('HGET', key, field) end
   local sums = {}

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { formatHostPort } from "../config/host-port.ts";
 import { errorMessage } from "../core/error-message.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { NodeServerOptions } from "../http1/node-server.ts";
@@ -82,8 +83,8 @@ function listen(server: Server, { host, port }: ForwardAuthOptions["listen"]): P
 
 function addressOf(server: Server): string {
   // A listener with a host and a port has an address object.
-  const { address, family, port } = server.address() as AddressInfo;
-  return family === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`;
+  const { address: host, port } = server.address() as AddressInfo;
+  return formatHostPort({ host, port });
 }
 
 async function close(server: Server, graceMs: number): Promise<void> {

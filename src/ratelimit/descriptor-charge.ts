@@ -3,6 +3,7 @@ import type { DescriptorEntry, DescriptorLevel, DescriptorLimit } from "../core/
 import { limitOfDescriptor } from "../core/limits/descriptor-limits.ts";
 import type { BucketDemand, DescriptorBuckets, TakeOutcome } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
+import { chain } from "../core/maybe-promise.ts";
 import type { RateLimitRequest, ReceivedDescriptor } from "./request-decoder.ts";
 import type { DescriptorStatus } from "./response-encoder.ts";
 
@@ -48,9 +49,9 @@ export function chargeBucket(
   const { demand, cost } = charge;
   if (cost > demand.limit.capacity) return drain(buckets, charge, nowMs);
   const taken = cost === 0 ? buckets.peek(demand, nowMs()) : buckets.take([demand], cost, nowMs());
-  const decide = (outcome: TakeOutcome) =>
-    cost > 1 && isLimited(outcome) ? drain(buckets, charge, nowMs) : decidedBy(charge, outcome);
-  return taken instanceof Promise ? taken.then(decide) : decide(taken);
+  return chain(taken, (outcome) =>
+    cost > 1 && isLimited(outcome) ? drain(buckets, charge, nowMs) : decidedBy(charge, outcome),
+  );
 }
 
 function isLimited(outcome: TakeOutcome): boolean {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RequestListener, Server } from "node:http";
 import type { FastifyError, FastifyInstance, FastifyReply } from "fastify";
 import Fastify from "fastify";
+import { formatHostPort } from "../../config/host-port.ts";
 import type { CompletedCall } from "../../core/audit/ports.ts";
 import { errorMessage } from "../../core/error-message.ts";
 import { RegistryFrozen } from "../../core/keys/registry-frozen.ts";
@@ -162,7 +163,5 @@ function addressOf(server: FastifyInstance): string {
   const address = server.addresses()[0];
   if (address === undefined || typeof address === "string")
     throw new Error("an HTTP listener is open but has no address");
-  return address.family === "IPv6"
-    ? `[${address.address}]:${address.port}`
-    : `${address.address}:${address.port}`;
+  return formatHostPort({ host: address.address, port: address.port });
 }

@@ -1,6 +1,6 @@
 import type { RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { chainWith } from "../maybe-promise.ts";
+import { chain, chainWith } from "../maybe-promise.ts";
 import { unitLimit } from "../quotas/quota-demand.ts";
 import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import { exceededQuota, quotaStatus } from "../quotas/quota-status.ts";
@@ -155,8 +155,7 @@ function takeWithoutStore(take: PooledTake, nowMs: number): MaybePromise<TakeOut
 function peekWithoutStore({ ports, buckets, wallMs }: PooledTake): MaybePromise<TakeOutcome> {
   const decide = (taken: TakeOutcome) =>
     buckets.reduce((outcome, { limit }) => peekOutcome(outcome, limit), taken);
-  const taken = ports.fallback.take(buckets, 0, wallMs);
-  return taken instanceof Promise ? taken.then(decide) : decide(taken);
+  return chain(ports.fallback.take(buckets, 0, wallMs), decide);
 }
 
 function exhaustedOutcome(take: PooledTake, shared: SharedCounter, nowMs: number): TakeOutcome {

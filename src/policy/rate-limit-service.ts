@@ -45,7 +45,7 @@ const entry = {
   shadow_mode: z.boolean().default(false),
 };
 
-interface DescriptorDocument {
+export interface DescriptorDocument {
   readonly key: string;
   readonly value?: string | undefined;
   readonly rate_limit?: z.output<typeof rateLimit> | undefined;

@@ -20,6 +20,8 @@ export default defineConfig({
           name: "slow",
           include: [
             "test/slow/**/*.test.ts",
+            // The package needs no platform, and a change that breaks its build must not wait for them.
+            "test/platforms/package.test.ts",
             "test/fuzz/**/*.test.ts",
             "test/histories/**/*.test.ts",
             "test/soak/**/*.test.ts",

@@ -3,7 +3,6 @@ import { encodeCheckRequest } from "../scripts/protobuf.ts";
 import type { Decision } from "../src/core/decision/decision.ts";
 import { normalisePath } from "../src/core/decision/path.ts";
 import { createFindLimits } from "../src/core/limits/applied-limits.ts";
-import { createLeasePool } from "../src/core/limits/lease-pool.ts";
 import type { Quota, RateLimit } from "../src/core/policy/policy.ts";
 import { createCalendars } from "../src/core/quotas/calendar.ts";
 import { quotaDemands } from "../src/core/quotas/quota-demand.ts";
@@ -20,6 +19,7 @@ import {
   benchPolicyWithPlan,
   benchRecord,
   createDecisionServices,
+  grantedLimits,
   overriddenOwners,
 } from "./decision.ts";
 import { median, table } from "./figures.ts";
@@ -67,32 +67,7 @@ if (!manyRoutes.ok) throw new Error("10,000 routes");
 const { routes } = manyRoutes.policy;
 
 const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 1e9, refillPerSecond: 1e6 };
-const leases = createLeasePool({
-  store: {
-    step: async (_id, _limit, _settled, request) => ({
-      grantedTokens: request?.ahead ?? 0,
-      waitUs: 0,
-      leasesOutstanding: false,
-    }),
-  },
-  quotas: {
-    step: async (_demand, _settled, request) => ({
-      grantedTokens: Math.max(request?.cost ?? 0, request?.ahead ?? 0),
-      waitUs: 0,
-      leasesOutstanding: false,
-      counter: { lifeUs: 1e6, freeUnits: 1e9 },
-    }),
-    withoutStore: () => "deny",
-    count: () => undefined,
-    post: async () => undefined,
-    waiting: () => 0,
-    forget: () => undefined,
-  },
-  monotonicMs: () => performance.now(),
-  instanceId: "bench",
-  maxBuckets: 1000,
-  fallback: services.buckets,
-});
+const leases = grantedLimits({ monotonicMs: () => performance.now(), fallback: services.buckets });
 const demands = [{ bucketId: "b", limit }];
 await leases.take(demands, 1, nowMs);
 const twoDemands = [...demands, { bucketId: "c", limit }];

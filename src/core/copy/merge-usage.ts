@@ -43,8 +43,8 @@ function largerCounts(one: OutcomeCounts, other: OutcomeCounts): OutcomeCounts {
 }
 
 function union<Value>(
-  one: ReadonlyMap<string, Value>,
-  other: ReadonlyMap<string, Value>,
+  one: Iterable<readonly [string, Value]>,
+  other: Iterable<readonly [string, Value]>,
   larger: (one: Value, other: Value) => Value,
 ): Map<string, Value> {
   const all = new Map(one);

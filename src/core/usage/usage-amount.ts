@@ -1,3 +1,5 @@
+import type { NamedValues } from "../cache/short-map.ts";
+import { ShortMap } from "../cache/short-map.ts";
 import type { Reason } from "../decision/decision.ts";
 
 /** What became of a request: `limited` if only a limit or a quota was in its way. */
@@ -13,9 +15,9 @@ export interface UsageTotals {
   /** The sum of the costs of its allowed requests, which is what limits and quotas of requests count. */
   cost: number;
   /** Amounts of units that were charged after the response, by unit. */
-  readonly units: Map<string, number>;
+  readonly units: NamedValues<number>;
   /** The requests by the label of their route: at most {@link MAX_ROUTES}, and {@link OTHER_ROUTES}. */
-  readonly routes: Map<string, OutcomeCounts>;
+  readonly routes: NamedValues<OutcomeCounts>;
 }
 
 /** What an instance has counted for a family within one hour. */
@@ -39,12 +41,17 @@ export function noUsage(): UsageTotals {
   return { requests: noRequests(), cost: 0, units: new Map(), routes: new Map() };
 }
 
+/** The same for one family of many: of few routes, and seldom of any unit. */
+export function noAmount(owner: string): UsageAmount {
+  return { owner, requests: noRequests(), cost: 0, units: new ShortMap(), routes: new ShortMap() };
+}
+
 function noRequests(): OutcomeCounts {
   return { allowed: 0, denied: 0, limited: 0 };
 }
 
 /** The counts of a route. A further route than the maximum counts as {@link OTHER_ROUTES}. */
-export function countsOfRoute(routes: Map<string, OutcomeCounts>, label: string): OutcomeCounts {
+export function countsOfRoute(routes: NamedValues<OutcomeCounts>, label: string): OutcomeCounts {
   const known = routes.get(label);
   if (known !== undefined) return known;
   const isFull = routes.size - (routes.has(OTHER_ROUTES) ? 1 : 0) >= MAX_ROUTES;

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import type { Decision, Reason } from "../decision/decision.ts";
 import { deny } from "../decision/decision.ts";
@@ -49,19 +50,13 @@ test("counts requests by their outcome, and costs of allowed ones", () => {
     meter.count(denied(reason, "f"), "enforce");
   meter.count(deny("route_unknown", { principal: principalOf("f") }), "enforce");
   const requests = { allowed: 1, denied: 3, limited: 1 };
-  expect([...meter.take()]).toEqual([
-    [
-      "f",
-      {
-        owner: "acme",
-        requests,
-        cost: 3,
-        units: new Map(),
-        // A request without a route belongs to none.
-        routes: new Map([["/a", { ...requests, denied: 2 }]]),
-      },
-    ],
-  ]);
+  const taken = meter.take();
+  expect([...taken.keys()]).toEqual(["f"]);
+  const { units, routes, ...amount } = taken.get("f") ?? expect.unreachable();
+  expect(amount).toEqual({ owner: "acme", requests, cost: 3 });
+  expect([...units]).toEqual([]);
+  // A request without a route belongs to none.
+  expect([...routes]).toEqual([["/a", { ...requests, denied: 2 }]]);
   expect(meter.take().size).toBe(0);
 });
 
@@ -99,14 +94,31 @@ test("a family has at most 20 routes, in memory and in sums", () => {
 test("charges are sums by unit, without a request", () => {
   const { meter } = meterWith();
   for (const amount of [5, 7]) meter.charge(principalOf("f"), "llm_tokens", amount);
-  expect(meter.take().get("f")).toMatchObject({
-    requests: { allowed: 0 },
-    units: new Map([["llm_tokens", 12]]),
-  });
+  const { requests, units } = meter.take().get("f") ?? expect.unreachable();
+  expect([requests.allowed, [...units]]).toEqual([0, [["llm_tokens", 12]]]);
 });
 
 test("a stopped meter counts nothing new, and reports it", () => {
   const { meter, drops } = meterWith({ isStopped: () => true });
   meter.count(allow(principalOf("f")), "enforce");
   expect([meter.take().size, drops]).toEqual([0, ["stopped"]]);
+});
+
+test("100,000 families of one route take less than 40 MB", () => {
+  const fill = `
+    import { createUsageMeter } from ${JSON.stringify(new URL("usage-meter.ts", import.meta.url))};
+    const meter = createUsageMeter({ isStopped: () => false, onDropped: () => { throw new Error("dropped"); } });
+    const used = () => { gc(); gc(); return process.memoryUsage().heapUsed; };
+    const families = Array.from({ length: 100_000 }, (_, at) => "fam_" + String(at).padStart(22, "x"));
+    const route = { label: "/a", cost: 1 };
+    const before = used();
+    for (const family of families) meter.count({ verdict: "allow", reason: "allowed", principal: { family }, route }, "enforce");
+    console.log(used() - before, families.length, meter.take().size);
+  `;
+  const args = ["--expose-gc", "--input-type=module", "--eval", fill];
+  const [bytes = "", , families] = execFileSync(process.execPath, args, { encoding: "utf8" })
+    .trim()
+    .split(" ");
+  expect(families).toBe("100000");
+  expect(Number(bytes)).toBeLessThan(40_000_000);
 });

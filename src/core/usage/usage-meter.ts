@@ -3,7 +3,7 @@ import type { Principal } from "../decision/principal.ts";
 import { ownerOf } from "../decision/principal.ts";
 import type { Mode } from "../policy/policy.ts";
 import type { UsageAmount } from "./usage-amount.ts";
-import { countsOfRoute, noUsage, outcomeOf } from "./usage-amount.ts";
+import { countsOfRoute, noAmount, outcomeOf } from "./usage-amount.ts";
 
 type MeteredKey = Pick<Principal, "family" | "owner" | "issuer">;
 
@@ -31,7 +31,7 @@ export interface UsageMeterOptions {
   readonly onDropped: (why: "too_many" | "stopped") => void;
 }
 
-/** Bounds memory: a family takes about 500 bytes. */
+/** Bounds memory: a family of one route takes about 330 bytes. */
 const MAX_FAMILIES = 100_000;
 const MAX_FOREIGN_FAMILIES = 50_000;
 
@@ -47,7 +47,7 @@ export function createUsageMeter(options: UsageMeterOptions): UsageMeter {
     const isForeign = key.issuer !== undefined;
     if (families.size >= maxFamilies || (isForeign && foreign >= maxForeignFamilies)) return drop("too_many");
     if (isForeign) foreign++;
-    const amount: UsageAmount = { owner: ownerOf(key), ...noUsage() };
+    const amount = noAmount(ownerOf(key));
     families.set(key.family, amount);
     return amount;
   };

@@ -15,7 +15,7 @@ export interface UsageRow extends UsageSubject {
   readonly requests: OutcomeCounts;
   /** Absent for a route. */
   readonly cost?: number;
-  readonly units?: ReadonlyMap<string, number>;
+  readonly units?: Iterable<readonly [string, number]>;
 }
 
 /** NumericDates. Without `to`: until now. Without `from`: a day of hours, or 30 days. */

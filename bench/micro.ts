@@ -86,6 +86,7 @@ const leases = createLeasePool({
     count: () => undefined,
     post: async () => undefined,
     waiting: () => 0,
+    replay: () => undefined,
     forget: () => undefined,
   },
   monotonicMs: () => performance.now(),

@@ -93,6 +93,7 @@ export function grantedLimits(
       count: () => undefined,
       post: async () => undefined,
       waiting: () => 0,
+      replay: () => undefined,
       forget: () => undefined,
     },
     instanceId: "bench",

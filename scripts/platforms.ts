@@ -10,6 +10,7 @@ import { findOnPath } from "./tools.ts";
 export const PLATFORMS = {
   "image.test.ts": "container image",
   "compose.test.ts": "Compose",
+  "compose-redis.test.ts": "Compose with Sentinels and with a Cluster",
   "package.test.ts": "npm package and release",
   "systemd.test.ts": "systemd unit",
   "built/envoy-gateway.test.ts": "Envoy Gateway",

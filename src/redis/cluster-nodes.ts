@@ -8,6 +8,8 @@ import { createOneServer } from "./one-server.ts";
 export interface ClusterNodes {
   /** Connects if needed. Rejects if the node cannot be reached; the next call then tries again. */
   connected(node: HostPort): Promise<RedisClient>;
+  /** Grows with each server process and each history of writes that a connection to this address has led to. */
+  generation(node: HostPort): number;
   /** Closes the connections to nodes that were in neither this list nor the one before, and that nothing has used since then. */
   keep(nodes: readonly HostPort[]): void;
   finishStartup(): void;
@@ -22,10 +24,12 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
   let isClosed = false;
   /** A node that receives its first slot is in no list yet, but commands are redirected to it. */
   const used = new Set<string>();
+  const generations = createGenerations();
   const connect = async (node: HostPort) => {
     if (isClosed) throw new Error("the connections were closed");
     // Each node is the only one of its connection, so an outage of one ends no other connection.
-    const client = await connectRedis({ ...options, node, server: createOneServer() });
+    const server = createOneServer(() => generations.begin(node));
+    const client = await connectRedis({ ...options, node, server });
     if (isStarted) client.finishStartup();
     if (isClosed) void client.close();
     return client;
@@ -37,13 +41,13 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
     client.catch(() => clients.get(name) === client && clients.delete(name));
     return client;
   };
-  const end = (client: Promise<RedisClient>) => client.then(({ close }) => close()).catch(() => undefined);
   return {
     connected(node) {
       const name = formatHostPort(node);
       used.add(name);
       return clients.get(name) ?? add(name, node);
     },
+    generation: generations.of,
     keep(nodes) {
       const kept = new Set([...nodes.map(formatHostPort), ...used]);
       used.clear();
@@ -65,4 +69,14 @@ export function createClusterNodes(options: Omit<RedisOptions, "node" | "server"
       clients.clear();
     },
   };
+}
+
+function end(client: Promise<RedisClient>): Promise<void> {
+  return client.then(({ close }) => close()).catch(() => undefined);
+}
+
+function createGenerations() {
+  const numbers = new Map<string, number>();
+  const of = (node: HostPort) => numbers.get(formatHostPort(node)) ?? 0;
+  return { of, begin: (node: HostPort) => void numbers.set(formatHostPort(node), of(node) + 1) };
 }

@@ -21,6 +21,7 @@ const SCRIPT = {
 export function createQuotaStore(client: SpreadClient, servers: ServerBreakers): QuotaStore {
   const takeStep = createStepBatch(client, SCRIPT, servers);
   return {
+    historyOf: (counterId) => client.historyOf(client.keys.quota(counterId)),
     async step(counterId, step) {
       const probe = { ...step, settlements: [], request: undefined, posting: undefined };
       return replyOf(await takeStep(client.keys.quota(counterId), argumentsOf(step), argumentsOf(probe)));

@@ -6,6 +6,8 @@ import { findClusterMap } from "./cluster-map.ts";
 export interface SlotTable {
   /** Undefined if no node serves the slot. */
   primaryOf(slot: number): HostPort | undefined;
+  /** Of the newest map. It grows with every failover, and differs in a map of a node that does not know of it. */
+  epoch(): number;
   /** All nodes that serve slots, by the newest map. */
   primaries(): readonly HostPort[];
   /** A node has named another one for this slot. */
@@ -50,6 +52,7 @@ export function createSlotTable(
     return refreshing;
   };
   return {
+    epoch: () => map.epoch,
     primaries: () => map.primaries,
     primaryOf: (slot) => moved.get(slot) ?? map.primaryOf(slot),
     move(slot, to) {

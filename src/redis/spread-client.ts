@@ -25,6 +25,11 @@ export interface SpreadClient {
   slotOf(key: string): number;
   /** The server that a command on this key goes to now. An outage of one server does not concern the others. */
   serverOf(key: string): string;
+  /**
+   * Names the history of writes that a command on this key is added to now. It differs once another server serves the key, once
+   * its server was restarted, and after each failover in the Cluster: the key may then lack what was written before.
+   */
+  historyOf(key: string): string;
 }
 
 /** Without a Cluster, one server holds everything. */
@@ -36,6 +41,8 @@ export function spreadOnOneServer(client: RedisClient): SpreadClient {
     scan: (pattern) => scanNames(client, pattern),
     slotOf: () => 0,
     serverOf: () => "",
+    // Other parts notice that this server was replaced, because the registry is there too.
+    historyOf: () => "",
   };
 }
 

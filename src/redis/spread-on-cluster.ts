@@ -75,6 +75,10 @@ function createSpread(options: SpreadOptions, first: ClusterMap) {
     keys: spreadKeys(true),
     slotOf: hashSlot,
     serverOf: (key: string) => formatServer(slots.primaryOf(hashSlot(key))),
+    historyOf(key: string) {
+      const primary = slots.primaryOf(hashSlot(key));
+      return `${formatServer(primary)} ${primary ? nodes.generation(primary) : 0} ${slots.epoch()}`;
+    },
     commandAt: (key: string, ...command: Command) =>
       observed(observe, command[0], () => deliver(hashSlot(key), command)),
     script(source: string, name = "script"): RedisScript {

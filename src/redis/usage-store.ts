@@ -18,7 +18,7 @@ const SWEEP_LIMIT = 50;
 
 /** Usage as hashes per family and day. Redis removes them when their retention is over. */
 export function createUsageStore(options: UsageStoreOptions): UsageStore {
-  const { registry, retention } = options;
+  const { registry, spread, retention } = options;
   const { keys } = registry;
   const listKeys = listKeysOf(registry);
   const runSweep = registry.script(SWEEP_SCRIPT, "usage-sweep");
@@ -33,6 +33,8 @@ export function createUsageStore(options: UsageStoreOptions): UsageStore {
       if (outcomes.includes("behind")) list.forget();
       return outcomes;
     },
+    // All keys of a family are in one slot.
+    historyOf: (family) => spread.historyOf(spread.keys.usagePosted(family, 0)),
     ...createUsageReads(options),
     async subjects(page) {
       const [from, to] = boundsOf(page);

@@ -220,6 +220,7 @@ async function openSharedBuckets(
   shutdown.defer("the membership", membership.leave);
   const stopHeartbeat = repeat(HEARTBEAT_EVERY_MS, ...logTransitions(heartbeat, log, OUTAGES.redis));
   shutdown.defer("the heartbeat", stopHeartbeat);
+  if (counters !== undefined) events.loss.subscribe(counters.replay);
   keepLeases({ shutdown, log }, pool, counters);
   keepLeases({ shutdown, log }, descriptorPool, undefined);
   return { buckets: pool, descriptorBuckets: descriptorPool };

@@ -1,4 +1,4 @@
-import { setTimeout } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout } from "node:timers/promises";
 import { createBreaker } from "../core/limits/breaker.ts";
 import type { LeasePool, LeasePoolPorts } from "../core/limits/lease-pool.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
@@ -17,6 +17,9 @@ import type { FleetGuard } from "./fleet-guard.ts";
 
 /** Three failures in a row are an outage. From then on, one probe at a time finds out whether it has ended. */
 const BREAKER = { threshold: 3, probeEveryMs: 200 };
+
+/** Units that were posted within this time are posted again to a Redis that may have lost them. */
+const KEEP_MS = 60_000;
 
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
@@ -41,7 +44,7 @@ export interface SharedBuckets {
   readonly descriptorPool: LeasePool;
   readonly membership: FleetMembership;
   /** The units that are counted while Redis is unavailable; absent without quotas. */
-  readonly counters: Pick<QuotaExchange, "post" | "waiting"> | undefined;
+  readonly counters: Pick<QuotaExchange, "post" | "replay" | "waiting"> | undefined;
 }
 
 export function createSharedBuckets({
@@ -70,6 +73,8 @@ export function createSharedBuckets({
       instanceId,
       fault: () => faults().quotas ?? "count",
       delayMs: setTimeout,
+      nextTurn,
+      keepMs: KEEP_MS,
     });
   const openPool = (max: number, more: Partial<LeasePoolPorts>) => {
     const local = createLocalShares({

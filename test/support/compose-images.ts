@@ -6,6 +6,7 @@ import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import { prometheusBinaries } from "../../scripts/prometheus-binary.ts";
 import { redisBinaries } from "../../scripts/redis-binary.ts";
 import { run } from "../../scripts/run.ts";
+import type { ComposeFile } from "./compose.ts";
 import type { ServiceImage } from "./compose-runner.ts";
 import type { Mount } from "./container.ts";
 import { imageEnvironment, imageSettings } from "./dockerfile.ts";
@@ -56,12 +57,7 @@ export async function imagesHere(): Promise<Readonly<Record<string, ServiceImage
       ],
       healthcheck: ["CMD", ...words.parse(JSON.parse(settings.get("HEALTHCHECK")?.split(" CMD ")[1] ?? ""))],
     },
-    redis: {
-      entrypoint: [],
-      env: { ...redis.env },
-      cwd: "/data",
-      mounts: [program(redis.server, "redis-server"), program(redis.cli, "redis-cli")],
-    },
+    redis: redisImage(redis),
     upstream: { entrypoint: ["node", "-e", WHOAMI], mounts: [node] },
     prometheus: {
       entrypoint: ["prometheus"],
@@ -69,6 +65,25 @@ export async function imagesHere(): Promise<Readonly<Record<string, ServiceImage
       mounts: [program(prometheus.server, "prometheus")],
     },
   };
+}
+
+function redisImage({ server, cli, env }: Awaited<ReturnType<typeof redisBinaries>>): ServiceImage {
+  return {
+    entrypoint: [],
+    env: { ...env },
+    cwd: "/data",
+    mounts: [program(server, "redis-server"), program(cli, "redis-cli")],
+  };
+}
+
+/** The images of Latchkey and of every service with the image of Redis. */
+export async function imagesOfStore({
+  services,
+}: ComposeFile): Promise<Readonly<Record<string, ServiceImage>>> {
+  const [{ latchkey }, redis] = [await imagesHere(), redisImage(await redisBinaries())];
+  if (latchkey === undefined) throw new Error("Latchkey has no image");
+  const ofRedis = Object.keys(services).filter((name) => services[name]?.image?.startsWith("redis:"));
+  return { ...Object.fromEntries(ofRedis.map((name) => [name, redis])), latchkey };
 }
 
 /** The versions of the programs that these images bring. */

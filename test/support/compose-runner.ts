@@ -22,6 +22,8 @@ export interface ServiceImage {
 
 export interface ComposeProject {
   readonly services: ReadonlyMap<string, Container>;
+  /** Starts a service that has ended, with its volumes. Resolves once it is healthy. */
+  restart(name: string): Promise<void>;
   /** Runs a program of Node in the project's network and returns what it prints. */
   node(program: string, ...args: readonly string[]): Promise<string>;
   stop(): Promise<void>;
@@ -41,7 +43,7 @@ const HEALTH_TRIES = 120;
 /**
  * Starts services of a compose file in the order of their dependencies, each in a container of its own, with the command, the
  * environment, the mounts, the secrets and the health check that the file gives it. All share one network, in which the name of
- * each service is the loopback.
+ * each service is the loopback, and which has all addresses of the file's subnet.
  */
 export async function startCompose(options: ComposeOptions): Promise<ComposeProject> {
   const work = await mkdtemp(join(tmpdir(), "latchkey-project-"));
@@ -67,8 +69,9 @@ export async function startCompose(options: ComposeOptions): Promise<ComposeProj
     network: "new",
   });
   if (network.firstPid === 0) throw new Error(network.output());
+  await addSubnet(options.file, network);
   const services = new Map<string, Container>();
-  for (const name of inOrder(options.file, Object.keys(options.images))) {
+  const start = async (name: string): Promise<void> => {
     const service = options.file.services[name];
     const image = options.images[name];
     if (service === undefined || image === undefined) throw new Error(`The compose file has no ${name}.`);
@@ -87,10 +90,13 @@ export async function startCompose(options: ComposeOptions): Promise<ComposeProj
       network,
     });
     services.set(name, container);
-    await untilHealthy(name, container, service, image);
-  }
+    if (mustComplete(options.file, name)) await completed(name, container);
+    else await untilHealthy(name, container, service, image);
+  };
+  for (const name of inOrder(options.file, Object.keys(options.images))) await start(name);
   return {
     services,
+    restart: start,
     node: async (program, ...args) => {
       const { code, output } = await network.exec(["node", "--input-type=module", "-e", program, ...args]);
       if (code !== 0) throw new Error(output);
@@ -105,6 +111,25 @@ export async function startCompose(options: ComposeOptions): Promise<ComposeProj
       await network.exited;
     },
   };
+}
+
+/** Makes the whole subnet local, as 127.0.0.0/8 is. */
+async function addSubnet({ networks }: ComposeFile, { firstPid }: Container): Promise<void> {
+  if (networks === undefined) return;
+  const [{ subnet }] = networks.default.ipam.config;
+  const inNetwork = ["--target", String(firstPid), "--net", "ip", "address", "add", subnet, "dev", "lo"];
+  await run("nsenter", inNetwork);
+}
+
+function mustComplete({ services }: ComposeFile, name: string): boolean {
+  return Object.values(services).some(
+    ({ depends_on }) => depends_on[name]?.condition === "service_completed_successfully",
+  );
+}
+
+async function completed(name: string, { exited, output }: Container): Promise<void> {
+  const code = await exited;
+  if (code !== 0) throw new Error(`${name} ended with ${code}: ${output()}`);
 }
 
 function commandOf(service: ComposeService, image: ServiceImage): readonly string[] {

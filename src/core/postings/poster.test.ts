@@ -24,6 +24,7 @@ type Fault = "none" | "request" | "reply" | "late" | "failover";
 
 /** One store for several instances. Its network may lose requests and replies, and deliver requests late. */
 function createStore() {
+  let history = 0;
   let contents: Contents = { counted: new Map(), numbers: new Map() };
   let openFrom = 0;
   let fault: Fault = "none";
@@ -42,6 +43,7 @@ function createStore() {
     return "counted";
   };
   const storeOf = (instance: string): PostingStore<number> => ({
+    historyOf: () => String(history),
     async post(postings) {
       const run = () => postings.map((posting) => apply(instance, posting));
       if (fault === "request") throw new Error("the request is lost");
@@ -68,6 +70,10 @@ function createStore() {
     snapshot: () => copyOf(contents),
     restore(earlier: Contents) {
       contents = copyOf(earlier);
+    },
+    /** Instances notice that the store has other contents. */
+    nameOther() {
+      history++;
     },
     openFrom(window: number) {
       openFrom = window;
@@ -107,6 +113,7 @@ describe("for every schedule of faults", () => {
   const crash = fc.record({ kind: fc.constant("crash"), of });
   const replicate = fc.record({ kind: fc.constant("replicate") });
   const failover = fc.record({ kind: fc.constant("failover"), announced: fc.boolean() });
+  const notice = fc.record({ kind: fc.constant("notice") });
   const calm = [add, add, add, posting, posting, posting, late] as const;
 
   type Totals = Map<string, number>;
@@ -114,7 +121,7 @@ describe("for every schedule of faults", () => {
     into.set(subject, (into.get(subject) ?? 0) + amount);
 
   /** Two instances, and what was added at them. */
-  function twoInstances() {
+  function twoInstances(during: "announced" | "unannounced" = "announced") {
     const store = createStore();
     let started = 0;
     const start = () => ({
@@ -128,7 +135,7 @@ describe("for every schedule of faults", () => {
       store.restore(replica);
       if (announced) for (const { poster } of instances) poster.replay();
     };
-    store.onFailover(() => failOver(true));
+    store.onFailover(() => failOver(during === "announced"));
     const at = (index: number) => instances[index] ?? expect.unreachable();
     const run = async (one: Step): Promise<void> => {
       if (one.kind === "add" && "subject" in one) {
@@ -143,6 +150,7 @@ describe("for every schedule of faults", () => {
         for (const [subject, amount] of at(one.of).added) sum(crashed, subject, amount);
         instances[one.of] = start();
       } else if (one.kind === "late") store.deliverLate();
+      else if (one.kind === "notice") store.nameOther();
       else replica = store.snapshot();
     };
     const finish = async () => {
@@ -153,9 +161,10 @@ describe("for every schedule of faults", () => {
       for (const { added } of instances) for (const [subject, amount] of added) sum(living, subject, amount);
       return { store, living, crashed };
     };
-    return { run, finish, replay: () => instances.map(({ poster }) => poster.replay()) };
+    const replay = () => instances.map(({ poster }) => poster.replay());
+    return { run, finish, replay, notice: store.nameOther };
   }
-  const anyStep = fc.oneof(...calm, crash, replicate, failover);
+  const anyStep = fc.oneof(...calm, crash, replicate, failover, notice);
   type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 
   test("each amount of a living instance counts exactly once, and one of a crashed instance at most once", async () => {
@@ -189,6 +198,75 @@ describe("for every schedule of faults", () => {
       { numRuns: 500 },
     );
   });
+
+  test("so does one that only the name of its history shows, whenever that is noticed", async () => {
+    const during = fc.record({ kind: fc.constant("post"), of, fault: fc.constant<Fault>("failover") });
+    const unannounced = fc.record({ kind: fc.constant("failover"), announced: fc.constant(false) });
+    const steps = fc.array(fc.oneof(...calm, replicate, unannounced, notice, during), {
+      maxLength: 60,
+      size: "max",
+    });
+    await fc.assert(
+      fc.asyncProperty(steps, async (list) => {
+        const { run, finish, notice: noticeAtLast } = twoInstances("unannounced");
+        for (const one of list) await run(one);
+        noticeAtLast();
+        const { store, living } = await finish();
+        for (const subject of SUBJECTS) expect(store.counted(subject)).toBe(living.get(subject) ?? 0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+test("each posting is reported as counted or lost once, however often it is posted", async () => {
+  const store = createStore();
+  const events: unknown[] = [];
+  const poster = posterOf(store, "i", {
+    keepMs: KEEP_MS,
+    onCounted: (amount) => events.push(["counted", amount]),
+    onLost: (amount, why) => events.push([why, amount]),
+  });
+  const empty = store.snapshot();
+  poster.add("a", 1, 5);
+  await poster.post();
+  for (const openFrom of [0, 2]) {
+    store.restore(empty);
+    store.openFrom(openFrom);
+    poster.replay();
+    await poster.post();
+  }
+  expect(events).toEqual([["counted", 5]]);
+});
+
+test("a posting whose server is replaced before its reply is posted again once that is noticed", async () => {
+  const store = createStore();
+  const poster = posterOf(store, "i", { keepMs: KEEP_MS });
+  const empty = store.snapshot();
+  store.onFailover(() => {
+    store.restore(empty);
+    store.nameOther();
+  });
+  store.fail("failover");
+  poster.add("a", 1, 5);
+  await poster.post();
+  store.fail("none");
+  await poster.post();
+  expect(store.counted("a")).toBe(5);
+});
+
+test("what was posted before a reset is not posted again", async () => {
+  const store = createStore();
+  const poster = posterOf(store, "i", { keepMs: KEEP_MS });
+  const empty = store.snapshot();
+  poster.add("a", 1, 5);
+  await poster.post();
+  poster.forget("a");
+  store.restore(empty);
+  poster.replay();
+  poster.add("a", 1, 2);
+  await poster.post();
+  expect(store.counted("a")).toBe(2);
 });
 
 test("a posting whose reply was lost is repeated unchanged, and counts once", async () => {

@@ -4,7 +4,7 @@ import {
   createPostingQueue,
   forgetKept,
   nextPosting,
-  replayKept,
+  replayOther,
   settlePosting,
   waitingIn,
 } from "./posting-queue.ts";
@@ -16,6 +16,8 @@ export interface PosterOptions<Amount> {
   readonly monotonicMs: () => number;
   /** The scopes of the store's numbers. Other scopes would make the store seem to have lost writes, or hide that it has. */
   readonly scopeOf: ScopeOf;
+  /** Called once for each amount that was counted, also if it is posted again later. */
+  readonly onCounted?: (amount: Amount) => void;
   /** Called for an amount that will never be counted: too many subjects wait, or its window has ended. */
   readonly onLost?: (amount: Amount, why: LostPosting) => void;
   /** Milliseconds for which a counted posting is kept for {@link Poster.replay}. 0 (default): not at all. */
@@ -43,6 +45,8 @@ export interface Poster<Amount> {
   post(): Promise<void>;
   /** Call it when the store may have lost writes, such as on a new primary: posts what is kept again. */
   replay(): void;
+  /** Forgets what is kept of a subject, because its amount in the store was reset. */
+  forget(subject: string): void;
   /** The number of waiting subjects and windows. */
   waiting(): number;
 }
@@ -58,7 +62,7 @@ interface PostingState<Amount> {
   waiting: number;
   kept: number;
   lastNumber: number;
-  /** A queue that knows of fewer replays posts again when its turn comes. */
+  /** A posting that was sent before the last replay is posted again when its turn comes. */
   replays: number;
 }
 
@@ -80,7 +84,7 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
         return;
       }
       state.waiting++;
-      const target = queue ?? createPostingQueue<Amount>(subject, state.replays);
+      const target = queue ?? createPostingQueue<Amount>(subject);
       if (queue === undefined) queues.set(subject, target);
       target.amounts.set(window, amount);
     },
@@ -92,6 +96,10 @@ export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amo
     },
     replay() {
       state.replays++;
+    },
+    forget(subject) {
+      const queue = queues.get(subject);
+      if (queue !== undefined) changeQueue(state, queue, () => forgetKept(queue, Number.POSITIVE_INFINITY));
     },
     waiting: () => state.waiting,
   };
@@ -112,31 +120,40 @@ async function postAll<Amount>(options: PosterOptions<Amount>, state: PostingSta
 
 /** Whether the queue must post something. Moves it to the end, or forgets it if it has nothing. */
 function isDue<Amount>(
-  { monotonicMs, keepMs = 0 }: PosterOptions<Amount>,
+  { store, monotonicMs, keepMs = 0 }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queue: PostingQueue<Amount>,
 ): boolean {
   state.queues.delete(queue.subject);
   changeQueue(state, queue, () => {
     forgetKept(queue, monotonicMs() - keepMs);
-    if (queue.replays < state.replays) replayKept(queue);
-    queue.replays = state.replays;
+    if (queue.kept.length > 0) replayOther(queue, historyOf(store, state, queue.subject));
   });
   if (waitingIn(queue) > 0 || queue.kept.length > 0) state.queues.set(queue.subject, queue);
   return waitingIn(queue) > 0;
 }
 
+/** The history of writes of a subject, as the store names it, and as far as replays tell it apart. */
+function historyOf<Amount>(
+  store: PostingStore<Amount>,
+  { replays }: PostingState<Amount>,
+  subject: string,
+): string {
+  return `${replays} ${store.historyOf?.(subject) ?? ""}`;
+}
+
 /** Keeps the totals of all queues. */
-function changeQueue<Amount>(
+function changeQueue<Amount, Result>(
   state: PostingState<Amount>,
   queue: PostingQueue<Amount>,
-  change: () => void,
-): void {
+  change: () => Result,
+): Result {
   state.waiting -= waitingIn(queue);
   state.kept -= queue.kept.length;
-  change();
+  const result = change();
   state.waiting += waitingIn(queue);
   state.kept += queue.kept.length;
+  return result;
 }
 
 /** Posts what these queues have now. What is added meanwhile waits for the next call. */
@@ -161,22 +178,25 @@ function maxPasses(queue: PostingQueue<unknown>): number {
 }
 
 async function postBatch<Amount>(
-  { store, monotonicMs, scopeOf, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
+  { store, monotonicMs, scopeOf, onCounted, onLost, keepMs = 0, maxKept = MAX_KEPT }: PosterOptions<Amount>,
   state: PostingState<Amount>,
   queues: readonly PostingQueue<Amount>[],
 ): Promise<void> {
   const sent = queues.flatMap((queue) => {
     const posting = nextPosting(queue, () => ++state.lastNumber, scopeOf);
-    return posting === undefined ? [] : [{ queue, posting }];
+    // Named before it is sent: whatever happens meanwhile, an answer of a lost history is known as such.
+    return posting === undefined ? [] : [{ queue, posting, history: historyOf(store, state, queue.subject) }];
   });
   const outcomes = await store.post(sent.map(({ posting }) => posting));
   const nowMs = monotonicMs();
-  for (const [index, { queue, posting }] of sent.entries()) {
+  for (const [index, { queue, posting, history }] of sent.entries()) {
     const outcome = outcomes[index];
     if (outcome === undefined) continue;
     const keep = keepMs > 0 && state.kept < maxKept;
-    changeQueue(state, queue, () => settlePosting(queue, posting, outcome, { nowMs, keep }));
+    const settled = () => settlePosting(queue, posting, outcome, { nowMs, history, keep });
+    if (!changeQueue(state, queue, settled)) continue;
     if (outcome === "void") onLost?.(posting.amount, "void");
+    else onCounted?.(posting.amount);
   }
   const unanswered = sent.filter((_, index) => outcomes[index] === undefined).length;
   if (unanswered > 0) throw new Error(`the store did not answer ${unanswered} postings`);

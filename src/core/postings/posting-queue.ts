@@ -9,17 +9,19 @@ export interface PostingQueue<Amount> {
   unanswered: readonly Posting<Amount>[];
   /** Counted postings that are sent again if the store loses them. */
   kept: readonly KeptPosting<Amount>[];
-  /** The number of replays so far that its kept postings know of. */
-  replays: number;
+  /** The highest number that was counted. A posting up to it is on its way again. */
+  lastCounted: number;
 }
 
 interface KeptPosting<Amount> {
   readonly posting: Posting<Amount>;
   readonly countedMs: number;
+  /** The history of the store when the posting was sent, so an earlier one if it changed before the answer. */
+  readonly history: string;
 }
 
-export function createPostingQueue<Amount>(subject: string, replays: number): PostingQueue<Amount> {
-  return { subject, amounts: new Map(), unanswered: [], kept: [], replays };
+export function createPostingQueue<Amount>(subject: string): PostingQueue<Amount> {
+  return { subject, amounts: new Map(), unanswered: [], kept: [], lastCounted: 0 };
 }
 
 /** The number of postings that must still be sent. */
@@ -59,21 +61,24 @@ function numberOldest<Amount>(
   return posting;
 }
 
-/** Applies the answer to a posting that {@link nextPosting} has returned. */
+/** Applies the answer to a posting that {@link nextPosting} has returned. Returns whether it is the first one that settles it. */
 export function settlePosting<Amount>(
   queue: PostingQueue<Amount>,
   { number }: Pick<Posting<Amount>, "number">,
   outcome: PostingOutcome,
-  { nowMs, keep }: { readonly nowMs: number; readonly keep: boolean },
-): void {
+  { nowMs, history, keep }: { readonly nowMs: number; readonly history: string; readonly keep: boolean },
+): boolean {
   if (outcome === "behind") {
     replayKept(queue);
-    return;
+    return false;
   }
+  const isFirst = number > queue.lastCounted;
   const posting = queue.unanswered.find((waiting) => waiting.number === number);
   queue.unanswered = queue.unanswered.filter((waiting) => waiting !== posting);
-  if (outcome === "void" || !keep || posting === undefined) return;
-  queue.kept = [...queue.kept, { posting, countedMs: nowMs }];
+  if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
+  if (outcome === "counted" && keep && posting !== undefined)
+    queue.kept = [...queue.kept, { posting, countedMs: nowMs, history }];
+  return isFirst;
 }
 
 /** Sends the kept postings again, in the order of their numbers. A store that still has one of them does not count it twice. */
@@ -82,6 +87,11 @@ export function replayKept<Amount>(queue: PostingQueue<Amount>): void {
     (one, other) => one.number - other.number,
   );
   queue.kept = [];
+}
+
+/** Sends the kept postings again if the store may lack one of them. */
+export function replayOther(queue: PostingQueue<unknown>, history: string): void {
+  if (queue.kept.some((kept) => kept.history !== history)) replayKept(queue);
 }
 
 /** Forgets the postings that were counted before a time. */

@@ -33,6 +33,11 @@ export interface PostingStore<Amount> {
    * may have been counted. Rejects if there is no answer at all.
    */
   post(postings: readonly SentPosting<Amount>[]): Promise<readonly (PostingOutcome | undefined)[]>;
+  /**
+   * Names the history of writes to which the next posting of a subject is added. It differs as soon as the store may lack postings
+   * of the subject that were counted before. Without it, only `Poster.replay` says so.
+   */
+  historyOf?(subject: string): string;
 }
 
 /**

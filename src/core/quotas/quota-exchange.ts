@@ -25,6 +25,10 @@ export interface QuotaExchangePorts {
   /** `faults.quotas` of the policy. */
   readonly fault: () => "count" | "deny";
   readonly delayMs: (ms: number) => Promise<void>;
+  /** As of `PosterOptions`. */
+  readonly nextTurn?: () => Promise<unknown>;
+  /** As of `PosterOptions`: 0 for a store that loses no writes. */
+  readonly keepMs?: number;
   readonly onThreshold?: (threshold: QuotaThreshold) => void;
   /**
    * `expired`: units of leases whose holder did not report their end; they count as used. `counted`: units that were admitted without
@@ -47,14 +51,19 @@ export interface QuotaExchange {
   count(demand: QuotaDemand, cost: number): void;
   /** Posts what was counted. Rejects if the store does not respond; what it did not answer stays. */
   post(): Promise<void>;
+  /** Call it when the store may have lost writes: what was posted lately is posted again. */
+  replay(): void;
   /** The number of subjects and windows that wait to be posted. */
   waiting(): number;
-  /** Forgets what is known about a counter that was reset. */
+  /** Forgets what is known about a counter that was reset, and what was posted to it. */
   forget(counterId: string): void;
 }
 
 /** How often a request waits for the end of a window. Timers may end early, and the store's clock may step back. */
 const MAX_WAITS = 3;
+
+/** Each one is visited with every call that posts. */
+const MAX_KEPT = 20_000;
 
 /** Counters whose use is remembered for the time without the store. */
 const MAX_REMEMBERED = 100_000;
@@ -102,8 +111,12 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
       ports.observe?.("counted", cost);
     },
     post: debts.post,
+    replay: debts.replay,
     waiting: debts.waiting,
-    forget: known.forget,
+    forget(counterId) {
+      known.forget(counterId);
+      debts.forget(counterId);
+    },
   };
 }
 
@@ -147,7 +160,8 @@ function createKnownUse() {
 }
 
 /** Units that were admitted without the store, as numbered postings. */
-function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: QuotaExchangePorts) {
+function createDebts(ports: QuotaExchangePorts) {
+  const { store, storeNowMs, monotonicMs, instanceId, observe, nextTurn, keepMs = 0 } = ports;
   // By quota and not by subject, so that their number is that of the policy's quotas.
   const calendars = new Map<string, Calendar>();
   const post = async (sent: SentPosting<number>): Promise<PostingOutcome | undefined> => {
@@ -157,7 +171,6 @@ function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: Qu
     // Without a request the limit only decides about thresholds, which the next request reports.
     const step = { limit: 0, settlements: [], posting };
     const { posted } = await sendInWindow({ store, storeNowMs }, sent.subject, calendar, step);
-    if (posted === "counted") observe?.("posted", sent.amount);
     return posted;
   };
   const poster = createPoster<number>({
@@ -168,12 +181,17 @@ function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: Qu
           throw new Error("the store does not count what was admitted without it");
         return answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
       },
+      ...(store.historyOf && { historyOf: store.historyOf }),
     },
     merge: (into, more) => into + more,
     monotonicMs,
     // A counter forgets the numbers of a window when it enters the next one.
     scopeOf: (window) => window,
+    onCounted: (units) => observe?.("posted", units),
     onLost: (units) => observe?.("lost", units),
+    keepMs,
+    maxKept: MAX_KEPT,
+    ...(nextTurn && { nextTurn }),
   });
   return {
     add(counterId: string, calendar: Calendar, windowMs: number, units: number): void {
@@ -181,6 +199,8 @@ function createDebts({ store, storeNowMs, monotonicMs, instanceId, observe }: Qu
       calendars.set(quotaOf(counterId), calendar);
     },
     post: poster.post,
+    replay: poster.replay,
+    forget: poster.forget,
     waiting: poster.waiting,
   };
 }

@@ -21,6 +21,7 @@ function createFleet(beginsAt: string) {
   let steps = 0;
   const start = (instanceId: string, localBuckets?: LocalBuckets) => {
     const exchange = createQuotaExchange({
+      keepMs: 60_000,
       store: {
         async step(counterId, step) {
           if (!isUp) throw new Error("the store is unavailable");
@@ -64,6 +65,8 @@ function createFleet(beginsAt: string) {
       return [...counter.leases.values()].reduce((sum, { units }) => sum + units, counter.used);
     },
     steps: () => steps,
+    /** A promoted replica that has received none of it. */
+    loseAll: () => counters.clear(),
     pass(ms: number) {
       nowMs += ms;
     },
@@ -286,6 +289,25 @@ describe("without the store", () => {
     expect([fleet.used("q"), waiting()]).toEqual([25, 0]);
     expect(fleet.events.get("counted")).toBe(20);
     expect(fleet.events.get("posted")).toBe(20);
+  });
+
+  test.each([
+    ["is posted again after a failover", 5],
+    ["is not posted again after a reset", undefined],
+  ])("a debt that was posted %s", async (_, usedThen) => {
+    const fleet = createFleet("2026-11-15T00:00:00Z");
+    const one = fleet.start("a");
+    fleet.set({ isUp: false });
+    for (let count = 0; count < 5; count++) await one.send([{ name: "q", limit: 10 }]);
+    fleet.set({ isUp: true });
+    await one.post();
+    expect(fleet.used("q")).toBe(5);
+    fleet.loseAll();
+    if (usedThen === undefined) one.forget("quota/key:q:fam_x");
+    one.replay();
+    await one.post();
+    expect(fleet.used("q")).toBe(usedThen);
+    expect(fleet.events.get("posted")).toBe(5);
   });
 
   test("the debt excludes what leases cover", async () => {

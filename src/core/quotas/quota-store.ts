@@ -13,6 +13,8 @@ export interface QuotaStore {
    * @param counterId as of `quota-demand.ts`
    */
   step(counterId: string, step: QuotaStep): Promise<QuotaReply>;
+  /** As of `PostingStore`. */
+  historyOf?(counterId: string): string;
 }
 
 /** How a counter is shown to operators. Takes no step on it: `counter` is a copy. */

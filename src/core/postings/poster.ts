@@ -1,6 +1,9 @@
+import { memoize } from "../cache/memoize.ts";
 import type { PostingStore, ScopeOf } from "./posting.ts";
 import type { PostingQueue } from "./posting-queue.ts";
 import {
+  addAmount,
+  amountOf,
   createPostingQueue,
   forgetKept,
   nextPosting,
@@ -64,29 +67,33 @@ interface PostingState<Amount> {
   lastNumber: number;
   /** A posting that was sent before the last replay is posted again when its turn comes. */
   replays: number;
+  /** Kept postings share the names of histories, of which there are few. */
+  readonly shared: (name: string) => string;
 }
 
 export function createPoster<Amount>(options: PosterOptions<Amount>): Poster<Amount> {
   const { merge, maxWaiting = MAX_WAITING, onLost } = options;
-  const state: PostingState<Amount> = { queues: new Map(), waiting: 0, kept: 0, lastNumber: 0, replays: 0 };
+  const state: PostingState<Amount> = {
+    queues: new Map(),
+    waiting: 0,
+    kept: 0,
+    lastNumber: 0,
+    replays: 0,
+    shared: memoize(64, (name) => name),
+  };
   const { queues } = state;
   let running: Promise<void> | undefined;
   return {
     add(subject, window, amount) {
       const queue = queues.get(subject);
-      const before = queue?.amounts.get(window);
-      if (queue !== undefined && before !== undefined) {
-        queue.amounts.set(window, merge(before, amount));
-        return;
-      }
-      if (state.waiting >= maxWaiting) {
+      const isNew = queue === undefined || amountOf(queue, window) === undefined;
+      if (isNew && state.waiting >= maxWaiting) {
         onLost?.(amount, "dropped");
         return;
       }
-      state.waiting++;
       const target = queue ?? createPostingQueue<Amount>(subject);
       if (queue === undefined) queues.set(subject, target);
-      target.amounts.set(window, amount);
+      if (addAmount(target, { window, amount }, merge)) state.waiting++;
     },
     post() {
       running ??= postAll(options, state).finally(() => {
@@ -136,10 +143,10 @@ function isDue<Amount>(
 /** The history of writes of a subject, as the store names it, and as far as replays tell it apart. */
 function historyOf<Amount>(
   store: PostingStore<Amount>,
-  { replays }: PostingState<Amount>,
+  { replays, shared }: PostingState<Amount>,
   subject: string,
 ): string {
-  return `${replays} ${store.historyOf?.(subject) ?? ""}`;
+  return shared(`${replays} ${store.historyOf?.(subject) ?? ""}`);
 }
 
 /** Keeps the totals of all queues. */

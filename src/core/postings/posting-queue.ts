@@ -1,10 +1,10 @@
 import type { Posting, PostingOutcome, ScopeOf, SentPosting } from "./posting.ts";
 
-/** The postings of one subject. At most one is on its way. */
+/** The postings of one subject. At most one is on its way. Its lists are short, and an empty one takes no memory of its own. */
 export interface PostingQueue<Amount> {
   readonly subject: string;
-  /** Amounts without a number, by window. */
-  readonly amounts: Map<number, Amount>;
+  /** Amounts without a number, one per window. */
+  amounts: readonly WaitingAmount<Amount>[];
   /** Postings without an answer, in the order of their numbers. */
   unanswered: readonly Posting<Amount>[];
   /** Counted postings that are sent again if the store loses them. */
@@ -13,20 +13,42 @@ export interface PostingQueue<Amount> {
   lastCounted: number;
 }
 
-interface KeptPosting<Amount> {
-  readonly posting: Posting<Amount>;
+interface WaitingAmount<Amount> {
+  readonly window: number;
+  amount: Amount;
+}
+
+interface KeptPosting<Amount> extends Posting<Amount> {
   readonly countedMs: number;
   /** The history of the store when the posting was sent, so an earlier one if it changed before the answer. */
   readonly history: string;
 }
 
+const NONE: readonly never[] = [];
+
 export function createPostingQueue<Amount>(subject: string): PostingQueue<Amount> {
-  return { subject, amounts: new Map(), unanswered: [], kept: [], lastCounted: 0 };
+  return { subject, amounts: NONE, unanswered: NONE, kept: NONE, lastCounted: 0 };
+}
+
+/** Adds to what waits for a window. Returns whether nothing has waited for it. */
+export function addAmount<Amount>(
+  queue: PostingQueue<Amount>,
+  added: WaitingAmount<Amount>,
+  merge: (into: Amount, more: Amount) => Amount,
+): boolean {
+  const waiting = amountOf(queue, added.window);
+  if (waiting === undefined) queue.amounts = [...queue.amounts, added];
+  else waiting.amount = merge(waiting.amount, added.amount);
+  return waiting === undefined;
+}
+
+export function amountOf<Amount>({ amounts }: PostingQueue<Amount>, window: number) {
+  return amounts.find((waiting) => waiting.window === window);
 }
 
 /** The number of postings that must still be sent. */
 export function waitingIn({ unanswered, amounts }: PostingQueue<unknown>): number {
-  return unanswered.length + amounts.size;
+  return unanswered.length + amounts.length;
 }
 
 /** The posting to send: one without an answer, unchanged, else the oldest window with a new number. */
@@ -42,7 +64,7 @@ export function nextPosting<Amount>(
 /** The last number of a scope that the store must still have; 0: none. What is not kept cannot be sent again, so it does not matter. */
 function lastKept({ kept }: PostingQueue<unknown>, scopeOf: ScopeOf, scope: number): number {
   return kept.reduce(
-    (last, { posting: { window, number } }) => (scopeOf(window) === scope ? Math.max(last, number) : last),
+    (last, { window, number }) => (scopeOf(window) === scope ? Math.max(last, number) : last),
     0,
   );
 }
@@ -51,12 +73,11 @@ function numberOldest<Amount>(
   queue: PostingQueue<Amount>,
   newNumber: () => number,
 ): Posting<Amount> | undefined {
-  const { subject, amounts } = queue;
-  const window = Math.min(...amounts.keys());
-  const amount = amounts.get(window);
-  if (amount === undefined) return undefined;
-  amounts.delete(window);
-  const posting = { subject, number: newNumber(), window, amount };
+  const oldest = Math.min(...queue.amounts.map(({ window }) => window));
+  const waiting = amountOf(queue, oldest);
+  if (waiting === undefined) return undefined;
+  queue.amounts = without(queue.amounts, waiting);
+  const posting = { subject: queue.subject, number: newNumber(), ...waiting };
   queue.unanswered = [posting];
   return posting;
 }
@@ -74,19 +95,17 @@ export function settlePosting<Amount>(
   }
   const isFirst = number > queue.lastCounted;
   const posting = queue.unanswered.find((waiting) => waiting.number === number);
-  queue.unanswered = queue.unanswered.filter((waiting) => waiting !== posting);
+  if (posting !== undefined) queue.unanswered = without(queue.unanswered, posting);
   if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
   if (outcome === "counted" && keep && posting !== undefined)
-    queue.kept = [...queue.kept, { posting, countedMs: nowMs, history }];
+    queue.kept = [...queue.kept, { ...posting, countedMs: nowMs, history }];
   return isFirst;
 }
 
 /** Sends the kept postings again, in the order of their numbers. A store that still has one of them does not count it twice. */
 export function replayKept<Amount>(queue: PostingQueue<Amount>): void {
-  queue.unanswered = [...queue.kept.map(({ posting }) => posting), ...queue.unanswered].sort(
-    (one, other) => one.number - other.number,
-  );
-  queue.kept = [];
+  queue.unanswered = [...queue.kept, ...queue.unanswered].sort((one, other) => one.number - other.number);
+  queue.kept = NONE;
 }
 
 /** Sends the kept postings again if the store may lack one of them. */
@@ -97,5 +116,13 @@ export function replayOther(queue: PostingQueue<unknown>, history: string): void
 /** Forgets the postings that were counted before a time. */
 export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void {
   if (queue.kept.some(({ countedMs }) => countedMs < beforeMs))
-    queue.kept = queue.kept.filter(({ countedMs }) => countedMs >= beforeMs);
+    queue.kept = orNone(queue.kept.filter(({ countedMs }) => countedMs >= beforeMs));
+}
+
+function without<Entry>(list: readonly Entry[], removed: Entry): readonly Entry[] {
+  return orNone(list.filter((entry) => entry !== removed));
+}
+
+function orNone<Entry>(list: readonly Entry[]): readonly Entry[] {
+  return list.length === 0 ? NONE : list;
 }

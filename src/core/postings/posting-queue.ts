@@ -37,7 +37,7 @@ export function addAmount<Amount>(
   merge: (into: Amount, more: Amount) => Amount,
 ): boolean {
   const waiting = amountOf(queue, added.window);
-  if (waiting === undefined) queue.amounts = [...queue.amounts, added];
+  if (waiting === undefined) queue.amounts = plus(queue.amounts, added);
   else waiting.amount = merge(waiting.amount, added.amount);
   return waiting === undefined;
 }
@@ -98,7 +98,7 @@ export function settlePosting<Amount>(
   if (posting !== undefined) queue.unanswered = without(queue.unanswered, posting);
   if (outcome === "counted") queue.lastCounted = Math.max(queue.lastCounted, number);
   if (outcome === "counted" && keep && posting !== undefined)
-    queue.kept = [...queue.kept, { ...posting, countedMs: nowMs, history }];
+    queue.kept = plus(queue.kept, { ...posting, countedMs: nowMs, history });
   return isFirst;
 }
 
@@ -117,6 +117,11 @@ export function replayOther(queue: PostingQueue<unknown>, history: string): void
 export function forgetKept(queue: PostingQueue<unknown>, beforeMs: number): void {
   if (queue.kept.some(({ countedMs }) => countedMs < beforeMs))
     queue.kept = orNone(queue.kept.filter(({ countedMs }) => countedMs >= beforeMs));
+}
+
+/** With room for no more than its entries: a spread reserves seventeen places. */
+function plus<Entry>(list: readonly Entry[], added: Entry): readonly Entry[] {
+  return list.length === 0 ? [added] : [...list, added];
 }
 
 function without<Entry>(list: readonly Entry[], removed: Entry): readonly Entry[] {

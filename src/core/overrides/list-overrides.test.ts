@@ -26,6 +26,7 @@ async function pagesOf(view: ReturnType<typeof createOverrideView>, limit: numbe
     const { overrides, hasMore } = await listOverrides(view, page, NOW_MS, nextTurn);
     pages.push(overrides.map(({ scope, subject }) => `${scope} ${subject}`));
     after = hasMore ? overrides.at(-1) : undefined;
+    if (pages.length > view.size() + 1) throw new Error("the walk does not end");
   } while (after !== undefined);
   return pages;
 }

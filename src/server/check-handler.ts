@@ -75,7 +75,7 @@ export function createExplainHandler(
 
 export interface CheckDeps {
   readonly ports: AuthorizePorts;
-  readonly stores: Pick<Stores, "descriptorBuckets">;
+  readonly stores: Pick<Stores, "descriptorLimits">;
   readonly background: BackgroundWork;
   readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
@@ -126,7 +126,7 @@ export function createChecks(
     forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
     shouldRateLimit: createRateLimits(
       { log, metrics },
-      { policy: ports.policy, buckets: stores.descriptorBuckets, nowMs: clock.nowMs },
+      { policy: ports.policy, limits: stores.descriptorLimits, nowMs: clock.nowMs },
     ),
   };
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AuthorizePorts } from "../core/decision/authorize.ts";
+import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { deny } from "../core/decision/decision.ts";
 import { normalisePath } from "../core/decision/path.ts";

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { CheckFacts } from "../core/audit/ports.ts";
-import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { clientAddress } from "../core/decision/client-address.ts";
 import type { Decision } from "../core/decision/decision.ts";
@@ -8,6 +7,7 @@ import type { Explain } from "../core/decision/explain.ts";
 import { createExplain, readOnlyLimits, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
+import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import type { Registry } from "../core/keys/registry.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parsePolicy } from "../../policy/file.ts";
-import type { AuthorizePorts } from "../decision/authorize.ts";
+import type { AuthorizePorts } from "../decision/request-context.ts";
 import { createAuthorize } from "../decision/authorize.ts";
 import { describedRequest } from "../decision/described-request.ts";
 import type { Principal } from "../decision/principal.ts";

@@ -15,7 +15,8 @@ export async function debianRoot(name: string, packages: readonly string[]): Pro
   try {
     const root = join(folder, "root");
     const options = ["--variant=minbase", `--include=${packages.join(",")}`];
-    await run("sh", [program, ...options, await release(), root], { env });
+    const name = await release();
+    await run("sh", [program, ...options, name, root, await mirrorOf(name)], { env });
     await rm(join(root, "var/cache/apt/archives"), { recursive: true });
     const archive = join(folder, "root.tar");
     await run("tar", ["--numeric-owner", "--one-file-system", "-C", root, "-cf", archive, "."]);
@@ -30,6 +31,14 @@ export async function debianRoot(name: string, packages: readonly string[]): Pro
 export async function unpackRoot(archive: string, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await run("tar", ["--numeric-owner", "-C", folder, "-xpf", archive]);
+}
+
+/** The server from which apt-get downloads this release: a machine may reach no other. */
+async function mirrorOf(name: string): Promise<string> {
+  const output = await run("apt-get", ["indextargets", "--format", "$(RELEASE) $(REPO_URI)"]);
+  const mirror = output.split("\n").find((line) => line.startsWith(`${name} `));
+  if (mirror === undefined) throw new Error(`apt-get has no source for ${name}.`);
+  return mirror.slice(name.length + 1);
 }
 
 async function release(): Promise<string> {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { z } from "zod";
 
-const RESULTS = ".test-results/vitest.json";
+const FOLDER = ".test-results";
 
 const results = z.object({
   numPassedTests: z.int(),
@@ -16,18 +16,44 @@ const results = z.object({
 export type TestResults = z.infer<typeof results>;
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Runs these projects of vitest, and returns whether it succeeded, with its results. */
-export function runVitest(
-  projects: readonly string[],
-  env: Environment = process.env,
-): TestResults & { readonly ok: boolean } {
-  mkdirSync(".test-results", { recursive: true });
-  rmSync(RESULTS, { force: true });
-  const named = projects.flatMap((project) => ["--project", project]);
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULTS}`];
-  const ok = runStep("tests", "vitest", ["run", ...named, ...reporters], env);
-  return { ok, ...results.parse(JSON.parse(readFileSync(RESULTS, "utf8"))) };
+export interface VitestRun {
+  /** The name of its results. Another run with this name replaces them. */
+  readonly name: "tests" | "platforms";
+  readonly projects: readonly string[];
+  /** Absent: all of these projects. */
+  readonly files?: readonly string[];
+  readonly env?: Environment;
 }
+
+/** Runs projects of vitest, and returns whether it succeeded, with its results. */
+export function runVitest({
+  name,
+  projects,
+  files = [],
+  env = process.env,
+}: VitestRun): TestResults & { readonly ok: boolean } {
+  mkdirSync(FOLDER, { recursive: true });
+  forgetResults(name);
+  const named = projects.flatMap((project) => ["--project", project]);
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${fileOf(name)}`];
+  const ok = runStep("tests", "vitest", ["run", ...named, ...reporters, ...files], env);
+  return { ok, ...results.parse(JSON.parse(readFileSync(fileOf(name), "utf8"))) };
+}
+
+export function forgetResults(name: VitestRun["name"]): void {
+  rmSync(fileOf(name), { force: true });
+}
+
+/** The results of the last run with this name; undefined without one. */
+export function readResults(name: VitestRun["name"]): TestResults | undefined {
+  try {
+    return results.parse(JSON.parse(readFileSync(fileOf(name), "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+const fileOf = (name: VitestRun["name"]): string => `${FOLDER}/${name}.json`;
 
 /** Runs a command to its end. npm puts node_modules/.bin on the path, which has these commands and Node 24. */
 export function runStep(
@@ -42,8 +68,10 @@ export function runStep(
   return status === 0;
 }
 
+type Counts = Pick<TestResults, "numPassedTests" | "numFailedTests" | "numPendingTests">;
+
 /** The last line of a run, which CI reads. */
-export function closingLine({ numPassedTests, numFailedTests, numPendingTests }: TestResults): string {
+export function closingLine({ numPassedTests, numFailedTests, numPendingTests }: Counts): string {
   const skipped = numPendingTests === 0 ? "" : `, ${numPendingTests} skipped`;
   return `${numPassedTests} passed, ${numFailedTests} failed${skipped}`;
 }

@@ -26,6 +26,6 @@ const checked = [
   runStep("lint", "biome", ["ci", "--error-on-warnings", "."]),
   runStep("types", "tsc", ["--noEmit"]),
 ].every(Boolean);
-const tested = runVitest(projects, long ? longEnvironment : process.env);
+const tested = runVitest({ name: "tests", projects, env: long ? longEnvironment : process.env });
 console.log(`\n${closingLine(tested)}`);
 process.exitCode = checked && tested.ok ? 0 : 1;

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { deny } from "../core/decision/decision.ts";
 import { normalisePath } from "../core/decision/path.ts";
 import type { Verification } from "../core/decision/ports.ts";
 import type { AuthRequest } from "../core/decision/request.ts";
+import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { parsePolicy } from "../policy/file.ts";
@@ -116,7 +116,15 @@ async function decided(policy: Policy, state: PastState, { target, ...rest }: Ta
 async function lineOf(policy: Policy, state: PastState, target: Target): Promise<PastRequest> {
   const { decision, ...seen } = await decided(policy, state, target);
   const mode = decision.route?.mode ?? policy.mode;
-  const about = { decisionId: "d", elapsedNs: 0n, mode, request: undefined, unread: undefined, ...seen };
+  const about = {
+    decisionId: "d",
+    operation: "o",
+    elapsedNs: 0n,
+    mode,
+    request: undefined,
+    unread: undefined,
+    ...seen,
+  };
   const fields = requestFields(decision, about, ({ peerAddress }) => peerAddress);
   const line: unknown = JSON.parse(JSON.stringify({ time: "2027-01-01T00:00:00.000Z", ...fields }));
   return readPastRequest(line) ?? expect.fail("the line can be read");

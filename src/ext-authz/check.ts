@@ -3,6 +3,7 @@ import { decodeCheckRequest } from "./check-request-decoder.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import type { CheckPorts } from "./decide.ts";
 import { createDecide } from "./decide.ts";
+import { CHECK_PATH } from "./method.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 
 /**
@@ -10,6 +11,9 @@ import { createResponseEncoder } from "./response-cache.ts";
  * throws and never rejects, because Envoy may let a request through after a gRPC error.
  */
 export type Check = UnaryMethod["handle"];
+
+/** OpenTelemetry's name for a gRPC call: its path without the first slash. */
+const OPERATION = CHECK_PATH.slice(1);
 
 /** Code 13 (INTERNAL) and HTTP 503. */
 const FALLBACK_DENIAL = encodeCheckResponse({
@@ -19,6 +23,7 @@ const FALLBACK_DENIAL = encodeCheckResponse({
 
 export function createCheck(ports: CheckPorts): Check {
   return createDecide<Uint8Array, Uint8Array>(ports, {
+    operation: () => OPERATION,
     decode: decodeCheckRequest,
     encode: createResponseEncoder(),
     fallback: FALLBACK_DENIAL,

@@ -13,6 +13,8 @@ import type { ResponseContext } from "./response-context.ts";
 
 /** How a transport reads a request and writes the response. */
 export interface Transport<Message, Response> {
+  /** The name of the call, for traces. Undefined: a message that could not be received. */
+  readonly operation: (message: Message | undefined) => string;
   /** Throws a RangeError if the message describes no request. */
   readonly decode: (message: Message) => ReceivedCheck;
   readonly encode: (decision: Decision, context: ResponseContext, mode: Mode) => Response;
@@ -59,6 +61,7 @@ export function createDecide<Message, Response>(
   };
   return (message, timeLeftMs) => {
     const state: CheckState = {
+      operation: transport.operation(message),
       startedNs: 0n,
       policy: undefined,
       context: EMPTY_CONTEXT,
@@ -83,6 +86,7 @@ interface DecideDeps<Message, Response> extends CheckPorts, Transport<Message, R
 
 /** The state of one Check so far. The response to a fault uses the parts that exist. */
 interface CheckState {
+  readonly operation: string;
   startedNs: bigint;
   /** Undefined before the Check has begun. */
   policy: Policy | undefined;
@@ -177,7 +181,8 @@ function respond<Message, Response>(
   const response = deps.encode(decision, state.context, mode);
   const { decisionId, request } = state.context;
   const elapsedNs = deps.monotonicNs() - state.startedNs;
-  deps.onDecision(decision, { decisionId, elapsedNs, mode, request, unread: state.unparsed });
+  const { operation, unparsed: unread } = state;
+  deps.onDecision(decision, { decisionId, operation, elapsedNs, mode, request, unread });
   return response;
 }
 

@@ -1,4 +1,4 @@
-import type { BucketAdmin, BucketDemand, DescriptorBuckets, LocalBuckets } from "../core/limits/ports.ts";
+import type { BucketAdmin, BucketDemand, LocalBuckets, PeekableBuckets } from "../core/limits/ports.ts";
 import { rateStatus } from "../core/limits/rate-status.ts";
 import { peekOutcome, secondsUntil, takeOutcome } from "../core/limits/retry-after.ts";
 import type { BucketLimit, BucketState } from "../core/limits/token-bucket.ts";
@@ -22,7 +22,7 @@ const EXAMINED = { mean: 16, max: 4096 };
  */
 export function createBucketStore(options: {
   readonly maxBuckets: number;
-}): LocalBuckets & DescriptorBuckets & BucketAdmin & Refunds {
+}): LocalBuckets & PeekableBuckets & BucketAdmin & Refunds {
   const buckets = new Map<string, KeptBucket>();
   let examinable = EXAMINED.max;
   const put = (id: string, bucket: KeptBucket, nowMs: number) => {
@@ -50,7 +50,7 @@ export function createBucketStore(options: {
   };
   return {
     take,
-    peek: (demand, nowMs) => peekOutcome(take([demand], 0, nowMs), demand.limit),
+    peek: (demands, nowMs) => peekOutcome(demands, take(demands, 0, nowMs)),
     async levels(demands, nowMs) {
       return demands.map(({ bucketId, limit }) => {
         const state = buckets.get(bucketId) ?? fullBucket(limit, nowMs);

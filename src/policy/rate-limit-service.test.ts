@@ -18,8 +18,8 @@ test.each([
   ["unlimited: false", "{ key: a, rate_limit: { unlimited: false } }", "rate_limit.unlimited"],
   [
     "a longer unit",
-    "{ key: a, rate_limit: { unit: month, requests_per_unit: 1 } }",
-    '"month" is not second, minute or hour: for a longer time use capacity and refill',
+    "{ key: a, rate_limit: { unit: year, requests_per_unit: 1 } }",
+    '"year" is not second, minute, hour, day, week or month',
   ],
   ["no requests", "{ key: a, rate_limit: { unit: second, requests_per_unit: 0 } }", "requests_per_unit"],
   [

@@ -11,15 +11,18 @@ const MAX_ENTRIES = 10_000;
 /** The domain of Latchkey itself. */
 const RESERVED_DOMAIN = "latchkey";
 
+/** Units of a bucket, with the seconds in which it refills. */
 const SECONDS_IN = { second: 1, minute: 60, hour: 3600 } as const;
+/** The longer ones are quotas, whose windows are those of the calendar in UTC. */
+const UNITS = ["second", "minute", "hour", "day", "week", "month"] as const;
 const MAX_CAPACITY = 1_000_000_000;
 
 const text = z.string().min(1).max(1024);
 
 const unit = z.string().transform((written, context) => {
-  const found = (["second", "minute", "hour"] as const).find((known) => known === written.toLowerCase());
+  const found = UNITS.find((known) => known === written.toLowerCase());
   if (found !== undefined) return found;
-  context.addIssue(`"${written}" is not second, minute or hour: for a longer time use capacity and refill`);
+  context.addIssue(`"${written}" is not second, minute, hour, day, week or month`);
   return z.NEVER;
 });
 
@@ -137,6 +140,17 @@ function toLimit(
   shadow: boolean,
 ): DescriptorLimit {
   if (unit === undefined && refill === undefined) return { kind: "unlimited" };
+  if (unit === "day" || unit === "week" || unit === "month") {
+    const quota = {
+      name,
+      per: "key",
+      unit: "requests",
+      every: unit,
+      timeZone: "UTC",
+      limit: perUnit,
+    } as const;
+    return { kind: "quota", shadow, quota };
+  }
   const refillPerSecond = refill ?? perUnit / SECONDS_IN[unit ?? "second"];
   return { kind: "bucket", shadow, limit: { name, per: "key", leased: true, capacity, refillPerSecond } };
 }

@@ -1,9 +1,11 @@
-import { createHash } from "node:crypto";
-import type { DescriptorEntry, DescriptorLevel, DescriptorLimit } from "../core/limits/descriptor-limits.ts";
+import type { DescriptorLevel, DescriptorLimit } from "../core/limits/descriptor-limits.ts";
 import { limitOfDescriptor } from "../core/limits/descriptor-limits.ts";
-import type { BucketDemand, DescriptorBuckets, TakeOutcome } from "../core/limits/ports.ts";
+import type { DescriptorDemand, DescriptorLimits, TakeOutcome } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import { chain } from "../core/maybe-promise.ts";
+import type { Calendars } from "../core/quotas/calendar.ts";
+import { currentLimit } from "./current-limit.ts";
+import { descriptorDemand } from "./descriptor-demand.ts";
 import type { RateLimitRequest, ReceivedDescriptor } from "./request-decoder.ts";
 import type { DescriptorStatus } from "./response-encoder.ts";
 
@@ -20,10 +22,10 @@ export const NOTHING_TO_CHARGE = {
   unlimited: { status: { code: "ok" }, result: "unlimited" },
 } as const satisfies Record<string, Decided>;
 
-/** The tokens that a descriptor takes from its bucket. */
-export interface BucketCharge {
-  readonly found: Extract<DescriptorLimit, { kind: "bucket" }>;
-  readonly demand: BucketDemand;
+/** What a descriptor takes from its bucket or its counter. */
+export interface DescriptorCharge {
+  readonly found: Exclude<DescriptorLimit, { kind: "unlimited" }>;
+  readonly demand: DescriptorDemand;
   readonly cost: number;
 }
 
@@ -32,30 +34,36 @@ export function chargeOf(
   domain: DescriptorLevel,
   request: RateLimitRequest,
   { entries, hits }: ReceivedDescriptor,
-): BucketCharge | keyof typeof NOTHING_TO_CHARGE {
+  calendars: Calendars,
+): DescriptorCharge | keyof typeof NOTHING_TO_CHARGE {
   const found = limitOfDescriptor(domain, entries);
   if (found === undefined) return "unmatched";
   if (found.kind === "unlimited") return "unlimited";
   const cost = hits ?? (request.hits === 0 ? 1 : request.hits);
-  return { found, cost, demand: { bucketId: bucketIdOf(request.domain, entries), limit: found.limit } };
+  return { found, cost, demand: descriptorDemand(request.domain, entries, found, calendars) };
 }
 
-/** Decides by the bucket. What exceeds the level is denied, and takes what is left. */
-export function chargeBucket(
-  buckets: DescriptorBuckets,
-  charge: BucketCharge,
+/** Decides by the bucket or the counter. What exceeds the rest is denied, and takes what is left. */
+export function takeCharge(
+  limits: DescriptorLimits,
+  charge: DescriptorCharge,
   nowMs: () => number,
 ): MaybePromise<Decided> {
   const { demand, cost } = charge;
-  if (cost > demand.limit.capacity) return drain(buckets, charge, nowMs);
-  const taken = cost === 0 ? buckets.peek(demand, nowMs()) : buckets.take([demand], cost, nowMs());
+  if (cost > capacityOf(charge)) return drain(limits, charge, nowMs);
+  const { buckets, quotas } = demand;
+  const taken = cost === 0 ? limits.peek(demand, nowMs()) : limits.take(buckets, cost, nowMs(), quotas);
   return chain(taken, (outcome) =>
-    cost > 1 && isLimited(outcome) ? drain(buckets, charge, nowMs) : decidedBy(charge, outcome),
+    cost > 1 && isLimited(outcome) ? drain(limits, charge, nowMs) : decidedBy(charge, outcome, nowMs()),
   );
 }
 
+function capacityOf({ found }: DescriptorCharge): number {
+  return found.kind === "bucket" ? found.limit.capacity : found.quota.limit;
+}
+
 function isLimited(outcome: TakeOutcome): boolean {
-  return !outcome.ok && outcome.reason === "rate_limited";
+  return !outcome.ok && outcome.reason !== "limits_unavailable";
 }
 
 /** The tokens that are left may be in a lease and in the store. A bucket that refills meanwhile must not hold a request for ever. */
@@ -66,17 +74,16 @@ const TAKES_OF_EACH_PART = 3;
  * admitted one.
  */
 async function drain(
-  buckets: DescriptorBuckets,
-  charge: BucketCharge,
+  limits: DescriptorLimits,
+  charge: DescriptorCharge,
   nowMs: () => number,
 ): Promise<Decided> {
   const { demand, cost } = charge;
-  const { capacity, refillPerSecond } = demand.limit;
-  const resetSeconds = Math.min(cost, capacity) / refillPerSecond;
-  const drained = decided(charge, true, { remaining: 0, resetSeconds });
-  for (let part = 2 ** Math.floor(Math.log2(Math.min(cost, capacity))); part >= 1; part /= 2) {
+  const most = Math.min(cost, capacityOf(charge));
+  const drained = decided(charge, true, { remaining: 0, resetSeconds: secondsToGain(charge, most, nowMs()) });
+  for (let part = 2 ** Math.floor(Math.log2(most)); part >= 1; part /= 2) {
     for (let takes = 0; takes < TAKES_OF_EACH_PART; takes++) {
-      const outcome = await buckets.take([demand], part, nowMs());
+      const outcome = await limits.take(demand.buckets, part, nowMs(), demand.quotas);
       if (outcome.ok) continue;
       if (!isLimited(outcome)) return drained;
       break;
@@ -85,34 +92,31 @@ async function drain(
   return drained;
 }
 
-function decidedBy(charge: BucketCharge, outcome: TakeOutcome): Decided {
-  const { capacity, refillPerSecond } = charge.demand.limit;
+/** Until a bucket has refilled this many tokens, or until the window of a quota ends. */
+function secondsToGain({ found, demand }: DescriptorCharge, tokens: number, nowMs: number): number {
+  if (found.kind === "bucket") return tokens / found.limit.refillPerSecond;
+  const [quota] = demand.quotas;
+  return quota === undefined ? 0 : (quota.calendar(nowMs).endMs - nowMs) / 1000;
+}
+
+function decidedBy(charge: DescriptorCharge, outcome: TakeOutcome, nowMs: number): Decided {
   const remaining = outcome.rates[0]?.remaining ?? 0;
-  const resetSeconds = outcome.ok ? (capacity - remaining) / refillPerSecond : outcome.retryAfterSeconds;
+  const resetSeconds = outcome.ok
+    ? secondsToGain(charge, capacityOf(charge) - remaining, nowMs)
+    : outcome.retryAfterSeconds;
   return decided(charge, !outcome.ok, { remaining, resetSeconds });
 }
 
 function decided(
-  { found: { limit, shadow } }: BucketCharge,
+  { found }: DescriptorCharge,
   isOver: boolean,
   state: { readonly remaining: number; readonly resetSeconds: number },
 ): Decided {
   return {
     status: {
-      code: isOver && !shadow ? "over_limit" : "ok",
-      limit: { name: limit.name, bucket: limit, ...state },
+      code: isOver && !found.shadow ? "over_limit" : "ok",
+      limit: { ...currentLimit(found), ...state },
     },
-    result: isOver ? (shadow ? "shadow" : "over_limit") : "ok",
+    result: isOver ? (found.shadow ? "shadow" : "over_limit") : "ok",
   };
-}
-
-/** Values of clients are hashed, each with its length, so that none of them becomes a part of a name or another list of entries. */
-function bucketIdOf(domain: string, entries: readonly DescriptorEntry[]): string {
-  const hash = createHash("sha256");
-  for (const text of [domain, ...entries.flatMap(({ key, value }) => [key, value])]) {
-    const bytes = Buffer.from(text, "utf8");
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  // The name of a role contains no slash.
-  return `rls/${hash.digest("hex")}`;
 }

@@ -1,13 +1,16 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { RateLimitResponse } from "../../scripts/protobuf.ts";
 import { RATE_LIMIT_METHOD } from "../../scripts/protobuf.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
 import type { LeasedBucket } from "../core/limits/leased-bucket.ts";
 import { fullLeasedBucket, leaseStep } from "../core/limits/leased-bucket.ts";
-import type { DescriptorBuckets } from "../core/limits/ports.ts";
+import type { DescriptorLimits } from "../core/limits/ports.ts";
+import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
+import { createQuotaStore } from "../memory/quota-store.ts";
 import { parsePolicy } from "../policy/file.ts";
+import { createEmbeddedLimits } from "../server/embedded-limits.ts";
 import type { ShouldRateLimitPorts } from "./should-rate-limit.ts";
 import { createShouldRateLimit } from "./should-rate-limit.ts";
 
@@ -25,6 +28,9 @@ rate_limit_service:
         - { key: big, rate_limit: { capacity: 100, refill: 10/s } }
         - { key: slow, rate_limit: { capacity: 100, refill: 2/d } }
         - { key: free, rate_limit: { unlimited: true } }
+        - { key: daily, rate_limit: { unit: DAY, requests_per_unit: 4 } }
+        - { key: weekly, rate_limit: { unit: week, requests_per_unit: 100 } }
+        - { key: monthly, shadow_mode: true, rate_limit: { unit: month, requests_per_unit: 1 } }
         - { key: a, rate_limit: { capacity: 1, refill: 1/h }, descriptors: [{ key: b, rate_limit: { capacity: 1, refill: 1/h } }] }
     other: { descriptors: [{ key: path, rate_limit: { unit: minute, requests_per_unit: 2 } }] }
 `,
@@ -33,8 +39,26 @@ rate_limit_service:
   return parsed.policy;
 }
 
+/** A Monday, 6 hours before its end. */
+const NOW_MS = Date.UTC(2026, 10, 30, 18);
+
+/** Buckets in memory, and counters of quotas whose store has another clock. */
+function inMemory(store: QuotaStore = createQuotaStore(() => NOW_MS)): DescriptorLimits {
+  const limits = createEmbeddedLimits({
+    buckets: createBucketStore({ maxBuckets: 1 }),
+    store,
+    storeNowMs: () => NOW_MS,
+    instanceId: "i",
+    faults: () => ({ quotas: "count" }),
+    onThreshold: () => expect.unreachable(),
+    maxBuckets: 1,
+    maxDescriptorBuckets: 1000,
+  });
+  return limits.descriptorLimits;
+}
+
 const CODES = ["UNKNOWN", "OK", "OVER_LIMIT"];
-const [OK, OVER_LIMIT, SECOND, MINUTE, DAY] = [1, 2, 1, 2, 4];
+const [OK, OVER_LIMIT, SECOND, MINUTE, DAY, MONTH, WEEK] = [1, 2, 1, 2, 4, 5, 7];
 
 function open(
   more: Partial<ShouldRateLimitPorts> = {},
@@ -45,8 +69,8 @@ function open(
   const policy = policyOf(faults);
   const handle = createShouldRateLimit({
     policy: () => policy,
-    buckets: createBucketStore({ maxBuckets: 1000 }),
-    nowMs: () => 0,
+    limits: inMemory(),
+    nowMs: () => NOW_MS,
     onResult: (domain, result) => results.push(`${domain} ${result}`),
     onFault: (error) => results.push(String(error)),
     ...more,
@@ -135,8 +159,60 @@ test.each([59, 64, 100, 101])("%d hits above the 58 that are left take all of th
   expect(await codes(["big=x"])).toBe("OVER_LIMIT OVER_LIMIT");
 });
 
+describe("a unit of a day or longer is a window of the calendar", () => {
+  test("each value has a counter of its own, which admits the limit and no more", async () => {
+    const { codes, results } = open();
+    for (let calls = 0; calls < 4; calls++) expect(await codes(["daily=a"])).toBe("OK OK");
+    expect(await codes(["daily=a", "daily=b"])).toBe("OVER_LIMIT OVER_LIMIT OK");
+    // A week of this value is counted apart.
+    expect(await codes(["weekly=a"])).toBe("OK OK");
+    expect(await codes(["monthly=a", "monthly=b"])).toBe("OK OK OK");
+    expect(await codes(["monthly=a"])).toBe("OK OK");
+    expect(results.at(-1)).toBe("edge shadow");
+  });
+
+  test("a response has the limit of the window, what is left of it, and its end", async () => {
+    const { ask } = open();
+    const { statuses } = await ask(["daily=a", "weekly=a", "monthly=a"]);
+    const left = (days: number) => ({ seconds: String(6 * 3600 + days * 86_400), nanos: 0 });
+    expect(statuses).toEqual([
+      { code: OK, ...shown("daily", 4, DAY), limit_remaining: 3, duration_until_reset: left(0) },
+      { code: OK, ...shown("weekly", 100, WEEK), limit_remaining: 99, duration_until_reset: left(6) },
+      { code: OK, ...shown("monthly", 1, MONTH), limit_remaining: 0, duration_until_reset: left(0) },
+    ]);
+    await ask(["daily=a"], { hits: 3 });
+    expect((await ask(["daily=a"])).statuses).toEqual([
+      { code: OVER_LIMIT, ...shown("daily", 4, DAY), limit_remaining: 0, duration_until_reset: left(0) },
+    ]);
+  });
+
+  test("hits above what is left take all of it, and a check takes nothing", async () => {
+    const { codes, ask } = open();
+    for (let checks = 0; checks < 9; checks++) expect(await codes(["daily=a+0"])).toBe("OK OK");
+    for (const hits of [5, 2 ** 32 - 1]) {
+      const value = `daily=${hits}`;
+      expect(await codes([value])).toBe("OK OK");
+      expect((await ask([value], { hits })).statuses).toMatchObject([
+        { code: OVER_LIMIT, limit_remaining: 0, duration_until_reset: { seconds: String(6 * 3600) } },
+      ]);
+      for (const more of ["+0", "+1"]) expect(await codes([value + more])).toBe("OVER_LIMIT OVER_LIMIT");
+    }
+  });
+
+  test("without the store it follows faults.quotas: count, up to the limit in all", async () => {
+    const lost: QuotaStore = { step: () => Promise.reject(new Error("lost on purpose")) };
+    const { codes } = open({ limits: inMemory(lost) });
+    for (let calls = 0; calls < 4; calls++) expect(await codes(["daily=a+0", "daily=a"])).toBe("OK OK OK");
+    for (const over of ["daily=a+0", "daily=a"]) expect(await codes([over])).toBe("OVER_LIMIT OVER_LIMIT");
+  });
+
+  function shown(name: string, requests_per_unit: number, unit: number) {
+    return { current_limit: { name, requests_per_unit, unit } };
+  }
+});
+
 /** Buckets that instances share, in a store that responds at once. */
-function sharedBuckets(): DescriptorBuckets {
+function sharedLimits(): DescriptorLimits {
   const buckets = new Map<string, LeasedBucket>();
   return createLeasePool({
     store: {
@@ -154,17 +230,17 @@ function sharedBuckets(): DescriptorBuckets {
 }
 
 test("hits above what is left take all of it also from a shared bucket", async () => {
-  const { codes } = open({ buckets: sharedBuckets() });
+  const { codes } = open({ limits: sharedLimits() });
   expect(await codes(["big=x"], { hits: 42 })).toBe("OK OK");
   expect(await codes(["big=x"], { hits: 90 })).toBe("OVER_LIMIT OVER_LIMIT");
   for (const hits of ["0", "1"]) expect(await codes([`big=x+${hits}`])).toBe("OVER_LIMIT OVER_LIMIT");
 });
 
 test.each([
-  ["in memory", () => createBucketStore({ maxBuckets: 1000 })],
-  ["shared", sharedBuckets],
-])("a request that checks a bucket %s first and charges afterwards is limited", async (_where, buckets) => {
-  const { codes, ask } = open({ buckets: buckets() });
+  ["in memory", inMemory],
+  ["shared", sharedLimits],
+])("a request that checks a bucket %s first and charges afterwards is limited", async (_where, limits) => {
+  const { codes, ask } = open({ limits: limits() });
   for (const expected of ["OK", "OK", "OK", "OVER_LIMIT", "OVER_LIMIT"]) {
     expect(await codes(["big=x+0"])).toBe(`${expected} ${expected}`);
     if (expected === "OK") await ask(["big=x+45"]);
@@ -193,14 +269,14 @@ test("shadow mode allows and counts, unlimited and unknown descriptors are allow
 
 test("a client cannot choose the bucket of other entries, whatever its values contain", async () => {
   const ids: string[] = [];
-  const buckets: DescriptorBuckets = {
+  const limits: DescriptorLimits = {
     peek: () => expect.unreachable(),
     take(demands) {
       ids.push(...demands.map(({ bucketId }) => bucketId));
       return { ok: true, rates: [] };
     },
   };
-  const { ask } = open({ buckets });
+  const { ask } = open({ limits });
   await ask([
     "a=1,b=2",
     "a=1b2",
@@ -220,17 +296,17 @@ test("a client cannot choose the bucket of other entries, whatever its values co
 });
 
 test("every request has the same limit object, to which leases belong", async () => {
-  const limits = new Set<object>();
-  const buckets: DescriptorBuckets = {
+  const objects = new Set<object>();
+  const limits: DescriptorLimits = {
     peek: () => expect.unreachable(),
     take(demands) {
-      for (const { limit } of demands) limits.add(limit);
+      for (const { limit } of demands) objects.add(limit);
       return { ok: true, rates: [] };
     },
   };
-  const { ask } = open({ buckets });
+  const { ask } = open({ limits });
   for (const value of ["a", "b", "a"]) await ask([`path=${value}`]);
-  expect(limits.size).toBe(1);
+  expect(objects.size).toBe(1);
 });
 
 test.each([
@@ -245,7 +321,7 @@ test.each([
     never: () => new Promise<never>(() => undefined),
   };
   for (const take of Object.values(broken)) {
-    const { ask, results } = open({ buckets: { take, peek: take } }, faults);
+    const { ask, results } = open({ limits: { take, peek: take } }, faults);
     expect(await ask(["path=/a"])).toMatchObject({ overall_code: code, statuses: [{ code }] });
     expect(results.at(-1)).toBe("edge failed");
     // Each descriptor is decided by itself, so what needs no bucket or is in shadow mode is allowed.
@@ -261,7 +337,7 @@ test.each([
 
 test("while too many descriptors wait for the store, only those that need it fail", async () => {
   const { ask } = open({
-    buckets: { take: () => new Promise(() => undefined), peek: () => expect.unreachable() },
+    limits: { take: () => new Promise(() => undefined), peek: () => expect.unreachable() },
   });
   const many = Array.from({ length: 64 }, (_, value) => `path=${value}`);
   const waiting = Array.from({ length: 512 }, () => ask(many));
@@ -272,7 +348,7 @@ test("while too many descriptors wait for the store, only those that need it fai
 
 test("a store that responds at once is in time for Envoy's default timeout of 20 ms", async () => {
   const take = () => Promise.resolve({ ok: true, rates: [] } as const);
-  const { codes, results } = open({ buckets: { take, peek: take } }, "local", 20);
+  const { codes, results } = open({ limits: { take, peek: take } }, "local", 20);
   expect(await codes(["path=/a"])).toBe("OK OK");
   expect(results).toEqual(["edge ok"]);
 });

@@ -1,10 +1,12 @@
-import type { DescriptorBuckets } from "../core/limits/ports.ts";
+import type { DescriptorLimits } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import type { Calendars } from "../core/quotas/calendar.ts";
+import { createCalendars } from "../core/quotas/calendar.ts";
 import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import type { UnaryMethod } from "../grpc/transport.ts";
-import type { BucketCharge, Decided, RateLimitResult } from "./descriptor-charge.ts";
-import { chargeBucket, chargeOf, NOTHING_TO_CHARGE } from "./descriptor-charge.ts";
+import type { Decided, DescriptorCharge, RateLimitResult } from "./descriptor-charge.ts";
+import { chargeOf, NOTHING_TO_CHARGE, takeCharge } from "./descriptor-charge.ts";
 import type { RateLimitRequest } from "./request-decoder.ts";
 import { decodeRateLimitRequest } from "./request-decoder.ts";
 import type { Code } from "./response-encoder.ts";
@@ -12,7 +14,7 @@ import { encodeRateLimitResponse } from "./response-encoder.ts";
 
 export interface ShouldRateLimitPorts {
   readonly policy: () => Pick<Policy, "rateLimitDomains" | "faults">;
-  readonly buckets: DescriptorBuckets;
+  readonly limits: DescriptorLimits;
   readonly nowMs: () => number;
   /** Called for each descriptor. `domain` is one of the policy's, or `none`. */
   readonly onResult: (domain: string, result: RateLimitResult) => void;
@@ -29,11 +31,14 @@ const MAX_PENDING = 32 * 1024;
  */
 export function createShouldRateLimit(ports: ShouldRateLimitPorts): UnaryMethod["handle"] {
   const charge = createCharge(ports);
+  const calendars = createCalendars();
   return (message, timeLeftMs) => {
     try {
       const request = message && decodeIfValid(message);
       if (request === undefined) return respondFailed(ports);
-      const decided = decideAll(ports, request, (bucket) => charge(bucket, responseBudgetMs(timeLeftMs)));
+      const decided = decideAll(ports, calendars, request, (found) =>
+        charge(found, responseBudgetMs(timeLeftMs)),
+      );
       return decided instanceof Promise ? decided.catch((error) => respondFailed(ports, error)) : decided;
     } catch (error) {
       return respondFailed(ports, error);
@@ -64,22 +69,22 @@ function failedCode({ faults }: Pick<Policy, "faults">): Code {
   return faults.limits === "allow" ? "ok" : "over_limit";
 }
 
-type Charge = (bucket: BucketCharge) => MaybePromise<Decided>;
+type Charge = (charge: DescriptorCharge) => MaybePromise<Decided>;
 
-/** Charges one bucket in time. A descriptor in shadow mode is allowed whatever fails. */
-function createCharge({ policy, buckets, nowMs, onFault }: ShouldRateLimitPorts) {
+/** Charges one bucket or counter in time. A descriptor in shadow mode is allowed whatever fails. */
+function createCharge({ policy, limits, nowMs, onFault }: ShouldRateLimitPorts) {
   let pending = 0;
   const settle = () => {
     pending--;
   };
-  return (bucket: BucketCharge, budgetMs: number): MaybePromise<Decided> => {
+  return (charge: DescriptorCharge, budgetMs: number): MaybePromise<Decided> => {
     const failed = (error?: unknown): Decided => {
       if (error !== undefined) onFault(error);
-      return { status: { code: bucket.found.shadow ? "ok" : failedCode(policy()) }, result: "failed" };
+      return { status: { code: charge.found.shadow ? "ok" : failedCode(policy()) }, result: "failed" };
     };
     if (pending >= MAX_PENDING) return failed();
     try {
-      const decided = chargeBucket(buckets, bucket, nowMs);
+      const decided = takeCharge(limits, charge, nowMs);
       if (!(decided instanceof Promise)) return decided;
       pending++;
       decided.then(settle, settle);
@@ -93,12 +98,13 @@ function createCharge({ policy, buckets, nowMs, onFault }: ShouldRateLimitPorts)
 /** Each descriptor is decided by itself, so one above its limit spares no other. The request is above the limit if one is. */
 function decideAll(
   ports: ShouldRateLimitPorts,
+  calendars: Calendars,
   request: RateLimitRequest,
   charge: Charge,
 ): MaybePromise<Uint8Array> {
   const domain = ports.policy().rateLimitDomains.get(request.domain);
   const all = request.descriptors.map((descriptor) => {
-    const found = domain === undefined ? "unmatched" : chargeOf(domain, request, descriptor);
+    const found = domain === undefined ? "unmatched" : chargeOf(domain, request, descriptor, calendars);
     return typeof found === "string" ? NOTHING_TO_CHARGE[found] : charge(found);
   });
   const label = domain === undefined ? "none" : request.domain;

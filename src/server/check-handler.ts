@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { CheckFacts } from "../core/audit/ports.ts";
-import type { AuthorizePorts } from "../core/decision/authorize.ts";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { clientAddress } from "../core/decision/client-address.ts";
 import type { Decision } from "../core/decision/decision.ts";
@@ -8,6 +7,7 @@ import type { Explain } from "../core/decision/explain.ts";
 import { createExplain, readOnlyLimits, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
+import type { AuthorizePorts } from "../core/decision/request-context.ts";
 import type { Registry } from "../core/keys/registry.ts";
 import type { Check } from "../ext-authz/check.ts";
 import { createCheck } from "../ext-authz/check.ts";
@@ -75,7 +75,7 @@ export function createExplainHandler(
 
 export interface CheckDeps {
   readonly ports: AuthorizePorts;
-  readonly stores: Pick<Stores, "descriptorBuckets">;
+  readonly stores: Pick<Stores, "descriptorLimits">;
   readonly background: BackgroundWork;
   readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
@@ -126,7 +126,7 @@ export function createChecks(
     forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
     shouldRateLimit: createRateLimits(
       { log, metrics },
-      { policy: ports.policy, buckets: stores.descriptorBuckets, nowMs: clock.nowMs },
+      { policy: ports.policy, limits: stores.descriptorLimits, nowMs: clock.nowMs },
     ),
   };
 

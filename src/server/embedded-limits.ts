@@ -1,17 +1,16 @@
 import { setTimeout } from "node:timers/promises";
 import type { LeasePool, LeasePoolPorts } from "../core/limits/lease-pool.ts";
 import { createLeasePool } from "../core/limits/lease-pool.ts";
-import type { DescriptorBuckets, LimitStore, LocalBuckets } from "../core/limits/ports.ts";
+import type { DescriptorLimits, LimitStore, LocalBuckets } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { QuotaExchange, QuotaExchangePorts } from "../core/quotas/quota-exchange.ts";
 import { createQuotaExchange } from "../core/quotas/quota-exchange.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
+import { withoutThresholds } from "./shared-buckets.ts";
 
-export interface EmbeddedLimitsOptions
-  extends Omit<QuotaExchangePorts, "fault" | "delayMs" | "monotonicMs">,
-    Pick<LeasePoolPorts, "maxBuckets"> {
+export interface EmbeddedLimitsOptions extends QuotaPorts, Pick<LeasePoolPorts, "maxBuckets"> {
   readonly buckets: LocalBuckets;
-  /** Maximum number of buckets of the Rate Limit Service, apart from the others. */
+  /** Maximum number of buckets and counters of the Rate Limit Service, apart from the others. */
   readonly maxDescriptorBuckets: number;
   readonly faults: () => Pick<Policy["faults"], "quotas">;
 }
@@ -20,9 +19,10 @@ export interface EmbeddedLimitsOptions
 export interface EmbeddedLimits {
   readonly limits: LimitStore;
   /** Of the Rate Limit Service. No number of descriptors removes a bucket of a key. */
-  readonly descriptorBuckets: DescriptorBuckets;
-  readonly pool: LeasePool;
-  readonly counters: QuotaExchange;
+  readonly descriptorLimits: DescriptorLimits;
+  /** Those of keys, then those of descriptors. */
+  readonly pools: readonly [LeasePool, LeasePool];
+  readonly counters: readonly [QuotaExchange, QuotaExchange];
 }
 
 export function createEmbeddedLimits({
@@ -32,13 +32,37 @@ export function createEmbeddedLimits({
   maxDescriptorBuckets,
   ...ports
 }: EmbeddedLimitsOptions): EmbeddedLimits {
-  const monotonicMs = () => performance.now();
-  const counters = createQuotaExchange({
-    ...ports,
-    monotonicMs,
-    fault: () => faults().quotas,
-    delayMs: setTimeout,
+  const open = (local: LocalBuckets, max: number, more: QuotaPorts) =>
+    openPool(local, max, { ...more, fault: () => faults().quotas });
+  const ofKeys = open(buckets, maxBuckets, ports);
+  const descriptorBuckets = createBucketStore({ maxBuckets: maxDescriptorBuckets });
+  const ofDescriptors = open(descriptorBuckets, maxDescriptorBuckets, {
+    ...withoutThresholds(ports),
+    instanceId: `${ports.instanceId}.d`,
   });
+  return {
+    limits: takeFrom(buckets, ofKeys.pool),
+    descriptorLimits: {
+      ...takeFrom(descriptorBuckets, ofDescriptors.pool),
+      peek: (demand, nowMs) =>
+        demand.quotas.length === 0
+          ? descriptorBuckets.peek(demand.buckets, nowMs)
+          : ofDescriptors.pool.peek(demand, nowMs),
+    },
+    pools: [ofKeys.pool, ofDescriptors.pool],
+    counters: [ofKeys.counters, ofDescriptors.counters],
+  };
+}
+
+type QuotaPorts = Omit<QuotaExchangePorts, "fault" | "delayMs" | "monotonicMs">;
+
+function openPool(
+  buckets: LocalBuckets,
+  maxBuckets: number,
+  ports: QuotaPorts & Pick<QuotaExchangePorts, "fault">,
+) {
+  const monotonicMs = () => performance.now();
+  const counters = createQuotaExchange({ ...ports, monotonicMs, delayMs: setTimeout });
   const pool = createLeasePool({
     quotas: counters,
     localBuckets: buckets,
@@ -49,15 +73,14 @@ export function createEmbeddedLimits({
     instanceId: ports.instanceId,
     maxBuckets,
   });
+  return { pool, counters };
+}
+
+function takeFrom(buckets: LocalBuckets, pool: LeasePool): LimitStore {
   return {
-    limits: {
-      take: (demands, cost, nowMs, quotas) =>
-        quotas === undefined || quotas.length === 0
-          ? buckets.take(demands, cost, nowMs)
-          : pool.take(demands, cost, nowMs, quotas),
-    },
-    descriptorBuckets: createBucketStore({ maxBuckets: maxDescriptorBuckets }),
-    pool,
-    counters,
+    take: (demands, cost, nowMs, quotas) =>
+      quotas === undefined || quotas.length === 0
+        ? buckets.take(demands, cost, nowMs)
+        : pool.take(demands, cost, nowMs, quotas),
   };
 }

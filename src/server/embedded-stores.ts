@@ -79,10 +79,10 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
 function openLimits(
   { quotas }: Pick<ThreadedStore, "quotas">,
   options: StoreOptions,
-): Pick<Stores, "buckets" | "descriptorBuckets" | "bucketAdmin" | "quotaAdmin"> {
+): Pick<Stores, "buckets" | "descriptorLimits" | "bucketAdmin" | "quotaAdmin"> {
   const { storeNowMs } = options.clock;
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
-  const { limits, descriptorBuckets, pool, counters } = createEmbeddedLimits({
+  const { limits, descriptorLimits, pools, counters } = createEmbeddedLimits({
     buckets,
     faults: () => options.policy().faults,
     maxBuckets: MAX_BUCKETS,
@@ -93,9 +93,9 @@ function openLimits(
     onThreshold: options.events.threshold.publish,
     observe: options.metrics.store.quotas,
   });
-  keepLeases(options, pool, counters);
-  const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pool.forget });
-  return { buckets: limits, descriptorBuckets, bucketAdmin: buckets, quotaAdmin };
+  keepLeases(options, pools, counters);
+  const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pools[0].forget });
+  return { buckets: limits, descriptorLimits, bucketAdmin: buckets, quotaAdmin };
 }
 
 /** Returns whether the database is still where the next start looks for it. */

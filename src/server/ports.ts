@@ -3,7 +3,7 @@ import type { Settings } from "../config/settings.ts";
 import type { AuditStore } from "../core/audit/ports.ts";
 import type { KeyStore } from "../core/keys/ports.ts";
 import type { MigrationState } from "../core/legacy/migration.ts";
-import type { BucketAdmin, DescriptorBuckets, LimitStore, QuotaAdmin } from "../core/limits/ports.ts";
+import type { BucketAdmin, DescriptorLimits, LimitStore, QuotaAdmin } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
@@ -54,7 +54,7 @@ export interface Stores {
   /** Buckets, and the counters of quotas. */
   readonly buckets: LimitStore;
   /** Buckets of Envoy's Rate Limit Service. They have a maximum of their own, so that no flood of descriptors reaches keys. */
-  readonly descriptorBuckets: DescriptorBuckets;
+  readonly descriptorLimits: DescriptorLimits;
   readonly bucketAdmin: BucketAdmin;
   readonly quotaAdmin: QuotaAdmin;
   readonly secrets: SecretStore;

@@ -11,14 +11,21 @@ const POST_EVERY_MS = 1000;
 /** Returns unused leases, and posts what was admitted while the counters were unavailable. */
 export function keepLeases(
   { shutdown, log }: Pick<Runtime, "shutdown" | "log">,
-  pool: Pick<LeasePool, "sweep" | "close">,
-  counters: Pick<QuotaExchange, "post"> | undefined,
+  pools: readonly Pick<LeasePool, "sweep" | "close">[],
+  counters: readonly Pick<QuotaExchange, "post">[],
 ): void {
-  shutdown.defer("the leases", pool.close);
-  const stopReturns = repeat(RETURN_EVERY_MS, pool.sweep, () => undefined);
+  const post = () => all(counters.map((each) => each.post()));
+  shutdown.defer("the leases", () => all(pools.map(({ close }) => close())));
+  const sweep = () => all(pools.map((pool) => pool.sweep()));
+  const stopReturns = repeat(RETURN_EVERY_MS, sweep, () => undefined);
   shutdown.defer("the return of leases", stopReturns);
-  if (counters === undefined) return;
-  shutdown.defer("the last postings of quotas", () => counters.post().catch(() => undefined));
-  const stopPosts = repeat(POST_EVERY_MS, ...logTransitions(counters.post, log, OUTAGES.quotas));
+  shutdown.defer("the last postings of quotas", () => post().catch(() => undefined));
+  const stopPosts = repeat(POST_EVERY_MS, ...logTransitions(post, log, OUTAGES.quotas));
   shutdown.defer("the postings of quotas", stopPosts);
+}
+
+/** Waits for all of them. Rejects then if one has failed. */
+async function all(work: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(work);
+  await Promise.all(work);
 }

@@ -79,7 +79,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     { client, place, instanceId, ...deadlineOf(settings) },
     options,
   );
-  const { buckets, descriptorBuckets } = await openSharedBuckets(
+  const { buckets, descriptorLimits } = await openSharedBuckets(
     { client, spread, instanceId, guard },
     options,
   );
@@ -111,7 +111,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     audit: guard.audit(createAuditStore(client, instanceId)),
     usage: guard.usage(createUsageStore({ registry: client, spread, ...usage })),
     buckets,
-    descriptorBuckets,
+    descriptorLimits,
     bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
     quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),
     secrets: createSecretStore(client),
@@ -189,7 +189,7 @@ interface BucketDeps {
 async function openSharedBuckets(
   { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics, clock, events }: StoreOptions,
-): Promise<{ readonly buckets: LeasePool; readonly descriptorBuckets: LeasePool }> {
+): Promise<{ readonly buckets: LeasePool; readonly descriptorLimits: LeasePool }> {
   const { pool, descriptorPool, membership, counters } = createSharedBuckets({
     client,
     spread,
@@ -220,8 +220,7 @@ async function openSharedBuckets(
   shutdown.defer("the membership", membership.leave);
   const stopHeartbeat = repeat(HEARTBEAT_EVERY_MS, ...logTransitions(heartbeat, log, OUTAGES.redis));
   shutdown.defer("the heartbeat", stopHeartbeat);
-  if (counters !== undefined) events.loss.subscribe(counters.replay);
-  keepLeases({ shutdown, log }, pool, counters);
-  keepLeases({ shutdown, log }, descriptorPool, undefined);
-  return { buckets: pool, descriptorBuckets: descriptorPool };
+  for (const { replay } of counters) events.loss.subscribe(replay);
+  keepLeases({ shutdown, log }, [pool, descriptorPool], counters);
+  return { buckets: pool, descriptorLimits: descriptorPool };
 }

@@ -11,6 +11,7 @@ import { createLeaseStore } from "../redis/lease-store.ts";
 import type { FleetMembership } from "../redis/membership.ts";
 import { createMembership } from "../redis/membership.ts";
 import { createQuotaStore } from "../redis/quota-store.ts";
+import type { ServerBreakers } from "../redis/server-breakers.ts";
 import { createServerBreakers } from "../redis/server-breakers.ts";
 import type { SpreadClient } from "../redis/spread-client.ts";
 import type { FleetGuard } from "./fleet-guard.ts";
@@ -23,7 +24,7 @@ const KEEP_MS = 60_000;
 
 export interface SharedBucketsOptions
   extends Pick<LeasePoolPorts, "monotonicMs" | "instanceId" | "maxBuckets"> {
-  /** Maximum number of buckets of the Rate Limit Service, apart from the others. */
+  /** Maximum number of buckets and counters of the Rate Limit Service, apart from the others. */
   readonly maxDescriptorBuckets: number;
   readonly client: RedisClient;
   readonly spread: SpreadClient;
@@ -43,60 +44,34 @@ export interface SharedBuckets {
   /** Of the Rate Limit Service. No number of descriptors takes a bucket of a key, also while Redis is unavailable. */
   readonly descriptorPool: LeasePool;
   readonly membership: FleetMembership;
-  /** The units that are counted while Redis is unavailable; absent without quotas. */
-  readonly counters: Pick<QuotaExchange, "post" | "replay" | "waiting"> | undefined;
+  /** The units that are counted while Redis is unavailable; none without quotas. */
+  readonly counters: readonly Pick<QuotaExchange, "post" | "replay" | "waiting">[];
 }
 
-export function createSharedBuckets({
-  client,
-  spread,
-  guard,
-  faults,
-  newRandom,
-  quotas,
-  maxBuckets,
-  maxDescriptorBuckets,
+/** Clients choose the values of descriptors, so their counters write no audit events. */
+export function withoutThresholds<Ports extends Pick<QuotaExchangePorts, "onThreshold">>({
+  onThreshold: _,
   ...ports
-}: SharedBucketsOptions): SharedBuckets {
-  const { monotonicMs, instanceId } = ports;
-  const localMaxMs = () => faults().localMaxMs;
+}: Ports): Omit<Ports, "onThreshold"> {
+  return ports;
+}
+
+export function createSharedBuckets(options: SharedBucketsOptions): SharedBuckets {
+  const { client, spread, faults, newRandom, monotonicMs, instanceId } = options;
   const servers = createServerBreakers(spread, { newBreaker: () => createBreaker(BREAKER), monotonicMs });
-  const leases = createLeaseStore(spread, servers);
+  const localMaxMs = () => faults().localMaxMs;
   const membership = createMembership(client, { instanceId, monotonicMs, localMaxMs, newRandom });
-  const store = createQuotaStore(spread, servers);
-  const counters =
-    quotas &&
-    createQuotaExchange({
-      ...quotas,
-      store: guard?.counters(store) ?? store,
-      monotonicMs,
-      instanceId,
-      fault: () => faults().quotas ?? "count",
-      delayMs: setTimeout,
-      nextTurn,
-      keepMs: KEEP_MS,
-    });
-  const openPool = (max: number, more: Partial<LeasePoolPorts>) => {
-    const local = createLocalShares({
-      membership: membership.current,
-      outageOf: (bucketId) => servers.outageOf(spread.keys.bucket(bucketId)),
-      monotonicMs,
-      localMaxMs,
-      maxBuckets: max,
-    });
-    const fallback = createFaultPolicy(() => faults().limits, local);
-    return createLeasePool({
-      ...ports,
-      store: guard?.leases(leases) ?? leases,
-      fallback,
-      maxBuckets: max,
-      ...more,
-    });
-  };
+  const open = createPools(options, servers, membership);
+  const ofKeys = open({ instanceId, maxBuckets: options.maxBuckets, quotas: options.quotas });
+  const ofDescriptors = open({
+    instanceId: `${instanceId}.d`,
+    maxBuckets: options.maxDescriptorBuckets,
+    quotas: options.quotas && withoutThresholds(options.quotas),
+  });
   return {
-    pool: openPool(maxBuckets, counters ? { quotas: counters } : {}),
-    descriptorPool: openPool(maxDescriptorBuckets, { instanceId: `${instanceId}.d` }),
-    counters,
+    pool: ofKeys.pool,
+    descriptorPool: ofDescriptors.pool,
+    counters: [ofKeys.counters, ofDescriptors.counters].filter((each) => each !== undefined),
     membership: {
       ...membership,
       async heartbeat() {
@@ -104,5 +79,50 @@ export function createSharedBuckets({
         await servers.probe();
       },
     },
+  };
+}
+
+interface PoolOptions extends Pick<LeasePoolPorts, "instanceId" | "maxBuckets"> {
+  readonly quotas: SharedBucketsOptions["quotas"];
+}
+
+/** Opens pools that share the connection, and know together whether it works. */
+function createPools(
+  { spread, guard, faults, monotonicMs, observe }: SharedBucketsOptions,
+  servers: ServerBreakers,
+  { current }: Pick<FleetMembership, "current">,
+) {
+  const leases = createLeaseStore(spread, servers);
+  const steps = createQuotaStore(spread, servers);
+  return ({ instanceId, maxBuckets, quotas }: PoolOptions) => {
+    const counters =
+      quotas &&
+      createQuotaExchange({
+        ...quotas,
+        store: guard?.counters(steps) ?? steps,
+        monotonicMs,
+        instanceId,
+        fault: () => faults().quotas ?? "count",
+        delayMs: setTimeout,
+        nextTurn,
+        keepMs: KEEP_MS,
+      });
+    const local = createLocalShares({
+      membership: current,
+      outageOf: (bucketId) => servers.outageOf(spread.keys.bucket(bucketId)),
+      monotonicMs,
+      localMaxMs: () => faults().localMaxMs,
+      maxBuckets,
+    });
+    const pool = createLeasePool({
+      store: guard?.leases(leases) ?? leases,
+      fallback: createFaultPolicy(() => faults().limits, local),
+      monotonicMs,
+      instanceId,
+      maxBuckets,
+      ...(observe && { observe }),
+      ...(counters && { quotas: counters }),
+    });
+    return { pool, counters };
   };
 }

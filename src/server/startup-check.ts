@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createAuthorize } from "../core/decision/authorize.ts";
 import { createMigration } from "../core/legacy/migration.ts";
-import type { DescriptorBuckets, TakeOutcome } from "../core/limits/ports.ts";
+import type { DescriptorLimits, TakeOutcome } from "../core/limits/ports.ts";
 import { NO_OVERRIDES } from "../core/overrides/override-view.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { createCheck } from "../ext-authz/check.ts";
@@ -20,7 +20,7 @@ export interface StartupCheckDeps {
 
 /** Never called, because no key is verified. */
 const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
-const NO_BUCKETS: DescriptorBuckets = {
+const NO_LIMITS: DescriptorLimits = {
   take: () => UNAVAILABLE,
   peek: () => UNAVAILABLE,
 };
@@ -40,8 +40,8 @@ export function createChecksBeforeStore(
     migration: createMigration(),
     stalenessMs: () => Number.POSITIVE_INFINITY,
     overrides: NO_OVERRIDES,
-    buckets: NO_BUCKETS,
-    failures: NO_BUCKETS,
+    buckets: NO_LIMITS,
+    failures: NO_LIMITS,
     clientAddress: ({ peerAddress }) => peerAddress,
   });
   const ports: CheckPorts = {
@@ -61,6 +61,6 @@ export function createChecksBeforeStore(
   return {
     check: createCheck(ports),
     forwardCheck: createForwardCheck(ports, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
-    shouldRateLimit: createRateLimits({ log, metrics }, { policy, buckets: NO_BUCKETS, nowMs: Date.now }),
+    shouldRateLimit: createRateLimits({ log, metrics }, { policy, limits: NO_LIMITS, nowMs: Date.now }),
   };
 }

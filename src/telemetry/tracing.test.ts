@@ -3,7 +3,7 @@ import { startReceiver } from "../../test/support/otlp.ts";
 import { deny } from "../core/decision/decision.ts";
 import { openTracing } from "./tracing.ts";
 
-const CHECK = { decisionId: "d", elapsedNs: 1_500_000n, mode: "enforce" } as const;
+const CHECK = { decisionId: "d", operation: "check", elapsedNs: 1_500_000n, mode: "enforce" } as const;
 
 async function opened(endpoint: string, sample = 1) {
   const exports: (string | undefined)[] = [];

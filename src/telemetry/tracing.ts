@@ -29,6 +29,8 @@ export interface TracingOptions {
 /** A decided Check. */
 export interface TracedCheck {
   readonly decisionId: string;
+  /** The name of its span. */
+  readonly operation: string;
   readonly elapsedNs: bigint;
   readonly mode: Mode;
   /** The checked request's headers, in one of the two. Both are undefined if the request could not be decoded. */
@@ -94,7 +96,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     created.end(endMs);
   };
   return {
-    check: (decision, about) => span(CHECK, spanOfCheck(decision, about)),
+    check: (decision, about) => span(about.operation, spanOfCheck(decision, about)),
     call: (about) => span(nameOfCall(about), spanOfCall(about)),
     // The exporter has reported a failure.
     close: () =>
@@ -113,9 +115,6 @@ interface FinishedSpan {
   readonly failed: boolean;
   readonly traceparent: readonly string[];
 }
-
-/** The span name by OpenTelemetry's conventions for gRPC. */
-const CHECK = "envoy.service.auth.v3.Authorization/Check";
 
 /** Attributes come from closed sets, except the decision id. No key, key id, path or address. */
 function spanOfCheck(

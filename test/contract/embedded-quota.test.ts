@@ -36,7 +36,7 @@ async function startProcess() {
   const options = { dataDir, recordRetentionSeconds: 1, acceptEmptyRegistry: false, ...ids };
   const store: ThreadedStore = await openThreadedStore(options, () => nowMs);
   let transactions = 0;
-  const { limits, descriptorBuckets, pool, counters } = createEmbeddedLimits({
+  const { limits, descriptorLimits, pools, counters } = createEmbeddedLimits({
     buckets: createBucketStore({ maxBuckets: 100 }),
     store: createQuotaStore((steps) => {
       transactions++;
@@ -48,7 +48,11 @@ async function startProcess() {
     maxBuckets: 100_000,
     maxDescriptorBuckets: 10,
   });
-  return { limits, descriptorBuckets, pool, counters, store, transactions: () => transactions };
+  const [pool] = pools;
+  return {
+    ...{ limits, descriptorLimits, pool, store, counters: counters[0], descriptorCounters: counters[1] },
+    transactions: () => transactions,
+  };
 }
 
 const QUOTA: Quota = {
@@ -71,11 +75,11 @@ async function admitted(limits: LimitStore, family: string, requests: number): P
 }
 
 test("no number of descriptors fills the bucket of a key", async () => {
-  const { limits, descriptorBuckets, store } = await startProcess();
+  const { limits, descriptorLimits, store } = await startProcess();
   const limit = { name: "n", per: "key", capacity: 1, refillPerSecond: 1e-6, leased: true } as const;
   expect((await limits.take([{ bucketId: "key", limit }], 1, nowMs)).ok).toBe(true);
   for (let value = 0; value < 5000; value++)
-    await descriptorBuckets.take([{ bucketId: `rls/${value}`, limit }], 1, nowMs);
+    await descriptorLimits.take([{ bucketId: `rls/${value}`, limit }], 1, nowMs);
   expect((await limits.take([{ bucketId: "key", limit }], 1, nowMs)).ok).toBe(false);
   await store.close();
 });

@@ -32,6 +32,7 @@ const MESSAGES: Readonly<Record<string, string>> = {
 };
 /** Newer than this official copy (go-control-plane/envoy 1.40.0). */
 const NEWER = ["RateLimitDescriptor.hits_addend"];
+const NEWER_UNITS = { WEEK: 7 };
 
 const describeField = ({ id, repeated, resolvedType, type }: protobuf.Field) =>
   `${id} ${repeated ? "repeated " : ""}${resolvedType?.name ?? type}`;
@@ -46,8 +47,13 @@ test.each(Object.entries(MESSAGES))("every field of %s has Envoy's name, number 
 });
 
 test("the enums have Envoy's numbers, and the service its name and method", () => {
-  for (const name of ["RateLimitResponse.Code", "RateLimitResponse.RateLimit.Unit"])
-    expect(official.lookupEnum(PACKAGE + name).values).toMatchObject(ours.lookupEnum(PACKAGE + name).values);
+  for (const [name, newer] of [
+    ["RateLimitResponse.Code", {}],
+    ["RateLimitResponse.RateLimit.Unit", NEWER_UNITS],
+  ] as const)
+    expect({ ...official.lookupEnum(PACKAGE + name).values, ...newer }).toMatchObject(
+      ours.lookupEnum(PACKAGE + name).values,
+    );
   for (const root of [ours, official]) {
     const [method] = root.lookupService(`${PACKAGE}RateLimitService`).methodsArray;
     expect([

@@ -19,7 +19,9 @@ const guide = readFileSync(new URL("../../docs/guides/rate-limits.md", import.me
 const [policy = "", filter = "", route = ""] = [...guide.matchAll(/^ {3}```yaml\n([\s\S]*?)^ {3}```/gm)].map(
   ([, yaml = ""]) => yaml.replaceAll(/^ {3}/gm, ""),
 );
-const POLICY = `${policy}
+const MONTHLY = 20;
+const POLICY = `${policy}        - { key: export, rate_limit: { unit: week, requests_per_unit: 1 } }
+    windows: { descriptors: [{ key: account, rate_limit: { unit: month, requests_per_unit: ${MONTHLY} } }] }
 routes: [{ path: /**, public: true }]
 `;
 
@@ -50,7 +52,9 @@ beforeAll(async () => {
       bootstrap.setIn([...filters, 1], bootstrap.createNode(parse(patient)));
       bootstrap.setIn([...filters, 0, "typed_config", "grpc_service", "timeout"], "10s");
       const routes = [...HTTP_MANAGER, "route_config", "virtual_hosts", 0, "routes", 0, "route"];
-      bootstrap.setIn([...routes, "rate_limits"], bootstrap.createNode(parse(route).rate_limits));
+      const actions = [{ request_headers: { header_name: "x-export", descriptor_key: "export" } }];
+      const limits = [...parse(route).rate_limits, { actions }];
+      bootstrap.setIn([...routes, "rate_limits"], bootstrap.createNode(limits));
     },
   });
 });
@@ -81,29 +85,50 @@ test("behind Envoy, the guide's limits apply to a path and to each tenant", asyn
   expect((await ask("/other")).status).toBe(200);
 });
 
+test("behind Envoy, a week is a window of seven days, whose end the headers show", async () => {
+  const first = await ask("/x", { "x-export": "a" });
+  const [limit, reset] = ["limit", "reset"].map((name) => first.headers.get(`x-ratelimit-${name}`) ?? "");
+  expect([first.status, limit]).toEqual([200, '1, 1;w=604800;name="export"']);
+  expect(Number(reset)).toBeGreaterThan(0);
+  expect(Number(reset)).toBeLessThanOrEqual(604_800);
+});
+
+function call(client: Client, domain: string, key: string, hits: number): Promise<RateLimitResponse> {
+  const { path, requestSerialize, responseDeserialize } = RATE_LIMIT_METHOD;
+  const entries = [{ key, value: "shared" }];
+  const request = { domain, hits_addend: hits, descriptors: [{ entries }] };
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, response) =>
+      error === null && response !== undefined ? resolve(response) : reject(error),
+    );
+  });
+}
+
 test("a limit counts the requests of all instances", async () => {
   const clients = instances.map(({ grpc }) => new Client(grpc, credentials.createInsecure()));
-  const { path, requestSerialize, responseDeserialize } = RATE_LIMIT_METHOD;
-  const request = {
-    domain: "edge",
-    hits_addend: 5,
-    descriptors: [{ entries: [{ key: "tenant", value: "shared" }] }],
-  };
-  const call = (client: Client) =>
-    new Promise<RateLimitResponse>((resolve, reject) => {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, response) =>
-        error === null && response !== undefined ? resolve(response) : reject(error),
-      );
-    });
   const startedMs = performance.now();
   let admitted = 0;
   for (let rounds = 0; rounds < 15; rounds++)
-    for (const client of clients) if ((await call(client)).overall_code === 1) admitted += 5;
+    for (const client of clients)
+      if ((await call(client, "edge", "tenant", 5)).overall_code === 1) admitted += 5;
   const seconds = (performance.now() - startedMs) / 1000;
   for (const client of clients) client.close();
   expect(admitted).toBeGreaterThan(0);
   // The capacity, and what was refilled in the meantime.
   expect(admitted).toBeLessThanOrEqual(100 + 10 * seconds + 1);
+});
+
+test("a month admits exactly its limit of parallel requests to all instances", async () => {
+  const clients = instances.map(({ grpc }) => new Client(grpc, credentials.createInsecure()));
+  const month = new Date().getUTCMonth();
+  const calls = clients.flatMap((client) =>
+    Array.from({ length: 2 * MONTHLY }, () => call(client, "windows", "account", 1)),
+  );
+  const admitted = (await Promise.all(calls)).filter(({ overall_code }) => overall_code === 1).length;
+  for (const client of clients) client.close();
+  // A month that begins in the meantime has a counter of its own.
+  const months = new Date().getUTCMonth() === month ? 1 : 2;
+  expect([MONTHLY, months * MONTHLY]).toContain(admitted);
 });
 
 test("the metric counts descriptors by domain and result", async () => {

@@ -25,6 +25,7 @@ describe("with a collector", () => {
       ADMIN_TOKEN,
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       OTEL_EXPORTER_OTLP_HEADERS: "x-tenant=a%20b",
+      AUTH_LISTEN: "127.0.0.1:0",
     });
     envoy = await startEnvoy({ authzTarget: latchkey.grpc, upstreamPort: upstream.port });
     key = await createClient({ url: `http://${latchkey.http}` }).register({ name: "n", key_type: "basic" });
@@ -70,6 +71,34 @@ describe("with a collector", () => {
       attributes: { "latchkey.decision_id": refused.headers.get("x-latchkey-decision-id") },
     });
     expect(denied.status?.code ?? 0).toBe(0);
+  });
+
+  test("a call of another proxy is a span of the request's trace, named by its form", async () => {
+    const call = async (at: string, method: string, prefix: string, uri: string, traceId: string) => {
+      const headers = {
+        ...authorization(),
+        traceparent: `00-${traceId}-${PARENT}-01`,
+        ...{ [`x-${prefix}-method`]: "GET", [`x-${prefix}-host`]: "a", [`x-${prefix}-proto`]: "http" },
+        ...{ [`x-${prefix}-uri`]: uri, [`x-${prefix}-for`]: "192.0.2.1" },
+      };
+      return (await fetch(`http://${latchkey.auth}${at}`, { method, headers })).status;
+    };
+    for (const [digit, at, method, prefix, name] of [
+      ["5", "/forward", "GET", "forwarded", "GET /forward"],
+      ["6", "/original?deny=403", "GET", "original", "GET /original"],
+      ["7", "/envoy/v1/chat/x?secret=1", "POST", "forwarded", "POST /envoy/{path}"],
+    ] as const) {
+      const traceId = digit.repeat(32);
+      expect([at, await call(at, method, prefix, "/v1/chat/x", traceId)]).toEqual([at, 200]);
+      const span = await spanWhere((each) => each.traceId === traceId);
+      expect([span.name, span.attributes["latchkey.verdict"]]).toEqual([name, "allow"]);
+    }
+    // Nothing of such a call is read, its trace included.
+    expect(await call("/elsewhere", "GET", "forwarded", "/v1/chat/x", "8".repeat(32))).toBe(400);
+    const { name } = await spanWhere(
+      ({ attributes }) => attributes["latchkey.reason"] === "request_malformed",
+    );
+    expect(name).toBe("GET");
   });
 
   test("an undecodable request continues its trace too", async () => {

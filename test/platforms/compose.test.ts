@@ -6,14 +6,13 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { writeNote } from "../../scripts/platforms.ts";
+import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { run } from "../../scripts/run.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { readCompose } from "../support/compose.ts";
 import { imagesHere, versionsHere } from "../support/compose-images.ts";
 import type { ComposeProject } from "../support/compose-runner.ts";
 import { startCompose } from "../support/compose-runner.ts";
-import { describePlatform } from "../support/platform.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** For services that have no health check. */
@@ -25,7 +24,7 @@ const response = await fetch(url, JSON.parse(init));
 console.log(JSON.stringify({ status: response.status, body: await response.text() }));`;
 const answer = z.object({ status: z.number(), body: z.string() });
 
-await describePlatform("compose.test.ts", () => {
+describe(PLATFORMS["compose.test.ts"], () => {
   let folder: string;
   let project: ComposeProject;
   const file = readCompose();

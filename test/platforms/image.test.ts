@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { parseJson } from "../../scripts/latchkey-process.ts";
-import { writeNote } from "../../scripts/platforms.ts";
+import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { run } from "../../scripts/run.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import type { Container } from "../support/container.ts";
@@ -14,7 +14,6 @@ import { startEnvoy } from "../support/envoy.ts";
 import type { Image, ImageStore } from "../support/image.ts";
 import { BASE, makeBase, openImageStore } from "../support/image.ts";
 import { newSecret, registerKey } from "../support/keys.ts";
-import { describePlatform } from "../support/platform.ts";
 import { startUpstream } from "../support/upstream.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -25,7 +24,7 @@ const listeners = z.object({ grpc: z.string(), http: z.string(), ops: z.string()
 type Listeners = z.infer<typeof listeners>;
 const readyLine = listeners.extend({ msg: z.literal("ready") });
 
-await describePlatform("image.test.ts", () => {
+describe(PLATFORMS["image.test.ts"], () => {
   let store: ImageStore | undefined;
   let image: Image;
   let root: string;

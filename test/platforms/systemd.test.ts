@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { appendFile, copyFile, cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { writeNote } from "../../scripts/platforms.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { run } from "../../scripts/run.ts";
 import { packPackage, TOOLS_PATH } from "../support/packed-package.ts";
-import { describePlatform } from "../support/platform.ts";
 import type { SystemdMachine } from "../support/systemd-machine.ts";
 import { bootSystemd } from "../support/systemd-machine.ts";
 
@@ -36,7 +35,7 @@ async function install(root: string): Promise<void> {
   await cp(join(DEPLOY, "latchkey.service"), join(root, "etc/systemd/system/latchkey.service"));
 }
 
-await describePlatform("systemd.test.ts", () => {
+describe(PLATFORMS["systemd.test.ts"], () => {
   let machine: SystemdMachine;
 
   const status = async (method: string, url: string) =>

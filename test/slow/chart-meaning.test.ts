@@ -9,7 +9,7 @@ import { helm } from "../../scripts/checkers.ts";
 import { envoyBinary } from "../../scripts/envoy-binary.ts";
 import { parsePolicy } from "../../src/policy/file.ts";
 import { removeAtEnd } from "../support/at-end.ts";
-import type { Resource } from "../support/chart.ts";
+import type { Resource, Values } from "../support/chart.ts";
 import { byKind, CHART, podOf, renderChart, runHelm, serviceOf } from "../support/chart.ts";
 import { LEAST, SHAPES } from "../support/chart-shapes.ts";
 
@@ -54,6 +54,15 @@ test("sidecars start before what they serve and stop after it: Latchkey outlives
   expect(
     env.filter(({ name }) => /^(?:GRPC|HTTP|OPERATOR)_LISTEN$/.test(name)).map(({ value }) => value),
   ).toEqual(["127.0.0.1:9191", "127.0.0.1:8000", "127.0.0.1:8001"]);
+});
+
+test("the forward-auth listener of a pod of many proxies is at port 9192, and that of a sidecar on its loopback", async () => {
+  const listens = async (values: Values) => {
+    const { all } = podOf(await renderChart(values));
+    return all.find(({ name }) => name === "latchkey")?.env.find(({ name }) => name === "AUTH_LISTEN")?.value;
+  };
+  expect(await listens(SHAPES["for other proxies, in a mesh"] ?? {})).toBe("0.0.0.0:9192");
+  expect(await listens(SHAPES["as sidecars, with the demo"] ?? {})).toBe("127.0.0.1:9192");
 });
 
 test("a sidecar's Envoy has the example's configuration with the pod's ports, and a real Envoy accepts it", async () => {

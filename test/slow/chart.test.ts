@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { byKind, renderChart, runHelm } from "../support/chart.ts";
+import { byKind, renderChart, runHelm, serviceOf } from "../support/chart.ts";
 import { LEAST, SHAPES } from "../support/chart-shapes.ts";
 import { customProblems, isCustom, kubernetesProblems } from "../support/manifests.ts";
 
@@ -58,6 +58,9 @@ describe("invalid values are rejected with a message", () => {
     ["a privileged port", { mode: "sidecar", sidecar: { port: 80 } }, "port"],
     ["two policies", { policy: "roles: {}", policyConfigMap: "ours" }, "policyConfigMap"],
     ["one port for both sides", { mode: "sidecar", sidecar: { upstreamPort: 10_000 } }, "upstreamPort"],
+    ["a port of the forward-auth listener", { mode: "sidecar", sidecar: { port: 9192 } }, "port"],
+    ["a certificate without its listener", { tls: { auth: { secretName: "x" } } }, "forwardAuth.enabled"],
+    ["an address of forward-auth", { settings: { AUTH_LISTEN: "0.0.0.0:1" } }, "AUTH_LISTEN"],
     ["fewer at most than at least", { autoscaling: { enabled: true, maxReplicas: 1 } }, "maxReplicas"],
   ])("%s is rejected", async (_, values, named) => {
     const { status, said } = await runHelm(["template", "latchkey"], { ...LEAST, ...values });
@@ -112,5 +115,50 @@ describe("a gRPC listener in clear text is open to the whole cluster only if the
       policyTypes: ["Ingress"],
       ingress: [{ ports: [{ port: "grpc", protocol: "TCP" }], from }],
     });
+  });
+});
+
+describe("a forward-auth listener is open only to the proxies that the values name", () => {
+  const forwardAuth = { enabled: true };
+  const open = { allowOpenGrpc: true };
+  const cleartext = { settings: { ALLOW_CLEARTEXT: "grpc,http,auth" } };
+
+  test.each([
+    ["it names no proxy", { ...open, ...cleartext }, "networkPolicy.authFrom"],
+    [
+      "there is no NetworkPolicy",
+      { ...open, ...cleartext, networkPolicy: { enabled: false, authFrom: [{ podSelector: {} }] } },
+      "tls.auth.secretName",
+    ],
+    [
+      "Latchkey would not start in clear text",
+      { ...open, forwardAuth: { ...forwardAuth, allowOpen: true } },
+      "ALLOW_CLEARTEXT",
+    ],
+  ])("values are rejected if %s", async (_, values, named) => {
+    const { status, said } = await runHelm(["template", "latchkey"], { forwardAuth, ...values });
+    expect(status).not.toBe(0);
+    expect(said).toContain(named);
+  });
+
+  test("the NetworkPolicy admits the proxies to it, and its Service has its port", async () => {
+    const values = SHAPES["with all that it can have"] ?? {};
+    const resources = await renderChart(values);
+    const from = [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "nginx" } } }];
+    expect(byKind(resources, "NetworkPolicy")["spec"]).toMatchObject({
+      ingress: expect.arrayContaining([{ ports: [{ port: "auth", protocol: "TCP" }], from }]),
+    });
+    const ports = serviceOf(byKind(resources, "Service", "latchkey")).ports.map(
+      ({ name, port }) => `${name} ${port}`,
+    );
+    expect(ports).toContain("auth 9192");
+  });
+
+  test("by default there is none: no port, no address, no rule", async () => {
+    const resources = await renderChart({
+      ...LEAST,
+      networkPolicy: { grpcFrom: [{}], authFrom: [{ podSelector: {} }] },
+    });
+    expect(JSON.stringify(resources)).not.toMatch(/AUTH_LISTEN|9192|"port":"auth"/);
   });
 });

@@ -16,12 +16,22 @@ export const LEAST: Values = { networkPolicy: { grpcFrom: from("ingress") } };
 export const SHAPES: Readonly<Record<string, Values>> = {
   "with the least that it needs": LEAST,
   "in a mesh that decides who may connect": { allowOpenGrpc: true },
+  "for other proxies, in a mesh": {
+    allowOpenGrpc: true,
+    forwardAuth: { enabled: true, allowOpen: true },
+    settings: { ALLOW_CLEARTEXT: "grpc, http, auth" },
+  },
   "with all that it can have": {
     image: { repository: "registry.example.com/latchkey", digest: `sha256:${"0".repeat(64)}` },
     imagePullSecrets: [{ name: "registry" }],
     policy,
     settings: { ALLOW_CLEARTEXT: "", LOG_LEVEL: "warn", JWT_ISSUER: "example", GRPC_TRUSTED_HOPS: 1 },
-    tls: { grpc: { secretName: "grpc-tls", clientCa: true }, http: { secretName: "http-tls" } },
+    tls: {
+      grpc: { secretName: "grpc-tls", clientCa: true },
+      http: { secretName: "http-tls" },
+      auth: { secretName: "auth-tls", clientCa: true },
+    },
+    forwardAuth: { enabled: true },
     podAnnotations: { "example.com/a": "b" },
     podLabels: { team: "platform" },
     extraVolumes: [{ name: "ca", configMap: { name: "redis-ca" } }],
@@ -39,6 +49,7 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     priorityClassName: "system-cluster-critical",
     networkPolicy: {
       grpcFrom: from("ingress"),
+      authFrom: from("nginx"),
       httpFrom: from("web"),
       opsFrom: from("monitoring"),
       egress: [{ ports: [{ port: 6379, protocol: "TCP" }], to: from("redis") }],
@@ -94,5 +105,6 @@ export const SHAPES: Readonly<Record<string, Values>> = {
     policy,
     monitoring,
     sidecar: { port: 15000, upstreamPort: 3000, demo: { enabled: true } },
+    forwardAuth: { enabled: true },
   },
 };

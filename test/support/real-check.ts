@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { AuthorizePorts } from "../../src/core/decision/authorize.ts";
 import { createAuthorize } from "../../src/core/decision/authorize.ts";
+import type { AuthorizePorts } from "../../src/core/decision/request-context.ts";
 import type { KeySigner } from "../../src/core/keys/ports.ts";
 import { createMigration } from "../../src/core/legacy/migration.ts";
 import { NO_OVERRIDES } from "../../src/core/overrides/override-view.ts";

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import type { AuthorizePorts } from "../../core/decision/authorize.ts";
 import { createAuthorize } from "../../core/decision/authorize.ts";
 import type { CredentialSource } from "../../core/decision/credential.ts";
 import type { DescribedRequest } from "../../core/decision/described-request.ts";
 import type { Explanation } from "../../core/decision/explain.ts";
 import { createExplain } from "../../core/decision/explain.ts";
 import { ownerOf } from "../../core/decision/principal.ts";
+import type { AuthorizePorts } from "../../core/decision/request-context.ts";
 import type { KeyRecord } from "../../core/keys/key-record.ts";
 import { createMigration, initialState } from "../../core/legacy/migration.ts";
 import { createFaultPolicy } from "../../core/limits/local-share.ts";

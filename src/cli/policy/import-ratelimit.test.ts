@@ -21,7 +21,9 @@ descriptors:
       - { key: plan, value: gold, rate_limit: { unlimited: true } }
       - { key: plan, value: trial, shadow_mode: true, rate_limit: { unit: day, requests_per_unit: 1000 } }
   - key: month
-    rate_limit: { unit: month, requests_per_unit: 10 }
+    rate_limit: { unit: MONTH, requests_per_unit: 10 }
+  - key: year
+    rate_limit: { unit: year, requests_per_unit: 10 }
   - key: empty
 `;
 
@@ -42,10 +44,11 @@ test("what has a counterpart is converted, and everything else is named with its
                   key: "plan",
                   value: "trial",
                   shadow_mode: true,
-                  rate_limit: { capacity: 1000, refill: "1000/d" },
+                  rate_limit: { unit: "day", requests_per_unit: 1000 },
                 },
               ],
             },
+            { key: "month", rate_limit: { unit: "month", requests_per_unit: 10 } },
           ],
         },
       },
@@ -54,8 +57,8 @@ test("what has a counterpart is converted, and everything else is named with its
   expect(problems).toEqual([
     "limits.yaml:8: name has no counterpart, and is left out",
     "limits.yaml:10: detailed_metric has no counterpart, and is left out",
-    "limits.yaml:15: the unit month has no counterpart: give the limit as capacity and refill",
-    "limits.yaml:16: has neither a rate_limit nor descriptors, and is left out",
+    "limits.yaml:17: the unit year has no counterpart: give the limit as capacity and refill",
+    "limits.yaml:18: has neither a rate_limit nor descriptors, and is left out",
   ]);
 });
 

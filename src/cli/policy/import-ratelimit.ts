@@ -19,12 +19,16 @@ const descriptor = z.looseObject({
   shadow_mode: z.boolean().optional(),
   descriptors: z.array(z.unknown()).optional(),
 });
+const UNITS = ["second", "minute", "hour", "day", "week", "month"];
 const limit = z.looseObject({ unit: z.string(), requests_per_unit: z.int().min(1) });
 
 type Path = readonly PropertyKey[];
 type Report = (path: Path, what: string) => void;
 
-/** Converts a file of the Go rate limit service. Fixed windows become buckets of the same size and refill. */
+/**
+ * Converts a file of the Go rate limit service. Its windows up to an hour become buckets of the same size and refill, and the longer
+ * ones become windows of the calendar.
+ */
 export function importRateLimits(text: string, fileName: string): ImportedRateLimits {
   const read = readYaml(text, fileName);
   if (!read.ok) return { problems: read.problems };
@@ -85,8 +89,7 @@ function convertLimit(written: Record<string, unknown>, path: Path, report: Repo
   }
   const { requests_per_unit } = parsed.data;
   const unit = parsed.data.unit.toLowerCase();
-  if (["second", "minute", "hour"].includes(unit)) return { unit, requests_per_unit };
-  if (unit === "day") return { capacity: requests_per_unit, refill: `${requests_per_unit}/d` };
+  if (UNITS.includes(unit)) return { unit, requests_per_unit };
   report([...path, "unit"], `the unit ${unit} has no counterpart: give the limit as capacity and refill`);
   return undefined;
 }

@@ -27,9 +27,11 @@ export interface AuditStore {
   sweep(beforeMs: number): Promise<void>;
 }
 
-/** What the audit log records of a Check beside its decision. */
+/** What the audit log and the traces record of a Check beside its decision. */
 export interface CheckFacts {
   readonly decisionId: string;
+  /** The call that asked for it, named by OpenTelemetry's conventions. It contains nothing that a client chooses. */
+  readonly operation: string;
   readonly elapsedNs: bigint;
   /** With `shadow` Envoy let the request through, whatever the decision was. */
   readonly mode: Mode;

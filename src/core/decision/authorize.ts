@@ -1,64 +1,30 @@
-import type { Presenter } from "../keys/key-binding.ts";
-import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
-import type { AppliedLimits, FindLimits } from "../limits/applied-limits.ts";
-import { createFindLimits, describePlan } from "../limits/applied-limits.ts";
-import type { DemandsOf } from "../limits/limit-demands.ts";
+import { createFindLimits } from "../limits/applied-limits.ts";
 import { createLimitDemands } from "../limits/limit-demands.ts";
-import type { BucketStore, LimitStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { chain, chainWith } from "../maybe-promise.ts";
-import type { OverrideFinder } from "../overrides/override-view.ts";
-import type { LimitList, Mode, Policy, RateLimit, Role } from "../policy/policy.ts";
+import { chainWith } from "../maybe-promise.ts";
+import type { Role } from "../policy/policy.ts";
 import { createRouteNarrowing } from "../policy/route-narrowing.ts";
 import type { Route } from "../policy/route-table.ts";
 import { grantedScopes, scopesSuffice, scopesToAskFor } from "../policy/scopes.ts";
-import { addressGroup } from "./client-address.ts";
 import { presentedCredential } from "./credential.ts";
-import type { Allow, Decision, Deny } from "./decision.ts";
+import type { Allow, Decision } from "./decision.ts";
 import { deny } from "./decision.ts";
-import type { JudgementContext, JudgementPorts } from "./judge-credential.ts";
+import { denyInvalidCredential } from "./invalid-credential.ts";
 import { judgeCredential } from "./judge-credential.ts";
-import type { KeyVerifier, Verification } from "./ports.ts";
+import type { Verification } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 import type { AuthRequest } from "./request.ts";
 import { isPreflight } from "./request.ts";
+import type { AuthorizePorts, RequestContext } from "./request-context.ts";
+import { denyAt, withRoute } from "./request-context.ts";
+import type { Identity } from "./take-limits.ts";
+import { takeLimits } from "./take-limits.ts";
 import type { Trace } from "./trace.ts";
-import {
-  describeLimitList,
-  describeLimits,
-  describeRejection,
-  describeRequest,
-  describeRoute,
-  describeScopes,
-} from "./trace.ts";
-
-export interface AuthorizePorts extends JudgementPorts {
-  readonly policy: () => Policy;
-  readonly verifier: KeyVerifier;
-  readonly overrides: OverrideFinder;
-  /** Buckets and counters of quotas. */
-  readonly buckets: LimitStore;
-  /** Counts invalid credentials per client address, in this instance's memory. */
-  readonly failures: BucketStore;
-  /** The client's address, for everything that is counted per address. */
-  readonly clientAddress: (request: Pick<AuthRequest, "headers" | "peerAddress">) => string;
-  /** Called for each permitted request of a key with a plan that the policy does not have. */
-  readonly onUnknownPlan?: (plan: string) => void;
-}
+import { describeRequest, describeRoute, describeScopes } from "./trace.ts";
 
 /** The trace is called once for each step. It does not change the decision. */
 export type Authorize = (request: AuthRequest, nowMs: number, trace?: Trace) => MaybePromise<Decision>;
-
-/** A request and everything that its decision depends on. It presents the credential. */
-interface RequestContext extends JudgementContext, Presenter {
-  readonly ports: AuthorizePorts;
-  readonly request: AuthRequest;
-  readonly findLimits: FindLimits;
-  readonly demandsOf: DemandsOf;
-  /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
-  readonly route: Route | undefined;
-}
 
 /**
  * Decides one request. The order of the steps is a guarantee. Authentication is complete before authorization starts, so an
@@ -127,23 +93,9 @@ function judge(verified: Verification, context: RequestContext): MaybePromise<De
   return deny(judged, withRoute(context, details));
 }
 
-interface Identity {
-  readonly principal: Principal;
-  readonly notice?: LegacyNotice;
-  readonly overridePlan?: string;
-}
-
 function identityOf({ ports, policy }: RequestContext, principal: Principal): Identity {
   const notice = legacyNotice(principal, ports.migration.state(), policy.migration);
   return notice === undefined ? { principal } : { principal, notice };
-}
-
-/** A request that lacks nothing but the tokens. */
-interface PermittedRequest {
-  readonly context: RequestContext;
-  readonly route: Route;
-  readonly identity: Identity;
-  readonly scopes: readonly string[];
 }
 
 /** Checks the role's present scopes against the route, then takes the tokens. */
@@ -160,107 +112,5 @@ function checkPermissions(context: RequestContext, principal: Principal, role: R
     });
   }
   trace?.("scopes", describeScopes(scopes), "sufficient");
-  return takeTokens({ context, route, identity, scopes }, role);
-}
-
-function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision> {
-  const { context, route } = scoped;
-  const { ports, nowMs } = context;
-  const applied = limitsOf(context, scoped.identity.principal, role);
-  const permitted = withOverride(scoped, applied);
-  const { identity } = permitted;
-  const { limits, isUnbounded } = applied;
-  if (isUnbounded && route.cost > 0) {
-    const observed = "no limit, because a plan or quota is not in the policy";
-    return denyAt(context, "limits", observed, "limits_unavailable", identity);
-  }
-  if (exceedsCapacity(route.cost, limits)) {
-    // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
-    return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
-  }
-  const { buckets, quotas } = context.demandsOf(limits, identity.principal, context.address, route.mode);
-  return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
-}
-
-/** The audit log shows the plan of an override, so that a replay knows it. */
-function withOverride(permitted: PermittedRequest, { plan, planSource }: AppliedLimits): PermittedRequest {
-  if (plan === undefined || planSource === "key" || planSource === "role") return permitted;
-  return { ...permitted, identity: { ...permitted.identity, overridePlan: plan.name } };
-}
-
-/** The limits of the key. Reports plans that the policy does not have. */
-function limitsOf(context: RequestContext, principal: Principal, role: Role): AppliedLimits {
-  const { ports, policy, nowMs, trace } = context;
-  const applied = context.findLimits(policy, role, principal, nowMs);
-  for (const plan of applied.unknownPlans) ports.onUnknownPlan?.(plan);
-  const { unknownPlans, unknownQuotas, quotaSource } = applied;
-  const hasMissing = unknownPlans.length + unknownQuotas.length > 0;
-  if (trace !== undefined && (policy.plans.size > 0 || hasMissing || quotaSource !== undefined))
-    trace("plan", describePlan(applied, role, principal), describeLimitList(applied.limits));
-  return applied;
-}
-
-function exceedsCapacity(cost: number, { rateLimits }: LimitList): boolean {
-  for (const { capacity } of rateLimits) if (capacity < cost) return true;
-  return false;
-}
-
-function decideByTokens(
-  taken: TakeOutcome,
-  { context, route, identity, scopes }: PermittedRequest,
-): Decision {
-  const { rates } = taken;
-  if (!taken.ok) {
-    const { retryAfterSeconds, quota } = taken;
-    const details = { ...identity, retryAfterSeconds, rates, ...(quota && { quota }) };
-    return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
-  }
-  context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);
-  const refreshDue = context.nowMs >= identity.principal.refreshAfter * 1000;
-  return { verdict: "allow", reason: "allowed", route, ...identity, scopes, rates, refreshDue };
-}
-
-type DenyDetails = Omit<Deny, "verdict" | "reason" | "route">;
-
-function denyAt(
-  context: RequestContext,
-  step: Parameters<Trace>[0],
-  observed: string,
-  reason: Deny["reason"],
-  details: DenyDetails = {},
-): Deny {
-  context.trace?.(step, observed, reason);
-  return deny(reason, withRoute(context, details));
-}
-
-function withRoute({ route }: RequestContext, details: DenyDetails): Omit<Deny, "verdict" | "reason"> {
-  return route === undefined ? details : { ...details, route };
-}
-
-/**
- * Denies an invalid credential. Failures are counted per client address. Above the limit the reason is
- * `too_many_failures`, so an attacker learns nothing more. Valid keys from the same address are not affected. Only
- * credentials that we did not issue are counted.
- */
-function denyInvalidCredential(
-  context: RequestContext,
-  verified: Extract<Verification, { ok: false }>,
-): MaybePromise<Deny> {
-  const { ports, policy, nowMs, route } = context;
-  const { reason } = verified;
-  const rejection = "rejection" in verified ? verified.rejection : undefined;
-  const observed = describeRejection(rejection);
-  const details = rejection === undefined ? {} : { rejection };
-  if (reason !== "credential_invalid") return denyAt(context, "key", observed, reason, details);
-  const mode: Mode = route?.mode ?? policy.mode;
-  const limit: RateLimit = { name: "failures", per: "address", leased: false, ...policy.guards.failures };
-  const demand = { bucketId: `${mode}:${addressGroup(context.address())}`, limit };
-  return chain(ports.failures.take([demand], 1, nowMs), (taken) => {
-    if (taken.ok) return denyAt(context, "key", observed, reason, details);
-    const { retryAfterSeconds } = taken;
-    return denyAt(context, "key", `${observed}; too many from this address`, "too_many_failures", {
-      ...details,
-      retryAfterSeconds,
-    });
-  });
+  return takeLimits({ context, route, identity, scopes }, role);
 }

@@ -36,7 +36,10 @@ function found(...entries: readonly string[]): string {
     }),
   );
   if (limit === undefined) return "none";
-  return limit.kind === "unlimited" ? "unlimited" : `${limit.limit.capacity}${limit.shadow ? " shadow" : ""}`;
+  if (limit.kind === "unlimited") return "unlimited";
+  const amount =
+    limit.kind === "bucket" ? `${limit.limit.capacity}` : `${limit.quota.limit} a ${limit.quota.every}`;
+  return `${amount}${limit.shadow ? " shadow" : ""}`;
 }
 
 test("the value comes before its beginning, the longer beginning before the shorter, and both before any value", () => {

@@ -13,7 +13,17 @@ export interface DescriptorRateLimit extends BucketLimit {
   readonly leased: true;
 }
 
-/** What applies to a descriptor: a bucket for each of its values, or no limit. */
+/** A quota as the counters take it. Its windows are those of the calendar in UTC. */
+export interface DescriptorQuota {
+  readonly name: string;
+  readonly per: "key";
+  readonly unit: "requests";
+  readonly every: "day" | "week" | "month";
+  readonly timeZone: "UTC";
+  readonly limit: number;
+}
+
+/** What applies to a descriptor: a bucket or a quota for each of its values, or no limit. */
 export type DescriptorLimit =
   | {
       readonly kind: "bucket";
@@ -22,6 +32,7 @@ export type DescriptorLimit =
       /** Whether requests above the limit are allowed, and only counted. */
       readonly shadow: boolean;
     }
+  | { readonly kind: "quota"; readonly quota: DescriptorQuota; readonly shadow: boolean }
   | { readonly kind: "unlimited" };
 
 /** The entries of the policy that may follow one entry of a descriptor, or begin it. */

@@ -253,6 +253,8 @@ test.each([
       },
     },
   });
-  expect(await pool.peek({ bucketId: "b", limit: limitOf(5, 1, true) }, 0)).toMatchObject({ ok });
+  expect(
+    await pool.peek({ buckets: [{ bucketId: "b", limit: limitOf(5, 1, true) }], quotas: [] }, 0),
+  ).toMatchObject({ ok });
   expect(costs).toEqual([0]);
 });

@@ -6,14 +6,14 @@ import { createLeaseExchange } from "./lease-exchange.ts";
 import { isDormant, returnAllLeases, returnIdleLeases } from "./lease-holder.ts";
 import type { PooledTakePorts } from "./pooled-take.ts";
 import { attempt, ratesOf } from "./pooled-take.ts";
-import type { BucketDemand, DescriptorBuckets, LimitStore } from "./ports.ts";
+import type { BucketDemand, DescriptorLimits } from "./ports.ts";
 
 export interface LeasePoolPorts extends Omit<PooledTakePorts, "exchange"> {
   /** Maximum number of buckets and counters in memory. Above it the least recently used one is removed and its tokens are returned. */
   readonly maxBuckets: number;
 }
 
-export interface LeasePool extends LimitStore, Pick<DescriptorBuckets, "peek"> {
+export interface LeasePool extends DescriptorLimits {
   /** Returns unused leases to the store. Call it about every 50 ms. */
   sweep(): Promise<void>;
   /** Drops the leases of a bucket or counter that was reset. */
@@ -53,10 +53,10 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
       for (const { holder } of limits) recordDemand(holder, cost, nowMs);
       return attempt(take, 0, nowMs);
     },
-    peek(demand, wallMs) {
+    peek({ buckets, quotas }, wallMs) {
       const nowMs = ports.monotonicMs();
-      const limits = [known.findBucket(demand, nowMs)];
-      return attempt({ ports: takePorts, buckets: [demand], limits, cost: 1, wallMs, peeks: true }, 0, nowMs);
+      const limits = findAll(buckets, quotas, nowMs);
+      return attempt({ ports: takePorts, buckets, limits, cost: 1, wallMs, peeks: true }, 0, nowMs);
     },
     async sweep() {
       const nowMs = ports.monotonicMs();

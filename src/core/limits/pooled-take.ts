@@ -28,7 +28,7 @@ export interface PooledTake {
   readonly limits: readonly SharedLimit[];
   readonly cost: number;
   readonly wallMs: number;
-  /** Only finds out whether the one bucket holds the cost. The tokens stay in a lease. */
+  /** Only finds out whether the limits hold the cost. The tokens stay in leases. */
   readonly peeks?: boolean;
 }
 
@@ -153,9 +153,7 @@ function takeWithoutStore(take: PooledTake, nowMs: number): MaybePromise<TakeOut
 }
 
 function peekWithoutStore({ ports, buckets, wallMs }: PooledTake): MaybePromise<TakeOutcome> {
-  const decide = (taken: TakeOutcome) =>
-    buckets.reduce((outcome, { limit }) => peekOutcome(outcome, limit), taken);
-  return chain(ports.fallback.take(buckets, 0, wallMs), decide);
+  return chain(ports.fallback.take(buckets, 0, wallMs), (taken) => peekOutcome(buckets, taken));
 }
 
 function exhaustedOutcome(take: PooledTake, shared: SharedCounter, nowMs: number): TakeOutcome {

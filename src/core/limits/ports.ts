@@ -30,10 +30,10 @@ export interface BucketStore {
   take(demands: readonly BucketDemand[], cost: number, nowMs: number): MaybePromise<TakeOutcome>;
 }
 
-/** Buckets of Envoy's Rate Limit Service. */
-export interface DescriptorBuckets extends BucketStore {
-  /** Whether the bucket holds a whole token. Takes nothing. */
-  peek(demand: BucketDemand, nowMs: number): MaybePromise<TakeOutcome>;
+/** Buckets that can be looked at. */
+export interface PeekableBuckets extends BucketStore {
+  /** Whether every bucket holds a whole token. Takes nothing. */
+  peek(demands: readonly BucketDemand[], nowMs: number): MaybePromise<TakeOutcome>;
 }
 
 /** Buckets in the memory of one process. */
@@ -55,6 +55,18 @@ export interface LimitStore {
     nowMs: number,
     quotas?: readonly QuotaDemand[],
   ): MaybePromise<TakeOutcome>;
+}
+
+/** What a descriptor of Envoy's Rate Limit Service takes from: one bucket, or one counter. */
+export interface DescriptorDemand {
+  readonly buckets: readonly BucketDemand[];
+  readonly quotas: readonly QuotaDemand[];
+}
+
+/** Buckets and quotas of Envoy's Rate Limit Service. */
+export interface DescriptorLimits extends LimitStore {
+  /** Whether everything holds a whole token or unit. Takes nothing. */
+  peek(demand: DescriptorDemand, nowMs: number): MaybePromise<TakeOutcome>;
 }
 
 /** The present level of a bucket. */

@@ -1,5 +1,5 @@
 import type { RateStatus } from "../decision/decision.ts";
-import type { TakeOutcome } from "./ports.ts";
+import type { BucketDemand, TakeOutcome } from "./ports.ts";
 import type { BucketLimit, BucketState } from "./token-bucket.ts";
 import { MICRO } from "./token-bucket.ts";
 
@@ -21,8 +21,12 @@ export function takeOutcome(rates: readonly RateStatus[], retryAfterSeconds: num
     : { ok: false, reason: "rate_limited", retryAfterSeconds, rates };
 }
 
-/** Whether a whole token is left, by the outcome of a take of 0 whose `remaining` is exact. Without rates it stays as it is. */
-export function peekOutcome(taken: TakeOutcome, limit: BucketLimit): TakeOutcome {
+/** Whether each holds a whole token, by the outcome of a take of 0 whose `remaining` is exact. Without rates it stays as it is. */
+export function peekOutcome(demands: readonly BucketDemand[], taken: TakeOutcome): TakeOutcome {
+  return demands.reduce((outcome, { limit }) => peekOne(outcome, limit), taken);
+}
+
+function peekOne(taken: TakeOutcome, limit: BucketLimit): TakeOutcome {
   const isDrained = taken.ok && taken.rates.some(({ remaining }) => remaining < 1);
   return isDrained ? takeOutcome(taken.rates, secondsToRefill(1, limit)) : taken;
 }

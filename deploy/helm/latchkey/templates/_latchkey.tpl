@@ -9,6 +9,9 @@
   "DRAIN_SECONDS" (ternary "0" (toString .Values.drainSeconds) (eq .Values.mode "sidecar"))
   "AUDIT_FILE" "off"
   "DATA_DIR" "/data" -}}
+{{- if .Values.forwardAuth.enabled -}}
+{{- $_ := set $environment "AUTH_LISTEN" (printf "%s:9192" $host) -}}
+{{- end -}}
 {{- if include "latchkey.policyConfigMap" . -}}
 {{- $_ := set $environment "POLICY_FILE" "/etc/latchkey/policy/latchkey.yaml" -}}
 {{- end -}}
@@ -44,6 +47,9 @@ env: {{- include "latchkey.environment" . | trim | nindent 2 }}
 ports:
   - { name: grpc, containerPort: 9191 }
   - { name: http, containerPort: 8000 }
+  {{- if .Values.forwardAuth.enabled }}
+  - { name: auth, containerPort: 9192 }
+  {{- end }}
   - { name: ops, containerPort: 9464 }
 # Not /readyz: a Latchkey that waits for Redis must not be restarted. It responds from the start, and denies.
 startupProbe:

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
+import { figures } from "../src/api/admin/figures-schemas.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
 import {
   cutOffBody,
@@ -26,6 +27,12 @@ import {
 } from "../src/api/admin/policy-schemas.ts";
 import { statusResponse } from "../src/api/admin/status-route.ts";
 import { usageReportQuery, usageReportResponse } from "../src/api/admin/usage-schemas.ts";
+import {
+  linkResponse,
+  openedSessionResponse,
+  sessionResponse,
+  signInBody,
+} from "../src/api/console/session-schemas.ts";
 import { jwkSetResponse } from "../src/api/keys/jwks-route.ts";
 import { confirmation, introspection, issuedKey, registerBody, validKey } from "../src/api/keys/schemas.ts";
 import { holderLimitsResponse, usageQuery, usageResponse } from "../src/api/keys/usage-schemas.ts";
@@ -60,6 +67,7 @@ const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   AuditQuery: auditQuery,
   UsageQuery: usageQuery,
   UsageFilter: usageReportQuery,
+  SignIn: signInBody,
 };
 /** The bodies that the API returns, and their named parts. */
 const RESPONSES: Readonly<Record<string, z.ZodType>> = {
@@ -84,6 +92,10 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   ImportReport: importResponse,
   AuditEvents: auditResponse,
   Status: statusResponse,
+  Figures: figures,
+  ConsoleSession: sessionResponse,
+  OpenedConsoleSession: openedSessionResponse,
+  ConsoleLink: linkResponse,
   HolderLimits: holderLimitsResponse,
   Usage: usageResponse,
   UsageReport: usageReportResponse,

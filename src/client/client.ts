@@ -1,3 +1,4 @@
+import { streamedEvents } from "./event-stream.ts";
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
 import { limitCalls } from "./limit-calls.ts";
 import { allPages } from "./pages.ts";
@@ -6,7 +7,10 @@ import { createTransport, pathSegment } from "./transport.ts";
 import type {
   AuditEvents,
   AuditQuery,
+  ConsoleLink,
+  ConsoleSession,
   CutOff,
+  Figures,
   FreezeStatus,
   HolderLimits,
   ImportOptions,
@@ -20,12 +24,14 @@ import type {
   KeyPatch,
   LegacyIssuedKey,
   MigrationStatus,
+  OpenedConsoleSession,
   Phase,
   Plans,
   PolicyInForce,
   Registration,
   Reload,
   Roles,
+  SignIn,
   Status,
   Usage,
   UsageFilter,
@@ -41,6 +47,8 @@ export interface ClientOptions {
   readonly token?: string;
   /** Timeout of one call in milliseconds; 10,000 by default. */
   readonly timeoutMs?: number;
+  /** Further headers of each call without a token, such as the proof of a console's session. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 /** Makes a call that issues a key safe to repeat: the same `Idempotency-Key` returns the same key. */
@@ -90,6 +98,7 @@ export function createClient(options: ClientOptions) {
     jwks: () => json<JwkSet>({ method: "GET", path: "/.well-known/jwks.json" }),
     keys: keyCalls(transport),
     usage: usageCalls(transport),
+    console: consoleCalls(transport),
     ...operatorCalls(transport),
   };
 }
@@ -130,6 +139,20 @@ function keyCalls({ call, json }: Transport) {
   };
 }
 
+/** The sessions of the console, for its pages, and the link that opens one. */
+function consoleCalls({ call, json }: Transport) {
+  const path = "/api/console/session";
+  return {
+    signIn: (by: SignIn) => json<OpenedConsoleSession>({ method: "POST", path, body: by }),
+    session: () => json<ConsoleSession>({ method: "GET", path }),
+    /** Moves the end of an idle session. */
+    renew: () => json<ConsoleSession>({ method: "PUT", path }),
+    signOut: () => call({ method: "DELETE", path }),
+    /** Creates a link that signs in once with the client's own token. */
+    link: () => json<ConsoleLink>({ method: "POST", path: "/api/console/links" }),
+  };
+}
+
 function usageCalls({ json }: Transport) {
   const report = (filter: UsageFilter = {}) =>
     json<UsageReport>({ method: "GET", path: "/api/admin/usage", query: filter });
@@ -142,8 +165,20 @@ function usageCalls({ json }: Transport) {
   };
 }
 
+async function* streamFigures(open: Transport["open"], signal: AbortSignal): AsyncGenerator<Figures> {
+  const request = { method: "GET", path: "/api/admin/figures", signal } as const;
+  const { body } = await open(request);
+  if (body === null) return;
+  for await (const { type, data } of streamedEvents(body)) {
+    // A credential that is no longer valid ends the stream. The next call gets the whole problem.
+    if (type === "end") return void (await (await open(request)).body?.cancel());
+    const event: Figures = JSON.parse(data);
+    yield event;
+  }
+}
+
 function operatorCalls(transport: Transport) {
-  const { call, json } = transport;
+  const { call, json, open } = transport;
   return {
     /** Explains the decision that a request would get. No token is spent. */
     explain: (request: DescribedRequest) =>
@@ -157,6 +192,11 @@ function operatorCalls(transport: Transport) {
     },
     /** One instance, its store and the other instances. */
     status: () => json<Status>({ method: "GET", path: "/api/admin/status" }),
+    /**
+     * The figures of one instance, every two seconds, until the signal aborts. Rejects with `LatchkeyUnreachable` if the
+     * connection is lost, and with `LatchkeyProblem` if the credential is no longer valid.
+     */
+    figures: (signal: AbortSignal) => streamFigures(open, signal),
     audit: (query: AuditQuery = {}) => json<AuditEvents>({ method: "GET", path: "/api/admin/audit", query }),
     migration: {
       show: () => json<MigrationStatus>({ method: "GET", path: "/api/admin/migration" }),

@@ -148,6 +148,13 @@ export interface UsageFilter {
   readonly limit?: number;
 }
 
+export interface SignIn {
+  /** An operator token, or a key with operator scopes. */
+  readonly credential?: string;
+  /** The code of a sign-in link. */
+  readonly link?: string;
+}
+
 export interface IssuedKey {
   /** The key. Only this response contains it. */
   readonly api_key: string;
@@ -487,6 +494,9 @@ export interface Status {
     /** By the store's clock. */
     readonly last_heartbeat_at: string;
     readonly phase: "silent" | "gradual" | "active" | "deprecated" | "removed" | null;
+    /** Between its last two heartbeats; null if it does not publish it. */
+    readonly allowed_per_second: number | null;
+    readonly denied_per_second: number | null;
     /** The signing keys that it accepts; the first one signs. */
     readonly kids: readonly string[];
   }[];
@@ -500,6 +510,57 @@ export interface Status {
     /** Changes that this instance would enter again after a failover. */
     readonly remembered_changes: number;
   };
+}
+
+export interface Figures {
+  readonly at: string;
+  /** The time that the figures cover. */
+  readonly seconds: number;
+  readonly decisions: readonly {
+    readonly verdict: "allow" | "deny";
+    /** `allowed`, or the reason of a denial. */
+    readonly reason: string;
+    readonly mode: "enforce" | "shadow";
+    readonly per_second: number;
+  }[];
+  /** Estimated from the histogram of durations. Null without decisions. */
+  readonly latency: {
+    readonly p50_ms: number | null;
+    readonly p99_ms: number | null;
+  };
+  readonly status: Status;
+}
+
+export interface ConsoleSession {
+  /** The caller in audit lines. */
+  readonly name: string;
+  readonly kind: "admin" | "key";
+  /** The operator scopes that it has now. */
+  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write")[];
+  readonly started_at: string;
+  /** When it ends without a further action. */
+  readonly ends_at: string;
+  readonly ends_at_latest: string;
+}
+
+export interface OpenedConsoleSession {
+  /** The caller in audit lines. */
+  readonly name: string;
+  readonly kind: "admin" | "key";
+  /** The operator scopes that it has now. */
+  readonly scopes: readonly ("keys:read" | "keys:write" | "limits:write" | "audit:read" | "system:write")[];
+  readonly started_at: string;
+  /** When it ends without a further action. */
+  readonly ends_at: string;
+  readonly ends_at_latest: string;
+  /** Each call of a page sends it as `X-Latchkey-Console`. */
+  readonly proof: string;
+}
+
+export interface ConsoleLink {
+  /** For the fragment of `/console#link=…`. It works once. */
+  readonly link: string;
+  readonly expires_at: string;
 }
 
 export interface HolderLimits {

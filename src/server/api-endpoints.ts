@@ -1,5 +1,6 @@
 import { auditRoute } from "../api/admin/audit-route.ts";
 import { explainRoute } from "../api/admin/explain-route.ts";
+import { figuresRoute } from "../api/admin/figures-route.ts";
 import { freezeRoutes } from "../api/admin/freeze-routes.ts";
 import { operatorRoutes } from "../api/admin/key-routes.ts";
 import { limitRoutes } from "../api/admin/limit-routes.ts";
@@ -8,10 +9,18 @@ import { policyRoutes } from "../api/admin/policy-routes.ts";
 import type { StatusBody } from "../api/admin/status-route.ts";
 import { statusRoute } from "../api/admin/status-route.ts";
 import { usageReportRoute } from "../api/admin/usage-route.ts";
+import { createAssets } from "../api/console/assets.ts";
+import { createLinks } from "../api/console/links.ts";
+import { bundledPageRoutes } from "../api/console/page-routes.ts";
+import { createSeal } from "../api/console/seal.ts";
+import type { ConsolePorts } from "../api/console/session-access.ts";
+import { sessionRoutes } from "../api/console/session-routes.ts";
+import { createSessions } from "../api/console/sessions.ts";
 import { browserRoutes } from "../api/docs/browser-routes.ts";
 import { pageRoutes } from "../api/docs/page-routes.ts";
 import type { ApiPorts } from "../api/http/calls.ts";
 import type { Endpoint } from "../api/http/endpoint.ts";
+import type { EventStreams } from "../api/http/event-streams.ts";
 import { introspectRoute } from "../api/keys/introspect-route.ts";
 import { jwksRoute } from "../api/keys/jwks-route.ts";
 import { keyRoutes } from "../api/keys/key-routes.ts";
@@ -19,6 +28,8 @@ import type { UsagePorts } from "../api/keys/usage-body.ts";
 import { usageRoutes } from "../api/keys/usage-routes.ts";
 import { legacyRoutes } from "../api/legacy/legacy-routes.ts";
 import { migrationRoutes } from "../api/legacy/migration-routes.ts";
+import type { Secrets } from "../config/secrets.ts";
+import type { Settings } from "../config/settings.ts";
 import type { Explain } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import type { Registry } from "../core/keys/registry.ts";
@@ -39,9 +50,11 @@ export interface ApiDeps {
   readonly policy: ActivePolicy;
   readonly registry: Registry;
   readonly verifier: KeyVerifier;
-  readonly adminTokens: readonly string[];
+  /** Those that hash V1 keys also seal the sessions of the console. */
+  readonly secrets: Pick<Secrets, "adminTokens" | "keyHashSecrets">;
   readonly explain: Explain;
   readonly readStatus: () => Promise<StatusBody>;
+  readonly figureStreams: EventStreams;
   readonly stores: Pick<Stores, "fleet" | "audit" | "bucketAdmin" | "quotaAdmin" | "usage">;
   readonly metering: Pick<Metering, "state">;
   readonly signingKeys: SigningKeys;
@@ -52,34 +65,64 @@ export type ApiEndpoints = Readonly<Record<"open" | "all", readonly Endpoint[]>>
 
 export function apiEndpoints(runtime: Pick<Runtime, "settings" | "metrics">, deps: ApiDeps): ApiEndpoints {
   const ports = apiPorts(runtime, deps);
-  const usage = usagePorts(runtime, deps);
+  const forConsole = runtime.settings.CONSOLE === "on" ? consolePorts(ports, deps) : undefined;
+  const open = openRoutes(ports, runtime, deps);
+  const all = operatorListenerRoutes(forConsole ?? ports, runtime, deps);
+  const described = forConsole === undefined ? all : [...all, ...sessionRoutes(forConsole)];
+  const pages = forConsole === undefined ? [] : consolePage(runtime.settings);
+  return {
+    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
+    all: [...described, ...pages, ...browserRoutes(), ...pageRoutes(described, deps.version)],
+  };
+}
+
+function consolePorts(ports: ApiPorts, { secrets, registry }: ApiDeps): ConsolePorts {
+  const seal = createSeal(secrets.keyHashSecrets);
+  const { nowMs } = ports;
+  return {
+    ...ports,
+    sessions: createSessions({ seal, view: registry.view, nowMs }),
+    links: createLinks({ seal, nowMs }),
+  };
+}
+
+function consolePage({ ENVIRONMENT }: Pick<Settings, "ENVIRONMENT">): readonly Endpoint[] {
+  const assets = createAssets({ development: ENVIRONMENT === "development" });
+  return bundledPageRoutes({ path: "/console", entry: "main", title: "Latchkey console" }, assets);
+}
+
+/** The calls of keys, which each listener serves. */
+function openRoutes(ports: ApiPorts, runtime: Pick<Runtime, "settings">, deps: ApiDeps): readonly Endpoint[] {
   const { settings } = runtime;
   const names = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-  const publicJwks = () => deps.signingKeys.ring().publicJwks;
-  const open = [
+  return [
     ...keyRoutes(ports),
-    ...usageRoutes(ports, usage, deps.stores),
+    ...usageRoutes(ports, usagePorts(runtime, deps), deps.stores),
     ...legacyRoutes(ports),
     introspectRoute(ports, names),
-    jwksRoute(publicJwks),
+    jwksRoute(() => deps.signingKeys.ring().publicJwks),
   ];
-  const all = [
-    ...open,
+}
+
+function operatorListenerRoutes(
+  ports: ApiPorts,
+  runtime: Pick<Runtime, "settings">,
+  deps: ApiDeps,
+): readonly Endpoint[] {
+  return [
+    ...openRoutes(ports, runtime, deps),
     ...operatorRoutes(ports),
     ...limitRoutes(ports, deps.stores),
     ...overrideRoutes(ports),
     ...policyRoutes(ports, deps.policy),
     ...migrationRoutes(ports),
     ...freezeRoutes(ports),
-    usageReportRoute(ports, usage),
+    usageReportRoute(ports, usagePorts(runtime, deps)),
     auditRoute(ports, deps.stores.audit),
     statusRoute(ports, deps.readStatus),
+    figuresRoute(ports, deps.figureStreams),
     explainRoute(ports, deps.explain),
   ];
-  return {
-    open: [...open, ...browserRoutes(), ...pageRoutes(open, deps.version)],
-    all: [...all, ...browserRoutes(), ...pageRoutes(all, deps.version)],
-  };
 }
 
 function usagePorts(
@@ -96,7 +139,7 @@ function usagePorts(
 
 function apiPorts(
   { settings, metrics }: Pick<Runtime, "settings" | "metrics">,
-  { policy, registry, verifier, adminTokens, stores }: ApiDeps,
+  { policy, registry, verifier, secrets, stores }: ApiDeps,
 ): ApiPorts {
   return {
     stalenessMs: stores.fleet.stalenessMs,
@@ -105,7 +148,7 @@ function apiPorts(
     view: registry.view,
     migration: registry.migration,
     nowMs: registry.nowMs,
-    adminTokens,
+    adminTokens: secrets.adminTokens,
     trustedHops: settings.HTTP_TRUSTED_HOPS,
     registry,
     guard: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { writeNote } from "../../scripts/platforms.ts";
+import { PLATFORMS, writeNote } from "../../scripts/platforms.ts";
 import { run } from "../../scripts/run.ts";
 import { removeAtEnd } from "../support/at-end.ts";
 import { REGISTRY_SLOT } from "../support/cluster.ts";
@@ -13,7 +13,6 @@ import { readCompose } from "../support/compose.ts";
 import { imagesOfStore, versionsHere } from "../support/compose-images.ts";
 import type { ComposeProject } from "../support/compose-runner.ts";
 import { startCompose } from "../support/compose-runner.ts";
-import { describePlatform } from "../support/platform.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WITHIN = { timeout: 120_000, interval: 500 };
@@ -73,7 +72,7 @@ function ownerOf(slot: number, lines: readonly string[]): string {
   throw new Error(`no node serves slot ${slot}`);
 }
 
-await describePlatform("compose-redis.test.ts", () => {
+describe(PLATFORMS["compose-redis.test.ts"], () => {
   describe.each(TOPOLOGIES)("compose.yaml with $overlay", ({ overlay, primary, wholeAgain }) => {
     const file = readCompose(overlay);
     let folder: string;

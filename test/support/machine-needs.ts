@@ -86,6 +86,7 @@ function program(what: string, find: () => Promise<string>): Need {
 const NEEDS: Readonly<Record<Platform, readonly Need[]>> = {
   "image.test.ts": [ROOT, PACKAGES, OWN_ROOTS, CONTAINERS],
   "compose.test.ts": [ROOT, PACKAGES, OWN_ROOTS, CONTAINERS],
+  "compose-redis.test.ts": [ROOT, PACKAGES, OWN_ROOTS, CONTAINERS],
   "systemd.test.ts": [ROOT, PACKAGES, OWN_ROOTS, SYSTEMD],
   "package.test.ts": [],
   "nginx.test.ts": [program("nginx", nginxBinary)],

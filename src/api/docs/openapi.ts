@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SECURE_COOKIE } from "../console/session-cookie.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { PROBLEMS, problemSchema } from "../http/problem.ts";
 
@@ -31,6 +32,13 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
           scheme: "bearer",
           description: "`ADMIN_TOKEN`, or a key with operator scopes.",
         },
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: SECURE_COOKIE,
+          description:
+            "A session of the console, with its proof in `X-Latchkey-Console`. Every operator call accepts it instead of a credential.",
+        },
       },
     },
   };
@@ -38,8 +46,9 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string)
 
 function operation(endpoint: Endpoint, schemas: Record<string, Json>): Json {
   const { response: answer } = endpoint;
+  const mediaType = answer.isEventStream ? "text/event-stream" : "application/json";
   const content = answer.schema && {
-    "application/json": { schema: schemaRef(answer.schema, "output", schemas) },
+    [mediaType]: { schema: schemaRef(answer.schema, "output", schemas) },
     ...Object.fromEntries((answer.mediaTypes ?? []).map((type) => [type, { schema: { type: "string" } }])),
   };
   return {
@@ -81,6 +90,7 @@ function securityOf({ security }: Endpoint): { readonly security?: Json } {
       return { security: [{}, { operator: [] }] };
     case "key":
     case "operator":
+    case "session":
       return { security: [{ [security]: [] }] };
   }
 }

@@ -12,7 +12,7 @@ export interface Endpoint {
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly security: "none" | "key" | "operator" | "optional";
+  readonly security: "none" | "key" | "operator" | "optional" | "session";
   /** Whether the call may change stored data. If so, the address of every caller without `keys:write` is charged. */
   readonly writes: boolean;
   readonly body?: z.ZodType;
@@ -29,6 +29,8 @@ export interface Endpoint {
     readonly schema?: z.ZodType;
     /** Further media types in which the caller can have the response. */
     readonly mediaTypes?: readonly string[];
+    /** Whether the response is a stream of events, each with data of the schema. */
+    readonly isEventStream?: true;
   };
   /** Every problem that the call may return. */
   readonly problems: readonly ProblemName[];

@@ -27,6 +27,8 @@ export interface History {
   readonly names: NamedKey[];
   /** When Checks of the limited key were admitted, in milliseconds. */
   readonly admittedMs: number[];
+  /** How many Checks of the limited key were answered with each reason. */
+  readonly reasons: Map<string, number>;
   /** When the store may have lost tokens of a bucket. */
   readonly lossesMs: number[];
   /** Counts the starts and ends of faults of the store. */

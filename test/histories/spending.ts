@@ -5,13 +5,20 @@ import { LIMIT } from "./fleet.ts";
 import type { History } from "./operations.ts";
 
 /** Sends some Checks of the limited key to one instance. Returns once it has answered, or not. */
-export async function spend(history: History, { process: running }: Instance, key: string): Promise<void> {
+export async function spend(
+  { admittedMs, reasons }: Pick<History, "admittedMs" | "reasons">,
+  { process: running }: Instance,
+  key: string,
+): Promise<void> {
   if (running === undefined) return;
   let checks: DirectChecks | undefined;
   try {
     checks = await connectChecks(running.grpc);
-    for (let count = 0; count < 10; count++)
-      if ((await checks.check("/a/x", key)) === "allowed") history.admittedMs.push(performance.now());
+    for (let count = 0; count < 10; count++) {
+      const reason = await checks.check("/a/x", key);
+      if (reason === "allowed") admittedMs.push(performance.now());
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
   } catch {
     // The instance was killed.
   } finally {

@@ -101,7 +101,7 @@ export function historySuite({ startStore, instances, loops, seconds }: SuiteOpt
   const runMs = Number(HISTORY_SECONDS ?? seconds) * 1000;
   test("no history of operations and faults breaks a promise", { timeout: 2 * runMs + 600_000 }, async () => {
     console.log(`HISTORY_SEED=${SEED} HISTORY_SECONDS=${runMs / 1000}`);
-    const totals = { lines: 0, keys: 0, names: 0, admitted: 0, storeFaults: 0 };
+    const totals = { lines: 0, keys: 0, names: 0, storeFaults: 0, checks: {} as Record<string, number> };
     for (let seed = SEED, leftMs = runMs; leftMs > 0; seed++, leftMs -= EPISODE_MS) {
       const lines: string[] = [];
       const store = await startStore();
@@ -111,6 +111,7 @@ export function historySuite({ startStore, instances, loops, seconds }: SuiteOpt
         ends: [],
         names: [],
         admittedMs: [],
+        reasons: new Map(),
         lossesMs: [],
         storeFaults: 0,
         splitMs: store.splitMs,
@@ -129,7 +130,8 @@ export function historySuite({ startStore, instances, loops, seconds }: SuiteOpt
       totals.lines += lines.length;
       totals.keys += history.keys.length;
       totals.names += history.names.length;
-      totals.admitted += history.admittedMs.length;
+      for (const [reason, count] of history.reasons)
+        totals.checks[reason] = (totals.checks[reason] ?? 0) + count;
       totals.storeFaults += history.storeFaults / 2;
     }
     console.log(`no promise broken: ${JSON.stringify(totals)}`);

@@ -6,18 +6,13 @@ const MIN_FAULT_MS = 300;
 const MAX_FAULT_MS = 5000;
 /** Instances tolerate 5 s; Redis's clock is this machine's. */
 const MAX_CLOCK_SECONDS = 4;
-/**
- * A write acknowledged this long ago has reached every running instance, so a Redis that lost it gets it back
- * from them.
- */
-const KNOWN_TO_ALL_MS = 2000;
 
-interface Fault {
+interface InstanceFault {
   readonly name: string;
   run(fleet: Fleet, instance: Instance, ms: number, history: History): Promise<void>;
 }
 
-const FAULTS: readonly Fault[] = [
+const INSTANCE_FAULTS: readonly InstanceFault[] = [
   {
     name: "kill -9",
     async run(fleet, instance, ms) {
@@ -36,21 +31,21 @@ const FAULTS: readonly Fault[] = [
     },
   },
   ...(["black-hole", "refuse"] as const).map(
-    (kind): Fault => ({
+    (kind): InstanceFault => ({
       name: `${kind} between it and Redis`,
-      async run(_fleet, { relay }, ms) {
-        relay.set({ kind });
+      async run(_fleet, { way }, ms) {
+        way.set({ kind });
         await pause(ms);
-        relay.set({ kind: "pass" });
+        way.set({ kind: "pass" });
       },
     }),
   ),
   {
     name: "a slow way to Redis",
-    async run(_fleet, { relay }, ms) {
-      relay.set({ kind: "delay", ms: 300 });
+    async run(_fleet, { way }, ms) {
+      way.set({ kind: "delay", ms: 300 });
       await pause(ms);
-      relay.set({ kind: "pass" });
+      way.set({ kind: "pass" });
     },
   },
   {
@@ -61,30 +56,32 @@ const FAULTS: readonly Fault[] = [
       clock.set(seconds);
     },
   },
-  { name: "Redis is killed and started again", run: (fleet) => fleet.restartPrimary() },
-  { name: "the address of Redis moves to its replica", run: (fleet) => fleet.failOver() },
-  {
-    name: "Redis loses all",
-    async run(fleet, _instance, _ms, history) {
-      // All instances are running and connected, and have applied what was acknowledged before this call.
-      await pause(KNOWN_TO_ALL_MS);
-      const beforeMs = performance.now() - KNOWN_TO_ALL_MS;
-      await fleet.primary().cli("FLUSHALL");
-      const afterMs = performance.now();
-      for (const key of history.keys) {
-        for (const change of key.ends) if (change.ackedMs > beforeMs) change.isCertain = false;
-        if (key.sentMs <= afterMs) key.isRecordLost = true;
-      }
-    },
-  },
 ];
 
-/** One fault at one instance, or at Redis, from its start to its end. */
-export async function cause(history: History, fleet: Fleet): Promise<void> {
-  const { random } = history;
-  const fault = random.pick(FAULTS);
+/** Which faults may happen at the same time: one of a loop after the other. */
+export type FaultLoop = "at instances" | "of the store" | "any";
+
+/** One fault, from its start to its end. */
+export async function cause(history: History, fleet: Fleet, loop: FaultLoop): Promise<void> {
+  const { random, note } = history;
   const instance = random.pick(fleet.instances);
-  history.note(`fault: ${fault.name} (${instance.name})`);
-  await fault.run(fleet, instance, MIN_FAULT_MS + random.below(MAX_FAULT_MS - MIN_FAULT_MS), history);
-  history.note(`over: ${fault.name}`);
+  const ms = MIN_FAULT_MS + random.below(MAX_FAULT_MS - MIN_FAULT_MS);
+  const atInstance = INSTANCE_FAULTS.map(({ name, run }) => ({
+    name: `${name} (${instance.name})`,
+    run: () => run(fleet, instance, ms, history),
+  }));
+  const ofStore = fleet.store.faults.map(({ name, run }) => ({
+    name,
+    async run() {
+      history.storeFaults++;
+      await run(ms, history);
+      history.lossesMs.push(performance.now());
+      history.storeFaults++;
+    },
+  }));
+  const faults = { "at instances": atInstance, "of the store": ofStore, any: [...atInstance, ...ofStore] };
+  const fault = random.pick(faults[loop]);
+  note(`fault: ${fault.name}`);
+  await fault.run();
+  note(`over: ${fault.name}`);
 }

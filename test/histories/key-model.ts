@@ -48,33 +48,36 @@ export const MAX_STALENESS_MS = 3000;
  */
 const BOUND_MS = MAX_STALENESS_MS + 200;
 
+/** When a request was sent and answered, and for how long an instance may still read a primary that was replaced. */
+export interface Moment {
+  readonly sentMs: number;
+  readonly answeredMs: number;
+  readonly splitMs?: number;
+}
+
 /**
- * The required response for a request sent and answered at these times.
+ * The required response for a request at this moment.
  * @param phases changes of the migration phase, which may deny V1 keys
  */
 export function expectedOf(
   key: KnownKey,
   phases: readonly Switch[],
-  sentMs: number,
-  answeredMs: number,
+  { sentMs, answeredMs, splitMs = 0 }: Moment,
 ): Expected {
+  const beforeMs = sentMs - BOUND_MS - splitMs;
   const switches = [key.switches, ...(key.isLegacy ? [phases] : [])].map((changes) =>
-    settledBy(changes, sentMs, answeredMs),
+    settledBy(changes, beforeMs, answeredMs),
   );
-  const isEnded = key.ends.some((end) => end.isCertain && holds(end, sentMs));
+  const isEnded = key.ends.some((end) => end.isCertain && end.ackedMs <= beforeMs);
   if (isEnded || switches.includes("denied")) return "denied";
   const mayBeEnded = key.ends.some((end) => end.sentMs <= answeredMs);
-  const mayBeUnknown = key.isLegacy && key.isRecordLost;
+  const mayBeUnknown = key.isLegacy && (key.isRecordLost || (splitMs > 0 && key.ackedMs > beforeMs));
   return mayBeEnded || mayBeUnknown || switches.includes("either") ? "either" : "allowed";
 }
 
-function holds(change: Change, sentMs: number): boolean {
-  return change.ackedMs + BOUND_MS <= sentMs;
-}
-
 /** The state of the last certain switch, unless a later one may be in effect already. */
-function settledBy(changes: readonly Switch[], sentMs: number, answeredMs: number): Expected {
-  const last = changes.findLastIndex((change) => holds(change, sentMs));
+function settledBy(changes: readonly Switch[], beforeMs: number, answeredMs: number): Expected {
+  const last = changes.findLastIndex(({ ackedMs }) => ackedMs <= beforeMs);
   if (changes.slice(last + 1).some((change) => change.sentMs <= answeredMs)) return "either";
   return changes[last]?.denies ? "denied" : "allowed";
 }

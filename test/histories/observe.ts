@@ -11,13 +11,13 @@ interface Observed {
 
 /** Sends one key to one instance. Returns the violation if the response breaks a guarantee. */
 export async function observe(
-  { phases }: Pick<History, "phases">,
+  { phases, splitMs }: Pick<History, "phases" | "splitMs">,
   key: KnownKey,
   instance: Instance,
 ): Promise<string | undefined> {
   const sentMs = performance.now();
   const { verdict, reason } = await ask(key, instance);
-  const expected = expectedOf(key, phases, sentMs, performance.now());
+  const expected = expectedOf(key, phases, { sentMs, answeredMs: performance.now(), splitMs });
   if (verdict === "unavailable" || expected === "either" || verdict === expected) return undefined;
   const ends = key.ends.map(
     ({ what, ackedMs }) => `${what} (acknowledged ${(sentMs - ackedMs).toFixed(0)} ms before)`,

@@ -1,5 +1,7 @@
 import type { Instance } from "./fleet.ts";
 import type { Change, End, KnownKey, Switch } from "./key-model.ts";
+import type { NamedKey } from "./names.ts";
+import { registerNamed, useName } from "./names.ts";
 import type { Random } from "./random.ts";
 
 /** Enough owners that a key of one is observed before its owner is revoked again. */
@@ -21,6 +23,18 @@ export interface History {
    * Every end that was sent. Each is compared with every key registered later, because the two may overlap.
    */
   readonly ends: ((key: KnownKey) => void)[];
+  /** Keys whose name several clients change and read. */
+  readonly names: NamedKey[];
+  /** When Checks of the limited key were admitted, in milliseconds. */
+  readonly admittedMs: number[];
+  /** How many Checks of the limited key were answered with each reason. */
+  readonly reasons: Map<string, number>;
+  /** When the store may have lost tokens of a bucket. */
+  readonly lossesMs: number[];
+  /** Counts the starts and ends of faults of the store. */
+  storeFaults: number;
+  /** Milliseconds for which an instance may still read a primary that was replaced. */
+  readonly splitMs: number;
   readonly random: Random;
   /** The events, line by line, for the reader of a violation. */
   note(line: string): void;
@@ -231,6 +245,8 @@ const WEIGHTED: readonly (readonly [weight: number, operation: Operation])[] = [
   [1, revokeIssuedBefore],
   [5, disableOrEnable],
   [1, changePhase],
+  [1, registerNamed],
+  [6, useName],
 ];
 const OPERATIONS = WEIGHTED.flatMap(([weight, operation]) => Array<Operation>(weight).fill(operation));
 

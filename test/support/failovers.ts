@@ -76,6 +76,8 @@ let operators: readonly LatchkeyClient[];
 let keys: { readonly known: readonly string[]; readonly limited: string; readonly revoked: string };
 /** Keys by what their revocation was answered. */
 const revocations = { acknowledged: new Set<string>(), failed: new Set<string>() };
+/** How Checks of the limited key were answered. Of the last kind, Latchkey may have admitted some. */
+const limited = { admitted: 0, denied: 0, unknown: 0 };
 
 const start = () =>
   startLatchkey(
@@ -160,7 +162,8 @@ async function failOver(kind: string): Promise<Outage> {
   const { server: from, holdsRegistry } = await setup.next();
   const recovered = holdsRegistry ? await feedOnAnother(from.port) : async () => undefined;
   const beginMs = await beginFailover(kind, from);
-  await vi.waitFor(recovered, WITHIN);
+  const failedOverMs = performance.now();
+  await vi.waitFor(() => recovered(failedOverMs), WITHIN);
   await vi.waitFor(everyKeyAdmitted, WITHIN);
   const endMs = performance.now();
   await setup.rejoin(from.port);
@@ -171,8 +174,8 @@ async function failOver(kind: string): Promise<Outage> {
   return { beginMs, endMs };
 }
 
-/** Returns a check that all instances receive the feed of another primary than this. */
-async function feedOnAnother(from: number): Promise<() => Promise<void>> {
+/** Returns a check that all instances have received the feed of another primary than this since a time. */
+async function feedOnAnother(from: number): Promise<(sinceMs: number) => Promise<void>> {
   const counts = () =>
     Promise.all(
       instances.map(async ({ ops }) => {
@@ -185,11 +188,12 @@ async function feedOnAnother(from: number): Promise<() => Promise<void>> {
       }),
     );
   const before = await counts();
-  return async () => {
+  return async (sinceMs) => {
+    const sinceSeconds = (performance.now() - sinceMs) / 1000;
     for (const [at, { failovers, isOnOld, staleness }] of (await counts()).entries()) {
       expect(isOnOld).toBe(false);
       expect(failovers).toBeGreaterThan(before[at]?.failovers ?? 0);
-      expect(staleness).toBeLessThan(0.6);
+      expect(staleness).toBeLessThan(sinceSeconds);
     }
   };
 }
@@ -281,11 +285,27 @@ async function oneFailover(kind: string, limits: "deny" | "local"): Promise<stri
   const ofRevoked = denials(answers.revoked, outage);
   expect(new Set([...ofRevoked.outside, ...ofRevoked.within])).toEqual(new Set(["401 key_revoked"]));
   expect(answers.revoked.filter(({ status }) => status === 200)).toEqual([]);
+  countLimited(answers.limited);
   expectLimited(answers.limited, outage);
   await expectRevocations(toRevoke.map(({ api_key }) => api_key));
   const denied = answers.known.filter(({ status }) => status !== 200).length;
   const ofValid = `${denied} of ${answers.known.length} Checks of valid keys denied`;
   return `${describeFigures(Object.values(answers).flat(), seconds, outage)}; ${ofValid} (limits: ${limits})`;
+}
+
+function countLimited(answers: readonly Answer[]): void {
+  for (const { status, reason } of answers)
+    if (status === 200) limited.admitted++;
+    else if (`${status} ${reason}` === EMPTY || `${status} ${reason}` === UNAVAILABLE) limited.denied++;
+    else limited.unknown++;
+}
+
+/** No failover loses usage of instances that live, and none counts it twice. */
+async function expectUsage(): Promise<void> {
+  const { usage } = (await operators[0]?.ownUsage(keys.limited)) ?? { usage: [] };
+  const counted = usage.reduce((sum, { allowed }) => sum + allowed, 0);
+  expect(counted).toBeGreaterThanOrEqual(limited.admitted);
+  expect(counted).toBeLessThanOrEqual(limited.admitted + limited.unknown);
 }
 
 function expectLimited(answers: readonly Answer[], { beginMs, endMs }: Outage): void {
@@ -328,6 +348,12 @@ export function failoverSuite(
       }
     },
   );
+
+  test("usage counts what was admitted, and nothing twice", async () => {
+    expect(limited.admitted).toBeGreaterThan(0);
+    await vi.waitFor(expectUsage, { timeout: 60_000, interval: 1000 });
+    console.log(`usage is exact; Checks of the limited key: ${JSON.stringify(limited)}`);
+  });
 
   test("an instance that starts after all of them knows every key and every revocation that was acknowledged", {
     timeout: 10_000 * failovers,

@@ -140,7 +140,7 @@ function isDue<Amount>(
   return waitingIn(queue) > 0;
 }
 
-/** The history of writes of a subject, as the store names it, and as far as replays tell it apart. */
+/** The history of writes of a subject, as the store names it, and as replays divide it. */
 function historyOf<Amount>(
   store: PostingStore<Amount>,
   { replays, shared }: PostingState<Amount>,

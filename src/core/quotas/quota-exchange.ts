@@ -51,7 +51,7 @@ export interface QuotaExchange {
   count(demand: QuotaDemand, cost: number): void;
   /** Posts what was counted. Rejects if the store does not respond; what it did not answer stays. */
   post(): Promise<void>;
-  /** Call it when the store may have lost writes: what was posted lately is posted again. */
+  /** Call it when the store may have lost writes: what was posted recently is posted again. */
   replay(): void;
   /** The number of subjects and windows that wait to be posted. */
   waiting(): number;

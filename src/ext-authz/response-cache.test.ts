@@ -40,6 +40,7 @@ const routes: readonly Route[] = ["/a", "/b/**"].map((pattern, i) => ({
   scopes: [],
   anyScope: [],
   cost: 1,
+  charges: [],
   mode: "enforce",
   stripCredential: i === 0,
 }));

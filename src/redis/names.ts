@@ -156,6 +156,11 @@ export function spreadKeys(isCluster: boolean) {
       const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
       return of("quota", subject, quota);
     },
+    /** Exists if the counter has counted this charge. Expires by itself. */
+    charge(counterId: string, chargeId: string): string {
+      const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
+      return of("charge", subject, `${quota}:${chargeId}`);
+    },
     /** Hash: instance id → number of its last counted posting for this day. */
     usagePosted: (family: string, day: number) => of("usage", family, `posted:${day}`),
     /** Hash: hour of the day → counts; see usage.lua. */

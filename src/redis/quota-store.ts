@@ -14,7 +14,7 @@ const SCRIPT = {
   source: QUOTA_SCRIPT,
   name: "quota",
   head: [LEASE_LIFE_US, MIN_LIFE_US],
-  replyLength: 13,
+  replyLength: 14,
 };
 
 /** Counters of quotas as Redis hashes, by the clock of their server. */
@@ -22,8 +22,10 @@ export function createQuotaStore(client: SpreadClient, servers: ServerBreakers):
   const takeStep = createStepBatch(client, SCRIPT, servers);
   return {
     async step(counterId, step) {
-      const probe = { ...step, settlements: [], request: undefined, posting: undefined };
-      return replyOf(await takeStep(client.keys.quota(counterId), argumentsOf(step), argumentsOf(probe)));
+      const probe = { ...step, settlements: [], request: undefined, posting: undefined, charge: undefined };
+      const { keys } = client;
+      const more = step.charge === undefined ? [] : [keys.charge(counterId, step.charge.id)];
+      return replyOf(await takeStep(keys.quota(counterId), argumentsOf(step), argumentsOf(probe), more));
     },
   };
 }
@@ -34,6 +36,7 @@ export function argumentsOf({
   windows,
   request,
   posting,
+  charge,
   settlements,
 }: QuotaStep): readonly RedisArgument[] {
   const { leaseId = "", cost = 0, waiting = 0, ahead = 0, held = 0 } = request ?? {};
@@ -55,16 +58,24 @@ export function argumentsOf({
     after,
     window,
     amount,
+    ...chargeArguments(charge),
     settlements.length,
     ...settlements.flatMap((settled) => [settled.leaseId, settled.unspentTokens]),
   ];
 }
 
+function chargeArguments(charge: QuotaStep["charge"]): readonly RedisArgument[] {
+  if (charge === undefined) return [0];
+  const { amount, reserved, issuedMs, receivedMs, isRefundable, keepMs } = charge;
+  return [1, amount, reserved, issuedMs, receivedMs, isRefundable ? 1 : 0, keepMs];
+}
+
+const CHARGED = [undefined, "counted", "repeat", "void"] as const;
 const OUTCOMES = [undefined, "counted", "void", "behind"] as const;
 
 export function replyOf(reply: readonly number[]): QuotaReply {
   const [inWindows, nowMs = 0, windowMs = 0, leftUs = 0, grantedUnits = 0, lifeUs = 0, isEnding] = reply;
-  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0] = reply.slice(7);
+  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0, charged = 0] = reply.slice(7);
   return {
     inWindows: inWindows === 1,
     nowMs,
@@ -79,5 +90,6 @@ export function replyOf(reply: readonly number[]): QuotaReply {
     expiredUnits,
     crossed: crossed === 80 || crossed === 100 ? crossed : 0,
     posted: OUTCOMES[posted],
+    charged: CHARGED[charged],
   };
 }

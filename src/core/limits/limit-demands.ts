@@ -2,7 +2,7 @@ import { createClockCache } from "../cache/clock-cache.ts";
 import type { LimitList, Mode } from "../policy/policy.ts";
 import { createCalendars } from "../quotas/calendar.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
-import { quotaDemands } from "../quotas/quota-demand.ts";
+import { chargedDemands, quotaDemands } from "../quotas/quota-demand.ts";
 import { bucketDemands } from "./bucket-demands.ts";
 import type { LimitedKey } from "./limit-subject.ts";
 import type { BucketDemand } from "./ports.ts";
@@ -14,6 +14,8 @@ const MAX_KEPT_KEYS = 4096;
 export interface LimitDemands {
   readonly buckets: readonly BucketDemand[];
   readonly quotas: readonly QuotaDemand[];
+  /** Of units that are charged after the response. A request takes from them only if its route reserves. */
+  readonly charged: readonly QuotaDemand[];
 }
 
 export type DemandsOf = (
@@ -43,6 +45,7 @@ export function createLimitDemands(): DemandsOf {
     const demands = {
       buckets: bucketDemands(limits, key, address, mode),
       quotas: quotaDemands(limits.quotas, key, calendars, mode),
+      charged: chargedDemands(limits.quotas, key, calendars, mode),
     };
     if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
     return demands;

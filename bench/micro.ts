@@ -84,8 +84,6 @@ const leases = createLeasePool({
     }),
     withoutStore: () => "deny",
     count: () => undefined,
-    post: async () => undefined,
-    waiting: () => 0,
     forget: () => undefined,
   },
   monotonicMs: () => performance.now(),

@@ -16,7 +16,7 @@ export interface ForwardCheckOptions {
 export function createForwardCheck(ports: CheckPorts, { trustedHops }: ForwardCheckOptions): ForwardCheck {
   return createDecide<ReceivedCall, CheckResponse>(ports, {
     decode: (call) => readCall(call, trustedHops),
-    encode: toCheckResponse,
+    encode: (decision, context, mode) => toCheckResponse(decision, context, mode),
     fallback: { status: { code: 13 }, denied_response: { status: { code: 503 } } },
   });
 }

@@ -84,7 +84,10 @@ const unit = z
   .strictObject({
     max_charge: wholeUnits.optional(),
     charge_within: duration
-      .refine((seconds) => seconds <= (parseDuration(MAX_CHARGE_WITHIN) ?? 0), `must be at most ${MAX_CHARGE_WITHIN}`)
+      .refine(
+        (seconds) => seconds <= (parseDuration(MAX_CHARGE_WITHIN) ?? 0),
+        `must be at most ${MAX_CHARGE_WITHIN}`,
+      )
       .prefault("1h"),
     reserve_for: duration.prefault("10m"),
   })

@@ -6,7 +6,9 @@ import { placedQuotas } from "./quota-problems.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
 
-type UnitDocument = Pick<PolicyDocument, "units"> & { readonly routes: NonNullable<PolicyDocument["routes"]> };
+type UnitDocument = Pick<PolicyDocument, "units"> & {
+  readonly routes: NonNullable<PolicyDocument["routes"]>;
+};
 
 /** The unit of quotas that every Check counts. */
 const REQUESTS = "requests";
@@ -14,14 +16,16 @@ const REQUESTS = "requests";
 /** Converts `units`. */
 export function toUnits({ units }: Pick<PolicyDocument, "units">): ReadonlyMap<string, ChargedUnit> {
   return new Map(
-    Object.entries(units).map(([name, { max_charge: maxCharge, charge_within: within, reserve_for: reserved }]) => [
-      name,
-      {
-        ...(maxCharge !== undefined && { maxCharge }),
-        chargeWithinMs: within * 1000,
-        reserveForMs: reserved * 1000,
-      },
-    ]),
+    Object.entries(units).map(
+      ([name, { max_charge: maxCharge, charge_within: within, reserve_for: reserved }]) => [
+        name,
+        {
+          ...(maxCharge !== undefined && { maxCharge }),
+          chargeWithinMs: within * 1000,
+          reserveForMs: reserved * 1000,
+        },
+      ],
+    ),
   );
 }
 
@@ -45,7 +49,10 @@ function* chargeProblems(
 ): Generator<Problem> {
   for (const [index, name] of charged.entries()) {
     if (!known.includes(name))
-      yield { path: [...at, index], message: `unknown unit "${name}"${didYouMean(name, known)}: add it to units` };
+      yield {
+        path: [...at, index],
+        message: `unknown unit "${name}"${didYouMean(name, known)}: add it to units`,
+      };
     if (charged.indexOf(name) !== index) yield { path: [...at, index], message: `a second "${name}"` };
   }
 }

@@ -46,6 +46,7 @@ function open(
   const handle = createShouldRateLimit({
     policy: () => policy,
     buckets: createBucketStore({ maxBuckets: 1000 }),
+    receiveCharge: () => false,
     nowMs: () => 0,
     onResult: (domain, result) => results.push(`${domain} ${result}`),
     onFault: (error) => results.push(String(error)),

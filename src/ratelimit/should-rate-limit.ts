@@ -1,8 +1,11 @@
+import type { ReceiveCharge } from "../core/charges/charge-receiver.ts";
+import { CHARGE_DOMAIN } from "../core/charges/charge-receiver.ts";
 import type { DescriptorBuckets } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import type { UnaryMethod } from "../grpc/transport.ts";
+import { chargeDescriptors } from "./charge-domain.ts";
 import type { BucketCharge, Decided, RateLimitResult } from "./descriptor-charge.ts";
 import { chargeBucket, chargeOf, NOTHING_TO_CHARGE } from "./descriptor-charge.ts";
 import type { RateLimitRequest } from "./request-decoder.ts";
@@ -13,6 +16,8 @@ import { encodeRateLimitResponse } from "./response-encoder.ts";
 export interface ShouldRateLimitPorts {
   readonly policy: () => Pick<Policy, "rateLimitDomains" | "faults">;
   readonly buckets: DescriptorBuckets;
+  /** Charges of Latchkey's own domain. */
+  readonly receiveCharge: ReceiveCharge;
   readonly nowMs: () => number;
   /** Called for each descriptor. `domain` is one of the policy's, or `none`. */
   readonly onResult: (domain: string, result: RateLimitResult) => void;
@@ -33,6 +38,7 @@ export function createShouldRateLimit(ports: ShouldRateLimitPorts): UnaryMethod[
     try {
       const request = message && decodeIfValid(message);
       if (request === undefined) return respondFailed(ports);
+      if (request.domain === CHARGE_DOMAIN) return chargeDescriptors(ports.receiveCharge, request);
       const decided = decideAll(ports, request, (bucket) => charge(bucket, responseBudgetMs(timeLeftMs)));
       return decided instanceof Promise ? decided.catch((error) => respondFailed(ports, error)) : decided;
     } catch (error) {

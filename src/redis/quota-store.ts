@@ -75,7 +75,8 @@ const OUTCOMES = [undefined, "counted", "void", "behind"] as const;
 
 export function replyOf(reply: readonly number[]): QuotaReply {
   const [inWindows, nowMs = 0, windowMs = 0, leftUs = 0, grantedUnits = 0, lifeUs = 0, isEnding] = reply;
-  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0, charged = 0] = reply.slice(7);
+  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0, charged = 0] =
+    reply.slice(7);
   return {
     inWindows: inWindows === 1,
     nowMs,

@@ -8,6 +8,7 @@ import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
+import { createCharges } from "./charges.ts";
 import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
 import { followKeyAges } from "./key-ages.ts";
@@ -107,6 +108,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
+  const charges = createCharges(runtime, { ports, stores, keyHashSecrets, metering, audit });
   const addresses = await deps.listeners.serve({
     version: deps.version,
     policy,
@@ -115,7 +117,7 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
     adminTokens,
     stores,
     metering,
-    checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
+    checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, tracing }),
     readStatus: createStatus(runtime, { ...deps, stores, registry, signingKeys: signing.keys, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     signingKeys: signing.keys,

@@ -51,10 +51,10 @@ export function createEmbeddedLimits({
   });
   return {
     limits: {
-      take: (demands, cost, nowMs, quotas) =>
+      take: (demands, cost, nowMs, quotas, reserve) =>
         quotas === undefined || quotas.length === 0
           ? buckets.take(demands, cost, nowMs)
-          : pool.take(demands, cost, nowMs, quotas),
+          : pool.take(demands, cost, nowMs, quotas, reserve),
     },
     descriptorBuckets: createBucketStore({ maxBuckets: maxDescriptorBuckets }),
     pool,

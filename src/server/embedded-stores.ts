@@ -79,7 +79,7 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
 function openLimits(
   { quotas }: Pick<ThreadedStore, "quotas">,
   options: StoreOptions,
-): Pick<Stores, "buckets" | "descriptorBuckets" | "bucketAdmin" | "quotaAdmin"> {
+): Pick<Stores, "buckets" | "descriptorBuckets" | "chargedQuotas" | "bucketAdmin" | "quotaAdmin"> {
   const { storeNowMs } = options.clock;
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const { limits, descriptorBuckets, pool, counters } = createEmbeddedLimits({
@@ -95,7 +95,7 @@ function openLimits(
   });
   keepLeases(options, pool, counters);
   const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pool.forget });
-  return { buckets: limits, descriptorBuckets, bucketAdmin: buckets, quotaAdmin };
+  return { buckets: limits, descriptorBuckets, chargedQuotas: counters, bucketAdmin: buckets, quotaAdmin };
 }
 
 /** Returns whether the database is still where the next start looks for it. */

@@ -6,7 +6,7 @@ import type { Runtime } from "./runtime.ts";
 /** Serves Envoy's Rate Limit Service with these buckets. Each descriptor is counted. */
 export function createRateLimits(
   { log, metrics }: Pick<Runtime, "log" | "metrics">,
-  ports: Pick<ShouldRateLimitPorts, "policy" | "buckets" | "nowMs">,
+  ports: Pick<ShouldRateLimitPorts, "policy" | "buckets" | "nowMs" | "receiveCharge">,
 ) {
   return createShouldRateLimit({
     ...ports,

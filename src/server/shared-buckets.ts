@@ -40,8 +40,8 @@ export interface SharedBuckets {
   /** Of the Rate Limit Service. No number of descriptors takes a bucket of a key, also while Redis is unavailable. */
   readonly descriptorPool: LeasePool;
   readonly membership: FleetMembership;
-  /** The units that are counted while Redis is unavailable; absent without quotas. */
-  readonly counters: Pick<QuotaExchange, "post" | "waiting"> | undefined;
+  /** Absent without quotas. */
+  readonly counters: QuotaExchange | undefined;
 }
 
 export function createSharedBuckets({

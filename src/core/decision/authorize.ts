@@ -1,11 +1,13 @@
+import type { ChargesOf, RouteCharges } from "../charges/charge-grants.ts";
+import { createChargesOf } from "../charges/charge-grants.ts";
 import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
 import type { AppliedLimits, FindLimits } from "../limits/applied-limits.ts";
 import { createFindLimits, describePlan } from "../limits/applied-limits.ts";
-import type { DemandsOf } from "../limits/limit-demands.ts";
+import type { DemandsOf, LimitDemands } from "../limits/limit-demands.ts";
 import { createLimitDemands } from "../limits/limit-demands.ts";
-import type { BucketStore, LimitStore, TakeOutcome } from "../limits/ports.ts";
+import type { BucketStore, ChargedQuotas, LimitStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
@@ -25,6 +27,7 @@ import type { AuthRequest } from "./request.ts";
 import { isPreflight } from "./request.ts";
 import type { Trace } from "./trace.ts";
 import {
+  describeCost,
   describeLimitList,
   describeLimits,
   describeRejection,
@@ -39,6 +42,8 @@ export interface AuthorizePorts extends JudgementPorts {
   readonly overrides: OverrideFinder;
   /** Buckets and counters of quotas. */
   readonly buckets: LimitStore;
+  /** Absent: a route that charges units is denied to keys with quotas of them. */
+  readonly charged?: ChargedQuotas;
   /** Counts invalid credentials per client address, in this instance's memory. */
   readonly failures: BucketStore;
   /** The client's address, for everything that is counted per address. */
@@ -56,6 +61,7 @@ interface RequestContext extends JudgementContext, Presenter {
   readonly request: AuthRequest;
   readonly findLimits: FindLimits;
   readonly demandsOf: DemandsOf;
+  readonly chargesOf: ChargesOf;
   /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
   readonly route: Route | undefined;
 }
@@ -68,6 +74,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
   const narrowRoute = createRouteNarrowing();
   const findLimits = createFindLimits(ports.overrides);
   const demandsOf = createLimitDemands();
+  const chargesOf = createChargesOf();
   return (request, nowMs, trace) => {
     const policy = ports.policy();
     trace?.("request", describeRequest(request), "unambiguous");
@@ -87,6 +94,7 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
       ports,
       findLimits,
       demandsOf,
+      chargesOf,
       policy,
       request,
       nowMs,
@@ -178,8 +186,35 @@ function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision
     // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
-  const { buckets, quotas } = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  const demands = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  const charges =
+    demands.charged.length === 0 ? undefined : context.chargesOf(route, limits, demands.charged);
+  if (charges !== undefined) return takeCharged(permitted, demands, charges);
+  const { buckets, quotas } = demands;
   return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
+}
+
+const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
+const NOTHING_LOOKED: TakeOutcome = { ok: true, rates: [] };
+
+/** Looks at the quotas that are charged after the response first, because that takes nothing. */
+function takeCharged(
+  permitted: PermittedRequest,
+  { buckets, quotas }: LimitDemands,
+  { looked, reserving, grant }: RouteCharges,
+): MaybePromise<Decision> {
+  const { context, route } = permitted;
+  const { ports, nowMs } = context;
+  const look = looked.length === 0 ? NOTHING_LOOKED : (ports.charged?.look(looked, nowMs) ?? UNAVAILABLE);
+  return chain(look, (found) => {
+    if (!found.ok) return decideByTokens(found, permitted);
+    const counters = [...quotas, ...reserving];
+    const taking = ports.buckets.take(buckets, route.cost, nowMs, counters, route.reserve?.amount);
+    return chain(taking, (taken) => {
+      const decision = decideByTokens({ ...taken, rates: [...taken.rates, ...found.rates] }, permitted);
+      return decision.verdict === "allow" ? { ...decision, charge: grant } : decision;
+    });
+  });
 }
 
 /** The audit log shows the plan of an override, so that a replay knows it. */
@@ -215,7 +250,7 @@ function decideByTokens(
     const details = { ...identity, retryAfterSeconds, rates, ...(quota && { quota }) };
     return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
   }
-  context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);
+  context.trace?.("limits", describeLimits(rates), describeCost(route));
   const refreshDue = context.nowMs >= identity.principal.refreshAfter * 1000;
   return { verdict: "allow", reason: "allowed", route, ...identity, scopes, rates, refreshDue };
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
+import type { ChargeGrant } from "../core/charges/charge-ticket.ts";
 import type { Decision, RateStatus } from "../core/decision/decision.ts";
 import { DENY_REASONS } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
@@ -9,10 +10,9 @@ import type { Route } from "../core/policy/route-table.ts";
 import { encodeCheckResponse } from "./check-response-encoder.ts";
 import { toCheckResponse } from "./plain-response.ts";
 import { createResponseEncoder } from "./response-cache.ts";
-import type { TicketIssuer } from "./ticket-fragment.ts";
-import type { ChargeGrant } from "../core/charges/charge-ticket.ts";
 import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
 
 const text = fc.oneof(
   fc.string({ maxLength: 8 }),

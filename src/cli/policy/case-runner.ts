@@ -94,7 +94,10 @@ function newRing() {
   return createKeyRing([randomBytes(32).toString("base64url")]);
 }
 
-function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePorts, "buckets" | "charged" | "failures"> {
+function freshLimits(
+  { down }: DecisionCase,
+  policy: Policy,
+): Pick<AuthorizePorts, "buckets" | "charged" | "failures"> {
   const buckets = createBucketStore({ maxBuckets: 1000 });
   const nowMs = () => NOW_SECONDS * 1000;
   const { limits, counters } = createEmbeddedLimits({

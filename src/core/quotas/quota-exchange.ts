@@ -3,7 +3,7 @@ import type { LeaseReply, LeaseRequest, Settlement } from "../limits/leased-buck
 import type { QuotaDebtsPorts } from "./quota-debts.ts";
 import { createQuotaDebts } from "./quota-debts.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
-import { unitLimit } from "./quota-demand.ts";
+import { countsRequests, unitLimit } from "./quota-demand.ts";
 import type { QuotaLook } from "./quota-look.ts";
 import { createQuotaLook } from "./quota-look.ts";
 import type { QuotaCharge, QuotaReply, QuotaStep, Threshold } from "./quota-step.ts";
@@ -99,7 +99,7 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
         await ports.delayMs(reply.leftUs / 1000 + 1);
         reply = await send(demand, { settlements: [], request });
       }
-      return leaseReply(reply);
+      return leaseReply(demand, reply);
     },
     withoutStore(demand, cost) {
       const nowMs = ports.storeNowMs();
@@ -122,11 +122,12 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   };
 }
 
-function leaseReply(reply: QuotaReply): LeaseReply {
+function leaseReply({ quota }: QuotaDemand, reply: QuotaReply): LeaseReply {
   return {
     grantedTokens: reply.grantedUnits,
     waitUs: reply.leftUs,
-    leasesOutstanding: reply.leased > 0,
+    // The charge of a request returns what it has not used of its reservation.
+    leasesOutstanding: reply.leased > 0 || !countsRequests(quota),
     counter: { lifeUs: reply.lifeUs, freeUnits: reply.freeUnits },
   };
 }

@@ -7,7 +7,10 @@ const OTHER_ISSUER = "_other";
 
 /** Metrics of the audit log, the policy, the signing keys and the certificates of an instance. */
 export interface InstanceMeter {
-  auditLines(kind: "lifecycle" | "request" | "access" | "quota" | "charge" | "gap" | "dropped", lines: number): void;
+  auditLines(
+    kind: "lifecycle" | "request" | "access" | "quota" | "charge" | "gap" | "dropped",
+    lines: number,
+  ): void;
   auditDropped(lines: number): void;
   auditThrottled(lines: number): void;
   policyReload(result: "taken" | "refused"): void;

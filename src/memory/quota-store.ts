@@ -1,4 +1,5 @@
-import type { QuotaCounter, RememberCharge } from "../core/quotas/quota-counter.ts";
+import type { RememberCharge } from "../core/quotas/quota-charge.ts";
+import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
 import { newCounter, quotaStep } from "../core/quotas/quota-counter.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 

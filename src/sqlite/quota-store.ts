@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { QuotaCounter, RememberCharge } from "../core/quotas/quota-counter.ts";
+import type { RememberCharge } from "../core/quotas/quota-charge.ts";
+import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
 import { isIntact, newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { Row } from "./rows.ts";

@@ -1,11 +1,12 @@
-import type { ChargesOf, RouteCharges } from "../charges/charge-grants.ts";
+import type { ChargesOf } from "../charges/charge-grants.ts";
 import { createChargesOf } from "../charges/charge-grants.ts";
 import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
 import type { AppliedLimits, FindLimits } from "../limits/applied-limits.ts";
 import { createFindLimits, describePlan } from "../limits/applied-limits.ts";
-import type { DemandsOf, LimitDemands } from "../limits/limit-demands.ts";
+import { takeCharged } from "../limits/charged-take.ts";
+import type { DemandsOf } from "../limits/limit-demands.ts";
 import { createLimitDemands } from "../limits/limit-demands.ts";
 import type { BucketStore, ChargedQuotas, LimitStore, TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
@@ -189,32 +190,13 @@ function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision
   const demands = context.demandsOf(limits, identity.principal, context.address, route.mode);
   const charges =
     demands.charged.length === 0 ? undefined : context.chargesOf(route, limits, demands.charged);
-  if (charges !== undefined) return takeCharged(permitted, demands, charges);
+  if (charges !== undefined)
+    return chain(takeCharged(ports, route, demands, charges, nowMs), (taken) => {
+      const decision = decideByTokens(taken, permitted);
+      return decision.verdict === "allow" ? { ...decision, charge: charges.grant } : decision;
+    });
   const { buckets, quotas } = demands;
   return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
-}
-
-const UNAVAILABLE: TakeOutcome = { ok: false, reason: "limits_unavailable", retryAfterSeconds: 1, rates: [] };
-const NOTHING_LOOKED: TakeOutcome = { ok: true, rates: [] };
-
-/** Looks at the quotas that are charged after the response first, because that takes nothing. */
-function takeCharged(
-  permitted: PermittedRequest,
-  { buckets, quotas }: LimitDemands,
-  { looked, reserving, grant }: RouteCharges,
-): MaybePromise<Decision> {
-  const { context, route } = permitted;
-  const { ports, nowMs } = context;
-  const look = looked.length === 0 ? NOTHING_LOOKED : (ports.charged?.look(looked, nowMs) ?? UNAVAILABLE);
-  return chain(look, (found) => {
-    if (!found.ok) return decideByTokens(found, permitted);
-    const counters = [...quotas, ...reserving];
-    const taking = ports.buckets.take(buckets, route.cost, nowMs, counters, route.reserve?.amount);
-    return chain(taking, (taken) => {
-      const decision = decideByTokens({ ...taken, rates: [...taken.rates, ...found.rates] }, permitted);
-      return decision.verdict === "allow" ? { ...decision, charge: grant } : decision;
-    });
-  });
 }
 
 /** The audit log shows the plan of an override, so that a replay knows it. */

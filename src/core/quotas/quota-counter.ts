@@ -2,6 +2,8 @@ import { LEASE_LIFE_US } from "../limits/leased-bucket.ts";
 import { judgePosting } from "../postings/posting.ts";
 import type { Windows } from "./calendar.ts";
 import { HOUR_MS } from "./calendar.ts";
+import type { RememberCharge } from "./quota-charge.ts";
+import { chargedUnits, isVoidCharge } from "./quota-charge.ts";
 import type { QuotaCharge, QuotaReply, QuotaStep, Threshold, UnitRequest } from "./quota-step.ts";
 
 /**
@@ -53,9 +55,6 @@ export function isIntact({ windowMs, used }: Pick<QuotaCounter, "windowMs" | "us
 export function takenUnits(counter: QuotaCounter): number {
   return Math.min(Math.max(0, counter.used + leasedUnits(counter)), MAX_USED);
 }
-
-/** Remembers the charges of a counter. Returns false for one that it remembers. @param untilMs when it may forget the charge */
-export type RememberCharge = (id: string, untilMs: number, nowMs: number) => boolean;
 
 const REMEMBER_NONE: RememberCharge = () => true;
 
@@ -194,12 +193,6 @@ function post(
   return "counted";
 }
 
-/**
- * Instances and the store may differ about the window by this much. So a reservation of the first moments of a window is not
- * returned: it may have been taken in the window before. A charge of the last moments is counted in the next window.
- */
-export const WINDOW_EDGE_MS = 2000;
-
 function chargeOnce(
   counter: QuotaCounter,
   charge: QuotaCharge,
@@ -207,19 +200,11 @@ function chargeOnce(
   remember: RememberCharge,
 ): QuotaReply["charged"] {
   const { windowMs } = counter;
-  if (charge.receivedMs + WINDOW_EDGE_MS < windowMs) return "void";
+  if (isVoidCharge(charge, windowMs)) return "void";
   if (!remember(charge.id, nowMs + charge.keepMs, nowMs)) return "repeat";
-  const used = counter.used + unitsOf(charge, windowMs);
+  const used = counter.used + chargedUnits(charge, windowMs);
   counter.used = Math.max(-MAX_USED, Math.min(MAX_USED, used));
   return "counted";
-}
-
-/** What the charge adds to the reservation, which counts already: negative if less was used. */
-function unitsOf({ amount, reserved, issuedMs, isRefundable }: QuotaCharge, windowMs: number): number {
-  // The reservation was taken in an earlier window.
-  if (issuedMs < windowMs) return amount;
-  if (amount >= reserved) return amount - reserved;
-  return isRefundable && issuedMs >= windowMs + WINDOW_EDGE_MS ? amount - reserved : 0;
 }
 
 /** @param lifeUs 0: the window ends too soon for a new lease */

@@ -72,11 +72,12 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   const debts = createQuotaDebts(ports);
   const onReply = ({ counterId, quota, subject, mode }: QuotaDemand, reply: QuotaReply) => {
     const { windowMs, used, expiredUnits, crossed } = reply;
-    known.atLeast(counterId, windowMs, used);
+    if (countsRequests(quota)) known.atLeast(counterId, windowMs, used);
+    else known.exactly(counterId, windowMs, used);
     if (expiredUnits > 0) ports.observe?.("expired", expiredUnits);
     if (crossed !== 0) ports.onThreshold?.({ quota, subject, mode, percent: crossed, windowMs });
   };
-  const send = async (demand: QuotaDemand, step: Pick<QuotaStep, "settlements" | "request" | "charge">) => {
+  const send: SendStep = async (demand, step) => {
     const { counterId, quota, extra, calendar } = demand;
     const reply = await sendInWindow(ports, counterId, calendar, { ...step, limit: quota.limit, extra });
     onReply(demand, reply);
@@ -84,15 +85,7 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   };
   const look = createQuotaLook({ ...ports, read: (demand) => send(demand, { settlements: [] }) });
   return {
-    look: look.look,
-    isExhausted: look.isExhausted,
-    charging: ({ counterId }, units) => look.waiting(counterId, units),
-    async charge(demand, charge) {
-      const sentMs = ports.monotonicMs();
-      const reply = await send(demand, { settlements: [], charge });
-      look.onReply(demand.counterId, reply, sentMs);
-      return reply.charged;
-    },
+    ...createCharging(ports, look, send),
     async step(demand, settlements, request) {
       let reply = await send(demand, { settlements, request });
       for (let waits = 0; reply.isEnding && waits < MAX_WAITS; waits++) {
@@ -122,6 +115,30 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   };
 }
 
+type SendStep = (
+  demand: QuotaDemand,
+  step: Pick<QuotaStep, "settlements" | "request" | "charge">,
+) => Promise<QuotaReply>;
+
+/** The part of the exchange for units that are charged after the response. */
+function createCharging(
+  { monotonicMs }: Pick<QuotaExchangePorts, "monotonicMs">,
+  { look, isExhausted, waiting, onReply }: QuotaLook,
+  send: SendStep,
+): Pick<QuotaExchange, "look" | "isExhausted" | "charging" | "charge"> {
+  return {
+    look,
+    isExhausted,
+    charging: ({ counterId }, units) => waiting(counterId, units),
+    async charge(demand, charge) {
+      const sentMs = monotonicMs();
+      const reply = await send(demand, { settlements: [], charge });
+      onReply(demand.counterId, reply, sentMs);
+      return reply.charged;
+    },
+  };
+}
+
 function leaseReply({ quota }: QuotaDemand, reply: QuotaReply): LeaseReply {
   return {
     grantedTokens: reply.grantedUnits,
@@ -144,6 +161,9 @@ function createKnownUse() {
       if (use === undefined || use.windowMs < windowMs) byCounter.set(counterId, { windowMs, units });
       else if (use.windowMs === windowMs && use.units < units) use.units = units;
     },
+    /** For a counter whose use can decrease, because reservations are returned. */
+    exactly: (counterId: string, windowMs: number, units: number) =>
+      byCounter.set(counterId, { windowMs, units }),
     forget: (counterId: string) => byCounter.delete(counterId),
   };
 }

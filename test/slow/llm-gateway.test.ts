@@ -10,6 +10,7 @@ import type { TestedLatchkey } from "../support/latchkey.ts";
 import { startLatchkey } from "../support/latchkey.ts";
 import type { LlmAnswer, LlmUpstream } from "../support/llm-upstream.ts";
 import { startLlmUpstream } from "../support/llm-upstream.ts";
+import { awayFromMidnight } from "../support/midnight.ts";
 import type { TestedRedis } from "../support/redis.ts";
 import { startRedis } from "../support/redis.ts";
 
@@ -27,6 +28,7 @@ let fleet: readonly TestedLatchkey[];
 let envoy: EnvoyProcess;
 
 beforeAll(async () => {
+  await awayFromMidnight(90_000);
   [redis, upstream] = await Promise.all([startRedis(), startLlmUpstream()]);
   const env = {
     ADMIN_TOKEN,

@@ -15,7 +15,7 @@ export interface CounterCharge {
 export interface ChargeLedger {
   /** Sends a charge to its counter, and keeps it until the counter answers. Returns false if too many wait. */
   add(charge: CounterCharge): boolean;
-  /** Sends the charges again whose counter did not answer. Rejects if one of them is not answered again; it stays. */
+  /** Waits for those on their way, and sends the charges again whose counter did not answer. Rejects if one of them is not answered again; it stays. */
   post(): Promise<void>;
   /** The number of charges without an answer. */
   waiting(): number;
@@ -33,7 +33,7 @@ const POSTED_AT_ONCE = 500;
 
 /** Charges wait in memory while their counter is unavailable. A repetition counts once, because each charge has an id. */
 export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: ChargeLedgerPorts): ChargeLedger {
-  let inFlight = 0;
+  const inFlight = new Set<Promise<unknown>>();
   const unanswered = new Set<CounterCharge>();
   /** Rejects if the counter does not answer. */
   const send = async (sent: CounterCharge): Promise<void> => {
@@ -45,17 +45,16 @@ export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: Charg
   };
   return {
     add(added) {
-      if (inFlight + unanswered.size >= maxWaiting) return false;
-      inFlight++;
+      if (inFlight.size + unanswered.size >= maxWaiting) return false;
       counters.charging(added.demand, excess(added.charge));
-      void send(added)
+      const sent: Promise<unknown> = send(added)
         .catch(() => unanswered.add(added))
-        .finally(() => {
-          inFlight--;
-        });
+        .finally(() => inFlight.delete(sent));
+      inFlight.add(sent);
       return true;
     },
     async post() {
+      await Promise.all(inFlight);
       const all = [...unanswered];
       for (let start = 0; start < all.length; start += POSTED_AT_ONCE) {
         const sent = await Promise.allSettled(all.slice(start, start + POSTED_AT_ONCE).map(send));
@@ -63,7 +62,7 @@ export function createChargeLedger({ counters, maxWaiting = MAX_WAITING }: Charg
         if (failed > 0) throw new Error(`the store did not answer ${failed} charges`);
       }
     },
-    waiting: () => inFlight + unanswered.size,
+    waiting: () => inFlight.size + unanswered.size,
   };
 }
 

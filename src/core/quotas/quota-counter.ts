@@ -114,7 +114,7 @@ export function quotaStep(
     isEnding: isEnding && wanted > 0 && freeUnits(counter, limit) >= wanted,
     used: Math.max(0, counter.used),
     freeUnits: freeUnits(counter, limit),
-    leased: leasedUnits(counter),
+    leased: Math.max(0, leasedUnits(counter) + Math.min(0, counter.used)),
     expiredUnits,
     crossed: report(counter, limit),
     posted,

@@ -66,7 +66,7 @@ export interface QuotaReply {
   readonly used: number;
   /** Units that are neither used nor leased. */
   readonly freeUnits: number;
-  /** Units in outstanding leases. */
+  /** Units in outstanding leases, without those that a charge has returned already. */
   readonly leased: number;
   /** Units of leases that expired in this step. They count as used, although their holder may not have spent them. */
   readonly expiredUnits: number;

@@ -187,7 +187,7 @@ local function step(key, mark, at)
   redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported))
   redis.call('PEXPIRE', key, whole(math.ceil(left / 1000) + DAY_MS))
   return last + 1, charges,
-    { 1, now_ms, window, left, granted, lived, ending, math.max(0, used), free, out, expired, crossed, outcome, charged }
+    { 1, now_ms, window, left, granted, lived, ending, math.max(0, used), free, math.max(0, out + math.min(0, used)), expired, crossed, outcome, charged }
 end
 
 local replies, at, place = {}, 3, 1

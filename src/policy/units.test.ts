@@ -44,7 +44,7 @@ test.each([
   ["routes: [{ path: /a, charge: [tokens] }]", 'routes[0].charge[0]: unknown unit "tokens": add it to units'],
   [
     "units: { tokens: {} }\nroutes: [{ path: /a, charge: [token] }]",
-    'routes[0].charge[0]: unknown unit "token"; did you mean "tokens"?: add it to units',
+    'routes[0].charge[0]: unknown unit "token", did you mean "tokens"?',
   ],
   [
     "units: { tokens: {} }\nroutes: [{ path: /a, charge: [tokens, tokens] }]",

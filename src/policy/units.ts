@@ -51,7 +51,7 @@ function* chargeProblems(
     if (!known.includes(name))
       yield {
         path: [...at, index],
-        message: `unknown unit "${name}"${didYouMean(name, known)}: add it to units`,
+        message: `unknown unit "${name}"${didYouMean(name, known) || ": add it to units"}`,
       };
     if (charged.indexOf(name) !== index) yield { path: [...at, index], message: `a second "${name}"` };
   }

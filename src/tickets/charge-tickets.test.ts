@@ -86,7 +86,9 @@ describe("a ticket", () => {
       ),
     );
     fc.assert(
-      fc.property(hostile, (sent) => expect(tickets.open(sent)).toBeUndefined()),
+      fc.property(hostile, (sent) => {
+        expect(tickets.open(sent)).toBeUndefined();
+      }),
       { numRuns: 300 },
     );
   });

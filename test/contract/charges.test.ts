@@ -4,10 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runCases } from "../../src/cli/policy/case-runner.ts";
 import type { Principal } from "../../src/core/decision/principal.ts";
 import { createBreaker } from "../../src/core/limits/breaker.ts";
 import type { QuotaStore } from "../../src/core/quotas/quota-store.ts";
 import { createQuotaStore as createMemoryStore } from "../../src/memory/quota-store.ts";
+import { parseCases } from "../../src/policy/cases.ts";
+import { parsePolicy } from "../../src/policy/file.ts";
 import { createQuotaStore as createRedisStore } from "../../src/redis/quota-store.ts";
 import { createServerBreakers } from "../../src/redis/server-breakers.ts";
 import { createQuotaStore as createSqliteStore } from "../../src/sqlite/quota-batch.ts";
@@ -392,5 +395,28 @@ describe("without the store", () => {
       faults === "count" ? "allowed" : "limits_unavailable",
     );
     expect((await one.decide("/free", principalOf("x"))).reason).toBe("allowed");
+  });
+});
+
+describe("before a deployment", () => {
+  const file = `
+keys: { holder: { role: basic } }
+cases:
+  - { name: reserves, request: POST /reserved, key: holder, expect: allowed }
+  - { name: the limit admits two, request: POST /reserved, key: holder, after: 1, expect: allowed }
+  - { name: and not three, request: POST /reserved, key: holder, after: 2, expect: quota_exceeded }
+  - { name: a route that only charges takes nothing, request: POST /chat, key: holder, after: 9, expect: allowed }
+`;
+
+  test("cases of a policy reserve, and explanations say what is reserved and charged", async () => {
+    const parsed = parsePolicy({ text: POLICY, fileName: "policy" });
+    const cases = parseCases(file, "cases");
+    if (!parsed.ok || !cases.ok) throw new Error("the files are valid");
+    const results = await runCases(cases.file, parsed.policy);
+    expect(results.flatMap(({ problems }) => problems)).toEqual([]);
+    const steps = results[0]?.explanation.steps ?? [];
+    expect(steps.find(({ step }) => step === "limits")?.outcome).toBe(
+      "cost 1, reserves 400 tokens, charges tokens after the response",
+    );
   });
 });

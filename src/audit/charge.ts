@@ -1,6 +1,6 @@
 import type { ChargeResult, SettledCharge } from "../core/charges/charge-receiver.ts";
 
-/** Charges that nobody should send. The others are in the metrics only. */
+/** Charges that no proxy should send. The others are in the metrics only. */
 const AUDITED: ReadonlySet<ChargeResult> = new Set([
   "repeated",
   "invalid_ticket",

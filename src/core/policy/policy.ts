@@ -97,7 +97,7 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   /** How each quota of plans and roles counts, by its name. */
   readonly quotaCounts: ReadonlyMap<string, QuotaCount>;
-  /** Units that are charged after the response, by their names. `requests` is none of them. */
+  /** Units that are charged after the response, by their names, without `requests`. */
   readonly units: ReadonlyMap<string, ChargedUnit>;
   readonly routes: RouteTable;
   /**

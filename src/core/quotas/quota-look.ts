@@ -17,7 +17,7 @@ export interface QuotaLookPorts extends KnownCountersPorts {
 
 /** What an instance knows of the counters that are charged after the response. */
 export interface QuotaLook extends Pick<KnownCounters, "onReply" | "waiting" | "forget"> {
-  /** Whether every quota has something left. Reads a counter again before what is known of it is too old. */
+  /** Whether every quota has something left. Reads a counter again before the last reply is too old. */
   look(demands: readonly QuotaDemand[], wallMs: number): MaybePromise<TakeOutcome>;
   /** Whether as much as the limit is used, as far as this instance knows. */
   isExhausted(demand: QuotaDemand): boolean;

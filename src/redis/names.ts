@@ -156,10 +156,10 @@ export function spreadKeys(isCluster: boolean) {
       const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
       return of("quota", subject, quota);
     },
-    /** Exists if the counter has counted this charge. Expires by itself. */
-    charge(counterId: string, chargeId: string): string {
+    /** Hash: id of each charge of requests of this hour that the counter has counted. Expires by itself. */
+    charges(counterId: string, hour: number): string {
       const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
-      return of("charge", subject, `${quota}:${chargeId}`);
+      return of("charges", subject, `${quota}:${hour}`);
     },
     /** Hash: instance id → number of its last counted posting for this day. */
     usagePosted: (family: string, day: number) => of("usage", family, `posted:${day}`),

@@ -1,6 +1,7 @@
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
+import { HOUR_MS } from "../core/quotas/calendar.ts";
 import { MIN_LIFE_US } from "../core/quotas/quota-counter.ts";
-import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
+import type { QuotaCharge, QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import type { RedisArgument } from "./client.ts";
 import { scriptText } from "./script-text.ts";
@@ -24,7 +25,7 @@ export function createQuotaStore(client: SpreadClient, servers: ServerBreakers):
     async step(counterId, step) {
       const probe = { ...step, settlements: [], request: undefined, posting: undefined, charge: undefined };
       const { keys } = client;
-      const more = step.charge === undefined ? [] : [keys.charge(counterId, step.charge.id)];
+      const more = step.charge === undefined ? [] : [keys.charges(counterId, hourOf(step.charge))];
       return replyOf(await takeStep(keys.quota(counterId), argumentsOf(step), argumentsOf(probe), more));
     },
   };
@@ -64,10 +65,19 @@ export function argumentsOf({
   ];
 }
 
+/**
+ * The ids of an hour share a hash, which takes far less memory than a key for each. The hour is that of the request, so that all
+ * instances look for a repetition at the same place.
+ */
+function hourOf({ issuedMs }: QuotaCharge): number {
+  return Math.floor(issuedMs / HOUR_MS);
+}
+
 function chargeArguments(charge: QuotaStep["charge"]): readonly RedisArgument[] {
   if (charge === undefined) return [0];
-  const { amount, reserved, issuedMs, receivedMs, isRefundable, keepMs } = charge;
-  return [1, amount, reserved, issuedMs, receivedMs, isRefundable ? 1 : 0, keepMs];
+  const { id, amount, reserved, issuedMs, receivedMs, isRefundable, keepMs } = charge;
+  const untilMs = (hourOf(charge) + 1) * HOUR_MS + keepMs;
+  return [1, id, amount, reserved, issuedMs, receivedMs, isRefundable ? 1 : 0, untilMs - receivedMs];
 }
 
 const CHARGED = [undefined, "counted", "repeat", "void"] as const;

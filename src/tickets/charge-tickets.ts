@@ -14,8 +14,8 @@ export interface ChargeTicketOptions {
 const VERSION = "c1";
 /** 128 bits (RFC 2104 §5: at least half of the hash). */
 const MAC_BYTES = 16;
-/** Longer than any text that {@link createChargeTickets} issues: a family and an owner have at most some hundred characters. */
-const MAX_LENGTH = 8192;
+/** Longer than any text that {@link createChargeTickets} issues, whatever an identity provider has put into family and owner. */
+const MAX_LENGTH = 65_536;
 const MAX_KEYS = 4096;
 
 /**

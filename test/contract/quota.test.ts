@@ -90,7 +90,7 @@ describe("the script", () => {
     ),
     again: fc.integer({ min: 0, max: 7 }).map((drawn) => drawn === 0),
   });
-  const KEEP_MS = 3_600_000;
+  const KEEP_MS = 86_400_000;
 
   function stepAt(
     nowMs: number,
@@ -158,7 +158,7 @@ describe("the script", () => {
           });
           const keys = steps.flatMap(({ counter, charge }) => [
             `counter${counter}`,
-            ...(charge ? [`charge${counter}:c${charge.id}`] : []),
+            ...(charge ? [`charges${counter}`] : []),
           ]);
           const args = [LEASE_LIFE_US, MIN_LIFE_US, ...sent.flatMap(argumentsOf)];
           const replies = await run([...keys, clock], args);

@@ -168,7 +168,8 @@ function chargeOf(
   const { reserved } = grant;
   const isReserved = reserved?.unit === unit && reserved.quotas.includes(quota.name);
   return {
-    id: `${decisionId}:${unit}`,
+    // A counter has one unit, so a decision is charged to it once.
+    id: decisionId,
     amount,
     reserved: isReserved ? reserved.amount : 0,
     issuedMs,

@@ -32,7 +32,7 @@ export interface QuotaCharge {
   readonly receivedMs: number;
   /** Whether a part of the reservation may still be returned. */
   readonly isRefundable: boolean;
-  /** How long the id is remembered, in milliseconds. */
+  /** How long after {@link issuedMs} the id is remembered at least, in milliseconds. */
   readonly keepMs: number;
 }
 

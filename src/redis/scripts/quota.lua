@@ -1,12 +1,12 @@
 -- One step on each of some counters of quotas: the arithmetic of core/quotas/quota-counter.ts, by Redis's clock. A caller sends
 -- at most fifty counters, because Redis serves no other instance meanwhile. A key may occur twice.
--- KEYS     for each step a counter, and with a charge the key that remembers it. A counter is a hash of `window` (its start in milliseconds), `used` (whole units, see core/quotas/quota-counter.ts), `reported` (the threshold that was
+-- KEYS     for each step a counter, and with a charge a hash of the ids of charges that it has counted. A counter is a hash of `window` (its start in milliseconds), `used` (whole units, see core/quotas/quota-counter.ts), `reported` (the threshold that was
 --          reported), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
 --          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead, held,
 --          instance of a posting ("" posts nothing), its number, the number after which it comes, its window, its amount,
---          1 with a charge, followed by amount, reserved units, when it was issued and received, 1 if units may be returned, how long it is remembered; else 0,
+--          1 with a charge, followed by its id, amount, reserved units, when it was issued and received, 1 if units may be returned, how many milliseconds the hash lives; else 0,
 --          number of settlements, then settlements as pairs: lease id, unspent units
 -- Returns  for each step fourteen integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
 --          start of the window, microseconds left, granted units, life of the lease, 1 if the window ends too soon for a lease,
@@ -66,7 +66,14 @@ local function charged_units(window, amount, reserved, issued, refundable)
   return 0
 end
 
--- `mark` is the key of the step's charge, if it has one. `at` is the place of its arguments. Returns the place of the next
+-- A key of another type is replaced, because the script has steps of other subjects.
+local function is_counted(mark, id)
+  local found = redis.pcall('HEXISTS', mark, id)
+  if type(found) == 'table' then redis.call('DEL', mark) end
+  return found == 1
+end
+
+-- `mark` is the hash of the step's charge, if it has one. `at` is the place of its arguments. Returns the place of the next
 -- step's, 1 if it has a charge, and the reply.
 local function step(key, mark, at)
   local limit, extra, extra_window = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -79,7 +86,7 @@ local function step(key, mark, at)
   local instance = ARGV[at + 8]
   local charges = tonumber(ARGV[at + 13])
   local charge_at = at + 13
-  local first = charge_at + 6 * charges + 2
+  local first = charge_at + 7 * charges + 2
   local last = first + 2 * tonumber(ARGV[first - 1]) - 1
   if now_ms < start_ms or now_ms >= next_end_ms then
     return last + 1, charges, { 0, now_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -148,13 +155,15 @@ local function step(key, mark, at)
 
   local charged = 0
   if charges == 1 then
-    local amount, reserved = tonumber(ARGV[charge_at + 1]), tonumber(ARGV[charge_at + 2])
-    local issued, received = tonumber(ARGV[charge_at + 3]), tonumber(ARGV[charge_at + 4])
+    local id, amount, reserved = ARGV[charge_at + 1], tonumber(ARGV[charge_at + 2]), tonumber(ARGV[charge_at + 3])
+    local issued, received = tonumber(ARGV[charge_at + 4]), tonumber(ARGV[charge_at + 5])
     if received + WINDOW_EDGE_MS < window then charged = 3
-    elseif not redis.call('SET', mark, '1', 'NX', 'PX', ARGV[charge_at + 6]) then charged = 2
+    elseif is_counted(mark, id) then charged = 2
     else
       charged = 1
-      used = used + charged_units(window, amount, reserved, issued, ARGV[charge_at + 5] == '1')
+      redis.call('HSET', mark, id, '')
+      redis.call('PEXPIRE', mark, ARGV[charge_at + 7])
+      used = used + charged_units(window, amount, reserved, issued, ARGV[charge_at + 6] == '1')
       used = math.max(-2 ^ 52, math.min(used, 2 ^ 52))
     end
   end

@@ -1,5 +1,3 @@
-import type { ChargesOf } from "../charges/charge-grants.ts";
-import { createChargesOf } from "../charges/charge-grants.ts";
 import type { Presenter } from "../keys/key-binding.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import { legacyNotice } from "../legacy/migration.ts";
@@ -62,7 +60,6 @@ interface RequestContext extends JudgementContext, Presenter {
   readonly request: AuthRequest;
   readonly findLimits: FindLimits;
   readonly demandsOf: DemandsOf;
-  readonly chargesOf: ChargesOf;
   /** Undefined if no route matches. The response does not reveal this to an unauthenticated caller. */
   readonly route: Route | undefined;
 }
@@ -75,7 +72,6 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
   const narrowRoute = createRouteNarrowing();
   const findLimits = createFindLimits(ports.overrides);
   const demandsOf = createLimitDemands();
-  const chargesOf = createChargesOf();
   return (request, nowMs, trace) => {
     const policy = ports.policy();
     trace?.("request", describeRequest(request), "unambiguous");
@@ -95,7 +91,6 @@ export function createAuthorize(ports: AuthorizePorts): Authorize {
       ports,
       findLimits,
       demandsOf,
-      chargesOf,
       policy,
       request,
       nowMs,
@@ -188,8 +183,7 @@ function takeTokens(scoped: PermittedRequest, role: Role): MaybePromise<Decision
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
   const demands = context.demandsOf(limits, identity.principal, context.address, route.mode);
-  const charges =
-    demands.charged.length === 0 ? undefined : context.chargesOf(route, limits, demands.charged);
+  const charges = demands.chargesOf?.(route);
   if (charges !== undefined)
     return chain(takeCharged(ports, route, demands, charges, nowMs), (taken) => {
       const decision = decideByTokens(taken, permitted);

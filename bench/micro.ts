@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { encodeCheckRequest } from "../scripts/protobuf.ts";
+import type { ChargeGrant } from "../src/core/charges/charge-ticket.ts";
 import type { Decision } from "../src/core/decision/decision.ts";
 import { normalisePath } from "../src/core/decision/path.ts";
 import { createFindLimits } from "../src/core/limits/applied-limits.ts";
@@ -13,6 +14,7 @@ import { decodeCheckRequest } from "../src/ext-authz/check-request-decoder.ts";
 import { createResponseEncoder } from "../src/ext-authz/response-cache.ts";
 import { parsePolicy } from "../src/policy/file.ts";
 import { createMetrics } from "../src/telemetry/metrics/metrics.ts";
+import { createChargeTickets } from "../src/tickets/charge-tickets.ts";
 import {
   benchAttributes,
   benchPolicy,
@@ -68,6 +70,15 @@ const { routes } = manyRoutes.policy;
 
 const limit: RateLimit = { name: "l", per: "key", leased: true, capacity: 1e9, refillPerSecond: 1e6 };
 const leases = grantedLimits({ monotonicMs: () => performance.now(), fallback: services.buckets });
+const tickets = createChargeTickets({ secrets: ["bench"], storeNowMs: () => nowMs });
+const LIMITED_KEY = { family: "fam_0123456789abcdefghijkl", owner: "acme", role: "basic", plan: "team" };
+const DECISION_ID = randomUUID();
+const GRANT: ChargeGrant = {
+  mode: "enforce",
+  route: "/v1/chat/completions",
+  units: ["llm_tokens"],
+  reserved: { unit: "llm_tokens", amount: 4000, quotas: ["llm-daily"] },
+};
 const demands = [{ bucketId: "b", limit }];
 await leases.take(demands, 1, nowMs);
 const twoDemands = [...demands, { bucketId: "c", limit }];
@@ -132,6 +143,7 @@ const STEPS: readonly (readonly [string, () => unknown])[] = [
   ["two buckets and a quota by lease", () => leases.take(twoDemands, 1, nowMs, quotas)],
   ["decide", () => services.authorize(request, nowMs)],
   ["encode", () => encode(decision, context, "enforce")],
+  ["a ticket of a charging route", () => tickets.issue(LIMITED_KEY, GRANT, DECISION_ID)],
   ["a decision id", () => randomUUID()],
   ["count it", () => metrics.countDecision(decision, { elapsedNs: 30_000n, mode: "enforce" })],
   ["count its usage", () => meter.count(decision, "enforce")],

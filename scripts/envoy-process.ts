@@ -25,7 +25,15 @@ export interface EnvoyProcess extends Child {
   readonly adminPort: number;
 }
 
-export const EXAMPLES = ["sidecar", "edge", "grpc-services", "shadow", "fleet", "http-service"] as const;
+export const EXAMPLES = [
+  "sidecar",
+  "edge",
+  "grpc-services",
+  "shadow",
+  "fleet",
+  "http-service",
+  "llm-gateway",
+] as const;
 
 /** Reads a shipped example, to be changed in memory. `folders` maps folder names in the example to real folders. */
 export async function readExample(

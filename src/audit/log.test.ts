@@ -68,7 +68,16 @@ async function openLog(
   });
   opened.push(file);
   const printed: string[] = [];
-  const counted = { dropped: 0, request: 0, access: 0, quota: 0, gap: 0, lifecycle: 0, droppedFiles: 0 };
+  const counted = {
+    dropped: 0,
+    request: 0,
+    access: 0,
+    quota: 0,
+    charge: 0,
+    gap: 0,
+    lifecycle: 0,
+    droppedFiles: 0,
+  };
   const log = createAuditLog({
     key,
     file,

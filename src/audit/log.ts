@@ -25,7 +25,7 @@ export interface AuditLogOptions {
   readonly newRandom: () => string;
   readonly nowMs: () => number;
   readonly observe: (
-    kind: "lifecycle" | "request" | "access" | "quota" | "gap" | "dropped",
+    kind: "lifecycle" | "request" | "access" | "quota" | "charge" | "gap" | "dropped",
     lines: number,
   ) => void;
   readonly onDropped: (lines: number) => void;
@@ -46,7 +46,7 @@ export interface AuditLog {
   /** Writes lines about keys. They are written when it resolves. Rejects otherwise. */
   events(events: readonly AuditEvent[]): Promise<void>;
   /** Buffers a line about a request or a quota. If the buffer is full, the line is dropped and counted. */
-  request(kind: "request" | "access" | "quota", fields: () => AuditFields): void;
+  request(kind: "request" | "access" | "quota" | "charge", fields: () => AuditFields): void;
   /** Counts a line that is not written because its client address has caused too many. */
   throttle(): void;
   /** Writes the buffered lines. */
@@ -59,7 +59,7 @@ export interface AuditLog {
 }
 
 interface Waiting {
-  readonly kind: "request" | "access" | "quota";
+  readonly kind: "request" | "access" | "quota" | "charge";
   readonly atMs: number;
   readonly fields: AuditFields;
 }

@@ -77,8 +77,10 @@ export function createReplay(policy: Policy): Replay {
     stalenessMs: () => (past.reason === "revocations_stale" ? Number.POSITIVE_INFINITY : 0),
     overrides: { inForce: (scope, subject) => overrideThen(past, scope, subject), generation: () => 0 },
     buckets: {
-      take: (demands, cost, _nowMs, quotas = []) => taken(past, [...demands, ...quotas], cost, unknown),
+      take: (demands, cost, _nowMs, quotas = [], reserve = 0) =>
+        taken(past, [...demands, ...quotas], Math.max(cost, reserve), unknown),
     },
+    charged: { look: (quotas) => taken(past, quotas, 1, unknown) },
     failures: { take: () => (past.reason === "too_many_failures" ? NO_TOKENS : TOKENS) },
     clientAddress: ({ peerAddress }) => peerAddress,
   });

@@ -117,7 +117,8 @@ function secretProblems(name: SettingName, secrets: readonly string[], required:
   });
 }
 
-function isLocal(listen: Listen): boolean {
+/** Whether only programs on this machine can connect. */
+export function isLocal(listen: Listen): boolean {
   return (
     listen.kind === "unix" ||
     listen.host === "localhost" ||

@@ -5,6 +5,7 @@ import type { CheckPorts } from "./decide.ts";
 import { createDecide } from "./decide.ts";
 import { CHECK_PATH } from "./method.ts";
 import { createResponseEncoder } from "./response-cache.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
 
 /**
  * Decides one Check: bytes of a CheckRequest to bytes of a CheckResponse. A message that could not be received is denied. Never
@@ -21,11 +22,11 @@ const FALLBACK_DENIAL = encodeCheckResponse({
   denied_response: { status: { code: 503 } },
 });
 
-export function createCheck(ports: CheckPorts): Check {
+export function createCheck(ports: CheckPorts, tickets?: TicketIssuer): Check {
   return createDecide<Uint8Array, Uint8Array>(ports, {
     operation: () => OPERATION,
     decode: decodeCheckRequest,
-    encode: createResponseEncoder(),
+    encode: createResponseEncoder(tickets),
     fallback: FALLBACK_DENIAL,
   });
 }

@@ -15,12 +15,18 @@ import type { AllowResponse, DenialCode, DenyResponse, HeaderOption } from "./me
 import type { ResponseContext } from "./response-context.ts";
 import type { PlainObject } from "./struct.ts";
 import { toStruct } from "./struct.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
+import { ticketFragment } from "./ticket-fragment.ts";
 
 /**
  * Lets the request through whatever was decided. The credential stays, for the system that checks it so far. No identity header
  * is set, and those of the client are removed.
  */
-export function shadowResponse(decision: Decision, context: ResponseContext): AllowResponse {
+export function shadowResponse(
+  decision: Decision,
+  context: ResponseContext,
+  tickets?: TicketIssuer,
+): AllowResponse {
   const { forwardPrefix } = context;
   return {
     status: { code: 0 },
@@ -33,7 +39,11 @@ export function shadowResponse(decision: Decision, context: ResponseContext): Al
         ...spoofedHeaders(context),
       ],
     },
-    dynamic_metadata: toStruct({ ...metadataOf(decision, context), mode: "shadow" }),
+    dynamic_metadata: toStruct({
+      ...metadataOf(decision, context),
+      ...ticketFragment(decision, context, tickets).metadata,
+      mode: "shadow",
+    }),
   };
 }
 

@@ -13,6 +13,8 @@ import { limitHeaders, overwrite } from "./header-options.ts";
 import type { AllowResponse, CheckResponse } from "./messages.ts";
 import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
+import { ticketFragment } from "./ticket-fragment.ts";
 
 /**
  * The response to a decision as one object, for transports without protobuf. A property test shows that the response cache encodes
@@ -22,17 +24,21 @@ export function toCheckResponse(
   decision: Decision,
   context: ResponseContext,
   mode: Mode = "enforce",
+  tickets?: TicketIssuer,
 ): CheckResponse {
-  if (mode === "shadow") return shadowResponse(decision, context);
-  return decision.verdict === "allow" ? allowResponse(decision, context) : denyResponse(decision, context);
+  if (mode === "shadow") return shadowResponse(decision, context, tickets);
+  return decision.verdict === "allow"
+    ? allowResponse(decision, context, tickets)
+    : denyResponse(decision, context);
 }
 
-function allowResponse(decision: Allow, context: ResponseContext): AllowResponse {
+function allowResponse(decision: Allow, context: ResponseContext, tickets?: TicketIssuer): AllowResponse {
   const fragments = [
     keyFragment(decision, context),
     routeFragment(decision.route, context),
     requestFragment(decision, context),
     decisionFragment(decision, context),
+    ticketFragment(decision, context, tickets),
     noticeFragment(decision, context),
   ];
   const parameters = fragments.flatMap(({ ok }) => ok.query_parameters_to_remove ?? []);

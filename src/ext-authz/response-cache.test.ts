@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CHECK_METHOD, decodeCheckResponse } from "../../scripts/protobuf.ts";
+import type { ChargeGrant } from "../core/charges/charge-ticket.ts";
 import type { Decision, RateStatus } from "../core/decision/decision.ts";
 import { DENY_REASONS } from "../core/decision/decision.ts";
 import type { Principal } from "../core/decision/principal.ts";
@@ -11,6 +12,7 @@ import { toCheckResponse } from "./plain-response.ts";
 import { createResponseEncoder } from "./response-cache.ts";
 import type { ResponseContext } from "./response-context.ts";
 import { toStruct } from "./struct.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
 
 const text = fc.oneof(
   fc.string({ maxLength: 8 }),
@@ -40,6 +42,7 @@ const routes: readonly Route[] = ["/a", "/b/**"].map((pattern, i) => ({
   scopes: [],
   anyScope: [],
   cost: 1,
+  charges: [],
   mode: "enforce",
   stripCredential: i === 0,
 }));
@@ -53,6 +56,15 @@ const rate: fc.Arbitrary<RateStatus> = fc.record({
 const rates = fc.array(rate, { maxLength: 2 });
 const seconds = fc.integer({ min: 1, max: 1e9 });
 
+const grant: fc.Arbitrary<ChargeGrant> = fc.record({
+  mode: fc.constant("enforce" as const),
+  route: fc.constant("/a"),
+  units: fc.constant(["tokens"]),
+});
+const TICKETS: TicketIssuer = {
+  issue: ({ family }, { units }, decisionId) => `${family} ${units.join(" ")} ${decisionId}`,
+};
+
 const decision: fc.Arbitrary<Decision> = fc.oneof(
   fc.record(
     {
@@ -63,6 +75,7 @@ const decision: fc.Arbitrary<Decision> = fc.oneof(
       scopes: fc.array(scope, { maxLength: 3 }),
       rates,
       refreshDue: fc.boolean(),
+      charge: grant,
       notice: fc.record({ deprecatedAt: seconds, sunset: seconds }, { requiredKeys: [] }),
     },
     { requiredKeys: ["verdict", "reason", "route", "scopes", "rates", "refreshDue"] },
@@ -153,10 +166,10 @@ test("a cached response equals one that is encoded from scratch, whatever was en
   const call = fc.tuple(decision, context, fc.constantFrom("enforce" as const, "shadow" as const));
   fc.assert(
     fc.property(fc.array(call, { minLength: 1, maxLength: 30 }), fc.constantFrom(2, 100), (all, maxKeys) => {
-      const encode = createResponseEncoder(maxKeys);
+      const encode = createResponseEncoder(TICKETS, maxKeys);
       for (const [decided, context, mode] of all) {
         const bytes = encode(decided, context, mode);
-        const expected = toCheckResponse(decided, context, mode);
+        const expected = toCheckResponse(decided, context, mode, TICKETS);
         expect(sorted(bytes)).toEqual(sorted(encodeCheckResponse(expected)));
         if (decided.verdict === "deny" && mode === "enforce") expect(expected.status.code).toBeGreaterThan(0);
       }

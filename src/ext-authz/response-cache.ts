@@ -21,6 +21,8 @@ import { denyResponse, shadowResponse } from "./deny-response.ts";
 import { overwrite } from "./header-options.ts";
 import { limitField } from "./rate-limit-headers.ts";
 import type { ResponseContext } from "./response-context.ts";
+import type { TicketIssuer } from "./ticket-fragment.ts";
+import { ticketFragment } from "./ticket-fragment.ts";
 
 /** Maximum number of cached key fragments, of some 700 bytes each. Only recently used keys are kept, as encoding one is fast. */
 const MAX_KEYS = 4096;
@@ -29,17 +31,19 @@ const MAX_KEYS = 4096;
 export type EncodeResponse = (decision: Decision, context: ResponseContext, mode: Mode) => Buffer;
 
 /** Most of an allow depends only on the key, or only on the route. These fragments are encoded once and cached. */
-export function createResponseEncoder(maxKeys = MAX_KEYS): EncodeResponse {
+export function createResponseEncoder(tickets?: TicketIssuer, maxKeys = MAX_KEYS): EncodeResponse {
   const keys = createClockCache<Principal, KeyBytes>(maxKeys);
   const routes = new WeakMap<Route, RouteBytes>();
   return (decision, context, mode) => {
-    if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context));
+    if (mode === "shadow") return encodeCheckResponse(shadowResponse(decision, context, tickets));
     if (decision.verdict !== "allow") return encodeCheckResponse(denyResponse(decision, context));
     const fragments = [
       keyBytes(keys, decision, context),
       routeBytes(routes, decision.route, context),
       decisionBytes(decision, context),
     ];
+    if (decision.charge !== undefined)
+      fragments.push(encodeFragment(ticketFragment(decision, context, tickets)));
     for (const fragment of [requestFragment(decision, context), noticeFragment(decision, context)])
       if (fragment !== EMPTY) fragments.push(encodeFragment(fragment));
     return joinAllow(fragments);

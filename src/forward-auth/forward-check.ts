@@ -30,7 +30,7 @@ export function createForwardCheck(ports: CheckPorts, { trustedHops }: ForwardCh
   return createDecide<ReceivedCall, CheckResponse>(ports, {
     operation: operationOf,
     decode: (call) => readCall(call, trustedHops),
-    encode: toCheckResponse,
+    encode: (decision, context, mode) => toCheckResponse(decision, context, mode),
     fallback: { status: { code: 13 }, denied_response: { status: { code: 503 } } },
   });
 }

@@ -11,11 +11,12 @@ import { issuerProblems, toIssuer } from "./issuers.ts";
 import { toPlans, toQuotaCounts, toQuotas, toRateLimits } from "./limit-lists.ts";
 import { planProblems } from "./plan-problems.ts";
 import type { Problem } from "./problem.ts";
-import { quotaProblems, quotaWarnings } from "./quota-problems.ts";
+import { quotaProblems } from "./quota-problems.ts";
 import { rateLimitServiceProblems, toRateLimitDomains } from "./rate-limit-service.ts";
 import type { PolicyDocument } from "./schema.ts";
 import { fieldNames, policySchema } from "./schema.ts";
 import { didYouMean } from "./suggestion.ts";
+import { toUnits, unitProblems, unitWarnings } from "./units.ts";
 import { readYaml } from "./yaml-file.ts";
 
 /** The built-in policy. It applies without a file, and supplies each part that a file omits. */
@@ -100,6 +101,7 @@ function checkText(source: PolicySource): CheckResult {
     ...routeProblems(routes, roles),
     ...planProblems(document),
     ...quotaProblems(document),
+    ...unitProblems(document),
     ...rateLimitServiceProblems(document.rate_limit_service),
     ...issuerProblems(document.issuers.map(toIssuer), roles, source.ownIssuer),
     ...conflictProblems(routes, (index) => lineOf(["routes", index])),
@@ -185,6 +187,8 @@ export function toRoute(
     scopes: entry.scopes,
     anyScope: entry.any_scope,
     cost: entry.cost,
+    charges: entry.charge,
+    ...(entry.reserve && { reserve: entry.reserve }),
     mode: entry.mode ?? defaults.mode,
     stripCredential: entry.strip_credential ?? headers.strip_credential,
   };
@@ -201,6 +205,7 @@ function preflightRoute(mode: Mode): Route {
     scopes: [],
     anyScope: [],
     cost: 0,
+    charges: [],
     mode,
     stripCredential: true,
   };
@@ -230,6 +235,7 @@ export function toPolicy(
     roles: toRoles(document, source, plans),
     plans,
     quotaCounts: toQuotaCounts(document),
+    units: toUnits(document),
     routes: table,
     mode: routes.some(({ mode }) => mode === "enforce") ? "enforce" : document.defaults.mode,
     credentialSources: document.headers.credential,
@@ -248,7 +254,7 @@ export function toPolicy(
     rateLimitDomains: toRateLimitDomains(document.rate_limit_service),
     audit: { ...document.audit, requests: requests === "refusals" ? "denials" : requests },
     deprecations: requests === "refusals" ? [REFUSALS_RENAMED] : [],
-    warnings: quotaWarnings(document),
+    warnings: unitWarnings(document, routes),
     legacyRateLimit: document.headers.legacy_ratelimit,
     pathParams: document.requests.path_params,
     ...(document.requests.preflights === "allow" && {

@@ -2,7 +2,7 @@ import type { QuotaEntries } from "./limit-lists.ts";
 import type { Problem } from "./problem.ts";
 import type { PolicyDocument } from "./schema.ts";
 
-type LimitsDocument = Pick<PolicyDocument, "plans"> & {
+export type LimitsDocument = Pick<PolicyDocument, "plans"> & {
   readonly roles: NonNullable<PolicyDocument["roles"]>;
 };
 
@@ -14,7 +14,7 @@ interface PlacedQuotas {
   readonly limitNames: readonly string[];
 }
 
-function* placedQuotas({ plans, roles }: LimitsDocument): Generator<PlacedQuotas> {
+export function* placedQuotas({ plans, roles }: LimitsDocument): Generator<PlacedQuotas> {
   for (const [kind, lists] of [
     ["plans", plans],
     ["roles", roles],
@@ -64,14 +64,4 @@ function* countProblems(
 
 function countField(quota: QuotaEntries[number], field: (typeof COUNT_FIELDS)[number]): string {
   return quota[field] ?? "UTC";
-}
-
-/** Quotas that nothing counts. */
-export function quotaWarnings(document: LimitsDocument): readonly string[] {
-  const uncharged = [...placedQuotas(document)].flatMap(({ at, quotas }) =>
-    quotas
-      .filter(({ unit }) => unit !== "requests")
-      .map(({ name, unit }) => `${at.join(".")}: quota "${name}" has no effect: nothing charges ${unit}`),
-  );
-  return [...new Set(uncharged)];
 }

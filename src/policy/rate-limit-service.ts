@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CHARGE_DOMAIN } from "../core/charges/charge-receiver.ts";
 import type { DescriptorLevel, DescriptorLimit, DescriptorNode } from "../core/limits/descriptor-limits.ts";
 import { name } from "./names.ts";
 import type { Problem } from "./problem.ts";
@@ -8,8 +9,6 @@ import { rate } from "./rates.ts";
 const MAX_DEPTH = 5;
 /** Entries of all domains. */
 const MAX_ENTRIES = 10_000;
-/** The domain of Latchkey itself. */
-const RESERVED_DOMAIN = "latchkey";
 
 /** Units of a bucket, with the seconds in which it refills. */
 const SECONDS_IN = { second: 1, minute: 60, hour: 3600 } as const;
@@ -73,7 +72,7 @@ export function* rateLimitServiceProblems({ domains }: RateLimitServiceDocument)
   let entries = 0;
   const at = ["rate_limit_service", "domains"];
   for (const [domain, { descriptors }] of Object.entries(domains)) {
-    if (domain === RESERVED_DOMAIN)
+    if (domain === CHARGE_DOMAIN)
       yield { path: [...at, domain], message: "is reserved for Latchkey itself: use another domain" };
     for (const { path, node, isRepeated } of visit(descriptors, [...at, domain, "descriptors"])) {
       entries++;

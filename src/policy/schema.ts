@@ -74,6 +74,28 @@ function isWhole(value: number, max: number): boolean {
 
 const quotas = z.array(quota).max(8);
 
+const wholeUnits = z
+  .number()
+  .refine((units) => units >= 1 && isWhole(units, MAX_QUOTA), "must be a whole number from 1 to 10^12");
+
+const MAX_CHARGE_WITHIN = "24h";
+
+const unit = z
+  .strictObject({
+    max_charge: wholeUnits.optional(),
+    charge_within: duration
+      .refine(
+        (seconds) => seconds <= (parseDuration(MAX_CHARGE_WITHIN) ?? 0),
+        `must be at most ${MAX_CHARGE_WITHIN}`,
+      )
+      .prefault("1h"),
+    reserve_for: duration.prefault("10m"),
+  })
+  .refine(({ charge_within: within, reserve_for: reserved }) => reserved <= within, {
+    path: ["reserve_for"],
+    message: "must not be longer than charge_within",
+  });
+
 /** A plan must say at least one list, so that no plan is without limits by accident. */
 const plan = z
   .strictObject({ rate_limits: rateLimits.optional(), quotas: quotas.optional() })
@@ -110,6 +132,8 @@ const route = z.strictObject({
   scopes: z.array(scope).default([]),
   any_scope: z.array(scope).default([]),
   cost: z.int().min(0).default(1),
+  charge: z.array(name).max(4).default([]),
+  reserve: z.strictObject({ unit: name, amount: wholeUnits }).optional(),
   mode: mode.optional(),
   strip_credential: z.boolean().optional(),
 });
@@ -155,6 +179,7 @@ export const policySchema = z.strictObject({
     .record(name, plan)
     .refine((plans) => Object.keys(plans).length <= MAX_PLANS, `must be at most ${MAX_PLANS} plans`)
     .default({}),
+  units: z.record(name, unit).default({}),
   routes: z.array(route).optional(),
   defaults: z
     .strictObject({

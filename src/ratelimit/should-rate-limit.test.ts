@@ -70,6 +70,7 @@ function open(
   const handle = createShouldRateLimit({
     policy: () => policy,
     limits: inMemory(),
+    receiveCharge: () => false,
     nowMs: () => NOW_MS,
     onResult: (domain, result) => results.push(`${domain} ${result}`),
     onFault: (error) => results.push(String(error)),

@@ -1,3 +1,5 @@
+import type { ReceiveCharge } from "../core/charges/charge-receiver.ts";
+import { CHARGE_DOMAIN } from "../core/charges/charge-receiver.ts";
 import type { DescriptorLimits } from "../core/limits/ports.ts";
 import type { MaybePromise } from "../core/maybe-promise.ts";
 import type { Policy } from "../core/policy/policy.ts";
@@ -5,6 +7,7 @@ import type { Calendars } from "../core/quotas/calendar.ts";
 import { createCalendars } from "../core/quotas/calendar.ts";
 import { responseBudgetMs, withTimeout } from "../core/timeout.ts";
 import type { UnaryMethod } from "../grpc/transport.ts";
+import { chargeDescriptors } from "./charge-domain.ts";
 import type { Decided, DescriptorCharge, RateLimitResult } from "./descriptor-charge.ts";
 import { chargeOf, NOTHING_TO_CHARGE, takeCharge } from "./descriptor-charge.ts";
 import type { RateLimitRequest } from "./request-decoder.ts";
@@ -15,6 +18,8 @@ import { encodeRateLimitResponse } from "./response-encoder.ts";
 export interface ShouldRateLimitPorts {
   readonly policy: () => Pick<Policy, "rateLimitDomains" | "faults">;
   readonly limits: DescriptorLimits;
+  /** Charges of Latchkey's own domain. */
+  readonly receiveCharge: ReceiveCharge;
   readonly nowMs: () => number;
   /** Called for each descriptor. `domain` is one of the policy's, or `none`. */
   readonly onResult: (domain: string, result: RateLimitResult) => void;
@@ -36,6 +41,7 @@ export function createShouldRateLimit(ports: ShouldRateLimitPorts): UnaryMethod[
     try {
       const request = message && decodeIfValid(message);
       if (request === undefined) return respondFailed(ports);
+      if (request.domain === CHARGE_DOMAIN) return chargeDescriptors(ports.receiveCharge, request);
       const decided = decideAll(ports, calendars, request, (found) =>
         charge(found, responseBudgetMs(timeLeftMs)),
       );

@@ -156,6 +156,11 @@ export function spreadKeys(isCluster: boolean) {
       const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
       return of("quota", subject, quota);
     },
+    /** Hash: id of each charge of requests of this hour that the counter has counted. Expires by itself. */
+    charges(counterId: string, hour: number): string {
+      const [, quota = "", subject = counterId] = COUNTER_ID.exec(counterId) ?? [];
+      return of("charges", subject, `${quota}:${hour}`);
+    },
     /** Hash: instance id → number of its last counted posting for this day. */
     usagePosted: (family: string, day: number) => of("usage", family, `posted:${day}`),
     /** Hash: hour of the day → counts; see usage.lua. */

@@ -1,6 +1,7 @@
 import { LEASE_LIFE_US } from "../core/limits/leased-bucket.ts";
+import { HOUR_MS } from "../core/quotas/calendar.ts";
 import { MIN_LIFE_US } from "../core/quotas/quota-counter.ts";
-import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
+import type { QuotaCharge, QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
 import type { QuotaStore } from "../core/quotas/quota-store.ts";
 import type { RedisArgument } from "./client.ts";
 import { scriptText } from "./script-text.ts";
@@ -14,7 +15,7 @@ const SCRIPT = {
   source: QUOTA_SCRIPT,
   name: "quota",
   head: [LEASE_LIFE_US, MIN_LIFE_US],
-  replyLength: 13,
+  replyLength: 14,
 };
 
 /** Counters of quotas as Redis hashes, by the clock of their server. */
@@ -23,8 +24,10 @@ export function createQuotaStore(client: SpreadClient, servers: ServerBreakers):
   return {
     historyOf: (counterId) => client.historyOf(client.keys.quota(counterId)),
     async step(counterId, step) {
-      const probe = { ...step, settlements: [], request: undefined, posting: undefined };
-      return replyOf(await takeStep(client.keys.quota(counterId), argumentsOf(step), argumentsOf(probe)));
+      const probe = { ...step, settlements: [], request: undefined, posting: undefined, charge: undefined };
+      const { keys } = client;
+      const more = step.charge === undefined ? [] : [keys.charges(counterId, hourOf(step.charge))];
+      return replyOf(await takeStep(keys.quota(counterId), argumentsOf(step), argumentsOf(probe), more));
     },
   };
 }
@@ -35,6 +38,7 @@ export function argumentsOf({
   windows,
   request,
   posting,
+  charge,
   settlements,
 }: QuotaStep): readonly RedisArgument[] {
   const { leaseId = "", cost = 0, waiting = 0, ahead = 0, held = 0 } = request ?? {};
@@ -56,16 +60,34 @@ export function argumentsOf({
     after,
     window,
     amount,
+    ...chargeArguments(charge),
     settlements.length,
     ...settlements.flatMap((settled) => [settled.leaseId, settled.unspentTokens]),
   ];
 }
 
+/**
+ * The ids of an hour share a hash, which takes far less memory than a key for each. The hour is that of the request, so that all
+ * instances look for a repetition at the same place.
+ */
+function hourOf({ issuedMs }: QuotaCharge): number {
+  return Math.floor(issuedMs / HOUR_MS);
+}
+
+function chargeArguments(charge: QuotaStep["charge"]): readonly RedisArgument[] {
+  if (charge === undefined) return [0];
+  const { id, amount, reserved, issuedMs, receivedMs, isRefundable, keepMs } = charge;
+  const untilMs = (hourOf(charge) + 1) * HOUR_MS + keepMs;
+  return [1, id, amount, reserved, issuedMs, receivedMs, isRefundable ? 1 : 0, untilMs - receivedMs];
+}
+
+const CHARGED = [undefined, "counted", "repeat", "void"] as const;
 const OUTCOMES = [undefined, "counted", "void", "behind"] as const;
 
 export function replyOf(reply: readonly number[]): QuotaReply {
   const [inWindows, nowMs = 0, windowMs = 0, leftUs = 0, grantedUnits = 0, lifeUs = 0, isEnding] = reply;
-  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0] = reply.slice(7);
+  const [used = 0, freeUnits = 0, leased = 0, expiredUnits = 0, crossed, posted = 0, charged = 0] =
+    reply.slice(7);
   return {
     inWindows: inWindows === 1,
     nowMs,
@@ -80,5 +102,6 @@ export function replyOf(reply: readonly number[]): QuotaReply {
     expiredUnits,
     crossed: crossed === 80 || crossed === 100 ? crossed : 0,
     posted: OUTCOMES[posted],
+    charged: CHARGED[charged],
   };
 }

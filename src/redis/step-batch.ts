@@ -3,31 +3,34 @@ import { RedisUnavailable } from "./redis-error.ts";
 import type { ServerBreakers } from "./server-breakers.ts";
 import type { SpreadClient } from "./spread-client.ts";
 
-/** A script that takes one step on each of its keys, such as lease.lua. */
+/** A script that takes steps, each on a key of its own, such as lease.lua. */
 export interface StepScript {
   readonly source: string;
   readonly name: string;
   /** The arguments before those of the steps. */
   readonly head: readonly RedisArgument[];
-  /** The number of integers that it returns for each key. */
+  /** The number of integers that it returns for each step. */
   readonly replyLength: number;
 }
 
 /**
  * Takes a step on a key. Rejects if no response arrived. Redis may have executed the step then. It is never resent.
+ * @param more further keys of the step, in the same slot
  * @param probe the arguments of a step that takes nothing, to find out whether an unavailable server is back
  */
 export type TakeStep = (
   key: string,
   args: readonly RedisArgument[],
   probe: readonly RedisArgument[],
+  more?: readonly string[],
 ) => Promise<readonly number[]>;
 
-/** Maximum number of keys of one script, because Redis runs one script at a time for all instances. */
+/** Maximum number of steps of one script, because Redis runs one script at a time for all instances. */
 const MAX_STEPS = 50;
 
 interface Step {
   readonly key: string;
+  readonly more: readonly string[];
   readonly args: readonly RedisArgument[];
   readonly probe: readonly RedisArgument[];
   readonly resolve: (reply: readonly number[]) => void;
@@ -39,7 +42,7 @@ export function createStepBatch(client: SpreadClient, script: StepScript, server
   const run = client.script(script.source, script.name);
   let waiting: Step[] = [];
   const fail = (step: Step, error: unknown): void => {
-    servers.failed(step.key, () => sendAlone({ ...step, args: step.probe }));
+    servers.failed(step.key, () => sendAlone({ ...step, args: step.probe, more: [] }));
     step.reject(error);
   };
   const send = async (steps: readonly Step[]): Promise<void> => {
@@ -73,14 +76,14 @@ export function createStepBatch(client: SpreadClient, script: StepScript, server
       for (let start = 0; start < steps.length; start += MAX_STEPS)
         void send(steps.slice(start, start + MAX_STEPS));
   };
-  return (key, args, probe) => {
+  return (key, args, probe, more = []) => {
     if (!servers.admits(key))
       return Promise.reject(
         new RedisUnavailable("connection", "Redis does not respond", { cause: undefined }),
       );
     const { promise, resolve, reject } = Promise.withResolvers<readonly number[]>();
     if (waiting.length === 0) queueMicrotask(sendWaiting);
-    waiting.push({ key, args, probe, resolve, reject });
+    waiting.push({ key, more, args, probe, resolve, reject });
     return promise;
   };
 }
@@ -93,7 +96,7 @@ async function runSteps(
   const args: RedisArgument[] = [...script.head];
   for (const step of steps) args.push(...step.args);
   const replies = await run(
-    steps.map(({ key }) => key),
+    steps.flatMap(({ key, more }) => [key, ...more]),
     args,
   );
   if (!Array.isArray(replies) || replies.length !== script.replyLength * steps.length)

@@ -8,6 +8,7 @@ import type { Output } from "../telemetry/output.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openAudit } from "./audit.ts";
 import { startBackgroundWork } from "./background.ts";
+import { createCharges } from "./charges.ts";
 import { createAuthorizePorts, createChecks, createExplainHandler } from "./check-handler.ts";
 import { createReports } from "./figures.ts";
 import { compareWithFleet } from "./fleet-settings.ts";
@@ -107,10 +108,11 @@ async function openServices(runtime: Runtime, deps: ServiceDeps): Promise<Addres
   watchOverrides(runtime, { view, policy });
   const background = startBackgroundWork(runtime, { store: stores.keys, view });
   const metering = startMetering(runtime, { stores, events });
+  const charges = createCharges(runtime, { ports, stores, ...secrets, metering, audit });
   const services = { policy, registry, verifier, secrets, stores, metering, signingKeys: signing.keys };
   const addresses = await deps.listeners.serve({
     ...{ ...services, version: deps.version },
-    checks: createChecks(runtime, { ports, stores, background, metering, audit, tracing }),
+    checks: createChecks(runtime, { ports, stores, charges, background, metering, audit, tracing }),
     ...createReports(runtime, { ...deps, ...services, keysAddedMs }),
     explain: createExplainHandler(runtime, ports, stores),
     onCompletedCall(call) {

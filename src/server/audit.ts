@@ -1,10 +1,12 @@
 import { accessFields, isAccountable } from "../audit/access.ts";
 import type { AuditFields } from "../audit/chain.ts";
+import { chargeFields, isAuditedCharge } from "../audit/charge.ts";
 import type { AuditLog } from "../audit/log.ts";
 import type { ClientAddress } from "../audit/request.ts";
 import { requestFields } from "../audit/request.ts";
 import { thresholdFields } from "../audit/threshold.ts";
 import type { AuditStore, CheckFacts, CompletedCall } from "../core/audit/ports.ts";
+import type { SettledCharge } from "../core/charges/charge-receiver.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Policy, RateLimit } from "../core/policy/policy.ts";
 import { createBucketStore } from "../memory/bucket-store.ts";
@@ -48,6 +50,8 @@ export interface Audit {
   onDecision(decision: Decision, facts: CheckFacts, policy: Policy): void;
   /** Records a call that was denied to its caller, or by which an operator changed something. */
   onCompletedCall(call: CompletedCall): void;
+  /** Records a charge that was not accepted. */
+  onCharge(settled: SettledCharge): void;
 }
 
 /** Opens the audit log, and moves the store's events into it from now on. */
@@ -112,13 +116,17 @@ function recordOf(lines: AuditLog, clientAddress: ClientAddress): Audit {
       if (call.status < 400) lines.request("access", () => accessFields(call));
       else recordDenial("access", call.address, () => accessFields(call));
     },
+    onCharge(settled) {
+      // The connection is the proxy's, whatever client it serves. Each kind of rejection has its own budget.
+      if (isAuditedCharge(settled)) recordDenial("charge", settled.result, () => chargeFields(settled));
+    },
   };
 }
 
 /** Repeated denials must not fill a volume: lines beyond an address's limit are only counted. */
 function createDenialRecorder(lines: AuditLog) {
   const budgets = createBucketStore({ maxBuckets: MAX_ADDRESSES });
-  return (kind: "request" | "access", address: string, fields: () => AuditFields): void => {
+  return (kind: "request" | "access" | "charge", address: string, fields: () => AuditFields): void => {
     const taken = budgets.take([{ bucketId: address, limit: DENIAL_LINES }], 1, performance.now());
     if (taken instanceof Promise || taken.ok) lines.request(kind, fields);
     else lines.throttle();

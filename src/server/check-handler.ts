@@ -4,7 +4,7 @@ import { createAuthorize } from "../core/decision/authorize.ts";
 import { clientAddress } from "../core/decision/client-address.ts";
 import type { Decision } from "../core/decision/decision.ts";
 import type { Explain } from "../core/decision/explain.ts";
-import { createExplain, readOnlyLimits, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
+import { createExplain, readOnlyLimits, readOnlyLook, UNCOUNTED_FAILURES } from "../core/decision/explain.ts";
 import type { KeyVerifier } from "../core/decision/ports.ts";
 import { headerLines } from "../core/decision/request.ts";
 import type { AuthorizePorts } from "../core/decision/request-context.ts";
@@ -22,6 +22,7 @@ import { createSampled } from "../telemetry/sampled.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Audit } from "./audit.ts";
 import type { BackgroundWork } from "./background.ts";
+import type { Charges } from "./charges.ts";
 import { withIssuers } from "./issuers.ts";
 import type { Stores } from "./ports.ts";
 import { createRateLimits } from "./rate-limits.ts";
@@ -52,6 +53,7 @@ export function createAuthorizePorts(
     migration: registry.migration,
     stalenessMs: stores.fleet.stalenessMs,
     buckets: stores.buckets,
+    charged: stores.chargedQuotas,
     failures: createBucketStore({ maxBuckets: MAX_GUARDED_ADDRESSES }),
     clientAddress: (request) =>
       clientAddress(request.peerAddress, headerLines(request, "x-forwarded-for"), settings.GRPC_TRUSTED_HOPS),
@@ -65,7 +67,7 @@ export function createExplainHandler(
   { bucketAdmin, quotaAdmin }: Pick<Stores, "bucketAdmin" | "quotaAdmin">,
 ): Explain {
   const buckets = readOnlyLimits(bucketAdmin, quotaAdmin);
-  const readOnly = { ...ports, buckets, failures: UNCOUNTED_FAILURES };
+  const readOnly = { ...ports, buckets, charged: readOnlyLook(quotaAdmin), failures: UNCOUNTED_FAILURES };
   return createExplain({
     authorize: createAuthorize(readOnly),
     policy: ports.policy,
@@ -76,6 +78,7 @@ export function createExplainHandler(
 export interface CheckDeps {
   readonly ports: AuthorizePorts;
   readonly stores: Pick<Stores, "descriptorLimits">;
+  readonly charges: Charges;
   readonly background: BackgroundWork;
   readonly metering: Pick<Metering, "meter">;
   readonly audit: Audit;
@@ -92,7 +95,7 @@ export interface Checks {
 /** Serves Envoy's Checks and other proxies' calls. Each decision is counted, traced and audited. */
 export function createChecks(
   { log, metrics, clock, settings }: Runtime,
-  { ports, stores, background, metering: { meter }, audit, tracing }: CheckDeps,
+  { ports, stores, charges, background, metering: { meter }, audit, tracing }: CheckDeps,
 ): Checks {
   const onUnknownPlan = createUnknownPlans({ log, metrics });
   const undecodableLog = (fault: (typeof FAULTS)["undecodable" | "undescribed"]) =>
@@ -122,11 +125,16 @@ export function createChecks(
   };
   const forwardPorts = { ...checkPorts, onUndecodable: undecodableLog(FAULTS.undescribed) };
   return {
-    check: createCheck(checkPorts),
+    check: createCheck(checkPorts, charges.tickets),
     forwardCheck: createForwardCheck(forwardPorts, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
     shouldRateLimit: createRateLimits(
       { log, metrics },
-      { policy: ports.policy, limits: stores.descriptorLimits, nowMs: clock.nowMs },
+      {
+        policy: ports.policy,
+        limits: stores.descriptorLimits,
+        nowMs: clock.nowMs,
+        receiveCharge: charges.receive,
+      },
     ),
   };
 

@@ -78,9 +78,9 @@ function openPool(
 
 function takeFrom(buckets: LocalBuckets, pool: LeasePool): LimitStore {
   return {
-    take: (demands, cost, nowMs, quotas) =>
+    take: (demands, cost, nowMs, quotas, reserve) =>
       quotas === undefined || quotas.length === 0
         ? buckets.take(demands, cost, nowMs)
-        : pool.take(demands, cost, nowMs, quotas),
+        : pool.take(demands, cost, nowMs, quotas, reserve),
   };
 }

@@ -79,7 +79,7 @@ async function openEmbedded(options: StoreOptions): Promise<Stores> {
 function openLimits(
   { quotas }: Pick<ThreadedStore, "quotas">,
   options: StoreOptions,
-): Pick<Stores, "buckets" | "descriptorLimits" | "bucketAdmin" | "quotaAdmin"> {
+): Pick<Stores, "buckets" | "descriptorLimits" | "chargedQuotas" | "bucketAdmin" | "quotaAdmin"> {
   const { storeNowMs } = options.clock;
   const buckets = createBucketStore({ maxBuckets: MAX_BUCKETS });
   const { limits, descriptorLimits, pools, counters } = createEmbeddedLimits({
@@ -95,7 +95,7 @@ function openLimits(
   });
   keepLeases(options, pools, counters);
   const quotaAdmin = createQuotaAdmin({ quotas, nowMs: storeNowMs, forget: pools[0].forget });
-  return { buckets: limits, descriptorLimits, bucketAdmin: buckets, quotaAdmin };
+  return { buckets: limits, descriptorLimits, chargedQuotas: counters[0], bucketAdmin: buckets, quotaAdmin };
 }
 
 /** Returns whether the database is still where the next start looks for it. */

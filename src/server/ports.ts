@@ -5,7 +5,7 @@ import type { KeyStore } from "../core/keys/ports.ts";
 import type { MigrationState } from "../core/legacy/migration.ts";
 import type { BucketAdmin, DescriptorLimits, LimitStore, QuotaAdmin } from "../core/limits/ports.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import type { QuotaThreshold } from "../core/quotas/quota-exchange.ts";
+import type { QuotaExchange, QuotaThreshold } from "../core/quotas/quota-exchange.ts";
 import type { FeedEntry } from "../core/revocation/feed-entry.ts";
 import type { InstanceView } from "../core/revocation/instance-view.ts";
 import type { UsageStore } from "../core/usage/ports.ts";
@@ -55,6 +55,8 @@ export interface Stores {
   readonly buckets: LimitStore;
   /** Buckets of Envoy's Rate Limit Service. They have a maximum of their own, so that no flood of descriptors reaches keys. */
   readonly descriptorLimits: DescriptorLimits;
+  /** Counters of units that are charged after the response. */
+  readonly chargedQuotas: Pick<QuotaExchange, "look" | "isExhausted" | "charge" | "charging">;
   readonly bucketAdmin: BucketAdmin;
   readonly quotaAdmin: QuotaAdmin;
   readonly secrets: SecretStore;

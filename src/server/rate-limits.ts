@@ -6,7 +6,7 @@ import type { Runtime } from "./runtime.ts";
 /** Serves Envoy's Rate Limit Service with these buckets. Each descriptor is counted. */
 export function createRateLimits(
   { log, metrics }: Pick<Runtime, "log" | "metrics">,
-  ports: Pick<ShouldRateLimitPorts, "policy" | "limits" | "nowMs">,
+  ports: Pick<ShouldRateLimitPorts, "policy" | "limits" | "nowMs" | "receiveCharge">,
 ) {
   return createShouldRateLimit({
     ...ports,

@@ -79,10 +79,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     { client, place, instanceId, ...deadlineOf(settings) },
     options,
   );
-  const { buckets, descriptorLimits } = await openSharedBuckets(
-    { client, spread, instanceId, guard },
-    options,
-  );
+  const { buckets, ...limits } = await openSharedBuckets({ client, spread, instanceId, guard }, options);
   watchAddress(client, place, options);
   const registryClient = await openRegistryClient(client, place, options);
   const onFeedEntry = createFeedEntryHandler(buckets, options);
@@ -111,7 +108,7 @@ async function openRedis(options: StoreOptions): Promise<Stores> {
     audit: guard.audit(createAuditStore(client, instanceId)),
     usage: guard.usage(createUsageStore({ registry: client, spread, ...usage })),
     buckets,
-    descriptorLimits,
+    ...limits,
     bucketAdmin: guard.buckets(createBucketAdmin({ spread, dropLeases, forget: buckets.forget })),
     quotaAdmin: guard.quotas(createQuotaAdmin(spread, dropLeases)),
     secrets: createSecretStore(client),
@@ -189,7 +186,9 @@ interface BucketDeps {
 async function openSharedBuckets(
   { client, spread, instanceId, guard }: BucketDeps,
   { policy, log, shutdown, metrics, clock, events }: StoreOptions,
-): Promise<{ readonly buckets: LeasePool; readonly descriptorLimits: LeasePool }> {
+): Promise<
+  Pick<Stores, "chargedQuotas"> & { readonly buckets: LeasePool; readonly descriptorLimits: LeasePool }
+> {
   const { pool, descriptorPool, membership, counters } = createSharedBuckets({
     client,
     spread,
@@ -222,5 +221,7 @@ async function openSharedBuckets(
   shutdown.defer("the heartbeat", stopHeartbeat);
   for (const { replay } of counters) events.loss.subscribe(replay);
   keepLeases({ shutdown, log }, [pool, descriptorPool], counters);
-  return { buckets: pool, descriptorLimits: descriptorPool };
+  const [ofKeys] = counters;
+  if (ofKeys === undefined) throw new RangeError("the shared buckets have counters of quotas");
+  return { buckets: pool, descriptorLimits: descriptorPool, chargedQuotas: ofKeys };
 }

@@ -44,8 +44,8 @@ export interface SharedBuckets {
   /** Of the Rate Limit Service. No number of descriptors takes a bucket of a key, also while Redis is unavailable. */
   readonly descriptorPool: LeasePool;
   readonly membership: FleetMembership;
-  /** The units that are counted while Redis is unavailable; none without quotas. */
-  readonly counters: readonly Pick<QuotaExchange, "post" | "replay" | "waiting">[];
+  /** Of keys first. The units that are counted while Redis is unavailable; none without quotas. */
+  readonly counters: readonly QuotaExchange[];
 }
 
 /** Clients choose the values of descriptors, so their counters write no audit events. */

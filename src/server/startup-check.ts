@@ -61,6 +61,17 @@ export function createChecksBeforeStore(
   return {
     check: createCheck(ports),
     forwardCheck: createForwardCheck(ports, { trustedHops: settings.AUTH_TRUSTED_HOPS }),
-    shouldRateLimit: createRateLimits({ log, metrics }, { policy, limits: NO_LIMITS, nowMs: Date.now }),
+    shouldRateLimit: createRateLimits(
+      { log, metrics },
+      {
+        policy,
+        limits: NO_LIMITS,
+        nowMs: Date.now,
+        receiveCharge({ amount = 0 }) {
+          metrics.charged({ result: "lost", unit: undefined, amount });
+          return false;
+        },
+      },
+    ),
   };
 }

@@ -89,6 +89,11 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE IF NOT EXISTS usage_bytes (
      kind TEXT NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (kind, day)
    ) STRICT, WITHOUT ROWID;`,
+  // Charges that were counted, so that none counts twice.
+  `CREATE TABLE IF NOT EXISTS charges (
+     counter_id TEXT NOT NULL, charge_id TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (counter_id, charge_id)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX IF NOT EXISTS charges_by_until ON charges (until);`,
 ];
 
 export interface Database {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { RememberCharge } from "../core/quotas/quota-charge.ts";
 import type { QuotaCounter } from "../core/quotas/quota-counter.ts";
 import { isIntact, newCounter, quotaStep, raiseCounter } from "../core/quotas/quota-counter.ts";
 import type { QuotaReply, QuotaStep } from "../core/quotas/quota-step.ts";
@@ -39,6 +40,14 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
        reported = excluded.reported, leases = excluded.leases, posted = excluded.posted, until = excluded.until`,
   );
   const remove = sqlite.prepare("DELETE FROM quotas WHERE counter_id = ?");
+  const remember = sqlite.prepare(
+    `INSERT INTO charges (counter_id, charge_id, until) VALUES (?, ?, ?)
+     ON CONFLICT (counter_id, charge_id) DO UPDATE SET until = excluded.until WHERE charges.until <= ?`,
+  );
+  const rememberFor =
+    (counterId: string): RememberCharge =>
+    (id, untilMs, atMs) =>
+      remember.run(counterId, id, Math.ceil(untilMs / 1000), Math.floor(atMs / 1000)).changes === 1;
   const load = (counterId: string) => {
     const row = find.get(counterId);
     return row === undefined ? newCounter() : counterOf(row);
@@ -50,7 +59,7 @@ export function createCounterTable(sqlite: DatabaseSync, nowMs: () => number): C
   };
   const take = ({ counterId, step }: CounterStep): QuotaReply => {
     const counter = load(counterId);
-    const reply = quotaStep(counter, step, nowMs() * 1000);
+    const reply = quotaStep(counter, step, nowMs() * 1000, rememberFor(counterId));
     if (!reply.inWindows) return reply;
     write(counterId, counter, Math.ceil((reply.nowMs + reply.leftUs / 1000 + DAY_MS) / 1000));
     return reply;

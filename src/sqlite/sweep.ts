@@ -33,6 +33,7 @@ export function createSweep(sqlite: DatabaseSync) {
     deleteFrom("ended_keys", "key_id"),
     deleteFrom("cut_offs", "(scope, subject)"),
     deleteFrom("quotas", "counter_id"),
+    deleteFrom("charges", "(counter_id, charge_id)"),
     deleteFrom("overrides", "(scope, subject)"),
   ];
   return {

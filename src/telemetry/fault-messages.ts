@@ -64,6 +64,11 @@ export const FAULTS = {
     effect: "these plans and quotas do not apply; the next source in the order of precedence does",
     action: "`names`: whether the policy lost them by mistake; otherwise set or clear the overrides",
   },
+  chargesNotServed: {
+    event: "the policy charges units after the response, but others than Envoy can reach the gRPC listener",
+    effect: "no charge is accepted, so quotas of these units stay unused",
+    action: "listen on loopback or a Unix socket, or set GRPC_TLS_CLIENT_CA",
+  },
   certificateRejected: {
     event: "the listener's changed certificate is invalid and was not loaded",
     effect: "the old certificate stays in use",

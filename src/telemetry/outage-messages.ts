@@ -61,6 +61,14 @@ export const OUTAGES = {
     },
     healed: "requests that were admitted without the counters of their quotas are posted",
   },
+  charges: {
+    failed: {
+      event: "charges after the response cannot be counted",
+      effect: "they stay in memory and are sent again; the end of this process loses them",
+      action: "the store, and the network path to it: the error says how it failed",
+    },
+    healed: "charges after the response are counted",
+  },
   comparison: {
     failed: {
       event: "the contents of Redis cannot be verified",

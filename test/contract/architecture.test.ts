@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { ROOT } from "../support/documents.ts";
 
 const ADAPTERS =
-  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy ratelimit redis sqlite telemetry workers".split(
+  "api audit ext-authz forward-auth grpc http1 http2 jwt legacy memory policy ratelimit redis sqlite telemetry tickets workers".split(
     " ",
   );
 

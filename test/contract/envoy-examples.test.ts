@@ -113,7 +113,7 @@ test("only the shadow example lets a request through without a response", async 
   expect(open).toEqual(["shadow"]);
 });
 
-test.each(["edge", "grpc-services"])("the policy beside %s.yaml is valid", (name) => {
+test.each(["edge", "grpc-services", "llm-gateway"])("the policy beside %s.yaml is valid", (name) => {
   const fileName = `${name}.policy.yaml`;
   const text = readFileSync(new URL(fileName, folder), "utf8");
   expect(parsePolicy({ text, fileName })).toMatchObject({ ok: true });

@@ -76,8 +76,21 @@ describe("the script", () => {
       }),
       { nil: undefined },
     ),
+    charge: fc.option(
+      fc.record({
+        id: fc.nat({ max: 8 }),
+        amount: fc.constantFrom(0, 1, 30, 10 ** 12),
+        reserved: fc.constantFrom(0, 0, 20, 40),
+        /** Before the present time. */
+        issuedSeconds: fc.constantFrom(0, 1, 2, 3, 3600, 7200),
+        receivedSeconds: fc.constantFrom(0, 0, 1, 2, 3, 3600),
+        isRefundable: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
     again: fc.integer({ min: 0, max: 7 }).map((drawn) => drawn === 0),
   });
+  const KEEP_MS = 86_400_000;
 
   function stepAt(
     nowMs: number,
@@ -108,6 +121,13 @@ describe("the script", () => {
           window: startMs + post.hours * HOUR_MS,
         },
       },
+      charge: drawn.charge && {
+        ...drawn.charge,
+        id: `c${drawn.charge.id}`,
+        issuedMs: nowMs - drawn.charge.issuedSeconds * 1000,
+        receivedMs: nowMs - drawn.charge.receivedSeconds * 1000,
+        keepMs: KEEP_MS,
+      },
     };
   }
 
@@ -118,7 +138,12 @@ describe("the script", () => {
       fc.asyncProperty(scripts, async (history) => {
         let nowUs = (BEGIN_MS + HOUR_MS) * 1000 - 1_500_000;
         const counters = [newCounter(), newCounter()];
-        await admin.command("DEL", "counter0", "counter1");
+        await admin.command("FLUSHALL");
+        const charges = new Set<string>();
+        const rememberFor = (counter: number) => (id: string) => {
+          const before = charges.size;
+          return charges.add(`${counter} ${id}`).size > before;
+        };
         let leases = 0;
         for (const steps of history) {
           nowUs += steps[0]?.advanceUs ?? 0;
@@ -127,15 +152,19 @@ describe("the script", () => {
             stepAt(Math.floor(nowUs / 1000), drawn, `l${drawn.again ? leases : ++leases}`),
           );
           const wanted = sent.map((one, index) => {
-            const counter = counters[steps[index]?.counter ?? 0];
-            return counter && quotaStep(counter, one, nowUs);
+            const at = steps[index]?.counter ?? 0;
+            const counter = counters[at];
+            return counter && quotaStep(counter, one, nowUs, rememberFor(at));
           });
-          const keys = steps.map(({ counter }) => `counter${counter}`);
+          const keys = steps.flatMap(({ counter, charge }) => [
+            `counter${counter}`,
+            ...(charge ? [`charges${counter}`] : []),
+          ]);
           const args = [LEASE_LIFE_US, MIN_LIFE_US, ...sent.flatMap(argumentsOf)];
           const replies = await run([...keys, clock], args);
           if (!Array.isArray(replies)) throw new Error("the script returns a list");
           const got = steps.map((_, index) =>
-            replyOf(replies.slice(13 * index, 13 * index + 13).map(Number)),
+            replyOf(replies.slice(14 * index, 14 * index + 14).map(Number)),
           );
           expect(got).toEqual(wanted);
         }

@@ -9,6 +9,9 @@ describe("the key store on a Cluster", async () => {
 describe("leases on a Cluster", async () => {
   await import("../contract/lease.test.ts");
 });
+describe("charges on a Cluster", async () => {
+  await import("../contract/charges.test.ts");
+});
 describe("the audit store on a Cluster", async () => {
   await import("../contract/audit-store.test.ts");
 });

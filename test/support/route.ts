@@ -8,6 +8,7 @@ export const PLAIN_ROUTE = {
   scopes: [],
   anyScope: [],
   cost: 1,
+  charges: [],
   mode: "enforce",
   stripCredential: true,
 } as const;

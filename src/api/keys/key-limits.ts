@@ -5,7 +5,7 @@ import type { BucketDemand } from "../../core/limits/ports.ts";
 import type { Plan } from "../../core/policy/policy.ts";
 import { createCalendars } from "../../core/quotas/calendar.ts";
 import type { QuotaDemand } from "../../core/quotas/quota-demand.ts";
-import { quotaDemands } from "../../core/quotas/quota-demand.ts";
+import { allQuotaDemands } from "../../core/quotas/quota-demand.ts";
 import type { ApiPorts } from "../http/calls.ts";
 
 /** What limits a key. Buckets per address belong to no key and are not included. */
@@ -27,6 +27,6 @@ export function keyLimits(
   return {
     plan,
     buckets: bucketDemands(limits, key, () => "").filter(({ limit }) => limit.per !== "address"),
-    quotas: quotaDemands(limits.quotas, key, createCalendars()),
+    quotas: allQuotaDemands(limits.quotas, key, createCalendars()),
   };
 }

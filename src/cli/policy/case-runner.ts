@@ -94,10 +94,13 @@ function newRing() {
   return createKeyRing([randomBytes(32).toString("base64url")]);
 }
 
-function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePorts, "buckets" | "failures"> {
+function freshLimits(
+  { down }: DecisionCase,
+  policy: Policy,
+): Pick<AuthorizePorts, "buckets" | "charged" | "failures"> {
   const buckets = createBucketStore({ maxBuckets: 1000 });
   const nowMs = () => NOW_SECONDS * 1000;
-  const { limits } = createEmbeddedLimits({
+  const { limits, counters } = createEmbeddedLimits({
     buckets,
     store: createQuotaStore(nowMs),
     storeNowMs: nowMs,
@@ -108,6 +111,7 @@ function freshLimits({ down }: DecisionCase, policy: Policy): Pick<AuthorizePort
   });
   return {
     buckets: down === "limits" ? createFaultPolicy(() => "deny", buckets) : limits,
+    ...(down !== "limits" && { charged: counters[0] }),
     failures: createBucketStore({ maxBuckets: 1000 }),
   };
 }

@@ -1,3 +1,4 @@
+import type { ChargeGrant } from "../charges/charge-ticket.ts";
 import type { LegacyNotice } from "../legacy/migration.ts";
 import type { Route } from "../policy/route-table.ts";
 import type { Principal } from "./principal.ts";
@@ -103,6 +104,8 @@ export interface Allow {
   readonly refreshDue: boolean;
   /** The plan that an override has given the key, if that plan applied. */
   readonly overridePlan?: string;
+  /** What the request may be charged after its response. */
+  readonly charge?: ChargeGrant;
   /** Deprecation headers for the holder of a V1 key. */
   readonly notice?: LegacyNotice;
 }

@@ -1,10 +1,19 @@
-import type { BucketAdmin, BucketStore, LimitStore, QuotaAdmin, QuotaLevel } from "../limits/ports.ts";
+import type {
+  BucketAdmin,
+  BucketStore,
+  ChargedQuotas,
+  LimitStore,
+  QuotaAdmin,
+  QuotaLevel,
+  TakeOutcome,
+} from "../limits/ports.ts";
 import { rateStatus } from "../limits/rate-status.ts";
 import { secondsToRefill, takeOutcome } from "../limits/retry-after.ts";
 import type { Mode, Policy } from "../policy/policy.ts";
+import { countsRequests } from "../quotas/quota-demand.ts";
 import { quotaStatus } from "../quotas/quota-status.ts";
 import type { Authorize } from "./authorize.ts";
-import type { Decision } from "./decision.ts";
+import type { Decision, RateStatus } from "./decision.ts";
 import { DENIALS, deny } from "./decision.ts";
 import type { DescribedRequest } from "./described-request.ts";
 import { describedRequest } from "./described-request.ts";
@@ -61,7 +70,7 @@ function explanationOf(decision: Decision, policy: Policy, steps: readonly Expla
 /** Buckets and quotas that report the outcome of a take, and take nothing. */
 export function readOnlyLimits(buckets: BucketAdmin, quotas: QuotaAdmin): LimitStore {
   return {
-    async take(bucketDemands, cost, nowMs, quotaDemands = []) {
+    async take(bucketDemands, cost, nowMs, quotaDemands = [], reserve = 0) {
       const [levels, counters] = await Promise.all([
         buckets.levels(bucketDemands, nowMs),
         quotas.levels(quotaDemands),
@@ -71,20 +80,50 @@ export function readOnlyLimits(buckets: BucketAdmin, quotas: QuotaAdmin): LimitS
         ...counters.map((level) => quotaStatus(level.demand, freeUnits(level), nowMs)),
       ];
       const waits = levels.map(({ limit, tokens }) => secondsToRefill(cost - tokens, limit));
+      const costOf = ({ demand }: QuotaLevel) => (countsRequests(demand.quota) ? cost : reserve);
       // Instances may still spend what they have leased.
-      const [longest] = counters
-        .filter((level) => cost > 0 && freeUnits(level) + level.leasedUnits < cost)
-        .sort((a, b) => b.resetsAtMs - a.resetsAtMs);
-      if (longest === undefined) return takeOutcome(rates, Math.max(0, ...waits));
-      const { demand, limitUnits, resetsAtMs } = longest;
-      return {
-        ok: false,
-        reason: "quota_exceeded",
-        retryAfterSeconds: Math.max(1, ...waits, Math.ceil((resetsAtMs - nowMs) / 1000)),
-        rates,
-        quota: { name: demand.quota.name, limit: limitUnits, resetsAtMs },
-      };
+      const lacking = counters.filter(
+        (level) => costOf(level) > 0 && freeUnits(level) + level.leasedUnits < costOf(level),
+      );
+      return lacking.length === 0
+        ? takeOutcome(rates, Math.max(0, ...waits))
+        : exceededOutcome(lacking, { rates, waits, nowMs });
     },
+  };
+}
+
+/** The quotas of units that are charged after the response, as they are now. */
+export function readOnlyLook(quotas: QuotaAdmin): ChargedQuotas {
+  return {
+    async look(demands, nowMs) {
+      const levels = await quotas.levels(demands);
+      const rates = levels.map((level) => quotaStatus(level.demand, freeUnits(level), nowMs));
+      const exhausted = levels.filter(({ limitUnits, usedUnits }) => usedUnits >= limitUnits);
+      return exhausted.length === 0
+        ? { ok: true, rates }
+        : exceededOutcome(exhausted, { rates, waits: [], nowMs });
+    },
+  };
+}
+
+/** @param levels at least one */
+function exceededOutcome(
+  levels: readonly QuotaLevel[],
+  {
+    rates,
+    waits,
+    nowMs,
+  }: { readonly rates: readonly RateStatus[]; readonly waits: readonly number[]; readonly nowMs: number },
+): TakeOutcome {
+  const [longest] = levels.toSorted((a, b) => b.resetsAtMs - a.resetsAtMs);
+  if (longest === undefined) return takeOutcome(rates, Math.max(0, ...waits));
+  const { demand, limitUnits, resetsAtMs } = longest;
+  return {
+    ok: false,
+    reason: "quota_exceeded",
+    retryAfterSeconds: Math.max(1, ...waits, Math.ceil((resetsAtMs - nowMs) / 1000)),
+    rates,
+    quota: { name: demand.quota.name, limit: limitUnits, resetsAtMs },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Presenter } from "../keys/key-binding.ts";
 import type { FindLimits } from "../limits/applied-limits.ts";
 import type { DemandsOf } from "../limits/limit-demands.ts";
-import type { BucketStore, LimitStore } from "../limits/ports.ts";
+import type { BucketStore, ChargedQuotas, LimitStore } from "../limits/ports.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Route } from "../policy/route-table.ts";
@@ -18,6 +18,8 @@ export interface AuthorizePorts extends JudgementPorts {
   readonly overrides: OverrideFinder;
   /** Buckets and counters of quotas. */
   readonly buckets: LimitStore;
+  /** Absent: a route that charges units is denied to keys with quotas of them. */
+  readonly charged?: ChargedQuotas;
   /** Counts invalid credentials per client address, in this instance's memory. */
   readonly failures: BucketStore;
   /** The client's address, for everything that is counted per address. */

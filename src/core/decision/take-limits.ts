@@ -1,16 +1,17 @@
 import type { LegacyNotice } from "../legacy/migration.ts";
 import type { AppliedLimits } from "../limits/applied-limits.ts";
 import { describePlan } from "../limits/applied-limits.ts";
+import { takeCharged } from "../limits/charged-take.ts";
 import type { TakeOutcome } from "../limits/ports.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { chainWith } from "../maybe-promise.ts";
+import { chain, chainWith } from "../maybe-promise.ts";
 import type { LimitList, Role } from "../policy/policy.ts";
 import type { Route } from "../policy/route-table.ts";
 import type { Decision } from "./decision.ts";
 import type { Principal } from "./principal.ts";
 import type { RequestContext } from "./request-context.ts";
 import { denyAt } from "./request-context.ts";
-import { describeLimitList, describeLimits } from "./trace.ts";
+import { describeCost, describeLimitList, describeLimits } from "./trace.ts";
 
 /** Who makes a request. */
 export interface Identity {
@@ -43,7 +44,14 @@ export function takeLimits(scoped: PermittedRequest, role: Role): MaybePromise<D
     // The policy file is checked for this. So the cost comes from context_extensions, or the key's own plan is too small.
     return denyAt(context, "limits", `cost ${route.cost}, above a capacity`, "request_malformed", identity);
   }
-  const { buckets, quotas } = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  const demands = context.demandsOf(limits, identity.principal, context.address, route.mode);
+  const charges = demands.chargesOf?.(route);
+  if (charges !== undefined)
+    return chain(takeCharged(ports, route, demands, charges, nowMs), (taken) => {
+      const decision = decideByTokens(taken, permitted);
+      return decision.verdict === "allow" ? { ...decision, charge: charges.grant } : decision;
+    });
+  const { buckets, quotas } = demands;
   return chainWith(ports.buckets.take(buckets, route.cost, nowMs, quotas), permitted, decideByTokens);
 }
 
@@ -80,7 +88,7 @@ function decideByTokens(
     const details = { ...identity, retryAfterSeconds, rates, ...(quota && { quota }) };
     return denyAt(context, "limits", describeLimits(rates), taken.reason, details);
   }
-  context.trace?.("limits", describeLimits(rates), `cost ${route.cost}`);
+  context.trace?.("limits", describeLimits(rates), describeCost(route));
   const refreshDue = context.nowMs >= identity.principal.refreshAfter * 1000;
   return { verdict: "allow", reason: "allowed", route, ...identity, scopes, rates, refreshDue };
 }

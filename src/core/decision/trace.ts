@@ -37,13 +37,26 @@ export function describeRequest({ method, scheme, host, path }: AuthRequest): st
 
 export function describeRoute(route: Route | undefined): string {
   if (route === undefined) return "no route of the policy";
-  const { label, pattern, scopes, anyScope, cost, mode } = route;
+  const { label, pattern, scopes, anyScope, mode } = route;
   return [
     label === pattern ? pattern : `${label} (${pattern})`,
     ...(scopes.length > 0 ? [`needs ${scopes.join(" ")}`] : []),
     ...(anyScope.length > 0 ? [`needs one of ${anyScope.join(" ")}`] : []),
-    `cost ${cost}`,
+    describeCost(route),
     ...(mode === "shadow" ? ["shadow: every decision lets the request through"] : []),
+  ].join(", ");
+}
+
+/** What a request takes, reserves and is charged for later. */
+export function describeCost({
+  cost,
+  charges,
+  reserve,
+}: Pick<Route, "cost" | "charges" | "reserve">): string {
+  return [
+    `cost ${cost}`,
+    ...(reserve ? [`reserves ${reserve.amount} ${reserve.unit}`] : []),
+    ...(charges.length > 0 ? [`charges ${charges.join(" ")} after the response`] : []),
   ].join(", ");
 }
 

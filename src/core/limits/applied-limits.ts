@@ -4,7 +4,7 @@ import { ownerOf } from "../decision/principal.ts";
 import type { OverrideQuota, StoredOverride } from "../overrides/override.ts";
 import type { OverrideFinder } from "../overrides/override-view.ts";
 import type { LimitList, Plan, Policy, Quota, Role } from "../policy/policy.ts";
-import { isCharged } from "../quotas/quota-demand.ts";
+import { countsRequests } from "../quotas/quota-demand.ts";
 
 /** The fields of a key that its limits depend on. */
 type LimitedKey = Pick<Principal, "plan" | "family" | "owner">;
@@ -68,7 +68,7 @@ export function appliedLimits(
     name === undefined || policy.plans.has(name) ? [] : [name],
   );
   const unknownQuotas = [ofFamily, ofOwner].flatMap((override) => unknownQuotasOf(override, policy));
-  const isLimited = limits.rateLimits.length > 0 || limits.quotas.some(isCharged);
+  const isLimited = limits.rateLimits.length > 0 || limits.quotas.some(countsRequests);
   const isUnlimited = plan === undefined && !isLimited;
   return {
     limits,

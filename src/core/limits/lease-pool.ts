@@ -5,7 +5,7 @@ import type { LeaseExchange, SharedLimit } from "./lease-exchange.ts";
 import { createLeaseExchange } from "./lease-exchange.ts";
 import { isDormant, returnAllLeases, returnIdleLeases } from "./lease-holder.ts";
 import type { PooledTakePorts } from "./pooled-take.ts";
-import { attempt, ratesOf } from "./pooled-take.ts";
+import { attempt, costOf, ratesOf } from "./pooled-take.ts";
 import type { BucketDemand, DescriptorLimits } from "./ports.ts";
 
 export interface LeasePoolPorts extends Omit<PooledTakePorts, "exchange"> {
@@ -45,18 +45,22 @@ export function createLeasePool(ports: LeasePoolPorts): LeasePool {
     return shared;
   };
   return {
-    take(buckets, cost, wallMs, quotas = NO_QUOTAS) {
+    take(buckets, cost, wallMs, quotas = NO_QUOTAS, reserve = 0) {
       const nowMs = ports.monotonicMs();
       const limits = findAll(buckets, quotas, nowMs);
-      const take = { ports: takePorts, buckets, limits, cost, wallMs };
-      if (cost === 0) return { ok: true, rates: ratesOf(take, nowMs) };
-      for (const { holder } of limits) recordDemand(holder, cost, nowMs);
+      const take = { ports: takePorts, buckets, limits, cost, reserve, wallMs };
+      if (cost === 0 && reserve === 0) return { ok: true, rates: ratesOf(take, nowMs) };
+      for (const shared of limits) recordDemand(shared.holder, costOf(take, shared), nowMs);
       return attempt(take, 0, nowMs);
     },
     peek({ buckets, quotas }, wallMs) {
       const nowMs = ports.monotonicMs();
       const limits = findAll(buckets, quotas, nowMs);
-      return attempt({ ports: takePorts, buckets, limits, cost: 1, wallMs, peeks: true }, 0, nowMs);
+      return attempt(
+        { ports: takePorts, buckets, limits, cost: 1, reserve: 0, wallMs, peeks: true },
+        0,
+        nowMs,
+      );
     },
     async sweep() {
       const nowMs = ports.monotonicMs();

@@ -50,7 +50,7 @@ export interface LeaseReply {
   readonly grantedTokens: number;
   /** After a denial: microseconds until the level reaches the cost if no lease is returned before. */
   readonly waitUs: number;
-  /** After a denial: whether outstanding leases may be returned sooner. */
+  /** After a denial: whether outstanding leases or reservations may be returned sooner. */
   readonly leasesOutstanding: boolean;
   /** Only of a quota. */
   readonly counter?: CounterReply;

@@ -1,8 +1,11 @@
 import { createClockCache } from "../cache/clock-cache.ts";
+import type { RouteCharges } from "../charges/charge-grants.ts";
+import { createChargesOf } from "../charges/charge-grants.ts";
 import type { LimitList, Mode } from "../policy/policy.ts";
+import type { Route } from "../policy/route-table.ts";
 import { createCalendars } from "../quotas/calendar.ts";
 import type { QuotaDemand } from "../quotas/quota-demand.ts";
-import { quotaDemands } from "../quotas/quota-demand.ts";
+import { chargedDemands, quotaDemands } from "../quotas/quota-demand.ts";
 import { bucketDemands } from "./bucket-demands.ts";
 import type { LimitedKey } from "./limit-subject.ts";
 import type { BucketDemand } from "./ports.ts";
@@ -14,6 +17,8 @@ const MAX_KEPT_KEYS = 4096;
 export interface LimitDemands {
   readonly buckets: readonly BucketDemand[];
   readonly quotas: readonly QuotaDemand[];
+  /** What a route charges after the response. Absent if the key has no quota of such a unit. */
+  readonly chargesOf: ((route: Route) => RouteCharges | undefined) | undefined;
 }
 
 export type DemandsOf = (
@@ -37,12 +42,15 @@ interface KeptDemands {
 export function createLimitDemands(): DemandsOf {
   const kept = createClockCache<LimitedKey, KeptDemands>(MAX_KEPT_KEYS);
   const calendars = createCalendars();
+  const chargesOf = createChargesOf();
   return (limits, key, address, mode = "enforce") => {
     const known = kept.get(key);
     if (known?.limits === limits && known.mode === mode) return known.demands;
+    const charged = chargedDemands(limits.quotas, key, calendars, mode);
     const demands = {
       buckets: bucketDemands(limits, key, address, mode),
       quotas: quotaDemands(limits.quotas, key, calendars, mode),
+      chargesOf: charged.length === 0 ? undefined : (route: Route) => chargesOf(route, limits, charged),
     };
     if (limits.rateLimits.every(({ per }) => per !== "address")) kept.set(key, { limits, mode, demands });
     return demands;

@@ -1,7 +1,7 @@
 import type { RateStatus } from "../decision/decision.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { chain, chainWith } from "../maybe-promise.ts";
-import { unitLimit } from "../quotas/quota-demand.ts";
+import { countsRequests, unitLimit } from "../quotas/quota-demand.ts";
 import type { QuotaExchange } from "../quotas/quota-exchange.ts";
 import { exceededQuota, quotaStatus } from "../quotas/quota-status.ts";
 import { shouldPrefetch } from "./lease-demand.ts";
@@ -13,7 +13,7 @@ import { peekOutcome, takeOutcome } from "./retry-after.ts";
 
 export interface PooledTakePorts extends LeaseExchangePorts {
   readonly exchange: LeaseExchange;
-  readonly quotas?: QuotaExchange;
+  readonly quotas?: Pick<QuotaExchange, "step" | "withoutStore" | "count" | "forget">;
   /** Decides about buckets while the store is unavailable. */
   readonly fallback: BucketStore;
   /** Buckets in this process, which need no leases; absent: all buckets are leased. */
@@ -27,6 +27,8 @@ export interface PooledTake {
   /** The leased ones: the buckets, unless they are local, then the counters. */
   readonly limits: readonly SharedLimit[];
   readonly cost: number;
+  /** What it takes from counters of another unit than requests. */
+  readonly reserve: number;
   readonly wallMs: number;
   /** Only finds out whether the limits hold the cost. The tokens stay in leases. */
   readonly peeks?: boolean;
@@ -38,26 +40,33 @@ const MAX_ROUNDS = 16;
 /** How long a reply shows that a quota has units left, while a bucket denies the request anyway. */
 const FREE_KNOWN_MS = 60_000;
 
+/** What the request takes from this limit. */
+export function costOf({ cost, reserve }: PooledTake, { quota }: SharedLimit): number {
+  return quota === undefined || countsRequests(quota.quota) ? cost : reserve;
+}
+
 /** Spends from all limits of a request, or from none. Requests the tokens that are missing. */
 export function attempt(take: PooledTake, round: number, nowMs: number): MaybePromise<TakeOutcome> {
-  const { ports, limits, cost } = take;
+  const { ports, limits } = take;
   const localWaitSeconds = localWait(take);
-  if (localWaitSeconds === 0 && areHeld(limits, cost, nowMs)) return spendAll(take, nowMs);
-  const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
+  if (localWaitSeconds === 0 && areHeld(take, nowMs)) return spendAll(take, nowMs);
+  const lacking = limits.filter((shared) => availableTokens(shared.holder, nowMs) < costOf(take, shared));
   const empty = localWaitSeconds > 0 || lacking.some((shared) => isEmpty(take, shared, nowMs));
   const needed = empty ? lacking.filter((shared) => isUnknown(take, shared, nowMs)) : lacking;
   if (needed.length === 0 || round === MAX_ROUNDS) return denial(take, lacking, localWaitSeconds, nowMs);
-  for (const { holder } of needed) holder.waiting += cost;
-  return Promise.all(needed.map((shared) => ports.exchange.requestTokens(shared, cost))).then((responded) => {
-    for (const { holder } of needed) holder.waiting -= cost;
+  for (const shared of needed) shared.holder.waiting += costOf(take, shared);
+  const requests = needed.map((shared) => ports.exchange.requestTokens(shared, costOf(take, shared)));
+  return Promise.all(requests).then((responded) => {
+    for (const shared of needed) shared.holder.waiting -= costOf(take, shared);
     const againMs = ports.monotonicMs();
     return responded.includes(false) ? takeWithoutStore(take, againMs) : attempt(take, round + 1, againMs);
   });
 }
 
 /** Creates nothing, because a warm request takes this way. */
-function areHeld(limits: readonly SharedLimit[], cost: number, nowMs: number): boolean {
-  for (const { holder } of limits) if (availableTokens(holder, nowMs) < cost) return false;
+function areHeld(take: PooledTake, nowMs: number): boolean {
+  for (const shared of take.limits)
+    if (availableTokens(shared.holder, nowMs) < costOf(take, shared)) return false;
   return true;
 }
 
@@ -67,11 +76,12 @@ function localWait({ ports, buckets, cost, wallMs }: PooledTake): number {
 
 /** Whether the store would deny this cost now. */
 function isEmpty(take: PooledTake, shared: SharedLimit, nowMs: number): boolean {
-  return isAbove(take, shared) || emptyForMs(shared.holder, take.cost, nowMs) > 0;
+  return isAbove(take, shared) || emptyForMs(shared.holder, costOf(take, shared), nowMs) > 0;
 }
 
-function isAbove({ cost, wallMs }: PooledTake, { quota }: SharedLimit): boolean {
-  return quota !== undefined && cost > unitLimit(quota, wallMs);
+function isAbove(take: PooledTake, shared: SharedLimit): boolean {
+  const { quota } = shared;
+  return quota !== undefined && costOf(take, shared) > unitLimit(quota, take.wallMs);
 }
 
 /**
@@ -81,16 +91,17 @@ function isAbove({ cost, wallMs }: PooledTake, { quota }: SharedLimit): boolean 
 function isUnknown(take: PooledTake, shared: SharedLimit, nowMs: number): boolean {
   if (shared.quota === undefined || isEmpty(take, shared, nowMs)) return false;
   const { freeUnits, replyMs } = shared.holder.counter;
-  return freeUnits < take.cost || nowMs - replyMs > FREE_KNOWN_MS;
+  return freeUnits < costOf(take, shared) || nowMs - replyMs > FREE_KNOWN_MS;
 }
 
 /** Runs in the same synchronous step as the check of the available tokens. */
 function spendAll(take: PooledTake, nowMs: number): TakeOutcome {
   const { ports, limits, cost } = take;
   if (take.peeks) return { ok: true, rates: ratesOf(take, nowMs) };
-  for (const { holder } of limits) spendTokens(holder, cost, nowMs);
+  for (const shared of limits) spendTokens(shared.holder, costOf(take, shared), nowMs);
   const local = ports.localBuckets?.take(take.buckets, cost, take.wallMs).rates;
-  for (const shared of limits) if (shouldPrefetch(shared.holder, cost, nowMs)) prefetch(take, shared);
+  for (const shared of limits)
+    if (shouldPrefetch(shared.holder, costOf(take, shared), nowMs)) prefetch(take, shared);
   return { ok: true, rates: ratesOf(take, nowMs, local) };
 }
 
@@ -117,9 +128,9 @@ function denial(
 }
 
 function waitMs(take: PooledTake, shared: SharedLimit, nowMs: number): number {
-  const { cost, wallMs } = take;
+  const { wallMs } = take;
   if (isAbove(take, shared)) return (shared.quota?.calendar(wallMs).endMs ?? wallMs) - wallMs;
-  return dueInMs(shared.holder, cost, nowMs);
+  return dueInMs(shared.holder, costOf(take, shared), nowMs);
 }
 
 function quotaOutcome(
@@ -134,10 +145,12 @@ function quotaOutcome(
 /** Buckets follow `faults.limits`, and quotas `faults.quotas`. What leases cover is spent from them and is not counted. */
 function takeWithoutStore(take: PooledTake, nowMs: number): MaybePromise<TakeOutcome> {
   const { ports, limits, cost } = take;
-  const lacking = limits.filter(({ holder }) => availableTokens(holder, nowMs) < cost);
+  const lacking = limits.filter((shared) => availableTokens(shared.holder, nowMs) < costOf(take, shared));
   const counters = lacking.filter((shared) => shared.quota !== undefined);
   const decided = counters.map((shared) =>
-    isEmpty(take, shared, nowMs) ? "exhausted" : ports.quotas?.withoutStore(shared.quota, cost),
+    isEmpty(take, shared, nowMs)
+      ? "exhausted"
+      : ports.quotas?.withoutStore(shared.quota, costOf(take, shared)),
   );
   const exhausted = counters[decided.indexOf("exhausted")];
   if (exhausted !== undefined) return exhaustedOutcome(take, exhausted, nowMs);
@@ -186,7 +199,10 @@ function countAll(take: PooledTake, nowMs: number): TakeOutcome {
   return { ok: true, rates: ratesOf(take, nowMs, local) };
 }
 
-function spendOrCount({ ports, cost }: PooledTake, { holder, quota }: SharedCounter, nowMs: number): void {
+function spendOrCount(take: PooledTake, shared: SharedCounter, nowMs: number): void {
+  const { ports } = take;
+  const { holder, quota } = shared;
+  const cost = costOf(take, shared);
   if (availableTokens(holder, nowMs) >= cost) spendTokens(holder, cost, nowMs);
   else ports.quotas?.count(quota, cost);
 }

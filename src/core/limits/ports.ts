@@ -46,14 +46,15 @@ export interface LocalBuckets {
 /** Where a Check takes from buckets and quotas at once. */
 export interface LimitStore {
   /**
-   * Takes `cost` from every bucket and every quota, or from none. A cost of 0 is always admitted. A cost above the limit of a quota is
-   * denied.
+   * Takes `cost` from every bucket and every quota of requests, and `reserve` from every quota of another unit, or nothing from any. A
+   * cost of 0 is always admitted. A cost above the limit of a quota is denied.
    */
   take(
     buckets: readonly BucketDemand[],
     cost: number,
     nowMs: number,
     quotas?: readonly QuotaDemand[],
+    reserve?: number,
   ): MaybePromise<TakeOutcome>;
 }
 
@@ -67,6 +68,12 @@ export interface DescriptorDemand {
 export interface DescriptorLimits extends LimitStore {
   /** Whether everything holds a whole token or unit. Takes nothing. */
   peek(demand: DescriptorDemand, nowMs: number): MaybePromise<TakeOutcome>;
+}
+
+/** The quotas of units that are charged after the response. */
+export interface ChargedQuotas {
+  /** Whether every quota has something left, as it was known at most a second ago. Takes nothing. */
+  look(quotas: readonly QuotaDemand[], nowMs: number): MaybePromise<TakeOutcome>;
 }
 
 /** The present level of a bucket. */

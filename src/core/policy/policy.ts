@@ -39,6 +39,16 @@ export interface Quota extends QuotaCount {
   readonly extra?: { readonly units: number; readonly atMs: number };
 }
 
+/** A unit that is charged after the response, such as the tokens of a language model. */
+export interface ChargedUnit {
+  /** The largest amount of one charge. Absent: the largest limit of the key's quotas of the unit. */
+  readonly maxCharge?: number;
+  /** How long after its Check a request may be charged. */
+  readonly chargeWithinMs: number;
+  /** How long after its Check a charge may return a part of what the request has reserved. */
+  readonly reserveForMs: number;
+}
+
 /** Limits and quotas that apply together. */
 export interface LimitList {
   /** The first part of the ids of its buckets. Two lists with different `rateLimits` have different prefixes. */
@@ -87,6 +97,8 @@ export interface Policy {
   readonly plans: ReadonlyMap<string, Plan>;
   /** How each quota of plans and roles counts, by its name. */
   readonly quotaCounts: ReadonlyMap<string, QuotaCount>;
+  /** Units that are charged after the response, by their names, without `requests`. */
+  readonly units: ReadonlyMap<string, ChargedUnit>;
   readonly routes: RouteTable;
   /**
    * The mode for requests without a route: malformed requests, and requests that no route matches. It is `enforce` if at least

@@ -15,9 +15,19 @@ export interface Route extends ScopeRequirement {
   readonly public: boolean;
   /** Tokens that a request takes from each bucket; 0 takes none. */
   readonly cost: number;
+  /** Units that are charged after the response. Their quotas are looked at before. */
+  readonly charges: readonly string[];
+  /** What a request takes of a unit in advance. The charge corrects it. */
+  readonly reserve?: Reservation;
   /** `shadow` decides and records, and lets every request through: a trial beside the upstream's present protection. */
   readonly mode: "enforce" | "shadow";
   readonly stripCredential: boolean;
+}
+
+export interface Reservation {
+  readonly unit: string;
+  /** Whole units, from 1. */
+  readonly amount: number;
 }
 
 /** Finds the closest route of a request. Path and host select it, then the method must match. */

@@ -2,7 +2,9 @@ import { LEASE_LIFE_US } from "../limits/leased-bucket.ts";
 import { judgePosting } from "../postings/posting.ts";
 import type { Windows } from "./calendar.ts";
 import { HOUR_MS } from "./calendar.ts";
-import type { QuotaReply, QuotaStep, Threshold, UnitRequest } from "./quota-step.ts";
+import type { RememberCharge } from "./quota-charge.ts";
+import { chargedUnits, isVoidCharge } from "./quota-charge.ts";
+import type { QuotaCharge, QuotaReply, QuotaStep, Threshold, UnitRequest } from "./quota-step.ts";
 
 /**
  * The counter of a quota for one subject. `redis/scripts/quota.lua` does the same in one step. The counter keeps what is used and
@@ -11,7 +13,10 @@ import type { QuotaReply, QuotaStep, Threshold, UnitRequest } from "./quota-step
 export interface QuotaCounter {
   /** The start of the window that it counts, in milliseconds. */
   windowMs: number;
-  /** Whole units. It may exceed the limit: a posting is never denied, and another limit may apply now. */
+  /**
+   * Whole units. It may exceed the limit: a posting is never denied, and another limit may apply now. It is negative while a charge
+   * has returned units of a reservation whose lease is still outstanding.
+   */
   used: number;
   /** The highest threshold that was reported in this window. */
   reported: Threshold | 0;
@@ -43,13 +48,15 @@ export function newCounter(): QuotaCounter {
 /** Whether a stored window and its used units are possible. A counter with other ones is damaged, and counts as new. */
 export function isIntact({ windowMs, used }: Pick<QuotaCounter, "windowMs" | "used">): boolean {
   const isWindow = Number.isSafeInteger(windowMs) && windowMs >= 0 && windowMs < MAX_WINDOW_MS;
-  return isWindow && Number.isSafeInteger(used) && used >= 0;
+  return isWindow && Number.isSafeInteger(used) && used >= -MAX_USED;
 }
 
 /** Used units, with those of outstanding leases. */
 export function takenUnits(counter: QuotaCounter): number {
-  return Math.min(counter.used + leasedUnits(counter), MAX_USED);
+  return Math.min(Math.max(0, counter.used + leasedUnits(counter)), MAX_USED);
 }
+
+const REMEMBER_NONE: RememberCharge = () => true;
 
 /** Takes over what another store has counted in a window. `redis/scripts/copy-quota.lua` does the same. Never lowers a counter. */
 export function raiseCounter(counter: QuotaCounter, windowMs: number, used: number): void {
@@ -66,7 +73,7 @@ function startWindow(counter: QuotaCounter, windowMs: number): void {
 }
 
 function freeUnits(counter: QuotaCounter, limit: number): number {
-  return Math.max(0, limit - counter.used - leasedUnits(counter));
+  return Math.max(0, limit - Math.max(0, counter.used + leasedUnits(counter)));
 }
 
 function leasedUnits({ leases }: QuotaCounter): number {
@@ -75,10 +82,15 @@ function leasedUnits({ leases }: QuotaCounter): number {
   return units;
 }
 
-/** Changes the counter: enters the window, ends leases, counts a posting and grants, in this order. */
-export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number): QuotaReply {
+/** Changes the counter: enters the window, ends leases, counts a posting and a charge, and grants, in this order. */
+export function quotaStep(
+  counter: QuotaCounter,
+  step: QuotaStep,
+  nowUs: number,
+  remember: RememberCharge = REMEMBER_NONE,
+): QuotaReply {
   const nowMs = Math.floor(nowUs / 1000);
-  const { windows, settlements, request, posting } = step;
+  const { windows, settlements, request, posting, charge } = step;
   if (nowMs < windows.startMs || nowMs >= windows.nextEndMs) return outsideReply(nowMs);
   const beginMs = nowMs < windows.endMs ? windows.startMs : windows.endMs;
   const endMs = enterWindow(counter, windows, nowMs);
@@ -87,6 +99,7 @@ export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number)
   const expiredUnits = expire(counter, nowUs);
   for (const { leaseId, unspentTokens } of settlements) settle(counter, leaseId, unspentTokens);
   const posted = posting && post(counter, posting, { beginMs, nowMs });
+  const charged = charge && chargeOnce(counter, charge, nowMs, remember);
   const lifeUs = Math.min(LEASE_LIFE_US, leftUs);
   const isEnding = lifeUs < MIN_LIFE_US;
   const granted = request && grant(counter, limit, request, isEnding ? 0 : lifeUs, nowUs);
@@ -99,12 +112,13 @@ export function quotaStep(counter: QuotaCounter, step: QuotaStep, nowUs: number)
     grantedUnits: granted?.units ?? 0,
     lifeUs: granted === undefined ? 0 : granted.deadlineUs - nowUs,
     isEnding: isEnding && wanted > 0 && freeUnits(counter, limit) >= wanted,
-    used: counter.used,
+    used: Math.max(0, counter.used),
     freeUnits: freeUnits(counter, limit),
-    leased: leasedUnits(counter),
+    leased: Math.max(0, leasedUnits(counter) + Math.min(0, counter.used)),
     expiredUnits,
     crossed: report(counter, limit),
     posted,
+    charged,
   };
 }
 
@@ -123,6 +137,7 @@ function outsideReply(nowMs: number): QuotaReply {
     expiredUnits: 0,
     crossed: 0,
     posted: undefined,
+    charged: undefined,
   };
 }
 
@@ -175,6 +190,20 @@ function post(
   if (judged === "behind") return "behind";
   counter.posted.set(instanceId, sent.number);
   counter.used = Math.min(counter.used + sent.amount, MAX_USED);
+  return "counted";
+}
+
+function chargeOnce(
+  counter: QuotaCounter,
+  charge: QuotaCharge,
+  nowMs: number,
+  remember: RememberCharge,
+): QuotaReply["charged"] {
+  const { windowMs } = counter;
+  if (isVoidCharge(charge, windowMs)) return "void";
+  if (!remember(charge.id, charge.issuedMs + charge.keepMs, nowMs)) return "repeat";
+  const used = counter.used + chargedUnits(charge, windowMs);
+  counter.used = Math.max(-MAX_USED, Math.min(MAX_USED, used));
   return "counted";
 }
 

@@ -31,16 +31,37 @@ export function unitLimit({ quota, extra, calendar }: QuotaDemand, nowMs: number
     : quota.limit;
 }
 
-/** Only Checks charge, and only requests. A quota of another unit limits nothing. */
-export function isCharged({ unit }: Pick<Quota, "unit">): boolean {
+/** Whether every Check counts. Other units are charged after the response, by the routes that name them. */
+export function countsRequests({ unit }: Pick<Quota, "unit">): boolean {
   return unit === "requests";
 }
 
-/**
- * The quotas that a request of this key takes units from. Shadow mode has its own counters, so that the trial of a policy takes
- * nothing from the clients that are served.
- */
+/** The quotas that every request of this key takes units from. */
 export function quotaDemands(
+  quotas: readonly Quota[],
+  key: LimitedKey,
+  calendars: Calendars,
+  mode: Mode = "enforce",
+): readonly QuotaDemand[] {
+  return allQuotaDemands(quotas.filter(countsRequests), key, calendars, mode);
+}
+
+/** The quotas that are charged after the response. */
+export function chargedDemands(
+  quotas: readonly Quota[],
+  key: LimitedKey,
+  calendars: Calendars,
+  mode: Mode = "enforce",
+): readonly QuotaDemand[] {
+  const charged = quotas.filter((quota) => !countsRequests(quota));
+  return allQuotaDemands(charged, key, calendars, mode);
+}
+
+/**
+ * The quotas of this key. Shadow mode has its own counters, so that the trial of a policy takes nothing from the clients that are
+ * served.
+ */
+export function allQuotaDemands(
   quotas: readonly Quota[],
   key: LimitedKey,
   calendars: Calendars,
@@ -48,7 +69,7 @@ export function quotaDemands(
 ): readonly QuotaDemand[] {
   // The names of roles and plans, with which the ids of buckets begin, contain no slash but "plan/".
   const prefix = mode === "shadow" ? "quota/shadow/" : "quota/";
-  return quotas.filter(isCharged).map((quota) => {
+  return quotas.map((quota) => {
     const subject = subjectOf(quota.per, key);
     const counterId = `${prefix}${quota.per}:${quota.name}:${subject}`;
     const calendar = calendars(quota);

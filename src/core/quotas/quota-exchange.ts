@@ -1,12 +1,13 @@
 import { createClockCache } from "../cache/clock-cache.ts";
 import type { LeaseReply, LeaseRequest, Settlement } from "../limits/leased-bucket.ts";
-import { createPoster } from "../postings/poster.ts";
-import type { PostingOutcome, SentPosting } from "../postings/posting.ts";
-import type { Calendar } from "./calendar.ts";
+import type { QuotaDebtsPorts } from "./quota-debts.ts";
+import { createQuotaDebts } from "./quota-debts.ts";
 import type { QuotaDemand } from "./quota-demand.ts";
-import { unitLimit } from "./quota-demand.ts";
-import type { QuotaReply, QuotaStep, Threshold } from "./quota-step.ts";
-import type { QuotaStore } from "./quota-store.ts";
+import { countsRequests, unitLimit } from "./quota-demand.ts";
+import type { QuotaLook } from "./quota-look.ts";
+import { createQuotaLook } from "./quota-look.ts";
+import type { QuotaCharge, QuotaReply, QuotaStep, Threshold } from "./quota-step.ts";
+import { sendInWindow } from "./send-in-window.ts";
 
 /** A subject has used this much of a quota in a window. Reported once, by the instance whose step crosses it. */
 export interface QuotaThreshold extends Pick<QuotaDemand, "quota" | "subject" | "mode"> {
@@ -15,20 +16,10 @@ export interface QuotaThreshold extends Pick<QuotaDemand, "quota" | "subject" | 
   readonly windowMs: number;
 }
 
-export interface QuotaExchangePorts {
-  readonly store: QuotaStore;
-  /** The store's clock, as far as this instance knows it. It only proposes windows; the store chooses. */
-  readonly storeNowMs: () => number;
-  readonly monotonicMs: () => number;
-  /** Unique among all instances and restarts, for ever. */
-  readonly instanceId: string;
+export interface QuotaExchangePorts extends Omit<QuotaDebtsPorts, "observe"> {
   /** `faults.quotas` of the policy. */
   readonly fault: () => "count" | "deny";
   readonly delayMs: (ms: number) => Promise<void>;
-  /** As of `PosterOptions`. */
-  readonly nextTurn?: () => Promise<unknown>;
-  /** As of `PosterOptions`: 0 for a store that loses no writes. */
-  readonly keepMs?: number;
   readonly onThreshold?: (threshold: QuotaThreshold) => void;
   /**
    * `expired`: units of leases whose holder did not report their end; they count as used. `counted`: units that were admitted without
@@ -38,7 +29,7 @@ export interface QuotaExchangePorts {
 }
 
 /** The messages between an instance and the counters, and what it counts while they are unavailable. */
-export interface QuotaExchange {
+export interface QuotaExchange extends Pick<QuotaLook, "look" | "isExhausted"> {
   /** Settles leases and requests units. Rejects if the store did not respond. Waits for the next window if this one is ending. */
   step(
     demand: QuotaDemand,
@@ -49,6 +40,13 @@ export interface QuotaExchange {
   withoutStore(demand: QuotaDemand, cost: number): "count" | "deny" | "exhausted";
   /** Counts units that were admitted without the store. They are posted later. */
   count(demand: QuotaDemand, cost: number): void;
+  /**
+   * Counts what a request has used of a unit, known after its response. Its counter remembers it, so it may be repeated. Rejects if
+   * the store did not respond.
+   */
+  charge(demand: QuotaDemand, charge: QuotaCharge): Promise<QuotaReply["charged"]>;
+  /** Units that are to be charged and that no counter has counted yet, for {@link look}; negative once one has. */
+  charging(demand: QuotaDemand, units: number): void;
   /** Posts what was counted. Rejects if the store does not respond; what it did not answer stays. */
   post(): Promise<void>;
   /** Call it when the store may have lost writes: what was posted recently is posted again. */
@@ -62,9 +60,6 @@ export interface QuotaExchange {
 /** How often a request waits for the end of a window. Timers may end early, and the store's clock may step back. */
 const MAX_WAITS = 3;
 
-/** Each one is visited with every call that posts. */
-const MAX_KEPT = 20_000;
-
 /** Counters whose use is remembered for the time without the store. */
 const MAX_REMEMBERED = 100_000;
 
@@ -76,27 +71,30 @@ interface KnownUse {
 
 export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
   const known = createKnownUse();
-  const debts = createDebts(ports);
+  const debts = createQuotaDebts(ports);
   const onReply = ({ counterId, quota, subject, mode }: QuotaDemand, reply: QuotaReply) => {
     const { windowMs, used, expiredUnits, crossed } = reply;
-    known.atLeast(counterId, windowMs, used);
+    if (countsRequests(quota)) known.atLeast(counterId, windowMs, used);
+    else known.exactly(counterId, windowMs, used);
     if (expiredUnits > 0) ports.observe?.("expired", expiredUnits);
     if (crossed !== 0) ports.onThreshold?.({ quota, subject, mode, percent: crossed, windowMs });
   };
-  const send = async (demand: QuotaDemand, step: Pick<QuotaStep, "settlements" | "request">) => {
+  const send: SendStep = async (demand, step) => {
     const { counterId, quota, extra, calendar } = demand;
     const reply = await sendInWindow(ports, counterId, calendar, { ...step, limit: quota.limit, extra });
     onReply(demand, reply);
     return reply;
   };
+  const look = createQuotaLook({ ...ports, read: (demand) => send(demand, { settlements: [] }) });
   return {
+    ...createCharging(ports, look, send),
     async step(demand, settlements, request) {
       let reply = await send(demand, { settlements, request });
       for (let waits = 0; reply.isEnding && waits < MAX_WAITS; waits++) {
         await ports.delayMs(reply.leftUs / 1000 + 1);
         reply = await send(demand, { settlements: [], request });
       }
-      return leaseReply(reply);
+      return leaseReply(demand, reply);
     },
     withoutStore(demand, cost) {
       const nowMs = ports.storeNowMs();
@@ -116,29 +114,41 @@ export function createQuotaExchange(ports: QuotaExchangePorts): QuotaExchange {
     forget(counterId) {
       known.forget(counterId);
       debts.forget(counterId);
+      look.forget(counterId);
     },
   };
 }
 
-/** If the store's time lies in none of the windows, they are proposed again for its time. */
-async function sendInWindow(
-  { store, storeNowMs }: Pick<QuotaExchangePorts, "store" | "storeNowMs">,
-  counterId: string,
-  calendar: Calendar,
-  step: Omit<QuotaStep, "windows">,
-): Promise<QuotaReply> {
-  const first = await store.step(counterId, { ...step, windows: calendar(storeNowMs()) });
-  if (first.inWindows) return first;
-  const second = await store.step(counterId, { ...step, windows: calendar(first.nowMs) });
-  if (!second.inWindows) throw new Error("the clock of the store is not steady");
-  return second;
+type SendStep = (
+  demand: QuotaDemand,
+  step: Pick<QuotaStep, "settlements" | "request" | "charge">,
+) => Promise<QuotaReply>;
+
+/** The part of the exchange for units that are charged after the response. */
+function createCharging(
+  { monotonicMs }: Pick<QuotaExchangePorts, "monotonicMs">,
+  { look, isExhausted, waiting, onReply }: QuotaLook,
+  send: SendStep,
+): Pick<QuotaExchange, "look" | "isExhausted" | "charging" | "charge"> {
+  return {
+    look,
+    isExhausted,
+    charging: ({ counterId }, units) => waiting(counterId, units),
+    async charge(demand, charge) {
+      const sentMs = monotonicMs();
+      const reply = await send(demand, { settlements: [], charge });
+      onReply(demand.counterId, reply, sentMs);
+      return reply.charged;
+    },
+  };
 }
 
-function leaseReply(reply: QuotaReply): LeaseReply {
+function leaseReply({ quota }: QuotaDemand, reply: QuotaReply): LeaseReply {
   return {
     grantedTokens: reply.grantedUnits,
     waitUs: reply.leftUs,
-    leasesOutstanding: reply.leased > 0,
+    // The charge of a request returns what it has not used of its reservation.
+    leasesOutstanding: reply.leased > 0 || !countsRequests(quota),
     counter: { lifeUs: reply.lifeUs, freeUnits: reply.freeUnits },
   };
 }
@@ -155,57 +165,9 @@ function createKnownUse() {
       if (use === undefined || use.windowMs < windowMs) byCounter.set(counterId, { windowMs, units });
       else if (use.windowMs === windowMs && use.units < units) use.units = units;
     },
+    /** For a counter whose use can decrease, because reservations are returned. */
+    exactly: (counterId: string, windowMs: number, units: number) =>
+      byCounter.set(counterId, { windowMs, units }),
     forget: (counterId: string) => byCounter.delete(counterId),
   };
-}
-
-/** Units that were admitted without the store, as numbered postings. */
-function createDebts(ports: QuotaExchangePorts) {
-  const { store, storeNowMs, monotonicMs, instanceId, observe, nextTurn, keepMs = 0 } = ports;
-  // By quota and not by subject, so that their number is that of the policy's quotas.
-  const calendars = new Map<string, Calendar>();
-  const post = async (sent: SentPosting<number>): Promise<PostingOutcome | undefined> => {
-    const calendar = calendars.get(quotaOf(sent.subject));
-    if (calendar === undefined) return "void";
-    const posting = { instanceId, sent };
-    // Without a request the limit only decides about thresholds, which the next request reports.
-    const step = { limit: 0, settlements: [], posting };
-    const { posted } = await sendInWindow({ store, storeNowMs }, sent.subject, calendar, step);
-    return posted;
-  };
-  const poster = createPoster<number>({
-    store: {
-      async post(postings) {
-        const answers = await Promise.allSettled(postings.map(post));
-        if (answers.every(({ status }) => status === "rejected"))
-          throw new Error("the store does not count what was admitted without it");
-        return answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
-      },
-      ...(store.historyOf && { historyOf: store.historyOf }),
-    },
-    merge: (into, more) => into + more,
-    monotonicMs,
-    // A counter forgets the numbers of a window when it enters the next one.
-    scopeOf: (window) => window,
-    onCounted: (units) => observe?.("posted", units),
-    onLost: (units) => observe?.("lost", units),
-    keepMs,
-    maxKept: MAX_KEPT,
-    ...(nextTurn && { nextTurn }),
-  });
-  return {
-    add(counterId: string, calendar: Calendar, windowMs: number, units: number): void {
-      poster.add(counterId, windowMs, units);
-      calendars.set(quotaOf(counterId), calendar);
-    },
-    post: poster.post,
-    replay: poster.replay,
-    forget: poster.forget,
-    waiting: poster.waiting,
-  };
-}
-
-/** The part before the subject. Neither the kind of subject nor the name of a quota contains a colon. */
-function quotaOf(counterId: string): string {
-  return counterId.split(":", 2).join(":");
 }

@@ -19,6 +19,23 @@ export interface UnitRequest {
   readonly held: number;
 }
 
+/** An amount that a request has used of a unit, known after its response. A counter counts it once. */
+export interface QuotaCharge {
+  /** Of the request, and unique for ever. A second charge with the same id is a repetition. */
+  readonly id: string;
+  readonly amount: number;
+  /** What the request has reserved of this quota; 0: nothing. The charge corrects it. */
+  readonly reserved: number;
+  /** When the request was admitted, by the store's clock in milliseconds. */
+  readonly issuedMs: number;
+  /** When the charge was received, by the store's clock in milliseconds. */
+  readonly receivedMs: number;
+  /** Whether a part of the reservation may still be returned. */
+  readonly isRefundable: boolean;
+  /** How long after {@link issuedMs} the id is remembered at least, in milliseconds. */
+  readonly keepMs: number;
+}
+
 /** One step on a counter. The limit comes with it, because it may differ between plans, and between instances during a roll-out. */
 export interface QuotaStep {
   readonly limit: number;
@@ -30,6 +47,7 @@ export interface QuotaStep {
   readonly settlements: readonly { readonly leaseId: string; readonly unspentTokens: number }[];
   readonly request?: UnitRequest | undefined;
   readonly posting?: { readonly instanceId: string; readonly sent: SentPosting<number> } | undefined;
+  readonly charge?: QuotaCharge | undefined;
 }
 
 export interface QuotaReply {
@@ -48,7 +66,7 @@ export interface QuotaReply {
   readonly used: number;
   /** Units that are neither used nor leased. */
   readonly freeUnits: number;
-  /** Units in outstanding leases. */
+  /** Units in outstanding leases, without those that a charge has returned already. */
   readonly leased: number;
   /** Units of leases that expired in this step. They count as used, although their holder may not have spent them. */
   readonly expiredUnits: number;
@@ -56,4 +74,6 @@ export interface QuotaReply {
   readonly crossed: Threshold | 0;
   /** Undefined without a posting, or if the store's clock has not reached its window. */
   readonly posted: "counted" | "void" | "behind" | undefined;
+  /** Undefined without a charge. `void`: the window in which it was received has ended. */
+  readonly charged: "counted" | "repeat" | "void" | undefined;
 }

@@ -1,17 +1,20 @@
 -- One step on each of some counters of quotas: the arithmetic of core/quotas/quota-counter.ts, by Redis's clock. A caller sends
 -- at most fifty counters, because Redis serves no other instance meanwhile. A key may occur twice.
--- KEYS     the counters: a hash of `window` (its start in milliseconds), `used` (whole units), `reported` (the threshold that was
+-- KEYS     for each step a counter, and with a charge a hash of the ids of charges that it has counted. A counter is a hash of `window` (its start in milliseconds), `used` (whole units, see core/quotas/quota-counter.ts), `reported` (the threshold that was
 --          reported), for each outstanding lease `l:<lease id>` = "<units> <deadline in microseconds>", and for each instance
 --          that has posted `p:<instance>` = number of its last posting
 -- ARGV     lease life and shortest lease in microseconds, then for each counter:
 --          limit, extra units and the start of the window that has them, start, end and next end of the windows in milliseconds, lease id ("" requests nothing), cost, waiting, ahead, held,
 --          instance of a posting ("" posts nothing), its number, the number after which it comes, its window, its amount,
+--          1 with a charge, followed by its id, amount, reserved units, when it was issued and received, 1 if units may be returned, how many milliseconds the hash lives; else 0,
 --          number of settlements, then settlements as pairs: lease id, unspent units
--- Returns  for each counter thirteen integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
+-- Returns  for each step fourteen integers: 1 if the time lies in the windows (else nothing was done), time in milliseconds,
 --          start of the window, microseconds left, granted units, life of the lease, 1 if the window ends too soon for a lease,
---          used, free and leased units, expired units, crossed threshold, outcome of the posting (0 none, 1 counted, 2 void, 3 behind)
+--          used, free and leased units, expired units, crossed threshold, outcome of the posting (0 none, 1 counted, 2 void, 3 behind),
+--          outcome of the charge (0 none, 1 counted, 2 repeated, 3 void)
 local MICRO = 1000000
 local HOUR_MS, DAY_MS = 3600000, 86400000
+local WINDOW_EDGE_MS = 2000
 
 local life, shortest = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -48,7 +51,7 @@ local function load(key)
   end
   -- Up to 2^43 ms, the end of a window in microseconds is a safe integer.
   local sane = window and window >= 0 and window < 2 ^ 43 and window % 1 == 0
-    and used and used >= 0 and used < 2 ^ 53 and used % 1 == 0
+    and used and used >= -2 ^ 52 and used < 2 ^ 53 and used % 1 == 0
   if not sane then
     if kind ~= 'none' then redis.call('DEL', key) end
     return -1, 0, 0, {}, {}
@@ -56,8 +59,23 @@ local function load(key)
   return window, math.min(used, 2 ^ 52), reported, leases, posted
 end
 
--- `at` is the place of the counter's arguments. Returns the place of the next counter's, and the reply.
-local function step(key, at)
+-- Returns what the charge adds to its reservation, which counts already.
+local function charged_units(window, amount, reserved, issued, refundable)
+  if issued < window then return amount end
+  if amount >= reserved or (refundable and issued >= window + WINDOW_EDGE_MS) then return amount - reserved end
+  return 0
+end
+
+-- A key of another type is replaced, because the script has steps of other subjects.
+local function is_counted(mark, id)
+  local found = redis.pcall('HEXISTS', mark, id)
+  if type(found) == 'table' then redis.call('DEL', mark) end
+  return found == 1
+end
+
+-- `mark` is the hash of the step's charge, if it has one. `at` is the place of its arguments. Returns the place of the next
+-- step's, 1 if it has a charge, and the reply.
+local function step(key, mark, at)
   local limit, extra, extra_window = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   at = at + 2
   local start_ms, end_ms, next_end_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -66,10 +84,12 @@ local function step(key, at)
   local held = tonumber(ARGV[at + 8])
   at = at + 1
   local instance = ARGV[at + 8]
-  local first = at + 14
-  local last = first + 2 * tonumber(ARGV[at + 13]) - 1
+  local charges = tonumber(ARGV[at + 13])
+  local charge_at = at + 13
+  local first = charge_at + 7 * charges + 2
+  local last = first + 2 * tonumber(ARGV[first - 1]) - 1
   if now_ms < start_ms or now_ms >= next_end_ms then
-    return last + 1, { 0, now_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    return last + 1, charges, { 0, now_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
   end
 
   local window, used, reported, leases, posted = load(key)
@@ -133,9 +153,24 @@ local function step(key, at)
     end
   end
 
+  local charged = 0
+  if charges == 1 then
+    local id, amount, reserved = ARGV[charge_at + 1], tonumber(ARGV[charge_at + 2]), tonumber(ARGV[charge_at + 3])
+    local issued, received = tonumber(ARGV[charge_at + 4]), tonumber(ARGV[charge_at + 5])
+    if received + WINDOW_EDGE_MS < window then charged = 3
+    elseif is_counted(mark, id) then charged = 2
+    else
+      charged = 1
+      redis.call('HSET', mark, id, '')
+      redis.call('PEXPIRE', mark, ARGV[charge_at + 7])
+      used = used + charged_units(window, amount, reserved, issued, ARGV[charge_at + 6] == '1')
+      used = math.max(-2 ^ 52, math.min(used, 2 ^ 52))
+    end
+  end
+
   local granted, lived, ending = 0, 0, 0
   if lease_id ~= '' then
-    local free = math.max(0, limit - used - out)
+    local free = math.max(0, limit - math.max(0, used + out))
     local lives = math.min(life, left)
     if leases[lease_id] then
       -- A repetition of a request that was executed before. Nothing is granted twice.
@@ -152,7 +187,7 @@ local function step(key, at)
     end
   end
 
-  local free = math.max(0, limit - used - out)
+  local free = math.max(0, limit - math.max(0, used + out))
   local reached, crossed = 0, 0
   if limit > 0 and used + out >= limit then reached = 100
   elseif limit > 0 and (used + out) * 10 >= limit * 8 then reached = 80 end
@@ -160,13 +195,15 @@ local function step(key, at)
 
   redis.call('HSET', key, 'window', whole(window), 'used', whole(used), 'reported', whole(reported))
   redis.call('PEXPIRE', key, whole(math.ceil(left / 1000) + DAY_MS))
-  return last + 1, { 1, now_ms, window, left, granted, lived, ending, used, free, out, expired, crossed, outcome }
+  return last + 1, charges,
+    { 1, now_ms, window, left, granted, lived, ending, math.max(0, used), free, math.max(0, out + math.min(0, used)), expired, crossed, outcome, charged }
 end
 
-local replies, at = {}, 3
-for _, key in ipairs(KEYS) do
-  local reply
-  at, reply = step(key, at)
+local replies, at, place = {}, 3, 1
+while at <= #ARGV do
+  local charges, reply
+  at, charges, reply = step(KEYS[place], KEYS[place + 1], at)
+  place = place + 1 + charges
   for _, number in ipairs(reply) do replies[#replies + 1] = number end
 end
 return replies

@@ -1,3 +1,4 @@
+import type { SettledCharge } from "../../core/charges/charge-receiver.ts";
 import type { RejectedToken } from "../../core/decision/token-rejection.ts";
 import type { Instruments } from "./instruments.ts";
 
@@ -6,7 +7,10 @@ const OTHER_ISSUER = "_other";
 
 /** Metrics of the audit log, the policy, the signing keys and the certificates of an instance. */
 export interface InstanceMeter {
-  auditLines(kind: "lifecycle" | "request" | "access" | "quota" | "gap" | "dropped", lines: number): void;
+  auditLines(
+    kind: "lifecycle" | "request" | "access" | "quota" | "charge" | "gap" | "dropped",
+    lines: number,
+  ): void;
   auditDropped(lines: number): void;
   auditThrottled(lines: number): void;
   policyReload(result: "taken" | "refused"): void;
@@ -21,6 +25,8 @@ export interface InstanceMeter {
   forwardAuthAnswer(form: "envoy" | "forward" | "original" | "none", status: number): void;
   /** A descriptor of Envoy's Rate Limit Service. `domain` is one of the policy's, or `none`. */
   rateLimitDecided(domain: string, result: string): void;
+  /** A charge after the response has been counted, or not accepted. */
+  charged(settled: Pick<SettledCharge, "result" | "unit" | "amount">): void;
   /** The certificate that a listener presents. */
   certificate(listener: "GRPC" | "HTTP" | "AUTH", endsAtMs: number): void;
   /** The keys in force; the first kid signs. */
@@ -38,7 +44,7 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
   for (const reloads of [policyReloads, keysReloads])
     for (const result of ["taken", "refused"]) reloads.inc({ result }, 0);
   for (const clock of ["wall", "store"]) instruments.clockJumps.inc({ clock }, 0);
-  for (const kind of ["lifecycle", "request", "access", "quota", "gap", "dropped"])
+  for (const kind of ["lifecycle", "request", "access", "quota", "charge", "gap", "dropped"])
     auditLines.inc({ kind }, 0);
   return {
     auditLines: (kind, lines) => auditLines.inc({ kind }, lines),
@@ -52,6 +58,10 @@ export function createInstanceMeter(instruments: Instruments): InstanceMeter {
     tokenRejected: ({ issuer = OTHER_ISSUER, cause }) => instruments.tokenRefusals.inc({ issuer, cause }),
     forwardAuthAnswer: (form, status) => instruments.forwardAuth.inc({ form, status }),
     rateLimitDecided: (domain, result) => instruments.rateLimitDecisions.inc({ domain, result }),
+    charged({ result, unit = "none", amount }) {
+      instruments.charges.inc({ unit, result });
+      if (result === "charged" || result === "fallback") instruments.chargedUnits.inc({ unit }, amount);
+    },
     certificate: (listener, endsAtMs) => instruments.certificateEnd.set({ listener }, endsAtMs / 1000),
     signingKeys(ring) {
       kids = ring.kids;

@@ -54,6 +54,11 @@ function ofDecisions({ counter, histogram }: Makers) {
       "Descriptors decided for Envoy's Rate Limit Service.",
       ["domain", "result"],
     ),
+    charges: counter("charges_total", "Charges after the response, by what became of them.", [
+      "unit",
+      "result",
+    ]),
+    chargedUnits: counter("charged_units_total", "Units that were charged after the response.", ["unit"]),
     verifyCache: counter("verify_cache_total", "Lookups in the cache of verified JWTs.", ["result"]),
     unknownPlans: counter(
       "unknown_plans_total",

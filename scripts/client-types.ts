@@ -3,12 +3,13 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { auditQuery, auditResponse } from "../src/api/admin/audit-route.ts";
 import { freezeResponse } from "../src/api/admin/freeze-routes.ts";
+import { countQuery, listQuery } from "../src/api/admin/key-query.ts";
 import {
   cutOffBody,
+  keyCountsResponse,
   keyListResponse,
   keyResponse,
   keyStatus,
-  listQuery,
   patchBody,
 } from "../src/api/admin/key-schemas.ts";
 import { limitsResponse } from "../src/api/admin/limit-routes.ts";
@@ -47,6 +48,7 @@ const SHARED: Readonly<Record<string, z.ZodType>> = {
 const REQUESTS: Readonly<Record<string, z.ZodType>> = {
   Registration: registerBody,
   KeyFilter: listQuery,
+  CountedKeys: countQuery,
   KeyPatch: patchBody,
   CutOff: cutOffBody,
   LimitOverride: overrideBody,
@@ -62,6 +64,7 @@ const RESPONSES: Readonly<Record<string, z.ZodType>> = {
   Introspection: introspection,
   Key: keyResponse,
   KeyList: keyListResponse,
+  KeyCounts: keyCountsResponse,
   Limits: limitsResponse,
   AppliedOverride: overrideResponse,
   PolicyInForce: policyResponse,

@@ -1,9 +1,12 @@
 import type { DescribedRequest, Explanation } from "./explain-types.ts";
+import type { KeyTotals } from "./key-totals.ts";
+import { sumOf } from "./key-totals.ts";
 import { createTransport, pathSegment } from "./transport.ts";
 import type {
   AppliedOverride,
   AuditEvents,
   AuditQuery,
+  CountedKeys,
   CutOff,
   FreezeStatus,
   HolderLimits,
@@ -13,6 +16,7 @@ import type {
   IssuedKey,
   JwkSet,
   Key,
+  KeyCounts,
   KeyFilter,
   KeyList,
   KeyPatch,
@@ -110,6 +114,21 @@ function keyCalls({ call, json }: Transport) {
         yield* page.keys;
         cursor = page.next_cursor ?? undefined;
       } while (cursor !== undefined);
+    },
+    /** Counts the matching keys of one part of the registry. */
+    count: (filter: CountedKeys = {}) =>
+      json<KeyCounts>({ method: "GET", path: "/api/admin/keys:count", query: filter }),
+    /** Counts all keys that match the filter, part by part: what a revocation of them would affect. */
+    async total(filter: Omit<CountedKeys, "cursor"> = {}): Promise<KeyTotals> {
+      const parts: KeyCounts[] = [];
+      let cursor: string | undefined;
+      do {
+        const query: CountedKeys = cursor === undefined ? filter : { ...filter, cursor };
+        const part = await json<KeyCounts>({ method: "GET", path: "/api/admin/keys:count", query });
+        parts.push(part);
+        cursor = part.next_cursor ?? undefined;
+      } while (cursor !== undefined);
+      return sumOf(parts);
     },
     show: (keyId: string) => json<Key>({ method: "GET", path: keyPath(keyId) }),
     change: (keyId: string, patch: KeyPatch) =>

@@ -89,6 +89,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE IF NOT EXISTS usage_bytes (
      kind TEXT NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (kind, day)
    ) STRICT, WITHOUT ROWID;`,
+  "CREATE INDEX IF NOT EXISTS keys_by_family ON keys (family, seq);",
 ];
 
 export interface Database {

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { NARROW, signIn, startConsole, WIDE } from "../test/support/console.ts";
+import { SAMPLE_POLICY, sampleRegistry } from "../test/support/sample-registry.ts";
 
 /** A picture of one page. */
 interface Picture {
@@ -12,12 +13,34 @@ interface Picture {
   readonly ready: (page: Page) => Promise<unknown>;
 }
 
+const sample = await sampleRegistry();
+
 /** One entry for each page of the console. */
 const PICTURES: readonly Picture[] = [
   {
     name: "overview",
     place: "/",
     ready: (page) => page.getByRole("row", { name: "this one" }).waitFor(),
+  },
+  {
+    name: "keys",
+    place: "/keys",
+    ready: (page) => page.getByRole("row", { name: "billing-sync" }).waitFor(),
+  },
+  {
+    name: "key",
+    place: `/keys/${sample.keyId}`,
+    ready: (page) =>
+      Promise.all([
+        page.getByText("of one registration").waitFor(),
+        page.getByRole("row", { name: "monthly" }).waitFor(),
+        page.getByRole("img", { name: "Requests by day" }).waitFor(),
+      ]),
+  },
+  {
+    name: "register",
+    place: "/keys/new",
+    ready: (page) => page.getByRole("button", { name: "Register" }).waitFor(),
   },
 ];
 
@@ -31,7 +54,7 @@ const LOOKS = [
 const folder = fileURLToPath(new URL("../docs/console/", import.meta.url));
 const wanted = process.argv.slice(2);
 await mkdir(folder, { recursive: true });
-const tested = await startConsole();
+const tested = await startConsole({ env: { DATA_DIR: sample.dataDir }, policy: SAMPLE_POLICY });
 try {
   for (const { suffix, viewport, colorScheme } of LOOKS) {
     const context = await tested.newContext({ viewport, colorScheme });

@@ -6,7 +6,7 @@ import { RegisterPage } from "./register-page.tsx";
 
 /** `/keys`, `/keys/new` and `/keys/KEY_ID`. */
 export function Keys({ route }: PageProps) {
-  const [, keyId] = route.segments;
+  const [keyId] = route.segments;
   if (keyId === undefined) return <KeyList search={searchOf(route.query)} />;
   return keyId === "new" ? <RegisterPage /> : <KeyPage key={keyId} keyId={keyId} />;
 }

@@ -100,14 +100,14 @@ function Results({ found, search }: { readonly found: KeySearch; readonly search
 
 const COLUMNS: readonly Column<Key>[] = [
   {
-    title: "Key",
+    title: "Name",
     cell: ({ key_id: keyId, name }) => (
       <a class="key-link" href={keyHref(keyId)}>
         <ClientText>{name}</ClientText>
-        <code>{keyId}</code>
       </a>
     ),
   },
+  { title: "Key id", cell: ({ key_id }) => <code class="key-id">{key_id}</code> },
   { title: "Status", cell: ({ status }) => <StatusBadge status={status} /> },
   {
     title: "Owner",

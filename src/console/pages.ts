@@ -1,6 +1,6 @@
 import type { Page } from "./page.ts";
 import { Keys } from "./pages/keys/index.tsx";
-import { Overview } from "./pages/overview.tsx";
+import { Overview } from "./pages/overview/overview.tsx";
 
 /** Every page, in the order of the navigation. */
 export const PAGES: readonly Page[] = [

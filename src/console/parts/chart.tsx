@@ -18,12 +18,25 @@ export interface ChartProps {
   readonly series: readonly Series[];
   readonly kind?: "lines" | "bars";
   readonly heightPx?: number;
+  /** The shortest time that is shown, so that a few points do not fill the chart. */
+  readonly minSpanSeconds?: number;
   readonly format?: (value: number) => string;
+  /** Whether the times are shown in UTC, as those of days of usage. */
+  readonly isUtc?: boolean;
 }
 
 /** A chart over time. It follows its width and the colour scheme. */
 export function Chart(props: ChartProps) {
-  const { label, times, series, kind = "lines", heightPx = 160, format = formatNumber } = props;
+  const {
+    label,
+    times,
+    series,
+    kind = "lines",
+    heightPx = 160,
+    minSpanSeconds = 1,
+    format = formatNumber,
+    isUtc = false,
+  } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const names = series.map(({ name }) => name).join("\n");
@@ -33,7 +46,7 @@ export function Chart(props: ChartProps) {
     if (element === null) return undefined;
     const create = () => {
       plot.current?.destroy();
-      const options = optionsOf(element, { series, kind, heightPx, format });
+      const options = optionsOf(element, { series, kind, heightPx, minSpanSeconds, format, isUtc });
       plot.current = new uPlot(options, dataOf(times, series), element);
     };
     create();
@@ -49,7 +62,7 @@ export function Chart(props: ChartProps) {
       plot.current?.destroy();
       plot.current = undefined;
     };
-  }, [names, kind, heightPx]);
+  }, [names, kind, heightPx, isUtc]);
   useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series]);
   return <div class="chart" ref={host} role="img" aria-label={label} />;
 }
@@ -58,10 +71,23 @@ function dataOf(times: readonly number[], series: readonly Series[]): uPlot.Alig
   return [[...times], ...series.map(({ values }) => [...values])];
 }
 
-type Look = Required<Pick<ChartProps, "series" | "kind" | "heightPx" | "format">>;
+/** A canvas understands neither custom properties nor `light-dark()`. */
+function resolvedColor(element: HTMLElement, property: string): string {
+  element.style.color = `var(${property})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = "";
+  return color;
+}
 
-function optionsOf(element: HTMLElement, { series, kind, heightPx, format }: Look): uPlot.Options {
-  const color = (name: string) => getComputedStyle(element).getPropertyValue(name).trim();
+type Look = Required<
+  Pick<ChartProps, "series" | "kind" | "heightPx" | "minSpanSeconds" | "format" | "isUtc">
+>;
+
+function optionsOf(
+  element: HTMLElement,
+  { series, kind, heightPx, minSpanSeconds, format, isUtc }: Look,
+): uPlot.Options {
+  const color = (name: string) => resolvedColor(element, name);
   const axis = {
     stroke: color("--muted"),
     grid: { stroke: color("--line"), width: 1 },
@@ -73,9 +99,19 @@ function optionsOf(element: HTMLElement, { series, kind, heightPx, format }: Loo
     width: element.clientWidth,
     height: heightPx,
     cursor: { y: false },
+    ...(isUtc && { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") }),
     legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map(format) }],
+    scales: {
+      x: {
+        range: ({ data: [times] }, min, max) => {
+          // Half a bar before the first and behind the last one.
+          const margin = kind === "bars" ? (max - min) / Math.max(1, times.length - 1) / 2 : 0;
+          return [Math.min(min - margin, max - minSpanSeconds), max + margin];
+        },
+      },
+      y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
+    axes: [axis, { ...axis, size: 48, values: (_, ticks) => ticks.map(format) }],
     series: [
       {},
       ...series.map(({ name, color: property }) => ({

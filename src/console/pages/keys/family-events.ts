@@ -26,11 +26,14 @@ const BESIDE_RECORDS: Readonly<Record<string, readonly [title: string, tone: Ton
   write_lost: ["A change was lost", "bad"],
 };
 
-/** The events that made a key, by what the timeline calls them. The event of a successor has the id of its predecessor. */
-const MADE_BY: Readonly<Record<string, string>> = {
+/** The events that start a family, by what the timeline calls them. */
+const STARTED_BY: Readonly<Record<string, string>> = {
   key_registered: "Registered",
   legacy_key_registered: "V1 key registered",
-  legacy_key_migrated: "Exchanged for a V2 key",
+};
+
+/** The events that make a successor. They have the id of its predecessor. */
+const CONTINUED_BY: Readonly<Record<string, string>> = {
   key_refreshed: "Refreshed",
   key_rotated: "Rotated",
 };
@@ -54,18 +57,24 @@ export function familyEvents(keys: readonly Key[], audit: readonly AuditLine[]):
 }
 
 function issueOf(key: Key, predecessor: string | undefined, done: readonly AuditLine[]): FamilyEvent {
-  const by = done.find(
-    ({ event, key_id: keyId }) => event in MADE_BY && keyId === (predecessor ?? key.key_id),
-  );
-  const unknown = key.legacy ? "V1 key registered" : predecessor === undefined ? "Registered" : "Renewed";
+  const titles = predecessor === undefined ? STARTED_BY : CONTINUED_BY;
+  const of = predecessor ?? key.key_id;
+  const by = done.find(({ event, key_id: keyId }) => Object.hasOwn(titles, event) && keyId === of);
   return {
     id: `issued ${key.key_id}`,
     at: key.issued_at,
     tone: "good",
-    title: (by && MADE_BY[by.event]) ?? unknown,
+    title: (by && titles[by.event]) ?? unknownIssue(key, predecessor),
     keyId: key.key_id,
     actor: by?.actor ?? null,
   };
+}
+
+/** The title if no audit event says how the key was made. V2 keys of a V1 key have its family, but are no successors. */
+function unknownIssue({ legacy, family }: Key, predecessor: string | undefined): string {
+  if (legacy) return "V1 key added";
+  if (predecessor !== undefined) return "Renewed";
+  return /_v1[A-Za-z0-9]{22}$/.test(family) ? "Exchanged for a V2 key" : "Registered";
 }
 
 function revocationOf(key: Key, done: readonly AuditLine[]): FamilyEvent | undefined {

@@ -124,19 +124,21 @@ function ActionButtons({ shown, isRunning, onOpen, onEnable }: ButtonsProps) {
       ) : (
         !isEnded && <Button onClick={() => onOpen("disable")}>Disable</Button>
       )}
-      {!isEnded && (
-        <Button kind="danger" onClick={() => onOpen("revoke")}>
-          Revoke
+      <div class="ends">
+        {!isEnded && (
+          <Button kind="danger" onClick={() => onOpen("revoke")}>
+            Revoke the key
+          </Button>
+        )}
+        <Button kind="danger" onClick={() => onOpen("family")}>
+          Revoke the family
         </Button>
-      )}
-      <Button kind="danger" onClick={() => onOpen("family")}>
-        Revoke the family
-      </Button>
-      {owner !== null && (
-        <Button kind="danger" onClick={() => onOpen("owner")}>
-          Revoke all keys of the owner
-        </Button>
-      )}
+        {owner !== null && (
+          <Button kind="danger" onClick={() => onOpen("owner")}>
+            Revoke all keys of the owner
+          </Button>
+        )}
+      </div>
     </div>
   );
 }

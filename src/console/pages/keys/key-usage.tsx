@@ -85,7 +85,9 @@ function DayChart({ days }: { readonly days: readonly UsageDay[] }) {
     ],
     [days],
   );
-  return <Chart label="Requests by day" kind="bars" times={times} series={series} format={formatCount} />;
+  return (
+    <Chart label="Requests by day" kind="bars" isUtc times={times} series={series} format={formatCount} />
+  );
 }
 
 const COLUMNS: readonly Column<UsageDay>[] = [

@@ -38,7 +38,7 @@ export function RegisterForm({ roles, plans, onIssued }: RegisterFormProps) {
   };
   const parts = { form, change, error: (pointer: string) => errorAt(action.problem, pointer) };
   return (
-    <form class="stack register" onSubmit={(event) => void submit(event)}>
+    <form class="register" onSubmit={(event) => void submit(event)}>
       <Identity {...parts} roles={roles} plans={plans} />
       <Bounds {...parts} role={roles.find(({ name }) => name === form.role)} />
       {action.problem !== undefined && <ProblemNotice problem={action.problem} />}

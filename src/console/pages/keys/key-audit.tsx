@@ -5,6 +5,7 @@ import type { Column } from "../../parts/table.tsx";
 import { Table } from "../../parts/table.tsx";
 import { Time } from "../../parts/time.tsx";
 import type { AuditLine } from "./family-events.ts";
+import { Actor, ShortKeyLink } from "./key-parts.tsx";
 
 const SHOWN = 20;
 
@@ -42,7 +43,7 @@ const COLUMNS: readonly Column<AuditLine>[] = [
     cell: ({ outcome, reason }) =>
       outcome === "done" ? (reason ?? "done") : `denied: ${reason ?? "unknown"}`,
   },
-  { title: "By", cell: ({ actor }) => <bdi>{actor}</bdi> },
+  { title: "By", cell: ({ actor }) => <Actor actor={actor} /> },
   { title: "From", cell: ({ address }) => address ?? <span class="muted">unknown</span> },
-  { title: "Key", cell: ({ key_id }) => (key_id === null ? "" : <code>…{key_id.slice(-8)}</code>) },
+  { title: "Key", cell: ({ key_id }) => (key_id === null ? "" : <ShortKeyLink keyId={key_id} />) },
 ];

@@ -8,7 +8,7 @@ import { Timeline } from "../../parts/timeline.tsx";
 import { hrefOf } from "../../shell/route.ts";
 import type { AuditLine, FamilyEvent } from "./family-events.ts";
 import { familyEvents } from "./family-events.ts";
-import { keyHref } from "./key-parts.tsx";
+import { Actor, ShortKeyLink } from "./key-parts.tsx";
 
 const KEYS = 200;
 const SHOWN = 10;
@@ -88,11 +88,11 @@ function Detail({
 }) {
   return (
     <>
-      {of !== null && (of === keyId ? "this key" : <a href={keyHref(of)}>…{of.slice(-8)}</a>)}
+      {of !== null && (of === keyId ? "this key" : <ShortKeyLink keyId={of} />)}
       {of !== null && actor !== null && ", "}
       {actor !== null && (
         <>
-          by <bdi>{actor}</bdi>
+          by <Actor actor={actor} />
         </>
       )}
     </>

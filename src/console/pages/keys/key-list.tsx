@@ -107,7 +107,6 @@ const COLUMNS: readonly Column<Key>[] = [
       </a>
     ),
   },
-  { title: "Key id", cell: ({ key_id }) => <code class="key-id">{key_id}</code> },
   { title: "Status", cell: ({ status }) => <StatusBadge status={status} /> },
   {
     title: "Owner",
@@ -118,4 +117,5 @@ const COLUMNS: readonly Column<Key>[] = [
   { title: "Last used", cell: ({ last_used_at }) => <Time at={last_used_at} /> },
   { title: "Expires", cell: ({ expires_at }) => <Time at={expires_at} /> },
   { title: "Issued", cell: ({ issued_at }) => <Time at={issued_at} /> },
+  { title: "Key id", cell: ({ key_id }) => <code class="key-id">{key_id}</code> },
 ];

@@ -1,7 +1,8 @@
-import type { Key, KeyStatus } from "../../../client/types.ts";
+import type { KeyStatus } from "../../../client/types.ts";
 import { Badge } from "../../parts/badge.tsx";
 import type { Tone } from "../../parts/notice.tsx";
 import { hrefOf } from "../../shell/route.ts";
+import { isKeyId } from "./key-search.ts";
 
 const TONES: Readonly<Record<KeyStatus, Tone>> = {
   active: "good",
@@ -24,11 +25,26 @@ export function ClientText({ children }: { readonly children: string }) {
   );
 }
 
-export function keyHref(keyId: string): string {
-  return hrefOf(["keys", keyId]);
+/** The caller in an audit line. A key is shortened to the end of its id. */
+export function Actor({ actor }: { readonly actor: string }) {
+  const keyId = actor.startsWith("key:") ? actor.slice("key:".length) : "";
+  if (!isKeyId(keyId)) return <bdi>{actor}</bdi>;
+  return (
+    <>
+      key <ShortKeyLink keyId={keyId} />
+    </>
+  );
 }
 
-/** Whether Checks accept the key. */
-export function isLive({ status, superseded_from: until }: Key, nowMs: number): boolean {
-  return status === "active" || (status === "superseded" && until !== null && nowMs < Date.parse(until));
+/** The end of a key id names the key well enough beside others of its family. */
+export function ShortKeyLink({ keyId }: { readonly keyId: string }) {
+  return (
+    <a href={keyHref(keyId)} title={keyId}>
+      <code>…{keyId.slice(-8)}</code>
+    </a>
+  );
+}
+
+export function keyHref(keyId: string): string {
+  return hrefOf(["keys", keyId]);
 }

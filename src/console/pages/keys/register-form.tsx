@@ -117,9 +117,6 @@ function Bounds({ form, change, error, role }: PartProps & { readonly role: Role
   return (
     <>
       {role !== undefined && <Lifetime role={role} value={form.ttl} onChange={(ttl) => change({ ttl })} />}
-      {role !== undefined && role.scopes.length > 0 && (
-        <Scopes role={role} chosen={form.scopes} onChange={(scopes) => change({ scopes })} />
-      )}
       <TextField
         label="Addresses"
         hint="Networks from which the key is accepted, such as 192.0.2.0/24. Empty: any address."
@@ -127,6 +124,9 @@ function Bounds({ form, change, error, role }: PartProps & { readonly role: Role
         error={error("#/addresses")}
         onChange={(addresses) => change({ addresses })}
       />
+      {role !== undefined && role.scopes.length > 0 && (
+        <Scopes role={role} chosen={form.scopes} onChange={(scopes) => change({ scopes })} />
+      )}
     </>
   );
 }

@@ -9,12 +9,12 @@ import { keyHref } from "./key-parts.tsx";
 import type { Search } from "./key-search.ts";
 import { dateInDays, isEmptySearch, isKeyId, STATUSES } from "./key-search.ts";
 
-/** How long the person may pause while it types. */
+/** How long the person may pause while typing. */
 const PAUSE_MS = 300;
 
 const placeOf = (search: Search) => hrefOf(["keys"], { ...search });
 
-/** The form writes the search into the URL: texts after a pause or at Enter, choices at once. */
+/** The form writes the search into the URL after a pause, or at Enter. Enter on a whole key id opens the key. */
 export function SearchForm({ search }: { readonly search: Search }) {
   const [typed, setTyped] = useState(search);
   const inUrl = JSON.stringify(search);

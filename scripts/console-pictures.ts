@@ -24,7 +24,7 @@ const PICTURES: readonly Picture[] = [
   },
   {
     name: "keys",
-    place: "/keys",
+    place: "/keys?owner=acme",
     ready: (page) => page.getByRole("row", { name: "billing-sync" }).waitFor(),
   },
   {
@@ -36,6 +36,14 @@ const PICTURES: readonly Picture[] = [
         page.getByRole("row", { name: "monthly" }).waitFor(),
         page.getByRole("img", { name: "Requests by day" }).waitFor(),
       ]),
+  },
+  {
+    name: "revoke",
+    place: `/keys/${sample.keyId}?`,
+    async ready(page) {
+      await page.getByRole("button", { name: "Revoke all keys of the owner" }).click();
+      await page.getByRole("dialog").getByText("live keys").waitFor();
+    },
   },
   {
     name: "register",

@@ -113,7 +113,10 @@ const COLUMNS: readonly Column<Key>[] = [
     cell: ({ owner }) =>
       owner === null ? <span class="muted">itself</span> : <ClientText>{owner}</ClientText>,
   },
-  { title: "Role", cell: ({ role, plan }) => (plan === null ? role : `${role} (${plan})`) },
+  {
+    title: "Role",
+    cell: ({ role, plan }) => <span class="role">{plan === null ? role : `${role} (${plan})`}</span>,
+  },
   { title: "Last used", cell: ({ last_used_at }) => <Time at={last_used_at} /> },
   { title: "Expires", cell: ({ expires_at }) => <Time at={expires_at} /> },
   { title: "Issued", cell: ({ issued_at }) => <Time at={issued_at} /> },

@@ -64,6 +64,23 @@ export function isKeyId(text: string): boolean {
   return /^[A-Za-z][A-Za-z0-9_-]{0,63}_\d{1,12}_[A-Za-z0-9]{16,32}$/.test(text);
 }
 
+/** Whether a text is, or begins like, a key instead of the id of one. */
+export function looksLikeKey(text: string): boolean {
+  return /^\s*eyJ[\w-]{10}/.test(text);
+}
+
+/** The id in a key, read here: the key is sent nowhere. Undefined for any other text. */
+export function idInKey(key: string): string | undefined {
+  try {
+    const payload = key.trim().split(".")[1] ?? "";
+    const claims: unknown = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
+    const jti = typeof claims === "object" && claims !== null && "jti" in claims ? claims.jti : undefined;
+    return typeof jti === "string" && isKeyId(jti) ? jti : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The start of a date in the browser's zone, as RFC 3339; undefined for any other text. */
 function instantOf(date: string): string | undefined {
   const start = new Date(`${date}T00:00`);

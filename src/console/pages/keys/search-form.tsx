@@ -1,4 +1,4 @@
-import type { TargetedSubmitEvent } from "preact";
+import type { TargetedInputEvent, TargetedSubmitEvent } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { useClient } from "../../data/context.ts";
 import { useCall } from "../../data/use-call.ts";
@@ -7,10 +7,12 @@ import { Field } from "../../parts/field.tsx";
 import { goTo, hrefOf } from "../../shell/route.ts";
 import { keyHref } from "./key-parts.tsx";
 import type { Search } from "./key-search.ts";
-import { dateInDays, isEmptySearch, isKeyId, STATUSES } from "./key-search.ts";
+import { dateInDays, idInKey, isKeyId, looksLikeKey, STATUSES } from "./key-search.ts";
 
 /** How long the person may pause while typing. */
 const PAUSE_MS = 300;
+/** The longest text that the API searches for. */
+const MAX_TEXT = 128;
 
 const placeOf = (search: Search) => hrefOf(["keys"], { ...search });
 
@@ -43,20 +45,7 @@ export function SearchForm({ search }: { readonly search: Search }) {
   return (
     <search>
       <form class="search" onSubmit={submit}>
-        <Field label="Search">
-          {(ids) => (
-            <input
-              {...ids}
-              type="search"
-              placeholder="Key id, name, owner or family"
-              value={typed.text}
-              maxLength={128}
-              spellcheck={false}
-              autocomplete="off"
-              onInput={({ currentTarget }) => change({ text: currentTarget.value })}
-            />
-          )}
-        </Field>
+        <SearchField text={typed.text} onChange={(text) => change({ text })} />
         <Choices search={typed} onChange={change} />
         <TextFilter name="Owner" value={typed.owner} onChange={(owner) => change({ owner })} />
         <DateFilter name="Expires before" value={typed.expires} onChange={(expires) => change({ expires })} />
@@ -64,6 +53,45 @@ export function SearchForm({ search }: { readonly search: Search }) {
       </form>
       <Views search={search} />
     </search>
+  );
+}
+
+/** A key that is pasted leads to its record. It comes neither into the URL nor to the server, but its id does. */
+function SearchField({
+  text,
+  onChange,
+}: {
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+}) {
+  const [isKey, setKey] = useState(false);
+  const onInput = ({ currentTarget: input }: TargetedInputEvent<HTMLInputElement>) => {
+    const { value } = input;
+    const found = looksLikeKey(value);
+    setKey(found);
+    if (!found) return onChange(value.slice(0, MAX_TEXT));
+    input.value = "";
+    onChange("");
+    const keyId = idInKey(value);
+    if (keyId !== undefined) goTo(keyHref(keyId));
+  };
+  return (
+    <Field
+      label="Search"
+      error={isKey ? "This is a key, and it has no id of ours. Search for its name." : undefined}
+    >
+      {(ids) => (
+        <input
+          {...ids}
+          type="search"
+          placeholder="Key id, name, owner or family"
+          value={text}
+          spellcheck={false}
+          autocomplete="off"
+          onInput={onInput}
+        />
+      )}
+    </Field>
   );
 }
 
@@ -168,10 +196,6 @@ function Views({ search }: { readonly search: Search }) {
           </li>
         );
       })}
-      {!isEmptySearch(search) &&
-        views.every(([, query]) => hrefOf(["keys"], { ...EMPTY, ...query }) !== present) && (
-          <li class="muted">own search</li>
-        )}
     </ul>
   );
 }

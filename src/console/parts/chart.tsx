@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { formatNumber } from "../data/format.ts";
+import { formatNumber, formatTick, formatTime } from "../data/format.ts";
 
 export interface Series {
   readonly name: string;
@@ -111,15 +111,23 @@ function optionsOf(
       },
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
-    axes: [axis, { ...axis, size: 48, values: (_, ticks) => ticks.map(format) }],
+    axes: [
+      {
+        ...axis,
+        size: 28,
+        space: 80,
+        values: (_, ticks, __, ___, step) => ticks.map((at) => formatTick(at * 1000, step)),
+      },
+      { ...axis, size: 48, values: (_, ticks) => ticks.map(format) },
+    ],
     series: [
-      {},
+      { label: "Time", value: (_, at) => (at === null ? "" : formatTime(at * 1000)) },
       ...series.map(({ name, color: property }) => ({
         label: name,
         stroke: color(property),
         width: 1.5,
         points: { show: false },
-        value: (_: uPlot, value: number | null) => (value === null ? "–" : format(value)),
+        value: (_: uPlot, value: number | null) => (value === null ? "" : format(value)),
         ...(bars !== undefined && { fill: color(property), paths: bars }),
       })),
     ],

@@ -1,5 +1,5 @@
 import type { Figures } from "../../../client/types.ts";
-import { formatMs, formatNumber, formatPlural, formatSeconds } from "../../data/format.ts";
+import { formatCount, formatMs, formatNumber, formatSeconds } from "../../data/format.ts";
 import { ratesOf } from "../../data/use-figures.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Stat, Stats } from "../../parts/stat.tsx";
@@ -29,7 +29,7 @@ interface ReadinessProps {
 
 function Readiness({ instance, instances }: ReadinessProps) {
   const { ready, parts, uptime_seconds } = instance;
-  const others = instances === 1 ? "the only one" : `of ${formatPlural(instances, "instance")}`;
+  const place = instances === 1 ? "the only one" : `one of ${formatCount(instances)}`;
   const notReady = Object.entries(parts).filter(([, state]) => state !== "ready");
   return (
     <Stat
@@ -37,7 +37,7 @@ function Readiness({ instance, instances }: ReadinessProps) {
       value={<Badge tone={ready ? "good" : "bad"}>{ready ? "ready" : "not ready"}</Badge>}
       detail={
         ready
-          ? `${others}, up for ${formatSeconds(uptime_seconds)}`
+          ? `${place}, up for ${formatSeconds(uptime_seconds)}`
           : notReady.map(([part, state]) => `${part}: ${state.replaceAll("_", " ")}`).join(", ")
       }
     />

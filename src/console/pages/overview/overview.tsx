@@ -50,7 +50,8 @@ function FiguresView({ figures, history }: FiguresViewProps) {
         <h2>Decisions a second, this instance</h2>
         <Chart
           label="Decisions a second since this page was opened"
-          minSpanSeconds={120}
+          minSpanSeconds={60}
+          heightPx={170}
           times={history.map(({ at }) => at)}
           series={[
             { name: "Allowed", color: "--good", values: history.map(({ allowed }) => allowed) },

@@ -117,7 +117,7 @@ describe("an invalid registration gets a problem that names the fields, and noth
 
   test("no invalid registration has stored a key", async () => {
     const admin = createClient({ url: `http://${latchkey.operator}`, token: ENV.ADMIN_TOKEN });
-    expect(await admin.keys.list()).toEqual({ keys: [], next_cursor: null });
+    expect(await admin.keys.list()).toEqual({ keys: [], examined: 0, next_cursor: null });
   });
 });
 

@@ -50,6 +50,10 @@ export function SearchForm({ search }: { readonly search: Search }) {
         <TextFilter name="Owner" value={typed.owner} onChange={(owner) => change({ owner })} />
         <DateFilter name="Expires before" value={typed.expires} onChange={(expires) => change({ expires })} />
         <DateFilter name="Unused since" value={typed.unused} onChange={(unused) => change({ unused })} />
+        {/* Enter submits a form with several fields only if it has a button. */}
+        <button type="submit" hidden>
+          Search
+        </button>
       </form>
       <Views search={search} />
     </search>
